@@ -1,0 +1,36 @@
+"""bulkhaul moves objects between S3 and disk at the speed of the machine, and never lies about the result.
+
+The public names are loaded when they are first used: a worker process imports this package too and needs few of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import Progress, TransferResult
+    from bulkhaul.model.settings import Settings
+
+__version__ = "0.1.0"
+
+__all__ = ["AsyncEngine", "Engine", "Progress", "Settings", "TransferResult", "__version__"]
+
+_HOMES = {
+    "AsyncEngine": "bulkhaul.engine.aio",
+    "Engine": "bulkhaul.engine.facade",
+    "Progress": "bulkhaul.model.results",
+    "Settings": "bulkhaul.model.settings",
+    "TransferResult": "bulkhaul.model.results",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bulkhaul' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,1 @@
+"""Local files. Nothing in here knows S3."""

@@ -1,0 +1,153 @@
+"""The destination folder of many objects: opens the folder of each file without ever leaving it.
+
+Paths are walked component by component with O_NOFOLLOW from the root's descriptor, so neither ``..`` nor a symlink
+planted inside can lead outside. It must not know keys: ``policy.naming`` has made the components.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sqlite3
+from collections import OrderedDict
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import LocalError
+
+OPEN_FOLDERS = 64
+"""Folders kept open; listings come sorted, so neighbours share theirs."""
+
+_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class FolderHandle:
+    """An open folder, shared by the landings in it; closed when the last one lets go."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._users = 1
+
+    def share(self) -> FolderHandle:
+        """Count one more user."""
+        self._users += 1
+        return self
+
+    def release(self) -> None:
+        """Count one user less."""
+        self._users -= 1
+        if not self._users:
+            os.close(self.fd)
+
+
+def open_folder(path: str) -> FolderHandle:
+    """Open an existing folder that the user named; here symlinks are followed.
+
+    Raises:
+        LocalError: it does not exist or is no folder.
+    """
+    try:
+        return FolderHandle(os.open(path or ".", _FLAGS))
+    except OSError as error:
+        raise local_error(error, path) from error
+
+
+class DestinationTree:
+    """Opens (and makes) the folders below a root.
+
+    Raises:
+        LocalError: the root cannot be made or opened.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        try:
+            os.makedirs(root, exist_ok=True)
+        except OSError as error:
+            raise local_error(error, root) from error
+        self._root = open_folder(root)
+        self._open: OrderedDict[tuple[str, ...], FolderHandle] = OrderedDict()
+
+    def folder(self, components: tuple[str, ...]) -> FolderHandle:
+        """Return the folder below the root, made if missing; the caller releases it.
+
+        Raises:
+            LocalError: a component is a file, a symlink, or cannot be made.
+        """
+        if not components:
+            return self._root.share()
+        if (known := self._open.get(components)) is not None:
+            self._open.move_to_end(components)
+            return known.share()
+        parent = self.folder(components[:-1])
+        try:
+            handle = FolderHandle(_enter(parent.fd, components[-1]))
+        except OSError as error:
+            raise local_error(error, os.path.join(self.root, *components)) from error
+        finally:
+            parent.release()
+        self._open[components] = handle
+        if len(self._open) > OPEN_FOLDERS:
+            self._open.popitem(last=False)[1].release()
+        return handle.share()
+
+    def close(self) -> None:
+        """Let go of every folder that no landing still uses."""
+        for handle in self._open.values():
+            handle.release()
+        self._open.clear()
+        self._root.release()
+
+    def folds_case(self) -> bool:
+        """Whether the root's file system takes two names that differ in case as one.
+
+        Raises:
+            LocalError: the folder cannot be written.
+        """
+        name = f".bulkhaul-case-{secrets.token_hex(8)}"
+        try:
+            os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600, dir_fd=self._root.fd))
+            try:
+                os.stat(name.upper(), dir_fd=self._root.fd, follow_symlinks=False)
+                return True
+            except FileNotFoundError:
+                return False
+            finally:
+                os.unlink(name, dir_fd=self._root.fd)
+        except OSError as error:
+            raise local_error(error, self.root) from error
+
+
+class SeenNames:
+    """Remembers every folded path of one run, on disk, so that memory does not grow with the number of objects."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID")
+
+    def earlier(self, folded: str, key: str) -> str:
+        """Return the earlier key with this folded path, empty if there was none; then remember this one."""
+        digest = hashlib.blake2b(folded.encode(), digest_size=16).digest()
+        found = self._database.execute("SELECT key FROM seen WHERE digest = ?", (digest,)).fetchone()
+        if found is None:
+            self._database.execute("INSERT INTO seen VALUES (?, ?)", (digest, key))
+        return str(found[0]) if found and found[0] != key else ""
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._database.close()
+
+
+def _enter(parent_fd: int, name: str) -> int:
+    flags = _FLAGS | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=parent_fd)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):  # somebody was faster
+            os.mkdir(name, dir_fd=parent_fd)
+        return os.open(name, flags, dir_fd=parent_fd)
+
+
+__all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "SeenNames", "open_folder"]

@@ -1,0 +1,227 @@
+"""The temp file that an object lands in, from its creation to its publication; it must not know S3 or workers.
+
+    create ─▶ (workers fill it) ─▶ publish: fchmod, [fsync], rename, [fsync of the folder]
+                               └─▶ discard: unlink
+
+The temp file lies beside its destination, is opened O_CREAT|O_EXCL|O_NOFOLLOW, mode 0600, and locked (flock) for as
+long as this process, or a worker that it passed the descriptor to, lives: a later run may take one whose lock is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import mmap
+import os
+import re
+import secrets
+import stat
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import DurabilityUnknown, LocalError
+
+MAX_NAME_BYTES = 255
+"""Longest file name. Source: NAME_MAX in linux/limits.h."""
+
+TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
+"""What our temp files are called, and nothing else is likely to be."""
+
+_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+
+def temp_name(name: str) -> str:
+    """Return a fresh temp name for a destination, cut at a character so that it fits a file name."""
+    suffix = f".bulkhaul-{secrets.token_hex(8)}.tmp"
+    room = MAX_NAME_BYTES - len(suffix) - 1
+    kept = name.encode()[:room].decode(errors="ignore")
+    return f".{kept}{suffix}"
+
+
+class Landing:
+    """One temp file and where it will be published.
+
+    Attributes:
+        fd: open for reading and writing; workers get it passed.
+        mapped: whether parts may be mapped: the blocks are allocated and the file system maps them.
+        path: the destination, for messages.
+    """
+
+    def __init__(self, folder_fd: int, name: str, path: str, fd: int, temp: str, size_bytes: int) -> None:
+        self.fd = fd
+        self.path = path
+        self.mapped = False
+        self._folder_fd = folder_fd
+        self._name = name
+        self._temp = temp
+        self._size_bytes = size_bytes
+
+    @classmethod
+    def create(
+        cls, folder_fd: int, name: str, path: str, size_bytes: int, *, allocate: bool, prefer_mapped: bool
+    ) -> Landing:
+        """Create, lock and allocate the temp file; nothing is left behind if that fails.
+
+        Args:
+            folder_fd: the destination's folder; it must stay open as long as the landing.
+            allocate: allocate every block now, so that a full disk shows before the first byte is fetched.
+            prefer_mapped: let parts be mapped, if every block could be allocated; ``mapped`` tells if it may be.
+
+        Raises:
+            DiskFull: there is no room for the object.
+            LocalError: the destination is no regular file, or the folder refuses.
+        """
+        _require_replaceable(folder_fd, name, path)
+        try:
+            fd, temp = _open_locked(folder_fd, name)
+        except OSError as error:
+            raise local_error(error, path) from error
+        landing = cls(folder_fd, name, path, fd, temp, size_bytes)
+        try:
+            if size_bytes and allocate:
+                landing.mapped = _allocate(fd, size_bytes) and prefer_mapped and _maps(fd)
+        except OSError as error:
+            landing.discard()
+            raise local_error(error, path) from error
+        return landing
+
+    def check_intact(self) -> None:
+        """Make sure that the temp file is still ours and whole.
+
+        Raises:
+            LocalError: it was truncated, unlinked or replaced by somebody else.
+        """
+        try:
+            mine = os.fstat(self.fd)
+            named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
+        except OSError as error:
+            raise LocalError("the temp file was removed during the transfer", self.path, str(error)) from error
+        if (mine.st_ino, mine.st_dev) != (named.st_ino, named.st_dev):
+            raise LocalError("the temp file was replaced during the transfer", self.path)
+        if mine.st_size != self._size_bytes:
+            text = f"the temp file has {mine.st_size} bytes instead of {self._size_bytes}: another program changed it"
+            raise LocalError(text, self.path)
+
+    def publish(self, *, mode: int, fsync: bool) -> None:
+        """Give the file its name; until the rename the destination is untouched (I1), after it the landing is over.
+
+        Args:
+            mode: permission bits of the published file.
+            fsync: flush data before the rename and the folder after it (I9).
+
+        Raises:
+            LocalError: nothing was published; the temp file is gone.
+            DurabilityUnknown: it was published, but the folder could not be flushed.
+        """
+        try:
+            self.check_intact()
+            os.fchmod(self.fd, mode)
+            if fsync:
+                os.fsync(self.fd)  # never tried twice: a second one may succeed with the pages already dropped
+            _require_replaceable(self._folder_fd, self._name, self.path)
+            os.rename(self._temp, self._name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+        except OSError as error:
+            self.discard()
+            raise local_error(error, self.path) from error
+        except LocalError:
+            self.discard()
+            raise
+        self._close()
+        if fsync:
+            _flush_folder(self._folder_fd, self.path)
+
+    def discard(self) -> None:
+        """Remove the temp file, if it still is ours. Safe to call twice, and after publishing."""
+        if self.fd < 0:
+            return
+        with contextlib.suppress(FileNotFoundError):
+            named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
+            if os.path.samestat(named, os.fstat(self.fd)):
+                os.unlink(self._temp, dir_fd=self._folder_fd)
+        self._close()
+
+    def _close(self) -> None:
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
+    while True:
+        temp = temp_name(name)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            pass  # a sweeper was faster and is about to unlink it
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED and error.errno != errno.ENOLCK:
+                os.close(fd)
+                os.unlink(temp, dir_fd=folder_fd)
+                raise
+        if os.fstat(fd).st_nlink:
+            return fd, temp
+        os.close(fd)
+
+
+def _require_replaceable(folder_fd: int, name: str, path: str) -> None:
+    """A rename replaces a symlink itself, and must never replace a FIFO, a device or a folder."""
+    try:
+        existing = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise local_error(error, path) from error
+    if stat.S_ISDIR(existing.st_mode):
+        raise LocalError("a folder is in the place of the file", path)
+    if not stat.S_ISREG(existing.st_mode) and not stat.S_ISLNK(existing.st_mode):
+        raise LocalError("the destination is no regular file (FIFO, device or socket); choose another one", path)
+
+
+def _allocate(fd: int, size_bytes: int) -> bool:
+    """Allocate every block, so that a full disk shows now and not as SIGBUS; False where that cannot be had.
+
+    ``posix_fallocate`` would fall back to writing every block on a file system without the call.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if not hasattr(libc, "fallocate"):
+        return False
+    offset = ctypes.c_int64
+    while libc.fallocate(fd, 0, offset(0), offset(size_bytes)) != 0:
+        number = ctypes.get_errno()
+        if number in _UNSUPPORTED:
+            return False
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+    return True
+
+
+def _maps(fd: int) -> bool:
+    try:
+        mmap.mmap(fd, 1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _flush_folder(folder_fd: int, path: str) -> None:
+    try:
+        os.fsync(folder_fd)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a file system that has nothing to flush for a folder
+            return
+        text = "the object is published, but its folder could not be flushed: it may be gone after a power failure"
+        raise DurabilityUnknown(text, path, errno.errorcode.get(error.errno or 0, "")) from error
+
+
+def published_mode() -> int:
+    """Return the permission bits that a new file gets: 0666 less the umask."""
+    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
+        for line in status:
+            if line.startswith("Umask:"):
+                return 0o666 & ~int(line.split()[1], 8)
+    umask = os.umask(0o077)  # no other way where /proc is missing; a new file of another thread may be private
+    os.umask(umask)
+    return 0o666 & ~umask

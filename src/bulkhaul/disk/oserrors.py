@@ -1,0 +1,36 @@
+"""Maps what the operating system reports to our typed errors; it must not know what was being done, only where."""
+
+from __future__ import annotations
+
+import errno
+
+from bulkhaul.model.errors import DiskFull, LocalError
+
+_REMEDIES = {
+    errno.EACCES: "permission denied; choose another destination or change its permissions",
+    errno.EPERM: "not permitted by the file system",
+    errno.EROFS: "the file system is read-only; choose another destination",
+    errno.ENOENT: "the folder does not exist; create it first",
+    errno.ENOTDIR: "a part of the path is a file, where a folder is needed",
+    errno.ELOOP: "a part of the path is a symbolic link, which is not followed inside the destination",
+    errno.ENAMETOOLONG: "the name is too long for this file system",
+    errno.EISDIR: "a folder is in the place of the file",
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n) or lower --concurrency",
+    errno.EIO: "the disk reports an input/output error; its data cannot be trusted",
+    errno.EFBIG: "the file would be larger than this file system or the process limit allows",
+}
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def local_error(error: OSError, subject: str = "") -> LocalError:
+    """Return the typed error for a failed system call on ``subject``.
+
+    >>> str(local_error(OSError(errno.ENOSPC, "x"), "/data/a"))
+    '/data/a: no space left on the device; free some or choose another destination (cause: ENOSPC)'
+    """
+    number = error.errno or 0
+    name = errno.errorcode.get(number, type(error).__name__)
+    if number in _FULL:
+        return DiskFull("no space left on the device; free some or choose another destination", subject, name)
+    return LocalError(_REMEDIES.get(number, error.strerror or "the operating system refused"), subject, name)

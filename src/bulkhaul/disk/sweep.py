@@ -1,0 +1,53 @@
+"""Clears temp files that a killed run left behind; it must not touch one whose owner lives.
+
+A temp file's owner holds its lock until it ends, however it ends. Each folder is looked at once a run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections import OrderedDict
+
+from bulkhaul.disk.landing import TEMP_NAME
+
+REMEMBERED_FOLDERS = 4096
+"""Folders remembered as swept; one that is forgotten is looked at again, which only costs time."""
+
+
+class Sweeper:
+    """Looks at each folder once."""
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[int, int], None] = OrderedDict()
+
+    def sweep(self, folder_fd: int) -> list[str]:
+        """Remove stale temp files in a folder that was not swept yet; returns their names."""
+        found = os.fstat(folder_fd)
+        if (found.st_dev, found.st_ino) in self._seen:
+            return []
+        self._seen[found.st_dev, found.st_ino] = None
+        if len(self._seen) > REMEMBERED_FOLDERS:
+            self._seen.popitem(last=False)
+        with os.scandir(folder_fd) as entries:
+            names = [entry.name for entry in entries if TEMP_NAME.fullmatch(entry.name)]
+        return [name for name in names if _remove_if_stale(folder_fd, name)]
+
+
+def _remove_if_stale(folder_fd: int, name: str) -> bool:
+    try:
+        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
+    except OSError:
+        return False  # gone, not ours to open, or no file: whatever it is, it stays
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=folder_fd, follow_symlinks=False)):
+                os.unlink(name, dir_fd=folder_fd)
+                return True
+    except OSError:
+        return False  # its owner lives, or it cannot be told
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,99 @@
+"""Where the bytes of one part go: a mapped window of the temp file, or a hot buffer that is written to it.
+
+Both have the same interface and are used by workers only; neither knows where bytes come from.
+
+    mapped    socket ─▶ page of the file                     one copy, page faults
+    written   socket ─▶ 1 MiB hot buffer ─▶ pwrite            two copies, the first one in cache
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+from typing import Protocol
+
+MADV_POPULATE_WRITE = 23
+"""Prefault a range for writing. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
+
+BUFFER_BYTES = 1024 * 1024
+"""Length of a hot buffer: large enough for few system calls, small enough for the cache."""
+
+
+class Window(Protocol):
+    """Takes a part's bytes in order, from its first missing byte on."""
+
+    received_bytes: int
+
+    def space(self) -> memoryview:
+        """Return writable space for the next bytes."""
+        ...
+
+    def received(self, count: int) -> None:
+        """Take the first ``count`` bytes of the space as the next ones."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file; what was received is in it."""
+        ...
+
+
+class MappedWindow:
+    """``[start, end)`` of a file, mapped and prefaulted; bytes are received into the file's own pages."""
+
+    def __init__(self, fd: int, start: int, end: int) -> None:
+        aligned = start - start % mmap.ALLOCATIONGRANULARITY
+        self._map = mmap.mmap(fd, end - aligned, offset=aligned)
+        if hasattr(mmap.mmap, "madvise"):
+            # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. What makes
+            # populating fail otherwise (a disk error) shows again when the pages are written.
+            with contextlib.suppress(OSError):
+                self._map.madvise(MADV_POPULATE_WRITE)
+        self._view = memoryview(self._map)[start - aligned :]
+        self.received_bytes = 0
+
+    def space(self) -> memoryview:
+        """See ``Window.space``."""
+        return self._view[self.received_bytes :]
+
+    def received(self, count: int) -> None:
+        """See ``Window.received``."""
+        self.received_bytes += count
+
+    def close(self) -> None:
+        """See ``Window.close``."""
+        self._view.release()
+        # A socket that was closed in the middle of a read may hold the space until it is collected; so is the map.
+        with contextlib.suppress(BufferError):
+            self._map.close()
+
+
+class WrittenWindow:
+    """``[start, end)`` of a file, received into a reused buffer and written from there."""
+
+    def __init__(self, fd: int, start: int, buffer: memoryview) -> None:
+        self._fd = os.dup(fd)
+        self._start = start
+        self._buffer = buffer
+        self.received_bytes = 0
+
+    def space(self) -> memoryview:
+        """See ``Window.space``."""
+        return self._buffer
+
+    def received(self, count: int) -> None:
+        """See ``Window.received``."""
+        data = self._buffer[:count]
+        while data:
+            written = os.pwrite(self._fd, data, self._start + self.received_bytes)
+            if not written:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.received_bytes += written
+            data = data[written:]
+
+    def close(self) -> None:
+        """See ``Window.close``."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

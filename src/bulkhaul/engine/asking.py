@@ -1,0 +1,212 @@
+"""Asks workers questions (HEAD, LIST …) with patience, and keeps the credentials fresh; it must not know files.
+
+One worker is asked at a time, the least busy one; if it dies another one is. Retries follow the same rules as parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import msgspec
+
+from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
+from bulkhaul.engine.protocol import Answer, Ask, Question, Resolve
+from bulkhaul.model.errors import TransferError, WorkerDied, error_of
+from bulkhaul.model.objects import ObjectInfo, PartChecksum
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.pacing import backoff_s, rule_for
+from bulkhaul.wire.values import Credentials, Target
+
+REFRESH_AHEAD_S = 600.0
+"""Credentials are renewed this long before they end. Source: botocore's mandatory refresh window."""
+
+REFRESH_AT_MOST_EVERY_S = 60.0
+
+MAX_LOST = 3
+"""Workers that may die with one question."""
+
+
+class Reply(msgspec.Struct):
+    """A whole answer, put together from its frames."""
+
+    objects: list[ObjectInfo] = msgspec.field(default_factory=list)
+    parts: list[PartChecksum] = msgspec.field(default_factory=list)
+    next_token: str = ""
+    target: Target | None = None
+    credentials: Credentials | None = None
+
+
+class _Open(msgspec.Struct):
+    worker: int
+    reply: Reply
+    future: asyncio.Future[Reply]
+
+
+class _WorkerGone(Exception):
+    """The worker died before it answered."""
+
+
+class Desk:
+    """Questions under way, and the credentials that workers sign with."""
+
+    def __init__(self, settings: Settings, dispatcher: Dispatcher) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._rng = random.Random()  # noqa: S311 - jitter, no secret
+        self._open: dict[int, _Open] = {}
+        self._next = 1
+        self._configured: list[int] = []  # workers that can be asked for credentials
+        self._load: dict[int, int] = {}  # usable worker → questions that it has
+        self._resolved = False
+        self._news = asyncio.Event()
+        self._credentials: Credentials | None = None
+        self._failure: TransferError | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._background: asyncio.Task[None] | None = None
+        self._refreshed_s = 0.0
+        dispatcher.on_answer = self._answered
+        dispatcher.on_worker = self._worker_news
+        dispatcher.on_expired = self._expired
+
+    async def ask(self, question: Question, subject: str = "") -> Reply:
+        """Return the answer, after as many tries as the rules allow.
+
+        Raises:
+            TransferError: the last failure, about ``subject``.
+        """
+        failures, lost, throttled_since_s = 0, 0, None
+        while True:
+            self._refresh_if_due()
+            try:
+                generation = self._credentials.generation if self._credentials else 0
+                return await self._ask_once(question)
+            except _WorkerGone:
+                lost += 1
+                if lost >= MAX_LOST:
+                    text = f"{lost} workers died with this request, the last one by {self._dispatcher.last_death}"
+                    raise WorkerDied(text, subject) from None
+                continue
+            except TransferError as error:
+                rule = rule_for(error.info.code)
+                failures += 1
+                now_s = time.monotonic()
+                if rule.paced:
+                    throttled_since_s = throttled_since_s or now_s
+                    patient = now_s - throttled_since_s < self._settings.timeouts.throttle_s
+                else:
+                    patient = failures <= rule.max_failures
+                if not patient:
+                    raise error.about(subject) from error
+                if error.info.code == "ExpiredCredentials":
+                    await self._refresh(generation)
+                    continue
+                wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
+            await asyncio.sleep(wait_s)
+
+    async def _ask_once(self, question: Question) -> Reply:
+        while not self._load:
+            if self._failure is not None:
+                raise self._failure
+            if not self._dispatcher.machine.alive:
+                text = f"no worker is left; the last one died by {self._dispatcher.last_death}"
+                raise WorkerDied(text)
+            self._news.clear()
+            await self._news.wait()
+        return await self._put(min(self._load, key=self._load.__getitem__), question)
+
+    async def _put(self, worker: int, question: Question) -> Reply:
+        number, self._next = self._next, self._next + 1
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self._open[number] = _Open(worker, Reply(), future)
+        if worker in self._load:
+            self._load[worker] += 1
+        self._dispatcher.ask(worker, Ask(number, question))
+        try:
+            return await future
+        finally:
+            self._open.pop(number, None)
+            if worker in self._load:
+                self._load[worker] -= 1
+
+    def _answered(self, answer: Answer) -> None:
+        waiting = self._open.get(answer.ask)
+        if waiting is None or waiting.future.done():
+            return
+        if answer.error is not None:
+            waiting.future.set_exception(error_of(answer.error))
+            return
+        reply = waiting.reply
+        reply.objects += answer.objects
+        reply.parts += answer.parts
+        if answer.last:
+            reply.next_token, reply.target, reply.credentials = answer.next_token, answer.target, answer.credentials
+            waiting.future.set_result(reply)
+
+    # Workers
+
+    def _worker_news(self, worker: int, news: WorkerNews) -> None:
+        match news:
+            case "configured":
+                self._configured.append(worker)
+            case "usable":
+                self._load[worker] = 0
+            case "lost":
+                self._load.pop(worker, None)
+                if worker in self._configured:
+                    self._configured.remove(worker)
+                for waiting in list(self._open.values()):
+                    if waiting.worker == worker and not waiting.future.done():
+                        waiting.future.set_exception(_WorkerGone())
+        if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
+            # One worker asks the chain for all of them.
+            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], 1))
+        self._news.set()
+
+    # Credentials
+
+    async def _resolve(self, worker: int, generation: int) -> None:
+        try:
+            reply = await self._put(worker, Resolve(generation))
+        except TransferError as error:
+            if not self._resolved:
+                self._failure = error
+            self._news.set()
+            return
+        except _WorkerGone:
+            return  # the news of its death starts this again with another one
+        finally:
+            self._refreshing = None
+        self._resolved = True
+        self._refreshed_s = time.monotonic()
+        self._credentials = reply.credentials
+        self._dispatcher.sign_with(reply.credentials)
+
+    async def _refresh(self, generation: int) -> None:
+        """Have credentials newer than ``generation``; however many ask, the chain is asked once."""
+        if self._credentials is None or self._credentials.generation > generation:
+            return
+        if self._refreshing is None and self._load:
+            worker = min(self._load, key=self._load.__getitem__)
+            self._refreshing = asyncio.create_task(self._resolve_again(worker, generation + 1))
+        if self._refreshing is not None:
+            await asyncio.wait([self._refreshing])
+
+    async def _resolve_again(self, worker: int, generation: int) -> None:
+        await self._resolve(worker, generation)
+        if self._credentials is not None and self._credentials.generation < generation:
+            # Nothing newer is to be had: what was refused will be refused again, and say so.
+            self._credentials = msgspec.structs.replace(self._credentials, generation=generation)
+            self._dispatcher.sign_with(self._credentials)
+
+    def _expired(self, generation: int) -> None:
+        self._background = asyncio.create_task(self._refresh(generation))
+
+    def _refresh_if_due(self) -> None:
+        held = self._credentials
+        if held is None or not held.expires_s or self._refreshing is not None:
+            return
+        due = held.expires_s - time.time() < REFRESH_AHEAD_S
+        if due and time.monotonic() - self._refreshed_s > REFRESH_AT_MOST_EVERY_S:
+            self._expired(held.generation)

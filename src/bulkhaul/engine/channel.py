@@ -1,0 +1,176 @@
+"""One end of a socketpair that carries whole messages and descriptors; it must not know what they mean.
+
+SOCK_SEQPACKET keeps message boundaries in the kernel, so a frame is never torn and descriptors stay with their
+message. A frame that is too long or does not decode closes the channel: its sender is not to be trusted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+import msgspec
+
+MAX_FRAME_BYTES = 128 * 1024
+"""Longest frame. It fits the default socket buffer of Linux (net.core.wmem_default, 208 KiB) whole."""
+
+MAX_DESCRIPTORS = 128
+"""Most descriptors of one frame. Source: SCM_MAX_FD is 253 (include/net/scm.h)."""
+
+END_OF_FILE = "end of file"
+"""The reason with which a channel ends whose peer has closed it, or died."""
+
+_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+
+Incoming = TypeVar("Incoming")
+
+
+class MalformedFrame(Exception):
+    """The peer sent something that is no message."""
+
+
+def channel_pair() -> tuple[socket.socket, socket.socket]:
+    """Return the two ends of a new channel.
+
+    Raises:
+        OSError: the platform has no SOCK_SEQPACKET for local sockets (macOS).
+    """
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+
+
+def send_now(sock: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
+    """Send one message; blocks if the socket does.
+
+    Raises:
+        OSError: the peer is gone, or would block.
+    """
+    frame = msgspec.msgpack.encode(message)
+    if len(frame) > MAX_FRAME_BYTES:
+        raise ValueError(f"a message of {len(frame)} bytes; split it")
+    socket.send_fds(sock, [frame], list(descriptors))
+
+
+def receive_now(sock: socket.socket, decoder: msgspec.msgpack.Decoder[Incoming]) -> tuple[Incoming, list[int]] | None:
+    """Receive one message with its descriptors; None at the end. The caller owns the descriptors.
+
+    Raises:
+        MalformedFrame: too long, or no message.
+        BlockingIOError: nothing is there and the socket does not block.
+    """
+    frame, descriptors, flags, _ = socket.recv_fds(sock, MAX_FRAME_BYTES, MAX_DESCRIPTORS, _CLOEXEC)
+    if not frame:
+        return None
+    try:
+        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+            raise MalformedFrame("a frame over the limit")
+        return decoder.decode(frame), descriptors
+    except (msgspec.DecodeError, MalformedFrame) as error:
+        close_all(descriptors)
+        raise MalformedFrame(str(error)) from None
+
+
+def close_all(descriptors: Sequence[int]) -> None:
+    """Close descriptors that nobody wants."""
+    for descriptor in descriptors:
+        with contextlib.suppress(OSError):
+            os.close(descriptor)
+
+
+class Channel(Generic[Incoming]):
+    """A channel on an event loop. Messages are sent in order; the loop waits for room, never the caller."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        incoming: type[Incoming] | object,
+        *,
+        on_message: Callable[[Incoming, list[int]], None],
+        on_closed: Callable[[str], None],
+    ) -> None:
+        """Begin to read.
+
+        Args:
+            incoming: type of the messages that may come.
+            on_message: called with each message and its descriptors, which it owns.
+            on_closed: called once with the reason when the channel has ended by itself.
+        """
+        self._sock = sock
+        self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming)
+        self._on_message = on_message
+        self._on_closed = on_closed
+        self._unsent: deque[tuple[bytes, list[int]]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
+        """Send a message and duplicates of its descriptors, now or as soon as there is room.
+
+        A message to a peer that is gone is dropped: its death is reported by other means.
+        """
+        if self._closed:
+            return
+        frame = msgspec.msgpack.encode(message)
+        if len(frame) > MAX_FRAME_BYTES:
+            raise ValueError(f"a message of {len(frame)} bytes; split it")
+        if self._unsent:
+            self._unsent.append((frame, [os.dup(fd) for fd in descriptors]))
+            return
+        try:
+            socket.send_fds(self._sock, [frame], list(descriptors))
+        except BlockingIOError:
+            self._unsent.append((frame, [os.dup(fd) for fd in descriptors]))
+            self._loop.add_writer(self._sock.fileno(), self._writable)
+        except OSError as error:
+            self._end(f"{error}")
+
+    def close(self) -> None:
+        """Stop and close; ``on_closed`` is not called."""
+        if not self._closed:
+            self._closed = True
+            self._loop.remove_reader(self._sock.fileno())
+            self._loop.remove_writer(self._sock.fileno())
+            while self._unsent:
+                close_all(self._unsent.popleft()[1])
+            self._sock.close()
+
+    def _end(self, reason: str) -> None:
+        if not self._closed:
+            self.close()
+            self._on_closed(reason)
+
+    def _readable(self) -> None:
+        for _ in range(16):  # then let others have the loop
+            if self._closed:
+                return
+            try:
+                received = receive_now(self._sock, self._decoder)
+            except BlockingIOError:
+                return
+            except (MalformedFrame, OSError) as error:
+                self._end(f"{type(error).__name__}: {error}")
+                return
+            if received is None:
+                self._end(END_OF_FILE)
+                return
+            self._on_message(*received)
+
+    def _writable(self) -> None:
+        while self._unsent:
+            frame, descriptors = self._unsent[0]
+            try:
+                socket.send_fds(self._sock, [frame], descriptors)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self._end(f"{error}")
+                return
+            self._unsent.popleft()
+            close_all(descriptors)
+        self._loop.remove_writer(self._sock.fileno())

@@ -1,0 +1,270 @@
+"""One object from plan to publication: what the engine does, in order; it must not know workers or sockets.
+
+HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verify ─▶ publish
+▲                                        │ the object changed
+└────────────── once ────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncGenerator, Coroutine
+from typing import TypeVar
+
+import msgspec
+
+from bulkhaul.disk.folder import FolderHandle
+from bulkhaul.disk.landing import Landing, published_mode
+from bulkhaul.disk.sweep import Sweeper
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.dispatch import Dispatcher, Fetching
+from bulkhaul.engine.protocol import Head, ListPage, PartChecksums
+from bulkhaul.engine.supervisor import ForkserverProcess
+from bulkhaul.engine.verify import Verdict, reads_back, verify
+from bulkhaul.model.errors import ErrorInfo, ObjectChanged, OtherError, PreconditionFailed, TransferError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ObjectInfo, ObjectRef, PartChecksum, Verify
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.layout import Layout, plan_download
+from bulkhaul.policy.parttable import PartTable, new_part_table
+from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks
+from bulkhaul.wire.checksums import COMPUTABLE
+from bulkhaul.wire.values import Target, WireSettings
+
+T = TypeVar("T")
+
+INLINE_BYTES = MIB
+"""Up to this size the coordinator does file work on its loop: handing it to a thread would take longer."""
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where one object goes: a name in an open folder. ``path`` is for people."""
+
+    folder: FolderHandle
+    name: str
+    path: str
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """An object found by a listing, and where its bucket's requests go."""
+
+    info: ObjectInfo
+    target: Target
+
+
+class Coordinator:
+    """Plans, decides, verifies and publishes; the workers only move bytes.
+
+    Attributes:
+        dispatcher: the workers and what they hold.
+        desk: questions to the service.
+    """
+
+    def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
+        self.settings = settings
+        self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
+        self.desk = Desk(settings, self.dispatcher)
+        self._mode = published_mode()
+        self._sweeper = Sweeper()
+
+    async def download(self, ref: ObjectRef, destination: Destination, listed: Listed | None = None) -> TransferResult:
+        """Restore one object; the destination is untouched until it is whole and verified.
+
+        Raises:
+            TransferError: it could not be done; nothing is left behind.
+        """
+        began_s = time.monotonic()
+        self._sweeper.sweep(destination.folder.fd)
+        try:
+            try:
+                result = await self._attempt(ref, destination, listed)
+            except ObjectChanged:
+                try:
+                    result = await self._attempt(ref, destination, None)
+                except ObjectChanged as again:
+                    raise PreconditionFailed(
+                        f"{again.message}; it changed a second time during the transfer, try again when it rests"
+                    ) from again
+        except TransferError as error:
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectInfo], Target], None]:
+        """Yield the pages of a listing, in the service's order.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        token = ""
+        while True:
+            reply = await self.desk.ask(ListPage(bucket, prefix, token), f"s3://{bucket}/{prefix}")
+            assert reply.target is not None
+            yield reply.objects, reply.target
+            if not (token := reply.next_token):
+                return
+
+    # One attempt
+
+    async def _attempt(self, ref: ObjectRef, destination: Destination, listed: Listed | None) -> TransferResult:
+        known = listed or await self._head(ref)
+        info = known.info
+        checks = await self._checks(ref, info)
+        layout = plan_download(
+            info.size_bytes,
+            part_size_bytes=self.settings.part_size_bytes,
+            boundaries=checks.boundaries,
+            limits=self.settings.limits,
+        )
+        landing = await self._land(destination, layout)
+        retries = 0
+        try:
+            if len(layout):
+                checks, retries = await self._receive(ref, info, known.target, layout, checks, landing)
+            elif checks.stored is not None or checks.md5_hex:
+                verify(checks, layout, _NO_PARTS, landing)
+            await self._publish(landing)
+        finally:
+            landing.discard()
+        return TransferResult(
+            source=ref.url,
+            destination=destination.path,
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            version_id=info.version_id,
+            last_modified=info.last_modified,
+            integrity=checks.integrity,
+            parts=len(layout),
+            retries=retries,
+        )
+
+    async def _head(self, ref: ObjectRef) -> Listed:
+        reply = await self.desk.ask(Head(ref.bucket, ref.key), ref.url)
+        if not reply.objects or reply.target is None:
+            raise OtherError("HEAD brought no answer", ref.url)
+        return Listed(reply.objects[0], reply.target)
+
+    async def _checks(self, ref: ObjectRef, info: ObjectInfo) -> CheckPlan:
+        parts: tuple[PartChecksum, ...] = ()
+        if needs_parts(info, self.settings.verify, computable=COMPUTABLE):
+            parts = tuple((await self.desk.ask(PartChecksums(ref.bucket, info), ref.url)).parts)
+        return plan_checks(info, self.settings.verify, computable=COMPUTABLE, parts=parts)
+
+    async def _land(self, destination: Destination, layout: Layout) -> Landing:
+        several = len(layout) > 1
+        prefer_mapped = self.settings.landing == "mapped" or (self.settings.landing == "auto" and several)
+        arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
+        if layout.size_bytes <= INLINE_BYTES:
+            landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
+        else:
+            landing = await _undisturbed(
+                asyncio.to_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped)
+            )
+        if self.settings.landing == "mapped" and layout.size_bytes and not landing.mapped:
+            landing.discard()
+            text = "this file system does not allocate or map files; use --landing auto or written"
+            raise OtherError(text, destination.path)
+        return landing
+
+    async def _receive(
+        self, ref: ObjectRef, info: ObjectInfo, target: Target, layout: Layout, checks: CheckPlan, landing: Landing
+    ) -> tuple[CheckPlan, int]:
+        """Fetch and verify; returns the checks that were made and the number of retries. Nobody writes afterwards."""
+        fetching = Fetching(
+            layout=layout,
+            target=target,
+            bucket=ref.bucket,
+            key=ref.key,
+            etag=info.etag,
+            algorithm=checks.folded,
+            mapped=landing.mapped,
+            fd=landing.fd,
+            arrived=asyncio.get_running_loop().create_future(),
+        )
+        transfer = self.dispatcher.fetch(fetching)
+        kept = False
+        try:
+            table = await self._arrival(transfer, fetching)
+            if checks.stored is None and fetching.promised is not None:
+                promised = msgspec.structs.replace(info, checksum=fetching.promised)
+                checks = plan_checks(promised, self.settings.verify, computable=COMPUTABLE)
+            verdict = await self._verify(checks, layout, table, landing)
+            if verdict.error is not None:
+                self.dispatcher.reject(transfer, verdict.wrong_parts, verdict.error.info)
+                table = await self._arrival(transfer, fetching)
+                verdict = await self._verify(checks, layout, table, landing)
+                if verdict.error is not None:
+                    raise verdict.error
+            kept = True
+        finally:
+            self.dispatcher.close(transfer, kept=kept)
+        return checks, fetching.retries
+
+    async def _arrival(self, transfer: int, fetching: Fetching) -> PartTable:
+        """Wait until all parts are there. When cancelled, wait until no worker can write any more, then go on."""
+        try:
+            return await asyncio.shield(fetching.arrived)
+        except asyncio.CancelledError:
+            if not fetching.arrived.done():
+                self.dispatcher.abort(transfer, ErrorInfo("Cancelled", "the transfer was cancelled"))
+                await asyncio.wait([fetching.arrived])
+            if not fetching.arrived.cancelled():
+                fetching.arrived.exception()  # it is ours to look at; the cancellation is the news
+            raise
+
+    async def _verify(self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing) -> Verdict:
+        if layout.size_bytes > INLINE_BYTES and reads_back(checks):
+            return await _undisturbed(asyncio.to_thread(verify, checks, layout, table, landing))
+        return verify(checks, layout, table, landing)
+
+    async def _publish(self, landing: Landing) -> None:
+        if self.settings.fsync:
+            await _undisturbed(asyncio.to_thread(landing.publish, mode=self._mode, fsync=True))
+        else:
+            landing.publish(mode=self._mode, fsync=False)
+
+
+def may_skip_head(info: ObjectInfo, settings: Settings) -> bool:
+    """Whether a listing tells enough: the object is fetched whole, and its reply brings the stored checksum along."""
+    part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
+    return settings.verify is not Verify.FULL and info.size_bytes <= part_bytes and bool(info.etag)
+
+
+def destination_path(folder: str, name: str) -> str:
+    """Return the path of a name in a folder, for people."""
+    return os.path.join(folder, name)
+
+
+async def _undisturbed(work: Coroutine[None, None, T]) -> T:
+    """Wait for work in a thread even when cancelled: what it has in hand must not be taken away under it."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        if task.exception() is None and isinstance(made := task.result(), Landing):
+            made.discard()
+        raise
+
+
+def _wire(settings: Settings) -> WireSettings:
+    return WireSettings(
+        endpoint_url=settings.endpoint_url,
+        region=settings.region,
+        profile=settings.profile,
+        sign_requests=settings.sign_requests,
+        verify_tls=settings.verify_tls,
+        ca_bundle=settings.ca_bundle,
+        allow_http=settings.allow_http,
+        addressing_style=settings.addressing_style,
+        transport=settings.transport,
+        timeouts=settings.timeouts,
+        connections=settings.connections,
+    )
+
+
+_NO_PARTS = new_part_table(0)

@@ -1,0 +1,173 @@
+"""The engine for programs without an event loop: ``with Engine(...)``; a thin facade over ``AsyncEngine``.
+
+The loop (uvloop) runs in a thread of its own; every method hands its work over and waits, or returns a future.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.restore import Planned
+from bulkhaul.engine.supervisor import ForkserverProcess
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.model.settings import Settings
+
+T = TypeVar("T")
+
+
+class Engine:
+    """Restores objects with worker processes.
+
+    Usage::
+
+        with Engine(endpoint_url="http://127.0.0.1:9000") as engine:
+            result = engine.download("s3://bucket/key", "/data/key")
+            for result in engine.download_many("s3://bucket/prefix/", "/data/prefix"):
+                print(result.key, result.integrity, result.error)
+
+    Settings are the fields of ``Settings``, by name or as one value. Threads may share an engine.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, *, forkserver: ForkserverProcess | None = None, **fields: Any
+    ) -> None:
+        """Check the settings and start the forkserver; see ``AsyncEngine``."""
+        self._engine = AsyncEngine(settings, forkserver=forkserver, **fields)
+        self._portal: BlockingPortal | None = None
+        self._portal_context: AbstractContextManager[BlockingPortal] | None = None
+
+    def __enter__(self) -> Self:
+        self._portal_context = start_blocking_portal("asyncio", {"use_uvloop": True})
+        self._portal = self._portal_context.__enter__()
+        try:
+            self._portal.call(self._engine.__aenter__)
+        except BaseException:
+            self._portal_context.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
+        portal, self._portal = self._portal, None
+        if portal is not None and self._portal_context is not None:
+            try:
+                portal.call(self._engine.close)
+            finally:
+                self._portal_context.__exit__(None, None, None)
+
+    def download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
+        """Restore one object; see ``AsyncEngine.download``."""
+        return self.submit(url, path).result()
+
+    def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
+        """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
+        return self._running().start_task_soon(self._engine.download, url, path)
+
+    def download_many(
+        self,
+        source: str,
+        destination: str | os.PathLike[str],
+        *,
+        recursive: bool = True,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Iterator[TransferResult]:
+        """Restore many objects and yield each result as it ends; see ``AsyncEngine.download_many``."""
+        results = self._engine.download_many(source, destination, recursive=recursive, include=include, exclude=exclude)
+        return self._iterate(results)
+
+    def plan_many(
+        self,
+        source: str,
+        destination: str | os.PathLike[str],
+        *,
+        recursive: bool = True,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+    ) -> Iterator[Planned]:
+        """Yield what ``download_many`` would do; see ``AsyncEngine.plan_many``."""
+        return self._iterate(
+            self._engine.plan_many(source, destination, recursive=recursive, include=include, exclude=exclude)
+        )
+
+    def progress(self) -> Progress:
+        """Return one total over everything that this engine was asked for."""
+        return self._engine.progress()
+
+    def kill_workers(self) -> None:
+        """Kill every worker at once: for a caller that is about to leave without waiting."""
+        if self._portal is not None:
+            self._portal.start_task_soon(self._engine.kill_workers)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._engine.settings
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that run now."""
+        return self._engine.worker_pids
+
+    def _running(self) -> BlockingPortal:
+        if self._portal is None:
+            raise UsageError("the engine is not running; use it in a `with` block")
+        return self._portal
+
+    def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Pull an async generator from this thread; one task drives it, so that a cancellation reaches all of it."""
+        portal = self._running()
+        with portal.wrap_async_context_manager(_driven(items)) as take:
+            while True:
+                try:
+                    yield portal.call(take)
+                except StopAsyncIteration:
+                    return
+
+
+@asynccontextmanager
+async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, T]]]:
+    """Run a generator in one task and hand its items out one by one; the generator is closed at the end."""
+    wanted, found = asyncio.Semaphore(0), asyncio.Queue[T](maxsize=1)
+
+    async def drive() -> None:
+        async with aclosing(items):
+            await wanted.acquire()
+            async for item in items:
+                await found.put(item)
+                await wanted.acquire()
+
+    driving = asyncio.create_task(drive())
+
+    async def take() -> T:
+        wanted.release()
+        getting = asyncio.create_task(found.get())
+        await asyncio.wait([getting, driving], return_when=asyncio.FIRST_COMPLETED)
+        if getting.done():
+            return getting.result()
+        getting.cancel()
+        driving.result()  # raises what the generator raised
+        raise StopAsyncIteration
+
+    try:
+        yield take
+    finally:
+        driving.cancel()
+        await asyncio.wait([driving])
+        if not driving.cancelled():
+            driving.exception()  # was raised where it was waited for, or nobody waits any more

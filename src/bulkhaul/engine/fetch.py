@@ -1,0 +1,139 @@
+"""Carries out one lease in a worker: window, transport, outcome; it must not retry anything: the coordinator does."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
+from bulkhaul.engine.protocol import Done, Failed, Lease
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.model.settings import TransportChoice
+from bulkhaul.wire.checksums import CRC_BYTES, updater
+from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
+from bulkhaul.wire.values import Credentials, GetRequest
+
+
+class Receiver:
+    """Puts a body into its window and computes its checksum while the bytes are hot.
+
+    Attributes:
+        crc: of the part up to the last byte received.
+        promised: the checksum that the reply to a whole GET promised.
+        discovered: the algorithm was learnt from the reply; nobody could go on from the middle with it.
+    """
+
+    def __init__(self, window: Window, algorithm: str, crc: int, *, learn: bool) -> None:
+        self._window = window
+        self._update = updater(algorithm) if algorithm else None
+        self._learn = learn and not algorithm
+        self._space = memoryview(b"")
+        self.crc = crc
+        self.promised: Checksum | None = None
+        self.discovered = False
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of this lease that are in the file."""
+        return self._window.received_bytes
+
+    def expect(self, checksum: Checksum | None) -> None:
+        """Take up the checksum that the reply promises, if it is one that can be computed on the way."""
+        self.promised = checksum
+        if self._learn and checksum and checksum.kind is ChecksumKind.FULL_OBJECT and checksum.algorithm in CRC_BYTES:
+            self._update = updater(checksum.algorithm)
+            self.discovered = True
+
+    def space(self) -> memoryview:
+        """Return the window's space."""
+        self._space = self._window.space()
+        return self._space
+
+    def received(self, count: int) -> None:
+        """Checksum and keep what came."""
+        if self._update is not None:
+            self.crc = self._update(self._space[:count], self.crc)
+        self._space = memoryview(b"")
+        self._window.received(count)
+
+
+class Fetcher:
+    """Fetches leases by the transport that fits their target."""
+
+    def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport) -> None:
+        self._choice = choice
+        self._fast = fast
+        self._sdk = sdk
+        self._buffers: list[memoryview] = []
+        self._receivers: dict[int, Receiver] = {}
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these."""
+        self._fast.use(credentials)
+        self._sdk.use(credentials)
+
+    def drop_idle(self) -> None:
+        """Close connections that were not used for long."""
+        self._fast.drop_idle()
+        self._sdk.drop_idle()
+
+    def reached(self) -> list[tuple[int, int]]:
+        """Return (lease, bytes received) of what is being fetched."""
+        return [(lease, receiver.received_bytes) for lease, receiver in self._receivers.items()]
+
+    async def fetch(self, lease: Lease, fd: int) -> Done | Failed:
+        """Receive a lease into its file and say how it went; never raises."""
+        try:
+            if lease.mapped:
+                return await self._into(lease, MappedWindow(fd, lease.start, lease.end))
+            buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
+            try:
+                return await self._into(lease, WrittenWindow(fd, lease.start, buffer))
+            finally:
+                self._buffers.append(buffer)
+        except OSError as error:
+            return Failed(lease.lease, 0, lease.crc, local_error(error).info)
+
+    async def _into(self, lease: Lease, window: Window) -> Done | Failed:
+        receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)
+        self._receivers[lease.lease] = receiver
+        try:
+            await self._get(lease, receiver)
+            return Done(lease.lease, receiver.received_bytes, receiver.crc, receiver.promised)
+        except TransportError as error:
+            return _failed(lease, receiver, error.info)
+        except OSError as error:
+            return _failed(lease, receiver, local_error(error).info)
+        except asyncio.CancelledError:
+            return _failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
+        finally:
+            del self._receivers[lease.lease]
+            window.close()
+
+    async def _get(self, lease: Lease, receiver: Receiver) -> None:
+        request = GetRequest(
+            lease.target, lease.bucket, lease.key, lease.etag, lease.start, lease.end, lease.size_bytes, lease.whole
+        )
+        if self._choice == "fast" and not lease.target.fast:
+            text = f"the fast transport cannot be used: {lease.target.why_not}; use --transport auto"
+            raise TransportError(ErrorInfo("Unsupported", text))
+        if self._choice != "sdk" and lease.target.fast:
+            try:
+                await self._fast.get(request, receiver)
+                return
+            except NotSpoken as error:
+                if self._choice == "fast":
+                    text = f"the fast transport does not read {error}; use --transport auto"
+                    raise TransportError(ErrorInfo("Unsupported", text)) from error
+        await self._sdk.get(request, receiver)
+
+
+def _failed(lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
+    error = msgspec.structs.replace(error, cause=error.cause[:500])
+    # Bytes of a reply that was not what it said it was do not count, nor those whose checksum nobody can go on with.
+    if error.code == "UnexpectedReply" or receiver.discovered:
+        return Failed(lease.lease, 0, lease.crc, error)
+    return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)

@@ -1,0 +1,217 @@
+"""A worker process: receives leases, moves their bytes, reports; it must not decide anything and knows no paths.
+
+    channel ─▶ Leases ─▶ queue ─▶ k fetchers ─▶ window of the file
+            ◀─ Report (four times a second, and as soon as leases end)
+
+It holds no state that matters: whatever it has not reported counts as never done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+
+import uvloop
+
+from bulkhaul import __version__
+from bulkhaul.engine.channel import Channel
+from bulkhaul.engine.fetch import Fetcher
+from bulkhaul.engine.protocol import (
+    Answer,
+    Ask,
+    Configure,
+    Done,
+    Failed,
+    Lease,
+    Leases,
+    Ready,
+    Release,
+    Report,
+    Stop,
+    ToWorker,
+    UseCredentials,
+)
+from bulkhaul.engine.questions import answers
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.wire.fast import FastTransport
+from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
+from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.values import Credentials, WireSettings
+
+HEARTBEAT_S = 0.25
+
+MAX_REPORTED = 256
+"""Ended leases of one Report, so that it fits a frame."""
+
+
+class Worker:
+    """One worker and what it has in hand."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._channel: Channel[ToWorker] = Channel(
+            sock, ToWorker, on_message=self._on_message, on_closed=self._on_closed
+        )
+        self._stopped = asyncio.Event()
+        self._wire: WireSettings | None = None
+        self._sdk: SdkClient | None = None
+        self._setup_error: TransferError | None = None
+        self._fetcher: Fetcher | None = None
+        self._queue: asyncio.Queue[tuple[Lease, int]] = asyncio.Queue()
+        self._released: set[int] = set()
+        self._active: dict[int, asyncio.Task[Done | Failed]] = {}
+        self._done: list[Done] = []
+        self._failed: list[Failed] = []
+        self._flushing = False
+        self._control = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._channel.send(Ready(os.getpid()))
+        self._start(self._beat())
+        await self._stopped.wait()
+        self._channel.close()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails is a defect: the worker dies of it in the open, and its parts go to another one."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            traceback.print_exception(error)
+            os._exit(70)  # EX_SOFTWARE of sysexits.h
+
+    def _on_closed(self, _reason: str) -> None:
+        self._stopped.set()
+
+    def _on_message(self, message: ToWorker, descriptors: list[int]) -> None:
+        match message:
+            case Leases():
+                for lease, fd in zip(message.leases, descriptors, strict=True):
+                    self._queue.put_nowait((lease, fd))
+            case Release():
+                self._release(message.lease)
+            case Ask():
+                self._start(self._answer(message))
+            case UseCredentials():
+                self._use(message.credentials)
+            case Configure():
+                self._wire = message.wire
+                for _ in range(message.wire.connections):
+                    self._start(self._fetch_forever())
+            case Stop():
+                self._stopped.set()
+
+    def _use(self, credentials: Credentials | None) -> None:
+        assert self._wire is not None
+        if self._fetcher is not None:
+            self._fetcher.use(credentials)
+            return
+        try:
+            self._sdk = SdkClient(self._wire, credentials)
+        except TransferError as error:
+            self._setup_error = error
+            return
+        fast = FastTransport(self._wire, ca_bundle=self._sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
+        self._fetcher = Fetcher(self._wire.transport, fast, SdkTransport(self._wire, self._sdk))
+        self._fetcher.use(credentials)
+
+    # Leases
+
+    async def _fetch_forever(self) -> None:
+        while True:
+            lease, fd = await self._queue.get()
+            try:
+                outcome = await self._fetch(lease, fd)
+            finally:
+                os.close(fd)
+            if isinstance(outcome, Done):
+                self._done.append(outcome)
+            else:
+                self._failed.append(outcome)
+            if not self._flushing:
+                self._flushing = True
+                asyncio.get_running_loop().call_soon(self._flush)
+
+    async def _fetch(self, lease: Lease, fd: int) -> Done | Failed:
+        if lease.lease in self._released:
+            self._released.discard(lease.lease)
+            return Failed(lease.lease, 0, lease.crc, ErrorInfo("Cancelled", "the lease was taken back"))
+        if self._fetcher is None:
+            error = self._setup_error or TransferError("the worker has no client")
+            return Failed(lease.lease, 0, lease.crc, error.info)
+        task = self._active[lease.lease] = asyncio.create_task(self._fetcher.fetch(lease, fd))
+        try:
+            return await task
+        finally:
+            del self._active[lease.lease]
+
+    def _release(self, lease: int) -> None:
+        if (task := self._active.get(lease)) is not None:
+            task.cancel()
+        else:
+            self._released.add(lease)
+
+    # Reports
+
+    def _flush(self) -> None:
+        self._flushing = False
+        while self._done or self._failed:
+            self._channel.send(Report(self._done[:MAX_REPORTED], self._failed[:MAX_FAILED]))
+            del self._done[:MAX_REPORTED], self._failed[:MAX_FAILED]
+
+    async def _beat(self) -> None:
+        while True:
+            reached = [] if self._fetcher is None else self._fetcher.reached()
+            self._channel.send(Report(reached=reached))
+            if self._fetcher is not None:
+                self._fetcher.drop_idle()
+            await asyncio.sleep(HEARTBEAT_S)
+
+    # Questions
+
+    async def _answer(self, message: Ask) -> None:
+        assert self._wire is not None
+        loop = asyncio.get_running_loop()
+        try:
+            if self._setup_error is not None:
+                raise self._setup_error
+            parts = await loop.run_in_executor(self._control, answers, message, self._wire, self._sdk)
+        except TransferError as error:
+            parts = [Answer(message.ask, error=error.info)]
+        for part in parts:
+            self._channel.send(part)
+
+
+MAX_FAILED = 32
+"""Failed leases of one Report: their texts are longer."""
+
+
+def run_worker(sock: socket.socket, coordinator_pidfd: int) -> None:
+    """Entry of the process, after the fork."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
+
+    async def serve() -> None:
+        await Worker(sock).run()
+
+    uvloop.run(serve())
+    os._exit(0)  # threads in the middle of an SDK call would hold the process up, and nothing is left to save
+
+
+def _die_with(coordinator_pidfd: int) -> None:
+    """End this process within milliseconds of the coordinator's end, whatever the loop is doing."""
+    poll = select.poll()
+    poll.register(coordinator_pidfd, select.POLLIN)
+    poll.poll()
+    os._exit(1)

@@ -1,0 +1,243 @@
+"""The one tree of errors; it must not know where an error came from or who retries it.
+
+Every error is built from plain strings, so that it survives pickling and the way between processes:
+``message`` says what happened and what to do, ``subject`` names the object or path, ``cause`` keeps the text of
+what lay beneath. ``ErrorInfo`` is the same as a value for the way between processes.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+__all__ = [
+    "AccessDenied",
+    "Cancelled",
+    "ClockSkew",
+    "Conflict",
+    "CredentialsError",
+    "DiskFull",
+    "DurabilityUnknown",
+    "EndpointRedirect",
+    "ExpiredCredentials",
+    "IntegrityError",
+    "InvalidUrl",
+    "LocalError",
+    "NetworkError",
+    "NotFound",
+    "ObjectChanged",
+    "OtherError",
+    "PayloadTooLarge",
+    "PreconditionFailed",
+    "RangeIgnored",
+    "RangeNotSatisfiable",
+    "ServerError",
+    "StallTimeout",
+    "Throttled",
+    "TransferError",
+    "UnexpectedReply",
+    "UnsafeKey",
+    "Unsupported",
+    "UsageError",
+    "WorkerDied",
+]
+
+
+class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A TransferError as a plain value: what crosses between processes and into reports.
+
+    Attributes:
+        code: class name of the error.
+        status: HTTP status of the reply, 0 where there was none.
+        service_code: the S3 error code, such as ``NoSuchKey``.
+        request_id, host_id: what AWS support asks for.
+        retry_after_s: how long the service asked to wait, 0 where it did not say.
+    """
+
+    code: str
+    message: str
+    subject: str = ""
+    cause: str = ""
+    status: int = 0
+    service_code: str = ""
+    request_id: str = ""
+    host_id: str = ""
+    retry_after_s: float = 0.0
+
+
+class TransferError(Exception):
+    """Any failure of a transfer. ``str(error)`` says what happened, to which object, and what to do.
+
+    Attributes:
+        retryable: whether the same request may succeed when sent again.
+        exit_code: what the command exits with.
+        info: the details as a value (HTTP status, service code, request id).
+    """
+
+    retryable: ClassVar[bool] = False
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, subject: str = "", cause: str = "", info: ErrorInfo | None = None) -> None:
+        super().__init__(message, subject, cause, info)
+        self.message = message
+        self.subject = subject
+        self.cause = cause
+        self.info = info or ErrorInfo(type(self).__name__, message, subject, cause)
+
+    def __str__(self) -> str:
+        text = f"{self.subject}: {self.message}" if self.subject else self.message
+        if self.info.request_id:
+            text += f" [request id {self.info.request_id}]"
+        return f"{text} (cause: {self.cause})" if self.cause else text
+
+    def about(self, subject: str) -> TransferError:
+        """Return the same error about ``subject``: only the coordinator knows the full name of an object."""
+        return error_of(msgspec.structs.replace(self.info, subject=subject))
+
+
+class UsageError(TransferError):
+    """The call or command line cannot mean anything; correct it."""
+
+    exit_code = 2
+
+
+class InvalidUrl(UsageError):
+    """A URL that names no bucket or key; the message names the wrong part."""
+
+
+class NotFound(TransferError):
+    """The bucket or key does not exist (404)."""
+
+
+class AccessDenied(TransferError):
+    """The credentials do not allow it (403)."""
+
+
+class PreconditionFailed(TransferError):
+    """The object is no longer the one that the transfer began with (412)."""
+
+
+class ObjectChanged(PreconditionFailed):
+    """A reply carried another ETag, or 412: the transfer begins anew once, then fails as PreconditionFailed."""
+
+
+class Conflict(TransferError):
+    """Another conditional write was under way (409)."""
+
+
+class PayloadTooLarge(TransferError):
+    """Larger than the service takes in one request, or than an object may be."""
+
+
+class RangeNotSatisfiable(TransferError):
+    """The range lies outside the object (416)."""
+
+
+class NetworkError(TransferError):
+    """No complete reply came: connection refused, reset or closed early."""
+
+    retryable = True
+
+
+class StallTimeout(NetworkError):
+    """A wait ran out: no bytes, or fewer than the speed floor, within the deadline."""
+
+
+class Throttled(TransferError):
+    """The service asked to slow down (503 SlowDown, 429)."""
+
+    retryable = True
+
+
+class ServerError(TransferError):
+    """The service failed by itself (5xx)."""
+
+    retryable = True
+
+
+class IntegrityError(TransferError):
+    """The bytes are not those of the object: a checksum or a length does not match."""
+
+
+class UnexpectedReply(IntegrityError):
+    """A reply that does not describe the bytes asked for (Content-Range, length, encoding)."""
+
+    retryable = True
+
+
+class RangeIgnored(IntegrityError):
+    """The endpoint answered a ranged GET with 200 and the whole object, or with no Content-Range."""
+
+
+class CredentialsError(TransferError):
+    """No usable credentials, region or profile."""
+
+
+class ExpiredCredentials(CredentialsError):
+    """The session token has expired; the engine asks for new credentials once."""
+
+    retryable = True
+
+
+class ClockSkew(TransferError):
+    """This machine's clock is too far from the service's."""
+
+
+class EndpointRedirect(TransferError):
+    """The endpoint sends requests elsewhere: the wrong endpoint or region for this bucket."""
+
+
+class Unsupported(TransferError):
+    """This endpoint, or this part of bulkhaul, cannot do it."""
+
+
+class OtherError(TransferError):
+    """Anything that has no type of its own; the cause is kept."""
+
+
+class LocalError(OtherError):
+    """The local file system refused (permissions, missing folder, not a regular file)."""
+
+
+class DiskFull(LocalError):
+    """No space (or quota) left for the object."""
+
+
+class UnsafeKey(LocalError):
+    """The key cannot become a path inside the destination folder."""
+
+
+class DurabilityUnknown(LocalError):
+    """The object is in place, but the folder could not be flushed to disk."""
+
+
+class WorkerDied(TransferError):
+    """Worker processes died, and the budget for new ones is spent."""
+
+
+class Cancelled(TransferError):
+    """The caller cancelled it."""
+
+    exit_code = 130
+
+
+_KINDS: dict[str, type[TransferError]] = {
+    kind.__name__: kind
+    for name in __all__
+    if isinstance(kind := globals()[name], type) and issubclass(kind, TransferError)
+}
+
+
+def kind_of(info: ErrorInfo) -> type[TransferError]:
+    """Return the class that ``info`` was made from."""
+    return _KINDS.get(info.code, OtherError)
+
+
+def error_of(info: ErrorInfo) -> TransferError:
+    """Rebuild the error that ``info`` describes.
+
+    >>> str(error_of(ErrorInfo("NotFound", "no such key; check its spelling", "s3://b/k")))
+    's3://b/k: no such key; check its spelling'
+    """
+    return kind_of(info)(info.message, info.subject, info.cause, info)

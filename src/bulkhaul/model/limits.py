@@ -1,0 +1,32 @@
+"""What S3 allows, as a value that a caller can replace; it must not know any plan."""
+
+from __future__ import annotations
+
+import msgspec
+
+KIB = 1024
+MIB = 1024 * KIB
+GIB = 1024 * MIB
+TIB = 1024 * GIB
+
+
+class S3Limits(msgspec.Struct, frozen=True):
+    """The limits of one S3 endpoint, in parts and bytes.
+
+    Source: S3 User Guide, "Amazon S3 multipart upload limits". AWS has raised the object limit to 48.8 TiB since;
+    the 5 TiB that every compatible store keeps is the default here.
+
+    Attributes:
+        max_parts: most parts of one object.
+        max_object_bytes: largest object.
+        min_part_bytes: smallest part of an upload, the last one excepted.
+        max_part_bytes: largest part.
+    """
+
+    max_parts: int = 10_000
+    max_object_bytes: int = 5 * TIB
+    min_part_bytes: int = 5 * MIB
+    max_part_bytes: int = 5 * GIB
+
+
+DEFAULT_LIMITS = S3Limits()

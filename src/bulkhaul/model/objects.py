@@ -1,0 +1,95 @@
+"""What is known of one object, as values; it must not know how it was learnt."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Integrity(StrEnum):
+    """What the success of a transfer rests on, strongest first.
+
+    ``checksum``: every byte is covered by a checksum of the service that matched.
+    ``etag``: every reply carried the same ETag, and every length matched.
+    ``length``: lengths matched; the endpoint sends no ETag, or checks were switched off.
+    """
+
+    CHECKSUM = "checksum"
+    ETAG = "etag"
+    LENGTH = "length"
+
+
+class Verify(StrEnum):
+    """How much is checked before publishing.
+
+    ``auto``: the object's stored checksum where it has one that can be computed here.
+    ``full``: also a plain-MD5 ETag, by reading the file back.
+    ``none``: lengths and ETags of replies only.
+    """
+
+    AUTO = "auto"
+    FULL = "full"
+    NONE = "none"
+
+
+class ChecksumKind(StrEnum):
+    """Whether a checksum covers the bytes of the object, or the checksums of its parts."""
+
+    FULL_OBJECT = "FULL_OBJECT"
+    COMPOSITE = "COMPOSITE"
+
+
+class Checksum(msgspec.Struct, frozen=True):
+    """A checksum as the service stores it.
+
+    Attributes:
+        algorithm: ``CRC32``, ``CRC32C``, ``CRC64NVME``, ``SHA1``, ``SHA256`` …
+        value: base64 of the digest in network byte order; a composite one ends in ``-<parts>``.
+    """
+
+    algorithm: str
+    value: str
+    kind: ChecksumKind = ChecksumKind.FULL_OBJECT
+
+
+class ObjectRef(msgspec.Struct, frozen=True):
+    """The name of an object. Keys are used as they are, never normalised."""
+
+    bucket: str
+    key: str
+
+    @property
+    def url(self) -> str:
+        """``s3://bucket/key``, for people: not escaped."""
+        return f"s3://{self.bucket}/{self.key}"
+
+
+class ObjectInfo(msgspec.Struct, frozen=True):
+    """What HEAD, LIST or GET said about an object.
+
+    Attributes:
+        size_bytes: length of the object.
+        etag: opaque, with its quotes; empty where the service sent none.
+        last_modified: as the service wrote it (ISO 8601), empty where unknown.
+        version_id: version of the object in a versioned bucket, else empty.
+        checksum: the stored checksum, where HEAD told one.
+        parts_count: number of parts that the object was uploaded in, 0 where unknown.
+        encryption: server-side encryption as the service names it; with KMS or a customer's key an ETag is no MD5.
+    """
+
+    key: str
+    size_bytes: int
+    etag: str = ""
+    last_modified: str = ""
+    version_id: str = ""
+    checksum: Checksum | None = None
+    parts_count: int = 0
+    encryption: str = ""
+
+
+class PartChecksum(msgspec.Struct, frozen=True):
+    """One uploaded part of an object: its length and, where the service tells it, its checksum (base64)."""
+
+    size_bytes: int
+    value: str = ""

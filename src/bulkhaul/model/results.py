@@ -1,0 +1,64 @@
+"""What a transfer reports: results and progress, as values; it must not know how they are shown."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
+from bulkhaul.model.objects import Integrity
+
+
+class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome for one object.
+
+    Attributes:
+        source: ``s3://bucket/key``.
+        destination: local path.
+        size_bytes: length of the object, 0 where it was never learnt.
+        integrity: what success rests on; None unless verified.
+        seconds: from plan to publish.
+        skipped: why nothing had to be done, empty otherwise.
+        failure: what went wrong; None on success.
+    """
+
+    source: str
+    destination: str
+    bucket: str
+    key: str
+    size_bytes: int = 0
+    etag: str = ""
+    version_id: str = ""
+    last_modified: str = ""
+    integrity: Integrity | None = None
+    seconds: float = 0.0
+    parts: int = 0
+    retries: int = 0
+    skipped: str = ""
+    failure: ErrorInfo | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the object is at its destination, verified."""
+        return self.failure is None and not self.skipped
+
+    @property
+    def error(self) -> TransferError | None:
+        """The failure as an exception, None on success."""
+        return None if self.failure is None else error_of(self.failure)
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """One honest total: what is planned so far and what of it is done.
+
+    Attributes:
+        planned_bytes: bytes of all objects found so far; grows until ``planning_done``.
+        received_bytes: bytes of those that are on disk, checked reply by reply; never counts a byte twice.
+    """
+
+    planned_objects: int = 0
+    verified_objects: int = 0
+    failed_objects: int = 0
+    skipped_objects: int = 0
+    planned_bytes: int = 0
+    received_bytes: int = 0
+    planning_done: bool = False

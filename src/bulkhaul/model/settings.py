@@ -1,0 +1,121 @@
+"""Every setting of an engine, validated, with the reason for its default; it must not know who uses it."""
+
+from __future__ import annotations
+
+import os
+from typing import Literal, get_args
+
+import msgspec
+
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
+from bulkhaul.model.objects import Verify
+
+TransportChoice = Literal["auto", "fast", "sdk"]
+LandingChoice = Literal["auto", "mapped", "written"]
+AddressingStyle = Literal["auto", "path", "virtual"]
+
+
+def default_workers() -> int:
+    """Return one worker a core, at least 2 (one process alone was 2–4 times slower) and at most 8."""
+    return max(2, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
+
+
+class Timeouts(msgspec.Struct, frozen=True):
+    """How long each wait may take, in seconds.
+
+    Source: connect, read and idle are rows C68 of docs/store-contract (3.1 s, 30 s, 30 s); the rest are ours.
+
+    Attributes:
+        connect_s: TCP connect and TLS handshake.
+        read_s: reply headers, and any pause within a body.
+        idle_s: how long an unused connection is kept.
+        speed_window_s: a body that brings fewer than ``min_speed_bytes_per_s`` on average over this is broken off.
+        lease_s: a part without any progress is taken from its worker.
+        heartbeat_s: a worker that says nothing is killed.
+        start_s: a worker that is not ready is killed.
+        release_s: a worker that does not let go of a part is killed.
+        throttle_s: how long a service may answer "slow down" without one success.
+        shutdown_s: workers that have not stopped by then are killed.
+    """
+
+    connect_s: float = 3.1
+    read_s: float = 30.0
+    idle_s: float = 30.0
+    speed_window_s: float = 10.0
+    min_speed_bytes_per_s: int = 1024
+    lease_s: float = 45.0
+    heartbeat_s: float = 5.0
+    start_s: float = 20.0
+    release_s: float = 5.0
+    throttle_s: float = 60.0
+    shutdown_s: float = 1.0
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one engine.
+
+    Attributes:
+        endpoint_url: of an S3-compatible store; None for AWS.
+        allow_http: plain http beyond loopback sends signatures in the clear, so it must be asked for.
+        ca_bundle: file of certificate authorities; None for AWS_CA_BUNDLE or the SDK's.
+        workers: worker processes.
+        concurrency: requests in flight, all workers together; None for 4 a worker.
+        part_size_bytes: length of a ranged GET; None to choose by the object's size.
+
+    Raises:
+        UsageError: a value out of its range; the message names it.
+    """
+
+    endpoint_url: str | None = None
+    region: str | None = None
+    profile: str | None = None
+    sign_requests: bool = True
+    verify_tls: bool = True
+    ca_bundle: str | None = None
+    allow_http: bool = False
+    addressing_style: AddressingStyle = "auto"
+    workers: int = msgspec.field(default_factory=default_workers)
+    concurrency: int | None = None
+    part_size_bytes: int | None = None
+    transport: TransportChoice = "auto"
+    landing: LandingChoice = "auto"
+    verify: Verify = Verify.AUTO
+    fsync: bool = False
+    timeouts: Timeouts = Timeouts()
+    limits: S3Limits = DEFAULT_LIMITS
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= 256:
+            raise UsageError(f"workers must be 1 to 256, not {self.workers}")
+        if self.concurrency is not None and not 1 <= self.concurrency <= 4096:
+            raise UsageError(f"concurrency must be 1 to 4096, not {self.concurrency}")
+        if self.part_size_bytes is not None and not 64 * 1024 <= self.part_size_bytes <= self.limits.max_part_bytes:
+            raise UsageError(f"part size must be 64 KiB to 5 GiB, not {self.part_size_bytes} bytes")
+        for name, value, choices in (
+            ("transport", self.transport, get_args(TransportChoice)),
+            ("landing", self.landing, get_args(LandingChoice)),
+            ("addressing style", self.addressing_style, get_args(AddressingStyle)),
+            ("verify", str(self.verify), tuple(Verify)),
+        ):
+            if value not in choices:
+                raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes to run: never more than requests in flight."""
+        return min(self.workers, self.concurrency) if self.concurrency else self.workers
+
+    @property
+    def connections(self) -> int:
+        """Connections of each worker; together they cover ``concurrency``."""
+        return 4 if self.concurrency is None else -(-self.concurrency // self.worker_count)
+
+    @property
+    def max_in_flight(self) -> int:
+        """Requests in flight, all workers together."""
+        return self.concurrency or self.worker_count * self.connections
+
+
+DEFAULT_PART_SIZE_BYTES = 16 * MIB
+"""Length of a ranged GET. Source: docs/decisions/0003-part-size.md."""

@@ -1,0 +1,158 @@
+"""The vocabulary of the transfer state machine: events go in, instructions come out; it must not hold state.
+
+Workers, transfers and leases are named by integers that the coordinator hands out and never uses twice.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.layout import Layout
+
+
+class WorkerReady(msgspec.Struct, frozen=True):
+    """A worker has started and takes leases."""
+
+    worker: int
+    connections: int
+
+
+class WorkerLost(msgspec.Struct, frozen=True):
+    """A worker is dead *and reaped*: nothing of it can touch a file any more."""
+
+    worker: int
+    reason: str
+
+
+class TransferAdded(msgspec.Struct, frozen=True):
+    """A planned object whose temp file is ready to receive its parts."""
+
+    transfer: int
+    layout: Layout
+
+
+class Heard(msgspec.Struct, frozen=True):
+    """A worker spoke. ``reached``: (lease, bytes received so far) of its active leases."""
+
+    worker: int
+    reached: tuple[tuple[int, int], ...] = ()
+
+
+class PartDone(msgspec.Struct, frozen=True):
+    """A lease is fulfilled and let go: ``received_bytes`` of it arrived, ``crc`` covers the part up to its end."""
+
+    worker: int
+    lease: int
+    received_bytes: int
+    crc: int
+
+
+class PartFailed(msgspec.Struct, frozen=True):
+    """A lease is let go unfulfilled; the first ``received_bytes`` of it are in place, covered by ``crc``."""
+
+    worker: int
+    lease: int
+    received_bytes: int
+    crc: int
+    error: ErrorInfo
+
+
+class PartsRejected(msgspec.Struct, frozen=True):
+    """Verification found these parts (indices) to be wrong; they are fetched once more."""
+
+    transfer: int
+    indices: tuple[int, ...]
+    error: ErrorInfo
+
+
+class TransferClosed(msgspec.Struct, frozen=True):
+    """A transfer that was handed over for verification has ended; ``kept`` if its bytes are at their destination."""
+
+    transfer: int
+    kept: bool
+
+
+class TransferAborted(msgspec.Struct, frozen=True):
+    """A transfer must stop: cancelled, or its temp file is gone."""
+
+    transfer: int
+    error: ErrorInfo
+
+
+class CredentialsReplaced(msgspec.Struct, frozen=True):
+    """Every worker has the credentials of this generation."""
+
+    generation: int
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """Time has passed."""
+
+
+Event = (
+    WorkerReady
+    | WorkerLost
+    | TransferAdded
+    | Heard
+    | PartDone
+    | PartFailed
+    | PartsRejected
+    | TransferClosed
+    | TransferAborted
+    | CredentialsReplaced
+    | Tick
+)
+
+
+class Assign(msgspec.Struct, frozen=True):
+    """Lease ``[start, end)`` of the object to a worker; ``crc`` covers what comes before in the same part."""
+
+    worker: int
+    lease: int
+    transfer: int
+    index: int
+    start: int
+    end: int
+    crc: int
+    attempt: int
+
+
+class Revoke(msgspec.Struct, frozen=True):
+    """Ask a worker to let go of a lease; it answers PartDone or PartFailed."""
+
+    worker: int
+    lease: int
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """Kill a worker; WorkerLost follows when it is reaped."""
+
+    worker: int
+    reason: str
+
+
+class Spawn(msgspec.Struct, frozen=True):
+    """Start another worker."""
+
+
+class RefreshCredentials(msgspec.Struct, frozen=True):
+    """Credentials of ``generation`` have expired: get new ones, once."""
+
+    generation: int
+
+
+class Verify(msgspec.Struct, frozen=True):
+    """Every part has arrived and nobody holds a lease: check and publish."""
+
+    transfer: int
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """The transfer has failed and nobody holds a lease: its temp file can go."""
+
+    transfer: int
+    error: ErrorInfo
+
+
+Instruction = Assign | Revoke | Kill | Spawn | RefreshCredentials | Verify | Fail

@@ -1,0 +1,124 @@
+"""Decides how fast and how often to ask: backoff, retry budget, concurrency window; it must not know a clock.
+
+backoff(attempt)  ~  uniform(0, min(cap, base · 2^(attempt−1)))          full jitter
+window            ←  window / 2 when told to slow down, + 1/window a success
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+
+class Randomness(Protocol):
+    """The one method of ``random.Random`` that is used here, injected so that tests can script it."""
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """Return a number in [a, b]."""
+        ...
+
+
+BACKOFF_BASE_S = 0.1
+"""First interval. Source: AWS SDKs reference guide, "Retry behavior", which uses a base well below one second."""
+
+BACKOFF_CAP_S = 8.0
+"""Longest interval: short against ``Timeouts.throttle_s``, so that a storm's end is noticed soon."""
+
+
+def backoff_s(attempt: int, rng: Randomness, *, base_s: float = BACKOFF_BASE_S, cap_s: float = BACKOFF_CAP_S) -> float:
+    """Return how long to wait before the next try after ``attempt`` (1-based) failures, in [0, cap_s].
+
+    Source: AWS Architecture Blog, "Exponential Backoff And Jitter" (full jitter).
+    """
+    return rng.uniform(0.0, min(cap_s, base_s * 2.0 ** min(attempt - 1, 30)))
+
+
+class RetryRule(msgspec.Struct, frozen=True):
+    """How often a kind of failure may be tried again.
+
+    Attributes:
+        max_failures: failures without progress that one part may have of this kind; one more fails the transfer.
+        paced: bounded by ``Timeouts.throttle_s`` instead, and slows the whole host down.
+        budgeted: each retry is paid from the host-wide budget.
+    """
+
+    max_failures: int = 0
+    paced: bool = False
+    budgeted: bool = True
+
+
+RETRY_RULES: dict[str, RetryRule] = {
+    "NetworkError": RetryRule(max_failures=8),
+    "ServerError": RetryRule(max_failures=8),
+    "StallTimeout": RetryRule(max_failures=4),
+    # Wrong once may be a stray cache or a truncated reply; twice is how the endpoint works.
+    "UnexpectedReply": RetryRule(max_failures=1),
+    "Throttled": RetryRule(paced=True, budgeted=False),
+    "ExpiredCredentials": RetryRule(max_failures=1, budgeted=False),
+    "WorkerDied": RetryRule(max_failures=1, budgeted=False),
+}
+"""By class name of the error; what is not here is not tried again."""
+
+FINAL = RetryRule()
+"""The rule of every error that has none: never again."""
+
+
+def rule_for(code: str) -> RetryRule:
+    """Return the rule for an error's class name."""
+    return RETRY_RULES.get(code, FINAL)
+
+
+RETRY_COST = 5
+"""Tokens of one retry. Source: the SDKs' retry quota: capacity 500, a retry costs 5, a success gives 1 back."""
+
+
+class RetryBudget:
+    """The host-wide allowance for retries: when all fail, nobody hammers the service.
+
+    Source: AWS SDKs reference guide, "Retry behavior" (retry quota).
+    """
+
+    def __init__(self, capacity: int = 500) -> None:
+        self.capacity = capacity
+        self.tokens = capacity
+
+    def take(self) -> bool:
+        """Pay for one retry; False when the budget is spent."""
+        if self.tokens < RETRY_COST:
+            return False
+        self.tokens -= RETRY_COST
+        return True
+
+    def give_back(self) -> None:
+        """Count one success."""
+        self.tokens = min(self.capacity, self.tokens + 1)
+
+
+class Window:
+    """How many requests the host may have in flight: additive increase, multiplicative decrease.
+
+    One storm is one signal: after a cut the window ignores further cuts for ``hold_s``, since replies to requests
+    that were sent before the cut say nothing about it.
+    """
+
+    def __init__(self, max_in_flight: int, *, hold_s: float = 0.5) -> None:
+        self.max_in_flight = max_in_flight
+        self.hold_s = hold_s
+        self._size = float(max_in_flight)
+        self._cut_at_s = float("-inf")
+
+    @property
+    def size(self) -> int:
+        """Requests that may be in flight, at least 1."""
+        return max(1, int(self._size))
+
+    def slow_down(self, now_s: float, *, in_flight: int) -> None:
+        """The service asked for less while ``in_flight`` requests were under way: allow half of those."""
+        if now_s - self._cut_at_s >= self.hold_s:
+            self._size = max(1.0, min(self._size, in_flight) / 2)
+            self._cut_at_s = now_s
+
+    def success(self) -> None:
+        """A request was answered."""
+        self._size = min(float(self.max_in_flight), self._size + 1.0 / self._size)

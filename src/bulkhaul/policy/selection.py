@@ -1,0 +1,91 @@
+"""Decides what a source names and which keys it selects; it must not know how keys are listed.
+
+s3://bucket/key            one object
+s3://bucket/prefix/        everything below it         (recursive)
+s3://bucket/logs/*/a?.gz   every key that matches; * and ? match "/" too, as in s5cmd
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from bulkhaul.model.errors import InvalidUrl, UsageError
+
+_WILDCARD = re.compile(r"[*?]")
+
+
+class Source(msgspec.Struct, frozen=True):
+    """What to restore.
+
+    Attributes:
+        key: the one object, empty if ``many``.
+        prefix: what to list.
+        base: what is cut off a key to get its path below the destination: up to the last slash before a wildcard.
+        pattern: the keys must match it, empty for all.
+    """
+
+    bucket: str
+    key: str = ""
+    prefix: str = ""
+    base: str = ""
+    pattern: str = ""
+    many: bool = False
+
+
+def parse_source(url: str, *, recursive: bool = False) -> Source:
+    """Return what ``s3://bucket/…`` names.
+
+    Args:
+        recursive: take the URL as a prefix: everything below it, cut at a slash.
+
+    Raises:
+        InvalidUrl: no ``s3://``, or no bucket.
+        UsageError: a prefix (or a whole bucket) without ``recursive``.
+    """
+    if not url.startswith("s3://"):
+        raise InvalidUrl("a source must begin with s3://", url)
+    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise InvalidUrl("the bucket name is missing after s3://", url)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{1,254}", bucket):
+        raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
+    if wildcard := _WILDCARD.search(key):
+        literal = key[: wildcard.start()]
+        base = literal[: literal.rfind("/") + 1]
+        pattern = key + "*" if recursive else key
+        return Source(bucket, prefix=literal, base=base, pattern=pattern, many=True)
+    if recursive:
+        prefix = key if not key or key.endswith("/") else key + "/"
+        return Source(bucket, prefix=prefix, base=prefix, many=True)
+    if not key or key.endswith("/"):
+        raise UsageError("this names a prefix, not an object; add --recursive to restore everything below it", url)
+    return Source(bucket, key=key)
+
+
+def wildcard_regex(pattern: str) -> str:
+    """Return the regular expression of a pattern: ``*`` any characters, ``?`` one; everything else is literal."""
+    return "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
+
+
+def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Callable[[str], bool]:
+    """Return the test that a key must pass.
+
+    A key is taken if it matches the source's own pattern, at least one ``include`` (if there are any) and no
+    ``exclude``. Both are matched against the path below the destination, in any order (as in s5cmd, unlike aws-cli).
+    """
+    own = re.compile(wildcard_regex(source.pattern), re.DOTALL) if source.pattern else None
+    wanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in include]
+    unwanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in exclude]
+
+    def takes(key: str) -> bool:
+        if own and not own.fullmatch(key):
+            return False
+        path = key.removeprefix(source.base)
+        if wanted and not any(pattern.fullmatch(path) for pattern in wanted):
+            return False
+        return not any(pattern.fullmatch(path) for pattern in unwanted)
+
+    return takes

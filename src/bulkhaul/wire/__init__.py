@@ -1,0 +1,1 @@
+"""S3 over the network. Nothing in here knows a file."""

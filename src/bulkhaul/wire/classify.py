@@ -1,0 +1,144 @@
+"""Maps what a service or a library reports to our typed errors, in one table; it must not decide on retries.
+
+The status decides first, then the S3 error code (a HEAD has no body, so often there is none).
+"""
+
+from __future__ import annotations
+
+import calendar
+import re
+import time
+from collections.abc import Mapping
+
+from bulkhaul.model.errors import ErrorInfo
+
+_BY_CODE: dict[str, tuple[str, str]] = {
+    "NoSuchKey": ("NotFound", "there is no such key; check its spelling"),
+    "NoSuchBucket": ("NotFound", "there is no such bucket; check its name and the endpoint"),
+    "NoSuchVersion": ("NotFound", "there is no such version"),
+    "NotFound": ("NotFound", "there is no such bucket or key"),
+    "AccessDenied": ("AccessDenied", "the credentials do not allow it; s3:GetObject and s3:ListBucket are needed"),
+    "SignatureDoesNotMatch": ("AccessDenied", "the service does not accept the signature; check the secret key"),
+    "InvalidAccessKeyId": ("AccessDenied", "the service does not know the access key"),
+    "RequestTimeTooSkewed": ("ClockSkew", "this machine's clock differs too much from the service's; set it right"),
+    "ExpiredToken": ("ExpiredCredentials", "the credentials have expired; renew them"),
+    "TokenRefreshRequired": ("ExpiredCredentials", "the credentials have expired; renew them"),
+    "InvalidToken": ("CredentialsError", "the service does not accept the session token"),
+    "PreconditionFailed": ("PreconditionFailed", "the object is no longer the one that the transfer began with"),
+    "ConditionalRequestConflict": ("Conflict", "another conditional write was under way"),
+    "EntityTooLarge": ("PayloadTooLarge", "the service takes at most 5 GiB in one request"),
+    "InvalidRange": ("RangeNotSatisfiable", "the range lies outside the object, which may have shrunk"),
+    "SlowDown": ("Throttled", "the service asks to slow down"),
+    "Throttling": ("Throttled", "the service asks to slow down"),
+    "ThrottlingException": ("Throttled", "the service asks to slow down"),
+    "RequestLimitExceeded": ("Throttled", "the service asks to slow down"),
+    "TooManyRequests": ("Throttled", "the service asks to slow down"),
+    "RequestTimeout": ("ServerError", "the service waited too long for the request"),
+    "InternalError": ("ServerError", "the service failed by itself"),
+    "PermanentRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
+    "TemporaryRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
+    "InvalidObjectState": ("Unsupported", "the object is archived; restore it from its archive class first"),
+    "NotImplemented": ("Unsupported", "the endpoint cannot do it"),
+    "MethodNotAllowed": ("Unsupported", "the endpoint cannot do it"),
+}
+
+_BY_STATUS: dict[int, str] = {
+    301: "PermanentRedirect",
+    302: "PermanentRedirect",
+    307: "TemporaryRedirect",
+    308: "PermanentRedirect",
+    403: "AccessDenied",
+    404: "NotFound",
+    405: "MethodNotAllowed",
+    409: "ConditionalRequestConflict",
+    412: "PreconditionFailed",
+    413: "EntityTooLarge",
+    416: "InvalidRange",
+    429: "SlowDown",
+    501: "NotImplemented",
+    503: "SlowDown",
+}
+
+_MORE_PRECISE = frozenset(
+    {
+        "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",
+        "RequestTimeTooSkewed",        "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
+    }
+)  # fmt: skip
+"""Codes that say more than the status that they come with."""
+
+SKEW_S = 15 * 60
+"""The difference in clocks that S3 refuses. Source: S3 API, error RequestTimeTooSkewed."""
+
+
+def service_error(
+    status: int,
+    *,
+    service_code: str = "",
+    detail: str = "",
+    headers: Mapping[str, str],
+    subject: str = "",
+    now_s: float | None = None,
+) -> ErrorInfo:
+    """Return the typed error for a reply that is no success.
+
+    Args:
+        service_code: from the error document; empty or the bare status where there was none.
+        detail: the service's own message.
+        headers: of the reply, names in lower case.
+        now_s: Unix time, to tell a clock that is wrong; None takes the current one.
+    """
+    code = "" if service_code.isdigit() else service_code
+    skew_s = _skew_s(headers.get("date", ""), time.time() if now_s is None else now_s)
+    if status == 403 and code in ("", "AccessDenied", "Forbidden") and abs(skew_s) > SKEW_S:
+        code = "RequestTimeTooSkewed"
+    known = code if code in _MORE_PRECISE else _BY_STATUS.get(status, code)
+    if known in _BY_CODE:
+        name, message = _BY_CODE[known]
+    elif status >= 500:
+        name, message = "ServerError", f"the service failed by itself (HTTP {status})"
+    else:
+        name, message = "OtherError", f"the service answered HTTP {status} {code}".rstrip()
+    if name == "ClockSkew":
+        message = f"this machine's clock differs by {skew_s:+.0f} s from the service's; set it right"
+    return ErrorInfo(
+        code=name,
+        message=message,
+        subject=subject,
+        cause=f"HTTP {status}" + (f" {code}" if code else "") + (f": {detail}" if detail else ""),
+        status=status,
+        service_code=code,
+        request_id=headers.get("x-amz-request-id", ""),
+        host_id=headers.get("x-amz-id-2", ""),
+        retry_after_s=_seconds(headers.get("retry-after", "")),
+    )
+
+
+def error_document(body: bytes) -> tuple[str, str]:
+    """Return (code, message) of an S3 error document, empty where it is none. Reads, never expands, the XML."""
+    code = re.search(rb"<Code>([^<]{1,128})</Code>", body)
+    message = re.search(rb"<Message>([^<]{1,512})</Message>", body)
+    return (
+        code.group(1).decode("utf-8", "replace").strip() if code else "",
+        message.group(1).decode("utf-8", "replace").strip() if message else "",
+    )
+
+
+def network_error(error: BaseException, subject: str = "") -> ErrorInfo:
+    """Return the typed error for a connection that failed; the text never holds a request."""
+    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if isinstance(error, TimeoutError):
+        return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
+    return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
+
+
+def _seconds(text: str) -> float:
+    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else 0.0
+
+
+def _skew_s(date: str, now_s: float) -> float:
+    """Return how far this machine's clock is ahead of an HTTP date, 0 where there is none to compare with."""
+    try:
+        return now_s - calendar.timegm(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT"))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,206 @@
+"""The fast transport: signed GETs over pooled HTTP/1.1 connections; it must not know where a body goes.
+
+A watcher ticks four times a second and breaks what stalls: no reply head or no byte for ``read_s``, or a body slower
+than the speed floor over ``speed_window_s``. Reading costs no timer per request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import time
+from collections import defaultdict
+from urllib.parse import quote
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
+from bulkhaul.wire.reply import check_get, failed_get, stored_checksum
+from bulkhaul.wire.sigv4 import Signer
+from bulkhaul.wire.transport import Sink, TransportError
+from bulkhaul.wire.values import Credentials, GetRequest, Target, WireSettings
+
+WATCH_S = 0.25
+
+KEEPALIVE_OPTIONS: tuple[tuple[int, str, int], ...] = (
+    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
+    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
+    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
+    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
+    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
+)
+"""A dead peer is noticed in a minute. Source: tcp(7); the kernel's own timers wait two hours."""
+
+
+class _Watch(msgspec.Struct):
+    """What the watcher remembers of a busy connection; the speed window opens with the first byte."""
+
+    seen_bytes: int
+    changed_s: float
+    window_began_s: float | None = None
+    window_bytes: int = 0
+
+
+class FastTransport:
+    """Fetches over its own connections; one per request in flight, kept for the next one to the same host."""
+
+    def __init__(self, settings: WireSettings, *, ca_bundle: str | None, user_agent: str) -> None:
+        """Connect nowhere yet.
+
+        Args:
+            ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
+        """
+        self._ca_bundle = ca_bundle
+        self._timeouts = settings.timeouts
+        self._user_agent = user_agent
+        self._credentials: Credentials | None = None
+        self._signers: dict[str, Signer] = {}
+        self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
+        self._busy: dict[Connection, _Watch] = {}
+        self._watcher: asyncio.Task[None] | None = None
+        self._tls: ssl.SSLContext | None = None
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these, or not at all with None."""
+        self._credentials = credentials
+        self._signers.clear()
+
+    async def get(self, request: GetRequest, sink: Sink) -> None:
+        """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
+        while True:
+            connection = await self._connection(request.target)
+            try:
+                await self._exchange(connection, request, sink)
+                return
+            except ConnectionClosed as error:
+                if not error.stale:
+                    raise TransportError(network_error(error)) from error
+            except (ConnectionError, TimeoutError) as error:
+                raise TransportError(network_error(error)) from error
+            finally:
+                self._release(connection, request.target)
+
+    def drop_idle(self) -> None:
+        """Close connections that have been unused for ``idle_s``."""
+        oldest_s = time.monotonic() - self._timeouts.idle_s
+        for connections in self._idle.values():
+            for connection in connections:
+                if connection.idle_since_s < oldest_s:
+                    connection.close()
+            connections[:] = [c for c in connections if c.usable]
+
+    async def _exchange(self, connection: Connection, request: GetRequest, sink: Sink) -> None:
+        def begin(reply: ReplyHead) -> Sink:
+            if wrong := check_get(request, reply.status, reply.headers):
+                raise TransportError(wrong)
+            sink.expect(stored_checksum(reply.headers) if request.whole else None)
+            return sink
+
+        self._busy[connection] = _Watch(connection.bytes_in, time.monotonic())
+        reply = await connection.exchange(self._encode(request), begin)
+        if not 200 <= reply.status < 300:
+            raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
+
+    def _encode(self, request: GetRequest) -> bytes:
+        target = request.target
+        path = target.path_prefix + quote(request.key, safe="/-_.~")
+        headers: list[tuple[str, str]] = []
+        if request.whole:
+            headers.append(("x-amz-checksum-mode", "ENABLED"))
+        else:
+            headers.append(("range", f"bytes={request.start}-{request.end - 1}"))  # RFC 9110 §14: inclusive
+        if request.etag:
+            headers.append(("if-match", request.etag))
+        if self._credentials is not None:
+            signer = self._signers.get(target.region)
+            if signer is None:
+                signer = self._signers[target.region] = Signer(self._credentials, target.region)
+            headers = signer.sign("GET", target.host_header, path, headers, now_s=time.time())
+        else:
+            headers.append(("host", target.host_header))
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+        return ("\r\n".join(lines) + f"\r\nuser-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
+
+    # Connections
+
+    async def _connection(self, target: Target) -> Connection:
+        idle = self._idle[target.scheme, target.host, target.port]
+        while idle:
+            connection = idle.pop()
+            if connection.usable:
+                return connection
+        if self._watcher is None:
+            self._watcher = asyncio.create_task(self._watch())
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._timeouts.connect_s):
+                transport, connection = await loop.create_connection(
+                    Connection,
+                    target.host,
+                    target.port,
+                    ssl=self._tls_context() if target.scheme == "https" else None,
+                    server_hostname=target.host if target.scheme == "https" else None,
+                )
+        except ssl.SSLCertVerificationError as error:
+            text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
+            raise TransportError(ErrorInfo("OtherError", text, cause=error.verify_message)) from error
+        except TimeoutError as error:
+            text = f"no connection to {target.host_header} within {self._timeouts.connect_s:g} s"
+            raise TransportError(ErrorInfo("NetworkError", text)) from error
+        except OSError as error:
+            raise TransportError(network_error(error)) from error
+        _keep_alive(transport.get_extra_info("socket"))
+        return connection
+
+    def _release(self, connection: Connection, target: Target) -> None:
+        self._busy.pop(connection, None)
+        if connection.usable:
+            connection.idle_since_s = time.monotonic()
+            self._idle[target.scheme, target.host, target.port].append(connection)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=self._ca_bundle)
+            self._tls.set_alpn_protocols(["http/1.1"])
+            if self._ca_bundle is None:
+                self._tls.check_hostname = False
+                self._tls.verify_mode = ssl.CERT_NONE
+        return self._tls
+
+    # Deadlines
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            now_s = time.monotonic()
+            for connection, watch in list(self._busy.items()):
+                if error := self._too_slow(connection, watch, now_s):
+                    connection.fail(error)
+
+    def _too_slow(self, connection: Connection, watch: _Watch, now_s: float) -> TimeoutError | None:
+        if connection.bytes_in != watch.seen_bytes:
+            watch.seen_bytes, watch.changed_s = connection.bytes_in, now_s
+            if watch.window_began_s is None:
+                watch.window_began_s, watch.window_bytes = now_s, connection.bytes_in
+        elif now_s - watch.changed_s >= self._timeouts.read_s:
+            return TimeoutError(f"no bytes for {self._timeouts.read_s:g} s")
+        if watch.window_began_s is None or now_s - watch.window_began_s < self._timeouts.speed_window_s:
+            return None
+        elapsed_s, came = now_s - watch.window_began_s, connection.bytes_in - watch.window_bytes
+        watch.window_began_s, watch.window_bytes = now_s, connection.bytes_in
+        if came < self._timeouts.min_speed_bytes_per_s * elapsed_s:
+            return TimeoutError(f"{came} bytes in {elapsed_s:.0f} s, under the floor of speed")
+        return None
+
+
+def _keep_alive(sock: socket.socket | None) -> None:
+    if sock is None:
+        return
+    for level, name, value in KEEPALIVE_OPTIONS:
+        if (option := getattr(socket, name, None)) is not None:
+            with contextlib.suppress(OSError):  # a platform without the timer keeps its own
+                sock.setsockopt(level, option, value)

@@ -1,0 +1,261 @@
+"""One HTTP/1.1 connection that receives bodies where they belong; it must not know S3, signatures or files.
+
+    IDLE ──send──▶ HEAD ──header block, interim 1xx skipped──▶ BODY ──last byte──▶ IDLE
+      any byte in IDLE, anything malformed, any doubt: the connection is closed and never used again
+
+As an asyncio.BufferedProtocol it hands the socket the caller's own memory while a body comes, so that the kernel
+copies each byte once. Header blocks are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import cast
+
+import httptools
+import msgspec
+
+from bulkhaul.model.objects import Checksum
+from bulkhaul.wire.transport import NotSpoken, Sink
+
+MAX_HEAD_BYTES = 64 * 1024
+"""Longest header block. S3 sends under 8 KiB; a larger one is refused rather than stored."""
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of an error document is kept."""
+
+_END = b"\r\n\r\n"
+
+
+class ReplyHead(msgspec.Struct):
+    """Status and headers of a reply, header names in lower case, repeated ones joined by a comma."""
+
+    status: int
+    headers: dict[str, str]
+    keep_alive: bool
+
+
+class ProtocolError(ConnectionError):
+    """The peer sent something that is no HTTP/1.1 reply to a GET."""
+
+
+class ConnectionClosed(ConnectionError):
+    """The peer closed before the reply was complete.
+
+    Attributes:
+        stale: nothing of the reply had come on a connection that had been used before: it was closed while idle.
+    """
+
+    def __init__(self, message: str, *, stale: bool = False) -> None:
+        super().__init__(message)
+        self.stale = stale
+
+
+class _HeadParser:
+    """Collects what llhttp finds in one header block."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+
+def parse_head(block: bytes) -> ReplyHead:
+    """Parse one header block, its blank line included.
+
+    Raises:
+        ProtocolError: it is not a well-formed HTTP/1.1 reply.
+    """
+    found = _HeadParser()
+    parser = httptools.HttpResponseParser(found)
+    try:
+        parser.feed_data(block)
+        status = parser.get_status_code()
+        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
+    except httptools.HttpParserError as error:
+        raise ProtocolError(f"malformed reply header: {error}") from None
+    return ReplyHead(status, found.headers, keep_alive)
+
+
+Begin = Callable[[ReplyHead], Sink]
+"""Judges the head of a 2xx reply and returns where its body goes; raises to refuse the reply."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A connection and the one exchange that it is in.
+
+    Attributes:
+        bytes_in: every byte that ever came; a watcher compares it to notice a stall.
+        usable: whether another request may be sent.
+    """
+
+    def __init__(self) -> None:
+        self.bytes_in = 0
+        self.usable = False
+        self.idle_since_s = 0.0
+        self._exchanges = 0
+        self._bytes_before = 0
+        self._transport: asyncio.Transport | None = None
+        self._done: asyncio.Future[ReplyHead] | None = None
+        self._head = memoryview(bytearray(MAX_HEAD_BYTES))
+        self._filled = 0
+        self._begin: Begin | None = None
+        self._reply: ReplyHead | None = None
+        self._sink: Sink | None = None
+        self._remaining = 0
+        self.error_body = b""
+
+    async def exchange(self, request: bytes, begin: Begin) -> ReplyHead:
+        """Send a request and receive its reply; the body of a 2xx reply goes to the sink that ``begin`` returns.
+
+        Returns:
+            The head of the reply. Of a reply that is no 2xx, ``error_body`` holds the beginning.
+
+        Raises:
+            ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
+            NotSpoken: a reply framed in a way that is not read here.
+            Whatever ``begin`` or its sink raises.
+        """
+        assert self._transport is not None
+        self._begin, self._reply, self._sink = begin, None, None
+        self._filled = self._remaining = 0
+        self.error_body = b""
+        self._exchanges += 1
+        self._bytes_before = self.bytes_in
+        self._done = asyncio.get_running_loop().create_future()
+        try:
+            self._transport.write(request)
+            reply = await self._done
+            if not reply.keep_alive:
+                self.close()
+            return reply
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._done = self._begin = self._sink = None
+
+    def close(self) -> None:
+        """Close at once; unread bytes are thrown away."""
+        self.usable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    def fail(self, error: BaseException) -> None:
+        """End the exchange with ``error`` and close: the watcher's way to break a stall."""
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)
+        self.close()
+
+    # asyncio.BufferedProtocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Called by the loop."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.usable = True
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's signature
+        """Return where the next bytes go: the body's own place, or the buffer for header blocks."""
+        if self._sink is not None:
+            return self._sink.space()[: self._remaining]
+        return self._head[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Called by the loop with the number of bytes that came."""
+        self.bytes_in += nbytes
+        if self._done is None or self._done.done():
+            self.close()  # bytes that nobody asked for
+            return
+        try:
+            if self._sink is not None:
+                self._sink.received(nbytes)
+                self._body_came(nbytes)
+            else:
+                self._filled += nbytes
+                self._head_came()
+        except BaseException as error:  # noqa: BLE001 - it is raised where the exchange is awaited
+            self.fail(error)
+
+    def eof_received(self) -> bool:
+        """Called by the loop: the peer sends no more, so neither do we."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Called by the loop when the connection is gone."""
+        self.usable = False
+        if self._done is not None and not self._done.done():
+            stale = self._exchanges > 1 and self.bytes_in == self._bytes_before
+            missing = f", {self._remaining} bytes short" if self._remaining else ""
+            self._done.set_exception(ConnectionClosed(f"{exc or 'the connection was closed'}{missing}", stale=stale))
+
+    # The reply
+
+    def _head_came(self) -> None:
+        while (end := bytes(self._head[: self._filled]).find(_END)) >= 0:
+            reply = parse_head(bytes(self._head[: end + len(_END)]))
+            early = bytes(self._head[end + len(_END) : self._filled])
+            if 100 <= reply.status < 200:
+                if reply.status == 101:
+                    raise ProtocolError("the endpoint switched protocols")
+                self._head[: len(early)] = early
+                self._filled = len(early)
+                continue
+            self._body_begins(reply, early)
+            return
+        if self._filled == MAX_HEAD_BYTES:
+            raise ProtocolError(f"a header block of more than {MAX_HEAD_BYTES} bytes")
+
+    def _body_begins(self, reply: ReplyHead, early: bytes) -> None:
+        assert self._begin is not None
+        self._reply = reply
+        length = reply.headers.get("content-length", "")
+        sink: Sink
+        if not 200 <= reply.status < 300:
+            self._sink = sink = _ErrorBody(self)
+            if not length.isdigit() or "transfer-encoding" in reply.headers or int(length) > MAX_ERROR_BYTES:
+                reply.keep_alive = False
+                length = length if length.isdigit() else "0"
+            self._remaining = min(int(length), MAX_ERROR_BYTES)
+        else:
+            if "transfer-encoding" in reply.headers or not length.isdigit():
+                raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
+            sink = self._begin(reply)
+            self._sink, self._remaining = sink, int(length)
+        if len(early) > self._remaining:
+            reply.keep_alive = False  # more than it announced: the reply is whole, the connection is not to be trusted
+            early = early[: self._remaining]
+        count = len(early)
+        while early:
+            space = sink.space()
+            now = min(len(space), len(early))
+            space[:now] = early[:now]
+            sink.received(now)
+            early = early[now:]
+        self._body_came(count)
+
+    def _body_came(self, count: int) -> None:
+        self._remaining -= count
+        if self._remaining == 0 and self._done is not None and self._reply is not None:
+            self._sink = None
+            self._filled = 0
+            self._done.set_result(self._reply)
+
+
+class _ErrorBody:
+    """Keeps the beginning of an error document."""
+
+    def expect(self, checksum: Checksum | None) -> None:
+        """An error document has none."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._buffer = memoryview(bytearray(MAX_ERROR_BYTES))
+
+    def space(self) -> memoryview:
+        return self._buffer
+
+    def received(self, count: int) -> None:
+        self._connection.error_body += bytes(self._buffer[:count])

@@ -1,0 +1,106 @@
+"""Decides whether the reply to a GET describes exactly the bytes that were asked for; it must not read a body.
+
+    whole object   200, Content-Length = size,          the same ETag
+    range          206, Content-Range = "bytes a-b/size", Content-Length = b − a + 1, the same ETag
+
+Whatever else comes is an error, however friendly it looks: a body is written only after this has passed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.wire.classify import error_document, service_error
+from bulkhaul.wire.values import GetRequest
+
+Headers = Mapping[str, str]
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.IGNORECASE)
+_CHECKSUM = re.compile(r"x-amz-checksum-(crc32c?|crc64nvme|sha1|sha256|sha512|md5|xxhash64|xxhash3|xxhash128)")
+
+
+def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
+    """Return what is wrong with a 2xx reply to ``request``, None if its body may be written.
+
+    Args:
+        headers: names in lower case. ``content-length`` may be missing only if the body is chunked; the caller then
+            counts that exactly the bytes asked for arrive.
+    """
+    wanted = request.end - request.start
+    length = headers.get("content-length")
+    if request.whole:
+        if status != 200:
+            return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
+    elif status != 206:
+        if status == 200 and "xml" in headers.get("content-type", "") and length != str(request.size_bytes):
+            return ErrorInfo("UnexpectedReply", "a ranged GET was answered with status 200 and an XML document")
+        return ErrorInfo(
+            "RangeIgnored",
+            f"a ranged GET was answered with status {status} instead of 206: this endpoint does not serve ranges;"
+            f" a part size above the object's {request.size_bytes} bytes fetches it whole",
+        )
+    elif wrong := _range_mismatch(request, headers.get("content-range")):
+        return wrong
+    if length is not None and length != str(wanted):
+        return ErrorInfo("UnexpectedReply", f"Content-Length is {length} where {wanted} bytes were asked for")
+    etag = headers.get("etag", "")
+    if request.etag and not same_etag(etag, request.etag):
+        got = f"ETag {etag}" if etag else "no ETag"
+        return ErrorInfo(
+            "ObjectChanged", f"the object changed: a reply carries {got}, the transfer began with {request.etag}"
+        )
+    return None
+
+
+def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:
+    """Return the typed error for a reply to ``request`` that is no 2xx; ``body`` is its beginning."""
+    code, detail = error_document(body)
+    info = service_error(status, service_code=code, detail=detail, headers=headers)
+    if info.code == "PreconditionFailed":
+        return ErrorInfo(
+            "ObjectChanged",
+            f"the object changed: it is no longer the one with ETag {request.etag}",
+            cause=info.cause,
+            status=status,
+            service_code=info.service_code,
+            request_id=info.request_id,
+            host_id=info.host_id,
+        )
+    return info
+
+
+def same_etag(one: str, other: str) -> bool:
+    """Compare two ETags as opaque strings; some stores leave the quotes out in some replies."""
+    return one.strip('"') == other.strip('"')
+
+
+def stored_checksum(headers: Headers) -> Checksum | None:
+    """Return the object's checksum from reply headers; where several are sent, the one that is cheapest to check."""
+    found = {
+        match.group(1).upper(): value
+        for name, value in headers.items()
+        if (match := _CHECKSUM.fullmatch(name)) and value
+    }
+    for algorithm in ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1", "SHA512", "MD5", *sorted(found)):
+        if algorithm in found:
+            value = found[algorithm]
+            # Stores that predate the type header mark a checksum of checksums by its "-<parts>" suffix alone.
+            composite = headers.get("x-amz-checksum-type") == "COMPOSITE" or "-" in value
+            return Checksum(algorithm, value, ChecksumKind.COMPOSITE if composite else ChecksumKind.FULL_OBJECT)
+    return None
+
+
+def _range_mismatch(request: GetRequest, content_range: str | None) -> ErrorInfo | None:
+    if content_range is None:
+        return ErrorInfo("RangeIgnored", "a 206 reply carries no Content-Range, so nobody knows which bytes it holds")
+    match = _CONTENT_RANGE.fullmatch(content_range.strip())
+    wanted = (request.start, request.end - 1, request.size_bytes)
+    if match and tuple(int(number) for number in match.groups()) == wanted:
+        return None
+    return ErrorInfo(
+        "UnexpectedReply",
+        f"Content-Range is {content_range!r} where 'bytes {wanted[0]}-{wanted[1]}/{wanted[2]}' was asked for",
+    )

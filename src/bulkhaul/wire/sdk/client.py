@@ -1,0 +1,294 @@
+"""Builds tuned boto3 clients and asks the SDK what it resolves; it must not know what they are used for.
+
+The SDK's data files are read once in the process that workers are forked from (``preload``); a client then takes
+milliseconds. Clients never retry: the engine does. They sign with the credentials that the coordinator pushes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlsplit
+
+import boto3
+import botocore.session
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials
+from botocore.credentials import Credentials as SdkCredentials
+from botocore.exceptions import BotoCoreError
+from botocore.httpsession import get_cert_path
+from botocore.loaders import Loader, create_loader
+from botocore.utils import get_environ_proxies
+
+from bulkhaul.model.errors import CredentialsError, EndpointRedirect, UsageError
+from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
+from bulkhaul.wire.values import Credentials, Target, WireSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Client = Any
+"""A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
+
+_AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
+
+_loader: Loader | None = None
+
+
+def preload() -> None:
+    """Read the SDK's data files, so that every process forked from this one has them already."""
+    client = _session(None, None).client("s3", region_name="us-east-1", config=Config(signature_version=UNSIGNED))
+    client.close()
+
+
+def resolve_credentials(settings: WireSettings, generation: int) -> Credentials | None:
+    """Ask the SDK's credential chain, anew; None if requests are not to be signed.
+
+    Raises:
+        CredentialsError: the chain finds none, or one of its sources failed.
+    """
+    if not settings.sign_requests:
+        return None
+    try:
+        found = _session(settings.profile, None).get_credentials()
+        if found is None:
+            raise CredentialsError(
+                "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile,"
+                " or pass --no-sign-request for public objects"
+            )
+        keys = found.get_frozen_credentials()
+    except BotoCoreError as error:
+        raise CredentialsError("the credentials cannot be had", cause=str(error)) from error
+    expiry = getattr(found, "_expiry_time", None)  # no public name; without it they are renewed when refused
+    return Credentials(
+        keys.access_key or "",
+        keys.secret_key or "",
+        keys.token or "",
+        expiry.timestamp() if expiry is not None else 0.0,
+        generation,
+    )
+
+
+class _Pushed(SdkCredentials):  # type: ignore[misc] # botocore has no types
+    """The SDK's view of whatever credentials were pushed last."""
+
+    def __init__(self, credentials: Credentials) -> None:
+        self.put(credentials)
+
+    def put(self, credentials: Credentials) -> None:
+        self.access_key = credentials.access_key
+        self.secret_key = credentials.secret_key
+        self.token = credentials.token or None
+        self.method = "bulkhaul"
+        self.account_id = None
+
+    def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        return ReadOnlyCredentials(self.access_key, self.secret_key, self.token)
+
+
+class _Provider(CredentialProvider):  # type: ignore[misc] # botocore has no types
+    METHOD = "bulkhaul"
+
+    def __init__(self, pushed: _Pushed) -> None:
+        self._pushed = pushed
+
+    def load(self) -> _Pushed:
+        return self._pushed
+
+
+class SdkClient:
+    """One tuned boto3 client and what it resolved.
+
+    Attributes:
+        client: the boto3 client, for any thread.
+        ca_bundle: file of certificate authorities that the SDK trusts.
+
+    Raises:
+        UsageError: the settings cannot be used together (plain http, unknown profile …).
+    """
+
+    def __init__(self, settings: WireSettings, credentials: Credentials | None) -> None:
+        self._settings = settings
+        self._pushed = _Pushed(credentials) if credentials else None
+        self._sent = threading.local()
+        try:
+            self.client = self._build(settings.addressing_style)
+            endpoint: str = self.client.meta.endpoint_url
+            configured: Mapping[str, object] = self.client.meta.config.s3 or {}
+            if settings.addressing_style == "auto" and not _is_aws(endpoint) and "addressing_style" not in configured:
+                # Every compatible store speaks path style; few have a DNS name for every bucket.
+                self.client = self._build("path")
+        except (BotoCoreError, ValueError) as error:
+            raise UsageError("the S3 client cannot be set up", cause=str(error)) from error
+        self.endpoint_url = endpoint
+        _require_private(endpoint, settings.allow_http)
+        _tune_sockets(self.client)
+        self.client.meta.events.register("before-send.s3", self._note_sent)
+        _refuse_redirects(self.client, custom=not _is_aws(endpoint))
+        # What the SDK itself verifies against; it has no public name on a client.
+        verify = self.client._endpoint.http_session._verify
+        self.verify_tls = verify is not False
+        self.ca_bundle: str | None = get_cert_path(verify) if self.verify_tls else None
+        self.last_used_s = time.monotonic()
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these."""
+        if self._pushed is not None and credentials is not None:
+            self._pushed.put(credentials)
+
+    def close_if_idle(self, idle_s: float) -> None:
+        """Drop unused connections; the client stays usable."""
+        if time.monotonic() - self.last_used_s > idle_s:
+            self.client.close()
+            self.last_used_s = time.monotonic()
+
+    def target(self, bucket: str, key: str = "") -> Target:
+        """Return where this thread's last request went, which must have been for ``bucket`` (and ``key``, if any).
+
+        It is what the SDK settled on in the end, after a change of region too, and so what a GET may use.
+        """
+        url: str = self._sent.url
+        parts = urlsplit(url)
+        path = parts.path.removesuffix(quote(key, safe="/-_.~")) if key else parts.path.rstrip("/") + "/"
+        algorithm, _, rest = self._sent.authorization.partition(" Credential=")
+        scope = rest.partition(",")[0].split("/")  # access key / date / region / service / aws4_request
+        plain = algorithm == "AWS4-HMAC-SHA256" and scope[3:4] == ["s3"]
+        why_not = self._why_not_fast(bucket, url, plain_sigv4=plain)
+        return Target(
+            scheme=parts.scheme,
+            host=parts.hostname or "",
+            port=parts.port or (443 if parts.scheme == "https" else 80),
+            path_prefix=path,
+            region=scope[2] if plain else "",
+            fast=not why_not,
+            why_not=why_not,
+        )
+
+    def _note_sent(self, request: Any, **_: object) -> None:
+        authorization = request.headers.get("Authorization", "")
+        self._sent.url = request.url
+        self._sent.authorization = authorization.decode() if isinstance(authorization, bytes) else authorization
+
+    def _why_not_fast(self, bucket: str, url: str, *, plain_sigv4: bool) -> str:
+        if get_environ_proxies(url) or self.client.meta.config.proxies:
+            return "a proxy is configured"
+        if bucket.endswith("--x-s3"):
+            return "S3 Express sessions are the SDK's"
+        if bucket.startswith("arn:"):
+            return "access points are resolved by the SDK"
+        if self._settings.sign_requests and not plain_sigv4:
+            return "the request is not signed with plain SigV4"
+        if self.client.meta.config.client_cert:
+            return "a client certificate is configured"
+        return ""
+
+    def _build(self, addressing_style: str) -> Client:
+        settings, timeouts = self._settings, self._settings.timeouts
+        s3 = {} if addressing_style == "auto" else {"addressing_style": addressing_style}
+        config = Config(
+            signature_version="s3v4" if settings.sign_requests else UNSIGNED,
+            s3=s3 or None,
+            connect_timeout=timeouts.connect_s,
+            read_timeout=timeouts.read_s,
+            max_pool_connections=settings.connections + CONTROL_THREADS,
+            retries={"total_max_attempts": 1, "mode": "standard"},
+            tcp_keepalive=True,
+            # A range cannot be compared with the checksum of the whole object; everything is checked by ourselves.
+            response_checksum_validation="when_required",
+            request_checksum_calculation="when_required",
+        )
+        return _session(settings.profile, self._pushed).client(
+            "s3",
+            region_name=_region(settings),
+            endpoint_url=settings.endpoint_url or _s5cmd_endpoint(),
+            verify=settings.ca_bundle or (None if settings.verify_tls else False),
+            config=config,
+        )
+
+
+CONTROL_THREADS = 4
+"""Control operations that one worker runs at a time."""
+
+
+def _session(profile: str | None, pushed: _Pushed | None) -> boto3.session.Session:
+    global _loader
+    try:
+        session = botocore.session.Session(profile=profile)
+        if _loader is None:
+            _loader = create_loader(session.get_config_variable("data_path"))
+        session.register_component("data_loader", _loader)
+        if pushed is not None:
+            session.register_component("credential_provider", CredentialResolver([_Provider(pushed)]))
+        return boto3.session.Session(botocore_session=session)
+    except BotoCoreError as error:
+        raise CredentialsError("the AWS configuration cannot be used", cause=str(error)) from error
+
+
+def _region(settings: WireSettings) -> str | None:
+    region = settings.region or os.environ.get("AWS_REGION") or None
+    if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
+        configured = botocore.session.Session(profile=settings.profile).get_config_variable("region")
+        return configured or "us-east-1"
+    return region
+
+
+def _s5cmd_endpoint() -> str | None:
+    """S3_ENDPOINT_URL is s5cmd's name; the SDK's own variables go before it."""
+    if any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")):
+        return None
+    return os.environ.get("S3_ENDPOINT_URL") or None
+
+
+def _is_aws(endpoint_url: str) -> bool:
+    return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_SUFFIXES)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _require_private(endpoint_url: str, allow_http: bool) -> None:
+    parts = urlsplit(endpoint_url)
+    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
+        text = "plain http shows signatures and data to the network; use https or pass --allow-http"
+        raise UsageError(text, endpoint_url)
+
+
+def _tune_sockets(client: Client) -> None:
+    """Give the SDK's connections real keepalive timers.
+
+    botocore has no setting for them: its session shares this list with the pools it makes. A test watches that the
+    private name still works.
+    """
+    options: list[tuple[int, int, int]] = client._endpoint.http_session._socket_options
+    for level, name, value in KEEPALIVE_OPTIONS:
+        if (option := getattr(socket, name, None)) is not None and (level, option, value) not in options:
+            options.append((level, option, value))
+
+
+def _refuse_redirects(client: Client, *, custom: bool) -> None:
+    """Let the SDK follow one change of region on AWS, and nothing anywhere else: it would loop (boto/botocore#3644)."""
+
+    def refuse(response: tuple[Any, Mapping[str, Any]] | None, request_dict: Mapping[str, Any], **_: object) -> None:
+        if response is None or response[0] is None or response[0].status_code not in (301, 302, 307, 308):
+            return
+        redirected = request_dict.get("context", {}).get("s3_redirect", {}).get("redirected")
+        if custom or redirected:
+            where = response[0].headers.get("Location", "")
+            text = "the endpoint redirects requests elsewhere; set --region or --endpoint-url to where the bucket lives"
+            cause = f"HTTP {response[0].status_code} to {urlsplit(where).netloc or 'nowhere'}"
+            raise EndpointRedirect(text, cause=cause)
+
+    client.meta.events.register_first("needs-retry.s3", refuse)
+
+
+__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "preload", "resolve_credentials"]

@@ -1,0 +1,125 @@
+"""The SDK's transport: the same GETs through boto3, for what the fast one does not speak; it must not know files.
+
+It is complete by itself: it judges replies by the same rules, counts every byte, and has the same deadlines. A body
+is read in a thread, straight into the sink's space.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from urllib3.exceptions import HTTPError
+
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.reply import check_get, stored_checksum
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.control import client_error
+from bulkhaul.wire.transport import Sink, TransportError
+from bulkhaul.wire.values import Credentials, GetRequest, WireSettings
+
+READ_BYTES = 1024 * 1024
+"""Most bytes of one read: how long a cancelled GET can go on."""
+
+
+class SdkTransport:
+    """Fetches through a boto3 client, one thread per request in flight."""
+
+    def __init__(self, settings: WireSettings, sdk: SdkClient) -> None:
+        self._sdk = sdk
+        self._timeouts = settings.timeouts
+        self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
+        sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these."""
+        self._sdk.use(credentials)
+
+    def drop_idle(self) -> None:
+        """Close connections that have been unused for ``idle_s``."""
+        self._sdk.close_if_idle(self._timeouts.idle_s)
+
+    async def get(self, request: GetRequest, sink: Sink) -> None:
+        """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``.
+
+        A cancelled GET comes back only when its thread has let go of the sink.
+        """
+        cancelled = threading.Event()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._get, request, sink, cancelled)
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            cancelled.set()
+            await asyncio.wait([work])
+            raise
+
+    def _get(self, request: GetRequest, sink: Sink, cancelled: threading.Event) -> None:
+        parameters: dict[str, str] = {"Bucket": request.bucket, "Key": request.key}
+        if not request.whole:
+            parameters["Range"] = f"bytes={request.start}-{request.end - 1}"
+        if request.etag:
+            parameters["IfMatch"] = request.etag
+        self._sdk.last_used_s = time.monotonic()
+        try:
+            reply = self._sdk.client.get_object(**parameters)
+        except TransferError as error:
+            raise TransportError(error.info) from error
+        except ClientError as error:
+            raise TransportError(_changed_if_412(client_error(error).info, request)) from error
+        except RecursionError as error:
+            text = "the endpoint redirects requests in a circle"
+            raise TransportError(ErrorInfo("EndpointRedirect", text)) from error
+        except BotoCoreError as error:
+            raise TransportError(network_error(error)) from error
+        body = reply["Body"]
+        try:
+            metadata = reply["ResponseMetadata"]
+            headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
+            if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
+                raise TransportError(wrong)
+            sink.expect(stored_checksum(headers) if request.whole else None)
+            self._receive(request, body, sink, cancelled)
+            if "content-length" not in headers and body.read(1):
+                text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"
+                raise TransportError(ErrorInfo("UnexpectedReply", text))
+        finally:
+            body.close()  # a body that was not read to its end takes its connection with it
+
+    def _receive(self, request: GetRequest, body: Any, sink: Sink, cancelled: threading.Event) -> None:
+        wanted = request.end - request.start
+        window_began_s, window_bytes, got = time.monotonic(), 0, 0
+        while got < wanted:
+            if cancelled.is_set():
+                raise TransportError(ErrorInfo("Cancelled", "the request was cancelled"))
+            try:
+                count = body.readinto(sink.space()[: min(READ_BYTES, wanted - got)])
+            except (BotoCoreError, HTTPClientError, HTTPError, OSError) as error:
+                raise TransportError(network_error(error)) from error
+            if not count:
+                info = ErrorInfo("NetworkError", f"the connection was closed, {wanted - got} bytes short")
+                raise TransportError(info)
+            sink.received(count)
+            got += count
+            now_s = time.monotonic()
+            if now_s - window_began_s >= self._timeouts.speed_window_s:
+                if got - window_bytes < self._timeouts.min_speed_bytes_per_s * (now_s - window_began_s):
+                    raise TransportError(ErrorInfo("StallTimeout", "the body came slower than the floor of speed"))
+                window_began_s, window_bytes = now_s, got
+
+
+def _ask_for_checksum(request: Any, **_: object) -> None:
+    """Ask for the stored checksum with a whole GET; as a parameter it would make the SDK compute one as well."""
+    if "Range" not in request.headers:
+        request.headers["x-amz-checksum-mode"] = "ENABLED"
+
+
+def _changed_if_412(info: ErrorInfo, request: GetRequest) -> ErrorInfo:
+    if info.code != "PreconditionFailed":
+        return info
+    text = f"the object changed: it is no longer the one with ETag {request.etag}"
+    return ErrorInfo("ObjectChanged", text, cause=info.cause, status=info.status, request_id=info.request_id)

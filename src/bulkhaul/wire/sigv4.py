@@ -1,0 +1,86 @@
+"""Signs a request with AWS Signature Version 4; it must not know what is requested.
+
+    signature = HMAC(HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region), service), "aws4_request"), string to sign)
+
+A property test holds it equal to botocore's signer, byte for byte; it is here because it costs a tenth.
+Source: AWS General Reference, "Signature Version 4 signing process".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Iterable
+
+from bulkhaul.wire.values import Credentials
+
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
+"""Payload hash of every request without a body."""
+
+
+class Signer:
+    """Signs requests of one set of credentials for one region; the derived key is kept for its day."""
+
+    def __init__(self, credentials: Credentials, region: str, service: str = "s3") -> None:
+        self._credentials = credentials
+        self._region = region
+        self._service = service
+        self._day = ""
+        self._key = b""
+        self._stamp_s = -1
+        self._stamp = ""
+
+    def sign(
+        self,
+        method: str,
+        host: str,
+        path: str,
+        headers: Iterable[tuple[str, str]] = (),
+        *,
+        query: str = "",
+        now_s: float,
+        payload_sha256: str = EMPTY_SHA256,
+    ) -> list[tuple[str, str]]:
+        """Return every header of the signed request, Host and Authorization included.
+
+        Args:
+            host: as in the Host header.
+            path: percent-encoded, as it is sent; S3 does not normalise it.
+            headers: further headers, all of which are signed.
+            query: percent-encoded, without the question mark.
+            now_s: Unix time.
+        """
+        if int(now_s) != self._stamp_s:
+            self._stamp_s = int(now_s)
+            self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
+        signed = [
+            ("host", host),
+            ("x-amz-content-sha256", payload_sha256),
+            ("x-amz-date", self._stamp),
+            *((name.lower(), value) for name, value in headers),
+        ]
+        if self._credentials.token:
+            signed.append(("x-amz-security-token", self._credentials.token))
+        signed.sort()
+        names = ";".join(name for name, _ in signed)
+        canonical_headers = "".join(f"{name}:{' '.join(value.split())}\n" for name, value in signed)
+        canonical_query = "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("=")[::2])) if query else ""
+        canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
+        day = self._stamp[:8]
+        scope = f"{day}/{self._region}/{self._service}/aws4_request"
+        to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        signature = hmac.digest(self._key_of(day), to_sign.encode(), "sha256").hex()
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope},"
+            f" SignedHeaders={names}, Signature={signature}"
+        )
+        return [*signed, ("authorization", authorization)]
+
+    def _key_of(self, day: str) -> bytes:
+        if day != self._day:
+            key = f"AWS4{self._credentials.secret_key}".encode()
+            for text in (day, self._region, self._service, "aws4_request"):
+                key = hmac.digest(key, text.encode(), "sha256")
+            self._day, self._key = day, key
+        return self._key

@@ -1,0 +1,62 @@
+"""The small interface between whoever wants bytes and the two ways of getting them; it must not know either way."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import Checksum
+from bulkhaul.wire.values import Credentials, GetRequest
+
+
+class Sink(Protocol):
+    """Where a body goes. A transport tells what to expect, asks for space, fills it, and says how much came."""
+
+    def expect(self, checksum: Checksum | None) -> None:
+        """Told once before the first byte: the checksum that the reply promises for the whole object, if any."""
+        ...
+
+    def space(self) -> memoryview:
+        """Return writable space for the next bytes, never empty while bytes are missing."""
+        ...
+
+    def received(self, count: int) -> None:
+        """Take the first ``count`` bytes of the space last returned as the next of the body.
+
+        Raises:
+            OSError: they could not be stored.
+        """
+        ...
+
+
+class TransportError(Exception):
+    """A GET failed; ``info`` says how. What reached the sink before is in place and stays."""
+
+    def __init__(self, info: ErrorInfo) -> None:
+        super().__init__(info)
+        self.info = info
+
+
+class NotSpoken(Exception):
+    """A reply that the fast transport does not read (chunked, no length): the SDK is asked instead."""
+
+
+class Transport(Protocol):
+    """Sends GETs and lets only checked bodies through."""
+
+    async def get(self, request: GetRequest, sink: Sink) -> None:
+        """Fetch exactly ``[start, end)`` into ``sink``.
+
+        Raises:
+            TransportError: the reply was refused or broke; the sink holds the bytes up to there.
+            OSError: the sink could not store the bytes.
+        """
+        ...
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these, or not at all with None."""
+        ...
+
+    def drop_idle(self) -> None:
+        """Close connections that have been unused for the idle time."""
+        ...

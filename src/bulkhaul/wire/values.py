@@ -1,0 +1,88 @@
+"""What requests and credentials are made of, as values; it must not know a library or a socket."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bulkhaul.model.settings import AddressingStyle, Timeouts, TransportChoice
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """Keys for signing. ``repr`` never shows them (I5).
+
+    Attributes:
+        expires_s: Unix time at which they end, 0 if they do not.
+        generation: counts the refreshes; the coordinator tells old from new by it.
+    """
+
+    access_key: str
+    secret_key: str
+    token: str = ""
+    expires_s: float = 0.0
+    generation: int = 0
+
+    def __repr__(self) -> str:
+        return f"Credentials(generation={self.generation})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("generation", self.generation)]
+
+
+class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings that a worker needs to speak to the service."""
+
+    endpoint_url: str | None
+    region: str | None
+    profile: str | None
+    sign_requests: bool
+    verify_tls: bool
+    ca_bundle: str | None
+    allow_http: bool
+    addressing_style: AddressingStyle
+    transport: TransportChoice
+    timeouts: Timeouts
+    connections: int
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where requests for one bucket go, as the SDK resolved it.
+
+    Attributes:
+        path_prefix: comes before the encoded key: ``/`` or ``/bucket/``.
+        fast: whether the data path may speak to it by itself; if not, ``why_not`` says what only the SDK can do.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path_prefix: str
+    region: str
+    fast: bool
+    why_not: str = ""
+
+    @property
+    def host_header(self) -> str:
+        """Host as it stands in the header: the default port is left out, an IPv6 address is bracketed."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        default = 443 if self.scheme == "https" else 80
+        return host if self.port == default else f"{host}:{self.port}"
+
+
+class GetRequest(msgspec.Struct, frozen=True):
+    """A GET of ``[start, end)`` of one object of ``size_bytes``, on condition of its ETag.
+
+    Attributes:
+        etag: sent as If-Match and required of the reply; empty where the endpoint gave none.
+        whole: no Range is sent, and the reply must be a 200 with the whole object.
+    """
+
+    target: Target
+    bucket: str
+    key: str
+    etag: str
+    start: int
+    end: int
+    size_bytes: int
+    whole: bool

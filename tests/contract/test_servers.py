@@ -1,0 +1,161 @@
+"""The real servers start, answer, agree with the fault server's objects, and go away."""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.faultserver import MIB, make_object
+from tests.faultserver.objects import Algorithm, ChecksumType
+from tests.servers import RunningServer, make_certificates, moto, nginx_files, nginx_proxy, weed
+from tests.servers.process import free_ports, running
+
+BODY = random.Random(3).randbytes(5 * MIB + 1000)
+KEY = "dir/a b+c/ü"
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[RunningServer]:
+    """A SeaweedFS with an empty bucket."""
+    with weed() as server:
+        server.client().create_bucket(Bucket="bucket")
+        yield server
+
+
+def upload_in_parts(server: RunningServer, algorithm: Algorithm, checksum_type: ChecksumType) -> None:
+    """Upload BODY as two parts."""
+    client = server.client()
+    names = {"Bucket": "bucket", "Key": KEY}
+    upload = client.create_multipart_upload(**names, ChecksumAlgorithm=algorithm, ChecksumType=checksum_type)[
+        "UploadId"
+    ]
+    parts = []
+    for number, body in enumerate((BODY[: 5 * MIB], BODY[5 * MIB :]), start=1):
+        sent = client.upload_part(
+            **names, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm
+        )
+        checksum = f"Checksum{algorithm}"
+        parts.append({"PartNumber": number, "ETag": sent["ETag"], checksum: sent[checksum]})
+    client.complete_multipart_upload(
+        **names, UploadId=upload, ChecksumType=checksum_type, MultipartUpload={"Parts": parts}
+    )
+
+
+def is_alive(process_id: int) -> bool:
+    """Tell whether a process runs."""
+    return Path(f"/proc/{process_id}").exists()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "checksum_type"), [("CRC32C", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT")]
+)
+def test_weed_agrees_with_our_objects(
+    seaweed: RunningServer, algorithm: Algorithm, checksum_type: ChecksumType
+) -> None:
+    """A multipart upload to weed gets the ETag and checksum that make_object computes."""
+    client = seaweed.client()
+    upload_in_parts(seaweed, algorithm, checksum_type)
+    expected = make_object(BODY, algorithm=algorithm, checksum_type=checksum_type, part_size_bytes=5 * MIB)
+    head = client.head_object(Bucket="bucket", Key=KEY, ChecksumMode="ENABLED")
+    assert head["ETag"] == f'"{expected.etag}"'
+    assert (head["ChecksumType"], head[f"Checksum{algorithm}"]) == (
+        checksum_type,
+        expected.checksums[algorithm],
+    )
+    part = client.get_object(Bucket="bucket", Key=KEY, Range="bytes=5242870-5242889")
+    assert part["Body"].read() == BODY[5242870:5242890]
+
+
+def test_weed_enforces_signatures(seaweed: RunningServer) -> None:
+    """A wrong secret is refused, so tests of credentials mean something."""
+    stranger = RunningServer(seaweed.endpoint_url, seaweed.access_key, "wrong", (), seaweed.folder)
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        stranger.client().list_objects_v2(Bucket="bucket")
+
+
+def test_nginx_with_tls_before_weed(seaweed: RunningServer, tmp_path: Path) -> None:
+    """Signed requests for odd keys survive the proxy, with TLS that the client verifies."""
+    seaweed.client().put_object(Bucket="bucket", Key=KEY, Body=BODY)
+    with nginx_proxy(seaweed, certificates=make_certificates(tmp_path)) as server:
+        assert server.endpoint_url.startswith("https://")
+        reply = server.client().get_object(Bucket="bucket", Key=KEY, Range="bytes=1000-1999")
+        assert reply["Body"].read() == BODY[1000:2000]
+        assert server.client().list_objects_v2(Bucket="bucket", Prefix="dir/a b+")["KeyCount"] == 1
+        (process_id,) = server.process_ids
+        assert is_alive(process_id)
+    assert not is_alive(process_id)
+
+
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+def test_nginx_files(secure: bool, tmp_path: Path) -> None:
+    """A folder is a bucket: ranges and If-Match work as in S3."""
+    (tmp_path / "root" / "bucket").mkdir(parents=True)
+    (tmp_path / "root" / "bucket" / "key").write_bytes(BODY)
+    certificates = make_certificates(tmp_path) if secure else None
+    with nginx_files(tmp_path / "root", certificates=certificates) as server:
+        client = server.client()
+        head = client.head_object(Bucket="bucket", Key="key")
+        reply = client.get_object(Bucket="bucket", Key="key", Range="bytes=-9", IfMatch=head["ETag"])
+        assert (head["ContentLength"], reply["Body"].read()) == (len(BODY), BODY[-9:])
+        with pytest.raises(ClientError, match="412"):
+            client.get_object(Bucket="bucket", Key="key", IfMatch='"other"')
+
+
+def test_moto() -> None:
+    """moto answers as another judge of our objects, and is gone afterwards."""
+    with moto() as server:
+        client = server.client()
+        client.create_bucket(Bucket="bucket")
+        upload_in_parts(server, "CRC32", "COMPOSITE")
+        expected = make_object(BODY, algorithm="CRC32", checksum_type="COMPOSITE", part_size_bytes=5 * MIB)
+        head = client.head_object(Bucket="bucket", Key=KEY, ChecksumMode="ENABLED")
+        assert (head["ETag"], head["ContentLength"]) == (f'"{expected.etag}"', len(BODY))
+    assert not any(map(is_alive, server.process_ids))
+    assert not server.folder.exists()
+
+
+def test_environment_has_only_the_servers_credentials(
+    seaweed: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A program started with the server's environment cannot pick up other AWS settings."""
+    monkeypatch.setenv("AWS_PROFILE", "mine")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")
+    environment = seaweed.environment()
+    assert "mine" not in environment.values()
+    assert environment["AWS_ACCESS_KEY_ID"] == seaweed.access_key
+
+
+def test_a_server_that_ends_shows_its_output(tmp_path: Path) -> None:
+    """A start that fails says so at once, with what the program printed."""
+    command = [sys.executable, "-c", "print('no such disk'); raise SystemExit(3)"]
+    with (
+        pytest.raises(AssertionError, match=r"(?s)ended with 3.*no such disk"),
+        running(command, folder=tmp_path, ready=lambda: False),
+    ):
+        raise AssertionError("it was never ready")
+
+
+def test_a_server_that_is_never_ready_is_killed(tmp_path: Path) -> None:
+    """A start that hangs fails at its deadline and leaves no process."""
+    note = tmp_path / "pid"
+    script = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    with (
+        pytest.raises(AssertionError, match="not ready within"),
+        running([sys.executable, "-c", script], folder=tmp_path, ready=lambda: False, deadline_s=0.5),
+    ):
+        raise AssertionError("it was never ready")
+    assert int(note.read_text()) != os.getpid()
+    assert not is_alive(int(note.read_text()))
+
+
+def test_free_ports_differ() -> None:
+    """Ports are distinct, and so are their partners."""
+    ports = free_ports(20, offsets=(0, 10000))
+    assert len(set(ports)) == 20
+    assert all(port + 10000 < 32768 for port in ports)

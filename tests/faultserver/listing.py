@@ -1,0 +1,108 @@
+"""ListObjectsV2: keys in byte order, folded by delimiter, in pages.
+
+Job: one page of a listing as XML. Must not know sockets, faults or how objects are kept.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from urllib.parse import quote_plus
+
+from .http1 import Reply
+from .objects import StoredObject
+from .replies import S3Error, element, escape, xml_reply
+
+_MAX_KEYS = 1000
+_NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+
+def list_objects(bucket: str, objects: Mapping[str, StoredObject], query: Mapping[str, str]) -> Reply:
+    """Return the page that ``query`` asks for.
+
+    Raises:
+        S3Error: max-keys, encoding-type or continuation-token is not valid.
+    """
+    encoding, prefix, delimiter = (query.get(name, "") for name in ("encoding-type", "prefix", "delimiter"))
+    if encoding not in ("", "url"):
+        raise S3Error("InvalidArgument", "Invalid Encoding Method specified in Request")
+    limit_text = query.get("max-keys", str(_MAX_KEYS))
+    if not (limit_text.isascii() and limit_text.isdigit()):
+        raise S3Error("InvalidArgument", "max-keys is not a number")
+    limit = min(int(limit_text), _MAX_KEYS)
+    token = query.get("continuation-token")
+    after = query.get("start-after", "") if token is None else _decode_token(token)
+
+    def shown(text: str) -> str:
+        # S3 writes a space as + and a plus as %2B here; botocore decodes with unquote_plus.
+        return quote_plus(text, safe="/") if encoding else escape(text)
+
+    entries = _entries(objects, prefix, delimiter, after)
+    page = list(islice(entries, limit))
+    truncated = limit > 0 and next(entries, None) is not None
+    fields = [
+        element("Name", escape(bucket)),
+        element("Prefix", shown(prefix)),
+        element("KeyCount", len(page)),
+        element("MaxKeys", limit),
+        element("IsTruncated", truncated),
+    ]
+    if delimiter:
+        fields.append(element("Delimiter", shown(delimiter)))
+    if encoding:
+        fields.append(element("EncodingType", encoding))
+    if token is not None:
+        fields.append(element("ContinuationToken", escape(token)))
+    if "start-after" in query:
+        fields.append(element("StartAfter", shown(query["start-after"])))
+    if truncated:
+        fields.append(element("NextContinuationToken", _encode_token(page[-1][0])))
+    fields += [_contents(shown(name), stored) for name, stored in page if stored is not None]
+    folders = [element("Prefix", shown(name)) for name, stored in page if stored is None]
+    fields += [element("CommonPrefixes", folder) for folder in folders]
+    body = element("ListBucketResult", *fields).replace(">", f' xmlns="{_NAMESPACE}">', 1)
+    return xml_reply(200, body)
+
+
+def _entries(
+    objects: Mapping[str, StoredObject], prefix: str, delimiter: str, after: str
+) -> Iterator[tuple[str, StoredObject | None]]:
+    """Yield (key, object) and (common prefix, None) in the byte order of their UTF-8."""
+    folder: str | None = None
+    for key in sorted(objects, key=str.encode):
+        if not key.startswith(prefix) or (folder is not None and key.startswith(folder)):
+            continue
+        rest = key[len(prefix) :]
+        folded = bool(delimiter) and delimiter in rest
+        name = prefix + rest[: rest.index(delimiter) + len(delimiter)] if folded else key
+        folder = name if folded else folder
+        if name.encode() > after.encode():
+            yield name, None if folded else objects[key]
+
+
+def _contents(name: str, stored: StoredObject) -> str:
+    checksum = [element("ChecksumAlgorithm", algorithm) for algorithm in stored.checksums]
+    if checksum:
+        checksum.append(element("ChecksumType", stored.checksum_type))
+    return element(
+        "Contents",
+        element("Key", name),
+        element("LastModified", stored.last_modified.strftime("%Y-%m-%dT%H:%M:%S.000Z")),
+        element("ETag", f"&quot;{stored.etag}&quot;"),
+        *checksum,
+        element("Size", stored.size_bytes),
+        element("StorageClass", "STANDARD"),
+    )
+
+
+def _encode_token(name: str) -> str:
+    return base64.urlsafe_b64encode(name.encode()).decode("ascii")
+
+
+def _decode_token(token: str) -> str:
+    try:
+        return base64.b64decode(token, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise S3Error("InvalidArgument", "The continuation token provided is incorrect") from error

@@ -1,0 +1,103 @@
+"""Replies as S3 writes them: error documents, XML, checksum headers.
+
+Job: the pieces that operations and faults share. Must not know requests or the store.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .http1 import Reply
+from .objects import BytesContent, StoredObject
+
+#: Source: S3 API Reference, Error Responses.
+ERROR_STATUS: Mapping[str, int] = {
+    "AccessDenied": 403,
+    "BadDigest": 400,
+    "ExpiredToken": 400,
+    "InternalError": 500,
+    "InvalidAccessKeyId": 403,
+    "InvalidArgument": 400,
+    "InvalidPartNumber": 416,
+    "InvalidRange": 416,
+    "InvalidRequest": 400,
+    "InvalidToken": 400,
+    "MethodNotAllowed": 405,
+    "NoSuchBucket": 404,
+    "NoSuchKey": 404,
+    "NotImplemented": 501,
+    "PreconditionFailed": 412,
+    "RequestTimeTooSkewed": 403,
+    "RequestTimeout": 400,
+    "ServiceUnavailable": 503,
+    "SignatureDoesNotMatch": 403,
+    "SlowDown": 503,
+    "XAmzContentSHA256Mismatch": 400,
+}
+_XML_DECLARATION = b'<?xml version="1.0" encoding="UTF-8"?>\n'
+
+
+class S3Error(Exception):
+    """An operation's refusal; becomes an error document."""
+
+    def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(code, message, headers)
+        self.code = code
+        self.message = message
+        self.headers = dict(headers or {})
+
+
+def escape(text: str) -> str:
+    """Return text for XML; control characters become references, as S3 sends them."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+    return re.sub(r"[\x00-\x1f\x7f]", lambda match: f"&#x{ord(match[0]):x};", text)
+
+
+def element(name: str, *content: str | int | bool) -> str:
+    """Return ``<name>content…</name>``; content is XML already, or a number or truth value."""
+    texts = (str(one).lower() if isinstance(one, bool) else str(one) for one in content)
+    return f"<{name}>{''.join(texts)}</{name}>"
+
+
+def xml_reply(status: int, body: bytes | str, headers: Mapping[str, str] | None = None) -> Reply:
+    """Return a reply with an XML document."""
+    data = _XML_DECLARATION + body.encode() if isinstance(body, str) else body
+    fixed = (("Content-Type", "application/xml"), ("Content-Length", str(len(data))))
+    return Reply(status, (*fixed, *(headers or {}).items()), BytesContent(data), 0, len(data))
+
+
+def error_reply(status: int, code: str, message: str, key: str, headers: Mapping[str, str]) -> Reply:
+    """Return S3's error document."""
+    body = element("Error", element("Code", escape(code)), element("Message", escape(message)),
+                   element("Key", escape(key)))  # fmt: skip
+    return xml_reply(status, body, headers)
+
+
+def checksum_headers(stored: StoredObject) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell an object's checksums and their type."""
+    if not stored.checksums:
+        return ()
+    values = ((f"x-amz-checksum-{name.lower()}", value) for name, value in stored.checksums.items())
+    return (*values, ("x-amz-checksum-type", stored.checksum_type))
+
+
+def part_checksum_headers(stored: StoredObject, number: int) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell the checksum of one part (1-based), where it was kept."""
+    kept = stored.part_checksums.items()
+    values = [(f"x-amz-checksum-{name.lower()}", parts[number - 1]) for name, parts in kept]
+    return (*values, ("x-amz-checksum-type", stored.checksum_type)) if values else ()
+
+
+def object_headers(stored: StoredObject) -> tuple[tuple[str, str], ...]:
+    """Return what every reply about an object carries."""
+    headers = [
+        ("Last-Modified", stored.last_modified.strftime("%a, %d %b %Y %H:%M:%S GMT")),
+        ("ETag", f'"{stored.etag}"'),
+        ("Accept-Ranges", "bytes"),
+        ("Content-Type", stored.content_type),
+    ]
+    if stored.content_encoding is not None:
+        headers.append(("Content-Encoding", stored.content_encoding))
+    headers += [(f"x-amz-meta-{name}", value) for name, value in stored.metadata.items()]
+    return tuple(headers)
