@@ -34,15 +34,6 @@ class MalformedFrame(Exception):
     """The peer sent something that is no message."""
 
 
-def channel_pair() -> tuple[socket.socket, socket.socket]:
-    """Return the two ends of a new channel.
-
-    Raises:
-        OSError: the platform has no SOCK_SEQPACKET for local sockets (macOS).
-    """
-    return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-
-
 def send_now(sock: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
     """Send one message; blocks if the socket does.
 

@@ -103,7 +103,6 @@ def main(control_fd: int, coordinator_pidfd: int) -> None:
     from bulkhaul.wire.sdk.client import preload
 
     preload()
-    gc.collect()
     gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
     Forkserver(socket.socket(fileno=control_fd), coordinator_pidfd).serve()
     os._exit(0)

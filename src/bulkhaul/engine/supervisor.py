@@ -12,56 +12,13 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.channel import END_OF_FILE, Channel, channel_pair, close_all
+from bulkhaul.engine.boot import ForkserverProcess
+from bulkhaul.engine.channel import END_OF_FILE, Channel, close_all
 from bulkhaul.engine.protocol import Exited, Fork, FromForkserver, FromWorker
-from bulkhaul.model.errors import Unsupported
-
-# Importing makes garbage for nobody: without collections the start takes a quarter less.
-_BOOT = "import gc, sys; gc.disable(); sys.path[:] = {path!r}; from bulkhaul.engine.forkserver import main; main({control}, {pidfd})"
-
-
-class ForkserverProcess:
-    """The forkserver, started but not spoken to yet: its imports run while the caller goes on with its own.
-
-    Raises:
-        Unsupported: the platform has no pidfd (Linux 5.3 or newer is needed).
-    """
-
-    def __init__(self) -> None:
-        if not hasattr(os, "pidfd_open"):
-            raise Unsupported("worker processes need Linux 5.3 or newer (pidfd)")
-        self.control, theirs = channel_pair()
-        try:
-            pidfd = os.pidfd_open(os.getpid())
-        except OSError as error:
-            raise Unsupported("worker processes need Linux 5.3 or newer (pidfd)", cause=str(error)) from error
-        boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd)
-        try:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-                [sys.executable, "-c", boot],
-                pass_fds=(theirs.fileno(), pidfd),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
-            )
-        finally:
-            theirs.close()
-            os.close(pidfd)
-
-    def close(self) -> None:
-        """Tell it to end (it kills what it forked) and reap it."""
-        self.control.close()
-        try:
-            self.process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
 
 class WorkerProcess(msgspec.Struct):
     """One worker as its supervisor sees it."""
@@ -106,7 +63,7 @@ class Supervisor:
         """Start a worker and return its number."""
         number, self._next = self._next, self._next + 1
         worker = self._workers[number] = WorkerProcess()
-        ours, theirs = channel_pair()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker.channel = Channel(
             ours,
             FromWorker,

@@ -43,7 +43,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
 from bulkhaul.wire.sdk.transport import SdkTransport
-from bulkhaul.wire.values import Credentials, WireSettings
+from bulkhaul.wire.values import WireSettings
 
 HEARTBEAT_S = 0.25
 
@@ -104,27 +104,24 @@ class Worker:
             case Ask():
                 self._start(self._answer(message))
             case UseCredentials():
-                self._use(message.credentials)
+                if self._fetcher is not None:
+                    self._fetcher.use(message.credentials)
             case Configure():
-                self._wire = message.wire
+                self._set_up(message.wire)
                 for _ in range(message.wire.connections):
                     self._start(self._fetch_forever())
             case Stop():
                 self._stopped.set()
 
-    def _use(self, credentials: Credentials | None) -> None:
-        assert self._wire is not None
-        if self._fetcher is not None:
-            self._fetcher.use(credentials)
-            return
+    def _set_up(self, wire: WireSettings) -> None:
+        self._wire = wire
         try:
-            self._sdk = SdkClient(self._wire, credentials)
+            self._sdk = SdkClient(wire)
         except TransferError as error:
             self._setup_error = error
             return
-        fast = FastTransport(self._wire, ca_bundle=self._sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
-        self._fetcher = Fetcher(self._wire.transport, fast, SdkTransport(self._wire, self._sdk))
-        self._fetcher.use(credentials)
+        fast = FastTransport(wire, ca_bundle=self._sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
+        self._fetcher = Fetcher(wire.transport, fast, SdkTransport(wire, self._sdk))
 
     # Leases
 

@@ -15,7 +15,7 @@ from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectInfo
 FOLDABLE = frozenset({"CRC32", "CRC32C", "CRC64NVME"})
 """Checksums that can be combined from those of adjacent ranges; workers compute these while the bytes are hot."""
 
-_PLAIN_MD5 = re.compile(r'^"([0-9a-f]{32})"$')
+_PLAIN_MD5 = re.compile(r'"([0-9a-f]{32})"')
 
 
 class CheckPlan(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def plain_md5(etag: str) -> str:
     >>> plain_md5('"d41d8cd98f00b204e9800998ecf8427e"'), plain_md5('"d41d8cd98f00b204e9800998ecf8427e-2"')
     ('d41d8cd98f00b204e9800998ecf8427e', '')
     """
-    found = _PLAIN_MD5.match(etag)
+    found = _PLAIN_MD5.fullmatch(etag)
     return found.group(1) if found else ""
 
 
@@ -97,7 +97,7 @@ def uniform_parts(size_bytes: int, first_part_bytes: int, count: int) -> tuple[P
     >>> [p.size_bytes for p in uniform_parts(25, 10, 3)], uniform_parts(25, 10, 2)
     ([10, 10, 5], ())
     """
-    if first_part_bytes <= 0 or -(-size_bytes // first_part_bytes) != count:
+    if first_part_bytes <= 0 or count <= 0 or -(-size_bytes // first_part_bytes) != count:
         return ()
     last = size_bytes - first_part_bytes * (count - 1)
     return (*(PartChecksum(first_part_bytes) for _ in range(count - 1)), PartChecksum(last))

@@ -77,8 +77,8 @@ def resolve_credentials(settings: WireSettings, generation: int) -> Credentials 
 class _Pushed(SdkCredentials):  # type: ignore[misc] # botocore has no types
     """The SDK's view of whatever credentials were pushed last."""
 
-    def __init__(self, credentials: Credentials) -> None:
-        self.put(credentials)
+    def __init__(self) -> None:
+        self.put(Credentials("", ""))
 
     def put(self, credentials: Credentials) -> None:
         self.access_key = credentials.access_key
@@ -112,17 +112,21 @@ class SdkClient:
         UsageError: the settings cannot be used together (plain http, unknown profile …).
     """
 
-    def __init__(self, settings: WireSettings, credentials: Credentials | None) -> None:
+    def __init__(self, settings: WireSettings) -> None:
         self._settings = settings
-        self._pushed = _Pushed(credentials) if credentials else None
+        self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
         try:
-            self.client = self._build(settings.addressing_style)
-            endpoint: str = self.client.meta.endpoint_url
-            configured: Mapping[str, object] = self.client.meta.config.s3 or {}
-            if settings.addressing_style == "auto" and not _is_aws(endpoint) and "addressing_style" not in configured:
+            session = _session(settings.profile, self._pushed)
+            style = settings.addressing_style
+            expected = settings.endpoint_url or _environment_endpoint()
+            if style == "auto" and expected and not _is_aws(expected) and not _configured_style(session):
                 # Every compatible store speaks path style; few have a DNS name for every bucket.
-                self.client = self._build("path")
+                style = "path"
+            self.client = self._build(session, style)
+            endpoint: str = self.client.meta.endpoint_url
+            if style == "auto" and not _is_aws(endpoint) and not _configured_style(session):
+                self.client = self._build(session, "path")  # an endpoint from the configuration file
         except (BotoCoreError, ValueError) as error:
             raise UsageError("the S3 client cannot be set up", cause=str(error)) from error
         self.endpoint_url = endpoint
@@ -187,7 +191,7 @@ class SdkClient:
             return "a client certificate is configured"
         return ""
 
-    def _build(self, addressing_style: str) -> Client:
+    def _build(self, session: boto3.session.Session, addressing_style: str) -> Client:
         settings, timeouts = self._settings, self._settings.timeouts
         s3 = {} if addressing_style == "auto" else {"addressing_style": addressing_style}
         config = Config(
@@ -202,7 +206,7 @@ class SdkClient:
             response_checksum_validation="when_required",
             request_checksum_calculation="when_required",
         )
-        return _session(settings.profile, self._pushed).client(
+        return session.client(
             "s3",
             region_name=_region(settings),
             endpoint_url=settings.endpoint_url or _s5cmd_endpoint(),
@@ -235,6 +239,19 @@ def _region(settings: WireSettings) -> str | None:
         configured = botocore.session.Session(profile=settings.profile).get_config_variable("region")
         return configured or "us-east-1"
     return region
+
+
+def _environment_endpoint() -> str | None:
+    """Return the endpoint that the environment names, in the SDK's order."""
+    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
+        return _s5cmd_endpoint()
+    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or _s5cmd_endpoint()
+
+
+def _configured_style(session: boto3.session.Session) -> bool:
+    """Whether the user's AWS configuration chooses an addressing style."""
+    s3 = session._session.get_scoped_config().get("s3")
+    return isinstance(s3, dict) and "addressing_style" in s3
 
 
 def _s5cmd_endpoint() -> str | None:

@@ -1,0 +1,61 @@
+"""Starts the forkserver by exec, as early as a program can; it must import next to nothing itself.
+
+The forkserver's imports take half a second. A caller that starts it before its own imports has them for free.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+
+# Importing makes garbage for nobody: without collections the start takes a quarter less.
+_BOOT = (
+    "import gc, sys; gc.disable(); sys.path[:] = {path!r};"
+    " from bulkhaul.engine.forkserver import main; main({control}, {pidfd})"
+)
+
+
+class ForkserverProcess:
+    """The forkserver, started but not spoken to yet.
+
+    Attributes:
+        control: our end of the channel to it.
+
+    Raises:
+        Unsupported: the platform has no pidfd (Linux 5.3 or newer is needed).
+    """
+
+    def __init__(self) -> None:
+        pidfd = _pidfd_of_this_process()
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd)
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+                [sys.executable, "-c", boot],
+                pass_fds=(theirs.fileno(), pidfd),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
+            )
+        finally:
+            theirs.close()
+            os.close(pidfd)
+
+    def close(self) -> None:
+        """Tell it to end (it kills what it forked) and reap it."""
+        self.control.close()
+        try:
+            self.process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def _pidfd_of_this_process() -> int:
+    try:
+        return os.pidfd_open(os.getpid())
+    except (AttributeError, OSError) as error:
+        from bulkhaul.model.errors import Unsupported
+
+        raise Unsupported("worker processes need Linux 5.3 or newer (pidfd)", cause=str(error)) from error
