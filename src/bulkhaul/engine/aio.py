@@ -18,7 +18,7 @@ from bulkhaul.disk.folder import open_folder
 from bulkhaul.engine.coordinator import Coordinator, Destination
 from bulkhaul.engine.restore import Planned, Restore
 from bulkhaul.engine.supervisor import ForkserverProcess
-from bulkhaul.model.errors import LocalError, TransferError, UsageError
+from bulkhaul.model.errors import Cancelled, LocalError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
@@ -41,7 +41,7 @@ class AsyncEngine:
     def __init__(
         self, settings: Settings | None = None, *, forkserver: ForkserverProcess | None = None, **fields: Any
     ) -> None:
-        """Start the forkserver; workers follow when the engine is entered.
+        """Check the settings; processes start when the engine is entered.
 
         Args:
             settings: every setting; or give them by name as keyword arguments.
@@ -50,22 +50,22 @@ class AsyncEngine:
 
         Raises:
             UsageError: a setting is unknown or out of range.
-            Unsupported: this platform cannot run the workers.
         """
         try:
             base = settings or Settings()
             self.settings: Settings = msgspec.structs.replace(base, **fields) if fields else base
         except TypeError as error:
             raise UsageError(f"no such setting: {error}") from error
-        self._forkserver = forkserver or ForkserverProcess()
+        self._forkserver = forkserver
         self._pid = os.getpid()
         self._coordinator: Coordinator | None = None
         self._restores: list[Restore] = []
         self._single = Progress(planning_done=True)
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Task[TransferResult]] = set()
 
     async def __aenter__(self) -> Self:
-        self._coordinator = Coordinator(self.settings, self._forkserver)
+        self._coordinator = Coordinator(self.settings, self._forkserver or ForkserverProcess())
+        self._forkserver = None
         self._coordinator.dispatcher.start()
         return self
 
@@ -76,14 +76,18 @@ class AsyncEngine:
 
     async def close(self) -> None:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
+        forkserver, self._forkserver = self._forkserver, None
+        if forkserver is not None:  # the engine was never entered
+            forkserver.close()
         coordinator, self._coordinator = self._coordinator, None
         if coordinator is None:
             return
-        if self._running:
+        restores = [restore for restore in self._restores if restore.under_way]
+        if self._running or restores:
             coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
             for task in self._running:
                 task.cancel()
-            await asyncio.wait(set(self._running))
+            await asyncio.gather(*self._running, *(restore.stop() for restore in restores), return_exceptions=True)
         await coordinator.dispatcher.stop()
 
     async def download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
@@ -95,23 +99,36 @@ class AsyncEngine:
         source = parse_source(url)
         if source.many:
             raise UsageError("this is a pattern; use download_many", url)
-        coordinator = self._entered()
         ref = ObjectRef(source.bucket, source.key)
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._download(self._entered(), ref, os.fspath(path)))
         self._running.add(task)
-        self._note(planned_objects=1)
         try:
-            with contextlib.closing(_Placed(ref, os.fspath(path))) as placed:
-                result = await coordinator.download(ref, placed.destination)
-        except TransferError:
-            self._note(failed_objects=1)
-            raise
-        else:
-            self._note(verified_objects=1, planned_bytes=result.size_bytes)
-            return result
+            return await task
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if caller is not None and caller.cancelling():
+                raise
+            raise Cancelled("the engine was closed during the transfer", ref.url) from None
         finally:
             self._running.discard(task)
+
+    async def _download(self, coordinator: Coordinator, ref: ObjectRef, path: str) -> TransferResult:
+        planned_bytes = 0
+
+        def plan(size_bytes: int) -> None:
+            nonlocal planned_bytes
+            self._note(planned_bytes=size_bytes - planned_bytes)
+            planned_bytes = size_bytes
+
+        self._note(planned_objects=1)
+        try:
+            with contextlib.closing(_Placed(ref, path)) as placed:
+                result = await coordinator.download(ref, placed.destination, on_size=plan)
+        except BaseException:
+            self._note(failed_objects=1)
+            raise
+        self._note(verified_objects=1)
+        return result
 
     async def download_many(
         self,
@@ -133,15 +150,9 @@ class AsyncEngine:
         """
         restore = self._restore(source, destination, recursive=recursive, include=include, exclude=exclude)
         self._restores.append(restore)
-        task = asyncio.current_task()
-        assert task is not None
-        self._running.add(task)
-        try:
-            async with contextlib.aclosing(restore.run()) as results:
-                async for result in results:
-                    yield result
-        finally:
-            self._running.discard(task)
+        async with contextlib.aclosing(restore.run()) as results:
+            async for result in results:
+                yield result
 
     async def plan_many(
         self,
@@ -152,11 +163,17 @@ class AsyncEngine:
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
     ) -> AsyncGenerator[Planned, None]:
-        """Yield what ``download_many`` would do, and touch nothing.
+        """Yield what ``download_many`` would do (for one object: what it would be called in a folder); touch nothing.
 
         Raises:
             NotFound: nothing matches.
         """
+        parsed = parse_source(source, recursive=recursive)
+        if not parsed.many:
+            info = await self._entered().head(ObjectRef(parsed.bucket, parsed.key))
+            name = base_name(parsed.key)
+            yield Planned(info, name.components, name.refused)
+            return
         restore = self._restore(source, destination, recursive=recursive, include=include, exclude=exclude)
         async with contextlib.aclosing(restore.planned()) as found:
             async for planned, _ in found:

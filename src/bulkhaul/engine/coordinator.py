@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import TypeVar
 
 import msgspec
@@ -70,8 +70,18 @@ class Coordinator:
         self._mode = published_mode()
         self._sweeper = Sweeper()
 
-    async def download(self, ref: ObjectRef, destination: Destination, listed: Listed | None = None) -> TransferResult:
+    async def download(
+        self,
+        ref: ObjectRef,
+        destination: Destination,
+        listed: Listed | None = None,
+        *,
+        on_size: Callable[[int], None] | None = None,
+    ) -> TransferResult:
         """Restore one object; the destination is untouched until it is whole and verified.
+
+        Args:
+            on_size: called with the object's size as soon as it is known, and again if the object has changed.
 
         Raises:
             TransferError: it could not be done; nothing is left behind.
@@ -80,10 +90,10 @@ class Coordinator:
         self._sweeper.sweep(destination.folder.fd)
         try:
             try:
-                result = await self._attempt(ref, destination, listed)
+                result = await self._attempt(ref, destination, listed, on_size)
             except ObjectChanged:
                 try:
-                    result = await self._attempt(ref, destination, None)
+                    result = await self._attempt(ref, destination, None, on_size)
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -91,6 +101,14 @@ class Coordinator:
         except TransferError as error:
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    async def head(self, ref: ObjectRef) -> ObjectInfo:
+        """Return what the service knows of one object.
+
+        Raises:
+            TransferError: it could not be asked, or there is no such object.
+        """
+        return (await self._head(ref)).info
 
     async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectInfo], Target], None]:
         """Yield the pages of a listing, in the service's order.
@@ -108,9 +126,17 @@ class Coordinator:
 
     # One attempt
 
-    async def _attempt(self, ref: ObjectRef, destination: Destination, listed: Listed | None) -> TransferResult:
+    async def _attempt(
+        self,
+        ref: ObjectRef,
+        destination: Destination,
+        listed: Listed | None,
+        on_size: Callable[[int], None] | None,
+    ) -> TransferResult:
         known = listed or await self._head(ref)
         info = known.info
+        if on_size is not None:
+            on_size(info.size_bytes)
         checks = await self._checks(ref, info)
         layout = plan_download(
             info.size_bytes,

@@ -6,6 +6,7 @@ worker messages, timers ─▶ events ─▶ TransferMachine ─▶ instructions
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import random
 from collections import defaultdict
@@ -118,10 +119,14 @@ class Dispatcher:
         self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
         self._waiting_to_sign: list[int] = []
         self._fetching: dict[int, Fetching] = {}
+        self._outbox: dict[int, list[tuple[Lease, int]]] = defaultdict(list)
+        self._flushing = False
         self._next_transfer = 1
+        self._stopped = False
         self._last_tick_s = self._loop.time()
         self._tick_timer: asyncio.TimerHandle | None = None
-        self._wake_timer: asyncio.TimerHandle | None = None
+        self._wake_timer: asyncio.Handle | None = None
+        self._wake_s = math.inf
 
     @property
     def worker_pids(self) -> dict[int, int]:
@@ -139,6 +144,7 @@ class Dispatcher:
             if timer is not None:
                 timer.cancel()
         self._tick_timer = self._wake_timer = None
+        self._stopped = True
         self.machine.retire()
         for number in list(self._connections):
             self._supervisor.send(number, Stop())
@@ -196,12 +202,11 @@ class Dispatcher:
         self._perform(self.machine.handle(event, now_s=self._loop.time()))
 
     def _perform(self, instructions: list[Instruction]) -> None:
-        leases: dict[int, list[tuple[Lease, int]]] = defaultdict(list)
         for instruction in instructions:
             match instruction:
                 case Assign():
                     fetching = self._fetching[instruction.transfer]
-                    leases[instruction.worker].append((_lease(instruction, fetching), fetching.fd))
+                    self._outbox[instruction.worker].append((_lease(instruction, fetching), fetching.fd))
                 case Verify():
                     self._arrived(instruction.transfer)
                 case Fail():
@@ -214,11 +219,22 @@ class Dispatcher:
                     self._starting[self._supervisor.spawn()] = self._loop.time()
                 case RefreshCredentials():
                     self.on_expired(instruction.generation)
-        for worker, given in leases.items():
+        if self._outbox and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush_leases)
+        self._set_wake_timer()
+
+    def _flush_leases(self) -> None:
+        """Send what one turn of the loop has leased: many small objects then share a frame.
+
+        Their descriptors are open still: a transfer ends only when its leases have.
+        """
+        self._flushing = False
+        outbox, self._outbox = self._outbox, defaultdict(list)
+        for worker, given in outbox.items():
             for first in range(0, len(given), MAX_LEASES):
                 some = given[first : first + MAX_LEASES]
                 self._supervisor.send(worker, Leases([lease for lease, _ in some]), [fd for _, fd in some])
-        self._set_wake_timer()
 
     def _arrived(self, transfer: int) -> None:
         fetching = self._fetching[transfer]
@@ -303,14 +319,17 @@ class Dispatcher:
         self._tick_timer = self._loop.call_later(TICK_S, self._tick)
 
     def _set_wake_timer(self) -> None:
+        if self._stopped:
+            return
         wake_s = self.machine.next_wake_s()
-        if self._wake_timer is not None and self._wake_timer.when() <= max(wake_s, self._loop.time()):
+        if self._wake_timer is not None and self._wake_s <= max(wake_s, self._loop.time()):
             return
         if self._wake_timer is not None:
             self._wake_timer.cancel()
             self._wake_timer = None
         if wake_s < self._loop.time() + TICK_S:  # the tick does for later ones
-            self._wake_timer = self._loop.call_at(wake_s, self._wake)
+            # Its instant is kept here: for one that is due, uvloop returns a handle without any.
+            self._wake_timer, self._wake_s = self._loop.call_at(wake_s, self._wake), wake_s
 
     def _wake(self) -> None:
         self._wake_timer = None

@@ -41,7 +41,7 @@ class Engine:
     def __init__(
         self, settings: Settings | None = None, *, forkserver: ForkserverProcess | None = None, **fields: Any
     ) -> None:
-        """Check the settings and start the forkserver; see ``AsyncEngine``."""
+        """Check the settings; see ``AsyncEngine``."""
         self._engine = AsyncEngine(settings, forkserver=forkserver, **fields)
         self._portal: BlockingPortal | None = None
         self._portal_context: AbstractContextManager[BlockingPortal] | None = None
@@ -53,6 +53,7 @@ class Engine:
             self._portal.call(self._engine.__aenter__)
         except BaseException:
             self._portal_context.__exit__(None, None, None)
+            self._portal = None
             raise
         return self
 
@@ -64,7 +65,9 @@ class Engine:
     def close(self) -> None:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
         portal, self._portal = self._portal, None
-        if portal is not None and self._portal_context is not None:
+        if portal is None or self._portal_context is None:
+            asyncio.run(self._engine.close())  # never entered: there may be a forkserver to end
+        else:
             try:
                 portal.call(self._engine.close)
             finally:

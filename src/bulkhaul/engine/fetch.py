@@ -59,6 +59,11 @@ class Receiver:
         self._space = memoryview(b"")
         self._window.received(count)
 
+    def close(self) -> None:
+        """Let go of the window; this object itself may live on in the frames of an error."""
+        self._space = memoryview(b"")
+        self._window.close()
+
 
 class Fetcher:
     """Fetches leases by the transport that fits their target."""
@@ -111,7 +116,7 @@ class Fetcher:
             return _failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._receivers[lease.lease]
-            window.close()
+            receiver.close()
 
     async def _get(self, lease: Lease, receiver: Receiver) -> None:
         request = GetRequest(

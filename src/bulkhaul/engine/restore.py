@@ -87,11 +87,17 @@ class Restore:
         self._root = root
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
         self._planned_all = False
-        self._in_flight = asyncio.Queue[TransferResult](maxsize=MAX_SMALL_SLOTS)
+        self._feeding: asyncio.Task[None] | None = None
+        self._ended = asyncio.Queue[TransferResult | None](maxsize=MAX_SMALL_SLOTS)
         settings = coordinator.settings
         self._large = asyncio.Semaphore(settings.max_in_flight)
         self._small = asyncio.Semaphore(min(MAX_SMALL_SLOTS, settings.max_in_flight * SMALL_PART_DEPTH))
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._feeding is not None and not self._feeding.done()
 
     @property
     def progress(self) -> Progress:
@@ -133,31 +139,33 @@ class Restore:
             TransferError: the listing or the destination folder failed; what was under way has ended by then.
         """
         tree = DestinationTree(self._root)
-        feeding = asyncio.create_task(self._feed(tree))
+        feeding = self._feeding = asyncio.create_task(self._feed(tree))
         try:
-            while True:
-                getting = asyncio.create_task(self._in_flight.get())
-                await asyncio.wait([getting, feeding], return_when=asyncio.FIRST_COMPLETED)
-                if getting.done():
-                    yield self._counted(getting.result())
-                    continue
-                getting.cancel()
-                if self._in_flight.empty():
-                    break
-            feeding.result()  # raises what the listing raised
+            while (result := await self._ended.get()) is not None:
+                yield self._counted(result)
+            if not feeding.cancelled():
+                await feeding  # raises what the listing raised
         finally:
-            feeding.cancel()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(feeding, *self._tasks, return_exceptions=True)
+            await self.stop()
             tree.close()
+
+    async def stop(self) -> None:
+        """Cancel what is under way and wait until it has let go of everything. Safe to call twice."""
+        if self._feeding is None:
+            return
+        self._feeding.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(self._feeding, *self._tasks, return_exceptions=True)
+        if not self._ended.full():
+            self._ended.put_nowait(None)  # whoever waits for results waits no longer
 
     async def _feed(self, tree: DestinationTree) -> None:
         try:
             async for planned, listed in self.planned(folds_case=tree.folds_case()):
                 self._counts["planned"] += 1
                 if not planned.components:
-                    await self._in_flight.put(self._not_fetched(planned))
+                    await self._ended.put(self._not_fetched(planned))
                     continue
                 self._counts["bytes"] += planned.info.size_bytes
                 slot = self._small if planned.info.size_bytes <= SMALL_OBJECT_BYTES else self._large
@@ -170,6 +178,7 @@ class Restore:
             # The end of the listing, good or bad, is news only after what it has begun.
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
+            await self._ended.put(None)
 
     async def _one(self, tree: DestinationTree, planned: Planned, listed: Listed, slot: asyncio.Semaphore) -> None:
         ref = ObjectRef(self._source.bucket, planned.info.key)
@@ -185,7 +194,7 @@ class Restore:
             result = self._failed(planned, path, error.info)
         finally:
             slot.release()
-        await self._in_flight.put(result)
+        await self._ended.put(result)
 
     def _not_fetched(self, planned: Planned) -> TransferResult:
         if planned.skipped:

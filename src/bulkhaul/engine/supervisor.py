@@ -20,6 +20,10 @@ from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.channel import END_OF_FILE, Channel, close_all
 from bulkhaul.engine.protocol import Exited, Fork, FromForkserver, FromWorker
 
+MAX_RESTARTS = 3
+"""Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
+
+
 class WorkerProcess(msgspec.Struct):
     """One worker as its supervisor sees it."""
 
@@ -50,6 +54,7 @@ class Supervisor:
         self._on_lost = on_lost
         self._workers: dict[int, WorkerProcess] = {}
         self._next = 1
+        self._restarts = 0
         self._all_gone = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._control: Channel[FromForkserver] = self._listen(forkserver.control)
@@ -63,6 +68,9 @@ class Supervisor:
         """Start a worker and return its number."""
         number, self._next = self._next, self._next + 1
         worker = self._workers[number] = WorkerProcess()
+        if self._restarts > MAX_RESTARTS:
+            self._loop.call_soon(self._lost, number, "the end of every forkserver")
+            return number
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         worker.channel = Channel(
             ours,
@@ -138,8 +146,10 @@ class Supervisor:
     def _forkserver_lost(self, _reason: str) -> None:
         """Without a forkserver nobody reports exits: kill all, see them die by their pidfds, and start another one."""
         self._forkserver.close()
-        self._forkserver = ForkserverProcess()
-        self._control = self._listen(self._forkserver.control)
+        self._restarts += 1
+        if self._restarts <= MAX_RESTARTS:
+            self._forkserver = ForkserverProcess()
+            self._control = self._listen(self._forkserver.control)
         for number, worker in list(self._workers.items()):
             if worker.pidfd < 0:
                 self._lost(number, "the end of its forkserver")

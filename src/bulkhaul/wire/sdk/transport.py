@@ -24,7 +24,13 @@ from bulkhaul.wire.transport import Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, WireSettings
 
 READ_BYTES = 1024 * 1024
-"""Most bytes of one read: how long a cancelled GET can go on."""
+"""Most bytes of one read."""
+
+FIRST_READ_BYTES = 8 * 1024
+"""Bytes of the first read. A read waits until it has them all, so it must not ask a slow body for many."""
+
+QUICK_READ_S = 0.05
+"""A read that took no longer is followed by one of twice the length, any other by one of half."""
 
 
 class SdkTransport:
@@ -56,6 +62,7 @@ class SdkTransport:
         except asyncio.CancelledError:
             cancelled.set()
             await asyncio.wait([work])
+            work.exception()  # looked at: the cancellation is the news
             raise
 
     def _get(self, request: GetRequest, sink: Sink, cancelled: threading.Event) -> None:
@@ -81,7 +88,7 @@ class SdkTransport:
             metadata = reply["ResponseMetadata"]
             headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
             if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
-                raise TransportError(wrong)
+                raise TransportError(_broken_if_short(wrong, body))
             sink.expect(stored_checksum(headers) if request.whole else None)
             self._receive(request, body, sink, cancelled)
             if "content-length" not in headers and body.read(1):
@@ -93,19 +100,26 @@ class SdkTransport:
     def _receive(self, request: GetRequest, body: Any, sink: Sink, cancelled: threading.Event) -> None:
         wanted = request.end - request.start
         window_began_s, window_bytes, got = time.monotonic(), 0, 0
+        now_s, size = window_began_s, FIRST_READ_BYTES
         while got < wanted:
             if cancelled.is_set():
                 raise TransportError(ErrorInfo("Cancelled", "the request was cancelled"))
+            broken: ErrorInfo | None = None
             try:
-                count = body.readinto(sink.space()[: min(READ_BYTES, wanted - got)])
+                count = body.readinto(sink.space()[: min(size, wanted - got)])
             except (BotoCoreError, HTTPClientError, HTTPError, OSError) as error:
-                raise TransportError(network_error(error)) from error
+                broken = network_error(error)
+            if broken is not None:
+                # Not from within the except: the SDK's frames hold the window's memory as long as their error lives.
+                raise TransportError(broken)
             if not count:
                 info = ErrorInfo("NetworkError", f"the connection was closed, {wanted - got} bytes short")
                 raise TransportError(info)
             sink.received(count)
             got += count
-            now_s = time.monotonic()
+            began_s, now_s = now_s, time.monotonic()
+            quick = now_s - began_s <= QUICK_READ_S
+            size = min(READ_BYTES, size * 2) if quick else max(FIRST_READ_BYTES, size // 2)
             if now_s - window_began_s >= self._timeouts.speed_window_s:
                 if got - window_bytes < self._timeouts.min_speed_bytes_per_s * (now_s - window_began_s):
                     raise TransportError(ErrorInfo("StallTimeout", "the body came slower than the floor of speed"))
@@ -123,3 +137,14 @@ def _changed_if_412(info: ErrorInfo, request: GetRequest) -> ErrorInfo:
         return info
     text = f"the object changed: it is no longer the one with ETag {request.etag}"
     return ErrorInfo("ObjectChanged", text, cause=info.cause, status=info.status, request_id=info.request_id)
+
+
+def _broken_if_short(wrong: ErrorInfo, body: Any) -> ErrorInfo:
+    """Tell a header block that broke off from one that is wrong: http.client takes the end of either for its end."""
+    if wrong.code != "RangeIgnored":
+        return wrong
+    try:
+        more = body.read(1)
+    except (BotoCoreError, HTTPClientError, HTTPError, OSError):
+        more = b""
+    return wrong if more else ErrorInfo("NetworkError", "the connection was closed within the reply's header block")

@@ -1,0 +1,1 @@
+"""Costs of single steps of the hot path, by pytest-benchmark: ``pytest bench/micro``."""

@@ -1,0 +1,200 @@
+"""Carries out ``bulkhaul cp``: engine, lines, display and signals together; it must not know the command line.
+
+engine ─▶ feed (a thread) ─▶ main thread ─▶ report ─▶ stdout, stderr
+                                  ├──────▶ display, 8 times a second
+                                  ╰── looks at the noted signal
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import msgspec
+
+from bulkhaul.cli.feed import Feed
+from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.logs import log_to
+from bulkhaul.cli.output import Report
+from bulkhaul.cli.progress import TICK_S, Display, shows_on
+from bulkhaul.cli.streams import LineStream
+from bulkhaul.engine.boot import ForkserverProcess
+from bulkhaul.engine.facade import Engine
+from bulkhaul.engine.restore import Planned
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.selection import parse_source
+
+LAST_FLUSH_S = 0.5
+"""How long an interrupted command tries to get rid of its last lines."""
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What one ``cp`` is to do.
+
+    Attributes:
+        many: whether the source is a prefix or a pattern.
+    """
+
+    source: str
+    destination: str
+    many: bool
+    recursive: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    dry_run: bool
+    settings: Settings
+
+
+def copy(job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str) -> int:
+    """Do it, say what happened, and return the exit code."""
+    gc.enable()  # the imports are done
+    display = Display() if progress and not quiet and not job.dry_run and os.isatty(2) else None
+    run = _Run(job, display, as_json=as_json, quiet=quiet)
+    log_to(run.err, log_level)
+    try:
+        with Engine(job.settings, forkserver=forkserver) as engine:
+            status = run.follow(engine)
+    except TransferError as error:
+        status = run.failed(error)
+    return run.conclude(status)
+
+
+class _Run:
+    """One run of the command: what goes where, and how it ends.
+
+    Attributes:
+        err: takes lines for stderr, from any thread.
+    """
+
+    def __init__(self, job: Job, display: Display | None, *, as_json: bool, quiet: bool) -> None:
+        self._began_s = time.monotonic()
+        self._job = job
+        self._display = display
+        self._engine: Engine | None = None
+        self._interruption = Interruption(self._kill_workers)
+        self._interruption.install()
+        self._stdout, self._stderr = LineStream(1), LineStream(2)
+        self.err = display.above if display else self._stderr.write
+        out = display.above if display and shows_on(1) else self._stdout.write
+        self._report = Report(out, self.err, as_json=as_json, quiet=quiet, dry_run=job.dry_run)
+
+    def follow(self, engine: Engine) -> int:
+        """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
+        self._engine = engine
+        feed = Feed(lambda: _results(engine, self._job))
+        try:
+            self._report_all(feed, engine)
+        except BrokenPipeError:
+            return 1  # nobody reads any more: stop, quietly
+        except OSError as error:
+            self.err(f"bulkhaul: error: the output cannot be written: {error.strerror}\n")
+            return 1
+        finally:
+            feed.abandon()
+            engine.close()  # what ends the thread of the feed
+            feed.join(LAST_FLUSH_S)
+        if not feed.ended:
+            return self._interrupted(feed, engine)
+        if isinstance(feed.error, TransferError):
+            return self.failed(feed.error)
+        if feed.error is not None:
+            raise feed.error
+        return 1 if self._report.counts.failed else 0
+
+    def failed(self, error: TransferError) -> int:
+        """Report a failure of the job as a whole; return the exit code."""
+        self._report.ended(_failure(self._job, error.info))
+        return error.exit_code
+
+    def conclude(self, status: int) -> int:
+        """Write the last lines and return the exit code."""
+        self._report.summary(time.monotonic() - self._began_s, success=status == 0)
+        if self._display is not None:
+            self._display.close()
+        try:
+            while not self._flush(LAST_FLUSH_S) and not self._interruption.signum:
+                pass
+        except OSError:
+            return status or 1  # the lines are lost, and with them what the caller wanted to know
+        return status
+
+    def _report_all(self, feed: Feed[TransferResult], engine: Engine) -> None:
+        next_tick_s = time.monotonic() + TICK_S
+        while not feed.ended and not self._interruption.signum:
+            if self._stdout.full or self._stderr.full:
+                self._flush(TICK_S)
+            elif (result := feed.take(TICK_S)) is not None:
+                self._report.ended(result)
+            if feed.idle:
+                self._flush(0.0)
+            if self._display is not None and time.monotonic() >= next_tick_s:
+                self._display.update(engine.progress())
+                next_tick_s = time.monotonic() + TICK_S
+        if self._display is not None:
+            self._display.update(engine.progress())
+
+    def _interrupted(self, feed: Feed[TransferResult], engine: Engine) -> int:
+        """Report what had ended before the signal came, and count what had not."""
+        while (result := feed.take(0.0)) is not None:
+            self._report.ended(result)
+        unfinished = max(0, engine.progress().planned_objects - self._report.counts.planned)
+        self._report.cancelled(unfinished, self._interruption.name)
+        return self._interruption.exit_code
+
+    def _flush(self, timeout_s: float) -> bool:
+        done = self._stdout.flush(timeout_s)
+        return self._stderr.flush(timeout_s) and done
+
+    def _kill_workers(self) -> None:
+        for pid in self._engine.worker_pids if self._engine else ():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _results(engine: Engine, job: Job) -> Iterator[TransferResult]:
+    source, destination = job.source, job.destination
+    recursive, include, exclude = job.recursive, job.include, job.exclude
+    if job.dry_run:
+        for planned in engine.plan_many(source, destination, recursive=recursive, include=include, exclude=exclude):
+            yield _planned(job, planned)
+    elif job.many:
+        yield from engine.download_many(source, destination, recursive=recursive, include=include, exclude=exclude)
+    else:
+        yield engine.download(source, destination)
+
+
+def _planned(job: Job, planned: Planned) -> TransferResult:
+    """Return what a dry run reports for one key: the result that it would have, without the bytes."""
+    ref = ObjectRef(parse_source(job.source, recursive=job.recursive).bucket, planned.info.key)
+    into_folder = job.many or job.destination.endswith("/") or os.path.isdir(job.destination)
+    text = f"the key cannot be a file below {job.destination}: {planned.refused}"
+    refused = ErrorInfo("UnsafeKey", text, ref.url) if planned.refused and into_folder else None
+    return TransferResult(
+        source=ref.url,
+        destination=os.path.join(job.destination, *planned.components) if into_folder else job.destination,
+        bucket=ref.bucket,
+        key=ref.key,
+        size_bytes=planned.info.size_bytes,
+        etag=planned.info.etag,
+        last_modified=planned.info.last_modified,
+        skipped=planned.skipped,
+        failure=refused,
+    )
+
+
+def _failure(job: Job, failure: ErrorInfo) -> TransferResult:
+    source = parse_source(job.source, recursive=job.recursive)
+    return TransferResult(
+        source=job.source,
+        destination=job.destination,
+        bucket=source.bucket,
+        key=source.key,
+        failure=failure,
+    )

@@ -1,0 +1,80 @@
+"""Runs an iterator in a thread, so that the main thread can wait for its items and for signals at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_LOOK_UP_S = 0.1
+_MAX_WAITING = 1024
+
+
+class _End:
+    """Comes after the last item."""
+
+
+class Feed(Generic[T]):
+    """The items of an iterator, one by one, with a time limit for each wait.
+
+    Attributes:
+        ended: whether the last item was taken.
+        error: what the iterator raised; it is known when the feed has ended.
+    """
+
+    def __init__(self, items: Callable[[], Iterator[T]]) -> None:
+        """Begin to iterate over what ``items`` returns, in a thread of its own."""
+        self.ended = False
+        self.error: BaseException | None = None
+        self._items = items
+        self._queue = queue.Queue[T | _End](maxsize=_MAX_WAITING)
+        self._abandoned = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="bulkhaul-feed", daemon=True)
+        self._thread.start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether a wait would have to wait."""
+        return self._queue.empty()
+
+    def take(self, timeout_s: float) -> T | None:
+        """Return the next item; None if none came in time, or the feed has ended."""
+        try:
+            item = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(item, _End):
+            self.ended = True
+            return None
+        return item
+
+    def abandon(self) -> None:
+        """Let the thread end instead of waiting for us; what it has put is still there to take."""
+        self._abandoned.set()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the end of the thread, but not for ever."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            for item in self._items():
+                self._put(item)
+                if self._abandoned.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the main thread's to judge
+            self.error = error
+        finally:
+            self._put(_End())
+
+    def _put(self, item: T | _End) -> None:
+        while True:
+            with contextlib.suppress(queue.Full):
+                self._queue.put(item, timeout=_LOOK_UP_S)
+                return
+            if self._abandoned.is_set():
+                return

@@ -1,0 +1,41 @@
+"""The ``bulkhaul`` command group: names its commands and imports one when it is called for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from bulkhaul import __version__
+
+_COMMANDS = {
+    "cp": ("bulkhaul.cli.cp", "cp"),
+    "demo": ("bulkhaul.cli.demo", "demo"),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the names, in the order of the help page."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
+        """Return a command, None if there is no such one."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(module), name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="bulkhaul", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Restore objects from S3 to disk: fast, verified, all or nothing.
+
+    Exit code: 0 everything is there and verified, 1 something failed, 2 the command line makes no sense,
+    130 interrupted.
+    """

@@ -1,0 +1,38 @@
+"""Entry of the ``bulkhaul`` command; it must not know what its commands do.
+
+Start-up is part of every transfer's time, so nothing is imported before it is needed, here and in the commands.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import NoReturn
+
+INTERRUPTED = 130
+"""Exit code of a command that Ctrl-C ended. Source: 128 + SIGINT, the convention of shells."""
+
+
+def main() -> NoReturn:
+    """Run the command of this process's command line, and exit."""
+    gc.disable()  # importing makes no garbage; a command that allocates turns it on again
+    try:
+        status = _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        status = INTERRUPTED
+    sys.exit(status)
+
+
+def _run(arguments: list[str]) -> int:
+    import click
+
+    from bulkhaul.cli.group import cli
+
+    try:
+        status = cli.main(arguments, prog_name="bulkhaul", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    return status if isinstance(status, int) else 0

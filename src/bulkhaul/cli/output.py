@@ -1,0 +1,132 @@
+"""Says what happened to each object, for people or as JSON, and keeps count; it must not know how it happened.
+
+planned = verified + failed + skipped, however it ends.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo, error_of
+from bulkhaul.model.results import TransferResult
+from bulkhaul.policy.naming import printable
+
+Write = Callable[[str], None]
+
+
+class Counts(msgspec.Struct):
+    """How the objects ended that have ended so far."""
+
+    verified: int = 0
+    failed: int = 0
+    skipped: int = 0
+    bytes: int = 0
+
+    @property
+    def planned(self) -> int:
+        """All of them."""
+        return self.verified + self.failed + self.skipped
+
+
+class Report:
+    """The lines of one command.
+
+    Attributes:
+        counts: how the objects ended that were reported.
+    """
+
+    def __init__(self, out: Write, err: Write, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+        """Take where lines go; each is handed over with its newline."""
+        self.counts = Counts()
+        self._out = out
+        self._err = err
+        self._as_json = as_json
+        self._quiet = quiet
+        self._dry_run = dry_run
+
+    def ended(self, result: TransferResult) -> None:
+        """Report one object."""
+        if result.failure is not None:
+            self.counts.failed += 1
+            self._err(error_line(result.failure))
+        elif result.skipped or self._dry_run:
+            self.counts.skipped += 1
+        else:
+            self.counts.verified += 1
+            self.counts.bytes += result.size_bytes
+        if self._as_json:
+            self._out(json_line(result, dry_run=self._dry_run))
+        elif not self._quiet and result.ok:
+            self._out(human_line(result, dry_run=self._dry_run))
+
+    def cancelled(self, count: int, signal_name: str) -> None:
+        """Count objects that were planned and did not end, because of a signal."""
+        self.counts.failed += count
+        what = f"; {count} planned object{'s' * (count != 1)} not restored" if count and not self._dry_run else ""
+        self._err(f"bulkhaul: interrupted by {signal_name}{what}, nothing was left behind\n")
+
+    def summary(self, seconds: float, *, success: bool) -> None:
+        """Report the totals, as JSON only: people have the progress display and the exit code."""
+        if self._as_json:
+            self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run))
+
+
+def error_line(failure: ErrorInfo) -> str:
+    """Return the line for people that says what failed."""
+    return f"bulkhaul: error: {printable(str(error_of(failure)))}\n"
+
+
+def human_line(result: TransferResult, *, dry_run: bool = False) -> str:
+    r"""Return the line for people that says what was copied, as s5cmd does.
+
+    >>> human_line(TransferResult(source="s3://b/a\n", destination="d", bucket="b", key="a\n"))
+    'cp s3://b/a\\x0a d\n'
+    """
+    prefix = "(dry run) " if dry_run else ""
+    return f"{prefix}cp {printable(result.source)} {printable(result.destination)}\n"
+
+
+def json_line(result: TransferResult, *, dry_run: bool = False) -> str:
+    """Return one object's outcome as a line of JSON, in ASCII: whatever the key holds, it is valid everywhere."""
+    line: dict[str, Any] = {"operation": "cp", "success": result.failure is None}
+    if dry_run:
+        line["dryrun"] = True
+    line |= {
+        "source": result.source,
+        "destination": result.destination,
+        "object": {
+            "key": result.key,
+            "size": result.size_bytes,
+            "etag": result.etag,
+            "version_id": result.version_id,
+            "last_modified": result.last_modified,
+        },
+        "integrity": str(result.integrity) if result.integrity else None,
+        "seconds": round(result.seconds, 6),
+    }
+    if result.skipped:
+        line["skipped"] = result.skipped
+    if result.failure is not None:
+        line["error"] = {"code": result.failure.code, "message": str(error_of(result.failure))}
+    return json.dumps(line) + "\n"
+
+
+def summary_line(counts: Counts, seconds: float, *, success: bool, dry_run: bool = False) -> str:
+    """Return the totals as a line of JSON."""
+    line: dict[str, Any] = {"operation": "summary", "success": success}
+    if dry_run:
+        line["dryrun"] = True
+    line |= {
+        "planned": counts.planned,
+        "verified": counts.verified,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "bytes": counts.bytes,
+        "seconds": round(seconds, 6),
+        "bytes_per_s": round(counts.bytes / seconds) if seconds > 0 else 0,
+    }
+    return json.dumps(line) + "\n"

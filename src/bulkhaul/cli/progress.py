@@ -1,0 +1,116 @@
+"""Shows one honest total on a terminal while objects arrive; it must not know the engine that counts them.
+
+    12.4 GiB of 18.0 GiB  1.1 GiB/s  37 of 52 objects  ETA 0:00:05
+
+Lines that belong to the same terminal go through ``above``, or they would tear the display.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from bulkhaul.model.results import Progress
+from bulkhaul.policy.sizes import format_size
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import Task, TaskID
+
+TICK_S = 0.125
+"""Time between two looks at the engine: often enough to seem smooth, seldom enough to cost nothing."""
+
+
+class Display:
+    """A progress bar on stderr. rich is imported with the first update, when the transfer is on its way."""
+
+    def __init__(self) -> None:
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+        self._above: list[str] = []
+
+    def above(self, lines: str) -> None:
+        """Print whole lines above the bar, with the next update."""
+        self._above.append(lines)
+
+    def update(self, progress: Progress) -> None:
+        """Show what is done of what is planned."""
+        bar, task = self._opened()
+        self._print_above(bar)
+        total = progress.planned_bytes if progress.planning_done and progress.planned_bytes else None
+        bar.update(task, completed=progress.received_bytes, total=total, amount=amount_text(progress), refresh=False)
+        bar.refresh()
+
+    def close(self) -> None:
+        """Print what is left to print and leave the last state of the bar."""
+        if self._bar is None:
+            sys.stderr.write("".join(self._above))
+            sys.stderr.flush()
+        else:
+            self._print_above(self._bar)
+            self._bar.stop()
+
+    def _opened(self) -> tuple[Bar, TaskID]:
+        if self._bar is None or self._task is None:
+            self._bar = _make_bar()
+            self._task = self._bar.add_task("", total=None, amount="")
+            self._bar.start()
+        return self._bar, self._task
+
+    def _print_above(self, bar: Bar) -> None:
+        if not self._above:
+            return
+        from rich.text import Text
+
+        lines, self._above = "".join(self._above), []
+        bar.console.print(Text(lines.removesuffix("\n")), soft_wrap=True)
+
+
+def amount_text(progress: Progress) -> str:
+    """Return how many objects have ended, of how many; a total that still grows says so.
+
+    >>> amount_text(Progress(planned_objects=3, verified_objects=1, failed_objects=1, planning_done=True))
+    '2 of 3 objects, 1 failed'
+    >>> amount_text(Progress(planned_objects=1000))
+    '0 of 1000+ objects'
+    """
+    ended = progress.verified_objects + progress.failed_objects + progress.skipped_objects
+    more = "" if progress.planning_done else "+"
+    failed = f", {progress.failed_objects} failed" if progress.failed_objects else ""
+    return f"{ended} of {progress.planned_objects}{more} object{'s' * (progress.planned_objects != 1)}{failed}"
+
+
+def shows_on(fd: int) -> bool:
+    """Whether lines written to ``fd`` appear on the terminal that the display is on."""
+    try:
+        return os.isatty(fd) and os.isatty(2) and os.path.sameopenfile(fd, 2)
+    except OSError:
+        return False
+
+
+def _make_bar() -> Bar:
+    from rich.console import Console
+    from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.text import Text
+
+    class Volume(ProgressColumn):
+        """Bytes that are there, of how many, and how fast they come."""
+
+        def render(self, task: Task) -> Text:
+            total = f" of {format_size(task.total)}" if task.total is not None else ""
+            rate = f"  {format_size(task.finished_speed or task.speed or 0)}/s"
+            return Text(f"{format_size(task.completed)}{total}{rate}")
+
+    return Bar(
+        BarColumn(),
+        Volume(),
+        TextColumn("{task.fields[amount]}"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
+    )
