@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,6 +26,10 @@ from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.selection import parse_source, selector
 
 
+PROGRESS_S = 0.25
+"""How often a progress callback is called at most."""
+
+
 class AsyncEngine:
     """Restores objects with worker processes.
 
@@ -39,13 +43,19 @@ class AsyncEngine:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, forkserver: ForkserverProcess | None = None, **fields: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        forkserver: ForkserverProcess | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **fields: Any,
     ) -> None:
         """Check the settings; processes start when the engine is entered.
 
         Args:
             settings: every setting; or give them by name as keyword arguments.
             forkserver: one that was started earlier, while the caller was still importing.
+            on_progress: called with the total when it has changed, at most four times a second, and at the end.
             fields: fields of ``Settings``.
 
         Raises:
@@ -62,11 +72,16 @@ class AsyncEngine:
         self._restores: list[Restore] = []
         self._single = Progress(planning_done=True)
         self._running: set[asyncio.Task[TransferResult]] = set()
+        self._on_progress = on_progress
+        self._telling: asyncio.Task[None] | None = None
+        self._last_received = 0
 
     async def __aenter__(self) -> Self:
         self._coordinator = Coordinator(self.settings, self._forkserver or ForkserverProcess())
         self._forkserver = None
         self._coordinator.dispatcher.start()
+        if self._on_progress is not None:
+            self._telling = asyncio.create_task(self._tell(self._on_progress))
         return self
 
     async def __aexit__(
@@ -79,16 +94,26 @@ class AsyncEngine:
         forkserver, self._forkserver = self._forkserver, None
         if forkserver is not None:  # the engine was never entered
             forkserver.close()
-        coordinator, self._coordinator = self._coordinator, None
+        coordinator = self._coordinator
         if coordinator is None:
             return
+        coordinator.desk.close()
         restores = [restore for restore in self._restores if restore.under_way]
         if self._running or restores:
+            coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors
             coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, *(restore.stop() for restore in restores), return_exceptions=True)
         await coordinator.dispatcher.stop()
+        self._last_received = coordinator.dispatcher.machine.received_bytes
+        self._coordinator = None
+        telling, self._telling = self._telling, None
+        if telling is not None and self._on_progress is not None:
+            if telling.done():
+                telling.result()  # raises what the callback raised
+            telling.cancel()
+            self._on_progress(self.progress())
 
     async def download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
         """Restore one object to ``path``; a folder takes the key's last segment.
@@ -182,7 +207,7 @@ class AsyncEngine:
     def progress(self) -> Progress:
         """Return one total over everything that this engine was asked for."""
         every = [self._single, *(restore.progress for restore in self._restores)]
-        received = self._coordinator.dispatcher.machine.received_bytes if self._coordinator else 0
+        received = self._coordinator.dispatcher.machine.received_bytes if self._coordinator else self._last_received
         return Progress(
             planned_objects=sum(p.planned_objects for p in every),
             verified_objects=sum(p.verified_objects for p in every),
@@ -222,6 +247,14 @@ class AsyncEngine:
         parsed = parse_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
         return Restore(self._entered(), parsed, takes, os.fspath(destination))
+
+    async def _tell(self, on_progress: Callable[[Progress], None]) -> None:
+        told = None
+        while True:
+            await asyncio.sleep(PROGRESS_S)
+            if (now := self.progress()) != told:
+                on_progress(now)
+                told = now
 
     def _note(self, **counts: int) -> None:
         self._single = msgspec.structs.replace(

@@ -13,7 +13,7 @@ import msgspec
 
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import Answer, Ask, Question, Resolve
-from bulkhaul.model.errors import TransferError, WorkerDied, error_of
+from bulkhaul.model.errors import Cancelled, TransferError, WorkerDied, error_of
 from bulkhaul.model.objects import ObjectInfo, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.pacing import backoff_s, rule_for
@@ -63,6 +63,7 @@ class Desk:
         self._news = asyncio.Event()
         self._credentials: Credentials | None = None
         self._failure: TransferError | None = None
+        self._closed: Cancelled | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
         self._refreshed_s = 0.0
@@ -105,8 +106,16 @@ class Desk:
                 wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
             await asyncio.sleep(wait_s)
 
+    def close(self) -> None:
+        """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
+        self._failure = self._closed = Cancelled("the engine was closed")
+        for waiting in self._open.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(self._closed)
+        self._news.set()
+
     async def _ask_once(self, question: Question) -> Reply:
-        while not self._load:
+        while not self._load or self._closed is not None:
             if self._failure is not None:
                 raise self._failure
             if not self._dispatcher.machine.alive:

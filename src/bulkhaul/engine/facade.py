@@ -39,10 +39,15 @@ class Engine:
     """
 
     def __init__(
-        self, settings: Settings | None = None, *, forkserver: ForkserverProcess | None = None, **fields: Any
+        self,
+        settings: Settings | None = None,
+        *,
+        forkserver: ForkserverProcess | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **fields: Any,
     ) -> None:
         """Check the settings; see ``AsyncEngine``."""
-        self._engine = AsyncEngine(settings, forkserver=forkserver, **fields)
+        self._engine = AsyncEngine(settings, forkserver=forkserver, on_progress=on_progress, **fields)
         self._portal: BlockingPortal | None = None
         self._portal_context: AbstractContextManager[BlockingPortal] | None = None
 

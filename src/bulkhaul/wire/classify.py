@@ -127,6 +127,9 @@ def error_document(body: bytes) -> tuple[str, str]:
 def network_error(error: BaseException, subject: str = "") -> ErrorInfo:
     """Return the typed error for a connection that failed; the text never holds a request."""
     cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
+        return ErrorInfo("OtherError", text, subject, cause)
     if isinstance(error, TimeoutError):
         return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
     return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)

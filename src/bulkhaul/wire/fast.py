@@ -145,9 +145,6 @@ class FastTransport:
                     ssl=self._tls_context() if target.scheme == "https" else None,
                     server_hostname=target.host if target.scheme == "https" else None,
                 )
-        except ssl.SSLCertVerificationError as error:
-            text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
-            raise TransportError(ErrorInfo("OtherError", text, cause=error.verify_message)) from error
         except TimeoutError as error:
             text = f"no connection to {target.host_header} within {self._timeouts.connect_s:g} s"
             raise TransportError(ErrorInfo("NetworkError", text)) from error

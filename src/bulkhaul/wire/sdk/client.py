@@ -27,6 +27,7 @@ from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, EndpointRedirect, UsageError
 from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
+from bulkhaul.wire.sdk.interim import pass_over_interim_replies
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ class SdkClient:
         self.endpoint_url = endpoint
         _require_private(endpoint, settings.allow_http)
         _tune_sockets(self.client)
+        pass_over_interim_replies(self.client)
         self.client.meta.events.register("before-send.s3", self._note_sent)
         _refuse_redirects(self.client, custom=not _is_aws(endpoint))
         # What the SDK itself verifies against; it has no public name on a client.

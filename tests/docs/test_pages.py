@@ -1,0 +1,58 @@
+"""Every page's links lead somewhere, and the pages say what the program says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    page
+    for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("bench/*.md"))
+    if not any(part.startswith(".") for part in page.relative_to(ROOT).parts)
+)
+_LINK = re.compile(r"(?<!`)\[[^\]\n]*\]\(([^)\s]+)\)")
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link names a file that is there, and each anchor a heading of it."""
+    text = _FENCE.sub("", page.read_text())
+    for link in _LINK.findall(text):
+        if link.startswith(("http://", "https://")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} in {page.name}"
+        assert not anchor or anchor in _anchors(target), f"{link} in {page.name}"
+
+
+def test_pages_are_found() -> None:
+    """The checks above see the README and the architecture page; they cannot pass for want of pages."""
+    assert {"README.md", "architecture.md", "CHANGELOG.md"} <= {page.name for page in PAGES}
+
+
+def test_every_option_of_cp_is_documented() -> None:
+    """docs/cp.md names each option of the command, and no other."""
+    from bulkhaul.cli.cp import cp
+
+    options = {name for parameter in cp.params for name in (*parameter.opts, *parameter.secondary_opts) if "--" in name}
+    documented = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs/cp.md").read_text()))
+    assert documented == options | {"--help"}
+
+
+def test_the_readme_has_two_commands() -> None:
+    """One command sets up and runs the demo, one the tests; each is one line."""
+    readme = (ROOT / "README.md").read_text()
+    for name in ("demo command", "test command"):
+        found = re.search(rf"<!-- {name} -->\n```sh\n(.+)\n```\n<!-- end -->", readme)
+        assert found is not None
+        assert found.group(1).count("&&") == 2
