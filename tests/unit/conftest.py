@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("unit", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile(
+    "unit",
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],  # explanations cost more than they tell
+)
 settings.load_profile("unit")

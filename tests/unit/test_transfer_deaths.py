@@ -72,7 +72,8 @@ def test_a_part_that_kills_two_workers_fails_its_transfer() -> None:
     world.lose(2, "signal 7")
     (fail,) = world.found(Fail)
     assert (fail.transfer, fail.error.code) == (transfer, "WorkerDied")
-    assert "part 1 " in fail.error.message and "signal 7" in fail.error.message
+    assert "part 1" in fail.error.message
+    assert "signal 7" in fail.error.message
 
 
 def test_other_transfers_survive_a_poisonous_part() -> None:
@@ -99,7 +100,8 @@ def test_small_parts_that_waited_their_turn_are_not_blamed() -> None:
     order = [one.transfer for one in world.leases.values()]
     world.lose(2)
     failed = [fail.transfer for fail in world.found(Fail)]
-    assert order[0] == waiting[0] and failed == [waiting[0]]
+    assert order[0] == waiting[0]
+    assert failed == [waiting[0]]
     world.finish()
     assert [world.books[transfer].outcome for transfer in waiting] == ["failed", *["verified"] * 3]
 
@@ -134,7 +136,8 @@ def test_a_smaller_crew_goes_on_when_the_budget_is_spent() -> None:
     world = started(workers=2, connections=1, max_in_flight=2, respawns=0)
     transfer = world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     world.lose(1)
-    assert not world.found(Spawn) and not world.found(Fail)
+    assert not world.found(Spawn)
+    assert not world.found(Fail)
     world.finish()
     assert world.books[transfer].outcome == "verified"
 
@@ -170,14 +173,16 @@ def test_a_silent_worker_is_killed_and_its_parts_move_only_when_it_is_reaped() -
     assert not world.found(Kill)
     world.pass_time(0.1)
     (kill,) = world.found(Kill)
-    assert kill.worker == stopped.worker and "silence" in kill.reason
+    assert kill.worker == stopped.worker
+    assert "silence" in kill.reason
     for assign in [one for one in world.leases.values() if one.worker == other]:
         world.done(assign.lease)
     assert stopped.index not in [one.index for one in world.found(Assign)]
     for _ in range(5):
         world.send(Heard(other))
         world.pass_time(1.0)
-    assert world.leases[stopped.lease] == stopped and len(world.all_found(Kill)) == 1
+    assert world.leases[stopped.lease] == stopped
+    assert len(world.all_found(Kill)) == 1
     world.lose(stopped.worker)
     world.done(next(one.lease for one in world.leases.values() if one.worker == other))
     assert world.books[1].attempts[stopped.index] == 2
@@ -203,7 +208,8 @@ def test_a_worker_that_reports_another_length_is_killed_and_keeps_its_lease(off:
     world.send(PartDone(liar.worker, liar.lease, LARGE + off, 1))
     assert [kill.worker for kill in world.found(Kill)] == [liar.worker]
     world.send(PartDone(liar.worker, liar.lease, LARGE + off, 1))
-    assert world.last == [] and world.leases[liar.lease] == liar
+    assert world.last == []
+    assert world.leases[liar.lease] == liar
     world.lose(liar.worker)
     assert world.books[1].kept[0] == 0
     world.finish()
@@ -217,7 +223,8 @@ def test_a_killed_worker_may_still_answer_but_gets_nothing_new() -> None:
     world.pass_time(world.timeouts.heartbeat_s)
     assert world.found(Kill)
     world.done(1)
-    assert not world.found(Assign) and world.machine.in_flight == 0
+    assert not world.found(Assign)
+    assert world.machine.in_flight == 0
     world.finish()
     assert world.books[1].attempts == [1, 1]
 

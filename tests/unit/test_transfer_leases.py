@@ -119,7 +119,8 @@ def test_a_part_without_progress_is_taken_from_its_worker() -> None:
     speak_for(world, 1.0)
     assert world.last == [Revoke(holder, 1)]
     speak_for(world, 2.0)
-    assert world.last == [] and world.books[1].attempts == [1]
+    assert world.last == []
+    assert world.books[1].attempts == [1]
     world.failed(1, 0, "StallTimeout")
     speak_for(world, 1.0)
     assert world.books[1].attempts == [2]
@@ -220,7 +221,8 @@ def test_a_transfer_aborted_during_verification_is_not_fetched_again() -> None:
     world.abort(transfer)
     if not world.books[transfer].outcome:
         world.reject(transfer, 0)
-    assert not world.leases and world.books[transfer].outcome == "failed"
+    assert not world.leases
+    assert world.books[transfer].outcome == "failed"
 
 
 def test_events_about_transfers_that_have_ended_change_nothing() -> None:
@@ -255,4 +257,5 @@ def test_ten_thousand_parts_take_less_than_half_a_megabyte() -> None:
     table = new_part_table(len(layout))
     assert 9_000 < len(table) <= 10_000
     assert table.nbytes < 500_000
-    assert set(table["owner"].tolist()) == {-1} and set(table["state"].tolist()) == {PartState.PENDING}
+    assert set(table["owner"].tolist()) == {-1}
+    assert set(table["state"].tolist()) == {PartState.PENDING}

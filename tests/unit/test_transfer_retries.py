@@ -67,7 +67,7 @@ def test_backoff_is_full_jitter_over_doubling_intervals() -> None:
         world.speak()
         world.failed(world.of(1)[0].lease, 0, "ServerError")
         longest = min(8.0, 0.1 * 2 ** (failures - 1))
-        assert rng.asked[-1] == (0.0, pytest.approx(longest))
+        assert rng.asked[-1] == pytest.approx((0.0, longest))
         due_s = world.machine.next_wake_s()
         assert due_s == pytest.approx(world.now_s + longest / 2)
         world.now_s = due_s - 0.001
@@ -79,7 +79,9 @@ def test_backoff_is_full_jitter_over_doubling_intervals() -> None:
     assert world.machine.next_wake_s() == float("inf")
 
 
-@pytest.mark.parametrize(("code", "allowed"), [("NetworkError", 8), ("ServerError", 8), ("StallTimeout", 4), ("UnexpectedReply", 1)])
+@pytest.mark.parametrize(
+    ("code", "allowed"), [("NetworkError", 8), ("ServerError", 8), ("StallTimeout", 4), ("UnexpectedReply", 1)]
+)
 def test_failures_without_progress_are_bounded_by_kind(code: str, allowed: int) -> None:
     """As many failures of a kind as its rule allows are retried; the next one fails the transfer with that error."""
     world = fetching(LARGE)
@@ -110,10 +112,11 @@ def test_a_final_error_is_never_tried_again(code: str) -> None:
 
 
 def test_a_failing_transfer_waits_until_every_lease_is_let_go() -> None:
-    """Fail comes after the last holder has answered, not with the error (its temp file must not be written any more)."""
+    """Fail comes after the last holder has answered, not with the error: nobody may still write its file."""
     world = fetching(3 * LARGE, connections=3)
     world.failed(1, 0, "NotFound")
-    assert {one.lease for one in world.found(Revoke)} == {2, 3} and not world.found(Fail)
+    assert {one.lease for one in world.found(Revoke)} == {2, 3}
+    assert not world.found(Fail)
     world.done(2)
     assert not world.found(Fail)
     world.failed(3, 5, "Cancelled")
@@ -175,8 +178,9 @@ def test_retry_after_is_obeyed_up_to_the_patience() -> None:
     world.failed(1, 0, ErrorInfo("Throttled", "slow down", retry_after_s=7.0))
     assert world.machine.next_wake_s() == world.now_s + 7.0
     world.failed(2, 0, ErrorInfo("Throttled", "slow down", retry_after_s=3600.0))
+    world.now_s += 7.0
     world.speak()
-    world.pass_time(7.0)
+    world.pass_time(0.0)
     assert world.machine.next_wake_s() == world.now_s - 7.0 + world.timeouts.throttle_s
 
 
@@ -234,10 +238,11 @@ def test_expired_credentials_are_refreshed_once_and_the_parts_go_on() -> None:
     for lease in list(world.leases):
         world.failed(lease, 0, "ExpiredCredentials")
     assert world.all_found(RefreshCredentials) == [RefreshCredentials(0)]
-    assert not world.leases and world.machine.next_wake_s() == float("inf")
+    assert not world.leases
+    assert world.machine.next_wake_s() == float("inf")
     world.replace_credentials()
     assert sorted(one.index for one in world.found(Assign) if one.transfer == 1) == [0, 1, 2, 3]
-    assert not [fail for fail in world.all_found(Fail)]
+    assert not list(world.all_found(Fail))
 
 
 def test_a_lease_of_the_old_generation_asks_for_no_second_refresh() -> None:
@@ -257,3 +262,19 @@ def test_fresh_credentials_that_are_refused_too_are_final() -> None:
     world.replace_credentials()
     world.failed(world.of(1)[0].lease, 0, "ExpiredCredentials")
     assert [fail.error.code for fail in world.found(Fail)] == ["ExpiredCredentials"]
+
+
+# Waking up
+
+
+def test_a_due_retry_without_a_free_connection_asks_for_no_wake_up() -> None:
+    """When a due retry must wait for a connection, the next wake-up does not lie in the past: nobody spins on it."""
+    world = fetching(LARGE, LARGE, rng=Scripted(1.0), connections=1)
+    world.failed(1, 0, "NetworkError")
+    assert world.machine.next_wake_s() == world.now_s + 0.1
+    world.speak()
+    world.pass_time(0.2)
+    assert not world.of(1), "the only connection is busy with the other object"
+    assert world.machine.next_wake_s() > world.now_s
+    world.done(world.of(2)[0].lease)
+    assert len(world.of(1)) == 1

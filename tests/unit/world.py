@@ -297,7 +297,8 @@ class World:
                     assert one.lease not in self.revoked, "once is enough"
                     self.revoked.add(one.lease)
                 case Kill():
-                    assert one.worker in self.workers and one.worker not in self.killed
+                    assert one.worker in self.workers
+                    assert one.worker not in self.killed
                     self.killed.add(one.worker)
                     self.workers[one.worker].doomed = True
                 case Spawn():
@@ -309,12 +310,17 @@ class World:
                     self.refreshing = one.generation
                 case Verify():
                     book = self.books[one.transfer]
-                    assert not book.outcome and not book.verifying and not book.must_fail
-                    assert all(book.done) and not book.owner
+                    assert not book.outcome
+                    assert not book.verifying
+                    assert not book.must_fail
+                    assert all(book.done)
+                    assert not book.owner
                     book.verifying = True
                 case Fail():
                     book = self.books[one.transfer]
-                    assert not book.outcome and not book.verifying and not book.owner
+                    assert not book.outcome
+                    assert not book.verifying
+                    assert not book.owner
                     book.outcome, book.error = "failed", one.error
                     assert not self.machine.holds(one.transfer)
 
@@ -325,7 +331,9 @@ class World:
         assert assign.lease not in self._leases_ever
         assert not side.doomed, "a worker that is being killed gets nothing"
         assert self.refreshing is None, "nothing is signed with expired credentials"
-        assert not (book.outcome or book.verifying or book.must_fail)
+        assert not (book.outcome)
+        assert not (book.verifying)
+        assert not (book.must_fail)
         assert assign.index not in book.owner, "a part has one owner"
         assert not book.done[assign.index]
         assert (assign.start, assign.end) == (part.start + kept, part.end)

@@ -25,7 +25,6 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.selection import parse_source, selector
 
-
 PROGRESS_S = 0.25
 """How often a progress callback is called at most."""
 

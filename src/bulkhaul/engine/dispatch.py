@@ -285,7 +285,8 @@ class Dispatcher:
             self._part_failed(worker, failed)
 
     def _done(self, worker: int, done: Done) -> None:
-        if done.checksum is not None and (transfer := self.machine.transfer_of_lease(done.lease, worker)) is not None:
+        transfer = self.machine.transfer_of_lease(done.lease, worker)
+        if done.checksum is not None and transfer in self._fetching:  # one that failed has leases for a while
             self._fetching[transfer].promised = done.checksum
         self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))
 
@@ -299,7 +300,8 @@ class Dispatcher:
         if worker in self._waiting_to_sign:
             self._waiting_to_sign.remove(worker)
         for transfer in self.machine.transfers_of(worker):
-            if (damage := _truncated(self._fetching[transfer])) is not None:
+            fetching = self._fetching.get(transfer)
+            if fetching is not None and (damage := _truncated(fetching)) is not None:
                 self.abort(transfer, damage)  # what killed this worker would kill the next one
         self.handle(WorkerLost(worker, how))
         self.on_worker(worker, "lost")

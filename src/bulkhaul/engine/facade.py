@@ -75,6 +75,7 @@ class Engine:
         else:
             try:
                 portal.call(self._engine.close)
+                portal.call(portal.stop, True)  # another thread may be iterating: its generator ends with the engine
             finally:
                 self._portal_context.__exit__(None, None, None)
 
@@ -141,36 +142,39 @@ class Engine:
         """Pull an async generator from this thread; one task drives it, so that a cancellation reaches all of it."""
         portal = self._running()
         with portal.wrap_async_context_manager(_driven(items)) as take:
-            while True:
-                try:
-                    yield portal.call(take)
-                except StopAsyncIteration:
-                    return
+            while found := portal.call(take):
+                yield from found
+
+
+READ_AHEAD = 256
+"""Items that wait for the caller's thread at most. Handing over one at a time costs a switch of threads for each."""
 
 
 @asynccontextmanager
-async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, T]]]:
-    """Run a generator in one task and hand its items out one by one; the generator is closed at the end."""
-    wanted, found = asyncio.Semaphore(0), asyncio.Queue[T](maxsize=1)
+async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
+    """Run a generator in one task and hand out what it has, an empty list at its end; it is closed at the end."""
+    found = asyncio.Queue[T](maxsize=READ_AHEAD)
 
     async def drive() -> None:
         async with aclosing(items):
-            await wanted.acquire()
             async for item in items:
                 await found.put(item)
-                await wanted.acquire()
 
     driving = asyncio.create_task(drive())
 
-    async def take() -> T:
-        wanted.release()
-        getting = asyncio.create_task(found.get())
-        await asyncio.wait([getting, driving], return_when=asyncio.FIRST_COMPLETED)
-        if getting.done():
-            return getting.result()
-        getting.cancel()
-        driving.result()  # raises what the generator raised
-        raise StopAsyncIteration
+    async def take() -> list[T]:
+        if found.empty():
+            getting = asyncio.create_task(found.get())
+            await asyncio.wait([getting, driving], return_when=asyncio.FIRST_COMPLETED)
+            taken = [getting.result()] if getting.done() else []
+            getting.cancel()
+        else:
+            taken = [found.get_nowait()]
+        while not found.empty():
+            taken.append(found.get_nowait())
+        if not taken:
+            driving.result()  # raises what the generator raised
+        return taken
 
     try:
         yield take

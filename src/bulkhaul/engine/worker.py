@@ -186,6 +186,10 @@ class Worker:
             parts = await loop.run_in_executor(self._control, answers, message, self._wire, self._sdk)
         except TransferError as error:
             parts = [Answer(message.ask, error=error.info)]
+        except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
+            traceback.print_exception(error)
+            text = "the service's reply could not be understood"
+            parts = [Answer(message.ask, error=ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}"))]
         for part in parts:
             self._channel.send(part)
 

@@ -101,6 +101,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             if value not in choices:
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
+        msgspec.structs.force_setattr(self, "verify", Verify(self.verify))
+
     @property
     def worker_count(self) -> int:
         """Worker processes to run: never more than requests in flight."""

@@ -14,7 +14,7 @@ transfer and the coordinator's affair.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import Counter, deque
 from enum import Enum
 
 import msgspec
@@ -104,6 +104,7 @@ class Transfer:
         self.leases = 0
         self.retries = 0
         self.rejected = False
+        self.failures: dict[int, Counter[str]] = {}  # part index -> failures of each kind since the last progress
         self.error: ErrorInfo | None = None
 
 
@@ -143,6 +144,7 @@ class TransferMachine:
         self._retries: list[tuple[float, int, int]] = []  # heap of (not before, transfer, index)
         self._next_lease = 1
         self._throttled_since_s: float | None = None
+        self._assigned_s = float("-inf")
         self._refreshing = False
         self._last_death = ""
 
@@ -175,7 +177,11 @@ class TransferMachine:
 
     def next_wake_s(self) -> float:
         """Return the instant at which the next retry is due, infinite without one."""
-        return self._retries[0][0] if self._retries and not self._refreshing else float("inf")
+        if not self._retries or self._refreshing:
+            return float("inf")
+        # One that was due and could not be leased waits for a connection, not for a time.
+        due_s = self._retries[0][0]
+        return due_s if due_s > self._assigned_s else float("inf")
 
     @property
     def alive(self) -> bool:
@@ -237,6 +243,8 @@ class TransferMachine:
             lease.deadline_s += pause_s
 
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
+        if not self._transfers:
+            self._throttled_since_s = None  # a storm that nobody was waiting in says nothing about now
         self._transfers[event.transfer] = transfer = Transfer(event.layout)
         if len(event.layout):
             self._queue.append(event.transfer)
@@ -296,10 +304,11 @@ class TransferMachine:
             self._settle(lease.transfer, transfer, out)
             return
         if received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1):
-            row["failures"] = 0
+            transfer.failures.pop(lease.index, None)
         else:
-            row["failures"] += 1
-        self._retry_or_fail(lease, event.error, int(row["failures"]), now_s, out)
+            transfer.failures.setdefault(lease.index, Counter())[event.error.code] += 1
+        failures = transfer.failures.get(lease.index, Counter())[event.error.code]
+        self._retry_or_fail(lease, event.error, failures, now_s, out)
 
     def _retry_or_fail(
         self, lease: Lease, error: ErrorInfo, failures: int, now_s: float, out: list[Instruction]
@@ -335,8 +344,9 @@ class TransferMachine:
 
     def _return_leases(self, worker: Worker, reason: str, now_s: float, out: list[Instruction]) -> None:
         """Give a dead worker's parts back; what it received since each lease began counts as never received."""
-        for position, lease_id in enumerate(worker.leases):
-            lease = self._leases.pop(lease_id)
+        # All of them at once: when one fails its transfer, the others must not be revoked at a dead worker.
+        returned = [self._leases.pop(lease_id) for lease_id in worker.leases]
+        for position, lease in enumerate(returned):
             self._forget(lease)
             transfer = self._transfers[lease.transfer]
             transfer.leases -= 1
@@ -366,19 +376,21 @@ class TransferMachine:
 
     def _parts_rejected(self, event: PartsRejected, out: list[Instruction]) -> None:
         transfer = self._transfers[event.transfer]
-        if transfer.rejected:
+        if transfer.rejected or transfer.error:
             del self._transfers[event.transfer]
             self.received_bytes -= int(transfer.table["bytes"].sum())
-            out.append(Fail(event.transfer, event.error))
+            out.append(Fail(event.transfer, transfer.error or event.error))
             return
         transfer.rejected = True
         transfer.phase = Phase.ACTIVE
         for index in event.indices:
             self.received_bytes -= int(transfer.table["bytes"][index])
-            transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], 0, 0, -1, 0.0, 0, 0)
+            transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], 0, -1, 0.0, 0, 0)
             transfer.done -= 1
             transfer.retries += 1
             heapq.heappush(self._retries, (0.0, event.transfer, index))
+        if not self.alive:
+            self._revive(out)
 
     # Ends of leases and transfers
 
@@ -419,7 +431,9 @@ class TransferMachine:
 
     def _fail(self, transfer_id: int, error: ErrorInfo, now_s: float, out: list[Instruction]) -> None:
         transfer = self._transfers[transfer_id]
-        if transfer.phase is Phase.ACTIVE:
+        if transfer.phase is Phase.VERIFYING:
+            transfer.error = transfer.error or error  # it still may be published; it is not fetched again
+        elif transfer.phase is Phase.ACTIVE:
             transfer.phase, transfer.error = Phase.FAILING, error
             if transfer.leases:
                 for lease_id, lease in self._leases.items():
@@ -457,6 +471,7 @@ class TransferMachine:
     # Leases
 
     def _assign(self, now_s: float, out: list[Instruction]) -> None:
+        self._assigned_s = now_s
         if self._refreshing:
             return
         while len(self._leases) < self.window.size:
@@ -498,6 +513,8 @@ class TransferMachine:
     def _freest(self, part: Part) -> int | None:
         """Return the worker with the fewest leases that takes one more, None if all are full."""
         depth = SMALL_PART_DEPTH if part.size_bytes <= SMALL_PART_BYTES else 1
+        if depth == 1 and len(self._leases) >= self._max_in_flight:
+            return None
         best, best_load = None, self._max_in_flight * SMALL_PART_DEPTH
         for worker_id, worker in self._workers.items():
             load = len(worker.leases)

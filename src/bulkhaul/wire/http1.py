@@ -16,7 +16,6 @@ from typing import cast
 import httptools
 import msgspec
 
-from bulkhaul.model.objects import Checksum
 from bulkhaul.wire.transport import NotSpoken, Sink
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -57,6 +56,12 @@ class _HeadParser:
 
     def __init__(self) -> None:
         self.headers: dict[str, str] = {}
+        self.parser = httptools.HttpResponseParser(self)
+        self.complete = self.keep_alive = False
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
@@ -70,13 +75,15 @@ def parse_head(block: bytes) -> ReplyHead:
         ProtocolError: it is not a well-formed HTTP/1.1 reply.
     """
     found = _HeadParser()
-    parser = httptools.HttpResponseParser(found)
+    parser = found.parser
     try:
         parser.feed_data(block)
         status = parser.get_status_code()
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() == "1.1"
-    except httptools.HttpParserError as error:
+        keep_alive = found.keep_alive and parser.get_http_version() == "1.1"
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise ProtocolError(f"malformed reply header: {error}") from None
+    if not found.complete:
+        raise ProtocolError("a reply without a status line")
     return ReplyHead(status, found.headers, keep_alive)
 
 
@@ -106,6 +113,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reply: ReplyHead | None = None
         self._sink: Sink | None = None
         self._remaining = 0
+        self._error: _ErrorDocument | None = None
         self.error_body = b""
 
     async def exchange(self, request: bytes, begin: Begin) -> ReplyHead:
@@ -120,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``begin`` or its sink raises.
         """
         assert self._transport is not None
-        self._begin, self._reply, self._sink = begin, None, None
+        self._begin, self._reply, self._sink, self._error = begin, None, None, None
         self._filled = self._remaining = 0
         self.error_body = b""
         self._exchanges += 1
@@ -136,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             raise
         finally:
-            self._done = self._begin = self._sink = None
+            self._done = self._begin = self._sink = self._error = None
 
     def close(self) -> None:
         """Close at once; unread bytes are thrown away."""
@@ -161,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
         """Return where the next bytes go: the body's own place, or the buffer for header blocks."""
         if self._sink is not None:
             return self._sink.space()[: self._remaining]
-        return self._head[self._filled :]
+        return self._head if self._error is not None else self._head[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by the loop with the number of bytes that came."""
@@ -173,6 +181,8 @@ class Connection(asyncio.BufferedProtocol):
             if self._sink is not None:
                 self._sink.received(nbytes)
                 self._body_came(nbytes)
+            elif self._error is not None:
+                self._error_came(bytes(self._head[:nbytes]))
             else:
                 self._filled += nbytes
                 self._head_came()
@@ -186,6 +196,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop when the connection is gone."""
         self.usable = False
+        if self._error is not None and exc is None:
+            self._error_ends()  # its end may be the connection's
         if self._done is not None and not self._done.done():
             stale = self._exchanges > 1 and self.bytes_in == self._bytes_before
             missing = f", {self._remaining} bytes short" if self._remaining else ""
@@ -195,7 +207,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _head_came(self) -> None:
         while (end := bytes(self._head[: self._filled]).find(_END)) >= 0:
-            reply = parse_head(bytes(self._head[: end + len(_END)]))
+            block = bytes(self._head[: end + len(_END)])
+            reply = parse_head(block)
             early = bytes(self._head[end + len(_END) : self._filled])
             if 100 <= reply.status < 200:
                 if reply.status == 101:
@@ -203,27 +216,23 @@ class Connection(asyncio.BufferedProtocol):
                 self._head[: len(early)] = early
                 self._filled = len(early)
                 continue
-            self._body_begins(reply, early)
+            self._body_begins(reply, block, early)
             return
         if self._filled == MAX_HEAD_BYTES:
             raise ProtocolError(f"a header block of more than {MAX_HEAD_BYTES} bytes")
 
-    def _body_begins(self, reply: ReplyHead, early: bytes) -> None:
+    def _body_begins(self, reply: ReplyHead, block: bytes, early: bytes) -> None:
         assert self._begin is not None
         self._reply = reply
         length = reply.headers.get("content-length", "")
-        sink: Sink
         if not 200 <= reply.status < 300:
-            self._sink = sink = _ErrorBody(self)
-            if not length.isdigit() or "transfer-encoding" in reply.headers or int(length) > MAX_ERROR_BYTES:
-                reply.keep_alive = False
-                length = length if length.isdigit() else "0"
-            self._remaining = min(int(length), MAX_ERROR_BYTES)
-        else:
-            if "transfer-encoding" in reply.headers or not length.isdigit():
-                raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
-            sink = self._begin(reply)
-            self._sink, self._remaining = sink, int(length)
+            self._error = _ErrorDocument(block)
+            self._error_came(early)
+            return
+        if "transfer-encoding" in reply.headers or not length.isdigit():
+            raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
+        sink = self._begin(reply)
+        self._sink, self._remaining = sink, int(length)
         if len(early) > self._remaining:
             reply.keep_alive = False  # more than it announced: the reply is whole, the connection is not to be trusted
             early = early[: self._remaining]
@@ -236,6 +245,20 @@ class Connection(asyncio.BufferedProtocol):
             early = early[now:]
         self._body_came(count)
 
+    def _error_came(self, data: bytes) -> None:
+        """Read on in an error document."""
+        assert self._error is not None
+        if self._error.read(data):
+            self._error_ends()
+
+    def _error_ends(self) -> None:
+        if self._done is not None and not self._done.done() and self._reply and self._error:
+            self.error_body = bytes(self._error.body[:MAX_ERROR_BYTES])
+            # Only a plain Content-Length leaves no doubt where the next reply begins.
+            exact = self._reply.headers.get("content-length") == str(len(self._error.body)) and not self._error.garbled
+            self._reply.keep_alive = self._reply.keep_alive and exact
+            self._done.set_result(self._reply)
+
     def _body_came(self, count: int) -> None:
         self._remaining -= count
         if self._remaining == 0 and self._done is not None and self._reply is not None:
@@ -244,18 +267,29 @@ class Connection(asyncio.BufferedProtocol):
             self._done.set_result(self._reply)
 
 
-class _ErrorBody:
-    """Keeps the beginning of an error document."""
+class _ErrorDocument:
+    """The body of a reply that is no success, however it is framed; S3 sends these in chunks."""
 
-    def expect(self, checksum: Checksum | None) -> None:
-        """An error document has none."""
+    def __init__(self, head: bytes) -> None:
+        self.body = bytearray()
+        self.garbled = False
+        self._complete = False
+        self._parser = httptools.HttpResponseParser(self)
+        self.read(head)
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._buffer = memoryview(bytearray(MAX_ERROR_BYTES))
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser with the next bytes."""
+        self.body += data
 
-    def space(self) -> memoryview:
-        return self._buffer
+    def on_message_complete(self) -> None:
+        """Called by the parser at the end."""
+        self._complete = True
 
-    def received(self, count: int) -> None:
-        self._connection.error_body += bytes(self._buffer[:count])
+    def read(self, data: bytes) -> bool:
+        """Take the next bytes of the reply; True when it has ended, or enough of it is known."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.garbled = True  # what was understood up to here says what happened
+            return True
+        return self._complete or len(self.body) >= MAX_ERROR_BYTES

@@ -18,7 +18,7 @@ from bulkhaul.wire.values import GetRequest
 
 Headers = Mapping[str, str]
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.IGNORECASE)
 _CHECKSUM = re.compile(r"x-amz-checksum-(crc32c?|crc64nvme|sha1|sha256|sha512|md5|xxhash64|xxhash3|xxhash128)")
 
 
@@ -31,6 +31,14 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     """
     wanted = request.end - request.start
     length = headers.get("content-length")
+    etag = headers.get("etag", "")
+    changed = ErrorInfo(
+        "ObjectChanged",
+        f"the object changed: a reply carries {f'ETag {etag}' if etag else 'no ETag'},"
+        f" the transfer began with {request.etag}",
+    )
+    if request.etag and etag and not same_etag(etag, request.etag):
+        return changed
     if request.whole:
         if status != 200:
             return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")

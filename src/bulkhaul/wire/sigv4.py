@@ -65,7 +65,8 @@ class Signer:
         signed.sort()
         names = ";".join(name for name, _ in signed)
         canonical_headers = "".join(f"{name}:{' '.join(value.split())}\n" for name, value in signed)
-        canonical_query = "&".join(sorted(query.split("&"), key=lambda pair: pair.partition("=")[::2])) if query else ""
+        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
+        canonical_query = "&".join(f"{name}={value}" for name, value in pairs)
         canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
         day = self._stamp[:8]
         scope = f"{day}/{self._region}/{self._service}/aws4_request"

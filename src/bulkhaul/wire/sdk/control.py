@@ -125,7 +125,6 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectInfo) -> tuple[PartC
         parts = ()  # not allowed, or not understood: the sizes are had in another way
     if sum(part.size_bytes for part in parts) == info.size_bytes:
         return parts
-    count = int(info.checksum.value.rpartition("-")[2] or 0)
     subject = f"s3://{bucket}/{info.key}"
     try:
         reply = call(sdk.client.head_object, subject=subject, Bucket=bucket, Key=info.key, PartNumber=1)
@@ -133,7 +132,11 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectInfo) -> tuple[PartC
         if error.retryable or error.info.status == 404:
             raise
         return ()
-    return uniform_parts(info.size_bytes, int(reply.get("ContentLength", 0)), count)
+    first_bytes = max(1, int(reply.get("ContentLength", 0)))
+    number = info.checksum.value.rpartition("-")[2]
+    # Some stores leave the number of parts out of the value; the sizes are a guess then, and the checksum judges it.
+    count = int(number) if number.isdigit() else -(-info.size_bytes // first_bytes)
+    return uniform_parts(info.size_bytes, first_bytes, count)
 
 
 def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectInfo) -> Iterator[PartChecksum]:

@@ -1,0 +1,207 @@
+"""Every status and S3 code has one typed error, in one table."""
+
+from __future__ import annotations
+
+import calendar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkhaul.model import errors
+from bulkhaul.wire.classify import error_document, network_error, service_error
+
+NOW_S = float(calendar.timegm((2026, 1, 2, 3, 4, 5)))
+NOW_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (404, "NoSuchKey", "NotFound"),
+        (404, "NoSuchBucket", "NotFound"),
+        (404, "NoSuchUpload", "NotFound"),
+        (404, "", "NotFound"),
+        (404, "404", "NotFound"),
+        (400, "NoSuchKey", "NotFound"),
+        (403, "AccessDenied", "AccessDenied"),
+        (403, "", "AccessDenied"),
+        (403, "403", "AccessDenied"),
+        (403, "SignatureDoesNotMatch", "AccessDenied"),
+        (403, "InvalidAccessKeyId", "AccessDenied"),
+        (400, "AccessDenied", "AccessDenied"),
+        (403, "RequestTimeTooSkewed", "ClockSkew"),
+        (403, "InvalidObjectState", "Unsupported"),
+        (412, "PreconditionFailed", "PreconditionFailed"),
+        (412, "", "PreconditionFailed"),
+        (400, "PreconditionFailed", "PreconditionFailed"),
+        (409, "ConditionalRequestConflict", "Conflict"),
+        (409, "OperationAborted", "Conflict"),
+        (400, "EntityTooLarge", "PayloadTooLarge"),
+        (413, "", "PayloadTooLarge"),
+        (416, "InvalidRange", "RangeNotSatisfiable"),
+        (416, "", "RangeNotSatisfiable"),
+        (400, "ExpiredToken", "ExpiredCredentials"),
+        (403, "ExpiredToken", "ExpiredCredentials"),
+        (400, "TokenRefreshRequired", "ExpiredCredentials"),
+        (400, "InvalidToken", "CredentialsError"),
+        (503, "SlowDown", "Throttled"),
+        (503, "ServiceUnavailable", "Throttled"),
+        (503, "", "Throttled"),
+        (429, "", "Throttled"),
+        (429, "TooManyRequests", "Throttled"),
+        (400, "RequestLimitExceeded", "Throttled"),
+        (400, "ThrottlingException", "Throttled"),
+        (500, "InternalError", "ServerError"),
+        (500, "", "ServerError"),
+        (502, "", "ServerError"),
+        (504, "GatewayTimeout", "ServerError"),
+        (599, "", "ServerError"),
+        (200, "InternalError", "ServerError"),
+        (400, "RequestTimeout", "ServerError"),
+        (301, "PermanentRedirect", "EndpointRedirect"),
+        (301, "", "EndpointRedirect"),
+        (302, "", "EndpointRedirect"),
+        (307, "TemporaryRedirect", "EndpointRedirect"),
+        (308, "", "EndpointRedirect"),
+        (405, "MethodNotAllowed", "Unsupported"),
+        (501, "NotImplemented", "Unsupported"),
+        (400, "", "OtherError"),
+        (400, "MalformedXML", "OtherError"),
+        (418, "Teapot", "OtherError"),
+        (304, "", "OtherError"),
+    ],
+)
+def test_status_and_code_have_one_error(status: int, code: str, expected: str) -> None:
+    """Status first, then the code, as in contract rows C50-C57 and faults 24-32; a bare number is no code."""
+    info = service_error(status, service_code=code, headers={}, now_s=NOW_S)
+    assert info.code == expected
+    assert info.status == status
+    assert info.service_code == ("" if code.isdigit() else code)
+
+
+@given(st.integers(100, 999), st.text(st.characters(min_codepoint=48, max_codepoint=122), max_size=20))
+def test_every_reply_has_an_error_of_the_tree(status: int, code: str) -> None:
+    """No status and no code, known or not, is without a typed error with a message."""
+    info = service_error(status, service_code=code, headers={}, now_s=NOW_S)
+    assert info.code in errors.__all__
+    assert info.message
+
+
+def test_what_support_asks_for_is_kept() -> None:
+    """Request id, host id, the service's own words and the subject stay with the error."""
+    info = service_error(
+        403,
+        service_code="AccessDenied",
+        detail="Access Denied by policy",
+        headers={"x-amz-request-id": "REQ", "x-amz-id-2": "HOST"},
+        subject="s3://b/k",
+        now_s=NOW_S,
+    )
+    assert (info.request_id, info.host_id, info.subject) == ("REQ", "HOST", "s3://b/k")
+    assert info.cause == "HTTP 403 AccessDenied: Access Denied by policy"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("1.5", 1.5), ("", 0.0), ("-3", 0.0), ("soon", 0.0), ("inf", 0.0), ("nan", 0.0),
+     ("9" * 400, 0.0), ("Fri, 02 Jan 2026 03:04:05 GMT", 0.0)],
+)  # fmt: skip
+def test_retry_after_is_read_in_seconds(header: str, seconds: float) -> None:
+    """A number of seconds is obeyed; anything else counts as not said."""
+    assert service_error(503, headers={"retry-after": header}, now_s=NOW_S).retry_after_s == seconds
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "code", "expected"),
+    [
+        (0.0, "AccessDenied", "AccessDenied"),
+        (899.0, "AccessDenied", "AccessDenied"),
+        (901.0, "AccessDenied", "ClockSkew"),
+        (-901.0, "AccessDenied", "ClockSkew"),
+        (901.0, "", "ClockSkew"),
+        (901.0, "SignatureDoesNotMatch", "AccessDenied"),
+        (86_400.0, "", "ClockSkew"),
+    ],
+)
+def test_a_wrong_clock_is_named_by_how_much(ahead_s: float, code: str, expected: str) -> None:
+    """A bare 403 whose Date is over 15 minutes away from ours is a matter of clocks, and the message says how much."""
+    info = service_error(403, service_code=code, headers={"date": NOW_DATE}, now_s=NOW_S + ahead_s)
+    assert info.code == expected
+    if expected == "ClockSkew":
+        assert f"{ahead_s:+.0f} s" in info.message
+
+
+def test_skew_told_by_the_service_shows_the_difference() -> None:
+    """RequestTimeTooSkewed is fatal and carries the delta (fault 29), even a small one."""
+    info = service_error(403, service_code="RequestTimeTooSkewed", headers={"date": NOW_DATE}, now_s=NOW_S - 1200.0)
+    assert info.code == "ClockSkew"
+    assert "-1200 s" in info.message
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Jan 2026 03:04:05 GMT", "2026-01-02T03:04:05Z", "\0"])
+def test_a_date_that_cannot_be_read_blames_no_clock(date: str) -> None:
+    """Without a readable Date header a 403 is what it says."""
+    assert service_error(403, headers={"date": date}, now_s=0.0).code == "AccessDenied"
+
+
+@pytest.mark.parametrize("status", [200, 404, 500, 503])
+def test_only_a_403_is_blamed_on_the_clock(status: int) -> None:
+    """Other replies are not explained by a wrong clock."""
+    info = service_error(status, headers={"date": NOW_DATE}, now_s=NOW_S + 10_000.0)
+    assert info.code != "ClockSkew"
+
+
+# Documents and connections
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", ("", "")),
+        (b"<html>502 Bad Gateway</html>", ("", "")),
+        (b"<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>", ("NoSuchKey", "gone")),
+        (b'<Error xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Code> SlowDown </Code></Error>', ("SlowDown", "")),
+        (b"<Error><Code>NoSuch", ("", "")),
+        (b"<Error><Code></Code></Error>", ("", "")),
+        (b"<Code>" + b"x" * 5000 + b"</Code>", ("", "")),
+        (b"<Code>\xff\xfe</Code>", ("\ufffd\ufffd", "")),
+    ],
+)
+def test_error_documents_are_read_without_expanding_them(body: bytes, expected: tuple[str, str]) -> None:
+    """Code and message where they stand in plain text; no entity, no nesting, no exception."""
+    assert error_document(body) == expected
+
+
+def test_an_xml_bomb_is_only_text() -> None:
+    """Entities are never expanded."""
+    bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><Error><Code>&b;</Code></Error>'
+    assert error_document(bomb) == ("&b;", "")
+
+
+@given(st.binary(max_size=300))
+def test_no_body_breaks_the_reader(body: bytes) -> None:
+    """Any bytes give a pair of texts of bounded length."""
+    code, message = error_document(b"<Code>" + body + b"</Code><Message>" + body + b"</Message>")
+    assert len(code) <= 128
+    assert len(message) <= 512
+
+
+@pytest.mark.parametrize(
+    ("error", "expected", "cause"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), "NetworkError", "Connection reset by peer"),
+        (ConnectionRefusedError(), "NetworkError", "ConnectionRefusedError"),
+        (OSError("broken"), "NetworkError", "OSError: broken"),
+        (EOFError(), "NetworkError", "EOFError"),
+        (TimeoutError("no bytes for 30 s"), "StallTimeout", "no bytes for 30 s"),
+    ],
+)
+def test_a_failed_connection_is_a_network_error(error: BaseException, expected: str, cause: str) -> None:
+    """Timeouts are stalls, the rest is the network; the cause stays in the text (C56)."""
+    info = network_error(error, "s3://b/k")
+    assert (info.code, info.subject) == (expected, "s3://b/k")
+    assert cause in info.cause
