@@ -111,8 +111,7 @@ class Dispatcher:
         self.on_worker: Callable[[int, WorkerNews], None] = _ignore
         self.last_death = ""
         self._settings = settings
-        self._wire = wire
-        self._supervisor = Supervisor(forkserver, on_message=self._on_message, on_lost=self._on_lost)
+        self._supervisor = Supervisor(forkserver, wire, on_message=self._on_message, on_lost=self._on_lost)
         self._loop = asyncio.get_running_loop()
         self._starting: dict[int, float] = {}  # worker → instant of its start
         self._connections: dict[int, int] = {}  # worker → connections that it was given
@@ -265,7 +264,7 @@ class Dispatcher:
         free = self._settings.max_in_flight - sum(self._connections.values())
         missing = max(1, self._settings.worker_count - len(self._connections))
         connections = self._connections[worker] = max(1, -(-free // missing))
-        self._supervisor.send(worker, Configure(msgspec.structs.replace(self._wire, connections=connections)))
+        self._supervisor.send(worker, Configure(connections))
         if self._signing is None:
             self._waiting_to_sign.append(worker)
             self.on_worker(worker, "configured")

@@ -16,12 +16,16 @@ import select
 import signal
 import socket
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
 from bulkhaul.engine.channel import MalformedFrame, close_all, receive_now, send_now
-from bulkhaul.engine.protocol import Exited, Forked, ToForkserver
+from bulkhaul.engine.protocol import Exited, Forked, Prepare, ToForkserver
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.worker import Setup
+    from bulkhaul.wire.values import WireSettings
 
 
 class Forkserver:
@@ -30,6 +34,7 @@ class Forkserver:
     def __init__(self, control: socket.socket, coordinator_pidfd: int) -> None:
         self._control = control
         self._coordinator_pidfd = coordinator_pidfd
+        self._setup: Setup | None = None
         self._workers: dict[int, tuple[int, int]] = {}  # pidfd of a worker → (its number, its pid)
 
     def serve(self) -> None:
@@ -47,7 +52,11 @@ class Forkserver:
                         received = receive_now(self._control, decoder)
                         if received is None:
                             return
-                        poll.register(self._fork(received[0].worker, received[1]), select.POLLIN)
+                        message, descriptors = received
+                        if isinstance(message, Prepare):
+                            self._prepare(message.wire)
+                        else:
+                            poll.register(self._fork(message.worker, descriptors), select.POLLIN)
                     elif fd in self._workers:
                         poll.unregister(fd)
                         worker, status = self._reap(fd)
@@ -56,6 +65,13 @@ class Forkserver:
             return  # the coordinator went away in the middle of a message
         finally:
             self._kill_all()
+
+    def _prepare(self, wire: WireSettings) -> None:
+        """Make the client that every worker inherits. It has no socket and no thread; each copy is its worker's own."""
+        from bulkhaul.engine.worker import Setup
+
+        self._setup = Setup.prepare(wire)
+        gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
 
     def _fork(self, worker: int, descriptors: list[int]) -> int:
         pid = os.fork()
@@ -75,7 +91,8 @@ class Forkserver:
             gc.enable()
             from bulkhaul.engine.worker import run_worker
 
-            run_worker(socket.socket(fileno=channel_fd), self._coordinator_pidfd)
+            assert self._setup is not None
+            run_worker(socket.socket(fileno=channel_fd), self._coordinator_pidfd, self._setup)
             status = 0
         except BaseException:  # noqa: BLE001 - the forked process must not go on as a second forkserver
             sys.excepthook(*sys.exc_info())
@@ -100,9 +117,7 @@ def main(control_fd: int, coordinator_pidfd: int) -> None:
     """Entry of the process; the descriptors are inherited."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the terminal tells everyone; the coordinator decides
-    from bulkhaul.wire.sdk.client import preload
+    import bulkhaul.engine.worker  # noqa: F401 - the heavy imports, before anybody asks for them
 
-    preload()
-    gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
     Forkserver(socket.socket(fileno=control_fd), coordinator_pidfd).serve()
     os._exit(0)

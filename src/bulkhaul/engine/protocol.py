@@ -2,7 +2,7 @@
 
     coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask, Stop
     worker ─▶ coordinator       Ready, Report, Answer
-    coordinator ─▶ forkserver   Fork (+ the worker's socket)
+coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), Exited
 
 Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``.
@@ -18,9 +18,9 @@ from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 
 class Configure(msgspec.Struct, tag=True, frozen=True):
-    """First message to a worker: how to speak to the service."""
+    """First message to a worker: how many connections it may have."""
 
-    wire: WireSettings
+    connections: int
 
 
 class UseCredentials(msgspec.Struct, tag=True, frozen=True):
@@ -155,6 +155,12 @@ ToWorker = Configure | UseCredentials | Leases | Release | Ask | Stop
 FromWorker = Ready | Report | Answer
 
 
+class Prepare(msgspec.Struct, tag=True, frozen=True):
+    """First message to a forkserver: how workers will speak to the service; it makes their boto3 client ready."""
+
+    wire: WireSettings
+
+
 class Fork(msgspec.Struct, tag=True, frozen=True):
     """Fork a worker; its end of the socketpair comes along."""
 
@@ -175,5 +181,5 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
     status: int
 
 
-ToForkserver = Fork
+ToForkserver = Prepare | Fork
 FromForkserver = Forked | Exited

@@ -18,7 +18,8 @@ import msgspec
 
 from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.channel import END_OF_FILE, Channel, close_all
-from bulkhaul.engine.protocol import Exited, Fork, FromForkserver, FromWorker
+from bulkhaul.engine.protocol import Exited, Fork, FromForkserver, FromWorker, Prepare
+from bulkhaul.wire.values import WireSettings
 
 MAX_RESTARTS = 3
 """Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
@@ -39,6 +40,7 @@ class Supervisor:
     def __init__(
         self,
         forkserver: ForkserverProcess,
+        wire: WireSettings,
         *,
         on_message: Callable[[int, FromWorker], None],
         on_lost: Callable[[int, str], None],
@@ -46,10 +48,12 @@ class Supervisor:
         """Take over a forkserver.
 
         Args:
+            wire: how workers will speak to the service.
             on_message: called with (worker, message).
             on_lost: called once a worker is dead and reaped, with (worker, how it died).
         """
         self._forkserver = forkserver
+        self._wire = wire
         self._on_message = on_message
         self._on_lost = on_lost
         self._workers: dict[int, WorkerProcess] = {}
@@ -125,7 +129,11 @@ class Supervisor:
         self._workers.clear()
 
     def _listen(self, control: socket.socket) -> Channel[FromForkserver]:
-        return Channel(control, FromForkserver, on_message=self._forkserver_says, on_closed=self._forkserver_lost)
+        channel: Channel[FromForkserver] = Channel(
+            control, FromForkserver, on_message=self._forkserver_says, on_closed=self._forkserver_lost
+        )
+        channel.send(Prepare(self._wire))
+        return channel
 
     def _came(self, number: int, message: FromWorker, descriptors: list[int]) -> None:
         close_all(descriptors)

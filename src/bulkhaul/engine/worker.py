@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
+import msgspec
 import uvloop
 
 from bulkhaul import __version__
@@ -51,17 +52,31 @@ MAX_REPORTED = 256
 """Ended leases of one Report, so that it fits a frame."""
 
 
+class Setup(msgspec.Struct, frozen=True):
+    """What a worker speaks to the service with, made before the fork; or why that could not be made."""
+
+    wire: WireSettings
+    sdk: SdkClient | None
+    error: TransferError | None
+
+    @classmethod
+    def prepare(cls, wire: WireSettings) -> Setup:
+        """Make the tuned boto3 client; what is wrong with the settings is told when something is asked."""
+        try:
+            return cls(wire, SdkClient(wire), None)
+        except TransferError as error:
+            return cls(wire, None, error)
+
+
 class Worker:
     """One worker and what it has in hand."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, setup: Setup) -> None:
         self._channel: Channel[ToWorker] = Channel(
             sock, ToWorker, on_message=self._on_message, on_closed=self._on_closed
         )
         self._stopped = asyncio.Event()
-        self._wire: WireSettings | None = None
-        self._sdk: SdkClient | None = None
-        self._setup_error: TransferError | None = None
+        self._setup = setup
         self._fetcher: Fetcher | None = None
         self._queue: asyncio.Queue[tuple[Lease, int]] = asyncio.Queue()
         self._released: set[int] = set()
@@ -107,21 +122,17 @@ class Worker:
                 if self._fetcher is not None:
                     self._fetcher.use(message.credentials)
             case Configure():
-                self._set_up(message.wire)
-                for _ in range(message.wire.connections):
-                    self._start(self._fetch_forever())
+                self._configure(message.connections)
             case Stop():
                 self._stopped.set()
 
-    def _set_up(self, wire: WireSettings) -> None:
-        self._wire = wire
-        try:
-            self._sdk = SdkClient(wire)
-        except TransferError as error:
-            self._setup_error = error
-            return
-        fast = FastTransport(wire, ca_bundle=self._sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
-        self._fetcher = Fetcher(wire.transport, fast, SdkTransport(wire, self._sdk))
+    def _configure(self, connections: int) -> None:
+        wire = msgspec.structs.replace(self._setup.wire, connections=connections)
+        if (sdk := self._setup.sdk) is not None:
+            fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
+            self._fetcher = Fetcher(wire.transport, fast, SdkTransport(wire, sdk))
+        for _ in range(connections):
+            self._start(self._fetch_forever())
 
     # Leases
 
@@ -145,7 +156,7 @@ class Worker:
             self._released.discard(lease.lease)
             return Failed(lease.lease, 0, lease.crc, ErrorInfo("Cancelled", "the lease was taken back"))
         if self._fetcher is None:
-            error = self._setup_error or TransferError("the worker has no client")
+            error = self._setup.error or TransferError("the worker has no client")
             return Failed(lease.lease, 0, lease.crc, error.info)
         task = self._active[lease.lease] = asyncio.create_task(self._fetcher.fetch(lease, fd))
         try:
@@ -178,12 +189,12 @@ class Worker:
     # Questions
 
     async def _answer(self, message: Ask) -> None:
-        assert self._wire is not None
         loop = asyncio.get_running_loop()
         try:
-            if self._setup_error is not None:
-                raise self._setup_error
-            parts = await loop.run_in_executor(self._control, answers, message, self._wire, self._sdk)
+            if self._setup.error is not None:
+                raise self._setup.error
+            setup = self._setup
+            parts = await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk)
         except TransferError as error:
             parts = [Answer(message.ask, error=error.info)]
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
@@ -198,13 +209,13 @@ MAX_FAILED = 32
 """Failed leases of one Report: their texts are longer."""
 
 
-def run_worker(sock: socket.socket, coordinator_pidfd: int) -> None:
+def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> None:
     """Entry of the process, after the fork."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
 
     async def serve() -> None:
-        await Worker(sock).run()
+        await Worker(sock, setup).run()
 
     uvloop.run(serve())
     os._exit(0)  # threads in the middle of an SDK call would hold the process up, and nothing is left to save

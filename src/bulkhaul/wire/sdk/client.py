@@ -1,7 +1,7 @@
 """Builds tuned boto3 clients and asks the SDK what it resolves; it must not know what they are used for.
 
-The SDK's data files are read once in the process that workers are forked from (``preload``); a client then takes
-milliseconds. Clients never retry: the engine does. They sign with the credentials that the coordinator pushes.
+Clients never retry: the engine does. They sign with the credentials that the coordinator pushes. One is made before
+workers are forked, and each of them goes on with its own copy: the SDK's data files are read and parsed once.
 """
 
 from __future__ import annotations
@@ -39,12 +39,6 @@ Client = Any
 _AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 _loader: Loader | None = None
-
-
-def preload() -> None:
-    """Read the SDK's data files, so that every process forked from this one has them already."""
-    client = _session(None, None).client("s3", region_name="us-east-1", config=Config(signature_version=UNSIGNED))
-    client.close()
 
 
 def resolve_credentials(settings: WireSettings, generation: int) -> Credentials | None:
@@ -310,4 +304,4 @@ def _refuse_redirects(client: Client, *, custom: bool) -> None:
     client.meta.events.register_first("needs-retry.s3", refuse)
 
 
-__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "preload", "resolve_credentials"]
+__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "resolve_credentials"]
