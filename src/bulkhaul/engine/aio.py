@@ -15,6 +15,7 @@ from typing import Any, Self
 import msgspec
 
 from bulkhaul.disk.folder import open_folder
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.coordinator import Coordinator, Destination
 from bulkhaul.engine.restore import Planned, Restore
 from bulkhaul.engine.supervisor import ForkserverProcess
@@ -127,12 +128,13 @@ class AsyncEngine:
         task = asyncio.create_task(self._download(self._entered(), ref, os.fspath(path)))
         self._running.add(task)
         try:
-            return await task
+            return await asyncio.shield(task)
         except asyncio.CancelledError:
-            caller = asyncio.current_task()
-            if caller is not None and caller.cancelling():
-                raise
-            raise Cancelled("the engine was closed during the transfer", ref.url) from None
+            if task.cancelled():
+                raise Cancelled("the engine was closed during the transfer", ref.url) from None
+            task.cancel()
+            await outlast(task)
+            raise
         finally:
             self._running.discard(task)
 

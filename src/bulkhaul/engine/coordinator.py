@@ -8,6 +8,7 @@ HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verif
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
@@ -19,6 +20,7 @@ from bulkhaul.disk.folder import FolderHandle
 from bulkhaul.disk.landing import Landing, published_mode
 from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
 from bulkhaul.engine.protocol import Head, ListPage, PartChecksums
 from bulkhaul.engine.supervisor import ForkserverProcess
@@ -237,7 +239,8 @@ class Coordinator:
         except asyncio.CancelledError:
             if not fetching.arrived.done():
                 self.dispatcher.abort(transfer, ErrorInfo("Cancelled", "the transfer was cancelled"))
-                await asyncio.wait([fetching.arrived])
+                with contextlib.suppress(asyncio.CancelledError):  # raised below
+                    await outlast(fetching.arrived)
             if not fetching.arrived.cancelled():
                 fetching.arrived.exception()  # it is ours to look at; the cancellation is the news
             raise
@@ -271,7 +274,8 @@ async def _undisturbed(work: Coroutine[None, None, T]) -> T:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        await asyncio.wait([task])
+        with contextlib.suppress(asyncio.CancelledError):  # raised below
+            await outlast(task)
         if task.exception() is None and isinstance(made := task.result(), Landing):
             made.discard()
         raise

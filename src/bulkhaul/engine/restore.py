@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 import msgspec
 
 from bulkhaul.disk.folder import DestinationTree, SeenNames
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.coordinator import Coordinator, Destination, Listed, may_skip_head
 from bulkhaul.model.errors import ErrorInfo, NotFound, TransferError
 from bulkhaul.model.limits import MIB
@@ -156,7 +157,9 @@ class Restore:
         self._feeding.cancel()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(self._feeding, *self._tasks, return_exceptions=True)
+        await outlast(self._feeding, *self._tasks)
+        if not self._feeding.cancelled():
+            self._feeding.exception()  # looked at: whoever stops does not ask how the listing went
         if not self._ended.full():
             self._ended.put_nowait(None)  # whoever waits for results waits no longer
 
