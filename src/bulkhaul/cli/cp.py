@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bulkhaul.cli import early
 from bulkhaul.cli.options import engine_options, make_settings
 
 EPILOG = """\b
@@ -63,29 +64,23 @@ def cp(
     Credentials, region and endpoint come from the AWS_* variables and files, and from S3_ENDPOINT_URL.
     """
     check_direction(source, destination)
-    from bulkhaul.engine.boot import ForkserverProcess
     from bulkhaul.model.errors import TransferError
 
-    forkserver = None
     try:
-        forkserver = ForkserverProcess()  # as early as can be: it imports while we do
         from bulkhaul.policy.selection import parse_source
 
         many = parse_source(source, recursive=recursive).many
         if (include or exclude) and not many:
             raise click.UsageError("--include and --exclude need --recursive or a pattern.")
         settings = make_settings(engine)
+        forkserver = early.take()
     except TransferError as error:
-        abandon(forkserver)
         from bulkhaul.policy.naming import printable
 
         if error.exit_code == click.UsageError.exit_code:
             raise click.UsageError(printable(str(error))) from error
         click.echo(f"bulkhaul: error: {printable(str(error))}", err=True)
         ctx.exit(error.exit_code)
-    except BaseException:
-        abandon(forkserver)
-        raise
     from bulkhaul.cli.copying import Job, copy
 
     job = Job(
@@ -114,10 +109,3 @@ def check_direction(source: str, destination: str) -> None:
         raise click.UsageError("SRC must begin with s3://: only downloads are there yet, from S3 to a local path.")
     if destination in ("", "-"):
         raise click.UsageError("DEST must name a file or a folder; writing to stdout is not there yet.")
-
-
-def abandon(forkserver: Any) -> None:
-    """End a forkserver that nobody will use, without waiting for its imports."""
-    if forkserver is not None:
-        forkserver.process.kill()
-        forkserver.close()

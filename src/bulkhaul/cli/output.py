@@ -66,8 +66,8 @@ class Report:
     def cancelled(self, count: int, signal_name: str) -> None:
         """Count objects that were planned and did not end, because of a signal."""
         self.counts.failed += count
-        what = f"; {count} planned object{'s' * (count != 1)} not restored" if count and not self._dry_run else ""
-        self._err(f"bulkhaul: interrupted by {signal_name}{what}, nothing was left behind\n")
+        what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
+        self._err(f"bulkhaul: interrupted by {signal_name}{what}; no partial file was left behind\n")
 
     def summary(self, seconds: float, *, success: bool) -> None:
         """Report the totals, as JSON only: people have the progress display and the exit code."""

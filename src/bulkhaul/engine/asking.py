@@ -77,12 +77,13 @@ class Desk:
         Raises:
             TransferError: the last failure, about ``subject``.
         """
-        failures, lost, throttled_since_s = 0, 0, None
+        failures, lost, generation, throttled_since_s = 0, 0, 0, None
         while True:
             self._refresh_if_due()
             try:
+                worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                return await self._ask_once(question)
+                return await self._put(worker, question)
             except _WorkerGone:
                 lost += 1
                 if lost >= MAX_LOST:
@@ -114,7 +115,7 @@ class Desk:
                 waiting.future.set_exception(self._closed)
         self._news.set()
 
-    async def _ask_once(self, question: Question) -> Reply:
+    async def _freest_worker(self) -> int:
         while not self._load or self._closed is not None:
             if self._failure is not None:
                 raise self._failure
@@ -123,7 +124,7 @@ class Desk:
                 raise WorkerDied(text)
             self._news.clear()
             await self._news.wait()
-        return await self._put(min(self._load, key=self._load.__getitem__), question)
+        return min(self._load, key=self._load.__getitem__)
 
     async def _put(self, worker: int, question: Question) -> Reply:
         number, self._next = self._next, self._next + 1

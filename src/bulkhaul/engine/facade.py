@@ -48,6 +48,7 @@ class Engine:
     ) -> None:
         """Check the settings; see ``AsyncEngine``."""
         self._engine = AsyncEngine(settings, forkserver=forkserver, on_progress=on_progress, **fields)
+        self._pid = os.getpid()
         self._portal: BlockingPortal | None = None
         self._portal_context: AbstractContextManager[BlockingPortal] | None = None
 
@@ -70,6 +71,8 @@ class Engine:
     def close(self) -> None:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
         portal, self._portal = self._portal, None
+        if os.getpid() != self._pid:
+            return  # in a forked child: the engine, its threads and its workers are the parent's
         if portal is None or self._portal_context is None:
             asyncio.run(self._engine.close())  # never entered: there may be a forkserver to end
         else:
@@ -134,6 +137,8 @@ class Engine:
         return self._engine.worker_pids
 
     def _running(self) -> BlockingPortal:
+        if os.getpid() != self._pid:
+            raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
         if self._portal is None:
             raise UsageError("the engine is not running; use it in a `with` block")
         return self._portal

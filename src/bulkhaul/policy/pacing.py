@@ -113,11 +113,17 @@ class Window:
         """Requests that may be in flight, at least 1."""
         return max(1, int(self._size))
 
-    def slow_down(self, now_s: float, *, in_flight: int) -> None:
-        """The service asked for less while ``in_flight`` requests were under way: allow half of those."""
-        if now_s - self._cut_at_s >= self.hold_s:
-            self._size = max(1.0, min(self._size, in_flight) / 2)
-            self._cut_at_s = now_s
+    def slow_down(self, now_s: float, *, in_flight: int) -> bool:
+        """The service asked for less while ``in_flight`` requests were under way: allow half of those.
+
+        Returns:
+            Whether that was news: False for a reply that belongs to the last cut.
+        """
+        if now_s - self._cut_at_s < self.hold_s:
+            return False
+        self._size = max(1.0, min(self._size, in_flight) / 2)
+        self._cut_at_s = now_s
+        return True
 
     def success(self) -> None:
         """A request was answered."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?B?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+(?:[.][0-9]+)?)\s*([KMGT]?)(i?B?)", re.IGNORECASE)
 
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 

@@ -134,7 +134,7 @@ class TransferMachine:
         self._max_in_flight = max_in_flight
         self._wanted = workers
         self._starting = 0
-        self._respawns = max(4, 2 * workers) if respawns is None else respawns
+        self._max_respawns = self._respawns = max(4, 2 * workers) if respawns is None else respawns
         self._timeouts = timeouts
         self._rng = rng
         self._workers: dict[int, Worker] = {}
@@ -144,6 +144,8 @@ class TransferMachine:
         self._retries: list[tuple[float, int, int]] = []  # heap of (not before, transfer, index)
         self._next_lease = 1
         self._throttled_since_s: float | None = None
+        self._throttles = 0  # cuts of the window since the last success
+        self._calm_until_s = float("-inf")  # nobody gets a part before
         self._assigned_s = float("-inf")
         self._refreshing = False
         self._last_death = ""
@@ -282,9 +284,10 @@ class TransferMachine:
         row["bytes"] = int(row["bytes"]) + event.received_bytes
         row["crc"] = event.crc
         transfer.done += 1
+        self._respawns = self._max_respawns  # workers work: the budget is for those that die without doing any
         self.budget.give_back()
         self.window.success()
-        self._throttled_since_s = None
+        self._throttled_since_s, self._throttles = None, 0
         self._settle(lease.transfer, transfer, out)
 
     def _part_failed(self, event: PartFailed, now_s: float, out: list[Instruction]) -> None:
@@ -316,7 +319,10 @@ class TransferMachine:
         rule = rule_for(error.code)
         not_before_s = now_s + backoff_s(max(1, failures), self._rng)
         if rule.paced:
-            self.window.slow_down(now_s, in_flight=len(self._leases) + 1)
+            if self.window.slow_down(now_s, in_flight=len(self._leases) + 1):
+                self._throttles += 1
+            # All wait, not only this part: fresh ones would take its place, and the service would see no difference.
+            self._calm_until_s = max(self._calm_until_s, now_s + backoff_s(self._throttles, self._rng))
             if self._throttled_since_s is None:
                 self._throttled_since_s = now_s
             patient = now_s - self._throttled_since_s < self._timeouts.throttle_s
@@ -472,8 +478,9 @@ class TransferMachine:
 
     def _assign(self, now_s: float, out: list[Instruction]) -> None:
         self._assigned_s = now_s
-        if self._refreshing:
+        if self._refreshing or now_s < self._calm_until_s:
             return
+        self._calm_until_s = float("-inf")
         while len(self._leases) < self.window.size:
             found = self._next_part(now_s)
             if found is None:

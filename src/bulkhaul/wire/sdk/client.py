@@ -22,11 +22,11 @@ from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnl
 from botocore.credentials import Credentials as SdkCredentials
 from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
-from botocore.loaders import Loader, create_loader
 from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, EndpointRedirect, UsageError
 from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
+from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.interim import pass_over_interim_replies
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
@@ -38,7 +38,7 @@ Client = Any
 
 _AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
-_loader: Loader | None = None
+_loader: QuickLoader | None = None
 
 
 def resolve_credentials(settings: WireSettings, generation: int) -> Credentials | None:
@@ -220,7 +220,7 @@ def _session(profile: str | None, pushed: _Pushed | None) -> boto3.session.Sessi
     try:
         session = botocore.session.Session(profile=profile)
         if _loader is None:
-            _loader = create_loader(session.get_config_variable("data_path"))
+            _loader = QuickLoader(session.get_config_variable("data_path"))
         session.register_component("data_loader", _loader)
         if pushed is not None:
             session.register_component("credential_provider", CredentialResolver([_Provider(pushed)]))

@@ -1,0 +1,50 @@
+"""Starts the forkserver before the command line is parsed; it must not know what the command is.
+
+The forkserver's imports take longer than everything else before the first request, so they begin with the process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.boot import ForkserverProcess
+
+_TRANSFERS = frozenset({"cp"})
+_HELP = frozenset({"-h", "--help"})
+
+_started: ForkserverProcess | None = None
+
+
+def start(arguments: list[str]) -> None:
+    """Start it if these arguments look like a transfer."""
+    global _started
+    if arguments[:1] and arguments[0] in _TRANSFERS and not _HELP.intersection(arguments):
+        from bulkhaul.engine.boot import ForkserverProcess
+
+        try:
+            _started = ForkserverProcess()
+        except Exception:  # noqa: BLE001 - the command meets the same failure where it can be told
+            _started = None
+
+
+def take() -> ForkserverProcess:
+    """Return the forkserver, which is the caller's from now on; a new one if none was started.
+
+    Raises:
+        Unsupported: this platform cannot run one.
+    """
+    global _started
+    from bulkhaul.engine.boot import ForkserverProcess
+
+    taken, _started = _started, None
+    return taken or ForkserverProcess()
+
+
+def abandon() -> None:
+    """End one that nobody took, without waiting for its imports."""
+    global _started
+    unused, _started = _started, None
+    if unused is not None:
+        unused.process.kill()
+        unused.close()
