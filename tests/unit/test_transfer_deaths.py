@@ -131,6 +131,20 @@ def test_the_budget_for_new_workers_is_spent_exactly() -> None:
     assert len(world.all_found(Spawn)) == 4
 
 
+def test_a_part_that_arrives_refills_the_budget_for_new_workers() -> None:
+    """Deaths count against a run that gets nowhere, not against a long one with work done between them."""
+    world = World(workers=1, connections=1, max_in_flight=1, respawns=1)
+    transfer = world.add(plan_download(6 * LARGE, part_size_bytes=LARGE))
+    for part in range(5):
+        world.all_ready()
+        world.done(next(iter(world.leases)))
+        world.lose(next(iter(world.workers)), f"death {part}")
+        assert world.last == [Spawn()]
+    world.all_ready()
+    world.finish()
+    assert world.books[transfer].outcome == "verified"
+
+
 def test_a_smaller_crew_goes_on_when_the_budget_is_spent() -> None:
     """As long as one worker lives, a spent budget fails nothing."""
     world = started(workers=2, connections=1, max_in_flight=2, respawns=0)

@@ -172,6 +172,21 @@ def test_slow_down_halves_what_is_in_flight_once_a_storm() -> None:
     assert world.machine.window.size == 4
 
 
+def test_a_storm_holds_back_parts_that_it_did_not_hit() -> None:
+    """Fresh parts wait like refused ones, ever longer, or the service would see no difference; a success ends that."""
+    world = fetching(20 * LARGE, rng=Scripted(1.0), connections=1)
+    for pause_s in (0.1, 0.2, 0.4):
+        world.failed(next(iter(world.leases)), 0, "Throttled")
+        assert not world.leases
+        assert world.machine.next_wake_s() == world.now_s + pause_s
+        world.speak()
+        world.pass_time(max(pause_s, world.machine.window.hold_s))
+        assert len(world.leases) == 1
+    world.done(next(iter(world.leases)))
+    world.failed(next(iter(world.leases)), 0, "Throttled")
+    assert world.machine.next_wake_s() <= world.now_s + 0.1
+
+
 def test_retry_after_is_obeyed_up_to_the_patience() -> None:
     """A part waits as long as the service asked, but an hour is cut to throttle_s."""
     world = fetching(LARGE, LARGE)

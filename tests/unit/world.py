@@ -200,6 +200,7 @@ class World:
         self._release(assign)
         book.kept[assign.index] = part.size_bytes
         book.done[assign.index] = True
+        self._spawned = min(self._spawned, self.wanted)  # who gets on may replace as many workers again
         self.send(self.done_event(assign))
 
     def done_event(self, assign: Assign) -> PartDone:

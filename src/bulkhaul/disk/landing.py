@@ -79,8 +79,10 @@ class Landing:
             raise local_error(error, path) from error
         landing = cls(folder_fd, name, path, fd, temp, size_bytes)
         try:
-            if size_bytes and allocate:
-                landing.mapped = _allocate(fd, size_bytes) and prefer_mapped and _maps(fd)
+            if allocate and size_bytes and _allocate(fd, size_bytes):
+                landing.mapped = prefer_mapped and _maps(fd)
+            else:
+                os.ftruncate(fd, size_bytes)  # its length is final from the start: one that shrinks was damaged
         except OSError as error:
             landing.discard()
             raise local_error(error, path) from error

@@ -31,7 +31,8 @@ class Sweeper:
         if len(self._seen) > REMEMBERED_FOLDERS:
             self._seen.popitem(last=False)
         with os.scandir(folder_fd) as entries:
-            names = [entry.name for entry in entries if TEMP_NAME.fullmatch(entry.name)]
+            temps = [entry for entry in entries if TEMP_NAME.fullmatch(entry.name)]
+            names = [entry.name for entry in temps if entry.is_file(follow_symlinks=False)]
         return [name for name in names if _remove_if_stale(folder_fd, name)]
 
 

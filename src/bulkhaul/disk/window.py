@@ -70,11 +70,12 @@ class MappedWindow:
 
 
 class WrittenWindow:
-    """``[start, end)`` of a file, received into a reused buffer and written from there."""
+    """``[start, end)`` of a file of ``size_bytes``, received into a reused buffer and written from there."""
 
-    def __init__(self, fd: int, start: int, buffer: memoryview) -> None:
+    def __init__(self, fd: int, start: int, size_bytes: int, buffer: memoryview) -> None:
         self._fd = os.dup(fd)
         self._start = start
+        self._size_bytes = size_bytes
         self._buffer = buffer
         self.received_bytes = 0
 
@@ -84,6 +85,9 @@ class WrittenWindow:
 
     def received(self, count: int) -> None:
         """See ``Window.received``."""
+        if os.fstat(self._fd).st_size < self._size_bytes:
+            # Writing on would make it whole again in length alone, with a hole where others had put their parts.
+            raise OSError(errno.ESTALE, "the temp file was cut short by another program during the transfer")
         data = self._buffer[:count]
         while data:
             written = os.pwrite(self._fd, data, self._start + self.received_bytes)

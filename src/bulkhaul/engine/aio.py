@@ -246,6 +246,8 @@ class AsyncEngine:
         exclude: Sequence[str],
     ) -> Restore:
         parsed = parse_source(source, recursive=recursive)
+        if not parsed.many:
+            raise UsageError("this names one object; use download, or recursive=True for a prefix", source)
         takes = selector(parsed, include, exclude)
         return Restore(self._entered(), parsed, takes, os.fspath(destination))
 

@@ -96,7 +96,7 @@ class Fetcher:
                 return await self._into(lease, MappedWindow(fd, lease.start, lease.end))
             buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
             try:
-                return await self._into(lease, WrittenWindow(fd, lease.start, buffer))
+                return await self._into(lease, WrittenWindow(fd, lease.start, lease.size_bytes, buffer))
             finally:
                 self._buffers.append(buffer)
         except OSError as error:

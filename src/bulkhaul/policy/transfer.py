@@ -178,11 +178,13 @@ class TransferMachine:
         return held.transfer if held is not None and held.worker == worker else None
 
     def next_wake_s(self) -> float:
-        """Return the instant at which the next retry is due, infinite without one."""
-        if not self._retries or self._refreshing:
+        """Return the instant at which the next part may be handed out that may not be now, infinite without one."""
+        if self._refreshing or not (self._retries or self._queue):
             return float("inf")
+        due_s = self._retries[0][0] if self._retries else float("inf")
+        if self._calm_until_s > float("-inf"):
+            due_s = self._calm_until_s if self._queue else max(due_s, self._calm_until_s)
         # One that was due and could not be leased waits for a connection, not for a time.
-        due_s = self._retries[0][0]
         return due_s if due_s > self._assigned_s else float("inf")
 
     @property

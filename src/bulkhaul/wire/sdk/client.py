@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import boto3
 import botocore.session
+import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials
@@ -134,6 +135,8 @@ class SdkClient:
         verify = self.client._endpoint.http_session._verify
         self.verify_tls = verify is not False
         self.ca_bundle: str | None = get_cert_path(verify) if self.verify_tls else None
+        if not self.verify_tls:
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has asked for it
         self.last_used_s = time.monotonic()
 
     def use(self, credentials: Credentials | None) -> None:

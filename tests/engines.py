@@ -1,0 +1,272 @@
+"""Engines for tests: in front of a fault server, and watched for what they leave behind.
+
+Job: start an engine that asks a fault server, restore objects through it, and check after each what
+must hold whatever happened: I1 (the destination is absent, old, or exactly new), I3 (no temp file,
+no descriptor, no process is left) and I5 (no secret in an error). Must not know which faults.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import uvloop
+
+from bulkhaul import Engine, TransferResult
+from bulkhaul.errors import TransferError
+from bulkhaul.model.settings import Timeouts
+from tests.faultserver import MIB, Credentials, Fault, FaultServer, Request, StoredObject, make_object
+
+ACCESS_KEY, SECRET_KEY, TOKEN = "AKIDCANARY", "secret-canary-3f81", "token-canary-9c27"
+SECRETS = (SECRET_KEY, TOKEN)
+#: Just above what the engine takes for a small part.
+PART_BYTES = 5 * MIB // 4
+
+#: Every wait of the engine, so short that a test sees it run out.
+QUICK = Timeouts(
+    connect_s=2.0,
+    read_s=1.0,
+    idle_s=5.0,
+    speed_window_s=1.0,
+    min_speed_bytes_per_s=16 * 1024,
+    lease_s=4.0,
+    heartbeat_s=4.0,
+    release_s=1.0,
+    throttle_s=6.0,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one restore ended, and what the server was asked for it."""
+
+    path: Path
+    result: TransferResult | None
+    error: TransferError | None
+    seconds: float
+    requests: tuple[Request, ...] = field(repr=False)
+
+    @property
+    def gets(self) -> list[Request]:
+        """The GETs, in order of arrival."""
+        return [one for one in self.requests if one.operation == "GetObject"]
+
+    def succeeded(self) -> TransferResult:
+        """Return the result; fail the test with the engine's error if there is none."""
+        if self.error is not None:
+            raise AssertionError(f"it failed: {self.error}") from self.error
+        assert self.result is not None
+        return self.result
+
+    def failed(self, kind: type[TransferError]) -> TransferError:
+        """Return the error, which must be of this very kind."""
+        assert self.error is not None, f"it succeeded: {self.result}"
+        assert type(self.error) is kind, f"{type(self.error).__name__}: {self.error}"
+        return self.error
+
+
+@dataclass(slots=True)
+class Rig:
+    """A fault server, an engine that asks it, and the folder that it restores to."""
+
+    server: FaultServer
+    engine: Engine
+    folder: Path
+    cases: int = 0
+
+    def prepare(self, stored: StoredObject | bytes, *faults: Fault) -> tuple[str, list[Fault]]:
+        """Store an object under a key of its own and return the key, with the faults that hit it alone."""
+        self.cases += 1
+        key = f"case-{self.cases}"
+        self.server.store.put("bucket", key, make_object(stored) if isinstance(stored, bytes) else stored)
+        addressed = [replace(fault, key=key) for fault in faults]
+        for fault in addressed:
+            self.server.add_fault(fault)
+        return key, addressed
+
+    def restore(self, stored: StoredObject | bytes, *faults: Fault, old: bytes | None = None) -> Outcome:
+        """Restore an object under faults, onto nothing or an old file, and check I1, I3 and I5.
+
+        Raises:
+            AssertionError: an invariant is broken, or a fault never fired.
+        """
+        key, addressed = self.prepare(stored, *faults)
+        folder = self.folder / key
+        folder.mkdir()
+        path = folder / "restored"
+        if old is not None:
+            path.write_bytes(old)
+        result, error = None, None
+        began_s = time.monotonic()
+        try:
+            result = self.engine.download(f"s3://bucket/{key}", path)
+        except TransferError as raised:
+            error = raised
+        seconds = time.monotonic() - began_s
+        asked = tuple(one for one in self.server.requests if one.key == key)
+        outcome = Outcome(path, result, error, seconds, asked)
+        assert [fault for fault in addressed if not self.server.fired(fault)] == []
+        self._check(outcome, key, old)
+        return outcome
+
+    def _check(self, outcome: Outcome, key: str, old: bytes | None) -> None:
+        if outcome.result is not None:
+            stored = self.server.store.get("bucket", key)
+            assert stored is not None
+            assert outcome.path.read_bytes() == stored.body, "the destination is not the object"
+        elif old is None:
+            assert not outcome.path.exists(), "a failure left something at the destination"
+        else:
+            assert outcome.path.read_bytes() == old, "a failure changed the destination"
+        if outcome.error is not None:
+            assert_no_secret(outcome.error)
+        assert_nothing_held(self.engine, outcome.path.parent)
+
+
+def serving(*, tls: Any = None, host: str = "127.0.0.1", tokens: tuple[str, ...] = (TOKEN,)) -> FaultServer:
+    """Return a fault server with an empty bucket that wants requests signed with the canary's keys."""
+    credentials = Credentials(ACCESS_KEY, SECRET_KEY, accept_tokens=tokens)
+    return FaultServer(buckets=["bucket"], credentials=credentials, tls=tls, host=host)
+
+
+def keys(token: str = TOKEN) -> dict[str, str]:
+    """Return the environment variables that hold the canary's keys."""
+    return {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY, "AWS_SESSION_TOKEN": token}
+
+
+@contextmanager
+def aws_environment(variables: dict[str, str]) -> Iterator[None]:
+    """Have exactly these AWS settings in the environment: nothing of the machine's own, and no proxy."""
+    fixed = {
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith(("AWS_", "S3_ENDPOINT")) or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        for name, value in (fixed | variables).items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
+def running_engine(
+    endpoint_url: str | None, variables: dict[str, str] | None = None, **settings: Any
+) -> Iterator[Engine]:
+    """Run an engine of two workers, and check after its end that no process and no descriptor is left (I3)."""
+    chosen: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK, **settings}
+    uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays
+    children, descriptors = set(descendants()), len(os.listdir("/proc/self/fd"))
+    with aws_environment(keys() if variables is None else variables), nothing_logged():
+        with Engine(endpoint_url=endpoint_url, **chosen) as engine:
+            yield engine
+    assert set(descendants()) <= children, "the engine left processes behind"
+    # The fault server's side of the engine's connections is in this process too and closes a little later.
+    eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the engine left descriptors behind")
+
+
+@contextmanager
+def nothing_logged() -> Iterator[None]:
+    """Fail if the event loop met an exception that nobody caught: it only logs such a one, and goes on lame."""
+    complaints: list[str] = []
+    listener = logging.Handler(logging.ERROR)
+    listener.emit = lambda record: complaints.append(listener.format(record))  # type: ignore[method-assign]
+    logging.getLogger("asyncio").addHandler(listener)
+    try:
+        yield
+    finally:
+        logging.getLogger("asyncio").removeHandler(listener)
+    assert complaints == []
+
+
+@contextmanager
+def running_rig(folder: Path, *, tls: Any = None, **settings: Any) -> Iterator[Rig]:
+    """Run an engine in front of a fault server of its own."""
+    with serving(tls=tls) as server, running_engine(server.endpoint_url, **settings) as engine:
+        yield Rig(server, engine, folder)
+
+
+def descendants() -> list[int]:
+    """Return the process ids of everything below this process."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (status := _status(int(entry.name))) is not None:
+            children.setdefault(status[1], []).append(int(entry.name))
+    found = list(children.get(os.getpid(), ()))
+    for pid in found:  # grows while it is walked
+        found += children.get(pid, ())
+    return found
+
+
+def eventually(condition: Callable[[], bool], promise: str, *, timeout_s: float = 5.0) -> None:
+    """Wait until a condition holds, and fail with ``promise`` if it does not in time."""
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s, promise
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs (a zombie does not)."""
+    status = _status(pid)
+    return status is not None and status[0] not in "ZX"
+
+
+def temp_files(folder: Path) -> list[str]:
+    """Return the names of what an engine may have left in a folder and below."""
+    return [path.name for path in folder.rglob("*") if ".bulkhaul-" in path.name]
+
+
+def assert_nothing_held(engine: Engine, folder: Path) -> None:
+    """No temp file lies in the folder, and neither this process nor a worker has a file in it open."""
+    assert temp_files(folder) == []
+    holders = [os.getpid(), *engine.worker_pids]
+    eventually(
+        lambda: not any(_open_below(pid, folder) for pid in holders),
+        f"descriptors below {folder} are still open in {holders}",
+    )
+
+
+def assert_no_secret(error: BaseException) -> None:
+    """Neither an error nor what it was made from, however printed, shows a secret."""
+    texts = [str(error), repr(error), "".join(traceback.format_exception(error))]
+    if isinstance(error, TransferError):
+        texts.append(msgspec.json.encode(error.info).decode())
+    for text in texts:
+        assert [secret for secret in SECRETS if secret in text] == []
+        assert "Signature=" not in text
+
+
+def _status(pid: int) -> tuple[str, int] | None:
+    """Return a process's state letter and its parent, None if there is no such process."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return fields[0], int(fields[1])
+
+
+def _open_below(pid: int, folder: Path) -> list[str]:
+    found = []
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                target = os.readlink(f"/proc/{pid}/fd/{name}")
+            except FileNotFoundError:
+                continue  # closed meanwhile
+            if target.startswith(f"{folder}/") or target == str(folder):
+                found.append(target)
+    except FileNotFoundError:
+        return []  # the process has ended, and its descriptors with it
+    return found

@@ -1,0 +1,78 @@
+"""Runs the ``bulkhaul`` command as users do: a process of its own, with made-up credentials.
+
+Job: start it, and read what it said. Must not know what it should have said.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, descendants, is_alive
+
+LIMIT_S = 30.0
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return this process's environment with the tests' credentials and nobody else's configuration."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "S3_"))}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY,
+        "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
+        "AWS_SESSION_TOKEN": TOKEN,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        **more,
+    }
+
+
+def arguments(*words: str | Path) -> list[str]:
+    """Return the command line of ``bulkhaul`` with these words."""
+    return [sys.executable, "-m", "bulkhaul", *map(str, words)]
+
+
+def run(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; it must leave no process behind."""
+    before = set(descendants())
+    done = subprocess.run(
+        arguments(*words),
+        env=environment(**(variables or {})),
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        stdin=subprocess.DEVNULL,
+    )
+    left = [pid for pid in set(descendants()) - before if is_alive(pid)]
+    assert not left, f"processes {left} are left"
+    assert "Traceback" not in done.stderr, done.stderr
+    return done
+
+
+def start(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start the command and return at once; the caller ends it."""
+    return subprocess.Popen(
+        arguments(*words),
+        env=environment(**(variables or {})),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def lines(output: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the objects and the summary of ``--json`` output, which must add up."""
+    *objects, summary = map(json.loads, output.splitlines())
+    assert summary["operation"] == "summary"
+    assert all(line["operation"] == "cp" for line in objects)
+    assert summary["planned"] == summary["verified"] + summary["failed"] + summary["skipped"]
+    assert summary["bytes"] == sum(
+        line["object"]["size"] for line in objects if line["success"] and "skipped" not in line
+    ) * ("dryrun" not in summary)
+    return objects, summary

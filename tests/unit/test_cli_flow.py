@@ -1,0 +1,246 @@
+"""How the command waits, writes and listens: threads, descriptors and signals, no processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from bulkhaul.cli.feed import Feed
+from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.progress import Display, amount_text
+from bulkhaul.cli.stages import Interrupted, Stages
+from bulkhaul.cli.streams import ATOMIC_BYTES, FULL_BYTES, LineStream
+from bulkhaul.model.results import Progress
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Return the ends of a pipe: (read, write)."""
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        try:
+            os.close(end)
+        except OSError as error:
+            assert error.errno == 9  # noqa: PT017 - a test may have closed it
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Put the signal handlers back afterwards."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+class TestLineStream:
+    """Lines on a descriptor whose reader may pause."""
+
+    def test_writes_in_order(self, pipe: tuple[int, int]) -> None:
+        """What is written arrives, whole and in order."""
+        stream = LineStream(pipe[1])
+        stream.write("one\n")
+        stream.write("zwei é\n")
+        assert stream.flush(1.0)
+        assert os.read(pipe[0], 100) == "one\nzwei é\n".encode()
+
+    def test_surrogates_are_escaped(self, pipe: tuple[int, int]) -> None:
+        """A path that is no UTF-8 does not break the output."""
+        stream = LineStream(pipe[1])
+        stream.write("a\udcffb\n")
+        assert stream.flush(1.0)
+        assert os.read(pipe[0], 100) == b"a\\udcffb\n"
+
+    def test_never_blocks(self, pipe: tuple[int, int]) -> None:
+        """A reader that does not read stops neither write nor flush, and gets everything in the end."""
+        stream = LineStream(pipe[1])
+        line = "x" * 999 + "\n"
+        count = 0
+        while not stream.full:
+            stream.write(line)
+            stream.flush(0.0)
+            count += 1
+        assert not stream.flush(0.01)
+        got = bytearray()
+        while len(got) < count * len(line):
+            got += os.read(pipe[0], ATOMIC_BYTES)
+            stream.flush(0.0)
+        assert got == line.encode() * count
+        assert not stream.full
+
+    def test_lost_reader(self, pipe: tuple[int, int]) -> None:
+        """A reader that is gone is told, as an exception and not as a signal."""
+        os.close(pipe[0])
+        stream = LineStream(pipe[1])
+        stream.write("x" * FULL_BYTES)
+        with pytest.raises(BrokenPipeError):
+            stream.flush(0.1)
+
+
+class TestFeed:
+    """An iterator in a thread."""
+
+    def test_items_then_end(self) -> None:
+        """Items come in order, then the end."""
+        feed = Feed(lambda: iter(range(5)))
+        taken = []
+        while not feed.ended:
+            if (item := feed.take(1.0)) is not None:
+                taken.append(item)
+        assert taken == [0, 1, 2, 3, 4]
+        assert feed.error is None
+
+    def test_error_comes_last(self) -> None:
+        """What the iterator raises is known at the end, after all its items."""
+
+        def items() -> Iterator[int]:
+            yield 1
+            raise ValueError("broken")
+
+        feed = Feed(items)
+        assert feed.take(1.0) == 1
+        assert feed.take(1.0) is None
+        assert feed.ended
+        assert isinstance(feed.error, ValueError)
+
+    def test_take_keeps_its_time(self) -> None:
+        """A wait without news ends, and is not taken for the end."""
+        gate = threading.Event()
+
+        def items() -> Iterator[int]:
+            gate.wait(10)
+            yield 1
+
+        feed = Feed(items)
+        assert feed.take(0.0) is None
+        assert feed.take(0.01) is None
+        assert not feed.ended
+        gate.set()
+        assert feed.take(5.0) == 1
+
+    def test_abandoned_thread_ends(self) -> None:
+        """A feed that nobody takes from any more closes its iterator and ends its thread."""
+        closed = threading.Event()
+
+        def items() -> Iterator[int]:
+            try:
+                while True:
+                    yield 1
+            finally:
+                closed.set()
+
+        feed = Feed(items)
+        assert feed.take(1.0) == 1
+        feed.abandon()
+        feed.join(5.0)
+        assert closed.wait(5.0)
+
+
+class TestInterruption:
+    """The first and the second signal."""
+
+    def test_first_is_noted(self, signals: None) -> None:
+        """The first signal is noted and nothing else happens."""
+        interruption = Interruption(lambda: pytest.fail("it was only the first"))
+        interruption.install()
+        signal.raise_signal(signal.SIGTERM)
+        assert (interruption.signum, interruption.name, interruption.exit_code) == (signal.SIGTERM, "SIGTERM", 143)
+
+    def test_second_leaves(self, signals: None, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The second signal says the last words and leaves at once with the code of the first."""
+        said: list[object] = []
+        monkeypatch.setattr(os, "_exit", said.append)
+        interruption = Interruption(lambda: said.append("killed"))
+        interruption.install()
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        assert said == ["killed", 130]
+
+    def test_ignored_signals_stay_ignored(self, signals: None) -> None:
+        """A command under nohup survives the hangup."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        interruption = Interruption(lambda: None)
+        interruption.install()
+        signal.raise_signal(signal.SIGHUP)
+        assert interruption.signum == 0
+
+
+class TestProgress:
+    """What the display says."""
+
+    def test_growing_total_is_no_total(self) -> None:
+        """While the listing goes on, the number of objects is shown as a lower bound."""
+        assert amount_text(Progress(planned_objects=1000, verified_objects=7)) == "7 of 1000+ objects"
+
+    def test_all_ends_count(self) -> None:
+        """An object has ended however it ended, and failures are named."""
+        progress = Progress(
+            planned_objects=4, verified_objects=1, failed_objects=1, skipped_objects=1, planning_done=True
+        )
+        assert amount_text(progress) == "3 of 4 objects, 1 failed"
+
+    def test_lines_are_kept_without_a_bar(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Lines for a display that was never drawn are printed when it closes."""
+        display = Display()
+        display.above("bulkhaul: error: early\n")
+        display.close()
+        assert capsys.readouterr().err == "bulkhaul: error: early\n"
+
+    def test_bar_and_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Lines stand above the bar, and the last state of the bar stays; stdout is untouched."""
+        display = Display()
+        display.update(Progress(planned_objects=1))
+        display.above("cp s3://bucket/[bold]key out\n")
+        display.update(Progress(planned_objects=1, planned_bytes=2048, received_bytes=1024, planning_done=True))
+        display.close()
+        written = capsys.readouterr()
+        assert "cp s3://bucket/[bold]key out\n" in written.err
+        assert "1.0 KiB of 2.0 KiB" in written.err
+        assert written.out == ""
+
+
+class TestStages:
+    """Stages one after the other."""
+
+    def test_one_line_each(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """Without a terminal a stage is one line on stderr, when it is done."""
+        with Stages(Interruption(lambda: None)) as stages:
+            taken, seconds = stages.run("count", lambda: iter([1024, 1024]), total_bytes=2048, done=sum_of)
+        assert taken == [1024, 1024]
+        assert seconds >= 0
+        assert capsys.readouterr().err.startswith("count: 2.0 KiB of 2.0 KiB")
+
+    def test_error_passes(self) -> None:
+        """What a stage raises ends the run."""
+
+        def items() -> Iterator[int]:
+            raise ValueError("broken")
+            yield 1
+
+        with Stages(Interruption(lambda: None)) as stages, pytest.raises(ValueError, match="broken"):
+            stages.run("fail", items)
+
+    def test_signal_ends_a_stage(self, signals: None) -> None:
+        """A signal ends a stage that would go on for ever."""
+        interruption = Interruption(lambda: None)
+        interruption.install()
+        gate = threading.Event()
+
+        def items() -> Iterator[int]:
+            gate.wait(30)
+            yield 1
+
+        signal.raise_signal(signal.SIGINT)
+        with Stages(interruption) as stages, pytest.raises(Interrupted):
+            stages.run("wait", items)
+        gate.set()
+
+
+def sum_of(items: list[int]) -> int:
+    """Return the bytes that are done."""
+    return sum(items)

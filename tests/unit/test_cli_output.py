@@ -1,0 +1,170 @@
+"""What the command says about each object, in total, and in its log."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from bulkhaul.cli.logs import log_to
+from bulkhaul.cli.output import Report, human_line, json_line
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import Integrity
+from bulkhaul.model.results import TransferResult
+
+
+def result_of(**changes: Any) -> TransferResult:
+    """Return a verified result, with changes."""
+    fields: dict[str, Any] = {
+        "source": "s3://bucket/a/b",
+        "destination": "out/b",
+        "bucket": "bucket",
+        "key": "a/b",
+        "size_bytes": 5,
+        "etag": '"e"',
+        "integrity": Integrity.CHECKSUM,
+        "seconds": 0.25,
+    }
+    return TransferResult(**(fields | changes))
+
+
+def failed(code: str = "NotFound", message: str = "it is not there") -> TransferResult:
+    """Return a failed result."""
+    return result_of(integrity=None, failure=ErrorInfo(code, message, "s3://bucket/a/b"))
+
+
+class TestLines:
+    """What is printed for one object."""
+
+    def test_json_schema(self) -> None:
+        """A line of JSON has the fields that scripts were promised."""
+        line = json.loads(json_line(result_of(version_id="v", last_modified="2024-05-17T12:34:56+00:00")))
+        assert line == {
+            "operation": "cp",
+            "success": True,
+            "source": "s3://bucket/a/b",
+            "destination": "out/b",
+            "object": {
+                "key": "a/b",
+                "size": 5,
+                "etag": '"e"',
+                "version_id": "v",
+                "last_modified": "2024-05-17T12:34:56+00:00",
+            },
+            "integrity": "checksum",
+            "seconds": 0.25,
+        }
+
+    def test_json_failure(self) -> None:
+        """A failure carries code and message, and no claim of integrity."""
+        line = json.loads(json_line(failed()))
+        assert (line["success"], line["integrity"]) == (False, None)
+        assert line["error"] == {"code": "NotFound", "message": "s3://bucket/a/b: it is not there"}
+
+    @pytest.mark.parametrize("key", ["a\nb", "\x1b[2J", "\u202egnp", "\udcff", "ключ", '"\\'])
+    def test_json_holds_any_key(self, key: str) -> None:
+        """Whatever a key holds, its line is one line of printable ASCII, and the key can be read back."""
+        line = json_line(result_of(key=key))
+        assert line.isascii()
+        assert line.removesuffix("\n").isprintable()
+        assert json.loads(line)["object"]["key"] == key
+
+    def test_control_characters_are_escaped(self) -> None:
+        """A key cannot speak to the terminal."""
+        line = human_line(result_of(source="s3://b/\x1b[2J\r\n", destination="out/\u202e"))
+        assert line == "cp s3://b/\\x1b[2J\\x0d\\x0a out/\\u202e\n"
+
+
+class TestReport:
+    """What goes to stdout and stderr, and the count."""
+
+    def report(self, **changes: bool) -> tuple[Report, list[str], list[str]]:
+        """Return a report with what it writes."""
+        out: list[str] = []
+        err: list[str] = []
+        options = {"as_json": False, "quiet": False, "dry_run": False} | changes
+        return Report(out.append, err.append, **options), out, err
+
+    def test_for_people(self) -> None:
+        """Verified objects are told on stdout, failures on stderr, skipped ones and the summary not at all."""
+        report, out, err = self.report()
+        for result in (result_of(), failed(), result_of(skipped="a folder", integrity=None)):
+            report.ended(result)
+        report.summary(1.0, success=False)
+        assert out == ["cp s3://bucket/a/b out/b\n"]
+        assert err == ["bulkhaul: error: s3://bucket/a/b: it is not there\n"]
+
+    def test_quiet(self) -> None:
+        """--quiet silences success and nothing else."""
+        report, out, err = self.report(quiet=True)
+        report.ended(result_of())
+        report.ended(failed())
+        assert (out, len(err)) == ([], 1)
+
+    def test_failure_is_escaped(self) -> None:
+        """What an endpoint says cannot speak to the terminal either."""
+        report, _, err = self.report()
+        report.ended(failed(message="no\x1b]0;x\x07"))
+        assert err == ["bulkhaul: error: s3://bucket/a/b: no\\x1b]0;x\\x07\n"]
+
+    def test_summary_adds_up(self) -> None:
+        """What was planned = verified + failed + skipped, and bytes are those that were verified."""
+        report, out, _ = self.report(as_json=True)
+        for result in (result_of(), result_of(), failed(), result_of(skipped="a folder", integrity=None)):
+            report.ended(result)
+        report.cancelled(3, "SIGINT")
+        report.summary(2.0, success=False)
+        assert len(out) == 5
+        assert json.loads(out[3])["skipped"] == "a folder"
+        assert json.loads(out[-1]) == {
+            "operation": "summary",
+            "success": False,
+            "planned": 7,
+            "verified": 2,
+            "failed": 4,
+            "skipped": 1,
+            "bytes": 10,
+            "seconds": 2.0,
+            "bytes_per_s": 5,
+        }
+
+    def test_dry_run_verifies_nothing(self) -> None:
+        """A dry run says so in every line and counts nothing as copied."""
+        report, out, _ = self.report(as_json=True, dry_run=True)
+        report.ended(result_of(integrity=None))
+        report.summary(0.0, success=True)
+        lines = [json.loads(line) for line in out]
+        assert all(line["dryrun"] for line in lines)
+        assert (lines[-1]["planned"], lines[-1]["verified"], lines[-1]["skipped"]) == (1, 0, 1)
+
+    def test_dry_run_for_people(self) -> None:
+        """Nobody takes a dry run for a copy."""
+        report, out, _ = self.report(dry_run=True)
+        report.ended(result_of(integrity=None))
+        assert out == ["(dry run) cp s3://bucket/a/b out/b\n"]
+
+
+class TestLogs:
+    """What --log-level shows."""
+
+    def test_secrets_stay_with_the_sdk(self) -> None:
+        """Whatever is asked for, botocore does not log at DEBUG, where it shows signatures."""
+        import logging
+
+        lines: list[str] = []
+        log_to(lines.append, "debug")
+        logging.getLogger("botocore.auth").debug("a signature")
+        logging.getLogger("bulkhaul.engine").debug("the key %s", "a\x1bb")
+        assert not logging.getLogger("botocore.auth").isEnabledFor(logging.DEBUG)
+        assert len(lines) == 1
+        assert "the key a\\x1bb\n" in lines[0]
+
+    def test_below_the_level(self) -> None:
+        """What is below the level is not shown."""
+        import logging
+
+        lines: list[str] = []
+        log_to(lines.append, "warning")
+        logging.getLogger("bulkhaul.engine").info("no news")
+        assert lines == []
