@@ -228,9 +228,7 @@ def test_put_object(secure: bool, certificates: Certificates) -> None:
     tls = certificates.server_context() if secure else None
     with FaultServer(buckets=["bucket"], tls=tls, credentials=Credentials(ACCESS_KEY, SECRET_KEY)) as server:
         client = client_for(server, verify=certificates.ca_bundle)
-        client.put_object(
-            Bucket="bucket", Key="key", Body=BODY, Metadata={"a": "b"}, ChecksumAlgorithm="CRC32"
-        )
+        client.put_object(Bucket="bucket", Key="key", Body=BODY, Metadata={"a": "b"}, ChecksumAlgorithm="CRC32")
         reply = client.get_object(Bucket="bucket", Key="key")
         assert (reply["Body"].read(), reply["Metadata"]) == (BODY, {"a": "b"})
         assert "ContentEncoding" not in reply
@@ -274,9 +272,7 @@ def test_virtual_hosted_style(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve = socket.getaddrinfo
     resolve_here = lambda _host, *rest, **more: resolve("127.0.0.1", *rest, **more)  # noqa: E731
     monkeypatch.setattr(socket, "getaddrinfo", resolve_here)
-    with FaultServer(
-        {"bucket/key": BODY}, host="localhost", credentials=Credentials(ACCESS_KEY, SECRET_KEY)
-    ) as server:
+    with FaultServer({"bucket/key": BODY}, host="localhost", credentials=Credentials(ACCESS_KEY, SECRET_KEY)) as server:
         client = client_for(server, style="virtual")
         assert client.get_object(Bucket="bucket", Key="key")["Body"].read() == BODY
         (request,) = server.requests
@@ -291,9 +287,7 @@ def test_generated_object_needs_no_memory() -> None:
         client = client_for(server)
         head = client.head_object(Bucket="bucket", Key="key", PartNumber=1600)
         assert (head["ContentLength"], head["PartsCount"]) == (64 * MIB, 1600)
-        deep = client.get_object(
-            Bucket="bucket", Key="key", Range=f"bytes={99 * GIB}-{99 * GIB + 3 * MIB - 1}"
-        )
+        deep = client.get_object(Bucket="bucket", Key="key", Range=f"bytes={99 * GIB}-{99 * GIB + 3 * MIB - 1}")
         assert deep["Body"].read() == bytes(stored.content.read(99 * GIB, 99 * GIB + 3 * MIB))
     assert stored.content.read(0, MIB) != stored.content.read(MIB, 2 * MIB)
 

@@ -37,9 +37,7 @@ def upload_in_parts(server: RunningServer, algorithm: Algorithm, checksum_type: 
     ]
     parts = []
     for number, body in enumerate((BODY[: 5 * MIB], BODY[5 * MIB :]), start=1):
-        sent = client.upload_part(
-            **names, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm
-        )
+        sent = client.upload_part(**names, UploadId=upload, PartNumber=number, Body=body, ChecksumAlgorithm=algorithm)
         checksum = f"Checksum{algorithm}"
         parts.append({"PartNumber": number, "ETag": sent["ETag"], checksum: sent[checksum]})
     client.complete_multipart_upload(
@@ -52,9 +50,7 @@ def is_alive(process_id: int) -> bool:
     return Path(f"/proc/{process_id}").exists()
 
 
-@pytest.mark.parametrize(
-    ("algorithm", "checksum_type"), [("CRC32C", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT")]
-)
+@pytest.mark.parametrize(("algorithm", "checksum_type"), [("CRC32C", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT")])
 def test_weed_agrees_with_our_objects(
     seaweed: RunningServer, algorithm: Algorithm, checksum_type: ChecksumType
 ) -> None:
@@ -120,9 +116,7 @@ def test_moto() -> None:
     assert not server.folder.exists()
 
 
-def test_environment_has_only_the_servers_credentials(
-    seaweed: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_has_only_the_servers_credentials(seaweed: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """A program started with the server's environment cannot pick up other AWS settings."""
     monkeypatch.setenv("AWS_PROFILE", "mine")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "mine")

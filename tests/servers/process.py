@@ -149,9 +149,7 @@ def running(
             process.kill()
 
 
-def _wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], output: Path, deadline_s: float
-) -> None:
+def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], output: Path, deadline_s: float) -> None:
     end_s = time.monotonic() + deadline_s
     while not ready():
         ended = process.poll()

@@ -1,0 +1,28 @@
+"""The engines that the contract is run against: each transport with each landing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.engines import Rig, running_rig
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The engine waits a twentieth of a second at most between tries: eight of them would take half a minute."""
+    for room in ("bulkhaul.policy.transfer", "bulkhaul.engine.asking"):
+        monkeypatch.setattr(f"{room}.backoff_s", lambda _, rng: rng.uniform(0.0, 0.05))
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("fast", "mapped"), ("fast", "written"), ("sdk", "mapped"), ("sdk", "written")],
+    ids="-".join,
+)
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """An engine of one transport and one landing before a fault server, for the tests of one module."""
+    transport, landing = request.param
+    with running_rig(tmp_path_factory.mktemp("restored"), transport=transport, landing=landing) as running:
+        yield running

@@ -1,0 +1,344 @@
+"""Disks that are full, read-only or lying, and what others put in the way: a typed error, and nothing is left."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import random
+import resource
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkhaul import errors
+from bulkhaul.errors import TransferError
+from tests.engines import PART_BYTES, Rig, assert_nothing_held, keys, running_engine, running_rig, temp_files
+from tests.faultserver import MIB, Stall, make_object
+
+BODY = random.Random(26).randbytes(8 * MIB)
+STORED = make_object(BODY, part_size_bytes=5 * MIB, algorithm="CRC32C")
+SMALL = make_object(BODY[:300_000], algorithm="CRC32C")
+
+
+@pytest.fixture(scope="module", params=["mapped", "written"])
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """An engine of each landing, with `--fsync`; its bucket holds a large and a small object."""
+    with running_rig(tmp_path_factory.mktemp("disk"), landing=request.param, fsync=True) as running:
+        running.server.store.put("bucket", "dir/large", STORED)
+        running.server.store.put("bucket", "dir/small", SMALL)
+        yield running
+
+
+def refused(rig: Rig, path: Path, kind: type[TransferError], key: str = "dir/large") -> TransferError:
+    """Restore to a path that refuses; returns the error, after a look at what is left."""
+    with pytest.raises(kind) as caught:
+        rig.engine.download(f"s3://bucket/{key}", path)
+    assert type(caught.value) is kind
+    assert_nothing_held(rig.engine, path.parent)
+    return caught.value
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the free space of a folder's file system."""
+    found = os.statvfs(folder)
+    return found.f_bfree * found.f_bsize
+
+
+# Full disks
+
+
+def test_full_disk(rig: Rig, small_disk: Path) -> None:
+    """Rows 3 and 31: an object without room is refused before a byte is fetched, and its space comes back."""
+    before, asked = free_bytes(small_disk), len(rig.server.requests_for("GetObject"))
+    error = refused(rig, small_disk / "restored", errors.DiskFull)
+    assert "no space left" in str(error)
+    assert list(small_disk.iterdir()) == []
+    assert free_bytes(small_disk) >= before - 64 * 1024
+    assert len(rig.server.requests_for("GetObject")) == asked
+
+
+def test_full_disk_among_many(rig: Rig, small_disk: Path) -> None:
+    """The object that does not fit fails by itself; the one that does arrives."""
+    results = {one.key: one.error for one in rig.engine.download_many("s3://bucket/dir/", small_disk)}
+    assert results.pop("dir/small") is None
+    assert type(results.pop("dir/large")) is errors.DiskFull
+    assert (small_disk / "small").read_bytes() == SMALL.body
+    assert temp_files(small_disk) == []
+
+
+def test_disk_fills_up_in_the_middle(tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 32: without fallocate a full disk shows in the middle of a write; it is an error and no SIGBUS."""
+    monkeypatch.setattr("bulkhaul.disk.landing._allocate", lambda *_: False)
+    with running_rig(tmp_path) as rig:
+        rig.restore(SMALL)
+        workers = rig.engine.worker_pids
+        if not os.path.ismount(small_disk):
+            for pid in workers:
+                resource.prlimit(pid, resource.RLIMIT_FSIZE, (6 * MIB, 6 * MIB))
+        rig.server.store.put("bucket", "large", STORED)
+        with pytest.raises(errors.LocalError, match=r"no space|larger than"):
+            rig.engine.download("s3://bucket/large", small_disk / "restored")
+        assert list(small_disk.iterdir()) == []
+        assert rig.engine.worker_pids == workers
+
+
+def test_limit_of_file_size(tmp_path: Path) -> None:
+    """A worker that may not write as far (RLIMIT_FSIZE) reports it; the signal for it does not kill."""
+    with running_rig(tmp_path, landing="written") as rig:
+        rig.restore(SMALL)
+        workers = rig.engine.worker_pids
+        for pid in workers:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (MIB, MIB))
+        rig.restore(STORED, old=b"old").failed(errors.LocalError)
+        assert rig.engine.worker_pids == workers
+
+
+# What is in the way
+
+
+def plant_fifo(path: Path) -> None:
+    """Put a FIFO there."""
+    os.mkfifo(path)
+
+
+def plant_folder(path: Path) -> None:
+    """Put a folder with something in it there."""
+    path.mkdir()
+    (path / "inside").write_bytes(b"kept")
+
+
+def plant_socket(path: Path) -> None:
+    """Put a socket there."""
+    with socket.socket(socket.AF_UNIX) as bound:
+        bound.bind(str(path))
+
+
+@pytest.mark.parametrize("plant", [plant_fifo, plant_folder, plant_socket])
+def test_no_regular_file(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Path], None]
+) -> None:
+    """Row 43: what is no regular file is neither opened nor replaced, before a byte is fetched."""
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    plant(Path("small"))
+    before = os.lstat("small")
+    asked = len(rig.server.requests_for("GetObject"))
+    with pytest.raises(errors.LocalError, match=r"regular file|a folder is"):
+        rig.engine.download("s3://bucket/dir/small", f"{tmp_path}/")
+    after = os.lstat("small")
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert len(rig.server.requests_for("GetObject")) == asked
+    assert temp_files(tmp_path) == []
+
+
+def test_device(rig: Rig) -> None:
+    """A device is never replaced by a file."""
+    refused_path = Path("/dev/null")
+    with pytest.raises(errors.LocalError, match="regular file"):
+        rig.engine.download("s3://bucket/dir/small", refused_path)
+    assert stat.S_ISCHR(refused_path.stat().st_mode)
+
+
+def test_missing_parent(rig: Rig, tmp_path: Path) -> None:
+    """A folder that does not exist is named, and not made."""
+    with pytest.raises(errors.LocalError, match="does not exist"):
+        rig.engine.download("s3://bucket/dir/small", tmp_path / "missing" / "restored")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_file_in_the_place_of_a_folder(rig: Rig, tmp_path: Path) -> None:
+    """A file is not taken for a folder, neither by one object nor by many."""
+    (tmp_path / "file").write_bytes(b"kept")
+    with pytest.raises(errors.LocalError):
+        rig.engine.download("s3://bucket/dir/small", tmp_path / "file" / "restored")
+    with pytest.raises(errors.LocalError):
+        list(rig.engine.download_many("s3://bucket/dir/", tmp_path / "file"))
+    assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_read_only_folder(rig: Rig, read_only: Path) -> None:
+    """A folder in which nothing can be made is refused by name, for one object and for many."""
+    assert "read-only" in str(refused(rig, read_only / "restored", errors.LocalError))
+    with pytest.raises(errors.LocalError, match="read-only"):
+        list(rig.engine.download_many("s3://bucket/dir/", read_only))
+
+
+def test_symlink_is_replaced(rig: Rig, tmp_path: Path) -> None:
+    """A symlink at the destination is replaced by the file; what it pointed to is not touched."""
+    (tmp_path / "victim").write_bytes(b"kept")
+    for target in ("victim", "nowhere"):
+        (tmp_path / "restored").unlink(missing_ok=True)
+        (tmp_path / "restored").symlink_to(target)
+        rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+        assert not (tmp_path / "restored").is_symlink()
+        assert (tmp_path / "restored").read_bytes() == BODY
+    assert (tmp_path / "victim").read_bytes() == b"kept"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_folder_takes_the_last_segment(rig: Rig, tmp_path: Path) -> None:
+    """A folder as the destination, also through a symlink, takes the key's last segment."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    result = rig.engine.download("s3://bucket/dir/small", tmp_path / "link")
+    assert result.destination == str(tmp_path / "link" / "small")
+    assert (tmp_path / "real" / "small").read_bytes() == SMALL.body
+
+
+def test_hard_link_keeps_the_old(rig: Rig, tmp_path: Path) -> None:
+    """Publishing replaces the name, never the bytes of the old file: another name of it keeps them."""
+    (tmp_path / "restored").write_bytes(b"old")
+    os.link(tmp_path / "restored", tmp_path / "other")
+    rig.engine.download("s3://bucket/dir/small", tmp_path / "restored")
+    assert (tmp_path / "other").read_bytes() == b"old"
+
+
+# Temp files
+
+
+@pytest.mark.parametrize("plant", [plant_fifo, plant_folder, lambda path: path.symlink_to("victim")],
+                         ids=["fifo", "folder", "symlink"])  # fmt: skip
+def test_planted_temp_file(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plant: Callable[[Path], None]
+) -> None:
+    """Whatever has the name of a temp file already is neither followed, opened nor removed."""
+    (tmp_path / "victim").write_bytes(b"kept")
+    planted = tmp_path / ".restored.bulkhaul-0123456789abcdef.tmp"
+    plant(planted)
+    before = os.lstat(planted)
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0123456789abcdef")
+    with pytest.raises(errors.LocalError):
+        rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    monkeypatch.undo()
+    rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    assert os.lstat(planted).st_ino == before.st_ino
+    assert (tmp_path / "victim").read_bytes() == b"kept"
+
+
+def test_stale_temp_file(rig: Rig, tmp_path: Path) -> None:
+    """A temp file whose lock is free is cleared by the next run; one that is locked stays, and so do other names."""
+    stale = tmp_path / ".restored.bulkhaul-00000000000000aa.tmp"
+    held = tmp_path / ".restored.bulkhaul-00000000000000bb.tmp"
+    like = tmp_path / ".restored.bulkhaul-00000000000000GG.tmp"
+    for path in (stale, held, like):
+        path.write_bytes(b"left")
+    with held.open("rb") as owner:
+        fcntl.flock(owner, fcntl.LOCK_EX)
+        rig.engine.download("s3://bucket/dir/small", tmp_path / "restored")
+        assert {path.name for path in tmp_path.iterdir()} == {held.name, like.name, "restored"}
+
+
+def truncate(temp: Path) -> None:
+    """Cut the temp file short."""
+    os.truncate(temp, 1000)
+
+
+def replace(temp: Path) -> None:
+    """Put another file of the same size in its place."""
+    temp.unlink()
+    temp.write_bytes(bytes(len(BODY)))
+
+
+@pytest.mark.parametrize("landing", ["mapped", "written"])
+@pytest.mark.parametrize("damage", [truncate, Path.unlink, replace], ids=["truncated", "unlinked", "replaced"])
+def test_temp_file_is_damaged(tmp_path: Path, landing: str, damage: Callable[[Path], None]) -> None:
+    """Row 33: a temp file that another program damages in the middle is an error; the destination stays as it was."""
+    with running_rig(tmp_path, landing=landing) as rig:
+        rig.server.store.put("bucket", "key", STORED)
+        rig.server.add_fault(Stall(start=4 * PART_BYTES, after_bytes=1000, seconds=0.5))
+        (tmp_path / "restored").write_bytes(b"old")
+        future = rig.engine.submit("s3://bucket/key", tmp_path / "restored")
+        rig.server.wait_for(lambda s: any(get.faults and get.bytes_sent for get in s.requests_for("GetObject")))
+        (name,) = temp_files(tmp_path)
+        damage(tmp_path / name)
+        with pytest.raises(errors.LocalError, match="temp file"):
+            future.result(timeout=30)
+        assert (tmp_path / "restored").read_bytes() == b"old"
+        assert temp_files(tmp_path) == ([name] if damage is replace else [])  # a stranger's file is not ours to remove
+        assert rig.restore(STORED).succeeded().ok
+
+
+# Publishing
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o000, 0o666), (0o027, 0o640)])
+def test_mode_follows_the_umask(rig: Rig, tmp_path: Path, umask: int, mode: int) -> None:
+    """A published file has the mode that any new file would have, whatever the temp file or the old one had."""
+    (tmp_path / "restored").write_bytes(b"old")
+    (tmp_path / "restored").chmod(0o777)
+    old = os.umask(umask)
+    try:
+        with running_engine(rig.server.endpoint_url, keys()) as engine:
+            engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "restored").stat().st_mode) == mode
+
+
+def test_fsync_comes_in_order(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I9: with `--fsync` the file is flushed before its rename, and the folder after it; without, nothing is."""
+    calls: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def flush(fd: int) -> None:
+        calls.append("folder" if stat.S_ISDIR(os.fstat(fd).st_mode) else "file")
+        fsync(fd)
+
+    def move(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        calls.append("rename")
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+    monkeypatch.setattr(os, "fsync", flush)
+    monkeypatch.setattr(os, "rename", move)
+    rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    assert calls == ["file", "rename", "folder"]
+    calls.clear()
+    with running_engine(rig.server.endpoint_url, keys()) as engine:
+        engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    assert calls == ["rename"]
+
+
+def failing(number: int, *, only_folders: bool = False) -> Callable[..., None]:
+    """Return a system call that fails, perhaps only for folders."""
+
+    def fail(fd: object, *_: object, **__: object) -> None:
+        if not only_folders or (isinstance(fd, int) and stat.S_ISDIR(os.fstat(fd).st_mode)):
+            raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "says"),
+    [("fsync", errno.EIO, "cannot be trusted"), ("rename", errno.EACCES, "permission denied"),
+     ("fchmod", errno.EPERM, "not permitted"), ("fsync", errno.ENOSPC, "no space left")],
+)  # fmt: skip
+def test_publishing_fails(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, says: str
+) -> None:
+    """Row 34: a call that fails before the object has its name leaves the old file and nothing else."""
+    (tmp_path / "restored").write_bytes(b"old")
+    monkeypatch.setattr(os, name, failing(number))
+    with pytest.raises(errors.LocalError, match=says):
+        rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    monkeypatch.undo()
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("restored", b"old")]
+    assert_nothing_held(rig.engine, tmp_path)
+
+
+def test_folder_cannot_be_flushed(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 34b: the object is published, and the error says that only its durability is unknown."""
+    monkeypatch.setattr(os, "fsync", failing(errno.EIO, only_folders=True))
+    with pytest.raises(errors.DurabilityUnknown, match="published"):
+        rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
+    assert (tmp_path / "restored").read_bytes() == BODY
+    assert_nothing_held(rig.engine, tmp_path)
+
+
+def test_folder_that_has_nothing_to_flush(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that answers EINVAL to the flush of a folder is not an error."""
+    monkeypatch.setattr(os, "fsync", failing(errno.EINVAL, only_folders=True))
+    assert rig.engine.download("s3://bucket/dir/large", tmp_path / "restored").ok
