@@ -104,7 +104,7 @@ class Receiver(asyncio.BufferedProtocol, ABC):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport to write requests to."""
-        self.transport = cast(asyncio.Transport, transport)
+        self.transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Fail the part under way, if there is one."""
@@ -255,9 +255,7 @@ def object_size_bytes(host: str, port: int, path: str) -> int:
     with socket.create_connection((host, port)) as sock:
         sock.sendall(f"HEAD {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode())
         status, *fields = read_head(sock)[0].split(b"\r\n")
-    lengths = [
-        int(field.partition(b":")[2]) for field in fields if field.lower().startswith(b"content-length:")
-    ]
+    lengths = [int(field.partition(b":")[2]) for field in fields if field.lower().startswith(b"content-length:")]
     if b" 200 " not in status or not lengths:
         raise ConnectionError(f"no size in the reply to HEAD: {status!r}")
     return lengths[0]
@@ -341,8 +339,7 @@ def main() -> None:
         tickets=ticket_pipe(-(-size_bytes // part_size_bytes)),
     )
     processes = [
-        start_process(job, way=arguments.way, connections=arguments.connections)
-        for _ in range(arguments.processes)
+        start_process(job, way=arguments.way, connections=arguments.connections) for _ in range(arguments.processes)
     ]
     failed = sum(os.waitpid(pid, 0)[1] != 0 for pid in processes)
     wall_s = time.perf_counter() - began_s

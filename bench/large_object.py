@@ -92,9 +92,7 @@ class Comparison:
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.large_object", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = argparse.ArgumentParser(prog="python -m bench.large_object", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default: 5)")
     parser.add_argument(
         "--starts",
@@ -155,9 +153,7 @@ def check_room(console: Console, folder: Path, sizes: Sequence[int]) -> None:
     needed = sum(sizes) + max(sizes) + START_SIZE_BYTES + SPARE_DISK_BYTES
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise SystemExit(
-            f"{needed >> 30} GiB of disk are needed, {free >> 30} are free: see --folder and --sizes"
-        )
+        raise SystemExit(f"{needed >> 30} GiB of disk are needed, {free >> 30} are free: see --folder and --sizes")
     if available_memory_bytes() < sum(sizes) + 2 * max(sizes):
         console.print("warning: the objects and a copy do not fit into memory; the disk will be measured too")
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -164,16 +165,35 @@ def aws_environment(variables: dict[str, str]) -> Iterator[None]:
 def running_engine(
     endpoint_url: str | None, variables: dict[str, str] | None = None, **settings: Any
 ) -> Iterator[Engine]:
-    """Run an engine of two workers, and check after its end that no process and no descriptor is left (I3)."""
+    """Run an engine of two workers, and check after its end that no process and no descriptor is left (I3).
+
+    Nor may a worker have printed anything: what goes wrong is told as an error.
+    """
     chosen: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK, **settings}
     uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays
-    children, descriptors = set(descendants()), len(os.listdir("/proc/self/fd"))
-    with aws_environment(keys() if variables is None else variables), nothing_logged():
-        with Engine(endpoint_url=endpoint_url, **chosen) as engine:
+    with tempfile.TemporaryFile() as printed, aws_environment(keys() if variables is None else variables):
+        children, descriptors = set(descendants()), len(os.listdir("/proc/self/fd"))
+        with nothing_logged(), ExitStack() as stack:
+            with _stderr_into(printed.fileno()):
+                engine = stack.enter_context(Engine(endpoint_url=endpoint_url, **chosen))
             yield engine
-    assert set(descendants()) <= children, "the engine left processes behind"
-    # The fault server's side of the engine's connections is in this process too and closes a little later.
-    eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the engine left descriptors behind")
+        assert set(descendants()) <= children, "the engine left processes behind"
+        # The fault server's side of the engine's connections is in this process too and closes a little later.
+        eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the engine left descriptors behind")
+        printed.seek(0)
+        assert printed.read().decode() == "", "a worker printed something"
+
+
+@contextmanager
+def _stderr_into(descriptor: int) -> Iterator[None]:
+    """Let what is started now, the forkserver and its workers, print its errors into a file."""
+    kept = os.dup(2)
+    os.dup2(descriptor, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 @contextmanager

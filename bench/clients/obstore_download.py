@@ -20,9 +20,7 @@ THREADS = 4
 def main() -> None:
     """Download BUCKET/KEY from ENDPOINT to DEST."""
     endpoint, bucket, key, destination = sys.argv[1:]
-    store = S3Store(
-        bucket, endpoint=endpoint, virtual_hosted_style_request=False, client_options={"allow_http": True}
-    )
+    store = S3Store(bucket, endpoint=endpoint, virtual_hosted_style_request=False, client_options={"allow_http": True})
     size_bytes = obstore.head(store, key)["size"]
     file = os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     if size_bytes:

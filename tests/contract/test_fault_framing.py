@@ -35,6 +35,14 @@ SMALL = make_object(BODY[:70_000], algorithm="CRC32")
 AT = 2 * PART_BYTES
 
 
+@pytest.fixture(scope="module", params=[("fast", "mapped"), ("sdk", "written")], ids="-".join)
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    """An engine of each transport; framing is the transport's alone, so each has one landing."""
+    transport, landing = request.param
+    with running_rig(tmp_path_factory.mktemp("framing"), transport=transport, landing=landing) as running:
+        yield running
+
+
 @pytest.fixture(scope="module", params=["auto", "sdk"])
 def auto_rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """An engine that may choose its transport by the reply, and one that always takes the SDK's."""

@@ -45,7 +45,7 @@ def client_for(
     verify: Path | None = None,
     style: str = "path",
     signature_version: object = None,
-) -> Any:  # noqa: ANN401 - boto3 clients have no static type
+) -> Any:
     """Return a boto3 client for the server that makes one attempt."""
     return boto3.client(
         "s3",

@@ -29,7 +29,7 @@ MULTIPART: list[tuple[Algorithm, ChecksumType]] = [
     ("CRC32C", "COMPOSITE"),
     ("CRC64NVME", "FULL_OBJECT"),
 ]
-SMALL_COUNT = 40
+SMALL_COUNT = 20
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ class RunningServer:
         """The port that the endpoint listens on."""
         return int(self.endpoint_url.rpartition(":")[2])
 
-    def client(self, **settings: Any) -> Any:  # noqa: ANN401 - boto3 clients have no static type
+    def client(self, **settings: Any) -> Any:
         """Return a path-style boto3 client for this server; ``settings`` go to its Config."""
         return boto3.client(
             "s3",

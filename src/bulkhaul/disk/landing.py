@@ -35,7 +35,7 @@ def temp_name(name: str) -> str:
     """Return a fresh temp name for a destination, cut at a character so that it fits a file name."""
     suffix = f".bulkhaul-{secrets.token_hex(8)}.tmp"
     room = MAX_NAME_BYTES - len(suffix) - 1
-    kept = name.encode()[:room].decode(errors="ignore")
+    kept = os.fsencode(name)[:room].decode(errors="ignore")
     return f".{kept}{suffix}"
 
 
@@ -137,11 +137,14 @@ class Landing:
         """Remove the temp file, if it still is ours. Safe to call twice, and after publishing."""
         if self.fd < 0:
             return
-        with contextlib.suppress(FileNotFoundError):
-            named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
-            if os.path.samestat(named, os.fstat(self.fd)):
-                os.unlink(self._temp, dir_fd=self._folder_fd)
-        self._close()
+        try:
+            # What cannot be removed now is cleared by a later run: its lock goes with this descriptor.
+            with contextlib.suppress(OSError):
+                named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
+                if os.path.samestat(named, os.fstat(self.fd)):
+                    os.unlink(self._temp, dir_fd=self._folder_fd)
+        finally:
+            self._close()
 
     def _close(self) -> None:
         fd, self.fd = self.fd, -1
@@ -157,7 +160,8 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pass  # a sweeper was faster and is about to unlink it
+            os.close(fd)  # a sweeper was faster and is about to unlink it
+            continue
         except OSError as error:
             if error.errno not in _UNSUPPORTED and error.errno != errno.ENOLCK:
                 os.close(fd)

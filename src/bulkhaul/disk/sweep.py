@@ -11,6 +11,7 @@ import os
 from collections import OrderedDict
 
 from bulkhaul.disk.landing import TEMP_NAME
+from bulkhaul.disk.oserrors import local_error
 
 REMEMBERED_FOLDERS = 4096
 """Folders remembered as swept; one that is forgotten is looked at again, which only costs time."""
@@ -23,7 +24,17 @@ class Sweeper:
         self._seen: OrderedDict[tuple[int, int], None] = OrderedDict()
 
     def sweep(self, folder_fd: int) -> list[str]:
-        """Remove stale temp files in a folder that was not swept yet; returns their names."""
+        """Remove stale temp files in a folder that was not swept yet; returns their names.
+
+        Raises:
+            LocalError: the folder cannot be read.
+        """
+        try:
+            return self._sweep(folder_fd)
+        except OSError as error:
+            raise local_error(error, "the destination folder") from error
+
+    def _sweep(self, folder_fd: int) -> list[str]:
         found = os.fstat(folder_fd)
         if (found.st_dev, found.st_ino) in self._seen:
             return []

@@ -176,9 +176,20 @@ class AsyncEngine:
         """
         restore = self._restore(source, destination, recursive=recursive, include=include, exclude=exclude)
         self._restores.append(restore)
-        async with contextlib.aclosing(restore.run()) as results:
-            async for result in results:
-                yield result
+        try:
+            async with contextlib.aclosing(restore.run()) as results:
+                async for result in results:
+                    yield result
+        finally:
+            self._restores.remove(restore)
+            ended = restore.progress
+            self._note(
+                planned_objects=ended.planned_objects,
+                verified_objects=ended.verified_objects,
+                failed_objects=ended.failed_objects,
+                skipped_objects=ended.skipped_objects,
+                planned_bytes=ended.planned_bytes,
+            )
 
     async def plan_many(
         self,

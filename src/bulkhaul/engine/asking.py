@@ -13,9 +13,10 @@ import msgspec
 
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import Answer, Ask, Question, Resolve
-from bulkhaul.model.errors import Cancelled, TransferError, WorkerDied, error_of
+from bulkhaul.model.errors import Cancelled, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.objects import ObjectInfo, PartChecksum
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s, rule_for
 from bulkhaul.wire.values import Credentials, Target
 
@@ -23,6 +24,9 @@ REFRESH_AHEAD_S = 600.0
 """Credentials are renewed this long before they end. Source: botocore's mandatory refresh window."""
 
 REFRESH_AT_MOST_EVERY_S = 60.0
+
+REFRESH_ATTEMPTS = 3
+"""How often the chain is asked when it fails; a worker may die with the question, a metadata service may be slow."""
 
 MAX_LOST = 3
 """Workers that may die with one question."""
@@ -94,11 +98,13 @@ class Desk:
                 rule = rule_for(error.info.code)
                 failures += 1
                 now_s = time.monotonic()
+                machine = self._dispatcher.machine
                 if rule.paced:
+                    machine.window.slow_down(now_s, in_flight=machine.in_flight + len(self._open) + 1)
                     throttled_since_s = throttled_since_s or now_s
                     patient = now_s - throttled_since_s < self._settings.timeouts.throttle_s
                 else:
-                    patient = failures <= rule.max_failures
+                    patient = failures <= rule.max_failures and (not rule.budgeted or machine.budget.take())
                 if not patient:
                     raise error.about(subject) from error
                 if error.info.code == "ExpiredCredentials":
@@ -134,7 +140,10 @@ class Desk:
             self._load[worker] += 1
         self._dispatcher.ask(worker, Ask(number, question))
         try:
-            return await future
+            async with asyncio.timeout(self._settings.timeouts.ask_s):
+                return await future
+        except TimeoutError:
+            raise StallTimeout(f"no answer within {self._settings.timeouts.ask_s:g} s") from None
         finally:
             self._open.pop(number, None)
             if worker in self._load:
@@ -194,20 +203,25 @@ class Desk:
         self._dispatcher.sign_with(reply.credentials)
 
     async def _refresh(self, generation: int) -> None:
-        """Have credentials newer than ``generation``; however many ask, the chain is asked once."""
-        if self._credentials is None or self._credentials.generation > generation:
-            return
-        if self._refreshing is None and self._load:
-            worker = min(self._load, key=self._load.__getitem__)
-            self._refreshing = asyncio.create_task(self._resolve_again(worker, generation + 1))
-        if self._refreshing is not None:
-            await asyncio.wait([self._refreshing])
+        """Have credentials newer than ``generation``; however many ask, the chain is asked once.
 
-    async def _resolve_again(self, worker: int, generation: int) -> None:
-        await self._resolve(worker, generation)
-        if self._credentials is not None and self._credentials.generation < generation:
-            # Nothing newer is to be had: what was refused will be refused again, and say so.
-            self._credentials = msgspec.structs.replace(self._credentials, generation=generation)
+        Ends in a generation that is newer, whatever happens: where nothing newer can be had, the old ones under a new
+        number. What was refused is then refused again, and says so.
+        """
+        for attempt in range(1, REFRESH_ATTEMPTS + 1):
+            if self._refreshing is None and self._load and self._credentials is not None:
+                worker = min(self._load, key=self._load.__getitem__)
+                self._refreshing = asyncio.create_task(self._resolve(worker, generation + 1))
+            if self._refreshing is not None:
+                await asyncio.wait([self._refreshing])
+            if self._credentials is None or self._credentials.generation > generation:
+                break
+            if attempt < REFRESH_ATTEMPTS:
+                await asyncio.sleep(backoff_s(attempt + 2, self._rng))
+        if self._credentials is None:
+            self._dispatcher.handle(CredentialsReplaced(generation + 1))
+        elif self._credentials.generation <= generation:
+            self._credentials = msgspec.structs.replace(self._credentials, generation=generation + 1)
             self._dispatcher.sign_with(self._credentials)
 
     def _expired(self, generation: int) -> None:

@@ -27,7 +27,7 @@ from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.engine.verify import Verdict, reads_back, verify
 from bulkhaul.model.errors import ErrorInfo, ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.objects import ObjectInfo, ObjectRef, PartChecksum, Verify
+from bulkhaul.model.objects import ChecksumKind, ObjectInfo, ObjectRef, PartChecksum, Verify
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.layout import Layout, plan_download
@@ -119,12 +119,17 @@ class Coordinator:
             TransferError: the listing failed.
         """
         token = ""
+        seen: set[int] = set()  # one number a page of 1,000 keys
         while True:
             reply = await self.desk.ask(ListPage(bucket, prefix, token), f"s3://{bucket}/{prefix}")
             assert reply.target is not None
             yield reply.objects, reply.target
             if not (token := reply.next_token):
                 return
+            if hash(token) in seen:
+                text = "the listing repeats its continuation token, so it would never end"
+                raise OtherError(text, f"s3://{bucket}/{prefix}")
+            seen.add(hash(token))
 
     # One attempt
 
@@ -147,14 +152,19 @@ class Coordinator:
             limits=self.settings.limits,
         )
         landing = await self._land(destination, layout)
-        retries = 0
+        fetching: Fetching | None = None
+        kept = False
         try:
             if len(layout):
-                checks, retries = await self._receive(ref, info, known.target, layout, checks, landing)
+                fetching = self._fetch(ref, info, known.target, layout, checks, landing)
+                checks = await self._receive(ref, info, fetching, checks, landing)
             elif checks.stored is not None or checks.md5_hex:
-                verify(checks, layout, _NO_PARTS, landing)
+                verify(checks, layout, _NO_PARTS, landing, hot=False)
             await self._publish(landing)
+            kept = True
         finally:
+            if fetching is not None:
+                self.dispatcher.close(fetching.transfer, kept=kept)
             landing.discard()
         return TransferResult(
             source=ref.url,
@@ -167,7 +177,7 @@ class Coordinator:
             last_modified=info.last_modified,
             integrity=checks.integrity,
             parts=len(layout),
-            retries=retries,
+            retries=fetching.retries if fetching else 0,
         )
 
     async def _head(self, ref: ObjectRef) -> Listed:
@@ -198,10 +208,10 @@ class Coordinator:
             raise OtherError(text, destination.path)
         return landing
 
-    async def _receive(
+    def _fetch(
         self, ref: ObjectRef, info: ObjectInfo, target: Target, layout: Layout, checks: CheckPlan, landing: Landing
-    ) -> tuple[CheckPlan, int]:
-        """Fetch and verify; returns the checks that were made and the number of retries. Nobody writes afterwards."""
+    ) -> Fetching:
+        """Begin to fetch the parts."""
         fetching = Fetching(
             layout=layout,
             target=target,
@@ -213,42 +223,47 @@ class Coordinator:
             fd=landing.fd,
             arrived=asyncio.get_running_loop().create_future(),
         )
-        transfer = self.dispatcher.fetch(fetching)
-        kept = False
-        try:
-            table = await self._arrival(transfer, fetching)
-            if checks.stored is None and fetching.promised is not None:
-                promised = msgspec.structs.replace(info, checksum=fetching.promised)
-                checks = plan_checks(promised, self.settings.verify, computable=COMPUTABLE)
-            verdict = await self._verify(checks, layout, table, landing)
-            if verdict.error is not None:
-                self.dispatcher.reject(transfer, verdict.wrong_parts, verdict.error.info)
-                table = await self._arrival(transfer, fetching)
-                verdict = await self._verify(checks, layout, table, landing)
-                if verdict.error is not None:
-                    raise verdict.error
-            kept = True
-        finally:
-            self.dispatcher.close(transfer, kept=kept)
-        return checks, fetching.retries
+        self.dispatcher.fetch(fetching)
+        return fetching
 
-    async def _arrival(self, transfer: int, fetching: Fetching) -> PartTable:
+    async def _receive(
+        self, ref: ObjectRef, info: ObjectInfo, fetching: Fetching, checks: CheckPlan, landing: Landing
+    ) -> CheckPlan:
+        """Wait for the parts and verify them; returns the checks that were made. Nobody writes afterwards."""
+        table = await self._arrival(fetching)
+        hot = True
+        if checks.stored is None and fetching.promised is not None:
+            # A listing tells no checksum, the reply does; one of the whole object was computed on the way.
+            hot = fetching.promised.kind is ChecksumKind.FULL_OBJECT
+            checks = await self._checks(ref, msgspec.structs.replace(info, checksum=fetching.promised))
+        verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+        if verdict.error is not None:
+            self.dispatcher.reject(fetching.transfer, verdict.wrong_parts, verdict.error.info)
+            table = await self._arrival(fetching)
+            verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+            if verdict.error is not None:
+                raise verdict.error
+        return checks
+
+    async def _arrival(self, fetching: Fetching) -> PartTable:
         """Wait until all parts are there. When cancelled, wait until no worker can write any more, then go on."""
         try:
             return await asyncio.shield(fetching.arrived)
         except asyncio.CancelledError:
             if not fetching.arrived.done():
-                self.dispatcher.abort(transfer, ErrorInfo("Cancelled", "the transfer was cancelled"))
+                self.dispatcher.abort(fetching.transfer, ErrorInfo("Cancelled", "the transfer was cancelled"))
                 with contextlib.suppress(asyncio.CancelledError):  # raised below
                     await outlast(fetching.arrived)
             if not fetching.arrived.cancelled():
                 fetching.arrived.exception()  # it is ours to look at; the cancellation is the news
             raise
 
-    async def _verify(self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing) -> Verdict:
-        if layout.size_bytes > INLINE_BYTES and reads_back(checks):
-            return await _undisturbed(asyncio.to_thread(verify, checks, layout, table, landing))
-        return verify(checks, layout, table, landing)
+    async def _verify(
+        self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
+    ) -> Verdict:
+        if layout.size_bytes > INLINE_BYTES and reads_back(checks, hot=hot):
+            return await _undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
+        return verify(checks, layout, table, landing, hot=hot)
 
     async def _publish(self, landing: Landing) -> None:
         if self.settings.fsync:

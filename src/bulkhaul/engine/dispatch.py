@@ -88,6 +88,7 @@ class Fetching(msgspec.Struct):
     arrived: asyncio.Future[PartTable]
     promised: Checksum | None = None
     retries: int = 0
+    transfer: int = 0
 
 
 class Dispatcher:
@@ -172,12 +173,12 @@ class Dispatcher:
 
     # Transfers
 
-    def fetch(self, fetching: Fetching) -> int:
-        """Begin to fetch an object's parts and return the transfer's number; ``fetching.arrived`` tells the end."""
+    def fetch(self, fetching: Fetching) -> None:
+        """Begin to fetch an object's parts, as ``fetching.transfer``; ``fetching.arrived`` tells the end."""
         number, self._next_transfer = self._next_transfer, self._next_transfer + 1
+        fetching.transfer = number
         self._fetching[number] = fetching
         self.handle(TransferAdded(number, fetching.layout))
-        return number
 
     def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
         """Fetch these parts once more and return the future of their arrival."""
@@ -312,10 +313,11 @@ class Dispatcher:
         late_s = now_s - self._last_tick_s - TICK_S
         if late_s > 4 * TICK_S:
             self.machine.forgive_pause(late_s)
+            self._starting = {worker: started_s + late_s for worker, started_s in self._starting.items()}
         self._last_tick_s = now_s
         for worker, started_s in list(self._starting.items()):
             if now_s - started_s > self._settings.timeouts.start_s:
-                self._supervisor.kill(worker, "not being ready in time")
+                self._supervisor.kill(worker, "not being ready in time", unborn=True)
         self.handle(Tick())
         self._tick_timer = self._loop.call_later(TICK_S, self._tick)
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import msgspec
-
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.protocol import Done, Failed, Lease
@@ -15,6 +13,9 @@ from bulkhaul.model.settings import TransportChoice
 from bulkhaul.wire.checksums import CRC_BYTES, updater
 from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest
+
+MAX_TEXT = 500
+"""Longest text of an error, in characters: 32 failed leases fit a frame."""
 
 
 class Receiver:
@@ -74,9 +75,12 @@ class Fetcher:
         self._sdk = sdk
         self._buffers: list[memoryview] = []
         self._receivers: dict[int, Receiver] = {}
+        self._secrets: tuple[str, ...] = ()
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
+        held = credentials or Credentials("", "")
+        self._secrets = tuple(secret for secret in (held.secret_key, held.token) if secret)
         self._fast.use(credentials)
         self._sdk.use(credentials)
 
@@ -101,6 +105,28 @@ class Fetcher:
                 self._buffers.append(buffer)
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
+        except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
+            info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
+            return Failed(lease.lease, 0, lease.crc, self.cleaned(info))
+
+    def cleaned(self, info: ErrorInfo) -> ErrorInfo:
+        """Return an error without secrets that a service may have echoed (I5), cut so that it fits a frame."""
+        return ErrorInfo(
+            code=info.code,
+            message=self._masked(info.message),
+            subject=info.subject,
+            cause=self._masked(info.cause),
+            status=info.status,
+            service_code=info.service_code[:100],
+            request_id=info.request_id[:200],
+            host_id=info.host_id[:200],
+            retry_after_s=info.retry_after_s,
+        )
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:MAX_TEXT]
 
     async def _into(self, lease: Lease, window: Window) -> Done | Failed:
         receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)
@@ -109,11 +135,11 @@ class Fetcher:
             await self._get(lease, receiver)
             return Done(lease.lease, receiver.received_bytes, receiver.crc, receiver.promised)
         except TransportError as error:
-            return _failed(lease, receiver, error.info)
+            return self._failed(lease, receiver, error.info)
         except OSError as error:
-            return _failed(lease, receiver, local_error(error).info)
+            return self._failed(lease, receiver, local_error(error).info)
         except asyncio.CancelledError:
-            return _failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
+            return self._failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._receivers[lease.lease]
             receiver.close()
@@ -135,10 +161,9 @@ class Fetcher:
                     raise TransportError(ErrorInfo("Unsupported", text)) from error
         await self._sdk.get(request, receiver)
 
-
-def _failed(lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
-    error = msgspec.structs.replace(error, cause=error.cause[:500])
-    # Bytes of a reply that was not what it said it was do not count, nor those whose checksum nobody can go on with.
-    if error.code == "UnexpectedReply" or receiver.discovered:
-        return Failed(lease.lease, 0, lease.crc, error)
-    return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)
+    def _failed(self, lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
+        error = self.cleaned(error)
+        # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
+        if error.code == "UnexpectedReply" or receiver.discovered:
+            return Failed(lease.lease, 0, lease.crc, error)
+        return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)

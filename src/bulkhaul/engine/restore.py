@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from collections.abc import AsyncGenerator, Callable
 
 import msgspec
@@ -28,7 +29,7 @@ SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones have one for each request in flight."""
 
 MAX_SMALL_SLOTS = 512
-"""Small objects under way at most: each holds a descriptor, and 1,024 is the usual limit."""
+"""Small objects under way at most; fewer where the limit of open files is low."""
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -89,10 +90,10 @@ class Restore:
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
         self._planned_all = False
         self._feeding: asyncio.Task[None] | None = None
-        self._ended = asyncio.Queue[TransferResult | None](maxsize=MAX_SMALL_SLOTS)
+        self._ended = asyncio.Queue[TransferResult](maxsize=MAX_SMALL_SLOTS)
         settings = coordinator.settings
         self._large = asyncio.Semaphore(settings.max_in_flight)
-        self._small = asyncio.Semaphore(min(MAX_SMALL_SLOTS, settings.max_in_flight * SMALL_PART_DEPTH))
+        self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -142,10 +143,9 @@ class Restore:
         tree = DestinationTree(self._root)
         feeding = self._feeding = asyncio.create_task(self._feed(tree))
         try:
-            while (result := await self._ended.get()) is not None:
+            while (result := await self._next(feeding)) is not None:
                 yield self._counted(result)
-            if not feeding.cancelled():
-                await feeding  # raises what the listing raised
+            await feeding  # raises what the listing raised
         finally:
             await self.stop()
             tree.close()
@@ -160,8 +160,21 @@ class Restore:
         await outlast(self._feeding, *self._tasks)
         if not self._feeding.cancelled():
             self._feeding.exception()  # looked at: whoever stops does not ask how the listing went
-        if not self._ended.full():
-            self._ended.put_nowait(None)  # whoever waits for results waits no longer
+
+    async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
+        """Return the next result, None when there will be no more."""
+        if not self._ended.empty():
+            return self._ended.get_nowait()
+        if feeding.done():
+            return None
+        getting = asyncio.ensure_future(self._ended.get())
+        try:
+            await asyncio.wait([getting, feeding], return_when=asyncio.FIRST_COMPLETED)
+            if getting.done():
+                return getting.result()
+        finally:
+            getting.cancel()
+        return None if self._ended.empty() else self._ended.get_nowait()
 
     async def _feed(self, tree: DestinationTree) -> None:
         try:
@@ -176,12 +189,11 @@ class Restore:
                 task = asyncio.create_task(self._one(tree, planned, listed, slot))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
-            self._planned_all = True
         finally:
+            self._planned_all = True
             # The end of the listing, good or bad, is news only after what it has begun.
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
-            await self._ended.put(None)
 
     async def _one(self, tree: DestinationTree, planned: Planned, listed: Listed, slot: asyncio.Semaphore) -> None:
         ref = ObjectRef(self._source.bucket, planned.info.key)
@@ -195,9 +207,13 @@ class Restore:
                 folder.release()
         except TransferError as error:
             result = self._failed(planned, path, error.info)
+        except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
+            cause = f"{type(error).__name__}: {error}"
+            result = self._failed(planned, path, ErrorInfo("OtherError", "it could not be restored", ref.url, cause))
+        try:
+            await self._ended.put(result)  # it keeps its slot until somebody has taken it: that bounds memory
         finally:
             slot.release()
-        await self._ended.put(result)
 
     def _not_fetched(self, planned: Planned) -> TransferResult:
         if planned.skipped:
@@ -224,3 +240,9 @@ class Restore:
         kind = "failed" if result.failure else "skipped" if result.skipped else "verified"
         self._counts[kind] += 1
         return result
+
+
+def _small_slots() -> int:
+    """Return how many small objects may be under way: each holds its file, and perhaps its folder."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_SMALL_SLOTS if soft == resource.RLIM_INFINITY else max(8, min(MAX_SMALL_SLOTS, (soft - 256) // 3))

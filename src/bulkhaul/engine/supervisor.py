@@ -25,6 +25,10 @@ MAX_RESTARTS = 3
 """Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
 
 
+REAP_S = 1.0
+"""How long a forkserver may take to report that killed workers are reaped."""
+
+
 class WorkerProcess(msgspec.Struct):
     """One worker as its supervisor sees it."""
 
@@ -94,8 +98,12 @@ class Supervisor:
         if worker is not None and worker.channel is not None:
             worker.channel.send(message, descriptors or ())
 
-    def kill(self, number: int, reason: str) -> None:
-        """Kill a worker; ``on_lost`` follows when it is reaped."""
+    def kill(self, number: int, reason: str, *, unborn: bool = False) -> None:
+        """Kill a worker; ``on_lost`` follows when it is reaped.
+
+        Args:
+            unborn: if it was not even forked yet, its forkserver is stuck: kill that one.
+        """
         worker = self._workers.get(number)
         if worker is None:
             return
@@ -103,11 +111,18 @@ class Supervisor:
         if worker.pidfd >= 0:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+        elif unborn:
+            self._forkserver.process.kill()  # its loss is the news that ends this worker
 
     def kill_all(self) -> None:
-        """Kill every worker at once."""
+        """Kill every worker at once; a forkserver that does not report their ends in time is killed as well."""
+        self._loop.call_later(REAP_S, self._kill_forkserver_if_needed)
         for number in list(self._workers):
             self.kill(number, "the engine stops")
+
+    def _kill_forkserver_if_needed(self) -> None:
+        if self._workers and self._forkserver.process.poll() is None:
+            self._forkserver.process.kill()
 
     async def wait_all_gone(self, timeout_s: float) -> bool:
         """Wait until no worker is left; False if some still are."""

@@ -28,13 +28,16 @@ class Verdict(msgspec.Struct, frozen=True):
     error: IntegrityError | None = None
 
 
-def reads_back(checks: CheckPlan) -> bool:
+def reads_back(checks: CheckPlan, *, hot: bool) -> bool:
     """Whether the check reads the file, and so should not run on the event loop."""
-    return bool(checks.md5_hex) or (checks.stored is not None and not checks.folded)
+    return bool(checks.md5_hex) or (checks.stored is not None and not (hot and checks.folded))
 
 
-def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing) -> Verdict:
+def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool) -> Verdict:
     """Check an object whose parts have all arrived.
+
+    Args:
+        hot: the table holds the parts' checksums in ``checks.folded``, and its parts end where the segments do.
 
     Raises:
         IntegrityError: it is not the object that the service stores, and nobody can tell which part is wrong.
@@ -42,7 +45,7 @@ def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing
     """
     if checks.stored is not None:
         segments = _segments(checks, layout)
-        if checks.folded:
+        if hot and checks.folded:
             values = [_folded(checks.folded, layout, table, start, end) for start, end in segments]
         else:
             values = [_digest(checks.stored.algorithm, landing, start, end) for start, end in segments]

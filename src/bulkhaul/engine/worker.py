@@ -161,6 +161,8 @@ class Worker:
         task = self._active[lease.lease] = asyncio.create_task(self._fetcher.fetch(lease, fd))
         try:
             return await task
+        except asyncio.CancelledError:  # taken back before its first step; the fetcher itself never raises
+            return Failed(lease.lease, 0, lease.crc, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._active[lease.lease]
 
@@ -188,6 +190,9 @@ class Worker:
 
     # Questions
 
+    def _cleaned(self, info: ErrorInfo) -> ErrorInfo:
+        return info if self._fetcher is None else self._fetcher.cleaned(info)
+
     async def _answer(self, message: Ask) -> None:
         loop = asyncio.get_running_loop()
         try:
@@ -196,11 +201,11 @@ class Worker:
             setup = self._setup
             parts = await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk)
         except TransferError as error:
-            parts = [Answer(message.ask, error=error.info)]
+            parts = [Answer(message.ask, error=self._cleaned(error.info))]
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
-            traceback.print_exception(error)
             text = "the service's reply could not be understood"
-            parts = [Answer(message.ask, error=ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}"))]
+            info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
+            parts = [Answer(message.ask, error=self._cleaned(info))]
         for part in parts:
             self._channel.send(part)
 

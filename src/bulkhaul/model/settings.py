@@ -24,7 +24,7 @@ def default_workers() -> int:
 class Timeouts(msgspec.Struct, frozen=True):
     """How long each wait may take, in seconds.
 
-    Source: connect, read and idle are rows C68 of docs/store-contract (3.1 s, 30 s, 30 s); the rest are ours.
+    Source: connect, read and idle are the conventions of S3 clients; docs/architecture.md lists who watches each.
 
     Attributes:
         connect_s: TCP connect and TLS handshake.
@@ -35,6 +35,7 @@ class Timeouts(msgspec.Struct, frozen=True):
         heartbeat_s: a worker that says nothing is killed.
         start_s: a worker that is not ready is killed.
         release_s: a worker that does not let go of a part is killed.
+        ask_s: a HEAD, a page of a listing, or credentials.
         throttle_s: how long a service may answer "slow down" without one success.
         shutdown_s: workers that have not stopped by then are killed.
     """
@@ -48,6 +49,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     heartbeat_s: float = 5.0
     start_s: float = 20.0
     release_s: float = 5.0
+    ask_s: float = 60.0
     throttle_s: float = 60.0
     shutdown_s: float = 1.0
 
@@ -92,6 +94,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"concurrency must be 1 to 4096, not {self.concurrency}")
         if self.part_size_bytes is not None and not 64 * 1024 <= self.part_size_bytes <= self.limits.max_part_bytes:
             raise UsageError(f"part size must be 64 KiB to 5 GiB, not {self.part_size_bytes} bytes")
+        for name, text in (("endpoint URL", self.endpoint_url), ("region", self.region), ("profile", self.profile)):
+            if text and any("\ud800" <= character <= "\udfff" for character in text):
+                raise UsageError(f"the {name} is not valid UTF-8")
         for name, value, choices in (
             ("transport", self.transport, get_args(TransportChoice)),
             ("landing", self.landing, get_args(LandingChoice)),

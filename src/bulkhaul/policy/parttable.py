@@ -1,6 +1,6 @@
 """Holds what is known of each part of one transfer, one row a part; it must not decide anything.
 
-table: structured[n_parts] with state, attempt, failures, deaths, owner, started, bytes, crc
+table: structured[n_parts] with state, attempt, deaths, owner, started, bytes, crc
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ PART_DTYPE = np.dtype(
         ("crc", np.uint64),  # checksum of those bytes
     ]
 )
-"""One row: 37 bytes, so 10,000 parts take under 400 KB."""
+"""One row: 32 bytes, so 10,000 parts take under 400 KB."""
 
 
 def new_part_table(n_parts: int) -> PartTable:

@@ -16,6 +16,9 @@ from bulkhaul.model.errors import InvalidUrl, UsageError
 
 _WILDCARD = re.compile(r"[*?]")
 
+_ACCESS_POINT = re.compile(r"(arn:[^:/]+:s3[a-z-]*:[^:/]*:[^:/]*:accesspoint[:/][^/]+)(?:/(.*))?", re.DOTALL)
+"""Source: S3 User Guide, "Access point ARNs"; the ARN holds a slash itself."""
+
 
 class Source(msgspec.Struct, frozen=True):
     """What to restore.
@@ -47,10 +50,14 @@ def parse_source(url: str, *, recursive: bool = False) -> Source:
     """
     if not url.startswith("s3://"):
         raise InvalidUrl("a source must begin with s3://", url)
-    bucket, _, key = url.removeprefix("s3://").partition("/")
+    if not url.isascii() and any("\ud800" <= character <= "\udfff" for character in url):
+        raise InvalidUrl("it is not valid UTF-8", url)
+    rest = url.removeprefix("s3://")
+    point = _ACCESS_POINT.fullmatch(rest)
+    bucket, key = (point.group(1), point.group(2) or "") if point else rest.partition("/")[::2]
     if not bucket:
         raise InvalidUrl("the bucket name is missing after s3://", url)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{1,254}", bucket):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
     if wildcard := _WILDCARD.search(key):
         literal = key[: wildcard.start()]

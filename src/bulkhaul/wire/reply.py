@@ -34,7 +34,7 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     etag = headers.get("etag", "")
     changed = ErrorInfo(
         "ObjectChanged",
-        f"the object changed: a reply carries {f'ETag {etag}' if etag else 'no ETag'},"
+        f"the object changed: a reply carries {f'ETag {etag[:80]}' if etag else 'no ETag'},"
         f" the transfer began with {request.etag}",
     )
     if request.etag and etag and not same_etag(etag, request.etag):
@@ -53,10 +53,10 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     elif wrong := _range_mismatch(request, headers.get("content-range")):
         return wrong
     if length is not None and length != str(wanted):
-        return ErrorInfo("UnexpectedReply", f"Content-Length is {length} where {wanted} bytes were asked for")
+        return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]} where {wanted} bytes were asked for")
     etag = headers.get("etag", "")
     if request.etag and not same_etag(etag, request.etag):
-        got = f"ETag {etag}" if etag else "no ETag"
+        got = f"ETag {etag[:80]}" if etag else "no ETag"
         return ErrorInfo(
             "ObjectChanged", f"the object changed: a reply carries {got}, the transfer began with {request.etag}"
         )
@@ -110,5 +110,5 @@ def _range_mismatch(request: GetRequest, content_range: str | None) -> ErrorInfo
         return None
     return ErrorInfo(
         "UnexpectedReply",
-        f"Content-Range is {content_range!r} where 'bytes {wanted[0]}-{wanted[1]}/{wanted[2]}' was asked for",
+        f"Content-Range is {content_range[:80]!r} where 'bytes {wanted[0]}-{wanted[1]}/{wanted[2]}' was asked for",
     )

@@ -21,11 +21,11 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials
 from botocore.credentials import Credentials as SdkCredentials
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
-from bulkhaul.model.errors import CredentialsError, EndpointRedirect, UsageError
+from bulkhaul.model.errors import CredentialsError, EndpointRedirect, Unsupported, UsageError
 from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.interim import pass_over_interim_replies
@@ -58,8 +58,14 @@ def resolve_credentials(settings: WireSettings, generation: int) -> Credentials 
                 " or pass --no-sign-request for public objects"
             )
         keys = found.get_frozen_credentials()
+    except CredentialsError:
+        raise
     except BotoCoreError as error:
         raise CredentialsError("the credentials cannot be had", cause=str(error)) from error
+    except Exception as error:  # a role that is refused, a process that prints no JSON: the chain raises anything
+        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
+        cause = f"{type(error).__name__} {code}".strip()
+        raise CredentialsError("the credentials cannot be had", cause=cause) from error
     expiry = getattr(found, "_expiry_time", None)  # no public name; without it they are renewed when refused
     return Credentials(
         keys.access_key or "",
@@ -126,6 +132,8 @@ class SdkClient:
         except (BotoCoreError, ValueError) as error:
             raise UsageError("the S3 client cannot be set up", cause=str(error)) from error
         self.endpoint_url = endpoint
+        proxied = get_environ_proxies(endpoint) or self.client.meta.config.proxies
+        self._rewriting_proxy = bool(proxied) and urlsplit(endpoint).scheme == "http"
         _require_private(endpoint, settings.allow_http)
         _tune_sockets(self.client)
         pass_over_interim_replies(self.client)
@@ -135,6 +143,8 @@ class SdkClient:
         verify = self.client._endpoint.http_session._verify
         self.verify_tls = verify is not False
         self.ca_bundle: str | None = get_cert_path(verify) if self.verify_tls else None
+        if self.ca_bundle is not None and not os.path.exists(self.ca_bundle):
+            raise UsageError("there is no such file of certificate authorities (AWS_CA_BUNDLE)", self.ca_bundle)
         if not self.verify_tls:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has asked for it
         self.last_used_s = time.monotonic()
@@ -143,6 +153,16 @@ class SdkClient:
         """Sign further requests with these."""
         if self._pushed is not None and credentials is not None:
             self._pushed.put(credentials)
+
+    def require_unrewritten(self, key: str) -> None:
+        """Refuse a key that an http proxy would take for another one.
+
+        Raises:
+            Unsupported: the key has a segment "." or "..", and a proxy that sees the path is in force.
+        """
+        if self._rewriting_proxy and not {".", ".."}.isdisjoint(key.split("/")):
+            text = 'a proxy would resolve the "." or ".." in this key and fetch another object; use https, or no proxy'
+            raise Unsupported(text)
 
     def close_if_idle(self, idle_s: float) -> None:
         """Drop unused connections; the client stays usable."""
@@ -209,7 +229,7 @@ class SdkClient:
             "s3",
             region_name=_region(settings),
             endpoint_url=settings.endpoint_url or _s5cmd_endpoint(),
-            verify=settings.ca_bundle or (None if settings.verify_tls else False),
+            verify=(settings.ca_bundle or None) if settings.verify_tls else False,
             config=config,
         )
 
@@ -276,7 +296,7 @@ def _require_private(endpoint_url: str, allow_http: bool) -> None:
     parts = urlsplit(endpoint_url)
     if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
         text = "plain http shows signatures and data to the network; use https or pass --allow-http"
-        raise UsageError(text, endpoint_url)
+        raise UsageError(text, parts.hostname or "")
 
 
 def _tune_sockets(client: Client) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
-from bulkhaul.model.errors import OtherError, TransferError, Unsupported, UsageError, error_of
+from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply, Unsupported, UsageError, error_of
 from bulkhaul.model.objects import ObjectInfo, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire.classify import network_error, service_error
@@ -70,12 +70,14 @@ def head(sdk: SdkClient, bucket: str, key: str) -> ObjectInfo:
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{bucket}/{key}"
+    sdk.require_unrewritten(key)
     try:
         reply = call(sdk.client.head_object, subject=subject, Bucket=bucket, Key=key, ChecksumMode="ENABLED")
     except TransferError as error:
         if error.info.status == 400 and not error.info.service_code:
             # A HEAD has no body to say why; a GET of nothing much does.
-            call(sdk.client.get_object, subject=subject, Bucket=bucket, Key=key, Range="bytes=0-0")
+            found = call(sdk.client.get_object, subject=subject, Bucket=bucket, Key=key, Range="bytes=0-0")
+            found["Body"].close()
         raise
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
@@ -101,10 +103,12 @@ def list_page(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ListPage:
     more = {"ContinuationToken": token} if token else {}
     subject = f"s3://{bucket}/{prefix}"
     reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
+    if "IsTruncated" not in reply:
+        raise UnexpectedReply("the reply to a listing is no listing", subject)
     entries = tuple(_entry(item, subject) for item in reply.get("Contents", ()))
-    next_token = str(reply.get("NextContinuationToken", "")) if reply.get("IsTruncated") else ""
-    if next_token and next_token == token:
-        raise OtherError("the listing repeats its continuation token, so it would never end", subject)
+    next_token = str(reply.get("NextContinuationToken", "")) if reply["IsTruncated"] else ""
+    if reply["IsTruncated"] and not next_token:
+        raise OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
     return ListPage(entries, next_token)
 
 

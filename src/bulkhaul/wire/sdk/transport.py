@@ -73,6 +73,7 @@ class SdkTransport:
             parameters["IfMatch"] = request.etag
         self._sdk.last_used_s = time.monotonic()
         try:
+            self._sdk.require_unrewritten(request.key)
             reply = self._sdk.client.get_object(**parameters)
         except TransferError as error:
             raise TransportError(error.info) from error
