@@ -17,6 +17,8 @@ from typing import Protocol
 MADV_POPULATE_WRITE = 23
 """Prefault a range for writing. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
 
+CUT_SHORT = "the temp file was cut short by another program during the transfer"
+
 BUFFER_BYTES = 1024 * 1024
 """Length of a hot buffer: large enough for few system calls, small enough for the cache."""
 
@@ -44,7 +46,10 @@ class MappedWindow:
 
     def __init__(self, fd: int, start: int, end: int) -> None:
         aligned = start - start % mmap.ALLOCATIONGRANULARITY
-        self._map = mmap.mmap(fd, end - aligned, offset=aligned)
+        try:
+            self._map = mmap.mmap(fd, end - aligned, offset=aligned)
+        except ValueError as error:  # it does not reach that far any more
+            raise OSError(errno.ESTALE, CUT_SHORT) from error
         if hasattr(mmap.mmap, "madvise"):
             # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. What makes
             # populating fail otherwise (a disk error) shows again when the pages are written.
@@ -87,7 +92,7 @@ class WrittenWindow:
         """See ``Window.received``."""
         if os.fstat(self._fd).st_size < self._size_bytes:
             # Writing on would make it whole again in length alone, with a hole where others had put their parts.
-            raise OSError(errno.ESTALE, "the temp file was cut short by another program during the transfer")
+            raise OSError(errno.ESTALE, CUT_SHORT)
         data = self._buffer[:count]
         while data:
             written = os.pwrite(self._fd, data, self._start + self.received_bytes)

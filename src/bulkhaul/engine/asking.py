@@ -209,6 +209,8 @@ class Desk:
         number. What was refused is then refused again, and says so.
         """
         for attempt in range(1, REFRESH_ATTEMPTS + 1):
+            if self._credentials is not None and self._credentials.generation > generation:
+                return  # the refusal came late: they were renewed meanwhile
             if self._refreshing is None and self._load and self._credentials is not None:
                 worker = min(self._load, key=self._load.__getitem__)
                 self._refreshing = asyncio.create_task(self._resolve(worker, generation + 1))
