@@ -105,3 +105,16 @@ def test_a_recursive_prefix_takes_everything_below_it() -> None:
     takes = selector(parse_source("s3://b1/d", recursive=True))
     assert takes("d/a")
     assert takes("d/x/y\n")
+
+
+def test_a_literal_key_may_hold_wildcards() -> None:
+    """One object can be named whatever characters its key holds."""
+    source = parse_source("s3://bucket/what?*", literal=True)
+    assert (source.key, source.many) == ("what?*", False)
+
+
+def test_an_access_point_is_a_bucket() -> None:
+    """The slash inside an access point's ARN does not end the bucket's name."""
+    arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/my-point"
+    source = parse_source(f"s3://{arn}/a/key")
+    assert (source.bucket, source.key) == (arn, "a/key")

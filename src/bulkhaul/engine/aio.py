@@ -89,11 +89,15 @@ class AsyncEngine:
     ) -> None:
         await self.close()
 
+    def abandon(self) -> None:
+        """End the forkserver of an engine that was never entered."""
+        forkserver, self._forkserver = self._forkserver, None
+        if forkserver is not None:
+            forkserver.close()
+
     async def close(self) -> None:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
-        forkserver, self._forkserver = self._forkserver, None
-        if forkserver is not None:  # the engine was never entered
-            forkserver.close()
+        self.abandon()
         coordinator = self._coordinator
         if coordinator is None:
             return
@@ -121,9 +125,7 @@ class AsyncEngine:
         Raises:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
-        source = parse_source(url)
-        if source.many:
-            raise UsageError("this is a pattern; use download_many", url)
+        source = parse_source(url, literal=True)
         ref = ObjectRef(source.bucket, source.key)
         task = asyncio.create_task(self._download(self._entered(), ref, os.fspath(path)))
         self._running.add(task)

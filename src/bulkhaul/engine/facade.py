@@ -74,7 +74,7 @@ class Engine:
         if os.getpid() != self._pid:
             return  # in a forked child: the engine, its threads and its workers are the parent's
         if portal is None or self._portal_context is None:
-            asyncio.run(self._engine.close())  # never entered: there may be a forkserver to end
+            self._engine.abandon()
         else:
             try:
                 portal.call(self._engine.close)

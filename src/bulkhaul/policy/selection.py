@@ -38,11 +38,12 @@ class Source(msgspec.Struct, frozen=True):
     many: bool = False
 
 
-def parse_source(url: str, *, recursive: bool = False) -> Source:
+def parse_source(url: str, *, recursive: bool = False, literal: bool = False) -> Source:
     """Return what ``s3://bucket/…`` names.
 
     Args:
         recursive: take the URL as a prefix: everything below it, cut at a slash.
+        literal: ``*`` and ``?`` stand for themselves.
 
     Raises:
         InvalidUrl: no ``s3://``, or no bucket.
@@ -59,7 +60,7 @@ def parse_source(url: str, *, recursive: bool = False) -> Source:
         raise InvalidUrl("the bucket name is missing after s3://", url)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
-    if wildcard := _WILDCARD.search(key):
+    if (wildcard := None if literal else _WILDCARD.search(key)) is not None:
         literal = key[: wildcard.start()]
         base = literal[: literal.rfind("/") + 1]
         pattern = key + "*" if recursive else key

@@ -32,13 +32,8 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     wanted = request.end - request.start
     length = headers.get("content-length")
     etag = headers.get("etag", "")
-    changed = ErrorInfo(
-        "ObjectChanged",
-        f"the object changed: a reply carries {f'ETag {etag[:80]}' if etag else 'no ETag'},"
-        f" the transfer began with {request.etag}",
-    )
     if request.etag and etag and not same_etag(etag, request.etag):
-        return changed
+        return _changed(request, etag)  # before anything is said of the length: another object has another one
     if request.whole:
         if status != 200:
             return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
@@ -54,13 +49,7 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
         return wrong
     if length is not None and length != str(wanted):
         return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]} where {wanted} bytes were asked for")
-    etag = headers.get("etag", "")
-    if request.etag and not same_etag(etag, request.etag):
-        got = f"ETag {etag[:80]}" if etag else "no ETag"
-        return ErrorInfo(
-            "ObjectChanged", f"the object changed: a reply carries {got}, the transfer began with {request.etag}"
-        )
-    return None
+    return _changed(request, etag) if request.etag and not etag else None
 
 
 def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:
@@ -99,6 +88,12 @@ def stored_checksum(headers: Headers) -> Checksum | None:
             composite = headers.get("x-amz-checksum-type") == "COMPOSITE" or "-" in value
             return Checksum(algorithm, value, ChecksumKind.COMPOSITE if composite else ChecksumKind.FULL_OBJECT)
     return None
+
+
+def _changed(request: GetRequest, etag: str) -> ErrorInfo:
+    got = f"ETag {etag[:80]}" if etag else "no ETag"
+    text = f"the object changed: a reply carries {got}, the transfer began with {request.etag}"
+    return ErrorInfo("ObjectChanged", text)
 
 
 def _range_mismatch(request: GetRequest, content_range: str | None) -> ErrorInfo | None:
