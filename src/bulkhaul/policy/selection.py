@@ -60,7 +60,8 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
         raise InvalidUrl("the bucket name is missing after s3://", url)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
-    if (wildcard := None if literal else _WILDCARD.search(key)) is not None:
+    wildcard = None if literal else _WILDCARD.search(key)
+    if wildcard is not None:
         literal = key[: wildcard.start()]
         base = literal[: literal.rfind("/") + 1]
         pattern = key + "*" if recursive else key
