@@ -62,10 +62,10 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
     wildcard = None if literal else _WILDCARD.search(key)
     if wildcard is not None:
-        literal = key[: wildcard.start()]
-        base = literal[: literal.rfind("/") + 1]
+        before = key[: wildcard.start()]
+        base = before[: before.rfind("/") + 1]
         pattern = key + "*" if recursive else key
-        return Source(bucket, prefix=literal, base=base, pattern=pattern, many=True)
+        return Source(bucket, prefix=before, base=base, pattern=pattern, many=True)
     if recursive:
         prefix = key if not key or key.endswith("/") else key + "/"
         return Source(bucket, prefix=prefix, base=prefix, many=True)
