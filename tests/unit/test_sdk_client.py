@@ -1,0 +1,82 @@
+"""The boto3 client is tuned as the architecture says; nothing here opens a connection to a service."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from bulkhaul.errors import UsageError
+from bulkhaul.model.settings import Timeouts
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.values import Credentials, WireSettings
+
+
+def settings(**changes: object) -> WireSettings:
+    """Return settings for a client of a store on loopback."""
+    fields: dict[str, object] = {
+        "endpoint_url": "http://127.0.0.1:9",
+        "region": "us-east-1",
+        "profile": None,
+        "sign_requests": True,
+        "verify_tls": True,
+        "ca_bundle": None,
+        "allow_http": False,
+        "addressing_style": "auto",
+        "transport": "auto",
+        "timeouts": Timeouts(),
+        "connections": 4,
+    }
+    return WireSettings(**(fields | changes))  # type: ignore[arg-type] # every field has its type above
+
+
+def test_connections_have_real_keepalive_timers() -> None:
+    """A socket of the SDK's pool is opened with timers of its own: the private list that carries them still works."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    client = SdkClient(settings(endpoint_url=f"http://127.0.0.1:{port}")).client
+    pool = client._endpoint.http_session._manager.connection_from_url(f"http://127.0.0.1:{port}")
+    connection = pool._new_conn()
+    connection.connect()
+    try:
+        opened = connection.sock
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 30
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 10
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
+    finally:
+        connection.close()
+        listener.close()
+
+
+def test_retries_are_the_engines() -> None:
+    """The client makes one attempt, with the deadlines of the settings and a connection for each of its users."""
+    config = SdkClient(settings()).client.meta.config
+    assert config.retries["total_max_attempts"] == 1
+    assert (config.connect_timeout, config.read_timeout) == (3.1, 30.0)
+    assert config.max_pool_connections >= 4
+
+
+@pytest.mark.parametrize(
+    ("style", "host_first"), [("auto", False), ("path", False), ("virtual", True)], ids=lambda value: str(value)
+)
+def test_addressing_of_a_compatible_store(style: str, host_first: bool) -> None:
+    """Path style unless virtual hosts are asked for: few stores have a DNS name for every bucket."""
+    sdk = SdkClient(settings(endpoint_url="https://store.example.com", addressing_style=style))
+    sdk.use(Credentials("AKIDEXAMPLE", "secret"))
+    url: str = sdk.client.generate_presigned_url("get_object", Params={"Bucket": "bucket", "Key": "k"})
+    assert url.startswith("https://bucket.store.example.com/k" if host_first else "https://store.example.com/bucket/k")
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"endpoint_url": "http://store.example.com"}, "--allow-http"),
+        ({"endpoint_url": "https://store.example.com", "ca_bundle": "/nowhere/ca.pem"}, "/nowhere/ca.pem"),
+    ],
+    ids=["plain http", "missing authorities"],
+)
+def test_settings_that_cannot_be_used(changes: dict[str, object], named: str) -> None:
+    """What cannot work is refused before any request, and the message names it."""
+    with pytest.raises(UsageError, match=named):
+        SdkClient(settings(**changes))
