@@ -38,6 +38,9 @@ from bulkhaul.wire.values import Target, WireSettings
 
 T = TypeVar("T")
 
+WRITING_WORKERS = 4
+"""Up to this many workers write an object's parts rather than map them. Source: docs/decisions/0002-landing.md."""
+
 INLINE_BYTES = MIB
 """Up to this size the coordinator does file work on its loop: handing it to a thread would take longer."""
 
@@ -193,8 +196,8 @@ class Coordinator:
         return plan_checks(info, self.settings.verify, computable=COMPUTABLE, parts=parts)
 
     async def _land(self, destination: Destination, layout: Layout) -> Landing:
-        several = len(layout) > 1
-        prefer_mapped = self.settings.landing == "mapped" or (self.settings.landing == "auto" and several)
+        many = len(layout) > 1 and self.settings.worker_count > WRITING_WORKERS
+        prefer_mapped = self.settings.landing == "mapped" or (self.settings.landing == "auto" and many)
         arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
         if layout.size_bytes <= INLINE_BYTES:
             landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
