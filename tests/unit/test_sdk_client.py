@@ -6,9 +6,13 @@ import socket
 
 import pytest
 
-from bulkhaul.errors import UsageError
+from bulkhaul.engine.fetch import Fetcher
+from bulkhaul.errors import Unsupported, UsageError
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.wire.fast import FastTransport
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.transport import SdkTransport
 from bulkhaul.wire.values import Credentials, WireSettings
 
 
@@ -80,3 +84,28 @@ def test_settings_that_cannot_be_used(changes: dict[str, object], named: str) ->
     """What cannot work is refused before any request, and the message names it."""
     with pytest.raises(UsageError, match=named):
         SdkClient(settings(**changes))
+
+
+def test_a_proxy_does_not_get_dot_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proxy that sees the path would resolve ``..`` and fetch another object: only such a key is refused."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    sdk = SdkClient(settings(endpoint_url="http://store.example.com", allow_http=True))
+    sdk.require_unrewritten("a..b/c")
+    with pytest.raises(Unsupported, match="proxy"):
+        sdk.require_unrewritten("a/../../x")
+
+
+def test_secrets_that_a_service_echoes_are_masked() -> None:
+    """An error that a worker reports holds neither the secret key nor the token, whatever the service wrote."""
+    plain = settings()
+    fetcher = Fetcher(
+        "fast", FastTransport(plain, ca_bundle=None, user_agent="t"), SdkTransport(plain, SdkClient(plain))
+    )
+    fetcher.use(Credentials("AKIDEXAMPLE", "canary-secret", "canary-token"))
+    told = fetcher.cleaned(
+        ErrorInfo("OtherError", "no canary-secret here", cause="token canary-token is bad" + "x" * 9999)
+    )
+    assert "canary" not in told.message + told.cause
+    assert len(told.cause) <= 500
