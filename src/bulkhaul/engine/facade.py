@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from types import TracebackType
@@ -18,7 +19,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.restore import Planned
 from bulkhaul.engine.supervisor import ForkserverProcess
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
 
@@ -146,9 +147,21 @@ class Engine:
     def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         """Pull an async generator from this thread; one task drives it, so that a cancellation reaches all of it."""
         portal = self._running()
-        with portal.wrap_async_context_manager(_driven(items)) as take:
-            while found := portal.call(take):
-                yield from found
+        left = False
+        try:
+            with portal.wrap_async_context_manager(_driven(items)) as take:
+                try:
+                    while found := portal.call(take):
+                        yield from found
+                except GeneratorExit:
+                    left = True
+                    raise
+        except (FutureCancelledError, RuntimeError) as error:
+            if self._portal is not None:
+                raise
+            # The engine was closed by another thread, and everything of this generator ended with it.
+            if not left:
+                raise Cancelled("the engine was closed") from error
 
 
 READ_AHEAD = 256
