@@ -144,6 +144,9 @@ class Channel(Generic[Incoming]):
                 received = receive_now(self._sock, self._decoder)
             except BlockingIOError:
                 return
+            except ConnectionError:
+                self._end(END_OF_FILE)  # it died with unread messages: the same end, told in another way
+                return
             except (MalformedFrame, OSError) as error:
                 self._end(f"{type(error).__name__}: {error}")
                 return
