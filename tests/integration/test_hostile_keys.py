@@ -13,7 +13,7 @@ import pytest
 from bulkhaul import TransferResult, errors
 from bulkhaul.disk.folder import DestinationTree, SeenNames
 from bulkhaul.engine.restore import Naming
-from bulkhaul.model.objects import ObjectInfo
+from bulkhaul.model.objects import ObjectHead
 from tests.engines import Rig, assert_nothing_held, running_rig, temp_files
 from tests.faultserver import RepeatedListToken, make_object
 
@@ -172,7 +172,7 @@ def test_names_that_case_makes_equal() -> None:
     """On a file system that folds case, the second of two equal names is refused and says which the first is."""
     naming = Naming("p/", folds_case=True)
     keys = ["p/File", "p/file", "p/e\u0301", "p/\u00e9", "p/other", "p/straße", "p/STRASSE"]
-    planned = [naming.plan(ObjectInfo(key, 1)) for key in keys]
+    planned = [naming.plan(ObjectHead(key, 1)) for key in keys]
     naming.close()
     assert [bool(one.refused) for one in planned] == [False, True, False, True, False, False, True]
     assert "'p/File'" in planned[1].refused
@@ -182,7 +182,7 @@ def test_names_that_case_makes_equal() -> None:
 def test_names_that_case_keeps_apart() -> None:
     """On any other file system they are different files."""
     naming = Naming("p/", folds_case=False)
-    assert not any(naming.plan(ObjectInfo(key, 1)).refused for key in ("p/File", "p/file"))
+    assert not any(naming.plan(ObjectHead(key, 1)).refused for key in ("p/File", "p/file"))
     naming.close()
 
 

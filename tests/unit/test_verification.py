@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectInfo, PartChecksum, Verify
+from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, PartChecksum, Verify
 from bulkhaul.policy.verification import CheckPlan, needs_parts, plain_md5, plan_checks, uniform_parts
 
 COMPUTABLE = frozenset({"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"})
@@ -16,9 +16,9 @@ PARTS = (PartChecksum(5, "AAAAAQ=="), PartChecksum(4, "AAAAAg=="))
 COMPOSITE = Checksum("CRC32", "DUoRhQ==-2", ChecksumKind.COMPOSITE)
 
 
-def of(**fields: object) -> ObjectInfo:
+def of(**fields: object) -> ObjectHead:
     """Return an object of 9 bytes with a multipart-style ETag."""
-    return ObjectInfo(**{"key": "k", "size_bytes": 9, "etag": f'"{MD5}-2"', **fields})  # type: ignore[arg-type]
+    return ObjectHead(**{"key": "k", "size_bytes": 9, "etag": f'"{MD5}-2"', **fields})  # type: ignore[arg-type]
 
 
 def test_a_stored_checksum_of_the_object_is_checked() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import Answer, Ask, Question, Resolve
 from bulkhaul.model.errors import Cancelled, StallTimeout, TransferError, WorkerDied, error_of
-from bulkhaul.model.objects import ObjectInfo, PartChecksum
+from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s, rule_for
@@ -35,7 +35,7 @@ MAX_LOST = 3
 class Reply(msgspec.Struct):
     """A whole answer, put together from its frames."""
 
-    objects: list[ObjectInfo] = msgspec.field(default_factory=list)
+    objects: list[ObjectHead] = msgspec.field(default_factory=list)
     parts: list[PartChecksum] = msgspec.field(default_factory=list)
     next_token: str = ""
     target: Target | None = None

@@ -27,7 +27,7 @@ from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.engine.verify import Verdict, reads_back, verify
 from bulkhaul.model.errors import ErrorInfo, ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.objects import ChecksumKind, ObjectInfo, ObjectRef, PartChecksum, Verify
+from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.layout import Layout, plan_download
@@ -56,7 +56,7 @@ class Destination(msgspec.Struct, frozen=True):
 class Listed(msgspec.Struct, frozen=True):
     """An object found by a listing, and where its bucket's requests go."""
 
-    info: ObjectInfo
+    info: ObjectHead
     target: Target
 
 
@@ -107,7 +107,7 @@ class Coordinator:
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
-    async def head(self, ref: ObjectRef) -> ObjectInfo:
+    async def head(self, ref: ObjectRef) -> ObjectHead:
         """Return what the service knows of one object.
 
         Raises:
@@ -115,7 +115,7 @@ class Coordinator:
         """
         return (await self._head(ref)).info
 
-    async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectInfo], Target], None]:
+    async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], Target], None]:
         """Yield the pages of a listing, in the service's order.
 
         Raises:
@@ -189,7 +189,7 @@ class Coordinator:
             raise OtherError("HEAD brought no answer", ref.url)
         return Listed(reply.objects[0], reply.target)
 
-    async def _checks(self, ref: ObjectRef, info: ObjectInfo) -> CheckPlan:
+    async def _checks(self, ref: ObjectRef, info: ObjectHead) -> CheckPlan:
         parts: tuple[PartChecksum, ...] = ()
         if needs_parts(info, self.settings.verify, computable=COMPUTABLE):
             parts = tuple((await self.desk.ask(PartChecksums(ref.bucket, info), ref.url)).parts)
@@ -212,7 +212,7 @@ class Coordinator:
         return landing
 
     def _fetch(
-        self, ref: ObjectRef, info: ObjectInfo, target: Target, layout: Layout, checks: CheckPlan, landing: Landing
+        self, ref: ObjectRef, info: ObjectHead, target: Target, layout: Layout, checks: CheckPlan, landing: Landing
     ) -> Fetching:
         """Begin to fetch the parts."""
         fetching = Fetching(
@@ -230,7 +230,7 @@ class Coordinator:
         return fetching
 
     async def _receive(
-        self, ref: ObjectRef, info: ObjectInfo, fetching: Fetching, checks: CheckPlan, landing: Landing
+        self, ref: ObjectRef, info: ObjectHead, fetching: Fetching, checks: CheckPlan, landing: Landing
     ) -> CheckPlan:
         """Wait for the parts and verify them; returns the checks that were made. Nobody writes afterwards."""
         table = await self._arrival(fetching)
@@ -275,7 +275,7 @@ class Coordinator:
             landing.publish(mode=self._mode, fsync=False)
 
 
-def may_skip_head(info: ObjectInfo, settings: Settings) -> bool:
+def may_skip_head(info: ObjectHead, settings: Settings) -> bool:
     """Whether a listing tells enough: the object is fetched whole, and its reply brings the stored checksum along."""
     part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
     return settings.verify is not Verify.FULL and info.size_bytes <= part_bytes and bool(info.etag)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.model.objects import Checksum, ObjectInfo, PartChecksum
+from bulkhaul.model.objects import Checksum, ObjectHead, PartChecksum
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 
@@ -83,7 +83,7 @@ class PartChecksums(msgspec.Struct, tag=True, frozen=True):
     """The parts that an object was uploaded in."""
 
     bucket: str
-    info: ObjectInfo
+    info: ObjectHead
 
 
 class Resolve(msgspec.Struct, tag=True, frozen=True):
@@ -144,7 +144,7 @@ class Answer(msgspec.Struct, tag=True, frozen=True):
     ask: int
     last: bool = True
     error: ErrorInfo | None = None
-    objects: list[ObjectInfo] = []
+    objects: list[ObjectHead] = []
     parts: list[PartChecksum] = []
     next_token: str = ""
     target: Target | None = None

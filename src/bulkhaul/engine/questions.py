@@ -9,12 +9,12 @@ import msgspec
 
 from bulkhaul.engine.channel import MAX_FRAME_BYTES
 from bulkhaul.engine.protocol import Answer, Ask, Head, ListPage, PartChecksums, Resolve
-from bulkhaul.model.objects import ObjectInfo, PartChecksum
+from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.wire.sdk.client import SdkClient, resolve_credentials
 from bulkhaul.wire.sdk.control import head, list_page, part_checksums
 from bulkhaul.wire.values import WireSettings
 
-Item = TypeVar("Item", ObjectInfo, PartChecksum)
+Item = TypeVar("Item", ObjectHead, PartChecksum)
 
 SLICE_BYTES = MAX_FRAME_BYTES // 2
 """Encoded length of the items of one Answer: leaves room for the rest of the frame."""

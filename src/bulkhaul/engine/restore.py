@@ -19,7 +19,7 @@ from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.coordinator import Coordinator, Destination, Listed, may_skip_head
 from bulkhaul.model.errors import ErrorInfo, NotFound, TransferError
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.objects import ObjectInfo, ObjectRef
+from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import Source
@@ -41,7 +41,7 @@ class Planned(msgspec.Struct, frozen=True):
         skipped: why there is nothing to do, else empty.
     """
 
-    info: ObjectInfo
+    info: ObjectHead
     components: tuple[str, ...] = ()
     refused: str = ""
     skipped: str = ""
@@ -55,7 +55,7 @@ class Naming:
         self._clash = FileFolderClash()
         self._seen = SeenNames() if folds_case else None
 
-    def plan(self, info: ObjectInfo) -> Planned:
+    def plan(self, info: ObjectHead) -> Planned:
         """Return what becomes of a key."""
         relative = info.key.removeprefix(self._base)
         if info.key.endswith("/") and info.size_bytes == 0:

@@ -106,6 +106,10 @@ class InvalidUrl(UsageError):
     """A URL that names no bucket or key; the message names the wrong part."""
 
 
+class OtherError(TransferError):
+    """Anything that has no type of its own; the cause is kept."""
+
+
 class NotFound(TransferError):
     """The bucket or key does not exist (404)."""
 
@@ -144,13 +148,13 @@ class StallTimeout(NetworkError):
     """A wait ran out: no bytes, or fewer than the speed floor, within the deadline."""
 
 
-class Throttled(TransferError):
+class Throttled(OtherError):
     """The service asked to slow down (503 SlowDown, 429)."""
 
     retryable = True
 
 
-class ServerError(TransferError):
+class ServerError(OtherError):
     """The service failed by itself (5xx)."""
 
     retryable = True
@@ -170,7 +174,7 @@ class RangeIgnored(IntegrityError):
     """The endpoint answered a ranged GET with 200 and the whole object, or with no Content-Range."""
 
 
-class CredentialsError(TransferError):
+class CredentialsError(OtherError):
     """No usable credentials, region or profile."""
 
 
@@ -180,20 +184,16 @@ class ExpiredCredentials(CredentialsError):
     retryable = True
 
 
-class ClockSkew(TransferError):
+class ClockSkew(AccessDenied):
     """This machine's clock is too far from the service's."""
 
 
-class EndpointRedirect(TransferError):
+class EndpointRedirect(OtherError):
     """The endpoint sends requests elsewhere: the wrong endpoint or region for this bucket."""
 
 
 class Unsupported(TransferError):
     """This endpoint, or this part of bulkhaul, cannot do it."""
-
-
-class OtherError(TransferError):
-    """Anything that has no type of its own; the cause is kept."""
 
 
 class LocalError(OtherError):

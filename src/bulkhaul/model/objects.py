@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
+
+TOKEN_KEY = "bulkhaul-token"  # noqa: S105 - a name, no secret
+"""User metadata that tells whether an ambiguous write was ours: a nonce of each multipart or conditional write."""
 
 
 class Integrity(StrEnum):
@@ -65,7 +69,46 @@ class ObjectRef(msgspec.Struct, frozen=True):
         return f"s3://{self.bucket}/{self.key}"
 
 
+class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The headers that an object is stored with and given back with, empty where there is none.
+
+    Attributes:
+        expires: an HTTP date, as it was stored.
+        metadata: user metadata, names in lower case, without those that bulkhaul itself adds.
+    """
+
+    content_type: str = ""
+    content_disposition: str = ""
+    content_encoding: str = ""
+    content_language: str = ""
+    cache_control: str = ""
+    expires: str = ""
+    metadata: dict[str, str] = {}
+
+
 class ObjectInfo(msgspec.Struct, frozen=True):
+    """One object, for callers of a store.
+
+    Attributes:
+        size: length in bytes.
+        last_modified: as the service says, in UTC.
+        etag: opaque, with its quotes; None where the service sent none, and in listings (contract row C9).
+        metadata: user metadata, names in lower case; empty in listings.
+        version_id: empty in a bucket without versions.
+    """
+
+    key: str
+    size: int
+    last_modified: datetime | None = None
+    etag: str | None = None
+    metadata: dict[str, str] = {}
+    version_id: str = ""
+    content: Content = Content()
+    checksum: Checksum | None = None
+    storage_class: str = ""
+
+
+class ObjectHead(msgspec.Struct, frozen=True):
     """What HEAD, LIST or GET said about an object.
 
     Attributes:
@@ -76,6 +119,9 @@ class ObjectInfo(msgspec.Struct, frozen=True):
         checksum: the stored checksum, where HEAD told one.
         parts_count: number of parts that the object was uploaded in, 0 where unknown.
         encryption: server-side encryption as the service names it; with KMS or a customer's key an ETag is no MD5.
+        storage_class: as the service names it, empty for the standard one.
+        tags: how many tags the object has, where HEAD told it.
+        token: ``TOKEN_KEY`` of its metadata, empty where there is none.
     """
 
     key: str
@@ -86,6 +132,10 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     checksum: Checksum | None = None
     parts_count: int = 0
     encryption: str = ""
+    content: Content = Content()
+    storage_class: str = ""
+    tags: int = 0
+    token: str = ""
 
 
 class PartChecksum(msgspec.Struct, frozen=True):

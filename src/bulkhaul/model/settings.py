@@ -10,6 +10,7 @@ import msgspec
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
 from bulkhaul.model.objects import Verify
+from bulkhaul.model.writing import ChecksumChoice
 
 TransportChoice = Literal["auto", "fast", "sdk"]
 LandingChoice = Literal["auto", "mapped", "written"]
@@ -36,6 +37,7 @@ class Timeouts(msgspec.Struct, frozen=True):
         start_s: a worker that is not ready is killed.
         release_s: a worker that does not let go of a part is killed.
         ask_s: a HEAD, a page of a listing, or credentials.
+        ack_s: the reply to a write, from the last byte sent on: a store may first have to copy or assemble it.
         throttle_s: how long a service may answer "slow down" without one success.
         shutdown_s: workers that have not stopped by then are killed.
     """
@@ -50,6 +52,7 @@ class Timeouts(msgspec.Struct, frozen=True):
     start_s: float = 20.0
     release_s: float = 5.0
     ask_s: float = 60.0
+    ack_s: float = 300.0
     throttle_s: float = 60.0
     shutdown_s: float = 1.0
 
@@ -63,7 +66,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ca_bundle: file of certificate authorities; None for AWS_CA_BUNDLE or the SDK's.
         workers: worker processes.
         concurrency: requests in flight, all workers together; None for 4 a worker.
-        part_size_bytes: length of a ranged GET; None to choose by the object's size.
+        part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size.
+        multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
+        checksum_algorithm: what uploads are protected by.
+        resume: go on with an interrupted upload of the same file; else it is aborted, and the upload begins anew.
+        state_dir: folder of the journals of multipart uploads; None for ``$BULKHAUL_STATE_DIR``, else
+            ``$XDG_STATE_HOME/bulkhaul``, else ``~/.local/state/bulkhaul``.
+        request_payer: the requester pays for every request.
+        sse_c_key: 32 bytes that objects are (to be) encrypted with by the service (SSE-C).
 
     Raises:
         UsageError: a value out of its range; the message names it.
@@ -84,6 +94,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     landing: LandingChoice = "auto"
     verify: Verify = Verify.AUTO
     fsync: bool = False
+    multipart_threshold_bytes: int = 64 * MIB
+    checksum_algorithm: ChecksumChoice = "auto"
+    resume: bool = True
+    state_dir: str | None = None
+    request_payer: bool = False
+    sse_c_key: bytes | None = None
     timeouts: Timeouts = Timeouts()
     limits: S3Limits = DEFAULT_LIMITS
 
@@ -97,7 +113,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, text in (("endpoint URL", self.endpoint_url), ("region", self.region), ("profile", self.profile)):
             if text and any("\ud800" <= character <= "\udfff" for character in text):
                 raise UsageError(f"the {name} is not valid UTF-8")
+        if not 1 <= self.multipart_threshold_bytes <= self.limits.max_part_bytes:
+            raise UsageError(f"multipart threshold must be 1 byte to 5 GiB, not {self.multipart_threshold_bytes} bytes")
+        if self.sse_c_key is not None and len(self.sse_c_key) != 32:
+            raise UsageError(f"an SSE-C key has 32 bytes, not {len(self.sse_c_key)}")
         for name, value, choices in (
+            ("checksum algorithm", self.checksum_algorithm, get_args(ChecksumChoice)),
             ("transport", self.transport, get_args(TransportChoice)),
             ("landing", self.landing, get_args(LandingChoice)),
             ("addressing style", self.addressing_style, get_args(AddressingStyle)),
@@ -107,6 +128,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
         msgspec.structs.force_setattr(self, "verify", Verify(self.verify))
+
+    def __repr__(self) -> str:
+        shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "sse_c_key"}
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "sse_c_key"]
 
     @property
     def worker_count(self) -> int:

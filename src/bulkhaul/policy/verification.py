@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectInfo, PartChecksum, Verify
+from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, PartChecksum, Verify
 
 FOLDABLE = frozenset({"CRC32", "CRC32C", "CRC64NVME"})
 """Checksums that can be combined from those of adjacent ranges; workers compute these while the bytes are hot."""
@@ -41,7 +41,7 @@ class CheckPlan(msgspec.Struct, frozen=True):
         return self.stored.algorithm if self.stored and self.stored.algorithm in FOLDABLE else ""
 
 
-def needs_parts(info: ObjectInfo, verify: Verify, *, computable: frozenset[str]) -> bool:
+def needs_parts(info: ObjectHead, verify: Verify, *, computable: frozenset[str]) -> bool:
     """Return whether the object's own part sizes must be asked for before it can be checked."""
     stored = info.checksum
     return (
@@ -53,7 +53,7 @@ def needs_parts(info: ObjectInfo, verify: Verify, *, computable: frozenset[str])
 
 
 def plan_checks(
-    info: ObjectInfo, verify: Verify, *, computable: frozenset[str], parts: tuple[PartChecksum, ...] = ()
+    info: ObjectHead, verify: Verify, *, computable: frozenset[str], parts: tuple[PartChecksum, ...] = ()
 ) -> CheckPlan:
     """Return what to check of an object.
 

@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply, Unsupported, UsageError, error_of
-from bulkhaul.model.objects import ObjectInfo, PartChecksum
+from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.reply import stored_checksum
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class ListPage(msgspec.Struct, frozen=True):
     """One page of a listing; ``next_token`` is empty on the last one."""
 
-    entries: tuple[ObjectInfo, ...]
+    entries: tuple[ObjectHead, ...]
     next_token: str
 
 
@@ -62,7 +62,7 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
     )
 
 
-def head(sdk: SdkClient, bucket: str, key: str) -> ObjectInfo:
+def head(sdk: SdkClient, bucket: str, key: str) -> ObjectHead:
     """Return what HEAD tells, the stored checksum included.
 
     Raises:
@@ -82,7 +82,7 @@ def head(sdk: SdkClient, bucket: str, key: str) -> ObjectInfo:
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
     headers = {name.lower(): value for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
-    return ObjectInfo(
+    return ObjectHead(
         key=key,
         size_bytes=max(0, int(reply["ContentLength"])),
         etag=str(reply.get("ETag", "")),
@@ -112,7 +112,7 @@ def list_page(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ListPage:
     return ListPage(entries, next_token)
 
 
-def part_checksums(sdk: SdkClient, bucket: str, info: ObjectInfo) -> tuple[PartChecksum, ...]:
+def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead) -> tuple[PartChecksum, ...]:
     """Return the parts that an object was uploaded in; empty where the endpoint does not tell.
 
     GetObjectAttributes tells sizes and checksums. Where it is missing or not allowed, HEAD of the first part tells
@@ -143,7 +143,7 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectInfo) -> tuple[PartC
     return uniform_parts(info.size_bytes, first_bytes, count)
 
 
-def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectInfo) -> Iterator[PartChecksum]:
+def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectHead) -> Iterator[PartChecksum]:
     assert info.checksum is not None
     member = f"Checksum{info.checksum.algorithm}"
     marker = 0
@@ -166,10 +166,10 @@ def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectInfo) -> Iterator[
         marker = following
 
 
-def _entry(item: Mapping[str, Any], subject: str) -> ObjectInfo:
+def _entry(item: Mapping[str, Any], subject: str) -> ObjectHead:
     if not item.get("Key"):
         raise OtherError("the listing holds an entry without a key", subject)
-    return ObjectInfo(
+    return ObjectHead(
         key=str(item["Key"]),
         size_bytes=max(0, int(item.get("Size", 0))),
         etag=str(item.get("ETag", "")),

@@ -1,0 +1,123 @@
+"""What is written to a store and what it answers, as values; it must not know how they are sent."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from bulkhaul.model.objects import Checksum, Content
+
+ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
+"""``auto`` lets the endpoint's profile decide; ``none`` sends no checksum at all."""
+
+
+class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an object is to be stored; empty fields leave it to the service.
+
+    Attributes:
+        content: headers that the object is given back with.
+        storage_class: as the service names it, such as ``STANDARD_IA``.
+        acl: a canned ACL, such as ``bucket-owner-full-control``.
+        sse: server-side encryption: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``.
+        sse_kms_key_id: key of ``aws:kms``; empty for the account's own.
+        tags: at most 10.
+    """
+
+    content: Content = Content()
+    storage_class: str = ""
+    acl: str = ""
+    sse: str = ""
+    sse_kms_key_id: str = ""
+    tags: dict[str, str] = {}
+
+
+class UploadBegun(msgspec.Struct, frozen=True):
+    """A multipart upload that was created.
+
+    Attributes:
+        algorithm: the checksum that the service said it will keep, empty if it said none.
+    """
+
+    upload_id: str
+    algorithm: str = ""
+
+
+class UploadedPart(msgspec.Struct, frozen=True):
+    """One part that the service holds. ``checksum``: base64, of the upload's algorithm, empty where untold."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    checksum: str = ""
+
+
+class PartsPage(msgspec.Struct, frozen=True):
+    """One page of the parts of an upload; ``next_marker`` is 0 on the last one."""
+
+    parts: tuple[UploadedPart, ...]
+    next_marker: int = 0
+
+
+class PendingUpload(msgspec.Struct, frozen=True):
+    """A multipart upload that was begun and neither completed nor aborted. ``initiated``: ISO 8601, may be empty."""
+
+    key: str
+    upload_id: str
+    initiated: str = ""
+
+
+class UploadsPage(msgspec.Struct, frozen=True):
+    """One page of pending uploads; empty markers on the last one."""
+
+    uploads: tuple[PendingUpload, ...]
+    next_key_marker: str = ""
+    next_id_marker: str = ""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """What the service said of an object that it has just stored.
+
+    Attributes:
+        checksum: of the stored object, where the reply told one.
+    """
+
+    etag: str = ""
+    version_id: str = ""
+    checksum: Checksum | None = None
+
+
+class ObjectVersion(msgspec.Struct, frozen=True):
+    """One version of an object, or a delete marker."""
+
+    key: str
+    version_id: str
+    size_bytes: int = 0
+    etag: str = ""
+    last_modified: str = ""
+    latest: bool = False
+    delete_marker: bool = False
+
+
+class VersionsPage(msgspec.Struct, frozen=True):
+    """One page of versions; empty markers on the last one."""
+
+    versions: tuple[ObjectVersion, ...]
+    next_key_marker: str = ""
+    next_version_marker: str = ""
+
+
+class Doomed(msgspec.Struct, frozen=True):
+    """One key to delete, and its version where it is that version only."""
+
+    key: str
+    version_id: str = ""
+
+
+class NotDeleted(msgspec.Struct, frozen=True):
+    """A key of a batch that the service did not delete, with its own code and message."""
+
+    key: str
+    version_id: str = ""
+    service_code: str = ""
+    message: str = ""
