@@ -225,8 +225,9 @@ class Coordinator:
             mapped=landing.mapped,
             fd=landing.fd,
             arrived=asyncio.get_running_loop().create_future(),
+            size_bytes=layout.size_bytes,
         )
-        self.dispatcher.fetch(fetching)
+        self.dispatcher.move(fetching)
         return fetching
 
     async def _receive(

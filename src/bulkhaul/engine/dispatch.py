@@ -10,19 +10,22 @@ import math
 import os
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import msgspec
 
+from bulkhaul.engine.channel import MAX_FRAME_BYTES
 from bulkhaul.engine.protocol import (
     Answer,
+    AnyLease,
     Configure,
     Done,
     Failed,
     FromWorker,
     Lease,
     Leases,
+    PutLease,
     Ready,
     Release,
     Report,
@@ -33,6 +36,7 @@ from bulkhaul.engine.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import Stored
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -66,15 +70,21 @@ TICK_S = 0.25
 """How often deadlines are looked at."""
 
 MAX_LEASES = 48
-"""Leases of one frame: with keys of 1,024 bytes they still fit."""
+"""Leases of one frame at most; fewer where they are long."""
+
+LEASES_BYTES = MAX_FRAME_BYTES // 2
+"""Estimated length of the leases of one frame: leaves room for what the estimate misses."""
 
 
 class Fetching(msgspec.Struct):
-    """One object whose parts are being fetched: what its leases have in common, and where the news go.
+    """Bytes of one object that are being fetched: what their leases have in common, and where the news go.
 
     Attributes:
+        fd: the file that they go to, which begins with byte ``base`` of the object.
+        size_bytes: of the object.
         promised: the checksum that the reply to a whole GET promised.
         arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
+        on_moved: called with the bytes that are there, whenever that has changed.
     """
 
     layout: Layout
@@ -86,9 +96,90 @@ class Fetching(msgspec.Struct):
     mapped: bool
     fd: int
     arrived: asyncio.Future[PartTable]
+    size_bytes: int
+    base: int = 0
+    on_moved: Callable[[int], None] | None = None
     promised: Checksum | None = None
     retries: int = 0
     transfer: int = 0
+
+    def lease(self, assign: Assign) -> Lease:
+        """Return what a worker is told."""
+        return Lease(
+            lease=assign.lease,
+            target=self.target,
+            bucket=self.bucket,
+            key=self.key,
+            etag=self.etag,
+            start=self.base + assign.start,
+            end=self.base + assign.end,
+            size_bytes=self.size_bytes,
+            whole=self.layout.whole and assign.start == 0,
+            mapped=self.mapped,
+            algorithm=self.algorithm,
+            crc=assign.crc,
+            base=self.base,
+        )
+
+    def damage(self) -> ErrorInfo | None:
+        """Tell whether the file was cut: a mapped one kills whoever touches what is missing with SIGBUS."""
+        size_bytes = os.fstat(self.fd).st_size
+        if not self.mapped or size_bytes >= self.layout.size_bytes:
+            return None
+        text = f"the temp file was cut to {size_bytes} bytes by another program during the transfer"
+        return ErrorInfo("LocalError", text)
+
+
+class Sending(msgspec.Struct):
+    """One body that is being sent: ``[start, start + layout.size_bytes)`` of a file, whole or as part ``number``.
+
+    Attributes:
+        headers: of the request; they may hold an SSE-C key.
+        arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
+        on_moved: called with the bytes that have left, whenever that has changed.
+        stored: what the service said of it.
+    """
+
+    layout: Layout
+    target: Target
+    bucket: str
+    key: str
+    headers: tuple[tuple[str, str], ...]
+    algorithm: str
+    fd: int
+    start: int
+    arrived: asyncio.Future[PartTable]
+    upload_id: str = ""
+    number: int = 0
+    on_moved: Callable[[int], None] | None = None
+    stored: Stored = Stored()
+    retries: int = 0
+    transfer: int = 0
+
+    def lease(self, assign: Assign) -> PutLease:
+        """Return what a worker is told."""
+        return PutLease(
+            lease=assign.lease,
+            target=self.target,
+            bucket=self.bucket,
+            key=self.key,
+            headers=self.headers,
+            upload_id=self.upload_id,
+            number=self.number,
+            start=self.start + assign.start,
+            end=self.start + assign.end,
+            algorithm=self.algorithm,
+        )
+
+    def damage(self) -> ErrorInfo | None:
+        """Tell whether the source was cut: it is mapped, and kills whoever touches what is missing with SIGBUS."""
+        size_bytes = os.fstat(self.fd).st_size
+        if size_bytes >= self.start + self.layout.size_bytes:
+            return None
+        return ErrorInfo("SourceChanged", f"the source was cut to {size_bytes} bytes during the upload; send it again")
+
+
+Moving = Fetching | Sending
 
 
 class Dispatcher:
@@ -118,8 +209,8 @@ class Dispatcher:
         self._connections: dict[int, int] = {}  # worker → connections that it was given
         self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
         self._waiting_to_sign: list[int] = []
-        self._fetching: dict[int, Fetching] = {}
-        self._outbox: dict[int, list[tuple[Lease, int]]] = defaultdict(list)
+        self._moving: dict[int, Moving] = {}
+        self._outbox: dict[int, list[tuple[AnyLease, int]]] = defaultdict(list)
         self._flushing = False
         self._next_transfer = 1
         self._stopped = False
@@ -157,9 +248,9 @@ class Dispatcher:
         """Kill every worker now; transfers end as soon as they are reaped."""
         self._supervisor.kill_all()
 
-    def ask(self, worker: int, message: object) -> None:
+    def ask(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker."""
-        self._supervisor.send(worker, message)
+        self._supervisor.send(worker, message, descriptors)
 
     def sign_with(self, credentials: Credentials | None) -> None:
         """Give every worker these credentials; the first time, this is what makes workers usable."""
@@ -173,16 +264,19 @@ class Dispatcher:
 
     # Transfers
 
-    def fetch(self, fetching: Fetching) -> None:
-        """Begin to fetch an object's parts, as ``fetching.transfer``; ``fetching.arrived`` tells the end."""
+    def move(self, moving: Moving) -> None:
+        """Begin to fetch or to send, as ``moving.transfer``; ``moving.arrived`` tells the end."""
         number, self._next_transfer = self._next_transfer, self._next_transfer + 1
-        fetching.transfer = number
-        self._fetching[number] = fetching
-        self.handle(TransferAdded(number, fetching.layout))
+        moving.transfer = number
+        self._moving[number] = moving
+        timeouts = self._settings.timeouts
+        # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
+        lease_s = timeouts.lease_s if isinstance(moving, Fetching) else timeouts.lease_s + timeouts.ack_s
+        self.handle(TransferAdded(number, moving.layout, lease_s))
 
     def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
         """Fetch these parts once more and return the future of their arrival."""
-        arrived = self._fetching[transfer].arrived = self._loop.create_future()
+        arrived = self._moving[transfer].arrived = self._loop.create_future()
         self.handle(PartsRejected(transfer, indices, error))
         return arrived
 
@@ -192,7 +286,7 @@ class Dispatcher:
 
     def close(self, transfer: int, *, kept: bool) -> None:
         """Forget a transfer whose parts had arrived."""
-        self._fetching.pop(transfer, None)
+        self._moving.pop(transfer, None)
         self.handle(TransferClosed(transfer, kept))
 
     # Events and instructions
@@ -205,8 +299,8 @@ class Dispatcher:
         for instruction in instructions:
             match instruction:
                 case Assign():
-                    fetching = self._fetching[instruction.transfer]
-                    self._outbox[instruction.worker].append((_lease(instruction, fetching), fetching.fd))
+                    moving = self._moving[instruction.transfer]
+                    self._outbox[instruction.worker].append((moving.lease(instruction), moving.fd))
                 case Verify():
                     self._arrived(instruction.transfer)
                 case Fail():
@@ -232,21 +326,20 @@ class Dispatcher:
         self._flushing = False
         outbox, self._outbox = self._outbox, defaultdict(list)
         for worker, given in outbox.items():
-            for first in range(0, len(given), MAX_LEASES):
-                some = given[first : first + MAX_LEASES]
+            for some in _framed(given):
                 self._supervisor.send(worker, Leases([lease for lease, _ in some]), [fd for _, fd in some])
 
     def _arrived(self, transfer: int) -> None:
-        fetching = self._fetching[transfer]
+        moving = self._moving[transfer]
         known = self.machine.transfer(transfer)
-        fetching.retries = known.retries
-        if not fetching.arrived.done():
-            fetching.arrived.set_result(known.table)
+        moving.retries = known.retries
+        if not moving.arrived.done():
+            moving.arrived.set_result(known.table)
 
     def _failed(self, transfer: int, error: ErrorInfo) -> None:
-        fetching = self._fetching.pop(transfer)
-        if not fetching.arrived.done():
-            fetching.arrived.set_exception(error_of(error))
+        moving = self._moving.pop(transfer)
+        if not moving.arrived.done():
+            moving.arrived.set_exception(error_of(error))
 
     # Workers
 
@@ -278,17 +371,27 @@ class Dispatcher:
         self.on_worker(worker, "usable")
 
     def _report(self, worker: int, report: Report) -> None:
+        touched = {self.machine.transfer_of_lease(lease, worker) for lease, _ in report.reached}
         self.handle(Heard(worker, tuple(report.reached)))
         for done in report.done:
-            self._done(worker, done)
+            touched.add(self._done(worker, done))
         for failed in report.failed:
+            touched.add(self.machine.transfer_of_lease(failed.lease, worker))
             self._part_failed(worker, failed)
+        for transfer in touched:
+            moving = self._moving.get(transfer) if transfer is not None else None
+            if moving is not None and moving.on_moved is not None and self.machine.holds(moving.transfer):
+                moving.on_moved(self.machine.transfer(moving.transfer).moved_bytes)
 
-    def _done(self, worker: int, done: Done) -> None:
+    def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)
-        if done.checksum is not None and transfer in self._fetching:  # one that failed has leases for a while
-            self._fetching[transfer].promised = done.checksum
+        moving = self._moving.get(transfer) if transfer is not None else None  # one that failed has leases for a while
+        if isinstance(moving, Fetching):
+            moving.promised = done.checksum or moving.promised
+        elif isinstance(moving, Sending) and done.stored is not None:
+            moving.stored = done.stored
         self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))
+        return transfer
 
     def _part_failed(self, worker: int, failed: Failed) -> None:
         self.handle(PartFailed(worker, failed.lease, failed.received_bytes, failed.crc, failed.error))
@@ -300,8 +403,8 @@ class Dispatcher:
         if worker in self._waiting_to_sign:
             self._waiting_to_sign.remove(worker)
         for transfer in self.machine.transfers_of(worker):
-            fetching = self._fetching.get(transfer)
-            if fetching is not None and (damage := _truncated(fetching)) is not None:
+            moving = self._moving.get(transfer)
+            if moving is not None and (damage := moving.damage()) is not None:
                 self.abort(transfer, damage)  # what killed this worker would kill the next one
         self.handle(WorkerLost(worker, how))
         self.on_worker(worker, "lost")
@@ -343,28 +446,18 @@ def _ignore(*_: object) -> None:
     """Nobody listens yet."""
 
 
-def _truncated(fetching: Fetching) -> ErrorInfo | None:
-    """A mapped file that was cut short by somebody kills whoever touches it with SIGBUS."""
-    size_bytes = os.fstat(fetching.fd).st_size
-    if not fetching.mapped or size_bytes >= fetching.layout.size_bytes:
-        return None
-    text = f"the temp file was cut to {size_bytes} bytes by another program during the transfer"
-    return ErrorInfo("LocalError", text)
-
-
-def _lease(assign: Assign, fetching: Fetching) -> Lease:
-    layout = fetching.layout
-    return Lease(
-        lease=assign.lease,
-        target=fetching.target,
-        bucket=fetching.bucket,
-        key=fetching.key,
-        etag=fetching.etag,
-        start=assign.start,
-        end=assign.end,
-        size_bytes=layout.size_bytes,
-        whole=layout.whole and assign.start == 0,
-        mapped=fetching.mapped,
-        algorithm=fetching.algorithm,
-        crc=assign.crc,
-    )
+def _framed(given: list[tuple[AnyLease, int]]) -> Iterator[list[tuple[AnyLease, int]]]:
+    """Cut leases so that each piece fits a frame."""
+    piece: list[tuple[AnyLease, int]] = []
+    length = 0
+    for lease, fd in given:
+        size = len(lease.key) * 4 + 512  # a character has up to 4 bytes
+        if isinstance(lease, PutLease):
+            size += sum(len(name) + 4 * len(value) for name, value in lease.headers)
+        if piece and (length + size > LEASES_BYTES or len(piece) == MAX_LEASES):
+            yield piece
+            piece, length = [], 0
+        piece.append((lease, fd))
+        length += size
+    if piece:
+        yield piece

@@ -1,4 +1,4 @@
-"""Carries out one lease in a worker: window, transport, outcome; it must not retry anything: the coordinator does."""
+"""Carries out a lease to receive, in a worker: window, transport, outcome; it must not retry: the coordinator does."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ import asyncio
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.protocol import Done, Failed, Lease
+from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum, ChecksumKind
-from bulkhaul.model.settings import TransportChoice
 from bulkhaul.wire.checksums import CRC_BYTES, updater
-from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest
-
-MAX_TEXT = 500
-"""Longest text of an error, in characters: 32 failed leases fit a frame."""
+from bulkhaul.wire.transport import NotSpoken, TransportError
+from bulkhaul.wire.values import GetRequest
 
 
 class Receiver:
@@ -69,25 +66,10 @@ class Receiver:
 class Fetcher:
     """Fetches leases by the transport that fits their target."""
 
-    def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport) -> None:
-        self._choice = choice
-        self._fast = fast
-        self._sdk = sdk
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
         self._buffers: list[memoryview] = []
         self._receivers: dict[int, Receiver] = {}
-        self._secrets: tuple[str, ...] = ()
-
-    def use(self, credentials: Credentials | None) -> None:
-        """Sign further requests with these."""
-        held = credentials or Credentials("", "")
-        self._secrets = tuple(secret for secret in (held.secret_key, held.token) if secret)
-        self._fast.use(credentials)
-        self._sdk.use(credentials)
-
-    def drop_idle(self) -> None:
-        """Close connections that were not used for long."""
-        self._fast.drop_idle()
-        self._sdk.drop_idle()
 
     def reached(self) -> list[tuple[int, int]]:
         """Return (lease, bytes received) of what is being fetched."""
@@ -97,36 +79,18 @@ class Fetcher:
         """Receive a lease into its file and say how it went; never raises."""
         try:
             if lease.mapped:
-                return await self._into(lease, MappedWindow(fd, lease.start, lease.end))
+                return await self._into(lease, MappedWindow(fd, lease.start - lease.base, lease.end - lease.base))
             buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
             try:
-                return await self._into(lease, WrittenWindow(fd, lease.start, lease.size_bytes, buffer))
+                shortest = 0 if lease.base else lease.size_bytes
+                return await self._into(lease, WrittenWindow(fd, lease.start - lease.base, shortest, buffer))
             finally:
                 self._buffers.append(buffer)
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
             info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
-            return Failed(lease.lease, 0, lease.crc, self.cleaned(info))
-
-    def cleaned(self, info: ErrorInfo) -> ErrorInfo:
-        """Return an error without secrets that a service may have echoed (I5), cut so that it fits a frame."""
-        return ErrorInfo(
-            code=info.code,
-            message=self._masked(info.message),
-            subject=info.subject,
-            cause=self._masked(info.cause),
-            status=info.status,
-            service_code=info.service_code[:100],
-            request_id=info.request_id[:200],
-            host_id=info.host_id[:200],
-            retry_after_s=info.retry_after_s,
-        )
-
-    def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:MAX_TEXT]
+            return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(info))
 
     async def _into(self, lease: Lease, window: Window) -> Done | Failed:
         receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)
@@ -148,21 +112,13 @@ class Fetcher:
         request = GetRequest(
             lease.target, lease.bucket, lease.key, lease.etag, lease.start, lease.end, lease.size_bytes, lease.whole
         )
-        if self._choice == "fast" and not lease.target.fast:
-            text = f"the fast transport cannot be used: {lease.target.why_not}; use --transport auto"
-            raise TransportError(ErrorInfo("Unsupported", text))
-        if self._choice != "sdk" and lease.target.fast:
-            try:
-                await self._fast.get(request, receiver)
-                return
-            except NotSpoken as error:
-                if self._choice == "fast":
-                    text = f"the fast transport does not read {error}; use --transport auto"
-                    raise TransportError(ErrorInfo("Unsupported", text)) from error
-        await self._sdk.get(request, receiver)
+        try:
+            await self._wires.choose(lease.target).get(request, receiver)
+        except NotSpoken as error:
+            await self._wires.instead(error).get(request, receiver)
 
     def _failed(self, lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
-        error = self.cleaned(error)
+        error = self._wires.cleaned(error)
         # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
         if error.code == "UnexpectedReply" or receiver.discovered:
             return Failed(lease.lease, 0, lease.crc, error)

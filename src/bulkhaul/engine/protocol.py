@@ -1,6 +1,6 @@
 """The messages between coordinator, forkserver and workers, as tagged values; it must not know how they travel.
 
-    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask, Stop
+    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one for a long payload), Stop
     worker ─▶ coordinator       Ready, Report, Answer
 coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), Exited
@@ -14,6 +14,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum, ObjectHead, PartChecksum
+from bulkhaul.model.writing import Stored
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 
@@ -29,10 +30,11 @@ class UseCredentials(msgspec.Struct, tag=True, frozen=True):
     credentials: Credentials | None
 
 
-class Lease(msgspec.Struct, frozen=True):
+class Lease(msgspec.Struct, tag=True, frozen=True):
     """``[start, end)`` of an object, to be received into the file whose descriptor comes with the message.
 
     Attributes:
+        base: the byte of the object that is the file's first one.
         whole: ask for the whole object, without a Range.
         mapped: receive into a mapped window, else write.
         algorithm: checksum to go on with from ``crc``, empty for none.
@@ -50,12 +52,40 @@ class Lease(msgspec.Struct, frozen=True):
     mapped: bool
     algorithm: str
     crc: int
+    base: int = 0
+
+
+class PutLease(msgspec.Struct, tag=True, frozen=True):
+    """``[start, end)`` of the file whose descriptor comes with the message, to be sent as one body.
+
+    Attributes:
+        headers: of the request, names in lower case.
+        upload_id: with ``number`` a part of that upload, empty for a whole object.
+        algorithm: checksum to send along, empty for none.
+    """
+
+    lease: int
+    target: Target
+    bucket: str
+    key: str
+    headers: tuple[tuple[str, str], ...]
+    upload_id: str
+    number: int
+    start: int
+    end: int
+    algorithm: str
+
+    def __repr__(self) -> str:
+        return f"PutLease({self.lease}, {self.bucket!r}, {self.key!r}, number={self.number})"
+
+
+AnyLease = Lease | PutLease
 
 
 class Leases(msgspec.Struct, tag=True, frozen=True):
     """New leases; one descriptor for each comes along, in the same order."""
 
-    leases: list[Lease]
+    leases: list[AnyLease]
 
 
 class Release(msgspec.Struct, tag=True, frozen=True):
@@ -113,12 +143,19 @@ class Ready(msgspec.Struct, tag=True, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A fulfilled lease. ``checksum`` is what the reply to a whole GET promised; ``crc`` is of its algorithm then."""
+    """A fulfilled lease.
+
+    Attributes:
+        received_bytes: bytes moved, in either direction.
+        checksum: what the reply to a whole GET promised; ``crc`` is of its algorithm then.
+        stored: what the service said of a body that was sent.
+    """
 
     lease: int
     received_bytes: int
     crc: int
     checksum: Checksum | None = None
+    stored: Stored | None = None
 
 
 class Failed(msgspec.Struct, frozen=True):

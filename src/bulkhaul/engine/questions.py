@@ -20,7 +20,7 @@ SLICE_BYTES = MAX_FRAME_BYTES // 2
 """Encoded length of the items of one Answer: leaves room for the rest of the frame."""
 
 
-def answers(message: Ask, wire: WireSettings, sdk: SdkClient | None) -> list[Answer]:
+def answers(message: Ask, wire: WireSettings, sdk: SdkClient | None, payload_fd: int = -1) -> list[Answer]:
     """Return the frames that answer a question, in order.
 
     Raises:

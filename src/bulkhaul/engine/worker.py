@@ -22,10 +22,11 @@ import msgspec
 import uvloop
 
 from bulkhaul import __version__
-from bulkhaul.engine.channel import Channel
+from bulkhaul.engine.channel import Channel, close_all
 from bulkhaul.engine.fetch import Fetcher
 from bulkhaul.engine.protocol import (
     Answer,
+    AnyLease,
     Ask,
     Configure,
     Done,
@@ -40,11 +41,13 @@ from bulkhaul.engine.protocol import (
     UseCredentials,
 )
 from bulkhaul.engine.questions import answers
+from bulkhaul.engine.send import Sender
+from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
 from bulkhaul.wire.sdk.transport import SdkTransport
-from bulkhaul.wire.values import WireSettings
+from bulkhaul.wire.values import WireSettings, object_headers
 
 HEARTBEAT_S = 0.25
 
@@ -77,8 +80,10 @@ class Worker:
         )
         self._stopped = asyncio.Event()
         self._setup = setup
+        self._wires: Wires | None = None
         self._fetcher: Fetcher | None = None
-        self._queue: asyncio.Queue[tuple[Lease, int]] = asyncio.Queue()
+        self._sender: Sender | None = None
+        self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
         self._done: list[Done] = []
@@ -117,10 +122,10 @@ class Worker:
             case Release():
                 self._release(message.lease)
             case Ask():
-                self._start(self._answer(message))
+                self._start(self._answer(message, descriptors))
             case UseCredentials():
-                if self._fetcher is not None:
-                    self._fetcher.use(message.credentials)
+                if self._wires is not None:
+                    self._wires.use(message.credentials)
             case Configure():
                 self._configure(message.connections)
             case Stop():
@@ -130,17 +135,19 @@ class Worker:
         wire = msgspec.structs.replace(self._setup.wire, connections=connections)
         if (sdk := self._setup.sdk) is not None:
             fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
-            self._fetcher = Fetcher(wire.transport, fast, SdkTransport(wire, sdk))
+            secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
+            self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk), secrets=secrets)
+            self._fetcher, self._sender = Fetcher(self._wires), Sender(self._wires)
         for _ in range(connections):
-            self._start(self._fetch_forever())
+            self._start(self._serve_leases())
 
     # Leases
 
-    async def _fetch_forever(self) -> None:
+    async def _serve_leases(self) -> None:
         while True:
             lease, fd = await self._queue.get()
             try:
-                outcome = await self._fetch(lease, fd)
+                outcome = await self._carry_out(lease, fd)
             finally:
                 os.close(fd)
             if isinstance(outcome, Done):
@@ -151,18 +158,20 @@ class Worker:
                 self._flushing = True
                 asyncio.get_running_loop().call_soon(self._flush)
 
-    async def _fetch(self, lease: Lease, fd: int) -> Done | Failed:
+    async def _carry_out(self, lease: AnyLease, fd: int) -> Done | Failed:
+        crc = lease.crc if isinstance(lease, Lease) else 0
         if lease.lease in self._released:
             self._released.discard(lease.lease)
-            return Failed(lease.lease, 0, lease.crc, ErrorInfo("Cancelled", "the lease was taken back"))
-        if self._fetcher is None:
+            return Failed(lease.lease, 0, crc, ErrorInfo("Cancelled", "the lease was taken back"))
+        if self._fetcher is None or self._sender is None:
             error = self._setup.error or TransferError("the worker has no client")
-            return Failed(lease.lease, 0, lease.crc, error.info)
-        task = self._active[lease.lease] = asyncio.create_task(self._fetcher.fetch(lease, fd))
+            return Failed(lease.lease, 0, crc, error.info)
+        work = self._fetcher.fetch(lease, fd) if isinstance(lease, Lease) else self._sender.send(lease, fd)
+        task = self._active[lease.lease] = asyncio.create_task(work)
         try:
             return await task
-        except asyncio.CancelledError:  # taken back before its first step; the fetcher itself never raises
-            return Failed(lease.lease, 0, lease.crc, ErrorInfo("Cancelled", "the lease was taken back"))
+        except asyncio.CancelledError:  # taken back before its first step; neither of the two ever raises
+            return Failed(lease.lease, 0, crc, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._active[lease.lease]
 
@@ -182,30 +191,34 @@ class Worker:
 
     async def _beat(self) -> None:
         while True:
-            reached = [] if self._fetcher is None else self._fetcher.reached()
+            reached: list[tuple[int, int]] = []
+            if self._wires is not None and self._fetcher is not None and self._sender is not None:
+                self._wires.drop_idle()
+                reached = [*self._fetcher.reached(), *self._sender.reached()]
             self._channel.send(Report(reached=reached))
-            if self._fetcher is not None:
-                self._fetcher.drop_idle()
             await asyncio.sleep(HEARTBEAT_S)
 
     # Questions
 
     def _cleaned(self, info: ErrorInfo) -> ErrorInfo:
-        return info if self._fetcher is None else self._fetcher.cleaned(info)
+        return info if self._wires is None else self._wires.cleaned(info)
 
-    async def _answer(self, message: Ask) -> None:
+    async def _answer(self, message: Ask, descriptors: list[int]) -> None:
         loop = asyncio.get_running_loop()
         try:
             if self._setup.error is not None:
                 raise self._setup.error
             setup = self._setup
-            parts = await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk)
+            payload = descriptors[0] if descriptors else -1
+            parts = await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload)
         except TransferError as error:
             parts = [Answer(message.ask, error=self._cleaned(error.info))]
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
             text = "the service's reply could not be understood"
             info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
             parts = [Answer(message.ask, error=self._cleaned(info))]
+        finally:
+            close_all(descriptors)
         for part in parts:
             self._channel.send(part)
 

@@ -26,10 +26,15 @@ class WorkerLost(msgspec.Struct, frozen=True):
 
 
 class TransferAdded(msgspec.Struct, frozen=True):
-    """A planned object whose temp file is ready to receive its parts."""
+    """Planned bytes whose file is ready to receive or to give them.
+
+    Attributes:
+        lease_s: a lease without any progress for this long is taken back; 0 for ``Timeouts.lease_s``.
+    """
 
     transfer: int
     layout: Layout
+    lease_s: float = 0.0
 
 
 class Heard(msgspec.Struct, frozen=True):

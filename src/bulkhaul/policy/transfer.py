@@ -93,10 +93,16 @@ class Worker(msgspec.Struct):
 
 
 class Transfer:
-    """The parts of one object and how far they are."""
+    """The parts of one object and how far they are.
 
-    def __init__(self, layout: Layout) -> None:
+    Attributes:
+        moved_bytes: bytes that are in place, each counted once.
+    """
+
+    def __init__(self, layout: Layout, lease_s: float) -> None:
         self.layout = layout
+        self.lease_s = lease_s
+        self.moved_bytes = 0  # in place, or reported by leases that still run
         self.table = new_part_table(len(layout))
         self.phase = Phase.ACTIVE
         self.next_index = 0
@@ -227,7 +233,7 @@ class TransferMachine:
             case TransferClosed():
                 closed = self._transfers.pop(event.transfer, None)
                 if closed is not None and not event.kept:
-                    self.received_bytes -= int(closed.table["bytes"].sum())
+                    self.received_bytes -= closed.moved_bytes
             case TransferAborted():
                 if event.transfer in self._transfers:
                     self._fail(event.transfer, event.error, now_s, out)
@@ -249,7 +255,7 @@ class TransferMachine:
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
         if not self._transfers:
             self._throttled_since_s = None  # a storm that nobody was waiting in says nothing about now
-        self._transfers[event.transfer] = transfer = Transfer(event.layout)
+        self._transfers[event.transfer] = transfer = Transfer(event.layout, event.lease_s or self._timeouts.lease_s)
         if len(event.layout):
             self._queue.append(event.transfer)
         else:
@@ -265,10 +271,10 @@ class TransferMachine:
         for lease_id, reached in event.reached:
             lease = self._leases.get(lease_id)
             if lease and lease.worker == event.worker and lease.reached_bytes < reached <= lease.end - lease.start:
-                self.received_bytes += reached - lease.reached_bytes
+                self._move(lease, reached - lease.reached_bytes)
                 lease.reached_bytes = reached
                 if not lease.revoked:
-                    lease.deadline_s = now_s + self._timeouts.lease_s
+                    lease.deadline_s = now_s + self._transfers[lease.transfer].lease_s
 
     def _part_done(self, event: PartDone, out: list[Instruction]) -> None:
         held = self._leases.get(event.lease)
@@ -386,13 +392,15 @@ class TransferMachine:
         transfer = self._transfers[event.transfer]
         if transfer.rejected or transfer.error:
             del self._transfers[event.transfer]
-            self.received_bytes -= int(transfer.table["bytes"].sum())
+            self.received_bytes -= transfer.moved_bytes
             out.append(Fail(event.transfer, transfer.error or event.error))
             return
         transfer.rejected = True
         transfer.phase = Phase.ACTIVE
         for index in event.indices:
-            self.received_bytes -= int(transfer.table["bytes"][index])
+            rejected_bytes = int(transfer.table["bytes"][index])
+            self.received_bytes -= rejected_bytes
+            transfer.moved_bytes -= rejected_bytes
             transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], 0, -1, 0.0, 0, 0)
             transfer.done -= 1
             transfer.retries += 1
@@ -413,10 +421,14 @@ class TransferMachine:
         return lease
 
     def _count(self, lease: Lease, received_bytes: int) -> None:
-        self.received_bytes += received_bytes - lease.reached_bytes
+        self._move(lease, received_bytes - lease.reached_bytes)
 
     def _forget(self, lease: Lease) -> None:
-        self.received_bytes -= lease.reached_bytes
+        self._move(lease, -lease.reached_bytes)
+
+    def _move(self, lease: Lease, count: int) -> None:
+        self.received_bytes += count
+        self._transfers[lease.transfer].moved_bytes += count
 
     def _again(self, lease: Lease, now_s: float, not_before_s: float) -> None:
         transfer = self._transfers[lease.transfer]
@@ -431,7 +443,7 @@ class TransferMachine:
         if transfer.phase is Phase.FAILING:
             assert transfer.error is not None
             del self._transfers[transfer_id]
-            self.received_bytes -= int(transfer.table["bytes"].sum())
+            self.received_bytes -= transfer.moved_bytes
             out.append(Fail(transfer_id, transfer.error))
         elif transfer.done == len(transfer.layout):
             transfer.phase = Phase.VERIFYING
@@ -468,7 +480,8 @@ class TransferMachine:
             for position, lease_id in enumerate(worker.leases):
                 lease = self._leases[lease_id]
                 if position >= worker.connections and not lease.revoked:
-                    lease.deadline_s = now_s + self._timeouts.lease_s  # it waits its turn at the worker
+                    # It waits its turn at the worker.
+                    lease.deadline_s = now_s + self._transfers[lease.transfer].lease_s
                 elif now_s < lease.deadline_s:
                     continue
                 elif lease.revoked:
@@ -542,7 +555,7 @@ class TransferMachine:
         lease_id = self._next_lease
         self._next_lease += 1
         self._leases[lease_id] = Lease(
-            transfer_id, index, worker_id, start, part.end, 0, now_s + self._timeouts.lease_s, self.generation
+            transfer_id, index, worker_id, start, part.end, 0, now_s + transfer.lease_s, self.generation
         )
         self._workers[worker_id].leases[lease_id] = None
         transfer.leases += 1

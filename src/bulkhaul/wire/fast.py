@@ -1,28 +1,31 @@
-"""The fast transport: signed GETs over pooled HTTP/1.1 connections; it must not know where a body goes.
+"""The fast transport: signed GETs and PUTs over pooled HTTP/1.1 connections; it must not know where a body goes.
 
-A watcher ticks four times a second and breaks what stalls: no reply head or no byte for ``read_s``, or a body slower
-than the speed floor over ``speed_window_s``. Reading costs no timer per request.
+A watcher ticks four times a second and breaks what stalls: no reply head or no byte for ``read_s``, a body slower
+than the speed floor over ``speed_window_s``, no reply to a body for ``ack_s``. Neither way costs a timer per request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import socket
 import ssl
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from urllib.parse import quote
 
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
-from bulkhaul.wire.reply import check_get, failed_get, stored_checksum
-from bulkhaul.wire.sigv4 import Signer
+from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_checksum
+from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.transport import Sink, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest, Target, WireSettings
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, is_loopback, object_headers
 
 WATCH_S = 0.25
 
@@ -41,6 +44,7 @@ class _Watch(msgspec.Struct):
 
     seen_bytes: int
     changed_s: float
+    sends: bool = False
     window_began_s: float | None = None
     window_bytes: int = 0
 
@@ -52,11 +56,13 @@ class FastTransport:
         """Connect nowhere yet.
 
         Args:
+            settings: ``request_payer`` and ``sse_c_key`` become headers of every request.
             ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
         """
         self._ca_bundle = ca_bundle
         self._timeouts = settings.timeouts
         self._user_agent = user_agent
+        self._extra_headers = object_headers(settings)
         self._credentials: Credentials | None = None
         self._signers: dict[str, Signer] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
@@ -71,18 +77,38 @@ class FastTransport:
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
-        while True:
-            connection = await self._connection(request.target)
-            try:
-                await self._exchange(connection, request, sink)
-                return
-            except ConnectionClosed as error:
-                if not error.stale:
-                    raise TransportError(network_error(error)) from error
-            except (ConnectionError, TimeoutError) as error:
-                raise TransportError(network_error(error)) from error
-            finally:
-                self._release(connection, request.target)
+
+        def begin(reply: ReplyHead) -> Sink:
+            if wrong := check_get(request, reply.status, reply.headers):
+                raise TransportError(wrong)
+            sink.expect(stored_checksum(reply.headers) if request.whole else None)
+            return sink
+
+        async def exchange(connection: Connection) -> None:
+            reply = await connection.exchange(self._encode_get(request), begin)
+            if not 200 <= reply.status < 300:
+                raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
+
+        await self._with_connection(request.target, exchange, sends=False)
+
+    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+        """Send ``body``, whole; see ``Transport.put``."""
+        payload = await self._payload_sha256(request.target, body)
+        stored = Stored()
+
+        async def exchange(connection: Connection) -> None:
+            nonlocal stored
+            reply = await connection.send(self._encode_put(request, len(body), payload), body, sent)
+            if wrong := failed_put(reply.status, reply.headers, connection.error_body):
+                raise TransportError(wrong)
+            stored = Stored(
+                reply.headers.get("etag", ""),
+                reply.headers.get("x-amz-version-id", ""),
+                stored_checksum(reply.headers),
+            )
+
+        await self._with_connection(request.target, exchange, sends=True)
+        return stored
 
     def drop_idle(self) -> None:
         """Close connections that have been unused for ``idle_s``."""
@@ -93,37 +119,71 @@ class FastTransport:
                     connection.close()
             connections[:] = [c for c in connections if c.usable]
 
-    async def _exchange(self, connection: Connection, request: GetRequest, sink: Sink) -> None:
-        def begin(reply: ReplyHead) -> Sink:
-            if wrong := check_get(request, reply.status, reply.headers):
-                raise TransportError(wrong)
-            sink.expect(stored_checksum(reply.headers) if request.whole else None)
-            return sink
+    async def _with_connection(
+        self, target: Target, exchange: Callable[[Connection], Awaitable[None]], *, sends: bool
+    ) -> None:
+        """Run one exchange; on a connection that turns out to have been closed while idle, once more on another."""
+        while True:
+            connection = await self._connection(target)
+            self._busy[connection] = _Watch(connection.bytes_in + connection.bytes_out, time.monotonic(), sends)
+            try:
+                await exchange(connection)
+                return
+            except ConnectionClosed as error:
+                if not error.stale:
+                    raise TransportError(network_error(error)) from error
+            except (ConnectionError, TimeoutError) as error:
+                raise TransportError(network_error(error)) from error
+            finally:
+                self._release(connection, target)
 
-        self._busy[connection] = _Watch(connection.bytes_in, time.monotonic())
-        reply = await connection.exchange(self._encode(request), begin)
-        if not 200 <= reply.status < 300:
-            raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
-
-    def _encode(self, request: GetRequest) -> bytes:
-        target = request.target
-        path = target.path_prefix + quote(request.key, safe="/-_.~")
-        headers: list[tuple[str, str]] = []
+    def _encode_get(self, request: GetRequest) -> bytes:
+        headers: list[tuple[str, str]] = list(self._extra_headers)
         if request.whole:
             headers.append(("x-amz-checksum-mode", "ENABLED"))
         else:
             headers.append(("range", f"bytes={request.start}-{request.end - 1}"))  # RFC 9110 §14: inclusive
         if request.etag:
             headers.append(("if-match", request.etag))
+        return self._encode("GET", request.target, request.key, "", headers, EMPTY_SHA256)
+
+    def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
+        query = ""
+        if request.upload_id:
+            query = f"partNumber={request.number}&uploadId={quote(request.upload_id, safe='-_.~')}"
+        headers = [*request.headers, *self._extra_headers, ("content-length", str(length))]
+        return self._encode("PUT", request.target, request.key, query, headers, payload_sha256)
+
+    def _encode(
+        self, method: str, target: Target, key: str, query: str, headers: list[tuple[str, str]], payload_sha256: str
+    ) -> bytes:
+        path = target.path_prefix + quote(key, safe="/-_.~")
         if self._credentials is not None:
             signer = self._signers.get(target.region)
             if signer is None:
                 signer = self._signers[target.region] = Signer(self._credentials, target.region)
-            headers = signer.sign("GET", target.host_header, path, headers, now_s=time.time())
+            headers = signer.sign(
+                method,
+                target.host_header,
+                path,
+                headers,
+                query=query,
+                now_s=time.time(),
+                payload_sha256=payload_sha256,
+            )
         else:
             headers.append(("host", target.host_header))
-        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers)]
+        lines = [
+            f"{method} {path}{'?' if query else ''}{query} HTTP/1.1",
+            *(f"{name}: {value}" for name, value in headers),
+        ]
         return ("\r\n".join(lines) + f"\r\nuser-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
+
+    async def _payload_sha256(self, target: Target, body: memoryview) -> str:
+        """Return what the signature says of the body: nothing where nobody on the way can change it."""
+        if self._credentials is None or target.scheme == "https" or is_loopback(target.host):
+            return UNSIGNED_PAYLOAD
+        return (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
 
     # Connections
 
@@ -179,12 +239,16 @@ class FastTransport:
                     connection.fail(error)
 
     def _too_slow(self, connection: Connection, watch: _Watch, now_s: float) -> TimeoutError | None:
-        if connection.bytes_in != watch.seen_bytes:
-            watch.seen_bytes, watch.changed_s = connection.bytes_in, now_s
+        moved = connection.bytes_in + connection.bytes_out
+        patience_s = self._timeouts.ack_s if watch.sends and not connection.sending else self._timeouts.read_s
+        if moved != watch.seen_bytes:
+            watch.seen_bytes, watch.changed_s = moved, now_s
             if watch.window_began_s is None:
                 watch.window_began_s, watch.window_bytes = now_s, connection.bytes_in
-        elif now_s - watch.changed_s >= self._timeouts.read_s:
-            return TimeoutError(f"no bytes for {self._timeouts.read_s:g} s")
+        elif now_s - watch.changed_s >= patience_s:
+            return TimeoutError(f"no bytes for {patience_s:g} s")
+        if watch.sends:
+            return None  # a piece of a body counts when all of it has left, so a pause is all that can be told
         if watch.window_began_s is None or now_s - watch.window_began_s < self._timeouts.speed_window_s:
             return None
         elapsed_s, came = now_s - watch.window_began_s, connection.bytes_in - watch.window_bytes

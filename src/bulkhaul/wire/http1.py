@@ -1,10 +1,10 @@
-"""One HTTP/1.1 connection that receives bodies where they belong; it must not know S3, signatures or files.
+"""One HTTP/1.1 connection whose bodies come and go where they belong; it must not know S3, signatures or files.
 
     IDLE ──send──▶ HEAD ──header block, interim 1xx skipped──▶ BODY ──last byte──▶ IDLE
       any byte in IDLE, anything malformed, any doubt: the connection is closed and never used again
 
-As an asyncio.BufferedProtocol it hands the socket the caller's own memory while a body comes, so that the kernel
-copies each byte once. Header blocks are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
+As an asyncio.BufferedProtocol it hands the socket the caller's own memory while a body comes or goes, so that the
+kernel copies each byte once. Header blocks are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ MAX_ERROR_BYTES = 64 * 1024
 """How much of an error document is kept."""
 
 _END = b"\r\n\r\n"
+
+FIRST_PIECE_BYTES = 64 * 1024
+"""Bytes of a body handed to the socket at first. What is handed over shows as sent only when all of it has left."""
+
+MAX_PIECE_BYTES = 1024 * 1024
+
+QUICK_PIECE_S = 0.05
+"""A piece that took no longer is followed by one of twice the length, any other by one of half."""
 
 
 class ReplyHead(msgspec.Struct):
@@ -96,11 +104,17 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         bytes_in: every byte that ever came; a watcher compares it to notice a stall.
+        bytes_out: every byte of a body that ever left, for the same purpose.
+        sending: whether a body is on its way; afterwards it is the peer's turn.
         usable: whether another request may be sent.
     """
 
     def __init__(self) -> None:
         self.bytes_in = 0
+        self.bytes_out = 0
+        self.sending = False
+        self._room = asyncio.Event()
+        self._room.set()
         self.usable = False
         self.idle_since_s = 0.0
         self._exchanges = 0
@@ -128,23 +142,79 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``begin`` or its sink raises.
         """
         assert self._transport is not None
-        self._begin, self._reply, self._sink, self._error = begin, None, None, None
-        self._filled = self._remaining = 0
-        self.error_body = b""
-        self._exchanges += 1
-        self._bytes_before = self.bytes_in
-        self._done = asyncio.get_running_loop().create_future()
+        done = self._ready(begin)
         try:
             self._transport.write(request)
-            reply = await self._done
-            if not reply.keep_alive:
+            return await self._reply_of(done)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._done = self._begin = self._sink = self._error = None
+
+    async def send(self, request: bytes, body: memoryview, sent: Callable[[int], None]) -> ReplyHead:
+        """Send a request with its body; of the reply's own body, ``error_body`` holds the beginning, whatever it says.
+
+        A reply that comes before the whole body has left ends the exchange, and the connection with it.
+
+        Args:
+            sent: called with the number of bytes that have left, as they leave.
+
+        Raises:
+            ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
+        """
+        assert self._transport is not None
+        done = self._ready(None)
+        self.sending = True
+        try:
+            self._transport.set_write_buffer_limits(high=0)  # room again means: everything has left
+            self._transport.write(request)
+            whole = await self._send_body(body, done, sent)
+            self.sending = False
+            reply = await self._reply_of(done)
+            if not whole:
                 self.close()
             return reply
         except BaseException:
             self.close()
             raise
         finally:
-            self._done = self._begin = self._sink = self._error = None
+            self.sending = False
+            self._done = self._error = None
+
+    def _ready(self, begin: Begin | None) -> asyncio.Future[ReplyHead]:
+        self._begin, self._reply, self._sink, self._error = begin, None, None, None
+        self._filled = self._remaining = 0
+        self.error_body = b""
+        self._exchanges += 1
+        self._bytes_before = self.bytes_in
+        self._done = asyncio.get_running_loop().create_future()
+        return self._done
+
+    async def _reply_of(self, done: asyncio.Future[ReplyHead]) -> ReplyHead:
+        reply = await done
+        if not reply.keep_alive:
+            self.close()
+        return reply
+
+    async def _send_body(self, body: memoryview, done: asyncio.Future[ReplyHead], sent: Callable[[int], None]) -> bool:
+        """Hand the body to the socket, piece by piece; False if a reply came before its end."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        start, size, now_s = 0, FIRST_PIECE_BYTES, loop.time()
+        while start < len(body):
+            if done.done():
+                return False
+            piece = body[start : start + size]
+            self._transport.write(piece)
+            await self._room.wait()
+            start += len(piece)
+            self.bytes_out += len(piece)
+            sent(len(piece))
+            began_s, now_s = now_s, loop.time()
+            quick = now_s - began_s <= QUICK_PIECE_S
+            size = min(MAX_PIECE_BYTES, size * 2) if quick else max(FIRST_PIECE_BYTES, size // 2)
+        return True
 
     def close(self) -> None:
         """Close at once; unread bytes are thrown away."""
@@ -156,9 +226,18 @@ class Connection(asyncio.BufferedProtocol):
         """End the exchange with ``error`` and close: the watcher's way to break a stall."""
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
+        self._room.set()
         self.close()
 
     # asyncio.BufferedProtocol
+
+    def pause_writing(self) -> None:
+        """Called by the loop when what was written has not all left yet."""
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        """Called by the loop when everything has left."""
+        self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -196,6 +275,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop when the connection is gone."""
         self.usable = False
+        self._room.set()  # nothing will leave any more, and the exchange's future says why
         if self._error is not None and exc is None:
             self._error_ends()  # its end may be the connection's
         if self._done is not None and not self._done.done():
@@ -222,10 +302,9 @@ class Connection(asyncio.BufferedProtocol):
             raise ProtocolError(f"a header block of more than {MAX_HEAD_BYTES} bytes")
 
     def _body_begins(self, reply: ReplyHead, block: bytes, early: bytes) -> None:
-        assert self._begin is not None
         self._reply = reply
         length = reply.headers.get("content-length", "")
-        if not 200 <= reply.status < 300:
+        if self._begin is None or not 200 <= reply.status < 300:
             self._error = _ErrorDocument(block)
             self._error_came(early)
             return

@@ -69,6 +69,17 @@ def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) 
     return info
 
 
+def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
+    """Return the typed error for the reply to a PUT, None if it says that the body is stored; ``body`` is its own."""
+    if not 200 <= status < 300:
+        code, detail = error_document(body)
+        return service_error(status, service_code=code, detail=detail, headers=headers)
+    if b"<Error>" in body:
+        code, detail = error_document(body)
+        return service_error(500, service_code=code, detail=detail, headers=headers)
+    return None
+
+
 def same_etag(one: str, other: str) -> bool:
     """Compare two ETags as opaque strings; some stores leave the quotes out in some replies."""
     return one.strip('"') == other.strip('"')

@@ -18,6 +18,9 @@ from bulkhaul.wire.values import Credentials
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """Payload hash of every request without a body."""
 
+UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
+"""Payload hash of a body that the signature does not cover. Source: S3 API, "x-amz-content-sha256"."""
+
 
 class Signer:
     """Signs requests of one set of credentials for one region; the derived key is kept for its day."""

@@ -1,12 +1,14 @@
-"""The small interface between whoever wants bytes and the two ways of getting them; it must not know either way."""
+"""The small interface between whoever moves bytes and the two ways of moving them; it must not know either way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum
-from bulkhaul.wire.values import Credentials, GetRequest
+from bulkhaul.model.writing import Stored
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
 
 
 class Sink(Protocol):
@@ -30,7 +32,7 @@ class Sink(Protocol):
 
 
 class TransportError(Exception):
-    """A GET failed; ``info`` says how. What reached the sink before is in place and stays."""
+    """A request failed; ``info`` says how. What reached the sink of a GET before is in place and stays."""
 
     def __init__(self, info: ErrorInfo) -> None:
         super().__init__(info)
@@ -42,7 +44,7 @@ class NotSpoken(Exception):
 
 
 class Transport(Protocol):
-    """Sends GETs and lets only checked bodies through."""
+    """Sends GETs and PUTs; of a GET it lets only a checked body through."""
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch exactly ``[start, end)`` into ``sink``.
@@ -50,6 +52,17 @@ class Transport(Protocol):
         Raises:
             TransportError: the reply was refused or broke; the sink holds the bytes up to there.
             OSError: the sink could not store the bytes.
+        """
+        ...
+
+    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+        """Send ``body``, whole.
+
+        Args:
+            sent: called with the number of bytes that have left, as they leave.
+
+        Raises:
+            TransportError: the service refused, or no complete reply came: it may or may not have taken effect.
         """
         ...
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import ipaddress
 from typing import Any
 
 import msgspec
@@ -44,6 +47,14 @@ class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
     transport: TransportChoice
     timeouts: Timeouts
     connections: int
+    request_payer: bool = False
+    sse_c_key: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"WireSettings(endpoint_url={self.endpoint_url!r}, region={self.region!r}, profile={self.profile!r})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("endpoint_url", self.endpoint_url), ("region", self.region), ("profile", self.profile)]
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -86,3 +97,49 @@ class GetRequest(msgspec.Struct, frozen=True):
     end: int
     size_bytes: int
     whole: bool
+
+
+class PutRequest(msgspec.Struct, frozen=True):
+    """A PUT of one body: a whole object, or part ``number`` of a multipart upload.
+
+    Attributes:
+        headers: (name in lower case, value), all of them signed; secret (SSE-C), so ``repr`` never shows them.
+        upload_id: empty for a whole object.
+    """
+
+    target: Target
+    bucket: str
+    key: str
+    headers: tuple[tuple[str, str], ...]
+    upload_id: str = ""
+    number: int = 0
+
+    def __repr__(self) -> str:
+        return f"PutRequest({self.bucket!r}, {self.key!r}, number={self.number})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        return [("bucket", self.bucket), ("key", self.key), ("number", self.number)]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name can only be this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def object_headers(settings: WireSettings) -> tuple[tuple[str, str], ...]:
+    """Return the headers that the settings put on every GET and PUT of an object."""
+    headers: list[tuple[str, str]] = []
+    if settings.request_payer:
+        headers.append(("x-amz-request-payer", "requester"))
+    if (key := settings.sse_c_key) is not None:
+        prefix = "x-amz-server-side-encryption-customer-"
+        digest = hashlib.md5(key, usedforsecurity=False).digest()
+        headers += [
+            (f"{prefix}algorithm", "AES256"),
+            (f"{prefix}key", base64.b64encode(key).decode()),
+            (f"{prefix}key-md5", base64.b64encode(digest).decode()),
+        ]
+    return tuple(headers)

@@ -1,4 +1,4 @@
-"""The SDK's transport: the same GETs through boto3, for what the fast one does not speak; it must not know files.
+"""The SDK's transport: the same requests through boto3, for what the fast one does not speak; it must not know files.
 
 It is complete by itself: it judges replies by the same rules, counts every byte, and has the same deadlines. A body
 is read in a thread, straight into the sink's space.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,12 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
 from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.reply import check_get, stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
 from bulkhaul.wire.transport import Sink, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest, WireSettings
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
 
 READ_BYTES = 1024 * 1024
 """Most bytes of one read."""
@@ -40,7 +42,10 @@ class SdkTransport:
         self._sdk = sdk
         self._timeouts = settings.timeouts
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
+        self._headers = threading.local()
         sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
+        for operation in ("PutObject", "UploadPart"):
+            sdk.client.meta.events.register(f"before-sign.s3.{operation}", self._add_headers)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
@@ -64,6 +69,54 @@ class SdkTransport:
             await asyncio.wait([work])
             work.exception()  # looked at: the cancellation is the news
             raise
+
+    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+        """Send ``body``, whole; see ``Transport.put``.
+
+        A cancelled PUT comes back only when its thread has let go of the body.
+        """
+        outgoing = _Body(body, sent)
+        work = asyncio.get_running_loop().run_in_executor(self._threads, self._put, request, outgoing)
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            outgoing.cancelled = True
+            await asyncio.wait([work])
+            work.exception()  # looked at: the cancellation is the news
+            raise
+
+    def _put(self, request: PutRequest, body: _Body) -> Stored:
+        client = self._sdk.client
+        parameters: dict[str, Any] = {"Bucket": request.bucket, "Key": request.key, "Body": body}
+        operation = client.put_object
+        if request.upload_id:
+            operation = client.upload_part
+            parameters |= {"UploadId": request.upload_id, "PartNumber": request.number}
+        self._sdk.last_used_s = time.monotonic()
+        self._headers.extra = request.headers
+        try:
+            self._sdk.require_unrewritten(request.key)
+            reply = operation(**parameters)
+        except TransferError as error:
+            raise TransportError(error.info) from error
+        except ClientError as error:
+            raise TransportError(client_error(error).info) from error
+        except RecursionError as error:
+            text = "the endpoint redirects requests in a circle"
+            raise TransportError(ErrorInfo("EndpointRedirect", text)) from error
+        except (BotoCoreError, OSError) as error:
+            raise TransportError(network_error(error)) from error
+        finally:
+            self._headers.extra = ()
+        headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+        return Stored(str(reply.get("ETag", "")), headers.get("x-amz-version-id", ""), stored_checksum(headers))
+
+    def _add_headers(self, request: Any, **_: object) -> None:
+        """Send the headers of this thread's PUT, as they are: the SDK would spell each of them in a way of its own."""
+        for name, value in getattr(self._headers, "extra", ()):
+            if name in request.headers:
+                del request.headers[name]  # the SDK's own guess, such as a Content-Type
+            request.headers[name] = value
 
     def _get(self, request: GetRequest, sink: Sink, cancelled: threading.Event) -> None:
         parameters: dict[str, str] = {"Bucket": request.bucket, "Key": request.key}
@@ -125,6 +178,40 @@ class SdkTransport:
                 if got - window_bytes < self._timeouts.min_speed_bytes_per_s * (now_s - window_began_s):
                     raise TransportError(ErrorInfo("StallTimeout", "the body came slower than the floor of speed"))
                 window_began_s, window_bytes = now_s, got
+
+
+class _Body:
+    """A body that the SDK reads piece by piece, more than once if it hashes it first."""
+
+    def __init__(self, view: memoryview, sent: Callable[[int], None]) -> None:
+        self._view = view
+        self._sent = sent
+        self._at = 0
+        self.cancelled = False
+
+    def __len__(self) -> int:
+        return len(self._view)
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes."""
+        if self.cancelled:
+            raise OSError("the request was cancelled")
+        end = len(self._view) if size < 0 else min(len(self._view), self._at + size)
+        data = bytes(self._view[self._at : end])
+        self._at = end
+        self._sent(len(data))
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to another byte; what was read from there on counts as not sent."""
+        at = offset + (0, self._at, len(self._view))[whence]
+        self._sent(at - self._at if at < self._at else 0)
+        self._at = at
+        return at
+
+    def tell(self) -> int:
+        """Return the position of the next byte."""
+        return self._at
 
 
 def _ask_for_checksum(request: Any, **_: object) -> None:

@@ -1,0 +1,93 @@
+"""Carries out a lease to send, in a worker: window of the source, checksum, PUT, outcome; it must not retry.
+
+source ─▶ mapped window ─▶ CRC (in a thread, which also brings the pages in) ─▶ socket
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.source import SourceWindow
+from bulkhaul.engine.protocol import Done, Failed, PutLease
+from bulkhaul.engine.wires import Wires
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.limits import MIB
+from bulkhaul.wire.checksums import encoded_crc, updater
+from bulkhaul.wire.transport import TransportError
+from bulkhaul.wire.values import PutRequest
+
+INLINE_BYTES = MIB
+"""Up to this size the checksum is computed on the loop: handing it to a thread would take longer."""
+
+
+class Sender:
+    """Sends leases by the transport that fits their target."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self._sent: dict[int, int] = {}
+
+    def reached(self) -> list[tuple[int, int]]:
+        """Return (lease, bytes that have left) of what is being sent."""
+        return list(self._sent.items())
+
+    async def send(self, lease: PutLease, fd: int) -> Done | Failed:
+        """Send a lease's bytes and say how it went; never raises. A failure counts as nothing sent."""
+        self._sent[lease.lease] = 0
+        try:
+            return await self._send(lease, fd)
+        except TransportError as error:
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+        except OSError as error:
+            return Failed(lease.lease, 0, 0, local_error(error).info)
+        except asyncio.CancelledError:
+            return Failed(lease.lease, 0, 0, ErrorInfo("Cancelled", "the lease was taken back"))
+        except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
+            info = ErrorInfo("OtherError", "the part could not be sent", cause=f"{type(error).__name__}: {error}")
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(info))
+        finally:
+            del self._sent[lease.lease]
+
+    async def _send(self, lease: PutLease, fd: int) -> Done:
+        if lease.end - lease.start <= INLINE_BYTES:
+            window, crc = _prepare(lease, fd)
+        else:
+            window, crc = await _undisturbed(lease, fd)
+        try:
+            headers = lease.headers
+            if lease.algorithm:
+                checksum = (f"x-amz-checksum-{lease.algorithm.lower()}", encoded_crc(lease.algorithm, crc))
+                headers = (*headers, checksum)
+            request = PutRequest(lease.target, lease.bucket, lease.key, headers, lease.upload_id, lease.number)
+
+            def sent(count: int) -> None:
+                self._sent[lease.lease] += count
+
+            stored = await self._wires.choose(lease.target).put(request, window.view, sent)
+        finally:
+            window.close()
+        return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
+
+
+def _prepare(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
+    window = SourceWindow(fd, lease.start, lease.end)
+    if not lease.algorithm:
+        return window, 0
+    try:
+        return window, updater(lease.algorithm)(window.view, 0)
+    except BaseException:
+        window.close()
+        raise
+
+
+async def _undisturbed(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
+    """Prepare in a thread; when cancelled, wait for it: its descriptor is about to be closed."""
+    work = asyncio.ensure_future(asyncio.to_thread(_prepare, lease, fd))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        if work.exception() is None:
+            work.result()[0].close()
+        raise

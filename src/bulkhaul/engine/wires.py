@@ -1,0 +1,75 @@
+"""The transports of one worker, and which of them a request takes; it must not know leases or files."""
+
+from __future__ import annotations
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.settings import TransportChoice
+from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
+from bulkhaul.wire.values import Credentials, Target
+
+MAX_TEXT = 500
+"""Longest text of an error, in characters: 32 failed leases fit a frame."""
+
+
+class Wires:
+    """Chooses between the fast transport and the SDK's, and keeps secrets out of what they report."""
+
+    def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport, *, secrets: tuple[str, ...]) -> None:
+        """Take the transports; ``secrets`` are texts that no error may show, besides the credentials."""
+        self._choice = choice
+        self._fast = fast
+        self._sdk = sdk
+        self._always_secret = self._secrets = secrets
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these."""
+        held = credentials or Credentials("", "")
+        self._secrets = (*self._always_secret, *(secret for secret in (held.secret_key, held.token) if secret))
+        self._fast.use(credentials)
+        self._sdk.use(credentials)
+
+    def drop_idle(self) -> None:
+        """Close connections that were not used for long."""
+        self._fast.drop_idle()
+        self._sdk.drop_idle()
+
+    def choose(self, target: Target) -> Transport:
+        """Return the transport for a request to ``target``.
+
+        Raises:
+            TransportError: the one that was asked for cannot do it.
+        """
+        if self._choice == "fast" and not target.fast:
+            text = f"the fast transport cannot be used: {target.why_not}; use --transport auto"
+            raise TransportError(ErrorInfo("Unsupported", text))
+        return self._fast if self._choice != "sdk" and target.fast else self._sdk
+
+    def instead(self, error: NotSpoken) -> Transport:
+        """Return the transport for a request whose reply the fast one does not read.
+
+        Raises:
+            TransportError: no other one is wanted.
+        """
+        if self._choice == "fast":
+            text = f"the fast transport does not read {error}; use --transport auto"
+            raise TransportError(ErrorInfo("Unsupported", text)) from error
+        return self._sdk
+
+    def cleaned(self, info: ErrorInfo) -> ErrorInfo:
+        """Return an error without secrets that a service may have echoed (I5), cut so that it fits a frame."""
+        return ErrorInfo(
+            code=info.code,
+            message=self._masked(info.message),
+            subject=info.subject,
+            cause=self._masked(info.cause),
+            status=info.status,
+            service_code=info.service_code[:100],
+            request_id=info.request_id[:200],
+            host_id=info.host_id[:200],
+            retry_after_s=info.retry_after_s,
+        )
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text[:MAX_TEXT]
