@@ -1,0 +1,140 @@
+"""Decides what a call to a store may ask for, before any request; it must not know which store is asked.
+
+Every store applies the same rules, so that what a test in memory accepts, a real bucket accepts too:
+
+    key        1 to 1024 bytes of UTF-8
+    metadata   sum of bytes of all names and values ≤ 2048
+    range      0 ≤ start ≤ end; start = end asks nothing
+    ttl_s      1 ≤ ttl_s ≤ 604800
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
+from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, TIB, S3Limits
+from bulkhaul.model.objects import TOKEN_KEY, Content
+
+MAX_KEY_BYTES = 1024
+"""Source: S3 User Guide, "Naming Amazon S3 objects"."""
+
+MAX_METADATA_BYTES = 2048
+"""Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
+
+MAX_TTL_S = 7 * 24 * 60 * 60
+"""Source: S3 API, "Authenticating requests: using query parameters", X-Amz-Expires."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Source: RFC 9110 §5.6.2, token: the name of a header."""
+
+_VALUE = re.compile(r"[\x20-\x7e\t]*")
+"""Source: RFC 9110 §5.5, field-value, without the obsolete bytes above ASCII."""
+
+_UNITS = ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"))
+
+
+def check_key(key: str) -> None:
+    """Make sure that ``key`` can name one object: an empty one would address the bucket itself.
+
+    Raises:
+        UsageError: it is empty, too long, or no valid Unicode.
+    """
+    if not key:
+        raise UsageError("the key is empty; name an object")
+    try:
+        size_bytes = len(key.encode())
+    except UnicodeEncodeError as error:
+        raise UsageError("the key is not valid Unicode", repr(key)) from error
+    if size_bytes > MAX_KEY_BYTES:
+        raise UsageError(f"the key has {size_bytes} bytes, S3 allows {MAX_KEY_BYTES}; shorten it", key)
+
+
+def content_of(
+    content_disposition: str = "", metadata: Mapping[str, str] | None = None, *, reserved_bytes: int = 0
+) -> Content:
+    """Return the headers to store an object with; names of metadata in lower case, as S3 keeps them (C5).
+
+    Args:
+        reserved_bytes: what the store itself adds to the metadata, counted against the same 2 KB.
+
+    Raises:
+        UsageError: a name or value that no header can carry unchanged, or too much metadata.
+    """
+    _check_value("content_disposition", content_disposition)
+    kept: dict[str, str] = {}
+    for name, value in (metadata or {}).items():
+        lowered = name.lower()
+        if not _NAME.fullmatch(name):
+            raise UsageError(f"the metadata name {name!r} cannot be sent; use ASCII letters, digits and hyphens")
+        if lowered == TOKEN_KEY:
+            raise UsageError(f"the metadata name {name!r} is reserved; choose another one")
+        if lowered in kept:
+            raise UsageError(f"the metadata name {name!r} is given twice: S3 does not tell upper from lower case")
+        _check_value(f"the value of metadata {name!r}", value)
+        kept[lowered] = value
+    size_bytes = sum(len(name) + len(value) for name, value in kept.items()) + reserved_bytes
+    if size_bytes > MAX_METADATA_BYTES:
+        raise UsageError(f"the metadata has {size_bytes} bytes, S3 allows {MAX_METADATA_BYTES}; shorten it")
+    return Content(content_disposition=content_disposition, metadata=kept)
+
+
+def check_ttl(ttl_s: int) -> None:
+    """Make sure that a presigned URL may live so long (C37).
+
+    Raises:
+        OtherError: it is no whole number of seconds from 1 to 604800.
+    """
+    if type(ttl_s) is not int or not 1 <= ttl_s <= MAX_TTL_S:
+        raise OtherError(f"a presigned URL cannot live {ttl_s!r} s; give whole seconds from 1 to {MAX_TTL_S}")
+
+
+def asks_for_bytes(start: int, end: int, subject: str = "") -> bool:
+    """Tell whether ``[start, end)`` needs a request at all; an empty range never does (C21).
+
+    Raises:
+        RangeNotSatisfiable: it ends before it starts, or starts before the object.
+    """
+    if start < 0 or start > end:
+        raise outside(start, end, subject)
+    return start < end
+
+
+def outside(start: int, end: int, subject: str = "") -> RangeNotSatisfiable:
+    """Return the error for a range that the object cannot fill to its last byte (C21, C22, C23)."""
+    return RangeNotSatisfiable(f"the object has no bytes [{start}, {end}); ask head() for its size", subject)
+
+
+def check_object_size(size_bytes: int, subject: str = "", *, limits: S3Limits = DEFAULT_LIMITS) -> None:
+    """Make sure that an object may be so large (C42, C54).
+
+    Raises:
+        PayloadTooLarge: it may not; pass other limits if the endpoint really stores such objects.
+    """
+    if size_bytes > limits.max_object_bytes:
+        allowed = exact_size(limits.max_object_bytes)
+        raise PayloadTooLarge(
+            f"the object has {size_bytes} bytes, more than the {allowed} that an object may have;"
+            " raise the object limit if this endpoint stores larger ones",
+            subject,
+        )
+
+
+def exact_size(size_bytes: int) -> str:
+    """Return a size in the largest unit that states it exactly (C54).
+
+    >>> exact_size(5 * 1024**4), exact_size(1536), exact_size(1537), exact_size(0)
+    ('5 TiB', '1536 B', '1537 B', '0 B')
+    """
+    for unit_bytes, unit in _UNITS:
+        if size_bytes and size_bytes % unit_bytes == 0:
+            return f"{size_bytes // unit_bytes} {unit}"
+    return f"{size_bytes} B"
+
+
+def _check_value(what: str, value: str) -> None:
+    if not _VALUE.fullmatch(value):
+        raise UsageError(f"{what} holds line breaks, control or non-ASCII characters, which a header cannot carry")
+    if value != value.strip():
+        raise UsageError(f"{what} begins or ends with white space, which is lost on the way; remove it")
