@@ -33,6 +33,7 @@ __all__ = [
     "RangeIgnored",
     "RangeNotSatisfiable",
     "ServerError",
+    "SourceChanged",
     "StallTimeout",
     "Throttled",
     "TransferError",
@@ -202,6 +203,10 @@ class LocalError(OtherError):
 
 class DiskFull(LocalError):
     """No space (or quota) left for the object."""
+
+
+class SourceChanged(LocalError):
+    """The file that was being uploaded changed meanwhile; upload it again when nothing writes to it."""
 
 
 class UnsafeKey(LocalError):

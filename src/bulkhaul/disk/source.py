@@ -1,0 +1,217 @@
+"""The file that is uploaded: opened once, read by position, checked for changes; it must not know what is sent.
+
+mapped   page of the file ─▶ socket                      no copy but the kernel's
+read     page of the file ─▶ buffer ─▶ socket            for whoever must not map
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import stat
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import LocalError, SourceChanged
+from bulkhaul.model.files import SourceIdentity
+
+MADV_POPULATE_READ = 22
+"""Prefault a range for reading. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
+
+ENDS_EARLY = "the file ends before what is to be uploaded: another program cut it short"
+
+_REMEDIES = {
+    errno.ENOENT: "it does not exist",
+    errno.ENXIO: "a socket, or a device without a driver; only regular files and folders are uploaded",
+    errno.EACCES: "permission denied; it cannot be read",
+    errno.ELOOP: "symbolic links that lead in a circle",
+    errno.ENAMETOOLONG: "the path is too long for the operating system",
+}
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a character device",
+    stat.S_IFBLK: "a block device",
+    stat.S_IFLNK: "a symbolic link",
+}
+
+
+def reading_error(error: OSError, path: str) -> LocalError:
+    """Return the typed error for a file that could not be opened or read.
+
+    >>> str(reading_error(OSError(errno.ENOENT, "x"), "/data/a"))
+    '/data/a: it does not exist (cause: ENOENT)'
+    """
+    if text := _REMEDIES.get(error.errno or 0):
+        return LocalError(text, path, errno.errorcode[error.errno or 0])
+    return local_error(error, path)
+
+
+def kind_of_file(mode: int) -> str:
+    """Return what a file is, from its ``st_mode``, in words; empty for a regular one."""
+    return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "a file of an unknown kind")
+
+
+class Source:
+    """One regular file, open for reading. Whatever is done to its path meanwhile, this stays the same file.
+
+    Attributes:
+        fd: workers get it passed.
+        path: for messages.
+        size_bytes: how much is uploaded, whatever is appended later.
+        identity: the file's state when it was opened.
+    """
+
+    def __init__(self, fd: int, path: str, identity: SourceIdentity) -> None:
+        self.fd = fd
+        self.path = path
+        self.size_bytes = identity.size_bytes
+        self.identity = identity
+
+    @classmethod
+    def open(cls, path: str) -> Source:
+        """Open a file, never waiting for a FIFO's writer; symlinks are followed.
+
+        Raises:
+            LocalError: it is missing, unreadable, or no regular file.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise reading_error(error, path) from error
+        try:
+            found = os.fstat(fd)
+            if kind := kind_of_file(found.st_mode):
+                raise LocalError(f"it is {kind}; only regular files can be uploaded", path)
+        except OSError as error:
+            os.close(fd)
+            raise reading_error(error, path) from error
+        except LocalError:
+            os.close(fd)
+            raise
+        return cls(fd, path, _identity(found))
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is as it was when it was opened; see ``require_unchanged``.
+
+        Raises:
+            SourceChanged: its length or its modification time is another.
+            LocalError: it can no longer be looked at.
+        """
+        require_unchanged(self.fd, self.identity, self.path)
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None:
+    """Make sure that an open file is as it was; see ``Source.check_unchanged``.
+
+    Raises:
+        SourceChanged: its length or its modification time is another.
+        LocalError: it can no longer be looked at.
+    """
+    try:
+        now = _identity(os.fstat(fd))
+    except OSError as error:
+        raise reading_error(error, path) from error
+    changes = []
+    if now.size_bytes != identity.size_bytes:
+        changes.append(f"it had {identity.size_bytes} bytes and has {now.size_bytes}")
+    if now.mtime_ns != identity.mtime_ns:
+        changes.append("its modification time is another")
+    if changes:
+        text = f"the file changed during the upload: {' and '.join(changes)}"
+        raise SourceChanged(f"{text}; upload it again when nothing writes to it", path)
+
+
+def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None:
+    """Make sure that an open file is in the state that it once was in.
+
+    A write that keeps the length, within the same tick of the file system's clock as the last one before, cannot be
+    seen. Another file under the same path is no change: this one is still open.
+
+    Raises:
+        SourceChanged: its length or its modification time is another.
+        LocalError: it is another file, or can no longer be looked at.
+    """
+    try:
+        now = _identity(os.fstat(fd))
+    except OSError as error:
+        raise reading_error(error, path) from error
+    if (now.device, now.inode) != (identity.device, identity.inode):
+        raise LocalError("another file than the one that the upload began with", path)
+    changes = []
+    if now.size_bytes != identity.size_bytes:
+        changes.append(f"it had {identity.size_bytes} bytes and has {now.size_bytes}")
+    if now.mtime_ns != identity.mtime_ns:
+        changes.append("its modification time is another")
+    if changes:
+        text = f"the file changed during the upload: {' and '.join(changes)}"
+        raise SourceChanged(f"{text}; upload it again when nothing writes to it", path)
+
+
+class SourceWindow:
+    """``[start, end)`` of a file, mapped for reading and prefaulted.
+
+    A file that is cut short while a window of it is read kills the process (SIGBUS): who cannot afford that calls
+    ``read_exactly``. Closing while somebody still holds a slice of ``view`` leaves the map to the garbage collector.
+
+    Attributes:
+        view: the bytes, read-only; gone after ``close``.
+
+    Raises:
+        OSError: ESTALE if the file is shorter than ``end``; else what the file system says to a mapping.
+    """
+
+    def __init__(self, fd: int, start: int, end: int) -> None:
+        self._map: mmap.mmap | None = None
+        self.view = memoryview(b"")
+        if os.fstat(fd).st_size < end:
+            raise OSError(errno.ESTALE, ENDS_EARLY)
+        if start == end:
+            return
+        aligned = start - start % mmap.ALLOCATIONGRANULARITY
+        try:
+            self._map = mmap.mmap(fd, end - aligned, prot=mmap.PROT_READ, offset=aligned)
+        except ValueError as error:  # cut short since
+            raise OSError(errno.ESTALE, ENDS_EARLY) from error
+        if hasattr(mmap.mmap, "madvise"):
+            # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. A disk error
+            # shows again when the pages are read.
+            with contextlib.suppress(OSError):
+                self._map.madvise(MADV_POPULATE_READ)
+        self.view = memoryview(self._map)[start - aligned :]
+
+    def close(self) -> None:
+        """Let go of the file. Safe to call twice."""
+        self.view.release()
+        mapped, self._map = self._map, None
+        if mapped is not None:
+            # A socket that was closed in the middle of a send may hold a slice until it is collected; so is the map.
+            with contextlib.suppress(BufferError):
+                mapped.close()
+
+
+def read_exactly(fd: int, start: int, buffer: memoryview) -> None:
+    """Fill ``buffer`` with the file's bytes from ``start`` on, whatever position the descriptor is at.
+
+    Raises:
+        OSError: ESTALE if the file ends before the buffer is full; else what the file system says.
+    """
+    filled = 0
+    while filled < len(buffer):
+        count = os.preadv(fd, [buffer[filled:]], start + filled)
+        if not count:
+            raise OSError(errno.ESTALE, ENDS_EARLY)
+        filled += count
+
+
+def _identity(found: os.stat_result) -> SourceIdentity:
+    return SourceIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

@@ -1,0 +1,14 @@
+"""What is known of a local file, as a value; it must not know how it was learnt."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SourceIdentity(msgspec.Struct, frozen=True):
+    """Which file an upload was begun from, and in which state. ``mtime_ns``: since the epoch."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
