@@ -111,27 +111,6 @@ class Source:
 
 
 def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None:
-    """Make sure that an open file is as it was; see ``Source.check_unchanged``.
-
-    Raises:
-        SourceChanged: its length or its modification time is another.
-        LocalError: it can no longer be looked at.
-    """
-    try:
-        now = _identity(os.fstat(fd))
-    except OSError as error:
-        raise reading_error(error, path) from error
-    changes = []
-    if now.size_bytes != identity.size_bytes:
-        changes.append(f"it had {identity.size_bytes} bytes and has {now.size_bytes}")
-    if now.mtime_ns != identity.mtime_ns:
-        changes.append("its modification time is another")
-    if changes:
-        text = f"the file changed during the upload: {' and '.join(changes)}"
-        raise SourceChanged(f"{text}; upload it again when nothing writes to it", path)
-
-
-def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None:
     """Make sure that an open file is in the state that it once was in.
 
     A write that keeps the length, within the same tick of the file system's clock as the last one before, cannot be
