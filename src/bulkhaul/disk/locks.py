@@ -1,0 +1,114 @@
+"""Files that are locked for as long as their owner lives; it must not know what is in them.
+
+The owner holds flock's exclusive lock, which goes with its last descriptor, however the process ends. Whoever only
+looks takes the shared lock for a moment, so that two who look never take each other for the owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+
+_LOOKS = 50
+_LOOK_S = 0.001
+"""How often, and after which pause, a lock is tried again while somebody only looks."""
+
+
+def take_lock(fd: int) -> bool:
+    """Become the owner without waiting for another one; False if there is one.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    for _ in range(_LOOKS):
+        if _locked(fd, fcntl.LOCK_EX):
+            return True
+        if has_owner(fd):
+            return False
+        time.sleep(_LOOK_S)
+    return False
+
+
+def has_owner(fd: int) -> bool:
+    """Whether somebody else holds the file; the caller must not.
+
+    Raises:
+        OSError: the file system has no locks.
+    """
+    if not _locked(fd, fcntl.LOCK_SH):
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+def is_at(fd: int, path: str) -> bool:
+    """Whether the open file is the one at ``path``: a lock on one that was removed or replaced means nothing."""
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+    except FileNotFoundError:
+        return False
+
+
+def create_locked(path: str, mode: int) -> int | None:
+    """Create a file and become its owner; None if the name is taken, or was taken away at once.
+
+    Raises:
+        OSError: the folder refuses, or its file system has no locks.
+    """
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    except FileExistsError:
+        return None
+    try:
+        if take_lock(fd) and is_at(fd, path):
+            return fd
+    except OSError:
+        os.close(fd)
+        os.unlink(path)
+        raise
+    os.close(fd)  # somebody who clears empty files was faster than the lock
+    return None
+
+
+def open_locked(path: str) -> int | None:
+    """Open a file for reading and writing and become its owner; None if it is gone or has one. Links are refused.
+
+    Raises:
+        OSError: it cannot be opened, or its file system has no locks.
+    """
+    while True:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        try:
+            if not take_lock(fd):
+                os.close(fd)
+                return None
+            if is_at(fd, path):
+                return fd
+        except OSError:
+            os.close(fd)
+            raise
+        os.close(fd)  # its owner removed it between the two calls: look what is there now
+
+
+def remove_owned(fd: int, path: str) -> None:
+    """Remove a file that the caller owns, if it still has its name.
+
+    Raises:
+        OSError: the folder refuses.
+    """
+    if is_at(fd, path):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+def _locked(fd: int, kind: int) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,86 @@
+"""Makes and flushes the folder of what must outlive a run, and words its errors; it must not know what lies in it."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import LocalError
+
+_REMEDY = "set BULKHAUL_STATE_DIR to a folder that can hold the journals of uploads"
+
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
+
+
+def state_folder(setting: str | None) -> str:
+    """Return the folder of the journals of uploads, made if missing, for its owner alone.
+
+    Args:
+        setting: what the caller chose; else ``$BULKHAUL_STATE_DIR``, ``$XDG_STATE_HOME/bulkhaul`` or
+            ``~/.local/state/bulkhaul``.
+
+    Raises:
+        LocalError: it cannot be made, or not be written.
+    """
+    base = setting or os.environ.get("BULKHAUL_STATE_DIR") or _default()
+    folder = os.path.join(os.path.abspath(base), "uploads")
+    try:
+        _make(folder)
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise state_error(error, folder) from error
+    return folder
+
+
+def state_error(error: OSError, path: str) -> LocalError:
+    """Return the typed error for a failed system call in the state folder, with its remedy."""
+    known = local_error(error, path)
+    happened = "its file system has no locks" if error.errno in _NO_LOCKS else known.message.split(";")[0]
+    return type(known)(f"{happened}; {_REMEDY}", path, known.cause)
+
+
+def flush_folder(path: str) -> None:
+    """Flush a folder, so that the names in it survive a power failure.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has nothing to flush for a folder
+            raise
+    finally:
+        os.close(fd)
+
+
+def boot_id() -> str:
+    """Return what tells one boot of this machine from the next, empty where the system does not say."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def _default() -> str:
+    xdg = os.environ.get("XDG_STATE_HOME", "")
+    # Source: XDG Base Directory Specification: relative paths are invalid and ignored.
+    return os.path.join(xdg if os.path.isabs(xdg) else os.path.expanduser("~/.local/state"), "bulkhaul")
+
+
+def _make(folder: str) -> None:
+    try:
+        os.mkdir(folder, 0o700)
+    except FileExistsError:
+        if not os.path.isdir(folder):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
+        return
+    except FileNotFoundError:
+        _make(os.path.dirname(folder))
+        _make(folder)
+        return
+    flush_folder(os.path.dirname(folder))
