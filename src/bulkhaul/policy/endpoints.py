@@ -1,0 +1,82 @@
+"""Decides what an endpoint is to be asked for by its name; it must not know how to reach it.
+
+amazonaws.com, api.aws …      CRC64NVME, required: a refusal is an error
+googleapis.com, backblazeb2   none: documented not to take ``x-amz-checksum-*``
+every other host              CRC64NVME, not required: uploads go without once the endpoint refuses it
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws")
+"""Domains that only AWS serves. Source: the partitions in botocore's ``data/endpoints.json``."""
+
+_UNCHECKED = {
+    "googleapis.com": "Google Cloud Storage",
+    "backblazeb2.com": "Backblaze B2",
+}
+"""Services whose S3 interface takes no checksum headers, by domain; ``profile_for`` cites why."""
+
+
+class EndpointProfile(msgspec.Struct, frozen=True):
+    """What uploads to an endpoint send unless they are told otherwise.
+
+    Attributes:
+        name: the service, or ``S3-compatible`` for one that is not known.
+        checksum: algorithm of the checksum that is sent with every upload, None for none.
+        required: an endpoint that refuses the checksum fails the upload; else it is sent again without.
+    """
+
+    name: str
+    checksum: str | None
+    required: bool
+
+
+AWS = EndpointProfile("AWS", "CRC64NVME", True)
+COMPATIBLE = EndpointProfile("S3-compatible", "CRC64NVME", False)
+
+
+def is_within(host: str, domain: str) -> bool:
+    """Return whether ``host`` is ``domain`` or lies below it, whole labels compared, case ignored.
+
+    >>> is_within("b.s3.amazonaws.com", "amazonaws.com"), is_within("notamazonaws.com", "amazonaws.com")
+    (True, False)
+    """
+    host = host.lower()
+    return host == domain or host.endswith(f".{domain}")
+
+
+def aws_domain(host: str) -> str | None:
+    """Return the domain of AWS that ``host`` lies in, None for any other host.
+
+    >>> aws_domain("s3.cn-north-1.amazonaws.com.cn"), aws_domain("amazonaws.com.evil.example")
+    ('amazonaws.com.cn', None)
+    """
+    return next((domain for domain in AWS_DOMAINS if is_within(host, domain)), None)
+
+
+def profile_for(endpoint_host: str) -> EndpointProfile:
+    """Return which checksum uploads to ``endpoint_host`` send by default.
+
+    Args:
+        endpoint_host: without a port; empty where no endpoint is set, which means AWS.
+
+    >>> profile_for("s3.us-west-004.backblazeb2.com")
+    EndpointProfile(name='Backblaze B2', checksum=None, required=False)
+    >>> profile_for("minio.example.com").required
+    False
+
+    Source: AWS takes CRC64NVME everywhere: S3 User Guide, "Checking object integrity".
+    Google Cloud Storage: NVIDIA multi-storage-client, "Checksum Support Reference" (no S3-style checksum headers);
+    milvus-io/milvus-storage pull request 480 (PutObject with them: ExcessHeaderValues).
+    Backblaze B2: its "S3-Compatible API" page, "Unsupported Features"; boto/s3transfer issue 327
+    (``x-amz-checksum-crc64nvme``: InvalidArgument, "Unsupported header").
+    """
+    host = endpoint_host.rstrip(".")
+    if not host or aws_domain(host):
+        return AWS
+    for domain, name in _UNCHECKED.items():
+        if is_within(host, domain):
+            return EndpointProfile(name, None, False)
+    return COMPATIBLE

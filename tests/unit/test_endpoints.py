@@ -1,0 +1,70 @@
+"""Which checksum uploads send by default, by the endpoint's name."""
+
+from __future__ import annotations
+
+import pytest
+
+from bulkhaul.policy.endpoints import AWS_DOMAINS, EndpointProfile, aws_domain, is_within, profile_for
+
+REQUIRED = ("CRC64NVME", True)
+TRIED = ("CRC64NVME", False)
+NONE = (None, False)
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "sent"),
+    [
+        ("s3.amazonaws.com", "AWS", REQUIRED),
+        ("s3.eu-west-1.amazonaws.com", "AWS", REQUIRED),
+        ("S3.Dualstack.eu-west-1.AmazonAWS.com", "AWS", REQUIRED),
+        ("bucket.s3-fips.us-gov-west-1.amazonaws.com", "AWS", REQUIRED),
+        ("s3.cn-north-1.amazonaws.com.cn", "AWS", REQUIRED),
+        ("s3.eusc-de-east-1.amazonaws.eu", "AWS", REQUIRED),
+        ("s3.us-west-2.api.aws", "AWS", REQUIRED),
+        ("s3.amazonaws.com.", "AWS", REQUIRED),
+        ("", "AWS", REQUIRED),
+        ("storage.googleapis.com", "Google Cloud Storage", NONE),
+        ("bucket.storage.googleapis.com", "Google Cloud Storage", NONE),
+        ("s3.us-west-004.backblazeb2.com", "Backblaze B2", NONE),
+        ("S3.EU-Central-003.BackblazeB2.com", "Backblaze B2", NONE),
+        ("s3.eu-central-1.wasabisys.com", "S3-compatible", TRIED),
+        ("account.r2.cloudflarestorage.com", "S3-compatible", TRIED),
+        ("127.0.0.1", "S3-compatible", TRIED),
+        ("::1", "S3-compatible", TRIED),
+        ("localhost", "S3-compatible", TRIED),
+    ],
+)
+def test_the_host_decides_the_checksum(host: str, name: str, sent: tuple[str | None, bool]) -> None:
+    """AWS must take it, services that document otherwise are not sent it, any other is tried."""
+    assert profile_for(host) == EndpointProfile(name, *sent)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "notamazonaws.com",
+        "s3.notamazonaws.com",
+        "amazonaws.com.example.org",
+        "amazonaws.com.cn.example",
+        "xapi.aws",
+        "api.aws.example",
+        "aws",
+        "storage.fakegoogleapis.com",
+        "storage.googleapis.com.example.org",
+        "mybackblazeb2.com",
+        "backblazeb2.community",
+    ],
+)
+def test_only_whole_labels_at_the_end_count(host: str) -> None:
+    """A name that merely resembles a known one is treated as any other host."""
+    assert profile_for(host) == EndpointProfile("S3-compatible", "CRC64NVME", False)
+    assert aws_domain(host) is None
+
+
+@pytest.mark.parametrize("domain", AWS_DOMAINS)
+def test_each_aws_domain_is_recognised_as_itself(domain: str) -> None:
+    """The domain itself and every name below it belong to it; no other of AWS's is taken for it."""
+    assert aws_domain(domain) == domain
+    assert aws_domain(f"s3.region.{domain}") == domain
+    assert is_within(f"A.{domain.upper()}", domain)
+    assert not is_within(f"a{domain}", domain)
