@@ -554,6 +554,8 @@ def test_c64_dots_in_a_web_url_are_refused(path: str) -> None:
         ("s3+https://photos.example.com:9/?addressing=virtual", "s3+https://photos.example.com:9?addressing=virtual"),
         ("s3://photos/a?profile=a+b%26c&zip=ON", "s3://photos/a?profile=a%20b%26c&zip=1"),
         ("s3://photos/a#b/", "s3://photos/a#b"),
+        ("s3://photos/a ?", "s3://photos/a ?"),
+        ("s3://photos/a ", "s3://photos/a"),
         ("s3://photos?addressing=path&region=us-east-1", "s3://photos?region=us-east-1&addressing=path"),
     ],
 )

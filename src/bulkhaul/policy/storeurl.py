@@ -103,7 +103,9 @@ class StoreUrl(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             "credential": self.credential,
         }
         query = "&".join(f"{name}={quote(value, safe='')}" for name, value in flags.items() if value is not None)
-        return head + (f"/{self.prefix}" if self.prefix else "") + (f"?{query}" if query else "")
+        text = head + (f"/{self.prefix}" if self.prefix else "")
+        # A URL is trimmed when it is read: an empty query keeps the space that the prefix ends with.
+        return f"{text}?{query}" if query or text[-1].isspace() else text
 
 
 def parse_store_url(text: str, *, allow_http: bool = False) -> StoreUrl:
