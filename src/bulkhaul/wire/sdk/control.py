@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply, Unsupported, UsageError, error_of
-from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content, ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.reply import stored_checksum
@@ -23,6 +23,14 @@ class ListPage(msgspec.Struct, frozen=True):
     """One page of a listing; ``next_token`` is empty on the last one."""
 
     entries: tuple[ObjectHead, ...]
+    next_token: str
+
+
+class FolderPage(msgspec.Struct, frozen=True):
+    """One page of a folder: the objects in it, and the prefixes (ending in ``/``) of the folders in it."""
+
+    entries: tuple[ObjectHead, ...]
+    prefixes: tuple[str, ...]
     next_token: str
 
 
@@ -40,6 +48,8 @@ def call(operation: Callable[..., T], *, subject: str = "", **parameters: object
         raise client_error(error, subject) from error
     except ParamValidationError as error:
         raise UsageError("the SDK does not accept the request", subject, str(error)) from error
+    except UnicodeError as error:
+        raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
     except RecursionError as error:
         raise error_of(service_error(301, headers={}, subject=subject)) from error
     except BotoCoreError as error:
@@ -62,8 +72,8 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
     )
 
 
-def head(sdk: SdkClient, bucket: str, key: str) -> ObjectHead:
-    """Return what HEAD tells, the stored checksum included.
+def head(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectHead:
+    """Return what HEAD tells, the stored checksum included; an empty ``version_id`` asks for the current version.
 
     Raises:
         OtherError: the reply has no length: it is not taken for an empty object (C10).
@@ -71,45 +81,82 @@ def head(sdk: SdkClient, bucket: str, key: str) -> ObjectHead:
     """
     subject = f"s3://{bucket}/{key}"
     sdk.require_unrewritten(key)
+    names = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
     try:
-        reply = call(sdk.client.head_object, subject=subject, Bucket=bucket, Key=key, ChecksumMode="ENABLED")
+        reply = call(sdk.client.head_object, subject=subject, ChecksumMode="ENABLED", **names)
     except TransferError as error:
         if error.info.status == 400 and not error.info.service_code:
             # A HEAD has no body to say why; a GET of nothing much does.
-            found = call(sdk.client.get_object, subject=subject, Bucket=bucket, Key=key, Range="bytes=0-0")
+            found = call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)
             found["Body"].close()
         raise
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
     headers = {name.lower(): value for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+    metadata = {name.lower(): value for name, value in reply.get("Metadata", {}).items()}
+    token = metadata.pop(TOKEN_KEY, "")
+    tags = str(headers.get("x-amz-tagging-count", ""))
     return ObjectHead(
         key=key,
         size_bytes=max(0, int(reply["ContentLength"])),
         etag=str(reply.get("ETag", "")),
-        last_modified=_instant(reply.get("LastModified")),
-        version_id=_version(reply.get("VersionId")),
+        last_modified=instant(reply.get("LastModified")),
+        version_id=version(reply.get("VersionId")),
         checksum=stored_checksum(headers),
         encryption=str(reply.get("ServerSideEncryption", "") or ("SSE-C" if "SSECustomerAlgorithm" in reply else "")),
+        content=Content(
+            content_type=headers.get("content-type", ""),
+            content_disposition=headers.get("content-disposition", ""),
+            content_encoding=headers.get("content-encoding", ""),
+            content_language=headers.get("content-language", ""),
+            cache_control=headers.get("cache-control", ""),
+            expires=str(reply.get("ExpiresString", "")),  # the SDK takes the header away if it is no date
+            metadata=metadata,
+        ),
+        storage_class=_storage_class(reply),
+        tags=int(tags) if tags.isdecimal() else 0,
+        token=token,
     )
 
 
-def list_page(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ListPage:
+def list_page(sdk: SdkClient, bucket: str, prefix: str, token: str, max_keys: int | None = None) -> ListPage:
     """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
+
+    Args:
+        max_keys: fewer objects a page.
 
     Raises:
         OtherError: an entry without a key.
         TransferError: the service or the connection failed.
     """
-    more = {"ContinuationToken": token} if token else {}
+    entries, _, next_token = _listing(sdk, bucket, prefix, token, {} if max_keys is None else {"MaxKeys": max_keys})
+    return ListPage(entries, next_token)
+
+
+def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> FolderPage:
+    """Return one page of what lies in a folder: ``prefix`` is empty or ends in ``/``.
+
+    Raises:
+        OtherError: an entry without a key.
+        TransferError: the service or the connection failed.
+    """
+    return FolderPage(*_listing(sdk, bucket, prefix, token, {"Delimiter": "/"}))
+
+
+def _listing(
+    sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]
+) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+    """Return (objects, common prefixes, next token) of one page."""
+    more = {**parameters, "ContinuationToken": token} if token else parameters
     subject = f"s3://{bucket}/{prefix}"
     reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
-    if "IsTruncated" not in reply:
-        raise UnexpectedReply("the reply to a listing is no listing", subject)
+    truncated = require_listing(reply, subject)
     entries = tuple(_entry(item, subject) for item in reply.get("Contents", ()))
-    next_token = str(reply.get("NextContinuationToken", "")) if reply["IsTruncated"] else ""
-    if reply["IsTruncated"] and not next_token:
-        raise OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
-    return ListPage(entries, next_token)
+    prefixes = tuple(str(item.get("Prefix", "")) for item in reply.get("CommonPrefixes", ()))
+    next_token = str(reply.get("NextContinuationToken", "")) if truncated else ""
+    if truncated and not next_token:
+        raise goes_on_nowhere(subject)
+    return entries, prefixes, next_token
 
 
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead) -> tuple[PartChecksum, ...]:
@@ -166,23 +213,84 @@ def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectHead) -> Iterator[
         marker = following
 
 
-def _entry(item: Mapping[str, Any], subject: str) -> ObjectHead:
-    if not item.get("Key"):
-        raise OtherError("the listing holds an entry without a key", subject)
-    return ObjectHead(
-        key=str(item["Key"]),
-        size_bytes=max(0, int(item.get("Size", 0))),
-        etag=str(item.get("ETag", "")),
-        last_modified=_instant(item.get("LastModified")),
+def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
+    """Return whether a listing goes on after this reply.
+
+    Raises:
+        UnexpectedReply: the reply is no listing; it would pass for an empty one.
+    """
+    if "IsTruncated" not in reply:
+        raise UnexpectedReply("the reply to a listing is no listing", subject)
+    return bool(reply["IsTruncated"])
+
+
+def goes_on_nowhere(subject: str) -> OtherError:
+    """Return the error for a listing that is truncated and has no marker."""
+    return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
+
+
+def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
+    """Return the checksum among the members of an SDK reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
+    prefix = "Checksum"
+    return stored_checksum(
+        {
+            f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
+            for name, value in members.items()
+            if name.startswith(prefix)
+        }
     )
 
 
-def _instant(value: object) -> str:
+def require_key(item: Mapping[str, Any], subject: str) -> str:
+    """Return the key of an entry of a listing.
+
+    Raises:
+        OtherError: it has none.
+    """
+    if not item.get("Key"):
+        raise OtherError("the listing holds an entry without a key", subject)
+    return str(item["Key"])
+
+
+def _entry(item: Mapping[str, Any], subject: str) -> ObjectHead:
+    return ObjectHead(
+        key=require_key(item, subject),
+        size_bytes=max(0, int(item.get("Size", 0))),
+        etag=str(item.get("ETag", "")),
+        last_modified=instant(item.get("LastModified")),
+        storage_class=_storage_class(item),
+    )
+
+
+def _storage_class(members: Mapping[str, Any]) -> str:
+    """Return the class; listings name the standard one, HEAD does not."""
+    name = str(members.get("StorageClass", ""))
+    return "" if name == "STANDARD" else name
+
+
+def instant(value: object) -> str:
+    """Return a time of the SDK as text, empty where there is none."""
     return value.isoformat() if isinstance(value, datetime) else ""
 
 
-def _version(value: object) -> str:
+def version(value: object) -> str:
+    """Return a version id, empty where there are no versions."""
     return "" if value in (None, "null") else str(value)
 
 
-__all__ = ["ListPage", "call", "client_error", "head", "list_page", "part_checksums"]
+__all__ = [
+    "FolderPage",
+    "ListPage",
+    "call",
+    "checksum_in",
+    "client_error",
+    "goes_on_nowhere",
+    "head",
+    "instant",
+    "list_folder",
+    "list_page",
+    "part_checksums",
+    "require_key",
+    "require_listing",
+    "version",
+]
