@@ -6,12 +6,11 @@ workers are forked, and each of them goes on with its own copy: the SDK's data f
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import boto3
@@ -25,14 +24,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
-from bulkhaul.model.errors import CredentialsError, EndpointRedirect, Unsupported, UsageError
-from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
+from bulkhaul.model.errors import CredentialsError, Unsupported, UsageError
 from bulkhaul.wire.sdk.datafiles import QuickLoader
-from bulkhaul.wire.sdk.interim import pass_over_interim_replies
-from bulkhaul.wire.values import Credentials, Target, WireSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from bulkhaul.wire.sdk.hooks import tune
+from bulkhaul.wire.values import Credentials, Target, WireSettings, is_loopback
 
 Client = Any
 """A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
@@ -107,7 +102,7 @@ class SdkClient:
     """One tuned boto3 client and what it resolved.
 
     Attributes:
-        client: the boto3 client, for any thread.
+        client: the boto3 client for questions, for any thread; ``patient`` is the one for writes.
         ca_bundle: file of certificate authorities that the SDK trusts.
 
     Raises:
@@ -118,8 +113,11 @@ class SdkClient:
         self._settings = settings
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
+        self._lock = threading.Lock()
+        self._patient: Client | None = None
+        self._hooks: list[tuple[str, Callable[..., None]]] = []
         try:
-            session = _session(settings.profile, self._pushed)
+            session = self._session = _session(settings.profile, self._pushed)
             style = settings.addressing_style
             expected = settings.endpoint_url or _environment_endpoint()
             if style == "auto" and expected and not _is_aws(expected) and not _configured_style(session):
@@ -128,17 +126,16 @@ class SdkClient:
             self.client = self._build(session, style)
             endpoint: str = self.client.meta.endpoint_url
             if style == "auto" and not _is_aws(endpoint) and not _configured_style(session):
-                self.client = self._build(session, "path")  # an endpoint from the configuration file
+                style = "path"  # an endpoint from the configuration file
+                self.client = self._build(session, style)
         except (BotoCoreError, ValueError) as error:
             raise UsageError("the S3 client cannot be set up", cause=str(error)) from error
         self.endpoint_url = endpoint
+        self._style = style
         proxied = get_environ_proxies(endpoint) or self.client.meta.config.proxies
         self._rewriting_proxy = bool(proxied) and urlsplit(endpoint).scheme == "http"
-        _require_private(endpoint, settings.allow_http)
-        _tune_sockets(self.client)
-        pass_over_interim_replies(self.client)
-        self.client.meta.events.register("before-send.s3", self._note_sent)
-        _refuse_redirects(self.client, custom=not _is_aws(endpoint))
+        _require_private(endpoint, settings.allow_http, sends_key=settings.sse_c_key is not None)
+        self._tune(self.client)
         # What the SDK itself verifies against; it has no public name on a client.
         verify = self.client._endpoint.http_session._verify
         self.verify_tls = verify is not False
@@ -148,6 +145,39 @@ class SdkClient:
         if not self.verify_tls:
             urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has asked for it
         self.last_used_s = time.monotonic()
+
+    @property
+    def patient(self) -> Client:
+        """The client for writes: it waits ``ack_s`` for a reply, for a store may first have to copy or assemble.
+
+        In all else it is like ``client``. It is made when it is first asked for, by whichever thread.
+        """
+        with self._lock:
+            if self._patient is None:
+                made = self._build(self._session, self._style, read_timeout_s=self._settings.timeouts.ack_s)
+                self._tune(made)
+                for event, hook in self._hooks:
+                    made.meta.events.register(event, hook)
+                self._patient = made
+            return self._patient
+
+    @property
+    def signs(self) -> bool:
+        """Whether there are credentials to sign with."""
+        return self._pushed is not None and bool(self._pushed.access_key)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether a customer's key goes with the requests (SSE-C)."""
+        return self._settings.sse_c_key is not None
+
+    def register(self, event: str, hook: Callable[..., None]) -> None:
+        """Call ``hook`` on an event of either client."""
+        with self._lock:
+            self._hooks.append((event, hook))
+            for client in (self.client, self._patient):
+                if client is not None:
+                    client.meta.events.register(event, hook)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
@@ -168,6 +198,8 @@ class SdkClient:
         """Drop unused connections; the client stays usable."""
         if time.monotonic() - self.last_used_s > idle_s:
             self.client.close()
+            if self._patient is not None:
+                self._patient.close()
             self.last_used_s = time.monotonic()
 
     def target(self, bucket: str, key: str = "") -> Target:
@@ -192,7 +224,12 @@ class SdkClient:
             why_not=why_not,
         )
 
+    def _tune(self, client: Client) -> None:
+        client.meta.events.register("before-send.s3", self._note_sent)
+        tune(client, self._settings, custom=not _is_aws(self.endpoint_url))
+
     def _note_sent(self, request: Any, **_: object) -> None:
+        self.last_used_s = time.monotonic()
         authorization = request.headers.get("Authorization", "")
         self._sent.url = request.url
         self._sent.authorization = authorization.decode() if isinstance(authorization, bytes) else authorization
@@ -210,14 +247,16 @@ class SdkClient:
             return "a client certificate is configured"
         return ""
 
-    def _build(self, session: boto3.session.Session, addressing_style: str) -> Client:
+    def _build(
+        self, session: boto3.session.Session, addressing_style: str, *, read_timeout_s: float | None = None
+    ) -> Client:
         settings, timeouts = self._settings, self._settings.timeouts
         s3 = {} if addressing_style == "auto" else {"addressing_style": addressing_style}
         config = Config(
             signature_version="s3v4" if settings.sign_requests else UNSIGNED,
             s3=s3 or None,
             connect_timeout=timeouts.connect_s,
-            read_timeout=timeouts.read_s,
+            read_timeout=read_timeout_s or timeouts.read_s,
             max_pool_connections=settings.connections + CONTROL_THREADS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
@@ -284,47 +323,16 @@ def _is_aws(endpoint_url: str) -> bool:
     return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_SUFFIXES)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host name can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
-def _require_private(endpoint_url: str, allow_http: bool) -> None:
+def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) -> None:
     parts = urlsplit(endpoint_url)
-    if parts.scheme == "http" and not allow_http and not is_loopback(parts.hostname or ""):
+    if parts.scheme != "http" or is_loopback(parts.hostname or ""):
+        return
+    if sends_key:
+        text = "plain http shows the SSE-C key to the network, with every request; use https"
+        raise UsageError(text, parts.hostname or "")
+    if not allow_http:
         text = "plain http shows signatures and data to the network; use https or pass --allow-http"
         raise UsageError(text, parts.hostname or "")
-
-
-def _tune_sockets(client: Client) -> None:
-    """Give the SDK's connections real keepalive timers.
-
-    botocore has no setting for them: its session shares this list with the pools it makes. A test watches that the
-    private name still works.
-    """
-    options: list[tuple[int, int, int]] = client._endpoint.http_session._socket_options
-    for level, name, value in KEEPALIVE_OPTIONS:
-        if (option := getattr(socket, name, None)) is not None and (level, option, value) not in options:
-            options.append((level, option, value))
-
-
-def _refuse_redirects(client: Client, *, custom: bool) -> None:
-    """Let the SDK follow one change of region on AWS, and nothing anywhere else: it would loop (boto/botocore#3644)."""
-
-    def refuse(response: tuple[Any, Mapping[str, Any]] | None, request_dict: Mapping[str, Any], **_: object) -> None:
-        if response is None or response[0] is None or response[0].status_code not in (301, 302, 307, 308):
-            return
-        redirected = request_dict.get("context", {}).get("s3_redirect", {}).get("redirected")
-        if custom or redirected:
-            where = response[0].headers.get("Location", "")
-            text = "the endpoint redirects requests elsewhere; set --region or --endpoint-url to where the bucket lives"
-            cause = f"HTTP {response[0].status_code} to {urlsplit(where).netloc or 'nowhere'}"
-            raise EndpointRedirect(text, cause=cause)
-
-    client.meta.events.register_first("needs-retry.s3", refuse)
 
 
 __all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "resolve_credentials"]

@@ -1,0 +1,118 @@
+"""Tunes a boto3 client by its events: sockets, redirects, what the settings add; it must not know who calls it.
+
+provide-client-params   the requester pays, the customer's key
+before-sign             a presigned URL needs no headers; an MD5 for stores that insist on one
+before-parse            a batch of deletes is answered by its result or not at all
+needs-retry             no redirect but one change of region, on AWS
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
+from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
+from bulkhaul.wire.sdk.interim import pass_over_interim_replies
+from bulkhaul.wire.values import WireSettings
+
+_DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
+
+
+def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
+    """Tune a new client.
+
+    Args:
+        custom: the endpoint is not one of AWS.
+    """
+    _tune_sockets(client)
+    pass_over_interim_replies(client)
+    events = client.meta.events
+    if settings.request_payer or settings.sse_c_key is not None:
+        _add_parameters(client, settings)
+    events.register_last("before-sign.s3.GetObject", _leave_all_to_the_url)
+    if custom:
+        events.register("before-sign.s3.DeleteObjects", _add_md5)
+    events.register("before-parse.s3.DeleteObjects", _require_delete_result)
+    _refuse_redirects(client, custom=custom)
+
+
+def _tune_sockets(client: Any) -> None:
+    """Give the SDK's connections real keepalive timers.
+
+    botocore has no setting for them: its session shares this list with the pools it makes. A test watches that the
+    private name still works.
+    """
+    options: list[tuple[int, int, int]] = client._endpoint.http_session._socket_options
+    for level, name, value in KEEPALIVE_OPTIONS:
+        if (option := getattr(socket, name, None)) is not None and (level, option, value) not in options:
+            options.append((level, option, value))
+
+
+def _add_parameters(client: Any, settings: WireSettings) -> None:
+    """Add what the settings say to every operation that takes it.
+
+    The key is given encoded and with its MD5: the SDK would do that for some of the operations only.
+    """
+    extra: dict[str, str] = {}
+    if settings.request_payer:
+        extra["RequestPayer"] = "requester"
+    if settings.sse_c_key is not None:
+        digest = hashlib.md5(settings.sse_c_key, usedforsecurity=False).digest()
+        for prefix in ("SSECustomer", "CopySourceSSECustomer"):
+            extra[f"{prefix}Algorithm"] = "AES256"
+            extra[f"{prefix}Key"] = base64.b64encode(settings.sse_c_key).decode()
+            extra[f"{prefix}KeyMD5"] = base64.b64encode(digest).decode()
+
+    def add(params: Mapping[str, Any], model: Any, **_: object) -> dict[str, Any]:
+        taken = model.input_shape.members if model.input_shape else {}
+        return {**{name: value for name, value in extra.items() if name in taken}, **params}
+
+    client.meta.events.register("provide-client-params.s3", add)
+
+
+def _leave_all_to_the_url(request: Any, signature_version: object, **_: object) -> None:
+    """Move or drop the headers of a presigned URL: who fetches it sends none, and a signed one would be missing."""
+    if not str(signature_version).endswith("-query"):
+        return
+    payer = request.headers.get("x-amz-request-payer")
+    for name in [name for name in request.headers if name.lower().startswith("x-amz-")]:
+        del request.headers[name]
+    if payer is not None:
+        request.params["x-amz-request-payer"] = payer
+
+
+def _add_md5(request: Any, **_: object) -> None:
+    """Send the MD5 that the S3 API once required: the SDK sends a CRC instead, which older stores refuse."""
+    digest = hashlib.md5(request.body, usedforsecurity=False).digest()
+    request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _require_delete_result(response_dict: Mapping[str, Any], **_: object) -> None:
+    """Refuse a 200 that is no result: without an error in it, the SDK would say that everything was deleted."""
+    if response_dict["status_code"] == 200 and not _DELETE_RESULT.search(response_dict["body"]):
+        raise UnexpectedReply("the reply to a batch of deletes is no result of one; nobody knows what was deleted")
+
+
+def _refuse_redirects(client: Any, *, custom: bool) -> None:
+    """Let the SDK follow one change of region on AWS, and nothing anywhere else: it would loop (boto/botocore#3644)."""
+
+    def refuse(response: tuple[Any, Mapping[str, Any]] | None, request_dict: Mapping[str, Any], **_: object) -> None:
+        if response is None or response[0] is None or response[0].status_code not in (301, 302, 307, 308):
+            return
+        redirected = request_dict.get("context", {}).get("s3_redirect", {}).get("redirected")
+        if custom or redirected:
+            where = response[0].headers.get("Location", "")
+            text = "the endpoint redirects requests elsewhere; set --region or --endpoint-url to where the bucket lives"
+            cause = f"HTTP {response[0].status_code} to {urlsplit(where).netloc or 'nowhere'}"
+            raise EndpointRedirect(text, cause=cause)
+
+    client.meta.events.register_first("needs-retry.s3", refuse)
+
+
+__all__ = ["tune"]
