@@ -1,0 +1,283 @@
+"""Multipart uploads but for their bodies: create, list, copy into, complete, abort; it must not know a plan.
+
+Whatever a service may answer with 200 and no result is an error here: an upload counts as stored only if the reply
+carries the ETag of what was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote_plus
+
+from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, error_of
+from bulkhaul.model.objects import TOKEN_KEY
+from bulkhaul.model.writing import (
+    ObjectOptions,
+    PartsPage,
+    PendingUpload,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+    UploadsPage,
+)
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
+from bulkhaul.wire.sdk.options import put_parameters
+
+
+def create_upload(
+    sdk: SdkClient, bucket: str, key: str, options: ObjectOptions, *, algorithm: str, token: str
+) -> UploadBegun:
+    """Begin an upload.
+
+    Args:
+        algorithm: checksum of the whole object that the service is to keep; empty for none.
+        token: becomes metadata of the object under ``TOKEN_KEY``; empty for none.
+
+    Raises:
+        OtherError: the reply has no upload id.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{key}"
+    sdk.require_unrewritten(key)
+    parameters = put_parameters(options)
+    if token:
+        parameters["Metadata"] = {**parameters.get("Metadata", {}), TOKEN_KEY: token}
+    if algorithm:
+        parameters |= {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
+    reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **parameters)
+    if not reply.get("UploadId"):
+        raise OtherError("the service began an upload, but did not say its id", subject)
+    return UploadBegun(str(reply["UploadId"]), str(reply.get("ChecksumAlgorithm", "")))
+
+
+def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
+    """Return one page of the parts that the service holds, in order, those after number ``marker``.
+
+    Raises:
+        NotFound: there is no such upload (any more).
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{key}"
+    sdk.require_unrewritten(key)
+    reply = call(
+        sdk.client.list_parts, subject=subject, Bucket=bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker
+    )
+    truncated = require_listing(reply, subject)
+    following = int(reply.get("NextPartNumberMarker") or 0) if truncated else 0
+    if truncated and following <= marker:
+        raise goes_on_nowhere(subject)
+    return PartsPage(tuple(_part(item) for item in reply.get("Parts", ())), following)
+
+
+def complete_upload(
+    sdk: SdkClient,
+    bucket: str,
+    key: str,
+    upload_id: str,
+    parts: Sequence[UploadedPart],
+    *,
+    size_bytes: int,
+    algorithm: str,
+    checksum: str,
+    only_if_absent: bool = False,
+) -> Stored:
+    """Make the object of its parts.
+
+    Args:
+        parts: in order of their numbers.
+        size_bytes: of the whole object; the service refuses another one.
+        algorithm: what the upload was created with, if the service echoed it; empty to send no checksum.
+        checksum: of the whole object, base64.
+        only_if_absent: refuse if there is an object of this key.
+
+    Raises:
+        PreconditionFailed: ``only_if_absent``, and there is one.
+        ServerError: no result came. Whether the object is there is unknown: HEAD and its token tell.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{key}"
+    sdk.require_unrewritten(key)
+    member = f"Checksum{algorithm}"
+    listed = [
+        {"PartNumber": part.number, "ETag": part.etag}
+        | ({member: part.checksum} if algorithm and part.checksum else {})
+        for part in parts
+    ]
+    parameters: dict[str, Any] = {"MpuObjectSize": size_bytes}
+    if algorithm:
+        parameters |= {member: checksum, "ChecksumType": "FULL_OBJECT"}
+    if only_if_absent:
+        parameters["IfNoneMatch"] = "*"
+    reply = call(
+        sdk.patient.complete_multipart_upload,
+        subject=subject,
+        Bucket=bucket,
+        Key=key,
+        UploadId=upload_id,
+        MultipartUpload={"Parts": listed},
+        **parameters,
+    )
+    return stored(reply, reply, subject)
+
+
+def abort_upload(sdk: SdkClient, bucket: str, key: str, upload_id: str) -> None:
+    """Give an upload up; that there is none (any more) is success.
+
+    Parts that were under way may still land: abort again until ``list_parts`` says that there is no such upload.
+
+    Raises:
+        TransferError: the service or the connection failed.
+    """
+    sdk.require_unrewritten(key)
+    try:
+        call(
+            sdk.client.abort_multipart_upload,
+            subject=f"s3://{bucket}/{key}",
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload_id,
+        )
+    except NotFound as error:
+        if error.info.service_code == "NoSuchBucket":
+            raise
+
+
+def list_uploads(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_marker: str) -> UploadsPage:
+    """Return one page of the uploads under way whose key begins with ``prefix``; empty markers ask for the first.
+
+    Keys are asked for as they are: some stores claim to percent-encode them and do not, and then nobody can tell
+    ``a+b`` from ``a b``. Only what XML cannot carry is asked for again, encoded.
+
+    Raises:
+        OtherError: an entry without a key or an id.
+        TransferError: the service or the connection failed.
+    """
+    try:
+        page = _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=False)
+    except ServerError:  # what the SDK makes of a document that it cannot parse
+        return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)
+    if any("\ufffd" in text for text in (page.next_key_marker, *(one.key for one in page.uploads))):
+        return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)
+    return page
+
+
+def copy_part(
+    sdk: SdkClient,
+    bucket: str,
+    key: str,
+    upload_id: str,
+    number: int,
+    *,
+    source_bucket: str,
+    source_key: str,
+    source_version: str,
+    source_etag: str,
+    start: int,
+    end: int,
+) -> UploadedPart:
+    """Copy bytes ``[start, end)`` of an object into an upload; errors name the source (C35).
+
+    Args:
+        source_version: empty for the current one.
+        source_etag: the source must still have it; empty to copy whatever is there.
+
+    Raises:
+        OtherError: the reply has no ETag.
+        PreconditionFailed: the source has changed.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{source_bucket}/{source_key}"
+    sdk.require_unrewritten(key)
+    reply = call(
+        sdk.patient.upload_part_copy,
+        subject=subject,
+        Bucket=bucket,
+        Key=key,
+        UploadId=upload_id,
+        PartNumber=number,
+        CopySourceRange=f"bytes={start}-{end - 1}",  # RFC 9110 §14: inclusive
+        **copy_source(source_bucket, source_key, source_version, source_etag),
+    )
+    result = reply.get("CopyPartResult", {})
+    if not result.get("ETag"):
+        raise OtherError(f"the service copied part {number}, but did not say its ETag", subject)
+    checksum = checksum_in(result)
+    return UploadedPart(number, end - start, _quoted(result["ETag"]), checksum.value if checksum else "")
+
+
+def copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, Any]:
+    """Return the parameters that name what is copied; the SDK encodes the names (C34)."""
+    source = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+    return {"CopySource": source} | ({"CopySourceIfMatch": etag} if etag else {})
+
+
+def stored(reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
+    """Return what a reply says of the object that was stored.
+
+    Args:
+        result: the part of the reply that holds ETag and checksums.
+
+    Raises:
+        ServerError: it says nothing of it. The SDK itself makes a 500 of a 200 with an error or with spaces only, but
+            takes an empty or a foreign document for a result.
+    """
+    if not result.get("ETag"):
+        text = "the service answered without a result; whether the object was stored is unknown"
+        raise error_of(ErrorInfo("ServerError", text, subject, status=200))
+    return Stored(_quoted(result["ETag"]), version(reply.get("VersionId")), checksum_in(result))
+
+
+def _part(item: Mapping[str, Any]) -> UploadedPart:
+    checksum = checksum_in(item)
+    return UploadedPart(
+        int(item.get("PartNumber", 0)),
+        int(item.get("Size", 0)),
+        str(item.get("ETag", "")),
+        checksum.value if checksum else "",
+    )
+
+
+def _uploads(
+    sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_marker: str, *, encoded: bool
+) -> UploadsPage:
+    subject = f"s3://{bucket}/{prefix}"
+    more = {"EncodingType": "url"} if encoded else {}
+    if key_marker:
+        more["KeyMarker"] = key_marker
+    if id_marker:
+        more["UploadIdMarker"] = id_marker
+    reply = call(sdk.client.list_multipart_uploads, subject=subject, Bucket=bucket, Prefix=prefix, **more)
+    # The SDK decodes every other listing, but not this one.
+    decode = unquote_plus if encoded and reply.get("EncodingType") == "url" else str
+    truncated = require_listing(reply, subject)
+    next_key = decode(str(reply.get("NextKeyMarker", ""))) if truncated else ""
+    next_id = str(reply.get("NextUploadIdMarker", "")) if truncated else ""
+    if truncated and (not next_key or (next_key, next_id) == (key_marker, id_marker)):
+        raise goes_on_nowhere(subject)
+    uploads = []
+    for item in reply.get("Uploads", ()):
+        key = decode(require_key(item, subject))
+        if not item.get("UploadId"):
+            raise OtherError("the listing holds an upload without an id", subject)
+        uploads.append(PendingUpload(key, str(item["UploadId"]), instant(item.get("Initiated"))))
+    return UploadsPage(tuple(uploads), next_key, next_id)
+
+
+def _quoted(etag: object) -> str:
+    """Return an ETag with the quotes that belong to it: some stores leave them out where they copy."""
+    text = str(etag)
+    return text if '"' in text else f'"{text}"'
+
+
+__all__ = [
+    "abort_upload",
+    "complete_upload",
+    "copy_part",
+    "copy_source",
+    "create_upload",
+    "list_parts",
+    "list_uploads",
+    "stored",
+]
