@@ -1,0 +1,230 @@
+"""Whole objects without their bytes: copy, delete, versions, tags, presigned URLs; it must not know transfers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bulkhaul.model.errors import CredentialsError, NotFound, OtherError, TransferError, Unsupported
+from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.control import call, goes_on_nowhere, instant, require_key, require_listing
+from bulkhaul.wire.sdk.multipart import copy_source, stored
+from bulkhaul.wire.sdk.options import put_parameters
+
+MAX_BATCH = 1000
+"""Keys of one DeleteObjects. Source: S3 API Reference, DeleteObjects."""
+
+MAX_PRESIGN_S = 7 * 24 * 3600
+"""Longest life of a presigned URL. Source: S3 User Guide, "Sharing objects with presigned URLs"."""
+
+_NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Source: XML 1.0 §2.2, production 2 (Char). The SDK writes such a character as it is, and no parser reads it."""
+
+_GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
+
+
+def copy_object(
+    sdk: SdkClient,
+    bucket: str,
+    key: str,
+    *,
+    source_bucket: str,
+    source_key: str,
+    source_version: str,
+    source_etag: str,
+    options: ObjectOptions | None,
+) -> Stored:
+    """Copy an object of at most 5 GiB within the service; errors name the source (C35).
+
+    Args:
+        source_version: empty for the current one.
+        source_etag: the source must still have it; empty to copy whatever is there.
+        options: how the copy is to be stored; None to keep headers, metadata and tags.
+
+    Raises:
+        NotFound: there is no such source.
+        PreconditionFailed: the source has changed.
+        ServerError: no result came. Whether the copy is there is unknown.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{source_bucket}/{source_key}"
+    sdk.require_unrewritten(key)
+    directive = "COPY" if options is None else "REPLACE"
+    reply = call(
+        sdk.patient.copy_object,
+        subject=subject,
+        Bucket=bucket,
+        Key=key,
+        MetadataDirective=directive,
+        TaggingDirective=directive,
+        **copy_source(source_bucket, source_key, source_version, source_etag),
+        **({} if options is None else put_parameters(options)),
+    )
+    return stored(reply, reply.get("CopyObjectResult", {}), subject)
+
+
+def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str) -> None:
+    """Delete a key, or one version of it; that there is none (any more) is success.
+
+    Raises:
+        TransferError: the service or the connection failed.
+    """
+    sdk.require_unrewritten(key)
+    more = {"VersionId": version_id} if version_id else {}
+    try:
+        call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
+    except NotFound as error:
+        if error.info.service_code == "NoSuchBucket":
+            raise
+
+
+def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:
+    """Delete up to 1,000 keys and return those that the service did not delete, with its reasons.
+
+    One request for all of them where that can be: keys that XML cannot carry are deleted singly, and so is everything
+    where the endpoint has no batches.
+
+    Raises:
+        TransferError: the service or the connection failed; what was deleted until then is.
+    """
+    assert len(doomed) <= MAX_BATCH
+    together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
+    singly = [one for one in doomed if _NOT_IN_XML.search(one.key)]
+    failed: list[NotDeleted] = []
+    if together:
+        try:
+            failed += _delete_batch(sdk, bucket, together)
+        except Unsupported:
+            singly = [*together, *singly]
+    failed += [wrong for one in singly if (wrong := _delete_singly(sdk, bucket, one)) is not None]
+    return tuple(failed)
+
+
+def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, version_marker: str) -> VersionsPage:
+    """Return one page of the versions of keys that begin with ``prefix``; empty markers ask for the first.
+
+    Versions come first, then delete markers; the version of an object from before versioning is ``null``.
+
+    Raises:
+        OtherError: an entry without a key.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{prefix}"
+    more = {"KeyMarker": key_marker} if key_marker else {}
+    if version_marker:
+        more["VersionIdMarker"] = version_marker
+    reply = call(sdk.client.list_object_versions, subject=subject, Bucket=bucket, Prefix=prefix, **more)
+    truncated = require_listing(reply, subject)
+    next_key = str(reply.get("NextKeyMarker", "")) if truncated else ""
+    next_version = str(reply.get("NextVersionIdMarker", "")) if truncated else ""
+    if truncated and (not next_key or (next_key, next_version) == (key_marker, version_marker)):
+        raise goes_on_nowhere(subject)
+    versions = [_version_of(item, subject, delete_marker=False) for item in reply.get("Versions", ())]
+    versions += [_version_of(item, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
+    return VersionsPage(tuple(versions), next_key, next_version)
+
+
+def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[str, str]:
+    """Return the tags of an object.
+
+    Raises:
+        TransferError: the service or the connection failed.
+    """
+    sdk.require_unrewritten(key)
+    more = {"VersionId": version_id} if version_id else {}
+    reply = call(sdk.client.get_object_tagging, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
+    return {str(tag["Key"]): str(tag["Value"]) for tag in reply.get("TagSet", ())}
+
+
+def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
+    """Return a URL that anybody can GET the object with for ``ttl_s`` seconds; nobody asks whether there is one (C37).
+
+    Raises:
+        OtherError: ``ttl_s`` is not 1 to 604,800.
+        CredentialsError: there is nothing to sign with.
+        Unsupported: the object's key (SSE-C) would have to come with the request.
+    """
+    subject = f"s3://{bucket}/{key}"
+    if not 1 <= ttl_s <= MAX_PRESIGN_S or ttl_s != int(ttl_s):
+        raise OtherError(f"a presigned URL lives 1 to {MAX_PRESIGN_S} whole seconds, not {ttl_s}", subject)
+    if not sdk.signs:
+        raise CredentialsError("a presigned URL needs credentials to sign it with", subject)
+    if sdk.encrypts:
+        raise Unsupported("who fetches by a presigned URL does not send the SSE-C key that the object needs", subject)
+    sdk.require_unrewritten(key)
+    params = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+    url: str = call(
+        sdk.client.generate_presigned_url,
+        subject=subject,
+        ClientMethod="get_object",
+        Params=params,
+        ExpiresIn=int(ttl_s),
+    )
+    return url
+
+
+def bucket_region(sdk: SdkClient, bucket: str) -> str:
+    """Return the region that a bucket lives in; the client's own where the endpoint does not tell.
+
+    Raises:
+        TransferError: the service or the connection failed.
+    """
+    reply = call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+    return str(reply.get("BucketRegion") or sdk.client.meta.region_name)
+
+
+def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
+    objects = [{"Key": one.key} | ({"VersionId": one.version_id} if one.version_id else {}) for one in doomed]
+    reply = call(
+        sdk.patient.delete_objects,
+        subject=f"s3://{bucket}",
+        Bucket=bucket,
+        Delete={"Objects": objects, "Quiet": True},
+    )
+    return [
+        NotDeleted(
+            str(item.get("Key", "")),
+            str(item.get("VersionId", "")),
+            str(item.get("Code", "")),
+            str(item.get("Message", "")),
+        )
+        for item in reply.get("Errors", ())
+        if item.get("Code") not in _GONE
+    ]
+
+
+def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed) -> NotDeleted | None:
+    try:
+        delete_object(sdk, bucket, one.key, one.version_id)
+    except TransferError as error:
+        if error.retryable or error.info.service_code == "NoSuchBucket":
+            raise
+        return NotDeleted(one.key, one.version_id, error.info.service_code or error.info.code, error.message)
+    return None
+
+
+def _version_of(item: Mapping[str, Any], subject: str, *, delete_marker: bool) -> ObjectVersion:
+    return ObjectVersion(
+        key=require_key(item, subject),
+        version_id=str(item.get("VersionId", "")),
+        size_bytes=max(0, int(item.get("Size", 0))),
+        etag=str(item.get("ETag", "")),
+        last_modified=instant(item.get("LastModified")),
+        latest=bool(item.get("IsLatest", False)),
+        delete_marker=delete_marker,
+    )
+
+
+__all__ = [
+    "MAX_BATCH",
+    "MAX_PRESIGN_S",
+    "bucket_region",
+    "copy_object",
+    "delete_object",
+    "delete_objects",
+    "list_versions",
+    "object_tags",
+    "presign_get",
+]

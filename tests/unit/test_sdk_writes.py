@@ -1,0 +1,551 @@
+"""Control operations that write: what they send, and what they make of friendly and unfriendly replies."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import pickle
+import threading
+
+import pytest
+
+from bulkhaul.errors import (
+    CredentialsError,
+    EndpointRedirect,
+    NotFound,
+    OtherError,
+    PreconditionFailed,
+    ServerError,
+    TransferError,
+    UnexpectedReply,
+    Unsupported,
+    UsageError,
+)
+from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content
+from bulkhaul.model.settings import Timeouts
+from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, PendingUpload, Stored, UploadBegun, UploadedPart
+from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.values import Credentials
+from tests.unit.canned import Canned, Operation
+from tests.unit.test_sdk_client import settings
+
+KEY = "dir/a b+c/ü%41"
+PATH = "/bucket/dir/a%20b%2Bc/%C3%BC%2541"
+SSE_C_KEY = b"0123456789abcdef0123456789abcdef"
+PARTS = (UploadedPart(1, 5, '"a"', "AAAAAA=="), UploadedPart(2, 2, '"b"', "BBBBBB=="))
+
+
+def create(sdk: SdkClient) -> object:
+    """Begin an upload."""
+    return multipart.create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="nonce")
+
+
+def complete(sdk: SdkClient, algorithm: str = "CRC32", *, only_if_absent: bool = False) -> object:
+    """Complete an upload of PARTS."""
+    return multipart.complete_upload(
+        sdk, "bucket", KEY, "id", PARTS, size_bytes=7, algorithm=algorithm, checksum="CCCCCC==",
+        only_if_absent=only_if_absent,
+    )  # fmt: skip
+
+
+def copy_part(sdk: SdkClient) -> object:
+    """Copy a part from a version of an object with an ETag."""
+    return multipart.copy_part(
+        sdk, "bucket", "k", "id", 3, source_bucket="from", source_key=KEY, source_version="v1", source_etag='"e"',
+        start=10, end=20,
+    )  # fmt: skip
+
+
+def copy(sdk: SdkClient, options: ObjectOptions | None = None) -> object:
+    """Copy an object."""
+    return objects.copy_object(
+        sdk, "bucket", "k", source_bucket="from", source_key=KEY, source_version="", source_etag='"e"', options=options
+    )
+
+
+def delete(sdk: SdkClient) -> object:
+    """Delete two keys at once."""
+    return objects.delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
+
+
+# Uploads
+
+BEGUN = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
+
+
+def test_an_upload_carries_its_token_and_its_algorithm() -> None:
+    """The token goes beside the user's metadata; the algorithm is that which the service said it keeps."""
+    canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": "CRC32"})
+    options = ObjectOptions(content=Content(metadata={"a": "1"}), storage_class="GLACIER_IR")
+    begun = multipart.create_upload(canned.sdk, "bucket", KEY, options, algorithm="CRC32", token="nonce")
+    assert begun == UploadBegun("id", "CRC32")
+    (sent,) = canned.sent
+    assert (sent.method, sent.path, sent.query) == ("POST", PATH, {"uploads": ""})
+    named = {name: value for name, value in sent.headers.items() if name.startswith(("x-amz-meta", "x-amz-checksum"))}
+    assert named == {
+        "x-amz-meta-a": "1",
+        f"x-amz-meta-{TOKEN_KEY}": "nonce",
+        "x-amz-checksum-algorithm": "CRC32",
+        "x-amz-checksum-type": "FULL_OBJECT",
+    }
+    assert sent.headers["x-amz-storage-class"] == "GLACIER_IR"
+
+
+def test_an_upload_without_checksum_or_token_names_neither() -> None:
+    """A store that knows neither gets a plain request, and nothing is believed that it did not say."""
+    canned = Canned((200, BEGUN))
+    begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
+    assert begun == UploadBegun("id", "")
+    assert not [name for name in canned.sent[0].headers if "checksum" in name or "meta" in name]
+
+
+def test_completion_proves_the_whole_object() -> None:
+    """Every part's checksum, the whole object's, its kind and its size are in the request."""
+    reply = "<CompleteMultipartUploadResult><ETag>&quot;e-2&quot;</ETag><ChecksumCRC32>CCCCCC==</ChecksumCRC32>"
+    reply += "<ChecksumType>FULL_OBJECT</ChecksumType></CompleteMultipartUploadResult>"
+    canned = Canned((200, reply), headers={"x-amz-version-id": "v7"})
+    assert complete(canned.sdk, only_if_absent=True) == Stored('"e-2"', "v7", Checksum("CRC32", "CCCCCC=="))
+    (sent,) = canned.sent
+    assert sent.query == {"uploadId": "id"}
+    assert sent.headers["x-amz-checksum-crc32"] == "CCCCCC=="
+    assert sent.headers["x-amz-checksum-type"] == "FULL_OBJECT"
+    assert sent.headers["x-amz-mp-object-size"] == "7"
+    assert sent.headers["if-none-match"] == "*"
+    assert sent.body.count(b"<Part>") == 2
+    for part in PARTS:
+        assert f"<ChecksumCRC32>{part.checksum}</ChecksumCRC32>".encode() in sent.body
+        assert f"<PartNumber>{part.number}</PartNumber>".encode() in sent.body
+
+
+def test_completion_without_a_checksum_names_none() -> None:
+    """Where the upload has no algorithm, a checksum that is known all the same is not sent: it would be refused."""
+    canned = Canned((200, "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"))
+    assert complete(canned.sdk, algorithm="") == Stored('"e"')
+    (sent,) = canned.sent
+    assert not [name for name in sent.headers if "checksum" in name or name == "if-none-match"]
+    assert b"Checksum" not in sent.body
+
+
+@pytest.mark.parametrize("operation", [complete, copy], ids=["complete", "copy"])
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        ("<Error><Code>InternalError</Code></Error>", ServerError),
+        ("<Error><Code>PreconditionFailed</Code></Error>", PreconditionFailed),
+        ("  \n ", ServerError),
+        ("", ServerError),
+        ("<html><body>welcome</body></html>", ServerError),
+        ("<CompleteMultipartUploadResult><ETag>", ServerError),
+    ],
+    ids=["error", "another error", "spaces", "nothing", "foreign", "broken off"],
+)
+def test_a_friendly_status_is_no_success(operation: Operation, body: str, kind: type[TransferError]) -> None:
+    """A 200 that carries an error, or no result, never says that the object was stored."""
+    with pytest.raises(TransferError) as raised:
+        operation(Canned((200, body)).sdk)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("operation", "body"),
+    [(create, "<InitiateMultipartUploadResult/>"), (copy_part, "<CopyPartResult/>")],
+    ids=["no upload id", "no ETag of a part"],
+)
+def test_what_an_upload_cannot_go_on_without(operation: Operation, body: str) -> None:
+    """A reply without the id of the upload or the ETag of a part is an error (C44)."""
+    with pytest.raises(OtherError) as raised:
+        operation(Canned((200, body)).sdk)
+    assert type(raised.value) is OtherError
+
+
+def test_a_copied_part_names_its_source() -> None:
+    """The source is encoded once (C34), held to its ETag (C32), and its range is inclusive on the wire."""
+    canned = Canned((200, "<CopyPartResult><ETag>e</ETag><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C></CopyPartResult>"))
+    assert copy_part(canned.sdk) == UploadedPart(3, 10, '"e"', "AAAAAA==")
+    (sent,) = canned.sent
+    assert sent.query == {"partNumber": "3", "uploadId": "id"}
+    assert sent.headers["x-amz-copy-source"] == "from/dir/a%20b%2Bc/%C3%BC%2541?versionId=v1"
+    assert sent.headers["x-amz-copy-source-if-match"] == '"e"'
+    assert sent.headers["x-amz-copy-source-range"] == "bytes=10-19"
+
+
+def test_errors_of_a_copy_name_the_source() -> None:
+    """Whoever copies learns that it is the source that is missing or has changed (C35)."""
+    for operation in (copy, copy_part):
+        with pytest.raises(NotFound, match=r"s3://from/dir"):
+            operation(Canned((404, "<Error><Code>NoSuchKey</Code></Error>")).sdk)
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"), [("NoSuchUpload", True), ("", True), ("NoSuchBucket", False)], ids=lambda value: str(value)
+)
+def test_abort_of_what_is_gone(code: str, gone: bool) -> None:
+    """An upload that is not there (any more) is aborted; a bucket that is not there is an error."""
+    canned = Canned((404, f"<Error><Code>{code}</Code></Error>" if code else ""))
+    if gone:
+        multipart.abort_upload(canned.sdk, "bucket", KEY, "id")
+    else:
+        with pytest.raises(NotFound):
+            multipart.abort_upload(canned.sdk, "bucket", KEY, "id")
+    assert [(one.method, one.query) for one in canned.sent] == [("DELETE", {"uploadId": "id"})]
+
+
+# Listings
+
+PLAIN = """<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>a+b%41</NextKeyMarker>
+<NextUploadIdMarker>2</NextUploadIdMarker><Upload><Key>a+b%41</Key><UploadId>1</UploadId></Upload>
+</ListMultipartUploadsResult>"""
+ENCODED = """<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>
+<Upload><Key>a+b%2B%01</Key><UploadId>1</UploadId></Upload></ListMultipartUploadsResult>"""
+
+
+def test_keys_of_uploads_are_not_decoded_unasked() -> None:
+    """A key is taken as it stands unless it was asked for encoded: stores lie about what they encode."""
+    canned = Canned((200, PLAIN))
+    page = multipart.list_uploads(canned.sdk, "bucket", "a", "from", "0")
+    assert page.uploads == (PendingUpload("a+b%41", "1"),)
+    assert (page.next_key_marker, page.next_id_marker) == ("a+b%41", "2")
+    (sent,) = canned.sent
+    assert sent.query == {"uploads": "", "prefix": "a", "key-marker": "from", "upload-id-marker": "0"}
+
+
+@pytest.mark.parametrize(
+    "first",
+    [PLAIN.replace("a+b", "a\x01b"), PLAIN.replace("a+b", "a&#1;b"), PLAIN.replace("a+b", "a\ufffdb")],
+    ids=["raw", "as a reference", "replaced"],
+)
+def test_keys_of_uploads_that_xml_cannot_carry(first: str) -> None:
+    """A listing that holds a control character is asked for again, percent-encoded, and decoded."""
+    canned = Canned((200, first), (200, ENCODED))
+    page = multipart.list_uploads(canned.sdk, "bucket", "", "", "")
+    assert page.uploads == (PendingUpload("a b+\x01", "1"),)
+    assert [one.query.get("encoding-type") for one in canned.sent] == [None, "url"]
+
+
+TRUNCATED = "<{0}><IsTruncated>true</IsTruncated></{0}>"
+
+
+@pytest.mark.parametrize("body", [TRUNCATED, "<html>{}</html>"], ids=["goes on, but not where", "no listing"])
+@pytest.mark.parametrize(
+    ("root", "operation"),
+    [
+        ("ListMultipartUploadsResult", lambda sdk: multipart.list_uploads(sdk, "bucket", "", "", "")),
+        ("ListPartsResult", lambda sdk: multipart.list_parts(sdk, "bucket", KEY, "id", 0)),
+        ("ListVersionsResult", lambda sdk: objects.list_versions(sdk, "bucket", "", "", "")),
+        ("ListBucketResult", lambda sdk: control.list_folder(sdk, "bucket", "", "")),
+    ],
+    ids=["uploads", "parts", "versions", "folder"],
+)
+def test_a_listing_that_may_leave_something_out(root: str, operation: Operation, body: str) -> None:
+    """A listing that breaks off, and a reply that is none, are errors: neither passes for a short list."""
+    kind = OtherError if body is TRUNCATED else UnexpectedReply
+    with pytest.raises(kind):
+        operation(Canned((200, body.format(root))).sdk)
+
+
+def test_parts_go_on_behind_the_marker() -> None:
+    """Parts come with size, ETag and whichever checksum they have; the last page has no marker."""
+    body = """<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>9</NextPartNumberMarker>
+    <Part><PartNumber>9</PartNumber><Size>5</Size><ETag>"e"</ETag><ChecksumCRC64NVME>AA==</ChecksumCRC64NVME></Part>
+    </ListPartsResult>"""
+    canned = Canned((200, body), (200, body.replace("true", "false")))
+    first = multipart.list_parts(canned.sdk, "bucket", KEY, "id", 8)
+    last = multipart.list_parts(canned.sdk, "bucket", KEY, "id", 8)
+    assert first.parts == last.parts == (UploadedPart(9, 5, '"e"', "AA=="),)
+    assert (first.next_marker, last.next_marker) == (9, 0)
+    assert canned.sent[0].query == {"uploadId": "id", "part-number-marker": "8"}
+
+
+# Deleting
+
+
+def test_a_batch_says_what_was_not_deleted() -> None:
+    """Only failures come back, each with the service's words; what is gone already counts as deleted."""
+    body = """<DeleteResult><Error><Key>b</Key><VersionId>v2</VersionId><Code>AccessDenied</Code><Message>no</Message>
+    </Error><Error><Key>a</Key><Code>NoSuchKey</Code></Error></DeleteResult>"""
+    canned = Canned((200, body))
+    assert delete(canned.sdk) == (NotDeleted("b", "v2", "AccessDenied", "no"),)
+    (sent,) = canned.sent
+    assert sent.query == {"delete": ""}
+    assert b"<Quiet>true</Quiet>" in sent.body
+    assert b"<Object><Key>b</Key><VersionId>v2</VersionId></Object>" in sent.body
+    assert sent.headers["content-md5"] == base64.b64encode(hashlib.md5(sent.body).digest()).decode()
+
+
+@pytest.mark.parametrize("body", ["", "<html>welcome</html>", "  "], ids=["nothing", "foreign", "spaces"])
+def test_a_batch_without_a_result_deleted_nothing_for_sure(body: str) -> None:
+    """A 200 that is no result is an error: silence would mean that everything was deleted."""
+    with pytest.raises(TransferError):
+        delete(Canned((200, body)).sdk)
+
+
+@pytest.mark.parametrize("status", [405, 501])
+def test_a_store_without_batches(status: int) -> None:
+    """Where there is no DeleteObjects, every key is deleted by itself."""
+    canned = Canned((status, ""), (204, ""))
+    assert delete(canned.sdk) == ()
+    assert [(one.method, one.path, one.query) for one in canned.sent] == [
+        ("POST", "/bucket", {"delete": ""}),
+        ("DELETE", "/bucket/a", {}),
+        ("DELETE", "/bucket/b", {"versionId": "v2"}),
+    ]
+
+
+def test_keys_that_xml_cannot_carry_are_deleted_singly() -> None:
+    """A control character never reaches the document; tabs and line breaks do, escaped where a parser needs it."""
+    canned = Canned((200, "<DeleteResult/>"), (204, ""))
+    odd = ["a\x01", "b\ufffe", "c\t\r\n"]
+    assert objects.delete_objects(canned.sdk, "bucket", [Doomed(key) for key in odd]) == ()
+    assert [(one.method, one.path) for one in canned.sent] == [
+        ("POST", "/bucket"),
+        ("DELETE", "/bucket/a%01"),
+        ("DELETE", "/bucket/b%EF%BF%BE"),
+    ]
+    assert canned.sent[0].body.count(b"<Object>") == 1
+    assert b"c\t&#xD;&#xA;" in canned.sent[0].body
+
+
+def test_a_key_that_cannot_be_deleted_singly_is_told() -> None:
+    """One key that is refused, or that is no text at all, does not keep the others from being deleted."""
+    canned = Canned((403, "<Error><Code>AccessDenied</Code></Error>"), (204, ""))
+    told = objects.delete_objects(canned.sdk, "bucket", [Doomed("a\x01"), Doomed("\ud800"), Doomed("b\x01")])
+    assert [(one.key, one.service_code) for one in told] == [("a\x01", "AccessDenied"), ("\ud800", "UsageError")]
+    assert [one.path for one in canned.sent] == ["/bucket/a%01", "/bucket/b%01"]
+
+
+def test_deleting_what_is_gone_is_success() -> None:
+    """A key that is not there is deleted, also where a store says so with 404; a missing bucket is an error."""
+    objects.delete_object(Canned((404, "<Error><Code>NoSuchKey</Code></Error>")).sdk, "bucket", "k", "")
+    with pytest.raises(NotFound):
+        objects.delete_object(Canned((404, "<Error><Code>NoSuchBucket</Code></Error>")).sdk, "bucket", "k", "")
+
+
+# Copying and asking
+
+COPIED = '<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>'
+
+
+def test_a_copy_keeps_or_replaces() -> None:
+    """Without options headers, metadata and tags are copied; with options all of them are replaced."""
+    canned = Canned((200, COPIED))
+    assert copy(canned.sdk) == Stored('"e"')
+    assert copy(canned.sdk, ObjectOptions(content=Content(metadata={"a": "1"}), tags={"t": "2"})) == Stored('"e"')
+    kept, replaced = (one.headers for one in canned.sent)
+    for directive in ("x-amz-metadata-directive", "x-amz-tagging-directive"):
+        assert (kept[directive], replaced[directive]) == ("COPY", "REPLACE")
+    assert "x-amz-tagging" not in kept
+    assert (replaced["x-amz-meta-a"], replaced["x-amz-tagging"]) == ("1", "t=2")
+
+
+def test_head_tells_how_an_object_is_stored() -> None:
+    """Every stored header, the user's metadata without the token, the class and the number of tags."""
+    stored = {
+        "content-length": "3", "content-type": "text/plain", "content-disposition": "attachment",
+        "content-encoding": "gzip", "content-language": "de", "cache-control": "no-store", "expires": "never",
+        "x-amz-meta-Colour": "blue", f"x-amz-meta-{TOKEN_KEY}": "nonce", "x-amz-storage-class": "GLACIER",
+        "x-amz-tagging-count": "2", "x-amz-version-id": "v1",
+    }  # fmt: skip
+    canned = Canned((200, ""), headers=stored)
+    told = control.head(canned.sdk, "bucket", KEY, "v1")
+    assert told.content == Content(
+        content_type="text/plain", content_disposition="attachment", content_encoding="gzip", content_language="de",
+        cache_control="no-store", expires="never", metadata={"colour": "blue"},
+    )  # fmt: skip
+    assert (told.token, told.storage_class, told.tags, told.version_id) == ("nonce", "GLACIER", 2, "v1")
+    assert canned.sent[0].query == {"versionId": "v1"}
+
+
+def test_the_standard_class_has_no_name() -> None:
+    """Listings name the standard class and HEAD does not: both mean the same."""
+    body = "<ListBucketResult><IsTruncated>false</IsTruncated>"
+    body += "<Contents><Key>a</Key><StorageClass>STANDARD</StorageClass></Contents>"
+    body += "<Contents><Key>b</Key><StorageClass>GLACIER</StorageClass></Contents>"
+    body += "<CommonPrefixes><Prefix>c/</Prefix></CommonPrefixes></ListBucketResult>"
+    canned = Canned((200, body))
+    page = control.list_folder(canned.sdk, "bucket", "p/", "next")
+    assert [(entry.key, entry.storage_class) for entry in page.entries] == [("a", ""), ("b", "GLACIER")]
+    assert page.prefixes == ("c/",)
+    assert {"delimiter": "/", "prefix": "p/", "continuation-token": "next"}.items() <= canned.sent[0].query.items()
+    control.list_page(canned.sdk, "bucket", "p", "", 1)
+    assert (canned.sent[1].query["max-keys"], "delimiter" in canned.sent[1].query) == ("1", False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "region"), [({"x-amz-bucket-region": "eu-central-1"}, "eu-central-1"), ({}, "us-east-1")]
+)
+def test_the_region_of_a_bucket(headers: dict[str, str], region: str) -> None:
+    """What the service says; where it says nothing, the region that requests are signed for."""
+    assert objects.bucket_region(Canned((200, ""), headers=headers).sdk, "bucket") == region
+
+
+# Presigning
+
+
+def query_of(url: str) -> str:
+    """Return what stands behind the question mark."""
+    return url.partition("?")[2]
+
+
+def test_a_presigned_url_carries_everything() -> None:
+    """SigV4 with token, version and life in the URL, nothing but the host in headers, and no request made (C37)."""
+    canned = Canned(request_payer=True)
+    canned.sdk.register("before-sign.s3.GetObject", lambda request, **_: request.headers.add_header("x-amz-x", "1"))
+    url = objects.presign_get(canned.sdk, "bucket", KEY, "v1", 60)
+    assert url.startswith(f"http://127.0.0.1:9{PATH}?")
+    pieces = query_of(url).split("&")
+    assert {
+        "versionId=v1",
+        "X-Amz-Algorithm=AWS4-HMAC-SHA256",
+        "X-Amz-Expires=60",
+        "X-Amz-Security-Token=token-canary",
+        "X-Amz-SignedHeaders=host",
+        "x-amz-request-payer=requester",
+    } < set(pieces)
+    assert [piece.partition("=")[0] for piece in pieces].count("X-Amz-Signature") == 1
+    assert canned.sent == []
+
+
+@pytest.mark.parametrize("ttl_s", [0, -5, 604_801, 1.5])
+def test_the_life_of_a_presigned_url(ttl_s: int) -> None:
+    """A life that the service would refuse is refused here (C37)."""
+    with pytest.raises(OtherError, match="604800"):
+        objects.presign_get(Canned().sdk, "bucket", "k", "", ttl_s)
+    assert "X-Amz-Expires=604800" in objects.presign_get(Canned().sdk, "bucket", "k", "", 604_800)
+
+
+def test_a_presigned_url_needs_credentials() -> None:
+    """Without signing, or before credentials came, there is no URL; with SSE-C it would be of no use."""
+    for changes in ({"sign_requests": False}, {}):
+        with pytest.raises(CredentialsError):
+            objects.presign_get(SdkClient(settings(**changes)), "bucket", "k", "", 60)
+    with pytest.raises(Unsupported, match="SSE-C"):
+        objects.presign_get(Canned(sse_c_key=SSE_C_KEY).sdk, "bucket", "k", "", 60)
+
+
+# Both clients
+
+
+@pytest.mark.parametrize("operation", [create, complete, copy, copy_part, delete], ids=lambda one: one.__name__)
+def test_writes_are_waited_for(operation: Operation) -> None:
+    """A write goes through the client that waits ``ack_s``, and questions through the one that waits ``read_s``."""
+    canned = Canned((500, ""), timeouts=Timeouts(read_s=7.0, ack_s=70.0))
+    used: list[object] = []
+    canned.sdk.client.meta.events.register("before-send.s3", lambda **_: used.append("client"))
+    canned.sdk.patient.meta.events.register("before-send.s3", lambda **_: used.append("patient"))
+    with pytest.raises(ServerError):
+        operation(canned.sdk)
+    with pytest.raises(ServerError):
+        control.head(canned.sdk, "bucket", "k")
+    assert used == ["patient", "client"]
+    assert canned.sdk.patient.meta.config.read_timeout == 70.0
+    assert canned.sdk.client.meta.config.read_timeout == 7.0
+
+
+def test_the_patient_client_is_made_once() -> None:
+    """Threads that ask for it at once get the same one, and credentials that came before and after are its own."""
+    canned = Canned((200, COPIED))
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(canned.sdk.patient)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert len({id(one) for one in found}) == 1
+    for access_key in ("AKIDEXAMPLE", "AKIDRENEWED"):
+        canned.sdk.use(Credentials(access_key, "secret"))
+        copy(canned.sdk)
+        assert f"Credential={access_key}/" in canned.sent[-1].headers["authorization"]
+    target = canned.sdk.target("bucket", "k")
+    assert (target.host, target.path_prefix, target.fast) == ("127.0.0.1", "/bucket/", True)
+
+
+def test_the_patient_client_is_tuned() -> None:
+    """Redirects are refused and sockets have their timers there too."""
+    canned = Canned((307, ""), headers={"location": "http://127.0.0.1:9/bucket/k"})
+    with pytest.raises(EndpointRedirect):
+        copy(canned.sdk)
+    assert len(canned.sent) == 1
+    sessions = [client._endpoint.http_session for client in (canned.sdk.client, canned.sdk.patient)]
+    assert sessions[0]._socket_options == sessions[1]._socket_options
+    assert sessions[0]._pool_classes_by_scheme == sessions[1]._pool_classes_by_scheme
+
+
+def test_an_idle_client_closes_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections of either client are dropped when neither was used for long."""
+    canned = Canned((200, COPIED))
+    closed: list[str] = []
+    monkeypatch.setattr(canned.sdk.client, "close", lambda: closed.append("client"))
+    monkeypatch.setattr(canned.sdk.patient, "close", lambda: closed.append("patient"))
+    canned.sdk.last_used_s -= 100
+    copy(canned.sdk)
+    canned.sdk.close_if_idle(50)
+    assert closed == []
+    canned.sdk.last_used_s -= 100
+    canned.sdk.close_if_idle(50)
+    assert closed == ["client", "patient"]
+
+
+# What the settings add
+
+ASKS: dict[str, Operation] = {
+    "HeadObject": lambda sdk: control.head(sdk, "bucket", "k"),
+    "ListParts": lambda sdk: multipart.list_parts(sdk, "bucket", "k", "id", 0),
+    "CreateMultipartUpload": create,
+    "CompleteMultipartUpload": complete,
+    "UploadPartCopy": copy_part,
+    "CopyObject": copy,
+    "GetObjectAttributes": lambda sdk: sdk.client.get_object_attributes(
+        Bucket="bucket", Key="k", ObjectAttributes=["ObjectParts"]
+    ),
+    "ListObjectsV2": lambda sdk: control.list_page(sdk, "bucket", "", ""),
+    "DeleteObjects": delete,
+    "DeleteObject": lambda sdk: objects.delete_object(sdk, "bucket", "k", ""),
+    "AbortMultipartUpload": lambda sdk: multipart.abort_upload(sdk, "bucket", "k", "id"),
+    "HeadBucket": lambda sdk: objects.bucket_region(sdk, "bucket"),
+}
+
+#: Operations whose documented request has the headers. Source: S3 API Reference.
+ENCRYPTED = set(list(ASKS)[:7])
+COPIES = {"UploadPartCopy", "CopyObject"}
+
+
+@pytest.mark.parametrize("operation", ASKS)
+def test_settings_reach_every_operation_that_takes_them(operation: str) -> None:
+    """The payer and the customer's key go with each request that has a place for them, and with no other."""
+    canned = Canned((599, ""), request_payer=True, sse_c_key=SSE_C_KEY)
+    with pytest.raises(Exception, match="599"):
+        ASKS[operation](canned.sdk)
+    headers = canned.sent[0].headers
+    key, digest = base64.b64encode(SSE_C_KEY).decode(), base64.b64encode(hashlib.md5(SSE_C_KEY).digest()).decode()
+    expected = {} if operation == "HeadBucket" else {"x-amz-request-payer": "requester"}
+    prefixes = ["x-amz-"] * (operation in ENCRYPTED) + ["x-amz-copy-source-"] * (operation in COPIES)
+    for prefix in (f"{prefix}server-side-encryption-customer-" for prefix in prefixes):
+        expected |= {f"{prefix}algorithm": "AES256", f"{prefix}key": key, f"{prefix}key-md5": digest}
+    assert {name: value for name, value in headers.items() if "customer" in name or "payer" in name} == expected
+
+
+def test_settings_that_say_nothing_add_nothing() -> None:
+    """Without a payer and a key no request names them."""
+    canned = Canned((200, COPIED))
+    copy(canned.sdk)
+    assert not [name for name in canned.sent[0].headers if "customer" in name or "payer" in name]
+
+
+def test_a_customers_key_never_goes_over_plain_http() -> None:
+    """Plain http beyond this machine is refused with SSE-C, however much else is allowed; https is not."""
+    with pytest.raises(UsageError, match="SSE-C"):
+        SdkClient(settings(endpoint_url="http://store.example.com", allow_http=True, sse_c_key=SSE_C_KEY))
+    assert SdkClient(settings(endpoint_url="https://store.example.com", sse_c_key=SSE_C_KEY)).encrypts
+
+
+def test_errors_hold_no_secret() -> None:
+    """Neither the key nor the credentials are in an error, however it is shown or pickled (I5)."""
+    canned = Canned((403, "<Error><Code>AccessDenied</Code></Error>"), sse_c_key=SSE_C_KEY)
+    with pytest.raises(TransferError) as raised:
+        complete(canned.sdk)
+    shown = [str(raised.value), repr(raised.value.info), repr(pickle.dumps(raised.value))]
+    shown.append(repr(settings(sse_c_key=SSE_C_KEY)))
+    for secret in (SSE_C_KEY.decode(), base64.b64encode(SSE_C_KEY).decode(), "secret-canary", "token-canary"):
+        assert not [text for text in shown if secret in text]
