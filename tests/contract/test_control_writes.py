@@ -1,0 +1,475 @@
+"""Control operations on real servers: uploads, copies, deletes, versions, presigned URLs; gaps of each are declared.
+
+A gap is asserted as well: a server that learns the missing thing fails its test, and the gap is struck off.
+"""
+
+from __future__ import annotations
+
+import random
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import msgspec
+import pytest
+
+from bulkhaul.errors import (
+    CredentialsError,
+    NotFound,
+    PreconditionFailed,
+    ServerError,
+    TransferError,
+    Unsupported,
+    UsageError,
+)
+from bulkhaul.model.objects import Checksum, Content
+from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
+from bulkhaul.wire.checksums import encoded_crc, fold, updater
+from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.values import Credentials
+from tests.faultserver import MIB
+from tests.servers import RunningServer, moto, weed
+from tests.unit.test_sdk_client import settings
+
+KEY = "dir/a b+c/ü%41"
+BODY = random.Random(5).randbytes(5 * MIB + 1000)
+PIECES = (BODY[: 5 * MIB], BODY[5 * MIB :])
+SSE_C_KEY = b"0123456789abcdef0123456789abcdef"
+OPTIONS = ObjectOptions(
+    content=Content(
+        content_type="text/x-test",
+        content_disposition="attachment",
+        content_encoding="gzip",
+        content_language="de",
+        cache_control="no-store",
+        expires="Wed, 21 Oct 2026 07:28:00 GMT",
+        metadata={"colour": "deep blue", "n": "1"},
+    ),
+    storage_class="STANDARD_IA",
+    tags={"t 1": "v+"},
+)
+
+GAPS: dict[str, dict[str, str]] = {
+    "weed": {
+        "size at completion": "it does not read x-amz-mp-object-size",
+        "checksum of a copy": "CopyObjectResult holds none; HEAD tells it",
+        "class of a copy": "a replaced copy keeps the storage class of its source",
+        "control characters": "its listings of uploads and versions put U+FFFD in their place",
+        "object and folder": "where others go on from a key, it completes no upload (500), and copies no part (404)",
+        "customer's key for copied parts": "501: UploadPartCopy takes no key",
+    },
+    "moto": {
+        "signatures": "it checks none, so a changed presigned URL works",
+        "size at completion": "it does not read x-amz-mp-object-size",
+        "checksum at completion": "it compares no checksum of the whole object",
+        "checksum told at completion": "CompleteMultipartUploadResult holds none; HEAD tells it",
+        "condition of a copy": "it does not read x-amz-copy-source-if-match",
+        "customer's key": "it stores in the clear whatever comes with a key, and asks for none",
+        "control characters": "it answers 500: it checks its own XML",
+        "CRC32C": "it stores the CRC32 instead where no package crc32c is installed",
+        "line breaks": "no route of it matches a path with one",
+    },
+}
+
+
+class Service(msgspec.Struct, frozen=True):
+    """A running server, our client for it, and what it is known not to do."""
+
+    name: str
+    server: RunningServer
+    sdk: SdkClient
+
+    def lacks(self, what: str) -> bool:
+        """Whether a gap is declared."""
+        return what in GAPS[self.name]
+
+    def client(self, **changes: object) -> SdkClient:
+        """Return another client of ours."""
+        sdk = SdkClient(settings(endpoint_url=self.server.endpoint_url, **changes))
+        sdk.use(Credentials(self.server.access_key, self.server.secret_key))
+        return sdk
+
+    def put(self, key: str, body: bytes, **parameters: object) -> None:
+        """Store an object by boto3's own means."""
+        self.sdk.client.put_object(Bucket="bucket", Key=key, Body=body, **parameters)
+
+
+@pytest.fixture(scope="module", params=["weed", "moto"])
+def service(request: pytest.FixtureRequest) -> Iterator[Service]:
+    """A real server with an empty bucket and one with versions."""
+    with weed() if request.param == "weed" else moto() as server:
+        made = Service(request.param, server, SdkClient(settings(endpoint_url=server.endpoint_url)))
+        made.sdk.use(Credentials(server.access_key, server.secret_key))
+        for bucket in ("bucket", "versioned"):
+            made.sdk.client.create_bucket(Bucket=bucket)
+        versioning = {"Status": "Enabled"}
+        made.sdk.client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration=versioning)
+        yield made
+
+
+def send_parts(sdk: SdkClient, key: str, upload_id: str, algorithm: str) -> list[UploadedPart]:
+    """Upload PIECES, with their checksums."""
+    parts = []
+    for number, piece in enumerate(PIECES, 1):
+        checksum = encoded_crc(algorithm, updater(algorithm)(piece, 0))
+        reply = sdk.client.upload_part(
+            Bucket="bucket", Key=key, UploadId=upload_id, PartNumber=number, Body=piece,
+            **{f"Checksum{algorithm}": checksum},
+        )  # fmt: skip
+        parts.append(UploadedPart(number, len(piece), reply["ETag"], checksum))
+    return parts
+
+
+def whole_checksum(algorithm: str) -> str:
+    """Return the checksum of BODY."""
+    update = updater(algorithm)
+    return encoded_crc(algorithm, fold(algorithm, [(update(piece, 0), len(piece)) for piece in PIECES]))
+
+
+def stored_bytes(sdk: SdkClient, key: str) -> bytes:
+    """Return what is stored."""
+    body: bytes = sdk.client.get_object(Bucket="bucket", Key=key)["Body"].read()
+    return body
+
+
+@pytest.mark.parametrize("algorithm", ["CRC64NVME", "CRC32C", "CRC32"])
+def test_an_upload_from_begin_to_end(service: Service, algorithm: str) -> None:
+    """What was asked for at the beginning is what HEAD tells at the end, and the checksum covers the whole object."""
+    sdk, key = service.sdk, f"{KEY}.{algorithm}"
+    begun = multipart.create_upload(sdk, "bucket", key, OPTIONS, algorithm=algorithm, token="nonce")
+    assert begun.algorithm == algorithm
+    sent = send_parts(sdk, key, begun.upload_id, algorithm)
+    page = multipart.list_parts(sdk, "bucket", key, begun.upload_id, 0)
+    assert [(part.number, part.size_bytes, part.etag) for part in page.parts] == [
+        (part.number, part.size_bytes, part.etag) for part in sent
+    ]
+    assert [part.number for part in multipart.list_parts(sdk, "bucket", key, begun.upload_id, 1).parts] == [2]
+    stored = multipart.complete_upload(
+        sdk, "bucket", key, begun.upload_id, sent, size_bytes=len(BODY), algorithm=algorithm,
+        checksum=whole_checksum(algorithm),
+    )  # fmt: skip
+    told = control.head(sdk, "bucket", key)
+    expected = Checksum(algorithm, whole_checksum(algorithm))
+    assert stored.checksum == (None if service.lacks("checksum told at completion") else expected)
+    assert (told.etag, told.size_bytes) == (stored.etag, len(BODY))
+    assert (told.checksum == expected) is not service.lacks(algorithm)
+    assert (told.content, told.token) == (OPTIONS.content, "nonce")
+    assert (told.storage_class, told.tags) == ("STANDARD_IA", 1)
+    assert objects.object_tags(sdk, "bucket", key, "") == OPTIONS.tags
+    assert stored_bytes(sdk, key) == BODY
+
+
+def test_an_upload_without_checksum(service: Service) -> None:
+    """An upload that asked for no checksum is begun and completed without one, and nothing is echoed."""
+    begun = multipart.create_upload(service.sdk, "bucket", "plain", ObjectOptions(), algorithm="", token="")
+    assert begun.algorithm == ""
+    parts = send_parts(service.sdk, "plain", begun.upload_id, "CRC32")
+    stored = multipart.complete_upload(
+        service.sdk, "bucket", "plain", begun.upload_id, parts, size_bytes=len(BODY), algorithm="", checksum=""
+    )
+    assert control.head(service.sdk, "bucket", "plain").etag == stored.etag
+
+
+@pytest.mark.parametrize("wrong", ["size at completion", "checksum at completion"])
+def test_completion_of_other_bytes(service: Service, wrong: str) -> None:
+    """A size or a checksum that is not that of the parts is refused, and nothing is stored."""
+    sdk, key = service.sdk, f"wrong/{wrong}"
+    begun = multipart.create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="CRC32", token="")
+    parts = send_parts(sdk, key, begun.upload_id, "CRC32")
+    claimed = {"size_bytes": len(BODY) + 1, "checksum": whole_checksum("CRC32")}
+    if wrong == "checksum at completion":
+        claimed = {"size_bytes": len(BODY), "checksum": encoded_crc("CRC32", 1)}
+    try:
+        multipart.complete_upload(sdk, "bucket", key, begun.upload_id, parts, algorithm="CRC32", **claimed)  # type: ignore[arg-type]
+    except TransferError:
+        assert not service.lacks(wrong)
+        with pytest.raises(NotFound):
+            control.head(sdk, "bucket", key)
+    else:
+        assert service.lacks(wrong)
+        # The engine has the last word: what HEAD tells of the bytes is true.
+        assert control.head(sdk, "bucket", key).checksum == Checksum("CRC32", whole_checksum("CRC32"))
+
+
+def test_abort(service: Service) -> None:
+    """An aborted upload is gone, aborting it again is success, and a bucket that is not there is an error."""
+    sdk = service.sdk
+    begun = multipart.create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
+    send_parts(sdk, KEY, begun.upload_id, "CRC32")
+    for _ in range(2):
+        multipart.abort_upload(sdk, "bucket", KEY, begun.upload_id)
+        with pytest.raises(NotFound) as raised:
+            multipart.list_parts(sdk, "bucket", KEY, begun.upload_id, 0)
+        assert raised.value.info.service_code == "NoSuchUpload"
+    with pytest.raises(NotFound):
+        multipart.abort_upload(sdk, "no-such-bucket", KEY, begun.upload_id)
+
+
+ODD_KEYS = ["odd/a b+c", "odd/a+b", "odd/x%41", "odd/ü&<>\"'", "odd/tab\t", "odd/cr\rlf\n", "odd/a\x01b", "odd/\ufffe"]
+
+
+def carried(service: Service, key: str) -> bool:
+    """Whether a key can be begun and listed on this server."""
+    if service.lacks("line breaks") and "\n" in key:
+        return False
+    return not (service.lacks("control characters") and any(one in key for one in "\x01\ufffe"))
+
+
+def test_uploads_of_odd_keys(service: Service) -> None:
+    """A pending upload is listed under the very key that it was begun with, whatever the server says of encoding."""
+    sdk = service.sdk
+    keys = [key for key in ODD_KEYS if carried(service, key)]
+    for key in keys:
+        multipart.create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="", token="")
+    page = multipart.list_uploads(sdk, "bucket", "odd/", "", "")
+    assert sorted(one.key for one in page.uploads) == sorted(keys)
+    assert all(one.initiated for one in page.uploads)
+    for one in page.uploads:
+        multipart.abort_upload(sdk, "bucket", one.key, one.upload_id)
+    assert multipart.list_uploads(sdk, "bucket", "odd/", "", "").uploads == ()
+
+
+def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
+    """Whatever the key, a listing tells it and a batch deletes it: also what XML cannot carry."""
+    sdk = service.sdk
+    keys = [key for key in ODD_KEYS if not (service.lacks("line breaks") and "\n" in key)]
+    for key in keys:
+        service.put(key, b"x")
+    assert sorted(entry.key for entry in control.list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
+    if not service.lacks("control characters"):
+        versions = objects.list_versions(sdk, "bucket", "odd/", "", "").versions
+        assert sorted(one.key for one in versions) == sorted(keys)
+    doomed = [Doomed(key) for key in [*keys, "odd/was never there"]]
+    assert objects.delete_objects(sdk, "bucket", doomed) == ()
+    assert control.list_page(sdk, "bucket", "odd/", "").entries == ()
+
+
+def test_a_thousand_keys_at_once(service: Service) -> None:
+    """One batch takes a thousand keys, most of which never were."""
+    service.put("batch/7", b"x")
+    doomed = [Doomed(f"batch/{number}") for number in range(objects.MAX_BATCH)]
+    assert objects.delete_objects(service.sdk, "bucket", doomed) == ()
+    with pytest.raises(NotFound):
+        control.head(service.sdk, "bucket", "batch/7")
+    with pytest.raises(NotFound):
+        objects.delete_objects(service.sdk, "no-such-bucket", doomed[:1])
+
+
+def test_a_copy_in_parts(service: Service) -> None:
+    """Half-open ranges of a source make the same object, on condition of its ETag, and only where there is none."""
+    sdk = service.sdk
+    service.put("source/parts", BODY)
+    source = {
+        "source_bucket": "bucket", "source_key": "source/parts", "source_version": "",
+        "source_etag": control.head(sdk, "bucket", "source/parts").etag,
+    }  # fmt: skip
+    for only_chance in (True, False):
+        begun = multipart.create_upload(sdk, "bucket", "copied/ü", ObjectOptions(), algorithm="", token="nonce")
+        parts = [
+            multipart.copy_part(sdk, "bucket", "copied/ü", begun.upload_id, number, start=start, end=end, **source)
+            for number, start, end in ((1, 0, 5 * MIB), (2, 5 * MIB, len(BODY)))
+        ]
+        assert [part.size_bytes for part in parts] == [5 * MIB, 1000]
+        completed = {"size_bytes": len(BODY), "algorithm": "", "checksum": "", "only_if_absent": True}
+        if only_chance:
+            multipart.complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
+        else:
+            with pytest.raises(PreconditionFailed):
+                multipart.complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
+    assert stored_bytes(sdk, "copied/ü") == BODY
+    assert control.head(sdk, "bucket", "copied/ü").token == "nonce"
+
+
+def test_a_copy_keeps_or_replaces(service: Service) -> None:
+    """A copy has its source's headers, metadata and tags, or those that it was given, and never a mixture."""
+    sdk = service.sdk
+    begun = multipart.create_upload(sdk, "bucket", KEY, OPTIONS, algorithm="CRC32", token="")
+    parts = send_parts(sdk, KEY, begun.upload_id, "CRC32")
+    source = multipart.complete_upload(
+        sdk, "bucket", KEY, begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
+        checksum=whole_checksum("CRC32"),
+    )  # fmt: skip
+    named = {"source_bucket": "bucket", "source_key": KEY, "source_version": "", "source_etag": source.etag}
+    kept = objects.copy_object(sdk, "bucket", "copy/kept", options=None, **named)
+    told = control.head(sdk, "bucket", "copy/kept")
+    assert (told.etag, told.content) == (kept.etag, OPTIONS.content)
+    assert objects.object_tags(sdk, "bucket", "copy/kept", "") == OPTIONS.tags
+    assert (kept.checksum is None) == service.lacks("checksum of a copy")
+    given = ObjectOptions(content=Content(content_type="x/y", metadata={"z": "1"}))
+    objects.copy_object(sdk, "bucket", "copy/given", options=given, **named)
+    told = control.head(sdk, "bucket", "copy/given")
+    assert (told.content, told.tags) == (given.content, 0)
+    assert told.storage_class == ("STANDARD_IA" if service.lacks("class of a copy") else "")
+    assert stored_bytes(sdk, "copy/kept") == stored_bytes(sdk, "copy/given") == BODY
+
+
+def test_an_object_that_is_a_folder_too(service: Service) -> None:
+    """A key that others go on from, after a slash, is uploaded and copied like any other."""
+    sdk = service.sdk
+    service.put("both", b"x")
+    service.put("both/more", b"y")
+    service.put("upload/more", b"y")
+    named = {"source_bucket": "bucket", "source_key": "both", "source_version": "", "source_etag": ""}
+    objects.copy_object(sdk, "bucket", "both-copied", options=None, **named)
+    assert stored_bytes(sdk, "both-copied") == b"x"
+    begun = multipart.create_upload(sdk, "bucket", "upload", ObjectOptions(), algorithm="", token="")
+    parts = send_parts(sdk, "upload", begun.upload_id, "CRC32")
+
+    def complete() -> None:
+        multipart.complete_upload(
+            sdk, "bucket", "upload", begun.upload_id, parts, size_bytes=len(BODY), algorithm="", checksum=""
+        )
+
+    def copy_part() -> None:
+        upload_id = multipart.create_upload(sdk, "bucket", "b", ObjectOptions(), algorithm="", token="").upload_id
+        multipart.copy_part(sdk, "bucket", "b", upload_id, 1, start=0, end=1, **named)
+
+    for operation, kind in ((complete, ServerError), (copy_part, NotFound)):
+        if service.lacks("object and folder"):
+            with pytest.raises(kind):
+                operation()
+        else:
+            operation()
+
+
+def test_a_copy_of_what_has_changed(service: Service) -> None:
+    """A source with another ETag, or none at all, is not copied; the error names the source."""
+    sdk = service.sdk
+    service.put("source/changed", b"x" * 10)
+    stale = {"source_bucket": "bucket", "source_key": "source/changed", "source_version": "", "source_etag": '"old"'}
+    begun = multipart.create_upload(sdk, "bucket", "copy/part", ObjectOptions(), algorithm="", token="")
+
+    def copy() -> None:
+        objects.copy_object(sdk, "bucket", "copy/changed", options=None, **stale)
+
+    def copy_part() -> None:
+        multipart.copy_part(sdk, "bucket", "copy/part", begun.upload_id, 1, start=0, end=10, **stale)
+
+    for operation in (copy, copy_part):
+        if service.lacks("condition of a copy"):
+            operation()
+        else:
+            with pytest.raises(PreconditionFailed, match="s3://bucket/source/changed"):
+                operation()
+    with pytest.raises(NotFound, match="s3://bucket/nowhere"):
+        objects.copy_object(sdk, "bucket", "copy/none", options=None, **(stale | {"source_key": "nowhere"}))
+
+
+def test_versions(service: Service) -> None:
+    """Every version and delete marker is listed, asked for, copied and deleted by its id."""
+    sdk, key = service.sdk, "k +ü"
+    for body in (b"1", b"22", b"333"):
+        sdk.client.put_object(Bucket="versioned", Key=key, Body=body)
+    objects.delete_object(sdk, "versioned", key, "")
+    listed = objects.list_versions(sdk, "versioned", "k", "", "").versions
+    assert {one.key for one in listed} == {key}
+    assert sorted((one.size_bytes, one.delete_marker, one.latest) for one in listed) == [
+        (0, True, True), (1, False, False), (2, False, False), (3, False, False),
+    ]  # fmt: skip
+    oldest = next(one for one in listed if one.size_bytes == 1)
+    told = control.head(sdk, "versioned", key, oldest.version_id)
+    assert (told.size_bytes, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
+    stored = objects.copy_object(
+        sdk, "versioned", "restored", source_bucket="versioned", source_key=key, source_version=oldest.version_id,
+        source_etag=oldest.etag, options=None,
+    )  # fmt: skip
+    assert control.head(sdk, "versioned", "restored").version_id == stored.version_id != ""
+    assert control.head(sdk, "versioned", "restored").size_bytes == 1
+    with pytest.raises(NotFound):
+        control.head(sdk, "versioned", key)
+    objects.delete_object(sdk, "versioned", key, next(one for one in listed if one.delete_marker).version_id)
+    assert control.head(sdk, "versioned", key).size_bytes == 3
+    assert objects.delete_objects(sdk, "versioned", [Doomed(one.key, one.version_id) for one in listed]) == ()
+    assert objects.list_versions(sdk, "versioned", "k", "", "").versions == ()
+
+
+def test_a_folder(service: Service) -> None:
+    """What lies in a folder, its folders apart; one entry a page where a page is asked to be short."""
+    sdk = service.sdk
+    for key in ("folder/a", "folder/b", "folder/c d/e", "folder/c d/f", "folder/g/h"):
+        service.put(key, b"x")
+    page = control.list_folder(sdk, "bucket", "folder/", "")
+    assert sorted(entry.key for entry in page.entries) == ["folder/a", "folder/b"]
+    assert sorted(page.prefixes) == ["folder/c d/", "folder/g/"]
+    assert page.next_token == ""
+    short = control.list_page(sdk, "bucket", "folder/", "", 1)
+    assert len(short.entries) == 1
+    rest = control.list_page(sdk, "bucket", "folder/", short.next_token)
+    assert len(rest.entries) == 4
+    assert {entry.key for entry in rest.entries}.isdisjoint({entry.key for entry in short.entries})
+
+
+def fetch(url: str) -> bytes:
+    """GET a URL without any header of ours."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(url, timeout=10) as reply:
+        body: bytes = reply.read()
+    return body
+
+
+def test_a_presigned_url(service: Service) -> None:
+    """A stranger can fetch with it, and with no other; whether the object exists is not asked (C37)."""
+    service.put(KEY, b"for strangers")
+    url = objects.presign_get(service.client(request_payer=True), "bucket", KEY, "", 60)
+    assert fetch(url) == b"for strangers"
+    changed = url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")
+    if service.lacks("signatures"):
+        assert fetch(changed) == b"for strangers"
+    else:
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            fetch(changed)
+    assert objects.presign_get(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
+    with pytest.raises(CredentialsError):
+        objects.presign_get(service.client(sign_requests=False), "bucket", KEY, "", 60)
+
+
+def test_the_region(service: Service) -> None:
+    """The region is told for a bucket that there is."""
+    assert objects.bucket_region(service.sdk, "bucket") == "us-east-1"
+    with pytest.raises(NotFound):
+        objects.bucket_region(service.sdk, "no-such-bucket")
+
+
+def test_a_customers_key(service: Service) -> None:
+    """With SSE-C objects are uploaded, asked for, copied and copied in parts by their key, and by no other means."""
+    sdk = service.client(sse_c_key=SSE_C_KEY, request_payer=True)
+    begun = multipart.create_upload(sdk, "bucket", "secret", ObjectOptions(), algorithm="CRC32", token="")
+    parts = send_parts(sdk, "secret", begun.upload_id, "CRC32")
+    listed = multipart.list_parts(sdk, "bucket", "secret", begun.upload_id, 0).parts
+    assert [part.size_bytes for part in listed] == [5 * MIB, 1000]
+    source = multipart.complete_upload(
+        sdk, "bucket", "secret", begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
+        checksum=whole_checksum("CRC32"),
+    )  # fmt: skip
+    named = {"source_bucket": "bucket", "source_key": "secret", "source_version": "", "source_etag": source.etag}
+    objects.copy_object(sdk, "bucket", "secret-copy", options=None, **named)
+    begun = multipart.create_upload(sdk, "bucket", "secret-parts", ObjectOptions(), algorithm="", token="")
+    keys = ["secret", "secret-copy"]
+    try:
+        part = multipart.copy_part(sdk, "bucket", "secret-parts", begun.upload_id, 1, start=0, end=len(BODY), **named)
+    except Unsupported:
+        assert service.lacks("customer's key for copied parts")
+    else:
+        assert not service.lacks("customer's key for copied parts")
+        multipart.complete_upload(
+            sdk, "bucket", "secret-parts", begun.upload_id, [part], size_bytes=len(BODY), algorithm="", checksum=""
+        )
+        keys.append("secret-parts")
+    for key in keys:
+        assert control.head(sdk, "bucket", key).size_bytes == len(BODY)
+        assert stored_bytes(sdk, key) == BODY
+        if service.lacks("customer's key"):
+            assert control.head(service.sdk, "bucket", key).encryption == ""
+        else:
+            assert control.head(sdk, "bucket", key).encryption == "SSE-C"
+            with pytest.raises(TransferError, match="customer"):
+                control.head(service.sdk, "bucket", key)
+
+
+def test_options_that_no_header_carries(service: Service) -> None:
+    """What would forge a header is refused before anything is sent: no upload is begun."""
+    forged = ObjectOptions(content=Content(metadata={"a": "1\r\nx-amz-acl: public-read"}))
+    with pytest.raises(UsageError):
+        multipart.create_upload(service.sdk, "bucket", "forged", forged, algorithm="", token="")
+    assert multipart.list_uploads(service.sdk, "bucket", "forged", "", "").uploads == ()
