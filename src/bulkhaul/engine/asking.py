@@ -12,10 +12,22 @@ import time
 import msgspec
 
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
-from bulkhaul.engine.protocol import Answer, Ask, Question, Resolve
+from bulkhaul.engine.protocol import (
+    Answer,
+    Ask,
+    CompleteUpload,
+    CopyObject,
+    CopyPart,
+    DeleteMany,
+    Locate,
+    Question,
+    Read,
+    Resolve,
+)
 from bulkhaul.model.errors import Cancelled, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s, rule_for
 from bulkhaul.wire.values import Credentials, Target
@@ -28,18 +40,46 @@ REFRESH_AT_MOST_EVERY_S = 60.0
 REFRESH_ATTEMPTS = 3
 """How often the chain is asked when it fails; a worker may die with the question, a metadata service may be slow."""
 
+READ_S = 24 * 3600.0
+"""Longest read of an object into memory: 5 TiB at 64 MB/s."""
+
+_SLOW = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
+"""Questions that a service may work on for minutes before it answers."""
+
 MAX_LOST = 3
 """Workers that may die with one question."""
 
 
 class Reply(msgspec.Struct):
-    """A whole answer, put together from its frames."""
+    """A whole answer, put together from its frames; see ``Answer`` for the fields."""
 
     objects: list[ObjectHead] = msgspec.field(default_factory=list)
+    prefixes: list[str] = msgspec.field(default_factory=list)
     parts: list[PartChecksum] = msgspec.field(default_factory=list)
-    next_token: str = ""
+    uploaded: list[UploadedPart] = msgspec.field(default_factory=list)
+    uploads: list[PendingUpload] = msgspec.field(default_factory=list)
+    versions: list[ObjectVersion] = msgspec.field(default_factory=list)
+    not_deleted: list[NotDeleted] = msgspec.field(default_factory=list)
+    markers: tuple[str, ...] = ()
+    begun: UploadBegun | None = None
+    stored: Stored | None = None
+    copied: UploadedPart | None = None
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    text: str = ""
     target: Target | None = None
     credentials: Credentials | None = None
+
+    def add(self, answer: Answer) -> None:
+        """Take one frame."""
+        for name in _LISTS:
+            getattr(self, name).extend(getattr(answer, name))
+        if answer.last:
+            for name in _OUTCOMES:
+                setattr(self, name, getattr(answer, name))
+
+
+_LISTS = ("objects", "prefixes", "parts", "uploaded", "uploads", "versions", "not_deleted")
+_OUTCOMES = ("markers", "begun", "stored", "copied", "tags", "text", "target", "credentials")
 
 
 class _Open(msgspec.Struct):
@@ -61,6 +101,7 @@ class Desk:
         self._rng = random.Random()  # noqa: S311 - jitter, no secret
         self._open: dict[int, _Open] = {}
         self._next = 1
+        self._targets: dict[str, Target] = {}
         self._configured: list[int] = []  # workers that can be asked for credentials
         self._load: dict[int, int] = {}  # usable worker → questions that it has
         self._resolved = False
@@ -75,8 +116,24 @@ class Desk:
         dispatcher.on_worker = self._worker_news
         dispatcher.on_expired = self._expired
 
-    async def ask(self, question: Question, subject: str = "") -> Reply:
+    async def target(self, bucket: str) -> Target:
+        """Return where requests for a bucket go; it is asked once.
+
+        Raises:
+            TransferError: no request could be made at all.
+        """
+        known = self._targets.get(bucket)
+        if known is None:
+            reply = await self.ask(Locate(bucket), f"s3://{bucket}")
+            assert reply.target is not None
+            known = self._targets[bucket] = reply.target
+        return known
+
+    async def ask(self, question: Question, subject: str = "", *, payload_fd: int = -1) -> Reply:
         """Return the answer, after as many tries as the rules allow.
+
+        Args:
+            payload_fd: memory that goes along with the question; it stays the caller's.
 
         Raises:
             TransferError: the last failure, about ``subject``.
@@ -87,7 +144,7 @@ class Desk:
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                return await self._put(worker, question)
+                return await self._put(worker, question, payload_fd)
             except _WorkerGone:
                 lost += 1
                 if lost >= MAX_LOST:
@@ -132,18 +189,24 @@ class Desk:
             await self._news.wait()
         return min(self._load, key=self._load.__getitem__)
 
-    async def _put(self, worker: int, question: Question) -> Reply:
+    async def _put(self, worker: int, question: Question, payload_fd: int = -1) -> Reply:
         number, self._next = self._next, self._next + 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._open[number] = _Open(worker, Reply(), future)
         if worker in self._load:
             self._load[worker] += 1
-        self._dispatcher.ask(worker, Ask(number, question))
+        self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
+        timeouts = self._settings.timeouts
+        patience_s = timeouts.ask_s
+        if isinstance(question, _SLOW):
+            patience_s += timeouts.ack_s
+        elif isinstance(question, Read):
+            patience_s = READ_S  # the worker notices by itself when nothing moves
         try:
-            async with asyncio.timeout(self._settings.timeouts.ask_s):
+            async with asyncio.timeout(patience_s):
                 return await future
         except TimeoutError:
-            raise StallTimeout(f"no answer within {self._settings.timeouts.ask_s:g} s") from None
+            raise StallTimeout(f"no answer within {patience_s:g} s") from None
         finally:
             self._open.pop(number, None)
             if worker in self._load:
@@ -156,12 +219,9 @@ class Desk:
         if answer.error is not None:
             waiting.future.set_exception(error_of(answer.error))
             return
-        reply = waiting.reply
-        reply.objects += answer.objects
-        reply.parts += answer.parts
+        waiting.reply.add(answer)
         if answer.last:
-            reply.next_token, reply.target, reply.credentials = answer.next_token, answer.target, answer.credentials
-            waiting.future.set_result(reply)
+            waiting.future.set_result(waiting.reply)
 
     # Workers
 

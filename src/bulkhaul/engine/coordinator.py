@@ -19,13 +19,20 @@ import msgspec
 from bulkhaul.disk.folder import FolderHandle
 from bulkhaul.disk.landing import Landing, published_mode
 from bulkhaul.disk.sweep import Sweeper
+from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.copying import Copier
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
+from bulkhaul.engine.multipart import Uploads
+from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import Head, ListPage, PartChecksums
+from bulkhaul.engine.sending import Outbox
+from bulkhaul.engine.streaming import Streams
 from bulkhaul.engine.supervisor import ForkserverProcess
+from bulkhaul.engine.uploading import Uploader
 from bulkhaul.engine.verify import Verdict, reads_back, verify
-from bulkhaul.model.errors import ErrorInfo, ObjectChanged, OtherError, PreconditionFailed, TransferError
+from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
 from bulkhaul.model.results import TransferResult
@@ -66,12 +73,19 @@ class Coordinator:
     Attributes:
         dispatcher: the workers and what they hold.
         desk: questions to the service.
+        uploader, streams, copier: the other directions.
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
         self.settings = settings
         self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
         self.desk = Desk(settings, self.dispatcher)
+        protection = Protection(settings, self.desk)
+        outbox = Outbox(self.dispatcher, self.desk)
+        uploads = Uploads(settings, self.desk, outbox)
+        self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
+        self.streams = Streams(settings, self.dispatcher, self.uploader, uploads, protection)
+        self.copier = Copier(settings, self.desk, uploads, self.uploader, protection)
         self._mode = published_mode()
         self._sweeper = Sweeper()
 
@@ -113,7 +127,7 @@ class Coordinator:
         Raises:
             TransferError: it could not be asked, or there is no such object.
         """
-        return (await self._head(ref)).info
+        return (await self.head_at(ref)).info
 
     async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], Target], None]:
         """Yield the pages of a listing, in the service's order.
@@ -127,7 +141,7 @@ class Coordinator:
             reply = await self.desk.ask(ListPage(bucket, prefix, token), f"s3://{bucket}/{prefix}")
             assert reply.target is not None
             yield reply.objects, reply.target
-            if not (token := reply.next_token):
+            if not (token := next(iter(reply.markers), "")):
                 return
             if hash(token) in seen:
                 text = "the listing repeats its continuation token, so it would never end"
@@ -143,11 +157,11 @@ class Coordinator:
         listed: Listed | None,
         on_size: Callable[[int], None] | None,
     ) -> TransferResult:
-        known = listed or await self._head(ref)
+        known = listed or await self.head_at(ref)
         info = known.info
         if on_size is not None:
             on_size(info.size_bytes)
-        checks = await self._checks(ref, info)
+        checks = await self.checks_of(ref, info)
         layout = plan_download(
             info.size_bytes,
             part_size_bytes=self.settings.part_size_bytes,
@@ -183,13 +197,23 @@ class Coordinator:
             retries=fetching.retries if fetching else 0,
         )
 
-    async def _head(self, ref: ObjectRef) -> Listed:
-        reply = await self.desk.ask(Head(ref.bucket, ref.key), ref.url)
+    async def head_at(self, ref: ObjectRef, version_id: str = "") -> Listed:
+        """Return what the service knows of one object, and where it is.
+
+        Raises:
+            TransferError: it could not be asked, or there is no such object.
+        """
+        reply = await self.desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)
         if not reply.objects or reply.target is None:
             raise OtherError("HEAD brought no answer", ref.url)
         return Listed(reply.objects[0], reply.target)
 
-    async def _checks(self, ref: ObjectRef, info: ObjectHead) -> CheckPlan:
+    async def checks_of(self, ref: ObjectRef, info: ObjectHead) -> CheckPlan:
+        """Return what is to be checked of an object.
+
+        Raises:
+            TransferError: its parts could not be asked for.
+        """
         parts: tuple[PartChecksum, ...] = ()
         if needs_parts(info, self.settings.verify, computable=COMPUTABLE):
             parts = tuple((await self.desk.ask(PartChecksums(ref.bucket, info), ref.url)).parts)
@@ -234,33 +258,20 @@ class Coordinator:
         self, ref: ObjectRef, info: ObjectHead, fetching: Fetching, checks: CheckPlan, landing: Landing
     ) -> CheckPlan:
         """Wait for the parts and verify them; returns the checks that were made. Nobody writes afterwards."""
-        table = await self._arrival(fetching)
+        table = await arrival(self.dispatcher, fetching)
         hot = True
         if checks.stored is None and fetching.promised is not None:
             # A listing tells no checksum, the reply does; one of the whole object was computed on the way.
             hot = fetching.promised.kind is ChecksumKind.FULL_OBJECT
-            checks = await self._checks(ref, msgspec.structs.replace(info, checksum=fetching.promised))
+            checks = await self.checks_of(ref, msgspec.structs.replace(info, checksum=fetching.promised))
         verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
         if verdict.error is not None:
             self.dispatcher.reject(fetching.transfer, verdict.wrong_parts, verdict.error.info)
-            table = await self._arrival(fetching)
+            table = await arrival(self.dispatcher, fetching)
             verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
             if verdict.error is not None:
                 raise verdict.error
         return checks
-
-    async def _arrival(self, fetching: Fetching) -> PartTable:
-        """Wait until all parts are there. When cancelled, wait until no worker can write any more, then go on."""
-        try:
-            return await asyncio.shield(fetching.arrived)
-        except asyncio.CancelledError:
-            if not fetching.arrived.done():
-                self.dispatcher.abort(fetching.transfer, ErrorInfo("Cancelled", "the transfer was cancelled"))
-                with contextlib.suppress(asyncio.CancelledError):  # raised below
-                    await outlast(fetching.arrived)
-            if not fetching.arrived.cancelled():
-                fetching.arrived.exception()  # it is ours to look at; the cancellation is the news
-            raise
 
     async def _verify(
         self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
@@ -313,6 +324,8 @@ def _wire(settings: Settings) -> WireSettings:
         transport=settings.transport,
         timeouts=settings.timeouts,
         connections=settings.connections,
+        request_payer=settings.request_payer,
+        sse_c_key=settings.sse_c_key,
     )
 
 

@@ -34,9 +34,10 @@ from bulkhaul.engine.protocol import (
 )
 from bulkhaul.engine.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, error_of
+from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import Stored
+from bulkhaul.model.writing import ObjectOptions, Stored
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -134,7 +135,7 @@ class Sending(msgspec.Struct):
     """One body that is being sent: ``[start, start + layout.size_bytes)`` of a file, whole or as part ``number``.
 
     Attributes:
-        headers: of the request; they may hold an SSE-C key.
+        options, only_if_absent, unchanged: see ``PutLease``.
         arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that have left, whenever that has changed.
         stored: what the service said of it.
@@ -144,13 +145,15 @@ class Sending(msgspec.Struct):
     target: Target
     bucket: str
     key: str
-    headers: tuple[tuple[str, str], ...]
     algorithm: str
     fd: int
     start: int
     arrived: asyncio.Future[PartTable]
+    options: ObjectOptions | None = None
+    only_if_absent: bool = False
     upload_id: str = ""
     number: int = 0
+    unchanged: SourceIdentity | None = None
     on_moved: Callable[[int], None] | None = None
     stored: Stored = Stored()
     retries: int = 0
@@ -163,12 +166,14 @@ class Sending(msgspec.Struct):
             target=self.target,
             bucket=self.bucket,
             key=self.key,
-            headers=self.headers,
+            options=self.options,
+            only_if_absent=self.only_if_absent,
             upload_id=self.upload_id,
             number=self.number,
             start=self.start + assign.start,
             end=self.start + assign.end,
             algorithm=self.algorithm,
+            unchanged=self.unchanged,
         )
 
     def damage(self) -> ErrorInfo | None:
@@ -452,8 +457,8 @@ def _framed(given: list[tuple[AnyLease, int]]) -> Iterator[list[tuple[AnyLease, 
     length = 0
     for lease, fd in given:
         size = len(lease.key) * 4 + 512  # a character has up to 4 bytes
-        if isinstance(lease, PutLease):
-            size += sum(len(name) + 4 * len(value) for name, value in lease.headers)
+        if isinstance(lease, PutLease) and lease.options is not None:
+            size += len(msgspec.msgpack.encode(lease.options))
         if piece and (length + size > LEASES_BYTES or len(piece) == MAX_LEASES):
             yield piece
             piece, length = [], 0

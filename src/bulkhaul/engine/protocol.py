@@ -1,8 +1,8 @@
 """The messages between coordinator, forkserver and workers, as tagged values; it must not know how they travel.
 
-    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one for a long payload), Stop
+    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one), Stop
     worker ─▶ coordinator       Ready, Report, Answer
-coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
+    coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), Exited
 
 Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``.
@@ -13,8 +13,18 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum, ObjectHead, PartChecksum
-from bulkhaul.model.writing import Stored
+from bulkhaul.model.writing import (
+    CopySource,
+    NotDeleted,
+    ObjectOptions,
+    ObjectVersion,
+    PendingUpload,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+)
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 
@@ -59,24 +69,25 @@ class PutLease(msgspec.Struct, tag=True, frozen=True):
     """``[start, end)`` of the file whose descriptor comes with the message, to be sent as one body.
 
     Attributes:
-        headers: of the request, names in lower case.
+        options: how a whole object is to be stored; a part has none.
+        only_if_absent: the object must not exist yet.
         upload_id: with ``number`` a part of that upload, empty for a whole object.
         algorithm: checksum to send along, empty for none.
+        unchanged: the state that the file must still be in when its last bytes leave, None for memory.
     """
 
     lease: int
     target: Target
     bucket: str
     key: str
-    headers: tuple[tuple[str, str], ...]
+    options: ObjectOptions | None
+    only_if_absent: bool
     upload_id: str
     number: int
     start: int
     end: int
     algorithm: str
-
-    def __repr__(self) -> str:
-        return f"PutLease({self.lease}, {self.bucket!r}, {self.key!r}, number={self.number})"
+    unchanged: SourceIdentity | None
 
 
 AnyLease = Lease | PutLease
@@ -94,19 +105,33 @@ class Release(msgspec.Struct, tag=True, frozen=True):
     lease: int
 
 
+class Locate(msgspec.Struct, tag=True, frozen=True):
+    """Where requests for a bucket go; the answer's target."""
+
+    bucket: str
+
+
 class Head(msgspec.Struct, tag=True, frozen=True):
     """HEAD of one object."""
 
     bucket: str
     key: str
+    version_id: str = ""
 
 
 class ListPage(msgspec.Struct, tag=True, frozen=True):
-    """One page of a listing; an empty token asks for the first."""
+    """One page of a listing; an empty token asks for the first.
+
+    Attributes:
+        folder: stop at the next slash: the answer's ``prefixes`` name what lies below.
+        max_keys: length of the page, 0 for the service's own.
+    """
 
     bucket: str
     prefix: str
     token: str
+    folder: bool = False
+    max_keys: int = 0
 
 
 class PartChecksums(msgspec.Struct, tag=True, frozen=True):
@@ -122,7 +147,151 @@ class Resolve(msgspec.Struct, tag=True, frozen=True):
     generation: int
 
 
-Question = Head | ListPage | PartChecksums | Resolve
+class Read(msgspec.Struct, tag=True, frozen=True):
+    """``[start, end)`` of an object, or all of it with -1, into the memory whose descriptor comes along."""
+
+    target: Target
+    bucket: str
+    key: str
+    start: int = 0
+    end: int = -1
+
+
+class CreateUpload(msgspec.Struct, tag=True, frozen=True):
+    """Begin a multipart upload; answered by UploadBegun."""
+
+    bucket: str
+    key: str
+    options: ObjectOptions
+    algorithm: str
+    token: str
+
+
+class ListParts(msgspec.Struct, tag=True, frozen=True):
+    """One page of the parts of an upload, after part ``marker``."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    marker: int = 0
+
+
+class CompleteUpload(msgspec.Struct, tag=True, frozen=True):
+    """Make an object of the parts in the payload, a list of UploadedPart; answered by Stored."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    size_bytes: int
+    algorithm: str
+    checksum: str
+
+
+class AbortUpload(msgspec.Struct, tag=True, frozen=True):
+    """Give an upload up; one that is gone already is no error."""
+
+    bucket: str
+    key: str
+    upload_id: str
+
+
+class ListUploads(msgspec.Struct, tag=True, frozen=True):
+    """One page of the uploads that are pending."""
+
+    bucket: str
+    prefix: str
+    key_marker: str = ""
+    id_marker: str = ""
+
+
+class CopyPart(msgspec.Struct, tag=True, frozen=True):
+    """Copy ``[start, end)`` of an object as a part of an upload; answered by UploadedPart."""
+
+    bucket: str
+    key: str
+    upload_id: str
+    number: int
+    source: CopySource
+    start: int
+    end: int
+
+
+class CopyObject(msgspec.Struct, tag=True, frozen=True):
+    """Copy a whole object; without options it keeps its own. Answered by Stored."""
+
+    bucket: str
+    key: str
+    source: CopySource
+    options: ObjectOptions | None = None
+
+
+class Delete(msgspec.Struct, tag=True, frozen=True):
+    """Delete one object or one version of it; what is not there is no error."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
+class DeleteMany(msgspec.Struct, tag=True, frozen=True):
+    """Delete up to 1,000 keys in the payload, a list of Doomed; the answer's ``not_deleted`` names the others."""
+
+    bucket: str
+
+
+class ListVersions(msgspec.Struct, tag=True, frozen=True):
+    """One page of the versions of objects."""
+
+    bucket: str
+    prefix: str
+    key_marker: str = ""
+    version_marker: str = ""
+
+
+class Tags(msgspec.Struct, tag=True, frozen=True):
+    """The tags of one object."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
+class Presign(msgspec.Struct, tag=True, frozen=True):
+    """A URL that fetches one object without credentials for a while."""
+
+    bucket: str
+    key: str
+    ttl_s: int
+    version_id: str = ""
+
+
+class BucketRegion(msgspec.Struct, tag=True, frozen=True):
+    """The region of a bucket."""
+
+    bucket: str
+
+
+Question = (
+    Locate
+    | Head
+    | ListPage
+    | PartChecksums
+    | Resolve
+    | Read
+    | CreateUpload
+    | ListParts
+    | CompleteUpload
+    | AbortUpload
+    | ListUploads
+    | CopyPart
+    | CopyObject
+    | Delete
+    | DeleteMany
+    | ListVersions
+    | Tags
+    | Presign
+    | BucketRegion
+)
 
 
 class Ask(msgspec.Struct, tag=True, frozen=True):
@@ -175,15 +344,32 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     reached: list[tuple[int, int]] = []
 
 
-class Answer(msgspec.Struct, tag=True, frozen=True):
-    """Part of the answer to a question; ``last`` ends it. Long lists come in several."""
+class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
+    """Part of the answer to a question; ``last`` ends it. Long lists come in several.
+
+    Attributes:
+        objects, prefixes, parts, uploaded, uploads, versions, not_deleted: items of whatever was asked for.
+        markers: where the next page begins, empty on the last one.
+        begun, stored, copied: the outcome of a write.
+        tags, text: the outcome of a small question.
+    """
 
     ask: int
     last: bool = True
     error: ErrorInfo | None = None
     objects: list[ObjectHead] = []
+    prefixes: list[str] = []
     parts: list[PartChecksum] = []
-    next_token: str = ""
+    uploaded: list[UploadedPart] = []
+    uploads: list[PendingUpload] = []
+    versions: list[ObjectVersion] = []
+    not_deleted: list[NotDeleted] = []
+    markers: tuple[str, ...] = ()
+    begun: UploadBegun | None = None
+    stored: Stored | None = None
+    copied: UploadedPart | None = None
+    tags: dict[str, str] = {}
+    text: str = ""
     target: Target | None = None
     credentials: Credentials | None = None
 

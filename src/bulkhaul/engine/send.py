@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 
 from bulkhaul.disk.oserrors import local_error
-from bulkhaul.disk.source import SourceWindow
+from bulkhaul.disk.source import SourceWindow, require_unchanged
 from bulkhaul.engine.protocol import Done, Failed, PutLease
 from bulkhaul.engine.wires import Wires
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.wire.checksums import encoded_crc, updater
+from bulkhaul.wire.sdk.options import put_headers
 from bulkhaul.wire.transport import TransportError
 from bulkhaul.wire.values import PutRequest
 
@@ -39,6 +40,8 @@ class Sender:
             return await self._send(lease, fd)
         except TransportError as error:
             return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+        except TransferError as error:
+            return Failed(lease.lease, 0, 0, error.info)
         except OSError as error:
             return Failed(lease.lease, 0, 0, local_error(error).info)
         except asyncio.CancelledError:
@@ -55,19 +58,28 @@ class Sender:
         else:
             window, crc = await _undisturbed(lease, fd)
         try:
-            headers = lease.headers
-            if lease.algorithm:
-                checksum = (f"x-amz-checksum-{lease.algorithm.lower()}", encoded_crc(lease.algorithm, crc))
-                headers = (*headers, checksum)
-            request = PutRequest(lease.target, lease.bucket, lease.key, headers, lease.upload_id, lease.number)
+            request = PutRequest(
+                lease.target, lease.bucket, lease.key, _headers(lease, crc), lease.upload_id, lease.number
+            )
 
-            def sent(count: int) -> None:
-                self._sent[lease.lease] += count
+            def sent(count: int, left: int) -> None:
+                self._sent[lease.lease] = count
+                if left and lease.unchanged is not None:
+                    require_unchanged(fd, lease.unchanged)
 
             stored = await self._wires.choose(lease.target).put(request, window.view, sent)
         finally:
             window.close()
         return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
+
+
+def _headers(lease: PutLease, crc: int) -> tuple[tuple[str, str], ...]:
+    headers = [] if lease.options is None else put_headers(lease.options)
+    if lease.only_if_absent:
+        headers.append(("if-none-match", "*"))
+    if lease.algorithm:
+        headers.append((f"x-amz-checksum-{lease.algorithm.lower()}", encoded_crc(lease.algorithm, crc)))
+    return tuple(headers)
 
 
 def _prepare(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:

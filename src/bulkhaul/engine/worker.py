@@ -33,6 +33,7 @@ from bulkhaul.engine.protocol import (
     Failed,
     Lease,
     Leases,
+    Read,
     Ready,
     Release,
     Report,
@@ -41,6 +42,7 @@ from bulkhaul.engine.protocol import (
     UseCredentials,
 )
 from bulkhaul.engine.questions import answers
+from bulkhaul.engine.read import Reader
 from bulkhaul.engine.send import Sender
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
@@ -83,6 +85,7 @@ class Worker:
         self._wires: Wires | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
+        self._reader: Reader | None = None
         self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
@@ -137,7 +140,7 @@ class Worker:
             fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
             secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
             self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk), secrets=secrets)
-            self._fetcher, self._sender = Fetcher(self._wires), Sender(self._wires)
+            self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)
         for _ in range(connections):
             self._start(self._serve_leases())
 
@@ -204,13 +207,8 @@ class Worker:
         return info if self._wires is None else self._wires.cleaned(info)
 
     async def _answer(self, message: Ask, descriptors: list[int]) -> None:
-        loop = asyncio.get_running_loop()
         try:
-            if self._setup.error is not None:
-                raise self._setup.error
-            setup = self._setup
-            payload = descriptors[0] if descriptors else -1
-            parts = await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload)
+            parts = await self._answers(message, descriptors[0] if descriptors else -1)
         except TransferError as error:
             parts = [Answer(message.ask, error=self._cleaned(error.info))]
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
@@ -221,6 +219,17 @@ class Worker:
             close_all(descriptors)
         for part in parts:
             self._channel.send(part)
+
+    async def _answers(self, message: Ask, payload_fd: int) -> list[Answer]:
+        setup = self._setup
+        if setup.error is not None:
+            raise setup.error
+        if isinstance(message.question, Read):
+            if self._reader is None:
+                raise TransferError("the worker has no client")
+            return [await self._reader.answer(message.ask, message.question, payload_fd)]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload_fd)
 
 
 MAX_FAILED = 32

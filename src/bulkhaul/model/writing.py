@@ -121,3 +121,12 @@ class NotDeleted(msgspec.Struct, frozen=True):
     version_id: str = ""
     service_code: str = ""
     message: str = ""
+
+
+class CopySource(msgspec.Struct, frozen=True):
+    """The object that a copy is made of, on condition of its ETag; without one where the service tells none."""
+
+    bucket: str
+    key: str
+    etag: str = ""
+    version_id: str = ""

@@ -24,7 +24,7 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_checksum
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
-from bulkhaul.wire.transport import Sink, TransportError
+from bulkhaul.wire.transport import Sent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, is_loopback, object_headers
 
 WATCH_S = 0.25
@@ -91,7 +91,7 @@ class FastTransport:
 
         await self._with_connection(request.target, exchange, sends=False)
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``."""
         payload = await self._payload_sha256(request.target, body)
         stored = Stored()

@@ -16,7 +16,7 @@ from typing import cast
 import httptools
 import msgspec
 
-from bulkhaul.wire.transport import NotSpoken, Sink
+from bulkhaul.wire.transport import NotSpoken, Sent, Sink
 
 MAX_HEAD_BYTES = 64 * 1024
 """Longest header block. S3 sends under 8 KiB; a larger one is refused rather than stored."""
@@ -152,16 +152,17 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._done = self._begin = self._sink = self._error = None
 
-    async def send(self, request: bytes, body: memoryview, sent: Callable[[int], None]) -> ReplyHead:
+    async def send(self, request: bytes, body: memoryview, sent: Sent) -> ReplyHead:
         """Send a request with its body; of the reply's own body, ``error_body`` holds the beginning, whatever it says.
 
         A reply that comes before the whole body has left ends the exchange, and the connection with it.
 
         Args:
-            sent: called with the number of bytes that have left, as they leave.
+            sent: called with the number of bytes that have left and that are left; raises to break the body off.
 
         Raises:
             ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
+            Whatever ``sent`` raises.
         """
         assert self._transport is not None
         done = self._ready(None)
@@ -197,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         return reply
 
-    async def _send_body(self, body: memoryview, done: asyncio.Future[ReplyHead], sent: Callable[[int], None]) -> bool:
+    async def _send_body(self, body: memoryview, done: asyncio.Future[ReplyHead], sent: Sent) -> bool:
         """Hand the body to the socket, piece by piece; False if a reply came before its end."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
@@ -206,11 +207,13 @@ class Connection(asyncio.BufferedProtocol):
             if done.done():
                 return False
             piece = body[start : start + size]
+            if start + len(piece) == len(body):
+                sent(start, len(piece))  # the last word before the peer has it all
             self._transport.write(piece)
             await self._room.wait()
             start += len(piece)
             self.bytes_out += len(piece)
-            sent(len(piece))
+            sent(start, len(body) - start)
             began_s, now_s = now_s, loop.time()
             quick = now_s - began_s <= QUICK_PIECE_S
             size = min(MAX_PIECE_BYTES, size * 2) if quick else max(FIRST_PIECE_BYTES, size // 2)

@@ -29,6 +29,8 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
         headers: names in lower case. ``content-length`` may be missing only if the body is chunked; the caller then
             counts that exactly the bytes asked for arrive.
     """
+    if request.size_bytes < 0:
+        return _check_unsized(request, status, headers)
     wanted = request.end - request.start
     length = headers.get("content-length")
     etag = headers.get("etag", "")
@@ -50,6 +52,35 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     if length is not None and length != str(wanted):
         return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]} where {wanted} bytes were asked for")
     return _changed(request, etag) if request.etag and not etag else None
+
+
+def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
+    """Judge the reply to a GET of an object whose size nobody has asked for."""
+    if request.whole:
+        return (
+            None
+            if status == 200
+            else ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
+        )
+    if status != 206:
+        text = f"a ranged GET was answered with status {status} instead of 206: this endpoint does not serve ranges"
+        return ErrorInfo("RangeIgnored", text)
+    content_range = headers.get("content-range")
+    if content_range is None:
+        return ErrorInfo("RangeIgnored", "a 206 reply carries no Content-Range, so nobody knows which bytes it holds")
+    match = _CONTENT_RANGE.fullmatch(content_range.strip())
+    if match is None or int(match.group(1)) != request.start or int(match.group(2)) >= request.end:
+        text = f"Content-Range is {content_range[:80]!r} where bytes {request.start}-{request.end - 1} were asked for"
+        return ErrorInfo("UnexpectedReply", text)
+    wanted = request.end - request.start
+    if int(match.group(2)) != request.end - 1:
+        text = f"the object ends at byte {match.group(3)}, within the range that was asked for"
+        return ErrorInfo("RangeNotSatisfiable", text)
+    length = headers.get("content-length")
+    if length is not None and length != str(wanted):
+        text = f"Content-Length is {length[:40]} where {wanted} bytes were asked for"
+        return ErrorInfo("RangeNotSatisfiable", text)
+    return None
 
 
 def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:

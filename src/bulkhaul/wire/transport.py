@@ -31,6 +31,13 @@ class Sink(Protocol):
         ...
 
 
+Sent = Callable[[int, int], None]
+"""Told how much of a body has left and how much has not; the last time before the end just ahead of its last piece.
+
+It raises TransferError to break the body off, which then never counts as stored.
+"""
+
+
 class TransportError(Exception):
     """A request failed; ``info`` says how. What reached the sink of a GET before is in place and stays."""
 
@@ -55,14 +62,12 @@ class Transport(Protocol):
         """
         ...
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
         """Send ``body``, whole.
-
-        Args:
-            sent: called with the number of bytes that have left, as they leave.
 
         Raises:
             TransportError: the service refused, or no complete reply came: it may or may not have taken effect.
+            TransferError: ``sent`` has broken it off.
         """
         ...
 

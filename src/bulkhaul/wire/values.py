@@ -85,6 +85,8 @@ class GetRequest(msgspec.Struct, frozen=True):
     """A GET of ``[start, end)`` of one object of ``size_bytes``, on condition of its ETag.
 
     Attributes:
+        end: -1 for the end of an object whose size is not known.
+        size_bytes: -1 where it is not known.
         etag: sent as If-Match and required of the reply; empty where the endpoint gave none.
         whole: no Range is sent, and the reply must be a 200 with the whole object.
     """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,7 +21,7 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.reply import check_get, stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
-from bulkhaul.wire.transport import Sink, TransportError
+from bulkhaul.wire.transport import Sent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
 
 READ_BYTES = 1024 * 1024
@@ -70,7 +69,7 @@ class SdkTransport:
             work.exception()  # looked at: the cancellation is the news
             raise
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Callable[[int], None]) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``.
 
         A cancelled PUT comes back only when its thread has let go of the body.
@@ -105,6 +104,8 @@ class SdkTransport:
             text = "the endpoint redirects requests in a circle"
             raise TransportError(ErrorInfo("EndpointRedirect", text)) from error
         except (BotoCoreError, OSError) as error:
+            if body.broken_off is not None:
+                raise TransportError(body.broken_off.info) from error
             raise TransportError(network_error(error)) from error
         finally:
             self._headers.extra = ()
@@ -144,28 +145,32 @@ class SdkTransport:
             if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
                 raise TransportError(_broken_if_short(wrong, body))
             sink.expect(stored_checksum(headers) if request.whole else None)
-            self._receive(request, body, sink, cancelled)
-            if "content-length" not in headers and body.read(1):
+            length = headers.get("content-length", "")
+            wanted = request.end - request.start if request.end >= 0 else int(length) if length.isdigit() else -1
+            self._receive(wanted, body, sink, cancelled)
+            if wanted >= 0 and not length and body.read(1):
                 text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"
                 raise TransportError(ErrorInfo("UnexpectedReply", text))
         finally:
             body.close()  # a body that was not read to its end takes its connection with it
 
-    def _receive(self, request: GetRequest, body: Any, sink: Sink, cancelled: threading.Event) -> None:
-        wanted = request.end - request.start
+    def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event) -> None:
+        """Receive ``wanted`` bytes, or all there are with -1: the connection's end is not told from the body's then."""
         window_began_s, window_bytes, got = time.monotonic(), 0, 0
         now_s, size = window_began_s, FIRST_READ_BYTES
-        while got < wanted:
+        while got < wanted or wanted < 0:
             if cancelled.is_set():
                 raise TransportError(ErrorInfo("Cancelled", "the request was cancelled"))
             broken: ErrorInfo | None = None
             try:
-                count = body.readinto(sink.space()[: min(size, wanted - got)])
+                count = body.readinto(sink.space()[: min(size, wanted - got) if wanted >= 0 else size])
             except (BotoCoreError, HTTPClientError, HTTPError, OSError) as error:
                 broken = network_error(error)
             if broken is not None:
                 # Not from within the except: the SDK's frames hold the window's memory as long as their error lives.
                 raise TransportError(broken)
+            if not count and wanted < 0:
+                return
             if not count:
                 info = ErrorInfo("NetworkError", f"the connection was closed, {wanted - got} bytes short")
                 raise TransportError(info)
@@ -183,31 +188,38 @@ class SdkTransport:
 class _Body:
     """A body that the SDK reads piece by piece, more than once if it hashes it first."""
 
-    def __init__(self, view: memoryview, sent: Callable[[int], None]) -> None:
+    def __init__(self, view: memoryview, sent: Sent) -> None:
         self._view = view
         self._sent = sent
         self._at = 0
         self.cancelled = False
+        self.broken_off: TransferError | None = None
 
     def __len__(self) -> int:
         return len(self._view)
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes."""
+        """Return the next bytes.
+
+        Raises:
+            OSError: the request was cancelled, or is to be broken off.
+        """
         if self.cancelled:
             raise OSError("the request was cancelled")
         end = len(self._view) if size < 0 else min(len(self._view), self._at + size)
+        try:
+            self._sent(self._at, len(self._view) - self._at)
+        except TransferError as error:
+            self.broken_off = error
+            raise OSError("the body was broken off") from error
         data = bytes(self._view[self._at : end])
         self._at = end
-        self._sent(len(data))
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to another byte; what was read from there on counts as not sent."""
-        at = offset + (0, self._at, len(self._view))[whence]
-        self._sent(at - self._at if at < self._at else 0)
-        self._at = at
-        return at
+        """Go to another byte."""
+        self._at = offset + (0, self._at, len(self._view))[whence]
+        return self._at
 
     def tell(self) -> int:
         """Return the position of the next byte."""

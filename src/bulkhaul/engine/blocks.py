@@ -1,0 +1,122 @@
+"""Ranges of objects in anonymous memory: fetched, checked and handed on without a file; it must not know to whom.
+
+parts in order ─▶ at most ``memory_bytes`` of them under way ─▶ Block ─▶ whoever writes or sends it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+
+from bulkhaul.engine.arrival import arrival
+from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.dispatch import Dispatcher, Fetching
+from bulkhaul.engine.payload import new_memory
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.policy.layout import Layout, Part
+from bulkhaul.wire.values import Target
+
+MEMORY_BYTES = 256 * MIB
+"""What blocks of one object hold at a time, unless a single one is longer. Source: sixteen parts of default length."""
+
+
+class Block:
+    """One part of an object in memory, which ``close`` gives back.
+
+    Attributes:
+        fd: of the memory; its first byte is ``part.start`` of the object.
+        crc: of its bytes, by the algorithm that was asked for, 0 for none.
+        retries: tries that failed.
+    """
+
+    def __init__(self, part: Part, fd: int, crc: int = 0, retries: int = 0) -> None:
+        self.part = part
+        self.fd = fd
+        self.crc = crc
+        self.retries = retries
+
+    def close(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class BlockReader:
+    """Fetches parts of one object into memory."""
+
+    def __init__(
+        self, dispatcher: Dispatcher, ref: ObjectRef, info: ObjectHead, target: Target, layout: Layout
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._ref = ref
+        self._info = info
+        self._target = target
+        self._layout = layout
+
+    async def fetch(self, part: Part, algorithm: str, on_moved: Callable[[int], None] | None = None) -> Block:
+        """Fetch one part; the caller closes the block.
+
+        Args:
+            algorithm: checksum to compute on the way, empty for none.
+
+        Raises:
+            TransferError: it could not be fetched.
+        """
+        fd = new_memory()
+        try:
+            os.ftruncate(fd, part.size_bytes)
+            fetching = Fetching(
+                layout=Layout(part.size_bytes, part.size_bytes, whole=self._layout.whole),
+                target=self._target,
+                bucket=self._ref.bucket,
+                key=self._ref.key,
+                etag=self._info.etag,
+                algorithm=algorithm,
+                mapped=True,
+                fd=fd,
+                arrived=asyncio.get_running_loop().create_future(),
+                size_bytes=self._info.size_bytes,
+                base=part.start,
+                on_moved=on_moved,
+            )
+            self._dispatcher.move(fetching)
+            kept = False
+            try:
+                table = await arrival(self._dispatcher, fetching)
+                kept = True
+            finally:
+                self._dispatcher.close(fetching.transfer, kept=kept)
+        except BaseException:
+            os.close(fd)
+            raise
+        return Block(part, fd, int(table["crc"][0]), fetching.retries)
+
+    async def in_order(self, algorithm: str) -> AsyncGenerator[Block, None]:
+        """Yield every part in order, the next ones already on their way; the caller closes each block.
+
+        Raises:
+            TransferError: a part could not be fetched.
+        """
+        ahead: deque[asyncio.Task[Block]] = deque()
+        at_once = max(2, MEMORY_BYTES // max(1, self._layout.part_size_bytes))
+        indices = iter(range(len(self._layout)))
+        try:
+            while True:
+                while len(ahead) < at_once and (index := next(indices, None)) is not None:
+                    ahead.append(asyncio.ensure_future(self.fetch(self._layout[index], algorithm)))
+                if not ahead:
+                    return
+                block = await asyncio.shield(ahead[0])
+                ahead.popleft()
+                yield block
+        finally:
+            for task in ahead:
+                task.cancel()
+            await outlast(*ahead)
+            for task in ahead:
+                if not task.cancelled() and task.exception() is None:
+                    task.result().close()

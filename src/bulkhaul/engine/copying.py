@@ -1,0 +1,253 @@
+"""Objects to objects: by the service itself, or between two services through memory; it must not know a disk.
+
+one service    CopyObject                          below the threshold
+               create ─▶ UploadPartCopy … ─▶ complete      from there on
+two services   ranged GET ─▶ memory ─▶ PUT, part by part, checksum from end to end
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader
+from bulkhaul.engine.gathering import all_or_none
+from bulkhaul.engine.multipart import Uploads
+from bulkhaul.engine.payload import new_memory
+from bulkhaul.engine.protection import Protection
+from bulkhaul.engine.protocol import CopyObject, Head, Tags
+from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result
+from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
+from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import CopySource, ObjectOptions, Stored
+from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.uploadplan import plan_upload, require_storable
+from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.coordinator import Coordinator
+
+MAX_COPY_BYTES = 5 * 1024**3
+"""Largest object that one CopyObject copies. Source: S3 API, CopyObject."""
+
+
+class Copier:
+    """Copies objects."""
+
+    def __init__(
+        self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader, protection: Protection
+    ) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._uploads = uploads
+        self._uploader = uploader
+        self._protection = protection
+
+    async def copy(self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None) -> TransferResult:
+        """Have the service copy an object; metadata, content headers and tags stay unless options are given.
+
+        Raises:
+            NotFound: there is no such source.
+            PreconditionFailed: the source was replaced meanwhile.
+            TransferError: it could not be copied.
+        """
+        began_s = time.monotonic()
+        info = await self._head(source)
+        require_storable(info.size_bytes, self._settings.limits)
+        origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
+        small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
+        if small or not info.size_bytes:
+            reply = await self._desk.ask(CopyObject(ref.bucket, ref.key, origin, options), source.url)
+            assert reply.stored is not None
+            result = _copied(source, ref, info, reply.stored, 1)
+        else:
+            result = await self._in_parts(source, ref, info, origin, options)
+        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    async def relay(
+        self,
+        origin: Coordinator,
+        source: ObjectRef,
+        ref: ObjectRef,
+        options: ObjectOptions | None = None,
+        *,
+        on_moved: OnMoved | None = None,
+    ) -> TransferResult:
+        """Copy an object from another service, through memory.
+
+        Args:
+            origin: whose workers fetch it, with credentials of their own.
+
+        Raises:
+            NotFound: there is no such source.
+            PreconditionFailed: the source was replaced meanwhile.
+            IntegrityError: other bytes came than the source's checksum promises.
+        """
+        began_s = time.monotonic()
+        known = await origin.head_at(source)
+        info = known.info
+        require_storable(info.size_bytes, self._settings.limits)
+        if options is None:
+            tags = (await origin.desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
+            options = kept_options(info, tags)
+        layout = self._relay_layout(info.size_bytes)
+        reader = BlockReader(origin.dispatcher, source, info, known.target, layout)
+        try:
+            if info.size_bytes < self._settings.multipart_threshold_bytes:
+                result = await self._relay_whole(reader, layout, source, ref, info, options, on_moved)
+            else:
+                result = await self._relay_parts(reader, layout, source, ref, info, options, on_moved)
+        except TransferError as error:
+            if error.info.code == "ObjectChanged":
+                raise PreconditionFailed(error.message, source.url, error.cause) from error
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    # On one service
+
+    async def _head(self, ref: ObjectRef) -> ObjectHead:
+        return (await self._desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0]
+
+    async def _in_parts(
+        self,
+        source: ObjectRef,
+        ref: ObjectRef,
+        info: ObjectHead,
+        origin: CopySource,
+        options: ObjectOptions | None,
+    ) -> TransferResult:
+        if options is None:
+            tags = (await self._desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
+            options = kept_options(info, tags)
+        layout = self._layout(info.size_bytes)
+        algorithm = await self._protection.algorithm_for(ref)
+        async with self._uploads.begin(
+            ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
+        ) as upload:
+
+            async def copy_part(index: int) -> None:
+                await upload.copy(layout[index], origin)
+
+            await all_or_none(copy_part, range(len(layout)), at_once=self._settings.max_in_flight)
+            stored = await upload.complete()
+        return _copied(source, ref, info, stored, len(layout))
+
+    # Between two services
+
+    async def _relay_whole(
+        self,
+        reader: BlockReader,
+        layout: Layout,
+        source: ObjectRef,
+        ref: ObjectRef,
+        info: ObjectHead,
+        options: ObjectOptions,
+        on_moved: OnMoved | None,
+    ) -> TransferResult:
+        if not info.size_bytes:
+            empty = new_memory()
+            try:
+                result = await self._uploader.upload_memory(empty, 0, ref, options)
+            finally:
+                os.close(empty)
+            return msgspec.structs.replace(result, source=source.url)
+        promised = _foldable(info)
+        whole = Layout(info.size_bytes, info.size_bytes, whole=layout.whole)
+        block = await reader.fetch(whole[0], promised.algorithm if promised else "")
+        try:
+            _require_promised(promised, [(block.crc, info.size_bytes)], source)
+            result = await self._uploader.upload_memory(block.fd, info.size_bytes, ref, options, on_moved=on_moved)
+        finally:
+            block.close()
+        return _relayed(result, source, promised, block.retries)
+
+    async def _relay_parts(
+        self,
+        reader: BlockReader,
+        layout: Layout,
+        source: ObjectRef,
+        ref: ObjectRef,
+        info: ObjectHead,
+        options: ObjectOptions,
+        on_moved: OnMoved | None,
+    ) -> TransferResult:
+        promised = _foldable(info)
+        algorithm = await self._protection.algorithm_for(ref)
+        meter = Meter(on_moved)
+        crcs = [(0, 0)] * len(layout)
+        retries = 0
+        async with self._uploads.begin(
+            ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
+        ) as upload:
+
+            async def pass_on(index: int) -> None:
+                nonlocal retries
+                part = layout[index]
+                block = await reader.fetch(part, promised.algorithm if promised else "")
+                try:
+                    await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number))
+                finally:
+                    block.close()
+                crcs[index] = (block.crc, part.size_bytes)
+                retries += block.retries
+                meter.done(part.number, part.size_bytes)
+
+            at_once = min(self._settings.max_in_flight, max(1, MEMORY_BYTES // layout.part_size_bytes))
+            await all_or_none(pass_on, range(len(layout)), at_once=at_once)
+            _require_promised(promised, crcs, source)
+            stored = await upload.complete()
+        checksum = stored.checksum.value if stored.checksum is not None else ""
+        result = stored_result(ref, info.size_bytes, stored, checksum, len(layout), upload.retries)
+        return _relayed(result, source, promised, retries)
+
+    def _relay_layout(self, size_bytes: int) -> Layout:
+        layout = self._layout(size_bytes)
+        return Layout(size_bytes, layout.part_size_bytes, whole=0 < size_bytes <= layout.part_size_bytes)
+
+    def _layout(self, size_bytes: int) -> Layout:
+        return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+
+
+def kept_options(info: ObjectHead, tags: dict[str, str]) -> ObjectOptions:
+    """Return the options that make a copy like its source; its encryption is the destination's affair."""
+    return ObjectOptions(content=info.content, storage_class=info.storage_class, tags=tags)
+
+
+def _foldable(info: ObjectHead) -> Checksum | None:
+    stored = info.checksum
+    if stored is None or stored.kind is not ChecksumKind.FULL_OBJECT or stored.algorithm not in CRC_BYTES:
+        return None
+    return stored
+
+
+def _require_promised(promised: Checksum | None, crcs: list[tuple[int, int]], source: ObjectRef) -> None:
+    if promised is None:
+        return
+    actual = encoded_crc(promised.algorithm, fold(promised.algorithm, crcs))
+    if actual != promised.value:
+        text = f"{promised.algorithm} does not match: expected {promised.value}, actual {actual}; nothing was stored"
+        raise IntegrityError(text, source.url)
+
+
+def _copied(source: ObjectRef, ref: ObjectRef, info: ObjectHead, stored: Stored, parts: int) -> TransferResult:
+    result = stored_result(ref, info.size_bytes, stored, info.checksum.value if info.checksum else "", parts, 0)
+    integrity = result.integrity if result.integrity is Integrity.CHECKSUM else _by_condition(info)
+    return msgspec.structs.replace(result, source=source.url, integrity=integrity)
+
+
+def _by_condition(info: ObjectHead) -> Integrity:
+    """The service copied on condition of the source's ETag, where it has one."""
+    return Integrity.ETAG if info.etag else Integrity.LENGTH
+
+
+def _relayed(result: TransferResult, source: ObjectRef, promised: Checksum | None, retries: int) -> TransferResult:
+    integrity = result.integrity
+    if integrity is Integrity.CHECKSUM and promised is None:
+        integrity = Integrity.ETAG  # the way there is proven, the way from the source by its ETag and lengths
+    return msgspec.structs.replace(result, source=source.url, integrity=integrity, retries=result.retries + retries)

@@ -1,0 +1,364 @@
+"""One multipart upload from its creation to its end, whatever that is; it must not know where parts come from.
+
+    INTENT ─▶ create ─▶ BEGUN ─▶ parts … ─▶ COMPLETING ─▶ complete ─▶ (journal gone)
+                 every way out but success: parts let go ─▶ abort until no part is listed ─▶ (journal gone)
+
+The journal names the upload before its first part is sent, so that not even a killed run leaves one that nobody knows.
+A lost reply to Complete is settled by the token in the object's metadata, never by hope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.records import VERSION, Intent, JournalState
+from bulkhaul.disk.state import boot_id, state_folder
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.payload import memory_of
+from bulkhaul.engine.protocol import AbortUpload, CompleteUpload, CopyPart, CreateUpload, Head, ListParts
+from bulkhaul.engine.sending import Outbox
+from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError
+from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.objects import ChecksumKind, ObjectRef
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadBegun, UploadedPart
+from bulkhaul.policy.layout import Part
+from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
+
+ABORTS = 6
+"""Aborts of one upload at most. AWS: a part that was under way may land after an abort; abort until none is listed."""
+
+ABORT_PAUSE_S = 0.2
+
+SETTLE_ATTEMPTS = 3
+"""Looks at an object after a lost reply to Complete: the service may still be putting it together."""
+
+_AMBIGUOUS = frozenset({"NotFound", "NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
+"""Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
+
+_log = logging.getLogger(__name__)
+
+
+class MultipartUpload:
+    """An upload under way.
+
+    Attributes:
+        algorithm: checksum that the service keeps for the whole object, empty if it said that it keeps none.
+        parts: acknowledged parts by number.
+        retries: tries that failed, all parts together.
+    """
+
+    def __init__(
+        self, desk: Desk, outbox: Outbox, ref: ObjectRef, journal: Journal, begun: UploadBegun, asked: str, token: str
+    ) -> None:
+        """Take over an upload that the service has begun.
+
+        Args:
+            asked: the checksum that goes along with every part, whether the service keeps it or not.
+        """
+        self.algorithm = asked if begun.algorithm == asked else ""
+        self.parts: dict[int, UploadedPart] = {}
+        self.retries = 0
+        self._desk = desk
+        self._outbox = outbox
+        self._ref = ref
+        self._journal = journal
+        self._upload_id = begun.upload_id
+        self._asked = asked
+        self._token = token
+        self._crcs: dict[int, int] = {}
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of acknowledged parts."""
+        return sum(part.size_bytes for part in self.parts.values())
+
+    def keep(self, part: UploadedPart, crc: int) -> None:
+        """Count a part that the service has from an earlier run."""
+        self.parts[part.number] = part
+        self._crcs[part.number] = crc
+
+    async def send(self, part: Part, fd: int, *, start: int, on_moved: Callable[[int], None] | None = None) -> None:
+        """Send ``part`` from byte ``start`` of a file on.
+
+        Raises:
+            TransferError: it could not be sent; no worker holds it any more.
+        """
+        sending = await self._outbox.send(
+            self._ref,
+            fd,
+            start,
+            part.size_bytes,
+            algorithm=self._asked,
+            upload_id=self._upload_id,
+            number=part.number,
+            on_moved=on_moved,
+        )
+        self.retries += sending.retries
+        etag = sending.stored.etag
+        if not etag:
+            raise OtherError(f"the reply to part {part.number} has no ETag; this endpoint takes no uploads in parts")
+        checksum = encoded_crc(self._asked, sending.crc) if self._asked else ""
+        self.keep(UploadedPart(part.number, part.size_bytes, etag, checksum), sending.crc)
+        self._journal.part(part.number, etag, sending.crc, part.size_bytes)
+
+    async def copy(self, part: Part, source: CopySource) -> None:
+        """Have the service copy ``part`` of an object.
+
+        Raises:
+            TransferError: it could not be copied; the errors name the source.
+        """
+        question = CopyPart(self._ref.bucket, self._ref.key, self._upload_id, part.number, source, part.start, part.end)
+        reply = await self._desk.ask(question, ObjectRef(source.bucket, source.key).url)
+        assert reply.copied is not None
+        copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes)
+        crc = _crc_of(copied.checksum, self.algorithm)
+        self.keep(copied, crc)
+        self._journal.part(part.number, copied.etag, crc, part.size_bytes)
+
+    async def complete(self) -> Stored:
+        """Make the object of its parts.
+
+        Raises:
+            IntegrityError: the service has put together something else.
+            TransferError: the service refused; or it cannot be told what became of the object, and then it says so.
+        """
+        parts = [self.parts[number] for number in sorted(self.parts)]
+        size_bytes = sum(part.size_bytes for part in parts)
+        checksum = self._whole_checksum(parts)
+        told = parts if checksum else [msgspec.structs.replace(part, checksum="") for part in parts]
+        question = CompleteUpload(
+            self._ref.bucket,
+            self._ref.key,
+            self._upload_id,
+            size_bytes,
+            self.algorithm if checksum else "",
+            checksum,
+        )
+        self._journal.completing()
+        fd = memory_of(msgspec.msgpack.encode(told))
+        try:
+            reply = await self._desk.ask(question, self._ref.url, payload_fd=fd)
+            assert reply.stored is not None
+            stored = reply.stored
+        except TransferError as error:
+            if error.info.code not in _AMBIGUOUS:
+                raise
+            found = await self.settle(size_bytes)
+            if found is None:
+                raise
+            stored = found
+        finally:
+            os.close(fd)
+        promised = stored.checksum
+        if checksum and promised is not None and promised.algorithm == self.algorithm:
+            if promised.kind is ChecksumKind.FULL_OBJECT and promised.value != checksum:
+                text = f"the service stored an object with {self.algorithm} {promised.value}, {checksum} was sent"
+                raise IntegrityError(f"{text}; upload it again", self._ref.url)
+        else:
+            stored = msgspec.structs.replace(stored, checksum=None)
+        return stored
+
+    async def settle(self, size_bytes: int) -> Stored | None:
+        """Look whether the object is the one of this upload, by its token; None if it is not, or cannot be told."""
+        for attempt in range(SETTLE_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(attempt * ABORT_PAUSE_S)
+            try:
+                reply = await self._desk.ask(Head(self._ref.bucket, self._ref.key), self._ref.url)
+            except NotFound:
+                continue
+            except TransferError as error:
+                _log.warning("it cannot be told whether %s was stored: %s", self._ref.url, error)
+                return None
+            found = reply.objects[0]
+            if found.token == self._token and found.size_bytes == size_bytes:
+                return Stored(found.etag, found.version_id, found.checksum)
+        return None
+
+    async def abort(self) -> bool:
+        """Give the upload up, until the service lists no part of it; its journal stays if that cannot be had.
+
+        Returns:
+            Whether nothing is left of it.
+        """
+        try:
+            for attempt in range(ABORTS):
+                if attempt:
+                    await asyncio.sleep(ABORT_PAUSE_S * attempt)
+                await self._desk.ask(AbortUpload(self._ref.bucket, self._ref.key, self._upload_id), self._ref.url)
+                if not await self._has_parts():
+                    self.finish()
+                    return True
+        except TransferError as error:
+            _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
+        self._journal.close()
+        return False
+
+    def finish(self) -> None:
+        """Forget the upload: it is over."""
+        try:
+            self._journal.finish()
+        except TransferError as error:
+            _log.warning("the upload is over, but its journal could not be removed: %s", error)
+
+    def leave(self) -> None:
+        """Let go of the journal, for a later run."""
+        self._journal.close()
+
+    async def listed_parts(self) -> list[UploadedPart]:
+        """Return the parts that the service holds.
+
+        Raises:
+            NotFound: there is no such upload any more.
+            TransferError: it could not be asked.
+        """
+        parts: list[UploadedPart] = []
+        marker = 0
+        while True:
+            question = ListParts(self._ref.bucket, self._ref.key, self._upload_id, marker)
+            reply = await self._desk.ask(question, self._ref.url)
+            parts += reply.uploaded
+            if not reply.markers:
+                return parts
+            marker = int(reply.markers[0])
+
+    async def _has_parts(self) -> bool:
+        try:
+            return bool(await self.listed_parts())
+        except NotFound:
+            return False
+
+    def _whole_checksum(self, parts: list[UploadedPart]) -> str:
+        if self.algorithm not in CRC_BYTES or not all(part.checksum for part in parts):
+            return ""
+        return encoded_crc(
+            self.algorithm, fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
+        )
+
+
+class Uploads:
+    """Begins multipart uploads, each under its guard."""
+
+    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._outbox = outbox
+
+    @asynccontextmanager
+    async def begin(
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        algorithm: str,
+        part_size_bytes: int,
+        source: SourceIdentity | None = None,
+        options_digest: str = "",
+    ) -> AsyncIterator[MultipartUpload]:
+        """Create an upload that is completed inside the block, or aborted at its end.
+
+        Args:
+            algorithm: checksum that the service is to keep, empty for none.
+            source: the file that is uploaded, so that a killed upload can be resumed; None if there is none.
+
+        Raises:
+            TransferError: it could not be created, or its journal could not be written.
+        """
+        target = await self._desk.target(ref.bucket)
+        folder = await asyncio.to_thread(state_folder, self._settings.state_dir)
+        intent = Intent(
+            version=VERSION,
+            endpoint=f"{target.scheme}://{target.host_header}",
+            region=target.region,
+            bucket=ref.bucket,
+            key=ref.key,
+            token=secrets.token_hex(16),
+            source=source,
+            part_size_bytes=part_size_bytes,
+            algorithm=algorithm,
+            options_digest=options_digest,
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            began_s=time.time(),
+        )
+        journal = Journal.create(folder, intent, resumable=source is not None)
+        try:
+            upload = await self._create(ref, options, algorithm, journal, intent.token)
+        except TransferError as error:
+            if error.info.status:
+                journal.finish()  # the service answered: there is no upload
+            else:
+                journal.close()  # whether there is one is not known; `cleanup` tells of it
+            raise
+        except BaseException:
+            journal.close()
+            raise
+        async with self.guard(upload):
+            yield upload
+
+    def taken_over(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
+        """Return the upload that an earlier run began."""
+        begun = UploadBegun(state.upload_id, state.algorithm)
+        return MultipartUpload(
+            self._desk, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
+        )
+
+    @asynccontextmanager
+    async def keeping(self, upload: MultipartUpload) -> AsyncIterator[None]:
+        """Keep an upload for a later run on every way out but success: nothing was done to it yet."""
+        try:
+            yield
+        except BaseException:
+            upload.leave()
+            raise
+
+    @asynccontextmanager
+    async def guard(self, upload: MultipartUpload) -> AsyncIterator[None]:
+        """Abort an upload on every way out but success."""
+        try:
+            yield
+        except BaseException:
+            aborting = asyncio.ensure_future(upload.abort())
+            with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
+                await _outlive(aborting)
+            raise
+        upload.finish()
+
+    async def _create(
+        self, ref: ObjectRef, options: ObjectOptions, algorithm: str, journal: Journal, token: str
+    ) -> MultipartUpload:
+        reply = await self._desk.ask(CreateUpload(ref.bucket, ref.key, options, algorithm, token), ref.url)
+        assert reply.begun is not None
+        begun = reply.begun
+        upload = MultipartUpload(self._desk, self._outbox, ref, journal, begun, algorithm, token)
+        try:
+            await asyncio.to_thread(journal.begun, begun.upload_id, upload.algorithm)
+        except BaseException:
+            await upload.abort()
+            raise
+        return upload
+
+
+async def _outlive(task: asyncio.Future[bool]) -> None:
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+
+
+def _crc_of(checksum: str, algorithm: str) -> int:
+    """Return a part's checksum as a number, 0 where it has none."""
+    if not checksum or algorithm not in CRC_BYTES:
+        return 0
+    return int.from_bytes(base64.b64decode(checksum), "big")

@@ -1,0 +1,40 @@
+"""Which checksum uploads to a bucket are sent with, and what is learnt of endpoints that take none."""
+
+from __future__ import annotations
+
+from bulkhaul.engine.asking import Desk
+from bulkhaul.model.errors import TransferError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.endpoints import profile_for
+
+_REFUSALS = frozenset({400, 403, 501})
+"""How endpoints refuse a header that they do not know: InvalidArgument, SignatureDoesNotMatch, NotImplemented."""
+
+
+class Protection:
+    """The checksum of uploads: the user's choice, else the endpoint's profile, less what it has refused."""
+
+    def __init__(self, settings: Settings, desk: Desk) -> None:
+        self._choice = settings.checksum_algorithm
+        self._desk = desk
+        self._without: set[str] = set()
+
+    async def algorithm_for(self, ref: ObjectRef) -> str:
+        """Return the checksum that uploads to a bucket are sent with, empty for none."""
+        if self._choice != "auto":
+            return "" if self._choice == "none" else self._choice
+        host = (await self._desk.target(ref.bucket)).host
+        return "" if host in self._without else profile_for(host).checksum or ""
+
+    async def may_go_without(self, ref: ObjectRef, algorithm: str, error: TransferError) -> bool:
+        """Whether an upload failed because the endpoint takes no checksum, and may be tried without one."""
+        if not algorithm or self._choice != "auto":
+            return False
+        host = (await self._desk.target(ref.bucket)).host
+        refused = error.info.status in _REFUSALS and error.info.code in ("OtherError", "Unsupported")
+        return refused and not profile_for(host).required
+
+    async def went_without(self, ref: ObjectRef) -> None:
+        """Remember that an upload worked without a checksum that had failed with one."""
+        self._without.add((await self._desk.target(ref.bucket)).host)

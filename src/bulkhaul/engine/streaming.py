@@ -1,0 +1,316 @@
+"""Objects to and from descriptors that have no length and no way back: pipes; it must not know who holds their ends.
+
+read ─▶ memory of one part ─▶ PUT, parts in parallel ─▶ complete         the length shows at the end
+ranges in parallel ─▶ memory ─▶ checksum ─▶ write, in order
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import mmap
+import os
+import select
+import threading
+import time
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+
+import msgspec
+
+from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.multipart import MultipartUpload, Uploads
+from bulkhaul.engine.payload import new_memory
+from bulkhaul.engine.protection import Protection
+from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result, with_content_type
+from bulkhaul.model.errors import IntegrityError, LocalError, PayloadTooLarge, TransferError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.layout import Part, plan_download
+from bulkhaul.policy.uploadplan import stream_part_bytes
+from bulkhaul.policy.verification import CheckPlan
+from bulkhaul.wire.checksums import composite, hasher
+from bulkhaul.wire.values import Target
+
+READ_BYTES = MIB
+"""Bytes of one read from a pipe; Linux gives at most what the pipe holds, 64 KiB by default."""
+
+LOOK_UP_S = 0.2
+"""How often a read or a write that waits for the other end looks whether it was cancelled."""
+
+
+class PipeReader:
+    """Reads a descriptor to its end, block by block, in a thread that can be told to stop."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Let the read that waits give up."""
+        self._stopped.set()
+
+    async def block(self, start: int, number: int, size_bytes: int) -> Block:
+        """Return the next block, shorter than ``size_bytes`` at the end only; the caller closes it.
+
+        Raises:
+            LocalError: the descriptor cannot be read.
+        """
+        return await asyncio.to_thread(self._read, start, number, size_bytes)
+
+    def _read(self, start: int, number: int, size_bytes: int) -> Block:
+        fd = new_memory()
+        filled = 0
+        try:
+            os.ftruncate(fd, size_bytes)
+            with mmap.mmap(fd, size_bytes) as memory, memoryview(memory) as view:
+                while filled < size_bytes and not self._stopped.is_set():
+                    if not select.select([self._fd], [], [], LOOK_UP_S)[0]:
+                        continue
+                    with view[filled : filled + READ_BYTES] as space:
+                        count = os.readv(self._fd, [space])
+                    if not count:
+                        break
+                    filled += count
+            os.ftruncate(fd, filled)
+        except OSError as error:
+            os.close(fd)
+            raise LocalError("the input cannot be read", cause=os.strerror(error.errno or 0)) from error
+        return Block(Part(number, start, start + filled), fd)
+
+
+class Streams:
+    """Uploads from pipes and downloads into them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        dispatcher: Dispatcher,
+        uploader: Uploader,
+        uploads: Uploads,
+        protection: Protection,
+    ) -> None:
+        self._settings = settings
+        self._dispatcher = dispatcher
+        self._uploader = uploader
+        self._uploads = uploads
+        self._protection = protection
+
+    async def upload(
+        self, fd: int, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
+    ) -> TransferResult:
+        """Upload everything that a descriptor gives until its end.
+
+        Raises:
+            TransferError: it could not be done; nothing is left of it.
+        """
+        began_s = time.monotonic()
+        options = with_content_type(options, ref.key)
+        pipe = PipeReader(fd)
+        reading: asyncio.Task[Block] | None = None
+        first: Block | None = None
+        try:
+            size = min(max(self._settings.multipart_threshold_bytes, self._part_bytes(1)), MEMORY_BYTES)
+            reading = asyncio.ensure_future(pipe.block(0, 1, size))
+            first = await asyncio.shield(reading)
+            if first.part.size_bytes < size:
+                result = await self._uploader.upload_memory(
+                    first.fd, first.part.size_bytes, ref, options, on_moved=on_moved
+                )
+            else:
+                result = await self._in_parts(pipe, first, ref, options, on_moved)
+        except TransferError as error:
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+        finally:
+            pipe.stop()
+            if reading is not None and not reading.done():
+                await asyncio.wait([reading])
+            if reading is not None and not reading.cancelled() and reading.exception() is None:
+                reading.result().close()
+        return msgspec.structs.replace(result, source="-", seconds=time.monotonic() - began_s)
+
+    async def _in_parts(
+        self, pipe: PipeReader, first: Block, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
+    ) -> TransferResult:
+        algorithm = await self._protection.algorithm_for(ref)
+        async with AsyncExitStack() as stack:
+            try:
+                upload = await stack.enter_async_context(self._begin(ref, options, algorithm))
+            except TransferError as error:
+                if not await self._protection.may_go_without(ref, algorithm, error):
+                    raise
+                upload = await stack.enter_async_context(self._begin(ref, options, ""))
+                await self._protection.went_without(ref)
+            size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved))
+            stored = await upload.complete()
+        checksum = stored.checksum.value if stored.checksum is not None else ""
+        return stored_result(ref, size_bytes, stored, checksum, count, upload.retries)
+
+    def _begin(
+        self, ref: ObjectRef, options: ObjectOptions, algorithm: str
+    ) -> AbstractAsyncContextManager[MultipartUpload]:
+        return self._uploads.begin(ref, options, algorithm=algorithm, part_size_bytes=0)
+
+    async def _send_blocks(
+        self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter
+    ) -> tuple[int, int]:
+        """Send every block as a part; returns (bytes, parts)."""
+        held: dict[asyncio.Task[None], int] = {}
+
+        async def send(block: Block) -> None:
+            number = block.part.number
+            try:
+                await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
+                meter.done(number, block.part.size_bytes)
+            finally:
+                block.close()
+
+        block, at, number = first, 0, 1
+        try:
+            while block.part.size_bytes:
+                held[asyncio.ensure_future(send(block))] = block.part.size_bytes
+                at, number = block.part.end, number + 1
+                if at > self._settings.limits.max_object_bytes:
+                    raise PayloadTooLarge("the input is longer than an S3 object may be")
+                size = self._part_bytes(number)
+                while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.max_in_flight):
+                    await _collect(held)
+                block = await pipe.block(at, number, size)
+            block.close()
+            while held:
+                await _collect(held)
+        except BaseException:
+            pipe.stop()
+            for task in held:
+                task.cancel()
+            if held:
+                await asyncio.wait(held)
+            for task in held:
+                if not task.cancelled():
+                    task.exception()  # looked at: the first failure is the news
+            raise
+        return at, number - 1
+
+    def _part_bytes(self, number: int) -> int:
+        return stream_part_bytes(number, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+
+    async def download(
+        self, ref: ObjectRef, info: ObjectHead, target: Target, checks: CheckPlan, fd: int
+    ) -> TransferResult:
+        """Write an object to a descriptor, in order.
+
+        What has been written cannot be taken back: an error after the first byte means that the output is not whole.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            TransferError: it could not be done.
+        """
+        began_s = time.monotonic()
+        layout = plan_download(
+            info.size_bytes,
+            part_size_bytes=self._settings.part_size_bytes,
+            boundaries=checks.boundaries,
+            limits=self._settings.limits,
+        )
+        reader = BlockReader(self._dispatcher, ref, info, target, layout)
+        watch = _InOrder(checks)
+        retries = 0
+        async with aclosing(reader.in_order("")) as blocks:
+            async for block in blocks:
+                try:
+                    retries += block.retries
+                    await asyncio.to_thread(_write_block, block, fd, watch)
+                finally:
+                    block.close()
+        watch.finish(ref)
+        return TransferResult(
+            source=ref.url,
+            destination="-",
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            version_id=info.version_id,
+            last_modified=info.last_modified,
+            integrity=checks.integrity,
+            seconds=time.monotonic() - began_s,
+            parts=len(layout),
+            retries=retries,
+        )
+
+
+class _InOrder:
+    """Computes an object's checksum over its bytes as they pass, in order."""
+
+    def __init__(self, checks: CheckPlan) -> None:
+        self._stored = checks.stored
+        self._cuts = [*checks.boundaries[1:], -1] if checks.boundaries else [-1]
+        self._running = hasher(checks.stored.algorithm) if checks.stored is not None else None
+        self._md5 = hasher("MD5") if checks.md5_hex else None
+        self._md5_hex = checks.md5_hex
+        self._values: list[str] = []
+        self._at = 0
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes, which do not reach beyond the next cut."""
+        if self._md5 is not None:
+            self._md5.update(data)
+        if self._running is None or self._stored is None:
+            return
+        if self._at == self._cuts[0]:
+            self._cut()
+        self._running.update(data)
+        self._at += len(data)
+
+    def finish(self, ref: ObjectRef) -> None:
+        """Compare.
+
+        Raises:
+            IntegrityError: other bytes have passed than the service stores.
+        """
+        actual = ""
+        if self._md5 is not None and (actual := self._md5.digest().hex()) != self._md5_hex:
+            raise _mismatch(ref, "the MD5", self._md5_hex, actual)
+        if self._running is None or self._stored is None:
+            return
+        if self._stored.kind is ChecksumKind.COMPOSITE:
+            self._cut()
+            actual = composite(self._stored.algorithm, self._values)
+        else:
+            actual = base64.b64encode(self._running.digest()).decode()
+        # Some stores leave the number of parts out of a composite value.
+        if actual.partition("-")[0] != self._stored.value.partition("-")[0]:
+            raise _mismatch(ref, self._stored.algorithm, self._stored.value, actual)
+
+    def _cut(self) -> None:
+        assert self._running is not None
+        assert self._stored is not None
+        self._values.append(base64.b64encode(self._running.digest()).decode())
+        self._running = hasher(self._stored.algorithm)
+        self._cuts.pop(0)
+
+
+def _mismatch(ref: ObjectRef, what: str, expected: str, actual: str) -> IntegrityError:
+    text = f"{what} does not match: expected {expected}, actual {actual}; what was written is not the object"
+    return IntegrityError(text, ref.url)
+
+
+def _write_block(block: Block, fd: int, watch: _InOrder) -> None:
+    size_bytes = block.part.size_bytes
+    with mmap.mmap(block.fd, size_bytes, prot=mmap.PROT_READ) as memory, memoryview(memory) as view:
+        watch.update(view)
+        at = 0
+        while at < size_bytes:
+            with view[at : at + READ_BYTES] as piece:
+                at += os.write(fd, piece)
+
+
+async def _collect(held: dict[asyncio.Task[None], int]) -> None:
+    done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        del held[task]
+    for task in done:
+        task.result()

@@ -1,0 +1,349 @@
+"""Files and bytes to objects: whole or in parts, resumed where an earlier run was killed; it must not know workers.
+
+open ─▶ whole PUT                                     below the threshold
+     └▶ journal ─▶ parts in parallel ─▶ unchanged? ─▶ complete      from the threshold on
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import mimetypes
+import os
+import time
+from collections.abc import Awaitable, Callable, Iterable
+
+import msgspec
+
+from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.pending import open_for_resume
+from bulkhaul.disk.readback import read_back
+from bulkhaul.disk.records import JournalState
+from bulkhaul.disk.source import Source
+from bulkhaul.disk.state import state_folder
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.gathering import all_or_none
+from bulkhaul.engine.multipart import MultipartUpload, Uploads
+from bulkhaul.engine.protection import Protection
+from bulkhaul.engine.sending import Outbox
+from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.objects import Content, Integrity, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions, Stored, UploadedPart
+from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.uploadplan import plan_upload, require_storable
+from bulkhaul.wire.checksums import encoded_crc, hasher
+from bulkhaul.wire.values import Target
+
+OnMoved = Callable[[int], None]
+
+_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
+"""Content types of files that are archives as they are: Content-Encoding would have clients unpack them."""
+
+
+class Meter:
+    """Adds up what several bodies of one object have moved, each counted once."""
+
+    def __init__(self, on_moved: OnMoved | None, base_bytes: int = 0) -> None:
+        self._on_moved = on_moved
+        self._base_bytes = base_bytes
+        self._moving: dict[int, int] = {}
+
+    def part(self, number: int) -> OnMoved | None:
+        """Return what part ``number`` tells its progress to, None if nobody wants to know."""
+        if self._on_moved is None:
+            return None
+
+        def moved(count: int) -> None:
+            self._moving[number] = count
+            self.tell()
+
+        return moved
+
+    def done(self, number: int, size_bytes: int) -> None:
+        """Count a part as whole."""
+        self._moving[number] = size_bytes
+        self.tell()
+
+    def tell(self) -> None:
+        """Tell the sum."""
+        if self._on_moved is not None:
+            self._on_moved(self._base_bytes + sum(self._moving.values()))
+
+
+class Uploader:
+    """Uploads files and bytes through the workers."""
+
+    def __init__(
+        self, settings: Settings, desk: Desk, outbox: Outbox, uploads: Uploads, protection: Protection
+    ) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._outbox = outbox
+        self._uploads = uploads
+        self._protection = protection
+
+    async def upload_file(
+        self, path: str, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
+    ) -> TransferResult:
+        """Upload a file; what is at the key is the old object, or exactly the new one.
+
+        Raises:
+            SourceChanged: the file changed meanwhile; no object was made of it.
+            TransferError: it could not be done; nothing is left of it, or its journal names what is left.
+        """
+        began_s = time.monotonic()
+        source = await asyncio.to_thread(Source.open, path)
+        try:
+            require_storable(source.size_bytes, self._settings.limits)
+            options = with_content_type(options, path, ref.key)
+            result = await self._with_or_without_checksum(
+                ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
+            )
+        except TransferError as error:
+            if error.info.code in ("IntegrityError", "WorkerDied"):
+                source.check_unchanged()  # the likelier reason, and the one that can be mended
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+        finally:
+            source.close()
+        return msgspec.structs.replace(result, source=path, seconds=time.monotonic() - began_s)
+
+    async def upload_memory(
+        self,
+        fd: int,
+        size_bytes: int,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        only_if_absent: bool = False,
+        on_moved: OnMoved | None = None,
+    ) -> TransferResult:
+        """Upload what a descriptor of memory holds.
+
+        Args:
+            only_if_absent: one PUT, whatever the size; the object must not exist yet.
+
+        Raises:
+            PreconditionFailed: it exists; Conflict: another write was under way.
+            TransferError: it could not be done.
+        """
+        began_s = time.monotonic()
+        require_storable(size_bytes, self._settings.limits)
+
+        async def attempt(algorithm: str) -> TransferResult:
+            if only_if_absent or size_bytes < self._settings.multipart_threshold_bytes:
+                sent = await self._outbox.send(
+                    ref,
+                    fd,
+                    0,
+                    size_bytes,
+                    algorithm=algorithm,
+                    options=options,
+                    only_if_absent=only_if_absent,
+                    on_moved=on_moved,
+                )
+                checksum = encoded_crc(algorithm, sent.crc) if algorithm else ""
+                return stored_result(ref, size_bytes, sent.stored, checksum, 1, sent.retries)
+            layout = self._layout(size_bytes)
+            async with self._uploads.begin(
+                ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
+            ) as upload:
+                return await self._parts(upload, layout, fd, ref, on_moved)
+
+        try:
+            result = await self._with_or_without_checksum(ref, attempt)
+        except TransferError as error:
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    async def _with_or_without_checksum(
+        self, ref: ObjectRef, attempt: Callable[[str], Awaitable[TransferResult]]
+    ) -> TransferResult:
+        """Upload with the endpoint's checksum; where it turns out to take none, once more without."""
+        algorithm = await self._protection.algorithm_for(ref)
+        try:
+            return await attempt(algorithm)
+        except TransferError as error:
+            if not await self._protection.may_go_without(ref, algorithm, error):
+                raise
+        result = await attempt("")
+        await self._protection.went_without(ref)
+        return result
+
+    # Files
+
+    async def _file(
+        self, source: Source, ref: ObjectRef, options: ObjectOptions, algorithm: str, on_moved: OnMoved | None
+    ) -> TransferResult:
+        if source.size_bytes < self._settings.multipart_threshold_bytes:
+            sent = await self._outbox.send(
+                ref,
+                source.fd,
+                0,
+                source.size_bytes,
+                algorithm=algorithm,
+                options=options,
+                unchanged=source.identity,
+                on_moved=on_moved,
+            )
+            checksum = encoded_crc(algorithm, sent.crc) if algorithm else ""
+            return stored_result(ref, source.size_bytes, sent.stored, checksum, 1, sent.retries)
+        digest = options_digest(options)
+        found = await asyncio.to_thread(self._interrupted, await self._desk.target(ref.bucket), ref)
+        if found is not None:
+            result = await self._resume(*found, source, ref, digest, on_moved)
+            if result is not None:
+                return result
+        layout = self._layout(source.size_bytes)
+        async with self._uploads.begin(
+            ref,
+            options,
+            algorithm=algorithm,
+            part_size_bytes=layout.part_size_bytes,
+            source=source.identity,
+            options_digest=digest,
+        ) as upload:
+            return await self._parts(upload, layout, source.fd, ref, on_moved, source)
+
+    async def _parts(
+        self,
+        upload: MultipartUpload,
+        layout: Layout,
+        fd: int,
+        ref: ObjectRef,
+        on_moved: OnMoved | None,
+        source: Source | None = None,
+    ) -> TransferResult:
+        """Send what the service does not have yet, and complete the upload."""
+        meter = Meter(on_moved, upload.moved_bytes)
+        meter.tell()
+
+        async def send(index: int) -> None:
+            part = layout[index]
+            await upload.send(part, fd, start=part.start, on_moved=meter.part(part.number))
+            meter.done(part.number, part.size_bytes)
+
+        missing = (index for index in range(len(layout)) if index + 1 not in upload.parts)
+        await all_or_none(send, missing, at_once=self._settings.max_in_flight + 1)
+        if source is not None:
+            source.check_unchanged()
+        stored = await upload.complete()
+        checksum = stored.checksum.value if stored.checksum is not None else ""
+        return stored_result(ref, layout.size_bytes, stored, checksum, len(layout), upload.retries)
+
+    def _layout(self, size_bytes: int) -> Layout:
+        return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+
+    # Resuming
+
+    def _interrupted(self, target: Target, ref: ObjectRef) -> tuple[Journal, JournalState] | None:
+        folder = state_folder(self._settings.state_dir)
+        return open_for_resume(folder, f"{target.scheme}://{target.host_header}", ref.bucket, ref.key)
+
+    async def _resume(
+        self,
+        journal: Journal,
+        state: JournalState,
+        source: Source,
+        ref: ObjectRef,
+        digest: str,
+        on_moved: OnMoved | None,
+    ) -> TransferResult | None:
+        """Go on with what an earlier run has begun; None if it is given up, and the upload begins anew."""
+        upload = self._uploads.taken_over(ref, journal, state)
+        intent = state.intent
+        if not state.upload_id:
+            journal.close()  # whether there is an upload is not known; `cleanup` tells of it
+            return None
+        layout = Layout(source.size_bytes, intent.part_size_bytes)
+        async with self._uploads.keeping(upload):
+            same = (intent.source, intent.options_digest) == (source.identity, digest)
+            if same and state.completing and (stored := await upload.settle(source.size_bytes)) is not None:
+                upload.finish()
+                checksum = stored.checksum.value if stored.checksum is not None else ""
+                return stored_result(ref, source.size_bytes, stored, checksum, len(layout), 0)
+            try:
+                listed = await upload.listed_parts() if same and self._settings.resume else []
+            except NotFound:
+                upload.finish()
+                return None
+            if not same or not self._settings.resume:
+                await upload.abort()
+                return None
+            await asyncio.to_thread(_keep_matching, upload, listed, state, layout, source.fd, intent.algorithm)
+        async with self._uploads.guard(upload):
+            return await self._parts(upload, layout, source.fd, ref, on_moved, source)
+
+
+def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
+    """Return options with a content type, guessed from the first name that tells one, if they have none."""
+    if options.content.content_type:
+        return options
+    for name in names:
+        kind, encoding = mimetypes.guess_type(os.path.basename(name))
+        kind = _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind
+        if kind:
+            content: Content = msgspec.structs.replace(options.content, content_type=kind)
+            return msgspec.structs.replace(options, content=content)
+    return options
+
+
+def options_digest(options: ObjectOptions) -> str:
+    """Return what tells whether two uploads would store the same object, without saying how."""
+    return hashlib.blake2b(msgspec.msgpack.encode(options), digest_size=16).hexdigest()
+
+
+def stored_result(
+    ref: ObjectRef, size_bytes: int, stored: Stored, checksum: str, parts: int, retries: int
+) -> TransferResult:
+    """Return the result of an upload.
+
+    Args:
+        checksum: of what was sent, empty if none was computed; success rests on it if the service confirmed it.
+    """
+    confirmed = bool(checksum) and stored.checksum is not None and stored.checksum.value == checksum
+    return TransferResult(
+        source="",
+        destination=ref.url,
+        bucket=ref.bucket,
+        key=ref.key,
+        size_bytes=size_bytes,
+        etag=stored.etag,
+        version_id=stored.version_id,
+        integrity=Integrity.CHECKSUM if confirmed else Integrity.LENGTH,
+        parts=parts,
+        retries=retries,
+    )
+
+
+def _keep_matching(
+    upload: MultipartUpload,
+    listed: Iterable[UploadedPart],
+    state: JournalState,
+    layout: Layout,
+    fd: int,
+    algorithm: str,
+) -> None:
+    """Keep the listed parts that are what the file holds, by their checksum; the others are sent again.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    for found in listed:
+        if not 1 <= found.number <= len(layout) or layout[found.number - 1].size_bytes != found.size_bytes:
+            continue
+        part = layout[found.number - 1]
+        known = state.parts.get(found.number)
+        ours = known is not None and known.etag == found.etag
+        digest = hasher(algorithm or "MD5")
+        if algorithm and (ours or found.checksum):
+            read_back(fd, part.start, part.end, [digest])
+            crc = int.from_bytes(digest.digest(), "big")
+            value = encoded_crc(algorithm, crc)
+            if found.checksum == value or (not found.checksum and known is not None and known.crc == crc):
+                upload.keep(msgspec.structs.replace(found, checksum=value), crc)
+        elif not algorithm:
+            read_back(fd, part.start, part.end, [digest])
+            if found.etag.strip('"') == digest.digest().hex():
+                upload.keep(found, 0)

@@ -1,0 +1,66 @@
+"""Decides how what is written is cut into parts; it must not know what is sent or where.
+
+known length     parts of 16 MiB, grown to the smallest whole MiB that keeps to 10,000 parts
+unknown length   part n  =  16 MiB + growth · (n − 1), so that 10,000 parts hold the largest object
+"""
+
+from __future__ import annotations
+
+from bulkhaul.model.errors import PayloadTooLarge, UsageError
+from bulkhaul.model.limits import MIB, S3Limits
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES
+from bulkhaul.policy.layout import Layout, smallest_part_size
+
+
+def plan_upload(size_bytes: int, *, part_size_bytes: int | None, limits: S3Limits) -> Layout:
+    """Return the parts of an object that is uploaded or copied in parts.
+
+    Args:
+        part_size_bytes: wanted length of a part; grown where the object would need more than ``limits.max_parts``.
+
+    Raises:
+        PayloadTooLarge: the object is larger than ``limits.max_object_bytes``.
+        UsageError: the wanted length is less than a part may have.
+
+    >>> plan_upload(200 * 1024**3, part_size_bytes=None, limits=S3Limits()).part_size_bytes // 1024**2
+    21
+    """
+    require_storable(size_bytes, limits)
+    part_bytes = part_size_bytes or max(DEFAULT_PART_SIZE_BYTES, limits.min_part_bytes)
+    if part_bytes < limits.min_part_bytes:
+        text = f"a part of an upload has at least {limits.min_part_bytes} bytes, not {part_bytes}; raise --part-size"
+        raise UsageError(text)
+    if part_bytes * limits.max_parts < size_bytes:
+        part_bytes = smallest_part_size(size_bytes, max_parts=limits.max_parts)
+    return Layout(size_bytes, part_bytes)
+
+
+def require_storable(size_bytes: int, limits: S3Limits) -> None:
+    """Refuse an object that no S3 endpoint stores.
+
+    Raises:
+        PayloadTooLarge: it is larger than ``limits.max_object_bytes``.
+    """
+    if size_bytes > limits.max_object_bytes:
+        text = (
+            f"{size_bytes} bytes are more than the {limits.max_object_bytes} that an S3 object may have; cut it up, or"
+            " raise the object limit if this endpoint stores larger ones"
+        )
+        raise PayloadTooLarge(text)
+
+
+def stream_part_bytes(number: int, *, part_size_bytes: int | None, limits: S3Limits) -> int:
+    """Return the length of part ``number`` (1-based) of an object whose length is not known.
+
+    The first parts are small, so that little is held in memory for small streams; they grow evenly, so that
+    ``limits.max_parts`` of them hold the largest object.
+
+    >>> [stream_part_bytes(n, part_size_bytes=None, limits=S3Limits()) // 1024**2 for n in (1, 1000, 10_000)]
+    [16, 118, 1033]
+    """
+    first = max(part_size_bytes or DEFAULT_PART_SIZE_BYTES, limits.min_part_bytes)
+    steps = limits.max_parts * (limits.max_parts - 1) // 2
+    missing = max(0, limits.max_object_bytes - first * limits.max_parts)
+    growth = -(-missing // steps) if steps else 0
+    grown = first + growth * (number - 1)
+    return min(limits.max_part_bytes, grown if grown < MIB else -(-grown // MIB) * MIB)
