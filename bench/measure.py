@@ -13,12 +13,13 @@ CPU time    getrusage(RUSAGE_CHILDREN) after every descendant is reaped: the who
 Memory      the highest sum, over samples 50 ms apart, of the tree's private memory:
 
     sum over processes, sum over mappings in /proc/PID/smaps, of Pss + SwapPss,
-    without the mappings of files in the destination's folder
+    without the mappings of files in the folder of the data
 
-Pss counts a page shared by n processes as 1/n in each, so the sum counts it once. The destination, or the
-temp file that becomes it, is page cache that the kernel can drop, and grows with the object: it is left
-out by its mapping's path, whatever its name. Memory that is not mapped (socket buffers, page tables) is
-not counted. Reading smaps costs the measured program time, so a run is timed *or* sampled, never both.
+Pss counts a page shared by n processes as 1/n in each, so the sum counts it once. The destination, the
+temp file that becomes it, or the source of an upload is page cache that the kernel can drop, and grows with
+the object: it is left out by its mapping's path, whatever its name. Memory that is not mapped (socket
+buffers, page tables) is not counted. Reading smaps costs the measured program time, so a run is timed *or*
+sampled, never both.
 """
 
 import argparse
@@ -84,25 +85,29 @@ def measure(
     command: Sequence[str],
     *,
     environment: Mapping[str, str],
-    destination_folder: Path,
+    data_folder: Path,
     sample_memory: bool,
     timeout_s: float,
+    stdout: Path | None = None,
 ) -> Usage:
     """Run ``command`` once, timed or sampled.
 
     Args:
         command: absolute path of the program, and its arguments.
         environment: its whole environment.
-        destination_folder: files mapped from here are not counted as memory.
+        data_folder: files mapped from here are not counted as memory.
         sample_memory: sample the memory; the times are then disturbed.
         timeout_s: kill the tree after this long.
+        stdout: the file that gets what the command prints; None to keep only its end, for errors.
 
     Raises:
         CommandFailedError: the exit status was not 0, or time ran out.
     """
     launcher = [sys.executable, "-I", __file__, "--timeout", str(timeout_s)]
     if sample_memory:
-        launcher += ["--leave-out", str(destination_folder)]
+        launcher += ["--leave-out", str(data_folder)]
+    if stdout is not None:
+        launcher += ["--stdout", str(stdout)]
     with tempfile.TemporaryFile() as output:
         launched = subprocess.run(
             [*launcher, "--", *command],
@@ -185,8 +190,8 @@ def reap_stragglers() -> int:
         time.sleep(0.001)
 
 
-def launch(command: Sequence[str], *, timeout_s: float, leave_out: str | None) -> Usage:
-    """Run ``command`` below this process and return what it cost; its output goes to stderr."""
+def launch(command: Sequence[str], *, timeout_s: float, leave_out: str | None, stdout: str | None) -> Usage:
+    """Run ``command`` below this process and return what it cost; its output goes to ``stdout``, or to stderr."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
     me, killed, peak, samples = os.getpid(), 0, 0, 0
@@ -197,7 +202,11 @@ def launch(command: Sequence[str], *, timeout_s: float, leave_out: str | None) -
         command[0],
         list(command),
         os.environ,
-        file_actions=[(os.POSIX_SPAWN_DUP2, 2, 1)],
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 1, stdout, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            if stdout
+            else (os.POSIX_SPAWN_DUP2, 2, 1)
+        ],
     )
     ended = select.poll()
     ended.register(os.pidfd_open(pid), select.POLLIN)
@@ -238,9 +247,12 @@ def main() -> None:
         metavar="FOLDER",
         help="sample memory, without files mapped from here",
     )
+    parser.add_argument("--stdout", metavar="FILE", help="where the command's stdout goes (default: to stderr)")
     parser.add_argument("command", nargs="+", help="absolute path and arguments, after --")
     arguments = parser.parse_args()
-    usage = launch(arguments.command, timeout_s=arguments.timeout, leave_out=arguments.leave_out)
+    usage = launch(
+        arguments.command, timeout_s=arguments.timeout, leave_out=arguments.leave_out, stdout=arguments.stdout
+    )
     print(json.dumps(asdict(usage)))
 
 

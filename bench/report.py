@@ -7,9 +7,10 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from bench.contestants import BULKHAUL
 from bench.measure import Usage
 from bench.objects import format_size
-from bench.peers import BULKHAUL, FLOOR_WAYS
+from bench.peers import FLOOR_WAYS
 
 MIB = 1 << 20
 FLOORS = tuple(f"floor-{way}" for way in FLOOR_WAYS)
@@ -163,10 +164,10 @@ def print_rows(console: Console, rows: Sequence[Row], starts_s: dict[str, float]
     console.print(table)
 
 
-def print_targets(console: Console, targets: Sequence[Target]) -> None:
+def print_targets(console: Console, targets: Sequence[Target], where: str = "at the largest size") -> None:
     """Print which goals are reached."""
     words = {True: "yes", False: "NO", None: "not measured"}
-    table = Table("goal for bulkhaul", "measured", "reached", title="goals, at the largest size")
+    table = Table("goal for bulkhaul", "measured", "reached", title=f"goals, {where}")
     for target in targets:
         table.add_row(target.goal, target.measured, words[target.reached])
     console.print(table)

