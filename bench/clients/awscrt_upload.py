@@ -1,0 +1,51 @@
+"""The AWS Common Runtime's S3 client reading files by itself, as a whole program.
+
+Part size, throughput target and memory limit are the client's own defaults.
+"""
+
+import os
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from awscrt.auth import AwsCredentialsProvider
+from awscrt.http import HttpHeaders, HttpRequest
+from awscrt.s3 import (
+    S3Client,
+    S3RequestTlsMode,
+    S3RequestType,
+    create_default_s3_signing_config,
+)
+
+
+def main() -> None:
+    """Upload SOURCE to BUCKET/KEY at ENDPOINT; the files of a folder to KEY/NAME."""
+    endpoint, bucket, key, source = sys.argv[1:]
+    region = os.environ["AWS_REGION"]
+    credentials = AwsCredentialsProvider.new_static(
+        os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
+    )
+    client = S3Client(
+        region=region,
+        tls_mode=S3RequestTlsMode.DISABLED,
+        signing_config=create_default_s3_signing_config(region=region, credential_provider=credentials),
+    )
+    path = Path(source)
+    files = {f"{key}/{each.name}": each for each in path.iterdir()} if path.is_dir() else {key: path}
+    uploads = []
+    for name, file in files.items():
+        headers = HttpHeaders(
+            [
+                ("host", urlsplit(endpoint).netloc),
+                ("content-length", str(file.stat().st_size)),
+                ("content-type", "application/octet-stream"),
+            ]
+        )
+        request = HttpRequest("PUT", f"/{bucket}/{name}", headers)
+        uploads.append(client.make_request(type=S3RequestType.PUT_OBJECT, request=request, send_filepath=str(file)))
+    for upload in uploads:
+        upload.finished_future.result()
+
+
+if __name__ == "__main__":
+    main()
