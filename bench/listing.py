@@ -1,0 +1,230 @@
+"""Compare whole programs that list many keys, one by one or as a total, in interleaved paired rounds.
+
+    python -m bench.listing --server weed --keys 10000,100000 --rounds 5
+
+The server is a real one, filled with empty objects below a prefix for each number of keys: SeaweedFS takes
+100,000 of them in about a minute. What a program prints goes to a file, and is checked after every run: ``ls``
+must print one line a key, ``du`` their number. The smallest and the largest number of keys show whether
+memory grows with the listing.
+"""
+
+import argparse
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import obstore
+from obstore.store import S3Store
+from rich.console import Console
+
+from bench.comparison import Comparison
+from bench.contestants import BULKHAUL, REGION, Contestant, choose, clean_environment, without_paths
+from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.listers import Listing, find_listers
+from bench.machine import describe_machine
+from bench.measure import CommandFailedError, Usage, measure
+from bench.report import Target, figure, paired_ratio, print_targets
+from bench.stores import BUCKET, STORES, Store
+from bench.tally import print_tally, tally
+
+FILLING_THREADS = 16
+VERBS = ("ls", "du")
+KEY_DIGITS = 8
+
+# Source: the project's goals for listings. Flat means: no more than this times, from fewest to most keys.
+MIN_TIMES_S5CMD = 1.0
+MAX_MEMORY_GROWTH = 1.1
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which command is run over how many keys."""
+
+    verb: str
+    keys: int
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.keys:,}"
+
+    @property
+    def prefix(self) -> str:
+        """Where the keys are."""
+        return f"keys-{self.keys}/"
+
+
+class ListingArena:
+    """The filled server."""
+
+    def __init__(self, folder: Path, store: Store, *, timeout_s: float) -> None:
+        self.store = store
+        self.timeout_s = timeout_s
+        self.home = folder / "home"
+        self.output = folder / "output" / "stdout"
+
+    def fill(self, prefix: str, keys: int) -> float:
+        """Store ``keys`` empty objects below the prefix and return the seconds that it took."""
+        began_s = time.monotonic()
+        access_key, secret_key = self.store.keys
+        store = S3Store(
+            BUCKET,
+            endpoint=self.store.endpoint,
+            access_key_id=access_key,
+            secret_access_key=secret_key,
+            region=REGION,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+
+        def put(number: int) -> None:
+            obstore.put(store, f"{prefix}{number:0{KEY_DIGITS}d}", b"", use_multipart=False)
+
+        with ThreadPoolExecutor(FILLING_THREADS) as threads:
+            for _ in threads.map(put, range(keys)):
+                pass
+        return time.monotonic() - began_s
+
+    def run(self, contestant: Contestant[Listing], task: Question, *, sample_memory: bool = False) -> Usage:
+        """List once, and check what was printed.
+
+        Raises:
+            CommandFailedError: the command failed, or did not print what it should.
+        """
+        listing = Listing(task.verb, self.store.endpoint, BUCKET, task.prefix)
+        usage = measure(
+            contestant.command(listing),
+            environment=clean_environment(self.home, self.store.endpoint, self.store.keys),
+            data_folder=self.output.parent,
+            sample_memory=sample_memory,
+            timeout_s=self.timeout_s,
+            stdout=self.output,
+        )
+        self.check_amount(task)
+        return usage
+
+    def check_amount(self, task: Question) -> None:
+        """Raise CommandFailedError unless ``ls`` printed a line for each key, or ``du`` their number."""
+        text = self.output.read_text()
+        if task.verb == "ls":
+            lines = text.count("\n")
+            if lines != task.keys:
+                raise CommandFailedError(f"printed {lines} lines for {task.keys} keys")
+        elif re.search(rf"\b{task.keys}\b", text.replace(",", "")) is None:
+            raise CommandFailedError(f"did not say that there are {task.keys} objects: {text[:500]!r}")
+
+    def check(self, task: Question) -> None:
+        """Raise CommandFailedError unless ``ls`` printed every key, each once; ``du`` has been checked before."""
+        if task.verb == "ls":
+            printed = {line[-KEY_DIGITS:] for line in self.output.read_text().splitlines()}
+            missing = task.keys - sum(f"{number:0{KEY_DIGITS}d}" in printed for number in range(task.keys))
+            if missing:
+                raise CommandFailedError(f"printed {task.keys} lines, but {missing} keys do not end one")
+
+
+@contextmanager
+def open_arena(
+    parent: Path, server: str, keys: Sequence[int], console: Console, *, timeout_s: float
+) -> Iterator[tuple[ListingArena, dict[int, float]]]:
+    """Start the server and fill it; leave nothing behind. Gives the arena, and the seconds of filling by keys."""
+    with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name:
+        folder = Path(name)
+        for part in ("home", "output", "server"):
+            (folder / part).mkdir()
+        with STORES[server](folder / "server") as store:
+            arena = ListingArena(folder, store, timeout_s=timeout_s)
+            filled_s = {}
+            for count in keys:
+                filled_s[count] = arena.fill(Question("ls", count).prefix, count)
+                console.print(f"  {server} took {count:,} keys in {filled_s[count]:.1f} s", highlight=False)
+            yield arena, filled_s
+
+
+def judge(
+    keys: Sequence[int],
+    timed: Mapping[Question, Mapping[str, Sequence[Usage]]],
+    memory: Mapping[Question, Mapping[str, Usage]],
+) -> list[Target]:
+    """Compare bulkhaul with the goals.
+
+    Args:
+        keys: the numbers of keys, smallest first.
+        timed: timed runs by question and contestant.
+        memory: the sampled run by question and contestant.
+    """
+    targets = []
+    for verb in VERBS:
+        few, many = Question(verb, keys[0]), Question(verb, keys[-1])
+        ratio = paired_ratio(timed[many].get("s5cmd"), timed[many].get(BULKHAUL))
+        reached = None if ratio is None else ratio >= MIN_TIMES_S5CMD
+        targets.append(Target(f"{many}: at least {MIN_TIMES_S5CMD} x as fast as s5cmd", figure(ratio), reached))
+        growth = None
+        if few != many and BULKHAUL in memory[few] and BULKHAUL in memory[many]:
+            least, most = (memory[question][BULKHAUL].peak_private_bytes for question in (few, many))
+            growth = most / least if most and least else None
+        goal = f"{verb}: private memory at {keys[-1]:,} keys at most {MAX_MEMORY_GROWTH} x that at {keys[0]:,}"
+        targets.append(Target(goal, figure(growth), None if growth is None else growth <= MAX_MEMORY_GROWTH))
+    return targets
+
+
+def key_counts(text: str) -> list[int]:
+    """Return comma-separated numbers of keys, smallest first, for argparse."""
+    return sorted({positive(count) for count in text.split(",")})
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = comparison_parser("bench.listing", __doc__)
+    parser.add_argument("--server", choices=list(STORES), default="weed", help="default: weed")
+    parser.add_argument(
+        "--keys", type=key_counts, default="10000,100000", help="numbers of keys (default: 10000,100000)"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
+    arguments = parse_arguments()
+    console = open_console()
+    chosen = choose(find_listers(arguments.peers_bin), arguments.only)
+    contestants = present(chosen, console)
+    machine = describe_machine(arguments.folder)
+    questions = [Question(verb, count) for count in arguments.keys for verb in VERBS]
+    with open_arena(arguments.folder, arguments.server, arguments.keys, console, timeout_s=arguments.timeout) as (
+        arena,
+        filled_s,
+    ):
+        comparison = Comparison(arena, contestants, questions, console)
+        comparison.check_and_sample()
+        comparison.time_rounds(arguments.rounds)
+
+    rows = []
+    for question in questions:
+        rows += (finished := tally(str(question), comparison.timed[question], comparison.memory[question]))
+        title = f"{question} keys of {arguments.server}, medians of {arguments.rounds} paired rounds"
+        print_tally(console, title, finished, comparison.failures[question])
+    targets = judge(arguments.keys, comparison.timed, comparison.memory)
+    print_targets(console, targets, f"against {arguments.server}")
+    path = write_results(
+        arguments.results,
+        "listing",
+        {
+            "machine": machine,
+            "server": {"name": arguments.server, "version": arena.store.version, "filled_s": filled_s},
+            "contestants": without_paths(chosen),
+            "medians": [asdict(row) for row in rows],
+            "goals": [asdict(target) for target in targets],
+            **comparison.encoded(),
+        },
+    )
+    console.print(f"written to {path.name}")
+    missed = arguments.check and not all(target.reached for target in targets)
+    sys.exit(1 if comparison.failed or missed else 0)
+
+
+if __name__ == "__main__":
+    main()
