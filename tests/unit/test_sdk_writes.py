@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import pickle
+import socket
 import threading
 
 import pytest
@@ -462,14 +463,15 @@ def test_the_patient_client_is_made_once() -> None:
 
 
 def test_the_patient_client_is_tuned() -> None:
-    """Redirects are refused and sockets have their timers there too."""
+    """Redirects are refused, sockets have timers and interim replies are passed over there too."""
     canned = Canned((307, ""), headers={"location": "http://127.0.0.1:9/bucket/k"})
     with pytest.raises(EndpointRedirect):
         copy(canned.sdk)
     assert len(canned.sent) == 1
     sessions = [client._endpoint.http_session for client in (canned.sdk.client, canned.sdk.patient)]
-    assert sessions[0]._socket_options == sessions[1]._socket_options
-    assert sessions[0]._pool_classes_by_scheme == sessions[1]._pool_classes_by_scheme
+    for session in sessions:
+        assert (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30) in session._socket_options
+        assert {pool.__module__ for pool in session._pool_classes_by_scheme.values()} == {"bulkhaul.wire.sdk.interim"}
 
 
 def test_an_idle_client_closes_both(monkeypatch: pytest.MonkeyPatch) -> None:
