@@ -1,7 +1,10 @@
 """An S3 server inside the test process that misbehaves on demand."""
 
+from .contents import GIB, MIB, GeneratedContent
 from .faults import Exchange, Fault, Request
-from .objects import GIB, MIB, GeneratedContent, StoredObject, digest, generated_object, make_object
+from .objects import StoredObject, digest, generated_object, make_object
+from .on_endpoint import IgnoreChecksums, IgnoreHeader, RefuseChecksums, ignore_if_none_match
+from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, SlowReceiving, StallReceiving
 from .on_reply import (
     ChecksumOnRange,
     ContentEncoding,
@@ -10,6 +13,7 @@ from .on_reply import (
     FullBody200,
     LongRange,
     NoContentRange,
+    OnlyWhitespace,
     ShiftedRange,
     ShortContentLength,
     ShortRange,
@@ -19,6 +23,7 @@ from .on_store import (
     ErrorXmlWith200,
     RawBody,
     Redirect,
+    RefuseDelete,
     RepeatedListToken,
     ReplaceObject,
     Status,
@@ -41,6 +46,7 @@ from .on_wire import (
     SplitHead,
     Stall,
     hang_before_head,
+    reply_lost,
     reset_before_head,
 )
 from .server import FaultServer
@@ -56,7 +62,9 @@ __all__ = [
     "Credentials",
     "CutBody",
     "CutHead",
+    "CutReceiving",
     "Drip",
+    "EarlyReply",
     "ErrorXmlWith200",
     "Etag",
     "Exchange",
@@ -64,24 +72,33 @@ __all__ = [
     "Fault",
     "FaultServer",
     "FlipBit",
+    "FlipReceivedBit",
     "FullBody200",
     "GeneratedContent",
     "HugeHead",
+    "IgnoreChecksums",
+    "IgnoreHeader",
     "Interim",
+    "LandLate",
     "Latency",
     "LongRange",
     "MalformedHead",
     "NoContentRange",
+    "OnlyWhitespace",
     "RawBody",
     "Redirect",
+    "RefuseChecksums",
+    "RefuseDelete",
     "RepeatedListToken",
     "ReplaceObject",
     "Request",
     "ShiftedRange",
     "ShortContentLength",
     "ShortRange",
+    "SlowReceiving",
     "SplitHead",
     "Stall",
+    "StallReceiving",
     "Status",
     "StoredObject",
     "WrongTotal",
@@ -90,7 +107,9 @@ __all__ = [
     "digest",
     "generated_object",
     "hang_before_head",
+    "ignore_if_none_match",
     "make_object",
+    "reply_lost",
     "reset_before_head",
     "storm",
     "truncate_object",

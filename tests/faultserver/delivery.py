@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 
+from .contents import PIECE_SIZE_BYTES
 from .faults import Delivery, Request
 from .http1 import Connection, Reply, head_bytes
-from .objects import PIECE_SIZE_BYTES
 
 _DRIPS_PER_S = 10
 

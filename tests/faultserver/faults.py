@@ -1,11 +1,13 @@
-"""Faults as values: which exchange one hits, and how often it did.
+"""Faults as values: which exchange one hits, and at which of its steps it may act.
 
-Job: address a fault, count its firings, hand each exchange the faults that hit it. What a fault
-does is in `on_store`, `on_reply` and `on_wire`. Must not know sockets.
+Job: the address that every fault has, and what each step of an exchange lets it change. What a
+fault does is in the `on_...` modules; who counts is `plan`. Must not know sockets.
 
-One request passes three hooks, and each of them gets every fault that hits the request, in the
+One request passes five hooks, and each of them gets every fault that hits the request, in the
 order of the plan:
 
+    receive(exchange, reception)    change how the body is received, or end or answer before it is
+    rewrite(exchange, http)     change the request as the service sees it, with its body
     before(exchange)        change the store, or answer instead of the operation
     reshape(exchange, reply)    change what the head says, or which bytes follow
     deliver(reply, delivery)    change how the reply goes onto the wire
@@ -15,20 +17,21 @@ A hook that finds nothing to do returns None, and then the fault has not fired.
 Addresses. A *part* is what one range of an object is asked for: ranges that end at the same
 offset are attempts on the same part, because a resumed request begins later and ends alike. So
 ``attempt`` counts on through resumption, and ``start`` is where the part's first request began.
+For UploadPart and UploadPartCopy ``part`` is the number that the request names, and attempts count on
+over uploads of the same key. Every page of a listing is a part.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Literal
 
-from .http1 import Ending, Reply
+from .http1 import Ending, HttpRequest, Reply
 
 if TYPE_CHECKING:
-    from .s3 import Store
+    from .store import Store
 
 
 @dataclass(slots=True)
@@ -36,8 +39,10 @@ class Request:
     """What arrived, in order of arrival, and what became of it.
 
     ``range`` is the half-open byte range that the Range header asked for (its end is not clipped
-    to the object), or None. ``part`` counts the distinct parts of this operation and key from 1,
-    ``attempt`` counts the requests for this part from 1. Instants are ``time.monotonic()``.
+    to the object), or None. ``part`` is the number that UploadPart or UploadPartCopy names, else it
+    counts the distinct parts of this operation and key from 1; ``attempt`` counts the requests for
+    this part from 1. ``body_size_bytes`` is the announced length of the body (None: chunked), and
+    ``bytes_received`` what came of it so far. Instants are ``time.monotonic()``.
     """
 
     index: int
@@ -52,6 +57,9 @@ class Request:
     connection_id: int
     arrived_s: float
     query: dict[str, str] = field(default_factory=dict)
+    upload_id: str | None = None
+    body_size_bytes: int | None = 0
+    bytes_received: int = 0
     finished_s: float | None = None
     status: int | None = None
     bytes_sent: int = 0
@@ -65,6 +73,26 @@ class Exchange:
     request: Request
     start: int
     store: Store
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """How the body of a request is received; the default is: at once and whole.
+
+    After ``limit`` body bytes either the connection ends (``ending``; "stall" reads no further), or
+    ``early`` is replied and then what is left of the body is read and dropped ("drain": the
+    connection goes on; "close": it ends with the client) or not read at all ("reset").
+    ``pause`` is (after how many body bytes, how many seconds). With ``after_abort`` the operation
+    waits until the upload that the request names was aborted.
+    """
+
+    limit: int | None = None
+    ending: Ending | None = None
+    early: Reply | None = None
+    rest: Literal["drain", "close", "reset"] = "drain"
+    pause: tuple[int, float] | None = None
+    bytes_per_s: float | None = None
+    after_abort: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +124,8 @@ class Fault:
         operation: as boto3 names it, or None for any.
         key: fnmatch pattern for the key (for a listing: its prefix), or None for any.
         start: where the part begins in the object, or None for any.
-        part: the nth distinct part in order of arrival, from 1, or None for any.
+        part: the number that UploadPart or UploadPartCopy names, else the nth distinct part in order of
+            arrival, from 1; None for any.
         attempt: the nth request for the part, from 1, or "every".
         nth: only the nth request, from 1, of those that the above let through.
         times: fires at most this often.
@@ -128,6 +157,14 @@ class Fault:
             and self.attempt in ("every", request.attempt)
         )
 
+    def receive(self, exchange: Exchange, reception: Reception) -> Reception | None:
+        """Return another way to receive the body, or None to leave it."""
+        return None
+
+    def rewrite(self, exchange: Exchange, http: HttpRequest) -> HttpRequest | None:
+        """Return another request for the service to see, or None to leave it."""
+        return None
+
     def before(self, exchange: Exchange) -> Reply | bool | None:
         """Answer instead of the operation (a reply), change the store (True), or do nothing (None)."""
         return None
@@ -139,95 +176,3 @@ class Fault:
     def deliver(self, reply: Reply, delivery: Delivery) -> Delivery | None:
         """Return another delivery, or None to leave it."""
         return None
-
-
-@dataclass(slots=True)
-class _Count:
-    fault: Fault
-    addressed: int = 0
-    fired: int = 0
-    first_fired_s: float | None = None
-
-    def admits(self, exchange: Exchange) -> bool:
-        fault = self.fault
-        if not fault.addresses(exchange):
-            return False
-        self.addressed += 1
-        if fault.nth is not None and self.addressed != fault.nth:
-            return False
-        if fault.times is not None and self.fired >= fault.times:
-            return False
-        if fault.for_s is None or self.first_fired_s is None:
-            return True
-        return exchange.request.arrived_s - self.first_fired_s < fault.for_s
-
-
-class FaultPlan:
-    """The faults of one server with their counts; used by the server's thread alone."""
-
-    def __init__(self, faults: Iterable[Fault]) -> None:
-        self._counts = [_Count(fault) for fault in faults]
-
-    def add(self, fault: Fault) -> None:
-        """Append a fault; it counts from now on."""
-        self._counts.append(_Count(fault))
-
-    def select(self, exchange: Exchange) -> Selection:
-        """Return the faults that hit this exchange, in the order of the plan."""
-        return Selection(exchange, [count for count in self._counts if count.admits(exchange)])
-
-    def fired(self, fault: Fault) -> int:
-        """Return how many exchanges this very fault has hit."""
-        return sum(count.fired for count in self._counts if count.fault is fault)
-
-    def never_fired(self) -> list[Fault]:
-        """Return the faults that have not hit anything."""
-        return [count.fault for count in self._counts if not count.fired]
-
-
-class Selection:
-    """The faults that hit one exchange; marks each as fired once, when it does something."""
-
-    def __init__(self, exchange: Exchange, counts: list[_Count]) -> None:
-        self._exchange = exchange
-        self._counts = counts
-        self._fired: list[_Count] = []
-
-    def before(self) -> Reply | None:
-        """Run the first hook of every fault; the first reply stands."""
-        answer: Reply | None = None
-        for count in self._counts:
-            result = count.fault.before(self._exchange)
-            if isinstance(result, Reply):
-                answer = answer or result
-            if result is not None:
-                self._mark(count)
-        return answer
-
-    def reshape(self, reply: Reply) -> Reply:
-        """Run the second hook of every fault over the reply."""
-        for count in self._counts:
-            changed = count.fault.reshape(self._exchange, reply)
-            if changed is not None:
-                reply = changed
-                self._mark(count)
-        return reply
-
-    def deliver(self, reply: Reply) -> Delivery:
-        """Run the third hook of every fault over the plain delivery."""
-        delivery = Delivery()
-        for count in self._counts:
-            changed = count.fault.deliver(reply, delivery)
-            if changed is not None:
-                delivery = changed
-                self._mark(count)
-        return delivery
-
-    def _mark(self, count: _Count) -> None:
-        if any(count is one for one in self._fired):
-            return
-        self._fired.append(count)
-        count.fired += 1
-        if count.first_fired_s is None:
-            count.first_fired_s = time.monotonic()
-        self._exchange.request.faults += (count.fault.kind,)

@@ -10,16 +10,17 @@ import asyncio
 import contextlib
 import fcntl
 import re
+import select
 import socket
 import ssl
 import struct
 import termios
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Literal
 
-from .objects import BytesContent, Content
+from .contents import BytesContent, Content
 
 #: How a connection ends. "ragged" is a FIN without TLS close_notify; over plain TCP it is "close".
 Ending = Literal["reset", "close", "ragged", "stall"]
@@ -28,6 +29,7 @@ MAX_HEAD_BYTES = 64 * 1024
 _RECV_BYTES = 64 * 1024
 #: How long a reset waits for the bytes before it to reach the peer.
 _FLUSH_S = 0.5
+_HANGUP_POLL_S = 0.01
 _REQUEST_LINE = re.compile(rb"([A-Z]+) ([\x21-\x7e]+) HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*((?:[\x21-\x7e\x80-\xff][ \t]*)*)")
 _ONLY_ONCE = frozenset({"host", "content-length", "transfer-encoding", "range", "authorization", "if-match"})
@@ -39,7 +41,7 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A request as it came: raw target, lower-case header names, whole body."""
+    """A request as it came: raw target, lower-case header names, and the body once it is here."""
 
     method: str
     target: str
@@ -50,6 +52,21 @@ class HttpRequest:
     def keep_alive(self) -> bool:
         """Whether the client wants to use the connection again."""
         return self.headers.get("connection", "").lower() != "close"
+
+    @property
+    def chunked(self) -> bool:
+        """Whether the body comes in chunks of HTTP."""
+        return self.headers.get("transfer-encoding", "").lower() == "chunked"
+
+    @property
+    def body_size_bytes(self) -> int | None:
+        """How many bytes the body is announced to have; None if it is chunked."""
+        return None if self.chunked else int(self.headers.get("content-length", "0"))
+
+    @property
+    def expects_continue(self) -> bool:
+        """Whether the client waits for an interim reply before it sends the body."""
+        return self.headers.get("expect", "").lower() == "100-continue" and self.body_size_bytes != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +127,8 @@ def parse_head(block: bytes) -> HttpRequest:
         raise ProtocolError("no Host header")
     if "transfer-encoding" in headers and "content-length" in headers:
         raise ProtocolError("both Transfer-Encoding and Content-Length")
+    if not re.fullmatch(r"[0-9]{1,18}", headers.get("content-length", "0")):
+        raise ProtocolError(f"Content-Length {headers['content-length']!r}")
     return HttpRequest(match[1].decode("ascii"), match[2].decode("ascii"), headers)
 
 
@@ -136,8 +155,8 @@ class Connection:
                 self._feed_tls(await self._loop.sock_recv(self._sock, _RECV_BYTES))
         await self._flush_tls()
 
-    async def read_request(self) -> HttpRequest | None:
-        """Return the next request with its body, or None when the client has closed.
+    async def read_head(self) -> HttpRequest | None:
+        """Return the next request without its body, or None when the client has closed.
 
         Raises:
             ProtocolError: the request breaks RFC 9112.
@@ -152,14 +171,31 @@ class Connection:
                 return None
         request = parse_head(bytes(self._received[:stop]))
         del self._received[: stop + 4]
-        length = request.headers.get("content-length", "0")
-        if not re.fullmatch(r"[0-9]{1,18}", length):
-            raise ProtocolError(f"Content-Length {length!r}")
-        if request.headers.get("expect", "").lower() == "100-continue":
+        return request
+
+    async def body_pieces(self, request: HttpRequest) -> AsyncIterator[bytes]:
+        """Yield the body of the request whose head was just read, in pieces of bounded size.
+
+        Nothing is read ahead of what is asked for, and a client that waits for "100 Continue"
+        gets it when the first piece is asked for.
+
+        Raises:
+            ProtocolError: the chunks break RFC 9112.
+            ConnectionError: the client went away in the middle of it.
+        """
+        if request.expects_continue:
             await self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        chunked = request.headers.get("transfer-encoding", "").lower() == "chunked"
-        body = await self._read_chunked() if chunked else await self._take(int(length))
-        return HttpRequest(request.method, request.target, request.headers, body)
+        if request.body_size_bytes is not None:
+            async for piece in self._take_pieces(request.body_size_bytes):
+                yield piece
+            return
+        while size := await self._take_chunk_size():
+            async for piece in self._take_pieces(size):
+                yield piece
+            if await self._take(2) != b"\r\n":
+                raise ProtocolError("chunk does not end in CRLF")
+        while await self._take_line():
+            pass
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send all of ``data``; returns when the kernel has taken it."""
@@ -171,11 +207,26 @@ class Connection:
             rest = rest[self._tls.write(rest) :]
         await self._flush_tls()
 
+    async def finish_sending(self) -> None:
+        """Tell the client that nothing more will come, and go on receiving."""
+        if self._tls is not None:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._tls.unwrap()
+            await self._flush_tls()
+        self._sock.shutdown(socket.SHUT_WR)
+
     async def wait_until_gone(self) -> None:
         """Return when the client has closed or reset the connection; what it sends is dropped."""
         with contextlib.suppress(ConnectionError):
             while await self._loop.sock_recv(self._sock, _RECV_BYTES):
                 pass
+
+    async def wait_until_hung_up(self) -> None:
+        """Return when the client has closed or reset the connection; nothing that it sent is read."""
+        poll = select.poll()
+        poll.register(self._sock, select.POLLRDHUP)
+        while not poll.poll(0):  # noqa: ASYNC110 - asyncio has no event for a peer that hangs up unread
+            await asyncio.sleep(_HANGUP_POLL_S)
 
     async def end(self, how: Ending) -> None:
         """Close: with an RST, orderly, or (TLS) without close_notify; "stall" waits for the client."""
@@ -225,15 +276,20 @@ class Connection:
                 raise ConnectionAbortedError("closed in the middle of a chunked body")
         return (await self._take(stop + 2))[:-2]
 
-    async def _read_chunked(self) -> bytes:
-        body = bytearray()
-        while size := int((await self._take_line()).split(b";")[0], 16):
-            body += await self._take(size)
-            if await self._take(2) != b"\r\n":
-                raise ProtocolError("chunk does not end in CRLF")
-        while await self._take_line():
-            pass
-        return bytes(body)
+    async def _take_pieces(self, count: int) -> AsyncIterator[bytes]:
+        while count:
+            if not self._received and not await self._receive():
+                raise ConnectionAbortedError("closed in the middle of a body")
+            piece = bytes(self._received[:count])
+            del self._received[:count]
+            count -= len(piece)
+            yield piece
+
+    async def _take_chunk_size(self) -> int:
+        text = (await self._take_line()).split(b";")[0]
+        if not re.fullmatch(rb"[0-9A-Fa-f]{1,15}", text):
+            raise ProtocolError(f"chunk size {text!r}")
+        return int(text, 16)
 
     def _feed_tls(self, data: bytes) -> None:
         if data:

@@ -14,101 +14,18 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 from awscrt import checksums as crt
 
-MIB = 1024 * 1024
-GIB = 1024 * MIB
-#: How much of an object is read, sent or hashed at once.
-PIECE_SIZE_BYTES = 256 * 1024
+from .contents import MIB, BytesContent, Content, GeneratedContent, pieces
 
 Algorithm = Literal["CRC32", "CRC32C", "CRC64NVME", "SHA256"]
 ChecksumType = Literal["FULL_OBJECT", "COMPOSITE"]
 
-# A prime period: parts that start at multiples of a power of two never look alike.
-_PATTERN_SIZE_BYTES = 1048573
+#: Above this an ETag is not worth reading every byte: S3 does not promise that it is an MD5.
+_WHOLE_MD5_BYTES = 64 * MIB
 _LAST_MODIFIED = datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)
-
-
-class Content(Protocol):
-    """Bytes that can be read by half-open range."""
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes there are."""
-
-    def read(self, start: int, end: int) -> bytes | memoryview:
-        """Return the bytes ``[start, end)``; the caller keeps to ``end <= size_bytes``."""
-
-
-@dataclass(frozen=True, slots=True)
-class BytesContent:
-    """Content held in memory."""
-
-    body: bytes
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes there are."""
-        return len(self.body)
-
-    def read(self, start: int, end: int) -> memoryview:
-        """Return a view of ``[start, end)``; nothing is copied."""
-        return memoryview(self.body)[start:end]
-
-
-class GeneratedContent:
-    """Content computed from the offset: any size, one pattern in memory."""
-
-    def __init__(self, size_bytes: int, *, seed: int = 0) -> None:
-        self._size_bytes = size_bytes
-        pattern = hashlib.shake_128(b"faultserver %d" % seed).digest(_PATTERN_SIZE_BYTES)
-        self._twice = memoryview(pattern + pattern)
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes there are."""
-        return self._size_bytes
-
-    def read(self, start: int, end: int) -> bytes | memoryview:
-        """Return ``[start, end)``: a view when it fits into the pattern, else a copy."""
-        offset = start % _PATTERN_SIZE_BYTES
-        length = end - start
-        if offset + length <= len(self._twice):
-            return self._twice[offset : offset + length]
-        repeats = length // _PATTERN_SIZE_BYTES + 2
-        pattern = bytes(self._twice[:_PATTERN_SIZE_BYTES])
-        return (pattern * repeats)[offset : offset + length]
-
-
-@dataclass(frozen=True, slots=True)
-class FlippedContent:
-    """Content with one bit inverted at an offset."""
-
-    content: Content
-    offset: int
-    bit: int = 0
-
-    @property
-    def size_bytes(self) -> int:
-        """How many bytes there are."""
-        return self.content.size_bytes
-
-    def read(self, start: int, end: int) -> bytes | memoryview:
-        """Return ``[start, end)``, wrong in one bit if the offset lies within."""
-        piece = self.content.read(start, end)
-        if not start <= self.offset < end:
-            return piece
-        changed = bytearray(piece)
-        changed[self.offset - start] ^= 1 << self.bit
-        return bytes(changed)
-
-
-def pieces(content: Content, start: int, end: int) -> Iterator[bytes | memoryview]:
-    """Yield ``[start, end)`` in order, at most ``PIECE_SIZE_BYTES`` at a time."""
-    for offset in range(start, end, PIECE_SIZE_BYTES):
-        yield content.read(offset, min(offset + PIECE_SIZE_BYTES, end))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +34,8 @@ class StoredObject:
 
     ``etag`` and the checksum values are as S3 prints them, without quotes; a COMPOSITE checksum
     ends in ``-N``. ``part_sizes`` is None for an object that was put in one request, and
-    ``part_checksums`` holds one value a part, in order, where S3 would have kept them.
+    ``part_checksums`` holds one value a part, in order, where S3 would have kept them. ``headers``
+    are the others that it was stored with (Cache-Control, server-side encryption), as replied.
     """
 
     content: Content
@@ -130,6 +48,9 @@ class StoredObject:
     content_encoding: str | None = None
     content_type: str = "binary/octet-stream"
     metadata: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    storage_class: str = "STANDARD"
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def size_bytes(self) -> int:
@@ -199,14 +120,14 @@ def make_object(
     part_checksums: dict[Algorithm, tuple[str, ...]] = {}
     if algorithm is not None:
         parts = [digest(content, algorithm, *span) for span in _spans(sizes or ())]
-        part_checksums = {algorithm: tuple(map(_base64, parts))} if parts else {}
+        part_checksums = {algorithm: tuple(map(base64_of, parts))} if parts else {}
         if checksum_type == "COMPOSITE":
             if not parts:
                 raise ValueError("a composite checksum needs parts; give part_size_bytes")
             whole = digest(BytesContent(b"".join(parts)), algorithm)
-            checksums[algorithm] = f"{_base64(whole)}-{len(parts)}"
+            checksums[algorithm] = f"{base64_of(whole)}-{len(parts)}"
         else:
-            checksums[algorithm] = _base64(digest(content, algorithm))
+            checksums[algorithm] = base64_of(digest(content, algorithm))
     return StoredObject(
         content=content,
         etag=_etag(content, sizes) if etag is None else etag,
@@ -233,6 +154,20 @@ def generated_object(
     return make_object(content, algorithm=algorithm, part_size_bytes=part_size_bytes, etag=name + count)
 
 
+def md5_of(content: Content) -> bytes:
+    """Return the MD5 that an ETag shows; of the ends and the size where reading it all is too much."""
+    size = content.size_bytes
+    if size <= _WHOLE_MD5_BYTES:
+        return _md5(content, 0, size)
+    ends = _md5(content, 0, MIB) + _md5(content, size - MIB, size)
+    return hashlib.md5(b"%d/%b" % (size, ends), usedforsecurity=False).digest()
+
+
+def base64_of(value: bytes) -> str:
+    """Return base64 as text."""
+    return base64.b64encode(value).decode("ascii")
+
+
 def _etag(content: Content, sizes: tuple[int, ...] | None) -> str:
     if sizes is None:
         return _md5(content, 0, content.size_bytes).hex()
@@ -252,7 +187,3 @@ def _spans(sizes: tuple[int, ...]) -> Iterator[tuple[int, int]]:
     for size in sizes:
         yield start, start + size
         start += size
-
-
-def _base64(value: bytes) -> str:
-    return base64.b64encode(value).decode("ascii")

@@ -10,10 +10,19 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from .contents import BytesContent, FlippedContent
 from .faults import Exchange, Fault
 from .http1 import Reply
-from .objects import FlippedContent, StoredObject
+from .objects import StoredObject
 from .replies import checksum_headers
+
+_XML = "application/xml"
+
+
+def with_body(reply: Reply, body: bytes) -> Reply:
+    """Return the reply with another body, and with its length."""
+    headers = reply.with_header("Content-Length", str(len(body)))
+    return Reply(reply.status, headers, BytesContent(body), 0, len(body))
 
 
 def _resized(reply: Reply, start: int, end: int) -> Reply:
@@ -130,14 +139,20 @@ class NoContentRange(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Etag(Fault):
-    """Answers with another ETag (None: with none), the bytes unchanged."""
+    """Answers with another ETag (None: with none), the bytes unchanged.
+
+    It is that of the header, or of the document where a reply tells it there (Complete, copies).
+    """
 
     etag: str | None
 
     def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        """Change the header of a reply that carries one."""
+        """Change the header or element of a reply that carries one."""
         if reply.header("ETag") is None:
-            return None
+            text = bytes(reply.content.read(reply.start, reply.end)) if reply.header("Content-Type") == _XML else b""
+            new = b"" if self.etag is None else b"<ETag>&quot;%b&quot;</ETag>" % self.etag.encode()
+            body = re.sub(rb"<ETag>[^<]*</ETag>", lambda _: new, text)
+            return None if body == text else with_body(reply, body)
         return replace(reply, headers=reply.with_header("ETag", self.etag and f'"{self.etag}"'))
 
 
@@ -180,3 +195,24 @@ class ChecksumOnRange(Fault):
         if reply.status != 206 or not isinstance(stored, StoredObject) or not stored.checksums:
             return None
         return replace(reply, headers=(*reply.headers, *checksum_headers(stored)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnlyWhitespace(Fault):
+    """Answers 200 with nothing but ``count`` spaces where a document belongs, after the effect.
+
+    With ``document`` the spaces come first and the document follows, as S3 does while it works.
+    """
+
+    operation: str | None = "CompleteMultipartUpload"
+    count: int = 3
+    document: bool = False
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Replace the document of a success."""
+        if reply.status != 200 or reply.header("Content-Type") != _XML:
+            return None
+        text = bytes(reply.content.read(reply.start, reply.end))
+        declaration, newline, rest = text.partition(b"?>\n")
+        spaces = b" " * self.count
+        return with_body(reply, declaration + newline + spaces + rest if self.document else spaces)

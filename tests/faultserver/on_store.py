@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from typing import Literal
 
+from .contents import BytesContent
 from .faults import Exchange, Fault
 from .http1 import Reply
-from .objects import BytesContent, StoredObject, make_object
+from .objects import StoredObject, make_object
 from .replies import ERROR_STATUS, error_reply, xml_reply
 
 
@@ -23,16 +24,25 @@ from .replies import ERROR_STATUS, error_reply, xml_reply
 class Status(Fault):
     """Answers with an S3 error, e.g. ``Status(code="SlowDown", headers={"Retry-After": "1"})``.
 
-    ``status`` is 0 for the usual one of the code.
+    ``status`` is 0 for the usual one of the code. With ``applied`` the operation has taken effect, and
+    the error replaces its reply.
     """
 
     code: str
     status: int = 0
     message: str = "injected by the fault server"
     headers: Mapping[str, str] = field(default_factory=dict)
+    applied: bool = False
 
-    def before(self, exchange: Exchange) -> Reply:
-        """Answer with the error document."""
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the error document, instead of the operation."""
+        return None if self.applied else self._answer(exchange)
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Answer with the error document, after a success of the operation."""
+        return self._answer(exchange) if self.applied and reply.status < 300 else None
+
+    def _answer(self, exchange: Exchange) -> Reply:
         status = self.status or ERROR_STATUS[self.code]
         return error_reply(status, self.code, self.message, exchange.request.key, dict(self.headers))
 
@@ -58,12 +68,20 @@ class Redirect(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorXmlWith200(Fault):
-    """Answers 200 with an S3 error document as the body."""
+    """Answers 200 with an S3 error document as the body; with ``applied`` after the effect."""
 
     code: str = "InternalError"
+    applied: bool = False
 
-    def before(self, exchange: Exchange) -> Reply:
-        """Answer with the document."""
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the document, instead of the operation."""
+        return None if self.applied else self._answer(exchange)
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Answer with the document, after a success of the operation."""
+        return self._answer(exchange) if self.applied and reply.status < 300 else None
+
+    def _answer(self, exchange: Exchange) -> Reply:
         return error_reply(200, self.code, "injected by the fault server", exchange.request.key, {})
 
 
@@ -103,6 +121,21 @@ class ReplaceObject(Fault):
             exchange.store.delete(bucket, key)
         else:
             exchange.store.put(bucket, key, make_object(new) if isinstance(new, bytes) else new)
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseDelete(Fault):
+    """Refuses to delete keys that fnmatch ``pattern`` from then on, also within DeleteObjects."""
+
+    operation: str | None = "DeleteObjects"
+    pattern: str
+    code: str = "AccessDenied"
+    times: int | None = 1
+
+    def before(self, exchange: Exchange) -> bool:
+        """Tell the store."""
+        exchange.store.refuse_deletes(exchange.request.bucket, self.pattern, self.code)
         return True
 
 

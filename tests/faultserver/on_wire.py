@@ -187,9 +187,28 @@ def reset_before_head(*, start: int | None = None, attempt: int | Literal["every
     return CutHead(after_bytes=0, how="reset", start=start, attempt=attempt)
 
 
-def hang_before_head(*, start: int | None = None, attempt: int | Literal["every"] = 1) -> CutHead:
-    """Return a fault that never replies and keeps the connection open."""
-    return CutHead(after_bytes=0, how="stall", start=start, attempt=attempt)
+def hang_before_head(
+    *,
+    operation: str = "GetObject",
+    key: str | None = None,
+    start: int | None = None,
+    part: int | None = None,
+    attempt: int | Literal["every"] = 1,
+) -> CutHead:
+    """Return a fault that never replies and keeps the connection open; what was asked has taken effect."""
+    return CutHead(after_bytes=0, how="stall", operation=operation, key=key, start=start, part=part, attempt=attempt)
+
+
+def reply_lost(
+    *,
+    operation: str,
+    key: str | None = None,
+    part: int | None = None,
+    attempt: int | Literal["every"] = 1,
+    how: Ending = "close",
+) -> CutHead:
+    """Return a fault that ends the connection after the operation has taken effect, without a reply."""
+    return CutHead(after_bytes=0, how=how, operation=operation, key=key, part=part, attempt=attempt)
 
 
 def _add_line(head: bytes, line: bytes) -> bytes:

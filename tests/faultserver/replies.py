@@ -8,25 +8,45 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from .contents import BytesContent
 from .http1 import Reply
-from .objects import BytesContent, StoredObject
+from .objects import StoredObject
 
 #: Source: S3 API Reference, Error Responses.
 ERROR_STATUS: Mapping[str, int] = {
     "AccessDenied": 403,
+    "AuthorizationQueryParametersError": 400,
     "BadDigest": 400,
+    "BadRequest": 400,
+    "ConditionalRequestConflict": 409,
+    "EntityTooLarge": 400,
+    "EntityTooSmall": 400,
     "ExpiredToken": 400,
+    "IncompleteBody": 400,
     "InternalError": 500,
     "InvalidAccessKeyId": 403,
     "InvalidArgument": 400,
+    "InvalidDigest": 400,
+    "InvalidPart": 400,
     "InvalidPartNumber": 416,
+    "InvalidPartOrder": 400,
     "InvalidRange": 416,
     "InvalidRequest": 400,
+    "InvalidStorageClass": 400,
+    "InvalidTag": 400,
     "InvalidToken": 400,
+    "KeyTooLongError": 400,
+    "MalformedTrailerError": 400,
+    "MalformedXML": 400,
+    "MetadataTooLarge": 400,
     "MethodNotAllowed": 405,
+    "MissingContentLength": 411,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
+    "NoSuchUpload": 404,
+    "NoSuchVersion": 404,
     "NotImplemented": 501,
+    "OperationAborted": 409,
     "PreconditionFailed": 412,
     "RequestTimeTooSkewed": 403,
     "RequestTimeout": 400,
@@ -99,5 +119,10 @@ def object_headers(stored: StoredObject) -> tuple[tuple[str, str], ...]:
     ]
     if stored.content_encoding is not None:
         headers.append(("Content-Encoding", stored.content_encoding))
+    headers += stored.headers.items()
+    if stored.storage_class != "STANDARD":
+        headers.append(("x-amz-storage-class", stored.storage_class))
+    if stored.tags:
+        headers.append(("x-amz-tagging-count", str(len(stored.tags))))
     headers += [(f"x-amz-meta-{name}", value) for name, value in stored.metadata.items()]
     return tuple(headers)

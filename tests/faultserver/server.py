@@ -18,31 +18,26 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from email.utils import formatdate
 from types import TracebackType
 from typing import Self
 
+from .calls import Call, parse_call
 from .delivery import Sender
-from .faults import Exchange, Fault, FaultPlan, Request
+from .faults import Exchange, Fault, Request
 from .http1 import Connection, ProtocolError, Reply, head_bytes
 from .objects import StoredObject, make_object
-from .replies import ERROR_STATUS, S3Error, error_reply
-from .s3 import Call, Store, parse_call, perform
-from .sigv4 import Credentials
+from .payload import unframed
+from .plan import FaultPlan, Selection
+from .reception import Receiver
+from .record import Record
+from .replies import S3Error, error_reply
+from .s3 import perform, refusal
+from .sigv4 import Credentials, check_clock
+from .store import MIN_PART_SIZE_BYTES, Store
 
 _STOP_DEADLINE_S = 10.0
-#: Bytes that go out wake nobody, so a waiting test looks again this often.
-_POLL_S = 0.01
-
-
-@dataclass(slots=True)
-class _Part:
-    """A part as its requests showed it: which it was, where the first began, how many came."""
-
-    index: int
-    start: int
-    attempts: int = 0
 
 
 class FaultServer:
@@ -55,6 +50,10 @@ class FaultServer:
         tls: the server's side of TLS; the endpoint is https then.
         credentials: requests must be signed with these; without, everybody may ask.
         host: what ``endpoint_url`` names; the socket is bound to 127.0.0.1 anyway.
+        min_part_size_bytes: what every part but the last must have.
+        clock_offset_s: how far the server's clock is ahead: in the Date of replies, and in what it
+            makes of signatures (also without credentials, if it is not 0).
+        receive_buffer_bytes: of every connection, so that a stall is felt after little data.
         host_suffixes: a Host ``b.<suffix>`` addresses bucket ``b``; others are path-style.
     """
 
@@ -68,11 +67,16 @@ class FaultServer:
         credentials: Credentials | None = None,
         host: str = "127.0.0.1",
         host_suffixes: tuple[str, ...] = ("localhost", "127.0.0.1"),
+        min_part_size_bytes: int = MIN_PART_SIZE_BYTES,
+        clock_offset_s: float = 0.0,
+        receive_buffer_bytes: int | None = None,
     ) -> None:
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        if receive_buffer_bytes is not None:
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.port: int = self._socket.getsockname()[1]
         self.endpoint_url = f"{'http' if tls is None else 'https'}://{host}:{self.port}"
-        self.store = Store(self.endpoint_url, {})
+        self.store = Store(self.endpoint_url, min_part_size_bytes=min_part_size_bytes)
         for name, body in (objects or {}).items():
             bucket, _, key = name.partition("/")
             self.store.put(bucket, key, make_object(body) if isinstance(body, bytes) else body)
@@ -83,12 +87,9 @@ class FaultServer:
         self._plan = FaultPlan(faults)
         self._tls = tls
         self._host_suffixes = host_suffixes
-        self._requests: list[Request] = []
-        self._parts: dict[tuple[str, str, str], dict[tuple[object, ...], _Part]] = {}
-        self._in_flight: Counter[str] = Counter()
-        self._max_in_flight: Counter[str] = Counter()
+        self._clock_offset_s = clock_offset_s
+        self._record = Record()
         self._crashes: list[Exception] = []
-        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="faultserver", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
@@ -115,7 +116,7 @@ class FaultServer:
     @property
     def requests(self) -> tuple[Request, ...]:
         """Everything that was asked, in order of arrival."""
-        return tuple(self._requests)
+        return self._record.requests
 
     def requests_for(self, operation: str, key: str | None = None) -> list[Request]:
         """Return the requests of one operation, perhaps for one key, in order of arrival."""
@@ -124,11 +125,11 @@ class FaultServer:
     @property
     def max_in_flight(self) -> int:
         """The most requests that were being answered at one instant."""
-        return self._max_in_flight[""]
+        return self._record.max_in_flight("")
 
     def max_in_flight_of(self, operation: str) -> int:
         """Return the most requests of one operation that were being answered at one instant."""
-        return self._max_in_flight[operation]
+        return self._record.max_in_flight(operation)
 
     def add_fault(self, fault: Fault) -> None:
         """Append a fault to the plan while the server runs."""
@@ -155,12 +156,7 @@ class FaultServer:
         Raises:
             AssertionError: it did not hold within ``timeout_s``.
         """
-        deadline_s = time.monotonic() + timeout_s
-        with self._changed:
-            while not condition(self):
-                if time.monotonic() > deadline_s:
-                    raise AssertionError(f"not within {timeout_s} s; requests: {self.requests}")
-                self._changed.wait(_POLL_S)
+        self._record.wait_for(lambda: condition(self), timeout_s=timeout_s)
 
     def _run(self) -> None:
         try:
@@ -195,13 +191,14 @@ class FaultServer:
         try:
             await connection.open()
             try:
-                while (http := await connection.read_request()) is not None:
+                while (http := await connection.read_head()) is not None:
                     call = parse_call(http, self._host_suffixes)
-                    request, exchange = self._record(connection_id, call)
+                    stored = self.store.get(call.bucket, call.key)
+                    request, start = self._record.arrived(call, stored, connection_id)
                     try:
-                        kept = await self._answer(call, exchange, Sender(connection, request))
+                        kept = await self._answer(call, Exchange(request, start, self.store), connection)
                     finally:
-                        self._finish(request)
+                        self._record.finished(request)
                     if not kept:
                         return
             except (ProtocolError, S3Error) as error:
@@ -215,69 +212,39 @@ class FaultServer:
         finally:
             connection.close()
 
-    async def _answer(self, call: Call, exchange: Exchange, sender: Sender) -> bool:
-        """Send the reply, as the faults will have it; tell whether the connection goes on."""
-        selection = self._plan.select(exchange)
-        reply = selection.before() or self._refusal(call) or perform(call, self.store)
+    async def _answer(self, call: Call, exchange: Exchange, connection: Connection) -> bool:
+        """Receive and reply, as the faults will have it; tell whether the connection goes on."""
         request = exchange.request
+        selection = self._plan.select(exchange)
+        receiver, reception = Receiver(connection, request, call.http), selection.receive()
+        if not await receiver.receive(reception):
+            return False
+        if reception.after_abort:
+            await self.store.uploads.wait_until_aborted(request.upload_id or "")
+        reply = reception.early or self._perform(call, receiver.body, selection)
+        now_s = time.time() + self._clock_offset_s
         stamp = (("x-amz-request-id", f"REQ{request.index:013d}"), ("x-amz-id-2", "faultserver"))
-        dated = () if reply.header("Date") else (("Date", formatdate(usegmt=True)),)
-        reply = Reply(reply.status, (*stamp, *dated, ("Server", "faultserver"), *reply.headers),
-                      reply.content, reply.start, reply.end)  # fmt: skip
+        dated = () if reply.header("Date") else (("Date", formatdate(now_s, usegmt=True)),)
+        reply = replace(reply, headers=(*stamp, *dated, ("Server", "faultserver"), *reply.headers))
         reply = selection.reshape(reply)
         request.status = reply.status
         delivery = selection.deliver(reply)
-        self._tell()
+        self._record.tell()
         bodiless = call.http.method == "HEAD" or reply.status in (204, 304)
-        return await sender.send(reply, delivery, bodiless=bodiless) and call.http.keep_alive
+        kept = await Sender(connection, request).send(reply, delivery, bodiless=bodiless)
+        if kept and reception.early is not None:
+            kept = await receiver.dispose_of_rest(reception)
+        return kept and call.http.keep_alive
 
-    def _refusal(self, call: Call) -> Reply | None:
-        if self.credentials is None:
-            return None
+    def _perform(self, call: Call, body: bytes, selection: Selection) -> Reply:
+        """Return the reply of the service to a request that is here as a whole."""
+        http = replace(call.http, body=body)
         try:
-            self.credentials.check(call.http)
+            if self.credentials is not None:
+                self.credentials.check(http, clock_offset_s=self._clock_offset_s)
+            elif self._clock_offset_s and "authorization" in http.headers:
+                check_clock(http, clock_offset_s=self._clock_offset_s)
+            http = selection.rewrite(unframed(http))
         except S3Error as error:
-            return error_reply(ERROR_STATUS[error.code], error.code, error.message, call.key, error.headers)
-        return None
-
-    def _record(self, connection_id: int, call: Call) -> tuple[Request, Exchange]:
-        stored = self.store.get(call.bucket, call.key)
-        size = None if stored is None else stored.size_bytes
-        asked = call.requested_range(size)
-        span = asked or (0, size)
-        if stored is not None and call.part_number is not None:
-            span = stored.part_range(call.part_number) or span
-        known = self._parts.setdefault((call.operation, call.bucket, call.key), {})
-        address = (span[1], call.part_number, call.query.get("continuation-token"))
-        part = known.setdefault(address, _Part(len(known) + 1, span[0]))
-        part.attempts += 1
-        request = Request(
-            index=len(self._requests),
-            operation=call.operation,
-            bucket=call.bucket,
-            key=call.key,
-            range=None if asked is None or asked[1] is None else (asked[0], asked[1]),
-            part_number=call.part_number,
-            part=part.index,
-            attempt=part.attempts,
-            headers=dict(call.http.headers),
-            query=dict(call.query),
-            connection_id=connection_id,
-            arrived_s=time.monotonic(),
-        )
-        self._requests.append(request)
-        for name in ("", call.operation):
-            self._in_flight[name] += 1
-            self._max_in_flight[name] = max(self._max_in_flight[name], self._in_flight[name])
-        self._tell()
-        return request, Exchange(request, part.start, self.store)
-
-    def _finish(self, request: Request) -> None:
-        request.finished_s = time.monotonic()
-        for name in ("", request.operation):
-            self._in_flight[name] -= 1
-        self._tell()
-
-    def _tell(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+            return selection.before() or refusal(error, call.key)
+        return selection.before() or perform(replace(call, http=http), self.store)

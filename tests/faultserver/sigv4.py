@@ -1,4 +1,4 @@
-"""Who may ask: SigV4 recomputed with botocore's own signer.
+"""Who may ask: SigV4 of headers or of a presigned URL, recomputed with botocore's own signer.
 
 Job: refuse a request whose signature, token or clock is wrong, as S3 would.
 Must not know operations.
@@ -6,13 +6,12 @@ Must not know operations.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SignerCredentials
 
@@ -25,6 +24,9 @@ _AUTHORIZATION = re.compile(
 )
 #: Source: S3 API Reference, error RequestTimeTooSkewed (15 minutes).
 _MAX_SKEW_S = 15 * 60
+#: Source: S3 API Reference, "Authenticating Requests: Using Query Parameters" (7 days).
+_MAX_EXPIRES_S = 7 * 24 * 3600
+_SCOPE = re.compile(r"([^/]+)/(\d{8})/([^/]+)/s3/aws4_request")
 
 
 class Credentials:
@@ -51,13 +53,20 @@ class Credentials:
         self._accepted.discard(token)
         self._expired.add(token)
 
-    def check(self, http: HttpRequest) -> None:
-        """Return if the request is signed right.
+    def check(self, http: HttpRequest, *, clock_offset_s: float = 0.0) -> None:
+        """Return if the request is signed right, in its headers or its URL.
+
+        Args:
+            clock_offset_s: how far this server's clock is ahead.
 
         Raises:
             S3Error: it is not; the code says why.
         """
         header = http.headers.get("authorization")
+        query = dict(parse_qsl(http.target.partition("?")[2], keep_blank_values=True))
+        if header is None and "X-Amz-Algorithm" in query:
+            self._check_presigned(http, query, clock_offset_s)
+            return
         if header is None:
             raise S3Error("AccessDenied", "Access Denied")
         match = _AUTHORIZATION.fullmatch(header)
@@ -66,9 +75,10 @@ class Credentials:
         access_key, _, region, names, signature = match.groups()
         if access_key != self.access_key:
             raise S3Error("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist")
-        self._check_token(http)
-        _check_clock(http)
-        _check_payload(http)
+        self._check_token(http.headers.get("x-amz-security-token"))
+        check_clock(http, clock_offset_s=clock_offset_s)
+        if "x-amz-content-sha256" not in http.headers:
+            raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
         signed = names.split(";")
         unsigned = [name for name in http.headers if name.startswith("x-amz-") and name not in signed]
         if unsigned or "host" not in signed:
@@ -76,8 +86,34 @@ class Credentials:
         if self._signature(http, signed, region) != signature:
             raise S3Error("SignatureDoesNotMatch", "The request signature we calculated does not match")
 
-    def _check_token(self, http: HttpRequest) -> None:
-        token = http.headers.get("x-amz-security-token")
+    def _check_presigned(self, http: HttpRequest, query: Mapping[str, str], clock_offset_s: float) -> None:
+        try:
+            scope, names, signature = (query[f"X-Amz-{name}"] for name in ("Credential", "SignedHeaders", "Signature"))
+            signed_at_s = _instant_s(query["X-Amz-Date"])
+            expires_s = int(query["X-Amz-Expires"])
+        except (KeyError, ValueError) as error:
+            raise S3Error("AuthorizationQueryParametersError", f"Query-string authentication: {error}") from error
+        match = _SCOPE.fullmatch(scope)
+        if query["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256" or match is None or not 0 < expires_s <= _MAX_EXPIRES_S:
+            raise S3Error("AuthorizationQueryParametersError", "X-Amz-Algorithm, -Credential or -Expires is not valid")
+        if match[1] != self.access_key:
+            raise S3Error("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist")
+        self._check_token(query.get("X-Amz-Security-Token"))
+        age_s = datetime.now(UTC).timestamp() + clock_offset_s - signed_at_s
+        if not -_MAX_SKEW_S <= age_s <= expires_s:
+            raise S3Error("AccessDenied", "Request has expired" if age_s > 0 else "Request is not valid yet")
+        target = re.sub(r"&?X-Amz-Signature=[^&]*", "", http.target)
+        request = AWSRequest(
+            method=http.method,
+            url=f"http://{http.headers['host']}{target}",
+            headers={name: http.headers.get(name, "") for name in names.split(";")},
+        )
+        request.context["timestamp"] = query["X-Amz-Date"]
+        signer = S3SigV4QueryAuth(SignerCredentials(self.access_key, self.secret_key), "s3", match[3], expires_s)
+        if signer.signature(signer.string_to_sign(request, signer.canonical_request(request)), request) != signature:
+            raise S3Error("SignatureDoesNotMatch", "The request signature we calculated does not match")
+
+    def _check_token(self, token: str | None) -> None:
         if token in self._expired:
             raise S3Error("ExpiredToken", "The provided token has expired.")
         if self._needs_token and token not in self._accepted:
@@ -90,7 +126,6 @@ class Credentials:
             url=url,
             params=dict(parse_qsl(http.target.partition("?")[2], keep_blank_values=True)),
             headers={name: http.headers.get(name, "") for name in signed},
-            data=http.body,
         )
         request.context["timestamp"] = http.headers["x-amz-date"]
         signer = S3SigV4Auth(SignerCredentials(self.access_key, self.secret_key), "s3", region)
@@ -98,21 +133,19 @@ class Credentials:
         return str(signer.signature(signer.string_to_sign(request, canonical), request))
 
 
-def _check_clock(http: HttpRequest) -> None:
+def check_clock(http: HttpRequest, *, clock_offset_s: float = 0.0) -> None:
+    """Return if a request was signed about now, by a clock that is ``clock_offset_s`` ahead of this machine's.
+
+    Raises:
+        S3Error: it was not.
+    """
     try:
-        signed_at = datetime.strptime(http.headers.get("x-amz-date", ""), "%Y%m%dT%H%M%SZ")
+        signed_at_s = _instant_s(http.headers.get("x-amz-date", ""))
     except ValueError as error:
         raise S3Error("AccessDenied", "AWS authentication requires a valid x-amz-date header") from error
-    skew_s = (datetime.now(UTC) - signed_at.replace(tzinfo=UTC)).total_seconds()
-    if abs(skew_s) > _MAX_SKEW_S:
+    if abs(datetime.now(UTC).timestamp() + clock_offset_s - signed_at_s) > _MAX_SKEW_S:
         raise S3Error("RequestTimeTooSkewed", "The difference between the request time and ours is too large.")
 
 
-def _check_payload(http: HttpRequest) -> None:
-    claimed = http.headers.get("x-amz-content-sha256")
-    if claimed is None:
-        raise S3Error("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
-    if claimed == "UNSIGNED-PAYLOAD" or claimed.startswith("STREAMING-"):
-        return
-    if claimed != hashlib.sha256(http.body).hexdigest():
-        raise S3Error("XAmzContentSHA256Mismatch", "x-amz-content-sha256 does not match what was computed.")
+def _instant_s(text: str) -> float:
+    return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()

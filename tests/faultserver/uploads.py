@@ -1,71 +1,121 @@
-"""PutObject's body: plain, or framed as aws-chunked with trailing checksums.
+"""Multipart uploads in progress: who began what, and which parts have landed.
 
-Job: turn an upload into a stored object, and refuse one whose digest is wrong.
-Must not know the store.
+Job: keep uploads by id from begin to completion or abort. Must not know requests or XML.
 """
 
 from __future__ import annotations
 
-import base64
+import asyncio
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
-from .http1 import HttpRequest
-from .objects import Algorithm, BytesContent, StoredObject, digest, make_object
+from .contents import Content
+from .description import Description
+from .objects import Algorithm, ChecksumType
 from .replies import S3Error
 
-_ALGORITHMS: tuple[Algorithm, ...] = ("CRC32", "CRC32C", "CRC64NVME", "SHA256")
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part that has landed; ``md5`` is what its ETag shows."""
+
+    content: Content
+    md5: bytes
+    last_modified: datetime
+    checksums: Mapping[Algorithm, str] = field(default_factory=dict)
+
+    @property
+    def etag(self) -> str:
+        """The ETag, without quotes."""
+        return self.md5.hex()
 
 
-def receive_object(http: HttpRequest) -> StoredObject:
-    """Return the object that a PUT stores; like S3 it keeps a CRC64NVME if none was sent.
+@dataclass(slots=True)
+class Upload:
+    """One upload. ``algorithm`` is None where its creation named none."""
 
-    Raises:
-        S3Error: the framing is broken, or a digest that was sent is not that of the body.
-    """
-    encodings = [one.strip() for one in http.headers.get("content-encoding", "").split(",") if one.strip()]
-    headers = dict(http.headers)
-    body = http.body
-    if headers.get("x-amz-content-sha256", "").startswith("STREAMING-") or "aws-chunked" in encodings:
-        body, trailers = decode_aws_chunked(http.body)
-        headers |= trailers
-        if headers.get("x-amz-decoded-content-length", str(len(body))) != str(len(body)):
-            raise S3Error("InvalidRequest", "x-amz-decoded-content-length is not the length of the body")
-    md5 = hashlib.md5(body, usedforsecurity=False).digest()
-    if headers.get("content-md5", base64.b64encode(md5).decode()) != base64.b64encode(md5).decode():
-        raise S3Error("BadDigest", "The Content-MD5 you specified did not match what we received.")
-    kept: Algorithm = "CRC64NVME"
-    for algorithm in _ALGORITHMS:
-        sent = headers.get(f"x-amz-checksum-{algorithm.lower()}")
-        if sent is None:
-            continue
-        kept = algorithm
-        if sent != base64.b64encode(digest(BytesContent(body), algorithm)).decode():
-            raise S3Error("BadDigest", f"The {algorithm} you specified did not match what we received.")
-    prefix = "x-amz-meta-"
-    metadata = {name.removeprefix(prefix): text for name, text in headers.items() if name.startswith(prefix)}
-    encoding = ",".join(one for one in encodings if one != "aws-chunked") or None
-    return make_object(body, algorithm=kept, content_encoding=encoding, metadata=metadata)
+    upload_id: str
+    bucket: str
+    key: str
+    description: Description
+    algorithm: Algorithm | None
+    checksum_type: ChecksumType | None
+    initiated: datetime
+    parts: dict[int, Part] = field(default_factory=dict)
+    aborted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-def decode_aws_chunked(framed: bytes) -> tuple[bytes, dict[str, str]]:
-    """Return the payload and the trailing headers; chunk signatures are not checked.
+class Uploads:
+    """The uploads of a store; for the server's thread alone, except `pending`."""
 
-    Raises:
-        S3Error: the framing is broken.
-    """
-    body = bytearray()
-    rest = framed
-    while True:
-        line, found, rest = rest.partition(b"\r\n")
-        try:
-            size = int(line.split(b";")[0], 16)
-        except ValueError as error:
-            raise S3Error("InvalidRequest", "a chunk has no size") from error
-        if not found or (size and rest[size : size + 2] != b"\r\n"):
-            raise S3Error("InvalidRequest", "a chunk is cut")
-        if not size:
-            break
-        body += rest[:size]
-        rest = rest[size + 2 :]
-    trailers = (line.partition(b":") for line in rest.split(b"\r\n") if b":" in line)
-    return bytes(body), {name.decode().lower(): value.strip().decode() for name, _, value in trailers}
+    def __init__(self) -> None:
+        self._pending: dict[str, Upload] = {}
+        self._aborted: dict[str, Upload] = {}
+        self._begun = 0
+
+    def begin(
+        self,
+        bucket: str,
+        key: str,
+        description: Description = Description(),  # noqa: B008 - frozen, and empty
+        *,
+        algorithm: Algorithm | None = None,
+        checksum_type: ChecksumType | None = None,
+        initiated: datetime | None = None,
+    ) -> Upload:
+        """Return a new upload. Ids sort by age, and hold what must be escaped in a URL or not."""
+        self._begun += 1
+        tail = hashlib.sha256(b"%d" % self._begun).hexdigest()[:20]
+        upload_id = f"{self._begun:06d}._-~{tail}+/="
+        began = initiated or datetime.now(UTC)
+        upload = Upload(upload_id, bucket, key, description, algorithm, checksum_type, began)
+        self._pending[upload_id] = upload
+        return upload
+
+    def get(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """Return a pending upload.
+
+        Raises:
+            S3Error: there is none of this id for this key.
+        """
+        upload = self._pending.get(upload_id)
+        if upload is None or (upload.bucket, upload.key) != (bucket, key):
+            raise S3Error("NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the "
+                          "upload may have been aborted or completed.")  # fmt: skip
+        return upload
+
+    def pending(self, bucket: str) -> list[Upload]:
+        """Return the pending uploads of a bucket by key, and of a key by age."""
+        found = [one for one in list(self._pending.values()) if one.bucket == bucket]
+        return sorted(found, key=lambda one: (one.key.encode(), one.upload_id))
+
+    def is_pending(self, upload_id: str) -> bool:
+        """Tell whether an upload was begun, and neither completed nor aborted."""
+        return upload_id in self._pending
+
+    def complete(self, upload: Upload) -> None:
+        """Forget an upload that has become an object."""
+        del self._pending[upload.upload_id]
+        upload.aborted.set()
+
+    def abort(self, upload: Upload) -> None:
+        """Drop an upload with its parts, and let those go on that wait for that."""
+        del self._pending[upload.upload_id]
+        upload.parts.clear()
+        self._aborted[upload.upload_id] = upload
+        upload.aborted.set()
+
+    async def wait_until_aborted(self, upload_id: str) -> None:
+        """Return once the upload was aborted; at once if it is not there."""
+        upload = self._pending.get(upload_id)
+        if upload is not None:
+            await upload.aborted.wait()
+
+    def revive(self, upload_id: str) -> None:
+        """Let an aborted upload be pending again: a part of it was in flight."""
+        upload = self._aborted.pop(upload_id, None)
+        if upload is not None:
+            upload.aborted = asyncio.Event()
+            self._pending[upload_id] = upload

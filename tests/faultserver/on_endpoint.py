@@ -1,0 +1,85 @@
+"""Modes of an endpoint: faults that hit every request, as services that are not quite S3 behave.
+
+Job: change what the service understands of a request, or tells in a reply, throughout. Must not
+know the store. Each fires on the first request that the mode makes a difference to.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from .contents import BytesContent
+from .faults import Exchange, Fault
+from .http1 import HttpRequest, Reply
+from .replies import ERROR_STATUS, error_reply
+
+_CHECKSUM = re.compile(r"x-amz-(checksum-(?!mode$).*|sdk-checksum-algorithm|trailer)")
+_CHECKSUM_ELEMENT = re.compile(rb"<(Checksum[A-Za-z0-9]*)>[^<]*</\1>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Mode(Fault):
+    """A fault that hits every request unless it is addressed."""
+
+    operation: str | None = None
+    attempt: int | Literal["every"] = "every"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseChecksums(_Mode):
+    """Answers 400 InvalidArgument, or 501 with ``code="NotImplemented"``, to any header about checksums.
+
+    Those are ``x-amz-checksum-*`` (but not -mode), ``x-amz-sdk-checksum-algorithm`` and ``x-amz-trailer``.
+    """
+
+    code: Literal["InvalidArgument", "NotImplemented", "InvalidRequest"] = "InvalidArgument"
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the error, if there is such a header."""
+        request = exchange.request
+        known = sorted(name for name in request.headers if _CHECKSUM.fullmatch(name))
+        if not known:
+            return None
+        message = f"a header you provided is not supported: {', '.join(known)}"
+        return error_reply(ERROR_STATUS[self.code], self.code, message, request.key, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class IgnoreChecksums(_Mode):
+    """Neither checks the checksums of requests nor tells any in replies."""
+
+    def rewrite(self, exchange: Exchange, http: HttpRequest) -> HttpRequest | None:
+        """Remove every header about checksums."""
+        headers = {name: value for name, value in http.headers.items() if not _CHECKSUM.fullmatch(name)}
+        return None if headers == http.headers else replace(http, headers=headers)
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Remove every header and element about checksums."""
+        headers = tuple(pair for pair in reply.headers if not _CHECKSUM.fullmatch(pair[0].lower()))
+        if reply.header("Content-Type") == "application/xml":
+            body = _CHECKSUM_ELEMENT.sub(b"", bytes(reply.content.read(reply.start, reply.end)))
+            if len(body) != reply.length:
+                changed = replace(reply, headers=headers)
+                sized = changed.with_header("Content-Length", str(len(body)))
+                return Reply(reply.status, sized, BytesContent(body), 0, len(body))
+        return None if headers == reply.headers else replace(reply, headers=headers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IgnoreHeader(_Mode):
+    """Behaves as if requests had no headers with this name (an fnmatch pattern, lower case)."""
+
+    name: str
+
+    def rewrite(self, exchange: Exchange, http: HttpRequest) -> HttpRequest | None:
+        """Remove the headers."""
+        headers = {name: value for name, value in http.headers.items() if not fnmatchcase(name, self.name)}
+        return None if headers == http.headers else replace(http, headers=headers)
+
+
+def ignore_if_none_match(*, operation: str | None = None) -> IgnoreHeader:
+    """Return the mode of an endpoint that overwrites in spite of If-None-Match."""
+    return IgnoreHeader(name="if-none-match", operation=operation)
