@@ -18,7 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulkhaul.disk.journal import JOURNAL_NAME, Journal, journal_name
-from bulkhaul.disk.locks import has_owner
+from bulkhaul.disk.locks import has_owner, take_lock
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, open_for_resume, scan
 from bulkhaul.disk.records import (
     MAX_BODY_BYTES,
@@ -194,6 +194,18 @@ def test_resume_appends_after_what_is_whole(
     journal.close()
     expected = [*whole, *more]
     assert read_frames(Path(path).read_bytes()) == (expected, sum(len(frame(record)) for record in expected))
+
+
+def test_what_follows_damage_is_never_revived(folder: str) -> None:
+    """A record behind a damaged one is gone for good, even where a new one takes exactly the damaged one's place."""
+    path = begun_and_left(folder)
+    kept = Path(path).read_bytes()
+    lost, behind, new = (frame(PartSent(number, "", 0, 1)) for number in (2, 3, 4))
+    Path(path).write_bytes(kept + lost[:-1] + b"\xff" + behind)
+    journal, _ = resumed(folder)
+    journal.part(4, "", 0, 1)
+    journal.close()
+    assert Path(path).read_bytes() == kept + new
 
 
 TORN_INTENTS = {
@@ -427,6 +439,24 @@ def test_somebody_who_looks_is_no_owner(folder: str) -> None:
     with open(path, "rb") as first:
         fcntl.flock(first, fcntl.LOCK_SH)
         assert [one.locked for one in scan(folder)] == [False]
+        release = threading.Timer(0.005, fcntl.flock, [first, fcntl.LOCK_UN])
+        release.start()
+        journal, _ = resumed(folder)  # goes on as soon as the other one has looked
+        release.join()
+    journal.close()
+
+
+def test_owner_that_finishes_at_the_last_moment(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A journal that is removed after it was opened and before it is locked is gone, not resumed."""
+    path = begun_and_left(folder)
+
+    def too_late(fd: int) -> bool:
+        Path(path).unlink(missing_ok=True)
+        return take_lock(fd)
+
+    monkeypatch.setattr("bulkhaul.disk.locks.take_lock", too_late)
+    assert claim(path) is None
+    assert os.listdir(folder) == []
 
 
 def test_cleanup_races_creation(folder: str) -> None:
