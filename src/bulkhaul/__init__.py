@@ -13,14 +13,27 @@ if TYPE_CHECKING:
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.results import Progress, TransferResult
     from bulkhaul.model.settings import Settings
+    from bulkhaul.store.memory import MemoryStore
+    from bulkhaul.store.protocol import ObjectStore
 
 __version__ = "0.1.0"
 
-__all__ = ["AsyncEngine", "Engine", "Progress", "Settings", "TransferResult", "__version__"]
+__all__ = [
+    "AsyncEngine",
+    "Engine",
+    "MemoryStore",
+    "ObjectStore",
+    "Progress",
+    "Settings",
+    "TransferResult",
+    "__version__",
+]
 
 _HOMES = {
     "AsyncEngine": "bulkhaul.engine.aio",
     "Engine": "bulkhaul.engine.facade",
+    "MemoryStore": "bulkhaul.store.memory",
+    "ObjectStore": "bulkhaul.store.protocol",
     "Progress": "bulkhaul.model.results",
     "Settings": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulkhaul.cli import early
 from bulkhaul.cli.options import engine_options, make_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import TransferResult
 
 EPILOG = """\b
 Examples:
@@ -81,19 +87,22 @@ def cp(
             raise click.UsageError(printable(str(error))) from error
         click.echo(f"bulkhaul: error: {printable(str(error))}", err=True)
         ctx.exit(error.exit_code)
-    from bulkhaul.cli.copying import Job, copy
+    from bulkhaul.cli.running import Job, carry_out
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        if many:
+            yield from run.download_many(
+                source, destination, recursive=recursive, include=include, exclude=exclude, dry_run=dry_run
+            )
+        elif dry_run:
+            yield run.run(run.aio.plan_download, source, destination)
+        else:
+            yield run.download(source, destination)
 
     job = Job(
-        source=source,
-        destination=destination,
-        many=many,
-        recursive=recursive,
-        include=include,
-        exclude=exclude,
-        dry_run=dry_run,
-        settings=settings,
+        operation="cp", results=results, source=source, destination=destination, dry_run=dry_run, settings=settings
     )
-    ctx.exit(copy(job, forkserver, as_json=as_json, quiet=quiet, progress=not no_progress, log_level=log_level))
+    ctx.exit(carry_out(job, forkserver, as_json=as_json, quiet=quiet, progress=not no_progress, log_level=log_level))
 
 
 def check_direction(source: str, destination: str) -> None:

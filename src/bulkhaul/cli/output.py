@@ -39,8 +39,9 @@ class Report:
         counts: how the objects ended that were reported.
     """
 
-    def __init__(self, out: Write, err: Write, *, as_json: bool, quiet: bool, dry_run: bool) -> None:
+    def __init__(self, out: Write, err: Write, *, operation: str, as_json: bool, quiet: bool, dry_run: bool) -> None:
         """Take where lines go; each is handed over with its newline."""
+        self._operation = operation
         self.counts = Counts()
         self._out = out
         self._err = err
@@ -59,9 +60,9 @@ class Report:
             self.counts.verified += 1
             self.counts.bytes += result.size_bytes
         if self._as_json:
-            self._out(json_line(result, dry_run=self._dry_run))
+            self._out(json_line(result, operation=self._operation, dry_run=self._dry_run))
         elif not self._quiet and result.ok:
-            self._out(human_line(result, dry_run=self._dry_run))
+            self._out(human_line(result, operation=self._operation, dry_run=self._dry_run))
 
     def cancelled(self, count: int, signal_name: str) -> None:
         """Count objects that were planned and did not end, because of a signal."""
@@ -80,19 +81,20 @@ def error_line(failure: ErrorInfo) -> str:
     return f"bulkhaul: error: {printable(str(error_of(failure)))}\n"
 
 
-def human_line(result: TransferResult, *, dry_run: bool = False) -> str:
+def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
     r"""Return the line for people that says what was copied, as s5cmd does.
 
     >>> human_line(TransferResult(source="s3://b/a\n", destination="d", bucket="b", key="a\n"))
     'cp s3://b/a\\x0a d\n'
     """
     prefix = "(dry run) " if dry_run else ""
-    return f"{prefix}cp {printable(result.source)} {printable(result.destination)}\n"
+    names = [printable(name) for name in (result.source, result.destination) if name]
+    return f"{prefix}{operation} {' '.join(names)}\n"
 
 
-def json_line(result: TransferResult, *, dry_run: bool = False) -> str:
+def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
     """Return one object's outcome as a line of JSON, in ASCII: whatever the key holds, it is valid everywhere."""
-    line: dict[str, Any] = {"operation": "cp", "success": result.failure is None}
+    line: dict[str, Any] = {"operation": operation, "success": result.failure is None}
     if dry_run:
         line["dryrun"] = True
     line |= {

@@ -103,6 +103,22 @@ class Source:
         """
         require_unchanged(self.fd, self.identity, self.path)
 
+    def remove(self) -> None:
+        """Remove the file from its path, if it is unchanged and still the one there.
+
+        Raises:
+            SourceChanged: it has changed, or another file is in its place; nothing was removed.
+            LocalError: the folder refuses.
+        """
+        self.check_unchanged()
+        try:
+            if not os.path.samestat(os.fstat(self.fd), os.stat(self.path, follow_symlinks=True)):
+                text = "another file is in its place since it was uploaded; that one was not removed"
+                raise SourceChanged(text, self.path)
+            os.unlink(self.path)
+        except OSError as error:
+            raise reading_error(error, self.path) from error
+
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
         fd, self.fd = self.fd, -1

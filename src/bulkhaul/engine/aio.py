@@ -7,27 +7,46 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 
-from bulkhaul.disk.folder import open_folder
 from bulkhaul.engine.cancellation import outlast
-from bulkhaul.engine.coordinator import Coordinator, Destination
-from bulkhaul.engine.restore import Planned, Restore
+from bulkhaul.engine.control import Control
+from bulkhaul.engine.coordinator import Coordinator
+from bulkhaul.engine.deliver import copy_pieces, upload_pieces
+from bulkhaul.engine.many import Many, Piece
+from bulkhaul.engine.payload import memory_of
+from bulkhaul.engine.places import (
+    Placed,
+    destination_prefix,
+    destination_ref,
+    file_path,
+    length_of,
+    many_source,
+    object_ref,
+)
+from bulkhaul.engine.restore import Restore
 from bulkhaul.engine.supervisor import ForkserverProcess
-from bulkhaul.model.errors import Cancelled, LocalError, UsageError
+from bulkhaul.engine.uploading import OnMoved
+from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.naming import base_name
-from bulkhaul.policy.selection import parse_source, selector
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.selection import Source, selector
 
 PROGRESS_S = 0.25
 """How often a progress callback is called at most."""
+
+CANCEL_S = 1.0
+"""How long work that is cancelled may take to let go, and to abort its uploads, before the workers are killed."""
+
+DEFAULT_OPTIONS = ObjectOptions()
 
 
 class AsyncEngine:
@@ -69,7 +88,8 @@ class AsyncEngine:
         self._forkserver = forkserver
         self._pid = os.getpid()
         self._coordinator: Coordinator | None = None
-        self._restores: list[Restore] = []
+        self._runs: list[Many] = []
+        self._copied_bytes = 0  # by the service itself
         self._single = Progress(planning_done=True)
         self._running: set[asyncio.Task[TransferResult]] = set()
         self._on_progress = on_progress
@@ -101,14 +121,10 @@ class AsyncEngine:
         coordinator = self._coordinator
         if coordinator is None:
             return
+        runs = [many for many in self._runs if many.under_way]
+        if self._running or runs:
+            await self._cancel(coordinator, runs)
         coordinator.desk.close()
-        restores = [restore for restore in self._restores if restore.under_way]
-        if self._running or restores:
-            coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors
-            coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
-            for task in self._running:
-                task.cancel()
-            await asyncio.gather(*self._running, *(restore.stop() for restore in restores), return_exceptions=True)
         await coordinator.dispatcher.stop()
         self._last_received = coordinator.dispatcher.machine.received_bytes
         self._coordinator = None
@@ -119,46 +135,153 @@ class AsyncEngine:
             telling.cancel()
             self._on_progress(self.progress())
 
-    async def download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
+    async def _cancel(self, coordinator: Coordinator, runs: list[Many]) -> None:
+        """Cancel what is under way: first kindly, so that uploads can be aborted, then by force."""
+        for task in self._running:
+            task.cancel()
+        ending = asyncio.gather(*self._running, *(many.stop() for many in runs), return_exceptions=True)
+        await asyncio.wait([ending], timeout=CANCEL_S)
+        coordinator.desk.close()
+        if not ending.done():
+            coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors
+            coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
+        await ending
+
+    # One object
+
+    async def download(
+        self,
+        url: str,
+        path: str | os.PathLike[str],
+        *,
+        on_moved: OnMoved | None = None,
+        move: bool = False,
+    ) -> TransferResult:
         """Restore one object to ``path``; a folder takes the key's last segment.
+
+        Args:
+            on_moved: called with the bytes that are there; from 0 again if the object was replaced meanwhile.
+            move: delete the object once the file is on disk for good.
 
         Raises:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
-        source = parse_source(url, literal=True)
-        ref = ObjectRef(source.bucket, source.key)
-        task = asyncio.create_task(self._download(self._entered(), ref, os.fspath(path)))
-        self._running.add(task)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if task.cancelled():
-                raise Cancelled("the engine was closed during the transfer", ref.url) from None
-            task.cancel()
-            await outlast(task)
-            raise
-        finally:
-            self._running.discard(task)
+        ref = object_ref(url)
+        return await self._tracked(self._download(self._entered(), ref, os.fspath(path), on_moved, move=move), ref.url)
 
-    async def _download(self, coordinator: Coordinator, ref: ObjectRef, path: str) -> TransferResult:
-        planned_bytes = 0
+    async def plan_download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
+        """Return what ``download`` would do, and touch nothing.
 
-        def plan(size_bytes: int) -> None:
-            nonlocal planned_bytes
-            self._note(planned_bytes=size_bytes - planned_bytes)
-            planned_bytes = size_bytes
+        Raises:
+            TransferError: there is no such object, or its key gives no file name.
+        """
+        ref = object_ref(url)
+        info = await self.control.head(ref)
+        return TransferResult(
+            source=ref.url,
+            destination=file_path(ref, os.fspath(path)),
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            last_modified=info.last_modified,
+        )
 
-        self._note(planned_objects=1)
-        try:
-            with contextlib.closing(_Placed(ref, path)) as placed:
-                result = await coordinator.download(ref, placed.destination, on_size=plan)
-        except BaseException:
-            self._note(failed_objects=1)
-            raise
-        self._note(verified_objects=1)
-        return result
+    async def upload(
+        self,
+        path: str | os.PathLike[str],
+        url: str,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        on_moved: OnMoved | None = None,
+        move: bool = False,
+    ) -> TransferResult:
+        """Upload one file; a URL that ends in a slash takes the file's name.
 
-    async def download_many(
+        Args:
+            on_moved: called with the bytes that have left.
+            move: remove the file once the object is stored.
+
+        Raises:
+            SourceChanged: the file changed meanwhile; no object was made of it.
+            TransferError: it could not be done; nothing is left of it that no journal names.
+        """
+        ref, file = destination_ref(url, os.fspath(path)), os.fspath(path)
+        work = self._entered().uploader.upload_file(file, ref, options, on_moved=on_moved, remove=move)
+        return await self._tracked(self._counted(work, length_of(file)), ref.url)
+
+    async def upload_bytes(
+        self,
+        data: bytes | bytearray | memoryview,
+        url: str,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        only_if_absent: bool = False,
+        on_moved: OnMoved | None = None,
+    ) -> TransferResult:
+        """Upload what is in memory.
+
+        Args:
+            only_if_absent: by one PUT that fails if the object exists.
+
+        Raises:
+            PreconditionFailed, Conflict: it exists, or is being written.
+        """
+        ref, view = object_ref(url), memoryview(data).cast("B")
+        work = self._upload_bytes(view, ref, options, only_if_absent=only_if_absent, on_moved=on_moved)
+        return await self._tracked(self._counted(work, len(view)), ref.url)
+
+    async def upload_stream(
+        self, fd: int, url: str, options: ObjectOptions = DEFAULT_OPTIONS, *, on_moved: OnMoved | None = None
+    ) -> TransferResult:
+        """Upload what a descriptor gives until its end; its length need not be known.
+
+        Raises:
+            TransferError: it could not be done; nothing is left of it.
+        """
+        ref = object_ref(url)
+        work = self._entered().streams.upload(fd, ref, options, on_moved=on_moved)
+        return await self._tracked(self._counted(work, 0), ref.url)
+
+    async def download_stream(self, url: str, fd: int, *, version_id: str = "") -> TransferResult:
+        """Write one object to a descriptor, in order; what was written before an error cannot be taken back.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            TransferError: it could not be done.
+        """
+        ref = object_ref(url)
+        return await self._tracked(self._download_stream(self._entered(), ref, fd, version_id), ref.url)
+
+    async def copy(
+        self,
+        source: str,
+        destination: str,
+        options: ObjectOptions | None = None,
+        *,
+        origin: AsyncEngine | None = None,
+        on_moved: OnMoved | None = None,
+        move: bool = False,
+    ) -> TransferResult:
+        """Copy one object; a destination that ends in a slash takes the key's last segment.
+
+        Args:
+            options: replace metadata, content headers and tags, which are kept otherwise.
+            origin: an engine of the source's endpoint or credentials; the object then passes through memory.
+            move: delete the source once the copy is stored.
+
+        Raises:
+            PreconditionFailed: the source was replaced meanwhile.
+            TransferError: it could not be done.
+        """
+        ref = object_ref(source)
+        target = destination_ref(destination, ref.key)
+        work = self._copy(ref, target, options, origin, on_moved, move=move)
+        return await self._tracked(self._counted(work, 0), ref.url)
+
+    # Many objects
+
+    def download_many(
         self,
         source: str,
         destination: str | os.PathLike[str],
@@ -166,8 +289,14 @@ class AsyncEngine:
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
+        move: bool = False,
+        dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
         """Restore everything below a prefix, or that matches a pattern, into a folder (made if missing).
+
+        Args:
+            move: delete each object once its file is on disk for good.
+            dry_run: yield what would be done, and touch nothing.
 
         Yields:
             One result an object, as it ends. A failed one carries its error; the others go on.
@@ -176,51 +305,92 @@ class AsyncEngine:
             NotFound: nothing matches.
             TransferError: the listing or the folder failed.
         """
-        restore = self._restore(source, destination, recursive=recursive, include=include, exclude=exclude)
-        self._restores.append(restore)
-        try:
-            async with contextlib.aclosing(restore.run()) as results:
-                async for result in results:
-                    yield result
-        finally:
-            self._restores.remove(restore)
-            ended = restore.progress
-            self._note(
-                planned_objects=ended.planned_objects,
-                verified_objects=ended.verified_objects,
-                failed_objects=ended.failed_objects,
-                skipped_objects=ended.skipped_objects,
-                planned_bytes=ended.planned_bytes,
-            )
+        parsed = many_source(source, recursive=recursive)
+        takes = selector(parsed, include, exclude)
+        restore = Restore(self._entered(), parsed, takes, os.fspath(destination), fsync=move)
+        if dry_run:
+            return restore.dry()
+        plan = self._moving(restore.pieces, self._remove_source) if move else restore.pieces
+        return self._many(plan, at_end=restore.close)
 
-    async def plan_many(
+    def upload_many(
+        self,
+        folder: str | os.PathLike[str],
+        url: str,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        follow_symlinks: bool = True,
+        move: bool = False,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Upload every file below a folder; the URL's key is put before their paths, up to a slash.
+
+        Yields:
+            One result a file, as it ends. A failed one carries its error; the others go on.
+
+        Raises:
+            LocalError: the folder cannot be read, or nothing in it matches.
+        """
+        bucket, prefix = destination_prefix(url)
+        takes = selector(Source(bucket, many=True), include, exclude)
+        uploader = self._entered().uploader
+
+        async def upload(path: str, ref: ObjectRef) -> TransferResult:
+            return await uploader.upload_file(path, ref, options, remove=move)
+
+        def plan() -> AsyncGenerator[Piece, None]:
+            return upload_pieces(os.fspath(folder), bucket, prefix, takes, upload, follow_symlinks=follow_symlinks)
+
+        return self._planned(plan) if dry_run else self._many(plan)
+
+    def copy_many(
         self,
         source: str,
-        destination: str | os.PathLike[str],
+        destination: str,
+        options: ObjectOptions | None = None,
         *,
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-    ) -> AsyncGenerator[Planned, None]:
-        """Yield what ``download_many`` would do (for one object: what it would be called in a folder); touch nothing.
+        origin: AsyncEngine | None = None,
+        move: bool = False,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Copy everything below a prefix, or that matches a pattern, to another prefix; see ``copy``.
+
+        Yields:
+            One result an object, as it ends. A failed one carries its error; the others go on.
 
         Raises:
             NotFound: nothing matches.
         """
-        parsed = parse_source(source, recursive=recursive)
-        if not parsed.many:
-            info = await self._entered().head(ObjectRef(parsed.bucket, parsed.key))
-            name = base_name(parsed.key)
-            yield Planned(info, name.components, name.refused)
-            return
-        restore = self._restore(source, destination, recursive=recursive, include=include, exclude=exclude)
-        async with contextlib.aclosing(restore.planned()) as found:
-            async for planned, _ in found:
-                yield planned
+        parsed = many_source(source, recursive=recursive)
+        bucket, prefix = destination_prefix(destination)
+        takes = selector(parsed, include, exclude)
+        lister = (origin or self)._entered()
+
+        async def copy(ref: ObjectRef, target: ObjectRef) -> TransferResult:
+            return await self._copy(ref, target, options, origin, None, move=move)
+
+        def plan() -> AsyncGenerator[Piece, None]:
+            return copy_pieces(lister, parsed, takes, bucket, prefix, copy)
+
+        return self._planned(plan) if dry_run else self._many(plan)
+
+    @property
+    def control(self) -> Control:
+        """The small operations: look, list, delete, sign, clean up.
+
+        Raises:
+            UsageError: the engine is not running.
+        """
+        return self._entered().control
 
     def progress(self) -> Progress:
         """Return one total over everything that this engine was asked for."""
-        every = [self._single, *(restore.progress for restore in self._restores)]
+        every = [self._single, *(many.progress for many in self._runs)]
         received = self._coordinator.dispatcher.machine.received_bytes if self._coordinator else self._last_received
         return Progress(
             planned_objects=sum(p.planned_objects for p in every),
@@ -228,7 +398,7 @@ class AsyncEngine:
             failed_objects=sum(p.failed_objects for p in every),
             skipped_objects=sum(p.skipped_objects for p in every),
             planned_bytes=sum(p.planned_bytes for p in every),
-            received_bytes=received,
+            received_bytes=received + self._copied_bytes,
             planning_done=all(p.planning_done for p in every),
         )
 
@@ -249,20 +419,149 @@ class AsyncEngine:
             raise UsageError("the engine is not running; use it in a `with` block")
         return self._coordinator
 
-    def _restore(
+    # How it is done
+
+    async def _tracked(self, work: Coroutine[None, None, TransferResult], subject: str) -> TransferResult:
+        """Run work that ends with the engine at the latest, and has let go of everything when it is cancelled."""
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if task.cancelled():
+                raise Cancelled("the engine was closed during the transfer", subject) from None
+            task.cancel()
+            await outlast(task)
+            raise
+        finally:
+            self._running.discard(task)
+
+    async def _counted(self, work: Coroutine[None, None, TransferResult], planned_bytes: int) -> TransferResult:
+        self._note(planned_objects=1, planned_bytes=planned_bytes)
+        try:
+            result = await work
+        except BaseException:
+            self._note(failed_objects=1)
+            raise
+        self._note(verified_objects=1, planned_bytes=result.size_bytes - planned_bytes)
+        return result
+
+    async def _download(
+        self, coordinator: Coordinator, ref: ObjectRef, path: str, on_moved: OnMoved | None, *, move: bool
+    ) -> TransferResult:
+        planned_bytes = 0
+
+        def plan(size_bytes: int) -> None:
+            nonlocal planned_bytes
+            self._note(planned_bytes=size_bytes - planned_bytes)
+            planned_bytes = size_bytes
+
+        self._note(planned_objects=1)
+        try:
+            with contextlib.closing(Placed(ref, path)) as placed:
+                result = await coordinator.download(
+                    ref, placed.destination, on_size=plan, on_moved=on_moved, fsync=move
+                )
+            if move:
+                await self._remove_source(result)
+        except BaseException:
+            self._note(failed_objects=1)
+            raise
+        self._note(verified_objects=1)
+        return result
+
+    async def _download_stream(
+        self, coordinator: Coordinator, ref: ObjectRef, fd: int, version_id: str
+    ) -> TransferResult:
+        known = await coordinator.head_at(ref, version_id)
+        checks = await coordinator.checks_of(ref, known.info)
+        work = coordinator.streams.download(ref, known.info, known.target, checks, fd)
+        return await self._counted(work, known.info.size_bytes)
+
+    async def _upload_bytes(
         self,
-        source: str,
-        destination: str | os.PathLike[str],
+        view: memoryview,
+        ref: ObjectRef,
+        options: ObjectOptions,
         *,
-        recursive: bool,
-        include: Sequence[str],
-        exclude: Sequence[str],
-    ) -> Restore:
-        parsed = parse_source(source, recursive=recursive)
-        if not parsed.many:
-            raise UsageError("this names one object; use download, or recursive=True for a prefix", source)
-        takes = selector(parsed, include, exclude)
-        return Restore(self._entered(), parsed, takes, os.fspath(destination))
+        only_if_absent: bool,
+        on_moved: OnMoved | None,
+    ) -> TransferResult:
+        fd = memory_of(view)
+        try:
+            return await self._entered().uploader.upload_memory(
+                fd, len(view), ref, options, only_if_absent=only_if_absent, on_moved=on_moved
+            )
+        finally:
+            os.close(fd)
+
+    async def _copy(
+        self,
+        ref: ObjectRef,
+        target: ObjectRef,
+        options: ObjectOptions | None,
+        origin: AsyncEngine | None,
+        on_moved: OnMoved | None,
+        *,
+        move: bool,
+    ) -> TransferResult:
+        coordinator = self._entered()
+        if origin is None:
+            if ref == target and (move or options is None):
+                raise UsageError("source and destination are the same object", ref.url)
+            result = await coordinator.copier.copy(ref, target, options)
+            self._copied_bytes += result.size_bytes
+        else:
+            result = await coordinator.copier.relay(origin._entered(), ref, target, options, on_moved=on_moved)
+        if move:
+            await (origin or self)._remove_source(result)
+        return result
+
+    async def _remove_source(self, result: TransferResult) -> None:
+        """Delete the object that a result was made of, if it still is that one."""
+        source = object_ref(result.source)
+        await self.control.delete_same(source, result.source_etag or result.etag)
+
+    def _moving(
+        self, plan: Callable[[], AsyncGenerator[Piece, None]], remove: Callable[[TransferResult], Awaitable[None]]
+    ) -> Callable[[], AsyncGenerator[Piece, None]]:
+        """Return the same plan with each source removed when its work is done."""
+
+        async def moved(work: Callable[[], Coroutine[None, None, TransferResult]]) -> TransferResult:
+            result = await work()
+            await remove(result)
+            return result
+
+        async def pieces() -> AsyncGenerator[Piece, None]:
+            async with contextlib.aclosing(plan()) as planned:
+                async for piece in planned:
+                    yield piece if piece.work is None else Piece(piece.result, functools.partial(moved, piece.work))
+
+        return pieces
+
+    async def _many(
+        self, plan: Callable[[], AsyncGenerator[Piece, None]], *, at_end: Callable[[], None] | None = None
+    ) -> AsyncGenerator[TransferResult, None]:
+        self._entered()
+        many = Many(self.settings, plan, at_end=at_end)
+        self._runs.append(many)
+        try:
+            async with contextlib.aclosing(many.run()) as results:
+                async for result in results:
+                    yield result
+        finally:
+            self._runs.remove(many)
+            ended = many.progress
+            self._note(
+                planned_objects=ended.planned_objects,
+                verified_objects=ended.verified_objects,
+                failed_objects=ended.failed_objects,
+                skipped_objects=ended.skipped_objects,
+                planned_bytes=ended.planned_bytes,
+            )
+
+    def _planned(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[TransferResult, None]:
+        return Many(self.settings, plan).planned()
 
     async def _tell(self, on_progress: Callable[[Progress], None]) -> None:
         told = None
@@ -276,23 +575,3 @@ class AsyncEngine:
         self._single = msgspec.structs.replace(
             self._single, **{name: getattr(self._single, name) + count for name, count in counts.items()}
         )
-
-
-class _Placed:
-    """The destination of one object, resolved from what the caller gave; holds its folder open."""
-
-    def __init__(self, ref: ObjectRef, path: str) -> None:
-        if path.endswith("/") or os.path.isdir(path):
-            name = base_name(ref.key)
-            if not name.components:
-                raise LocalError(f"the key gives no file name: {name.refused}; name the destination file", ref.url)
-            folder_path, file_name = path, name.components[0]
-        else:
-            folder_path, file_name = os.path.split(path)
-        if not file_name or file_name in (".", ".."):
-            raise UsageError("the destination names no file", path)
-        self._folder = open_folder(folder_path)
-        self.destination = Destination(self._folder, file_name, os.path.join(folder_path, file_name))
-
-    def close(self) -> None:
-        self._folder.release()

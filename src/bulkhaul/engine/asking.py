@@ -144,7 +144,10 @@ class Desk:
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                return await self._put(worker, question, payload_fd)
+                reply = await self._put(worker, question, payload_fd)
+                if reply.target is not None and not isinstance(question, Resolve):
+                    self._targets[question.bucket] = reply.target
+                return reply
             except _WorkerGone:
                 lost += 1
                 if lost >= MAX_LOST:

@@ -22,11 +22,12 @@ from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.control import Control
 from bulkhaul.engine.copying import Copier
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
 from bulkhaul.engine.multipart import Uploads
 from bulkhaul.engine.protection import Protection
-from bulkhaul.engine.protocol import Head, ListPage, PartChecksums
+from bulkhaul.engine.protocol import Head, PartChecksums
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.streaming import Streams
 from bulkhaul.engine.supervisor import ForkserverProcess
@@ -73,6 +74,7 @@ class Coordinator:
     Attributes:
         dispatcher: the workers and what they hold.
         desk: questions to the service.
+        control: the small operations.
         uploader, streams, copier: the other directions.
     """
 
@@ -80,6 +82,7 @@ class Coordinator:
         self.settings = settings
         self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
         self.desk = Desk(settings, self.dispatcher)
+        self.control = Control(self.desk)
         protection = Protection(settings, self.desk)
         outbox = Outbox(self.dispatcher, self.desk)
         uploads = Uploads(settings, self.desk, outbox)
@@ -96,11 +99,15 @@ class Coordinator:
         listed: Listed | None = None,
         *,
         on_size: Callable[[int], None] | None = None,
+        on_moved: Callable[[int], None] | None = None,
+        fsync: bool = False,
     ) -> TransferResult:
         """Restore one object; the destination is untouched until it is whole and verified.
 
         Args:
             on_size: called with the object's size as soon as it is known, and again if the object has changed.
+            on_moved: called with the bytes that are there, from 0 again if the object has changed.
+            fsync: flush file and folder, whatever the settings say.
 
         Raises:
             TransferError: it could not be done; nothing is left behind.
@@ -109,10 +116,10 @@ class Coordinator:
         self._sweeper.sweep(destination.folder.fd)
         try:
             try:
-                result = await self._attempt(ref, destination, listed, on_size)
+                result = await self._attempt(ref, destination, listed, on_size, on_moved, fsync=fsync)
             except ObjectChanged:
                 try:
-                    result = await self._attempt(ref, destination, None, on_size)
+                    result = await self._attempt(ref, destination, None, on_size, on_moved, fsync=fsync)
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -121,32 +128,17 @@ class Coordinator:
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
-    async def head(self, ref: ObjectRef) -> ObjectHead:
-        """Return what the service knows of one object.
-
-        Raises:
-            TransferError: it could not be asked, or there is no such object.
-        """
-        return (await self.head_at(ref)).info
-
     async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], Target], None]:
-        """Yield the pages of a listing, in the service's order.
+        """Yield the pages of a listing, in the service's order, and where requests for the bucket go.
 
         Raises:
             TransferError: the listing failed.
         """
-        token = ""
-        seen: set[int] = set()  # one number a page of 1,000 keys
-        while True:
-            reply = await self.desk.ask(ListPage(bucket, prefix, token), f"s3://{bucket}/{prefix}")
-            assert reply.target is not None
-            yield reply.objects, reply.target
-            if not (token := next(iter(reply.markers), "")):
-                return
-            if hash(token) in seen:
-                text = "the listing repeats its continuation token, so it would never end"
-                raise OtherError(text, f"s3://{bucket}/{prefix}")
-            seen.add(hash(token))
+        target: Target | None = None
+        async with contextlib.aclosing(self.control.pages(bucket, prefix)) as pages:
+            async for objects in pages:
+                target = target or await self.desk.target(bucket)
+                yield objects, target
 
     # One attempt
 
@@ -156,6 +148,9 @@ class Coordinator:
         destination: Destination,
         listed: Listed | None,
         on_size: Callable[[int], None] | None,
+        on_moved: Callable[[int], None] | None,
+        *,
+        fsync: bool,
     ) -> TransferResult:
         known = listed or await self.head_at(ref)
         info = known.info
@@ -174,10 +169,11 @@ class Coordinator:
         try:
             if len(layout):
                 fetching = self._fetch(ref, info, known.target, layout, checks, landing)
+                fetching.on_moved = on_moved
                 checks = await self._receive(ref, info, fetching, checks, landing)
             elif checks.stored is not None or checks.md5_hex:
                 verify(checks, layout, _NO_PARTS, landing, hot=False)
-            await self._publish(landing)
+            await self._publish(landing, fsync=fsync or self.settings.fsync)
             kept = True
         finally:
             if fetching is not None:
@@ -280,8 +276,8 @@ class Coordinator:
             return await _undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
-    async def _publish(self, landing: Landing) -> None:
-        if self.settings.fsync:
+    async def _publish(self, landing: Landing, *, fsync: bool) -> None:
+        if fsync:
             await _undisturbed(asyncio.to_thread(landing.publish, mode=self._mode, fsync=True))
         else:
             landing.publish(mode=self._mode, fsync=False)

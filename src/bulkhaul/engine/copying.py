@@ -68,7 +68,7 @@ class Copier:
             result = _copied(source, ref, info, reply.stored, 1)
         else:
             result = await self._in_parts(source, ref, info, origin, options)
-        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+        return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     async def relay(
         self,
@@ -107,7 +107,7 @@ class Copier:
             if error.info.code == "ObjectChanged":
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
-        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+        return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     # On one service
 

@@ -6,24 +6,49 @@ The loop (uvloop) runs in a thread of its own; every method hands its work over 
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.restore import Planned
 from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
 
 T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def _blocking(
+    method: Callable[Concatenate[AsyncEngine, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Engine, P], T]:
+    """Return a method of ``Engine`` that waits for the one of ``AsyncEngine``."""
+
+    @functools.wraps(method)
+    def wait_for(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.run(functools.partial(method, self.aio, *args, **kwargs))
+
+    return wait_for
+
+
+def _iterating(
+    method: Callable[Concatenate[AsyncEngine, P], AsyncGenerator[T, None]],
+) -> Callable[Concatenate[Engine, P], Iterator[T]]:
+    """Return a method of ``Engine`` that iterates over what the one of ``AsyncEngine`` yields."""
+
+    @functools.wraps(method)
+    def iterate(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        return self.each(method(self.aio, *args, **kwargs))
+
+    return iterate
 
 
 class Engine:
@@ -52,6 +77,7 @@ class Engine:
         self._pid = os.getpid()
         self._portal: BlockingPortal | None = None
         self._portal_context: AbstractContextManager[BlockingPortal] | None = None
+        self._beside: list[AsyncEngine] = []
 
     def __enter__(self) -> Self:
         self._portal_context = start_blocking_portal("asyncio", {"use_uvloop": True})
@@ -79,44 +105,59 @@ class Engine:
         else:
             try:
                 portal.call(self._engine.close)
+                for other in self._beside:
+                    portal.call(other.close)
                 portal.call(portal.stop, True)  # another thread may be iterating: its generator ends with the engine
             finally:
                 self._portal_context.__exit__(None, None, None)
 
-    def download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
-        """Restore one object; see ``AsyncEngine.download``."""
-        return self.submit(url, path).result()
+    @property
+    def aio(self) -> AsyncEngine:
+        """The engine itself; what it offers runs by ``run`` and ``each``."""
+        return self._engine
+
+    def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Run an async function on the engine's loop and return its result.
+
+        Raises:
+            Whatever it raises.
+        """
+        return self.start(work, *arguments).result()
+
+    def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
+        """Begin to run an async function on the engine's loop; cancelling the future cancels it."""
+        return self._running().start_task_soon(work, *arguments)
+
+    def each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
+        """Iterate over an async generator of the engine's."""
+        return self._iterate(items)
 
     def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
         """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
-        return self._running().start_task_soon(self._engine.download, url, path)
+        return self.start(self._engine.download, url, path)
 
-    def download_many(
-        self,
-        source: str,
-        destination: str | os.PathLike[str],
-        *,
-        recursive: bool = True,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-    ) -> Iterator[TransferResult]:
-        """Restore many objects and yield each result as it ends; see ``AsyncEngine.download_many``."""
-        results = self._engine.download_many(source, destination, recursive=recursive, include=include, exclude=exclude)
-        return self._iterate(results)
+    def beside(self, settings: Settings) -> AsyncEngine:
+        """Return another engine, of another endpoint or other credentials, that ends with this one.
 
-    def plan_many(
-        self,
-        source: str,
-        destination: str | os.PathLike[str],
-        *,
-        recursive: bool = True,
-        include: Sequence[str] = (),
-        exclude: Sequence[str] = (),
-    ) -> Iterator[Planned]:
-        """Yield what ``download_many`` would do; see ``AsyncEngine.plan_many``."""
-        return self._iterate(
-            self._engine.plan_many(source, destination, recursive=recursive, include=include, exclude=exclude)
-        )
+        It is what ``origin`` of ``copy`` and ``copy_many`` takes: two engines that share a loop.
+
+        Raises:
+            UsageError: this engine is not running.
+        """
+        other = AsyncEngine(settings)
+        self.run(other.__aenter__)
+        self._beside.append(other)
+        return other
+
+    download = _blocking(AsyncEngine.download)
+    upload = _blocking(AsyncEngine.upload)
+    upload_bytes = _blocking(AsyncEngine.upload_bytes)
+    upload_stream = _blocking(AsyncEngine.upload_stream)
+    download_stream = _blocking(AsyncEngine.download_stream)
+    copy = _blocking(AsyncEngine.copy)
+    download_many = _iterating(AsyncEngine.download_many)
+    upload_many = _iterating(AsyncEngine.upload_many)
+    copy_many = _iterating(AsyncEngine.copy_many)
 
     def progress(self) -> Progress:
         """Return one total over everything that this engine was asked for."""

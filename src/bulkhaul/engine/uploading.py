@@ -85,9 +85,18 @@ class Uploader:
         self._protection = protection
 
     async def upload_file(
-        self, path: str, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
+        self,
+        path: str,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        on_moved: OnMoved | None = None,
+        remove: bool = False,
     ) -> TransferResult:
         """Upload a file; what is at the key is the old object, or exactly the new one.
+
+        Args:
+            remove: remove the file once the object is stored, if it still is the one that was uploaded.
 
         Raises:
             SourceChanged: the file changed meanwhile; no object was made of it.
@@ -101,6 +110,8 @@ class Uploader:
             result = await self._with_or_without_checksum(
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
             )
+            if remove:
+                source.remove()
         except TransferError as error:
             if error.info.code in ("IntegrityError", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended

@@ -15,6 +15,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         source: ``s3://bucket/key``.
         destination: local path.
         size_bytes: length of the object, 0 where it was never learnt.
+        source_etag: of the object that was copied, where the source is one.
         integrity: what success rests on; None unless verified.
         seconds: from plan to publish.
         skipped: why nothing had to be done, empty otherwise.
@@ -27,6 +28,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     size_bytes: int = 0
     etag: str = ""
+    source_etag: str = ""
     version_id: str = ""
     last_modified: str = ""
     integrity: Integrity | None = None

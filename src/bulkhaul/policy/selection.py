@@ -49,17 +49,7 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
         InvalidUrl: no ``s3://``, or no bucket.
         UsageError: a prefix (or a whole bucket) without ``recursive``.
     """
-    if not url.startswith("s3://"):
-        raise InvalidUrl("a source must begin with s3://", url)
-    if not url.isascii() and any("\ud800" <= character <= "\udfff" for character in url):
-        raise InvalidUrl("it is not valid UTF-8", url)
-    rest = url.removeprefix("s3://")
-    point = _ACCESS_POINT.fullmatch(rest)
-    bucket, key = (point.group(1), point.group(2) or "") if point else rest.partition("/")[::2]
-    if not bucket:
-        raise InvalidUrl("the bucket name is missing after s3://", url)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
-        raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
+    bucket, key = _split(url, "a source")
     wildcard = None if literal else _WILDCARD.search(key)
     if wildcard is not None:
         before = key[: wildcard.start()]
@@ -70,8 +60,32 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
         prefix = key if not key or key.endswith("/") else key + "/"
         return Source(bucket, prefix=prefix, base=prefix, many=True)
     if not key or key.endswith("/"):
-        raise UsageError("this names a prefix, not an object; add --recursive to restore everything below it", url)
+        raise UsageError("this names a prefix, not an object; add --recursive for everything below it", url)
     return Source(bucket, key=key)
+
+
+def parse_destination(url: str) -> tuple[str, str]:
+    """Return (bucket, key) of ``s3://bucket/…``; the key may be empty or end in a slash, and is taken literally.
+
+    Raises:
+        InvalidUrl: no ``s3://``, or no bucket.
+    """
+    return _split(url, "a destination in S3")
+
+
+def _split(url: str, what: str) -> tuple[str, str]:
+    if not url.startswith("s3://"):
+        raise InvalidUrl(f"{what} must begin with s3://", url)
+    if not url.isascii() and any("\ud800" <= character <= "\udfff" for character in url):
+        raise InvalidUrl("it is not valid UTF-8", url)
+    rest = url.removeprefix("s3://")
+    point = _ACCESS_POINT.fullmatch(rest)
+    bucket, key = (point.group(1), point.group(2) or "") if point else rest.partition("/")[::2]
+    if not bucket:
+        raise InvalidUrl("the bucket name is missing after s3://", url)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
+        raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
+    return bucket, key
 
 
 def wildcard_regex(pattern: str) -> str:

@@ -1,4 +1,4 @@
-"""Carries out ``bulkhaul cp``: engine, lines, display and signals together; it must not know the command line.
+"""Carries out a command over objects: engine, lines, display, signals; it must not know the command line.
 
 engine ─▶ feed (a thread) ─▶ main thread ─▶ report ─▶ stdout, stderr
                                   ├──────▶ display, 8 times a second
@@ -12,7 +12,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -24,35 +24,34 @@ from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.streams import LineStream
 from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.facade import Engine
-from bulkhaul.engine.restore import Planned
 from bulkhaul.model.errors import ErrorInfo, TransferError
-from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.selection import parse_source
 
 LAST_FLUSH_S = 0.5
 """How long an interrupted command tries to get rid of its last lines."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What one ``cp`` is to do.
+    """What one command is to do.
 
     Attributes:
-        many: whether the source is a prefix or a pattern.
+        operation: how its lines begin: cp, mv, rm …
+        results: does it and yields one result an object; with ``dry_run`` it only says what it would do.
+        source, destination: what the command line names, for a failure of the job as a whole.
     """
 
+    operation: str
+    results: Callable[[Engine], Iterator[TransferResult]]
     source: str
     destination: str
-    many: bool
-    recursive: bool
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
     dry_run: bool
     settings: Settings
 
 
-def copy(job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str) -> int:
+def carry_out(
+    job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str
+) -> int:
     """Do it, say what happened, and return the exit code."""
     gc.enable()  # the imports are done
     display = Display() if progress and not quiet and not job.dry_run and os.isatty(2) else None
@@ -83,12 +82,12 @@ class _Run:
         self._stdout, self._stderr = LineStream(1), LineStream(2)
         self.err = display.above if display else self._stderr.write
         out = display.above if display and shows_on(1) else self._stdout.write
-        self._report = Report(out, self.err, as_json=as_json, quiet=quiet, dry_run=job.dry_run)
+        self._report = Report(out, self.err, operation=job.operation, as_json=as_json, quiet=quiet, dry_run=job.dry_run)
 
     def follow(self, engine: Engine) -> int:
         """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
         self._engine = engine
-        feed = Feed(lambda: _results(engine, self._job))
+        feed = Feed(lambda: self._job.results(engine))
         try:
             self._report_all(feed, engine)
         except BrokenPipeError:
@@ -158,43 +157,7 @@ class _Run:
                 os.kill(pid, signal.SIGKILL)
 
 
-def _results(engine: Engine, job: Job) -> Iterator[TransferResult]:
-    source, destination = job.source, job.destination
-    recursive, include, exclude = job.recursive, job.include, job.exclude
-    if job.dry_run:
-        for planned in engine.plan_many(source, destination, recursive=recursive, include=include, exclude=exclude):
-            yield _planned(job, planned)
-    elif job.many:
-        yield from engine.download_many(source, destination, recursive=recursive, include=include, exclude=exclude)
-    else:
-        yield engine.download(source, destination)
-
-
-def _planned(job: Job, planned: Planned) -> TransferResult:
-    """Return what a dry run reports for one key: the result that it would have, without the bytes."""
-    ref = ObjectRef(parse_source(job.source, recursive=job.recursive).bucket, planned.info.key)
-    into_folder = job.many or job.destination.endswith("/") or os.path.isdir(job.destination)
-    text = f"the key cannot be a file below {job.destination}: {planned.refused}"
-    refused = ErrorInfo("UnsafeKey", text, ref.url) if planned.refused and into_folder else None
-    return TransferResult(
-        source=ref.url,
-        destination=os.path.join(job.destination, *planned.components) if into_folder else job.destination,
-        bucket=ref.bucket,
-        key=ref.key,
-        size_bytes=planned.info.size_bytes,
-        etag=planned.info.etag,
-        last_modified=planned.info.last_modified,
-        skipped=planned.skipped,
-        failure=refused,
-    )
-
-
 def _failure(job: Job, failure: ErrorInfo) -> TransferResult:
-    source = parse_source(job.source, recursive=job.recursive)
-    return TransferResult(
-        source=job.source,
-        destination=job.destination,
-        bucket=source.bucket,
-        key=source.key,
-        failure=failure,
-    )
+    where = job.source if job.source.startswith("s3://") else job.destination
+    bucket, _, key = where.removeprefix("s3://").partition("/")
+    return TransferResult(source=job.source, destination=job.destination, bucket=bucket, key=key, failure=failure)

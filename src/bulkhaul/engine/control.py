@@ -1,0 +1,243 @@
+"""The small operations of a store: look, list, delete, sign, clean up; it must not move an object's bytes to disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+
+import msgspec
+
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.payload import memory_of, new_memory, read_all
+from bulkhaul.engine.protocol import (
+    AbortUpload,
+    BucketRegion,
+    Delete,
+    DeleteMany,
+    Head,
+    ListPage,
+    ListParts,
+    ListUploads,
+    ListVersions,
+    Presign,
+    Read,
+    Tags,
+)
+from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, PreconditionFailed
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import Doomed, NotDeleted, ObjectVersion, PendingUpload
+from bulkhaul.wire.classify import service_error
+
+MAX_BATCH = 1000
+"""Keys of one DeleteObjects. Source: S3 API, DeleteObjects."""
+
+
+class Control:
+    """Asks the service, through the workers' boto3 clients."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:
+        """Return what the service knows of one object.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        return (await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)).objects[0]
+
+    async def pages(self, bucket: str, prefix: str, *, max_keys: int = 0) -> AsyncGenerator[list[ObjectHead], None]:
+        """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
+
+        Raises:
+            NotFound: there is no such bucket.
+            OtherError: the listing would never end.
+        """
+        async for objects, _ in self._pages(bucket, prefix, folder=False, max_keys=max_keys):
+            yield objects
+
+    async def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
+        """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.
+
+        Raises:
+            NotFound: there is no such bucket.
+        """
+        async for page in self._pages(bucket, prefix, folder=True, max_keys=0):
+            yield page
+
+    async def probe(self, bucket: str, prefix: str = "") -> None:
+        """List one key, to see whether the bucket can be reached and read.
+
+        Raises:
+            TransferError: it cannot.
+        """
+        await self._desk.ask(ListPage(bucket, prefix, "", max_keys=1), f"s3://{bucket}/{prefix}")
+
+    async def versions(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectVersion], None]:
+        """Yield the pages of a listing of versions and delete markers.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        subject = f"s3://{bucket}/{prefix}"
+        markers, seen = ("", ""), set[int]()
+        while True:
+            reply = await self._desk.ask(ListVersions(bucket, prefix, *markers), subject)
+            yield reply.versions
+            if len(reply.markers) != 2:
+                return
+            markers = (reply.markers[0], reply.markers[1])
+            _require_news(markers, seen, subject)
+
+    async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
+        """Return an object, or ``[start, end)`` of it, by one unconditional GET.
+
+        Raises:
+            RangeNotSatisfiable: the object does not hold the whole range.
+            NetworkError: the body broke off, however often it was tried.
+            IntegrityError: the bytes are not those that the stored checksum promises.
+        """
+        subject = ref.url if end < 0 else f"{ref.url} bytes [{start}, {end})"
+        question = Read(await self._desk.target(ref.bucket), ref.bucket, ref.key, start, end)
+        fd = new_memory()
+        try:
+            await self._desk.ask(question, subject, payload_fd=fd)
+            return read_all(fd)
+        finally:
+            os.close(fd)
+
+    async def delete(self, ref: ObjectRef, version_id: str = "") -> None:
+        """Delete one object, or one version of it; what is not there is no error.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        await self._desk.ask(Delete(ref.bucket, ref.key, version_id), ref.url)
+
+    async def delete_same(self, ref: ObjectRef, etag: str) -> None:
+        """Delete an object if it still is the one with this ETag, looked at right before.
+
+        Raises:
+            PreconditionFailed: another one is there by now; it stays.
+        """
+        now = await self.head(ref)
+        if etag and now.etag.strip('"') != etag.strip('"'):
+            text = "the source was replaced after it had been copied; the new one was not deleted"
+            raise PreconditionFailed(text, ref.url)
+        await self.delete(ref)
+
+    async def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
+        """Delete in batches of 1,000 and yield each key's outcome.
+
+        Raises:
+            TransferError: a whole batch failed.
+        """
+        batch: list[Doomed] = []
+        async for one in doomed:
+            batch.append(one)
+            if len(batch) == MAX_BATCH:
+                for result in await self._delete_batch(bucket, batch):
+                    yield result
+                batch = []
+        if batch:
+            for result in await self._delete_batch(bucket, batch):
+                yield result
+
+    async def presign(self, ref: ObjectRef, ttl_s: int, version_id: str = "") -> str:
+        """Return a URL that fetches the object without credentials for ``ttl_s`` seconds; it is a secret.
+
+        Raises:
+            CredentialsError: there are no credentials to sign with.
+        """
+        return (await self._desk.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)).text
+
+    async def tags(self, ref: ObjectRef, version_id: str = "") -> dict[str, str]:
+        """Return an object's tags.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return (await self._desk.ask(Tags(ref.bucket, ref.key, version_id), ref.url)).tags
+
+    async def region(self, bucket: str) -> str:
+        """Return the bucket's region, as the service says.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return (await self._desk.ask(BucketRegion(bucket), f"s3://{bucket}")).text
+
+    async def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
+        """Yield the pages of a listing of uploads that were neither completed nor aborted.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        subject = f"s3://{bucket}/{prefix}"
+        markers, seen = ("", ""), set[int]()
+        while True:
+            reply = await self._desk.ask(ListUploads(bucket, prefix, *markers), subject)
+            yield reply.uploads
+            if len(reply.markers) != 2:
+                return
+            markers = (reply.markers[0], reply.markers[1])
+            _require_news(markers, seen, subject)
+
+    async def abort_upload(self, ref: ObjectRef, upload_id: str) -> bool:
+        """Give a pending upload up; whether nothing is left of it.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        await self._desk.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
+        try:
+            return not (await self._desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).uploaded
+        except NotFound:
+            return True
+
+    async def _pages(
+        self, bucket: str, prefix: str, *, folder: bool, max_keys: int
+    ) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
+        subject = f"s3://{bucket}/{prefix}"
+        token, seen = "", set[int]()
+        while True:
+            reply = await self._desk.ask(ListPage(bucket, prefix, token, folder, max_keys), subject)
+            yield reply.objects, reply.prefixes
+            if not reply.markers:
+                return
+            token = reply.markers[0]
+            _require_news((token,), seen, subject)
+
+    async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
+        fd = memory_of(msgspec.msgpack.encode(batch))
+        try:
+            reply = await self._desk.ask(DeleteMany(bucket), f"s3://{bucket}", payload_fd=fd)
+        finally:
+            os.close(fd)
+        refused = {(one.key, one.version_id): one for one in reply.not_deleted}
+        return [_removed(bucket, one, refused.get((one.key, one.version_id))) for one in batch]
+
+
+def _require_news(markers: tuple[str, ...], seen: set[int], subject: str) -> None:
+    """One number a page of 1,000 keys is remembered."""
+    if hash(markers) in seen:
+        raise OtherError("the listing repeats its continuation token, so it would never end", subject)
+    seen.add(hash(markers))
+
+
+def _removed(bucket: str, doomed: Doomed, refused: NotDeleted | None) -> TransferResult:
+    ref = ObjectRef(bucket, doomed.key)
+    failure: ErrorInfo | None = None
+    if refused is not None:
+        failure = service_error(
+            0, service_code=refused.service_code, detail=refused.message, headers={}, subject=ref.url
+        )
+    return TransferResult(
+        source=ref.url,
+        destination="",
+        bucket=bucket,
+        key=doomed.key,
+        version_id=doomed.version_id,
+        failure=failure,
+    )

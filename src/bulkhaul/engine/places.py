@@ -1,0 +1,97 @@
+"""Resolves what a caller gives as a source or a destination, for one object or many; it must not move anything."""
+
+from __future__ import annotations
+
+import os
+
+from bulkhaul.disk.folder import open_folder
+from bulkhaul.engine.coordinator import Destination
+from bulkhaul.engine.deliver import key_for
+from bulkhaul.model.errors import LocalError, UsageError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.policy.naming import base_name
+from bulkhaul.policy.selection import Source, parse_destination, parse_source
+
+
+def object_ref(url: str) -> ObjectRef:
+    """Return the one object that a URL names.
+
+    Raises:
+        InvalidUrl: it is no ``s3://bucket/key``.
+    """
+    source = parse_source(url, literal=True)
+    return ObjectRef(source.bucket, source.key)
+
+
+def destination_ref(url: str, name: str) -> ObjectRef:
+    """Return the object that something called ``name`` becomes at a URL, which may end in a slash.
+
+    Raises:
+        InvalidUrl: it names no bucket.
+        UsageError: the key would be empty.
+    """
+    bucket, key = parse_destination(url)
+    if not (key := key_for(key, name)):
+        raise UsageError("the destination names no key", url)
+    return ObjectRef(bucket, key)
+
+
+def destination_prefix(url: str) -> tuple[str, str]:
+    """Return (bucket, what is put before each key): the URL's key up to a slash.
+
+    Raises:
+        InvalidUrl: it names no bucket.
+    """
+    bucket, key = parse_destination(url)
+    return bucket, key if not key or key.endswith("/") else key + "/"
+
+
+def many_source(source: str, *, recursive: bool) -> Source:
+    """Return what a prefix or a pattern names.
+
+    Raises:
+        UsageError: it names one object.
+    """
+    parsed = parse_source(source, recursive=recursive)
+    if not parsed.many:
+        raise UsageError("this names one object; use download or copy, or recursive=True for a prefix", source)
+    return parsed
+
+
+def length_of(path: str) -> int:
+    """Return the length of a file, 0 if it cannot be told now."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # what is wrong with it is told when it is opened
+
+
+def file_path(ref: ObjectRef, path: str) -> str:
+    """Return the path of the file that an object becomes: a folder takes the key's last segment.
+
+    Raises:
+        LocalError: the key gives no file name.
+        UsageError: the path names no file.
+    """
+    if path.endswith("/") or os.path.isdir(path):
+        name = base_name(ref.key)
+        if not name.components:
+            raise LocalError(f"the key gives no file name: {name.refused}; name the destination file", ref.url)
+        return os.path.join(path, name.components[0])
+    if os.path.basename(path) in ("", ".", ".."):
+        raise UsageError("the destination names no file", path)
+    return path
+
+
+class Placed:
+    """The destination of one object, resolved from what the caller gave; holds its folder open."""
+
+    def __init__(self, ref: ObjectRef, path: str) -> None:
+        self.path = file_path(ref, path)
+        folder, name = os.path.split(self.path)
+        self._folder = open_folder(folder)
+        self.destination = Destination(self._folder, name, self.path)
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        self._folder.release()
