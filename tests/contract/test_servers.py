@@ -13,7 +13,16 @@ from botocore.exceptions import ClientError
 
 from tests.faultserver import MIB, make_object
 from tests.faultserver.objects import Algorithm, ChecksumType
-from tests.servers import RunningServer, make_certificates, moto, nginx_files, nginx_proxy, weed
+from tests.servers import (
+    RunningServer,
+    make_certificates,
+    ministack,
+    moto,
+    nginx_files,
+    nginx_proxy,
+    rclone,
+    weed,
+)
 from tests.servers.process import free_ports, running
 
 BODY = random.Random(3).randbytes(5 * MIB + 1000)
@@ -112,6 +121,44 @@ def test_moto() -> None:
         expected = make_object(BODY, algorithm="CRC32", checksum_type="COMPOSITE", part_size_bytes=5 * MIB)
         head = client.head_object(Bucket="bucket", Key=KEY, ChecksumMode="ENABLED")
         assert (head["ETag"], head["ContentLength"]) == (f'"{expected.etag}"', len(BODY))
+    assert not any(map(is_alive, server.process_ids))
+    assert not server.folder.exists()
+
+
+def test_ministack() -> None:
+    """ministack agrees with our objects, lists in the order of bytes, keeps odd keys, and is gone afterwards."""
+    with ministack() as server:
+        client = server.client()
+        client.create_bucket(Bucket="bucket")
+        upload_in_parts(server, "CRC32", "COMPOSITE")
+        expected = make_object(BODY, algorithm="CRC32", checksum_type="COMPOSITE", part_size_bytes=5 * MIB)
+        head = client.head_object(Bucket="bucket", Key=KEY, ChecksumMode="ENABLED")
+        assert (head["ETag"], head["ChecksumCRC32"]) == (f'"{expected.etag}"', expected.checksums["CRC32"])
+        for key in ("a//b", "a/b", "a", "../x", "a/"):
+            client.put_object(Bucket="bucket", Key=key, Body=key.encode())
+        listed = [entry["Key"] for entry in client.list_objects_v2(Bucket="bucket")["Contents"]]
+        assert listed == ["../x", "a", "a/", "a//b", "a/b", KEY]
+        with pytest.raises(ClientError, match="PreconditionFailed"):
+            client.put_object(Bucket="bucket", Key="a", Body=b"", IfNoneMatch="*")
+    assert not any(map(is_alive, server.process_ids))
+    assert not server.folder.exists()
+
+
+def test_rclone_is_rude() -> None:
+    """rclone stores and gives back, refuses a wrong secret, and is as rude as its tests need it to be."""
+    with rclone() as server:
+        client = server.client(response_checksum_validation="when_required")
+        client.create_bucket(Bucket="bucket")
+        client.put_object(Bucket="bucket", Key="key", Body=BODY)
+        assert client.get_object(Bucket="bucket", Key="key")["Body"].read() == BODY
+        reply = client.get_object(Bucket="bucket", Key="key", Range="bytes=0-9")
+        assert reply["ResponseMetadata"]["HTTPStatusCode"] == 200
+        assert client.get_object(Bucket="bucket", Key="key", IfMatch='"other"')["ContentLength"] == len(BODY)
+        client.put_object(Bucket="bucket", Key="key", Body=b"second", IfNoneMatch="*")
+        assert client.head_object(Bucket="bucket", Key="key")["ContentLength"] == 6
+        stranger = RunningServer(server.endpoint_url, server.access_key, "wrong", (), server.folder)
+        with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+            stranger.client().list_objects_v2(Bucket="bucket")
     assert not any(map(is_alive, server.process_ids))
     assert not server.folder.exists()
 
