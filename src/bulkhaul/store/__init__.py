@@ -1,0 +1,1 @@
+"""One bucket as an object with methods; it must not know processes, sockets or the command line."""

@@ -1,0 +1,170 @@
+"""What every store promises its callers; it must not know how any store keeps the promise.
+
+    list ─┐             ┌─ put_bytes, put_path, put_if_absent
+    head ─┤   one       ├─ copy
+    get  ─┤   bucket    ├─ delete
+    probe ┘             └─ presigned_get_url
+
+``Cn`` are the rows of the store contract (docs/store.md). Ranges are half-open: ``[start, end)``. A store may be used
+by many threads at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+
+from bulkhaul.model.objects import ObjectInfo
+from bulkhaul.model.results import TransferResult
+
+ProgressCallback = Callable[[int], None]
+"""Called with the bytes done since the last call, never a total, in any order and on any thread; it must be quick.
+
+The sum is the size of the object on success, also after a download began anew (C48, C49). No call for an empty object
+or for a copy.
+"""
+
+
+class ObjectStore(Protocol):
+    """The objects of one bucket (C1): keys are used as they are, no prefix is put before them.
+
+    Every method that sends a request may raise, besides what it names itself:
+        NotFound: the bucket does not exist (C50).
+        AccessDenied: the credentials do not allow it (C51).
+        NetworkError: no complete reply came; the cause is kept (C56).
+        OtherError: whatever has no type of its own (C57).
+
+    An error about an object names it as ``s3://bucket/key`` in ``subject``. A key that is empty, longer than 1024
+    bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
+    """
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Return every object whose key begins with ``prefix``, in no certain order (C7).
+
+        The prefix is compared character by character: ``a`` finds ``a``, ``a/1`` and ``aaa``; an empty one finds all.
+        All pages are followed (C8). Listings tell key, size and last_modified; the ETag is always None (C9). Nothing
+        is asked, and no error raised, before the first object is taken.
+
+        Raises:
+            NotFound: the bucket does not exist; names the prefix (C9).
+        """
+        ...
+
+    def head(self, key: str) -> ObjectInfo:
+        """Return what is known of one object: size, last_modified, ETag, metadata, content headers (C3, C10).
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        ...
+
+    def get_to_file(
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+    ) -> TransferResult:
+        """Download one object to ``path``, which is absent, old, or wholly the new object at any time (C12).
+
+        The file is filled beside its destination and then renamed; it gets the mode of a new file. An empty object
+        needs no GET (C13). An object that is overwritten meanwhile is fetched anew, once (C17, C18).
+
+        Raises:
+            NotFound: there is no such object.
+            PreconditionFailed: the object was overwritten a second time (C18).
+            LocalError: the parent folder does not exist or refuses; an OtherError (C11).
+            IntegrityError: the bytes are not those of the object (C16).
+        """
+        ...
+
+    def get_bytes(self, key: str) -> bytes:
+        """Return a whole object by one GET (C20).
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        ...
+
+    def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
+        """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21).
+
+        Raises:
+            RangeNotSatisfiable: ``start`` is negative or after ``end`` (no request, C21), or the object is too
+                short to fill the range (C22, C23).
+            NotFound: there is no such object.
+        """
+        ...
+
+    def put_bytes(
+        self,
+        key: str,
+        body: bytes,
+        *,
+        content_disposition: str = "",
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> TransferResult:
+        """Store ``body``, in place of whatever the key had; in parts from the store's threshold on (C24).
+
+        Metadata and disposition are given back by ``head``, names in lower case, however large the body is (C5, C26).
+        In the result, ``source`` is ``-``.
+
+        Raises:
+            UsageError: metadata or a disposition that no header can carry, or more than 2 KB of it (C5); no request.
+            PayloadTooLarge: the object would be larger than S3 allows (C42, C54).
+        """
+        ...
+
+    def put_path(
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        *,
+        content_disposition: str = "",
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> TransferResult:
+        """Store a regular file as ``put_bytes`` does; it is opened once and never found again by its name (C25).
+
+        Raises:
+            LocalError: the file cannot be read, or it changed meanwhile: then nothing was stored (C27); an OtherError.
+            UsageError: see ``put_bytes``.
+            PayloadTooLarge: see ``put_bytes``.
+        """
+        ...
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
+
+        False is an answer, no failure: another one was there, or was just being written. The body may be empty.
+        """
+        ...
+
+    def copy(self, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object inside the bucket, on the server; overwrites the destination (C30, C31).
+
+        Metadata and content headers come along (better than C33). The result's key is the destination's.
+
+        Raises:
+            NotFound: there is no such object; names the source (C30, C35).
+            PreconditionFailed: the source was overwritten meanwhile (C32).
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove one object (C36).
+
+        Raises:
+            NotFound: there is no such object. One that vanishes between this question and the removal is no error.
+        """
+        ...
+
+    def presigned_get_url(self, key: str, ttl_s: int) -> str:
+        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; no request, no check (C37).
+
+        Raises:
+            OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
+        """
+        ...
+
+    def probe(self, prefix: str = "") -> None:
+        """Ask once for at most one key below ``prefix``, to learn whether the bucket can be listed (C38)."""
+        ...
