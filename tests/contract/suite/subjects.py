@@ -1,0 +1,127 @@
+"""The stores that the contract is run on, and what each is known not to keep.
+
+Job: describe a store under test, and list them all in STORES. Must not know any row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.error import URLError
+
+import pytest
+
+from bulkhaul import MemoryStore, ObjectStore
+from bulkhaul.model.limits import KIB, S3Limits
+
+Elsewhere = Literal["missing", "denied", "unreachable"]
+"""A bucket that is not there, credentials that the service does not know, an endpoint where nobody listens."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A store on a fresh bucket, and what a test must know of it.
+
+    Attributes:
+        elsewhere: opens another store that no request can succeed on.
+        part_size_bytes: of downloads in parts and of uploads in parts.
+        multipart_threshold_bytes: the smallest body that is uploaded in parts.
+        large_bytes: a size of several parts, the last one short; of more bytes than are ever in flight at once.
+        max_object_bytes: what the store's limits were lowered to.
+        many_keys: enough for a second page of a listing.
+        pending_uploads: returns the keys of multipart uploads that were neither completed nor aborted.
+    """
+
+    store: ObjectStore
+    bucket: str
+    elsewhere: Callable[[Elsewhere], AbstractContextManager[ObjectStore]]
+    part_size_bytes: int
+    multipart_threshold_bytes: int
+    large_bytes: int
+    max_object_bytes: int
+    pending_uploads: Callable[[], Sequence[str]]
+    many_keys: int = 1500
+
+    def url(self, key: str) -> str:
+        """Return what an error about ``key`` must name."""
+        return f"s3://{self.bucket}/{key}"
+
+
+Make = Callable[[], AbstractContextManager[Subject]]
+"""Opens the store on a fresh bucket, for one test."""
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A row that a store is known not to keep: its test must fail, and in this way.
+
+    Attributes:
+        reason: what the server (or the store) does instead.
+        shows: the exceptions that the test then ends with; any other fails the run, and so does success.
+    """
+
+    reason: str
+    shows: tuple[type[BaseException], ...] = (AssertionError, pytest.fail.Exception)
+
+    def mark(self) -> pytest.MarkDecorator:
+        """Return the mark that asserts the gap."""
+        return pytest.mark.xfail(reason=self.reason, raises=self.shows, strict=True)
+
+
+@dataclass(frozen=True)
+class StoreUnderTest:
+    """One kind of store.
+
+    Attributes:
+        running: starts what the store needs, once for all tests, and gives what opens it for one test.
+        gaps: by the name of the test.
+    """
+
+    name: str
+    running: Callable[[], AbstractContextManager[Make]]
+    gaps: Mapping[str, Gap] = field(default_factory=dict)
+
+
+@contextmanager
+def memory_running() -> Iterator[Make]:
+    """Nothing has to be started for a store in memory."""
+    threshold_bytes, part_size_bytes, max_object_bytes = 16 * KIB, 4 * KIB, 256 * KIB
+
+    @contextmanager
+    def elsewhere(where: Elsewhere) -> Iterator[ObjectStore]:
+        yield MemoryStore("elsewhere", bucket_exists=where != "missing")
+
+    @contextmanager
+    def make() -> Iterator[Subject]:
+        yield Subject(
+            store=MemoryStore(
+                "shelf",
+                multipart_threshold_bytes=threshold_bytes,
+                part_size_bytes=part_size_bytes,
+                limits=S3Limits(max_object_bytes=max_object_bytes),
+            ),
+            bucket="shelf",
+            elsewhere=elsewhere,
+            part_size_bytes=part_size_bytes,
+            multipart_threshold_bytes=threshold_bytes,
+            large_bytes=40 * KIB + 3,
+            max_object_bytes=max_object_bytes,
+            pending_uploads=list,
+        )
+
+    yield make
+
+
+STORES = (
+    StoreUnderTest(
+        "memory",
+        memory_running,
+        {
+            "test_c37_anyone_can_fetch_a_presigned_url": Gap("nothing answers at a stub's URL", (URLError,)),
+            "test_c51_unknown_credentials_are_access_denied": Gap("it has no credentials"),
+            "test_c56_an_endpoint_that_nobody_listens_at_is_a_network_error": Gap("it has no network"),
+        },
+    ),
+)
