@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
     from bulkhaul.store.memory import MemoryStore
     from bulkhaul.store.protocol import ObjectStore
+    from bulkhaul.store.s3 import S3Store
 
 __version__ = "0.1.0"
 
@@ -24,6 +25,7 @@ __all__ = [
     "MemoryStore",
     "ObjectStore",
     "Progress",
+    "S3Store",
     "Settings",
     "TransferResult",
     "__version__",
@@ -35,6 +37,7 @@ _HOMES = {
     "MemoryStore": "bulkhaul.store.memory",
     "ObjectStore": "bulkhaul.store.protocol",
     "Progress": "bulkhaul.model.results",
+    "S3Store": "bulkhaul.store.s3",
     "Settings": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",
 }

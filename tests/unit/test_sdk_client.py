@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bulkhaul.engine.fetch import Fetcher
+from bulkhaul.engine.wires import Wires
 from bulkhaul.errors import Unsupported, UsageError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
@@ -100,12 +100,15 @@ def test_a_proxy_does_not_get_dot_segments(monkeypatch: pytest.MonkeyPatch) -> N
 def test_secrets_that_a_service_echoes_are_masked() -> None:
     """An error that a worker reports holds neither the secret key nor the token, whatever the service wrote."""
     plain = settings()
-    fetcher = Fetcher(
-        "fast", FastTransport(plain, ca_bundle=None, user_agent="t"), SdkTransport(plain, SdkClient(plain))
+    wires = Wires(
+        "fast",
+        FastTransport(plain, ca_bundle=None, user_agent="t"),
+        SdkTransport(plain, SdkClient(plain)),
+        secrets=("canary-sse-c",),
     )
-    fetcher.use(Credentials("AKIDEXAMPLE", "canary-secret", "canary-token"))
-    told = fetcher.cleaned(
-        ErrorInfo("OtherError", "no canary-secret here", cause="token canary-token is bad" + "x" * 9999)
+    wires.use(Credentials("AKIDEXAMPLE", "canary-secret", "canary-token"))
+    told = wires.cleaned(
+        ErrorInfo("OtherError", "no canary-secret, canary-sse-c", cause="token canary-token is bad" + "x" * 9999)
     )
     assert "canary" not in told.message + told.cause
     assert len(told.cause) <= 500

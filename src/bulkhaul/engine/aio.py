@@ -32,7 +32,7 @@ from bulkhaul.engine.places import (
 )
 from bulkhaul.engine.restore import Restore
 from bulkhaul.engine.supervisor import ForkserverProcess
-from bulkhaul.engine.uploading import OnMoved
+from bulkhaul.engine.uploading import OnMoved, with_content_type
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
@@ -151,7 +151,7 @@ class AsyncEngine:
 
     async def download(
         self,
-        url: str,
+        url: str | ObjectRef,
         path: str | os.PathLike[str],
         *,
         on_moved: OnMoved | None = None,
@@ -169,7 +169,7 @@ class AsyncEngine:
         ref = object_ref(url)
         return await self._tracked(self._download(self._entered(), ref, os.fspath(path), on_moved, move=move), ref.url)
 
-    async def plan_download(self, url: str, path: str | os.PathLike[str]) -> TransferResult:
+    async def plan_download(self, url: str | ObjectRef, path: str | os.PathLike[str]) -> TransferResult:
         """Return what ``download`` would do, and touch nothing.
 
         Raises:
@@ -190,7 +190,7 @@ class AsyncEngine:
     async def upload(
         self,
         path: str | os.PathLike[str],
-        url: str,
+        url: str | ObjectRef,
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         on_moved: OnMoved | None = None,
@@ -213,7 +213,7 @@ class AsyncEngine:
     async def upload_bytes(
         self,
         data: bytes | bytearray | memoryview,
-        url: str,
+        url: str | ObjectRef,
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         only_if_absent: bool = False,
@@ -232,7 +232,12 @@ class AsyncEngine:
         return await self._tracked(self._counted(work, len(view)), ref.url)
 
     async def upload_stream(
-        self, fd: int, url: str, options: ObjectOptions = DEFAULT_OPTIONS, *, on_moved: OnMoved | None = None
+        self,
+        fd: int,
+        url: str | ObjectRef,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        on_moved: OnMoved | None = None,
     ) -> TransferResult:
         """Upload what a descriptor gives until its end; its length need not be known.
 
@@ -243,7 +248,7 @@ class AsyncEngine:
         work = self._entered().streams.upload(fd, ref, options, on_moved=on_moved)
         return await self._tracked(self._counted(work, 0), ref.url)
 
-    async def download_stream(self, url: str, fd: int, *, version_id: str = "") -> TransferResult:
+    async def download_stream(self, url: str | ObjectRef, fd: int, *, version_id: str = "") -> TransferResult:
         """Write one object to a descriptor, in order; what was written before an error cannot be taken back.
 
         Raises:
@@ -255,8 +260,8 @@ class AsyncEngine:
 
     async def copy(
         self,
-        source: str,
-        destination: str,
+        source: str | ObjectRef,
+        destination: str | ObjectRef,
         options: ObjectOptions | None = None,
         *,
         origin: AsyncEngine | None = None,
@@ -490,7 +495,12 @@ class AsyncEngine:
         fd = memory_of(view)
         try:
             return await self._entered().uploader.upload_memory(
-                fd, len(view), ref, options, only_if_absent=only_if_absent, on_moved=on_moved
+                fd,
+                len(view),
+                ref,
+                with_content_type(options, ref.key),
+                only_if_absent=only_if_absent,
+                on_moved=on_moved,
             )
         finally:
             os.close(fd)

@@ -19,13 +19,14 @@ from bulkhaul.engine.protocol import (
     CopyObject,
     CopyPart,
     DeleteMany,
+    ListBuckets,
     Locate,
     Question,
     Read,
     Resolve,
 )
 from bulkhaul.model.errors import Cancelled, StallTimeout, TransferError, WorkerDied, error_of
-from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.objects import Bucket, ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.events import CredentialsReplaced
@@ -55,6 +56,7 @@ class Reply(msgspec.Struct):
 
     objects: list[ObjectHead] = msgspec.field(default_factory=list)
     prefixes: list[str] = msgspec.field(default_factory=list)
+    buckets: list[Bucket] = msgspec.field(default_factory=list)
     parts: list[PartChecksum] = msgspec.field(default_factory=list)
     uploaded: list[UploadedPart] = msgspec.field(default_factory=list)
     uploads: list[PendingUpload] = msgspec.field(default_factory=list)
@@ -78,7 +80,7 @@ class Reply(msgspec.Struct):
                 setattr(self, name, getattr(answer, name))
 
 
-_LISTS = ("objects", "prefixes", "parts", "uploaded", "uploads", "versions", "not_deleted")
+_LISTS = ("objects", "prefixes", "buckets", "parts", "uploaded", "uploads", "versions", "not_deleted")
 _OUTCOMES = ("markers", "begun", "stored", "copied", "tags", "text", "target", "credentials")
 
 
@@ -116,6 +118,11 @@ class Desk:
         dispatcher.on_worker = self._worker_news
         dispatcher.on_expired = self._expired
 
+    @property
+    def credentials(self) -> Credentials | None:
+        """What requests are signed with since the first answer; None if they are not."""
+        return self._credentials
+
     async def target(self, bucket: str) -> Target:
         """Return where requests for a bucket go; it is asked once.
 
@@ -145,7 +152,7 @@ class Desk:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
                 reply = await self._put(worker, question, payload_fd)
-                if reply.target is not None and not isinstance(question, Resolve):
+                if reply.target is not None and not isinstance(question, Resolve | ListBuckets):
                     self._targets[question.bucket] = reply.target
                 return reply
             except _WorkerGone:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 
 import msgspec
 
-from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.asking import Desk, Reply
+from bulkhaul.engine.cancellation import cancelled
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
     AbortUpload,
     BucketRegion,
+    CreateUpload,
     Delete,
     DeleteMany,
     Head,
+    ListBuckets,
     ListPage,
     ListParts,
     ListUploads,
     ListVersions,
     Presign,
+    PutSmall,
     Read,
     Tags,
 )
 from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, PreconditionFailed
-from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.writing import Doomed, NotDeleted, ObjectVersion, PendingUpload
+from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
 from bulkhaul.wire.classify import service_error
+from bulkhaul.wire.values import Target
 
 MAX_BATCH = 1000
 """Keys of one DeleteObjects. Source: S3 API, DeleteObjects."""
@@ -47,15 +54,37 @@ class Control:
         """
         return (await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)).objects[0]
 
-    async def pages(self, bucket: str, prefix: str, *, max_keys: int = 0) -> AsyncGenerator[list[ObjectHead], None]:
+    async def buckets(self) -> AsyncGenerator[list[Bucket], None]:
+        """Yield the pages of the list of the caller's buckets.
+
+        Raises:
+            AccessDenied: the credentials may not list them.
+        """
+        token, seen = "", set[int]()
+        while True:
+            reply = await self._desk.ask(ListBuckets(token), "s3://")
+            yield reply.buckets
+            if not reply.markers:
+                return
+            token = reply.markers[0]
+            _require_news((token,), seen, "s3://")
+
+    async def pages(
+        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = False
+    ) -> AsyncGenerator[list[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
+
+        Args:
+            ahead: ask for the next page while the caller has the last one in hand.
 
         Raises:
             NotFound: there is no such bucket.
             OtherError: the listing would never end.
         """
-        async for objects, _ in self._pages(bucket, prefix, folder=False, max_keys=max_keys):
-            yield objects
+        listing = self._pages(bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
+        async with contextlib.aclosing(listing) as pages:
+            async for objects, _ in pages:
+                yield objects
 
     async def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.
@@ -63,7 +92,7 @@ class Control:
         Raises:
             NotFound: there is no such bucket.
         """
-        async for page in self._pages(bucket, prefix, folder=True, max_keys=0):
+        async for page in self._pages(bucket, prefix, folder=True, max_keys=0, ahead=False):
             yield page
 
     async def probe(self, bucket: str, prefix: str = "") -> None:
@@ -184,6 +213,44 @@ class Control:
             markers = (reply.markers[0], reply.markers[1])
             _require_news(markers, seen, subject)
 
+    async def put_small(
+        self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False
+    ) -> Stored:
+        """Store a few bytes with a checksum that is sent as it is, right or wrong.
+
+        Raises:
+            PreconditionFailed: the object exists, and was not to.
+            TransferError: the service refused.
+        """
+        question = PutSmall(ref.bucket, ref.key, body, algorithm, checksum, only_if_absent)
+        reply = await self._desk.ask(question, ref.url)
+        assert reply.stored is not None
+        return reply.stored
+
+    async def begin_upload(self, ref: ObjectRef) -> str:
+        """Begin a multipart upload that no journal names, and return its id; the caller aborts it.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        reply = await self._desk.ask(CreateUpload(ref.bucket, ref.key, ObjectOptions(), "", ""), ref.url)
+        assert reply.begun is not None
+        return reply.begun.upload_id
+
+    async def target(self, bucket: str) -> Target:
+        """Return where requests for a bucket go.
+
+        Raises:
+            TransferError: no request could be made at all.
+        """
+        return await self._desk.target(bucket)
+
+    @property
+    def access_key(self) -> str:
+        """The id of the key that requests are signed with, empty before the first answer or without one."""
+        credentials = self._desk.credentials
+        return credentials.access_key if credentials else ""
+
     async def abort_upload(self, ref: ObjectRef, upload_id: str) -> bool:
         """Give a pending upload up; whether nothing is left of it.
 
@@ -197,17 +264,25 @@ class Control:
             return True
 
     async def _pages(
-        self, bucket: str, prefix: str, *, folder: bool, max_keys: int
+        self, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
     ) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         subject = f"s3://{bucket}/{prefix}"
-        token, seen = "", set[int]()
-        while True:
-            reply = await self._desk.ask(ListPage(bucket, prefix, token, folder, max_keys), subject)
-            yield reply.objects, reply.prefixes
-            if not reply.markers:
-                return
-            token = reply.markers[0]
+        seen = set[int]()
+
+        def page(token: str) -> Coroutine[None, None, Reply]:
+            return self._desk.ask(ListPage(bucket, prefix, token, folder, max_keys), subject)
+
+        reply = await page("")
+        while token := "".join(reply.markers[:1]):
             _require_news((token,), seen, subject)
+            following = asyncio.create_task(page(token)) if ahead else None
+            try:
+                yield reply.objects, reply.prefixes
+                reply = await (following or page(token))
+            finally:
+                if following is not None:
+                    await cancelled(following)
+        yield reply.objects, reply.prefixes
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
         fd = memory_of(msgspec.msgpack.encode(batch))

@@ -13,23 +13,27 @@ from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.selection import Source, parse_destination, parse_source
 
 
-def object_ref(url: str) -> ObjectRef:
-    """Return the one object that a URL names.
+def object_ref(url: str | ObjectRef) -> ObjectRef:
+    """Return the one object that a URL names, or what is a name already.
 
     Raises:
         InvalidUrl: it is no ``s3://bucket/key``.
     """
+    if isinstance(url, ObjectRef):
+        return url
     source = parse_source(url, literal=True)
     return ObjectRef(source.bucket, source.key)
 
 
-def destination_ref(url: str, name: str) -> ObjectRef:
+def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
     """Return the object that something called ``name`` becomes at a URL, which may end in a slash.
 
     Raises:
         InvalidUrl: it names no bucket.
         UsageError: the key would be empty.
     """
+    if isinstance(url, ObjectRef):
+        return url
     bucket, key = parse_destination(url)
     if not (key := key_for(key, name)):
         raise UsageError("the destination names no key", url)

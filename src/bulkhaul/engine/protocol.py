@@ -14,7 +14,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.files import SourceIdentity
-from bulkhaul.model.objects import Checksum, ObjectHead, PartChecksum
+from bulkhaul.model.objects import Bucket, Checksum, ObjectHead, PartChecksum
 from bulkhaul.model.writing import (
     CopySource,
     NotDeleted,
@@ -134,6 +134,12 @@ class ListPage(msgspec.Struct, tag=True, frozen=True):
     max_keys: int = 0
 
 
+class ListBuckets(msgspec.Struct, tag=True, frozen=True):
+    """One page of the caller's buckets; an empty token asks for the first."""
+
+    token: str = ""
+
+
 class PartChecksums(msgspec.Struct, tag=True, frozen=True):
     """The parts that an object was uploaded in."""
 
@@ -155,6 +161,21 @@ class Read(msgspec.Struct, tag=True, frozen=True):
     key: str
     start: int = 0
     end: int = -1
+
+
+class PutSmall(msgspec.Struct, tag=True, frozen=True):
+    """Store a few bytes by one PUT that promises whatever is said here; answered by Stored.
+
+    Attributes:
+        algorithm, checksum: sent along as they are, right or wrong; empty for none.
+    """
+
+    bucket: str
+    key: str
+    body: bytes
+    algorithm: str = ""
+    checksum: str = ""
+    only_if_absent: bool = False
 
 
 class CreateUpload(msgspec.Struct, tag=True, frozen=True):
@@ -274,10 +295,12 @@ class BucketRegion(msgspec.Struct, tag=True, frozen=True):
 Question = (
     Locate
     | Head
+    | ListBuckets
     | ListPage
     | PartChecksums
     | Resolve
     | Read
+    | PutSmall
     | CreateUpload
     | ListParts
     | CompleteUpload
@@ -348,7 +371,7 @@ class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
     """Part of the answer to a question; ``last`` ends it. Long lists come in several.
 
     Attributes:
-        objects, prefixes, parts, uploaded, uploads, versions, not_deleted: items of whatever was asked for.
+        objects, prefixes, buckets, parts, uploaded, uploads, versions, not_deleted: items of whatever was asked for.
         markers: where the next page begins, empty on the last one.
         begun, stored, copied: the outcome of a write.
         tags, text: the outcome of a small question.
@@ -359,6 +382,7 @@ class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
     error: ErrorInfo | None = None
     objects: list[ObjectHead] = []
     prefixes: list[str] = []
+    buckets: list[Bucket] = []
     parts: list[PartChecksum] = []
     uploaded: list[UploadedPart] = []
     uploads: list[PendingUpload] = []

@@ -21,6 +21,7 @@ from bulkhaul.engine.protocol import (
     Delete,
     DeleteMany,
     Head,
+    ListBuckets,
     ListPage,
     ListParts,
     ListUploads,
@@ -28,11 +29,12 @@ from bulkhaul.engine.protocol import (
     Locate,
     PartChecksums,
     Presign,
+    PutSmall,
     Question,
     Resolve,
     Tags,
 )
-from bulkhaul.model.writing import Doomed, UploadedPart
+from bulkhaul.model.writing import Doomed, Stored, UploadedPart
 from bulkhaul.wire.sdk import control, multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient, resolve_credentials
 from bulkhaul.wire.sdk.locate import locate
@@ -70,6 +72,9 @@ def _listing(ask: int, question: Question, sdk: SdkClient) -> list[Answer] | Non
     match question:
         case ListPage():
             return _page(ask, question, sdk)
+        case ListBuckets(token):
+            owned = objects.list_buckets(sdk, token)
+            return _sliced(ask, (owned.next_token,) if owned.next_token else (), buckets=owned.buckets)
         case PartChecksums():
             return _sliced(ask, parts=control.part_checksums(sdk, question.bucket, question.info))
         case ListParts(bucket, key, upload_id, marker):
@@ -113,6 +118,8 @@ def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> An
         case Head(bucket, key, version_id):
             found = control.head(sdk, bucket, key, version_id=version_id)
             return Answer(ask, objects=[found], target=sdk.target(bucket, key))
+        case PutSmall():
+            return Answer(ask, stored=_put_small(question, sdk))
         case CreateUpload(bucket, key, options, algorithm, token):
             begun = multipart.create_upload(sdk, bucket, key, options, algorithm=algorithm, token=token)
             return Answer(ask, begun=begun)
@@ -162,6 +169,18 @@ def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> An
         case _:
             raise AssertionError(f"{type(question).__name__} is answered elsewhere")
     return Answer(ask)
+
+
+def _put_small(question: PutSmall, sdk: SdkClient) -> Stored:
+    return objects.put_small(
+        sdk,
+        question.bucket,
+        question.key,
+        question.body,
+        algorithm=question.algorithm,
+        checksum=question.checksum,
+        only_if_absent=question.only_if_absent,
+    )
 
 
 def _payload(fd: int, kind: type[Item]) -> Item:

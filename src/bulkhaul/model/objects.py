@@ -138,6 +138,13 @@ class ObjectHead(msgspec.Struct, frozen=True):
     token: str = ""
 
 
+class Bucket(msgspec.Struct, frozen=True):
+    """A bucket of the caller's. ``created``: ISO 8601, empty where untold."""
+
+    name: str
+    created: str = ""
+
+
 class PartChecksum(msgspec.Struct, frozen=True):
     """One uploaded part of an object: its length and, where the service tells it, its checksum (base64)."""
 

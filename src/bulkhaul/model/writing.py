@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from bulkhaul.model.objects import Checksum, Content
+from bulkhaul.model.objects import Bucket, Checksum, Content
 
 ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
 """``auto`` lets the endpoint's profile decide; ``none`` sends no checksum at all."""
@@ -105,6 +105,13 @@ class VersionsPage(msgspec.Struct, frozen=True):
     versions: tuple[ObjectVersion, ...]
     next_key_marker: str = ""
     next_version_marker: str = ""
+
+
+class BucketsPage(msgspec.Struct, frozen=True):
+    """One page of buckets; the token is empty on the last one."""
+
+    buckets: tuple[Bucket, ...]
+    next_token: str = ""
 
 
 class Doomed(msgspec.Struct, frozen=True):

@@ -27,6 +27,9 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "PreconditionFailed": ("PreconditionFailed", "the object is no longer the one that the transfer began with"),
     "ConditionalRequestConflict": ("Conflict", "another conditional write was under way"),
     "EntityTooLarge": ("PayloadTooLarge", "the service takes at most 5 GiB in one request"),
+    "BadDigest": ("IntegrityError", "the service received other bytes than were sent"),
+    "XAmzContentChecksumMismatch": ("IntegrityError", "the service received other bytes than were sent"),
+    "XAmzContentSHA256Mismatch": ("IntegrityError", "the service received other bytes than were sent"),
     "InvalidRange": ("RangeNotSatisfiable", "the range lies outside the object, which may have shrunk"),
     "SlowDown": ("Throttled", "the service asks to slow down"),
     "Throttling": ("Throttled", "the service asks to slow down"),
@@ -62,7 +65,8 @@ _BY_STATUS: dict[int, str] = {
 _MORE_PRECISE = frozenset(
     {
         "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",
-        "RequestTimeTooSkewed",        "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
+        "RequestTimeTooSkewed", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
+        "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
     }
 )  # fmt: skip
 """Codes that say more than the status that they come with."""

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bulkhaul.model.errors import CredentialsError, NotFound, OtherError, TransferError, Unsupported
-from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
+from bulkhaul.model.errors import CredentialsError, NotFound, OtherError, TransferError, UnexpectedReply, Unsupported
+from bulkhaul.model.objects import Bucket
+from bulkhaul.model.writing import BucketsPage, Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call, goes_on_nowhere, instant, require_key, require_listing
+from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
 from bulkhaul.wire.sdk.multipart import copy_source, stored
 from bulkhaul.wire.sdk.options import put_parameters
 
@@ -165,6 +166,37 @@ def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: i
     return url
 
 
+def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
+    """Return one page of the caller's buckets; an empty token asks for the first.
+
+    Raises:
+        UnexpectedReply: the reply is no list of buckets.
+        TransferError: the service or the connection failed.
+    """
+    reply = call(sdk.client.list_buckets, subject="s3://", **({"ContinuationToken": token} if token else {}))
+    if "Buckets" not in reply:
+        raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
+    found = tuple(Bucket(str(one.get("Name", "")), instant(one.get("CreationDate"))) for one in reply["Buckets"])
+    return BucketsPage(found, str(reply.get("ContinuationToken", "")))
+
+
+def put_small(
+    sdk: SdkClient, bucket: str, key: str, body: bytes, *, algorithm: str, checksum: str, only_if_absent: bool
+) -> Stored:
+    """Store a few bytes with a checksum that is sent as it is, right or wrong; to see what an endpoint does with it.
+
+    Raises:
+        PreconditionFailed: the object exists, and was not to.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{key}"
+    more: dict[str, object] = {f"Checksum{algorithm}": checksum} if algorithm else {}
+    if only_if_absent:
+        more["IfNoneMatch"] = "*"
+    reply = call(sdk.patient.put_object, subject=subject, Bucket=bucket, Key=key, Body=body, **more)
+    return Stored(str(reply.get("ETag", "")), version(reply.get("VersionId")), checksum_in(reply))
+
+
 def bucket_region(sdk: SdkClient, bucket: str) -> str:
     """Return the region that a bucket lives in; the client's own where the endpoint does not tell.
 
@@ -224,7 +256,9 @@ __all__ = [
     "copy_object",
     "delete_object",
     "delete_objects",
+    "list_buckets",
     "list_versions",
     "object_tags",
     "presign_get",
+    "put_small",
 ]

@@ -44,7 +44,7 @@ class SdkTransport:
         self._headers = threading.local()
         sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
-            sdk.client.meta.events.register(f"before-sign.s3.{operation}", self._add_headers)
+            sdk.register(f"before-sign.s3.{operation}", self._add_headers)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
@@ -85,7 +85,7 @@ class SdkTransport:
             raise
 
     def _put(self, request: PutRequest, body: _Body) -> Stored:
-        client = self._sdk.client
+        client = self._sdk.patient
         parameters: dict[str, Any] = {"Bucket": request.bucket, "Key": request.key, "Body": body}
         operation = client.put_object
         if request.upload_id:

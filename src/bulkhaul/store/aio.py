@@ -1,0 +1,357 @@
+"""One bucket as a store, for asyncio programs: the contract on top of the engine; it must not know sockets.
+
+docs/store.md has the contract, row by row (C1 … C72), and where each row is tested.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.model.errors import (
+    Conflict,
+    LocalError,
+    NetworkError,
+    NotFound,
+    OtherError,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    UsageError,
+)
+from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.storerules import asks_for_bytes, check_key, check_ttl, content_of, outside
+from bulkhaul.policy.storeurl import StoreUrl, parse_store_url, truthy
+from bulkhaul.store.protocol import ProgressCallback
+
+_log = logging.getLogger(__name__)
+
+
+class S3Store:
+    """One bucket. Keys are used as they are: the URL's prefix is never put before them (C1).
+
+    Usage::
+
+        async with S3Store.from_url("s3+https://s3.eu-west-1.amazonaws.com/bucket") as store:
+            await store.put_bytes("key", b"hello")
+            async for info in store.list("k"):
+                print(info.key, info.size)
+
+    The engine starts with the first operation and ends with ``close``.
+
+    Attributes:
+        url: what the store was made from.
+    """
+
+    def __init__(self, url: StoreUrl, settings: Settings, *, engine: AsyncEngine | None = None) -> None:
+        """Take a parsed URL and the settings for it; ``from_url`` makes both.
+
+        Args:
+            engine: one that runs already, and is not ended by this store.
+        """
+        self.url = url
+        self._settings = settings
+        self._engine = engine
+        self._owns_engine = engine is None
+
+    @classmethod
+    def from_url(cls, url: str, **settings: Any) -> Self:
+        """Return the store that a URL names.
+
+        Args:
+            url: ``s3+https://…``, ``s3+http://…`` or ``s3://bucket/prefix`` (C58 to C67).
+            settings: fields of ``Settings``; they go before what the URL says.
+
+        Raises:
+            InvalidUrl: the message names the wrong part.
+            UsageError: a setting is unknown or out of range.
+        """
+        parsed, chosen = settings_for(url, settings)
+        return cls(parsed, chosen)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the engine, and what is under way with it. Safe to call twice."""
+        engine = self._engine
+        if engine is not None and self._owns_engine:
+            self._engine = None
+            await engine.close()
+
+    async def list(self, prefix: str = "") -> AsyncGenerator[ObjectInfo, None]:
+        """Yield every object whose key begins with ``prefix``, character by character (C7, C8, C9).
+
+        Raises:
+            NotFound: the bucket does not exist.
+            OtherError: an entry without a key or a time.
+        """
+        engine = await self._running()
+        async with aclosing(engine.control.pages(self.url.bucket, prefix)) as pages:
+            async for page in pages:
+                for head in page:
+                    info = _info(head, f"s3://{self.url.bucket}/{prefix}")
+                    yield msgspec.structs.replace(info, etag=None)
+
+    async def head(self, key: str) -> ObjectInfo:
+        """Return what is known of one object (C3, C10).
+
+        Raises:
+            NotFound: there is no such object.
+            OtherError: the service tells no length or no time.
+        """
+        ref = self._ref(key)
+        return _info(await (await self._running()).control.head(ref), ref.url)
+
+    async def get_to_file(
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+    ) -> TransferResult:
+        """Download one object to ``path``, which is absent, old, or wholly the new one (C11 to C19).
+
+        Raises:
+            NotFound: there is no such object.
+            PreconditionFailed: it was overwritten twice meanwhile.
+            LocalError: the parent folder does not exist, or refuses.
+        """
+        ref, file = self._ref(key), require_file(path)
+        deltas = Deltas(progress)
+        result = await (await self._running()).download(ref, file, on_moved=deltas.reached)
+        deltas.end(result.size_bytes)
+        return result
+
+    async def get_bytes(self, key: str) -> bytes:
+        """Return a whole object, by one GET (C20).
+
+        Raises:
+            NotFound: there is no such object.
+            NetworkError: the body broke off, however often it was tried.
+        """
+        return await (await self._running()).control.read(self._ref(key))
+
+    async def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
+        """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
+
+        Raises:
+            RangeNotSatisfiable: the object cannot fill the range, or the range is none.
+            NotFound: there is no such object.
+        """
+        ref = self._ref(key)
+        if not asks_for_bytes(start, end, ref.url):
+            return b""
+        try:
+            return await (await self._running()).control.read(ref, start, end)
+        except RangeNotSatisfiable as error:
+            told = outside(start, end, ref.url)
+            told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
+            raise told from error
+
+    async def put_bytes(
+        self,
+        key: str,
+        body: bytes | bytearray | memoryview,
+        *,
+        content_disposition: str = "",
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> TransferResult:
+        """Store ``body`` in place of whatever the key had; in parts from the threshold on (C24, C26).
+
+        Raises:
+            UsageError: metadata or a disposition that no header can carry (C5).
+        """
+        ref, options = self._ref(key), _options(content_disposition, metadata)
+        deltas = Deltas(progress)
+        result = await (await self._running()).upload_bytes(body, ref, options, on_moved=deltas.reached)
+        deltas.end(result.size_bytes)
+        return msgspec.structs.replace(result, source="-")
+
+    async def put_path(
+        self,
+        key: str,
+        path: str | os.PathLike[str],
+        *,
+        content_disposition: str = "",
+        metadata: Mapping[str, str] | None = None,
+        progress: ProgressCallback | None = None,
+    ) -> TransferResult:
+        """Store a regular file as ``put_bytes`` does; it is opened once (C25, C27).
+
+        Raises:
+            LocalError: the file cannot be read, or it changed meanwhile: then nothing was stored.
+        """
+        ref, options = self._ref(key), _options(content_disposition, metadata)
+        deltas = Deltas(progress)
+        result = await (await self._running()).upload(path, ref, options, on_moved=deltas.reached)
+        deltas.end(result.size_bytes)
+        return result
+
+    async def put_if_absent(self, key: str, body: bytes) -> bool:
+        """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
+
+        A write whose reply was lost is settled by a token in the object's metadata, so that nobody loses against
+        his own retry.
+
+        Raises:
+            TransferError: it cannot be told, or the service refused.
+        """
+        ref, token = self._ref(key), secrets.token_hex(16)
+        options = ObjectOptions(content=Content(metadata={TOKEN_KEY: token}))
+        engine = await self._running()
+        try:
+            await engine.upload_bytes(body, ref, options, only_if_absent=True)
+        except (PreconditionFailed, Conflict) as error:
+            if isinstance(error, Conflict):
+                _log.info("%s was being written by somebody else: %s", ref.url, error)
+            return await self._is_ours(engine, ref, token)
+        except (NetworkError, OtherError) as error:
+            if not error.retryable or not await self._is_ours(engine, ref, token):
+                raise
+        return True
+
+    async def copy(self, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object inside the bucket, on the server; metadata and content headers come along (C30 to C35).
+
+        Raises:
+            NotFound: there is no such object; names the source.
+            PreconditionFailed: the source was overwritten meanwhile.
+        """
+        source, destination = self._ref(source_key), self._ref(destination_key)
+        return await (await self._running()).copy(source, destination)
+
+    async def delete(self, key: str) -> None:
+        """Remove one object (C36).
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        ref = self._ref(key)
+        control = (await self._running()).control
+        await control.head(ref)
+        await control.delete(ref)
+
+    async def presigned_get_url(self, key: str, ttl_s: int) -> str:
+        """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).
+
+        Raises:
+            OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
+        """
+        check_ttl(ttl_s)
+        return await (await self._running()).control.presign(self._ref(key), ttl_s)
+
+    async def probe(self, prefix: str = "") -> None:
+        """Ask once for at most one key below ``prefix`` (C38).
+
+        Raises:
+            TransferError: the bucket cannot be listed.
+        """
+        await (await self._running()).control.probe(self.url.bucket, prefix)
+
+    async def _running(self) -> AsyncEngine:
+        if self._engine is None:
+            self._engine = await AsyncEngine(self._settings).__aenter__()
+        return self._engine
+
+    def _ref(self, key: str) -> ObjectRef:
+        check_key(key)
+        return ObjectRef(self.url.bucket, key)
+
+    async def _is_ours(self, engine: AsyncEngine, ref: ObjectRef, token: str) -> bool:
+        try:
+            return (await engine.control.head(ref)).token == token
+        except NotFound:
+            return False
+
+
+class Deltas:
+    """Turns totals into the differences that a progress callback gets; their sum is the size on success (C48, C49).
+
+    After an object was replaced its bytes count from 0 again: nothing is told until they pass what was told before.
+    """
+
+    def __init__(self, progress: ProgressCallback | None) -> None:
+        self._progress = progress
+        self._told = 0
+
+    def reached(self, total: int) -> None:
+        """Take how many bytes are there."""
+        if self._progress is not None and total > self._told:
+            delta, self._told = total - self._told, total
+            self._progress(delta)
+
+    def end(self, size_bytes: int) -> None:
+        """Tell what is missing to the size; a negative difference if an object became shorter meanwhile."""
+        if self._progress is not None and size_bytes != self._told:
+            delta, self._told = size_bytes - self._told, size_bytes
+            self._progress(delta)
+
+
+def require_file(path: str | os.PathLike[str]) -> str:
+    """Return a path that is to become a file.
+
+    Raises:
+        LocalError: a folder is there.
+    """
+    text = os.fspath(path)
+    if text.endswith("/") or os.path.isdir(text):
+        raise LocalError("a folder is in the place of the file", text)
+    return text
+
+
+def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings]:
+    """Return what a store is made of: its URL, and the settings that follow from it and from the caller.
+
+    Raises:
+        InvalidUrl: the URL is wrong; the message names the part.
+        UsageError: a setting is unknown or out of range.
+    """
+    allowed = given.get("allow_http")
+    if allowed is None:
+        allowed = any(truthy(os.environ.get(name)) for name in ("BULKHAUL_ALLOW_HTTP", "ALLOW_HTTP"))
+    parsed = parse_store_url(url, allow_http=bool(allowed))
+    fields: dict[str, Any] = {
+        "endpoint_url": parsed.endpoint_url,
+        "region": parsed.region,
+        "profile": parsed.profile,
+        "addressing_style": parsed.addressing,
+        "allow_http": bool(allowed),
+    }
+    try:
+        return parsed, Settings(**{**fields, **given})
+    except TypeError as error:
+        raise UsageError(f"no such setting: {error}") from error
+
+
+def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> ObjectOptions:
+    return ObjectOptions(content=content_of(content_disposition, metadata, reserved_bytes=len(TOKEN_KEY) + 32))
+
+
+def _info(head: ObjectHead, subject: str) -> ObjectInfo:
+    if not head.last_modified:
+        raise OtherError("the service told no Last-Modified", subject)
+    return ObjectInfo(
+        key=head.key,
+        size=head.size_bytes,
+        last_modified=datetime.fromisoformat(head.last_modified),
+        etag=head.etag or None,
+        metadata=head.content.metadata,
+        version_id=head.version_id,
+        content=head.content,
+        checksum=head.checksum,
+        storage_class=head.storage_class,
+    )

@@ -1,0 +1,114 @@
+"""One bucket as a store, for programs without an event loop: a thin facade over ``bulkhaul.aio.S3Store``."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import weakref
+from collections.abc import Callable, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from bulkhaul.engine.facade import Engine
+from bulkhaul.model.objects import ObjectInfo
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.storeurl import StoreUrl
+from bulkhaul.store import aio
+from bulkhaul.store.aio import settings_for
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[aio.S3Store, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S3Store, P], T]:
+    """Return a method that waits for the one of the async store."""
+
+    @functools.wraps(method)
+    def wait_for(self: S3Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        engine, store = self._running()
+        return engine.run(functools.partial(method, store, *args, **kwargs))
+
+    return wait_for
+
+
+class S3Store:
+    """One bucket. Keys are used as they are: the URL's prefix is never put before them (C1).
+
+    Usage::
+
+        with S3Store.from_url("s3+https://s3.eu-west-1.amazonaws.com/bucket") as store:
+            store.put_path("model.bin", "/data/model.bin")
+            for info in store.list("m"):
+                print(info.key, info.size)
+
+    The engine starts with the first operation and ends with ``close``, or with the program. Threads may share a store.
+
+    Attributes:
+        url: what the store was made from.
+    """
+
+    def __init__(self, url: StoreUrl, settings: Settings) -> None:
+        """Take a parsed URL and the settings for it; ``from_url`` makes both."""
+        self.url = url
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._engine: Engine | None = None
+        self._store: aio.S3Store | None = None
+        self._finalizer: weakref.finalize[[], S3Store] | None = None
+
+    @classmethod
+    def from_url(cls, url: str, **settings: Any) -> Self:
+        """Return the store that a URL names; see ``bulkhaul.aio.S3Store.from_url``.
+
+        Raises:
+            InvalidUrl: the message names the wrong part.
+            UsageError: a setting is unknown or out of range.
+        """
+        parsed, chosen = settings_for(url, settings)
+        return cls(parsed, chosen)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the engine, and what is under way with it. Safe to call twice."""
+        with self._lock:
+            engine, self._engine, self._store = self._engine, None, None
+            if self._finalizer is not None:
+                self._finalizer.detach()
+        if engine is not None:
+            engine.close()
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield every object whose key begins with ``prefix``; see ``bulkhaul.aio.S3Store.list``."""
+        engine, store = self._running()
+        yield from engine.each(store.list(prefix))
+
+    head = _blocking(aio.S3Store.head)
+    get_to_file = _blocking(aio.S3Store.get_to_file)
+    get_bytes = _blocking(aio.S3Store.get_bytes)
+    get_bytes_range = _blocking(aio.S3Store.get_bytes_range)
+    put_bytes = _blocking(aio.S3Store.put_bytes)
+    put_path = _blocking(aio.S3Store.put_path)
+    put_if_absent = _blocking(aio.S3Store.put_if_absent)
+    copy = _blocking(aio.S3Store.copy)
+    delete = _blocking(aio.S3Store.delete)
+    presigned_get_url = _blocking(aio.S3Store.presigned_get_url)
+    probe = _blocking(aio.S3Store.probe)
+
+    def _running(self) -> tuple[Engine, aio.S3Store]:
+        with self._lock:
+            if self._engine is None or self._store is None:
+                engine = Engine(self._settings)
+                engine.__enter__()
+                self._engine = engine
+                self._store = aio.S3Store(self.url, self._settings, engine=engine.aio)
+                self._finalizer = weakref.finalize(self, engine.close)
+            return self._engine, self._store
