@@ -197,6 +197,19 @@ def test_part_that_lands_after_the_abort() -> None:
         server.assert_all_fired()
 
 
+def test_part_of_a_dead_client_lands_all_the_same() -> None:
+    """Whoever sent the late part need not be there any more."""
+    with serve(LandLate()) as server:
+        client = client_for(server)
+        address = begin(client)
+        with Wire(server) as wire:
+            wire.head("PUT", f"/bucket/key?partNumber=1&uploadId={address['UploadId'].replace('+', '%2B')}", 3)
+            wire.send(b"123")
+            server.wait_for(lambda one: one.requests[-1].bytes_received == 3)
+        client.abort_multipart_upload(**address)
+        assert [one["Size"] for one in client.list_parts(**address)["Parts"]] == [3]
+
+
 def test_address_of_a_part() -> None:
     """A fault hits its part and attempt alone, in whatever order the parts come."""
     second = Status(code="SlowDown", operation="UploadPart", key="key", part=3, attempt=2)

@@ -6,6 +6,7 @@ import http.client
 import random
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import md5, sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -143,16 +144,20 @@ def test_copy_object(server: FaultServer) -> None:
     """A copy has the bytes and checksum of its source, and what is said about it by choice of directive."""
     client = client_for(server)
     source = {"Bucket": "bucket", "Key": "source/a b+c"}
+    tagged = server.store.get("bucket", "source/a b+c")
+    assert tagged is not None
+    server.store.put("bucket", "source/a b+c", replace(tagged, tags={"t": "1"}))
     etag = client.head_object(**source)["ETag"]
     copied = client.copy_object(Bucket="bucket", Key="copy", CopySource=source, CopySourceIfMatch=etag)
     assert copied["CopyObjectResult"]["ETag"] == etag
     assert copied["CopyObjectResult"]["ChecksumCRC32C"] == crc("CRC32C", BODY)
     reply = client.get_object(Bucket="bucket", Key="copy")
-    assert (reply["Body"].read(), reply["Metadata"]) == (BODY, {"a": "b"})
+    assert (reply["Body"].read(), reply["Metadata"], reply["TagCount"]) == (BODY, {"a": "b"}, 1)
     client.copy_object(Bucket="bucket", Key="new", CopySource=source, MetadataDirective="REPLACE", ContentType="x/y",
-                       StorageClass="GLACIER_IR", ChecksumAlgorithm="SHA256")  # fmt: skip
+                       StorageClass="GLACIER_IR", ChecksumAlgorithm="SHA256", TaggingDirective="REPLACE")  # fmt: skip
     head = client.head_object(Bucket="bucket", Key="new", ChecksumMode="ENABLED")
     assert (head["Metadata"], head["ContentType"], head["StorageClass"]) == ({}, "x/y", "GLACIER_IR")
+    assert "TagCount" not in client.get_object(Bucket="bucket", Key="new")
     assert head["ChecksumSHA256"] == crc("SHA256", BODY)
     with refused("PreconditionFailed", 412):
         client.copy_object(Bucket="bucket", Key="copy", CopySource=source, CopySourceIfMatch='"other"')
@@ -197,6 +202,8 @@ def test_versions_of_an_unversioned_bucket(server: FaultServer) -> None:
         versions = [one for page in got for one in page["Versions"]]
         assert [one["Key"] for one in versions] == keys
         assert {(one["VersionId"], one["IsLatest"], one["Size"]) for one in versions} == {("null", True, 2)}
+    first = client.list_object_versions(Bucket="bucket", MaxKeys=1)
+    assert (first["NextKeyMarker"], first["NextVersionIdMarker"]) == ("a", "null")
     folded = client.list_object_versions(Bucket="bucket", Delimiter="/", KeyMarker="a")
     assert ([one["Key"] for one in folded["Versions"]], folded["CommonPrefixes"]) == (["c +"], [{"Prefix": "b/"}])
 
@@ -207,6 +214,7 @@ def test_presigned_get(server: FaultServer) -> None:
     params = {"Bucket": "bucket", "Key": "source/a b+c", "ResponseContentType": "text/plain"}
     url = client.generate_presigned_url("get_object", Params=params, ExpiresIn=60)
     assert send("GET", url) == (200, BODY)
+    assert client.get_object(**params)["ContentType"] == "text/plain"
     for changed in (url.replace("source/", "Source/"), url.replace("text", "texx"), url[:-1] + "z"):
         status, document = send("GET", changed)
         assert (status, b"<Code>SignatureDoesNotMatch</Code>" in document) == (403, True)
