@@ -113,7 +113,7 @@ class Uploader:
             if remove:
                 source.remove()
         except TransferError as error:
-            if error.info.code in ("IntegrityError", "WorkerDied"):
+            if error.info.code in ("BodyCorrupted", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         finally:

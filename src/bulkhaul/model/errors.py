@@ -13,6 +13,7 @@ import msgspec
 
 __all__ = [
     "AccessDenied",
+    "BodyCorrupted",
     "Cancelled",
     "ClockSkew",
     "Conflict",
@@ -167,6 +168,12 @@ class IntegrityError(TransferError):
 
 class UnexpectedReply(IntegrityError):
     """A reply that does not describe the bytes asked for (Content-Range, length, encoding)."""
+
+    retryable = True
+
+
+class BodyCorrupted(IntegrityError):
+    """The service received other bytes than were sent: the checksum that came along does not match (400 BadDigest)."""
 
     retryable = True
 

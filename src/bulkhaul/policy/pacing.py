@@ -55,7 +55,7 @@ RETRY_RULES: dict[str, RetryRule] = {
     # Wrong once may be a stray cache or a truncated reply; twice is how the endpoint works.
     "UnexpectedReply": RetryRule(max_failures=1),
     # A body that was garbled on the way; a third time it is the sender that garbles it.
-    "IntegrityError": RetryRule(max_failures=2),
+    "BodyCorrupted": RetryRule(max_failures=2),
     "Throttled": RetryRule(paced=True, budgeted=False),
     "ExpiredCredentials": RetryRule(max_failures=1, budgeted=False),
     "WorkerDied": RetryRule(max_failures=1, budgeted=False),
