@@ -84,9 +84,9 @@ def test_exit_codes_are_those_of_the_command() -> None:
 
 
 def test_only_what_may_pass_is_retryable() -> None:
-    """The network, the service's own failures, throttling, expiry and one wrong reply; nothing else."""
+    """The network, the service's own failures, throttling, expiry, one wrong reply or garbled body; nothing else."""
     assert {kind.__name__ for kind in KINDS if kind.retryable} == {
-        "NetworkError", "StallTimeout", "Throttled", "ServerError", "UnexpectedReply", "ExpiredCredentials",
+        "BodyCorrupted", "ExpiredCredentials", "NetworkError", "ServerError", "StallTimeout", "Throttled", "UnexpectedReply",
     }  # fmt: skip
 
 
