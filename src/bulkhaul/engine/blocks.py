@@ -95,14 +95,17 @@ class BlockReader:
             raise
         return Block(part, fd, int(table["crc"][0]), fetching.retries)
 
-    async def in_order(self, algorithm: str) -> AsyncGenerator[Block, None]:
+    async def in_order(self, algorithm: str, *, at_once: int) -> AsyncGenerator[Block, None]:
         """Yield every part in order, the next ones already on their way; the caller closes each block.
+
+        Args:
+            at_once: parts under way or waiting at most, within ``MEMORY_BYTES``.
 
         Raises:
             TransferError: a part could not be fetched.
         """
         ahead: deque[asyncio.Task[Block]] = deque()
-        at_once = max(2, MEMORY_BYTES // max(1, self._layout.part_size_bytes))
+        at_once = max(2, min(at_once, MEMORY_BYTES // max(1, self._layout.part_size_bytes)))
         indices = iter(range(len(self._layout)))
         try:
             while True:

@@ -386,7 +386,15 @@ class Dispatcher:
         for transfer in touched:
             moving = self._moving.get(transfer) if transfer is not None else None
             if moving is not None and moving.on_moved is not None and self.machine.holds(moving.transfer):
-                moving.on_moved(self.machine.transfer(moving.transfer).moved_bytes)
+                self._tell(moving, moving.on_moved)
+
+    def _tell(self, moving: Moving, on_moved: Callable[[int], None]) -> None:
+        try:
+            on_moved(self.machine.transfer(moving.transfer).moved_bytes)
+        except Exception as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
+            moving.on_moved = None
+            cause = f"{type(error).__name__}: {error}"
+            self.abort(moving.transfer, ErrorInfo("OtherError", "the progress callback failed", cause=cause))
 
     def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)

@@ -32,7 +32,8 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored, UploadedPart
 from bulkhaul.policy.layout import Layout
-from bulkhaul.policy.uploadplan import plan_upload, require_storable
+from bulkhaul.policy.storerules import check_object_size
+from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, hasher
 from bulkhaul.wire.values import Target
 
@@ -47,7 +48,7 @@ class Meter:
 
     def __init__(self, on_moved: OnMoved | None, base_bytes: int = 0) -> None:
         self._on_moved = on_moved
-        self._base_bytes = base_bytes
+        self._total_bytes = base_bytes
         self._moving: dict[int, int] = {}
 
     def part(self, number: int) -> OnMoved | None:
@@ -56,6 +57,7 @@ class Meter:
             return None
 
         def moved(count: int) -> None:
+            self._total_bytes += count - self._moving.get(number, 0)
             self._moving[number] = count
             self.tell()
 
@@ -63,13 +65,13 @@ class Meter:
 
     def done(self, number: int, size_bytes: int) -> None:
         """Count a part as whole."""
-        self._moving[number] = size_bytes
+        self._total_bytes += size_bytes - self._moving.pop(number, 0)
         self.tell()
 
     def tell(self) -> None:
         """Tell the sum."""
         if self._on_moved is not None:
-            self._on_moved(self._base_bytes + sum(self._moving.values()))
+            self._on_moved(self._total_bytes)
 
 
 class Uploader:
@@ -105,7 +107,7 @@ class Uploader:
         began_s = time.monotonic()
         source = await asyncio.to_thread(Source.open, path)
         try:
-            require_storable(source.size_bytes, self._settings.limits)
+            check_object_size(source.size_bytes, limits=self._settings.limits)
             options = with_content_type(options, path, ref.key)
             result = await self._with_or_without_checksum(
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
@@ -140,7 +142,7 @@ class Uploader:
             TransferError: it could not be done.
         """
         began_s = time.monotonic()
-        require_storable(size_bytes, self._settings.limits)
+        check_object_size(size_bytes, ref.url, limits=self._settings.limits)
 
         async def attempt(algorithm: str) -> TransferResult:
             if only_if_absent or size_bytes < self._settings.multipart_threshold_bytes:
