@@ -7,13 +7,14 @@ pieces are alike, so a byte in the wrong place cannot go unnoticed.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from bulkhaul.model.limits import KIB, MIB
-from bulkhaul.wire.sdk.upload import Payload
 
 PIECE_BYTES = 8 * MIB
 
@@ -22,6 +23,14 @@ SMALL_PREFIX = "bundle/small/"
 
 _SMALLEST_BYTES, _LARGEST_BYTES = KIB, MIB
 _ODD = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: neighbours get numbers that differ everywhere
+
+
+class Payload(msgspec.Struct, frozen=True):
+    """An object to upload; ``read(start, end)`` returns its bytes ``[start, end)``, from any thread."""
+
+    key: str
+    size_bytes: int
+    read: Callable[[int, int], bytes]
 
 
 class Bundle:

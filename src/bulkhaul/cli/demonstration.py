@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bulkhaul.cli.bundle import LARGE_KEY, SMALL_PREFIX, Bundle
+from bulkhaul.cli.filling import uploaded
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.output import error_line
 from bulkhaul.cli.progress import TICK_S
@@ -31,13 +32,12 @@ from bulkhaul.cli.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.cli.stages import Interrupted, Stages
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.sizes import format_size
-from bulkhaul.wire.sdk.upload import Uploader
 from bulkhaul.wire.values import Credentials
 
 BUCKET = "demo"
-UPLOAD_THREADS = 6
 START_S = 30.0
 """How long the server may take to be ready."""
 
@@ -101,13 +101,15 @@ class _Demo:
         server = self._server = stack.enter_context(seaweed(folder))
         use_only(server.credentials)
         engine = self._engine = stack.enter_context(Engine(endpoint_url=server.endpoint_url, region=REGION))
-        uploader = Uploader(server.endpoint_url, server.credentials, region=REGION, threads=UPLOAD_THREADS)
         bundle = Bundle(size_bytes, objects, seed=1)
         stages = stack.enter_context(self._stages)
 
-        stages.run("start SeaweedFS", lambda: _started(server, uploader))
+        stages.run("start SeaweedFS", lambda: _started(server, engine))
         stages.run(
-            "upload", lambda: uploader.upload(BUCKET, bundle.payloads), total_bytes=bundle.size_bytes, done=_total
+            "upload",
+            lambda: uploaded(engine, BUCKET, bundle),
+            total_bytes=bundle.size_bytes,
+            done=_received(engine),
         )
         rows = []
         for what, key in (("large object", LARGE_KEY), ("small objects", SMALL_PREFIX)):
@@ -150,13 +152,14 @@ def use_only(credentials: Credentials) -> None:
     )
 
 
-def _started(server: Seaweed, uploader: Uploader) -> Iterator[None]:
-    """Wait until the server takes objects."""
+def _started(server: Seaweed, engine: Engine) -> Iterator[None]:
+    """Wait until the server takes objects; it makes the bucket of the first one by itself."""
     deadline_s = time.monotonic() + START_S
     while True:
         server.check()
         try:
-            uploader.create_bucket(BUCKET)
+            engine.upload_bytes(b"1", f"s3://{BUCKET}/probe")
+            engine.run(engine.aio.control.delete, ObjectRef(BUCKET, "probe"))
         except TransferError:
             if time.monotonic() > deadline_s:
                 raise
