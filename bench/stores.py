@@ -107,7 +107,7 @@ def ministack(folder: Path) -> Iterator[Store]:
     """Run ministack, which keeps everything in memory."""
     (port,) = free_ports(1)
     settings = {
-        "SERVICES": "s3", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1",
+        "SERVICES": "s3", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0",
         "PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
     }  # fmt: skip
     program = str(Path(sys.executable).with_name("ministack"))
