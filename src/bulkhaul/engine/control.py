@@ -10,7 +10,6 @@ from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
 import msgspec
 
 from bulkhaul.engine.asking import Desk, Reply
-from bulkhaul.engine.cancellation import cancelled
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
     AbortUpload,
@@ -281,7 +280,8 @@ class Control:
                 reply = await (following or page(token))
             finally:
                 if following is not None:
-                    await cancelled(following)
+                    following.cancel()
+                    await asyncio.gather(following, return_exceptions=True)
         yield reply.objects, reply.prefixes
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:

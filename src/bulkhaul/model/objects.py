@@ -108,7 +108,7 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
-class ObjectHead(msgspec.Struct, frozen=True):
+class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True):
     """What HEAD, LIST or GET said about an object.
 
     Attributes:

@@ -64,6 +64,19 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
     return Source(bucket, key=key)
 
 
+def parse_listing(url: str) -> Source:
+    """Return what a listing of ``s3://bucket[/prefix]`` is to find: the prefix is taken as it is, cut at no slash.
+
+    Raises:
+        InvalidUrl: no ``s3://``, or no bucket.
+    """
+    bucket, key = _split(url, "what is to be listed")
+    wildcard = _WILDCARD.search(key)
+    if wildcard is None:
+        return Source(bucket, prefix=key, many=True)
+    return Source(bucket, prefix=key[: wildcard.start()], pattern=key, many=True)
+
+
 def parse_destination(url: str) -> tuple[str, str]:
     """Return (bucket, key) of ``s3://bucket/…``; the key may be empty or end in a slash, and is taken literally.
 

@@ -15,6 +15,7 @@ from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.reply import stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.listings import QUICKLY_READ
 
 T = TypeVar("T")
 
@@ -153,6 +154,8 @@ def _listing(
     truncated = require_listing(reply, subject)
     entries = tuple(_entry(item, subject) for item in reply.get("Contents", ()))
     prefixes = tuple(str(item.get("Prefix", "")) for item in reply.get("CommonPrefixes", ()))
+    if (read := reply.get(QUICKLY_READ)) is not None:
+        entries, prefixes = read
     next_token = str(reply.get("NextContinuationToken", "")) if truncated else ""
     if truncated and not next_token:
         raise goes_on_nowhere(subject)

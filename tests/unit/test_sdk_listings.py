@@ -1,0 +1,174 @@
+"""The quick reading of a page: the same as the SDK's wherever it reads at all, and never a guess."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from unittest.mock import patch
+from xml.sax.saxutils import escape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bulkhaul.errors import TransferError
+from bulkhaul.wire.sdk import control
+from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
+from tests.unit.canned import Canned
+
+ADDRESS = re.compile("0x[0-9a-f]+")
+XMLNS = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+ENTRY = (
+    "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>&quot;{etag}&quot;</ETag>"
+    "<Size>{size}</Size>{more}</Contents>"
+)
+
+
+def page(*content: str, attributes: str = XMLNS, about: str = "<IsTruncated>false</IsTruncated>") -> str:
+    """Return a page with these items in it."""
+    inside = "".join(content)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult{attributes}>{about}{inside}</ListBucketResult>'
+
+
+def entry(key: str = "k", size: object = 1, modified: str = "2024-05-17T12:34:56.000Z", more: str = "") -> str:
+    """Return one item; the key is written as it is."""
+    return ENTRY.format(key=key, size=size, modified=modified, etag="e", more=more)
+
+
+class Readings:
+    """One reply, read both ways."""
+
+    def __init__(self, quick: Canned, slow: Canned) -> None:
+        self._quick, self._slow = quick, slow
+
+    def both(self, body: str) -> tuple[object, object]:
+        """Return what a page of the folder reads as: by us, and by the SDK alone."""
+        found: list[object] = []
+        for canned in (self._quick, self._slow):
+            canned.replies = [(200, body)]
+            try:
+                found.append(control.list_folder(canned.sdk, "bucket", "", ""))
+            except (TransferError, ValueError, OverflowError, TypeError) as error:
+                found.append(error)
+        quick, slow = (found[0], found[1])
+        if isinstance(quick, Exception) or ADDRESS.search(repr(quick)):  # the SDK's own garbage
+            return ADDRESS.sub("", repr(quick)), ADDRESS.sub("", repr(slow))
+        return quick, slow
+
+
+@pytest.fixture(scope="module")
+def readings() -> Readings:
+    """Two clients, one without the hook."""
+    quick, slow = Canned((200, "")), Canned((200, ""))
+    slow.sdk.client.meta.events.unregister("before-parse.s3.*", read_page)
+    return Readings(quick, slow)
+
+
+def read_quickly(body: str) -> dict[str, Any]:
+    """Return what the hook makes of a body, empty if it leaves it to the SDK."""
+    read: dict[str, Any] = {}
+    reply = {"status_code": 200, "body": body.encode()}
+    read_page(type("Model", (), {"name": "ListObjectsV2"}), reply, read)
+    assert reply["body"] == (b"" if read else body.encode())
+    return read
+
+
+OWNER = "<Owner><ID>0123</ID><DisplayName>me</DisplayName></Owner>"
+TRUNCATED = "<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b=</NextContinuationToken>"
+URL = "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType><Prefix/><Delimiter>%2F</Delimiter>"
+
+PLAIN = [
+    page(),
+    page(attributes=""),
+    page(entry()),
+    page(entry(), entry("b", 5 * 2**40)),
+    page(entry("a b&amp;c&lt;&#x1F600;&#10;&apos;&#39;")),
+    page(entry("a%20b+c%2Bd%0A%01/é"), about=URL),
+    page(entry("a%20b+c"), "<CommonPrefixes><Prefix>x%2By/</Prefix></CommonPrefixes>", about=URL),
+    page(entry("a%20b+c")),
+    page(entry(more=f"<StorageClass>GLACIER</StorageClass>{OWNER}")),
+    page(entry(more="<StorageClass>STANDARD</StorageClass><ChecksumType>COMPOSITE</ChecksumType>")),
+    page(entry(), about=TRUNCATED),
+    page(entry(modified="2024-05-17T12:34:56Z"), entry(modified="2024-05-17T12:34:56.123Z")),
+    page(entry(modified="2024-05-17T12:34:56+02:00"), entry(modified="Fri, 17 May 2024 12:34:56 GMT")),
+    page(entry(" leading and trailing ")),
+    page("\n  ", entry(), "\n", "<CommonPrefixes>\n<Prefix>f/</Prefix></CommonPrefixes>", "\n"),
+]
+
+LEFT_TO_THE_SDK = [
+    "",
+    "<html>welcome</html>",
+    page(entry())[:-3],
+    page(entry()) + "x",
+    page(about=""),
+    page(about="<IsTruncated>false</IsTruncated><IsTruncated>true</IsTruncated>"),
+    page(entry("a<!-- b -->")),
+    page(entry("<![CDATA[a&b]]>")),
+    page(entry("&unknown;")),
+    page(entry("a & b")),
+    page(entry("a\rb")),
+    page(entry("a\x01b")),
+    page(entry("&#1;")),
+    page(entry("a]]>b")),
+    page(entry("")),
+    page(entry(size="-1")),
+    page(entry(size="")),
+    page(entry(more="<Key>second</Key>")),
+    page(entry(modified="")),
+    page(entry(more="<Nested><Key>inner</Key></Nested>")),
+    page(entry(more='<StorageClass a="b">GLACIER</StorageClass>')),
+    page("<CommonPrefixes><Prefix>a/</Prefix><Prefix>b/</Prefix></CommonPrefixes>"),
+    page("<Owner><ID>1</ID></Owner>"),
+    '<!DOCTYPE x [<!ENTITY e "v">]>' + page(entry("&e;"))[39:],
+    "<Error><Code>SlowDown</Code><Message>slow</Message></Error>",
+]
+
+
+@pytest.mark.parametrize("body", PLAIN)
+def test_a_plain_page_reads_as_the_sdk_reads_it(readings: Readings, body: str) -> None:
+    """What services write is read quickly, and exactly as the SDK reads it."""
+    assert QUICKLY_READ in read_quickly(body)
+    quick, slow = readings.both(body)
+    assert isinstance(quick, control.FolderPage), quick
+    assert quick == slow
+
+
+@pytest.mark.parametrize("body", LEFT_TO_THE_SDK)
+def test_anything_else_is_the_sdk_s(readings: Readings, body: str) -> None:
+    """What is not plainly a page is left alone, and ends as it would without us."""
+    assert read_quickly(body) == {}
+    quick, slow = readings.both(body)
+    assert quick == slow
+
+
+@given(
+    key=st.text(min_size=1, max_size=20),
+    size=st.integers(-3, 2**63) | st.text(max_size=3),
+    url=st.booleans(),
+    more=st.sampled_from(["", OWNER, "<StorageClass>x</StorageClass>", "<Size>1</Size>", "<!-- -->", "<a/>", "\n"]),
+    cut=st.integers(0, 400),
+)
+def test_both_readings_agree(readings: Readings, key: str, size: object, url: bool, more: str, cut: int) -> None:
+    """Whatever a page holds, wherever it is cut: quickly or not, the same comes out."""
+    key = key.encode("utf-8", "replace").decode()
+    body = page(
+        entry(escape(key), escape(str(size)), more=more), about=URL if url else "<IsTruncated>false</IsTruncated>"
+    )
+    body = body[: len(body) - cut] if cut > 350 else body
+    quick, slow = readings.both(body.encode("utf-8", "replace").decode())
+    assert quick == slow
+
+
+def test_the_sdk_parses_nothing_of_it() -> None:
+    """The hook runs before everything that parses a reply: the SDK's private name that this needs still works."""
+    canned = Canned((200, page(entry())))
+    with patch("botocore.handlers.ETree.XMLParser", side_effect=AssertionError("parsed for an error")):
+        assert len(control.list_page(canned.sdk, "bucket", "", "").entries) == 1
+
+
+def test_errors_are_not_pages() -> None:
+    """A reply of another status is not looked at."""
+    read: dict[str, Any] = {}
+    read_page(type("Model", (), {"name": "ListObjectsV2"}), {"status_code": 503, "body": page().encode()}, read)
+    read_page(type("Model", (), {"name": "ListObjects"}), {"status_code": 200, "body": page().encode()}, read)
+    assert read == {}
