@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-from bulkhaul.cli import copying, early
+from bulkhaul.cli import early, running
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.options import make_settings
 from bulkhaul.errors import UsageError
-from bulkhaul.model.objects import Verify
+from bulkhaul.model.objects import Content, Verify
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
 
 
 class FakeForkserver:
@@ -34,13 +39,47 @@ class Ran:
     """What the command handed over to be carried out."""
 
     def __init__(self) -> None:
-        self.job: copying.Job | None = None
+        self.job: running.Job | None = None
         self.output: dict[str, Any] = {}
 
-    def copy(self, job: copying.Job, _forkserver: FakeForkserver, **output: Any) -> int:
+    def carry_out(self, job: running.Job, _forkserver: FakeForkserver, **output: Any) -> int:
         """Take the place of the real thing."""
         self.job, self.output = job, output
         return 0
+
+    @property
+    def given(self) -> running.Job:
+        """The job, which there must be."""
+        assert self.job is not None
+        return self.job
+
+    def calls(self) -> list[tuple[str, tuple[Any, ...], dict[str, Any]]]:
+        """Return what the job asks of an engine."""
+        engine = AskedEngine()
+        assert list(self.given.results(engine)) == [ANY_RESULT]  # type: ignore[arg-type]
+        return engine.calls
+
+
+ANY_RESULT = TransferResult(source="", destination="", bucket="", key="")
+
+
+class AskedEngine:
+    """An engine that notes what it is asked for, and does nothing."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+        self.aio = SimpleNamespace(plan_download="plan_download", control="control")
+
+    def __getattr__(self, name: str) -> Any:
+        def note(*arguments: Any, **options: Any) -> Any:
+            self.calls.append((name, arguments, options))
+            return [ANY_RESULT] if name.endswith("_many") else ANY_RESULT
+
+        return note
+
+    def beside(self, settings: Settings) -> Settings:
+        """Stand for an engine with these settings."""
+        return settings
 
 
 @pytest.fixture
@@ -49,39 +88,84 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
     ran = Ran()
     FakeForkserver.running = 0
     monkeypatch.setattr("bulkhaul.engine.boot.ForkserverProcess", FakeForkserver)
-    monkeypatch.setattr(copying, "copy", ran.copy)
+    monkeypatch.setattr(running, "carry_out", ran.carry_out)
+    for name in ("ALLOW_HTTP", "BULKHAUL_ALLOW_HTTP"):
+        monkeypatch.delenv(name, raising=False)
     yield ran
     assert FakeForkserver.running == (ran.job is not None)
 
 
-def invoke(*arguments: str) -> Result:
+def invoke(*arguments: str | Path) -> Result:
     """Run the command in this process."""
-    return CliRunner().invoke(cli, list(arguments))
+    return CliRunner().invoke(cli, list(map(str, arguments)))
+
+
+KEY = bytes(range(32))
+FILTERS = ["--recursive", "--include", "*.a", "--include", "b/*", "--exclude", "*.tmp"]
+FILTERED = {"include": ("*.a", "b/*"), "exclude": ("*.tmp",)}
+MANY = {"recursive": True, "include": (), "exclude": ()}
 
 
 class TestUsage:
-    """Command lines that mean nothing, and those that do."""
+    """Command lines that mean nothing."""
 
     @pytest.mark.parametrize(
         ("arguments", "says"),
         [
-            (["cp"], "Missing argument"),
-            (["cp", "s3://bucket/key"], "Missing argument"),
-            (["cp", "a", "b"], "SRC must begin with s3://"),
-            (["cp", "a", "s3://bucket/key"], "uploads are not there yet"),
-            (["cp", "s3://bucket/key", "s3://other/key"], "copies between buckets are not there yet"),
-            (["cp", "s3://bucket/key", "-"], "DEST must name a file or a folder"),
+            (["cp"], "Missing argument 'SRC'"),
+            (["cp", "s3://bucket/key"], "Missing argument 'DEST'"),
+            (["cp", "a", "b", "s3://bucket/"], "not 3 arguments"),
+            (["cp", "a", "b"], "SRC or DEST must begin with s3://"),
+            (["cp", "-", "b"], "SRC or DEST must begin with s3://"),
+            (["cp", "-", "-"], "SRC or DEST must begin with s3://"),
+            (["cp", "", "s3://bucket/key"], "SRC is empty"),
+            (["cp", "s3://bucket/key", ""], "DEST is empty"),
             (["cp", "s3://", "b"], "the bucket name is missing"),
+            (["cp", "a", "s3:///key"], "the bucket name is missing"),
+            (["cp", "s3://bucket/key", "s3:///key"], "the bucket name is missing"),
             (["cp", "s3://bucket/prefix/", "b"], "add --recursive"),
+            (["cp", ".", "s3://bucket/key"], "SRC is a folder; add --recursive"),
             (["cp", "--include", "x", "s3://bucket/key", "b"], "need --recursive or a pattern"),
+            (["cp", "--exclude", "x", "s3://bucket/key", "s3://bucket/b"], "need --recursive or a pattern"),
+            (["cp", "--include", "x", "a", "s3://bucket/key"], "need --recursive"),
+            (["cp", "s3://bucket/prefix/", "-"], "must name one object"),
+            (["cp", "s3://bucket", "-"], "must name one object"),
+            (["cp", "-", "s3://bucket/prefix/"], "must name one object"),
             (["cp", "-p", "8X", "s3://bucket/key", "b"], "is not a size"),
             (["cp", "-p", "1K", "s3://bucket/key", "b"], "part size must be"),
+            (["cp", "--multipart-threshold", "0", "a", "s3://bucket/key"], "multipart threshold must be"),
             (["cp", "-c", "0", "s3://bucket/key", "b"], "concurrency must be"),
             (["cp", "--workers", "many", "s3://bucket/key", "b"], "--workers"),
             (["cp", "--verify", "some", "s3://bucket/key", "b"], "--verify"),
+            (["cp", "--checksum-algorithm", "MD5", "a", "s3://bucket/key"], "--checksum-algorithm"),
             (["cp", "--no-such-option", "s3://bucket/key", "b"], "No such option"),
             (["cp", "s3://bucket/\x1b[2Jk/", "b"], r"\x1b[2J"),
-            (["mv", "s3://bucket/key", "b"], "No such command"),
+            (["cp", "s3://bucket/\x1b[2Jk/", "-"], r"\x1b[2J"),
+            (["cp", "--metadata", "color", "a", "s3://bucket/key"], "'color' is not K=V"),
+            (["cp", "--metadata", "a=1,A=2", "a", "s3://bucket/key"], "given twice"),
+            (["cp", "--metadata", "ключ=1", "a", "s3://bucket/key"], "--metadata"),
+            (["cp", "--metadata", '{"a": 1}', "a", "s3://bucket/key"], "must be text"),
+            (["cp", "--metadata", '{"a"', "a", "s3://bucket/key"], "no JSON object"),
+            (["cp", "--tags", "color", "a", "s3://bucket/key"], "k=v&k2=v2"),
+            (["cp", "--tags", "a=1&a=2", "a", "s3://bucket/key"], "given twice"),
+            (["cp", "--tags", "&".join(f"k{n}=v" for n in range(11)), "a", "s3://bucket/key"], "at most 10 tags"),
+            (["cp", "--expires", "soon", "a", "s3://bucket/key"], "2030-12-31T23:59:59Z"),
+            (["cp", "--sse-kms-key-id", "id", "a", "s3://bucket/key"], "needs --sse aws:kms"),
+            (["cp", "--sse", "--sse-kms-key-id", "id", "a", "s3://bucket/key"], "needs --sse aws:kms"),
+            (["cp", "--sse", "--sse-c-key", base64.b64encode(KEY).decode(), "a", "s3://b/k"], "exclude each other"),
+            (["mv", "-", "s3://bucket/key"], "mv cannot move from stdin or to stdout"),
+            (["mv", "s3://bucket/key", "-"], "mv cannot move from stdin or to stdout"),
+            (["mv", "a", "b"], "SRC or DEST must begin with s3://"),
+            (["pipe"], "Missing argument"),
+            (["pipe", "file"], "must begin with s3://"),
+            (["pipe", "s3://bucket/"], "must name one object"),
+            (["cat"], "Missing argument"),
+            (["cat", "s3://bucket/prefix/"], "must name one object"),
+            (["cat", "s3://bucket/key", "file"], "must begin with s3://"),
+            (["cat", "--version-id", "v", "s3://bucket/a", "s3://bucket/b"], "--version-id goes with"),
+            (["cat", "--version-id", "v", "s3://bucket/a*"], "--version-id goes with"),
+            (["cat", "--json", "s3://bucket/a"], "No such option"),
+            (["frobnicate", "s3://bucket/key", "b"], "No such command"),
             (["demo", "--size", "0"], "at least one byte"),
         ],
     )
@@ -89,60 +173,374 @@ class TestUsage:
         """A command line that makes no sense exits with 2, says why, and has begun nothing."""
         result = invoke(*arguments)
         assert (result.exit_code, ran.job) == (2, None)
-        assert says in result.output
+        assert says in " ".join(result.output.split())
 
-    def test_options_become_settings(self, ran: Ran) -> None:
-        """Every option reaches the setting or the job that it names."""
-        result = invoke(
-            *["cp", "--recursive", "--include", "*.a", "--include", "b/*", "--exclude", "*.tmp", "--dryrun"],
-            *["--endpoint-url", "http://127.0.0.1:9", "--region", "eu-west-1", "--profile", "p", "--no-sign-request"],
-            *["--no-verify-ssl", "--allow-http", "--workers", "3", "-c", "6", "-p", "8MB", "--verify", "full"],
-            *["--fsync", "--transport", "sdk", "--landing", "written", "--addressing-style", "path"],
-            *["--no-progress", "--quiet", "--json", "--log-level", "debug", "s3://bucket/prefix", "out"],
-        )
-        assert result.exit_code == 0, result.output
-        assert ran.job is not None
-        settings = ran.job.settings
-        assert (settings.endpoint_url, settings.region, settings.profile) == ("http://127.0.0.1:9", "eu-west-1", "p")
-        assert (settings.sign_requests, settings.verify_tls, settings.allow_http) == (False, False, True)
-        assert (settings.workers, settings.concurrency, settings.part_size_bytes) == (3, 6, 8_000_000)
-        assert (settings.verify, settings.fsync) == (Verify.FULL, True)
-        assert (settings.transport, settings.landing, settings.addressing_style) == ("sdk", "written", "path")
-        job = ran.job
-        assert (job.source, job.destination, job.many, job.dry_run) == ("s3://bucket/prefix", "out", True, True)
-        assert (job.include, job.exclude) == (("*.a", "b/*"), ("*.tmp",))
-        assert ran.output == {"as_json": True, "quiet": True, "progress": False, "log_level": "debug"}
+    @pytest.mark.parametrize("command", ["cp", "mv"])
+    @pytest.mark.parametrize(
+        ("option", "places", "direction"),
+        [
+            (["--content-type", "a/b"], ["s3://bucket/key", "b"], "a download"),
+            (["--metadata", "a=b"], ["s3://bucket/key", "b"], "a download"),
+            (["--storage-class", "X"], ["s3://bucket/key", "b"], "a download"),
+            (["--sse"], ["s3://bucket/key", "b"], "a download"),
+            (["--tags", "a=b"], ["s3://bucket/key", "b"], "a download"),
+            (["--checksum-algorithm", "CRC32"], ["s3://bucket/key", "b"], "a download"),
+            (["--multipart-threshold", "8M"], ["s3://bucket/key", "b"], "a download"),
+            (["--no-resume"], ["s3://bucket/key", "b"], "a download"),
+            (["--no-follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
+            (["--source-region", "r"], ["s3://bucket/key", "b"], "a download"),
+            (["--verify", "full"], ["a", "s3://bucket/key"], "an upload"),
+            (["--fsync"], ["a", "s3://bucket/key"], "an upload"),
+            (["--landing", "written"], ["a", "s3://bucket/key"], "an upload"),
+            (["--source-profile", "p"], ["a", "s3://bucket/key"], "an upload"),
+            (["--fsync"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
+            (["--verify", "full"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
+            (["--no-resume"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
+            (["--no-follow-symlinks"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
+        ],
+    )
+    def test_options_of_another_direction(
+        self, ran: Ran, command: str, option: list[str], places: list[str], direction: str
+    ) -> None:
+        """An option that means nothing for this direction is refused by name, never passed over."""
+        result = invoke(command, *option, *places)
+        assert (result.exit_code, ran.job) == (2, None)
+        assert f"{option[0]} means nothing for {direction}." in " ".join(result.output.split())
 
-    def test_nothing_given_is_the_engine_s_default(self, ran: Ran) -> None:
-        """An option that is not given leaves the setting to the engine."""
-        assert invoke("cp", "s3://bucket/key", "out").exit_code == 0
-        assert ran.job is not None
-        assert ran.job.settings == make_settings({})
-        assert ran.job.settings.sign_requests
+    @pytest.mark.parametrize(
+        ("option", "places"),
+        [
+            ("--json", ["s3://bucket/key", "-"]),
+            ("--recursive", ["s3://bucket/key", "-"]),
+            ("--fsync", ["s3://bucket/key", "-"]),
+            ("--sse", ["s3://bucket/key", "-"]),
+            ("--recursive", ["-", "s3://bucket/key"]),
+            ("--no-resume", ["-", "s3://bucket/key"]),
+        ],
+    )
+    def test_options_of_files_with_a_stream(self, ran: Ran, option: str, places: list[str]) -> None:
+        """So is one that means nothing for stdin or stdout."""
+        result = invoke("cp", option, *places)
+        assert (result.exit_code, ran.job) == (2, None)
+        assert f"{option} means nothing for " in result.output
+
+    @pytest.mark.parametrize("value", ["c2VjcmV0", "not base64 at all", base64.b64encode(bytes(31)).decode()])
+    def test_a_wrong_key_is_never_echoed(self, ran: Ran, value: str) -> None:
+        """An SSE-C key that is none is refused without being shown, as it may be nearly one."""
+        result = invoke("cp", "--sse-c-key", value, "a", "s3://bucket/key")
+        assert result.exit_code == 2
+        assert "--sse-c-key" in result.output
+        assert value not in result.output
+
+    @pytest.mark.parametrize("size_bytes", [0, 31, 33])
+    def test_a_key_file_of_another_length(self, ran: Ran, tmp_path: Path, size_bytes: int) -> None:
+        """A key file must hold 32 bytes, not one less or more."""
+        path = tmp_path / "key"
+        path.write_bytes(b"k" * size_bytes)
+        assert "32 bytes" in invoke("cp", "--sse-c-key", f"fileb://{path}", "a", "s3://bucket/key").output
+        assert "cannot be read" in invoke("cp", "--sse-c-key", f"fileb://{path}x", "a", "s3://bucket/key").output
+
+    def test_closed_streams(self, ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A stream that the parent has closed is neither read nor written: its number may be anything by now."""
+        monkeypatch.setattr("bulkhaul.cli.directions.sys", SimpleNamespace(stdin=None, stdout=None))
+        assert "stdin is closed" in invoke("pipe", "s3://bucket/key").output
+        assert "stdin is closed" in invoke("cp", "-", "s3://bucket/key").output
+        assert "stdout is closed" in invoke("cat", "s3://bucket/key").output
+        assert "stdout is closed" in invoke("cp", "s3://bucket/key", "-").output
 
     def test_out_of_range_is_a_usage_error(self) -> None:
         """Settings refuse what they cannot use as the caller's mistake."""
         with pytest.raises(UsageError, match="workers"):
             make_settings({"workers": 0})
 
+
+class TestSettings:
+    """Options that become settings of the engine."""
+
+    def test_downloads(self, ran: Ran) -> None:
+        """Every option of a download reaches the setting or the line that it names."""
+        result = invoke(
+            *["cp", "--dryrun", "--endpoint-url", "http://127.0.0.1:9", "--region", "eu-west-1", "--profile", "p"],
+            *["--no-sign-request", "--no-verify-ssl", "--allow-http", "--workers", "3", "-c", "6", "-p", "8MB"],
+            *["--verify", "full", "--fsync", "--transport", "sdk", "--landing", "written"],
+            *["--addressing-style", "path", "--request-payer", "--sse-c-key", base64.b64encode(KEY).decode()],
+            *["--no-progress", "--only-show-errors", "--json", "--log-level", "debug", "s3://bucket/key", "out"],
+        )
+        assert result.exit_code == 0, result.output
+        job = ran.given
+        assert job.settings == Settings(
+            endpoint_url="http://127.0.0.1:9",
+            region="eu-west-1",
+            profile="p",
+            sign_requests=False,
+            verify_tls=False,
+            allow_http=True,
+            workers=3,
+            concurrency=6,
+            part_size_bytes=8_000_000,
+            verify=Verify.FULL,
+            fsync=True,
+            transport="sdk",
+            landing="written",
+            addressing_style="path",
+            request_payer=True,
+            sse_c_key=KEY,
+        )
+        assert (job.operation, job.source, job.destination) == ("cp", "s3://bucket/key", "out")
+        assert job.dry_run
+        assert ran.output == {"as_json": True, "quiet": True, "progress": False, "log_level": "debug"}
+
+    def test_uploads(self, ran: Ran, tmp_path: Path) -> None:
+        """So does every option of an upload."""
+        key = tmp_path / "key"
+        key.write_bytes(KEY)
+        result = invoke(
+            *["cp", "--multipart-threshold", "8MiB", "--checksum-algorithm", "crc32c", "--no-resume"],
+            *["--request-payer", "requester", "--sse-c-key", f"fileb://{key}", "a", "s3://bucket/key"],
+        )
+        assert result.exit_code == 0, result.output
+        assert ran.given.settings == Settings(
+            multipart_threshold_bytes=8 * 1024**2,
+            checksum_algorithm="CRC32C",
+            resume=False,
+            request_payer=True,
+            sse_c_key=KEY,
+        )
+
+    @pytest.mark.parametrize("command", [["cp", "s3://bucket/key", "out"], ["pipe", "s3://bucket/key"]])
+    def test_nothing_given_is_the_engine_s_default(self, ran: Ran, command: list[str]) -> None:
+        """An option that is not given leaves the setting to the engine."""
+        assert invoke(*command).exit_code == 0
+        assert ran.given.settings == Settings()
+        assert ran.given.settings.sign_requests
+
+    @pytest.mark.parametrize(
+        ("variables", "option", "allowed"),
+        [
+            ({}, [], False),
+            ({"ALLOW_HTTP": "yes"}, [], True),
+            ({"BULKHAUL_ALLOW_HTTP": "1"}, [], True),
+            ({"BULKHAUL_ALLOW_HTTP": "enable"}, [], False),
+            ({"BULKHAUL_ALLOW_HTTP": "0", "ALLOW_HTTP": "1"}, [], False),
+            ({"BULKHAUL_ALLOW_HTTP": "0"}, ["--allow-http"], True),
+        ],
+    )
+    def test_plain_http_by_the_environment(
+        self, ran: Ran, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], option: list[str], allowed: bool
+    ) -> None:
+        """Plain http is allowed by a variable that is clearly on, ours first, and by the option in any case."""
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        assert invoke("cp", *option, "s3://bucket/key", "out").exit_code == 0
+        assert ran.given.settings.allow_http is allowed
+
+
+class TestStoring:
+    """Options that say how an object is stored."""
+
+    OPTIONS = (
+        *("--content-type", "text/x", "--content-disposition", "inline", "--content-encoding", "gzip"),
+        *("--content-language", "en", "--cache-control", "no-cache", "--expires", "2030-12-31T23:59:59Z"),
+        *("--metadata", "A=1,b=2=2", "--metadata", '{"c": "x,y"}', "--storage-class", "STANDARD_IA"),
+        *("--acl", "private", "--sse", "aws:kms", "--sse-kms-key-id", "id", "--tags", "k=v%26w&l="),
+    )
+    EXPECTED = ObjectOptions(
+        content=Content(
+            content_type="text/x",
+            content_disposition="inline",
+            content_encoding="gzip",
+            content_language="en",
+            cache_control="no-cache",
+            expires="Tue, 31 Dec 2030 23:59:59 GMT",
+            metadata={"a": "1", "b": "2=2", "c": "x,y"},
+        ),
+        storage_class="STANDARD_IA",
+        acl="private",
+        sse="aws:kms",
+        sse_kms_key_id="id",
+        tags={"k": "v&w", "l": ""},
+    )
+
+    @pytest.mark.parametrize(
+        ("command", "method"),
+        [
+            (["cp", "a", "s3://bucket/key"], "upload"),
+            (["mv", "a", "s3://bucket/key"], "upload"),
+            (["cp", "--recursive", ".", "s3://bucket/key"], "upload_many"),
+            (["cp", "s3://bucket/a", "s3://bucket/key"], "copy"),
+            (["mv", "s3://bucket/a*", "s3://bucket/key"], "copy_many"),
+            (["cp", "-", "s3://bucket/key"], "upload_stream"),
+            (["pipe", "s3://bucket/key"], "upload_stream"),
+        ],
+    )
+    def test_reach_the_engine(self, ran: Ran, command: list[str], method: str) -> None:
+        """They reach the engine whichever way an object is written."""
+        result = invoke(*command, *self.OPTIONS)
+        assert result.exit_code == 0, result.output
+        ((asked, arguments, _),) = ran.calls()
+        assert asked == method
+        assert arguments[2] == self.EXPECTED
+
+    @pytest.mark.parametrize("places", [["a", "s3://bucket/key"], ["s3://bucket/a", "s3://bucket/key"]])
+    @pytest.mark.parametrize(
+        ("given", "sse"),
+        [(["--sse"], "AES256"), (["--sse", "AES256"], "AES256"), (["--sse=aws:kms:dsse"], "aws:kms:dsse")],
+    )
+    def test_encryption_without_a_name(self, ran: Ran, places: list[str], given: list[str], sse: str) -> None:
+        """--sse alone means AES256, also right before SRC, as in aws-cli."""
+        assert invoke("cp", *given, *places).exit_code == 0
+        ((_, arguments, _),) = ran.calls()
+        assert arguments == (*places, ObjectOptions(sse=sse))
+
+    @pytest.mark.parametrize(
+        ("text", "stored"),
+        [
+            ("Tue, 31 Dec 2030 23:59:59 GMT", "Tue, 31 Dec 2030 23:59:59 GMT"),
+            ("2030-12-31T23:59:59", "Tue, 31 Dec 2030 23:59:59 GMT"),
+            ("2031-01-01T01:59:59+02:00", "Tue, 31 Dec 2030 23:59:59 GMT"),
+            ("2030-12-31", "Tue, 31 Dec 2030 00:00:00 GMT"),
+        ],
+    )
+    def test_dates(self, ran: Ran, text: str, stored: str) -> None:
+        """A date is taken as an HTTP date or in ISO 8601, in UTC where it names no zone (RFC 9110 §5.6.7)."""
+        assert invoke("cp", "--expires", text, "a", "s3://bucket/key").exit_code == 0
+        ((_, arguments, _),) = ran.calls()
+        assert arguments[2].content.expires == stored
+
+    def test_a_copy_keeps_all_by_default(self, ran: Ran) -> None:
+        """Without such an option a copy is told nothing, so that headers, metadata and tags are kept."""
+        assert invoke("cp", "s3://bucket/a", "s3://bucket/b").exit_code == 0
+        ((_, arguments, _),) = ran.calls()
+        assert arguments == ("s3://bucket/a", "s3://bucket/b", None)
+
+
+class TestDirections:
+    """What each pair of places asks of the engine."""
+
+    @pytest.mark.parametrize(("command", "move"), [("cp", False), ("mv", True)])
+    def test_files_and_objects(self, ran: Ran, command: str, move: bool) -> None:
+        """Down, up and across, one or many, with the filters; mv says that it moves, and nothing else."""
+        none = ObjectOptions()
+        for given, asked in (
+            (["s3://b/k", "out"], ("download", ("s3://b/k", "out"), {"move": move})),
+            (
+                [*FILTERS, "s3://b/p", "out"],
+                ("download_many", ("s3://b/p", "out"), {**MANY, **FILTERED, "move": move, "dry_run": False}),
+            ),
+            (
+                ["s3://b/p*", "out"],
+                ("download_many", ("s3://b/p*", "out"), {**MANY, "recursive": False, "move": move, "dry_run": False}),
+            ),
+            (["a", "s3://b/p/"], ("upload", ("a", "s3://b/p/", none), {"move": move})),
+            (
+                [*FILTERS, "--no-follow-symlinks", "--dry-run", ".", "s3://b/p"],
+                (
+                    "upload_many",
+                    (".", "s3://b/p", none),
+                    {**FILTERED, "follow_symlinks": False, "move": move, "dry_run": True},
+                ),
+            ),
+            (
+                ["--recursive", ".", "s3://b"],
+                (
+                    "upload_many",
+                    (".", "s3://b", none),
+                    {"include": (), "exclude": (), "follow_symlinks": True, "move": move, "dry_run": False},
+                ),
+            ),
+            (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {"origin": None, "move": move})),
+            (
+                [*FILTERS, "s3://b/p", "s3://c/q"],
+                (
+                    "copy_many",
+                    ("s3://b/p", "s3://c/q", None),
+                    {**MANY, **FILTERED, "origin": None, "move": move, "dry_run": False},
+                ),
+            ),
+        ):
+            result = invoke(command, *given)
+            assert result.exit_code == 0, result.output
+            assert ran.calls() == [asked]
+            assert ran.given.operation == command
+            FakeForkserver.running = 1
+
+    def test_streams(self, ran: Ran) -> None:
+        """stdin is descriptor 0 and stdout is descriptor 1; only the latter is for bytes alone."""
+        assert invoke("cp", "-", "s3://b/k").exit_code == 0
+        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {})]
+        assert (ran.given.operation, ran.given.to_stdout) == ("cp", False)
+        FakeForkserver.running = 0
+        assert invoke("pipe", "s3://b/k").exit_code == 0
+        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {})]
+        assert (ran.given.operation, ran.given.to_stdout) == ("pipe", False)
+        FakeForkserver.running = 0
+        assert invoke("cp", "s3://b/k", "-").exit_code == 0
+        assert ran.calls() == [("download_stream", ("s3://b/k", 1), {})]
+        assert ran.given.to_stdout
+        FakeForkserver.running = 0
+        assert invoke("cat", "--version-id", "v", "s3://b/k").exit_code == 0
+        assert ran.calls() == [("download_stream", ("s3://b/k", 1), {"version_id": "v"})]
+        assert ran.given.to_stdout
+
+    def test_source_of_its_own(self, ran: Ran) -> None:
+        """Any --source- option makes an engine for SRC, which is DEST's but for what is given."""
+        sourced = ["--source-endpoint-url", "https://s", "--source-region", "r", "--source-profile", "p"]
+        base = ["cp", "--endpoint-url", "https://d", "--profile", "q", "-p", "8M", "s3://b/k", "s3://c/k"]
+        assert invoke(*base, *sourced, "--source-no-sign-request").exit_code == 0
+        assert ran.given.settings == Settings(endpoint_url="https://d", profile="q", part_size_bytes=8 * 1024**2)
+        ((method, _, options),) = ran.calls()
+        origin = Settings(
+            endpoint_url="https://s", region="r", profile="p", part_size_bytes=8 * 1024**2, sign_requests=False
+        )
+        assert (method, options) == ("copy", {"origin": origin, "move": False})
+        FakeForkserver.running = 0
+        assert invoke(*base, "--source-profile", "p").exit_code == 0
+        ((_, _, options),) = ran.calls()
+        assert options["origin"] == Settings(endpoint_url="https://d", profile="p", part_size_bytes=8 * 1024**2)
+
+
+class TestHelp:
+    """The pages."""
+
     def test_help_and_version(self) -> None:
-        """Help names both commands, and every option of cp; the version is the package's."""
-        assert {"cp", "demo"} <= set(invoke("--help").output.split())
-        text = invoke("cp", "--help").output
-        assert all(f"--{name}" in text for name in ("recursive", "dry-run", "dryrun", "part-size", "json", "fsync"))
+        """Help names the commands; the version is the package's."""
+        assert {"cp", "mv", "cat", "pipe", "demo"} <= set(invoke("--help").output.split())
         from bulkhaul import __version__
 
         assert __version__ in invoke("--version").output
+
+    @pytest.mark.parametrize("command", ["cp", "mv", "cat", "pipe"])
+    def test_every_option_has_a_place_and_a_word(self, command: str) -> None:
+        """A page shows every option under a heading, says what it does, and gives examples."""
+        text = invoke(command, "--help").output
+        shown = cli.get_command(None, command)  # type: ignore[arg-type]
+        assert shown is not None
+        for param in shown.params:
+            if param.param_type_name == "option":
+                assert param.opts[0] in text
+                assert getattr(param, "help", "")
+        assert "Options:" not in text
+        assert all(heading in text for heading in ("Connection:", "Output:", "Examples:"))
+        assert f"bulkhaul {command} " in text.partition("Examples:")[2]
 
 
 class TestEarly:
     """The forkserver that starts before the command line is read."""
 
-    @pytest.mark.parametrize("arguments", [[], ["--help"], ["cp", "--help"], ["cp", "a", "-h"], ["demo"], ["mv", "a"]])
+    @pytest.mark.parametrize(
+        "arguments", [[], ["--help"], ["cp", "--help"], ["cp", "a", "-h"], ["demo"], ["mv", "--help"], ["--version"]]
+    )
     def test_not_for_nothing(self, ran: Ran, arguments: list[str]) -> None:
         """What transfers nothing starts nothing."""
         early.start(arguments)
         assert FakeForkserver.running == 0
+
+    @pytest.mark.parametrize("command", ["cp", "mv", "cat", "pipe"])
+    def test_for_every_transfer(self, ran: Ran, command: str) -> None:
+        """What moves bytes has it from the start."""
+        early.start([command, "a"])
+        assert FakeForkserver.running == 1
+        early.abandon()
 
     def test_taken(self, ran: Ran) -> None:
         """The command gets the one that was started, once."""

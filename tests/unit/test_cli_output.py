@@ -79,12 +79,11 @@ class TestLines:
 class TestReport:
     """What goes to stdout and stderr, and the count."""
 
-    def report(self, **changes: bool) -> tuple[Report, list[str], list[str]]:
+    def report(self, **changes: Any) -> tuple[Report, list[str], list[str]]:
         """Return a report with what it writes."""
         out: list[str] = []
         err: list[str] = []
-        options = {"as_json": False, "quiet": False, "dry_run": False} | changes
-        return Report(out.append, err.append, **options), out, err
+        return Report(out.append, err.append, **({"operation": "cp"} | changes)), out, err
 
     def test_for_people(self) -> None:
         """Verified objects are told on stdout, failures on stderr, skipped ones and the summary not at all."""
@@ -137,6 +136,29 @@ class TestReport:
         lines = [json.loads(line) for line in out]
         assert all(line["dryrun"] for line in lines)
         assert (lines[-1]["planned"], lines[-1]["verified"], lines[-1]["skipped"]) == (1, 0, 1)
+
+    def test_operation(self) -> None:
+        """Every line begins with the command that it is of."""
+        people, people_out, _ = self.report(operation="mv")
+        people.ended(result_of())
+        machine, machine_out, _ = self.report(operation="mv", as_json=True)
+        machine.ended(result_of())
+        assert people_out == ["mv s3://bucket/a/b out/b\n"]
+        assert json.loads(machine_out[0])["operation"] == "mv"
+
+    @pytest.mark.parametrize(
+        ("count", "says"),
+        [
+            (0, "bulkhaul: interrupted by SIGINT; no partial object was made\n"),
+            (1, "bulkhaul: interrupted by SIGINT; 1 planned object not confirmed; no partial object was made\n"),
+            (2, "bulkhaul: interrupted by SIGINT; 2 planned objects not confirmed; no partial object was made\n"),
+        ],
+    )
+    def test_interrupted(self, count: int, says: str) -> None:
+        """An interruption says how much is not done, and what it leaves."""
+        report, _, err = self.report(remains="no partial object was made")
+        report.cancelled(count, "SIGINT")
+        assert err == [says]
 
     def test_dry_run_for_people(self) -> None:
         """Nobody takes a dry run for a copy."""

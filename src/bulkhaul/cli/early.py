@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulkhaul.engine.boot import ForkserverProcess
 
-_TRANSFERS = frozenset({"cp"})
+_ASKING = frozenset({"cp", "mv", "cat", "pipe", "ls", "du"})
 _HELP = frozenset({"-h", "--help"})
 
 _started: ForkserverProcess | None = None
 
 
 def start(arguments: list[str]) -> None:
-    """Start it if these arguments look like a transfer."""
+    """Start it if these arguments look like a command that asks the service."""
     global _started
-    if arguments[:1] and arguments[0] in _TRANSFERS and not _HELP.intersection(arguments):
+    if arguments[:1] and arguments[0] in _ASKING and not _HELP.intersection(arguments):
         from bulkhaul.engine.boot import ForkserverProcess
 
         try:

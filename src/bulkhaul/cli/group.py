@@ -10,6 +10,11 @@ from bulkhaul import __version__
 
 _COMMANDS = {
     "cp": ("bulkhaul.cli.cp", "cp"),
+    "mv": ("bulkhaul.cli.mv", "mv"),
+    "cat": ("bulkhaul.cli.cat", "cat"),
+    "pipe": ("bulkhaul.cli.pipe", "pipe"),
+    "ls": ("bulkhaul.cli.ls", "ls"),
+    "du": ("bulkhaul.cli.du", "du"),
     "demo": ("bulkhaul.cli.demo", "demo"),
 }
 

@@ -19,6 +19,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command of this process's command line, and exit."""
+    _fill_standard_streams()
     gc.disable()  # importing makes no garbage; a command that allocates turns it on again
     try:
         early.start(sys.argv[1:])
@@ -29,8 +30,18 @@ def main() -> NoReturn:
         early.abandon()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):  # nobody reads it any more
-            stream.flush()
+            if stream is not None:  # closed by whoever started us
+                stream.flush()
     os._exit(status)  # everything is closed; taking the interpreter apart would take another 0.1 s
+
+
+def _fill_standard_streams() -> None:
+    """Put /dev/null where a standard stream is closed: the next file or socket would take its place, and our output."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def _run(arguments: list[str]) -> int:

@@ -1,16 +1,16 @@
-"""The options that every transfer command takes, and the settings they make; it must not import the engine."""
+"""The options that more than one command takes, and the settings they make; it must not import the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkhaul.cli.sections import F, adding, section
+
 if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 def parsed_size(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
@@ -29,56 +29,164 @@ def parsed_size(_ctx: click.Context, param: click.Parameter, value: str | None) 
         raise click.BadParameter(str(error), param=param) from error
 
 
-_CONNECTION = [
-    click.option("--endpoint-url", metavar="URL", help="Endpoint of an S3-compatible store."),
-    click.option("--region", metavar="NAME", help="Region of the bucket."),
-    click.option("--profile", metavar="NAME", help="Profile of the AWS configuration files."),
-    click.option("--no-sign-request", "sign_requests", flag_value=False, default=None, help="Send unsigned requests."),
-    click.option("--no-verify-ssl", "verify_tls", flag_value=False, default=None, help="Accept any certificate."),
-    click.option("--allow-http", flag_value=True, default=None, help="Allow plain http beyond this machine."),
-    click.option(
+def parsed_key(_ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
+    """Return the 32 bytes of an SSE-C key, given in base64 or as the file that holds them; no message repeats it.
+
+    Raises:
+        click.BadParameter: it is no such key, or the file cannot be read.
+    """
+    if value is None:
+        return None
+    if value.startswith("fileb://"):
+        try:
+            with open(value.removeprefix("fileb://"), "rb") as file:
+                key = file.read(33)
+        except OSError as error:
+            raise click.BadParameter(f"the file cannot be read: {error.strerror}", param=param) from error
+        if len(key) == 32:
+            return key
+        raise click.BadParameter("the file must hold the 32 bytes of the key and nothing else.", param=param)
+    import base64
+    import binascii
+
+    try:
+        key = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) == 32:
+        return key
+    # The value itself is a secret, so neither the message nor its cause shows it.
+    raise click.BadParameter("it must be base64 of 32 bytes, or fileb://PATH of a file with 32 bytes.", param=param)
+
+
+def parsed_payer(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bool | None:
+    """Return whether the requester pays, None where it was not said."""
+    return None if value is None else True
+
+
+_connection = section("Connection")
+_speed = section("Speed")
+_safety = section("Integrity")
+_output = section("Output")
+
+connection_options = adding(
+    _connection("--endpoint-url", metavar="URL", help="Endpoint of an S3-compatible store."),
+    _connection("--region", metavar="NAME", help="Region of the bucket."),
+    _connection("--profile", metavar="NAME", help="Profile of the AWS configuration files."),
+    _connection("--no-sign-request", "sign_requests", flag_value=False, default=None, help="Send unsigned requests."),
+    _connection("--no-verify-ssl", "verify_tls", flag_value=False, default=None, help="Accept any certificate."),
+    _connection(
+        "--allow-http",
+        flag_value=True,
+        default=None,
+        help="Allow plain http beyond this machine; so does BULKHAUL_ALLOW_HTTP=1 (or ALLOW_HTTP=1).",
+    ),
+    _connection(
         "--addressing-style",
         type=click.Choice(["auto", "path", "virtual"]),
         help="Where the bucket is named: in the path or the host.",
     ),
-]
+    _connection(
+        "--request-payer",
+        type=click.Choice(["requester"]),
+        bare="requester",
+        callback=parsed_payer,
+        metavar="[requester]",
+        help="The requester pays for every request.",
+    ),
+    _connection(
+        "--sse-c-key",
+        callback=parsed_key,
+        metavar="KEY",
+        help="The customer's key of SSE-C: base64 of 32 bytes, or fileb://PATH, which no list of processes shows.",
+    ),
+)
+"""How the store is reached, for every command that asks one."""
 
-_SPEED = [
-    click.option("--workers", type=int, metavar="N", help="Worker processes.  [default: one a core, 2 to 8]"),
-    click.option(
+speed_options = adding(
+    _speed("--workers", type=int, metavar="N", help="Worker processes.  [default: one a core, 2 to 8]"),
+    _speed(
         "--concurrency",
         "-c",
         type=int,
         metavar="N",
         help="Requests in flight, all workers together.  [default: 4 a worker]",
     ),
-    click.option(
+    _speed(
         "--part-size",
         "-p",
         "part_size_bytes",
         callback=parsed_size,
         metavar="SIZE",
-        help="Length of a ranged GET: 8MiB, 8MB, 8M (= MiB) or bytes.  [default: by the object's size]",
+        help="Length of a ranged GET, or of an uploaded part (then at least 5 MiB): 8MiB, 8MB, 8M (= MiB) or bytes."
+        "  [default: by the object's size]",
     ),
-    click.option("--transport", type=click.Choice(["auto", "fast", "sdk"]), help="What carries the bytes."),
-    click.option("--landing", type=click.Choice(["auto", "mapped", "written"]), help="How they reach the file."),
-]
+    _speed("--transport", type=click.Choice(["auto", "fast", "sdk"]), help="What carries the bytes."),
+)
 
-_SAFETY = [
-    click.option(
-        "--verify",
-        type=click.Choice(["auto", "full", "none"]),
-        help="auto: the stored checksum; full: a plain-MD5 ETag too; none: lengths and ETags of replies.",
-    ),
-    click.option("--fsync", flag_value=True, default=None, help="Flush file and folder before success is reported."),
-]
+threshold_option = _speed(
+    "--multipart-threshold",
+    "multipart_threshold_bytes",
+    callback=parsed_size,
+    metavar="SIZE",
+    help="From this size on an object is uploaded or copied in parts.  [default: 64 MiB]",
+)
+
+landing_option = _speed("--landing", type=click.Choice(["auto", "mapped", "written"]), help="How bytes reach a file.")
+
+verify_option = _safety(
+    "--verify",
+    type=click.Choice(["auto", "full", "none"]),
+    help="Of what is downloaded. auto: the stored checksum; full: a plain-MD5 ETag too; none: lengths and ETags.",
+)
+
+fsync_option = _safety(
+    "--fsync", flag_value=True, default=None, help="Flush file and folder before a download counts as success."
+)
+
+checksum_option = _safety(
+    "--checksum-algorithm",
+    type=click.Choice(["auto", "CRC64NVME", "CRC32C", "CRC32", "none"], case_sensitive=False),
+    help="What an upload is protected by.  [default: auto, what the endpoint keeps]",
+)
+
+resume_option = _safety(
+    "--no-resume",
+    "resume",
+    flag_value=False,
+    default=None,
+    help="Begin an upload anew, where an earlier one of the same file was killed.",
+)
+
+engine_options = adding(connection_options, speed_options, landing_option, verify_option, fsync_option)
+"""Every option of a download that becomes a setting of the engine."""
+
+output_options = adding(
+    _output("--no-progress", is_flag=True, help="No progress display (there is one on a terminal only)."),
+    _output("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Print errors only."),
+    _output("--json", "as_json", is_flag=True, help="One line of JSON an object, and a summary, on stdout."),
+)
+
+log_option = _output(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="warning",
+    show_default=True,
+    help="What to log on stderr.",
+)
+
+_SETTINGS = frozenset(
+    {
+        *("endpoint_url", "region", "profile", "sign_requests", "verify_tls", "allow_http", "addressing_style"),
+        *("request_payer", "sse_c_key", "workers", "concurrency", "part_size_bytes", "transport", "landing", "verify"),
+        *("fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
+    }
+)
 
 
-def engine_options(function: F) -> F:
-    """Add every option that becomes a setting of the engine."""
-    for option in reversed(_CONNECTION + _SPEED + _SAFETY):
-        function = option(function)
-    return function
+def take_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the options of a command those that are settings of the engine."""
+    return {name: given.pop(name) for name in list(given) if name in _SETTINGS}
 
 
 def make_settings(given: dict[str, Any]) -> Settings:
@@ -93,4 +201,37 @@ def make_settings(given: dict[str, Any]) -> Settings:
     fields = {name: value for name, value in given.items() if value is not None}
     if "verify" in fields:
         fields["verify"] = Verify(fields["verify"])
+    if "allow_http" not in fields and _http_allowed_by_environment():
+        fields["allow_http"] = True
     return Settings(**fields)
+
+
+def _http_allowed_by_environment() -> bool:
+    text = os.environ.get("BULKHAUL_ALLOW_HTTP", os.environ.get("ALLOW_HTTP"))
+    if text is None:
+        return False
+    from bulkhaul.policy.storeurl import truthy
+
+    return truthy(text)
+
+
+__all__ = [
+    "F",
+    "adding",
+    "checksum_option",
+    "connection_options",
+    "engine_options",
+    "fsync_option",
+    "landing_option",
+    "log_option",
+    "make_settings",
+    "output_options",
+    "parsed_key",
+    "parsed_size",
+    "resume_option",
+    "section",
+    "speed_options",
+    "take_settings",
+    "threshold_option",
+    "verify_option",
+]

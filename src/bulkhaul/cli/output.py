@@ -39,8 +39,22 @@ class Report:
         counts: how the objects ended that were reported.
     """
 
-    def __init__(self, out: Write, err: Write, *, operation: str, as_json: bool, quiet: bool, dry_run: bool) -> None:
-        """Take where lines go; each is handed over with its newline."""
+    def __init__(
+        self,
+        out: Write,
+        err: Write,
+        *,
+        operation: str,
+        as_json: bool = False,
+        quiet: bool = False,
+        dry_run: bool = False,
+        remains: str = "",
+    ) -> None:
+        """Take where lines go; each is handed over with its newline.
+
+        Args:
+            remains: what an interruption leaves of an object, for people.
+        """
         self._operation = operation
         self.counts = Counts()
         self._out = out
@@ -48,6 +62,7 @@ class Report:
         self._as_json = as_json
         self._quiet = quiet
         self._dry_run = dry_run
+        self._remains = f"; {remains}" if remains else ""
 
     def ended(self, result: TransferResult) -> None:
         """Report one object."""
@@ -68,7 +83,7 @@ class Report:
         """Count objects that were planned and did not end, because of a signal."""
         self.counts.failed += count
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
-        self._err(f"bulkhaul: interrupted by {signal_name}{what}; no partial file was left behind\n")
+        self._err(f"bulkhaul: interrupted by {signal_name}{what}{self._remains}\n")
 
     def summary(self, seconds: float, *, success: bool) -> None:
         """Report the totals, as JSON only: people have the progress display and the exit code."""

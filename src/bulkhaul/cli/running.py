@@ -12,12 +12,10 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
-
-import msgspec
 
 from bulkhaul.cli.feed import Feed
 from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.job import Job
 from bulkhaul.cli.logs import log_to
 from bulkhaul.cli.output import Report
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
@@ -26,27 +24,11 @@ from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
 
 LAST_FLUSH_S = 0.5
 """How long an interrupted command tries to get rid of its last lines."""
 
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What one command is to do.
-
-    Attributes:
-        operation: how its lines begin: cp, mv, rm …
-        results: does it and yields one result an object; with ``dry_run`` it only says what it would do.
-        source, destination: what the command line names, for a failure of the job as a whole.
-    """
-
-    operation: str
-    results: Callable[[Engine], Iterator[TransferResult]]
-    source: str
-    destination: str
-    dry_run: bool
-    settings: Settings
+__all__ = ["Job", "carry_out"]
 
 
 def carry_out(
@@ -54,7 +36,7 @@ def carry_out(
 ) -> int:
     """Do it, say what happened, and return the exit code."""
     gc.enable()  # the imports are done
-    display = Display() if progress and not quiet and not job.dry_run and os.isatty(2) else None
+    display = Display() if progress and not (quiet or job.dry_run or job.to_stdout) and os.isatty(2) else None
     run = _Run(job, display, as_json=as_json, quiet=quiet)
     log_to(run.err, log_level)
     try:
@@ -82,7 +64,15 @@ class _Run:
         self._stdout, self._stderr = LineStream(1), LineStream(2)
         self.err = display.above if display else self._stderr.write
         out = display.above if display and shows_on(1) else self._stdout.write
-        self._report = Report(out, self.err, operation=job.operation, as_json=as_json, quiet=quiet, dry_run=job.dry_run)
+        self._report = Report(
+            self.err if job.to_stdout else out,
+            self.err,
+            operation=job.operation,
+            as_json=as_json,
+            quiet=quiet or (job.to_stdout and not job.dry_run),
+            dry_run=job.dry_run,
+            remains=job.remains,
+        )
 
     def follow(self, engine: Engine) -> int:
         """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
@@ -103,6 +93,8 @@ class _Run:
             return self._interrupted(feed, engine)
         if isinstance(feed.error, TransferError):
             return self.failed(feed.error)
+        if isinstance(feed.error, BrokenPipeError):
+            return 1  # as above: what the engine writes to stdout has lost its reader
         if feed.error is not None:
             raise feed.error
         return 1 if self._report.counts.failed else 0

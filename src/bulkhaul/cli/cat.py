@@ -1,0 +1,92 @@
+"""``bulkhaul cat``: its options and its page; it must not know how it is carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulkhaul.cli.directions import REMAINS, Direction, require_object, require_stdout
+from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.options import (
+    connection_options,
+    log_option,
+    make_settings,
+    section,
+    speed_options,
+    take_settings,
+    verify_option,
+)
+from bulkhaul.cli.sections import SectionedCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulkhaul.cli.job import Job
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import TransferResult
+
+EPILOG = """\b
+Examples:
+  bulkhaul cat s3://bucket/results.tar | tar x
+  bulkhaul cat 's3://bucket/logs/2024-05-*.log' | grep ERROR
+  bulkhaul cat --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/settings.json
+
+Patterns: * matches any characters, also "/", and ? matches one; quote them. What matches is written in the order of
+keys.
+
+The checksum of an object is known when its last byte has been written: look at the exit code before you rely on the
+output. After a failure nothing more is written.
+"""
+
+
+@click.command("cat", cls=SectionedCommand, epilog=EPILOG, short_help="Write objects to stdout.")
+@click.argument("urls", metavar="URL...", nargs=-1, required=True)
+@section("Selection")("--version-id", default="", metavar="ID", help="This version of the one object URL.")
+@verify_option
+@speed_options
+@connection_options
+@log_option
+@click.pass_context
+def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **given: Any) -> None:
+    """Write the objects at URL, s3://bucket/key or a pattern, to stdout, one after the other.
+
+    Ranges are fetched in parallel and written in order, in bounded memory. Errors go to stderr.
+    """
+    output = take_output(given)
+    launch(ctx, lambda: _job(urls, version_id, given), output)
+
+
+def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
+    from bulkhaul.policy.selection import parse_source
+
+    for url in urls:
+        require_object(url, role="URL")
+    patterns = frozenset(url for url in urls if parse_source(url).many)
+    if version_id and (len(urls) > 1 or patterns):
+        raise click.UsageError("--version-id goes with the URL of one object.")
+    require_stdout()
+    settings = make_settings(take_settings(given))
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        for url in urls:
+            if url not in patterns:
+                yield run.download_stream(url, 1, version_id=version_id)
+                continue
+            from bulkhaul.engine.planning import matching_urls
+
+            for one in run.run(matching_urls, run.aio.control, url):
+                yield run.download_stream(one, 1)
+
+    from bulkhaul.cli.job import Job
+
+    return Job(
+        operation="cat",
+        results=results,
+        source=urls[0],
+        destination="-",
+        dry_run=False,
+        settings=settings,
+        to_stdout=True,
+        remains=REMAINS[Direction.TO_STDOUT],
+    )

@@ -1,0 +1,169 @@
+"""Tells from SRC and DEST what a transfer is, and which options mean something for it; it must not carry it out.
+
+s3://… ─▶ path  download     path ─▶ s3://…  upload     s3://… ─▶ s3://…  copy
+s3://… ─▶ -     to stdout    -    ─▶ s3://…  from stdin
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from enum import Enum
+
+import click
+from click.core import ParameterSource
+
+from bulkhaul.cli.storing import FIELDS
+
+SCHEME = "s3://"
+STREAM = "-"
+
+
+class Direction(Enum):
+    """What a transfer is; the value is how an error calls it."""
+
+    DOWNLOAD = "a download"
+    UPLOAD = "an upload"
+    COPY = "a copy between buckets"
+    FROM_STDIN = "an upload from stdin"
+    TO_STDOUT = "a download to stdout"
+
+
+REMAINS = {
+    Direction.DOWNLOAD: "no partial file was left behind",
+    Direction.UPLOAD: "no partial object was made",
+    Direction.COPY: "no partial object was made",
+    Direction.FROM_STDIN: "no partial object was made",
+    Direction.TO_STDOUT: "what was written is not whole",
+}
+"""What an interruption leaves, for people."""
+
+_DOWNLOADS = frozenset({Direction.DOWNLOAD, Direction.TO_STDOUT})
+_WRITES = frozenset({Direction.UPLOAD, Direction.COPY, Direction.FROM_STDIN})
+_FILES = frozenset({Direction.DOWNLOAD, Direction.UPLOAD, Direction.COPY})
+
+_APPLIES: dict[str, frozenset[Direction]] = {
+    **dict.fromkeys(FIELDS, _WRITES),
+    **dict.fromkeys(("recursive", "include", "exclude"), _FILES),
+    **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
+    **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
+    "verify": _DOWNLOADS,
+    "resume": frozenset({Direction.UPLOAD}),
+    "follow_symlinks": frozenset({Direction.UPLOAD}),
+    **dict.fromkeys(
+        ("source_endpoint_url", "source_region", "source_profile", "source_sign_requests"), frozenset({Direction.COPY})
+    ),
+    "as_json": frozenset(Direction) - {Direction.TO_STDOUT},
+}
+"""Which directions an option means something for; what is not named means something for all."""
+
+
+def direction_of(source: str, destination: str) -> Direction:
+    """Return what a transfer from ``source`` to ``destination`` is.
+
+    Raises:
+        click.UsageError: neither of them is in S3, or one is empty.
+    """
+    for name, place in (("SRC", source), ("DEST", destination)):
+        if not place:
+            raise click.UsageError(f"{name} is empty.")
+    if source.startswith(SCHEME):
+        if destination.startswith(SCHEME):
+            return Direction.COPY
+        return Direction.TO_STDOUT if destination == STREAM else Direction.DOWNLOAD
+    if not destination.startswith(SCHEME):
+        raise click.UsageError("SRC or DEST must begin with s3://; these are both local.")
+    return Direction.FROM_STDIN if source == STREAM else Direction.UPLOAD
+
+
+def two_places(paths: tuple[str, ...]) -> tuple[str, str]:
+    """Return (SRC, DEST).
+
+    Raises:
+        click.UsageError: there are not two.
+    """
+    if len(paths) < 2:
+        raise click.UsageError("Missing argument 'SRC'." if not paths else "Missing argument 'DEST'.")
+    if len(paths) > 2:
+        text = (
+            f"one SRC and one DEST, not {len(paths)} arguments. For several files take --recursive with --include,"
+            " and quote a pattern of s3:// so that the shell leaves it alone."
+        )
+        raise click.UsageError(text)
+    return paths[0], paths[1]
+
+
+def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
+    """Refuse the first option of the command line that means nothing in this direction.
+
+    Raises:
+        click.UsageError: there is one; the message names it.
+    """
+    for param in ctx.command.params:
+        name = param.name or ""
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and direction not in _APPLIES.get(name, frozenset(Direction)):
+            raise click.UsageError(f"{param.opts[0]} means nothing for {direction.value}.")
+
+
+def refuse_unselective(direction: Direction, source: str, *, recursive: bool, filters: Iterable[str]) -> None:
+    """Refuse filters where there is one object only, and a folder without ``--recursive``.
+
+    Raises:
+        click.UsageError: it cannot mean what it says.
+    """
+    if direction is Direction.UPLOAD:
+        if not recursive and os.path.isdir(source):
+            raise click.UsageError("SRC is a folder; add --recursive for everything below it.")
+        if not recursive and any(filters):
+            raise click.UsageError("--include and --exclude need --recursive.")
+        return
+    from bulkhaul.policy.selection import parse_source
+
+    if any(filters) and not parse_source(source, recursive=recursive).many:
+        raise click.UsageError("--include and --exclude need --recursive or a pattern.")
+
+
+def require_object(url: str, *, role: str) -> None:
+    """Make sure that a URL names one object, which a stream needs.
+
+    Raises:
+        click.UsageError: it names a bucket, a prefix or a pattern.
+        InvalidUrl: it is no URL of S3.
+    """
+    from bulkhaul.policy.selection import parse_destination
+
+    key = parse_destination(url)[1]
+    if not key or key.endswith("/"):
+        from bulkhaul.policy.naming import printable
+
+        raise click.UsageError(f"{role} must name one object, with its key; {printable(url)} does not.")
+
+
+def require_open(stream: object, name: str) -> None:
+    """Make sure that the program was started with this stream open; its descriptor may be something else by now.
+
+    Raises:
+        click.UsageError: it was not.
+    """
+    if stream is None:
+        raise click.UsageError(f"{name} is closed.")
+
+
+def require_stdin() -> None:
+    """Make sure that there is an input to read.
+
+    Raises:
+        click.UsageError: stdin is closed.
+    """
+    require_open(sys.stdin, "stdin")
+
+
+def require_stdout() -> None:
+    """Make sure that there is an output to write.
+
+    Raises:
+        click.UsageError: stdout is closed.
+    """
+    require_open(sys.stdout, "stdout")

@@ -1,0 +1,34 @@
+"""``bulkhaul mv``: its options and its page; it must not know how it is carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bulkhaul.cli.sections import SectionedCommand
+from bulkhaul.cli.transfers import transfer, transfer_options
+
+EPILOG = """\b
+Examples:
+  bulkhaul mv results.tar s3://bucket/archive/
+  bulkhaul mv s3://bucket/incoming/a.bin s3://bucket/done/a.bin
+  bulkhaul mv --recursive --include '*.gz' s3://bucket/logs/ /data/logs
+
+A source that was replaced while it was copied is kept, and reported as failed. Folders that an upload has emptied
+stay. Everything else is as in `bulkhaul cp --help`: names, patterns, resuming, exit codes.
+"""
+
+
+@click.command(
+    "mv", cls=SectionedCommand, epilog=EPILOG, short_help="Move objects and files: copied, verified, then removed."
+)
+@transfer_options
+@click.pass_context
+def mv(ctx: click.Context, /, **given: Any) -> None:
+    """Copy SRC to DEST as cp does, and remove SRC.
+
+    Each source is removed only when its copy is durable: a file when the object is stored and verified, an object
+    when the file is flushed to disk or the service has confirmed the copy. What fails keeps its source.
+    """
+    transfer(ctx, given, move=True)

@@ -1,0 +1,53 @@
+"""``bulkhaul pipe``: its options and its page; it must not know how it is carried out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.options import (
+    checksum_option,
+    connection_options,
+    log_option,
+    output_options,
+    section,
+    speed_options,
+    threshold_option,
+)
+from bulkhaul.cli.sections import SectionedCommand
+from bulkhaul.cli.storing import object_options
+from bulkhaul.cli.transfers import pipe_job
+
+EPILOG = """\b
+Examples:
+  tar c results | bulkhaul pipe s3://bucket/results.tar
+  pg_dump db | zstd | bulkhaul pipe --content-type application/zstd s3://bucket/db.zst
+
+A program that fails halfway ends its output like one that is done: use `set -o pipefail`, and remove the object if
+the pipeline has failed.
+"""
+
+
+@click.command("pipe", cls=SectionedCommand, epilog=EPILOG, short_help="Store stdin as an object.")
+@click.argument("url", metavar="URL")
+@section("Selection")(
+    "--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and read nothing."
+)
+@object_options
+@checksum_option
+@speed_options
+@threshold_option
+@connection_options
+@output_options
+@log_option
+@click.pass_context
+def pipe(ctx: click.Context, /, *, url: str, **given: Any) -> None:
+    """Store everything that comes from stdin as the object URL, s3://bucket/key.
+
+    The length need not be known. The object appears when the input has ended and everything is stored; an
+    interrupted or failed upload leaves nothing behind. The same as `bulkhaul cp - URL`.
+    """
+    output = take_output(given)
+    launch(ctx, lambda: pipe_job(url, given), output)

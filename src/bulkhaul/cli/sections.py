@@ -1,0 +1,78 @@
+"""Options that stand under headings on the help page, and may leave out their value; it must not know any of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+LAST = "Other"
+"""The heading of what belongs nowhere else."""
+
+
+class SectionOption(click.Option):
+    """An option with a place on the help page.
+
+    Attributes:
+        section: the heading that it stands under.
+        bare: what it means without a value, None if it needs one; only a choice can have it.
+    """
+
+    def __init__(self, *names: Any, section: str = LAST, bare: str | None = None, **attributes: Any) -> None:
+        super().__init__(*names, **attributes)
+        self.section = section
+        self.bare = bare
+
+
+class SectionedCommand(click.Command):
+    """A command whose help page groups its options."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line, with the values that were left out."""
+        return super().parse_args(ctx, list(_completed(self.params, args)))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options under their headings, in the order of declaration."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
+                sections.setdefault(getattr(param, "section", LAST), []).append(record)
+        for title, records in sorted(sections.items(), key=lambda section: section[0] == LAST):
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+def section(title: str) -> Callable[..., Decorator[Any]]:
+    """Return ``click.option`` for the options under one heading."""
+    return functools.partial(click.option, cls=SectionOption, section=title)
+
+
+def adding(*options: Decorator[Any]) -> Callable[[F], F]:
+    """Return the decorator that adds all of these options, in this order on the help page."""
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def _completed(params: list[click.Parameter], args: list[str]) -> Iterator[str]:
+    """Yield the arguments with ``--name`` as ``--name=bare`` where no value of that option follows."""
+    bare: dict[str, tuple[str, frozenset[str]]] = {}
+    for param in params:
+        if isinstance(param, SectionOption) and param.bare is not None:
+            assert isinstance(param.type, click.Choice)
+            bare |= dict.fromkeys(param.opts, (param.bare, frozenset(map(str, param.type.choices))))
+    ended = False
+    for index, argument in enumerate(args):
+        ended = ended or argument == "--"
+        value, choices = bare.get(argument, ("", frozenset()))
+        left_out = value and not ended and (index + 1 == len(args) or args[index + 1] not in choices)
+        yield f"{argument}={value}" if left_out else argument

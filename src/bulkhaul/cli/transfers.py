@@ -1,0 +1,297 @@
+"""Turns the command line of cp, mv and pipe into a job, direction by direction; it must not run it."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulkhaul.cli.directions import (
+    REMAINS,
+    STREAM,
+    Direction,
+    direction_of,
+    refuse_misplaced,
+    refuse_unselective,
+    require_object,
+    require_stdin,
+    require_stdout,
+    two_places,
+)
+from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.options import (
+    adding,
+    checksum_option,
+    connection_options,
+    fsync_option,
+    landing_option,
+    log_option,
+    make_settings,
+    output_options,
+    resume_option,
+    section,
+    speed_options,
+    take_settings,
+    threshold_option,
+    verify_option,
+)
+from bulkhaul.cli.storing import object_options, take_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bulkhaul.cli.job import Job
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.settings import Settings
+    from bulkhaul.model.writing import ObjectOptions
+
+    Results = Callable[[Engine], Iterator[TransferResult]]
+
+_selection = section("Selection")
+_source = section("Source of a copy")
+
+_SOURCE = {
+    "source_endpoint_url": "endpoint_url",
+    "source_region": "region",
+    "source_profile": "profile",
+    "source_sign_requests": "sign_requests",
+}
+
+transfer_options = adding(
+    click.argument("paths", metavar="SRC DEST", nargs=-1),
+    _selection("--recursive", is_flag=True, help="Everything below the prefix or the folder SRC."),
+    _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
+    _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
+    _selection(
+        "--no-follow-symlinks",
+        "follow_symlinks",
+        flag_value=False,
+        default=True,
+        help="Leave symbolic links below a folder out of an upload.",
+    ),
+    _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
+    object_options,
+    verify_option,
+    fsync_option,
+    checksum_option,
+    resume_option,
+    speed_options,
+    threshold_option,
+    landing_option,
+    connection_options,
+    _source("--source-endpoint-url", metavar="URL", help="Endpoint of SRC, where it is not that of DEST."),
+    _source("--source-region", metavar="NAME", help="Region of SRC."),
+    _source("--source-profile", metavar="NAME", help="Profile that may read SRC."),
+    _source(
+        "--source-no-sign-request",
+        "source_sign_requests",
+        flag_value=False,
+        default=None,
+        help="Read SRC by unsigned requests.",
+    ),
+    output_options,
+    log_option,
+)
+"""The arguments and options of cp and mv."""
+
+
+def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
+    """Check the command line of cp or mv, carry it out and exit.
+
+    Raises:
+        click.UsageError: it makes no sense.
+    """
+    source, destination = two_places(given.pop("paths"))
+    direction = direction_of(source, destination)
+    if move and STREAM in (source, destination):
+        raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
+    refuse_misplaced(ctx, direction)
+    output = take_output(given)
+    launch(ctx, lambda: _prepared(direction, source, destination, given, move=move), output)
+
+
+def pipe_job(url: str, given: dict[str, Any]) -> Job:
+    """Return the job that stores stdin as an object.
+
+    Raises:
+        click.UsageError: the URL names no object, or stdin is closed.
+        TransferError: an option is out of its range.
+    """
+    return _prepared(Direction.FROM_STDIN, STREAM, url, {"recursive": False, **given}, move=False, operation="pipe")
+
+
+def _prepared(
+    direction: Direction, source: str, destination: str, given: dict[str, Any], *, move: bool, operation: str = ""
+) -> Job:
+    if direction is Direction.TO_STDOUT:
+        require_object(source, role="SRC, for stdout,")
+        require_stdout()
+    elif direction is Direction.FROM_STDIN:
+        require_object(destination, role="DEST, for stdin,")
+        require_stdin()
+    else:
+        filters = [*given["include"], *given["exclude"]]
+        refuse_unselective(direction, source, recursive=given["recursive"], filters=filters)
+    stored = take_options(given)
+    settings = make_settings(take_settings(given))
+    dry_run = given["dry_run"]
+    results: Results
+    if direction is Direction.DOWNLOAD:
+        results = _downloads(source, destination, given, move=move)
+    elif direction is Direction.UPLOAD:
+        results = _uploads(source, destination, stored, given, move=move)
+    elif direction is Direction.COPY:
+        results = _copies(source, destination, stored, given, _origin_settings(settings, given), move=move)
+    elif direction is Direction.FROM_STDIN:
+        results = _from_stdin(destination, stored, dry_run=dry_run)
+    else:
+        results = _to_stdout(source, dry_run=dry_run)
+    from bulkhaul.cli.job import Job
+
+    return Job(
+        operation=operation or ("mv" if move else "cp"),
+        results=results,
+        source=source,
+        destination=destination,
+        dry_run=dry_run,
+        settings=settings,
+        to_stdout=direction is Direction.TO_STDOUT,
+        remains=REMAINS[direction],
+    )
+
+
+def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bool) -> Results:
+    from bulkhaul.policy.selection import parse_source
+
+    dry_run, recursive = given["dry_run"], given["recursive"]
+    many = parse_source(source, recursive=recursive).many
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        if many:
+            yield from run.download_many(
+                source,
+                destination,
+                recursive=recursive,
+                include=given["include"],
+                exclude=given["exclude"],
+                move=move,
+                dry_run=dry_run,
+            )
+        elif dry_run:
+            yield run.run(run.aio.plan_download, source, destination)
+        else:
+            yield run.download(source, destination, move=move)
+
+    return results
+
+
+def _uploads(
+    source: str, destination: str, stored: ObjectOptions | None, given: dict[str, Any], *, move: bool
+) -> Results:
+    from bulkhaul.model.writing import ObjectOptions
+    from bulkhaul.policy.selection import parse_destination
+
+    parse_destination(destination)
+    options = stored or ObjectOptions()
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        if given["recursive"]:
+            yield from run.upload_many(
+                source,
+                destination,
+                options,
+                include=given["include"],
+                exclude=given["exclude"],
+                follow_symlinks=given["follow_symlinks"],
+                move=move,
+                dry_run=given["dry_run"],
+            )
+        elif given["dry_run"]:
+            from bulkhaul.engine.planning import planned_upload
+
+            yield planned_upload(source, destination)
+        else:
+            yield run.upload(source, destination, options, move=move)
+
+    return results
+
+
+def _copies(
+    source: str,
+    destination: str,
+    options: ObjectOptions | None,
+    given: dict[str, Any],
+    origin_settings: Settings | None,
+    *,
+    move: bool,
+) -> Results:
+    from bulkhaul.policy.selection import parse_destination, parse_source
+
+    dry_run, recursive = given["dry_run"], given["recursive"]
+    many = parse_source(source, recursive=recursive).many
+    parse_destination(destination)
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
+        if many:
+            yield from run.copy_many(
+                source,
+                destination,
+                options,
+                recursive=recursive,
+                include=given["include"],
+                exclude=given["exclude"],
+                origin=origin,
+                move=move,
+                dry_run=dry_run,
+            )
+        elif dry_run:
+            from bulkhaul.engine.planning import planned_copy
+
+            plan = functools.partial(planned_copy, move=move and origin is None)
+            yield run.run(plan, (origin or run.aio).control, source, destination)
+        else:
+            yield run.copy(source, destination, options, origin=origin, move=move)
+
+    return results
+
+
+def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool) -> Results:
+    from bulkhaul.model.writing import ObjectOptions
+
+    options = stored or ObjectOptions()
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        if dry_run:
+            from bulkhaul.engine.planning import planned_stream
+
+            yield planned_stream(destination)
+        else:
+            yield run.upload_stream(0, destination, options)
+
+    return results
+
+
+def _to_stdout(source: str, *, dry_run: bool) -> Results:
+    def results(run: Engine) -> Iterator[TransferResult]:
+        if dry_run:
+            from bulkhaul.engine.planning import planned_reading
+
+            yield run.run(planned_reading, run.aio.control, source)
+        else:
+            yield run.download_stream(source, 1)
+
+    return results
+
+
+def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | None:
+    """Return the settings of SRC's own side; None where it is the same as that of DEST."""
+    fields = {field: given[name] for name, field in _SOURCE.items() if given.get(name) is not None}
+    if not fields:
+        return None
+    import msgspec
+
+    return msgspec.structs.replace(settings, **fields)

@@ -1,0 +1,94 @@
+"""Says what would be done with one object, and touches nothing; it must not move any bytes."""
+
+from __future__ import annotations
+
+import os
+
+from bulkhaul.disk.source import Source
+from bulkhaul.engine.control import Control
+from bulkhaul.engine.places import destination_ref, many_source, object_ref
+from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.policy.selection import selector
+
+
+def planned_upload(path: str | os.PathLike[str], url: str) -> TransferResult:
+    """Return what the upload of a file would do.
+
+    Raises:
+        LocalError: it is missing, unreadable, or no regular file.
+        UsageError: the URL names no key.
+    """
+    file = os.fspath(path)
+    ref = destination_ref(url, file)
+    source = Source.open(file)
+    source.close()
+    return TransferResult(
+        source=file, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=source.size_bytes
+    )
+
+
+def planned_stream(url: str) -> TransferResult:
+    """Return what the upload of a stream would do; its length shows at its end only.
+
+    Raises:
+        UsageError: the URL names no key.
+    """
+    ref = object_ref(url)
+    return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
+
+
+async def planned_copy(control: Control, source: str, destination: str, *, move: bool = False) -> TransferResult:
+    """Return what the copy of an object would do.
+
+    Args:
+        control: of the source's endpoint.
+        move: the source would be removed.
+
+    Raises:
+        NotFound: there is no such object.
+        UsageError: the destination names no key, or the object would be moved onto itself.
+    """
+    ref = object_ref(source)
+    target = destination_ref(destination, ref.key)
+    if move and ref == target:
+        raise UsageError("source and destination are the same object", ref.url)
+    return _of(ref, await control.head(ref), target.url, target)
+
+
+async def planned_reading(control: Control, url: str) -> TransferResult:
+    """Return what writing an object to a stream would do.
+
+    Raises:
+        NotFound: there is no such object.
+    """
+    ref = object_ref(url)
+    return _of(ref, await control.head(ref), "-", ref)
+
+
+async def matching_urls(control: Control, url: str) -> list[str]:
+    """Return the URLs of what a pattern matches, in the order of keys; all are held in memory.
+
+    Raises:
+        NotFound: nothing matches.
+    """
+    source = many_source(url, recursive=False)
+    takes = selector(source)
+    found = [one.key async for page in control.pages(source.bucket, source.prefix) for one in page if takes(one.key)]
+    if not found:
+        raise NotFound("no object matches", url)
+    return [ObjectRef(source.bucket, key).url for key in sorted(found, key=str.encode)]
+
+
+def _of(source: ObjectRef, head: ObjectHead, destination: str, named: ObjectRef) -> TransferResult:
+    return TransferResult(
+        source=source.url,
+        destination=destination,
+        bucket=named.bucket,
+        key=named.key,
+        size_bytes=head.size_bytes,
+        etag=head.etag,
+        version_id=head.version_id,
+        last_modified=head.last_modified,
+    )
