@@ -36,7 +36,8 @@ class UploadBegun(msgspec.Struct, frozen=True):
     """A multipart upload that was created.
 
     Attributes:
-        algorithm: the checksum that the service said it will keep, empty if it said none.
+        algorithm: the checksum of the whole object that the service said it will keep; empty if it said none, or one
+            of the parts' checksums.
     """
 
     upload_id: str

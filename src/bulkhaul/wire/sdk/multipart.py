@@ -49,7 +49,8 @@ def create_upload(
     reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **parameters)
     if not reply.get("UploadId"):
         raise OtherError("the service began an upload, but did not say its id", subject)
-    return UploadBegun(str(reply["UploadId"]), str(reply.get("ChecksumAlgorithm", "")))
+    whole = reply.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
+    return UploadBegun(str(reply["UploadId"]), str(reply.get("ChecksumAlgorithm", "")) if whole else "")
 
 
 def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
