@@ -85,10 +85,10 @@ class Coordinator:
         self.control = Control(self.desk)
         protection = Protection(settings, self.desk)
         outbox = Outbox(self.dispatcher, self.desk)
-        uploads = Uploads(settings, self.desk, outbox)
+        uploads = Uploads(settings, self.desk, outbox, protection)
         self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
-        self.streams = Streams(settings, self.dispatcher, self.uploader, uploads, protection)
-        self.copier = Copier(settings, self.desk, uploads, self.uploader, protection)
+        self.streams = Streams(settings, self.dispatcher, self.uploader, uploads)
+        self.copier = Copier(settings, self.desk, uploads, self.uploader)
         self._mode = published_mode()
         self._sweeper = Sweeper()
 
@@ -114,6 +114,8 @@ class Coordinator:
         """
         began_s = time.monotonic()
         self._sweeper.sweep(destination.folder.fd)
+        if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
+            self._mode = published_mode()
         try:
             try:
                 result = await self._attempt(ref, destination, listed, on_size, on_moved, fsync=fsync)
@@ -135,6 +137,7 @@ class Coordinator:
             TransferError: the listing failed.
         """
         target: Target | None = None
+        self._mode = published_mode()
         async with contextlib.aclosing(self.control.pages(bucket, prefix)) as pages:
             async for objects in pages:
                 target = target or await self.desk.target(bucket)
