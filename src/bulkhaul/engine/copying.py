@@ -18,7 +18,6 @@ from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.multipart import Uploads
 from bulkhaul.engine.payload import new_memory
-from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
@@ -27,7 +26,8 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored
 from bulkhaul.policy.layout import Layout
-from bulkhaul.policy.uploadplan import plan_upload, require_storable
+from bulkhaul.policy.storerules import check_object_size
+from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
 
 if TYPE_CHECKING:
@@ -40,14 +40,11 @@ MAX_COPY_BYTES = 5 * 1024**3
 class Copier:
     """Copies objects."""
 
-    def __init__(
-        self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader, protection: Protection
-    ) -> None:
+    def __init__(self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader) -> None:
         self._settings = settings
         self._desk = desk
         self._uploads = uploads
         self._uploader = uploader
-        self._protection = protection
 
     async def copy(self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay unless options are given.
@@ -59,7 +56,7 @@ class Copier:
         """
         began_s = time.monotonic()
         info = await self._head(source)
-        require_storable(info.size_bytes, self._settings.limits)
+        check_object_size(info.size_bytes, limits=self._settings.limits)
         origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
@@ -92,7 +89,7 @@ class Copier:
         began_s = time.monotonic()
         known = await origin.head_at(source)
         info = known.info
-        require_storable(info.size_bytes, self._settings.limits)
+        check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
             tags = (await origin.desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
             options = kept_options(info, tags)
@@ -126,10 +123,7 @@ class Copier:
             tags = (await self._desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
             options = kept_options(info, tags)
         layout = self._layout(info.size_bytes)
-        algorithm = await self._protection.algorithm_for(ref)
-        async with self._uploads.begin(
-            ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
-        ) as upload:
+        async with self._uploads.begin_protected(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
 
             async def copy_part(index: int) -> None:
                 await upload.copy(layout[index], origin)
@@ -178,13 +172,10 @@ class Copier:
         on_moved: OnMoved | None,
     ) -> TransferResult:
         promised = _foldable(info)
-        algorithm = await self._protection.algorithm_for(ref)
         meter = Meter(on_moved)
         crcs = [(0, 0)] * len(layout)
         retries = 0
-        async with self._uploads.begin(
-            ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
-        ) as upload:
+        async with self._uploads.begin_protected(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
 
             async def pass_on(index: int) -> None:
                 nonlocal retries

@@ -267,7 +267,7 @@ class Uploader:
         upload = self._uploads.taken_over(ref, journal, state)
         intent = state.intent
         if not state.upload_id:
-            journal.close()  # whether there is an upload is not known; `cleanup` tells of it
+            await self._uploads.settle_doubt(ref, journal)
             return None
         layout = Layout(source.size_bytes, intent.part_size_bytes)
         async with self._uploads.keeping(upload):

@@ -6,10 +6,11 @@ unknown length   part n  =  16 MiB + growth · (n − 1), so that 10,000 parts h
 
 from __future__ import annotations
 
-from bulkhaul.model.errors import PayloadTooLarge, UsageError
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB, S3Limits
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES
 from bulkhaul.policy.layout import Layout, smallest_part_size
+from bulkhaul.policy.storerules import check_object_size
 
 
 def plan_upload(size_bytes: int, *, part_size_bytes: int | None, limits: S3Limits) -> Layout:
@@ -25,7 +26,7 @@ def plan_upload(size_bytes: int, *, part_size_bytes: int | None, limits: S3Limit
     >>> plan_upload(200 * 1024**3, part_size_bytes=None, limits=S3Limits()).part_size_bytes // 1024**2
     21
     """
-    require_storable(size_bytes, limits)
+    check_object_size(size_bytes, limits=limits)
     part_bytes = part_size_bytes or max(DEFAULT_PART_SIZE_BYTES, limits.min_part_bytes)
     if part_bytes < limits.min_part_bytes:
         text = f"a part of an upload has at least {limits.min_part_bytes} bytes, not {part_bytes}; raise --part-size"
@@ -33,20 +34,6 @@ def plan_upload(size_bytes: int, *, part_size_bytes: int | None, limits: S3Limit
     if part_bytes * limits.max_parts < size_bytes:
         part_bytes = smallest_part_size(size_bytes, max_parts=limits.max_parts)
     return Layout(size_bytes, part_bytes)
-
-
-def require_storable(size_bytes: int, limits: S3Limits) -> None:
-    """Refuse an object that no S3 endpoint stores.
-
-    Raises:
-        PayloadTooLarge: it is larger than ``limits.max_object_bytes``.
-    """
-    if size_bytes > limits.max_object_bytes:
-        text = (
-            f"{size_bytes} bytes are more than the {limits.max_object_bytes} that an S3 object may have; cut it up, or"
-            " raise the object limit if this endpoint stores larger ones"
-        )
-        raise PayloadTooLarge(text)
 
 
 def stream_part_bytes(number: int, *, part_size_bytes: int | None, limits: S3Limits) -> int:
