@@ -14,11 +14,22 @@ from .process import RunningServer, answers, find_program, free_ports, running
 
 
 @contextmanager
-def moto() -> Iterator[RunningServer]:
-    """Run an empty moto; any credentials will do."""
+def moto(*, page_keys: int = 1000, min_part_size_bytes: int = 5 * 1024 * 1024) -> Iterator[RunningServer]:
+    """Run an empty moto; any credentials will do.
+
+    Args:
+        page_keys: keys on a page of a listing, where the request does not say.
+        min_part_size_bytes: smallest part of an upload that it completes, the last one excepted.
+    """
     (port,) = free_ports(1)
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory(prefix="moto-") as name:
         command = [find_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
-        with running(command, folder=Path(name), ready=lambda: answers(f"{url}/moto-api/")) as process_id:
+        environment = {
+            "MOTO_S3_DEFAULT_MAX_KEYS": f"{page_keys}",
+            "S3_UPLOAD_PART_MIN_SIZE": f"{min_part_size_bytes}",
+        }
+        with running(
+            command, folder=Path(name), ready=lambda: answers(f"{url}/moto-api/"), environment=environment
+        ) as process_id:
             yield RunningServer(url, "moto", "moto", (process_id,), Path(name))

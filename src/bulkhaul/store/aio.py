@@ -25,6 +25,7 @@ from bulkhaul.model.errors import (
     OtherError,
     PreconditionFailed,
     RangeNotSatisfiable,
+    TransferError,
     UsageError,
 )
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
@@ -58,7 +59,7 @@ class S3Store:
         """Take a parsed URL and the settings for it; ``from_url`` makes both.
 
         Args:
-            engine: one that runs already, and is not ended by this store.
+            engine: one that runs already, and is not ended by this store; its own settings are in force.
         """
         self.url = url
         self._settings = settings
@@ -160,6 +161,8 @@ class S3Store:
             told = outside(start, end, ref.url)
             told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
             raise told from error
+        except TransferError as error:
+            raise error.about(ref.url) from error.__cause__
 
     async def put_bytes(
         self,

@@ -49,11 +49,16 @@ class S3Store:
         url: what the store was made from.
     """
 
-    def __init__(self, url: StoreUrl, settings: Settings) -> None:
-        """Take a parsed URL and the settings for it; ``from_url`` makes both."""
+    def __init__(self, url: StoreUrl, settings: Settings, *, engine: Engine | None = None) -> None:
+        """Take a parsed URL and the settings for it; ``from_url`` makes both.
+
+        Args:
+            engine: one that runs already, and is not ended by this store; its own settings are in force.
+        """
         self.url = url
         self._settings = settings
         self._lock = threading.Lock()
+        self._shared = engine
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
         self._finalizer: weakref.finalize[[], S3Store] | None = None
@@ -83,7 +88,7 @@ class S3Store:
             engine, self._engine, self._store = self._engine, None, None
             if self._finalizer is not None:
                 self._finalizer.detach()
-        if engine is not None:
+        if engine is not None and engine is not self._shared:
             engine.close()
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -106,9 +111,9 @@ class S3Store:
     def _running(self) -> tuple[Engine, aio.S3Store]:
         with self._lock:
             if self._engine is None or self._store is None:
-                engine = Engine(self._settings)
-                engine.__enter__()
+                engine = self._shared or Engine(self._settings).__enter__()
                 self._engine = engine
                 self._store = aio.S3Store(self.url, self._settings, engine=engine.aio)
-                self._finalizer = weakref.finalize(self, engine.close)
+                if engine is not self._shared:
+                    self._finalizer = weakref.finalize(self, engine.close)
             return self._engine, self._store

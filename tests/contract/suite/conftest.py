@@ -8,7 +8,8 @@ import pytest
 
 from bulkhaul import ObjectStore
 
-from .subjects import STORES, Make, StoreUnderTest, Subject
+from .stores import STORES
+from .subjects import Make, StoreUnderTest, Subject
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:

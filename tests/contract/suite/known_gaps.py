@@ -5,12 +5,20 @@ Job: the gaps of servers, each by the name of its test and with what the server 
 
 from __future__ import annotations
 
+from urllib.error import URLError
+
 from bulkhaul.errors import OtherError
 
 from .subjects import Gap
 
 _NO_LOGIN = Gap("it checks no credentials")
 _CREATES_BUCKETS = Gap("an object put into a bucket that is not there makes the bucket")
+
+MEMORY = {
+    "test_c37_anyone_can_fetch_a_presigned_url": Gap("nothing answers at a stub's URL", (URLError,)),
+    "test_c51_unknown_credentials_are_access_denied": Gap("it has no credentials"),
+    "test_c56_an_endpoint_that_nobody_listens_at_is_a_network_error": Gap("it has no network"),
+}
 
 WEED = {
     "test_c1_a_double_slash_is_kept": Gap("it stores a//b as a/b, over whatever is there"),

@@ -1,6 +1,6 @@
-"""The stores that the contract is run on, and what each is known not to keep.
+"""What a store under test is, and what it is known not to keep.
 
-Job: describe a store under test, and list them all in STORES. Must not know any row.
+Job: describe a store under test, and the one in memory. Must not know any row; the list is in `stores`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.error import URLError
 
 import pytest
 
@@ -28,7 +27,7 @@ class Subject:
         elsewhere: opens another store that no request can succeed on.
         part_size_bytes: of downloads in parts and of uploads in parts.
         multipart_threshold_bytes: the smallest body that is uploaded in parts.
-        large_bytes: a size of several parts, the last one short; of more bytes than are ever in flight at once.
+        large_bytes: a size of several parts, the last one short.
         max_object_bytes: what the store's limits were lowered to.
         many_keys: enough for a second page of a listing.
         pending_uploads: returns the keys of multipart uploads that were neither completed nor aborted.
@@ -112,16 +111,3 @@ def memory_running() -> Iterator[Make]:
         )
 
     yield make
-
-
-STORES = (
-    StoreUnderTest(
-        "memory",
-        memory_running,
-        {
-            "test_c37_anyone_can_fetch_a_presigned_url": Gap("nothing answers at a stub's URL", (URLError,)),
-            "test_c51_unknown_credentials_are_access_denied": Gap("it has no credentials"),
-            "test_c56_an_endpoint_that_nobody_listens_at_is_a_network_error": Gap("it has no network"),
-        },
-    ),
-)
