@@ -119,6 +119,20 @@ class Journal:
         finally:
             self.close()
 
+    def set_aside(self) -> None:
+        """Take a name under which no later upload looks: this one cannot be resumed, only reported.
+
+        Raises:
+            LocalError: the folder refuses.
+        """
+        folder, name = os.path.split(self.path)
+        aside = os.path.join(folder, f"{name[:32]}-{secrets.token_hex(8)}.journal")
+        try:
+            os.rename(self.path, aside)
+        except OSError as error:
+            raise state_error(error, self.path) from error
+        self.path = aside
+
     def close(self) -> None:
         """Let go of the journal; its file stays for a later run. Safe to call twice."""
         fd, self._fd = self._fd, -1

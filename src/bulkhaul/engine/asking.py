@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -46,6 +47,9 @@ READ_S = 24 * 3600.0
 
 _SLOW = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
 """Questions that a service may work on for minutes before it answers."""
+
+DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
+"""Failures of a request that may have taken effect all the same: nobody was told."""
 
 MAX_LOST = 3
 """Workers that may die with one question."""
@@ -136,11 +140,19 @@ class Desk:
             known = self._targets[bucket] = reply.target
         return known
 
-    async def ask(self, question: Question, subject: str = "", *, payload_fd: int = -1) -> Reply:
+    async def ask(
+        self,
+        question: Question,
+        subject: str = "",
+        *,
+        payload_fd: int = -1,
+        on_doubt: Callable[[], None] | None = None,
+    ) -> Reply:
         """Return the answer, after as many tries as the rules allow.
 
         Args:
             payload_fd: memory that goes along with the question; it stays the caller's.
+            on_doubt: called for each try that has failed and may have taken effect all the same.
 
         Raises:
             TransferError: the last failure, about ``subject``.
@@ -156,12 +168,16 @@ class Desk:
                     self._targets[question.bucket] = reply.target
                 return reply
             except _WorkerGone:
+                if on_doubt is not None:
+                    on_doubt()
                 lost += 1
                 if lost >= MAX_LOST:
                     text = f"{lost} workers died with this request, the last one by {self._dispatcher.last_death}"
                     raise WorkerDied(text, subject) from None
                 continue
             except TransferError as error:
+                if on_doubt is not None and error.info.code in DOUBTFUL:
+                    on_doubt()
                 rule = rule_for(error.info.code)
                 failures += 1
                 now_s = time.monotonic()

@@ -4,6 +4,7 @@
                  every way out but success: parts let go ─▶ abort until no part is listed ─▶ (journal gone)
 
 The journal names the upload before its first part is sent, so that not even a killed run leaves one that nobody knows.
+Where the reply to a Create was lost, an intent of its own stays for the upload that nobody has the id of.
 A lost reply to Complete is settled by the token in the object's metadata, never by hope.
 """
 
@@ -17,16 +18,26 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import msgspec
 
 from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.records import VERSION, Intent, JournalState
 from bulkhaul.disk.state import boot_id, state_folder
-from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.asking import DOUBTFUL, Desk
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.payload import memory_of
-from bulkhaul.engine.protocol import AbortUpload, CompleteUpload, CopyPart, CreateUpload, Head, ListParts
+from bulkhaul.engine.protection import Protection
+from bulkhaul.engine.protocol import (
+    AbortUpload,
+    CompleteUpload,
+    CopyPart,
+    CreateUpload,
+    Head,
+    ListParts,
+    ListUploads,
+)
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError
 from bulkhaul.model.files import SourceIdentity
@@ -44,7 +55,10 @@ ABORT_PAUSE_S = 0.2
 SETTLE_ATTEMPTS = 3
 """Looks at an object after a lost reply to Complete: the service may still be putting it together."""
 
-_AMBIGUOUS = frozenset({"NotFound", "NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
+DOUBT_S = 5.0
+"""How long it may take to look whether a Create whose reply was lost has left an upload."""
+
+_AMBIGUOUS = DOUBTFUL | {"NotFound"}
 """Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
 
 _log = logging.getLogger(__name__)
@@ -55,6 +69,7 @@ class MultipartUpload:
 
     Attributes:
         algorithm: checksum that the service keeps for the whole object, empty if it said that it keeps none.
+        upload_id: its name at the service.
         parts: acknowledged parts by number.
         retries: tries that failed, all parts together.
     """
@@ -68,13 +83,13 @@ class MultipartUpload:
             asked: the checksum that goes along with every part, whether the service keeps it or not.
         """
         self.algorithm = asked if begun.algorithm == asked else ""
+        self.upload_id = begun.upload_id
         self.parts: dict[int, UploadedPart] = {}
         self.retries = 0
         self._desk = desk
         self._outbox = outbox
         self._ref = ref
         self._journal = journal
-        self._upload_id = begun.upload_id
         self._asked = asked
         self._token = token
         self._crcs: dict[int, int] = {}
@@ -101,7 +116,7 @@ class MultipartUpload:
             start,
             part.size_bytes,
             algorithm=self._asked,
-            upload_id=self._upload_id,
+            upload_id=self.upload_id,
             number=part.number,
             on_moved=on_moved,
         )
@@ -119,7 +134,7 @@ class MultipartUpload:
         Raises:
             TransferError: it could not be copied; the errors name the source.
         """
-        question = CopyPart(self._ref.bucket, self._ref.key, self._upload_id, part.number, source, part.start, part.end)
+        question = CopyPart(self._ref.bucket, self._ref.key, self.upload_id, part.number, source, part.start, part.end)
         reply = await self._desk.ask(question, ObjectRef(source.bucket, source.key).url)
         assert reply.copied is not None
         copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes)
@@ -141,7 +156,7 @@ class MultipartUpload:
         question = CompleteUpload(
             self._ref.bucket,
             self._ref.key,
-            self._upload_id,
+            self.upload_id,
             size_bytes,
             self.algorithm if checksum else "",
             checksum,
@@ -197,7 +212,7 @@ class MultipartUpload:
             for attempt in range(ABORTS):
                 if attempt:
                     await asyncio.sleep(ABORT_PAUSE_S * attempt)
-                await self._desk.ask(AbortUpload(self._ref.bucket, self._ref.key, self._upload_id), self._ref.url)
+                await self._desk.ask(AbortUpload(self._ref.bucket, self._ref.key, self.upload_id), self._ref.url)
                 if not await self._has_parts():
                     self.finish()
                     return True
@@ -227,7 +242,7 @@ class MultipartUpload:
         parts: list[UploadedPart] = []
         marker = 0
         while True:
-            question = ListParts(self._ref.bucket, self._ref.key, self._upload_id, marker)
+            question = ListParts(self._ref.bucket, self._ref.key, self.upload_id, marker)
             reply = await self._desk.ask(question, self._ref.url)
             parts += reply.uploaded
             if not reply.markers:
@@ -251,10 +266,29 @@ class MultipartUpload:
 class Uploads:
     """Begins multipart uploads, each under its guard."""
 
-    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox) -> None:
+    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox, protection: Protection) -> None:
         self._settings = settings
         self._desk = desk
         self._outbox = outbox
+        self._protection = protection
+
+    @asynccontextmanager
+    async def begin_protected(
+        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int
+    ) -> AsyncIterator[MultipartUpload]:
+        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``."""
+        algorithm = await self._protection.algorithm_for(ref)
+        async with AsyncExitStack() as stack:
+            begun = self.begin(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
+            try:
+                upload = await stack.enter_async_context(begun)
+            except TransferError as error:
+                if not await self._protection.may_go_without(ref, algorithm, error):
+                    raise
+                begun = self.begin(ref, options, algorithm="", part_size_bytes=part_size_bytes)
+                upload = await stack.enter_async_context(begun)
+                await self._protection.went_without(ref)
+            yield upload
 
     @asynccontextmanager
     async def begin(
@@ -293,20 +327,19 @@ class Uploads:
             pid=os.getpid(),
             began_s=time.time(),
         )
-        journal = Journal.create(folder, intent, resumable=source is not None)
+        creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
         try:
-            upload = await self._create(ref, options, algorithm, journal, intent.token)
-        except TransferError as error:
-            if error.info.status:
-                journal.finish()  # the service answered: there is no upload
-            else:
-                journal.close()  # whether there is one is not known; `cleanup` tells of it
+            upload, lost = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(asyncio.ensure_future(self._end(ref, creating)))
             raise
-        except BaseException:
-            journal.close()
-            raise
-        async with self.guard(upload):
-            yield upload
+        try:
+            async with self.guard(upload):
+                yield upload
+        finally:
+            if lost is not None:
+                await outlast(asyncio.ensure_future(self.settle_doubt(ref, lost, upload.upload_id)))
 
     def taken_over(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
         """Return the upload that an earlier run began."""
@@ -336,19 +369,87 @@ class Uploads:
             raise
         upload.finish()
 
-    async def _create(
-        self, ref: ObjectRef, options: ObjectOptions, algorithm: str, journal: Journal, token: str
-    ) -> MultipartUpload:
-        reply = await self._desk.ask(CreateUpload(ref.bucket, ref.key, options, algorithm, token), ref.url)
-        assert reply.begun is not None
-        begun = reply.begun
-        upload = MultipartUpload(self._desk, self._outbox, ref, journal, begun, algorithm, token)
+    async def settle_doubt(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
+        """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.
+
+        Whose an upload is that only its key tells of, nobody can know: it is reported, never aborted.
+
+        Args:
+            lost: the intent, which is let go of.
+            known: id of the upload that a later Create has begun.
+        """
         try:
-            await asyncio.to_thread(journal.begun, begun.upload_id, upload.algorithm)
-        except BaseException:
-            await upload.abort()
+            async with asyncio.timeout(DOUBT_S):
+                others = await self._listed(ref) - {known}
+        except (TransferError, TimeoutError) as error:
+            _log.warning("it cannot be told whether an upload to %s is left: %s", ref.url, error)
+            others = {""}
+        try:
+            if others:
+                lost.set_aside()
+            else:
+                lost.finish()
+        except TransferError as error:
+            _log.warning("the journal of an upload could not be put away: %s", error)
+        finally:
+            lost.close()
+
+    async def _listed(self, ref: ObjectRef) -> set[str]:
+        """Return the ids of the uploads to one key."""
+        found: set[str] = set()
+        markers = ("", "")
+        while True:
+            reply = await self._desk.ask(ListUploads(ref.bucket, ref.key, *markers), ref.url)
+            found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
+            if len(reply.markers) != 2:
+                return found
+            markers = (reply.markers[0], reply.markers[1])
+
+    async def _create(
+        self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
+    ) -> tuple[MultipartUpload, Journal | None]:
+        """Return the upload, and the intent of one more that a lost reply may have left."""
+        journal = Journal.create(folder, intent, resumable=intent.source is not None)
+        doubts: list[None] = []
+        question = CreateUpload(ref.bucket, ref.key, options, intent.algorithm, intent.token)
+        try:
+            reply = await self._desk.ask(question, ref.url, on_doubt=lambda: doubts.append(None))
+        except TransferError as error:
+            if doubts:
+                await self.settle_doubt(ref, journal)
+            elif error.info.status:
+                journal.finish()  # the service answered: there is no upload
+            else:
+                journal.close()  # whether there is one is not known; `cleanup` tells of it
             raise
-        return upload
+        except BaseException:
+            journal.close()
+            raise
+        assert reply.begun is not None
+        upload = MultipartUpload(self._desk, self._outbox, ref, journal, reply.begun, intent.algorithm, intent.token)
+        lost: Journal | None = None
+        try:
+            if doubts:
+                lost = Journal.create(folder, intent, resumable=False)
+            await asyncio.to_thread(journal.begun, upload.upload_id, upload.algorithm)
+        except BaseException:
+            await self._give_up(ref, upload, lost)
+            raise
+        return upload, lost
+
+    async def _end(self, ref: ObjectRef, creating: asyncio.Future[tuple[MultipartUpload, Journal | None]]) -> None:
+        """Give up an upload that is being created: once it was asked for, its id is waited for."""
+        await asyncio.wait([creating], timeout=DOUBT_S)
+        if not creating.done():
+            creating.cancel()
+            await asyncio.wait([creating])
+        if not creating.cancelled() and creating.exception() is None:
+            await self._give_up(ref, *creating.result())
+
+    async def _give_up(self, ref: ObjectRef, upload: MultipartUpload, lost: Journal | None) -> None:
+        await upload.abort()
+        if lost is not None:
+            await self.settle_doubt(ref, lost, upload.upload_id)
 
 
 async def _outlive(task: asyncio.Future[bool]) -> None:

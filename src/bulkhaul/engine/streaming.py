@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
+from contextlib import aclosing
 
 import msgspec
 
@@ -17,7 +17,6 @@ from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.multipart import MultipartUpload, Uploads
 from bulkhaul.engine.pipes import PipeReader, PipeWriter
-from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result, with_content_type
 from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef
@@ -40,13 +39,11 @@ class Streams:
         dispatcher: Dispatcher,
         uploader: Uploader,
         uploads: Uploads,
-        protection: Protection,
     ) -> None:
         self._settings = settings
         self._dispatcher = dispatcher
         self._uploader = uploader
         self._uploads = uploads
-        self._protection = protection
 
     async def upload(
         self, fd: int, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
@@ -84,24 +81,11 @@ class Streams:
     async def _in_parts(
         self, pipe: PipeReader, first: Block, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
     ) -> TransferResult:
-        algorithm = await self._protection.algorithm_for(ref)
-        async with AsyncExitStack() as stack:
-            try:
-                upload = await stack.enter_async_context(self._begin(ref, options, algorithm))
-            except TransferError as error:
-                if not await self._protection.may_go_without(ref, algorithm, error):
-                    raise
-                upload = await stack.enter_async_context(self._begin(ref, options, ""))
-                await self._protection.went_without(ref)
+        async with self._uploads.begin_protected(ref, options, part_size_bytes=0) as upload:
             size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved))
             stored = await upload.complete()
         checksum = stored.checksum.value if stored.checksum is not None else ""
         return stored_result(ref, size_bytes, stored, checksum, count, upload.retries)
-
-    def _begin(
-        self, ref: ObjectRef, options: ObjectOptions, algorithm: str
-    ) -> AbstractAsyncContextManager[MultipartUpload]:
-        return self._uploads.begin(ref, options, algorithm=algorithm, part_size_bytes=0)
 
     async def _send_blocks(
         self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter
