@@ -54,6 +54,20 @@ def run(*words: str | Path, variables: Mapping[str, str] | None = None) -> subpr
     return done
 
 
+def stream(
+    *words: str | Path, given: bytes = b"", variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the command with pipes on stdin and stdout; it must leave no process behind."""
+    before = set(descendants())
+    done = subprocess.run(
+        arguments(*words), env=environment(**(variables or {})), input=given, capture_output=True, timeout=LIMIT_S
+    )
+    left = [pid for pid in set(descendants()) - before if is_alive(pid)]
+    assert not left, f"processes {left} are left"
+    assert b"Traceback" not in done.stderr, done.stderr
+    return done
+
+
 def start(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
     """Start the command and return at once; the caller ends it."""
     return subprocess.Popen(
@@ -66,11 +80,11 @@ def start(*words: str | Path, variables: Mapping[str, str] | None = None) -> sub
     )
 
 
-def lines(output: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the objects and the summary of ``--json`` output, which must add up."""
+def lines(output: str, operation: str = "cp") -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the objects and the summary of ``--json`` output, which must add up and be of this command."""
     *objects, summary = map(json.loads, output.splitlines())
     assert summary["operation"] == "summary"
-    assert all(line["operation"] == "cp" for line in objects)
+    assert all(line["operation"] == operation for line in objects)
     assert summary["planned"] == summary["verified"] + summary["failed"] + summary["skipped"]
     assert summary["bytes"] == sum(
         line["object"]["size"] for line in objects if line["success"] and "skipped" not in line

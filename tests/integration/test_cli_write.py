@@ -1,0 +1,292 @@
+"""The commands that write to a server: what is stored, what is printed, what stays, what they exit with."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faultserver import MIB, FaultServer, Latency, ReplaceObject, Status, StoredObject, make_object
+from tests.integration.command import lines, run, start, stream
+
+BODY = random.Random(11).randbytes(6 * MIB)
+TREE = {"a.txt": b"a" * 10, "empty": b"", "deep/er/b.bin": BODY, "deep/\x1bé \\.txt": b"odd"}
+IN_PARTS = ["--multipart-threshold", "5MiB", "--part-size", "5MiB"]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+    """A server with two empty buckets, which the commands ask by the environment; journals are kept apart."""
+    with FaultServer(buckets=["bucket", "other"]) as running:
+        monkeypatch.setenv("BULKHAUL_STATE_DIR", str(tmp_path / "state"))
+        yield running
+        assert running.protocol_errors == []
+
+
+def stored(server: FaultServer, bucket: str = "bucket") -> dict[str, bytes]:
+    """Return every object of a bucket."""
+    return {key: one.body for key, one in server.store.in_bucket(bucket).items()}
+
+
+def put(server: FaultServer, **objects: bytes) -> None:
+    """Store objects in the first bucket."""
+    for key, body in objects.items():
+        server.store.put("bucket", key, make_object(body))
+
+
+def bulkhaul(server: FaultServer, *words: str | Path) -> tuple[int, str, str]:
+    """Run a command against the server: (exit code, stdout, stderr)."""
+    done = run(*words, "--workers", "1", "--endpoint-url", server.endpoint_url)
+    return done.returncode, done.stdout, done.stderr
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def make_tree(folder: Path) -> Path:
+    """Make the tree of files."""
+    for name, body in TREE.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(body)
+    return folder
+
+
+def no_journals(folder: Path) -> bool:
+    """Whether no journal of an upload is left."""
+    return not files(folder / "state")
+
+
+def test_a_tree_goes_round(server: FaultServer, tmp_path: Path) -> None:
+    """A folder goes up, across and back down, byte for byte, with a line and a summary each time."""
+    tree = make_tree(tmp_path / "tree")
+    status, out, err = bulkhaul(server, "cp", "--json", *IN_PARTS, "--recursive", tree, "s3://bucket/up")
+    told, summary = lines(out)
+    assert (status, err) == (0, "")
+    assert stored(server) == {f"up/{name}": body for name, body in TREE.items()}
+    assert {line["source"]: line["destination"] for line in told} == {
+        str(tree / name): f"s3://bucket/up/{name}" for name in TREE
+    }
+    by_key = {line["object"]["key"]: line for line in told}
+    large = by_key["up/deep/er/b.bin"]
+    known = server.store.get("bucket", "up/deep/er/b.bin")
+    assert known is not None
+    assert (large["object"]["size"], large["object"]["etag"]) == (len(BODY), f'"{known.etag}"')
+    assert large["integrity"] == "checksum"
+    assert (summary["verified"], summary["bytes"]) == (4, sum(map(len, TREE.values())))
+
+    status, out, err = bulkhaul(server, "cp", "--recursive", *IN_PARTS, "s3://bucket/up/", "s3://other/across")
+    assert (status, err) == (0, "")
+    assert stored(server, "other") == {f"across/{name}": body for name, body in TREE.items()}
+    assert "cp s3://bucket/up/deep/\\x1bé \\.txt s3://other/across/deep/\\x1bé \\.txt" in out.splitlines()
+
+    assert bulkhaul(server, "cp", "--recursive", "s3://other/across", tmp_path / "back")[0] == 0
+    assert files(tmp_path / "back") == TREE
+    assert no_journals(tmp_path)
+
+
+def test_one_file_with_options(server: FaultServer, tmp_path: Path) -> None:
+    """One file takes its name at a prefix, is stored as the options say, and a copy keeps all that."""
+    (tmp_path / "page.html").write_bytes(b"<p>")
+    options = ["--cache-control", "no-cache", "--metadata", "a=1,B=two words", "--storage-class", "STANDARD_IA"]
+    assert bulkhaul(server, "cp", *options, "--tags", "k=v w", tmp_path / "page.html", "s3://bucket/p/") == (
+        0,
+        f"cp {tmp_path}/page.html s3://bucket/p/page.html\n",
+        "",
+    )
+    one = server.store.get("bucket", "p/page.html")
+    assert one is not None
+    assert (one.body, one.content_type, one.storage_class) == (b"<p>", "text/html", "STANDARD_IA")
+    assert (dict(one.metadata), dict(one.tags)) == ({"a": "1", "b": "two words"}, {"k": "v w"})
+    assert {name.lower(): value for name, value in one.headers.items()}["cache-control"] == "no-cache"
+
+    assert bulkhaul(server, "cp", "s3://bucket/p/page.html", "s3://other") == (
+        0,
+        "cp s3://bucket/p/page.html s3://other/page.html\n",
+        "",
+    )
+    copy = server.store.get("other", "page.html")
+    assert copy is not None
+    assert (copy.body, copy.content_type, dict(copy.metadata), dict(copy.tags)) == (
+        one.body,
+        one.content_type,
+        dict(one.metadata),
+        dict(one.tags),
+    )
+
+
+def test_between_two_stores(server: FaultServer) -> None:
+    """With an endpoint for SRC the object goes from one store to the other, with its metadata."""
+    source = StoredObject(
+        content=make_object(BODY).content, etag=make_object(BODY).etag, content_type="a/b", metadata={"m": "1"}
+    )
+    with FaultServer({"theirs/k": source}) as partner:
+        status, out, err = bulkhaul(
+            server,
+            "mv",
+            "--json",
+            *IN_PARTS,
+            "--source-endpoint-url",
+            partner.endpoint_url,
+            "s3://theirs/k",
+            "s3://bucket",
+        )
+        assert (status, err) == (0, "")
+        assert partner.store.in_bucket("theirs") == {}
+    (line,), _ = lines(out, "mv")
+    assert (line["source"], line["destination"]) == ("s3://theirs/k", "s3://bucket/k")
+    copy = server.store.get("bucket", "k")
+    assert copy is not None
+    assert (copy.body, copy.content_type, copy.metadata["m"]) == (BODY, "a/b", "1")
+    assert not server.requests_for("CopyObject")
+
+
+def test_moved(server: FaultServer, tmp_path: Path) -> None:
+    """A move leaves what cp would have made and no source, in each direction; folders stay."""
+    tree = make_tree(tmp_path / "tree")
+    status, out, err = bulkhaul(server, "mv", "--recursive", "--exclude", "empty", tree, "s3://bucket/up/")
+    moved = {name: body for name, body in TREE.items() if name != "empty"}
+    assert (status, err) == (0, "")
+    assert f"mv {tree}/a.txt s3://bucket/up/a.txt" in out.splitlines()
+    assert stored(server) == {f"up/{name}": body for name, body in moved.items()}
+    assert files(tree) == {"empty": b""}
+    assert (tree / "deep" / "er").is_dir()
+
+    assert bulkhaul(server, "mv", "s3://bucket/up/*.txt", "s3://other/")[0] == 0
+    assert stored(server) == {"up/deep/er/b.bin": BODY}
+    assert stored(server, "other") == {name: body for name, body in moved.items() if name.endswith(".txt")}
+
+    assert bulkhaul(server, "mv", "s3://bucket/up/deep/er/b.bin", tmp_path / "down")[0] == 0
+    assert ((tmp_path / "down").read_bytes(), stored(server)) == (BODY, {})
+
+
+@pytest.mark.parametrize("destination", ["s3://other/k", "file"])
+def test_a_source_that_is_replaced_stays(server: FaultServer, tmp_path: Path, destination: str) -> None:
+    """An object that is another one by the time its copy is done is not deleted, and the move has failed."""
+    put(server, k=b"old")
+    # The second HEAD is the one right before the deletion.
+    server.add_fault(ReplaceObject(operation="HeadObject", nth=2, replacement=b"new!"))
+    target = destination if destination.startswith("s3://") else str(tmp_path / destination)
+    status, out, err = bulkhaul(server, "mv", "s3://bucket/k", target)
+    server.assert_all_fired()
+    assert (status, out) == (1, "")
+    assert "the source was replaced after it had been copied" in err
+    assert stored(server) == {"k": b"new!"}
+
+
+def test_a_file_that_is_replaced_stays(server: FaultServer, tmp_path: Path) -> None:
+    """A file that is written to while it is moved up is kept as it is by then, and the move has failed."""
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    server.add_fault(Latency(operation="PutObject", seconds=1.5))
+    process = start("mv", "--workers", "1", "--endpoint-url", server.endpoint_url, path, "s3://bucket/k")
+    server.wait_for(lambda it: bool(it.requests_for("PutObject")), timeout_s=20)
+    path.write_bytes(b"new!")
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out) == (1, "")
+    assert str(path) in err
+    assert path.read_bytes() == b"new!"
+
+
+def test_not_onto_itself(server: FaultServer) -> None:
+    """An object cannot be moved onto itself, which would delete it."""
+    put(server, k=b"kept")
+    status, _, err = bulkhaul(server, "mv", "s3://bucket/k", "s3://bucket/k")
+    assert status == 2
+    assert "the same object" in err
+    assert stored(server) == {"k": b"kept"}
+
+
+def test_dry_runs_change_nothing(server: FaultServer, tmp_path: Path) -> None:
+    """--dry-run says for every direction what would be done, sends no write, and leaves both sides as they are."""
+    put(server, k=b"body", **{"p/a": b"1", "p/b": b"2"})
+    (tmp_path / "t").mkdir()
+    (tmp_path / "t" / "x").write_bytes(b"x")
+    before, here = stored(server), files(tmp_path)
+    t = str(tmp_path / "t")
+    for words, said in (
+        (["cp", f"{t}/x", "s3://bucket/q/"], {f"cp {t}/x s3://bucket/q/x"}),
+        (["mv", "--recursive", t, "s3://bucket/q"], {f"mv {t}/x s3://bucket/q/x"}),
+        (["mv", "s3://bucket/k", "s3://other"], {"mv s3://bucket/k s3://other/k"}),
+        (
+            ["cp", "s3://bucket/p/*", "s3://other/q"],
+            {"cp s3://bucket/p/a s3://other/q/a", "cp s3://bucket/p/b s3://other/q/b"},
+        ),
+        (["pipe", "s3://bucket/new"], {"pipe - s3://bucket/new"}),
+    ):
+        status, out, err = bulkhaul(server, *words, "--dry-run")
+        assert (status, err) == (0, "")
+        assert set(out.splitlines()) == {f"(dry run) {line}" for line in said}
+    status, out, err = bulkhaul(server, "cp", "--dry-run", "s3://bucket/k", "-")
+    assert (status, out, err) == (0, "", "(dry run) cp s3://bucket/k -\n")
+    assert (stored(server), stored(server, "other"), files(tmp_path)) == (before, {}, here)
+    assert {one.operation for one in server.requests} <= {"HeadObject", "ListObjectsV2", "HeadBucket"}
+
+
+def test_some_fail(server: FaultServer, tmp_path: Path) -> None:
+    """One file that is refused fails by name, the others are stored, and the exit code is 1."""
+    tree = make_tree(tmp_path / "tree")
+    os.mkfifo(tree / "fifo")
+    server.add_fault(Status(operation="PutObject", key="up/a.txt", status=403, code="AccessDenied", attempt="every"))
+    status, out, err = bulkhaul(server, "cp", "--json", "--recursive", tree, "s3://bucket/up")
+    told, summary = lines(out)
+    failed = {line["source"]: line["error"]["code"] for line in told if not line["success"]}
+    assert status == 1
+    assert failed == {str(tree / "a.txt"): "AccessDenied", str(tree / "fifo"): "LocalError"}
+    assert (summary["verified"], summary["failed"], summary["success"]) == (3, 2, False)
+    assert err.count("bulkhaul: error: ") == 2
+    assert set(stored(server)) == {f"up/{name}" for name in TREE if name != "a.txt"}
+
+
+def test_nothing_to_send(server: FaultServer, tmp_path: Path) -> None:
+    """A file or folder that is missing, or a bucket, is one line on stderr and 1."""
+    (tmp_path / "f").write_bytes(b"")
+    none = str(tmp_path / "none")
+    for words, says in (
+        (["cp", none, "s3://bucket/k"], "it does not exist"),
+        (["cp", "--recursive", none, "s3://bucket/k"], "it does not exist"),
+        (["cp", str(tmp_path / "f"), "s3://nowhere/k"], "s3://nowhere/k"),
+    ):
+        status, out, err = bulkhaul(server, *words)
+        assert (status, out, err.count("\n")) == (1, "", 1)
+        assert says in err
+    assert stored(server) == {}
+
+
+def test_several_to_stdout(server: FaultServer) -> None:
+    """cat writes what it is given, in the order given, and what a pattern matches in the order of keys; no more."""
+    put(server, **{"p/b": b"B", "p/a": b"A", "p/é": b"E", "z": b"Z"})
+    done = stream("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/z", "s3://bucket/p/*")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"ZABE", b"")
+    done = stream("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/z", "s3://bucket/no", "s3://bucket/p/a")
+    assert (done.returncode, done.stdout) == (1, b"Z")
+    assert done.stderr.startswith(b"bulkhaul: error: s3://bucket/no: ")
+
+
+def test_empty_stdin(server: FaultServer) -> None:
+    """An empty stdin is an empty object, and pipe says so as JSON on stdout."""
+    done = stream("pipe", "--json", "--content-type", "a/b", "--endpoint-url", server.endpoint_url, "s3://bucket/k")
+    assert done.returncode == 0
+    (line,), _ = lines(done.stdout.decode(), "pipe")
+    assert (line["source"], line["destination"], line["object"]["size"]) == ("-", "s3://bucket/k", 0)
+    one = server.store.get("bucket", "k")
+    assert one is not None
+    assert (one.body, one.content_type) == (b"", "a/b")
+
+
+def test_a_secret_key_is_not_told(server: FaultServer, tmp_path: Path) -> None:
+    """A key of SSE-C appears in no line, whatever fails and whatever is logged."""
+    key = "c2VjcmV0LWNhbmFyeS1zZWNyZXQtY2FuYXJ5LTEyMzQ="
+    (tmp_path / "f").write_bytes(b"x")
+    server.add_fault(Status(operation="PutObject", status=403, code="AccessDenied", attempt="every"))
+    words = ["--json", "--log-level", "debug", "--sse-c-key", key, str(tmp_path / "f"), "s3://bucket/k"]
+    status, out, err = bulkhaul(server, "cp", *words)
+    server.assert_all_fired()
+    assert status == 1
+    assert json.loads(out.splitlines()[0])["error"]["code"] == "AccessDenied"
+    assert key not in out + err
