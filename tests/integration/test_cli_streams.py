@@ -205,3 +205,23 @@ def test_interrupted_while_stdin_waits(tmp_path: Path) -> None:
         assert set(server.store.in_bucket("bucket")) == {"other"}
         assert journals(tmp_path) == []
         assert server.store.uploads.pending("bucket") == []
+
+
+def test_interrupted_with_the_whole_pipeline(tmp_path: Path) -> None:
+    """Ctrl-C that ends the program before us too: the end of its output is not taken for all that it had to say."""
+    with FaultServer(buckets=["bucket"]) as server:
+        words = ["pipe", *IN_PARTS, "--workers", "1", "--endpoint-url", server.endpoint_url, "s3://bucket/key"]
+        process = between_pipes(*words, state=tmp_path)
+        assert process.stdin is not None
+        process.stdin.write(BODY[: 5 * MIB + 1])
+        process.stdin.flush()
+        server.wait_for(lambda it: any(one.status for one in it.requests_for("UploadPart")), timeout_s=20)
+        process.stdin.close()
+        time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 130
+        process.stdin = None
+        process.communicate()
+        assert server.store.in_bucket("bucket") == {}
+        assert server.store.uploads.pending("bucket") == []
+    assert journals(tmp_path) == []

@@ -28,6 +28,9 @@ from bulkhaul.model.results import TransferResult
 LAST_FLUSH_S = 0.5
 """How long an interrupted command tries to get rid of its last lines."""
 
+LOOK_UP_S = 0.025
+"""How often a signal is looked for; less than the engine waits at the end of an input whose writer it may have hit."""
+
 __all__ = ["Job", "carry_out"]
 
 
@@ -121,7 +124,7 @@ class _Run:
         while not feed.ended and not self._interruption.signum:
             if self._stdout.full or self._stderr.full:
                 self._flush(TICK_S)
-            elif (result := feed.take(TICK_S)) is not None:
+            elif (result := feed.take(LOOK_UP_S)) is not None:
                 self._report.ended(result)
             if feed.idle:
                 self._flush(0.0)

@@ -26,6 +26,10 @@ WRITE_BYTES = MIB
 LOOK_UP_S = 0.2
 """How often a read or a write that waits for the other end looks whether it was cancelled."""
 
+END_PAUSE_S = 0.1
+"""How long the end of an input is not believed. Ctrl-C goes to every program of a pipeline, and the one before us may
+be gone before we have heard: what it had written by then is not all that it had to say."""
+
 
 class Pipe:
     """One end of a pipe, read or written in a thread that can be told to stop."""
@@ -71,6 +75,7 @@ class PipeReader(Pipe):
                 while filled < size_bytes and self._ready():
                     with view[filled : filled + READ_BYTES] as space, contextlib.suppress(BlockingIOError):
                         if not (count := os.readv(self._fd, [space])):
+                            self._stopped.wait(END_PAUSE_S)
                             break
                         filled += count
             os.ftruncate(fd, filled)
