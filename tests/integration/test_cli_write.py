@@ -120,6 +120,36 @@ def test_one_file_with_options(server: FaultServer, tmp_path: Path) -> None:
     )
 
 
+def test_a_copy_keeps_what_is_not_named(server: FaultServer) -> None:
+    """A new storage class or new tags leave metadata and headers as they are; a new header replaces all of those."""
+    source = make_object(b"x")
+    known = StoredObject(source.content, source.etag, content_type="a/b", metadata={"m": "1"}, tags={"t": "1"})
+    server.store.put("bucket", "k", known)
+    for options, kept in (
+        (["--storage-class", "STANDARD_IA"], ("a/b", {"m": "1"}, {"t": "1"}, "STANDARD_IA")),
+        (["--tags", "u=2"], ("a/b", {"m": "1"}, {"u": "2"}, "STANDARD")),
+        (["--content-type", "c/d"], ("c/d", {}, {"t": "1"}, "STANDARD")),
+    ):
+        assert bulkhaul(server, "cp", *options, "s3://bucket/k", "s3://other/k")[0] == 0
+        copy = server.store.get("other", "k")
+        assert copy is not None
+        assert (copy.content_type, dict(copy.metadata), dict(copy.tags), copy.storage_class) == kept
+
+
+def test_into_itself(server: FaultServer) -> None:
+    """A prefix can be copied into itself: what is or comes there is left out, so that it ends."""
+    put(server, **{"p/a": b"1", "p/zz/old": b"2"})
+    status, out, err = bulkhaul(server, "cp", "--json", "--recursive", "s3://bucket/p/", "s3://bucket/p/zz/")
+    told, summary = lines(out)
+    assert (status, err) == (0, "")
+    assert {line["source"]: line.get("skipped", "") for line in told} == {
+        "s3://bucket/p/a": "",
+        "s3://bucket/p/zz/old": "it lies in the destination",
+    }
+    assert (summary["verified"], summary["skipped"]) == (1, 1)
+    assert stored(server) == {"p/a": b"1", "p/zz/a": b"1", "p/zz/old": b"2"}
+
+
 def test_between_two_stores(server: FaultServer) -> None:
     """With an endpoint for SRC the object goes from one store to the other, with its metadata."""
     source = StoredObject(
@@ -196,9 +226,10 @@ def test_a_file_that_is_replaced_stays(server: FaultServer, tmp_path: Path) -> N
 def test_not_onto_itself(server: FaultServer) -> None:
     """An object cannot be moved onto itself, which would delete it."""
     put(server, k=b"kept")
-    status, _, err = bulkhaul(server, "mv", "s3://bucket/k", "s3://bucket/k")
-    assert status == 2
-    assert "the same object" in err
+    for options in ([], ["--source-endpoint-url", server.endpoint_url]):
+        status, _, err = bulkhaul(server, "mv", *options, "s3://bucket/k", "s3://bucket/k")
+        assert status == 2
+        assert "the same object" in err
     assert stored(server) == {"k": b"kept"}
 
 

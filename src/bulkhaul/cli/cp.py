@@ -31,7 +31,7 @@ SRC may hold * and ? in s3:// only; quote it.
 
 Copies between buckets are made by the service itself and keep content headers, metadata and tags. Any of
 --content-…, --cache-control, --expires and --metadata replaces all headers and metadata, and --tags all tags. With a
---source-… option, or between two stores, the bytes pass through this machine.
+--source-… option the bytes pass through this machine. What lies in DEST is left out where DEST lies in SRC.
 
 Interrupted uploads of files go on where they were when the same command is run again. Their journals are in
 $BULKHAUL_STATE_DIR, else in ~/.local/state/bulkhaul.

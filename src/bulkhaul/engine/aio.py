@@ -271,7 +271,8 @@ class AsyncEngine:
         """Copy one object; a destination that ends in a slash takes the key's last segment.
 
         Args:
-            options: replace metadata, content headers and tags, which are kept otherwise.
+            options: how the copy is stored. Headers and metadata are kept unless any is named here, which replaces
+                all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
             move: delete the source once the copy is stored.
 
@@ -379,8 +380,13 @@ class AsyncEngine:
         async def copy(ref: ObjectRef, target: ObjectRef) -> TransferResult:
             return await self._copy(ref, target, options, origin, None, move=move)
 
-        def plan() -> AsyncGenerator[Piece, None]:
-            return copy_pieces(lister, parsed, takes, bucket, prefix, copy)
+        async def plan() -> AsyncGenerator[Piece, None]:
+            within = origin is None or await self._serves(origin, bucket)
+            async with contextlib.aclosing(
+                copy_pieces(lister, parsed, takes, bucket, prefix, copy, within=within)
+            ) as pieces:
+                async for piece in pieces:
+                    yield piece
 
         return self._planned(plan) if dry_run else self._many(plan)
 
@@ -522,10 +528,17 @@ class AsyncEngine:
             result = await coordinator.copier.copy(ref, target, options)
             self._copied_bytes += result.size_bytes
         else:
+            if move and ref == target and await self._serves(origin, ref.bucket):
+                raise UsageError("source and destination are the same object", ref.url)
             result = await coordinator.copier.relay(origin._entered(), ref, target, options, on_moved=on_moved)
         if move:
             await (origin or self)._remove_source(result)
         return result
+
+    async def _serves(self, other: AsyncEngine, bucket: str) -> bool:
+        """Whether a bucket of another engine is the one of this engine, perhaps asked for by somebody else."""
+        ours, theirs = await self._entered().desk.target(bucket), await other._entered().desk.target(bucket)
+        return (ours.host, ours.port, ours.path_prefix) == (theirs.host, theirs.port, theirs.path_prefix)
 
     async def _remove_source(self, result: TransferResult) -> None:
         """Delete the object that a result was made of, if it still is that one."""

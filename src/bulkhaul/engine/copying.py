@@ -21,7 +21,7 @@ from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
-from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.objects import Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored
@@ -47,7 +47,7 @@ class Copier:
         self._uploader = uploader
 
     async def copy(self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None) -> TransferResult:
-        """Have the service copy an object; metadata, content headers and tags stay unless options are given.
+        """Have the service copy an object; metadata, content headers and tags stay where the options name none.
 
         Raises:
             NotFound: there is no such source.
@@ -58,6 +58,8 @@ class Copier:
         info = await self._head(source)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
+        if options is not None:
+            options = await _completed(options, self._desk, source, info)
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
             reply = await self._desk.ask(CopyObject(ref.bucket, ref.key, origin, options), source.url)
@@ -91,8 +93,9 @@ class Copier:
         info = known.info
         check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
-            tags = (await origin.desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
-            options = kept_options(info, tags)
+            options = kept_options(info, await _tags(origin.desk, source, info))
+        else:
+            options = await _completed(options, origin.desk, source, info)
         layout = self._relay_layout(info.size_bytes)
         reader = BlockReader(origin.dispatcher, source, info, known.target, layout)
         try:
@@ -120,8 +123,7 @@ class Copier:
         options: ObjectOptions | None,
     ) -> TransferResult:
         if options is None:
-            tags = (await self._desk.ask(Tags(source.bucket, source.key), source.url)).tags if info.tags else {}
-            options = kept_options(info, tags)
+            options = kept_options(info, await _tags(self._desk, source, info))
         layout = self._layout(info.size_bytes)
         async with self._uploads.begin_protected(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
 
@@ -208,6 +210,22 @@ class Copier:
 def kept_options(info: ObjectHead, tags: dict[str, str]) -> ObjectOptions:
     """Return the options that make a copy like its source; its encryption is the destination's affair."""
     return ObjectOptions(content=info.content, storage_class=info.storage_class, tags=tags)
+
+
+async def _completed(options: ObjectOptions, desk: Desk, source: ObjectRef, info: ObjectHead) -> ObjectOptions:
+    """Return options with the headers and metadata of the source where they name none, and likewise its tags.
+
+    To the service, options are all or nothing: a new storage class alone would lose the metadata.
+    """
+    content = info.content if options.content == Content() else options.content
+    tags = options.tags or await _tags(desk, source, info)
+    return msgspec.structs.replace(options, content=content, tags=tags)
+
+
+async def _tags(desk: Desk, source: ObjectRef, info: ObjectHead) -> dict[str, str]:
+    if not info.tags:
+        return {}
+    return (await desk.ask(Tags(source.bucket, source.key, info.version_id), source.url)).tags
 
 
 def _foldable(info: ObjectHead) -> Checksum | None:

@@ -73,17 +73,22 @@ async def copy_pieces(
     bucket: str,
     prefix: str,
     copy: CopyOne,
+    *,
+    within: bool,
 ) -> AsyncGenerator[Piece, None]:
     """Yield the work of each key that a listing selects.
 
     Args:
         coordinator: of the source.
         prefix: put before what is left of each key.
+        within: source and destination are of one service. Where the destination then lies in the source, what is
+            in it is skipped: the listing would come upon the copies, and copy them again, without end.
 
     Raises:
         NotFound: nothing is selected.
         TransferError: the listing failed.
     """
+    nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
     async for info, _ in selected(coordinator, source, takes):
         origin = ObjectRef(source.bucket, info.key)
         ref = ObjectRef(bucket, prefix + info.key.removeprefix(source.base))
@@ -98,6 +103,8 @@ async def copy_pieces(
         )
         if not ref.key:
             yield Piece(_failed(result, ErrorInfo("UsageError", "its key would be empty", origin.url)))
+        elif nested and info.key.startswith(prefix):
+            yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
         else:
             yield Piece(result, functools.partial(_copy, copy, origin, ref))
 
