@@ -203,6 +203,28 @@ class TestProgress:
         assert "1.0 KiB of 2.0 KiB" in written.err
         assert written.out == ""
 
+    def test_one_line_on_a_narrow_terminal(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All of it stands on one line of 80 columns: only the bar itself gives way."""
+        monkeypatch.setenv("COLUMNS", "80")
+        monkeypatch.setenv("TERM", "xterm")
+        display = Display()
+        display.update(
+            Progress(
+                planned_objects=1234,
+                verified_objects=999,
+                planned_bytes=1023 * 1024**2,
+                received_bytes=1000 * 1024**2,
+                planning_done=True,
+            )
+        )
+        display.close()
+        drawn = capsys.readouterr().err.rstrip("\n")
+        assert "1000.0 MiB of 1023.0 MiB" in drawn
+        assert "999 of 1234 objects" in drawn
+        assert "\n" not in drawn
+
 
 class TestStages:
     """Stages one after the other."""

@@ -22,6 +22,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         results: does it and yields one result an object; with ``dry_run`` it only says what it would do.
         source, destination: what the command line names, for a failure of the job as a whole.
         to_stdout: stdout is for the bytes of objects; success is told to nobody, all else to stderr.
+        quietly: no progress display: a person types what is uploaded.
         remains: what an interruption leaves of an object, for people.
     """
 
@@ -32,4 +33,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool
     settings: Settings
     to_stdout: bool = False
+    quietly: bool = False
     remains: str = "no partial file was left behind"

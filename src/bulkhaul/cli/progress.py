@@ -93,6 +93,7 @@ def _make_bar() -> Bar:
     from rich.console import Console
     from rich.progress import BarColumn, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
+    from rich.table import Column
     from rich.text import Text
 
     class Volume(ProgressColumn):
@@ -104,11 +105,11 @@ def _make_bar() -> Bar:
             return Text(f"{format_size(task.completed)}{total}{rate}")
 
     return Bar(
-        BarColumn(),
-        Volume(),
-        TextColumn("{task.fields[amount]}"),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
+        BarColumn(bar_width=None, table_column=Column(max_width=40)),  # what shrinks on a narrow terminal
+        Volume(table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
+        TextColumn("ETA", table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(table_column=Column(no_wrap=True)),
         console=Console(stderr=True),
         auto_refresh=False,
         redirect_stdout=False,

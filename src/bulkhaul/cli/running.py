@@ -39,7 +39,8 @@ def carry_out(
 ) -> int:
     """Do it, say what happened, and return the exit code."""
     gc.enable()  # the imports are done
-    display = Display() if progress and not (quiet or job.dry_run or job.to_stdout) and os.isatty(2) else None
+    hidden = quiet or job.dry_run or job.to_stdout or job.quietly
+    display = Display() if progress and not hidden and os.isatty(2) else None
     run = _Run(job, display, as_json=as_json, quiet=quiet)
     log_to(run.err, log_level)
     try:

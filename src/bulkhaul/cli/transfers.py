@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -159,6 +160,7 @@ def _prepared(
         dry_run=dry_run,
         settings=settings,
         to_stdout=direction is Direction.TO_STDOUT,
+        quietly=direction is Direction.FROM_STDIN and os.isatty(0),
         remains=REMAINS[direction],
     )
 
