@@ -94,7 +94,7 @@ def test_an_upload_carries_its_token_and_its_algorithm() -> None:
 
 
 def test_a_service_that_keeps_checksums_of_parts_is_told_none_of_the_whole() -> None:
-    """Some make a checksum of the parts' checksums whatever they were asked for; what is sent of all would not match."""
+    """Some make a checksum of the parts' checksums, whatever they were asked for: one of the whole would not match."""
     canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "COMPOSITE"})
     begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="")
     assert begun == UploadBegun("id", "")

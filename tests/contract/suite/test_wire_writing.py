@@ -1,0 +1,446 @@
+"""Rows about writing that only the server sees: C24 to C36, C43 to C49, C52, C53, C69."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+import bulkhaul.aio
+from bulkhaul import TransferResult
+from bulkhaul.errors import (
+    AccessDenied,
+    Conflict,
+    NetworkError,
+    NotFound,
+    OtherError,
+    PreconditionFailed,
+    TransferError,
+)
+from bulkhaul.model.objects import TOKEN_KEY
+from tests.faultserver import (
+    CutReceiving,
+    Etag,
+    Exchange,
+    Fault,
+    Latency,
+    RawBody,
+    ReplaceObject,
+    StallReceiving,
+    Status,
+    make_object,
+    reply_lost,
+)
+
+from .bodies import Deltas, made
+from .wired import (
+    IN_FLIGHT,
+    LARGE,
+    LARGE_PARTS,
+    OTHER,
+    PART_BYTES,
+    SETTINGS,
+    THRESHOLD_BYTES,
+    Wired,
+    url_of,
+    wired,
+)
+
+DISPOSITION = 'attachment; filename="a b.txt"'
+PUTS = ("bytes", "path")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    """One engine and one server for this module."""
+    with wired(tmp_path_factory.mktemp("state")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wire(running: Wired) -> Iterator[Wired]:
+    """The store, and what is asked from now on; no test leaves anything behind."""
+    running.forget()
+    yield running
+    running.assert_nothing_left()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplaceSource(Fault):
+    """Puts another object in the place of a copy's source, before the addressed request is answered."""
+
+    source: str
+
+    def before(self, exchange: Exchange) -> bool:
+        """Change the store."""
+        exchange.store.put("bucket", self.source, make_object(OTHER))
+        return True
+
+
+def put(wire: Wired, how: str, key: str, body: bytes, folder: Path, **options: object) -> TransferResult:
+    """Store a body from memory or from a file."""
+    if how == "bytes":
+        return wire.store.put_bytes(key, body, **options)  # type: ignore[arg-type]
+    (folder / "source").write_bytes(body)
+    return wire.store.put_path(key, folder / "source", **options)  # type: ignore[arg-type]
+
+
+def operations(wire: Wired, key: str) -> Counter[str]:
+    """Count what was asked for a key."""
+    return Counter(one.operation for one in wire.asked(key=key))
+
+
+# Putting
+
+
+@pytest.mark.parametrize("how", PUTS)
+def test_c24_one_request_below_the_threshold_and_parts_at_it(wire: Wired, tmp_path: Path, how: str) -> None:
+    """One byte less is one PutObject; the threshold itself is an upload in parts."""
+    put(wire, how, f"c24-{how}-below", made(THRESHOLD_BYTES - 1), tmp_path)
+    put(wire, how, f"c24-{how}-at", made(THRESHOLD_BYTES), tmp_path)
+    assert operations(wire, f"c24-{how}-below") == {"PutObject": 1}
+    assert operations(wire, f"c24-{how}-at") == {
+        "CreateMultipartUpload": 1, "UploadPart": 2, "CompleteMultipartUpload": 1,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("how", PUTS)
+@pytest.mark.parametrize("size_bytes", [0, 1, 1000])
+def test_c25_a_small_put_declares_its_length(wire: Wired, tmp_path: Path, how: str, size_bytes: int) -> None:
+    """Content-Length is exactly the size: nothing is sent in chunks."""
+    key = f"c25-{how}-{size_bytes}"
+    put(wire, how, key, made(size_bytes), tmp_path)
+    (asked,) = wire.asked("PutObject", key=key)
+    assert asked.headers["content-length"] == f"{size_bytes}"
+    assert "transfer-encoding" not in asked.headers
+
+
+@pytest.mark.parametrize("how", PUTS)
+@pytest.mark.parametrize("body", [b"abc", LARGE], ids=["small", "large"])
+def test_c26_headers_go_with_the_object_alone(wire: Wired, tmp_path: Path, how: str, body: bytes) -> None:
+    """Disposition and metadata are on PutObject or CreateMultipartUpload, and on no part."""
+    key = f"c26-{how}-{len(body)}"
+    put(wire, how, key, body, tmp_path, metadata={"Owner": "Ann"}, content_disposition=DISPOSITION)
+    carrying = {
+        one.operation
+        for one in wire.asked(key=key)
+        if one.headers.get("x-amz-meta-owner") == "Ann" and one.headers.get("content-disposition") == DISPOSITION
+    }
+    assert carrying == {"PutObject" if body == b"abc" else "CreateMultipartUpload"}
+    others = [one for one in wire.asked(key=key) if one.operation not in carrying]
+    assert not [one for one in others if {"x-amz-meta-owner", "content-disposition"} & one.headers.keys()]
+
+
+# Creating once
+
+
+def test_c28_one_conditional_put_says_it(wire: Wired) -> None:
+    """``If-None-Match: *`` on one PutObject; nothing is asked before."""
+    assert wire.store.put_if_absent("c28", b"x") is True
+    (asked,) = wire.asked(key="c28")
+    assert (asked.operation, asked.headers["if-none-match"]) == ("PutObject", "*")
+
+
+@pytest.mark.parametrize("code", ["PreconditionFailed", "ConditionalRequestConflict"])
+def test_c28_a_412_and_a_409_are_false(wire: Wired, code: str) -> None:
+    """Another one was there, or was just being written: the object is not ours, and the write is not repeated."""
+    wire.fault(f"c28-{code}", Status(operation="PutObject", code=code))
+    assert wire.store.put_if_absent(f"c28-{code}", b"x") is False
+    assert len(wire.asked("PutObject", key=f"c28-{code}")) == 1
+
+
+def test_c53_a_409_is_false_although_it_may_be_tried_again(wire: Wired) -> None:
+    """AWS advises a retry, the contract an answer: False, also while nobody has created it."""
+    wire.fault("c53", Status(operation="PutObject", code="ConditionalRequestConflict"))
+    assert wire.store.put_if_absent("c53", b"x") is False
+    assert wire.server.store.get("bucket", "c53") is None
+
+
+def test_c28_a_lost_reply_is_settled_by_the_objects_token(wire: Wired) -> None:
+    """The write took effect and its reply was lost: the 412 to the repetition is our own object, so True."""
+    fault = wire.fault("c28-lost", reply_lost(operation="PutObject"))
+    assert wire.store.put_if_absent("c28-lost", b"mine") is True
+    assert wire.server.fired(fault) == 1
+    stored = wire.server.store.get("bucket", "c28-lost")
+    assert stored is not None
+    assert stored.body == b"mine"
+    assert list(stored.metadata) == [TOKEN_KEY]
+
+
+def test_c28_every_reply_lost_is_settled_too(wire: Wired) -> None:
+    """However often the reply is lost, the object says whose it is."""
+    wire.fault("c28-all-lost", reply_lost(operation="PutObject", attempt="every"))
+    assert wire.store.put_if_absent("c28-all-lost", b"mine") is True
+
+
+def test_c28_a_rival_behind_a_lost_request_wins(wire: Wired) -> None:
+    """Our request was lost before it took effect, and somebody else's arrived: False, and theirs stays."""
+    wire.fault("c28-rival", CutReceiving(after_bytes=0))
+    rival = ReplaceObject(operation="PutObject", replacement=b"theirs", attempt=2)
+    wire.fault("c28-rival", rival)
+    assert wire.store.put_if_absent("c28-rival", b"mine") is False
+    assert wire.store.get_bytes("c28-rival") == b"theirs"
+
+
+def test_c28_what_was_never_stored_raises(wire: Wired) -> None:
+    """No reply ever, and no object there: the network error is told, neither True nor False."""
+    wire.fault("c28-never", CutReceiving(after_bytes=0, attempt="every"))
+    with pytest.raises(NetworkError):
+        wire.store.put_if_absent("c28-never", b"mine")
+
+
+@pytest.mark.parametrize(("code", "kind"), [("AccessDenied", AccessDenied), ("InternalError", OtherError)])
+def test_c28_other_refusals_raise(wire: Wired, code: str, kind: type[TransferError]) -> None:
+    """A refusal is no answer."""
+    wire.fault(f"c28-{code}", Status(operation="PutObject", code=code, attempt="every"))
+    with pytest.raises(kind):
+        wire.store.put_if_absent(f"c28-{code}", b"x")
+
+
+@pytest.mark.parametrize("body", [b"", LARGE], ids=["empty", "large"])
+def test_c29_it_is_one_put_whatever_the_size(wire: Wired, body: bytes) -> None:
+    """Parts could not be created on condition; a lock may be empty."""
+    assert wire.store.put_if_absent(f"c29-{len(body)}", body) is True
+    assert operations(wire, f"c29-{len(body)}") == {"PutObject": 1}
+
+
+# Copying
+
+
+def test_c30_a_copy_looks_at_its_source_first(wire: Wired) -> None:
+    """HEAD of the source, then one CopyObject; of a missing source nothing more is asked."""
+    wire.server.store.put("bucket", "c30", make_object(b"abc"))
+    wire.store.copy("c30", "c30-copy")
+    assert [(one.operation, one.key) for one in wire.asked()] == [("HeadObject", "c30"), ("CopyObject", "c30-copy")]
+    wire.forget()
+    with pytest.raises(NotFound):
+        wire.store.copy("c30-missing", "c30-copy")
+    assert [(one.operation, one.key) for one in wire.asked()] == [("HeadObject", "c30-missing")]
+
+
+def test_c31_a_copy_in_parts_from_the_threshold_on(wire: Wired) -> None:
+    """One CopyObject below it; at it parts whose ranges tile the source."""
+    for extra_bytes, asked in ((-1, {"CopyObject": 1}), (0, {"UploadPartCopy": 2})):
+        key = f"c31{extra_bytes}"
+        wire.server.store.put("bucket", key, make_object(made(THRESHOLD_BYTES + extra_bytes)))
+        wire.store.copy(key, f"{key}-copy")
+        counted = operations(wire, f"{key}-copy")
+        assert {name: counted[name] for name in ("CopyObject", "UploadPartCopy") if counted[name]} == asked
+        assert wire.store.get_bytes(f"{key}-copy") == made(THRESHOLD_BYTES + extra_bytes)
+    ranges = [one.headers["x-amz-copy-source-range"] for one in wire.asked("UploadPartCopy")]
+    assert sorted(ranges) == [f"bytes=0-{PART_BYTES - 1}", f"bytes={PART_BYTES}-{THRESHOLD_BYTES - 1}"]
+
+
+@pytest.mark.parametrize(("body", "operation"), [(b"abc", "CopyObject"), (LARGE, "UploadPartCopy")])
+def test_c32_every_request_of_a_copy_is_conditional(wire: Wired, body: bytes, operation: str) -> None:
+    """The ETag that HEAD told goes with CopyObject and with every part."""
+    source = make_object(body)
+    wire.server.store.put("bucket", f"c32-{operation}", source)
+    wire.store.copy(f"c32-{operation}", f"c32-{operation}-copy")
+    asked = wire.asked(operation)
+    assert len(asked) == (1 if body == b"abc" else LARGE_PARTS)
+    assert {one.headers["x-amz-copy-source-if-match"].strip('"') for one in asked} == {source.etag}
+
+
+@pytest.mark.parametrize(("body", "operation", "part"), [(b"abc", "CopyObject", None), (LARGE, "UploadPartCopy", 3)])
+def test_c32_a_source_that_changes_fails_the_copy(wire: Wired, body: bytes, operation: str, part: int | None) -> None:
+    """PreconditionFailed with the source, no second try, and no destination: an object of two would be nobody's."""
+    key = f"c32-changed-{operation}"
+    wire.server.store.put("bucket", key, make_object(body))
+    wire.fault(f"{key}-copy", ReplaceSource(operation=operation, source=key, part=part))
+    with pytest.raises(PreconditionFailed) as caught:
+        wire.store.copy(key, f"{key}-copy")
+    assert caught.value.subject == f"s3://bucket/{key}"
+    assert len(wire.asked("HeadObject", key=key)) == 1
+    assert max(Counter(one.part for one in wire.asked(operation)).values()) == 1
+    assert wire.server.store.get("bucket", f"{key}-copy") is None
+
+
+@pytest.mark.parametrize("key", ["c34 a", "c34#b", "c34%2Fc", "c34+d", "c34/ü", "c34?versionId=e", "c34-._~!*'()"])
+def test_c34_the_source_is_encoded_once(wire: Wired, key: str) -> None:
+    """Everything but letters, digits and ``/ . - _ ~`` is escaped, as UTF-8, and only once."""
+    wire.server.store.put("bucket", key, make_object(b"abc"))
+    wire.store.copy(key, "c34-copy")
+    (asked,) = wire.asked("CopyObject")
+    assert asked.headers["x-amz-copy-source"] == f"bucket/{quote(key, safe='/.-_~')}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "named"),
+    [
+        ("CopyObject", "source"),
+        ("UploadPartCopy", "source"),
+        ("CreateMultipartUpload", "destination"),
+        ("CompleteMultipartUpload", "destination"),
+    ],
+)
+def test_c35_an_error_names_the_object_that_it_is_about(wire: Wired, operation: str, named: str) -> None:
+    """What is read is the source, what is made is the destination."""
+    keys = {"source": f"c35-{operation}", "destination": f"c35-{operation}-copy"}
+    wire.server.store.put("bucket", keys["source"], make_object(b"abc" if operation == "CopyObject" else LARGE))
+    wire.fault(keys["destination"], Status(operation=operation, code="AccessDenied", attempt="every"))
+    with pytest.raises(AccessDenied) as caught:
+        wire.store.copy(keys["source"], keys["destination"])
+    assert caught.value.subject == f"s3://bucket/{keys[named]}"
+
+
+# Uploads in parts
+
+
+def test_c43_parts_are_numbered_and_no_more_at_once_than_allowed(wire: Wired) -> None:
+    """Numbers from 1 without a gap; as many in flight as the settings say, at most."""
+    wire.fault("c43", Latency(operation="UploadPart", seconds=0.05))
+    wire.store.put_bytes("c43", LARGE)
+    assert sorted(one.part for one in wire.asked("UploadPart")) == list(range(1, LARGE_PARTS + 1))
+    assert wire.server.max_in_flight_of("UploadPart") == IN_FLIGHT
+    assert wire.store.get_bytes("c43") == LARGE
+
+
+def test_c44_an_upload_without_an_id_is_refused(wire: Wired) -> None:
+    """Nothing can be sent to it; whether there is one is not known, so its journal stays and tells of it."""
+    body = b"<InitiateMultipartUploadResult><Bucket>bucket</Bucket><Key>c44</Key></InitiateMultipartUploadResult>"
+    wire.fault("c44", RawBody(operation="CreateMultipartUpload", body=body, attempt="every"))
+    with pytest.raises(OtherError) as caught:
+        wire.store.put_bytes("c44", LARGE)
+    assert caught.value.subject == "s3://bucket/c44"
+    assert operations(wire, "c44").keys() == {"CreateMultipartUpload"}
+    (journal,) = wire.journals()
+    journal.unlink()
+
+
+@pytest.mark.parametrize("operation", ["UploadPart", "UploadPartCopy"])
+def test_c44_a_part_without_an_etag_is_refused(wire: Wired, operation: str) -> None:
+    """The upload could not be completed; it is aborted."""
+    key = f"c44-{operation}"
+    wire.fault(key, Etag(operation=operation, etag=None, part=2, attempt="every"))
+    wire.server.store.put("bucket", "c44-source", make_object(LARGE))
+    calls: dict[str, Callable[[], TransferResult]] = {
+        "UploadPart": lambda: wire.store.put_bytes(key, LARGE),
+        "UploadPartCopy": lambda: wire.store.copy("c44-source", key),
+    }
+    with pytest.raises(TransferError, match="ETag"):
+        calls[operation]()
+    assert operations(wire, key)["AbortMultipartUpload"] >= 1
+    assert wire.server.store.get("bucket", key) is None
+
+
+@pytest.mark.parametrize("how", PUTS)
+def test_c46_a_part_that_fails_ends_in_an_awaited_abort(wire: Wired, tmp_path: Path, how: str) -> None:
+    """The caller gets the part's error, and by then the upload is gone."""
+    key = f"c46-{how}"
+    wire.fault(key, Status(operation="UploadPart", code="AccessDenied", part=3, attempt="every"))
+    with pytest.raises(AccessDenied) as caught:
+        put(wire, how, key, LARGE, tmp_path)
+    assert wire.server.store.uploads.pending("bucket") == []
+    assert caught.value.subject == f"s3://bucket/{key}"
+    assert operations(wire, key)["AbortMultipartUpload"] >= 1
+
+
+def test_c46_a_completion_that_is_refused_ends_in_an_abort(wire: Wired) -> None:
+    """The error is the refusal; nothing is left, and no object was made."""
+    wire.fault("c46-complete", Status(operation="CompleteMultipartUpload", code="InvalidPart", attempt="every"))
+    with pytest.raises(OtherError) as caught:
+        wire.store.put_bytes("c46-complete", LARGE)
+    assert caught.value.info.service_code == "InvalidPart"
+    assert wire.server.store.uploads.pending("bucket") == []
+    assert wire.server.store.get("bucket", "c46-complete") is None
+
+
+def test_c47_an_abort_that_fails_hides_nothing(wire: Wired, caplog: pytest.LogCaptureFixture) -> None:
+    """The caller gets the part's error all the same; the abort's is a warning, and a journal names the upload."""
+    refusal = wire.fault("c47", Status(operation="AbortMultipartUpload", code="AccessDenied", attempt="every"))
+    wire.fault("c47", Status(operation="UploadPart", code="ConditionalRequestConflict", part=2, attempt="every"))
+    with pytest.raises(Conflict):
+        wire.store.put_bytes("c47", LARGE)
+    assert wire.server.fired(refusal) >= 1
+    assert "c47 could not be aborted" in caplog.text
+    (journal,) = wire.journals()
+    journal.unlink()
+    (left,) = wire.server.store.uploads.pending("bucket")
+    wire.server.store.uploads.abort(left)
+
+
+@pytest.mark.parametrize("size", ["upload", "copy"])
+def test_c45_a_call_that_is_cancelled_aborts_its_upload(wire: Wired, size: str) -> None:
+    """Cancelled between create and complete: the call ends when the upload is gone."""
+    key = f"c45-{size}"
+    wire.server.store.put("bucket", "c45-source", make_object(LARGE))
+    if size == "upload":
+        wire.fault(key, StallReceiving(operation="UploadPart", part=2, attempt="every"))
+    else:
+        wire.fault(key, Latency(operation="UploadPartCopy", part=2, seconds=0.8))
+
+    def part_has_come(_: object) -> bool:
+        return any(one.part == 2 for one in wire.asked("UploadPart", "UploadPartCopy", key=key))
+
+    async def main() -> None:
+        async with bulkhaul.aio.S3Store.from_url(url_of(wire.server), **SETTINGS) as store:
+            work = store.put_bytes(key, LARGE) if size == "upload" else store.copy("c45-source", key)
+            task = asyncio.create_task(work)
+            await asyncio.to_thread(wire.server.wait_for, part_has_come)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert wire.server.store.uploads.pending("bucket") == []
+
+    asyncio.run(main())
+    assert wire.server.store.get("bucket", key) is None
+
+
+def test_c46_a_completion_whose_reply_is_lost_is_a_success(wire: Wired) -> None:
+    """The object is there and has this upload's token: an error after the durable commit would be a lie."""
+    fault = wire.fault("c46-lost", reply_lost(operation="CompleteMultipartUpload", attempt="every"))
+    result = wire.store.put_bytes("c46-lost", LARGE)
+    assert wire.server.fired(fault) >= 1
+    assert result.etag == wire.store.head("c46-lost").etag
+    assert wire.store.get_bytes("c46-lost") == LARGE
+
+
+@pytest.mark.parametrize("how", PUTS)
+@pytest.mark.parametrize("body", [b"x" * 1000, LARGE], ids=["small", "large"])
+def test_c49_progress_adds_up_although_bodies_are_sent_twice(
+    wire: Wired, tmp_path: Path, how: str, body: bytes
+) -> None:
+    """A body that has to be sent again is not counted again."""
+    key = f"c49-{how}-{len(body)}"
+    operation = "PutObject" if len(body) < THRESHOLD_BYTES else "UploadPart"
+    fault = wire.fault(key, CutReceiving(operation=operation, after_bytes=500))
+    deltas = Deltas()
+    put(wire, how, key, body, tmp_path, progress=deltas)
+    assert wire.server.fired(fault) >= 1
+    assert deltas.total_bytes == len(body)
+    assert min(deltas.seen) > 0
+
+
+def test_c48_a_copy_has_no_progress_but_all_of_its_bytes(wire: Wired) -> None:
+    """No callback belongs to a copy; its result tells its size."""
+    wire.server.store.put("bucket", "c48", make_object(LARGE))
+    assert wire.store.copy("c48", "c48-copy").size_bytes == len(LARGE)
+    assert wire.store.get_bytes("c48-copy") == LARGE
+
+
+@pytest.mark.parametrize(
+    ("operation", "call"),
+    [
+        ("PutObject", lambda wire, key: wire.store.put_bytes(key, b"abc")),
+        ("UploadPart", lambda wire, key: wire.store.put_bytes(key, LARGE)),
+        ("CompleteMultipartUpload", lambda wire, key: wire.store.put_bytes(key, LARGE)),
+        ("UploadPartCopy", lambda wire, key: wire.store.copy("c69-large", key)),
+        ("CopyObject", lambda wire, key: wire.store.copy("c69-small", key)),
+    ],
+)
+def test_c69_a_write_may_be_acknowledged_late(
+    wire: Wired, operation: str, call: Callable[[Wired, str], TransferResult]
+) -> None:
+    """The read timeout of a reply does not hold for writes: a store may have to copy or assemble first."""
+    wire.server.store.put("bucket", "c69-large", make_object(LARGE))
+    wire.server.store.put("bucket", "c69-small", make_object(b"abc"))
+    late_s = SETTINGS["timeouts"].read_s + 0.5
+    wire.fault(f"c69-{operation}", Latency(operation=operation, seconds=late_s, nth=1))
+    assert call(wire, f"c69-{operation}").ok
+    assert max(Counter((one.operation, one.part) for one in wire.asked(key=f"c69-{operation}")).values()) == 1
