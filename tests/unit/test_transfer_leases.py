@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from bulkhaul.model.limits import GIB, KIB, MIB
@@ -255,7 +256,22 @@ def test_ten_thousand_parts_take_less_than_half_a_megabyte() -> None:
     """The table of the largest plan is bounded: memory does not follow the object's size (I7)."""
     layout = plan_download(100 * GIB, part_size_bytes=10 * MIB)
     table = new_part_table(len(layout))
+    assert isinstance(table, np.ndarray)
     assert 9_000 < len(table) <= 10_000
     assert table.nbytes < 500_000
     assert set(table["owner"].tolist()) == {-1}
     assert set(table["state"].tolist()) == {PartState.PENDING}
+
+
+@pytest.mark.parametrize("n_parts", [1, 2])
+def test_tables_of_one_and_of_many_rows_are_alike(n_parts: int) -> None:
+    """A single part, kept without numpy, reads and writes as a row of a large table does."""
+    table = new_part_table(n_parts)
+    last = n_parts - 1
+    fresh = {name: table[last][name] for name in ("state", "attempt", "deaths", "owner", "started", "bytes", "crc")}
+    assert fresh == {"state": 0, "attempt": 0, "deaths": 0, "owner": -1, "started": 0.0, "bytes": 0, "crc": 0}
+    table[last]["crc"] = 2**64 - 1
+    table[last]["attempt"] += 1
+    assert (int(table["crc"][last]), int(table["attempt"][last])) == (2**64 - 1, 1)
+    table[last] = (PartState.DONE, 2, 1, 3, 0.5, 7, 9)
+    assert [table[last][name] for name in fresh] == [PartState.DONE, 2, 1, 3, 0.5, 7, 9]

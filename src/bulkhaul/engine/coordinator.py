@@ -39,7 +39,7 @@ from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChec
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.layout import Layout, plan_download
-from bulkhaul.policy.parttable import PartTable, new_part_table
+from bulkhaul.policy.parttable import PartTable, new_part_table, prepare_tables
 from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks
 from bulkhaul.wire.checksums import COMPUTABLE
 from bulkhaul.wire.values import Target, WireSettings
@@ -155,7 +155,14 @@ class Coordinator:
         *,
         fsync: bool,
     ) -> TransferResult:
-        known = listed or await self.head_at(ref)
+        if listed is None:
+            preparing = asyncio.ensure_future(asyncio.to_thread(prepare_tables))  # while the service is being asked
+            try:
+                known = await self.head_at(ref)
+            finally:
+                await preparing
+        else:
+            known = listed
         info = known.info
         if on_size is not None:
             on_size(info.size_bytes)
