@@ -10,6 +10,7 @@ from bulkhaul import ObjectStore
 
 from .stores import STORES
 from .subjects import Make, StoreUnderTest, Subject
+from .wired import Wired, wired
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -40,3 +41,18 @@ def subject(opened: Make) -> Iterator[Subject]:
 def store(subject: Subject) -> ObjectStore:
     """The store itself."""
     return subject.store
+
+
+@pytest.fixture(scope="module")
+def wire_of_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wired]:
+    """One engine and one fault server for a module."""
+    with wired(tmp_path_factory.mktemp("state")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wire(wire_of_module: Wired) -> Iterator[Wired]:
+    """A store before the fault server, and what is asked from now on; no test leaves anything behind."""
+    wire_of_module.forget()
+    yield wire_of_module
+    wire_of_module.assert_nothing_left()

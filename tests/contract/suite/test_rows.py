@@ -21,6 +21,7 @@ from . import (
     test_uploads,
     test_urls_and_errors,
     test_wire_reading,
+    test_wire_uploads,
     test_wire_writing,
 )
 from .rows import ELSEWHERE, ROWS
@@ -35,7 +36,7 @@ ON_EVERY_STORE = (
     test_uploads,
     test_urls_and_errors,
 )
-ON_THE_WIRE = (test_opening, test_wire_reading, test_wire_writing)
+ON_THE_WIRE = (test_opening, test_wire_reading, test_wire_uploads, test_wire_writing)
 BESIDE = (test_aio, test_rude_server)
 """Not about single rows."""
 

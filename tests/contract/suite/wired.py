@@ -5,13 +5,14 @@ Job: sizes, settings and keys, so that both stores (blocking and async) are open
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bulkhaul import S3Store
+from bulkhaul import S3Store, TransferResult
 from bulkhaul.model.limits import KIB, S3Limits
 from tests.engines import ACCESS_KEY, QUICK, SECRET_KEY, TOKEN, aws_environment, keys
 from tests.faultserver import Credentials, Fault, FaultServer, Request
@@ -101,3 +102,16 @@ def wired(state: Path) -> Iterator[Wired]:
 def url_of(server: FaultServer, bucket: str = "bucket") -> str:
     """Return the URL of a bucket on the server."""
     return f"s3+http://127.0.0.1:{server.port}/{bucket}"
+
+
+def put(wire: Wired, how: str, key: str, body: bytes, folder: Path, **options: object) -> TransferResult:
+    """Store a body from memory or from a file."""
+    if how == "bytes":
+        return wire.store.put_bytes(key, body, **options)  # type: ignore[arg-type]
+    (folder / "source").write_bytes(body)
+    return wire.store.put_path(key, folder / "source", **options)  # type: ignore[arg-type]
+
+
+def operations(wire: Wired, key: str) -> Counter[str]:
+    """Count what was asked for a key."""
+    return Counter(one.operation for one in wire.asked(key=key))
