@@ -274,6 +274,23 @@ def test_some_fail(server: FaultServer, tmp_path: Path) -> None:
     assert set(stored(server)) == {f"up/{name}" for name in TREE if name != "a.txt"}
 
 
+def test_links_that_are_left_out(server: FaultServer, tmp_path: Path) -> None:
+    """Links are followed, or left out if asked, which is no failure; what is excluded cannot fail either."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(b"A")
+    (tree / "link").symlink_to("a")
+    os.mkfifo(tree / "fifo")
+    words = ["cp", "--json", "--recursive", "--exclude", "fifo", str(tree), "s3://bucket"]
+    status, out, err = bulkhaul(server, *words, "--no-follow-symlinks")
+    told, summary = lines(out)
+    assert (status, err) == (0, "")
+    assert {line["source"] for line in told if line.get("skipped")} == {str(tree / "link")}
+    assert (summary["verified"], summary["skipped"], stored(server)) == (1, 1, {"a": b"A"})
+    assert bulkhaul(server, *words)[0] == 0
+    assert stored(server) == {"a": b"A", "link": b"A"}
+
+
 def test_nothing_to_send(server: FaultServer, tmp_path: Path) -> None:
     """A file or folder that is missing, or a bucket, is one line on stderr and 1."""
     (tmp_path / "f").write_bytes(b"")

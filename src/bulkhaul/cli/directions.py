@@ -7,6 +7,7 @@ s3://… ─▶ -     to stdout    -    ─▶ s3://…  from stdin
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterable
 from enum import Enum
@@ -17,6 +18,7 @@ from click.core import ParameterSource
 from bulkhaul.cli.storing import FIELDS
 
 SCHEME = "s3://"
+_OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 STREAM = "-"
 
 
@@ -68,6 +70,10 @@ def direction_of(source: str, destination: str) -> Direction:
     for name, place in (("SRC", source), ("DEST", destination)):
         if not place:
             raise click.UsageError(f"{name} is empty.")
+        if not place.startswith(SCHEME) and _OTHER_SCHEME.match(place):
+            raise click.UsageError(
+                f"{name} must be s3://… or a local path, and ./ before a path that looks like a URL."
+            )
     if source.startswith(SCHEME):
         if destination.startswith(SCHEME):
             return Direction.COPY
@@ -139,6 +145,18 @@ def require_object(url: str, *, role: str) -> None:
         from bulkhaul.policy.naming import printable
 
         raise click.UsageError(f"{role} must name one object, with its key; {printable(url)} does not.")
+
+
+def refuse_pattern(url: str) -> None:
+    """Make sure that a source for stdout is no pattern, which may match many objects.
+
+    Raises:
+        click.UsageError: it is one.
+    """
+    from bulkhaul.policy.selection import parse_source
+
+    if parse_source(url).many:
+        raise click.UsageError("SRC is a pattern, and stdout takes one object; `bulkhaul cat` writes several.")
 
 
 def require_open(stream: object, name: str) -> None:

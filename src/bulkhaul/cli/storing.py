@@ -89,14 +89,29 @@ def parsed_date(_ctx: click.Context, param: click.Parameter, text: str | None) -
     raise click.BadParameter("write 2030-12-31T23:59:59Z, or 'Tue, 31 Dec 2030 23:59:59 GMT'.", param=param)
 
 
+def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    """Return a text as it is, if a header can carry it.
+
+    Raises:
+        click.BadParameter: none can.
+    """
+    if text is not None and not (text.isascii() and text.isprintable()):
+        raise click.BadParameter("a header carries printable ASCII only; encode the rest.", param=param)
+    return text
+
+
 _stored = section("How objects are stored")
 
 object_options = adding(
-    _stored("--content-type", metavar="TYPE", help="Media type.  [default: by the name's ending]"),
-    _stored("--content-disposition", metavar="TEXT", help="Such as 'attachment; filename=\"a.bin\"'."),
-    _stored("--content-encoding", metavar="NAME", help="Such as gzip; the bytes are stored as they are."),
-    _stored("--content-language", metavar="TAG", help="Such as en-GB."),
-    _stored("--cache-control", metavar="TEXT", help="Such as max-age=3600."),
+    _stored("--content-type", callback=carried, metavar="TYPE", help="Media type.  [default: by the name's ending]"),
+    _stored(
+        "--content-disposition", callback=carried, metavar="TEXT", help="Such as 'attachment; filename=\"a.bin\"'."
+    ),
+    _stored(
+        "--content-encoding", callback=carried, metavar="NAME", help="Such as gzip; the bytes are stored as they are."
+    ),
+    _stored("--content-language", callback=carried, metavar="TAG", help="Such as en-GB."),
+    _stored("--cache-control", callback=carried, metavar="TEXT", help="Such as max-age=3600."),
     _stored("--expires", metavar="DATE", callback=parsed_date, help="When caches drop it: ISO 8601 or an HTTP date."),
     _stored(
         "--metadata",
@@ -105,8 +120,8 @@ object_options = adding(
         callback=parsed_metadata,
         help="User metadata; may be repeated. As a JSON object where a value holds a comma.",
     ),
-    _stored("--storage-class", metavar="NAME", help="Such as STANDARD_IA."),
-    _stored("--acl", metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
+    _stored("--storage-class", callback=carried, metavar="NAME", help="Such as STANDARD_IA."),
+    _stored("--acl", callback=carried, metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
     _stored(
         "--sse",
         type=click.Choice(_SSE),
@@ -114,7 +129,7 @@ object_options = adding(
         metavar="[NAME]",
         help="Encryption by the service: AES256 (if no name follows), aws:kms or aws:kms:dsse.",
     ),
-    _stored("--sse-kms-key-id", metavar="ID", help="Key of aws:kms.  [default: the account's own]"),
+    _stored("--sse-kms-key-id", callback=carried, metavar="ID", help="Key of aws:kms.  [default: the account's own]"),
     _stored("--tags", metavar="K=V&...", callback=parsed_tags, help="At most 10 tags."),
 )
 

@@ -14,6 +14,7 @@ from bulkhaul.cli.directions import (
     Direction,
     direction_of,
     refuse_misplaced,
+    refuse_pattern,
     refuse_unselective,
     require_object,
     require_stdin,
@@ -129,6 +130,7 @@ def _prepared(
 ) -> Job:
     if direction is Direction.TO_STDOUT:
         require_object(source, role="SRC, for stdout,")
+        refuse_pattern(source)
         require_stdout()
     elif direction is Direction.FROM_STDIN:
         require_object(destination, role="DEST, for stdin,")

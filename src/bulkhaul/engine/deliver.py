@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import msgspec
 
-from bulkhaul.disk.walk import LocalFile, walk
+from bulkhaul.disk.walk import LocalFile, Refused, walk
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.many import Piece
 from bulkhaul.engine.restore import selected
@@ -35,6 +35,8 @@ async def upload_pieces(
 ) -> AsyncGenerator[Piece, None]:
     """Yield the work of each file below a folder; what is no regular file fails by name, and the rest goes on.
 
+    A link that is not to be followed is skipped.
+
     Args:
         prefix: put before each path below the folder.
         takes: whether a path below the folder is selected.
@@ -45,9 +47,9 @@ async def upload_pieces(
     found = False
     for entry in walk(folder, follow_symlinks=follow_symlinks):
         if not isinstance(entry, LocalFile):
-            found = True
-            failure = ErrorInfo("LocalError", f"it cannot be uploaded: {entry.reason}", entry.path)
-            yield Piece(TransferResult(source=entry.path, destination="", bucket=bucket, key="", failure=failure))
+            if takes(entry.path.removeprefix(os.path.join(folder, ""))):
+                found = True
+                yield Piece(_refused(entry, bucket))
             continue
         if not takes(entry.relative):
             continue
@@ -120,6 +122,13 @@ async def _upload(upload: UploadOne, path: str, ref: ObjectRef) -> TransferResul
 
 async def _copy(copy: CopyOne, origin: ObjectRef, ref: ObjectRef) -> TransferResult:
     return await copy(origin, ref)
+
+
+def _refused(entry: Refused, bucket: str) -> TransferResult:
+    result = TransferResult(source=entry.path, destination="", bucket=bucket, key="")
+    if entry.unwanted:
+        return msgspec.structs.replace(result, skipped=entry.reason)
+    return _failed(result, ErrorInfo("LocalError", f"it cannot be uploaded: {entry.reason}", entry.path))
 
 
 def _failed(result: TransferResult, failure: ErrorInfo) -> TransferResult:
