@@ -8,9 +8,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import stat
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from bulkhaul.disk.landing import TEMP_NAME
+from bulkhaul.disk.locks import has_owner
 from bulkhaul.disk.oserrors import local_error
 
 REMEMBERED_FOLDERS = 4096
@@ -45,6 +48,53 @@ class Sweeper:
             temps = [entry for entry in entries if TEMP_NAME.fullmatch(entry.name)]
             names = [entry.name for entry in temps if entry.is_file(follow_symlinks=False)]
         return [name for name in names if _remove_if_stale(folder_fd, name)]
+
+
+def stale_temps(folder: str) -> Iterator[str]:
+    """Yield the paths of temp files that nobody holds, in a folder and all below it; links are not followed.
+
+    Raises:
+        LocalError: a folder cannot be read.
+    """
+
+    def failed(error: OSError) -> None:
+        raise local_error(error, str(error.filename or folder)) from error
+
+    for path, folders, names in os.walk(folder, onerror=failed):
+        folders.sort()
+        for name in sorted(names):
+            if TEMP_NAME.fullmatch(name) and _is_stale(os.path.join(path, name)):
+                yield os.path.join(path, name)
+
+
+def remove_temp(path: str) -> bool:
+    """Remove a temp file if nobody holds it; whether it was removed.
+
+    Raises:
+        LocalError: its folder is gone.
+    """
+    folder, name = os.path.split(path)
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise local_error(error, folder) from error
+    try:
+        return _remove_if_stale(fd, name)
+    finally:
+        os.close(fd)
+
+
+def _is_stale(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False  # gone, not ours to open, or no file: whatever it is, it stays
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode) and not has_owner(fd)
+    except OSError:
+        return False  # it cannot be told
+    finally:
+        os.close(fd)
 
 
 def _remove_if_stale(folder_fd: int, name: str) -> bool:
