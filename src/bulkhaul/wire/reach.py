@@ -1,0 +1,99 @@
+"""Looks at an endpoint below S3: names, TCP, TLS and its clock, by one unsigned HEAD; it must not know S3."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo, error_of
+from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.values import Target
+
+MAX_HEAD_BYTES = 64 * 1024
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """What was seen.
+
+    Attributes:
+        addresses: that the name of the host stands for.
+        tls: the protocol, empty for plain http.
+        certificate_days: until the certificate ends; None where there is none, or it is not verified.
+        skew_s: how far this machine's clock is ahead; None where the endpoint tells no time.
+    """
+
+    addresses: tuple[str, ...]
+    tls: str = ""
+    certificate_days: float | None = None
+    skew_s: float | None = None
+
+
+async def look(target: Target, *, timeout_s: float, verify_tls: bool = True, ca_bundle: str | None = None) -> Reach:
+    """Look once.
+
+    Raises:
+        NetworkError: the host has no address, refuses, breaks off, or takes too long.
+    """
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await _look(target, _context(verify_tls, ca_bundle) if target.scheme == "https" else None)
+    except TimeoutError as error:
+        raise error_of(ErrorInfo("NetworkError", f"no answer within {timeout_s:g} s", target.host_header)) from error
+    except OSError as error:
+        raise error_of(network_error(error, target.host_header)) from error
+
+
+async def _look(target: Target, tls: ssl.SSLContext | None) -> Reach:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(target.host, target.port, type=1)
+    addresses = tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
+    reader, writer = await asyncio.open_connection(
+        target.host, target.port, ssl=tls, server_hostname=target.host if tls else None, limit=MAX_HEAD_BYTES
+    )
+    try:
+        writer.write(f"HEAD / HTTP/1.1\r\nHost: {target.host_header}\r\nConnection: close\r\n\r\n".encode("latin-1"))
+        asked_s = time.time()
+        head = await reader.readuntil(b"\r\n\r\n")
+        now_s = (asked_s + time.time()) / 2
+        session = writer.get_extra_info("ssl_object")
+        return Reach(
+            addresses,
+            str(session.version()) if session else "",
+            _days(session.getpeercert(), now_s) if session else None,
+            _skew_s(head, now_s),
+        )
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        raise ConnectionError("it sent no HTTP reply") from error
+    finally:
+        writer.close()
+
+
+def _context(verify: bool, ca_bundle: str | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=ca_bundle)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _days(certificate: dict[str, object] | None, now_s: float) -> float | None:
+    ends = (certificate or {}).get("notAfter")
+    return (ssl.cert_time_to_seconds(str(ends)) - now_s) / 86_400 if ends else None
+
+
+def _skew_s(head: bytes, now_s: float) -> float | None:
+    """Return how far ``now_s`` is ahead of the Date of a reply; it is in whole seconds, so half of one is its error."""
+    for line in head.decode("latin-1").split("\r\n")[1:]:
+        name, _, value = line.partition(":")
+        if name.strip().lower() == "date":
+            try:
+                told: datetime = parsedate_to_datetime(value.strip())
+            except ValueError:
+                return None
+            return now_s - (told.timestamp() + 0.5)
+    return None
