@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulkhaul.engine.boot import ForkserverProcess
 
-_ASKING = frozenset({"cp", "mv", "cat", "pipe", "ls", "du"})
+_ASKING = frozenset({"cp", "mv", "cat", "pipe", "ls", "head", "rm", "du", "presign", "cleanup", "doctor"})
 _HELP = frozenset({"-h", "--help"})
 
 _started: ForkserverProcess | None = None

@@ -14,7 +14,13 @@ _COMMANDS = {
     "cat": ("bulkhaul.cli.cat", "cat"),
     "pipe": ("bulkhaul.cli.pipe", "pipe"),
     "ls": ("bulkhaul.cli.ls", "ls"),
+    "head": ("bulkhaul.cli.head", "head"),
+    "rm": ("bulkhaul.cli.rm", "rm"),
     "du": ("bulkhaul.cli.du", "du"),
+    "presign": ("bulkhaul.cli.presign", "presign"),
+    "cleanup": ("bulkhaul.cli.cleanup", "cleanup"),
+    "doctor": ("bulkhaul.cli.doctor", "doctor"),
+    "completion": ("bulkhaul.cli.completion", "completion"),
     "demo": ("bulkhaul.cli.demo", "demo"),
 }
 

@@ -1,0 +1,90 @@
+"""``bulkhaul du``: the command line, checked, and the sums that answer it; it must not know how keys are listed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bulkhaul.cli.options import connection_options, make_settings
+from bulkhaul.cli.sections import SectionedCommand
+
+if TYPE_CHECKING:
+    from bulkhaul.cli.asking import Lines
+    from bulkhaul.engine.aio import AsyncEngine
+
+EPILOG = """\b
+Examples:
+  bulkhaul du s3://bucket/run-7/
+  bulkhaul du -H --group s3://bucket
+  bulkhaul du 's3://bucket/logs/*.gz'
+  bulkhaul du --all-versions --json s3://bucket/run-7/
+
+The prefix is taken as it is: s3://bucket/run counts run-7/ and run.txt. Patterns: * matches any characters, also "/",
+and ? matches one. Every key is listed, 1,000 a request; memory does not grow with their number.
+
+\b
+Exit code: 0 (also where nothing matches: that is 0 bytes), 1 it failed, 2 wrong command line.
+"""
+
+
+@click.command("du", cls=SectionedCommand, epilog=EPILOG, short_help="Add up the sizes of all objects below a prefix.")
+@click.argument("url", metavar="s3://BUCKET[/PREFIX]")
+@click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
+@click.option("--group", "-g", is_flag=True, help="One line for each storage class.")
+@click.option("--all-versions", is_flag=True, help="Count every version, not only the current ones.")
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
+@click.pass_context
+def du(
+    ctx: click.Context,
+    /,
+    *,
+    url: str,
+    human: bool,
+    group: bool,
+    all_versions: bool,
+    as_json: bool,
+    **connection: Any,
+) -> NoReturn:
+    """Print how many bytes lie below a prefix, and in how many objects."""
+    from bulkhaul.cli.asking import ask, refuse
+    from bulkhaul.cli.listed import Totals, size_text, total_json
+    from bulkhaul.model.errors import TransferError
+    from bulkhaul.policy.naming import printable
+    from bulkhaul.policy.selection import parse_listing, selector
+
+    if group and all_versions:
+        raise click.UsageError("--group cannot be had with --all-versions: versions are listed without their class.")
+    try:
+        source = parse_listing(url)
+        settings = make_settings(connection)
+    except TransferError as error:
+        refuse(error)
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        totals: dict[str, Totals] = {}
+        takes = selector(source) if source.pattern else None
+        if all_versions:
+            async for versions in engine.control.versions(source.bucket, source.prefix):
+                for one in versions:
+                    if not one.delete_marker and (takes is None or takes(one.key)):
+                        totals.setdefault("", Totals()).add((one.size_bytes,))
+        else:
+            async for page in engine.control.pages(source.bucket, source.prefix, ahead=True):
+                for head in page:
+                    if takes is None or takes(head.key):
+                        name = (head.storage_class or "STANDARD") if group else ""
+                        totals.setdefault(name, Totals()).add((head.size_bytes,))
+        if not group:
+            totals.setdefault("", Totals())
+        for name, total in sorted(totals.items()):
+            if as_json:
+                await out.write(total_json(total, source=url, **({"storage_class": name} if group else {})))
+            else:
+                size = size_text(total.bytes, human=human) + ("" if human else " bytes")
+                objects = f"{total.objects} object{'s' * (total.objects != 1)}"
+                await out.write(f"{size} in {objects}: {printable(url)}{f' [{printable(name)}]' if name else ''}\n")
+        return 0
+
+    ask(ctx, work, settings, operation="du", as_json=as_json)

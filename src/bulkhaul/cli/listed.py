@@ -1,0 +1,148 @@
+"""Writes what a listing found as lines, for people or as JSON; it must not know where it came from.
+
+2024-05-17 12:34:56    1048576 run/a.bin      date and time in UTC, bytes, key
+                           PRE run/deep/      a folder
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from bulkhaul.model.objects import Bucket, ObjectHead
+from bulkhaul.model.writing import ObjectVersion
+from bulkhaul.policy.naming import printable
+from bulkhaul.policy.sizes import format_size
+
+_NEVER = " " * 19
+
+
+class Totals(msgspec.Struct):
+    """What was listed so far."""
+
+    objects: int = 0
+    bytes: int = 0
+
+    def add(self, sizes: Iterable[int]) -> None:
+        """Count objects of these sizes."""
+        for size_bytes in sizes:
+            self.objects += 1
+            self.bytes += size_bytes
+
+
+def size_text(size_bytes: int, *, human: bool) -> str:
+    """Return a size as it is shown.
+
+    >>> size_text(1536, human=False), size_text(1536, human=True)
+    ('1536', '1.5 KiB')
+    """
+    return format_size(size_bytes) if human else str(size_bytes)
+
+
+def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = False) -> str:
+    r"""Return a line for each object, as aws-cli writes them, but in UTC.
+
+    Args:
+        cut: how many characters at the beginning of each key are not shown.
+
+    >>> object_lines([ObjectHead("run/a\n", 7, last_modified="2024-05-17T12:34:56+00:00")], cut=4)
+    '2024-05-17 12:34:56          7 a\\x0a\n'
+    """
+    return "".join(
+        f"{_instant(one.last_modified)} {size_text(one.size_bytes, human=human):>10} {printable(one.key[cut:])}\n"
+        for one in objects
+    )
+
+
+def folder_lines(prefixes: Iterable[str], *, cut: int = 0) -> str:
+    r"""Return a line for each folder.
+
+    >>> folder_lines(["run/deep/"], cut=4)
+    '                           PRE deep/\n'
+    """
+    return "".join(f"{'PRE':>30} {printable(prefix[cut:])}\n" for prefix in prefixes)
+
+
+def bucket_lines(buckets: Iterable[Bucket]) -> str:
+    """Return a line for each bucket."""
+    return "".join(f"{_instant(one.created)} {printable(one.name)}\n" for one in buckets)
+
+
+def version_lines(versions: Iterable[ObjectVersion], *, human: bool = False) -> str:
+    """Return a line for each version: as for an object, with the version's id before the key."""
+    lines = []
+    for one in versions:
+        size = "DELETED" if one.delete_marker else size_text(one.size_bytes, human=human)
+        name = printable(f"{one.version_id or 'null'} {one.key}")
+        lines.append(f"{_instant(one.last_modified)} {size:>10} {name}\n")
+    return "".join(lines)
+
+
+def object_json(bucket: str, objects: Iterable[ObjectHead]) -> str:
+    """Return a line of JSON for each object."""
+    return "".join(
+        _line(
+            {
+                "type": "object",
+                "bucket": bucket,
+                "key": one.key,
+                "size": one.size_bytes,
+                "etag": one.etag,
+                "last_modified": one.last_modified,
+                "version_id": one.version_id,
+                "storage_class": one.storage_class or "STANDARD",
+            }
+        )
+        for one in objects
+    )
+
+
+def folder_json(bucket: str, prefixes: Iterable[str]) -> str:
+    """Return a line of JSON for each folder."""
+    return "".join(_line({"type": "prefix", "bucket": bucket, "key": prefix}) for prefix in prefixes)
+
+
+def bucket_json(buckets: Iterable[Bucket]) -> str:
+    """Return a line of JSON for each bucket."""
+    return "".join(_line({"type": "bucket", "bucket": one.name, "created": one.created}) for one in buckets)
+
+
+def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
+    """Return a line of JSON for each version."""
+    return "".join(
+        _line(
+            {
+                "type": "delete_marker" if one.delete_marker else "version",
+                "bucket": bucket,
+                "key": one.key,
+                "size": one.size_bytes,
+                "etag": one.etag,
+                "last_modified": one.last_modified,
+                "version_id": one.version_id,
+                "latest": one.latest,
+            }
+        )
+        for one in versions
+    )
+
+
+def total_lines(totals: Totals, *, human: bool) -> str:
+    """Return the totals, as aws-cli's ``--summarize`` does."""
+    return f"\nTotal Objects: {totals.objects}\n   Total Size: {size_text(totals.bytes, human=human)}\n"
+
+
+def total_json(totals: Totals, **more: object) -> str:
+    """Return the totals as a line of JSON."""
+    return _line({"operation": "summary", "success": True, "objects": totals.objects, "bytes": totals.bytes, **more})
+
+
+def _instant(text: str) -> str:
+    """Return the first 19 characters of an ISO time, as people write them."""
+    return f"{text[:10]} {text[11:19]}" if text else _NEVER
+
+
+def _line(fields: dict[str, Any]) -> str:
+    return json.dumps(fields) + "\n"

@@ -1,0 +1,170 @@
+"""``bulkhaul ls``: what the command line says, checked, and which lines answer it; it must not know how they look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bulkhaul.cli.options import connection_options, make_settings
+from bulkhaul.cli.sections import SectionedCommand
+
+if TYPE_CHECKING:
+    from bulkhaul.cli.asking import Lines
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.policy.selection import Source
+
+EPILOG = """\b
+Examples:
+  bulkhaul ls                                    all buckets
+  bulkhaul ls s3://bucket/run-7/                 one folder: its objects, and its folders as PRE
+  bulkhaul ls --recursive -H s3://bucket/run-7/  every key below, with sizes for people
+  bulkhaul ls 's3://bucket/logs/2024-*.gz'       every key that matches, also in folders
+  bulkhaul ls --json --recursive s3://bucket | jq -r .key
+
+Without a pattern the prefix is taken as it is, as aws-cli does: s3://bucket/run lists run-7/ and run.txt. Patterns: *
+matches any characters, also "/", and ? matches one. Times are UTC. A line ends with the key, without the folder that
+was asked for; with --recursive, a pattern or --all-versions it is the whole key. Control characters are escaped;
+--json tells every key exactly.
+
+\b
+Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or it failed, 2 wrong command line.
+"""
+
+
+@click.command(
+    "ls", cls=SectionedCommand, epilog=EPILOG, short_help="List buckets, a folder, or all keys below a prefix."
+)
+@click.argument("url", metavar="[s3://BUCKET[/PREFIX]]", required=False)
+@click.option("--recursive", "-r", is_flag=True, help="Every key below, not one folder.")
+@click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
+@click.option("--summarize", is_flag=True, help="The number of objects and their bytes at the end.")
+@click.option("--all-versions", is_flag=True, help="Every version and delete marker of every key below.")
+@connection_options
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and a summary.")
+@click.pass_context
+def ls(
+    ctx: click.Context,
+    /,
+    *,
+    url: str | None,
+    recursive: bool,
+    human: bool,
+    summarize: bool,
+    all_versions: bool,
+    as_json: bool,
+    **connection: Any,
+) -> NoReturn:
+    """List what is in S3, in the service's order.
+
+    Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key.
+    """
+    from bulkhaul.cli.asking import ask, refuse
+    from bulkhaul.model.errors import TransferError
+    from bulkhaul.policy.selection import parse_listing
+
+    if url is None and (recursive or all_versions):
+        raise click.UsageError("--recursive and --all-versions need s3://BUCKET.")
+    try:
+        source = parse_listing(url) if url is not None else None
+        settings = make_settings(connection)
+    except TransferError as error:
+        refuse(error)
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        if source is None:
+            return await list_buckets(engine, out, as_json=as_json)
+        show = Show(source, out, human=human, as_json=as_json)
+        if all_versions:
+            await show.versions(engine)
+        elif recursive or source.pattern:
+            await show.objects(engine)
+        else:
+            await show.folder(engine)
+        return await show.end(summarize=summarize)
+
+    ask(ctx, work, settings, operation="ls", as_json=as_json)
+
+
+async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:
+    """Print the buckets; return the exit code."""
+    from bulkhaul.cli.listed import bucket_json, bucket_lines
+
+    async for page in engine.control.buckets():
+        await out.write(bucket_json(page) if as_json else bucket_lines(page))
+    return 0
+
+
+class Show:
+    """One listing on its way to stdout, page by page."""
+
+    def __init__(self, source: Source, out: Lines, *, human: bool, as_json: bool) -> None:
+        from bulkhaul.cli.listed import Totals
+        from bulkhaul.policy.selection import selector
+
+        self._source = source
+        self._out = out
+        self._human = human
+        self._as_json = as_json
+        self._takes = selector(source) if source.pattern else None
+        self._totals = Totals()
+        self._shown = 0
+
+    async def objects(self, engine: AsyncEngine) -> None:
+        """Print every key."""
+        from bulkhaul.cli.listed import object_json, object_lines
+
+        bucket = self._source.bucket
+        async for page in engine.control.pages(bucket, self._source.prefix, ahead=True):
+            taken = [one for one in page if self._takes(one.key)] if self._takes else page
+            self._totals.add(one.size_bytes for one in taken)
+            self._shown += len(taken)
+            await self._out.write(
+                object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
+            )
+
+    async def folder(self, engine: AsyncEngine) -> None:
+        """Print one folder."""
+        from bulkhaul.cli.listed import folder_json, folder_lines, object_json, object_lines
+
+        bucket, prefix = self._source.bucket, self._source.prefix
+        cut = prefix.rfind("/") + 1
+        async for objects, prefixes in engine.control.folder(bucket, prefix):
+            self._totals.add(one.size_bytes for one in objects)
+            self._shown += len(objects) + len(prefixes)
+            if self._as_json:
+                await self._out.write(folder_json(bucket, prefixes) + object_json(bucket, objects))
+            else:
+                lines = folder_lines(prefixes, cut=cut) + object_lines(objects, cut=cut, human=self._human)
+                await self._out.write(lines)
+
+    async def versions(self, engine: AsyncEngine) -> None:
+        """Print every version and delete marker."""
+        from bulkhaul.cli.listed import version_json, version_lines
+
+        bucket = self._source.bucket
+        async for page in engine.control.versions(bucket, self._source.prefix):
+            taken = [one for one in page if self._takes(one.key)] if self._takes else page
+            self._totals.add(one.size_bytes for one in taken if not one.delete_marker)
+            self._shown += len(taken)
+            await self._out.write(
+                version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._human)
+            )
+
+    async def end(self, *, summarize: bool) -> int:
+        """Print the totals; return the exit code.
+
+        Raises:
+            NotFound: there is nothing, and something was asked for by name.
+        """
+        from bulkhaul.cli.listed import total_json, total_lines
+        from bulkhaul.model.errors import NotFound
+
+        if not self._shown and (self._source.prefix or self._source.pattern):
+            wanted = self._source.pattern or self._source.prefix
+            raise NotFound("no object matches", f"s3://{self._source.bucket}/{wanted}")
+        if self._as_json:
+            await self._out.write(total_json(self._totals))
+        elif summarize:
+            await self._out.write(total_lines(self._totals, human=self._human))
+        return 0

@@ -1,0 +1,106 @@
+"""``bulkhaul rm``: what the command line says, checked; it must not know how keys are deleted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.options import connection_options, log_option, make_settings, output_options, take_settings
+from bulkhaul.cli.sections import SectionedCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulkhaul.cli.job import Job
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import TransferResult
+
+EPILOG = """\b
+Examples:
+  bulkhaul rm s3://bucket/old.bin s3://bucket/older.bin
+  bulkhaul rm --dry-run --recursive s3://bucket/run-7/
+  bulkhaul rm --recursive --exclude '*.json' s3://bucket/run-7/
+  bulkhaul rm 's3://bucket/logs/2023-*.gz'
+  bulkhaul rm --all-versions --recursive s3://bucket/run-7/
+
+A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
+characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
+prefix, in any order. Deletes go in batches of 1,000; a key that is refused is reported, and the others go on.
+
+In a bucket with versions, a plain rm hides the object behind a delete marker; --all-versions and --version-id delete
+for good.
+
+\b
+Exit code: 0 everything is gone, 1 something was refused or a prefix or pattern matched nothing, 2 wrong command line.
+That a named key does not exist is no error: S3 does not tell.
+"""
+
+
+@click.command("rm", cls=SectionedCommand, epilog=EPILOG, short_help="Delete keys, prefixes or patterns.")
+@click.argument("urls", metavar="s3://BUCKET/KEY...", nargs=-1, required=True)
+@click.option("--recursive", "-r", is_flag=True, help="Everything below the prefix.")
+@click.option("--include", multiple=True, metavar="PATTERN", help="Only keys that match; may be repeated.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@click.option("--all-versions", is_flag=True, help="Every version and delete marker of what matches, for good.")
+@click.option("--version-id", default="", metavar="ID", help="That version of one key, for good.")
+@click.option("--raw", is_flag=True, help="* and ? stand for themselves.")
+@click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be deleted, and delete nothing.")
+@connection_options
+@output_options
+@log_option
+@click.pass_context
+def rm(
+    ctx: click.Context,
+    /,
+    *,
+    urls: tuple[str, ...],
+    recursive: bool,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    all_versions: bool,
+    version_id: str,
+    raw: bool,
+    dry_run: bool,
+    **given: Any,
+) -> None:
+    """Delete objects from S3."""
+    output, connection = take_output(given), take_settings(given)
+
+    def prepare() -> Job:
+        from bulkhaul.cli.job import Job
+        from bulkhaul.policy.selection import parse_source
+
+        sources = tuple(parse_source(url, recursive=recursive, literal=raw) for url in urls)
+        many = any(source.many for source in sources)
+        if (include or exclude) and not many:
+            raise click.UsageError("--include and --exclude need --recursive or a pattern.")
+        if version_id and (many or all_versions or len(sources) > 1):
+            raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
+        settings = make_settings(connection | {"workers": 1, "concurrency": 2})
+
+        def results(engine: Engine) -> Iterator[TransferResult]:
+            from bulkhaul.engine.removing import Removal, remove
+
+            removal = Removal(
+                sources=sources,
+                version_id=version_id,
+                all_versions=all_versions,
+                include=include,
+                exclude=exclude,
+                dry_run=dry_run,
+            )
+            yield from engine.each(remove(engine.aio.control, removal))
+
+        return Job(
+            operation="rm",
+            results=results,
+            source=urls[0],
+            destination="",
+            dry_run=dry_run,
+            settings=settings,
+            remains="what was reported as deleted is gone",
+        )
+
+    launch(ctx, prepare, output)
