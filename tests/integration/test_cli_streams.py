@@ -103,6 +103,16 @@ def test_reader_that_leaves() -> None:
             assert process.stderr.read() == b""
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
+    """A stream that is closed from the start is neither a reason to fail nor a place for bytes of something else."""
+    with FaultServer({"bucket/key": BODY[:MIB]}) as server:
+        words = arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", tmp_path / "out")
+        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], env=environment(), timeout=20)
+    assert done.returncode == 0
+    assert (tmp_path / "out").read_bytes() == BODY[:MIB]
+
+
 def test_full_disk_behind_stdout() -> None:
     """Bytes that cannot be written are an error of one line, and 1."""
     with FaultServer({"bucket/key": BODY[:MIB]}) as server, open("/dev/full", "wb") as full:

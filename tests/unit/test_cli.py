@@ -397,6 +397,12 @@ class TestStoring:
         ((_, arguments, _),) = ran.calls()
         assert arguments == (*places, ObjectOptions(sse=sse))
 
+    def test_a_file_that_is_called_like_an_option(self, ran: Ran) -> None:
+        """What follows -- is a name, also where it looks like an option whose value was left out."""
+        assert invoke("cp", "--", "--sse", "s3://bucket/key").exit_code == 0
+        ((_, arguments, _),) = ran.calls()
+        assert arguments == ("--sse", "s3://bucket/key", ObjectOptions())
+
     @pytest.mark.parametrize(
         ("text", "stored"),
         [
