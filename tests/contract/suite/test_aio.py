@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import bulkhaul.aio
-from bulkhaul import ObjectStore, S3Store
+from bulkhaul import Engine, ObjectStore, S3Store
 from bulkhaul.errors import InvalidUrl, NotFound, UsageError
 from bulkhaul.model.objects import ObjectInfo
 from tests.engines import descendants
@@ -124,6 +124,21 @@ def test_a_store_ends_its_own_engine_and_no_other(server: FaultServer) -> None:
                     assert await shared.get_bytes("engines") == b"x"
 
     asyncio.run(main())
+
+
+def test_a_blocking_store_ends_its_own_engine_and_no_other(server: FaultServer) -> None:
+    """The same for programs without an event loop."""
+    before = set(descendants())
+    with S3Store.from_url(url_of(server), **SETTINGS) as own:
+        own.put_bytes("engines", b"x")
+        assert set(descendants()) > before
+    own.close()
+    assert set(descendants()) <= before
+    with Engine(endpoint_url=f"http://127.0.0.1:{server.port}", **SETTINGS) as engine:
+        for _ in range(2):
+            with S3Store(own.url, engine.settings, engine=engine) as shared:
+                assert shared.get_bytes("engines") == b"x"
+        assert engine.worker_pids
 
 
 def test_a_wrong_call_starts_nothing(server: FaultServer) -> None:

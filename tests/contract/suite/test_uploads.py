@@ -221,8 +221,9 @@ def test_c54_a_larger_object_is_refused(subject: Subject, tmp_path: Path) -> Non
     with (tmp_path / "file").open("wb") as file:
         file.truncate(subject.max_object_bytes + 1)
     unit_bytes, unit = (1024**2, "MiB") if subject.max_object_bytes % 1024**2 == 0 else (1024, "KiB")
-    with pytest.raises(PayloadTooLarge, match=f"{subject.max_object_bytes // unit_bytes} {unit}"):
+    with pytest.raises(PayloadTooLarge, match=f"{subject.max_object_bytes // unit_bytes} {unit}") as caught:
         subject.store.put_path("key", tmp_path / "file")
+    assert caught.value.subject == subject.url("key")
     with pytest.raises(PayloadTooLarge):
         subject.store.put_bytes("key", bytes(subject.max_object_bytes + 1))
     assert list(subject.store.list()) == []
