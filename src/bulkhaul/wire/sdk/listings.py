@@ -68,7 +68,7 @@ def read_page(
 
 
 def _read(text: str) -> dict[str, Any]:
-    if _NOT_PLAIN.search(text) or "]]>" in text or not _PAGE.fullmatch(text):
+    if _NOT_PLAIN.search(text) or not _PAGE.fullmatch(text):
         raise _NotPlainError
     if "<Owner>" in text:
         text = _OWNERS.sub("", text)
