@@ -177,6 +177,7 @@ def test_c18_an_object_that_is_replaced_is_fetched_anew(wire: Wired, tmp_path: P
     """After a 412 everything begins again with a fresh HEAD; the file is the new object, progress adds up to it."""
     key = f"c18-{len(new)}"
     stored(wire, key, LARGE)
+    wire.fault(key, Latency(seconds=0.2, nth=3))  # the parts before it are told by then
     fault = wire.fault(key, ReplaceObject(replacement=new, nth=3))
     deltas = Deltas()
     result = wire.store.get_to_file(key, tmp_path / "file", progress=deltas)
