@@ -117,7 +117,7 @@ def test_refusals_that_come_late(tmp_path: Path, issuer: Issuer) -> None:
         found: list[int] = []
 
         def list_late(number: int) -> None:
-            found.append(len(list(engine.plan_many(f"s3://bucket/late-{number}/", tmp_path))))
+            found.append(len(list(engine.download_many(f"s3://bucket/late-{number}/", tmp_path, dry_run=True))))
 
         for number in range(3):
             server.store.put("bucket", f"late-{number}/object", STORED)

@@ -52,7 +52,7 @@ def _iterating(
 
 
 class Engine:
-    """Restores objects with worker processes.
+    """Moves objects between S3 and disk, and between services, with worker processes.
 
     Usage::
 
