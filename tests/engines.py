@@ -181,7 +181,7 @@ def running_engine(
         # The fault server's side of the engine's connections is in this process too and closes a little later.
         eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the engine left descriptors behind")
         printed.seek(0)
-        assert printed.read().decode() == "", "a worker printed something"
+        assert (said := printed.read().decode()) == "", f"a worker printed something: {said}"
 
 
 @contextmanager

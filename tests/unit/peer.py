@@ -40,21 +40,33 @@ class Peer:
     Attributes:
         written: what the connection has sent.
         aborted: whether the connection has closed the transport.
+        takes_bytes: how much more of what is written leaves at once, -1 for everything; ``read`` lets the rest go.
     """
 
     def __init__(self) -> None:
         self.connection = Connection()
         self.written = b""
         self.aborted = False
+        self.takes_bytes = -1
         self._lost = False
         self.connection.connection_made(cast("asyncio.BaseTransport", self))
 
     # What an asyncio.Transport does
 
     def write(self, data: bytes) -> None:
-        """Take a request."""
+        """Take a request, or a piece of a body; a connection that has lost its peer may not know it yet."""
+        if self._lost:
+            return
         assert not self.aborted
         self.written += data
+        if self.takes_bytes >= 0:
+            self.takes_bytes -= len(data)
+            if self.takes_bytes < 0:
+                self.connection.pause_writing()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Pause as soon as something is kept, as these limits ask for."""
+        assert (high, low) == (0, None)
 
     def abort(self) -> None:
         """Close at once; as in asyncio, connection_lost comes later."""
@@ -66,6 +78,11 @@ class Peer:
         return self.aborted
 
     # What the peer does
+
+    def read(self, count: int = -1) -> None:
+        """Let what was written leave, and ``count`` bytes more, -1 for everything."""
+        self.takes_bytes = count
+        self.connection.resume_writing()
 
     def send(self, data: bytes) -> None:
         """Let bytes come, in one read if the connection has room for them; nothing is read after it closed."""

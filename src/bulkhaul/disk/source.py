@@ -40,11 +40,13 @@ _KINDS = {
 
 
 def reading_error(error: OSError, path: str) -> LocalError:
-    """Return the typed error for a file that could not be opened or read.
+    """Return the typed error for a file that could not be opened or read; ESTALE says that it was cut short.
 
     >>> str(reading_error(OSError(errno.ENOENT, "x"), "/data/a"))
     '/data/a: it does not exist (cause: ENOENT)'
     """
+    if error.errno == errno.ESTALE:
+        return SourceChanged(f"{ENDS_EARLY}; upload it again when nothing writes to it", path)
     if text := _REMEDIES.get(error.errno or 0):
         return LocalError(text, path, errno.errorcode[error.errno or 0])
     return local_error(error, path)

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bulkhaul.disk.oserrors import local_error
-from bulkhaul.disk.source import SourceWindow, require_unchanged
+from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
 from bulkhaul.engine.protocol import Done, Failed, PutLease
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
@@ -43,7 +42,7 @@ class Sender:
         except TransferError as error:
             return Failed(lease.lease, 0, 0, error.info)
         except OSError as error:
-            return Failed(lease.lease, 0, 0, local_error(error).info)
+            return Failed(lease.lease, 0, 0, reading_error(error, "").info)
         except asyncio.CancelledError:
             return Failed(lease.lease, 0, 0, ErrorInfo("Cancelled", "the lease was taken back"))
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker

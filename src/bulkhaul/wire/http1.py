@@ -115,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
         self.sending = False
         self._room = asyncio.Event()
         self._room.set()
+        self._full = False
         self.usable = False
         self.idle_since_s = 0.0
         self._exchanges = 0
@@ -151,6 +152,7 @@ class Connection(asyncio.BufferedProtocol):
             raise
         finally:
             self._done = self._begin = self._sink = self._error = None
+            _look_at(done)
 
     async def send(self, request: bytes, body: memoryview, sent: Sent) -> ReplyHead:
         """Send a request with its body; of the reply's own body, ``error_body`` holds the beginning, whatever it says.
@@ -166,6 +168,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         assert self._transport is not None
         done = self._ready(None)
+        done.add_done_callback(self._wake)
         self.sending = True
         try:
             self._transport.set_write_buffer_limits(high=0)  # room again means: everything has left
@@ -182,6 +185,7 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self.sending = False
             self._done = self._error = None
+            _look_at(done)
 
     def _ready(self, begin: Begin | None) -> asyncio.Future[ReplyHead]:
         self._begin, self._reply, self._sink, self._error = begin, None, None, None
@@ -191,6 +195,10 @@ class Connection(asyncio.BufferedProtocol):
         self._bytes_before = self.bytes_in
         self._done = asyncio.get_running_loop().create_future()
         return self._done
+
+    def _wake(self, _done: asyncio.Future[ReplyHead]) -> None:
+        """A reply that comes while a body waits for room ends the wait: its peer may never read the rest."""
+        self._room.set()
 
     async def _reply_of(self, done: asyncio.Future[ReplyHead]) -> ReplyHead:
         reply = await done
@@ -211,6 +219,8 @@ class Connection(asyncio.BufferedProtocol):
                 sent(start, len(piece))  # the last word before the peer has it all
             self._transport.write(piece)
             await self._room.wait()
+            if self._full:
+                return False
             start += len(piece)
             self.bytes_out += len(piece)
             sent(start, len(body) - start)
@@ -236,10 +246,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def pause_writing(self) -> None:
         """Called by the loop when what was written has not all left yet."""
+        self._full = True
         self._room.clear()
 
     def resume_writing(self) -> None:
         """Called by the loop when everything has left."""
+        self._full = False
         self._room.set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -347,6 +359,12 @@ class Connection(asyncio.BufferedProtocol):
             self._sink = None
             self._filled = 0
             self._done.set_result(self._reply)
+
+
+def _look_at(done: asyncio.Future[ReplyHead]) -> None:
+    """Take note of a failure that came when something else had ended the exchange already."""
+    if done.done() and not done.cancelled():
+        done.exception()
 
 
 class _ErrorDocument:

@@ -1,0 +1,217 @@
+"""The files that are uploaded: changed, cut, replaced or strange; what is stored is the file or nothing."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkhaul import errors
+from bulkhaul.errors import TransferError
+from bulkhaul.model.settings import Timeouts
+from tests.faultserver import MIB, SlowReceiving, StallReceiving
+from tests.writing import HASTY, PART_BYTES, THRESHOLD_BYTES, WriteRig, Written, running_write_rig, serving_writes
+
+BODY = random.Random(51).randbytes(6 * PART_BYTES + 99)
+OLD = b"what was there before"
+PATIENT = Timeouts(read_s=30.0, lease_s=30.0, heartbeat_s=30.0)
+
+
+@pytest.fixture(scope="module", params=["fast", "sdk"])
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WriteRig]:
+    """An engine of one transport that writes to a fault server whose connections hold little."""
+    server = serving_writes(receive_buffer_bytes=64 * 1024)
+    folder = tmp_path_factory.mktemp("sources")
+    with running_write_rig(folder, server=server, transport=request.param, workers=2, concurrency=2) as running:
+        yield running
+
+
+def changed_while_sent(rig: WriteRig, body: bytes, change: Callable[[Path], None]) -> Written:
+    """Upload a file that is changed while the server waits in the middle of a body, and check the invariants."""
+    operation = "PutObject" if len(body) < THRESHOLD_BYTES else "UploadPart"
+    wait = StallReceiving(operation=operation, attempt="every", times=1, seconds=0.4, after_bytes=1000)
+    key, faults = rig.new_key(wait, old=OLD)
+    path = rig.folder / key
+    path.write_bytes(body)
+    os.utime(path, (1, 1))  # whatever is written now shows, however coarse the file system's clock is
+
+    def act() -> None:
+        rig.server.wait_for(lambda s: bool(s.requests_for(operation, key)))
+        change(path)
+
+    acting = threading.Thread(target=act)
+    acting.start()
+    try:
+        return rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
+    finally:
+        acting.join(10)
+
+
+def rewrite(path: Path) -> None:
+    """Write other bytes of the same length into the same file."""
+    with path.open("r+b") as file:
+        file.write(os.urandom(100))
+
+
+def grow(path: Path) -> None:
+    """Append to the file."""
+    with path.open("ab") as file:
+        file.write(b"more")
+
+
+def cut(path: Path) -> None:
+    """Cut the file to a little more than one page."""
+    os.truncate(path, 5000)
+
+
+def empty(path: Path) -> None:
+    """Cut the file to nothing."""
+    os.truncate(path, 0)
+
+
+@pytest.mark.parametrize("change", [rewrite, grow, cut, empty])
+def test_changed_in_parts(rig: WriteRig, change: Callable[[Path], None]) -> None:
+    """A file that changes while its parts are sent makes no object (C27), and the error tells what to do."""
+    written = changed_while_sent(rig, BODY, change)
+    assert "upload it again" in str(written.failed(errors.SourceChanged)) or "send it again" in str(written.error)
+    assert written.of("CompleteMultipartUpload") == []
+    assert written.of("AbortMultipartUpload")
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+@pytest.mark.parametrize("change", [rewrite, grow, cut])
+def test_changed_before_the_last_piece(tmp_path: Path, change: Callable[[Path], None], transport: str) -> None:
+    """The last piece of a single PUT leaves only if the file is unchanged: else no object comes of it (C27)."""
+    server = serving_writes(receive_buffer_bytes=64 * 1024)
+    body = random.Random(52).randbytes(16 * MIB)
+    with running_write_rig(
+        tmp_path, server=server, transport=transport, multipart_threshold_bytes=17 * MIB, timeouts=PATIENT
+    ) as rig:
+        key, faults = rig.new_key(StallReceiving(after_bytes=MIB, seconds=0.5), old=OLD)
+        path = rig.folder / key
+        path.write_bytes(body)
+        os.utime(path, (1, 1))
+
+        def act() -> None:
+            rig.server.wait_for(lambda s: any(r.bytes_received >= MIB for r in s.requests_for("PutObject", key)))
+            change(path)
+
+        acting = threading.Thread(target=act)
+        acting.start()
+        written = rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
+        acting.join(10)
+        written.failed(errors.SourceChanged)
+
+
+def test_cut_while_windows_are_mapped(tmp_path: Path) -> None:
+    """A worker that is killed by SIGBUS because the file was cut is no riddle: the error says SourceChanged."""
+    server = serving_writes(receive_buffer_bytes=64 * 1024)
+    with running_write_rig(tmp_path, server=server, transport="fast", part_size_bytes=8 * MIB, concurrency=2) as rig:
+        body = random.Random(53).randbytes(32 * MIB)
+        key, faults = rig.new_key(SlowReceiving(operation="UploadPart", attempt="every", bytes_per_s=4 * MIB), old=OLD)
+        path = rig.folder / key
+        path.write_bytes(body)
+
+        def act() -> None:
+            rig.server.wait_for(lambda s: len([r for r in s.requests_for("UploadPart") if r.bytes_received]) >= 2)
+            # The pages that are gone are still in the window of whoever sends them.
+            os.truncate(path, 0)
+
+        acting = threading.Thread(target=act)
+        acting.start()
+        written = rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
+        acting.join(10)
+        written.failed(errors.SourceChanged)
+        assert written.seconds < HASTY.lease_s + HASTY.ack_s + 6
+
+        assert rig.upload(BODY).succeeded().integrity == "checksum"
+
+
+def test_replaced_by_rename(rig: WriteRig) -> None:
+    """What is uploaded is the file that was opened, whatever takes its name meanwhile."""
+
+    def replace(path: Path) -> None:
+        (path.parent / "other").write_bytes(b"other")
+        (path.parent / "other").rename(path)
+
+    assert changed_while_sent(rig, BODY, replace).succeeded().integrity == "checksum"
+
+
+def test_removed_meanwhile(rig: WriteRig) -> None:
+    """A file whose name is removed while it is sent is uploaded whole."""
+    assert changed_while_sent(rig, BODY, Path.unlink).succeeded().integrity == "checksum"
+
+
+def test_moved_only_if_unchanged(rig: WriteRig) -> None:
+    """A move removes the file that was stored, and never another one that has taken its place."""
+    path = rig.folder / "moved"
+    path.write_bytes(BODY)
+    rig.engine.upload(path, "s3://bucket/moved", move=True)
+    assert not path.exists()
+    assert rig.stored("moved") == BODY
+    path.write_bytes(BODY)
+    other = StallReceiving(operation="UploadPart", key="again", attempt="every", times=1, seconds=0.4)
+    rig.server.add_fault(other)
+    future = rig.engine.start(lambda: rig.engine.aio.upload(path, "s3://bucket/again", move=True))
+    rig.server.wait_for(lambda s: bool(s.requests_for("UploadPart", "again")))
+    (rig.folder / "new").write_bytes(b"new")
+    (rig.folder / "new").rename(path)
+    with pytest.raises(errors.SourceChanged, match="not removed"):
+        future.result(timeout=20)
+    assert (path.read_bytes(), rig.stored("again")) == (b"new", BODY)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [0, 1, 65536, 65537, PART_BYTES, THRESHOLD_BYTES - 1, THRESHOLD_BYTES, THRESHOLD_BYTES + 1, 3 * PART_BYTES],
+)
+def test_sizes(rig: WriteRig, size: int) -> None:
+    """Files of any length are stored exactly: by one PUT below the threshold (C24), in parts from there on."""
+    written = rig.upload(random.Random(size).randbytes(size))
+    result = written.succeeded()
+    assert (result.size_bytes, result.integrity) == (size, "checksum")
+    assert result.parts == (1 if size < THRESHOLD_BYTES else -(-size // PART_BYTES))
+    assert len(written.of("PutObject")) == (1 if size < THRESHOLD_BYTES else 0)
+
+
+def test_sparse_file(rig: WriteRig) -> None:
+    """Holes are zeros."""
+    path = rig.folder / "sparse"
+    with path.open("wb") as file:
+        file.truncate(3 * PART_BYTES + 5)
+        file.seek(PART_BYTES + 7)
+        file.write(b"island")
+    assert rig.engine.upload(path, "s3://bucket/sparse").integrity == "checksum"
+    assert rig.stored("sparse") == path.read_bytes()
+
+
+def strange_files(folder: Path) -> dict[str, tuple[Path, type[TransferError], str]]:
+    """Make what is no regular file; returns what the error must say of each."""
+    folder.mkdir(exist_ok=True)
+    fifo = folder / "fifo"
+    if not fifo.exists():
+        os.mkfifo(fifo)
+    return {
+        "folder": (folder, errors.LocalError, "folder"),
+        "fifo": (fifo, errors.LocalError, "FIFO"),
+        "device": (Path("/dev/null"), errors.LocalError, "device"),
+        "missing": (folder / "missing", errors.LocalError, "does not exist"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["folder", "fifo", "device", "missing"])
+def test_no_regular_file(rig: WriteRig, kind: str) -> None:
+    """What is no regular file is refused by what it is, at once and before any request."""
+    path, error, says = strange_files(rig.folder / "strange")[kind]
+    before = len(rig.server.requests)
+    began_s = time.monotonic()
+    with pytest.raises(error, match=says) as caught:
+        rig.engine.upload(path, "s3://bucket/strange")
+    assert str(path) in str(caught.value)
+    assert time.monotonic() - began_s < 1
+    assert [one for one in rig.server.requests[before:] if one.key == "strange"] == []
