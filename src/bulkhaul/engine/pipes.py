@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 
 from bulkhaul.engine.blocks import Block
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.model.errors import LocalError
 from bulkhaul.model.limits import MIB
@@ -64,7 +65,16 @@ class PipeReader(Pipe):
         Raises:
             LocalError: the descriptor cannot be read.
         """
-        return await asyncio.to_thread(self._read, start, number, size_bytes)
+        reading = asyncio.ensure_future(asyncio.to_thread(self._read, start, number, size_bytes))
+        try:
+            return await asyncio.shield(reading)
+        except asyncio.CancelledError:
+            self.stop()
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(reading)
+            if reading.exception() is None:
+                reading.result().close()
+            raise
 
     def _read(self, start: int, number: int, size_bytes: int) -> Block:
         fd = new_memory()
@@ -110,7 +120,8 @@ class PipeWriter(Pipe):
             await asyncio.shield(writing)
         except asyncio.CancelledError:
             self.stop()
-            await asyncio.wait([writing])
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(writing)
             writing.exception()  # looked at: the cancellation is the news
             raise
 

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import functools
 import time
+from collections.abc import Coroutine
 from contextlib import aclosing
 
 import msgspec
 
 from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.multipart import MultipartUpload, Uploads
 from bulkhaul.engine.pipes import PipeReader, PipeWriter
@@ -56,12 +60,10 @@ class Streams:
         began_s = time.monotonic()
         options = with_content_type(options, ref.key)
         pipe = PipeReader(fd)
-        reading: asyncio.Task[Block] | None = None
         first: Block | None = None
         try:
             size = min(max(self._settings.multipart_threshold_bytes, self._part_bytes(1)), MEMORY_BYTES)
-            reading = asyncio.ensure_future(pipe.block(0, 1, size))
-            first = await asyncio.shield(reading)
+            first = await pipe.block(0, 1, size)
             if first.part.size_bytes < size:
                 result = await self._uploader.upload_memory(
                     first.fd, first.part.size_bytes, ref, options, on_moved=on_moved
@@ -71,11 +73,8 @@ class Streams:
         except TransferError as error:
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         finally:
-            pipe.stop()
-            if reading is not None and not reading.done():
-                await asyncio.wait([reading])
-            if reading is not None and not reading.cancelled() and reading.exception() is None:
-                reading.result().close()
+            if first is not None:
+                first.close()
         return msgspec.structs.replace(result, source="-", seconds=time.monotonic() - began_s)
 
     async def _in_parts(
@@ -95,32 +94,30 @@ class Streams:
 
         async def send(block: Block) -> None:
             number = block.part.number
-            try:
-                await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
-                meter.done(number, block.part.size_bytes)
-            finally:
-                block.close()
+            await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
+            meter.done(number, block.part.size_bytes)
 
         block, at, number = first, 0, 1
         try:
             while block.part.size_bytes:
-                held[asyncio.ensure_future(send(block))] = block.part.size_bytes
+                sending = asyncio.ensure_future(send(block))
+                sending.add_done_callback(functools.partial(_close, block))  # also if it never takes its first step
+                held[sending] = block.part.size_bytes
                 at, number = block.part.end, number + 1
                 if at > self._settings.limits.max_object_bytes:
                     raise PayloadTooLarge("the input is longer than an S3 object may be")
                 size = self._part_bytes(number)
                 while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.max_in_flight):
                     await _collect(held)
-                block = await pipe.block(at, number, size)
+                block = await _next(pipe.block(at, number, size), held)
             block.close()
             while held:
                 await _collect(held)
         except BaseException:
-            pipe.stop()
             for task in held:
                 task.cancel()
-            if held:
-                await asyncio.wait(held)
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(*held)
             for task in held:
                 if not task.cancelled():
                     task.exception()  # looked at: the first failure is the news
@@ -233,6 +230,29 @@ class InOrder:
 def _mismatch(ref: ObjectRef, what: str, expected: str, actual: str) -> IntegrityError:
     text = f"{what} does not match: expected {expected}, actual {actual}; what was written is not the object"
     return IntegrityError(text, ref.url)
+
+
+def _close(block: Block, _sending: asyncio.Future[None]) -> None:
+    block.close()
+
+
+async def _next(read: Coroutine[None, None, Block], held: dict[asyncio.Task[None], int]) -> Block:
+    """Wait for the next block; a part that fails meanwhile ends the wait for a writer who may be silent for long."""
+    reading = asyncio.ensure_future(read)
+    try:
+        while not reading.done():
+            await asyncio.wait([reading, *held], return_when=asyncio.FIRST_COMPLETED)
+            for task in [task for task in held if task.done()]:
+                del held[task]
+                task.result()
+        return reading.result()
+    except BaseException:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # raised below
+            await outlast(reading)
+        if not reading.cancelled() and reading.exception() is None:
+            reading.result().close()
+        raise
 
 
 async def _collect(held: dict[asyncio.Task[None], int]) -> None:
