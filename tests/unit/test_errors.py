@@ -86,7 +86,8 @@ def test_exit_codes_are_those_of_the_command() -> None:
 def test_only_what_may_pass_is_retryable() -> None:
     """The network, the service's own failures, throttling, expiry, one wrong reply or garbled body; nothing else."""
     assert {kind.__name__ for kind in KINDS if kind.retryable} == {
-        "BodyCorrupted", "ExpiredCredentials", "NetworkError", "ServerError", "StallTimeout", "Throttled", "UnexpectedReply",
+        "BodyCorrupted", "ExpiredCredentials", "NetworkError", "ServerError", "StallTimeout", "Throttled",
+        "UnexpectedReply",
     }  # fmt: skip
 
 
