@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 from collections.abc import Iterator
 
 import pytest
@@ -124,9 +126,11 @@ def test_failures_of_the_others_are_no_news() -> None:
         async def work(item: int) -> None:
             raise BrokenError(item)
 
-        with pytest.raises(BrokenError):
-            await all_or_none(work, range(5), at_once=5)
-        await asyncio.sleep(0)
+        for at_once in (2, 5):
+            with contextlib.suppress(BrokenError):
+                await all_or_none(work, range(5), at_once=at_once)
+            gc.collect()  # the loop complains when a task that nobody looked at goes
+            await asyncio.sleep(0)
         assert shouted == []
 
     run(play)

@@ -22,19 +22,34 @@ async def all_or_none(work: Callable[[Item], Awaitable[None]], items: Iterable[I
         for item in items:
             if len(tasks) >= at_once:
                 done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    task.result()
+                require_done(done)
             tasks.add(asyncio.ensure_future(work(item)))
         while tasks:
             done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            require_done(done)
     except BaseException:
         for task in tasks:
             task.cancel()
         if tasks:
             await outlast(*tasks)
-        for task in tasks:
-            if not task.cancelled():
-                task.exception()  # looked at: the first failure is the news
+        look_at(tasks)
         raise
+
+
+def require_done(done: Iterable[asyncio.Future[Item]]) -> None:
+    """Return if every one of these has succeeded.
+
+    Raises:
+        Whatever one of them raised.
+    """
+    ended = list(done)
+    look_at(ended)
+    for task in ended:
+        task.result()
+
+
+def look_at(ended: Iterable[asyncio.Future[Item]]) -> None:
+    """Take note of all failures: one is the news, and nobody is to complain that the others were not looked at."""
+    for task in ended:
+        if not task.cancelled():
+            task.exception()

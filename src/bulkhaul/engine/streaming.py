@@ -19,6 +19,7 @@ import msgspec
 from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.gathering import look_at, require_done
 from bulkhaul.engine.multipart import MultipartUpload, Uploads
 from bulkhaul.engine.pipes import PipeReader, PipeWriter
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result, with_content_type
@@ -118,9 +119,7 @@ class Streams:
                 task.cancel()
             with contextlib.suppress(asyncio.CancelledError):  # raised below
                 await outlast(*held)
-            for task in held:
-                if not task.cancelled():
-                    task.exception()  # looked at: the first failure is the news
+            look_at(held)
             raise
         return at, number - 1
 
@@ -242,9 +241,10 @@ async def _next(read: Coroutine[None, None, Block], held: dict[asyncio.Task[None
     try:
         while not reading.done():
             await asyncio.wait([reading, *held], return_when=asyncio.FIRST_COMPLETED)
-            for task in [task for task in held if task.done()]:
+            done = [task for task in held if task.done()]
+            for task in done:
                 del held[task]
-                task.result()
+            require_done(done)
         return reading.result()
     except BaseException:
         reading.cancel()
@@ -259,5 +259,4 @@ async def _collect(held: dict[asyncio.Task[None], int]) -> None:
     done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         del held[task]
-    for task in done:
-        task.result()
+    require_done(done)
