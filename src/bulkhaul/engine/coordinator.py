@@ -25,13 +25,13 @@ from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.control import Control
 from bulkhaul.engine.copying import Copier
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
-from bulkhaul.engine.multipart import Uploads
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import Head, PartChecksums
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.streaming import Streams
 from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.engine.uploading import Uploader
+from bulkhaul.engine.uploads import Uploads
 from bulkhaul.engine.verify import Verdict, reads_back, verify
 from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB

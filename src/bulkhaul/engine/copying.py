@@ -16,10 +16,10 @@ import msgspec
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader
 from bulkhaul.engine.gathering import all_or_none
-from bulkhaul.engine.multipart import Uploads
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result
+from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult

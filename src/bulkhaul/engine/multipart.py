@@ -12,38 +12,26 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import logging
 import os
-import secrets
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 
 import msgspec
 
 from bulkhaul.disk.journal import Journal
-from bulkhaul.disk.records import VERSION, Intent, JournalState
-from bulkhaul.disk.state import boot_id, state_folder
 from bulkhaul.engine.asking import DOUBTFUL, Desk
-from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.payload import memory_of
-from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import (
     AbortUpload,
     CompleteUpload,
     CopyPart,
-    CreateUpload,
     Head,
     ListParts,
-    ListUploads,
 )
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError
-from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
-from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadBegun, UploadedPart
+from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.layout import Part
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
 
@@ -54,9 +42,6 @@ ABORT_PAUSE_S = 0.2
 
 SETTLE_ATTEMPTS = 3
 """Looks at an object after a lost reply to Complete: the service may still be putting it together."""
-
-DOUBT_S = 5.0
-"""How long it may take to look whether a Create whose reply was lost has left an upload."""
 
 _AMBIGUOUS = DOUBTFUL | {"NotFound"}
 """Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
@@ -261,201 +246,6 @@ class MultipartUpload:
         return encoded_crc(
             self.algorithm, fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
         )
-
-
-class Uploads:
-    """Begins multipart uploads, each under its guard."""
-
-    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox, protection: Protection) -> None:
-        self._settings = settings
-        self._desk = desk
-        self._outbox = outbox
-        self._protection = protection
-
-    @asynccontextmanager
-    async def begin_protected(
-        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int
-    ) -> AsyncIterator[MultipartUpload]:
-        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``."""
-        algorithm = await self._protection.algorithm_for(ref)
-        async with AsyncExitStack() as stack:
-            begun = self.begin(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
-            try:
-                upload = await stack.enter_async_context(begun)
-            except TransferError as error:
-                if not await self._protection.may_go_without(ref, algorithm, error):
-                    raise
-                begun = self.begin(ref, options, algorithm="", part_size_bytes=part_size_bytes)
-                upload = await stack.enter_async_context(begun)
-                await self._protection.went_without(ref)
-            yield upload
-
-    @asynccontextmanager
-    async def begin(
-        self,
-        ref: ObjectRef,
-        options: ObjectOptions,
-        *,
-        algorithm: str,
-        part_size_bytes: int,
-        source: SourceIdentity | None = None,
-        options_digest: str = "",
-    ) -> AsyncIterator[MultipartUpload]:
-        """Create an upload that is completed inside the block, or aborted at its end.
-
-        Args:
-            algorithm: checksum that the service is to keep, empty for none.
-            source: the file that is uploaded, so that a killed upload can be resumed; None if there is none.
-
-        Raises:
-            TransferError: it could not be created, or its journal could not be written.
-        """
-        target = await self._desk.target(ref.bucket)
-        folder = await asyncio.to_thread(state_folder, self._settings.state_dir)
-        intent = Intent(
-            version=VERSION,
-            endpoint=f"{target.scheme}://{target.host_header}",
-            region=target.region,
-            bucket=ref.bucket,
-            key=ref.key,
-            token=secrets.token_hex(16),
-            source=source,
-            part_size_bytes=part_size_bytes,
-            algorithm=algorithm,
-            options_digest=options_digest,
-            boot_id=boot_id(),
-            pid=os.getpid(),
-            began_s=time.time(),
-        )
-        creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
-        try:
-            upload, lost = await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            with contextlib.suppress(asyncio.CancelledError):  # raised below
-                await outlast(asyncio.ensure_future(self._end(ref, creating)))
-            raise
-        try:
-            async with self.guard(upload):
-                yield upload
-        finally:
-            if lost is not None:
-                await outlast(asyncio.ensure_future(self.settle_doubt(ref, lost, upload.upload_id)))
-
-    def taken_over(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
-        """Return the upload that an earlier run began."""
-        begun = UploadBegun(state.upload_id, state.algorithm)
-        return MultipartUpload(
-            self._desk, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
-        )
-
-    @asynccontextmanager
-    async def keeping(self, upload: MultipartUpload) -> AsyncIterator[None]:
-        """Keep an upload for a later run on every way out but success: nothing was done to it yet."""
-        try:
-            yield
-        except BaseException:
-            upload.leave()
-            raise
-
-    @asynccontextmanager
-    async def guard(self, upload: MultipartUpload) -> AsyncIterator[None]:
-        """Abort an upload on every way out but success."""
-        try:
-            yield
-        except BaseException:
-            aborting = asyncio.ensure_future(upload.abort())
-            with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
-                await _outlive(aborting)
-            raise
-        upload.finish()
-
-    async def settle_doubt(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
-        """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.
-
-        Whose an upload is that only its key tells of, nobody can know: it is reported, never aborted.
-
-        Args:
-            lost: the intent, which is let go of.
-            known: id of the upload that a later Create has begun.
-        """
-        try:
-            async with asyncio.timeout(DOUBT_S):
-                others = await self._listed(ref) - {known}
-        except (TransferError, TimeoutError) as error:
-            _log.warning("it cannot be told whether an upload to %s is left: %s", ref.url, error)
-            others = {""}
-        try:
-            if others:
-                lost.set_aside()
-            else:
-                lost.finish()
-        except TransferError as error:
-            _log.warning("the journal of an upload could not be put away: %s", error)
-        finally:
-            lost.close()
-
-    async def _listed(self, ref: ObjectRef) -> set[str]:
-        """Return the ids of the uploads to one key."""
-        found: set[str] = set()
-        markers = ("", "")
-        while True:
-            reply = await self._desk.ask(ListUploads(ref.bucket, ref.key, *markers), ref.url)
-            found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
-            if len(reply.markers) != 2:
-                return found
-            markers = (reply.markers[0], reply.markers[1])
-
-    async def _create(
-        self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
-    ) -> tuple[MultipartUpload, Journal | None]:
-        """Return the upload, and the intent of one more that a lost reply may have left."""
-        journal = Journal.create(folder, intent, resumable=intent.source is not None)
-        doubts: list[None] = []
-        question = CreateUpload(ref.bucket, ref.key, options, intent.algorithm, intent.token)
-        try:
-            reply = await self._desk.ask(question, ref.url, on_doubt=lambda: doubts.append(None))
-        except TransferError as error:
-            if doubts:
-                await self.settle_doubt(ref, journal)
-            elif error.info.status:
-                journal.finish()  # the service answered: there is no upload
-            else:
-                journal.close()  # whether there is one is not known; `cleanup` tells of it
-            raise
-        except BaseException:
-            journal.close()
-            raise
-        assert reply.begun is not None
-        upload = MultipartUpload(self._desk, self._outbox, ref, journal, reply.begun, intent.algorithm, intent.token)
-        lost: Journal | None = None
-        try:
-            if doubts:
-                lost = Journal.create(folder, intent, resumable=False)
-            await asyncio.to_thread(journal.begun, upload.upload_id, upload.algorithm)
-        except BaseException:
-            await self._give_up(ref, upload, lost)
-            raise
-        return upload, lost
-
-    async def _end(self, ref: ObjectRef, creating: asyncio.Future[tuple[MultipartUpload, Journal | None]]) -> None:
-        """Give up an upload that is being created: once it was asked for, its id is waited for."""
-        await asyncio.wait([creating], timeout=DOUBT_S)
-        if not creating.done():
-            creating.cancel()
-            await asyncio.wait([creating])
-        if not creating.cancelled() and creating.exception() is None:
-            await self._give_up(ref, *creating.result())
-
-    async def _give_up(self, ref: ObjectRef, upload: MultipartUpload, lost: Journal | None) -> None:
-        await upload.abort()
-        if lost is not None:
-            await self.settle_doubt(ref, lost, upload.upload_id)
-
-
-async def _outlive(task: asyncio.Future[bool]) -> None:
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
 
 
 def _crc_of(checksum: str, algorithm: str) -> int:

@@ -20,9 +20,10 @@ from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.gathering import look_at, require_done
-from bulkhaul.engine.multipart import MultipartUpload, Uploads
+from bulkhaul.engine.multipart import MultipartUpload
 from bulkhaul.engine.pipes import PipeReader, PipeWriter
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result, with_content_type
+from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult

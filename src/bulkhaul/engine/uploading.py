@@ -23,9 +23,10 @@ from bulkhaul.disk.source import Source
 from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.gathering import all_or_none
-from bulkhaul.engine.multipart import MultipartUpload, Uploads
+from bulkhaul.engine.multipart import MultipartUpload
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
+from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
