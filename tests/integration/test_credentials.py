@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bulkhaul import errors
+from bulkhaul.model.limits import S3Limits
 from tests.engines import ACCESS_KEY, PART_BYTES, SECRET_KEY, assert_no_secret, running_engine, serving
-from tests.faultserver import FaultServer, Latency, make_object
+from tests.faultserver import Credentials, EarlyReply, FaultServer, Latency, make_object
 
 PARTS = 12
 BODY = random.Random(24).randbytes(PARTS * PART_BYTES)
@@ -94,6 +95,39 @@ def test_expiry_in_the_middle(tmp_path: Path, issuer: Issuer, transport: str) ->
         refused = [get for get in server.requests_for("GetObject") if get.status == 400]
         assert 1 <= len(refused) <= PARTS
         assert server.requests[-1].headers["x-amz-security-token"] == "canary-2"
+
+
+@BOTH
+@pytest.mark.parametrize("early", [True, False], ids=["early reply", "after the body"])
+def test_expiry_in_the_middle_of_an_upload(tmp_path: Path, issuer: Issuer, transport: str, early: bool) -> None:
+    """Row 27: a token that expires while parts are sent is renewed exactly once, and the object is exact."""
+    settings: dict[str, Any] = {
+        "transport": transport,
+        "multipart_threshold_bytes": PART_BYTES,
+        "limits": S3Limits(min_part_bytes=PART_BYTES),
+        "state_dir": str(tmp_path / "state"),
+    }
+    (tmp_path / "source").write_bytes(BODY)
+    server = FaultServer(
+        buckets=["bucket"],
+        credentials=Credentials(ACCESS_KEY, SECRET_KEY, accept_tokens=("canary-1", "canary-2")),
+        min_part_size_bytes=PART_BYTES,
+    )
+    with server, running_engine(server.endpoint_url, issuer.variables, **settings) as engine:
+        if early:
+            server.add_fault(EarlyReply(code="ExpiredToken", operation="UploadPart", part=5, after_bytes=1000))
+        server.add_fault(Latency(seconds=0.2, operation="UploadPart"))
+        future = engine.start(engine.aio.upload, tmp_path / "source", "s3://bucket/key")
+        server.wait_for(lambda s: sum(put.status == 200 for put in s.requests_for("UploadPart")) >= 3)
+        if not early:
+            issuer.give("canary-2")
+            expire(server)
+        result = future.result(timeout=30)
+        stored = server.store.get("bucket", "key")
+        assert stored is not None
+        assert (result.integrity, stored.body == BODY) == ("checksum", True)
+        assert issuer.calls == 2
+        assert server.store.uploads.pending("bucket") == []
 
 
 @BOTH
