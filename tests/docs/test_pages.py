@@ -40,15 +40,6 @@ def test_pages_are_found() -> None:
     assert {"README.md", "architecture.md", "CHANGELOG.md"} <= {page.name for page in PAGES}
 
 
-def test_every_option_of_cp_is_documented() -> None:
-    """docs/cp.md names each option of the command, and no other."""
-    from bulkhaul.cli.cp import cp
-
-    options = {name for parameter in cp.params for name in (*parameter.opts, *parameter.secondary_opts) if "--" in name}
-    documented = set(re.findall(r"`(--[a-z-]+)", (ROOT / "docs/cp.md").read_text()))
-    assert documented == options | {"--help"}
-
-
 def test_the_readme_has_two_commands() -> None:
     """One command sets up and runs the demo, one the tests; each is one line."""
     readme = (ROOT / "README.md").read_text()
