@@ -10,7 +10,7 @@ SPACE_FACTOR = 3.5
 """Free space that the demo asks for, in sizes of the bundle: stored once, restored once, and room for the server."""
 
 
-@click.command("demo", short_help="Restore a made-up bundle from a server on this machine, and measure it.")
+@click.command("demo", short_help="See it work, with a server on this machine.")
 @click.option(
     "--size",
     "size_bytes",

@@ -14,9 +14,9 @@ _COMMANDS = {
     "cat": ("bulkhaul.cli.cat", "cat"),
     "pipe": ("bulkhaul.cli.pipe", "pipe"),
     "ls": ("bulkhaul.cli.ls", "ls"),
+    "du": ("bulkhaul.cli.du", "du"),
     "head": ("bulkhaul.cli.head", "head"),
     "rm": ("bulkhaul.cli.rm", "rm"),
-    "du": ("bulkhaul.cli.du", "du"),
     "presign": ("bulkhaul.cli.presign", "presign"),
     "cleanup": ("bulkhaul.cli.cleanup", "cleanup"),
     "doctor": ("bulkhaul.cli.doctor", "doctor"),
@@ -45,8 +45,8 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="bulkhaul", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Restore objects from S3 to disk: fast, verified, all or nothing.
+    """Move objects between S3 and disk, in every direction: fast, verified, all or nothing.
 
-    Exit code: 0 everything is there and verified, 1 something failed, 2 the command line makes no sense,
+    Exit code: 0 everything was done and verified, 1 something failed, 2 the command line makes no sense,
     130 interrupted.
     """

@@ -11,8 +11,11 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
+FIRST = "Options"
+"""The heading of a command's own options, where they have none: it comes first."""
+
 LAST = "Other"
-"""The heading of what belongs nowhere else."""
+"""The heading of --help: it comes last."""
 
 
 class SectionOption(click.Option):
@@ -23,7 +26,7 @@ class SectionOption(click.Option):
         bare: what it means without a value, None if it needs one; only a choice can have it.
     """
 
-    def __init__(self, *names: Any, section: str = LAST, bare: str | None = None, **attributes: Any) -> None:
+    def __init__(self, *names: Any, section: str = FIRST, bare: str | None = None, **attributes: Any) -> None:
         super().__init__(*names, **attributes)
         self.section = section
         self.bare = bare
@@ -38,13 +41,15 @@ class SectionedCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings, in the order of declaration."""
-        sections: dict[str, list[tuple[str, str]]] = {}
+        sections: dict[str, list[tuple[str, str]]] = {FIRST: []}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                sections.setdefault(getattr(param, "section", LAST), []).append(record)
+                title = LAST if set(param.opts) <= set(ctx.help_option_names) else getattr(param, "section", FIRST)
+                sections.setdefault(title, []).append(record)
         for title, records in sorted(sections.items(), key=lambda section: section[0] == LAST):
-            with formatter.section(title):
-                formatter.write_dl(records)
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
 
 
 def section(title: str) -> Callable[..., Decorator[Any]]:
