@@ -120,7 +120,7 @@ RECOVERED = [
     Hit("flipped-bit", FlipReceivedBit, {"offset": HALF, "bit": 5}),
     Hit("flipped-bit-twice", FlipReceivedBit, {"attempt": "every", "times": 2}, max_puts=3),
     Hit("extra-bytes-after-the-reply", ExtraBytes, {}, max_puts=1),
-    Hit("slow-receiver", SlowReceiving, {"bytes_per_s": 200_000}, max_puts=1),
+    Hit("slow-receiver", SlowReceiving, {"bytes_per_s": 600_000}, max_puts=1),
 ]
 REFUSED = [
     Hit("403", Status, {"code": "AccessDenied"}, errors.AccessDenied, max_puts=1),
