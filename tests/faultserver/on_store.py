@@ -33,6 +33,7 @@ class Status(Fault):
     message: str = "injected by the fault server"
     headers: Mapping[str, str] = field(default_factory=dict)
     applied: bool = False
+    date_ahead_s: float = 0.0
 
     def before(self, exchange: Exchange) -> Reply | None:
         """Answer with the error document, instead of the operation."""
@@ -44,7 +45,10 @@ class Status(Fault):
 
     def _answer(self, exchange: Exchange) -> Reply:
         status = self.status or ERROR_STATUS[self.code]
-        return error_reply(status, self.code, self.message, exchange.request.key, dict(self.headers))
+        headers = dict(self.headers)
+        if self.date_ahead_s:
+            headers["Date"] = formatdate(time.time() + self.date_ahead_s, usegmt=True)
+        return error_reply(status, self.code, self.message, exchange.request.key, headers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +186,7 @@ def clock_skew(*, delta_s: float, operation: str | None = None) -> Status:
     """
     return Status(
         code="RequestTimeTooSkewed",
-        headers={"Date": formatdate(time.time() + delta_s, usegmt=True)},
+        date_ahead_s=delta_s,
         operation=operation,
         attempt="every",
     )

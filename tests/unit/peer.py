@@ -49,6 +49,7 @@ class Peer:
         self.aborted = False
         self.takes_bytes = -1
         self._lost = False
+        self._kept_bytes = 0
         self.connection.connection_made(cast("asyncio.BaseTransport", self))
 
     # What an asyncio.Transport does
@@ -62,11 +63,20 @@ class Peer:
         if self.takes_bytes >= 0:
             self.takes_bytes -= len(data)
             if self.takes_bytes < 0:
+                self._kept_bytes = -self.takes_bytes
                 self.connection.pause_writing()
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Pause as soon as something is kept, as these limits ask for."""
         assert (high, low) == (0, None)
+
+    def get_extra_info(self, name: str) -> None:
+        """This is no TLS."""
+        assert name == "ssl_object"
+
+    def get_write_buffer_size(self) -> int:
+        """Return how much of what was written is kept."""
+        return self._kept_bytes
 
     def abort(self) -> None:
         """Close at once; as in asyncio, connection_lost comes later."""
@@ -81,7 +91,7 @@ class Peer:
 
     def read(self, count: int = -1) -> None:
         """Let what was written leave, and ``count`` bytes more, -1 for everything."""
-        self.takes_bytes = count
+        self.takes_bytes, self._kept_bytes = count, 0
         self.connection.resume_writing()
 
     def send(self, data: bytes) -> None:

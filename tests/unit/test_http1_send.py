@@ -240,3 +240,18 @@ def test_of_a_success_the_document_is_kept() -> None:
         assert peer.connection.error_body == document
 
     run(play)
+
+
+def test_what_has_left_of_a_piece_counts_as_moved() -> None:
+    """Over a slow path a piece takes long: whoever watches for a stall sees each byte that leaves."""
+
+    async def play() -> None:
+        peer = Peer()
+        peer.takes_bytes = len(PUT) + 1000
+        task = begin(peer)
+        await turns()
+        assert (peer.connection.bytes_out, peer.connection.moved_bytes) == (0, 1000)
+        task.cancel()
+        await asyncio.wait([task])
+
+    run(play)

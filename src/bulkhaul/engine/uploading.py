@@ -19,7 +19,7 @@ from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.pending import open_for_resume
 from bulkhaul.disk.readback import read_back
 from bulkhaul.disk.records import JournalState
-from bulkhaul.disk.source import Source
+from bulkhaul.disk.source import Source, reading_error
 from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.gathering import all_or_none
@@ -285,7 +285,10 @@ class Uploader:
             if not same or not self._settings.resume:
                 await upload.abort()
                 return None
-            await asyncio.to_thread(_keep_matching, upload, listed, state, layout, source.fd, intent.algorithm)
+            try:
+                await asyncio.to_thread(_keep_matching, upload, listed, state, layout, source.fd, intent.algorithm)
+            except OSError as error:
+                raise reading_error(error, source.path) from error
         async with self._uploads.guard(upload):
             return await self._parts(upload, layout, source.fd, ref, on_moved, source)
 

@@ -27,9 +27,12 @@ MAX_ERROR_BYTES = 64 * 1024
 _END = b"\r\n\r\n"
 
 FIRST_PIECE_BYTES = 64 * 1024
-"""Bytes of a body handed to the socket at first. What is handed over shows as sent only when all of it has left."""
+"""Bytes of a body handed to the socket at first."""
 
 MAX_PIECE_BYTES = 1024 * 1024
+
+MAX_TLS_PIECE_BYTES = 256 * 1024
+"""Over TLS a piece shows as sent only when all of it has left, so it must not take long."""
 
 QUICK_PIECE_S = 0.05
 """A piece that took no longer is followed by one of twice the length, any other by one of half."""
@@ -104,7 +107,7 @@ class Connection(asyncio.BufferedProtocol):
 
     Attributes:
         bytes_in: every byte that ever came; a watcher compares it to notice a stall.
-        bytes_out: every byte of a body that ever left, for the same purpose.
+        bytes_out: every byte of a body that ever left, piece by piece.
         sending: whether a body is on its way; afterwards it is the peer's turn.
         usable: whether another request may be sent.
     """
@@ -112,6 +115,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self) -> None:
         self.bytes_in = 0
         self.bytes_out = 0
+        self._piece_bytes = 0
         self.sending = False
         self._room = asyncio.Event()
         self._room.set()
@@ -121,6 +125,7 @@ class Connection(asyncio.BufferedProtocol):
         self._exchanges = 0
         self._bytes_before = 0
         self._transport: asyncio.Transport | None = None
+        self._tls = False
         self._done: asyncio.Future[ReplyHead] | None = None
         self._head = memoryview(bytearray(MAX_HEAD_BYTES))
         self._filled = 0
@@ -130,6 +135,14 @@ class Connection(asyncio.BufferedProtocol):
         self._remaining = 0
         self._error: _ErrorDocument | None = None
         self.error_body = b""
+
+    @property
+    def moved_bytes(self) -> int:
+        """Every byte that ever came or left; over plain TCP also what has left of the piece that is leaving."""
+        leaving = 0
+        if self._piece_bytes and self._transport is not None and not self._tls:
+            leaving = max(0, self._piece_bytes - self._transport.get_write_buffer_size())
+        return self.bytes_in + self.bytes_out + leaving
 
     async def exchange(self, request: bytes, begin: Begin) -> ReplyHead:
         """Send a request and receive its reply; the body of a 2xx reply goes to the sink that ``begin`` returns.
@@ -184,6 +197,7 @@ class Connection(asyncio.BufferedProtocol):
             raise
         finally:
             self.sending = False
+            self._piece_bytes = 0
             self._done = self._error = None
             _look_at(done)
 
@@ -211,22 +225,25 @@ class Connection(asyncio.BufferedProtocol):
         assert self._transport is not None
         loop = asyncio.get_running_loop()
         start, size, now_s = 0, FIRST_PIECE_BYTES, loop.time()
+        most = MAX_TLS_PIECE_BYTES if self._tls else MAX_PIECE_BYTES
         while start < len(body):
             if done.done():
                 return False
             piece = body[start : start + size]
             if start + len(piece) == len(body):
                 sent(start, len(piece))  # the last word before the peer has it all
+            self._piece_bytes = len(piece)
             self._transport.write(piece)
             await self._room.wait()
             if self._full:
                 return False
             start += len(piece)
             self.bytes_out += len(piece)
+            self._piece_bytes = 0
             sent(start, len(body) - start)
             began_s, now_s = now_s, loop.time()
             quick = now_s - began_s <= QUICK_PIECE_S
-            size = min(MAX_PIECE_BYTES, size * 2) if quick else max(FIRST_PIECE_BYTES, size // 2)
+            size = min(most, size * 2) if quick else max(FIRST_PIECE_BYTES, size // 2)
         return True
 
     def close(self) -> None:
@@ -257,6 +274,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
         self._transport = cast("asyncio.Transport", transport)
+        self._tls = transport.get_extra_info("ssl_object") is not None
         self.usable = True
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's signature

@@ -45,6 +45,7 @@ class SdkTransport:
         sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
             sdk.register(f"before-sign.s3.{operation}", self._add_headers)
+            sdk.register(f"before-send.s3.{operation}", self._note_departure)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
@@ -92,7 +93,7 @@ class SdkTransport:
             operation = client.upload_part
             parameters |= {"UploadId": request.upload_id, "PartNumber": request.number}
         self._sdk.last_used_s = time.monotonic()
-        self._headers.extra = request.headers
+        self._headers.extra, self._headers.body = request.headers, body
         try:
             self._sdk.require_unrewritten(request.key)
             reply = operation(**parameters)
@@ -108,9 +109,15 @@ class SdkTransport:
                 raise TransportError(body.broken_off.info) from error
             raise TransportError(network_error(error)) from error
         finally:
-            self._headers.extra = ()
+            self._headers.extra, self._headers.body = (), None
         headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
         return Stored(str(reply.get("ETag", "")), headers.get("x-amz-version-id", ""), stored_checksum(headers))
+
+    def _note_departure(self, **_: object) -> None:
+        """From now on this thread's body is sent; before, it may have been hashed."""
+        body = getattr(self._headers, "body", None)
+        if body is not None:
+            body.on_its_way = True
 
     def _add_headers(self, request: Any, **_: object) -> None:
         """Send the headers of this thread's PUT, as they are: the SDK would spell each of them in a way of its own."""
@@ -125,6 +132,8 @@ class SdkTransport:
             parameters["Range"] = f"bytes={request.start}-{request.end - 1}"
         if request.etag:
             parameters["IfMatch"] = request.etag
+        if request.version_id:
+            parameters["VersionId"] = request.version_id
         self._sdk.last_used_s = time.monotonic()
         try:
             self._sdk.require_unrewritten(request.key)
@@ -194,6 +203,7 @@ class _Body:
         self._at = 0
         self.cancelled = False
         self.broken_off: TransferError | None = None
+        self.on_its_way = False
 
     def __len__(self) -> int:
         return len(self._view)
@@ -202,16 +212,18 @@ class _Body:
         """Return the next bytes.
 
         Raises:
-            OSError: the request was cancelled, or is to be broken off.
+            OSError: the request was cancelled, or is to be broken off. Whoever only hashes the body is told that it
+                ends here: the signer of awscrt would print the error.
         """
-        if self.cancelled:
-            raise OSError("the request was cancelled")
         end = len(self._view) if size < 0 else min(len(self._view), self._at + size)
         try:
             self._sent(self._at, len(self._view) - self._at)
         except TransferError as error:
             self.broken_off = error
-            raise OSError("the body was broken off") from error
+        if self.cancelled or self.broken_off is not None:
+            if self.on_its_way:
+                raise OSError("the body was broken off")
+            return b""
         data = bytes(self._view[self._at : end])
         self._at = end
         return data

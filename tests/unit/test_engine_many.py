@@ -1,0 +1,153 @@
+"""Many pieces of work: side by side, each counted once, in bounded memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+
+import pytest
+
+from bulkhaul.engine.many import SMALL_OBJECT_BYTES, Many, Piece
+from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+
+SETTINGS = Settings(workers=2, concurrency=4)
+Work = Callable[[], Coroutine[None, None, TransferResult]]
+
+
+def planned(number: int, size_bytes: int = 1) -> TransferResult:
+    """Return what is known of an object before the work."""
+    key = f"k{number}"
+    return TransferResult(source=f"s3://b/{key}", destination=key, bucket="b", key=key, size_bytes=size_bytes)
+
+
+def plan_of(pieces: list[Piece], error: Exception | None = None) -> Callable[[], AsyncGenerator[Piece, None]]:
+    """Return a plan of these pieces, which may fail at its end."""
+
+    async def plan() -> AsyncGenerator[Piece, None]:
+        for piece in pieces:
+            yield piece
+        if error is not None:
+            raise error
+
+    return plan
+
+
+async def results_of(many: Many) -> list[TransferResult]:
+    """Return all results of a run."""
+    async with aclosing(many.run()) as results:
+        return [result async for result in results]
+
+
+def test_every_piece_ends_once_and_is_counted() -> None:
+    """planned = verified + failed + skipped, whatever happens to one of them (I8)."""
+
+    async def play() -> None:
+        async def works() -> TransferResult:
+            return planned(1)
+
+        async def fails() -> TransferResult:
+            raise NetworkError("gone", "s3://b/k2")
+
+        async def breaks() -> TransferResult:
+            raise ZeroDivisionError
+
+        refused = TransferResult(
+            source="s3://b/k4", destination="", bucket="b", key="k4", failure=ErrorInfo("UnsafeKey", "no")
+        )
+        left = TransferResult(source="s3://b/k5", destination="", bucket="b", key="k5", skipped="nothing in it")
+        works_, fails_, breaks_ = Piece(planned(1), works), Piece(planned(2), fails), Piece(planned(3), breaks)
+        many = Many(SETTINGS, plan_of([works_, fails_, breaks_, Piece(refused), Piece(left)]))
+        results = {result.key: result for result in await results_of(many)}
+        failures = {key: result.failure.code for key, result in results.items() if result.failure is not None}
+        assert failures == {"k2": "NetworkError", "k3": "OtherError", "k4": "UnsafeKey"}
+        total = many.progress
+        ended = (total.verified_objects, total.failed_objects, total.skipped_objects)
+        assert (total.planned_objects, *ended, total.planning_done) == (5, 1, 3, 1, True)
+        assert total.planned_bytes == 3
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("size_bytes", "most"), [(SMALL_OBJECT_BYTES, 32), (SMALL_OBJECT_BYTES + 1, 4)])
+def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) -> None:
+    """Large objects have a slot for each request in flight, small ones eight times as many (I7)."""
+
+    async def play() -> None:
+        at_once = peak = 0
+
+        async def work() -> TransferResult:
+            nonlocal at_once, peak
+            at_once += 1
+            peak = max(peak, at_once)
+            await asyncio.sleep(0.001)
+            at_once -= 1
+            return planned(0, size_bytes)
+
+        many = Many(SETTINGS, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
+        assert len(await results_of(many)) == 100
+        assert peak == most
+
+    asyncio.run(play())
+
+
+def test_a_plan_that_fails_is_told_after_what_it_has_begun() -> None:
+    """The error of the plan comes when every piece has ended, and all of their results have come."""
+
+    async def play() -> None:
+        async def work() -> TransferResult:
+            await asyncio.sleep(0.01)
+            return planned(1)
+
+        many = Many(SETTINGS, plan_of([Piece(planned(1), work)], NotFound("no such bucket", "s3://b")))
+        async with aclosing(many.run()) as results:
+            assert (await anext(results)).key == "k1"
+            with pytest.raises(NotFound, match="no such bucket"):
+                await anext(results)
+
+    asyncio.run(play())
+
+
+def test_leaving_early_cancels_what_is_under_way_and_lets_go() -> None:
+    """A run that is left waits until every piece has let go, and then lets go of what they shared."""
+
+    async def play() -> None:
+        told: list[str] = []
+
+        async def quick() -> TransferResult:
+            return planned(0)
+
+        async def slow() -> TransferResult:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.01)
+                told.append("let go")
+                raise
+            return planned(1)
+
+        pieces = [Piece(planned(1), slow), Piece(planned(0), quick)]
+        many = Many(SETTINGS, plan_of(pieces), at_end=lambda: told.append("end"))
+        async with aclosing(many.run()) as results:
+            async for result in results:
+                assert result.key == "k0"
+                break
+        assert told == ["let go", "end"]
+        assert not many.under_way
+
+    asyncio.run(play())
+
+
+def test_a_dry_run_does_no_work() -> None:
+    """What would be done is told, and nothing is."""
+
+    async def play() -> None:
+        async def work() -> TransferResult:
+            raise AssertionError("it was done")
+
+        many = Many(SETTINGS, plan_of([Piece(planned(n), work) for n in range(3)]))
+        assert [result.key async for result in many.planned()] == ["k0", "k1", "k2"]
+
+    asyncio.run(play())
