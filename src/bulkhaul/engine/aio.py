@@ -317,8 +317,8 @@ class AsyncEngine(EngineLife):
         self, coordinator: Coordinator, ref: ObjectRef, fd: int, version_id: str
     ) -> TransferResult:
         known = await coordinator.head_at(ref, version_id)
-        checks = await coordinator.checks_of(ref, known.info)
-        work = coordinator.streams.download(ref, known.info, known.target, checks, fd)
+        checks = await coordinator.checks_of(ref, known.info, version_id)
+        work = coordinator.streams.download(ref, known.info, known.target, checks, fd, version_id=version_id)
         return await self._counted(work, known.info.size_bytes)
 
     async def _upload_bytes(

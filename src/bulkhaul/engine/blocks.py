@@ -49,13 +49,22 @@ class BlockReader:
     """Fetches parts of one object into memory."""
 
     def __init__(
-        self, dispatcher: Dispatcher, ref: ObjectRef, info: ObjectHead, target: Target, layout: Layout
+        self,
+        dispatcher: Dispatcher,
+        ref: ObjectRef,
+        info: ObjectHead,
+        target: Target,
+        layout: Layout,
+        *,
+        version_id: str = "",
     ) -> None:
+        """Take what is read; an empty ``version_id`` asks for the current version."""
         self._dispatcher = dispatcher
         self._ref = ref
         self._info = info
         self._target = target
         self._layout = layout
+        self._version_id = version_id
 
     async def fetch(self, part: Part, algorithm: str, on_moved: Callable[[int], None] | None = None) -> Block:
         """Fetch one part; the caller closes the block.
@@ -81,6 +90,7 @@ class BlockReader:
                 arrived=asyncio.get_running_loop().create_future(),
                 size_bytes=self._info.size_bytes,
                 base=part.start,
+                version_id=self._version_id,
                 on_moved=on_moved,
             )
             self._dispatcher.move(fetching)

@@ -214,7 +214,7 @@ class Coordinator:
             raise OtherError("HEAD brought no answer", ref.url)
         return Listed(reply.objects[0], reply.target)
 
-    async def checks_of(self, ref: ObjectRef, info: ObjectHead) -> CheckPlan:
+    async def checks_of(self, ref: ObjectRef, info: ObjectHead, version_id: str = "") -> CheckPlan:
         """Return what is to be checked of an object.
 
         Raises:
@@ -222,7 +222,7 @@ class Coordinator:
         """
         parts: tuple[PartChecksum, ...] = ()
         if needs_parts(info, self.settings.verify, computable=COMPUTABLE):
-            parts = tuple((await self.desk.ask(PartChecksums(ref.bucket, info), ref.url)).parts)
+            parts = tuple((await self.desk.ask(PartChecksums(ref.bucket, info, version_id), ref.url)).parts)
         return plan_checks(info, self.settings.verify, computable=COMPUTABLE, parts=parts)
 
     async def _land(self, destination: Destination, layout: Layout) -> Landing:

@@ -83,6 +83,7 @@ class Fetching(msgspec.Struct):
     Attributes:
         fd: the file that they go to, which begins with byte ``base`` of the object.
         size_bytes: of the object.
+        version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
         promised: the checksum that the reply to a whole GET promised.
         arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that are there, whenever that has changed.
@@ -99,6 +100,7 @@ class Fetching(msgspec.Struct):
     arrived: asyncio.Future[PartTable]
     size_bytes: int
     base: int = 0
+    version_id: str = ""
     on_moved: Callable[[int], None] | None = None
     promised: Checksum | None = None
     retries: int = 0
@@ -120,6 +122,7 @@ class Fetching(msgspec.Struct):
             algorithm=self.algorithm,
             crc=assign.crc,
             base=self.base,
+            version_id=self.version_id,
         )
 
     def damage(self) -> ErrorInfo | None:

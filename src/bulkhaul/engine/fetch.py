@@ -110,7 +110,15 @@ class Fetcher:
 
     async def _get(self, lease: Lease, receiver: Receiver) -> None:
         request = GetRequest(
-            lease.target, lease.bucket, lease.key, lease.etag, lease.start, lease.end, lease.size_bytes, lease.whole
+            lease.target,
+            lease.bucket,
+            lease.key,
+            lease.etag,
+            lease.start,
+            lease.end,
+            lease.size_bytes,
+            lease.whole,
+            lease.version_id,
         )
         try:
             await self._wires.choose(lease.target).get(request, receiver)

@@ -48,6 +48,7 @@ class Lease(msgspec.Struct, tag=True, frozen=True):
         whole: ask for the whole object, without a Range.
         mapped: receive into a mapped window, else write.
         algorithm: checksum to go on with from ``crc``, empty for none.
+        version_id: of the object, empty for the current one.
     """
 
     lease: int
@@ -63,6 +64,7 @@ class Lease(msgspec.Struct, tag=True, frozen=True):
     algorithm: str
     crc: int
     base: int = 0
+    version_id: str = ""
 
 
 class PutLease(msgspec.Struct, tag=True, frozen=True):
@@ -141,10 +143,11 @@ class ListBuckets(msgspec.Struct, tag=True, frozen=True):
 
 
 class PartChecksums(msgspec.Struct, tag=True, frozen=True):
-    """The parts that an object was uploaded in."""
+    """The parts that an object was uploaded in; an empty ``version_id`` asks for the current version."""
 
     bucket: str
     info: ObjectHead
+    version_id: str = ""
 
 
 class Resolve(msgspec.Struct, tag=True, frozen=True):

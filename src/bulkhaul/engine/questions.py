@@ -76,7 +76,7 @@ def _listing(ask: int, question: Question, sdk: SdkClient) -> list[Answer] | Non
             owned = objects.list_buckets(sdk, token)
             return _sliced(ask, (owned.next_token,) if owned.next_token else (), buckets=owned.buckets)
         case PartChecksums():
-            return _sliced(ask, parts=control.part_checksums(sdk, question.bucket, question.info))
+            return _sliced(ask, parts=control.part_checksums(sdk, question.bucket, question.info, question.version_id))
         case ListParts(bucket, key, upload_id, marker):
             parts = multipart.list_parts(sdk, bucket, key, upload_id, marker)
             markers = (str(parts.next_marker),) if parts.next_marker else ()

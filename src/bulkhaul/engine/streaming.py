@@ -128,9 +128,9 @@ class Streams:
         return stream_part_bytes(number, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
 
     async def download(
-        self, ref: ObjectRef, info: ObjectHead, target: Target, checks: CheckPlan, fd: int
+        self, ref: ObjectRef, info: ObjectHead, target: Target, checks: CheckPlan, fd: int, *, version_id: str = ""
     ) -> TransferResult:
-        """Write an object to a descriptor, in order.
+        """Write an object, or the version of it that ``info`` tells of, to a descriptor, in order.
 
         What has been written cannot be taken back: an error after the first byte means that the output is not whole.
 
@@ -145,7 +145,7 @@ class Streams:
             boundaries=checks.boundaries,
             limits=self._settings.limits,
         )
-        reader = BlockReader(self._dispatcher, ref, info, target, layout)
+        reader = BlockReader(self._dispatcher, ref, info, target, layout, version_id=version_id)
         watch = InOrder(checks)
         pipe = PipeWriter(fd)
         retries = 0
@@ -157,6 +157,8 @@ class Streams:
                         await pipe.write(block, watch.update)
                     finally:
                         block.close()
+        except TransferError as error:
+            raise (error if error.subject else error.about(ref.url)) from error.__cause__
         finally:
             pipe.close()
         watch.finish(ref)

@@ -145,7 +145,8 @@ class FastTransport:
             headers.append(("range", f"bytes={request.start}-{request.end - 1}"))  # RFC 9110 §14: inclusive
         if request.etag:
             headers.append(("if-match", request.etag))
-        return self._encode("GET", request.target, request.key, "", headers, EMPTY_SHA256)
+        query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
+        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256)
 
     def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
         query = ""

@@ -89,6 +89,7 @@ class GetRequest(msgspec.Struct, frozen=True):
         size_bytes: -1 where it is not known.
         etag: sent as If-Match and required of the reply; empty where the endpoint gave none.
         whole: no Range is sent, and the reply must be a 200 with the whole object.
+        version_id: of the object, empty for the current one.
     """
 
     target: Target
@@ -99,6 +100,7 @@ class GetRequest(msgspec.Struct, frozen=True):
     end: int
     size_bytes: int
     whole: bool
+    version_id: str = ""
 
 
 class PutRequest(msgspec.Struct, frozen=True):

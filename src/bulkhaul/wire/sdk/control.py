@@ -162,15 +162,16 @@ def _listing(
     return entries, prefixes, next_token
 
 
-def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead) -> tuple[PartChecksum, ...]:
+def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
     """Return the parts that an object was uploaded in; empty where the endpoint does not tell.
 
     GetObjectAttributes tells sizes and checksums. Where it is missing or not allowed, HEAD of the first part tells
     sizes, if all parts but the last are of one size.
     """
     assert info.checksum is not None
+    names = {"Bucket": bucket, "Key": info.key} | ({"VersionId": version_id} if version_id else {})
     try:
-        parts = tuple(_attribute_parts(sdk, bucket, info))
+        parts = tuple(_attribute_parts(sdk, info, names))
     except Unsupported:
         parts = ()
     except TransferError as error:
@@ -181,7 +182,7 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead) -> tuple[PartC
         return parts
     subject = f"s3://{bucket}/{info.key}"
     try:
-        reply = call(sdk.client.head_object, subject=subject, Bucket=bucket, Key=info.key, PartNumber=1)
+        reply = call(sdk.client.head_object, subject=subject, PartNumber=1, **names)
     except TransferError as error:
         if error.retryable or error.info.status == 404:
             raise
@@ -193,19 +194,18 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead) -> tuple[PartC
     return uniform_parts(info.size_bytes, first_bytes, count)
 
 
-def _attribute_parts(sdk: SdkClient, bucket: str, info: ObjectHead) -> Iterator[PartChecksum]:
+def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
     assert info.checksum is not None
     member = f"Checksum{info.checksum.algorithm}"
     marker = 0
     while True:
         reply = call(
             sdk.client.get_object_attributes,
-            subject=f"s3://{bucket}/{info.key}",
-            Bucket=bucket,
-            Key=info.key,
+            subject=f"s3://{names['Bucket']}/{info.key}",
             ObjectAttributes=["ObjectParts"],
             MaxParts=1000,
             PartNumberMarker=marker,
+            **names,
         )
         parts = reply.get("ObjectParts", {})
         for part in parts.get("Parts", ()):
