@@ -125,7 +125,14 @@ RECOVERED = [
 REFUSED = [
     Hit("403", Status, {"code": "AccessDenied"}, errors.AccessDenied, max_puts=1),
     Hit("early-403", EarlyReply, {"code": "AccessDenied", "after_bytes": HALF}, errors.AccessDenied, max_puts=1),
-    Hit("early-403-unread", EarlyReply, {"code": "AccessDenied", "rest": "reset"}, errors.AccessDenied, max_puts=2),
+    # A reset may overtake the reply that was sent before it; then it is the next try that hears.
+    Hit(
+        "early-403-unread",
+        EarlyReply,
+        {"code": "AccessDenied", "rest": "reset", "attempt": "every"},
+        errors.AccessDenied,
+        max_puts=9 + 8,
+    ),
     Hit("too-large", EarlyReply, {"code": "EntityTooLarge"}, errors.PayloadTooLarge, max_puts=1),
     Hit("flipped-bit-for-ever", FlipReceivedBit, {"attempt": "every"}, errors.BodyCorrupted, "BadDigest", 3),
     Hit("500-for-ever", Status, {"code": "InternalError", "attempt": "every"}, errors.ServerError, "500", 9),
