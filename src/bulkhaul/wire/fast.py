@@ -125,7 +125,7 @@ class FastTransport:
         """Run one exchange; on a connection that turns out to have been closed while idle, once more on another."""
         while True:
             connection = await self._connection(target)
-            self._busy[connection] = _Watch(connection.bytes_in + connection.bytes_out, time.monotonic(), sends)
+            self._busy[connection] = _Watch(connection.moved_bytes, time.monotonic(), sends)
             try:
                 await exchange(connection)
                 return
@@ -240,7 +240,7 @@ class FastTransport:
                     connection.fail(error)
 
     def _too_slow(self, connection: Connection, watch: _Watch, now_s: float) -> TimeoutError | None:
-        moved = connection.bytes_in + connection.bytes_out
+        moved = connection.moved_bytes
         patience_s = self._timeouts.ack_s if watch.sends and not connection.sending else self._timeouts.read_s
         if moved != watch.seen_bytes:
             watch.seen_bytes, watch.changed_s = moved, now_s
@@ -249,7 +249,7 @@ class FastTransport:
         elif now_s - watch.changed_s >= patience_s:
             return TimeoutError(f"no bytes for {patience_s:g} s")
         if watch.sends:
-            return None  # a piece of a body counts when all of it has left, so a pause is all that can be told
+            return None  # what the kernel holds counts as sent, so a pause is all that can be told
         if watch.window_began_s is None or now_s - watch.window_began_s < self._timeouts.speed_window_s:
             return None
         elapsed_s, came = now_s - watch.window_began_s, connection.bytes_in - watch.window_bytes
