@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from bulkhaul.errors import OtherError, TransferError, UnexpectedReply
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.errors import NotFound, OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Integrity
-from tests.engines import assert_nothing_held, running_rig
-from tests.faultserver import FlipBit, RawBody, make_object
+from tests.engines import assert_nothing_held, aws_environment, eventually, keys, running_rig, serving
+from tests.faultserver import Fault, FaultServer, FlipBit, Latency, RawBody, RepeatedListToken, Status, make_object
 
 SMALL = 64 * 1024
 BODY = bytes(range(256)) * (SMALL * 3 // 256)
@@ -63,3 +68,74 @@ def test_waiting_results_hold_back_the_rest(tmp_path: Path) -> None:
         results.close()  # type: ignore[attr-defined] # it is a generator
         assert_nothing_held(rig.engine, tmp_path)
         assert rig.engine.progress().planning_done
+
+
+NAMES = [f"many/{number:03}" for number in range(230)]
+
+
+def listed_ahead(server: FaultServer, *, kill_after: int = 0) -> list[list[str]]:
+    """List the names in pages of 50, each asked for ahead.
+
+    Args:
+        kill_after: kill all workers when so many requests have come in.
+    """
+
+    def kill(engine: AsyncEngine) -> None:
+        eventually(lambda: len(server.requests) >= kill_after, "the listing stopped early")
+        for pid in engine.worker_pids:
+            os.kill(pid, signal.SIGKILL)
+
+    async def listing() -> list[list[str]]:
+        async with AsyncEngine(endpoint_url=server.endpoint_url, workers=2) as engine:
+            killing = asyncio.create_task(asyncio.to_thread(kill, engine)) if kill_after else None
+            pages = engine.control.pages("bucket", "many/", max_keys=50, ahead=True)
+            found = [[one.key for one in page] async for page in pages]
+            if killing is not None:
+                await killing
+            return found
+
+    with aws_environment(keys()):
+        return asyncio.run(listing())
+
+
+@pytest.fixture
+def filled() -> Iterator[FaultServer]:
+    """A server with all the names in it."""
+    with serving() as server:
+        for name in NAMES:
+            server.store.put("bucket", name, make_object(b""))
+        yield server
+
+
+def tokens(server: FaultServer) -> list[str]:
+    """Return what pages were asked for with, in order."""
+    return [one.query.get("continuation-token", "") for one in server.requests if one.operation == "ListObjectsV2"]
+
+
+def test_pages_that_are_asked_for_ahead_come_in_order(filled: FaultServer) -> None:
+    """Every key comes once, in order, and every page is asked for once."""
+    assert listed_ahead(filled) == [NAMES[start : start + 50] for start in range(0, 230, 50)]
+    assert len(tokens(filled)) == len(set(tokens(filled))) == 5
+
+
+@pytest.mark.parametrize("died", [1, 2, 3])
+def test_workers_that_die_cost_no_key(filled: FaultServer, died: int) -> None:
+    """All workers die with pages in hand: the listing goes on with new ones, without a gap and with no key twice."""
+    filled.add_fault(Latency(seconds=0.1, operation="ListObjectsV2"))
+    assert [key for page in listed_ahead(filled, kill_after=died) for key in page] == NAMES
+    assert len(tokens(filled)) > 5
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Status(code="NoSuchBucket", operation="ListObjectsV2", attempt="every", nth=3), NotFound),
+        (RepeatedListToken(), OtherError),
+    ],
+    ids=["a later page is refused", "the token repeats"],
+)
+def test_what_a_later_page_says_is_heard(filled: FaultServer, fault: Fault, kind: type[TransferError]) -> None:
+    """A page that was asked for ahead fails the listing like any other."""
+    filled.add_fault(fault)
+    with pytest.raises(kind):
+        listed_ahead(filled)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 from unittest.mock import patch
@@ -11,10 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkhaul.engine.protocol import Answer, Ask, ListPage
+from bulkhaul.engine.questions import answers
 from bulkhaul.errors import TransferError
 from bulkhaul.wire.sdk import control
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
 from tests.unit.canned import Canned
+from tests.unit.test_sdk_client import settings
 
 ADDRESS = re.compile("0x[0-9a-f]+")
 XMLNS = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
@@ -172,3 +176,37 @@ def test_errors_are_not_pages() -> None:
     read_page(type("Model", (), {"name": "ListObjectsV2"}), {"status_code": 503, "body": page().encode()}, read)
     read_page(type("Model", (), {"name": "ListObjects"}), {"status_code": 200, "body": page().encode()}, read)
     assert read == {}
+
+
+@pytest.mark.parametrize(
+    ("about", "told"),
+    [
+        (TRUNCATED, ["a&b="]),
+        (TRUNCATED.replace("true", "false"), []),
+        (TRUNCATED.replace("</NextContinuationToken>", "</NextContinuationToken><!-- -->"), []),
+        (TRUNCATED * 2, []),
+        (TRUNCATED.replace("&amp;", "&#13;"), []),
+        ("<IsTruncated>false</IsTruncated><NextContinuationToken></NextContinuationToken>", []),
+    ],
+    ids=["plain", "the last page", "with a comment", "twice", "a carriage return", "empty"],
+)
+def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[str]) -> None:
+    """It is told early where it has one reading, once, and then is what the page says; else it comes with the page."""
+    canned = Canned((200, page(entry(), about=about)))
+    heard: list[str] = []
+    with contextlib.suppress(TransferError):
+        found = control.list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
+        assert heard in ([], [found.next_token])
+    assert heard == told
+    control.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
+    assert heard == told
+
+
+def test_the_next_token_travels_ahead_of_the_page() -> None:
+    """A worker sends it in a frame of its own, while it has the rest to read yet."""
+    canned = Canned((200, page(entry("one"), about=TRUNCATED)))
+    ahead: list[Answer] = []
+    rest = answers(Ask(7, ListPage("bucket", "", "")), settings(), canned.sdk, -1, ahead.append)
+    assert ahead == [Answer(7, last=False, markers=("a&b=",))]
+    assert [one.key for frame in rest for one in frame.objects] == ["one"]
+    assert [frame.markers for frame in rest if frame.last] == [("a&b=",)]

@@ -1,4 +1,4 @@
-"""Runs one async piece of work with an engine of one worker, for commands that ask and print; it must not know what.
+"""Runs one async piece of work with a small engine, for commands that ask and print; it must not know what.
 
     engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
 
@@ -52,13 +52,22 @@ class Lines:
             waits += 1
 
 
-def ask(ctx: click.Context, work: Work, settings: Settings, *, operation: str, as_json: bool = False) -> NoReturn:
+def ask(
+    ctx: click.Context,
+    work: Work,
+    settings: Settings,
+    *,
+    operation: str,
+    as_json: bool = False,
+    workers: int = 1,
+) -> NoReturn:
     """Run ``work``, which returns the exit code, and end the command with it.
 
     Args:
         operation: names the command in the JSON of a failure.
+        workers: processes that ask: with two, one reads a page while the other one asks for the next.
     """
-    small = msgspec.structs.replace(settings, workers=1, concurrency=CONCURRENCY)
+    small = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
     forkserver = early.take()
     gc.enable()  # the imports are done
 

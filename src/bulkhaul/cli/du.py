@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -63,21 +64,21 @@ def du(
         refuse(error)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        totals: dict[str, Totals] = {}
+        totals: defaultdict[str, Totals] = defaultdict(Totals)
         takes = selector(source) if source.pattern else None
         if all_versions:
             async for versions in engine.control.versions(source.bucket, source.prefix):
                 for one in versions:
                     if not one.delete_marker and (takes is None or takes(one.key)):
-                        totals.setdefault("", Totals()).add((one.size_bytes,))
+                        totals[""].add((one.size_bytes,))
         else:
             async for page in engine.control.pages(source.bucket, source.prefix, ahead=True):
                 for head in page:
                     if takes is None or takes(head.key):
                         name = (head.storage_class or "STANDARD") if group else ""
-                        totals.setdefault(name, Totals()).add((head.size_bytes,))
+                        totals[name].add((head.size_bytes,))
         if not group:
-            totals.setdefault("", Totals())
+            totals[""].add(())
         for name, total in sorted(totals.items()):
             if as_json:
                 await out.write(total_json(total, source=url, **({"storage_class": name} if group else {})))
@@ -87,4 +88,4 @@ def du(
                 await out.write(f"{size} in {objects}: {printable(url)}{f' [{printable(name)}]' if name else ''}\n")
         return 0
 
-    ask(ctx, work, settings, operation="du", as_json=as_json)
+    ask(ctx, work, settings, operation="du", as_json=as_json, workers=2)

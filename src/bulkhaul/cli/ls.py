@@ -83,7 +83,8 @@ def ls(
             await show.folder(engine)
         return await show.end(summarize=summarize)
 
-    ask(ctx, work, settings, operation="ls", as_json=as_json)
+    workers = 2 if source is not None and (recursive or source.pattern) else 1
+    ask(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
 
 
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:

@@ -26,7 +26,7 @@ from bulkhaul.engine.protocol import (
     Read,
     Resolve,
 )
-from bulkhaul.model.errors import Cancelled, StallTimeout, TransferError, WorkerDied, error_of
+from bulkhaul.model.errors import Cancelled, OtherError, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.objects import Bucket, ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
@@ -92,6 +92,8 @@ class _Open(msgspec.Struct):
     worker: int
     reply: Reply
     future: asyncio.Future[Reply]
+    on_early: Callable[[tuple[str, ...]], None] | None
+    early: tuple[str, ...] = ()
 
 
 class _WorkerGone(Exception):
@@ -147,12 +149,14 @@ class Desk:
         *,
         payload_fd: int = -1,
         on_doubt: Callable[[], None] | None = None,
+        on_early: Callable[[tuple[str, ...]], None] | None = None,
     ) -> Reply:
         """Return the answer, after as many tries as the rules allow.
 
         Args:
             payload_fd: memory that goes along with the question; it stays the caller's.
             on_doubt: called for each try that has failed and may have taken effect all the same.
+            on_early: called with the markers that come before the rest of an answer; of a try that may fail yet.
 
         Raises:
             TransferError: the last failure, about ``subject``.
@@ -163,7 +167,7 @@ class Desk:
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                reply = await self._put(worker, question, payload_fd)
+                reply = await self._put(worker, question, payload_fd, on_early)
                 if reply.target is not None and not isinstance(question, Resolve | ListBuckets):
                     self._targets[question.bucket] = reply.target
                 return reply
@@ -215,10 +219,16 @@ class Desk:
             await self._news.wait()
         return min(self._load, key=self._load.__getitem__)
 
-    async def _put(self, worker: int, question: Question, payload_fd: int = -1) -> Reply:
+    async def _put(
+        self,
+        worker: int,
+        question: Question,
+        payload_fd: int = -1,
+        on_early: Callable[[tuple[str, ...]], None] | None = None,
+    ) -> Reply:
         number, self._next = self._next, self._next + 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._open[number] = _Open(worker, Reply(), future)
+        self._open[number] = _Open(worker, Reply(), future, on_early)
         if worker in self._load:
             self._load[worker] += 1
         self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
@@ -246,7 +256,14 @@ class Desk:
             waiting.future.set_exception(error_of(answer.error))
             return
         waiting.reply.add(answer)
-        if answer.last:
+        if not answer.last:
+            if answer.markers:
+                waiting.early = answer.markers
+                if waiting.on_early is not None:
+                    waiting.on_early(answer.markers)
+        elif waiting.early not in ((), answer.markers):
+            waiting.future.set_exception(OtherError("the page tells two places where the listing goes on"))
+        else:
             waiting.future.set_result(waiting.reply)
 
     # Workers

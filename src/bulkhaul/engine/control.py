@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
 import msgspec
 
-from bulkhaul.engine.asking import Desk, Reply
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.paging import listed_pages, require_news
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
     AbortUpload,
@@ -28,7 +28,7 @@ from bulkhaul.engine.protocol import (
     Read,
     Tags,
 )
-from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, PreconditionFailed
+from bulkhaul.model.errors import ErrorInfo, NotFound, PreconditionFailed
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
@@ -66,7 +66,7 @@ class Control:
             if not reply.markers:
                 return
             token = reply.markers[0]
-            _require_news((token,), seen, "s3://")
+            require_news((token,), seen, "s3://")
 
     async def pages(
         self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = False
@@ -74,13 +74,14 @@ class Control:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
         Args:
-            ahead: ask for the next page while the caller has the last one in hand.
+            ahead: ask for the next page as soon as the service has told where it begins: before the last one has been
+                read, and while the caller has it in hand. At most two pages are under way.
 
         Raises:
             NotFound: there is no such bucket.
             OtherError: the listing would never end.
         """
-        listing = self._pages(bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
+        listing = listed_pages(self._desk, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
         async with contextlib.aclosing(listing) as pages:
             async for objects, _ in pages:
                 yield objects
@@ -91,7 +92,7 @@ class Control:
         Raises:
             NotFound: there is no such bucket.
         """
-        async for page in self._pages(bucket, prefix, folder=True, max_keys=0, ahead=False):
+        async for page in listed_pages(self._desk, bucket, prefix, folder=True, max_keys=0, ahead=False):
             yield page
 
     async def probe(self, bucket: str, prefix: str = "") -> None:
@@ -116,7 +117,7 @@ class Control:
             if len(reply.markers) != 2:
                 return
             markers = (reply.markers[0], reply.markers[1])
-            _require_news(markers, seen, subject)
+            require_news(markers, seen, subject)
 
     async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
         """Return an object, or ``[start, end)`` of it, by one unconditional GET.
@@ -210,7 +211,7 @@ class Control:
             if len(reply.markers) != 2:
                 return
             markers = (reply.markers[0], reply.markers[1])
-            _require_news(markers, seen, subject)
+            require_news(markers, seen, subject)
 
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False
@@ -262,28 +263,6 @@ class Control:
         except NotFound:
             return True
 
-    async def _pages(
-        self, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
-    ) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
-        subject = f"s3://{bucket}/{prefix}"
-        seen = set[int]()
-
-        def page(token: str) -> Coroutine[None, None, Reply]:
-            return self._desk.ask(ListPage(bucket, prefix, token, folder, max_keys), subject)
-
-        reply = await page("")
-        while token := "".join(reply.markers[:1]):
-            _require_news((token,), seen, subject)
-            following = asyncio.create_task(page(token)) if ahead else None
-            try:
-                yield reply.objects, reply.prefixes
-                reply = await (following or page(token))
-            finally:
-                if following is not None:
-                    following.cancel()
-                    await asyncio.gather(following, return_exceptions=True)
-        yield reply.objects, reply.prefixes
-
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
         fd = memory_of(msgspec.msgpack.encode(batch))
         try:
@@ -292,13 +271,6 @@ class Control:
             os.close(fd)
         refused = {(one.key, one.version_id): one for one in reply.not_deleted}
         return [_removed(bucket, one, refused.get((one.key, one.version_id))) for one in batch]
-
-
-def _require_news(markers: tuple[str, ...], seen: set[int], subject: str) -> None:
-    """One number a page of 1,000 keys is remembered."""
-    if hash(markers) in seen:
-        raise OtherError("the listing repeats its continuation token, so it would never end", subject)
-    seen.add(hash(markers))
 
 
 def _removed(bucket: str, doomed: Doomed, refused: NotDeleted | None) -> TransferResult:

@@ -375,7 +375,7 @@ class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
 
     Attributes:
         objects, prefixes, buckets, parts, uploaded, uploads, versions, not_deleted: items of whatever was asked for.
-        markers: where the next page begins, empty on the last one.
+        markers: where the next page begins, empty on the last one. A frame that is not the last may tell it early.
         begun, stored, copied: the outcome of a write.
         tags, text: the outcome of a small question.
     """

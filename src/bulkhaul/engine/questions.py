@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -46,11 +46,14 @@ SLICE_BYTES = MAX_FRAME_BYTES // 2
 """Encoded length of the items of one Answer: leaves room for the rest of the frame."""
 
 
-def answers(message: Ask, wire: WireSettings, sdk: SdkClient | None, payload_fd: int = -1) -> list[Answer]:
+def answers(
+    message: Ask, wire: WireSettings, sdk: SdkClient | None, payload_fd: int, tell: Callable[[Answer], None]
+) -> list[Answer]:
     """Return the frames that answer a question, in order.
 
     Args:
         payload_fd: memory that came along with the question, -1 for none.
+        tell: sends a frame that goes before them, now.
 
     Raises:
         TransferError: what the service or the SDK reported.
@@ -62,16 +65,16 @@ def answers(message: Ask, wire: WireSettings, sdk: SdkClient | None, payload_fd:
     if isinstance(question, DeleteMany):
         doomed = _payload(payload_fd, list[Doomed])
         return _sliced(ask, not_deleted=objects.delete_objects(sdk, question.bucket, doomed))
-    if (listed := _listing(ask, question, sdk)) is not None:
+    if (listed := _listing(ask, question, sdk, tell)) is not None:
         return listed
     return [_answer(ask, question, sdk, payload_fd)]
 
 
-def _listing(ask: int, question: Question, sdk: SdkClient) -> list[Answer] | None:
+def _listing(ask: int, question: Question, sdk: SdkClient, tell: Callable[[Answer], None]) -> list[Answer] | None:
     """Answer a question whose answer may be long; None if this is another one."""
     match question:
         case ListPage():
-            return _page(ask, question, sdk)
+            return _page(ask, question, sdk, tell)
         case ListBuckets(token):
             owned = objects.list_buckets(sdk, token)
             return _sliced(ask, (owned.next_token,) if owned.next_token else (), buckets=owned.buckets)
@@ -96,7 +99,10 @@ def _listing(ask: int, question: Question, sdk: SdkClient) -> list[Answer] | Non
     return None
 
 
-def _page(ask: int, question: ListPage, sdk: SdkClient) -> list[Answer]:
+def _page(ask: int, question: ListPage, sdk: SdkClient, tell: Callable[[Answer], None]) -> list[Answer]:
+    def tell_next(token: str) -> None:
+        tell(Answer(ask, last=False, markers=(token,)))
+
     bucket, prefix, token = question.bucket, question.prefix, question.token
     found: list[Answer]
     if question.folder:
@@ -104,7 +110,7 @@ def _page(ask: int, question: ListPage, sdk: SdkClient) -> list[Answer]:
         next_token = folder.next_token
         found = [*_pieces(ask, objects=folder.entries), *_pieces(ask, prefixes=folder.prefixes)]
     else:
-        page = control.list_page(sdk, bucket, prefix, token, max_keys=question.max_keys or None)
+        page = control.list_page(sdk, bucket, prefix, token, question.max_keys or None, tell_next)
         next_token = page.next_token
         found = list(_pieces(ask, objects=page.entries))
     markers = (next_token,) if next_token else ()

@@ -229,7 +229,15 @@ class Worker:
                 raise TransferError("the worker has no client")
             return [await self._reader.answer(message.ask, message.question, payload_fd)]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload_fd)
+
+        def tell(answer: Answer) -> None:
+            """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
+            asyncio.run_coroutine_threadsafe(self._tell(answer), loop).result()
+
+        return await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload_fd, tell)
+
+    async def _tell(self, answer: Answer) -> None:
+        self._channel.send(answer)
 
 
 MAX_FAILED = 32

@@ -15,7 +15,7 @@ from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.reply import stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listings import QUICKLY_READ
+from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
 
 T = TypeVar("T")
 
@@ -120,17 +120,27 @@ def head(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectH
     )
 
 
-def list_page(sdk: SdkClient, bucket: str, prefix: str, token: str, max_keys: int | None = None) -> ListPage:
+def list_page(
+    sdk: SdkClient,
+    bucket: str,
+    prefix: str,
+    token: str,
+    max_keys: int | None = None,
+    on_token: Callable[[str], None] | None = None,
+) -> ListPage:
     """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
 
     Args:
         max_keys: fewer objects a page.
+        on_token: called with the next token as soon as it is known, where that is before the page has been read.
 
     Raises:
         OtherError: an entry without a key.
         TransferError: the service or the connection failed.
     """
-    entries, _, next_token = _listing(sdk, bucket, prefix, token, {} if max_keys is None else {"MaxKeys": max_keys})
+    parameters = {} if max_keys is None else {"MaxKeys": max_keys}
+    with telling(on_token):
+        entries, _, next_token = _listing(sdk, bucket, prefix, token, parameters)
     return ListPage(entries, next_token)
 
 

@@ -10,7 +10,9 @@ one namespace, control characters or doubled fields), so the two readings agree 
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 
 from botocore.compat import unquote_str
@@ -46,8 +48,24 @@ _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:\.0{1,9})?Z")
 
 
+_TRUNCATED = b"<IsTruncated>true</IsTruncated>"
+_NEXT = re.compile(rb"<NextContinuationToken>([^<>]++)</NextContinuationToken>")
+
+_told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=None)
+
+
 class _NotPlainError(Exception):
     """The page is the SDK's to read."""
+
+
+@contextmanager
+def telling(told: Callable[[str], None] | None) -> Iterator[None]:
+    """Call ``told`` with the next token of a page that this thread asks for, before the page is read."""
+    before = _told.set(told)
+    try:
+        yield
+    finally:
+        _told.reset(before)
 
 
 def read_page(
@@ -59,12 +77,27 @@ def read_page(
     """Read a reply before the SDK does, and leave it nothing to read; a hook of ``before-parse``."""
     if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
+    told = _told.get()
+    if told is not None and (token := _early_token(response_dict["body"])):
+        told(token)
     try:
         read = _read(response_dict["body"].decode())
     except (_NotPlainError, ValueError, OverflowError):
         return
     customized_response_dict.update(read)
     response_dict["body"] = b""
+
+
+def _early_token(body: bytes) -> str:
+    """Return where the next page begins, if that can be seen without reading this one; else nothing."""
+    found = _NEXT.findall(body)
+    if len(found) != 1 or body.count(_TRUNCATED) != 1 or b"<!" in body:
+        return ""
+    try:
+        token = _unescaped(found[0].decode())
+    except (_NotPlainError, UnicodeDecodeError, OverflowError):
+        return ""
+    return "" if _NOT_PLAIN.search(token) else token
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -154,4 +187,4 @@ def _character(reference: re.Match[str]) -> str:
     return character
 
 
-__all__ = ["QUICKLY_READ", "read_page"]
+__all__ = ["QUICKLY_READ", "read_page", "telling"]
