@@ -351,10 +351,9 @@ def test_stall_while_the_body_is_sent(tmp_path: Path, transport: str) -> None:
         written = rig.upload(body, StallReceiving(after_bytes=MIB, seconds=2.5))
         assert written.succeeded().integrity == "checksum"
         assert written.seconds < HASTY.read_s + HASTY.ack_s + 4
-        # An answer that comes while nobody reads the rest counts at once.
-        refused = rig.upload(body, EarlyReply(code="AccessDenied", after_bytes=MIB, rest="reset"))
+        # An answer that comes while nobody reads the rest counts at once, unless the reset overtakes it.
+        refused = rig.upload(body, EarlyReply(code="AccessDenied", after_bytes=MIB, rest="reset", attempt="every"))
         refused.failed(errors.AccessDenied)
-        assert len(refused.of("PutObject")) == 1
         assert refused.seconds < HASTY.read_s
 
 
@@ -441,4 +440,5 @@ def test_time_is_a_budget(rig: WriteRig) -> None:
     written = rig.upload(BODIES["parts"] * 3, fault)
     written.failed(errors.ServerError)
     assert time.monotonic() - began_s < 8
-    assert len(written.of("UploadPart")) <= 9 * 8
+    # Nine tries of each part that was begun: one a request in flight, and one that waits for its turn.
+    assert len(written.of("UploadPart")) <= 9 * (8 + 1)

@@ -77,6 +77,7 @@ class MultipartUpload:
         self._journal = journal
         self._asked = asked
         self._token = token
+        self._broken_off = False  # a part was under way when it failed: it may land yet
         self._crcs: dict[int, int] = {}
 
     @property
@@ -95,16 +96,20 @@ class MultipartUpload:
         Raises:
             TransferError: it could not be sent; no worker holds it any more.
         """
-        sending = await self._outbox.send(
-            self._ref,
-            fd,
-            start,
-            part.size_bytes,
-            algorithm=self._asked,
-            upload_id=self.upload_id,
-            number=part.number,
-            on_moved=on_moved,
-        )
+        try:
+            sending = await self._outbox.send(
+                self._ref,
+                fd,
+                start,
+                part.size_bytes,
+                algorithm=self._asked,
+                upload_id=self.upload_id,
+                number=part.number,
+                on_moved=on_moved,
+            )
+        except asyncio.CancelledError:
+            self._broken_off = True
+            raise
         self.retries += sending.retries
         etag = sending.stored.etag
         if not etag:
@@ -194,11 +199,13 @@ class MultipartUpload:
             Whether nothing is left of it.
         """
         try:
+            empty = 0
             for attempt in range(ABORTS):
                 if attempt:
                     await asyncio.sleep(ABORT_PAUSE_S * attempt)
                 await self._desk.ask(AbortUpload(self._ref.bucket, self._ref.key, self.upload_id), self._ref.url)
-                if not await self._has_parts():
+                empty = 0 if await self._has_parts() else empty + 1
+                if empty == (2 if self._broken_off else 1):
                     self.finish()
                     return True
         except TransferError as error:
