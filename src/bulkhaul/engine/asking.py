@@ -6,20 +6,19 @@ One worker is asked at a time, the least busy one; if it dies another one is. Re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import (
+    SLOW_QUESTIONS,
     Answer,
     Ask,
-    CompleteUpload,
-    CopyObject,
-    CopyPart,
-    DeleteMany,
     ListBuckets,
     Locate,
     Question,
@@ -44,9 +43,6 @@ REFRESH_ATTEMPTS = 3
 
 READ_S = 24 * 3600.0
 """Longest read of an object into memory: 5 TiB at 64 MB/s."""
-
-_SLOW = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
-"""Questions that a service may work on for minutes before it answers."""
 
 DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
 """Failures of a request that may have taken effect all the same: nobody was told."""
@@ -110,6 +106,7 @@ class Desk:
         self._open: dict[int, _Open] = {}
         self._next = 1
         self._targets: dict[str, Target] = {}
+        self._slow = asyncio.Semaphore(settings.max_in_flight)
         self._configured: list[int] = []  # workers that can be asked for credentials
         self._load: dict[int, int] = {}  # usable worker → questions that it has
         self._resolved = False
@@ -167,7 +164,10 @@ class Desk:
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                reply = await self._put(worker, question, payload_fd, on_early)
+                if isinstance(question, SLOW_QUESTIONS):
+                    reply = await self._put_whole(question, payload_fd)
+                else:
+                    reply = await self._put(worker, question, payload_fd, on_early)
                 if reply.target is not None and not isinstance(question, Resolve | ListBuckets):
                     self._targets[question.bucket] = reply.target
                 return reply
@@ -199,6 +199,23 @@ class Desk:
                     continue
                 wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
             await asyncio.sleep(wait_s)
+
+    async def _put_whole(self, question: Question, payload_fd: int) -> Reply:
+        """Ask for what takes long and changes something: a few at a time, and never left while it is under way.
+
+        Whoever is cancelled gets his cancellation when the service has answered, or cannot any more: only then
+        can what it did be undone.
+        """
+        async with self._slow:
+            trying = asyncio.ensure_future(self._put(await self._freest_worker(), question, payload_fd))
+            try:
+                return await asyncio.shield(trying)
+            except asyncio.CancelledError:
+                with contextlib.suppress(asyncio.CancelledError):  # raised below
+                    await outlast(trying)
+                if not trying.cancelled():
+                    trying.exception()  # looked at: the cancellation is the news
+                raise
 
     def close(self) -> None:
         """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
@@ -234,7 +251,7 @@ class Desk:
         self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
         timeouts = self._settings.timeouts
         patience_s = timeouts.ask_s
-        if isinstance(question, _SLOW):
+        if isinstance(question, SLOW_QUESTIONS):
             patience_s += timeouts.ack_s
         elif isinstance(question, Read):
             patience_s = READ_S  # the worker notices by itself when nothing moves

@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
+from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
@@ -45,6 +47,39 @@ class Block:
             os.close(fd)
 
 
+class MemoryBudget:
+    """What blocks may hold together: so many bytes, or one block of any length, and so many of them."""
+
+    def __init__(self, max_bytes: int, max_blocks: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_blocks = max_blocks
+        self._held_bytes = 0
+        self._blocks = 0
+        self._less = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        """Wait for room for a block, and keep it until the end of the ``with`` block."""
+        async with self._less:
+            await self._less.wait_for(lambda: self._has_room(size_bytes))
+            self._held_bytes += size_bytes
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            self._held_bytes -= size_bytes
+            self._blocks -= 1
+            await outlast(asyncio.ensure_future(self._tell()))
+
+    def _has_room(self, size_bytes: int) -> bool:
+        fits = self._held_bytes + size_bytes <= self._max_bytes and self._blocks < self._max_blocks
+        return fits or not self._blocks
+
+    async def _tell(self) -> None:
+        async with self._less:
+            self._less.notify_all()
+
+
 class BlockReader:
     """Fetches parts of one object into memory."""
 
@@ -75,7 +110,10 @@ class BlockReader:
         Raises:
             TransferError: it could not be fetched.
         """
-        fd = new_memory()
+        try:
+            fd = new_memory()
+        except OSError as error:
+            raise local_error(error, self._ref.url) from error
         try:
             os.ftruncate(fd, part.size_bytes)
             fetching = Fetching(

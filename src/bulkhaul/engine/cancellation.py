@@ -7,7 +7,11 @@ every turn of the loop until it ends, so cleaning up needs a wait that outlasts 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def outlast(*tasks: asyncio.Future[Any]) -> None:
@@ -24,3 +28,20 @@ async def outlast(*tasks: asyncio.Future[Any]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+async def undisturbed(work: Coroutine[None, None, T], *, undo: Callable[[T], object] | None = None) -> T:
+    """Wait for work in a thread even when cancelled: what it has in hand must not be taken away under it.
+
+    Args:
+        undo: called with what the work has made that nobody takes any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        with contextlib.suppress(asyncio.CancelledError):  # raised below
+            await outlast(task)
+        if task.exception() is None and undo is not None:
+            undo(task.result())
+        raise

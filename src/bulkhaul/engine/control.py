@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
@@ -9,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 import msgspec
 
 from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.paging import listed_pages, require_news
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
@@ -29,6 +31,7 @@ from bulkhaul.engine.protocol import (
     Tags,
 )
 from bulkhaul.model.errors import ErrorInfo, NotFound, PreconditionFailed
+from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
@@ -132,7 +135,9 @@ class Control:
         fd = new_memory()
         try:
             await self._desk.ask(question, subject, payload_fd=fd)
-            return read_all(fd)
+            # A large object is copied in a thread: the loop has others to serve meanwhile.
+            small = os.fstat(fd).st_size <= MIB
+            return read_all(fd) if small else await undisturbed(asyncio.to_thread(read_all, fd))
         finally:
             os.close(fd)
 

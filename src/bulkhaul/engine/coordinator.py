@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -21,7 +21,7 @@ from bulkhaul.disk.landing import Landing, published_mode
 from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.control import Control
 from bulkhaul.engine.copying import Copier
 from bulkhaul.engine.dispatch import Dispatcher, Fetching
@@ -87,7 +87,7 @@ class Coordinator:
         outbox = Outbox(self.dispatcher, self.desk)
         uploads = Uploads(settings, self.desk, outbox, protection)
         self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
-        self.streams = Streams(settings, self.dispatcher, self.uploader, uploads)
+        self.streams = Streams(settings, self.desk, self.dispatcher, self.uploader, uploads)
         self.copier = Copier(settings, self.desk, uploads, self.uploader)
         self._mode = published_mode()
         self._sweeper = Sweeper()
@@ -232,8 +232,9 @@ class Coordinator:
         if layout.size_bytes <= INLINE_BYTES:
             landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
         else:
-            landing = await _undisturbed(
-                asyncio.to_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped)
+            landing = await undisturbed(
+                asyncio.to_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped),
+                undo=Landing.discard,
             )
         if self.settings.landing == "mapped" and layout.size_bytes and not landing.mapped:
             landing.discard()
@@ -283,12 +284,12 @@ class Coordinator:
         self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
     ) -> Verdict:
         if layout.size_bytes > INLINE_BYTES and reads_back(checks, hot=hot):
-            return await _undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
+            return await undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
     async def _publish(self, landing: Landing, *, fsync: bool) -> None:
         if fsync:
-            await _undisturbed(asyncio.to_thread(landing.publish, mode=self._mode, fsync=True))
+            await undisturbed(asyncio.to_thread(landing.publish, mode=self._mode, fsync=True))
         else:
             landing.publish(mode=self._mode, fsync=False)
 
@@ -302,19 +303,6 @@ def may_skip_head(info: ObjectHead, settings: Settings) -> bool:
 def destination_path(folder: str, name: str) -> str:
     """Return the path of a name in a folder, for people."""
     return os.path.join(folder, name)
-
-
-async def _undisturbed(work: Coroutine[None, None, T]) -> T:
-    """Wait for work in a thread even when cancelled: what it has in hand must not be taken away under it."""
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        with contextlib.suppress(asyncio.CancelledError):  # raised below
-            await outlast(task)
-        if task.exception() is None and isinstance(made := task.result(), Landing):
-            made.discard()
-        raise
 
 
 def _wire(settings: Settings) -> WireSettings:

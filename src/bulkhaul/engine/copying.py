@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader
+from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
@@ -38,13 +38,17 @@ MAX_COPY_BYTES = 5 * 1024**3
 
 
 class Copier:
-    """Copies objects."""
+    """Copies objects.
+
+    Blocks of all relays together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
+    """
 
     def __init__(self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader) -> None:
         self._settings = settings
         self._desk = desk
         self._uploads = uploads
         self._uploader = uploader
+        self._budget = MemoryBudget(MEMORY_BYTES, settings.max_in_flight)
 
     async def copy(self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
@@ -59,10 +63,11 @@ class Copier:
         check_object_size(info.size_bytes, limits=self._settings.limits)
         origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
         if options is not None:
-            options = await _completed(options, self._desk, source, info)
+            options = await _completed(options, self._desk, source, info, info.storage_class)
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
-            reply = await self._desk.ask(CopyObject(ref.bucket, ref.key, origin, options), source.url)
+            question = CopyObject(ref.bucket, ref.key, origin, options, info.storage_class)
+            reply = await self._desk.ask(question, source.url)
             assert reply.stored is not None
             result = _copied(source, ref, info, reply.stored, 1)
         else:
@@ -93,7 +98,8 @@ class Copier:
         info = known.info
         check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
-            options = kept_options(info, await _tags(origin.desk, source, info))
+            kept = kept_options(info, await _tags(origin.desk, source, info))
+            options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes
         else:
             options = await _completed(options, origin.desk, source, info)
         layout = self._relay_layout(info.size_bytes)
@@ -155,12 +161,13 @@ class Copier:
             return msgspec.structs.replace(result, source=source.url)
         promised = _foldable(info)
         whole = Layout(info.size_bytes, info.size_bytes, whole=layout.whole)
-        block = await reader.fetch(whole[0], promised.algorithm if promised else "")
-        try:
-            _require_promised(promised, [(block.crc, info.size_bytes)], source)
-            result = await self._uploader.upload_memory(block.fd, info.size_bytes, ref, options, on_moved=on_moved)
-        finally:
-            block.close()
+        async with self._budget.hold(info.size_bytes):
+            block = await reader.fetch(whole[0], promised.algorithm if promised else "")
+            try:
+                _require_promised(promised, [(block.crc, info.size_bytes)], source)
+                result = await self._uploader.upload_memory(block.fd, info.size_bytes, ref, options, on_moved=on_moved)
+            finally:
+                block.close()
         return _relayed(result, source, promised, block.retries)
 
     async def _relay_parts(
@@ -182,17 +189,17 @@ class Copier:
             async def pass_on(index: int) -> None:
                 nonlocal retries
                 part = layout[index]
-                block = await reader.fetch(part, promised.algorithm if promised else "")
-                try:
-                    await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number))
-                finally:
-                    block.close()
+                async with self._budget.hold(part.size_bytes):
+                    block = await reader.fetch(part, promised.algorithm if promised else "")
+                    try:
+                        await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number))
+                    finally:
+                        block.close()
                 crcs[index] = (block.crc, part.size_bytes)
                 retries += block.retries
                 meter.done(part.number, part.size_bytes)
 
-            at_once = min(self._settings.max_in_flight, max(1, MEMORY_BYTES // layout.part_size_bytes))
-            await all_or_none(pass_on, range(len(layout)), at_once=at_once)
+            await all_or_none(pass_on, range(len(layout)), at_once=self._settings.max_in_flight)
             _require_promised(promised, crcs, source)
             stored = await upload.complete()
         checksum = stored.checksum.value if stored.checksum is not None else ""
@@ -212,14 +219,18 @@ def kept_options(info: ObjectHead, tags: dict[str, str]) -> ObjectOptions:
     return ObjectOptions(content=info.content, storage_class=info.storage_class, tags=tags)
 
 
-async def _completed(options: ObjectOptions, desk: Desk, source: ObjectRef, info: ObjectHead) -> ObjectOptions:
+async def _completed(
+    options: ObjectOptions, desk: Desk, source: ObjectRef, info: ObjectHead, kept_class: str = ""
+) -> ObjectOptions:
     """Return options with the headers and metadata of the source where they name none, and likewise its tags.
 
     To the service, options are all or nothing: a new storage class alone would lose the metadata.
     """
     content = info.content if options.content == Content() else options.content
     tags = options.tags or await _tags(desk, source, info)
-    return msgspec.structs.replace(options, content=content, tags=tags)
+    return msgspec.structs.replace(
+        options, content=content, tags=tags, storage_class=options.storage_class or kept_class
+    )
 
 
 async def _tags(desk: Desk, source: ObjectRef, info: ObjectHead) -> dict[str, str]:

@@ -65,7 +65,7 @@ async def upload_pieces(
         else:
             yield Piece(result, functools.partial(_upload, upload, entry.path, ref))
     if not found:
-        raise LocalError("no file matches; check the folder, --include and --exclude", folder)
+        raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
 
 async def copy_pieces(

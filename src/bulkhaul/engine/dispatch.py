@@ -142,6 +142,7 @@ class Sending(msgspec.Struct):
         arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that have left, whenever that has changed.
         stored: what the service said of it.
+        attempts: how often it was given to a worker.
     """
 
     layout: Layout
@@ -159,11 +160,13 @@ class Sending(msgspec.Struct):
     unchanged: SourceIdentity | None = None
     on_moved: Callable[[int], None] | None = None
     stored: Stored = Stored()
+    attempts: int = 0
     retries: int = 0
     transfer: int = 0
 
     def lease(self, assign: Assign) -> PutLease:
         """Return what a worker is told."""
+        self.attempts = assign.attempt
         return PutLease(
             lease=assign.lease,
             target=self.target,

@@ -29,7 +29,7 @@ from bulkhaul.engine.protocol import (
     ListParts,
 )
 from bulkhaul.engine.sending import Outbox
-from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError
+from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError, error_of
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
 from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.layout import Part
@@ -57,6 +57,7 @@ class MultipartUpload:
         upload_id: its name at the service.
         parts: acknowledged parts by number.
         retries: tries that failed, all parts together.
+        unknown: Complete was sent, and nobody could tell what became of it.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MultipartUpload:
         self.upload_id = begun.upload_id
         self.parts: dict[int, UploadedPart] = {}
         self.retries = 0
+        self.unknown = False
         self._desk = desk
         self._outbox = outbox
         self._ref = ref
@@ -162,7 +164,10 @@ class MultipartUpload:
                 raise
             found = await self.settle(size_bytes)
             if found is None:
-                raise
+                if not self.unknown:
+                    raise
+                text = f"{error.message}; whether the object was stored is unknown: look at it before you send it again"
+                raise error_of(msgspec.structs.replace(error.info, message=text)) from error
             stored = found
         finally:
             os.close(fd)
@@ -186,6 +191,7 @@ class MultipartUpload:
                 continue
             except TransferError as error:
                 _log.warning("it cannot be told whether %s was stored: %s", self._ref.url, error)
+                self.unknown = True
                 return None
             found = reply.objects[0]
             if found.token == self._token and found.size_bytes == size_bytes:

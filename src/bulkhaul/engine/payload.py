@@ -7,6 +7,9 @@ import tempfile
 
 Buffer = bytes | bytearray | memoryview
 
+MAX_READ_BYTES = 1 << 30
+"""Bytes of one read. Source: read(2), Linux gives at most 0x7ffff000 at a time."""
+
 
 def new_memory(name: str = "bulkhaul") -> int:
     """Return a descriptor of empty anonymous memory; a file without a name where the platform has none."""
@@ -38,12 +41,12 @@ def write_all(fd: int, data: memoryview, at: int) -> None:
 
 def read_all(fd: int) -> bytes:
     """Return everything that a descriptor of memory holds."""
-    size_bytes = os.fstat(fd).st_size
-    content = bytearray(size_bytes)
-    view, at = memoryview(content), 0
+    size_bytes, at = os.fstat(fd).st_size, 0
+    pieces = []
     while at < size_bytes:
-        count = os.preadv(fd, [view[at:]], at)
-        if not count:
+        piece = os.pread(fd, min(size_bytes - at, MAX_READ_BYTES), at)
+        if not piece:
             raise OSError(5, f"it ends at byte {at} of {size_bytes}")
-        at += count
-    return bytes(content)
+        pieces.append(piece)
+        at += len(piece)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)

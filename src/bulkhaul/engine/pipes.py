@@ -10,6 +10,7 @@ import select
 import stat
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from bulkhaul.engine.blocks import Block
 from bulkhaul.engine.cancellation import outlast
@@ -36,14 +37,17 @@ class Pipe:
     """One end of a pipe, read or written in a thread that can be told to stop."""
 
     def __init__(self, fd: int, event: int) -> None:
+        # A thread of its own: whoever is silent at the other end must not keep others waiting.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="pipe")
         self._fd = fd
         self._stopped = threading.Event()
         self._poll = select.poll()
         self._poll.register(fd, event)
 
     def stop(self) -> None:
-        """Let the thread that waits for the other end give up."""
+        """Let the thread that waits for the other end give up, and end. Safe to call twice."""
         self._stopped.set()
+        self._thread.shutdown(wait=False)
 
     def _ready(self) -> bool:
         """Wait for the other end; False when told to stop."""
@@ -65,7 +69,8 @@ class PipeReader(Pipe):
         Raises:
             LocalError: the descriptor cannot be read.
         """
-        reading = asyncio.ensure_future(asyncio.to_thread(self._read, start, number, size_bytes))
+        loop = asyncio.get_running_loop()
+        reading = loop.run_in_executor(self._thread, self._read, start, number, size_bytes)
         try:
             return await asyncio.shield(reading)
         except asyncio.CancelledError:
@@ -103,7 +108,8 @@ class PipeWriter(Pipe):
         super().__init__(fd if self._own_fd is None else self._own_fd, select.POLLOUT)
 
     def close(self) -> None:
-        """Let go of what was opened; the caller's descriptor stays open."""
+        """End the thread, and let go of what was opened; the caller's descriptor stays open."""
+        self.stop()
         if self._own_fd is not None:
             os.close(self._own_fd)
             self._own_fd = None
@@ -115,7 +121,7 @@ class PipeWriter(Pipe):
             BrokenPipeError: nobody reads any more.
             LocalError: the descriptor cannot be written.
         """
-        writing = asyncio.ensure_future(asyncio.to_thread(self._write, block, watch))
+        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, block, watch)
         try:
             await asyncio.shield(writing)
         except asyncio.CancelledError:

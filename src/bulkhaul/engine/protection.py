@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from bulkhaul.engine.asking import Desk
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
@@ -11,6 +13,8 @@ from bulkhaul.policy.endpoints import profile_for
 _REFUSALS = frozenset({"", "InvalidArgument", "InvalidRequest", "NotImplemented", "ExcessHeaderValues"})
 """Codes with which endpoints refuse a header that they do not know. Any other one is about something else, and without
 its checksum a body would only be refused once more."""
+
+_log = logging.getLogger(__name__)
 
 
 class Protection:
@@ -38,4 +42,7 @@ class Protection:
 
     async def went_without(self, ref: ObjectRef) -> None:
         """Remember that an upload worked without a checksum that had failed with one."""
-        self._without.add((await self._desk.target(ref.bucket)).host)
+        host = (await self._desk.target(ref.bucket)).host
+        if host not in self._without:
+            _log.warning("%s takes no checksums: uploads to it are not protected by any", host)
+            self._without.add(host)

@@ -247,6 +247,7 @@ class CopyObject(msgspec.Struct, tag=True, frozen=True):
     key: str
     source: CopySource
     options: ObjectOptions | None = None
+    storage_class: str = ""
 
 
 class Delete(msgspec.Struct, tag=True, frozen=True):
@@ -318,6 +319,10 @@ Question = (
     | Presign
     | BucketRegion
 )
+
+
+SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
+"""Questions that a service may work on for minutes: they have threads of their own, as many as connections."""
 
 
 class Ask(msgspec.Struct, tag=True, frozen=True):

@@ -152,7 +152,7 @@ def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> An
                 end=end,
             )
             return Answer(ask, copied=copied)
-        case CopyObject(bucket, key, source, new_options):
+        case CopyObject(bucket, key, source, new_options, storage_class):
             stored = objects.copy_object(
                 sdk,
                 bucket,
@@ -162,6 +162,7 @@ def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> An
                 source_version=source.version_id,
                 source_etag=source.etag,
                 options=new_options,
+                storage_class=storage_class,
             )
             return Answer(ask, stored=stored)
         case Delete(bucket, key, version_id):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import msgspec
+
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher, Sending
+from bulkhaul.model.errors import TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import ObjectOptions, Stored
@@ -75,6 +78,8 @@ class Outbox:
         try:
             table = await arrival(self._dispatcher, sending)
             kept = True
+        except TransferError as error:
+            raise error_of(msgspec.structs.replace(error.info, attempts=sending.attempts)) from error
         finally:
             self._dispatcher.close(sending.transfer, kept=kept)
         return Sent(sending.stored, int(table["crc"][0]), sending.retries)

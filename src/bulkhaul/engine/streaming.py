@@ -16,6 +16,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.blocks import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.dispatch import Dispatcher
@@ -29,6 +30,7 @@ from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.endpoints import profile_for
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.uploadplan import stream_part_bytes
 from bulkhaul.policy.verification import CheckPlan
@@ -42,11 +44,13 @@ class Streams:
     def __init__(
         self,
         settings: Settings,
+        desk: Desk,
         dispatcher: Dispatcher,
         uploader: Uploader,
         uploads: Uploads,
     ) -> None:
         self._settings = settings
+        self._desk = desk
         self._dispatcher = dispatcher
         self._uploader = uploader
         self._uploads = uploads
@@ -64,32 +68,42 @@ class Streams:
         pipe = PipeReader(fd)
         first: Block | None = None
         try:
-            size = min(max(self._settings.multipart_threshold_bytes, self._part_bytes(1)), MEMORY_BYTES)
+            even = profile_for((await self._desk.target(ref.bucket)).host).even_parts
+            threshold_bytes = 0 if even else self._settings.multipart_threshold_bytes
+            size = min(max(threshold_bytes, self._part_bytes(1, even=even)), MEMORY_BYTES)
             first = await pipe.block(0, 1, size)
             if first.part.size_bytes < size:
                 result = await self._uploader.upload_memory(
                     first.fd, first.part.size_bytes, ref, options, on_moved=on_moved
                 )
             else:
-                result = await self._in_parts(pipe, first, ref, options, on_moved)
+                result = await self._in_parts(pipe, first, ref, options, on_moved, even=even)
         except TransferError as error:
             raise (error if error.subject else error.about(ref.url)) from error.__cause__
         finally:
+            pipe.stop()
             if first is not None:
                 first.close()
         return msgspec.structs.replace(result, source="-", seconds=time.monotonic() - began_s)
 
     async def _in_parts(
-        self, pipe: PipeReader, first: Block, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
+        self,
+        pipe: PipeReader,
+        first: Block,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        on_moved: OnMoved | None,
+        *,
+        even: bool,
     ) -> TransferResult:
         async with self._uploads.begin_protected(ref, options, part_size_bytes=0) as upload:
-            size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved))
+            size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved), even=even)
             stored = await upload.complete()
         checksum = stored.checksum.value if stored.checksum is not None else ""
         return stored_result(ref, size_bytes, stored, checksum, count, upload.retries)
 
     async def _send_blocks(
-        self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter
+        self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter, *, even: bool
     ) -> tuple[int, int]:
         """Send every block as a part; returns (bytes, parts)."""
         held: dict[asyncio.Task[None], int] = {}
@@ -108,7 +122,7 @@ class Streams:
                 at, number = block.part.end, number + 1
                 if at > self._settings.limits.max_object_bytes:
                     raise PayloadTooLarge("the input is longer than an S3 object may be")
-                size = self._part_bytes(number)
+                size = self._part_bytes(number, even=even)
                 while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.max_in_flight):
                     await _collect(held)
                 block = await _next(pipe.block(at, number, size), held)
@@ -124,8 +138,13 @@ class Streams:
             raise
         return at, number - 1
 
-    def _part_bytes(self, number: int) -> int:
-        return stream_part_bytes(number, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+    def _part_bytes(self, number: int, *, even: bool) -> int:
+        settings = self._settings
+        if number > settings.limits.max_parts:
+            text = f"the input needs more than {settings.limits.max_parts} parts at this endpoint; raise --part-size"
+            raise PayloadTooLarge(text)
+        sized = 1 if even else number
+        return stream_part_bytes(sized, part_size_bytes=settings.part_size_bytes, limits=settings.limits)
 
     async def download(
         self, ref: ObjectRef, info: ObjectHead, target: Target, checks: CheckPlan, fd: int, *, version_id: str = ""

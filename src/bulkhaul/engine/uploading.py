@@ -22,18 +22,19 @@ from bulkhaul.disk.records import JournalState
 from bulkhaul.disk.source import Source, reading_error
 from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.multipart import MultipartUpload
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.uploads import Uploads
-from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.errors import NotFound, OtherError, PayloadTooLarge, TransferError
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored, UploadedPart
 from bulkhaul.policy.layout import Layout
-from bulkhaul.policy.storerules import check_object_size
+from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, hasher
 from bulkhaul.wire.values import Target
@@ -70,9 +71,18 @@ class Meter:
         self.tell()
 
     def tell(self) -> None:
-        """Tell the sum."""
-        if self._on_moved is not None:
+        """Tell the sum.
+
+        Raises:
+            OtherError: the callback failed.
+        """
+        if self._on_moved is None:
+            return
+        try:
             self._on_moved(self._total_bytes)
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            raise OtherError("the progress callback failed", cause=cause) from error
 
 
 class Uploader:
@@ -106,7 +116,7 @@ class Uploader:
             TransferError: it could not be done; nothing is left of it, or its journal names what is left.
         """
         began_s = time.monotonic()
-        source = await asyncio.to_thread(Source.open, path)
+        source = await undisturbed(asyncio.to_thread(Source.open, path), undo=Source.close)
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             options = with_content_type(options, path, ref.key)
@@ -144,6 +154,9 @@ class Uploader:
         """
         began_s = time.monotonic()
         check_object_size(size_bytes, ref.url, limits=self._settings.limits)
+        if only_if_absent and size_bytes > self._settings.limits.max_part_bytes:
+            most = exact_size(self._settings.limits.max_part_bytes)
+            raise PayloadTooLarge(f"the body has {size_bytes} bytes, and one PUT takes at most {most}", ref.url)
 
         async def attempt(algorithm: str) -> TransferResult:
             if only_if_absent or size_bytes < self._settings.multipart_threshold_bytes:
@@ -204,7 +217,8 @@ class Uploader:
             checksum = encoded_crc(algorithm, sent.crc) if algorithm else ""
             return stored_result(ref, source.size_bytes, sent.stored, checksum, 1, sent.retries)
         digest = options_digest(options)
-        found = await asyncio.to_thread(self._interrupted, await self._desk.target(ref.bucket), ref)
+        target = await self._desk.target(ref.bucket)
+        found = await undisturbed(asyncio.to_thread(self._interrupted, target, ref), undo=_let_go)
         if found is not None:
             result = await self._resume(*found, source, ref, digest, on_moved)
             if result is not None:
@@ -286,7 +300,8 @@ class Uploader:
                 await upload.abort()
                 return None
             try:
-                await asyncio.to_thread(_keep_matching, upload, listed, state, layout, source.fd, intent.algorithm)
+                matching = (upload, listed, state, layout, source.fd, intent.algorithm)
+                await undisturbed(asyncio.to_thread(_keep_matching, *matching))
             except OSError as error:
                 raise reading_error(error, source.path) from error
         async with self._uploads.guard(upload):
@@ -332,6 +347,11 @@ def stored_result(
         parts=parts,
         retries=retries,
     )
+
+
+def _let_go(found: tuple[Journal, JournalState] | None) -> None:
+    if found is not None:
+        found[0].close()
 
 
 def _keep_matching(

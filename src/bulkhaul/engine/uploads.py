@@ -138,6 +138,9 @@ class Uploads:
         try:
             yield
         except BaseException:
+            if upload.unknown:
+                upload.leave()  # the next run, or `cleanup`, looks again
+                raise
             aborting = asyncio.ensure_future(upload.abort())
             with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
                 await _outlive(aborting)

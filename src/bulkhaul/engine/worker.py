@@ -25,6 +25,7 @@ from bulkhaul import __version__
 from bulkhaul.engine.channel import Channel, close_all
 from bulkhaul.engine.fetch import Fetcher
 from bulkhaul.engine.protocol import (
+    SLOW_QUESTIONS,
     Answer,
     AnyLease,
     Ask,
@@ -93,6 +94,7 @@ class Worker:
         self._failed: list[Failed] = []
         self._flushing = False
         self._control = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
+        self._slow = self._control  # until the number of connections is known
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -136,6 +138,7 @@ class Worker:
 
     def _configure(self, connections: int) -> None:
         wire = msgspec.structs.replace(self._setup.wire, connections=connections)
+        self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
         if (sdk := self._setup.sdk) is not None:
             fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
             secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
@@ -234,7 +237,8 @@ class Worker:
             """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
             asyncio.run_coroutine_threadsafe(self._tell(answer), loop).result()
 
-        return await loop.run_in_executor(self._control, answers, message, setup.wire, setup.sdk, payload_fd, tell)
+        threads = self._slow if isinstance(message.question, SLOW_QUESTIONS) else self._control
+        return await loop.run_in_executor(threads, answers, message, setup.wire, setup.sdk, payload_fd, tell)
 
     async def _tell(self, answer: Answer) -> None:
         self._channel.send(answer)

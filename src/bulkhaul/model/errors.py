@@ -55,6 +55,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         service_code: the S3 error code, such as ``NoSuchKey``.
         request_id, host_id: what AWS support asks for.
         retry_after_s: how long the service asked to wait, 0 where it did not say.
+        attempts: tries that a body took, the one that failed included; 0 where they were not counted.
     """
 
     code: str
@@ -66,6 +67,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     request_id: str = ""
     host_id: str = ""
     retry_after_s: float = 0.0
+    attempts: int = 0
 
 
 class TransferError(Exception):

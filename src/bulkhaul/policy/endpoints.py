@@ -26,15 +26,21 @@ class EndpointProfile(msgspec.Struct, frozen=True):
         name: the service, or ``S3-compatible`` for one that is not known.
         checksum: algorithm of the checksum that is sent with every upload, None for none.
         required: an endpoint that refuses the checksum fails the upload; else it is sent again without.
+        even_parts: all parts of an upload but the last must have the same length.
     """
 
     name: str
     checksum: str | None
     required: bool
+    even_parts: bool = False
 
 
 AWS = EndpointProfile("AWS", "CRC64NVME", True)
 COMPATIBLE = EndpointProfile("S3-compatible", "CRC64NVME", False)
+
+R2_DOMAIN = "r2.cloudflarestorage.com"
+R2 = EndpointProfile("Cloudflare R2", "CRC64NVME", False, even_parts=True)
+"""Source: Cloudflare R2 documentation, "Multipart objects": all parts except the last one have the same size."""
 
 
 def is_within(host: str, domain: str) -> bool:
@@ -63,7 +69,7 @@ def profile_for(endpoint_host: str) -> EndpointProfile:
         endpoint_host: without a port; empty where no endpoint is set, which means AWS.
 
     >>> profile_for("s3.us-west-004.backblazeb2.com")
-    EndpointProfile(name='Backblaze B2', checksum=None, required=False)
+    EndpointProfile(name='Backblaze B2', checksum=None, required=False, even_parts=False)
     >>> profile_for("minio.example.com").required
     False
 
@@ -76,6 +82,8 @@ def profile_for(endpoint_host: str) -> EndpointProfile:
     host = endpoint_host.rstrip(".")
     if not host or aws_domain(host):
         return AWS
+    if is_within(host, R2_DOMAIN):
+        return R2
     for domain, name in _UNCHECKED.items():
         if is_within(host, domain):
             return EndpointProfile(name, None, False)

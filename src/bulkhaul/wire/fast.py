@@ -107,7 +107,9 @@ class FastTransport:
                 stored_checksum(reply.headers),
             )
 
-        await self._with_connection(request.target, exchange, sends=True)
+        # A condition may have been met by the very request whose reply was lost: that must be known, not hidden.
+        plain = not any(name == "if-none-match" for name, _ in request.headers)
+        await self._with_connection(request.target, exchange, sends=True, again=plain)
         return stored
 
     def drop_idle(self) -> None:
@@ -120,7 +122,12 @@ class FastTransport:
             connections[:] = [c for c in connections if c.usable]
 
     async def _with_connection(
-        self, target: Target, exchange: Callable[[Connection], Awaitable[None]], *, sends: bool
+        self,
+        target: Target,
+        exchange: Callable[[Connection], Awaitable[None]],
+        *,
+        sends: bool,
+        again: bool = True,
     ) -> None:
         """Run one exchange; on a connection that turns out to have been closed while idle, once more on another."""
         while True:
@@ -130,7 +137,7 @@ class FastTransport:
                 await exchange(connection)
                 return
             except ConnectionClosed as error:
-                if not error.stale:
+                if not (error.stale and again):
                     raise TransportError(network_error(error)) from error
             except (ConnectionError, TimeoutError) as error:
                 raise TransportError(network_error(error)) from error

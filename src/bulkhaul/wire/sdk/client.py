@@ -25,14 +25,13 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, Unsupported, UsageError
+from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.values import Credentials, Target, WireSettings, is_loopback
 
 Client = Any
 """A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
-
-_AWS_SUFFIXES = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws")
 
 _loader: QuickLoader | None = None
 
@@ -257,7 +256,7 @@ class SdkClient:
             s3=s3 or None,
             connect_timeout=timeouts.connect_s,
             read_timeout=read_timeout_s or timeouts.read_s,
-            max_pool_connections=settings.connections + CONTROL_THREADS,
+            max_pool_connections=2 * settings.connections + CONTROL_THREADS,  # bodies, slow questions, quick ones
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
             # A range cannot be compared with the checksum of the whole object; everything is checked by ourselves.
@@ -320,7 +319,7 @@ def _s5cmd_endpoint() -> str | None:
 
 
 def _is_aws(endpoint_url: str) -> bool:
-    return (urlsplit(endpoint_url).hostname or "").endswith(_AWS_SUFFIXES)
+    return aws_domain(urlsplit(endpoint_url).hostname or "") is not None
 
 
 def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) -> None:

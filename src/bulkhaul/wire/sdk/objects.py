@@ -36,6 +36,7 @@ def copy_object(
     source_version: str,
     source_etag: str,
     options: ObjectOptions | None,
+    storage_class: str = "",
 ) -> Stored:
     """Copy an object of at most 5 GiB within the service; errors name the source (C35).
 
@@ -43,6 +44,7 @@ def copy_object(
         source_version: empty for the current one.
         source_etag: the source must still have it; empty to copy whatever is there.
         options: how the copy is to be stored; None to keep headers, metadata and tags.
+        storage_class: of a copy that keeps the rest; empty for the service's own. It never comes along by itself.
 
     Raises:
         NotFound: there is no such source.
@@ -61,6 +63,7 @@ def copy_object(
         MetadataDirective=directive,
         TaggingDirective=directive,
         **copy_source(source_bucket, source_key, source_version, source_etag),
+        **({"StorageClass": storage_class} if options is None and storage_class else {}),
         **({} if options is None else put_parameters(options)),
     )
     return stored(reply, reply.get("CopyObjectResult", {}), subject)
