@@ -1,0 +1,120 @@
+"""Questions that change something: a few at a time, never left while they are under way, and not asked of the dead."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import cast
+
+from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.settings import Settings, Timeouts
+from bulkhaul.model.writing import CopySource, UploadedPart
+from bulkhaul.policy.transfer import TransferMachine
+
+SETTINGS = Settings(workers=2, concurrency=2)
+
+
+class Workers:
+    """Two workers that note what they are asked; a test says what they answer, and when."""
+
+    def __init__(self) -> None:
+        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=random.Random(1))
+        self.last_death = "SIGKILL"
+        self.asked: list[tuple[int, Ask]] = []
+        self.desk = Desk(SETTINGS, cast("Dispatcher", self))
+        self.on_answer: Callable[[Answer], None]
+        self.on_worker: Callable[[int, str], None]
+        for worker in (1, 2):
+            self.on_worker(worker, "usable")
+
+    def ask(self, worker: int, message: Ask, _descriptors: list[int]) -> None:
+        """Note a question."""
+        self.asked.append((worker, message))
+
+    async def copied(self, nth: int) -> None:
+        """Answer the nth question: the part was copied."""
+        self.on_answer(Answer(self.asked[nth][1].ask, copied=UploadedPart(1, 1, '"e"')))
+        await settle()
+
+
+async def settle() -> None:
+    """Let everything go on as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def part(number: int) -> CopyPart:
+    """Return the question for one part of a copy."""
+    return CopyPart("b", "k", "id", number, CopySource("b", "source"), 0, 1)
+
+
+def run(story: Callable[[Workers], Awaitable[None]]) -> None:
+    """Tell a story and see that nothing of it is left."""
+
+    async def told() -> None:
+        workers = Workers()
+        async with asyncio.timeout(10):
+            await story(workers)
+        assert workers.desk._open == {}
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(told())
+
+
+def test_a_cancelled_copy_waits_for_what_is_under_way() -> None:
+    """Its part may land at any time until the service has answered: only then may the upload be aborted (I6)."""
+
+    async def story(workers: Workers) -> None:
+        copying = asyncio.create_task(workers.desk.ask(part(1)))
+        await settle()
+        copying.cancel()
+        await settle()
+        assert not copying.done()
+        await workers.copied(0)
+        assert copying.cancelled()
+
+    run(story)
+
+
+def test_slow_questions_are_asked_a_few_at_a_time() -> None:
+    """As many as requests in flight; the next one goes out when one of them is answered, and quick ones at once."""
+
+    async def story(workers: Workers) -> None:
+        copies = [asyncio.create_task(workers.desk.ask(part(number))) for number in (1, 2, 3)]
+        await settle()
+        assert len(workers.asked) == 2
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        await settle()
+        number = workers.asked[2][1].ask
+        workers.on_answer(Answer(number, objects=[ObjectHead("k", 1)]))
+        assert (await looking).objects[0].key == "k"
+        await workers.copied(0)
+        assert [one[1].question for one in workers.asked[3:]] == [part(3)]
+        await workers.copied(1)
+        await workers.copied(3)
+        assert all(reply.copied for reply in await asyncio.gather(*copies))
+
+    run(story)
+
+
+def test_a_question_that_has_waited_goes_to_a_worker_that_lives() -> None:
+    """Who answers is chosen when the question is really asked."""
+
+    async def story(workers: Workers) -> None:
+        copies = [asyncio.create_task(workers.desk.ask(part(number))) for number in (1, 2, 3)]
+        await settle()
+        first = workers.asked[0][0]
+        await workers.copied(1)
+        workers.on_worker(first, "lost")
+        await settle()
+        assert {worker for worker, _ in workers.asked[3:]} == {3 - first}
+        for nth in range(2, len(workers.asked)):
+            if workers.asked[nth][0] != first:
+                await workers.copied(nth)
+        assert all(reply.copied for reply in await asyncio.gather(*copies))
+
+    run(story)
