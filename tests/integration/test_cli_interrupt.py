@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkhaul.engine.boot import ForkserverProcess
 from tests.engines import PART_BYTES, descendants, eventually, is_alive, temp_files
 from tests.faultserver import Fault, FaultServer, Latency, Stall, StoredObject, generated_object
 from tests.integration.command import lines, start
@@ -152,3 +153,17 @@ def test_during_the_imports(tmp_path: Path) -> None:
         # Before our first line runs, Python itself speaks.
         assert "Traceback" not in err or process.returncode == -signal.SIGINT
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_forkserver_leaves_signals_to_its_parent(capfd: pytest.CaptureFixture[str], number: signal.Signals) -> None:
+    """A signal to the terminal's processes, however early, neither ends the forkserver nor makes it speak."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    forkserver = ForkserverProcess()
+    forkserver.process.send_signal(number)
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before, "the parent hears its signals as before"
+    status = Path(f"/proc/{forkserver.process.pid}/status")
+    eventually(lambda: "SigBlk:\t0000000000000000" in status.read_text(), "it ignores them, and blocks none")
+    forkserver.control.close()
+    assert forkserver.process.wait(20) == 0
+    assert capfd.readouterr().err == ""

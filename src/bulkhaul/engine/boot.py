@@ -6,13 +6,19 @@ The forkserver's imports take half a second. A caller that starts it before its 
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 
+_OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+"""What a terminal tells every process of a command; the coordinator alone decides what it means."""
+
+# It begins with these signals blocked, or one that comes during its imports would end it with a traceback.
 # Importing makes garbage for nobody: without collections the start takes a quarter less.
 _BOOT = (
-    "import gc, sys; gc.disable(); sys.path[:] = {path!r};"
+    "import gc, sys, _signal; [_signal.signal(number, _signal.SIG_IGN) for number in {ours}];"
+    " _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {ours}); gc.disable(); sys.path[:] = {path!r};"
     " from bulkhaul.engine.forkserver import main; main({control}, {pidfd})"
 )
 
@@ -30,7 +36,8 @@ class ForkserverProcess:
     def __init__(self) -> None:
         pidfd = _pidfd_of_this_process()
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd)
+        boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd, ours=tuple(map(int, _OURS)))
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
         try:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
                 [sys.executable, "-c", boot],
@@ -41,6 +48,7 @@ class ForkserverProcess:
         finally:
             theirs.close()
             os.close(pidfd)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def close(self) -> None:
         """Tell it to end (it kills what it forked) and reap it."""
