@@ -682,6 +682,13 @@ def test_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         state_folder(str(tmp_path / "unwritable"))
 
 
+def test_a_file_system_that_makes_no_folders() -> None:
+    """Where the folder above exists and the file system makes none below it, that is said, and tried no longer."""
+    with pytest.raises(LocalError, match="set BULKHAUL_STATE_DIR") as caught:
+        state_folder("/proc/no-such-process")
+    assert caught.value.__cause__.__class__ is FileNotFoundError
+
+
 def test_boot_has_a_name() -> None:
     """A boot of this machine has one name, the same for everybody who asks."""
     assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

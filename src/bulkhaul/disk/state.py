@@ -73,14 +73,16 @@ def _default() -> str:
 
 
 def _make(folder: str) -> None:
+    above = os.path.dirname(folder)
     try:
-        os.mkdir(folder, 0o700)
+        try:
+            os.mkdir(folder, 0o700)
+        except FileNotFoundError:
+            if not os.path.isdir(above):  # else the file system itself refuses, as /proc does
+                _make(above)
+            os.mkdir(folder, 0o700)
     except FileExistsError:
         if not os.path.isdir(folder):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR)) from None
         return
-    except FileNotFoundError:
-        _make(os.path.dirname(folder))
-        _make(folder)
-        return
-    flush_folder(os.path.dirname(folder))
+    flush_folder(above)
