@@ -280,3 +280,26 @@ def test_many_threads_may_use_one_store() -> None:
     assert (len(failed), store.pending_faults) == (50, 0)
     expected = {f"{worker}/{number}" for worker in range(8) for number in range(50)} - set(failed)
     assert {info.key for info in store.list()} == expected
+
+
+def test_metadata_leaves_room_for_a_token(tmp_path: Path) -> None:
+    """C5: a real store may add 46 bytes to the metadata, so what it has no room for is refused in memory too."""
+    store = MemoryStore()
+    (tmp_path / "source").write_bytes(b"abc")
+    store.put_bytes("most", b"", metadata={"k": "v" * 2001})
+    store.put_path("most", tmp_path / "source", metadata={"k": "v" * 2001})
+    with pytest.raises(UsageError, match="2049 bytes"):
+        store.put_bytes("more", b"", metadata={"k": "v" * 2002})
+    with pytest.raises(UsageError, match="2049 bytes"):
+        store.put_path("more", tmp_path / "source", metadata={"k": "v" * 2002})
+    assert [info.key for info in store.list()] == ["most"]
+
+
+def test_a_scattered_body_is_refused_in_memory_too() -> None:
+    """C24: both ways to store bytes take a buffer only if a real store takes it."""
+    store = MemoryStore()
+    with pytest.raises(UsageError, match="one after another"):
+        store.put_bytes("key", memoryview(b"abcdef")[::2])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="one after another"):
+        store.put_if_absent("key", memoryview(b"abcdef")[::2])  # type: ignore[arg-type]
+    assert list(store.list()) == []

@@ -10,12 +10,14 @@ from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiab
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.objects import Content
 from bulkhaul.policy.storerules import (
+    RESERVED_METADATA_BYTES,
     asks_for_bytes,
     check_key,
     check_object_size,
     check_ttl,
     content_of,
     exact_size,
+    flat,
     outside,
 )
 
@@ -88,6 +90,26 @@ def test_2048_bytes_of_metadata_are_allowed_and_no_more(metadata: dict[str, str]
         content_of(metadata=metadata | {"z": ""})
     with pytest.raises(UsageError, match="2050 bytes"):
         content_of(metadata=metadata, reserved_bytes=2)
+
+
+def test_the_reserve_holds_a_token() -> None:
+    """C28: the token is 16 bytes in hexadecimal, under its name."""
+    assert len("bulkhaul-token" + "0123456789abcdef" * 2) == RESERVED_METADATA_BYTES
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"abc", bytearray(b"abc"), memoryview(b"xabcx")[1:4], memoryview(b"abcd").cast("H")], ids=repr
+)
+def test_a_body_is_a_view_of_its_bytes(body: bytes | bytearray | memoryview) -> None:
+    """C24: whatever the buffer's items are, its length is in bytes."""
+    view = flat(body)
+    assert (view.itemsize, len(view), bytes(view)) == (1, len(bytes(body)), bytes(body))
+
+
+def test_a_scattered_body_is_refused() -> None:
+    """C24: a slice with a step is no run of bytes that could be sent as it is."""
+    with pytest.raises(UsageError, match="one after another"):
+        flat(memoryview(b"abcdef")[::2])
 
 
 @pytest.mark.parametrize("ttl_s", [1, 60, 604800])

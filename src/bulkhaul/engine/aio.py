@@ -28,6 +28,7 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import Source, selector
+from bulkhaul.policy.storerules import flat
 
 DEFAULT_OPTIONS = ObjectOptions()
 
@@ -123,8 +124,9 @@ class AsyncEngine(EngineLife):
 
         Raises:
             PreconditionFailed, Conflict: it exists, or is being written.
+            UsageError: the bytes do not lie one after another in memory.
         """
-        ref, view = object_ref(url), memoryview(data).cast("B")
+        ref, view = object_ref(url), flat(data)
         work = self._upload_bytes(view, ref, options, only_if_absent=only_if_absent, on_moved=on_moved)
         return await self._tracked(self._counted(work, len(view)), ref.url)
 

@@ -23,6 +23,9 @@ MAX_KEY_BYTES = 1024
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
 
+RESERVED_METADATA_BYTES = len(TOKEN_KEY) + 32
+"""What a store itself may add to the metadata of any object: a token of 16 bytes, in hexadecimal, and its name."""
+
 MAX_TTL_S = 7 * 24 * 60 * 60
 """Source: S3 API, "Authenticating requests: using query parameters", X-Amz-Expires."""
 
@@ -78,6 +81,18 @@ def content_of(
     if size_bytes > MAX_METADATA_BYTES:
         raise UsageError(f"the metadata has {size_bytes} bytes, S3 allows {MAX_METADATA_BYTES}; shorten it")
     return Content(content_disposition=content_disposition, metadata=kept)
+
+
+def flat(data: bytes | bytearray | memoryview) -> memoryview:
+    """Return a body as a view of single bytes, without copying it.
+
+    Raises:
+        UsageError: its bytes do not lie one after another in memory, as those of a slice with a step.
+    """
+    view = memoryview(data)
+    if not view.c_contiguous:
+        raise UsageError("the bytes do not lie one after another in memory; pass a copy, made by bytes(...)")
+    return view.cast("B")
 
 
 def check_ttl(ttl_s: int) -> None:

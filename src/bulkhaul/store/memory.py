@@ -175,13 +175,14 @@ class MemoryStore:
     ) -> TransferResult:
         """Store ``body``."""
         storerules.check_key(key)
-        content = storerules.content_of(content_disposition, metadata)
-        storerules.check_object_size(len(body), self._url(key), limits=self._limits)
+        content = _content(content_disposition, metadata)
+        kept = bytes(storerules.flat(body))
+        storerules.check_object_size(len(kept), self._url(key), limits=self._limits)
         self._begin("put_bytes", key)
-        for part in self._upload_parts(len(body)):
+        for part in self._upload_parts(len(kept)):
             if progress is not None:
                 progress(part.size_bytes)
-        return self._result(self._store(key, bytes(body), content), source="-")
+        return self._result(self._store(key, kept, content), source="-")
 
     def put_path(
         self,
@@ -194,7 +195,7 @@ class MemoryStore:
     ) -> TransferResult:
         """Store a regular file, read part by part from one descriptor."""
         storerules.check_key(key)
-        content = storerules.content_of(content_disposition, metadata)
+        content = _content(content_disposition, metadata)
         body = bytearray()
         with closing(Source.open(os.fspath(path))) as source:
             storerules.check_object_size(source.size_bytes, self._url(key), limits=self._limits)
@@ -209,14 +210,15 @@ class MemoryStore:
     def put_if_absent(self, key: str, body: bytes) -> bool:
         """Create an object unless it, or a rival's, exists."""
         storerules.check_key(key)
-        storerules.check_object_size(len(body), self._url(key), limits=self._limits)
+        kept = bytes(storerules.flat(body))
+        storerules.check_object_size(len(kept), self._url(key), limits=self._limits)
         self._begin("put_if_absent", key)
         with self._lock:
             if (rival := self._rivals.pop(key, None)) is not None:
                 self._keep(key, rival, Content())
             if key in self._objects:
                 return False
-            self._keep(key, bytes(body), Content())
+            self._keep(key, kept, Content())
             return True
 
     def copy(self, source_key: str, destination_key: str) -> TransferResult:
@@ -309,6 +311,11 @@ class MemoryStore:
             last_modified=info.last_modified.isoformat() if info.last_modified else "",
             integrity=Integrity.ETAG,
         )
+
+
+def _content(content_disposition: str, metadata: Mapping[str, str] | None) -> Content:
+    reserved_bytes = storerules.RESERVED_METADATA_BYTES  # a real store may add its token
+    return storerules.content_of(content_disposition, metadata, reserved_bytes=reserved_bytes)
 
 
 def _read(source: Source, part: Part) -> bytes:
