@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
@@ -78,16 +79,21 @@ class Engine:
         self._portal: BlockingPortal | None = None
         self._portal_context: AbstractContextManager[BlockingPortal] | None = None
         self._beside: list[AsyncEngine] = []
+        self._thread = 0
+        self._ending = threading.Lock()
+        self._ended = False
 
     def __enter__(self) -> Self:
         self._portal_context = start_blocking_portal("asyncio", {"use_uvloop": True})
         self._portal = self._portal_context.__enter__()
         try:
+            self._thread = self._portal.call(threading.get_ident)
             self._portal.call(self._engine.__aenter__)
         except BaseException:
             self._portal_context.__exit__(None, None, None)
             self._portal = None
             raise
+        self._ended = False
         return self
 
     def __exit__(
@@ -96,20 +102,39 @@ class Engine:
         self.close()
 
     def close(self) -> None:
-        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
-        portal, self._portal = self._portal, None
+        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice.
+
+        Raises:
+            UsageError: this is the engine's own thread, as in a callback: nobody could wait there.
+        """
         if os.getpid() != self._pid:
             return  # in a forked child: the engine, its threads and its workers are the parent's
-        if portal is None or self._portal_context is None:
-            self._engine.abandon()
-        else:
+        if self._on_own_thread():
+            raise UsageError("an engine cannot be closed on its own thread, as by a callback; close it on another one")
+        with self._ending:
+            portal, context = self._portal, self._portal_context
+            if portal is None or context is None:
+                self._engine.abandon()
+                return
+            self._ended = True
             try:
                 portal.call(self._engine.close)
                 for other in self._beside:
                     portal.call(other.close)
                 portal.call(portal.stop, True)  # another thread may be iterating: its generator ends with the engine
             finally:
-                self._portal_context.__exit__(None, None, None)
+                context.__exit__(None, None, None)
+                self._portal = None
+
+    def end(self) -> None:
+        """Close from wherever the garbage collector happens to run; on the engine's own thread without waiting."""
+        if self._on_own_thread():
+            threading.Thread(target=self.close, name="bulkhaul-end", daemon=True).start()
+        else:
+            self.close()
+
+    def _on_own_thread(self) -> bool:
+        return self._portal is not None and threading.get_ident() == self._thread
 
     @property
     def aio(self) -> AsyncEngine:
@@ -165,7 +190,7 @@ class Engine:
 
     def kill_workers(self) -> None:
         """Kill every worker at once: for a caller that is about to leave without waiting."""
-        if self._portal is not None:
+        if self._portal is not None and not self._ended:
             self._portal.start_task_soon(self._engine.kill_workers)
 
     @property
@@ -181,7 +206,7 @@ class Engine:
     def _running(self) -> BlockingPortal:
         if os.getpid() != self._pid:
             raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
-        if self._portal is None:
+        if self._portal is None or self._ended:
             raise UsageError("the engine is not running; use it in a `with` block")
         return self._portal
 
@@ -198,7 +223,7 @@ class Engine:
                     left = True
                     raise
         except (FutureCancelledError, RuntimeError) as error:
-            if self._portal is not None:
+            if not self._ended:
                 raise
             # The engine was closed by another thread, and everything of this generator ended with it.
             if not left:
