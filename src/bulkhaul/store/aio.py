@@ -5,6 +5,7 @@ docs/store.md has the contract, row by row (C1 … C72), and where each row is t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -32,11 +33,21 @@ from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, O
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.storerules import asks_for_bytes, check_key, check_ttl, content_of, outside
+from bulkhaul.policy.storerules import (
+    RESERVED_METADATA_BYTES,
+    asks_for_bytes,
+    check_key,
+    check_ttl,
+    content_of,
+    outside,
+)
 from bulkhaul.policy.storeurl import StoreUrl, parse_store_url, truthy
 from bulkhaul.store.protocol import ProgressCallback
 
 _log = logging.getLogger(__name__)
+
+CLOSED = "the store is closed; make a new one"
+"""What a call on a closed store is told."""
 
 
 class S3Store:
@@ -49,7 +60,8 @@ class S3Store:
             async for info in store.list("k"):
                 print(info.key, info.size)
 
-    The engine starts with the first operation and ends with ``close``.
+    The engine starts with the first operation and ends with ``close``, and the store with it. A store belongs to the
+    event loop of its first operation.
 
     Attributes:
         url: what the store was made from.
@@ -65,6 +77,8 @@ class S3Store:
         self._settings = settings
         self._engine = engine
         self._owns_engine = engine is None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     @classmethod
     def from_url(cls, url: str, **settings: Any) -> Self:
@@ -90,11 +104,20 @@ class S3Store:
         await self.close()
 
     async def close(self) -> None:
-        """End the engine, and what is under way with it. Safe to call twice."""
-        engine = self._engine
+        """End the engine, and what is under way with it. Safe to call twice.
+
+        Raises:
+            UsageError: the engine runs on another event loop.
+        """
+        self._require_loop()
+        self._closed = True
+        engine, self._engine = self._engine, None
         if engine is not None and self._owns_engine:
-            self._engine = None
-            await engine.close()
+            try:
+                await engine.close()
+            except BaseException:
+                self._engine = engine  # it may be running: closing again goes on
+                raise
 
     async def list(self, prefix: str = "") -> AsyncGenerator[ObjectInfo, None]:
         """Yield every object whose key begins with ``prefix``, character by character (C7, C8, C9).
@@ -266,9 +289,17 @@ class S3Store:
         await (await self._running()).control.probe(self.url.bucket, prefix)
 
     async def _running(self) -> AsyncEngine:
+        if self._closed:
+            raise UsageError(CLOSED)
+        self._require_loop()
         if self._engine is None:
             self._engine = await AsyncEngine(self._settings).__aenter__()
+        self._loop = asyncio.get_running_loop()
         return self._engine
+
+    def _require_loop(self) -> None:
+        if self._loop not in (None, asyncio.get_running_loop()):
+            raise UsageError("the store belongs to another event loop; make a new store there")
 
     def _ref(self, key: str) -> ObjectRef:
         check_key(key)
@@ -341,7 +372,7 @@ def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings
 
 
 def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> ObjectOptions:
-    return ObjectOptions(content=content_of(content_disposition, metadata, reserved_bytes=len(TOKEN_KEY) + 32))
+    return ObjectOptions(content=content_of(content_disposition, metadata, reserved_bytes=RESERVED_METADATA_BYTES))
 
 
 def _info(head: ObjectHead, subject: str) -> ObjectInfo:

@@ -10,11 +10,12 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from bulkhaul.engine.facade import Engine
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectInfo
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
-from bulkhaul.store.aio import settings_for
+from bulkhaul.store.aio import CLOSED, settings_for
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +44,8 @@ class S3Store:
             for info in store.list("m"):
                 print(info.key, info.size)
 
-    The engine starts with the first operation and ends with ``close``, or with the program. Threads may share a store.
+    The engine starts with the first operation and ends with ``close``, with the store's last reference, or with the
+    program; a closed store stays closed. Threads may share a store.
 
     Attributes:
         url: what the store was made from.
@@ -62,6 +64,7 @@ class S3Store:
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
         self._finalizer: weakref.finalize[[], S3Store] | None = None
+        self._closed = False
 
     @classmethod
     def from_url(cls, url: str, **settings: Any) -> Self:
@@ -85,11 +88,14 @@ class S3Store:
     def close(self) -> None:
         """End the engine, and what is under way with it. Safe to call twice."""
         with self._lock:
-            engine, self._engine, self._store = self._engine, None, None
-            if self._finalizer is not None:
-                self._finalizer.detach()
+            self._closed = True
+            engine = self._engine
         if engine is not None and engine is not self._shared:
             engine.close()
+        with self._lock:
+            self._engine, self._store = None, None
+            if self._finalizer is not None:
+                self._finalizer.detach()
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Yield every object whose key begins with ``prefix``; see ``bulkhaul.aio.S3Store.list``."""
@@ -110,10 +116,12 @@ class S3Store:
 
     def _running(self) -> tuple[Engine, aio.S3Store]:
         with self._lock:
+            if self._closed:
+                raise UsageError(CLOSED)
             if self._engine is None or self._store is None:
                 engine = self._shared or Engine(self._settings).__enter__()
                 self._engine = engine
                 self._store = aio.S3Store(self.url, self._settings, engine=engine.aio)
                 if engine is not self._shared:
-                    self._finalizer = weakref.finalize(self, engine.close)
+                    self._finalizer = weakref.finalize(self, engine.end)
             return self._engine, self._store
