@@ -325,14 +325,20 @@ class Deltas:
     def reached(self, total: int) -> None:
         """Take how many bytes are there."""
         if self._progress is not None and total > self._told:
-            delta, self._told = total - self._told, total
-            self._progress(delta)
+            self._progress(total - self._told)
+            self._told = total  # only now: a callback that raised was told nothing
 
     def end(self, size_bytes: int) -> None:
-        """Tell what is missing to the size; a negative difference if an object became shorter meanwhile."""
+        """Tell what is missing to the size; a negative difference if an object became shorter meanwhile.
+
+        The object is in place by now, so what the callback raises is logged: it must not look like a failure of that.
+        """
         if self._progress is not None and size_bytes != self._told:
-            delta, self._told = size_bytes - self._told, size_bytes
-            self._progress(delta)
+            try:
+                self._progress(size_bytes - self._told)
+            except Exception:  # noqa: BLE001 - a callback may raise anything
+                _log.warning("the progress callback failed after the transfer had succeeded", exc_info=True)
+            self._told = size_bytes
 
 
 def require_file(path: str | os.PathLike[str]) -> str:
