@@ -231,7 +231,7 @@ class S3Store:
         """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
 
         A write whose reply was lost is settled by a token in the object's metadata, so that nobody loses against
-        his own retry.
+        his own retry. That takes a HEAD; where the first try was answered there is nothing to settle.
 
         Raises:
             TransferError: it cannot be told, or the service refused.
@@ -244,7 +244,7 @@ class S3Store:
         except (PreconditionFailed, Conflict) as error:
             if isinstance(error, Conflict):
                 _log.info("%s was being written by somebody else: %s", ref.url, error)
-            return await self._is_ours(engine, ref, token)
+            return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
         except (NetworkError, OtherError) as error:
             if not error.retryable or not await self._is_ours(engine, ref, token):
                 raise

@@ -112,7 +112,15 @@ def test_c28_a_412_and_a_409_are_false(wire: Wired, code: str) -> None:
     """Another one was there, or was just being written: the object is not ours, and the write is not repeated."""
     wire.fault(f"c28-{code}", Status(operation="PutObject", code=code))
     assert wire.store.put_if_absent(f"c28-{code}", b"x") is False
-    assert len(wire.asked("PutObject", key=f"c28-{code}")) == 1
+    assert operations(wire, f"c28-{code}") == {"PutObject": 1}
+
+
+def test_c28_whoever_comes_second_needs_no_right_to_read(wire: Wired) -> None:
+    """The first try was answered with 412, so nothing is in doubt: no HEAD, which may be forbidden, is sent."""
+    wire.server.store.put("bucket", "c28-second", make_object(b"theirs"))
+    wire.fault("c28-second", Status(operation="HeadObject", code="AccessDenied", attempt="every"))
+    assert wire.store.put_if_absent("c28-second", b"mine") is False
+    assert operations(wire, "c28-second") == {"PutObject": 1}
 
 
 def test_c53_a_409_is_false_although_it_may_be_tried_again(wire: Wired) -> None:
@@ -127,10 +135,19 @@ def test_c28_a_lost_reply_is_settled_by_the_objects_token(wire: Wired) -> None:
     fault = wire.fault("c28-lost", reply_lost(operation="PutObject"))
     assert wire.store.put_if_absent("c28-lost", b"mine") is True
     assert wire.server.fired(fault) == 1
+    assert operations(wire, "c28-lost") == {"PutObject": 2, "HeadObject": 1}
     stored = wire.server.store.get("bucket", "c28-lost")
     assert stored is not None
     assert stored.body == b"mine"
     assert list(stored.metadata) == [TOKEN_KEY]
+
+
+def test_c28_a_doubt_that_cannot_be_settled_is_told(wire: Wired) -> None:
+    """After a lost reply and a 412 only HEAD could tell; where it is refused, that refusal is raised."""
+    wire.fault("c28-doubt", reply_lost(operation="PutObject"))
+    wire.fault("c28-doubt", Status(operation="HeadObject", code="AccessDenied", attempt="every"))
+    with pytest.raises(AccessDenied):
+        wire.store.put_if_absent("c28-doubt", b"mine")
 
 
 def test_c28_every_reply_lost_is_settled_too(wire: Wired) -> None:
