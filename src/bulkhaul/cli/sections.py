@@ -44,7 +44,7 @@ class SectionedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {FIRST: []}
         for param in self.get_params(ctx):
             if isinstance(param, click.Option) and (record := param.get_help_record(ctx)):
-                title = LAST if set(param.opts) <= set(ctx.help_option_names) else getattr(param, "section", FIRST)
+                title = LAST if set(param.opts) & set(ctx.help_option_names) else getattr(param, "section", FIRST)
                 sections.setdefault(title, []).append(record)
         for title, records in sorted(sections.items(), key=lambda section: section[0] == LAST):
             if records:
