@@ -135,6 +135,14 @@ class TestUsage:
             (["cp", "-p", "1K", "s3://bucket/key", "b"], "part size must be"),
             (["cp", "--multipart-threshold", "0", "a", "s3://bucket/key"], "multipart threshold must be"),
             (["cp", "-c", "0", "s3://bucket/key", "b"], "concurrency must be"),
+            (["cp", "--raw", "a", "s3://bucket/key"], "--raw means nothing for an upload"),
+            (["cp", "--raw", "--recursive", "s3://bucket/a*", "b"], "cannot be had with --recursive"),
+            (["cp", "--raw", "--include", "*", "s3://bucket/a*", "b"], "need --recursive or a pattern"),
+            (
+                ["cp", "--source-endpoint-url", "https://me:secret@host", "s3://bucket/a", "s3://bucket/b"],
+                "--source-endpoint-url must hold no user",
+            ),
+            (["cp", "--sse-c", "AES256", "s3://bucket/a", "b"], "--sse-c-key"),
             (["cp", "--workers", "many", "s3://bucket/key", "b"], "--workers"),
             (["cp", "--verify", "some", "s3://bucket/key", "b"], "--verify"),
             (["cp", "--checksum-algorithm", "MD5", "a", "s3://bucket/key"], "--checksum-algorithm"),
@@ -567,3 +575,55 @@ class TestEarly:
         early.abandon()
         early.abandon()
         assert FakeForkserver.running == 0
+
+
+class TestEndpoints:
+    """What an endpoint may be, wherever it is named."""
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *(
+                "https://me:secret@host",
+                "http://secret@host:9000",
+                "https://me:secret/x@host",
+                "https://me:1#secret@host",
+            ),
+            *("secret", "ftp://secret", "https://", "https://:9000", "https://host:secret", "https://host:70000"),
+            *("https://host:0", "https://[secret"),
+        ],
+    )
+    def test_refused_without_being_shown(self, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+        """It needs http or https, a host and a possible port, and holds no password, which no message repeats."""
+        with pytest.raises(UsageError, match=r"^--endpoint-url must") as caught:
+            make_settings({"endpoint_url": url})
+        assert "secret" not in str(caught.value)
+        for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"):
+            monkeypatch.setenv(name, url)
+            with pytest.raises(UsageError, match=rf"^{name} \(or --endpoint-url\) must") as caught:
+                make_settings({})
+            assert "secret" not in str(caught.value)
+            assert make_settings({"endpoint_url": "https://host"}).endpoint_url == "https://host"
+            monkeypatch.delenv(name)
+
+    @pytest.mark.parametrize("url", ["http://127.0.0.1:9000", "https://[::1]:9000/", "HTTPS://s3.example/path"])
+    def test_taken(self, url: str) -> None:
+        """What has a scheme, a host and perhaps a port and a path is taken as it is."""
+        assert make_settings({"endpoint_url": url}).endpoint_url == url
+
+
+@pytest.mark.parametrize(
+    ("destination", "name"), [("out", "download"), ("-", "download_stream"), ("s3://b/other", "copy")]
+)
+def test_raw_takes_one_object(ran: Ran, destination: str, name: str) -> None:
+    """With --raw a source with * and ? is the one object of that name, in every direction."""
+    assert invoke("mv" if name != "download_stream" else "cp", "--raw", "s3://b/a*?", destination).exit_code == 0
+    ((called, (source, *_), _),) = ran.calls()
+    assert (called, source) == (name, "s3://b/a*?")
+
+
+def test_names_of_other_tools(ran: Ran) -> None:
+    """--numworkers is s5cmd's name of --workers, and aws-cli's --sse-c goes before its key."""
+    key = base64.b64encode(KEY).decode()
+    assert invoke("cp", "--numworkers", "3", "--sse-c", "AES256", "--sse-c-key", key, "s3://b/a", "out").exit_code == 0
+    assert (ran.given.settings.workers, ran.given.settings.sse_c_key) == (3, KEY)

@@ -51,6 +51,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
+    "raw": _DOWNLOADS | {Direction.COPY},
     "resume": frozenset({Direction.UPLOAD}),
     "follow_symlinks": frozenset({Direction.UPLOAD}),
     **dict.fromkeys(
@@ -113,8 +114,10 @@ def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
             raise click.UsageError(f"{param.opts[0]} means nothing for {direction.value}.")
 
 
-def refuse_unselective(direction: Direction, source: str, *, recursive: bool, filters: Iterable[str]) -> None:
-    """Refuse filters where there is one object only, and a folder without ``--recursive``.
+def refuse_unselective(
+    direction: Direction, source: str, *, recursive: bool, raw: bool, filters: Iterable[str]
+) -> None:
+    """Refuse filters where there is one object only, a folder without ``--recursive``, and a prefix with wildcards.
 
     Raises:
         click.UsageError: it cannot mean what it says.
@@ -127,7 +130,9 @@ def refuse_unselective(direction: Direction, source: str, *, recursive: bool, fi
         return
     from bulkhaul.policy.selection import parse_source
 
-    if any(filters) and not parse_source(source, recursive=recursive).many:
+    if raw and recursive and parse_source(source, recursive=True).pattern:
+        raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
+    if any(filters) and not parse_source(source, recursive=recursive, literal=raw).many:
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
 
 

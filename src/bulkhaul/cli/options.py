@@ -100,11 +100,25 @@ connection_options = adding(
         metavar="KEY",
         help="The customer's key of SSE-C: base64 of 32 bytes, or fileb://PATH, which no list of processes shows.",
     ),
+    _connection(
+        "--sse-c",
+        type=click.Choice(["AES256"]),
+        bare="AES256",
+        metavar="[AES256]",
+        help="The algorithm of SSE-C, which has no other; needs the key.",
+    ),
 )
 """How the store is reached, for every command that asks one."""
 
 speed_options = adding(
-    _speed("--workers", type=int, metavar="N", help="Worker processes.  [default: one a core, 2 to 8]"),
+    _speed(
+        "--workers",
+        "--numworkers",
+        "workers",
+        type=int,
+        metavar="N",
+        help="Worker processes.  [default: one a core, 2 to 8]",
+    ),
     _speed(
         "--concurrency",
         "-c",
@@ -178,7 +192,17 @@ log_option = _output(
 _SETTINGS = frozenset(
     {
         *("endpoint_url", "region", "profile", "sign_requests", "verify_tls", "allow_http", "addressing_style"),
-        *("request_payer", "sse_c_key", "workers", "concurrency", "part_size_bytes", "transport", "landing", "verify"),
+        *(
+            "request_payer",
+            "sse_c",
+            "sse_c_key",
+            "workers",
+            "concurrency",
+            "part_size_bytes",
+            "transport",
+            "landing",
+            "verify",
+        ),
         *("fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
     }
 )
@@ -201,9 +225,48 @@ def make_settings(given: dict[str, Any]) -> Settings:
     fields = {name: value for name, value in given.items() if value is not None}
     if "verify" in fields:
         fields["verify"] = Verify(fields["verify"])
+    if fields.pop("sse_c", None) and "sse_c_key" not in fields:
+        raise click.UsageError("--sse-c names the algorithm only; give the key with --sse-c-key.")
+    require_endpoint(*_endpoint(fields.get("endpoint_url")))
     if "allow_http" not in fields and _http_allowed_by_environment():
         fields["allow_http"] = True
     return Settings(**fields)
+
+
+def require_endpoint(url: str, name: str = "--endpoint-url") -> None:
+    """Make sure that an endpoint is a URL that can be shown: it is, in messages. No message here repeats it.
+
+    Args:
+        name: where it was given.
+
+    Raises:
+        UsageError: it has no http or https, no host or an impossible port, or it holds a user or password.
+    """
+    if not url:
+        return
+    from urllib.parse import urlsplit
+
+    from bulkhaul.model.errors import UsageError
+
+    if "@" in url:
+        raise UsageError(f"{name} must hold no user or password: they come from the AWS_* variables or a profile")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address; its text would repeat the value
+        good = False
+    if not good:
+        raise UsageError(f"{name} must be https://HOST or https://HOST:PORT (or http), and a port is 1 to 65535")
+
+
+def _endpoint(given: str | None) -> tuple[str, str]:
+    """Return the endpoint that counts and where it was named, as the SDK finds it; empty where it is AWS."""
+    if given:
+        return given, "--endpoint-url"
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"):
+        if url := os.environ.get(name):
+            return url, f"{name} (or --endpoint-url)"
+    return "", ""
 
 
 def _http_allowed_by_environment() -> bool:
@@ -228,6 +291,7 @@ __all__ = [
     "output_options",
     "parsed_key",
     "parsed_size",
+    "require_endpoint",
     "resume_option",
     "section",
     "speed_options",

@@ -31,6 +31,7 @@ from bulkhaul.cli.options import (
     log_option,
     make_settings,
     output_options,
+    require_endpoint,
     resume_option,
     section,
     speed_options,
@@ -74,6 +75,7 @@ transfer_options = adding(
         default=True,
         help="Leave symbolic links below a folder out of an upload.",
     ),
+    _selection("--raw", is_flag=True, help="* and ? in SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
     verify_option,
@@ -130,14 +132,15 @@ def _prepared(
 ) -> Job:
     if direction is Direction.TO_STDOUT:
         require_object(source, role="SRC, for stdout,")
-        refuse_pattern(source)
+        if not given["raw"]:
+            refuse_pattern(source)
         require_stdout()
     elif direction is Direction.FROM_STDIN:
         require_object(destination, role="DEST, for stdin,")
         require_stdin()
     else:
         filters = [*given["include"], *given["exclude"]]
-        refuse_unselective(direction, source, recursive=given["recursive"], filters=filters)
+        refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"], filters=filters)
     stored = take_options(given)
     settings = make_settings(take_settings(given))
     dry_run = given["dry_run"]
@@ -171,7 +174,7 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     from bulkhaul.policy.selection import parse_source
 
     dry_run, recursive = given["dry_run"], given["recursive"]
-    many = parse_source(source, recursive=recursive).many
+    many = parse_source(source, recursive=recursive, literal=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
         if many:
@@ -235,7 +238,7 @@ def _copies(
     from bulkhaul.policy.selection import parse_destination, parse_source
 
     dry_run, recursive = given["dry_run"], given["recursive"]
-    many = parse_source(source, recursive=recursive).many
+    many = parse_source(source, recursive=recursive, literal=given["raw"]).many
     parse_destination(destination)
 
     def results(run: Engine) -> Iterator[TransferResult]:
@@ -298,4 +301,5 @@ def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | No
         return None
     import msgspec
 
+    require_endpoint(fields.get("endpoint_url", ""), "--source-endpoint-url")
     return msgspec.structs.replace(settings, **fields)
