@@ -90,6 +90,8 @@ def test_uploads_of_dead_and_living_runs(shop: Shop) -> None:
     shop.journal("dead", shop.begin("dead")).close()
     shop.journal("gone", "no-such-upload").close()
     _, dry = shop.cleanup()
+    _, asked = shop.cleanup("--dry-run")
+    assert asked == dry, "which is what it does anyway"
     assert (shop.pending(), shop.journals()) == (["dead", "living"], 3)
     done, lines = shop.cleanup("--yes")
     assert done.returncode == 0

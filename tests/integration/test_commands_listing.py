@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
+import signal
 import subprocess
 import urllib.request
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.faultserver import FaultServer, RefuseDelete, Status, hang_before_head, make_object
 from tests.integration.command import LIMIT_S, arguments, environment, run
@@ -138,8 +143,16 @@ def test_du() -> None:
         human = ask(server, "du", "-H", "s3://bucket/run/")
         grouped = ask(server, "du", "--group", "s3://bucket/run/")
         exact = ask(server, "du", "--json", "--all-versions", "s3://bucket/run/*.txt")
+        classified = ask(server, "du", "--json", "--group", "s3://bucket/run/")
+        no_class = ask(server, "du", "--json", "--group", "s3://bucket/none/")
         nothing = ask(server, "du", "s3://bucket/none/")
         missing = ask(server, "du", "s3://nowhere")
+    *classes, total = told(classified.stdout)
+    assert [(line["storage_class"], line["bytes"]) for line in classes] == [("GLACIER", 5), ("STANDARD", 1539)]
+    url = "s3://bucket/run/"
+    assert total == {"operation": "summary", "success": True, "objects": 4, "bytes": 1544, "source": url}
+    (empty,) = told(no_class.stdout)
+    assert (empty["objects"], empty["bytes"], "storage_class" in empty) == (0, 0, False)
     assert human.stdout == "1.5 KiB in 4 objects: s3://bucket/run/\n"
     assert grouped.stdout.splitlines() == [
         "5 bytes in 1 object: s3://bucket/run/ [GLACIER]",
@@ -234,7 +247,9 @@ def test_versions_for_good() -> None:
         one = ask("rm", "--json", "--all-versions", "s3://versions/p/k")
         left = client.list_object_versions(Bucket="versions")
     assert buckets[0].stdout.endswith(" versions\n")
-    assert told(buckets[1].stdout)[0]["bucket"] == "versions"
+    bucket, total = told(buckets[1].stdout)
+    assert bucket["bucket"] == "versions"
+    assert total == {"operation": "summary", "success": True, "buckets": 1}
     *lines, _ = told(listed.stdout)
     kinds = [(line["type"], line["key"]) for line in lines]
     assert sorted(kinds) == [
@@ -255,24 +270,51 @@ def test_presign() -> None:
     with FaultServer({"bucket/a b+c*": b"body"}) as server:
         done = ask(server, "presign", "--expires-in", "7d", "s3://bucket/a b+c*")
         url = done.stdout.removesuffix("\n")
+        exact = ask(server, "presign", "--json", "--expires-in", "90", "s3://bucket/a")
         with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - of the test's own server
             assert reply.read() == b"body"
         nobody = run(
-            *("presign", "--endpoint-url", server.endpoint_url, "s3://bucket/k"),
+            *("presign", "--json", "--endpoint-url", server.endpoint_url, "s3://bucket/k"),
             variables=dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), ""),
         )
     assert (done.returncode, done.stderr, "\n" in url) == (0, "", False)
     assert "X-Amz-Expires=604800" in url
-    assert (nobody.returncode, nobody.stdout) == (1, "")
+    (line,) = told(exact.stdout)
+    assert list(line) == ["operation", "success", "url", "expires_s"]
+    assert (line["operation"], line["success"], line["expires_s"]) == ("presign", True, 90)
+    assert "X-Amz-Expires=90" in line["url"]
+    assert nobody.returncode == 1
+    (failure,) = told(nobody.stdout)
+    assert (failure["operation"], failure["success"]) == ("presign", False)
+    assert failure["error"]["code"] == "CredentialsError"
 
 
-def test_ctrl_c() -> None:
-    """A listing whose server hangs ends at Ctrl-C with 130, and leaves no process behind."""
+@pytest.mark.parametrize(
+    ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--json",)), (signal.SIGHUP, ())]
+)
+def test_interrupted(number: signal.Signals, options: tuple[str, ...]) -> None:
+    """A listing whose server hangs ends at a signal with 128 and its number, and says so, with --json there too."""
     with FaultServer(BUNDLE, [hang_before_head(operation="ListObjectsV2")]) as server:
-        words = arguments("ls", "--endpoint-url", server.endpoint_url, "s3://bucket/run/")
+        words = arguments("ls", *options, "--endpoint-url", server.endpoint_url, "s3://bucket/run/")
         with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             server.wait_for(lambda server: bool(server.requests_for("ListObjectsV2")))
-            os.kill(process.pid, 2)
+            os.kill(process.pid, number)
             out, err = process.communicate(timeout=LIMIT_S)
-    assert (process.returncode, out) == (130, b"")
-    assert b"Traceback" not in err
+    assert process.returncode == 128 + number
+    assert err.decode() == f"bulkhaul: interrupted by {number.name}\n"
+    failure = {"code": "Cancelled", "message": f"interrupted by {number.name}"}
+    assert told(out.decode()) == [{"operation": "ls", "success": False, "error": failure}] * bool(options)
+
+
+@pytest.mark.parametrize("words", [("ls", "s3://bucket"), ("cp", "--json", "--quiet", "s3://bucket/run/b.txt", "out")])
+def test_nowhere_to_write(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Started with stdout closed, a command that owes lines is a wrong command line and does nothing."""
+    with FaultServer(BUNDLE) as server:
+        command = shlex.join(arguments(words[0], "--endpoint-url", server.endpoint_url, *words[1:]))
+        done = subprocess.run(
+            ["sh", "-c", f"exec {command} >&-"], env=environment(), stderr=subprocess.PIPE, text=True, cwd=tmp_path
+        )
+        assert not server.requests
+    assert done.returncode == 2
+    assert "Error: stdout is closed." in done.stderr
+    assert os.listdir(tmp_path) == []

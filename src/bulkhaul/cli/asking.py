@@ -2,14 +2,18 @@
 
     engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
 
-A reader that pauses (``| less``) holds the work up and nothing else: the engine goes on, and Ctrl-C is heard.
+A reader that pauses (``| less``) holds the work up and nothing else: the engine goes on, and Ctrl-C is heard: the
+work is cancelled, and whoever looks at the exit code, stderr or the JSON is told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import json
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -17,6 +21,8 @@ import click
 import msgspec
 
 from bulkhaul.cli import early
+from bulkhaul.cli.directions import require_stdout
+from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.streams import LineStream
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
@@ -28,6 +34,12 @@ CONCURRENCY = 2
 
 _PAUSES_S = (0.001, 0.002, 0.005, 0.02)
 """Waits for a reader that is behind: short ones first, as most of them are only a little slower."""
+
+LOOK_UP_S = 0.025
+"""How often a signal is looked for."""
+
+LAST_LINES_S = 0.5
+"""How long an interrupted command tries to get rid of its last lines."""
 
 Work = Callable[[AsyncEngine, "Lines"], Awaitable[int]]
 
@@ -51,6 +63,11 @@ class Lines:
             await asyncio.sleep(_PAUSES_S[min(waits, len(_PAUSES_S) - 1)])
             waits += 1
 
+    async def last(self, text: str) -> None:
+        """Write the lines of a command that was interrupted; a reader that pauses or has left does not get them."""
+        with contextlib.suppress(TimeoutError, BrokenPipeError):
+            await asyncio.wait_for(self.write(text), LAST_LINES_S)
+
 
 def ask(
     ctx: click.Context,
@@ -66,16 +83,34 @@ def ask(
     Args:
         operation: names the command in the JSON of a failure.
         workers: processes that ask: with two, one reads a page while the other one asks for the next.
+
+    Raises:
+        click.UsageError: stdout is closed, and nobody would see the answer.
     """
+    require_stdout()
     small = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
     forkserver = early.take()
     gc.enable()  # the imports are done
 
+    engine = AsyncEngine(small, forkserver=forkserver)
+    interruption = Interruption(lambda: _kill(engine.worker_pids))
+    interruption.install()
+
+    async def asked(lines: Lines) -> int:
+        async with engine:
+            return await work(engine, lines)
+
     async def run() -> int:
         lines = Lines()
+        task = asyncio.create_task(asked(lines))
         try:
-            async with AsyncEngine(small, forkserver=forkserver) as engine:
-                return await work(engine, lines)
+            if await _interrupted(task, interruption):
+                text = f"interrupted by {interruption.name}"
+                click.echo(f"bulkhaul: {text}", err=True)
+                if as_json:
+                    await lines.last(failure_line(operation, ErrorInfo("Cancelled", text)))
+                return interruption.exit_code
+            return await task
         except BrokenPipeError:
             return 1  # nobody reads any more: stop, quietly
         except TransferError as error:
@@ -88,6 +123,22 @@ def ask(
             return 1
 
     ctx.exit(_run(run))
+
+
+async def _interrupted(task: asyncio.Task[int], interruption: Interruption) -> bool:
+    """Wait for the end of a task, which a signal cancels; tell whether one did."""
+    while not task.done():
+        await asyncio.wait([task], timeout=LOOK_UP_S)
+        if interruption.signum and task.cancel():
+            await asyncio.wait([task])
+            return task.cancelled() or task.exception() is not None
+    return False
+
+
+def _kill(pids: list[int]) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+            os.kill(pid, signal.SIGKILL)
 
 
 def _run(work: Callable[[], Awaitable[int]]) -> int:

@@ -47,6 +47,7 @@ Exit code: 0 done (or nothing to do), 1 something could not be looked at or clea
 )
 @click.option("--temp-files", "temp_folder", metavar="FOLDER", help="Also temp files of downloads, below that folder.")
 @click.option("--yes", "-y", is_flag=True, help="Do it; without, only say what would be done.")
+@click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Only say what would be done, as without --yes.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON for each, and a summary.")
 @click.pass_context
@@ -58,6 +59,7 @@ def cleanup(
     older_than_s: int | None,
     temp_folder: str | None,
     yes: bool,
+    dry_run: bool,
     as_json: bool,
     **connection: Any,
 ) -> NoReturn:
@@ -66,6 +68,8 @@ def cleanup(
     from bulkhaul.model.errors import TransferError
     from bulkhaul.policy.selection import parse_destination
 
+    if yes and dry_run:
+        raise click.UsageError("--yes and --dry-run contradict each other.")
     if older_than_s is not None and url is None:
         raise click.UsageError("--older-than needs s3://BUCKET: other programs' uploads are only looked for there.")
     try:

@@ -77,7 +77,7 @@ def du(
                     if takes is None or takes(head.key):
                         name = (head.storage_class or "STANDARD") if group else ""
                         totals[name].add((head.size_bytes,))
-        if not group:
+        if not group or not (totals or as_json):
             totals[""].add(())
         for name, total in sorted(totals.items()):
             if as_json:
@@ -86,6 +86,9 @@ def du(
                 size = size_text(total.bytes, human=human) + ("" if human else " bytes")
                 objects = f"{total.objects} object{'s' * (total.objects != 1)}"
                 await out.write(f"{size} in {objects}: {printable(url)}{f' [{printable(name)}]' if name else ''}\n")
+        if group and as_json:
+            both = Totals(sum(one.objects for one in totals.values()), sum(one.bytes for one in totals.values()))
+            await out.write(total_json(both, source=url))
         return 0
 
     ask(ctx, work, settings, operation="du", as_json=as_json, workers=2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli import early
+from bulkhaul.cli.directions import require_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +29,8 @@ def launch(ctx: click.Context, prepare: Callable[[], Job], output: dict[str, Any
 
     try:
         job = prepare()
+        if output.get("as_json", False) or not output.get("quiet", False):
+            require_stdout()
         forkserver = early.take()
     except TransferError as error:
         from bulkhaul.policy.naming import printable

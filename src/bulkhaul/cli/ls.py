@@ -63,8 +63,8 @@ def ls(
     from bulkhaul.model.errors import TransferError
     from bulkhaul.policy.selection import parse_listing
 
-    if url is None and (recursive or all_versions):
-        raise click.UsageError("--recursive and --all-versions need s3://BUCKET.")
+    if url is None and (recursive or all_versions or summarize):
+        raise click.UsageError("--recursive, --all-versions and --summarize need s3://BUCKET.")
     try:
         source = parse_listing(url) if url is not None else None
         settings = make_settings(connection)
@@ -89,10 +89,15 @@ def ls(
 
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:
     """Print the buckets; return the exit code."""
+    from bulkhaul.cli.asking import json_text
     from bulkhaul.cli.listed import bucket_json, bucket_lines
 
+    shown = 0
     async for page in engine.control.buckets():
+        shown += len(page)
         await out.write(bucket_json(page) if as_json else bucket_lines(page))
+    if as_json:
+        await out.write(json_text({"operation": "summary", "success": True, "buckets": shown}))
     return 0
 
 

@@ -45,10 +45,13 @@ Exit code: 0 there is the URL, 1 it cannot be signed, 2 wrong command line.
 )
 @click.option("--version-id", default="", metavar="ID", help="That version of the object.")
 @connection_options
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @click.pass_context
-def presign(ctx: click.Context, /, *, url: str, expires_s: int, version_id: str, **connection: Any) -> NoReturn:
+def presign(
+    ctx: click.Context, /, *, url: str, expires_s: int, version_id: str, as_json: bool, **connection: Any
+) -> NoReturn:
     """Print a URL that fetches one object without credentials, until it expires."""
-    from bulkhaul.cli.asking import ask, refuse
+    from bulkhaul.cli.asking import ask, json_text, refuse
     from bulkhaul.model.errors import TransferError
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source
@@ -63,7 +66,8 @@ def presign(ctx: click.Context, /, *, url: str, expires_s: int, version_id: str,
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         signed = await engine.control.presign(ObjectRef(source.bucket, source.key), expires_s, version_id)
-        await out.write(f"{signed}\n")
+        line = {"operation": "presign", "success": True, "url": signed, "expires_s": expires_s}
+        await out.write(json_text(line) if as_json else f"{signed}\n")
         return 0
 
-    ask(ctx, work, settings, operation="presign")
+    ask(ctx, work, settings, operation="presign", as_json=as_json)
