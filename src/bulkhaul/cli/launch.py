@@ -29,8 +29,8 @@ def launch(ctx: click.Context, prepare: Callable[[], Job], output: dict[str, Any
 
     try:
         job = prepare()
-        if output.get("as_json", False) or not output.get("quiet", False):
-            require_stdout()
+        if output.get("as_json", False):
+            require_stdout()  # lines for people are a courtesy; whoever asks for these depends on them
         forkserver = early.take()
     except TransferError as error:
         from bulkhaul.policy.naming import printable
