@@ -128,7 +128,8 @@ class Uploader:
         except TransferError as error:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            about = path if error.info.code == "SourceChanged" else ref.url
+            raise (error if error.subject else error.about(about)) from error.__cause__
         finally:
             source.close()
         return msgspec.structs.replace(result, source=path, seconds=time.monotonic() - began_s)
