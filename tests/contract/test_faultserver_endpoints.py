@@ -107,5 +107,6 @@ def test_clock_of_the_endpoint(credentials: Credentials | None) -> None:
         assert got.body == b"1"
     with FaultServer({"bucket/key": b"1"}, credentials=credentials, clock_offset_s=600) as server:
         reply = client_for(server).get_object(**PLACE)
+        assert reply["Body"].read() == b"1"
         ahead_s = parsedate_to_datetime(reply["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp() - time.time()
         assert 590 < ahead_s <= 600
