@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import tempfile
 import time
 import traceback
@@ -172,14 +173,14 @@ def running_engine(
     chosen: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK, **settings}
     uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays
     with tempfile.TemporaryFile() as printed, aws_environment(keys() if variables is None else variables):
-        children, descriptors = set(descendants()), len(os.listdir("/proc/self/fd"))
+        children, descriptors = set(descendants()), open_descriptors()
         with nothing_logged(), ExitStack() as stack:
             with _stderr_into(printed.fileno()):
                 engine = stack.enter_context(Engine(endpoint_url=endpoint_url, **chosen))
             yield engine
         assert set(descendants()) <= children, "the engine left processes behind"
-        # The fault server's side of the engine's connections is in this process too and closes a little later.
-        eventually(lambda: len(os.listdir("/proc/self/fd")) <= descriptors, "the engine left descriptors behind")
+        left = sorted(open_descriptors().items() - descriptors.items())
+        assert left == [], f"the engine left descriptors behind: {left}"
         printed.seek(0)
         assert (said := printed.read().decode()) == "", f"a worker printed something: {said}"
 
@@ -235,6 +236,26 @@ def eventually(condition: Callable[[], bool], promise: str, *, timeout_s: float 
     while not condition():
         assert time.monotonic() < deadline_s, promise
         time.sleep(0.01)
+
+
+def open_descriptors() -> dict[int, str]:
+    """Return what each descriptor of this process leads to, without a server's side of its connections.
+
+    A server may keep such a one for long after its client has gone: one that reads no more never
+    gets to the end of what was sent.
+    """
+    found, listening = {}, set()
+    for number in (int(name) for name in os.listdir("/proc/self/fd")):
+        try:
+            found[number] = os.readlink(f"/proc/self/fd/{number}")
+            if found[number].startswith("socket:"):
+                with socket.socket(fileno=os.dup(number)) as twin:
+                    found[number] = f"{twin.family.name} {twin.getsockname()}"
+                    if twin.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                        listening.add(found[number])
+        except OSError:
+            continue  # the one that listed the folder, or closed meanwhile
+    return {number: what for number, what in found.items() if what not in listening}
 
 
 def is_alive(pid: int) -> bool:

@@ -17,7 +17,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from email.utils import formatdate
 from types import TracebackType
@@ -169,22 +169,27 @@ class FaultServer:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._socket.setblocking(False)
-        tasks: set[asyncio.Task[None]] = set()
-        accepting = asyncio.create_task(self._accept(tasks))
+        talks: dict[asyncio.Task[None], Connection] = {}
+        self._loop.add_reader(self._socket, self._accept, talks, itertools.count())
         self._started.set()
         await self._stop.wait()
-        for task in (accepting, *tasks):
-            task.cancel()
-        ends = await asyncio.gather(accepting, *tasks, return_exceptions=True)
-        self._crashes += [end for end in ends if isinstance(end, Exception)]
+        self._loop.remove_reader(self._socket)
         self._socket.close()
+        for task in talks:
+            task.cancel()
+        ends = await asyncio.gather(*talks, return_exceptions=True)
+        self._crashes += [end for end in ends if isinstance(end, Exception)]
 
-    async def _accept(self, tasks: set[asyncio.Task[None]]) -> None:
-        for connection_id in itertools.count():
-            sock, _ = await asyncio.get_running_loop().sock_accept(self._socket)
-            task = asyncio.create_task(self._converse(connection_id, Connection(sock, self._tls)))
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+    def _accept(self, talks: dict[asyncio.Task[None], Connection], ids: Iterator[int]) -> None:
+        """Take one connection, and talk on it; it is closed whether or not its task ever got to run."""
+        try:
+            sock, _ = self._socket.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return  # it has gone again
+        connection = Connection(sock, self._tls)
+        task = asyncio.create_task(self._converse(next(ids), connection))
+        talks[task] = connection
+        task.add_done_callback(lambda done: talks.pop(done).close())
 
     async def _converse(self, connection_id: int, connection: Connection) -> None:
         """Answer one connection's requests until one side has enough."""
@@ -209,8 +214,6 @@ class FaultServer:
             return  # The client has gone; what it got is in the records.
         except Exception as error:  # noqa: BLE001 - raised again in the test's thread, by __exit__
             self._crashes.append(error)
-        finally:
-            connection.close()
 
     async def _answer(self, call: Call, exchange: Exchange, connection: Connection) -> bool:
         """Receive and reply, as the faults will have it; tell whether the connection goes on."""
