@@ -313,7 +313,7 @@ def test_memory_is_sent_like_a_file(rig: WriteRig, shape: Shape) -> None:
 def test_storm_slows_the_host_down(rig: WriteRig) -> None:
     """Row 24: while the service asks to slow down, all uploads together ask less often, and all succeed."""
     body = BODIES["parts"]
-    key, addressed = rig.new_key(storm(operation="UploadPart", for_s=1.0))
+    key, addressed = rig.new_key(storm(operation="UploadPart", for_s=HASTY.throttle_s / 2))
     path = rig.folder / key
     path.write_bytes(body)
     written = rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, addressed, OLD)
