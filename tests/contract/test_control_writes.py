@@ -22,6 +22,7 @@ from bulkhaul.errors import (
     Unsupported,
     UsageError,
 )
+from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
@@ -248,7 +249,7 @@ def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
 def test_a_thousand_keys_at_once(service: Service) -> None:
     """One batch takes a thousand keys, most of which never were."""
     service.put("batch/7", b"x")
-    doomed = [Doomed(f"batch/{number}") for number in range(objects.MAX_BATCH)]
+    doomed = [Doomed(f"batch/{number}") for number in range(MAX_DELETE_BATCH)]
     assert objects.delete_objects(service.sdk, "bucket", doomed) == ()
     with pytest.raises(NotFound):
         control.head(service.sdk, "bucket", "batch/7")

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from bulkhaul.cli.asking import Lines
     from bulkhaul.engine.aio import AsyncEngine
 
-MAX_EXPIRES_S = 7 * 24 * 3600
-"""Longest life of a presigned URL. Source: S3 User Guide, "Sharing objects with presigned URLs"."""
-
 EPILOG = """\b
 Examples:
   bulkhaul presign s3://bucket/report.pdf
@@ -53,11 +50,12 @@ def presign(
     """Print a URL that fetches one object without credentials, until it expires."""
     from bulkhaul.cli.asking import ask, json_text, refuse
     from bulkhaul.model.errors import TransferError
+    from bulkhaul.model.limits import MAX_PRESIGN_S
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source
 
-    if not 1 <= expires_s <= MAX_EXPIRES_S:
-        raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_EXPIRES_S} s), not {expires_s} s.")
+    if not 1 <= expires_s <= MAX_PRESIGN_S:
+        raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_PRESIGN_S} s), not {expires_s} s.")
     try:
         source = parse_source(url, literal=True)
         settings = make_settings(connection)

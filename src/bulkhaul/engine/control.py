@@ -30,16 +30,13 @@ from bulkhaul.engine.protocol import (
     Read,
     Tags,
 )
-from bulkhaul.model.errors import ErrorInfo, NotFound, PreconditionFailed
-from bulkhaul.model.limits import MIB
+from bulkhaul.model.errors import ErrorInfo, PreconditionFailed
+from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
 from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.values import Target
-
-MAX_BATCH = 1000
-"""Keys of one DeleteObjects. Source: S3 API, DeleteObjects."""
 
 
 class Control:
@@ -170,7 +167,7 @@ class Control:
         batch: list[Doomed] = []
         async for one in doomed:
             batch.append(one)
-            if len(batch) == MAX_BATCH:
+            if len(batch) == MAX_DELETE_BATCH:
                 for result in await self._delete_batch(bucket, batch):
                     yield result
                 batch = []

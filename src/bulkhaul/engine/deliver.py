@@ -13,12 +13,10 @@ from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.many import Piece
 from bulkhaul.engine.restore import selected
 from bulkhaul.model.errors import ErrorInfo, LocalError
+from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.selection import Source
-
-MAX_KEY_BYTES = 1024
-"""Longest key. Source: S3 User Guide, "Naming Amazon S3 objects"."""
 
 UploadOne = Callable[[str, ObjectRef], Awaitable[TransferResult]]
 CopyOne = Callable[[ObjectRef, ObjectRef], Awaitable[TransferResult]]

@@ -9,6 +9,15 @@ MIB = 1024 * KIB
 GIB = 1024 * MIB
 TIB = 1024 * GIB
 
+MAX_KEY_BYTES = 1024
+"""Longest key, in UTF-8. Source: S3 User Guide, "Naming Amazon S3 objects"."""
+
+MAX_DELETE_BATCH = 1000
+"""Keys of one DeleteObjects. Source: S3 API, DeleteObjects."""
+
+MAX_PRESIGN_S = 7 * 24 * 3600
+"""How long a presigned URL may live. Source: S3 API, "Authenticating requests: query parameters", X-Amz-Expires."""
+
 
 class S3Limits(msgspec.Struct, frozen=True):
     """The limits of one S3 endpoint, in parts and bytes.

@@ -12,9 +12,10 @@ from itertools import pairwise
 
 import msgspec
 
-from bulkhaul.model.errors import PayloadTooLarge, UsageError
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES
+from bulkhaul.policy.storerules import check_object_size
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -89,11 +90,7 @@ def plan_download(
     """
     if size_bytes < 0:
         raise UsageError(f"an object cannot have {size_bytes} bytes")
-    if size_bytes > limits.max_object_bytes:
-        raise PayloadTooLarge(
-            f"the object has {size_bytes} bytes, more than the {limits.max_object_bytes} that an S3 object may have;"
-            " raise the object limit if this endpoint stores larger ones"
-        )
+    check_object_size(size_bytes, limits=limits)
     part_bytes = part_size_bytes or DEFAULT_PART_SIZE_BYTES
     if part_bytes * limits.max_parts < size_bytes:
         part_bytes = smallest_part_size(size_bytes, max_parts=limits.max_parts)

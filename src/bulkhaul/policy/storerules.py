@@ -14,20 +14,14 @@ import re
 from collections.abc import Mapping
 
 from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MIB, TIB, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_PRESIGN_S, MIB, TIB, S3Limits
 from bulkhaul.model.objects import TOKEN_KEY, Content
-
-MAX_KEY_BYTES = 1024
-"""Source: S3 User Guide, "Naming Amazon S3 objects"."""
 
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
 
 RESERVED_METADATA_BYTES = len(TOKEN_KEY) + 32
 """What a store itself may add to the metadata of any object: a token of 16 bytes, in hexadecimal, and its name."""
-
-MAX_TTL_S = 7 * 24 * 60 * 60
-"""Source: S3 API, "Authenticating requests: using query parameters", X-Amz-Expires."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """Source: RFC 9110 §5.6.2, token: the name of a header."""
@@ -101,8 +95,8 @@ def check_ttl(ttl_s: int) -> None:
     Raises:
         OtherError: it is no whole number of seconds from 1 to 604800.
     """
-    if type(ttl_s) is not int or not 1 <= ttl_s <= MAX_TTL_S:
-        raise OtherError(f"a presigned URL cannot live {ttl_s!r} s; give whole seconds from 1 to {MAX_TTL_S}")
+    if type(ttl_s) is not int or not 1 <= ttl_s <= MAX_PRESIGN_S:
+        raise OtherError(f"a presigned URL cannot live {ttl_s!r} s; give whole seconds from 1 to {MAX_PRESIGN_S}")
 
 
 def asks_for_bytes(start: int, end: int, subject: str = "") -> bool:

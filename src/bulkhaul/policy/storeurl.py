@@ -21,14 +21,12 @@ from urllib.parse import quote, unquote_plus
 import msgspec
 
 from bulkhaul.model.errors import InvalidUrl
+from bulkhaul.model.limits import MAX_PRESIGN_S
 from bulkhaul.model.settings import AddressingStyle
 from bulkhaul.policy.endpoints import aws_domain, is_within
 
 StoreScheme = Literal["s3", "https", "http"]
 StorageEngine = Literal["bundle", "packchain"]
-
-MAX_PRESIGN_TTL_S = 7 * 24 * 3600
-"""Source: S3 API, "Authenticating requests: query parameters": X-Amz-Expires is at most 604,800 seconds."""
 
 _BUCKET_DOMAINS = ("wasabisys.com", "scw.cloud", "cloud.ovh.net", "localhost.localstack.cloud")
 """Providers that serve ``bucket.s3[.region].domain`` with no region, or one unlike AWS's (``fr-par``, ``gra``).
@@ -282,8 +280,8 @@ def _read_flag(name: str, text: str) -> str | int | bool:
     if name in ("zip", "bundle_uri"):
         return flag_boolean(name, text)
     if name == "bundle_uri_presign_ttl":
-        if not re.fullmatch(r"[0-9]{1,18}", text) or not 1 <= int(text) <= MAX_PRESIGN_TTL_S:
-            raise InvalidUrl(f"flag {name} must be 1 to {MAX_PRESIGN_TTL_S} seconds")
+        if not re.fullmatch(r"[0-9]{1,18}", text) or not 1 <= int(text) <= MAX_PRESIGN_S:
+            raise InvalidUrl(f"flag {name} must be 1 to {MAX_PRESIGN_S} seconds")
         return int(text)
     choices = {"addressing": ("path", "virtual"), "engine": get_args(StorageEngine)}.get(name)
     if choices and text not in choices:

@@ -7,18 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulkhaul.model.errors import CredentialsError, NotFound, OtherError, TransferError, UnexpectedReply, Unsupported
+from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_PRESIGN_S
 from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage, Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
 from bulkhaul.wire.sdk.multipart import copy_source, stored
 from bulkhaul.wire.sdk.options import put_parameters
-
-MAX_BATCH = 1000
-"""Keys of one DeleteObjects. Source: S3 API Reference, DeleteObjects."""
-
-MAX_PRESIGN_S = 7 * 24 * 3600
-"""Longest life of a presigned URL. Source: S3 User Guide, "Sharing objects with presigned URLs"."""
 
 _NOT_IN_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Source: XML 1.0 §2.2, production 2 (Char). The SDK writes such a character as it is, and no parser reads it."""
@@ -93,7 +88,7 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
     Raises:
         TransferError: the service or the connection failed; what was deleted until then is.
     """
-    assert len(doomed) <= MAX_BATCH
+    assert len(doomed) <= MAX_DELETE_BATCH
     together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
     singly = [one for one in doomed if _NOT_IN_XML.search(one.key)]
     failed: list[NotDeleted] = []
@@ -253,8 +248,6 @@ def _version_of(item: Mapping[str, Any], subject: str, *, delete_marker: bool) -
 
 
 __all__ = [
-    "MAX_BATCH",
-    "MAX_PRESIGN_S",
     "bucket_region",
     "copy_object",
     "delete_object",
