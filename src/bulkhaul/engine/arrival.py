@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 
 from bulkhaul.engine.cancellation import outlast
-from bulkhaul.engine.dispatch import Dispatcher, Moving
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.moving import Moving
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.parttable import PartTable
 

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.cancellation import outlast
-from bulkhaul.engine.dispatch import Dispatcher, Fetching
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.moving import Fetching
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ObjectHead, ObjectRef

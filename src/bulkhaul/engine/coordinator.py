@@ -24,7 +24,8 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.control import Control
 from bulkhaul.engine.copying import Copier
-from bulkhaul.engine.dispatch import Dispatcher, Fetching
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.moving import Fetching
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import Head, PartChecksums
 from bulkhaul.engine.sending import Outbox

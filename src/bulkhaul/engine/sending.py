@@ -9,7 +9,8 @@ import msgspec
 
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.dispatch import Dispatcher, Sending
+from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.moving import Sending
 from bulkhaul.model.errors import TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef

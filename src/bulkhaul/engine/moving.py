@@ -1,0 +1,159 @@
+"""What the bytes of one transfer have in common, and the leases that workers get of it; it must not know workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterator
+
+import msgspec
+
+from bulkhaul.engine.channel import MAX_FRAME_BYTES
+from bulkhaul.engine.protocol import AnyLease, Lease, PutLease
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.objects import Checksum
+from bulkhaul.model.writing import ObjectOptions, Stored
+from bulkhaul.policy.events import Assign
+from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.parttable import PartTable
+from bulkhaul.wire.values import Target
+
+MAX_LEASES = 48
+"""Leases of one frame at most; fewer where they are long."""
+
+LEASES_BYTES = MAX_FRAME_BYTES // 2
+"""Estimated length of the leases of one frame: leaves room for what the estimate misses."""
+
+
+class Fetching(msgspec.Struct):
+    """Bytes of one object that are being fetched: what their leases have in common, and where the news go.
+
+    Attributes:
+        fd: the file that they go to, which begins with byte ``base`` of the object.
+        size_bytes: of the object.
+        version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
+        promised: the checksum that the reply to a whole GET promised.
+        arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
+        on_moved: called with the bytes that are there, whenever that has changed.
+    """
+
+    layout: Layout
+    target: Target
+    bucket: str
+    key: str
+    etag: str
+    algorithm: str
+    mapped: bool
+    fd: int
+    arrived: asyncio.Future[PartTable]
+    size_bytes: int
+    base: int = 0
+    version_id: str = ""
+    on_moved: Callable[[int], None] | None = None
+    promised: Checksum | None = None
+    retries: int = 0
+    transfer: int = 0
+
+    def lease(self, assign: Assign) -> Lease:
+        """Return what a worker is told."""
+        return Lease(
+            lease=assign.lease,
+            target=self.target,
+            bucket=self.bucket,
+            key=self.key,
+            etag=self.etag,
+            start=self.base + assign.start,
+            end=self.base + assign.end,
+            size_bytes=self.size_bytes,
+            whole=self.layout.whole and assign.start == 0,
+            mapped=self.mapped,
+            algorithm=self.algorithm,
+            crc=assign.crc,
+            base=self.base,
+            version_id=self.version_id,
+        )
+
+    def damage(self) -> ErrorInfo | None:
+        """Tell whether the file was cut: a mapped one kills whoever touches what is missing with SIGBUS."""
+        size_bytes = os.fstat(self.fd).st_size
+        if not self.mapped or size_bytes >= self.layout.size_bytes:
+            return None
+        text = f"the temp file was cut to {size_bytes} bytes by another program during the transfer"
+        return ErrorInfo("LocalError", text)
+
+
+class Sending(msgspec.Struct):
+    """One body that is being sent: ``[start, start + layout.size_bytes)`` of a file, whole or as part ``number``.
+
+    Attributes:
+        options, only_if_absent, unchanged: see ``PutLease``.
+        arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
+        on_moved: called with the bytes that have left, whenever that has changed.
+        stored: what the service said of it.
+        attempts: how often it was given to a worker.
+    """
+
+    layout: Layout
+    target: Target
+    bucket: str
+    key: str
+    algorithm: str
+    fd: int
+    start: int
+    arrived: asyncio.Future[PartTable]
+    options: ObjectOptions | None = None
+    only_if_absent: bool = False
+    upload_id: str = ""
+    number: int = 0
+    unchanged: SourceIdentity | None = None
+    on_moved: Callable[[int], None] | None = None
+    stored: Stored = Stored()
+    attempts: int = 0
+    retries: int = 0
+    transfer: int = 0
+
+    def lease(self, assign: Assign) -> PutLease:
+        """Return what a worker is told."""
+        self.attempts = assign.attempt
+        return PutLease(
+            lease=assign.lease,
+            target=self.target,
+            bucket=self.bucket,
+            key=self.key,
+            options=self.options,
+            only_if_absent=self.only_if_absent,
+            upload_id=self.upload_id,
+            number=self.number,
+            start=self.start + assign.start,
+            end=self.start + assign.end,
+            algorithm=self.algorithm,
+            unchanged=self.unchanged,
+        )
+
+    def damage(self) -> ErrorInfo | None:
+        """Tell whether the source was cut: it is mapped, and kills whoever touches what is missing with SIGBUS."""
+        size_bytes = os.fstat(self.fd).st_size
+        if size_bytes >= self.start + self.layout.size_bytes:
+            return None
+        return ErrorInfo("SourceChanged", f"the source was cut to {size_bytes} bytes during the upload; send it again")
+
+
+Moving = Fetching | Sending
+
+
+def framed(given: list[tuple[AnyLease, int]]) -> Iterator[list[tuple[AnyLease, int]]]:
+    """Cut leases so that each piece fits a frame."""
+    piece: list[tuple[AnyLease, int]] = []
+    length = 0
+    for lease, fd in given:
+        size = len(lease.key) * 4 + 512  # a character has up to 4 bytes
+        if isinstance(lease, PutLease) and lease.options is not None:
+            size += len(msgspec.msgpack.encode(lease.options))
+        if piece and (length + size > LEASES_BYTES or len(piece) == MAX_LEASES):
+            yield piece
+            piece, length = [], 0
+        piece.append((lease, fd))
+        length += size
+    if piece:
+        yield piece
