@@ -9,12 +9,12 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 
 import msgspec
 
+from bulkhaul.engine.aborting import abort_until_gone
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.paging import listed_pages, require_news
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
-    AbortUpload,
     BucketRegion,
     CreateUpload,
     Delete,
@@ -22,7 +22,6 @@ from bulkhaul.engine.protocol import (
     Head,
     ListBuckets,
     ListPage,
-    ListParts,
     ListUploads,
     ListVersions,
     Presign,
@@ -259,11 +258,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        await self._desk.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
-        try:
-            return not (await self._desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).uploaded
-        except NotFound:
-            return True
+        return await abort_until_gone(self._desk, ref, upload_id)
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
         fd = memory_of(msgspec.msgpack.encode(batch))

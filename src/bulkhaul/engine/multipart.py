@@ -19,15 +19,10 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.disk.journal import Journal
+from bulkhaul.engine.aborting import abort_until_gone
 from bulkhaul.engine.asking import DOUBTFUL, Desk
 from bulkhaul.engine.payload import memory_of
-from bulkhaul.engine.protocol import (
-    AbortUpload,
-    CompleteUpload,
-    CopyPart,
-    Head,
-    ListParts,
-)
+from bulkhaul.engine.protocol import CompleteUpload, CopyPart, Head, ListParts
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError, error_of
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
@@ -35,13 +30,10 @@ from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.layout import Part
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
 
-ABORTS = 6
-"""Aborts of one upload at most. AWS: a part that was under way may land after an abort; abort until none is listed."""
-
-ABORT_PAUSE_S = 0.2
-
 SETTLE_ATTEMPTS = 3
 """Looks at an object after a lost reply to Complete: the service may still be putting it together."""
+
+SETTLE_PAUSE_S = 0.2
 
 _AMBIGUOUS = DOUBTFUL | {"NotFound"}
 """Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
@@ -184,7 +176,7 @@ class MultipartUpload:
         """Look whether the object is the one of this upload, by its token; None if it is not, or cannot be told."""
         for attempt in range(SETTLE_ATTEMPTS):
             if attempt:
-                await asyncio.sleep(attempt * ABORT_PAUSE_S)
+                await asyncio.sleep(attempt * SETTLE_PAUSE_S)
             try:
                 reply = await self._desk.ask(Head(self._ref.bucket, self._ref.key), self._ref.url)
             except NotFound:
@@ -205,15 +197,10 @@ class MultipartUpload:
             Whether nothing is left of it.
         """
         try:
-            empty = 0
-            for attempt in range(ABORTS):
-                if attempt:
-                    await asyncio.sleep(ABORT_PAUSE_S * attempt)
-                await self._desk.ask(AbortUpload(self._ref.bucket, self._ref.key, self.upload_id), self._ref.url)
-                empty = 0 if await self._has_parts() else empty + 1
-                if empty == (2 if self._broken_off else 1):
-                    self.finish()
-                    return True
+            looks = 2 if self._broken_off else 1
+            if await abort_until_gone(self._desk, self._ref, self.upload_id, looks=looks):
+                self.finish()
+                return True
         except TransferError as error:
             _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
         self._journal.close()
@@ -246,12 +233,6 @@ class MultipartUpload:
             if not reply.markers:
                 return parts
             marker = int(reply.markers[0])
-
-    async def _has_parts(self) -> bool:
-        try:
-            return bool(await self.listed_parts())
-        except NotFound:
-            return False
 
     def _whole_checksum(self, parts: list[UploadedPart]) -> str:
         if self.algorithm not in CRC_BYTES or not all(part.checksum for part in parts):

@@ -25,10 +25,6 @@ from bulkhaul.model.errors import ErrorInfo, OtherError, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import PendingUpload
 
-ABORTS = 6
-ABORT_PAUSE_S = 0.2
-"""AWS: a part that was under way may land after an abort; abort until none is listed."""
-
 
 class Kind(StrEnum):
     """What was found."""
@@ -196,10 +192,8 @@ class Tidier:
         try:
             if upload not in await self._pending(ref):
                 return msgspec.structs.replace(leftover, why="it has ended since it was listed", cleared=True)
-            for _ in range(ABORTS):
-                if await self._control.abort_upload(ref, upload.upload_id):
-                    return msgspec.structs.replace(leftover, cleared=True)
-                await asyncio.sleep(ABORT_PAUSE_S)
+            if await self._control.abort_upload(ref, upload.upload_id):
+                return msgspec.structs.replace(leftover, cleared=True)
             raise OtherError("parts of the upload are listed however often it is aborted; try again later", ref.url)
         except TransferError as error:
             return msgspec.structs.replace(leftover, failure=error.info)
