@@ -6,14 +6,13 @@ One worker is asked at a time, the least busy one; if it dies another one is. Re
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import (
     SLOW_QUESTIONS,
@@ -207,15 +206,7 @@ class Desk:
         can what it did be undone.
         """
         async with self._slow:
-            trying = asyncio.ensure_future(self._put(await self._freest_worker(), question, payload_fd))
-            try:
-                return await asyncio.shield(trying)
-            except asyncio.CancelledError:
-                with contextlib.suppress(asyncio.CancelledError):  # raised below
-                    await outlast(trying)
-                if not trying.cancelled():
-                    trying.exception()  # looked at: the cancellation is the news
-                raise
+            return await undisturbed(self._put(await self._freest_worker(), question, payload_fd))
 
     def close(self) -> None:
         """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from bulkhaul.disk.oserrors import local_error
@@ -102,7 +102,7 @@ class BlockReader:
         self._layout = layout
         self._version_id = version_id
 
-    async def fetch(self, part: Part, algorithm: str, on_moved: Callable[[int], None] | None = None) -> Block:
+    async def fetch(self, part: Part, algorithm: str = "") -> Block:
         """Fetch one part; the caller closes the block.
 
         Args:
@@ -130,7 +130,6 @@ class BlockReader:
                 size_bytes=self._info.size_bytes,
                 base=part.start,
                 version_id=self._version_id,
-                on_moved=on_moved,
             )
             self._dispatcher.move(fetching)
             kept = False
@@ -144,7 +143,7 @@ class BlockReader:
             raise
         return Block(part, fd, int(table["crc"][0]), fetching.retries)
 
-    async def in_order(self, algorithm: str, *, at_once: int) -> AsyncGenerator[Block, None]:
+    async def in_order(self, *, at_once: int) -> AsyncGenerator[Block, None]:
         """Yield every part in order, the next ones already on their way; the caller closes each block.
 
         Args:
@@ -159,7 +158,7 @@ class BlockReader:
         try:
             while True:
                 while len(ahead) < at_once and (index := next(indices, None)) is not None:
-                    ahead.append(asyncio.ensure_future(self.fetch(self._layout[index], algorithm)))
+                    ahead.append(asyncio.ensure_future(self.fetch(self._layout[index])))
                 if not ahead:
                     return
                 block = await asyncio.shield(ahead[0])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -30,18 +30,24 @@ async def outlast(*tasks: asyncio.Future[Any]) -> None:
         raise cancelled
 
 
-async def undisturbed(work: Coroutine[None, None, T], *, undo: Callable[[T], object] | None = None) -> T:
-    """Wait for work in a thread even when cancelled: what it has in hand must not be taken away under it.
+async def undisturbed(
+    work: Awaitable[T], *, hurry: Callable[[], object] | None = None, undo: Callable[[T], object] | None = None
+) -> T:
+    """Wait for work even when cancelled: what it has in hand must not be taken away under it.
 
     Args:
+        hurry: called at the cancellation, to have the work end soon.
         undo: called with what the work has made that nobody takes any more.
     """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
+        if hurry is not None:
+            hurry()
         with contextlib.suppress(asyncio.CancelledError):  # raised below
             await outlast(task)
-        if task.exception() is None and undo is not None:
+        # Its failure is looked at either way: the cancellation is the news.
+        if not task.cancelled() and task.exception() is None and undo is not None:
             undo(task.result())
         raise

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
@@ -128,7 +127,7 @@ class Coordinator:
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
                     ) from again
         except TransferError as error:
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
     async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], Target], None]:
@@ -299,11 +298,6 @@ def may_skip_head(info: ObjectHead, settings: Settings) -> bool:
     """Whether a listing tells enough: the object is fetched whole, and its reply brings the stored checksum along."""
     part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
     return settings.verify is not Verify.FULL and info.size_bytes <= part_bytes and bool(info.etag)
-
-
-def destination_path(folder: str, name: str) -> str:
-    """Return the path of a name in a folder, for people."""
-    return os.path.join(folder, name)
 
 
 def _wire(settings: Settings) -> WireSettings:

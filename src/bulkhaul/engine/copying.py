@@ -18,7 +18,7 @@ from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
-from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result
+from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, confirmed, stored_result
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
@@ -112,7 +112,7 @@ class Copier:
         except TransferError as error:
             if error.info.code == "ObjectChanged":
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     # On one service
@@ -202,8 +202,7 @@ class Copier:
             await all_or_none(pass_on, range(len(layout)), at_once=self._settings.max_in_flight)
             _require_promised(promised, crcs, source)
             stored = await upload.complete()
-        checksum = stored.checksum.value if stored.checksum is not None else ""
-        result = stored_result(ref, info.size_bytes, stored, checksum, len(layout), upload.retries)
+        result = stored_result(ref, info.size_bytes, stored, len(layout), upload.retries)
         return _relayed(result, source, promised, retries)
 
     def _relay_layout(self, size_bytes: int) -> Layout:
@@ -256,7 +255,8 @@ def _require_promised(promised: Checksum | None, crcs: list[tuple[int, int]], so
 
 
 def _copied(source: ObjectRef, ref: ObjectRef, info: ObjectHead, stored: Stored, parts: int) -> TransferResult:
-    result = stored_result(ref, info.size_bytes, stored, info.checksum.value if info.checksum else "", parts, 0)
+    stored = confirmed(stored, info.checksum.value if info.checksum else "")
+    result = stored_result(ref, info.size_bytes, stored, parts, 0)
     integrity = result.integrity if result.integrity is Integrity.CHECKSUM else _by_condition(info)
     return msgspec.structs.replace(result, source=source.url, integrity=integrity)
 

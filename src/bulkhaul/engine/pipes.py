@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from bulkhaul.engine.blocks import Block
-from bulkhaul.engine.cancellation import outlast
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.model.errors import LocalError
 from bulkhaul.model.limits import MIB
@@ -71,15 +71,7 @@ class PipeReader(Pipe):
         """
         loop = asyncio.get_running_loop()
         reading = loop.run_in_executor(self._thread, self._read, start, number, size_bytes)
-        try:
-            return await asyncio.shield(reading)
-        except asyncio.CancelledError:
-            self.stop()
-            with contextlib.suppress(asyncio.CancelledError):  # raised below
-                await outlast(reading)
-            if reading.exception() is None:
-                reading.result().close()
-            raise
+        return await undisturbed(reading, hurry=self.stop, undo=Block.close)
 
     def _read(self, start: int, number: int, size_bytes: int) -> Block:
         fd = new_memory()
@@ -122,14 +114,7 @@ class PipeWriter(Pipe):
             LocalError: the descriptor cannot be written.
         """
         writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, block, watch)
-        try:
-            await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            self.stop()
-            with contextlib.suppress(asyncio.CancelledError):  # raised below
-                await outlast(writing)
-            writing.exception()  # looked at: the cancellation is the news
-            raise
+        await undisturbed(writing, hurry=self.stop)
 
     def _write(self, block: Block, watch: Callable[[memoryview], None]) -> None:
         size_bytes, at = block.part.size_bytes, 0

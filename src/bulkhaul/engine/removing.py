@@ -66,8 +66,7 @@ async def _removed(
                         yield result
     except TransferError as error:
         key = url.removeprefix(f"s3://{bucket}").removeprefix("/")
-        info = error.info if error.info.subject else error.about(url).info
-        yield TransferResult(source=url, destination="", bucket=bucket, key=key, failure=info)
+        yield TransferResult(source=url, destination="", bucket=bucket, key=key, failure=error.named(url).info)
 
 
 async def _found(control: Control, source: Source, removal: Removal) -> AsyncGenerator[Doomed, None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
+from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.protocol import Done, Failed, PutLease
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
@@ -55,7 +56,8 @@ class Sender:
         if lease.end - lease.start <= INLINE_BYTES:
             window, crc = _prepare(lease, fd)
         else:
-            window, crc = await _undisturbed(lease, fd)
+            # Its descriptor is closed as soon as this has ended, however it ends.
+            window, crc = await undisturbed(asyncio.to_thread(_prepare, lease, fd), undo=_close)
         try:
             request = PutRequest(
                 lease.target, lease.bucket, lease.key, _headers(lease, crc), lease.upload_id, lease.number
@@ -81,6 +83,10 @@ def _headers(lease: PutLease, crc: int) -> tuple[tuple[str, str], ...]:
     return tuple(headers)
 
 
+def _close(prepared: tuple[SourceWindow, int]) -> None:
+    prepared[0].close()
+
+
 def _prepare(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
     window = SourceWindow(fd, lease.start, lease.end)
     if not lease.algorithm:
@@ -89,16 +95,4 @@ def _prepare(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
         return window, updater(lease.algorithm)(window.view, 0)
     except BaseException:
         window.close()
-        raise
-
-
-async def _undisturbed(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
-    """Prepare in a thread; when cancelled, wait for it: its descriptor is about to be closed."""
-    work = asyncio.ensure_future(asyncio.to_thread(_prepare, lease, fd))
-    try:
-        return await asyncio.shield(work)
-    except asyncio.CancelledError:
-        await asyncio.wait([work])
-        if work.exception() is None:
-            work.result()[0].close()
         raise

@@ -79,7 +79,7 @@ class Streams:
             else:
                 result = await self._in_parts(pipe, first, ref, options, on_moved, even=even)
         except TransferError as error:
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            raise error.named(ref.url) from error.__cause__
         finally:
             pipe.stop()
             if first is not None:
@@ -99,8 +99,7 @@ class Streams:
         async with self._uploads.begin_protected(ref, options, part_size_bytes=0) as upload:
             size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved), even=even)
             stored = await upload.complete()
-        checksum = stored.checksum.value if stored.checksum is not None else ""
-        return stored_result(ref, size_bytes, stored, checksum, count, upload.retries)
+        return stored_result(ref, size_bytes, stored, count, upload.retries)
 
     async def _send_blocks(
         self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter, *, even: bool
@@ -169,7 +168,7 @@ class Streams:
         pipe = PipeWriter(fd)
         retries = 0
         try:
-            async with aclosing(reader.in_order("", at_once=self._settings.max_in_flight + 2)) as blocks:
+            async with aclosing(reader.in_order(at_once=self._settings.max_in_flight + 2)) as blocks:
                 async for block in blocks:
                     try:
                         retries += block.retries
@@ -177,7 +176,7 @@ class Streams:
                     finally:
                         block.close()
         except TransferError as error:
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            raise error.named(ref.url) from error.__cause__
         finally:
             pipe.close()
         watch.finish(ref)

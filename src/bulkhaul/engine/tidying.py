@@ -9,7 +9,6 @@ still be listed as it was. What cannot be told apart is reported and stays.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
 from datetime import datetime

@@ -29,6 +29,7 @@ from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import NotFound, OtherError, PayloadTooLarge, TransferError
+from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -129,7 +130,7 @@ class Uploader:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended
             about = path if error.info.code == "SourceChanged" else ref.url
-            raise (error if error.subject else error.about(about)) from error.__cause__
+            raise error.named(about) from error.__cause__
         finally:
             source.close()
         return msgspec.structs.replace(result, source=path, seconds=time.monotonic() - began_s)
@@ -161,18 +162,9 @@ class Uploader:
 
         async def attempt(algorithm: str) -> TransferResult:
             if only_if_absent or size_bytes < self._settings.multipart_threshold_bytes:
-                sent = await self._outbox.send(
-                    ref,
-                    fd,
-                    0,
-                    size_bytes,
-                    algorithm=algorithm,
-                    options=options,
-                    only_if_absent=only_if_absent,
-                    on_moved=on_moved,
+                return await self._whole(
+                    fd, size_bytes, ref, options, algorithm, on_moved, only_if_absent=only_if_absent
                 )
-                checksum = encoded_crc(algorithm, sent.crc) if algorithm else ""
-                return stored_result(ref, size_bytes, sent.stored, checksum, 1, sent.retries)
             layout = self._layout(size_bytes)
             async with self._uploads.begin(
                 ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
@@ -182,7 +174,7 @@ class Uploader:
         try:
             result = await self._with_or_without_checksum(ref, attempt)
         except TransferError as error:
-            raise (error if error.subject else error.about(ref.url)) from error.__cause__
+            raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
     async def _with_or_without_checksum(
@@ -205,18 +197,9 @@ class Uploader:
         self, source: Source, ref: ObjectRef, options: ObjectOptions, algorithm: str, on_moved: OnMoved | None
     ) -> TransferResult:
         if source.size_bytes < self._settings.multipart_threshold_bytes:
-            sent = await self._outbox.send(
-                ref,
-                source.fd,
-                0,
-                source.size_bytes,
-                algorithm=algorithm,
-                options=options,
-                unchanged=source.identity,
-                on_moved=on_moved,
+            return await self._whole(
+                source.fd, source.size_bytes, ref, options, algorithm, on_moved, unchanged=source.identity
             )
-            checksum = encoded_crc(algorithm, sent.crc) if algorithm else ""
-            return stored_result(ref, source.size_bytes, sent.stored, checksum, 1, sent.retries)
         digest = options_digest(options)
         target = await self._desk.target(ref.bucket)
         found = await undisturbed(asyncio.to_thread(self._interrupted, target, ref), undo=_let_go)
@@ -234,6 +217,33 @@ class Uploader:
             options_digest=digest,
         ) as upload:
             return await self._parts(upload, layout, source.fd, ref, on_moved, source)
+
+    async def _whole(
+        self,
+        fd: int,
+        size_bytes: int,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        algorithm: str,
+        on_moved: OnMoved | None,
+        *,
+        only_if_absent: bool = False,
+        unchanged: SourceIdentity | None = None,
+    ) -> TransferResult:
+        """Send all of it in one PUT."""
+        sent = await self._outbox.send(
+            ref,
+            fd,
+            0,
+            size_bytes,
+            algorithm=algorithm,
+            options=options,
+            only_if_absent=only_if_absent,
+            unchanged=unchanged,
+            on_moved=on_moved,
+        )
+        stored = confirmed(sent.stored, encoded_crc(algorithm, sent.crc) if algorithm else "")
+        return stored_result(ref, size_bytes, stored, 1, sent.retries)
 
     async def _parts(
         self,
@@ -258,8 +268,7 @@ class Uploader:
         if source is not None:
             source.check_unchanged()
         stored = await upload.complete()
-        checksum = stored.checksum.value if stored.checksum is not None else ""
-        return stored_result(ref, layout.size_bytes, stored, checksum, len(layout), upload.retries)
+        return stored_result(ref, layout.size_bytes, stored, len(layout), upload.retries)
 
     def _layout(self, size_bytes: int) -> Layout:
         return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
@@ -290,8 +299,7 @@ class Uploader:
             same = (intent.source, intent.options_digest) == (source.identity, digest)
             if same and state.completing and (stored := await upload.settle(source.size_bytes)) is not None:
                 upload.finish()
-                checksum = stored.checksum.value if stored.checksum is not None else ""
-                return stored_result(ref, source.size_bytes, stored, checksum, len(layout), 0)
+                return stored_result(ref, source.size_bytes, stored, len(layout), 0)
             try:
                 listed = await upload.listed_parts() if same and self._settings.resume else []
             except NotFound:
@@ -327,15 +335,19 @@ def options_digest(options: ObjectOptions) -> str:
     return hashlib.blake2b(msgspec.msgpack.encode(options), digest_size=16).hexdigest()
 
 
-def stored_result(
-    ref: ObjectRef, size_bytes: int, stored: Stored, checksum: str, parts: int, retries: int
-) -> TransferResult:
+def confirmed(stored: Stored, checksum: str) -> Stored:
+    """Return what the service said, its checksum only where it is the one of what was sent (empty: none is known)."""
+    if stored.checksum is not None and checksum != stored.checksum.value:
+        stored = msgspec.structs.replace(stored, checksum=None)
+    return stored
+
+
+def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, retries: int) -> TransferResult:
     """Return the result of an upload.
 
     Args:
-        checksum: of what was sent, empty if none was computed; success rests on it if the service confirmed it.
+        stored: with the service's checksum if that was compared with what was sent; success rests on it then.
     """
-    confirmed = bool(checksum) and stored.checksum is not None and stored.checksum.value == checksum
     return TransferResult(
         source="",
         destination=ref.url,
@@ -344,7 +356,7 @@ def stored_result(
         size_bytes=size_bytes,
         etag=stored.etag,
         version_id=stored.version_id,
-        integrity=Integrity.CHECKSUM if confirmed else Integrity.LENGTH,
+        integrity=Integrity.CHECKSUM if stored.checksum is not None else Integrity.LENGTH,
         parts=parts,
         retries=retries,
     )

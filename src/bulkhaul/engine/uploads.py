@@ -143,7 +143,7 @@ class Uploads:
                 raise
             aborting = asyncio.ensure_future(upload.abort())
             with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
-                await _outlive(aborting)
+                await outlast(aborting)
             raise
         upload.finish()
 
@@ -228,9 +228,3 @@ class Uploads:
         await upload.abort()
         if lost is not None:
             await self.settle_doubt(ref, lost, upload.upload_id)
-
-
-async def _outlive(task: asyncio.Future[bool]) -> None:
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])

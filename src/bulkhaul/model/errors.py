@@ -99,6 +99,10 @@ class TransferError(Exception):
         """Return the same error about ``subject``: only the coordinator knows the full name of an object."""
         return error_of(msgspec.structs.replace(self.info, subject=subject))
 
+    def named(self, subject: str) -> TransferError:
+        """Return this error if it names an object or path already, else the same one about ``subject``."""
+        return self if self.subject else self.about(subject)
+
 
 class UsageError(TransferError):
     """The call or command line cannot mean anything; correct it."""
