@@ -44,6 +44,7 @@ from tests.faultserver import (
     SplitHead,
     Stall,
     Status,
+    ToldChecksum,
     WrongTotal,
     clock_skew,
     delete_object,
@@ -461,6 +462,14 @@ def test_addresses() -> None:
         assert ask(server, (0, 9)).status == 404
         assert [server.fired(fault) for fault in (by_start, by_part, by_key)] == [1, 1, 1]
         assert [one.faults for one in server.requests] == [(), ("Status",), (), ("Status",), ("Status",)]
+
+
+def test_told_checksum() -> None:
+    """The value is another one, its kind the same."""
+    with serve(ChecksumOnRange(attempt=1), ToldChecksum(value="AAAAAA==")) as server:
+        seen = ask(server)
+        told = seen.header("x-amz-checksum-crc32c"), seen.header("x-amz-checksum-type")
+        assert (told, seen.body) == (("AAAAAA==", "FULL_OBJECT"), BODY[1000:2000])
 
 
 def test_faults_compose() -> None:

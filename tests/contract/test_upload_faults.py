@@ -36,12 +36,14 @@ from tests.faultserver import (
     SlowReceiving,
     StallReceiving,
     Status,
+    ToldChecksum,
     clock_skew,
     hang_before_head,
     make_object,
     reply_lost,
     storm,
 )
+from tests.s3_client import crc
 from tests.writing import HASTY, PART_BYTES, WriteRig, running_write_rig, serving_writes
 
 Shape = Literal["whole", "parts"]
@@ -49,6 +51,7 @@ OLD = b"what was there before"
 HALF = PART_BYTES // 2
 PARTS = 5
 #: Parts of one length, so that a fault fits the whole body and a part alike.
+OTHER = crc("CRC64NVME", b"other")
 BODIES: dict[Shape, bytes] = {
     "whole": random.Random(31).randbytes(PART_BYTES),
     "parts": random.Random(32).randbytes((PARTS - 1) * PART_BYTES + 4321),
@@ -120,6 +123,7 @@ RECOVERED = [
     Hit("flipped-bit", FlipReceivedBit, {"offset": HALF, "bit": 5}),
     Hit("flipped-bit-twice", FlipReceivedBit, {"attempt": "every", "times": 2}, max_puts=3),
     Hit("extra-bytes-after-the-reply", ExtraBytes, {}, max_puts=1),
+    Hit("stored-otherwise-by-its-own-account", ToldChecksum, {"value": OTHER}),
     Hit("slow-receiver", SlowReceiving, {"bytes_per_s": 600_000}, max_puts=1),
 ]
 REFUSED = [
@@ -187,6 +191,29 @@ def test_refused(rig: WriteRig, shape: Shape, case: Hit) -> None:
     assert puts_of_one_part(written.of("PutObject") + written.of("UploadPart")) <= case.max_puts
     assert written.seconds < 12
     assert len(written.of(COMPLETE)) == 0
+
+
+@pytest.mark.parametrize("shape", ["whole", "parts"])
+def test_service_that_tells_another_checksum_for_ever(rig: WriteRig, shape: Shape) -> None:
+    """A service that checks nothing, and tells that it holds other bytes, is not believed to have stored the object."""
+    key, faults = rig.new_key(body_of(shape, ToldChecksum, value=OTHER, attempt="every"))
+    path = rig.folder / key
+    path.write_bytes(BODIES[shape])
+    with pytest.raises(errors.BodyCorrupted, match=f"stored other bytes than were sent .cause: CRC64NVME {OTHER}, "):
+        rig.engine.upload(path, f"s3://bucket/{key}")
+    assert rig.server.fired(faults[0]) == 3
+    rig.assert_nothing_left(key)
+
+
+def test_object_with_another_checksum(rig: WriteRig) -> None:
+    """What Complete tells of the whole object is compared with the parts that were sent."""
+    key, faults = rig.new_key(ToldChecksum(operation=COMPLETE, value=OTHER))
+    path = rig.folder / key
+    path.write_bytes(BODIES["parts"])
+    with pytest.raises(errors.IntegrityError, match=f"stored an object with CRC64NVME {OTHER}, .* upload it again"):
+        rig.engine.upload(path, f"s3://bucket/{key}")
+    assert rig.server.fired(faults[0]) == 1
+    rig.assert_nothing_left(key)
 
 
 # Create, complete, abort

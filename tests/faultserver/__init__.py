@@ -17,6 +17,7 @@ from .on_reply import (
     ShiftedRange,
     ShortContentLength,
     ShortRange,
+    ToldChecksum,
     WrongTotal,
 )
 from .on_store import (
@@ -101,6 +102,7 @@ __all__ = [
     "StallReceiving",
     "Status",
     "StoredObject",
+    "ToldChecksum",
     "WrongTotal",
     "clock_skew",
     "delete_object",

@@ -198,6 +198,23 @@ class ChecksumOnRange(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToldChecksum(Fault):
+    """Tells another checksum than the right one, in headers and documents, the bytes unchanged."""
+
+    value: str
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Change every header and element that tells a checksum."""
+        value, told = self.value.encode(), re.compile(r"x-amz-checksum-(?!type$).*")
+        headers = tuple((name, self.value if told.fullmatch(name) else old) for name, old in reply.headers)
+        if reply.header("Content-Type") == _XML:
+            text = bytes(reply.content.read(reply.start, reply.end))
+            body = re.sub(rb"(<Checksum[A-Z0-9]+>)[^<]+", lambda found: found[1] + value, text)
+            return None if body == text else with_body(replace(reply, headers=headers), body)
+        return None if headers == reply.headers else replace(reply, headers=headers)
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnlyWhitespace(Fault):
     """Answers 200 with nothing but ``count`` spaces where a document belongs, after the effect.
 

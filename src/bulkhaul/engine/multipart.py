@@ -133,9 +133,9 @@ class MultipartUpload:
             IntegrityError: the service has put together something else.
             TransferError: the service refused; or it cannot be told what became of the object, and then it says so.
         """
-        parts = [self.parts[number] for number in sorted(self.parts)]
+        parts = self._in_order()
         size_bytes = sum(part.size_bytes for part in parts)
-        checksum = self._whole_checksum(parts)
+        checksum = self._whole_checksum()
         told = parts if checksum else [msgspec.structs.replace(part, checksum="") for part in parts]
         question = CompleteUpload(
             self._ref.bucket,
@@ -163,13 +163,21 @@ class MultipartUpload:
             stored = found
         finally:
             os.close(fd)
-        promised = stored.checksum
-        if checksum and promised is not None and promised.algorithm == self.algorithm:
-            if promised.kind is ChecksumKind.FULL_OBJECT and promised.value != checksum:
-                text = f"the service stored an object with {self.algorithm} {promised.value}, {checksum} was sent"
-                raise IntegrityError(f"{text}; upload it again", self._ref.url)
-        else:
-            stored = msgspec.structs.replace(stored, checksum=None)
+        return self.verified(stored)
+
+    def verified(self, stored: Stored) -> Stored:
+        """Return what the service said of the object, its checksum only if that is the one of the acknowledged parts.
+
+        Raises:
+            IntegrityError: it is another one.
+        """
+        told, checksum = stored.checksum, self._whole_checksum()
+        comparable = told is not None and (told.algorithm, told.kind) == (self.algorithm, ChecksumKind.FULL_OBJECT)
+        if told is None or not comparable or not checksum:
+            return msgspec.structs.replace(stored, checksum=None)
+        if told.value != checksum:
+            text = f"the service stored an object with {self.algorithm} {told.value}, {checksum} was sent"
+            raise IntegrityError(f"{text}; upload it again", self._ref.url)
         return stored
 
     async def settle(self, size_bytes: int) -> Stored | None:
@@ -234,12 +242,16 @@ class MultipartUpload:
                 return parts
             marker = int(reply.markers[0])
 
-    def _whole_checksum(self, parts: list[UploadedPart]) -> str:
-        if self.algorithm not in CRC_BYTES or not all(part.checksum for part in parts):
+    def _in_order(self) -> list[UploadedPart]:
+        return [self.parts[number] for number in sorted(self.parts)]
+
+    def _whole_checksum(self) -> str:
+        """Return the object's checksum by those of its parts, empty if one of them is not known."""
+        parts = self._in_order()
+        if self.algorithm not in CRC_BYTES or not parts or not all(part.checksum for part in parts):
             return ""
-        return encoded_crc(
-            self.algorithm, fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
-        )
+        whole = fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
+        return encoded_crc(self.algorithm, whole)
 
 
 def _crc_of(checksum: str, algorithm: str) -> int:

@@ -13,6 +13,8 @@ from bulkhaul.engine.protocol import Done, Failed, PutLease
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ChecksumKind
+from bulkhaul.model.writing import Stored
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.sdk.options import put_headers
 from bulkhaul.wire.transport import TransportError
@@ -71,6 +73,8 @@ class Sender:
             stored = await self._wires.choose(lease.target).put(request, window.view, sent)
         finally:
             window.close()
+        if lease.algorithm:
+            _require_same(lease.algorithm, encoded_crc(lease.algorithm, crc), stored)
         return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
 
 
@@ -81,6 +85,19 @@ def _headers(lease: PutLease, crc: int) -> tuple[tuple[str, str], ...]:
     if lease.algorithm:
         headers.append((f"x-amz-checksum-{lease.algorithm.lower()}", encoded_crc(lease.algorithm, crc)))
     return tuple(headers)
+
+
+def _require_same(algorithm: str, checksum: str, stored: Stored) -> None:
+    """Some services check nothing, but tell the checksum of what has arrived.
+
+    Raises:
+        TransportError: it is not the one of what was sent.
+    """
+    told = stored.checksum
+    if told is None or (told.algorithm, told.kind) != (algorithm, ChecksumKind.FULL_OBJECT) or told.value == checksum:
+        return
+    text = "the service stored other bytes than were sent"
+    raise TransportError(ErrorInfo("BodyCorrupted", text, cause=f"{algorithm} {told.value}, {checksum} was sent"))
 
 
 def _close(prepared: tuple[SourceWindow, int]) -> None:

@@ -200,7 +200,7 @@ class Uploader:
             return await self._whole(
                 source.fd, source.size_bytes, ref, options, algorithm, on_moved, unchanged=source.identity
             )
-        digest = options_digest(options)
+        digest = options_digest(options, self._settings.checksum_algorithm)
         target = await self._desk.target(ref.bucket)
         found = await undisturbed(asyncio.to_thread(self._interrupted, target, ref), undo=_let_go)
         if found is not None:
@@ -299,7 +299,8 @@ class Uploader:
             same = (intent.source, intent.options_digest) == (source.identity, digest)
             if same and state.completing and (stored := await upload.settle(source.size_bytes)) is not None:
                 upload.finish()
-                return stored_result(ref, source.size_bytes, stored, len(layout), 0)
+                _keep_journaled(upload, state, layout)
+                return stored_result(ref, source.size_bytes, upload.verified(stored), len(layout), 0)
             try:
                 listed = await upload.listed_parts() if same and self._settings.resume else []
             except NotFound:
@@ -330,9 +331,13 @@ def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
     return options
 
 
-def options_digest(options: ObjectOptions) -> str:
-    """Return what tells whether two uploads would store the same object, without saying how."""
-    return hashlib.blake2b(msgspec.msgpack.encode(options), digest_size=16).hexdigest()
+def options_digest(options: ObjectOptions, checksum: str) -> str:
+    """Return what tells whether two uploads would store the same object, without saying how.
+
+    Args:
+        checksum: the algorithm that was asked for, also where the endpoint turned out to take none.
+    """
+    return hashlib.blake2b(msgspec.msgpack.encode((options, checksum)), digest_size=16).hexdigest()
 
 
 def confirmed(stored: Stored, checksum: str) -> Stored:
@@ -365,6 +370,14 @@ def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, r
 def _let_go(found: tuple[Journal, JournalState] | None) -> None:
     if found is not None:
         found[0].close()
+
+
+def _keep_journaled(upload: MultipartUpload, state: JournalState, layout: Layout) -> None:
+    """Keep the parts as the journal has them, if it has them all: they are what an object was made of."""
+    if upload.algorithm and sorted(state.parts) == list(range(1, len(layout) + 1)):
+        for sent in state.parts.values():
+            checksum = encoded_crc(upload.algorithm, sent.crc)
+            upload.keep(UploadedPart(sent.number, sent.size_bytes, sent.etag, checksum), sent.crc)
 
 
 def _keep_matching(
