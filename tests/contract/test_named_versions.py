@@ -1,4 +1,4 @@
-"""What is written to an output: the version that was named, on a real server, or an error that names the object."""
+"""The version that was named, on a real server: written to an output, restored, copied and relayed."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from bulkhaul import Engine
-from bulkhaul.errors import AccessDenied
+from bulkhaul.errors import AccessDenied, NotFound
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.settings import TransportChoice
 from tests.faultserver import Status
@@ -45,10 +46,13 @@ def engine(server: RunningServer, request: pytest.FixtureRequest, monkeypatch: p
 
 
 def read(engine: Engine, key: str, version_id: str, path: Path) -> bytes:
-    """Return what the engine writes of one version."""
+    """Return what the engine writes of one version, to an output and to a file, which is the same."""
     with path.open("wb") as file:
         result = engine.download_stream(f"s3://{BUCKET}/{key}", file.fileno(), version_id=version_id)
     assert result.version_id == version_id
+    restored = path.with_suffix(".restored")
+    assert engine.download(f"s3://{BUCKET}/{key}", restored, version_id=version_id).version_id == version_id
+    assert restored.read_bytes() == path.read_bytes()
     return path.read_bytes()
 
 
@@ -79,6 +83,38 @@ def test_a_composite_checksum_is_that_of_the_version(server: RunningServer, engi
     assert told["ChecksumType"] == "COMPOSITE"
     client.put_object(**names, Body=random.Random(2).randbytes(6 * MIB))
     assert read(engine, key, told["VersionId"], tmp_path / "file") == first
+
+
+@pytest.mark.parametrize("how", ["one request", "parts", "relay", "relay of parts"])
+def test_an_older_version_is_copied(server: RunningServer, engine: Engine, how: str) -> None:
+    """To another key and onto its own, with the metadata and tags of that version and not of the current one."""
+    client, key = server.client(), f"{how}-{os.urandom(4).hex()}"
+    first = random.Random(how).randbytes(6 * MIB if "parts" in how else 300 * KIB)
+    old: dict[str, Any] = client.put_object(Bucket=BUCKET, Key=key, Body=first, Metadata={"v": "1"}, Tagging="v=1")
+    client.put_object(Bucket=BUCKET, Key=key, Body=b"current", Metadata={"v": "2"}, Tagging="v=2")
+    threshold = {"multipart_threshold_bytes": 5 * MIB, "part_size_bytes": 5 * MIB}
+    chosen = msgspec.structs.replace(engine.settings, **threshold)
+    with Engine(chosen) as copier:
+        origin = copier.beside(chosen) if "relay" in how else None
+        for destination in (f"{key}-copy", key):
+            url = f"s3://{BUCKET}/{destination}"
+            result = copier.copy(f"s3://{BUCKET}/{key}", url, origin=origin, version_id=old["VersionId"])
+            assert (result.size_bytes, result.parts) == (len(first), 2 if "parts" in how else 1)
+            got = client.get_object(Bucket=BUCKET, Key=destination)
+            assert got["Body"].read() == first
+            assert got["Metadata"]["v"] == "1"
+            tags = client.get_object_tagging(Bucket=BUCKET, Key=destination)["TagSet"]
+            assert tags == [{"Key": "v", "Value": "1"}]
+        with pytest.raises(NotFound):
+            copier.copy(f"s3://{BUCKET}/{key}", f"s3://{BUCKET}/{key}-none", origin=origin, version_id="0" * 32)
+
+
+def test_a_version_that_is_not_there(engine: Engine, tmp_path: Path) -> None:
+    """It is missing, also where the key has another version, and no file appears."""
+    engine.upload_bytes(b"current", f"s3://{BUCKET}/there")
+    with pytest.raises(NotFound):
+        engine.download(f"s3://{BUCKET}/there", tmp_path / "file", version_id="0" * 32)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_refused_get_names_its_object(tmp_path: Path) -> None:

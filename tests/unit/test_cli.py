@@ -68,7 +68,7 @@ class AskedEngine:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
-        self.aio = SimpleNamespace(plan_download="plan_download", control="control")
+        self.aio = SimpleNamespace(control="control")
 
     def __getattr__(self, name: str) -> Any:
         def note(*arguments: Any, **options: Any) -> Any:
@@ -103,6 +103,7 @@ def invoke(*arguments: str | Path) -> Result:
 KEY = bytes(range(32))
 FILTERS = ["--recursive", "--include", "*.a", "--include", "b/*", "--exclude", "*.tmp"]
 FILTERED = {"include": ("*.a", "b/*"), "exclude": ("*.tmp",)}
+CURRENT = {"version_id": ""}
 MANY = {"recursive": True, "include": (), "exclude": ()}
 
 
@@ -177,6 +178,11 @@ class TestUsage:
             (["cat", "s3://bucket/key", "file"], "must begin with s3://"),
             (["cat", "--version-id", "v", "s3://bucket/a", "s3://bucket/b"], "--version-id goes with"),
             (["cat", "--version-id", "v", "s3://bucket/a*"], "--version-id goes with"),
+            (["cp", "--version-id", "v", "s3://bucket/a*", "out"], "--version-id goes with"),
+            (["cp", "--version-id", "v", "--recursive", "s3://bucket/a", "s3://bucket/b"], "--version-id goes with"),
+            (["cp", "--version-id", "v", "s3://bucket/a/", "out"], "names a prefix, not an object"),
+            (["cp", "--version-id", "v", "file", "s3://bucket/a"], "--version-id means nothing for an upload"),
+            (["mv", "--version-id", "v", "s3://bucket/a", "out"], "No such option"),
             (["cat", "--json", "s3://bucket/a"], "No such option"),
             (["frobnicate", "s3://bucket/key", "b"], "No such command"),
             (["demo", "--size", "0"], "at least one byte"),
@@ -441,7 +447,7 @@ class TestDirections:
         """Down, up and across, one or many, with the filters; mv says that it moves, and nothing else."""
         none = ObjectOptions()
         for given, asked in (
-            (["s3://b/k", "out"], ("download", ("s3://b/k", "out"), {"move": move})),
+            (["s3://b/k", "out"], ("download", ("s3://b/k", "out"), {"move": move, **CURRENT})),
             (
                 [*FILTERS, "s3://b/p", "out"],
                 ("download_many", ("s3://b/p", "out"), {**MANY, **FILTERED, "move": move, "dry_run": False}),
@@ -467,7 +473,7 @@ class TestDirections:
                     {"include": (), "exclude": (), "follow_symlinks": True, "move": move, "dry_run": False},
                 ),
             ),
-            (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {"origin": None, "move": move})),
+            (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {"origin": None, "move": move, **CURRENT})),
             (
                 [*FILTERS, "s3://b/p", "s3://c/q"],
                 (
@@ -494,12 +500,21 @@ class TestDirections:
         assert (ran.given.operation, ran.given.to_stdout) == ("pipe", False)
         FakeForkserver.running = 0
         assert invoke("cp", "s3://b/k", "-").exit_code == 0
-        assert ran.calls() == [("download_stream", ("s3://b/k", 1), {})]
+        assert ran.calls() == [("download_stream", ("s3://b/k", 1), CURRENT)]
         assert ran.given.to_stdout
         FakeForkserver.running = 0
         assert invoke("cat", "--version-id", "v", "s3://b/k").exit_code == 0
         assert ran.calls() == [("download_stream", ("s3://b/k", 1), {"version_id": "v"})]
         assert ran.given.to_stdout
+
+    @pytest.mark.parametrize(
+        ("destination", "method"), [("out", "download"), ("s3://c", "copy"), ("-", "download_stream")]
+    )
+    def test_a_named_version(self, ran: Ran, destination: str, method: str) -> None:
+        """cp takes an older version of one object, whichever way it goes."""
+        assert invoke("cp", "--version-id", "v", "s3://b/k", destination).exit_code == 0
+        ((called, _, options),) = ran.calls()
+        assert (called, options["version_id"]) == (method, "v")
 
     def test_source_of_its_own(self, ran: Ran) -> None:
         """Any --source- option makes an engine for SRC, which is DEST's but for what is given."""
@@ -511,7 +526,7 @@ class TestDirections:
         origin = Settings(
             endpoint_url="https://s", region="r", profile="p", part_size_bytes=8 * 1024**2, sign_requests=False
         )
-        assert (method, options) == ("copy", {"origin": origin, "move": False})
+        assert (method, options) == ("copy", {"origin": origin, "move": False, **CURRENT})
         FakeForkserver.running = 0
         assert invoke(*base, "--source-profile", "p").exit_code == 0
         ((_, _, options),) = ran.calls()

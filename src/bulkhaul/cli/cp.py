@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bulkhaul.cli.sections import SectionedCommand
-from bulkhaul.cli.transfers import transfer, transfer_options
+from bulkhaul.cli.transfers import transfer, transfer_options, version_option
 
 EPILOG = """\b
 Examples:
@@ -17,6 +17,7 @@ Examples:
   bulkhaul cp model.bin s3://bucket/models/
   bulkhaul cp --recursive --storage-class STANDARD_IA results/ s3://bucket/run-7
   bulkhaul cp --recursive s3://bucket/run-7/ s3://other/archive/run-7/
+  bulkhaul cp --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/model.bin s3://bucket/model.bin
   bulkhaul cp --source-profile partner s3://theirs/data.bin s3://ours/data.bin
   tar c results | bulkhaul cp - s3://bucket/results.tar
   bulkhaul cp s3://bucket/results.tar - | tar x
@@ -44,6 +45,7 @@ Exit code: 0 everything is there and verified, 1 something failed, 2 the command
     "cp", cls=SectionedCommand, epilog=EPILOG, short_help="Copy objects and files: down, up, between buckets, stdin."
 )
 @transfer_options
+@version_option
 @click.pass_context
 def cp(ctx: click.Context, /, **given: Any) -> None:
     """Copy SRC to DEST; one of them, or both, is s3://bucket/…, and - is stdin or stdout.

@@ -51,6 +51,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
+    "version_id": _DOWNLOADS | {Direction.COPY},
     "raw": _DOWNLOADS | {Direction.COPY},
     "resume": frozenset({Direction.UPLOAD}),
     "follow_symlinks": frozenset({Direction.UPLOAD}),
@@ -134,6 +135,18 @@ def refuse_unselective(
         raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
     if any(filters) and not parse_source(source, recursive=recursive, literal=raw).many:
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
+
+
+def refuse_many(source: str, option: str, *, recursive: bool, raw: bool) -> None:
+    """Make sure that SRC is one object, for an option that means nothing else.
+
+    Raises:
+        click.UsageError: it is a prefix or a pattern.
+    """
+    from bulkhaul.policy.selection import parse_source
+
+    if parse_source(source, recursive=recursive, literal=raw).many:
+        raise click.UsageError(f"{option} goes with the URL of one object.")
 
 
 def require_object(url: str, *, role: str) -> None:

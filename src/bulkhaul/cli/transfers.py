@@ -13,6 +13,7 @@ from bulkhaul.cli.directions import (
     STREAM,
     Direction,
     direction_of,
+    refuse_many,
     refuse_misplaced,
     refuse_pattern,
     refuse_unselective,
@@ -101,6 +102,9 @@ transfer_options = adding(
 )
 """The arguments and options of cp and mv."""
 
+version_option = _selection("--version-id", default="", metavar="ID", help="This version of the one object SRC.")
+"""Of cp alone: a version is not moved, only deleted."""
+
 
 def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     """Check the command line of cp or mv, carry it out and exit.
@@ -109,6 +113,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
         click.UsageError: it makes no sense.
     """
     source, destination = two_places(given.pop("paths"))
+    given = {"version_id": "", **given}
     direction = direction_of(source, destination)
     if move and STREAM in (source, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
@@ -141,6 +146,8 @@ def _prepared(
     else:
         filters = [*given["include"], *given["exclude"]]
         refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"], filters=filters)
+        if given["version_id"]:
+            refuse_many(source, "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
     settings = make_settings(take_settings(given))
     dry_run = given["dry_run"]
@@ -154,7 +161,7 @@ def _prepared(
     elif direction is Direction.FROM_STDIN:
         results = _from_stdin(destination, stored, dry_run=dry_run)
     else:
-        results = _to_stdout(source, dry_run=dry_run)
+        results = _to_stdout(source, given["version_id"], dry_run=dry_run)
     from bulkhaul.cli.job import Job
 
     return Job(
@@ -173,7 +180,7 @@ def _prepared(
 def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bool) -> Results:
     from bulkhaul.policy.selection import parse_source
 
-    dry_run, recursive = given["dry_run"], given["recursive"]
+    dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
     many = parse_source(source, recursive=recursive, literal=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
@@ -188,9 +195,11 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
                 dry_run=dry_run,
             )
         elif dry_run:
-            yield run.run(run.aio.plan_download, source, destination)
+            from bulkhaul.engine.planning import planned_download
+
+            yield run.run(planned_download, run.aio.control, source, destination, version_id)
         else:
-            yield run.download(source, destination, move=move)
+            yield run.download(source, destination, move=move, version_id=version_id)
 
     return results
 
@@ -237,7 +246,7 @@ def _copies(
 ) -> Results:
     from bulkhaul.policy.selection import parse_destination, parse_source
 
-    dry_run, recursive = given["dry_run"], given["recursive"]
+    dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
     many = parse_source(source, recursive=recursive, literal=given["raw"]).many
     parse_destination(destination)
 
@@ -259,9 +268,9 @@ def _copies(
             from bulkhaul.engine.planning import planned_copy
 
             plan = functools.partial(planned_copy, move=move and origin is None)
-            yield run.run(plan, (origin or run.aio).control, source, destination)
+            yield run.run(plan, (origin or run.aio).control, source, destination, version_id)
         else:
-            yield run.copy(source, destination, options, origin=origin, move=move)
+            yield run.copy(source, destination, options, origin=origin, move=move, version_id=version_id)
 
     return results
 
@@ -282,14 +291,14 @@ def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool
     return results
 
 
-def _to_stdout(source: str, *, dry_run: bool) -> Results:
+def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
     def results(run: Engine) -> Iterator[TransferResult]:
         if dry_run:
             from bulkhaul.engine.planning import planned_reading
 
-            yield run.run(planned_reading, run.aio.control, source)
+            yield run.run(planned_reading, run.aio.control, source, version_id)
         else:
-            yield run.download_stream(source, 1)
+            yield run.download_stream(source, 1, version_id=version_id)
 
     return results
 

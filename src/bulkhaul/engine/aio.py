@@ -16,7 +16,6 @@ from bulkhaul.engine.places import (
     Placed,
     destination_prefix,
     destination_ref,
-    file_path,
     length_of,
     many_source,
     object_ref,
@@ -54,36 +53,21 @@ class AsyncEngine(EngineLife):
         *,
         on_moved: OnMoved | None = None,
         move: bool = False,
+        version_id: str = "",
     ) -> TransferResult:
         """Restore one object to ``path``; a folder takes the key's last segment.
 
         Args:
             on_moved: called with the bytes that are there; from 0 again if the object was replaced meanwhile.
             move: delete the object once the file is on disk for good.
+            version_id: of the object, empty for the current one.
 
         Raises:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
         ref = object_ref(url)
-        return await self._tracked(self._download(self._entered(), ref, os.fspath(path), on_moved, move=move), ref.url)
-
-    async def plan_download(self, url: str | ObjectRef, path: str | os.PathLike[str]) -> TransferResult:
-        """Return what ``download`` would do, and touch nothing.
-
-        Raises:
-            TransferError: there is no such object, or its key gives no file name.
-        """
-        ref = object_ref(url)
-        info = await self.control.head(ref)
-        return TransferResult(
-            source=ref.url,
-            destination=file_path(ref, os.fspath(path)),
-            bucket=ref.bucket,
-            key=ref.key,
-            size_bytes=info.size_bytes,
-            etag=info.etag,
-            last_modified=info.last_modified,
-        )
+        work = self._download(self._entered(), ref, os.fspath(path), on_moved, move=move, version_id=version_id)
+        return await self._tracked(work, ref.url)
 
     async def upload(
         self,
@@ -166,6 +150,7 @@ class AsyncEngine(EngineLife):
         origin: AsyncEngine | None = None,
         on_moved: OnMoved | None = None,
         move: bool = False,
+        version_id: str = "",
     ) -> TransferResult:
         """Copy one object; a destination that ends in a slash takes the key's last segment.
 
@@ -174,6 +159,7 @@ class AsyncEngine(EngineLife):
                 all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
             move: delete the source once the copy is stored.
+            version_id: of the source, empty for the current one; an older one may be copied onto its own key.
 
         Raises:
             PreconditionFailed: the source was replaced meanwhile.
@@ -181,7 +167,7 @@ class AsyncEngine(EngineLife):
         """
         ref = object_ref(source)
         target = destination_ref(destination, ref.key)
-        work = self._copy(ref, target, options, origin, on_moved, move=move)
+        work = self._copy(ref, target, options, origin, on_moved, move=move, version_id=version_id)
         return await self._tracked(self._counted(work, 0), ref.url)
 
     # Many objects
@@ -292,7 +278,14 @@ class AsyncEngine(EngineLife):
     # How it is done
 
     async def _download(
-        self, coordinator: Coordinator, ref: ObjectRef, path: str, on_moved: OnMoved | None, *, move: bool
+        self,
+        coordinator: Coordinator,
+        ref: ObjectRef,
+        path: str,
+        on_moved: OnMoved | None,
+        *,
+        move: bool,
+        version_id: str,
     ) -> TransferResult:
         planned_bytes = 0
 
@@ -305,7 +298,7 @@ class AsyncEngine(EngineLife):
         try:
             with contextlib.closing(Placed(ref, path)) as placed:
                 result = await coordinator.download(
-                    ref, placed.destination, on_size=plan, on_moved=on_moved, fsync=move
+                    ref, placed.destination, on_size=plan, on_moved=on_moved, fsync=move, version_id=version_id
                 )
             if move:
                 await self._remove_source(result)
@@ -354,17 +347,20 @@ class AsyncEngine(EngineLife):
         on_moved: OnMoved | None,
         *,
         move: bool,
+        version_id: str = "",
     ) -> TransferResult:
         coordinator = self._entered()
         if origin is None:
-            if ref == target and (move or options is None):
+            if ref == target and (move or (options is None and not version_id)):
                 raise UsageError("source and destination are the same object", ref.url)
-            result = await coordinator.copier.copy(ref, target, options)
+            result = await coordinator.copier.copy(ref, target, options, version_id=version_id)
             self._copied_bytes += result.size_bytes
         else:
             if move and ref == target and await self._serves(origin, ref.bucket):
                 raise UsageError("source and destination are the same object", ref.url)
-            result = await coordinator.copier.relay(origin._entered(), ref, target, options, on_moved=on_moved)
+            result = await coordinator.copier.relay(
+                origin._entered(), ref, target, options, on_moved=on_moved, version_id=version_id
+            )
         if move:
             await (origin or self)._remove_source(result)
         return result

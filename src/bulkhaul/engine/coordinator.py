@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
@@ -101,6 +102,7 @@ class Coordinator:
         on_size: Callable[[int], None] | None = None,
         on_moved: Callable[[int], None] | None = None,
         fsync: bool = False,
+        version_id: str = "",
     ) -> TransferResult:
         """Restore one object; the destination is untouched until it is whole and verified.
 
@@ -108,6 +110,7 @@ class Coordinator:
             on_size: called with the object's size as soon as it is known, and again if the object has changed.
             on_moved: called with the bytes that are there, from 0 again if the object has changed.
             fsync: flush file and folder, whatever the settings say.
+            version_id: of the object, empty for the current one.
 
         Raises:
             TransferError: it could not be done; nothing is left behind.
@@ -116,12 +119,13 @@ class Coordinator:
         self._sweeper.sweep(destination.folder.fd)
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self._mode = published_mode()
+        attempt = functools.partial(self._attempt, ref, destination, fsync=fsync, version_id=version_id)
         try:
             try:
-                result = await self._attempt(ref, destination, listed, on_size, on_moved, fsync=fsync)
+                result = await attempt(listed, on_size, on_moved)
             except ObjectChanged:
                 try:
-                    result = await self._attempt(ref, destination, None, on_size, on_moved, fsync=fsync)
+                    result = await attempt(None, on_size, on_moved)
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -154,11 +158,12 @@ class Coordinator:
         on_moved: Callable[[int], None] | None,
         *,
         fsync: bool,
+        version_id: str,
     ) -> TransferResult:
         if listed is None:
             preparing = asyncio.ensure_future(asyncio.to_thread(prepare_tables))  # while the service is being asked
             try:
-                known = await self.head_at(ref)
+                known = await self.head_at(ref, version_id)
             finally:
                 await preparing
         else:
@@ -166,7 +171,7 @@ class Coordinator:
         info = known.info
         if on_size is not None:
             on_size(info.size_bytes)
-        checks = await self.checks_of(ref, info)
+        checks = await self.checks_of(ref, info, version_id)
         layout = plan_download(
             info.size_bytes,
             part_size_bytes=self.settings.part_size_bytes,
@@ -178,7 +183,7 @@ class Coordinator:
         kept = False
         try:
             if len(layout):
-                fetching = self._fetch(ref, info, known.target, layout, checks, landing)
+                fetching = self._fetch(ref, info, known.target, layout, checks, landing, version_id)
                 fetching.on_moved = on_moved
                 checks = await self._receive(ref, info, fetching, checks, landing)
             elif checks.stored is not None or checks.md5_hex:
@@ -243,7 +248,14 @@ class Coordinator:
         return landing
 
     def _fetch(
-        self, ref: ObjectRef, info: ObjectHead, target: Target, layout: Layout, checks: CheckPlan, landing: Landing
+        self,
+        ref: ObjectRef,
+        info: ObjectHead,
+        target: Target,
+        layout: Layout,
+        checks: CheckPlan,
+        landing: Landing,
+        version_id: str,
     ) -> Fetching:
         """Begin to fetch the parts."""
         fetching = Fetching(
@@ -257,6 +269,7 @@ class Coordinator:
             fd=landing.fd,
             arrived=asyncio.get_running_loop().create_future(),
             size_bytes=layout.size_bytes,
+            version_id=version_id,
         )
         self.dispatcher.move(fetching)
         return fetching
@@ -270,7 +283,8 @@ class Coordinator:
         if checks.stored is None and fetching.promised is not None:
             # A listing tells no checksum, the reply does; one of the whole object was computed on the way.
             hot = fetching.promised.kind is ChecksumKind.FULL_OBJECT
-            checks = await self.checks_of(ref, msgspec.structs.replace(info, checksum=fetching.promised))
+            told = msgspec.structs.replace(info, checksum=fetching.promised)
+            checks = await self.checks_of(ref, told, fetching.version_id)
         verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
         if verdict.error is not None:
             self.dispatcher.reject(fetching.transfer, verdict.wrong_parts, verdict.error.info)

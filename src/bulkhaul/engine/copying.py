@@ -50,7 +50,9 @@ class Copier:
         self._uploader = uploader
         self._budget = MemoryBudget(MEMORY_BYTES, settings.max_in_flight)
 
-    async def copy(self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None) -> TransferResult:
+    async def copy(
+        self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None, *, version_id: str = ""
+    ) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
 
         Raises:
@@ -59,15 +61,16 @@ class Copier:
             TransferError: it could not be copied.
         """
         began_s = time.monotonic()
-        info = await self._head(source)
+        question = Head(source.bucket, source.key, version_id)
+        info = _of_version((await self._desk.ask(question, source.url)).objects[0], version_id)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
         if options is not None:
             options = await _completed(options, self._desk, source, info, info.storage_class)
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
-            question = CopyObject(ref.bucket, ref.key, origin, options, info.storage_class)
-            reply = await self._desk.ask(question, source.url)
+            copying = CopyObject(ref.bucket, ref.key, origin, options, info.storage_class)
+            reply = await self._desk.ask(copying, source.url)
             assert reply.stored is not None
             result = _copied(source, ref, info, reply.stored, 1)
         else:
@@ -82,6 +85,7 @@ class Copier:
         options: ObjectOptions | None = None,
         *,
         on_moved: OnMoved | None = None,
+        version_id: str = "",
     ) -> TransferResult:
         """Copy an object from another service, through memory.
 
@@ -94,8 +98,8 @@ class Copier:
             IntegrityError: other bytes came than the source's checksum promises.
         """
         began_s = time.monotonic()
-        known = await origin.head_at(source)
-        info = known.info
+        known = await origin.head_at(source, version_id)
+        info = _of_version(known.info, version_id)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
             kept = kept_options(info, await _tags(origin.desk, source, info))
@@ -103,7 +107,7 @@ class Copier:
         else:
             options = await _completed(options, origin.desk, source, info)
         layout = self._relay_layout(info.size_bytes)
-        reader = BlockReader(origin.dispatcher, source, info, known.target, layout)
+        reader = BlockReader(origin.dispatcher, source, info, known.target, layout, version_id=version_id)
         try:
             if info.size_bytes < self._settings.multipart_threshold_bytes:
                 result = await self._relay_whole(reader, layout, source, ref, info, options, on_moved)
@@ -116,9 +120,6 @@ class Copier:
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     # On one service
-
-    async def _head(self, ref: ObjectRef) -> ObjectHead:
-        return (await self._desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0]
 
     async def _in_parts(
         self,
@@ -211,6 +212,11 @@ class Copier:
 
     def _layout(self, size_bytes: int) -> Layout:
         return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+
+
+def _of_version(info: ObjectHead, version_id: str) -> ObjectHead:
+    """Return what HEAD told with the version that was asked for, which not every service tells."""
+    return msgspec.structs.replace(info, version_id=version_id) if version_id else info
 
 
 def kept_options(info: ObjectHead, tags: dict[str, str]) -> ObjectOptions:

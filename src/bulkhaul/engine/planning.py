@@ -6,11 +6,24 @@ import os
 
 from bulkhaul.disk.source import Source
 from bulkhaul.engine.control import Control
-from bulkhaul.engine.places import destination_ref, many_source, object_ref
+from bulkhaul.engine.places import destination_ref, file_path, many_source, object_ref
 from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.selection import selector
+
+
+async def planned_download(
+    control: Control, url: str, path: str | os.PathLike[str], version_id: str = ""
+) -> TransferResult:
+    """Return what the download of an object would do.
+
+    Raises:
+        NotFound: there is no such object.
+        TransferError: its key gives no file name.
+    """
+    ref = object_ref(url)
+    return _of(ref, await control.head(ref, version_id), file_path(ref, os.fspath(path)), ref)
 
 
 def planned_upload(path: str | os.PathLike[str], url: str) -> TransferResult:
@@ -39,7 +52,9 @@ def planned_stream(url: str) -> TransferResult:
     return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
 
 
-async def planned_copy(control: Control, source: str, destination: str, *, move: bool = False) -> TransferResult:
+async def planned_copy(
+    control: Control, source: str, destination: str, version_id: str = "", *, move: bool = False
+) -> TransferResult:
     """Return what the copy of an object would do.
 
     Args:
@@ -54,17 +69,17 @@ async def planned_copy(control: Control, source: str, destination: str, *, move:
     target = destination_ref(destination, ref.key)
     if move and ref == target:
         raise UsageError("source and destination are the same object", ref.url)
-    return _of(ref, await control.head(ref), target.url, target)
+    return _of(ref, await control.head(ref, version_id), target.url, target)
 
 
-async def planned_reading(control: Control, url: str) -> TransferResult:
+async def planned_reading(control: Control, url: str, version_id: str = "") -> TransferResult:
     """Return what writing an object to a stream would do.
 
     Raises:
         NotFound: there is no such object.
     """
     ref = object_ref(url)
-    return _of(ref, await control.head(ref), "-", ref)
+    return _of(ref, await control.head(ref, version_id), "-", ref)
 
 
 async def matching_urls(control: Control, url: str) -> list[str]:
