@@ -68,7 +68,7 @@ class Peer:
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """Pause as soon as something is kept, as these limits ask for."""
-        assert (high, low) == (0, None)
+        assert (high, low) == (1, 0)
 
     def get_extra_info(self, name: str) -> None:
         """This is no TLS."""

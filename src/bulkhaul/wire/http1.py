@@ -184,7 +184,8 @@ class Connection(asyncio.BufferedProtocol):
         done.add_done_callback(self._wake)
         self.sending = True
         try:
-            self._transport.set_write_buffer_limits(high=0)  # room again means: everything has left
+            # Room again means: everything has left. Not high=0: uvloop's TLS pauses at "at least", and would for ever.
+            self._transport.set_write_buffer_limits(high=1, low=0)
             self._transport.write(request)
             whole = await self._send_body(body, done, sent)
             self.sending = False

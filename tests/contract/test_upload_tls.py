@@ -1,0 +1,79 @@
+"""Uploads over TLS: on the fault server, which counts connections, and on a real store behind nginx."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bulkhaul import Engine
+from bulkhaul.model.limits import KIB, MIB
+from tests.engines import aws_environment
+from tests.faultserver import FlipReceivedBit
+from tests.servers import make_certificates, nginx_proxy, weed
+from tests.writing import PART_BYTES, running_write_rig, serving_writes
+
+BOTH = pytest.mark.parametrize("transport", ["fast", "sdk"])
+
+
+@BOTH
+@pytest.mark.parametrize("size_bytes", [0, 1, 200 * KIB, PART_BYTES, 6 * PART_BYTES + 1])
+def test_sent_once_over_kept_connections(tmp_path: Path, transport: str, size_bytes: int) -> None:
+    """Empty, small, whole and in parts: each body is sent once, at once, and its connection is used again."""
+    certificates = make_certificates(tmp_path)
+    settings = {"transport": transport, "workers": 1, "ca_bundle": str(certificates.ca_bundle)}
+    body = random.Random(size_bytes).randbytes(size_bytes)
+    with running_write_rig(tmp_path, server=serving_writes(tls=certificates.server_context()), **settings) as rig:
+        rig.upload(b"warm").succeeded()
+        for _ in range(3):
+            written = rig.upload(body)
+            assert (written.succeeded().retries, written.seconds < 1) == (0, True)
+        sent = [one for one in rig.server.requests if one.operation in ("PutObject", "UploadPart")]
+        assert len({one.connection_id for one in sent}) <= rig.engine.settings.max_in_flight
+
+
+@BOTH
+def test_garbled_under_way(tmp_path: Path, transport: str) -> None:
+    """A part that the service refuses is sent again; what was sent is what is checked."""
+    certificates = make_certificates(tmp_path)
+    settings = {"transport": transport, "ca_bundle": str(certificates.ca_bundle)}
+    body = random.Random(3).randbytes(3 * PART_BYTES)
+    with running_write_rig(tmp_path, server=serving_writes(tls=certificates.server_context()), **settings) as rig:
+        written = rig.upload(body, FlipReceivedBit(operation="UploadPart", part=2, offset=9, bit=3))
+        assert (written.succeeded().retries, written.result and written.result.integrity) == (1, "checksum")
+
+
+@BOTH
+@pytest.mark.parametrize("workers", [1, 2])
+def test_real_store_behind_nginx(tmp_path: Path, transport: str, workers: int) -> None:
+    """Large parts, several connections to a worker: all leave without a pause, and come back exact."""
+    certificates = make_certificates(tmp_path)
+    path = tmp_path / "source"
+    path.write_bytes(random.Random(4).randbytes(24 * MIB + 1))
+    with weed() as store, nginx_proxy(store, certificates=certificates) as server:
+        store.client().create_bucket(Bucket="bucket")
+        keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        chosen: dict[str, Any] = {
+            "part_size_bytes": 8 * MIB,
+            "multipart_threshold_bytes": 8 * MIB,
+            "state_dir": str(tmp_path / "state"),
+        }
+        with (
+            aws_environment(keys),
+            Engine(
+                endpoint_url=server.endpoint_url,
+                ca_bundle=str(certificates.ca_bundle),
+                transport=transport,
+                workers=workers,
+                **chosen,
+            ) as engine,
+        ):
+            began_s = time.monotonic()
+            result = engine.upload(path, "s3://bucket/key")
+            assert time.monotonic() - began_s < 20
+            assert (result.parts, result.retries, result.integrity) == (4, 0, "checksum")
+            engine.download("s3://bucket/key", tmp_path / "back")
+        assert (tmp_path / "back").read_bytes() == path.read_bytes()
