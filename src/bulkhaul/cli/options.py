@@ -135,6 +135,14 @@ speed_options = adding(
         help="Length of a ranged GET, or of an uploaded part (then at least 5 MiB): 8MiB, 8MB, 8M (= MiB) or bytes."
         "  [default: by the object's size]",
     ),
+    _speed(
+        "--bwlimit",
+        "bandwidth_bytes_per_s",
+        callback=parsed_size,
+        metavar="RATE",
+        help="At most so much a second, all transfers together, as 10MiB; one worker process then."
+        "  [default: no limit]",
+    ),
     _speed("--transport", type=click.Choice(["auto", "fast", "sdk"]), help="What carries the bytes."),
 )
 
@@ -183,6 +191,8 @@ output_options = adding(
 
 log_option = _output(
     "--log-level",
+    "--log",
+    "log_level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="warning",
     show_default=True,
@@ -199,6 +209,7 @@ _SETTINGS = frozenset(
             "workers",
             "concurrency",
             "part_size_bytes",
+            "bandwidth_bytes_per_s",
             "transport",
             "landing",
             "verify",

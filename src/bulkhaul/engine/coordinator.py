@@ -329,6 +329,7 @@ def _wire(settings: Settings) -> WireSettings:
         connections=settings.connections,
         request_payer=settings.request_payer,
         sse_c_key=settings.sse_c_key,
+        bandwidth_bytes_per_s=settings.bandwidth_bytes_per_s,
     )
 
 

@@ -50,6 +50,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
 from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import WireSettings, object_headers
 
 HEARTBEAT_S = 0.25
@@ -140,9 +141,11 @@ class Worker:
         wire = msgspec.structs.replace(self._setup.wire, connections=connections)
         self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
         if (sdk := self._setup.sdk) is not None:
-            fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=f"bulkhaul/{__version__}")
+            throttle = Throttle(wire.bandwidth_bytes_per_s) if wire.bandwidth_bytes_per_s else None
+            agent = f"bulkhaul/{__version__}"
+            fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle)
             secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
-            self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk), secrets=secrets)
+            self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk, throttle), secrets=secrets)
             self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)
         for _ in range(connections):
             self._start(self._serve_leases())

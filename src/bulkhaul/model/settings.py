@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import msgspec
 
 from bulkhaul.model.errors import UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Verify
 from bulkhaul.model.writing import ChecksumChoice
 
@@ -64,9 +64,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         endpoint_url: of an S3-compatible store; None for AWS.
         allow_http: plain http beyond loopback sends signatures in the clear, so it must be asked for.
         ca_bundle: file of certificate authorities; None for AWS_CA_BUNDLE or the SDK's.
-        workers: worker processes.
+        workers: worker processes; one is run where ``bandwidth_bytes_per_s`` is set, since processes share no rate.
         concurrency: requests in flight, all workers together; None for 4 a worker.
         part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size.
+        bandwidth_bytes_per_s: at most so many bytes of bodies, all transfers of the engine together; None for no limit.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
         resume: go on with an interrupted upload of the same file; else it is aborted, and the upload begins anew.
@@ -90,6 +91,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = msgspec.field(default_factory=default_workers)
     concurrency: int | None = None
     part_size_bytes: int | None = None
+    bandwidth_bytes_per_s: int | None = None
     transport: TransportChoice = "auto"
     landing: LandingChoice = "auto"
     verify: Verify = Verify.AUTO
@@ -110,6 +112,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"concurrency must be 1 to 4096, not {self.concurrency}")
         if self.part_size_bytes is not None and not 64 * 1024 <= self.part_size_bytes <= self.limits.max_part_bytes:
             raise UsageError(f"part size must be 64 KiB to 5 GiB, not {self.part_size_bytes} bytes")
+        rate = self.bandwidth_bytes_per_s
+        least = max(64 * KIB, 2 * self.timeouts.min_speed_bytes_per_s * self.max_in_flight)
+        if rate is not None and rate < least:
+            many = f"{self.max_in_flight} requests in flight"
+            raise UsageError(f"the bandwidth must be at least {least} bytes per second for {many}, not {rate}")
         for name, text in (("endpoint URL", self.endpoint_url), ("region", self.region), ("profile", self.profile)):
             if text and any("\ud800" <= character <= "\udfff" for character in text):
                 raise UsageError(f"the {name} is not valid UTF-8")
@@ -139,6 +146,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def worker_count(self) -> int:
         """Worker processes to run: never more than requests in flight."""
+        if self.bandwidth_bytes_per_s is not None:
+            return 1
         return min(self.workers, self.concurrency) if self.concurrency else self.workers
 
     @property

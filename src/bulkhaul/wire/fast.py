@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import hashlib
 import socket
 import ssl
@@ -24,6 +25,7 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_checksum
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
+from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, is_loopback, object_headers
 
@@ -52,14 +54,18 @@ class _Watch(msgspec.Struct):
 class FastTransport:
     """Fetches over its own connections; one per request in flight, kept for the next one to the same host."""
 
-    def __init__(self, settings: WireSettings, *, ca_bundle: str | None, user_agent: str) -> None:
+    def __init__(
+        self, settings: WireSettings, *, ca_bundle: str | None, user_agent: str, throttle: Throttle | None = None
+    ) -> None:
         """Connect nowhere yet.
 
         Args:
             settings: ``request_payer`` and ``sse_c_key`` become headers of every request.
             ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
+            throttle: what limits the bandwidth, if anything does.
         """
         self._ca_bundle = ca_bundle
+        self._throttle = throttle
         self._timeouts = settings.timeouts
         self._user_agent = user_agent
         self._extra_headers = object_headers(settings)
@@ -207,7 +213,7 @@ class FastTransport:
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
                 transport, connection = await loop.create_connection(
-                    Connection,
+                    functools.partial(Connection, self._throttle),
                     target.host,
                     target.port,
                     ssl=self._tls_context() if target.scheme == "https" else None,

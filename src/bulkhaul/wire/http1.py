@@ -16,6 +16,7 @@ from typing import cast
 import httptools
 import msgspec
 
+from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import NotSpoken, Sent, Sink
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -112,9 +113,11 @@ class Connection(asyncio.BufferedProtocol):
         usable: whether another request may be sent.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, throttle: Throttle | None = None) -> None:
         self.bytes_in = 0
         self.bytes_out = 0
+        self._throttle = throttle
+        self._pause: asyncio.TimerHandle | None = None
         self._piece_bytes = 0
         self.sending = False
         self._room = asyncio.Event()
@@ -227,6 +230,8 @@ class Connection(asyncio.BufferedProtocol):
         loop = asyncio.get_running_loop()
         start, size, now_s = 0, FIRST_PIECE_BYTES, loop.time()
         most = MAX_TLS_PIECE_BYTES if self._tls else MAX_PIECE_BYTES
+        if self._throttle is not None:
+            size = most = min(most, self._throttle.piece_bytes)
         while start < len(body):
             if done.done():
                 return False
@@ -242,14 +247,18 @@ class Connection(asyncio.BufferedProtocol):
             self.bytes_out += len(piece)
             self._piece_bytes = 0
             sent(start, len(body) - start)
+            if self._throttle is not None:
+                await asyncio.sleep(self._throttle.moved(len(piece)))
             began_s, now_s = now_s, loop.time()
             quick = now_s - began_s <= QUICK_PIECE_S
-            size = min(most, size * 2) if quick else max(FIRST_PIECE_BYTES, size // 2)
+            size = min(most, size * 2 if quick else max(FIRST_PIECE_BYTES, size // 2))
         return True
 
     def close(self) -> None:
         """Close at once; unread bytes are thrown away."""
         self.usable = False
+        if self._pause is not None:
+            self._pause.cancel()
         if self._transport is not None:
             self._transport.abort()
 
@@ -281,7 +290,8 @@ class Connection(asyncio.BufferedProtocol):
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's signature
         """Return where the next bytes go: the body's own place, or the buffer for header blocks."""
         if self._sink is not None:
-            return self._sink.space()[: self._remaining]
+            most = self._remaining if self._throttle is None else min(self._remaining, self._throttle.piece_bytes)
+            return self._sink.space()[:most]
         return self._head if self._error is not None else self._head[self._filled :]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -293,6 +303,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if self._sink is not None:
                 self._sink.received(nbytes)
+                self._moved(nbytes)
                 self._body_came(nbytes)
             elif self._error is not None:
                 self._error_came(bytes(self._head[:nbytes]))
@@ -301,6 +312,21 @@ class Connection(asyncio.BufferedProtocol):
                 self._head_came()
         except BaseException as error:  # noqa: BLE001 - it is raised where the exchange is awaited
             self.fail(error)
+
+    def _moved(self, count: int) -> None:
+        """Read no more for as long as the limit of the bandwidth asks for it."""
+        if self._throttle is None or self._transport is None or not (pause_s := self._throttle.moved(count)):
+            return
+        if self._pause is None:
+            self._transport.pause_reading()
+        else:
+            self._pause.cancel()
+        self._pause = asyncio.get_running_loop().call_later(pause_s, self._read_on)
+
+    def _read_on(self) -> None:
+        self._pause = None
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Called by the loop: the peer sends no more, so neither do we."""
@@ -356,6 +382,7 @@ class Connection(asyncio.BufferedProtocol):
             space[:now] = early[:now]
             sink.received(now)
             early = early[now:]
+        self._moved(count)
         self._body_came(count)
 
     def _error_came(self, data: bytes) -> None:

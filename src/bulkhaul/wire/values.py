@@ -49,6 +49,7 @@ class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
     connections: int
     request_payer: bool = False
     sse_c_key: bytes | None = None
+    bandwidth_bytes_per_s: int | None = None
 
     def __repr__(self) -> str:
         return f"WireSettings(endpoint_url={self.endpoint_url!r}, region={self.region!r}, profile={self.profile!r})"

@@ -21,6 +21,7 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.reply import check_get, stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
+from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
 
@@ -37,8 +38,9 @@ QUICK_READ_S = 0.05
 class SdkTransport:
     """Fetches through a boto3 client, one thread per request in flight."""
 
-    def __init__(self, settings: WireSettings, sdk: SdkClient) -> None:
+    def __init__(self, settings: WireSettings, sdk: SdkClient, throttle: Throttle | None = None) -> None:
         self._sdk = sdk
+        self._throttle = throttle
         self._timeouts = settings.timeouts
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
         self._headers = threading.local()
@@ -75,7 +77,7 @@ class SdkTransport:
 
         A cancelled PUT comes back only when its thread has let go of the body.
         """
-        outgoing = _Body(body, sent)
+        outgoing = _Body(body, sent, self._throttle)
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._put, request, outgoing)
         try:
             return await asyncio.shield(work)
@@ -166,7 +168,8 @@ class SdkTransport:
     def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event) -> None:
         """Receive ``wanted`` bytes, or all there are with -1: the connection's end is not told from the body's then."""
         window_began_s, window_bytes, got = time.monotonic(), 0, 0
-        now_s, size = window_began_s, FIRST_READ_BYTES
+        most = READ_BYTES if self._throttle is None else min(READ_BYTES, self._throttle.piece_bytes)
+        now_s, size = window_began_s, min(most, FIRST_READ_BYTES)
         while got < wanted or wanted < 0:
             if cancelled.is_set():
                 raise TransportError(ErrorInfo("Cancelled", "the request was cancelled"))
@@ -185,9 +188,11 @@ class SdkTransport:
                 raise TransportError(info)
             sink.received(count)
             got += count
+            if self._throttle is not None:
+                time.sleep(self._throttle.moved(count))
             began_s, now_s = now_s, time.monotonic()
             quick = now_s - began_s <= QUICK_READ_S
-            size = min(READ_BYTES, size * 2) if quick else max(FIRST_READ_BYTES, size // 2)
+            size = min(most, size * 2 if quick else max(FIRST_READ_BYTES, size // 2))
             if now_s - window_began_s >= self._timeouts.speed_window_s:
                 if got - window_bytes < self._timeouts.min_speed_bytes_per_s * (now_s - window_began_s):
                     raise TransportError(ErrorInfo("StallTimeout", "the body came slower than the floor of speed"))
@@ -197,7 +202,8 @@ class SdkTransport:
 class _Body:
     """A body that the SDK reads piece by piece, more than once if it hashes it first."""
 
-    def __init__(self, view: memoryview, sent: Sent) -> None:
+    def __init__(self, view: memoryview, sent: Sent, throttle: Throttle | None) -> None:
+        self._throttle = throttle
         self._view = view
         self._sent = sent
         self._at = 0
@@ -226,6 +232,8 @@ class _Body:
             return b""
         data = bytes(self._view[self._at : end])
         self._at = end
+        if self.on_its_way and self._throttle is not None:
+            time.sleep(self._throttle.moved(len(data)))
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:

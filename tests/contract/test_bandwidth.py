@@ -1,0 +1,87 @@
+"""A limit of the bandwidth is kept, whichever way bodies go and however many there are, and costs no retry."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkhaul.model.limits import KIB, MIB
+from tests.faultserver import make_object
+from tests.servers import make_certificates
+from tests.writing import WriteRig, running_write_rig, serving_writes
+
+RATE = MIB
+BODY = random.Random(61).randbytes(3 * MIB // 2)
+#: Longer than every patience of the engine under test: no pause of ours may look like a stall.
+LEAST_S, MOST_S = 1.2, 3.5
+
+
+@pytest.fixture(params=["fast", "sdk"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[WriteRig]:
+    """An engine of one transport that is held to 1 MiB/s."""
+    settings = {"transport": request.param, "bandwidth_bytes_per_s": RATE, "part_size_bytes": 512 * KIB}
+    with running_write_rig(tmp_path, **settings) as running:
+        running.upload(b"starts the worker").succeeded()
+        assert len(running.engine.worker_pids) == 1
+        yield running
+
+
+def assert_limited(began_s: float) -> None:
+    """1.5 MiB take a second and a half; a quarter of a second may have been saved up before."""
+    assert LEAST_S <= time.monotonic() - began_s <= MOST_S
+
+
+def test_down(rig: WriteRig, tmp_path: Path) -> None:
+    """An object in parts, over several connections."""
+    key, _ = rig.new_key(old=BODY)
+    began_s = time.monotonic()
+    result = rig.engine.download(f"s3://bucket/{key}", tmp_path / "file")
+    assert_limited(began_s)
+    assert ((tmp_path / "file").read_bytes(), result.parts, result.retries) == (BODY, 3, 0)
+
+
+def test_up_in_parts(rig: WriteRig) -> None:
+    """A file, over several connections."""
+    began_s = time.monotonic()
+    written = rig.upload(BODY)
+    assert_limited(began_s)
+    assert written.succeeded().retries == 0
+
+
+def test_up_whole(rig: WriteRig) -> None:
+    """One PUT: what is hashed before it is sent is not counted twice."""
+    key, _ = rig.new_key()
+    began_s = time.monotonic()
+    result = rig.engine.upload_bytes(BODY, f"s3://bucket/{key}", only_if_absent=True)
+    assert_limited(began_s)
+    assert (result.parts, result.retries) == (1, 0)
+
+
+def test_many_small_ones(rig: WriteRig, tmp_path: Path) -> None:
+    """The bytes that come together with a header count too."""
+    for number in range(60):
+        rig.server.store.put("bucket", f"small/{number}", make_object(BODY[: 25 * KIB]))
+    began_s = time.monotonic()
+    results = list(rig.engine.download_many("s3://bucket/small/", tmp_path / "small"))
+    assert_limited(began_s)
+    assert [one.error for one in results] == [None] * 60
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+def test_over_tls(tmp_path: Path, transport: str) -> None:
+    """Where the bytes pass through a cipher on their way, both ways."""
+    certificates = make_certificates(tmp_path)
+    settings = {"transport": transport, "bandwidth_bytes_per_s": RATE, "ca_bundle": str(certificates.ca_bundle)}
+    with running_write_rig(tmp_path, server=serving_writes(tls=certificates.server_context()), **settings) as rig:
+        rig.upload(b"starts the worker").succeeded()
+        began_s = time.monotonic()
+        written = rig.upload(BODY)
+        assert_limited(began_s)
+        began_s = time.monotonic()
+        rig.engine.download(f"s3://bucket/{written.key}", tmp_path / "file")
+        assert_limited(began_s)
+        assert (tmp_path / "file").read_bytes() == BODY
