@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -112,3 +113,19 @@ def test_secrets_that_a_service_echoes_are_masked() -> None:
     )
     assert "canary" not in told.message + told.cause
     assert len(told.cause) <= 500
+
+
+@pytest.mark.parametrize("where", ["environment", "configuration"])
+def test_a_password_in_a_configured_endpoint_is_refused_unseen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
+) -> None:
+    """Wherever the SDK takes the endpoint from: it would print it with every failure to connect."""
+    url = "http://user:CANARY@127.0.0.1:9"
+    if where == "environment":
+        monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    else:
+        (tmp_path / "config").write_text(f"[default]\nendpoint_url = {url}\n")
+        monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    with pytest.raises(UsageError, match=f"{where} must hold no user or password") as caught:
+        SdkClient(settings(endpoint_url=None))
+    assert "CANARY" not in str(caught.value)

@@ -16,6 +16,45 @@ from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings, Timeouts,
 @pytest.mark.parametrize(
     ("field", "value"),
     [
+        ("allow_http", "no"),
+        ("workers", "2"),
+        ("part_size_bytes", 1e9),
+        ("sse_c_key", "x" * 32),
+        ("timeouts", 3),
+        ("region", b"eu"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(field: str, value: object) -> None:
+    """``"no"`` is not false: what looks right must not be taken for something else."""
+    with pytest.raises(UsageError, match=f"{field} has the wrong type"):
+        Settings(**{field: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:CANARY@127.0.0.1",
+        "ftp://CANARY",
+        "http://",
+        "https://host:0/CANARY",
+        "https://host:x/CANARY",
+        "https://host/?key=CANARY",
+        "https://host/#CANARY",
+        "CANARY",
+    ],
+)
+def test_an_endpoint_that_cannot_be_shown_is_refused_without_showing_it(url: str) -> None:
+    """Messages name the endpoint, so it holds no secret; and only what can be reached is tried."""
+    with pytest.raises(UsageError) as caught:
+        Settings(endpoint_url=url)
+    assert "endpoint URL" in str(caught.value)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("bandwidth_bytes_per_s", 64 * KIB - 1),
         ("workers", 0),
         ("workers", -1),
         ("workers", 257),

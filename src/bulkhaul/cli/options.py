@@ -231,7 +231,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
         UsageError: a value is out of its range.
     """
     from bulkhaul.model.objects import Verify
-    from bulkhaul.model.settings import Settings
+    from bulkhaul.model.settings import Settings, require_endpoint
 
     fields = {name: value for name, value in given.items() if value is not None}
     if "verify" in fields:
@@ -242,32 +242,6 @@ def make_settings(given: dict[str, Any]) -> Settings:
     if "allow_http" not in fields and _http_allowed_by_environment():
         fields["allow_http"] = True
     return Settings(**fields)
-
-
-def require_endpoint(url: str, name: str = "--endpoint-url") -> None:
-    """Make sure that an endpoint is a URL that can be shown: it is, in messages. No message here repeats it.
-
-    Args:
-        name: where it was given.
-
-    Raises:
-        UsageError: it has no http or https, no host or an impossible port, or it holds a user or password.
-    """
-    if not url:
-        return
-    from urllib.parse import urlsplit
-
-    from bulkhaul.model.errors import UsageError
-
-    if "@" in url:
-        raise UsageError(f"{name} must hold no user or password: they come from the AWS_* variables or a profile")
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # no port, or no IPv6 address; its text would repeat the value
-        good = False
-    if not good:
-        raise UsageError(f"{name} must be https://HOST or https://HOST:PORT (or http), and a port is 1 to 65535")
 
 
 def _endpoint(given: str | None) -> tuple[str, str]:
@@ -302,7 +276,6 @@ __all__ = [
     "output_options",
     "parsed_key",
     "parsed_size",
-    "require_endpoint",
     "resume_option",
     "section",
     "speed_options",

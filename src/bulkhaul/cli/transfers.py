@@ -32,7 +32,6 @@ from bulkhaul.cli.options import (
     log_option,
     make_settings,
     output_options,
-    require_endpoint,
     resume_option,
     section,
     speed_options,
@@ -312,3 +311,5 @@ def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | No
 
     require_endpoint(fields.get("endpoint_url", ""), "--source-endpoint-url")
     return msgspec.structs.replace(settings, **fields)
+    from bulkhaul.model.settings import require_endpoint
+

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from typing import Literal, get_args
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -106,6 +108,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     limits: S3Limits = DEFAULT_LIMITS
 
     def __post_init__(self) -> None:
+        for name, kind in _plain_fields():
+            try:
+                msgspec.convert(getattr(self, name), kind, builtin_types=(bytes,))
+            except msgspec.ValidationError as error:
+                raise UsageError(f"{name} has the wrong type: {error}") from error
+        require_endpoint(self.endpoint_url or "", "the endpoint URL")
         if not 1 <= self.workers <= 256:
             raise UsageError(f"workers must be 1 to 256, not {self.workers}")
         if self.concurrency is not None and not 1 <= self.concurrency <= 4096:
@@ -159,6 +167,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def max_in_flight(self) -> int:
         """Requests in flight, all workers together."""
         return self.concurrency or self.worker_count * self.connections
+
+
+@functools.cache
+def _plain_fields() -> list[tuple[str, Any]]:
+    """Return the fields that are no choices, with their types."""
+    fields = msgspec.structs.fields(Settings)
+    return [(one.name, one.type) for one in fields if get_origin(one.type) is not Literal and one.name != "verify"]
+
+
+def require_endpoint(url: str, name: str) -> None:
+    """Make sure that an endpoint is a URL that can be shown: it is, in messages. No message here repeats it.
+
+    Args:
+        url: empty where it is AWS.
+        name: where it was given.
+
+    Raises:
+        UsageError: it has no http or https, no host or an impossible port, or it holds a user, a password or a query.
+    """
+    if not url:
+        return
+    if "@" in url:
+        raise UsageError(f"{name} must hold no user or password: they come from the AWS_* variables or a profile")
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # no port, or no IPv6 address; its text would repeat the value
+        good = False
+    if not good or parts.query or parts.fragment:
+        raise UsageError(f"{name} must be https://HOST or https://HOST:PORT (or http), and a port is 1 to 65535")
 
 
 DEFAULT_PART_SIZE_BYTES = 16 * MIB

@@ -25,6 +25,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, Unsupported, UsageError
+from bulkhaul.model.settings import require_endpoint
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
@@ -119,11 +120,13 @@ class SdkClient:
             session = self._session = _session(settings.profile, self._pushed)
             style = settings.addressing_style
             expected = settings.endpoint_url or _environment_endpoint()
+            require_endpoint(expected or "", "the endpoint of the environment")
             if style == "auto" and expected and not _is_aws(expected) and not _configured_style(session):
                 # Every compatible store speaks path style; few have a DNS name for every bucket.
                 style = "path"
             self.client = self._build(session, style)
             endpoint: str = self.client.meta.endpoint_url
+            require_endpoint(endpoint, "the endpoint of the AWS configuration")
             if style == "auto" and not _is_aws(endpoint) and not _configured_style(session):
                 style = "path"  # an endpoint from the configuration file
                 self.client = self._build(session, style)
