@@ -195,6 +195,37 @@ def test_moved(server: FaultServer, tmp_path: Path) -> None:
     assert ((tmp_path / "down").read_bytes(), stored(server)) == (BODY, {})
 
 
+@pytest.mark.parametrize("options", [[], ["--source-region", "us-east-1"]], ids=["copy", "relay"])
+def test_keys_that_end_in_a_slash_are_moved(server: FaultServer, options: list[str]) -> None:
+    """Folder markers, and objects with such a key, go along with the rest."""
+    put(server, **{"m/sub/": b"", "m/full/": b"1234", "m/sub/a": b"a"})
+    status, out, err = bulkhaul(server, "mv", "-r", *options, "s3://bucket/m/", "s3://other/n/")
+    assert (status, err, len(out.splitlines())) == (0, "", 3)
+    assert (stored(server), stored(server, "other")) == ({}, {"n/sub/": b"", "n/full/": b"1234", "n/sub/a": b"a"})
+
+
+@pytest.mark.parametrize("destination", ["s3://other/k", "file"])
+def test_a_source_that_cannot_be_removed(server: FaultServer, tmp_path: Path, destination: str) -> None:
+    """The move has failed, and says that the copy is there."""
+    put(server, k=b"body")
+    server.add_fault(Status(code="AccessDenied", operation="DeleteObject"))
+    target = destination if destination.startswith("s3://") else str(tmp_path / destination)
+    status, _, err = bulkhaul(server, "mv", "s3://bucket/k", target)
+    assert status == 1
+    assert f"s3://bucket/k: it was copied to {target}, but could not be removed: the credentials" in err
+    assert stored(server) == {"k": b"body"}
+    copied = stored(server, "other").get("k") or (tmp_path / "file").read_bytes()
+    assert copied == b"body"
+
+
+def test_a_bucket_to_copy_to_that_is_not_there(server: FaultServer) -> None:
+    """The error names the destination: the source is there."""
+    put(server, k=b"body")
+    status, _, err = bulkhaul(server, "cp", "s3://bucket/k", "s3://nowhere/k")
+    assert status == 1
+    assert "s3://nowhere/k: there is no such bucket" in err
+
+
 @pytest.mark.parametrize("destination", ["s3://other/k", "file"])
 def test_a_source_that_is_replaced_stays(server: FaultServer, tmp_path: Path, destination: str) -> None:
     """An object that is another one by the time its copy is done is not deleted, and the move has failed."""

@@ -65,7 +65,7 @@ _SOURCE = {
 
 transfer_options = adding(
     click.argument("paths", metavar="SRC DEST", nargs=-1),
-    _selection("--recursive", is_flag=True, help="Everything below the prefix or the folder SRC."),
+    _selection("--recursive", "-r", is_flag=True, help="Everything below the prefix or the folder SRC."),
     _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
     _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
     _selection(

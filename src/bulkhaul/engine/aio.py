@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 
+import msgspec
+
+from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.deliver import copy_pieces, upload_pieces
 from bulkhaul.engine.life import EngineLife
@@ -22,12 +25,12 @@ from bulkhaul.engine.places import (
 )
 from bulkhaul.engine.restore import Restore
 from bulkhaul.engine.uploading import OnMoved, with_content_type
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import PreconditionFailed, TransferError, error_of
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import Source, selector
-from bulkhaul.policy.storerules import flat
+from bulkhaul.policy.storerules import flat, same_object
 
 DEFAULT_OPTIONS = ObjectOptions()
 
@@ -66,7 +69,7 @@ class AsyncEngine(EngineLife):
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
         ref = object_ref(url)
-        work = self._download(self._entered(), ref, os.fspath(path), on_moved, move=move, version_id=version_id)
+        work = self._download(self._entered(), ref, local_path(path), on_moved, move=move, version_id=version_id)
         return await self._tracked(work, ref.url)
 
     async def upload(
@@ -88,7 +91,7 @@ class AsyncEngine(EngineLife):
             SourceChanged: the file changed meanwhile; no object was made of it.
             TransferError: it could not be done; nothing is left of it that no journal names.
         """
-        ref, file = destination_ref(url, os.fspath(path)), os.fspath(path)
+        ref, file = destination_ref(url, local_path(path)), local_path(path)
         work = self._entered().uploader.upload_file(file, ref, options, on_moved=on_moved, remove=move)
         return await self._tracked(self._counted(work, length_of(file)), ref.url)
 
@@ -198,10 +201,10 @@ class AsyncEngine(EngineLife):
         """
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
-        restore = Restore(self._entered(), parsed, takes, os.fspath(destination), fsync=move)
+        restore = Restore(self._entered(), parsed, takes, local_path(destination), fsync=move)
         if dry_run:
             return restore.dry()
-        plan = self._moving(restore.pieces, self._remove_source) if move else restore.pieces
+        plan = self._moving(restore.pieces) if move else restore.pieces
         return self._many(plan, at_end=restore.close)
 
     def upload_many(
@@ -232,7 +235,7 @@ class AsyncEngine(EngineLife):
             return await uploader.upload_file(path, ref, options, remove=move)
 
         def plan() -> AsyncGenerator[Piece, None]:
-            return upload_pieces(os.fspath(folder), bucket, prefix, takes, upload, follow_symlinks=follow_symlinks)
+            return upload_pieces(local_path(folder), bucket, prefix, takes, upload, follow_symlinks=follow_symlinks)
 
         return self._planned(plan) if dry_run else self._many(plan)
 
@@ -301,7 +304,7 @@ class AsyncEngine(EngineLife):
                     ref, placed.destination, on_size=plan, on_moved=on_moved, fsync=move, version_id=version_id
                 )
             if move:
-                await self._remove_source(result)
+                await self._remove_source(ref, result)
         except BaseException:
             self._note(failed_objects=1)
             raise
@@ -352,17 +355,18 @@ class AsyncEngine(EngineLife):
         coordinator = self._entered()
         if origin is None:
             if ref == target and (move or (options is None and not version_id)):
-                raise UsageError("source and destination are the same object", ref.url)
+                await self.control.head(ref)  # that it is missing is the more useful news
+                raise same_object(ref.url)
             result = await coordinator.copier.copy(ref, target, options, version_id=version_id)
             self._copied_bytes += result.size_bytes
         else:
             if move and ref == target and await self._serves(origin, ref.bucket):
-                raise UsageError("source and destination are the same object", ref.url)
+                raise same_object(ref.url)
             result = await coordinator.copier.relay(
                 origin._entered(), ref, target, options, on_moved=on_moved, version_id=version_id
             )
         if move:
-            await (origin or self)._remove_source(result)
+            await (origin or self)._remove_source(ref, result)
         return result
 
     async def _serves(self, other: AsyncEngine, bucket: str) -> bool:
@@ -370,19 +374,27 @@ class AsyncEngine(EngineLife):
         ours, theirs = await self._entered().desk.target(bucket), await other._entered().desk.target(bucket)
         return (ours.host, ours.port, ours.path_prefix) == (theirs.host, theirs.port, theirs.path_prefix)
 
-    async def _remove_source(self, result: TransferResult) -> None:
-        """Delete the object that a result was made of, if it still is that one."""
-        source = object_ref(result.source)
-        await self.control.delete_same(source, result.source_etag or result.etag)
+    async def _remove_source(self, source: ObjectRef, result: TransferResult) -> None:
+        """Delete the object that a result was made of, if it still is that one.
 
-    def _moving(
-        self, plan: Callable[[], AsyncGenerator[Piece, None]], remove: Callable[[TransferResult], Awaitable[None]]
-    ) -> Callable[[], AsyncGenerator[Piece, None]]:
-        """Return the same plan with each source removed when its work is done."""
+        Raises:
+            PreconditionFailed: another one is there by now.
+            TransferError: it could not be deleted; the message says that its copy was made.
+        """
+        try:
+            await self.control.delete_same(source, result.source_etag or result.etag)
+        except PreconditionFailed:
+            raise
+        except TransferError as error:
+            text = f"it was copied to {result.destination}, but could not be removed: {error.message}"
+            raise error_of(msgspec.structs.replace(error.info, message=text)) from error
+
+    def _moving(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> Callable[[], AsyncGenerator[Piece, None]]:
+        """Return the same plan of downloads with each object removed when its file is there."""
 
         async def moved(work: Callable[[], Coroutine[None, None, TransferResult]]) -> TransferResult:
             result = await work()
-            await remove(result)
+            await self._remove_source(ObjectRef(result.bucket, result.key), result)
             return result
 
         async def pieces() -> AsyncGenerator[Piece, None]:

@@ -15,6 +15,7 @@ import msgspec
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import (
+    QUESTIONS,
     SLOW_QUESTIONS,
     Answer,
     Ask,
@@ -23,6 +24,7 @@ from bulkhaul.engine.protocol import (
     Question,
     Read,
     Resolve,
+    require_sound,
 )
 from bulkhaul.model.errors import Cancelled, OtherError, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.objects import Bucket, ObjectHead, PartChecksum
@@ -155,8 +157,10 @@ class Desk:
             on_early: called with the markers that come before the rest of an answer; of a try that may fail yet.
 
         Raises:
+            UsageError: the question holds what no worker could read.
             TransferError: the last failure, about ``subject``.
         """
+        require_sound(question, QUESTIONS, subject)
         failures, lost, generation, throttled_since_s = 0, 0, 0, None
         while True:
             self._refresh_if_due()

@@ -20,7 +20,7 @@ from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, confirmed, stored_result
 from bulkhaul.engine.uploads import Uploads
-from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
+from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -70,7 +70,13 @@ class Copier:
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
             copying = CopyObject(ref.bucket, ref.key, origin, options, info.storage_class)
-            reply = await self._desk.ask(copying, source.url)
+            try:
+                reply = await self._desk.ask(copying, source.url)
+            except NotFound as error:
+                if error.info.service_code != "NoSuchBucket":
+                    raise
+                # The source was there a moment ago; the one bucket that nobody has looked at is the other one.
+                raise error.about(ref.url) from error
             assert reply.stored is not None
             result = _copied(source, ref, info, reply.stored, 1)
         else:

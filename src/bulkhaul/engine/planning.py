@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 
+from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import Source
 from bulkhaul.engine.control import Control
 from bulkhaul.engine.places import destination_ref, file_path, many_source, object_ref
-from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.selection import selector
+from bulkhaul.policy.storerules import same_object
 
 
 async def planned_download(
@@ -23,7 +25,7 @@ async def planned_download(
         TransferError: its key gives no file name.
     """
     ref = object_ref(url)
-    return _of(ref, await control.head(ref, version_id), file_path(ref, os.fspath(path)), ref)
+    return _of(ref, await control.head(ref, version_id), file_path(ref, local_path(path)), ref)
 
 
 def planned_upload(path: str | os.PathLike[str], url: str) -> TransferResult:
@@ -33,7 +35,7 @@ def planned_upload(path: str | os.PathLike[str], url: str) -> TransferResult:
         LocalError: it is missing, unreadable, or no regular file.
         UsageError: the URL names no key.
     """
-    file = os.fspath(path)
+    file = local_path(path)
     ref = destination_ref(url, file)
     source = Source.open(file)
     source.close()
@@ -68,7 +70,7 @@ async def planned_copy(
     ref = object_ref(source)
     target = destination_ref(destination, ref.key)
     if move and ref == target:
-        raise UsageError("source and destination are the same object", ref.url)
+        raise same_object(ref.url)
     return _of(ref, await control.head(ref, version_id), target.url, target)
 
 

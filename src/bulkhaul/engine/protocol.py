@@ -10,9 +10,11 @@ Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Bucket, Checksum, ObjectHead, PartChecksum
 from bulkhaul.model.writing import (
@@ -319,6 +321,25 @@ Question = (
     | Presign
     | BucketRegion
 )
+
+
+QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
+OPTIONS = msgspec.msgpack.Decoder(ObjectOptions)
+
+
+def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: str) -> None:
+    """Make sure that a worker will be able to read a value: it would die of one that it cannot, and so would the next.
+
+    Args:
+        reader: reads values of the right type.
+
+    Raises:
+        UsageError: a caller has passed something of another type, or too large.
+    """
+    try:
+        reader.decode(msgspec.msgpack.encode(value))
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise UsageError(f"an argument cannot be used: {error}", subject) from error
 
 
 SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)

@@ -11,6 +11,7 @@ from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.moving import Sending
+from bulkhaul.engine.protocol import OPTIONS, require_sound
 from bulkhaul.model.errors import TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
@@ -57,6 +58,8 @@ class Outbox:
         Raises:
             TransferError: the service refused, or all tries failed.
         """
+        if options is not None:
+            require_sound(options, OPTIONS, ref.url)
         sending = Sending(
             # An empty body is a request too, so it has a part of its own.
             layout=Layout(size_bytes, max(1, size_bytes), starts=() if size_bytes else (0,), whole=True),

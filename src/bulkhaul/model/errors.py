@@ -168,7 +168,7 @@ class ServerError(OtherError):
     retryable = True
 
 
-class IntegrityError(TransferError):
+class IntegrityError(OtherError):
     """The bytes are not those of the object: a checksum or a length does not match."""
 
 

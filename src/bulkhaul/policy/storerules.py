@@ -20,6 +20,9 @@ from bulkhaul.model.objects import TOKEN_KEY, Content
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
 
+MAX_RANGE_END = 2**63 - 1
+"""Offsets are signed 64-bit numbers to everybody on the way."""
+
 RESERVED_METADATA_BYTES = len(TOKEN_KEY) + 32
 """What a store itself may add to the metadata of any object: a token of 16 bytes, in hexadecimal, and its name."""
 
@@ -38,6 +41,8 @@ def check_key(key: str) -> None:
     Raises:
         UsageError: it is empty, too long, or no valid Unicode.
     """
+    if not isinstance(key, str):
+        raise UsageError(f"a key is text, not {type(key).__name__}", repr(key))
     if not key:
         raise UsageError("the key is empty; name an object")
     try:
@@ -46,6 +51,18 @@ def check_key(key: str) -> None:
         raise UsageError("the key is not valid Unicode", repr(key)) from error
     if size_bytes > MAX_KEY_BYTES:
         raise UsageError(f"the key has {size_bytes} bytes, S3 allows {MAX_KEY_BYTES}; shorten it", key)
+
+
+def check_prefix(prefix: str) -> None:
+    """Make sure that keys can begin with ``prefix``.
+
+    Raises:
+        UsageError: it is no text, or no valid Unicode.
+    """
+    if not isinstance(prefix, str):
+        raise UsageError(f"a prefix is text, not {type(prefix).__name__}", repr(prefix))
+    if any("\ud800" <= character <= "\udfff" for character in prefix):
+        raise UsageError("the prefix is not valid Unicode", repr(prefix))
 
 
 def content_of(
@@ -62,6 +79,8 @@ def content_of(
     _check_value("content_disposition", content_disposition)
     kept: dict[str, str] = {}
     for name, value in (metadata or {}).items():
+        if not isinstance(name, str):
+            raise UsageError(f"a name of metadata is text, not {type(name).__name__}")
         lowered = name.lower()
         if not _NAME.fullmatch(name):
             raise UsageError(f"the metadata name {name!r} cannot be sent; use ASCII letters, digits and hyphens")
@@ -89,6 +108,11 @@ def flat(data: bytes | bytearray | memoryview) -> memoryview:
     return view.cast("B")
 
 
+def same_object(subject: str) -> UsageError:
+    """Return the error for a copy of an object onto itself that would change nothing; S3 refuses it as well (C30)."""
+    return UsageError("source and destination are the same object", subject)
+
+
 def check_ttl(ttl_s: int) -> None:
     """Make sure that a presigned URL may live so long (C37).
 
@@ -103,9 +127,12 @@ def asks_for_bytes(start: int, end: int, subject: str = "") -> bool:
     """Tell whether ``[start, end)`` needs a request at all; an empty range never does (C21).
 
     Raises:
-        RangeNotSatisfiable: it ends before it starts, or starts before the object.
+        UsageError: an end that is no whole number.
+        RangeNotSatisfiable: it ends before it starts, starts before the object, or ends after any object.
     """
-    if start < 0 or start > end:
+    if type(start) is not int or type(end) is not int:
+        raise UsageError(f"a range is two whole numbers, not {start!r} and {end!r}", subject)
+    if start < 0 or start > end or end > MAX_RANGE_END:
         raise outside(start, end, subject)
     return start < end
 
@@ -143,6 +170,8 @@ def exact_size(size_bytes: int) -> str:
 
 
 def _check_value(what: str, value: str) -> None:
+    if not isinstance(value, str):
+        raise UsageError(f"{what} is text, not {type(value).__name__}")
     if not _VALUE.fullmatch(value):
         raise UsageError(f"{what} holds line breaks, control or non-ASCII characters, which a header cannot carry")
     if value != value.strip():

@@ -17,10 +17,10 @@ from typing import Any, Self
 
 import msgspec
 
+from bulkhaul.disk.paths import require_file
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import (
     Conflict,
-    LocalError,
     NetworkError,
     NotFound,
     OtherError,
@@ -37,16 +37,16 @@ from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
     asks_for_bytes,
     check_key,
+    check_prefix,
     check_ttl,
     content_of,
     outside,
 )
 from bulkhaul.policy.storeurl import StoreUrl, parse_store_url, truthy
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 _log = logging.getLogger(__name__)
 
-CLOSED = "the store is closed; make a new one"
 """What a call on a closed store is told."""
 
 
@@ -126,6 +126,7 @@ class S3Store:
             NotFound: the bucket does not exist.
             OtherError: an entry without a key or a time.
         """
+        check_prefix(prefix)
         engine = await self._running()
         async with aclosing(engine.control.pages(self.url.bucket, prefix)) as pages:
             async for page in pages:
@@ -286,6 +287,7 @@ class S3Store:
         Raises:
             TransferError: the bucket cannot be listed.
         """
+        check_prefix(prefix)
         await (await self._running()).control.probe(self.url.bucket, prefix)
 
     async def _running(self) -> AsyncEngine:
@@ -339,18 +341,6 @@ class Deltas:
             except Exception:  # noqa: BLE001 - a callback may raise anything
                 _log.warning("the progress callback failed after the transfer had succeeded", exc_info=True)
             self._told = size_bytes
-
-
-def require_file(path: str | os.PathLike[str]) -> str:
-    """Return a path that is to become a file.
-
-    Raises:
-        LocalError: a folder is there.
-    """
-    text = os.fspath(path)
-    if text.endswith("/") or os.path.isdir(text):
-        raise LocalError("a folder is in the place of the file", text)
-    return text
 
 
 def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings]:

@@ -16,7 +16,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Literal, get_args
+from types import TracebackType
+from typing import Literal, Self, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -24,6 +25,7 @@ import msgspec
 from bulkhaul.disk.folder import open_folder
 from bulkhaul.disk.landing import Landing, published_mode
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import Source, read_exactly, reading_error
 from bulkhaul.model.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
@@ -31,7 +33,7 @@ from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy import storerules
 from bulkhaul.policy.layout import Part, plan_download
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 Operation = Literal[
     "list", "head", "get_to_file", "get_bytes", "get_bytes_range", "put_bytes", "put_path", "put_if_absent", "copy",
@@ -74,6 +76,19 @@ class MemoryStore:
         self._faults: defaultdict[str, deque[TransferError]] = defaultdict(deque)
         self._rivals: dict[str, bytes] = {}
         self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Answer no more requests."""
+        self._closed = True
 
     @property
     def pending_faults(self) -> int:
@@ -117,6 +132,7 @@ class MemoryStore:
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Return every object whose key begins with ``prefix``, as it is when the first one is taken."""
+        storerules.check_prefix(prefix)
         self._begin("list", prefix)
         with self._lock:
             found = [kept.info for key, kept in self._objects.items() if key.startswith(prefix)]
@@ -132,7 +148,7 @@ class MemoryStore:
     ) -> TransferResult:
         """Write one object to a file, part by part, and rename it into place."""
         kept = self._find("get_to_file", key)
-        destination = os.fspath(path)
+        destination = require_file(path)
         parent, name = os.path.split(destination)
         folder = open_folder(parent)
         try:
@@ -197,7 +213,7 @@ class MemoryStore:
         storerules.check_key(key)
         content = _content(content_disposition, metadata)
         body = bytearray()
-        with closing(Source.open(os.fspath(path))) as source:
+        with closing(Source.open(local_path(path))) as source:
             storerules.check_object_size(source.size_bytes, self._url(key), limits=self._limits)
             self._begin("put_path", key)
             for part in self._upload_parts(source.size_bytes):
@@ -225,6 +241,8 @@ class MemoryStore:
         """Copy an object with its metadata and content headers."""
         storerules.check_key(destination_key)
         kept = self._find("copy", source_key)
+        if source_key == destination_key:
+            raise storerules.same_object(self._url(source_key))
         stored = self._store(destination_key, kept.body, kept.info.content)
         return self._result(stored, source=self._url(source_key))
 
@@ -249,9 +267,12 @@ class MemoryStore:
 
     def probe(self, prefix: str = "") -> None:
         """Make sure that the bucket can be listed."""
+        storerules.check_prefix(prefix)
         self._begin("probe", prefix)
 
     def _strike(self, operation: Operation) -> None:
+        if self._closed:
+            raise UsageError(CLOSED)
         if self._faults[operation]:
             raise self._faults[operation].popleft()
 

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
 
 from bulkhaul.model.objects import ObjectInfo
 from bulkhaul.model.results import TransferResult
@@ -25,7 +26,11 @@ The sum is the size of the object on success, also after a download began anew (
 or for a copy.
 """
 
+CLOSED = "the store is closed; make a new one"
+"""What a closed store says to whatever is asked."""
 
+
+@runtime_checkable
 class ObjectStore(Protocol):
     """The objects of one bucket (C1): keys are used as they are, no prefix is put before them.
 
@@ -38,6 +43,16 @@ class ObjectStore(Protocol):
     An error about an object names it as ``s3://bucket/key`` in ``subject``. A key that is empty, longer than 1024
     bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
     """
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def close(self) -> None:
+        """Let go of everything; whatever is asked afterwards is a UsageError. Safe to call twice."""
+        ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Return every object whose key begins with ``prefix``, in no certain order (C7).

@@ -15,7 +15,8 @@ from bulkhaul.model.objects import ObjectInfo
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
-from bulkhaul.store.aio import CLOSED, settings_for
+from bulkhaul.store.aio import settings_for
+from bulkhaul.store.protocol import CLOSED
 
 P = ParamSpec("P")
 T = TypeVar("T")

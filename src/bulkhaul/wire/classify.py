@@ -17,7 +17,7 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "NoSuchBucket": ("NotFound", "there is no such bucket; check its name and the endpoint"),
     "NoSuchVersion": ("NotFound", "there is no such version"),
     "NotFound": ("NotFound", "there is no such bucket or key"),
-    "AccessDenied": ("AccessDenied", "the credentials do not allow it; s3:GetObject and s3:ListBucket are needed"),
+    "AccessDenied": ("AccessDenied", "the credentials do not allow it; `bulkhaul doctor` tells what they lack"),
     "SignatureDoesNotMatch": ("AccessDenied", "the service does not accept the signature; check the secret key"),
     "InvalidAccessKeyId": ("AccessDenied", "the service does not know the access key"),
     "RequestTimeTooSkewed": ("ClockSkew", "this machine's clock differs too much from the service's; set it right"),
@@ -87,6 +87,7 @@ def service_error(
     """Return the typed error for a reply that is no success.
 
     Args:
+        status: 0 where it is one of many outcomes in a reply.
         service_code: from the error document; empty or the bare status where there was none.
         detail: the service's own message.
         headers: of the reply, names in lower case.
@@ -109,7 +110,7 @@ def service_error(
         code=name,
         message=message,
         subject=subject,
-        cause=f"HTTP {status}" + (f" {code}" if code else "") + (f": {detail}" if detail else ""),
+        cause=" ".join(filter(None, (f"HTTP {status}" if status else "", code))) + (f": {detail}" if detail else ""),
         status=status,
         service_code=code,
         request_id=headers.get("x-amz-request-id", ""),

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bulkhaul import ObjectStore
-from bulkhaul.errors import NotFound
+from bulkhaul.errors import NotFound, UsageError
 
 from .bodies import made
 from .subjects import Subject
@@ -40,6 +40,16 @@ def test_c28_a_failure_is_no_answer(subject: Subject) -> None:
     with subject.elsewhere("missing") as store:
         with pytest.raises(NotFound):
             store.put_if_absent("key", b"")
+
+
+def test_c30_onto_itself_nothing_is_copied(store: ObjectStore) -> None:
+    """S3 refuses a copy that changes nothing; that there is no such object is told first."""
+    with pytest.raises(NotFound):
+        store.copy("missing", "missing")
+    store.put_bytes("key", b"body")
+    with pytest.raises(UsageError, match="same object"):
+        store.copy("key", "key")
+    assert store.get_bytes("key") == b"body"
 
 
 def test_c29_an_empty_body_is_a_lock(store: ObjectStore) -> None:

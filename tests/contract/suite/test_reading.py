@@ -87,7 +87,7 @@ def test_c21_a_range_backwards_asks_nothing_either(subject: Subject) -> None:
             store.get_bytes_range("key", 5, 4)
 
 
-@pytest.mark.parametrize(("start", "end"), [(1000, 1001), (5000, 6000)])
+@pytest.mark.parametrize(("start", "end"), [(1000, 1001), (5000, 6000), (0, 2**63), (0, 2**80)])
 def test_c22_a_range_beyond_the_end_carries_the_callers_range(store: ObjectStore, start: int, end: int) -> None:
     """Nothing of it exists: RangeNotSatisfiable, with the object and the range as it was given."""
     store.put_bytes("key", BODY)
