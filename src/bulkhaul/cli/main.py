@@ -56,4 +56,8 @@ def _run(arguments: list[str]) -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except OSError as error:  # of a page that click prints by itself: a command catches its own
+        with contextlib.suppress(OSError):
+            click.echo(f"bulkhaul: error: the output cannot be written: {error.strerror}", err=True)
+        return 1
     return status if isinstance(status, int) else 0

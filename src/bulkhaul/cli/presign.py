@@ -57,7 +57,7 @@ def presign(
     if not 1 <= expires_s <= MAX_PRESIGN_S:
         raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_PRESIGN_S} s), not {expires_s} s.")
     try:
-        source = parse_source(url, literal=True)
+        source = parse_source(url, literal=True, marker=True)
         settings = make_settings(connection)
     except TransferError as error:
         refuse(error)

@@ -45,7 +45,7 @@ That a named key does not exist is no error: S3 does not tell.
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of what matches, for good.")
 @click.option("--version-id", default="", metavar="ID", help="That version of one key, for good.")
-@click.option("--raw", is_flag=True, help="* and ? stand for themselves.")
+@click.option("--raw", is_flag=True, help="* and ?, and a slash at the end, stand for themselves.")
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @connection_options
 @output_options
@@ -72,7 +72,7 @@ def rm(
         from bulkhaul.cli.job import Job
         from bulkhaul.policy.selection import parse_source
 
-        sources = tuple(parse_source(url, recursive=recursive, literal=raw) for url in urls)
+        sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
         many = any(source.many for source in sources)
         if (include or exclude) and not many:
             raise click.UsageError("--include and --exclude need --recursive or a pattern.")

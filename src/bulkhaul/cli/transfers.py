@@ -149,6 +149,9 @@ def _prepared(
             refuse_many(source, "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
     settings = make_settings(take_settings(given))
+    least_bytes = settings.limits.min_part_bytes
+    if direction not in (Direction.DOWNLOAD, Direction.TO_STDOUT) and 0 < (settings.part_size_bytes or 0) < least_bytes:
+        raise click.UsageError("--part-size must be at least 5 MiB for what is stored: S3 takes no shorter parts.")
     dry_run = given["dry_run"]
     results: Results
     if direction is Direction.DOWNLOAD:
@@ -309,7 +312,7 @@ def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | No
         return None
     import msgspec
 
-    require_endpoint(fields.get("endpoint_url", ""), "--source-endpoint-url")
-    return msgspec.structs.replace(settings, **fields)
     from bulkhaul.model.settings import require_endpoint
 
+    require_endpoint(fields.get("endpoint_url", ""), "--source-endpoint-url")
+    return msgspec.structs.replace(settings, **fields)

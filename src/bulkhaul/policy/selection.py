@@ -38,12 +38,13 @@ class Source(msgspec.Struct, frozen=True):
     many: bool = False
 
 
-def parse_source(url: str, *, recursive: bool = False, literal: bool = False) -> Source:
+def parse_source(url: str, *, recursive: bool = False, literal: bool = False, marker: bool = False) -> Source:
     """Return what ``s3://bucket/…`` names.
 
     Args:
         recursive: take the URL as a prefix: everything below it, cut at a slash.
         literal: ``*`` and ``?`` stand for themselves.
+        marker: the key may end in a slash, as those do that consoles mark folders with.
 
     Raises:
         InvalidUrl: no ``s3://``, or no bucket.
@@ -59,7 +60,7 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False) ->
     if recursive:
         prefix = key if not key or key.endswith("/") else key + "/"
         return Source(bucket, prefix=prefix, base=prefix, many=True)
-    if not key or key.endswith("/"):
+    if not key or (key.endswith("/") and not marker):
         raise UsageError("this names a prefix, not an object; add --recursive for everything below it", url)
     return Source(bucket, key=key)
 

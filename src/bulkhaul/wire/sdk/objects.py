@@ -104,7 +104,8 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
 def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, version_marker: str) -> VersionsPage:
     """Return one page of the versions of keys that begin with ``prefix``; empty markers ask for the first.
 
-    Versions come first, then delete markers; the version of an object from before versioning is ``null``.
+    They are in the order of keys, the newest of a key first; the version of an object from before versioning is
+    ``null``.
 
     Raises:
         OtherError: an entry without a key.
@@ -122,6 +123,9 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
         raise goes_on_nowhere(subject)
     versions = [_version_of(item, subject, delete_marker=False) for item in reply.get("Versions", ())]
     versions += [_version_of(item, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
+    # The SDK's parser tells versions and delete markers apart, and loses the order of both together.
+    versions.sort(key=lambda one: one.last_modified, reverse=True)
+    versions.sort(key=lambda one: (one.key.encode(), not one.latest))
     return VersionsPage(tuple(versions), next_key, next_version)
 
 
