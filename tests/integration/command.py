@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, descendants, is_alive
 
 LIMIT_S = 30.0
+_STATE = tempfile.TemporaryDirectory(prefix="bulkhaul-state-")  # the user's own journals stay out of the tests
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -28,6 +30,7 @@ def environment(**more: str) -> dict[str, str]:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "BULKHAUL_STATE_DIR": _STATE.name,
         **more,
     }
 

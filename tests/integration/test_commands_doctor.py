@@ -28,13 +28,14 @@ def results(found: dict[str, dict[str, Any]]) -> dict[str, str]:
     return {check: one["result"] for check, one in found.items() if one["result"] != "ok"}
 
 
-def test_a_good_endpoint() -> None:
+def test_a_good_endpoint(tmp_path: Path) -> None:
     """Without --write nothing is changed; with it everything is tried, and nothing is left."""
     with FaultServer({"bucket/p/key": b"body"}) as server:
         code, found, summary = examined(server, "s3://bucket/p/")
         changes = [one.operation for one in server.requests if one.operation not in READING]
         written, tried, _ = examined(server, "--write", "s3://bucket/p/")
-        pending = run("cleanup", "--endpoint-url", server.endpoint_url, "--older-than", "0", "s3://bucket")
+        pending = run("cleanup", "--endpoint-url", server.endpoint_url, "--older-than", "0", "s3://bucket",
+                      variables={"BULKHAUL_STATE_DIR": str(tmp_path)})  # fmt: skip
         below = run("ls", "--endpoint-url", server.endpoint_url, "--recursive", "s3://bucket")
     assert (code, summary["success"], changes) == (0, True, [])
     assert set(results(found)) == {"put", "conditional write", "checksums", "multipart", "delete"}
