@@ -12,9 +12,9 @@ import pytest
 from bulkhaul import Engine
 from bulkhaul.model.limits import KIB, MIB
 from tests.engines import aws_environment
-from tests.faultserver import FlipReceivedBit
+from tests.faultserver import FlipReceivedBit, StallReceiving
 from tests.servers import make_certificates, nginx_proxy, weed
-from tests.writing import PART_BYTES, running_write_rig, serving_writes
+from tests.writing import HASTY, PART_BYTES, running_write_rig, serving_writes
 
 BOTH = pytest.mark.parametrize("transport", ["fast", "sdk"])
 
@@ -44,6 +44,19 @@ def test_garbled_under_way(tmp_path: Path, transport: str) -> None:
     with running_write_rig(tmp_path, server=serving_writes(tls=certificates.server_context()), **settings) as rig:
         written = rig.upload(body, FlipReceivedBit(operation="UploadPart", part=2, offset=9, bit=3))
         assert (written.succeeded().retries, written.result and written.result.integrity) == (1, "checksum")
+
+
+@BOTH
+@pytest.mark.parametrize("after_bytes", [0, MIB])
+def test_stalled_under_way(tmp_path: Path, transport: str, after_bytes: int) -> None:
+    """A server that reads no more is given up after ``read_s``, and the body is sent anew."""
+    certificates = make_certificates(tmp_path)
+    server = serving_writes(tls=certificates.server_context(), receive_buffer_bytes=64 * KIB)
+    settings: dict[str, Any] = {"transport": transport, "ca_bundle": str(certificates.ca_bundle)}
+    with running_write_rig(tmp_path, server=server, multipart_threshold_bytes=16 * MIB, **settings) as rig:
+        written = rig.upload(random.Random(5).randbytes(12 * MIB), StallReceiving(after_bytes=after_bytes))
+        assert (written.succeeded().retries, written.succeeded().integrity) == (1, "checksum")
+        assert written.seconds < HASTY.read_s + HASTY.ack_s + 4
 
 
 @BOTH
