@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_many_small_ones(rig: WriteRig, tmp_path: Path) -> None:
     results = list(rig.engine.download_many("s3://bucket/small/", tmp_path / "small"))
     assert_limited(began_s)
     assert [one.error for one in results] == [None] * 60
+
+
+def test_with_very_many_connections(tmp_path: Path) -> None:
+    """However many share the rate, none waits so long that it looks like a stall."""
+    settings: dict[str, Any] = {"bandwidth_bytes_per_s": RATE, "concurrency": 30, "part_size_bytes": 64 * KIB}
+    with running_write_rig(tmp_path, **settings) as rig:
+        key, _ = rig.new_key(old=BODY + BODY)
+        began_s = time.monotonic()
+        result = rig.engine.download(f"s3://bucket/{key}", tmp_path / "file")
+        assert 2.5 < time.monotonic() - began_s < 5
+        assert ((tmp_path / "file").read_bytes(), result.retries) == (BODY + BODY, 0)
 
 
 @pytest.mark.parametrize("transport", ["fast", "sdk"])

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bulkhaul import Engine
-from bulkhaul.errors import AccessDenied, NotFound
+from bulkhaul.errors import AccessDenied, NotFound, UsageError
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.settings import TransportChoice
 from tests.faultserver import Status
@@ -107,6 +107,16 @@ def test_an_older_version_is_copied(server: RunningServer, engine: Engine, how: 
             assert tags == [{"Key": "v", "Value": "1"}]
         with pytest.raises(NotFound):
             copier.copy(f"s3://{BUCKET}/{key}", f"s3://{BUCKET}/{key}-none", origin=origin, version_id="0" * 32)
+
+
+def test_a_version_is_not_moved(engine: Engine, tmp_path: Path) -> None:
+    """Removing the source would remove the current version, which is another object."""
+    engine.upload_bytes(b"current", f"s3://{BUCKET}/kept")
+    with pytest.raises(UsageError, match="is not moved"):
+        engine.download(f"s3://{BUCKET}/kept", tmp_path / "file", move=True, version_id="v")
+    with pytest.raises(UsageError, match="is not moved"):
+        engine.copy(f"s3://{BUCKET}/kept", f"s3://{BUCKET}/moved", move=True, version_id="v")
+    engine.download(f"s3://{BUCKET}/kept", tmp_path / "file")
 
 
 def test_a_version_that_is_not_there(engine: Engine, tmp_path: Path) -> None:

@@ -205,6 +205,15 @@ def test_service_that_tells_another_checksum_for_ever(rig: WriteRig, shape: Shap
     rig.assert_nothing_left(key)
 
 
+def test_conditional_write_of_other_bytes(rig: WriteRig) -> None:
+    """It cannot be made good by another try, and is not taken for this call's own object."""
+    key, faults = rig.new_key(ToldChecksum(operation="PutObject", value=OTHER, attempt="every"))
+    url = f"s3://bucket/{key}"
+    with pytest.raises(errors.IntegrityError, match="stored other bytes than were sent") as caught:
+        rig.engine.upload_bytes(b"mine", url, only_if_absent=True)
+    assert (caught.value.retryable, rig.server.fired(faults[0])) == (False, 1)
+
+
 def test_object_with_another_checksum(rig: WriteRig) -> None:
     """What Complete tells of the whole object is compared with the parts that were sent."""
     key, faults = rig.new_key(ToldChecksum(operation=COMPLETE, value=OTHER))

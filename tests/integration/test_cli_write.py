@@ -255,10 +255,16 @@ def test_a_file_that_is_replaced_stays(server: FaultServer, tmp_path: Path) -> N
 
 
 def test_not_onto_itself(server: FaultServer) -> None:
-    """An object cannot be moved onto itself, which would delete it."""
+    """An object cannot be moved onto itself, which would delete it, nor copied where nothing would change."""
     put(server, k=b"kept")
-    for options in ([], ["--source-endpoint-url", server.endpoint_url]):
-        status, _, err = bulkhaul(server, "mv", *options, "s3://bucket/k", "s3://bucket/k")
+    for verb, *options in (
+        ["mv"],
+        ["mv", "--dry-run"],
+        ["mv", "--source-endpoint-url", server.endpoint_url],
+        ["cp"],
+        ["cp", "--dry-run"],
+    ):
+        status, _, err = bulkhaul(server, verb, *options, "s3://bucket/k", "s3://bucket/k")
         assert status == 2
         assert "the same object" in err
     assert stored(server) == {"k": b"kept"}

@@ -29,7 +29,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_those_who_share_wait_one_after_the_other(clock: Clock) -> None:
     """1000 bytes a second: each half of them takes half a second, whoever moved it."""
-    shared = Throttle(1000)
+    shared = Throttle(1000, 1)
     assert [shared.moved(500) for _ in range(3)] == [0.5, 1.0, 1.5]
     clock.now_s += 1.25
     assert shared.moved(500) == 0.75
@@ -37,7 +37,7 @@ def test_those_who_share_wait_one_after_the_other(clock: Clock) -> None:
 
 def test_little_is_saved_up(clock: Clock) -> None:
     """After an hour without a byte no more than a quarter of a second's bytes go at once."""
-    shared = Throttle(1000)
+    shared = Throttle(1000, 1)
     shared.moved(1000)
     clock.now_s += 3600
     assert [shared.moved(250), shared.moved(250)] == [0, 0.25]
@@ -45,7 +45,7 @@ def test_little_is_saved_up(clock: Clock) -> None:
 
 def test_a_short_delay_is_made_up_for(clock: Clock) -> None:
     """Who comes 10 ms late, again and again, still moves at the rate."""
-    shared = Throttle(1000)
+    shared = Throttle(1000, 1)
     began_s = clock.now_s
     for _ in range(100):
         clock.now_s += shared.moved(50) + 0.01
@@ -53,7 +53,10 @@ def test_a_short_delay_is_made_up_for(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("bytes_per_s", [64 * 1024, 10**9])
-def test_pieces_are_short(bytes_per_s: int) -> None:
-    """No wait for a single piece is longer than a tenth of a second."""
-    shared = Throttle(bytes_per_s)
-    assert 0 < shared.moved(shared.piece_bytes) < 0.1
+@pytest.mark.parametrize("connections", [1, 4, 32])
+def test_pieces_are_short(bytes_per_s: int, connections: int) -> None:
+    """When everybody has moved a piece, it is everybody's turn again after a second at most."""
+    shared = Throttle(bytes_per_s, connections)
+    waits_s = [shared.moved(shared.piece_bytes) for _ in range(connections)]
+    assert 0 < waits_s[-1] <= 1.01
+    assert waits_s[0] < 0.1

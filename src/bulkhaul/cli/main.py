@@ -52,12 +52,13 @@ def _run(arguments: list[str]) -> int:
     try:
         status = cli.main(arguments, prog_name="bulkhaul", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):  # nobody can be told
+            error.show()
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except OSError as error:  # of a page that click prints by itself: a command catches its own
+    except OSError as error:  # of a page that click prints by itself: commands catch their own
         with contextlib.suppress(OSError):
-            click.echo(f"bulkhaul: error: the output cannot be written: {error.strerror}", err=True)
+            click.echo(f"bulkhaul: error: the output cannot be written: {error.strerror or error}", err=True)
         return 1
     return status if isinstance(status, int) else 0

@@ -25,7 +25,7 @@ from bulkhaul.engine.places import (
 )
 from bulkhaul.engine.restore import Restore
 from bulkhaul.engine.uploading import OnMoved, with_content_type
-from bulkhaul.model.errors import PreconditionFailed, TransferError, error_of
+from bulkhaul.model.errors import TransferError, UsageError, error_of
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
@@ -63,12 +63,13 @@ class AsyncEngine(EngineLife):
         Args:
             on_moved: called with the bytes that are there; from 0 again if the object was replaced meanwhile.
             move: delete the object once the file is on disk for good.
-            version_id: of the object, empty for the current one.
+            version_id: of the object, empty for the current one; it is not moved.
 
         Raises:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
         ref = object_ref(url)
+        _require_current(ref, version_id, move=move)
         work = self._download(self._entered(), ref, local_path(path), on_moved, move=move, version_id=version_id)
         return await self._tracked(work, ref.url)
 
@@ -162,7 +163,7 @@ class AsyncEngine(EngineLife):
                 all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
             move: delete the source once the copy is stored.
-            version_id: of the source, empty for the current one; an older one may be copied onto its own key.
+            version_id: of the source, empty for the current one; it may be copied onto its own key, and is not moved.
 
         Raises:
             PreconditionFailed: the source was replaced meanwhile.
@@ -170,6 +171,7 @@ class AsyncEngine(EngineLife):
         """
         ref = object_ref(source)
         target = destination_ref(destination, ref.key)
+        _require_current(ref, version_id, move=move)
         work = self._copy(ref, target, options, origin, on_moved, move=move, version_id=version_id)
         return await self._tracked(self._counted(work, 0), ref.url)
 
@@ -379,12 +381,10 @@ class AsyncEngine(EngineLife):
 
         Raises:
             PreconditionFailed: another one is there by now.
-            TransferError: it could not be deleted; the message says that its copy was made.
+            TransferError: it could not be deleted. Either message says that the copy was made.
         """
         try:
             await self.control.delete_same(source, result.source_etag or result.etag)
-        except PreconditionFailed:
-            raise
         except TransferError as error:
             text = f"it was copied to {result.destination}, but could not be removed: {error.message}"
             raise error_of(msgspec.structs.replace(error.info, message=text)) from error
@@ -406,3 +406,8 @@ class AsyncEngine(EngineLife):
 
     def _planned(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[TransferResult, None]:
         return Many(self.settings, plan).planned()
+
+
+def _require_current(ref: ObjectRef, version_id: str, *, move: bool) -> None:
+    if move and version_id:
+        raise UsageError("an older version is not moved: copy it, and delete it by its id", ref.url)

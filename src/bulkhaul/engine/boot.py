@@ -31,6 +31,7 @@ class ForkserverProcess:
 
     Raises:
         Unsupported: the platform has no pidfd (Linux 5.3 or newer is needed).
+        OtherError: the operating system starts no more processes.
     """
 
     def __init__(self) -> None:
@@ -45,6 +46,11 @@ class ForkserverProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
             )
+        except OSError as error:
+            from bulkhaul.model.errors import OtherError
+
+            self.control.close()
+            raise OtherError("the worker processes cannot be started", cause=str(error)) from error
         finally:
             theirs.close()
             os.close(pidfd)

@@ -153,7 +153,7 @@ class Control:
         """
         now = await self.head(ref)
         if etag and now.etag.strip('"') != etag.strip('"'):
-            text = "the source was replaced after it had been copied; the new one was not deleted"
+            text = "the source was replaced after it had been copied, and the new one stays"
             raise PreconditionFailed(text, ref.url)
         await self.delete(ref)
 

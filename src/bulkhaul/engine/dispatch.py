@@ -28,7 +28,7 @@ from bulkhaul.engine.protocol import (
     UseCredentials,
 )
 from bulkhaul.engine.supervisor import ForkserverProcess, Supervisor
-from bulkhaul.model.errors import ErrorInfo, error_of
+from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.events import (
     Assign,
@@ -269,7 +269,8 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
             moving.on_moved = None
             cause = f"{type(error).__name__}: {error}"
-            self.abort(moving.transfer, ErrorInfo("OtherError", "the progress callback failed", cause=cause))
+            told = ErrorInfo("OtherError", "the progress callback failed", cause=cause)
+            self.abort(moving.transfer, error.info if isinstance(error, TransferError) else told)
 
     def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)

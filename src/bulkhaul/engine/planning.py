@@ -55,23 +55,24 @@ def planned_stream(url: str) -> TransferResult:
 
 
 async def planned_copy(
-    control: Control, source: str, destination: str, version_id: str = "", *, move: bool = False
+    control: Control, source: str, destination: str, version_id: str = "", *, changes: bool = True
 ) -> TransferResult:
     """Return what the copy of an object would do.
 
     Args:
         control: of the source's endpoint.
-        move: the source would be removed.
+        changes: the copy may be one onto itself: it is another object than its source.
 
     Raises:
         NotFound: there is no such object.
-        UsageError: the destination names no key, or the object would be moved onto itself.
+        UsageError: the destination names no key, or source and destination are the same object.
     """
     ref = object_ref(source)
     target = destination_ref(destination, ref.key)
-    if move and ref == target:
+    info = await control.head(ref, version_id)
+    if ref == target and not changes:
         raise same_object(ref.url)
-    return _of(ref, await control.head(ref, version_id), target.url, target)
+    return _of(ref, info, target.url, target)
 
 
 async def planned_reading(control: Control, url: str, version_id: str = "") -> TransferResult:

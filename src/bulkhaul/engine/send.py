@@ -74,7 +74,7 @@ class Sender:
         finally:
             window.close()
         if lease.algorithm:
-            _require_same(lease.algorithm, encoded_crc(lease.algorithm, crc), stored)
+            _require_same(lease, encoded_crc(lease.algorithm, crc), stored)
         return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
 
 
@@ -87,17 +87,19 @@ def _headers(lease: PutLease, crc: int) -> tuple[tuple[str, str], ...]:
     return tuple(headers)
 
 
-def _require_same(algorithm: str, checksum: str, stored: Stored) -> None:
+def _require_same(lease: PutLease, checksum: str, stored: Stored) -> None:
     """Some services check nothing, but tell the checksum of what has arrived.
 
     Raises:
         TransportError: it is not the one of what was sent.
     """
-    told = stored.checksum
-    if told is None or (told.algorithm, told.kind) != (algorithm, ChecksumKind.FULL_OBJECT) or told.value == checksum:
+    told, kind = stored.checksum, (lease.algorithm, ChecksumKind.FULL_OBJECT)
+    if told is None or (told.algorithm, told.kind) != kind or told.value == checksum:
         return
-    text = "the service stored other bytes than were sent"
-    raise TransportError(ErrorInfo("BodyCorrupted", text, cause=f"{algorithm} {told.value}, {checksum} was sent"))
+    # A conditional write cannot be made good: what it has stored is in the way of the next try.
+    code = "IntegrityError" if lease.only_if_absent else "BodyCorrupted"
+    cause = f"{lease.algorithm} {told.value}, {checksum} was sent"
+    raise TransportError(ErrorInfo(code, "the service stored other bytes than were sent", cause=cause))
 
 
 def _close(prepared: tuple[SourceWindow, int]) -> None:

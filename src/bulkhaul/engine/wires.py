@@ -22,12 +22,12 @@ class Wires:
         self._choice = choice
         self._fast = fast
         self._sdk = sdk
-        self._always_secret = self._secrets = secrets
+        self._always_secret = self._secrets = _maskable(secrets)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
         held = credentials or Credentials("", "")
-        self._secrets = (*self._always_secret, *(secret for secret in (held.secret_key, held.token) if secret))
+        self._secrets = (*self._always_secret, *_maskable((held.secret_key, held.token)))
         self._fast.use(credentials)
         self._sdk.use(credentials)
 
@@ -74,7 +74,9 @@ class Wires:
 
     def _masked(self, text: str) -> str:
         for secret in self._secrets:
-            if len(secret) < SHORTEST_SECRET:
-                continue
             text = text.replace(secret, "***")
         return text[:MAX_TEXT]
+
+
+def _maskable(secrets: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)

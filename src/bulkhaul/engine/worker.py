@@ -141,7 +141,7 @@ class Worker:
         wire = msgspec.structs.replace(self._setup.wire, connections=connections)
         self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
         if (sdk := self._setup.sdk) is not None:
-            throttle = Throttle(wire.bandwidth_bytes_per_s) if wire.bandwidth_bytes_per_s else None
+            throttle = Throttle(wire.bandwidth_bytes_per_s, connections) if wire.bandwidth_bytes_per_s else None
             agent = f"bulkhaul/{__version__}"
             fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle)
             secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)

@@ -47,8 +47,6 @@ from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 _log = logging.getLogger(__name__)
 
-"""What a call on a closed store is told."""
-
 
 class S3Store:
     """One bucket. Keys are used as they are: the URL's prefix is never put before them (C1).

@@ -147,8 +147,8 @@ class MemoryStore:
         self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
     ) -> TransferResult:
         """Write one object to a file, part by part, and rename it into place."""
-        kept = self._find("get_to_file", key)
         destination = require_file(path)
+        kept = self._find("get_to_file", key)
         parent, name = os.path.split(destination)
         folder = open_folder(parent)
         try:

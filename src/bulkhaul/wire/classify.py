@@ -110,7 +110,7 @@ def service_error(
         code=name,
         message=message,
         subject=subject,
-        cause=" ".join(filter(None, (f"HTTP {status}" if status else "", code))) + (f": {detail}" if detail else ""),
+        cause=": ".join(filter(None, (" ".join(filter(None, (f"HTTP {status}" if status else "", code))), detail))),
         status=status,
         service_code=code,
         request_id=headers.get("x-amz-request-id", ""),

@@ -25,6 +25,9 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_ERROR_BYTES = 64 * 1024
 """How much of an error document is kept."""
 
+MIN_HEAD_READ_BYTES = 4 * 1024
+"""Where the bandwidth is limited: little of the body may come along with the header block, but that should be whole."""
+
 _END = b"\r\n\r\n"
 
 FIRST_PIECE_BYTES = 64 * 1024
@@ -292,7 +295,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._sink is not None:
             most = self._remaining if self._throttle is None else min(self._remaining, self._throttle.piece_bytes)
             return self._sink.space()[:most]
-        return self._head if self._error is not None else self._head[self._filled :]
+        room = self._head if self._error is not None else self._head[self._filled :]
+        return room if self._throttle is None else room[: max(MIN_HEAD_READ_BYTES, self._throttle.piece_bytes)]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Called by the loop with the number of bytes that came."""

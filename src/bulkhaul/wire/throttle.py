@@ -8,7 +8,6 @@ import time
 PIECES_PER_S = 16
 """Into how many pieces a second's bytes are cut at least: a body that waits for its turn waits for short ones."""
 
-
 SAVED_S = 0.25
 """How much time without a byte is made up for, so that short delays do not add up to a lower rate."""
 
@@ -20,9 +19,13 @@ class Throttle:
         piece_bytes: the most to move before asking.
     """
 
-    def __init__(self, bytes_per_s: int) -> None:
-        """Begin with nothing saved."""
-        self.piece_bytes = max(1, bytes_per_s // PIECES_PER_S)
+    def __init__(self, bytes_per_s: int, connections: int) -> None:
+        """Begin with nothing saved.
+
+        Args:
+            connections: that share the rate; each gets a piece a second at least.
+        """
+        self.piece_bytes = max(1, bytes_per_s // max(PIECES_PER_S, connections))
         self._bytes_per_s = bytes_per_s
         self._busy_until_s = time.monotonic()
         self._lock = threading.Lock()

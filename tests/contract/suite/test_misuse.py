@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from bulkhaul import ObjectStore
-from bulkhaul.errors import LocalError, UsageError
+from bulkhaul import MemoryStore, ObjectStore
+from bulkhaul.errors import LocalError, NotFound, UsageError
 
 from .subjects import Subject
 
 
 def test_a_wrong_argument_costs_nothing_but_itself(store: ObjectStore, tmp_path: Path) -> None:
-    """It is refused before any request, by every store alike, and the store works on."""
+    """It is refused by every store alike, and the store works on."""
     wrong: list[Callable[[Any], object]] = [
         lambda it: it.head(None),
         lambda it: it.head(b"key"),
@@ -40,6 +40,23 @@ def test_a_wrong_argument_costs_nothing_but_itself(store: ObjectStore, tmp_path:
     assert store.get_bytes("key") == b"kept"
     store.get_to_file("key", os.fsencode(tmp_path / "file"))  # type: ignore[arg-type]
     assert (tmp_path / "file").read_bytes() == b"kept"
+
+
+def test_a_refused_call_asks_nothing() -> None:
+    """What is wrong in itself is told before any request: a fault that was queued for that is still there."""
+    store = MemoryStore()
+    for operation in ("head", "list", "get_to_file", "put_path", "copy"):
+        store.fail_next(operation, NotFound("queued"))
+    for call in (
+        lambda: store.head(None),  # type: ignore[arg-type]
+        lambda: list(store.list(b"")),  # type: ignore[arg-type]
+        lambda: store.get_to_file("key", "folder/"),
+        lambda: store.put_path("key", "a\0b"),
+        lambda: store.copy("key", ""),
+    ):
+        with pytest.raises((UsageError, LocalError)):
+            call()
+    assert store.pending_faults == 5
 
 
 def test_a_store_is_closed_at_the_end_of_its_block(subject: Subject) -> None:
