@@ -64,8 +64,8 @@ def tree(root: Path) -> dict[str, bytes]:
 def test_hostile_keys(rig: Rig, tmp_path: Path) -> None:
     """Row 42: no key leads outside; each hostile one is an UnsafeKey with its reason, and the rest arrives."""
     store(rig, "p/", GOOD | dict.fromkeys(HOSTILE, b"evil"))
-    results = restore(rig, "p/", tmp_path / "inner" / "root")
-    assert tree(tmp_path) == {f"inner/root/{key}": body for key, body in GOOD.items()}
+    results = restore(rig, "p/", tmp_path / "inner" / "target")
+    assert tree(tmp_path) == {f"inner/target/{key}": body for key, body in GOOD.items()}
     assert {key for key, result in results.items() if result.ok} == set(GOOD)
     for key in HOSTILE:
         failure = results[key].failure
@@ -123,7 +123,7 @@ def test_a_file_of_another_run_is_in_the_way(rig: Rig, tmp_path: Path) -> None:
 @pytest.mark.parametrize("target", ["outside", "inner", "nowhere"])
 def test_planted_symlink(rig: Rig, tmp_path: Path, target: str) -> None:
     """A symlink in the place of a folder inside the destination is refused, wherever it leads."""
-    root = tmp_path / "inner" / "root"
+    root = tmp_path / "inner" / "target"
     root.mkdir()
     (tmp_path / "outside").mkdir()
     (root / "link").symlink_to(tmp_path / target)
@@ -135,7 +135,7 @@ def test_planted_symlink(rig: Rig, tmp_path: Path, target: str) -> None:
     assert failure.code == "LocalError"
     assert list((tmp_path / "outside").iterdir()) == []
     assert (root / "link").is_symlink()
-    assert tree(tmp_path) == {"inner/root/plain/file": b"1"}
+    assert tree(tmp_path) == {"inner/target/plain/file": b"1"}
 
 
 def test_root_may_be_a_symlink(rig: Rig, tmp_path: Path) -> None:

@@ -127,6 +127,14 @@ def interrupt(rig: Site, path: Path) -> None:
     assert (found.locked, found.state.upload_id) == (False, upload_id)
 
 
+def kill_after_completion(rig: Site, path: Path) -> None:
+    """Have a program upload ``path``, and kill all of it when the object is there and nobody was told."""
+    rig.server.add_fault(hang_before_head(operation=COMPLETE))
+    with program(rig, path) as (process, others):
+        eventually(lambda: rig.stored("key") == BODY, "no object came", timeout_s=6)
+        kill_tree(process, others)
+
+
 def recorded(rig: Site) -> set[int]:
     """Return the parts that the only journal tells of."""
     return {number for one in rig.journals("key") if one.state is not None for number in one.state.parts}
@@ -282,10 +290,7 @@ def test_resuming_that_fails_keeps_what_is_there(rig: Site) -> None:
 def test_killed_after_the_completion(rig: Site) -> None:
     """Row 40: where Complete took effect and nobody was told, the object is known by its token; nothing is sent."""
     path = source_of(rig)
-    rig.server.add_fault(hang_before_head(operation=COMPLETE))
-    with program(rig, path) as (process, others):
-        eventually(lambda: rig.stored("key") == BODY, "no object came", timeout_s=6)
-        kill_tree(process, others)
+    kill_after_completion(rig, path)
     (found,) = rig.journals("key")
     assert found.state is not None
     assert found.state.completing
@@ -300,10 +305,7 @@ def test_killed_after_the_completion(rig: Site) -> None:
 def test_killed_after_another_object_was_completed(rig: Site) -> None:
     """The token tells whose object it is, and its checksum whether it is the right one."""
     path = source_of(rig)
-    rig.server.add_fault(hang_before_head(operation=COMPLETE))
-    with program(rig, path) as (process, others):
-        eventually(lambda: rig.stored("key") == BODY, "no object came", timeout_s=6)
-        kill_tree(process, others)
+    kill_after_completion(rig, path)
     rig.server.add_fault(ToldChecksum(operation="HeadObject", value=crc("CRC64NVME", b"other")))
     with engine_at(rig, **LONG) as second, pytest.raises(errors.IntegrityError, match="upload it again"):
         second.engine.upload(path, "s3://bucket/key")

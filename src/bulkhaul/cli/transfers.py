@@ -269,9 +269,8 @@ def _copies(
         elif dry_run:
             from bulkhaul.engine.planning import planned_copy
 
-            changes = origin is not None or not (move or (options is None and not version_id))
-            plan = functools.partial(planned_copy, changes=changes)
-            yield run.run(plan, (origin or run.aio).control, source, destination, version_id)
+            plan = functools.partial(planned_copy, move=move, relayed=origin is not None)
+            yield run.run(plan, (origin or run.aio).control, source, destination, options, version_id)
         else:
             yield run.copy(source, destination, options, origin=origin, move=move, version_id=version_id)
 

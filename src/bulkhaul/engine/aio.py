@@ -30,7 +30,7 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import Source, selector
-from bulkhaul.policy.storerules import flat, same_object
+from bulkhaul.policy.storerules import copies_nothing, flat, same_object
 
 DEFAULT_OPTIONS = ObjectOptions()
 
@@ -356,7 +356,7 @@ class AsyncEngine(EngineLife):
     ) -> TransferResult:
         coordinator = self._entered()
         if origin is None:
-            if ref == target and (move or (options is None and not version_id)):
+            if copies_nothing(ref, target, options, version_id, move=move):
                 await self.control.head(ref)  # that it is missing is the more useful news
                 raise same_object(ref.url)
             result = await coordinator.copier.copy(ref, target, options, version_id=version_id)

@@ -163,7 +163,7 @@ class MultipartUpload:
             stored = found
         finally:
             os.close(fd)
-        return self.verified(stored)
+        return self._compared(stored, checksum)
 
     def verified(self, stored: Stored) -> Stored:
         """Return what the service said of the object, its checksum only if that is the one of the acknowledged parts.
@@ -171,7 +171,10 @@ class MultipartUpload:
         Raises:
             IntegrityError: it is another one.
         """
-        told, checksum = stored.checksum, self._whole_checksum()
+        return self._compared(stored, self._whole_checksum())
+
+    def _compared(self, stored: Stored, checksum: str) -> Stored:
+        told = stored.checksum
         comparable = told is not None and (told.algorithm, told.kind) == (self.algorithm, ChecksumKind.FULL_OBJECT)
         if told is None or not comparable or not checksum:
             return msgspec.structs.replace(stored, checksum=None)

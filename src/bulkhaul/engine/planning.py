@@ -11,8 +11,9 @@ from bulkhaul.engine.places import destination_ref, file_path, many_source, obje
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import selector
-from bulkhaul.policy.storerules import same_object
+from bulkhaul.policy.storerules import copies_nothing, same_object
 
 
 async def planned_download(
@@ -55,13 +56,21 @@ def planned_stream(url: str) -> TransferResult:
 
 
 async def planned_copy(
-    control: Control, source: str, destination: str, version_id: str = "", *, changes: bool = True
+    control: Control,
+    source: str,
+    destination: str,
+    options: ObjectOptions | None,
+    version_id: str,
+    *,
+    move: bool,
+    relayed: bool,
 ) -> TransferResult:
     """Return what the copy of an object would do.
 
     Args:
         control: of the source's endpoint.
-        changes: the copy may be one onto itself: it is another object than its source.
+        options, version_id, move: see ``AsyncEngine.copy``.
+        relayed: source and destination are of different services, or owners: no object is the other one.
 
     Raises:
         NotFound: there is no such object.
@@ -70,7 +79,7 @@ async def planned_copy(
     ref = object_ref(source)
     target = destination_ref(destination, ref.key)
     info = await control.head(ref, version_id)
-    if ref == target and not changes:
+    if not relayed and copies_nothing(ref, target, options, version_id, move=move):
         raise same_object(ref.url)
     return _of(ref, info, target.url, target)
 

@@ -61,9 +61,9 @@ class Sender:
             # Its descriptor is closed as soon as this has ended, however it ends.
             window, crc = await undisturbed(asyncio.to_thread(_prepare, lease, fd), undo=_close)
         try:
-            request = PutRequest(
-                lease.target, lease.bucket, lease.key, _headers(lease, crc), lease.upload_id, lease.number
-            )
+            checksum = encoded_crc(lease.algorithm, crc) if lease.algorithm else ""
+            headers = _headers(lease, checksum)
+            request = PutRequest(lease.target, lease.bucket, lease.key, headers, lease.upload_id, lease.number)
 
             def sent(count: int, left: int) -> None:
                 self._sent[lease.lease] = count
@@ -73,17 +73,17 @@ class Sender:
             stored = await self._wires.choose(lease.target).put(request, window.view, sent)
         finally:
             window.close()
-        if lease.algorithm:
-            _require_same(lease, encoded_crc(lease.algorithm, crc), stored)
+        if checksum:
+            _require_same(lease, checksum, stored)
         return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
 
 
-def _headers(lease: PutLease, crc: int) -> tuple[tuple[str, str], ...]:
+def _headers(lease: PutLease, checksum: str) -> tuple[tuple[str, str], ...]:
     headers = [] if lease.options is None else put_headers(lease.options)
     if lease.only_if_absent:
         headers.append(("if-none-match", "*"))
-    if lease.algorithm:
-        headers.append((f"x-amz-checksum-{lease.algorithm.lower()}", encoded_crc(lease.algorithm, crc)))
+    if checksum:
+        headers.append((f"x-amz-checksum-{lease.algorithm.lower()}", checksum))
     return tuple(headers)
 
 

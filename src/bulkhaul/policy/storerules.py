@@ -15,7 +15,8 @@ from collections.abc import Mapping
 
 from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_PRESIGN_S, MIB, TIB, S3Limits
-from bulkhaul.model.objects import TOKEN_KEY, Content
+from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectRef
+from bulkhaul.model.writing import ObjectOptions
 
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
@@ -41,14 +42,9 @@ def check_key(key: str) -> None:
     Raises:
         UsageError: it is empty, too long, or no valid Unicode.
     """
-    if not isinstance(key, str):
-        raise UsageError(f"a key is text, not {type(key).__name__}", repr(key))
-    if not key:
+    size_bytes = _utf8_bytes("key", key)
+    if not size_bytes:
         raise UsageError("the key is empty; name an object")
-    try:
-        size_bytes = len(key.encode())
-    except UnicodeEncodeError as error:
-        raise UsageError("the key is not valid Unicode", repr(key)) from error
     if size_bytes > MAX_KEY_BYTES:
         raise UsageError(f"the key has {size_bytes} bytes, S3 allows {MAX_KEY_BYTES}; shorten it", key)
 
@@ -59,10 +55,17 @@ def check_prefix(prefix: str) -> None:
     Raises:
         UsageError: it is no text, or no valid Unicode.
     """
-    if not isinstance(prefix, str):
-        raise UsageError(f"a prefix is text, not {type(prefix).__name__}", repr(prefix))
-    if any("\ud800" <= character <= "\udfff" for character in prefix):
-        raise UsageError("the prefix is not valid Unicode", repr(prefix))
+    _utf8_bytes("prefix", prefix)
+
+
+def _utf8_bytes(what: str, text: str) -> int:
+    """Return the length of a text in UTF-8, which is how it is sent."""
+    if not isinstance(text, str):
+        raise UsageError(f"a {what} is text, not {type(text).__name__}", repr(text))
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise UsageError(f"the {what} is not valid Unicode", repr(text)) from error
 
 
 def content_of(
@@ -106,6 +109,18 @@ def flat(data: bytes | bytearray | memoryview) -> memoryview:
     if not view.c_contiguous:
         raise UsageError("the bytes do not lie one after another in memory; pass a copy, made by bytes(...)")
     return view.cast("B")
+
+
+def copies_nothing(
+    source: ObjectRef, destination: ObjectRef, options: ObjectOptions | None, version_id: str, *, move: bool
+) -> bool:
+    """Whether a copy within a service would leave the object as it is, or a move would delete it.
+
+    Args:
+        options: what is changed about it, None for nothing.
+        version_id: the older version that is copied, empty for the current one.
+    """
+    return source == destination and (move or (options is None and not version_id))
 
 
 def same_object(subject: str) -> UsageError:
