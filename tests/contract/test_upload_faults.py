@@ -51,7 +51,7 @@ OLD = b"what was there before"
 HALF = PART_BYTES // 2
 PARTS = 5
 #: Parts of one length, so that a fault fits the whole body and a part alike.
-OTHER = crc("CRC64NVME", b"other")
+OTHER = crc("CRC32", b"other")
 BODIES: dict[Shape, bytes] = {
     "whole": random.Random(31).randbytes(PART_BYTES),
     "parts": random.Random(32).randbytes((PARTS - 1) * PART_BYTES + 4321),
@@ -199,7 +199,7 @@ def test_service_that_tells_another_checksum_for_ever(rig: WriteRig, shape: Shap
     key, faults = rig.new_key(body_of(shape, ToldChecksum, value=OTHER, attempt="every"))
     path = rig.folder / key
     path.write_bytes(BODIES[shape])
-    with pytest.raises(errors.BodyCorrupted, match=f"stored other bytes than were sent .cause: CRC64NVME {OTHER}, "):
+    with pytest.raises(errors.BodyCorrupted, match=f"stored other bytes than were sent .cause: CRC32 {OTHER}, "):
         rig.engine.upload(path, f"s3://bucket/{key}")
     assert rig.server.fired(faults[0]) == 3
     rig.assert_nothing_left(key)
@@ -219,7 +219,7 @@ def test_object_with_another_checksum(rig: WriteRig) -> None:
     key, faults = rig.new_key(ToldChecksum(operation=COMPLETE, value=OTHER))
     path = rig.folder / key
     path.write_bytes(BODIES["parts"])
-    with pytest.raises(errors.IntegrityError, match=f"stored an object with CRC64NVME {OTHER}, .* upload it again"):
+    with pytest.raises(errors.IntegrityError, match=f"stored an object with CRC32 {OTHER}, .* upload it again"):
         rig.engine.upload(path, f"s3://bucket/{key}")
     assert rig.server.fired(faults[0]) == 1
     rig.assert_nothing_left(key)

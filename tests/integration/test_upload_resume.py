@@ -245,7 +245,7 @@ def test_parts_are_checked(rig: Site, how: str) -> None:
         body[99] ^= 1
         content = BytesContent(bytes(body) if how == "other bytes" else bytes(body[:-1]))
         # A store that keeps no checksum of parts: only the ETag and the length tell.
-        parts[2] = replace(parts[2], content=content, md5=bytes(16), checksums={"CRC64NVME": "AAAAAAAAAAA="})
+        parts[2] = replace(parts[2], content=content, md5=bytes(16), checksums={"CRC32": "AAAAAA=="})
     second = again(rig, path)
     result, asked, sent = second.result, second.asked, second.sent
     assert (sent, asked[CREATE]) == ([2, 3, 5, 6, 7, 8], 0)
@@ -306,7 +306,7 @@ def test_killed_after_another_object_was_completed(rig: Site) -> None:
     """The token tells whose object it is, and its checksum whether it is the right one."""
     path = source_of(rig)
     kill_after_completion(rig, path)
-    rig.server.add_fault(ToldChecksum(operation="HeadObject", value=crc("CRC64NVME", b"other")))
+    rig.server.add_fault(ToldChecksum(operation="HeadObject", value=crc("CRC32", b"other")))
     with engine_at(rig, **LONG) as second, pytest.raises(errors.IntegrityError, match="upload it again"):
         second.engine.upload(path, "s3://bucket/key")
     assert rig.journals("key") == []

@@ -14,14 +14,13 @@ from bulkhaul.model.errors import ClockSkew, CredentialsError, ErrorInfo, NotFou
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy import findings
+from bulkhaul.policy.endpoints import COMMON_CHECKSUM, profile_for
 from bulkhaul.policy.findings import Finding, Verdict
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.reach import look
 from bulkhaul.wire.values import Target
 
 LOOK_S = 10.0
-
-ALGORITHM = "CRC64NVME"
 
 WRITING = ("put", "head", "get", "ranges", "conditional write", "checksums", "multipart", "delete")
 
@@ -57,7 +56,8 @@ async def examine(
     listing, first = await _list(control, bucket, prefix)
     yield listing
     if write:
-        trial = _Trial(control, ObjectRef(bucket, f"{prefix}bulkhaul-doctor-{secrets.token_hex(8)}"))
+        algorithm = profile_for(target.host).checksum or COMMON_CHECKSUM
+        trial = _Trial(control, ObjectRef(bucket, f"{prefix}bulkhaul-doctor-{secrets.token_hex(8)}"), algorithm)
         async for finding in trial.run():
             yield finding
         return
@@ -116,9 +116,10 @@ async def _read(control: Control, ref: ObjectRef, listed: ObjectHead) -> list[Fi
 class _Trial:
     """One small object, written, looked at and deleted."""
 
-    def __init__(self, control: Control, ref: ObjectRef) -> None:
+    def __init__(self, control: Control, ref: ObjectRef, algorithm: str) -> None:
         self._control = control
         self._ref = ref
+        self._algorithm = algorithm
         self._body = b"bulkhaul doctor: this object may be deleted " + secrets.token_hex(16).encode()
 
     async def run(self) -> AsyncGenerator[Finding, None]:
@@ -154,21 +155,22 @@ class _Trial:
         return findings.contents(check, expected=self._body[start : end if end >= 0 else None], got=got)
 
     async def _checksums(self) -> Finding:
-        value = updater(ALGORITHM)(self._body, 0)
+        algorithm = self._algorithm
+        value = updater(algorithm)(self._body, 0)
         kept = False
         right: ErrorInfo | None = None
         try:
-            promised = encoded_crc(ALGORITHM, value)
-            stored = await self._control.put_small(self._ref, self._body, algorithm=ALGORITHM, checksum=promised)
+            promised = encoded_crc(algorithm, value)
+            stored = await self._control.put_small(self._ref, self._body, algorithm=algorithm, checksum=promised)
             told = stored.checksum or (await self._control.head(self._ref)).checksum
             kept = told is not None and told.value == promised
         except TransferError as error:
             right = error.info
         wrong = None
         if right is None:
-            lie = encoded_crc(ALGORITHM, value ^ 1)
-            wrong = await _outcome(self._control.put_small(self._ref, self._body, algorithm=ALGORITHM, checksum=lie))
-        return findings.checksums(ALGORITHM, right, wrong, kept=kept)
+            lie = encoded_crc(algorithm, value ^ 1)
+            wrong = await _outcome(self._control.put_small(self._ref, self._body, algorithm=algorithm, checksum=lie))
+        return findings.checksums(algorithm, right, wrong, kept=kept)
 
     async def _multipart(self) -> Finding:
         permission = "s3:PutObject, s3:AbortMultipartUpload and s3:ListMultipartUploadParts"

@@ -2,7 +2,7 @@
 
 amazonaws.com, api.aws …      CRC64NVME, required: a refusal is an error
 googleapis.com, backblazeb2   none: documented not to take ``x-amz-checksum-*``
-every other host              CRC64NVME, not required: uploads go without once the endpoint refuses it
+every other host              CRC32, not required: uploads go without once the endpoint refuses it
 """
 
 from __future__ import annotations
@@ -36,10 +36,14 @@ class EndpointProfile(msgspec.Struct, frozen=True):
 
 
 AWS = EndpointProfile("AWS", "CRC64NVME", True)
-COMPATIBLE = EndpointProfile("S3-compatible", "CRC64NVME", False)
+COMMON_CHECKSUM = "CRC32"
+"""The checksum that other services know best, and check most cheaply: docs/decisions/0008-upload-bodies.md.
+Source: the SDK sends it unasked (botocore.httpchecksum, DEFAULT_CHECKSUM_ALGORITHM)."""
+
+COMPATIBLE = EndpointProfile("S3-compatible", COMMON_CHECKSUM, False)
 
 R2_DOMAIN = "r2.cloudflarestorage.com"
-R2 = EndpointProfile("Cloudflare R2", "CRC64NVME", False, even_parts=True)
+R2 = EndpointProfile("Cloudflare R2", COMMON_CHECKSUM, False, even_parts=True)
 """Source: Cloudflare R2 documentation, "Multipart objects": all parts except the last one have the same size."""
 
 
