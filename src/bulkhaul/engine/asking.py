@@ -6,6 +6,7 @@ One worker is asked at a time, the least busy one; if it dies another one is. Re
 from __future__ import annotations
 
 import asyncio
+import functools
 import random
 import time
 from collections.abc import Callable
@@ -107,6 +108,7 @@ class Desk:
         self._open: dict[int, _Open] = {}
         self._next = 1
         self._targets: dict[str, Target] = {}
+        self._locating: dict[str, asyncio.Task[Target]] = {}
         self._slow = asyncio.Semaphore(settings.max_in_flight)
         self._configured: list[int] = []  # workers that can be asked for credentials
         self._load: dict[int, int] = {}  # usable worker → questions that it has
@@ -128,17 +130,29 @@ class Desk:
         return self._credentials
 
     async def target(self, bucket: str) -> Target:
-        """Return where requests for a bucket go; it is asked once.
+        """Return where requests for a bucket go; it is asked once, however many want to know.
 
         Raises:
             TransferError: no request could be made at all.
         """
         known = self._targets.get(bucket)
-        if known is None:
-            reply = await self.ask(Locate(bucket), f"s3://{bucket}")
-            assert reply.target is not None
-            known = self._targets[bucket] = reply.target
-        return known
+        if known is not None:
+            return known
+        locating = self._locating.get(bucket)
+        if locating is None:
+            locating = self._locating[bucket] = asyncio.create_task(self._locate(bucket))
+            locating.add_done_callback(functools.partial(self._located, bucket))
+        return await asyncio.shield(locating)  # who is cancelled leaves it to the others
+
+    async def _locate(self, bucket: str) -> Target:
+        reply = await self.ask(Locate(bucket), f"s3://{bucket}")
+        assert reply.target is not None
+        return reply.target
+
+    def _located(self, bucket: str, locating: asyncio.Task[Target]) -> None:
+        del self._locating[bucket]
+        if not locating.cancelled():
+            locating.exception()  # looked at: perhaps nobody waits any more
 
     async def ask(
         self,
