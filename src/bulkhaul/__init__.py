@@ -6,7 +6,8 @@ The public names are loaded when they are first used: a worker process imports t
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # typing's: importing that would put the forkserver off by 10 ms
 
 if TYPE_CHECKING:
     from bulkhaul.engine.aio import AsyncEngine

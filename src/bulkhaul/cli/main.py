@@ -9,9 +9,12 @@ import contextlib
 import gc
 import os
 import sys
-from typing import NoReturn
 
 from bulkhaul.cli import early
+
+TYPE_CHECKING = False  # as in early.py
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended. Source: 128 + SIGINT, the convention of shells."""

@@ -59,9 +59,10 @@ def answers(
         TransferError: what the service or the SDK reported.
     """
     question, ask = message.question, message.ask
-    if isinstance(question, Resolve):
-        return [Answer(ask, credentials=resolve_credentials(wire, question.generation))]
     assert sdk is not None
+    if isinstance(question, Resolve):
+        prepared = sdk.session if question.generation == 1 else None
+        return [Answer(ask, credentials=resolve_credentials(wire, question.generation, prepared))]
     if isinstance(question, DeleteMany):
         doomed = _payload(payload_fd, list[Doomed])
         return _sliced(ask, not_deleted=objects.delete_objects(sdk, question.bucket, doomed))

@@ -18,7 +18,7 @@ import botocore.session
 import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials
+from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials, create_credential_resolver
 from botocore.credentials import Credentials as SdkCredentials
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.httpsession import get_cert_path
@@ -37,8 +37,13 @@ Client = Any
 _loader: QuickLoader | None = None
 
 
-def resolve_credentials(settings: WireSettings, generation: int) -> Credentials | None:
+def resolve_credentials(
+    settings: WireSettings, generation: int, prepared: botocore.session.Session | None = None
+) -> Credentials | None:
     """Ask the SDK's credential chain, anew; None if requests are not to be signed.
+
+    Args:
+        prepared: a session that was made just now, and so has read the files as they are. Making one takes 20 ms.
 
     Raises:
         CredentialsError: the chain finds none, or one of its sources failed.
@@ -46,7 +51,8 @@ def resolve_credentials(settings: WireSettings, generation: int) -> Credentials 
     if not settings.sign_requests:
         return None
     try:
-        found = _session(settings.profile, None).get_credentials()
+        session = prepared or _session(settings.profile, None)._session
+        found = create_credential_resolver(session).load_credentials()
         if found is None:
             raise CredentialsError(
                 "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile,"
@@ -164,6 +170,11 @@ class SdkClient:
             return self._patient
 
     @property
+    def session(self) -> botocore.session.Session:
+        """The session that the client was made with."""
+        return self._session._session
+
+    @property
     def signs(self) -> bool:
         """Whether there are credentials to sign with."""
         return self._pushed is not None and bool(self._pushed.access_key)
@@ -268,7 +279,7 @@ class SdkClient:
         )
         return session.client(
             "s3",
-            region_name=_region(settings),
+            region_name=_region(settings, session),
             endpoint_url=settings.endpoint_url or _s5cmd_endpoint(),
             verify=(settings.ca_bundle or None) if settings.verify_tls else False,
             config=config,
@@ -293,11 +304,10 @@ def _session(profile: str | None, pushed: _Pushed | None) -> boto3.session.Sessi
         raise CredentialsError("the AWS configuration cannot be used", cause=str(error)) from error
 
 
-def _region(settings: WireSettings) -> str | None:
+def _region(settings: WireSettings, session: boto3.session.Session) -> str | None:
     region = settings.region or os.environ.get("AWS_REGION") or None
     if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
-        configured = botocore.session.Session(profile=settings.profile).get_config_variable("region")
-        return configured or "us-east-1"
+        return session.region_name or "us-east-1"
     return region
 
 
