@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -10,7 +9,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-_LOOK_UP_S = 0.1
+_LOOK_UP_S = 0.01
 _MAX_WAITING = 1024
 
 
@@ -31,7 +30,7 @@ class Feed(Generic[T]):
         self.ended = False
         self.error: BaseException | None = None
         self._items = items
-        self._queue = queue.Queue[T | _End](maxsize=_MAX_WAITING)
+        self._queue = queue.SimpleQueue[T | _End]()
         self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bulkhaul-feed", daemon=True)
         self._thread.start()
@@ -72,9 +71,7 @@ class Feed(Generic[T]):
             self._put(_End())
 
     def _put(self, item: T | _End) -> None:
-        while True:
-            with contextlib.suppress(queue.Full):
-                self._queue.put(item, timeout=_LOOK_UP_S)
+        while self._queue.qsize() >= _MAX_WAITING:
+            if self._abandoned.wait(_LOOK_UP_S):
                 return
-            if self._abandoned.is_set():
-                return
+        self._queue.put(item)

@@ -38,7 +38,8 @@ def carry_out(
     job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str
 ) -> int:
     """Do it, say what happened, and return the exit code."""
-    gc.enable()  # the imports are done
+    gc.freeze()  # the imports are done, and stay
+    gc.enable()
     hidden = quiet or job.dry_run or job.to_stdout or job.quietly
     display = Display() if progress and not hidden and os.isatty(2) else None
     run = _Run(job, display, as_json=as_json, quiet=quiet)

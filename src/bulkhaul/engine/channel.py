@@ -25,7 +25,8 @@ MAX_DESCRIPTORS = 128
 END_OF_FILE = "end of file"
 """The reason with which a channel ends whose peer has closed it, or died."""
 
-_CLOEXEC = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
+_CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))  # plain numbers: these flags are looked at for every frame
+_TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
 
 Incoming = TypeVar("Incoming")
 
@@ -57,7 +58,7 @@ def receive_now(sock: socket.socket, decoder: msgspec.msgpack.Decoder[Incoming])
     if not frame:
         return None
     try:
-        if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        if flags & _TRUNCATED:
             raise MalformedFrame("a frame over the limit")
         return decoder.decode(frame), descriptors
     except (msgspec.DecodeError, MalformedFrame) as error:

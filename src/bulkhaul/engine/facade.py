@@ -231,7 +231,10 @@ class Engine:
 
 
 READ_AHEAD = 256
-"""Items that wait for the caller's thread at most. Handing over one at a time costs a switch of threads for each."""
+"""Items that wait for the caller's thread at most."""
+
+LINGER_S = 0.01
+"""How long an item waits for others to be handed over with: each time costs two switches of threads."""
 
 
 @asynccontextmanager
@@ -254,6 +257,7 @@ async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], 
             getting.cancel()
         else:
             taken = [found.get_nowait()]
+        await asyncio.wait([driving], timeout=LINGER_S)
         while not found.empty():
             taken.append(found.get_nowait())
         if not taken:

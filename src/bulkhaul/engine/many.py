@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 
@@ -60,7 +61,8 @@ class Many:
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
         self._planned_all = False
         self._feeding: asyncio.Task[None] | None = None
-        self._ended = asyncio.Queue[TransferResult](maxsize=MAX_SMALL_SLOTS)
+        self._ended: deque[tuple[TransferResult, asyncio.Semaphore]] = deque()  # each with the slot that it still holds
+        self._news = asyncio.Event()
         self._large = asyncio.Semaphore(settings.max_in_flight)
         self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +101,7 @@ class Many:
             TransferError: the plan cannot be made any further; what was under way has ended by then.
         """
         feeding = self._feeding = asyncio.create_task(self._feed())
+        feeding.add_done_callback(lambda _: self._news.set())
         try:
             while (result := await self._next(feeding)) is not None:
                 yield self._counted(result)
@@ -121,18 +124,19 @@ class Many:
 
     async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
         """Return the next result, None when there will be no more."""
-        if not self._ended.empty():
-            return self._ended.get_nowait()
-        if feeding.done():
-            return None
-        getting = asyncio.ensure_future(self._ended.get())
-        try:
-            await asyncio.wait([getting, feeding], return_when=asyncio.FIRST_COMPLETED)
-            if getting.done():
-                return getting.result()
-        finally:
-            getting.cancel()
-        return None if self._ended.empty() else self._ended.get_nowait()
+        while not self._ended:
+            if feeding.done():
+                return None
+            self._news.clear()
+            await self._news.wait()
+        result, slot = self._ended.popleft()
+        slot.release()
+        return result
+
+    def _end(self, result: TransferResult, slot: asyncio.Semaphore) -> None:
+        """Hand a result over; it keeps its slot until somebody has taken it: that bounds memory."""
+        self._ended.append((result, slot))
+        self._news.set()
 
     async def _feed(self) -> None:
         try:
@@ -147,12 +151,12 @@ class Many:
 
     async def _begin(self, piece: Piece) -> None:
         self._counts["planned"] += 1
+        slot = self._small if piece.work is None or piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
+        await slot.acquire()
         if piece.work is None:
-            await self._ended.put(piece.result)
+            self._end(piece.result, slot)
             return
         self._counts["bytes"] += piece.result.size_bytes
-        slot = self._small if piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
-        await slot.acquire()
         task = asyncio.create_task(self._one(piece.work, piece.result, slot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -171,10 +175,7 @@ class Many:
             cause = f"{type(error).__name__}: {error}"
             failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
             result = msgspec.structs.replace(planned, failure=failure)
-        try:
-            await self._ended.put(result)  # it keeps its slot until somebody has taken it: that bounds memory
-        finally:
-            slot.release()
+        self._end(result, slot)
 
     def _counted(self, result: TransferResult) -> TransferResult:
         kind = "failed" if result.failure else "skipped" if result.skipped else "verified"

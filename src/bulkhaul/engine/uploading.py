@@ -7,6 +7,7 @@ open ─▶ whole PUT                                     below the threshold
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import mimetypes
 import os
@@ -117,7 +118,7 @@ class Uploader:
             TransferError: it could not be done; nothing is left of it, or its journal names what is left.
         """
         began_s = time.monotonic()
-        source = await undisturbed(asyncio.to_thread(Source.open, path), undo=Source.close)
+        source = Source.open(path)  # here, as files are listed and renamed: a thread would take longer than the file
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             options = with_content_type(options, path, ref.key)
@@ -323,12 +324,18 @@ def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
     if options.content.content_type:
         return options
     for name in names:
-        kind, encoding = mimetypes.guess_type(os.path.basename(name))
-        kind = _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind
-        if kind:
+        base, last = os.path.splitext(os.path.basename(name))
+        if kind := _kind_of(os.path.splitext(base)[1] + last):
             content: Content = msgspec.structs.replace(options.content, content_type=kind)
             return msgspec.structs.replace(options, content=content)
     return options
+
+
+@functools.lru_cache(maxsize=1024)
+def _kind_of(ending: str) -> str:
+    """Return the content type of files that end so, empty if none is known: ``.txt``, ``.tar.gz``."""
+    kind, encoding = mimetypes.guess_type(f"file{ending}")
+    return _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind or ""
 
 
 def options_digest(options: ObjectOptions, checksum: str) -> str:

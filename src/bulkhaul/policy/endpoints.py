@@ -7,6 +7,8 @@ every other host              CRC32, not required: uploads go without once the e
 
 from __future__ import annotations
 
+import functools
+
 import msgspec
 
 AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws")
@@ -66,6 +68,7 @@ def aws_domain(host: str) -> str | None:
     return next((domain for domain in AWS_DOMAINS if is_within(host, domain)), None)
 
 
+@functools.lru_cache(maxsize=64)
 def profile_for(endpoint_host: str) -> EndpointProfile:
     """Return which checksum uploads to ``endpoint_host`` send by default.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import ipaddress
 from typing import Any
@@ -126,6 +127,7 @@ class PutRequest(msgspec.Struct, frozen=True):
         return [("bucket", self.bucket), ("key", self.key), ("number", self.number)]
 
 
+@functools.lru_cache(maxsize=64)
 def is_loopback(host: str) -> bool:
     """Whether a host name can only be this machine."""
     try:
