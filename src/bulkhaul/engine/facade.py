@@ -6,6 +6,7 @@ The loop (uvloop) runs in a thread of its own; every method hands its work over 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import threading
@@ -240,27 +241,38 @@ LINGER_S = 0.01
 @asynccontextmanager
 async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
     """Run a generator in one task and hand out what it has, an empty list at its end; it is closed at the end."""
-    found = asyncio.Queue[T](maxsize=READ_AHEAD)
+    found: list[T] = []
+    some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def drive() -> None:
         async with aclosing(items):
             async for item in items:
-                await found.put(item)
+                found.append(item)
+                some.set()
+                if len(found) >= READ_AHEAD:
+                    full.set()
+                    room.clear()
+                    await room.wait()
+
+    def ended(_: asyncio.Task[None]) -> None:
+        some.set()
+        full.set()
 
     driving = asyncio.create_task(drive())
+    driving.add_done_callback(ended)
 
     async def take() -> list[T]:
-        if found.empty():
-            getting = asyncio.create_task(found.get())
-            await asyncio.wait([getting, driving], return_when=asyncio.FIRST_COMPLETED)
-            taken = [getting.result()] if getting.done() else []
-            getting.cancel()
-        else:
-            taken = [found.get_nowait()]
-        await asyncio.wait([driving], timeout=LINGER_S)
-        while not found.empty():
-            taken.append(found.get_nowait())
-        if not taken:
+        await some.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_S):
+                await full.wait()
+        taken = found.copy()
+        found.clear()
+        room.set()
+        if not driving.done():
+            some.clear()
+            full.clear()
+        elif not taken:
             driving.result()  # raises what the generator raised
         return taken
 
