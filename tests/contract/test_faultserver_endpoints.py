@@ -7,12 +7,14 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.faultserver import (
     Credentials,
     FaultServer,
     IgnoreChecksums,
     IgnoreHeader,
+    NoChecksumTypes,
     RefuseChecksums,
     ignore_if_none_match,
 )
@@ -69,6 +71,24 @@ def test_checksums_ignored() -> None:
             assert told(reply) == []
         assert client.get_object(**PLACE)["Body"].read() == b"12"
         assert server.fired(mode) == len(server.requests) - 1
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_no_checksum_types(*, echo: bool) -> None:
+    """The type that is asked for has no effect, and none is told: CRC32 becomes a checksum of checksums."""
+    with FaultServer(buckets=["bucket"], faults=[NoChecksumTypes(echo=echo)]) as server:
+        client = client_for(server)
+        created = client.create_multipart_upload(**PLACE, ChecksumAlgorithm="CRC32", ChecksumType="FULL_OBJECT")
+        assert told(created) == (["ChecksumAlgorithm"] if echo else [])
+        upload = {**PLACE, "UploadId": created["UploadId"]}
+        part = client.upload_part(**upload, PartNumber=1, Body=b"12", ChecksumCRC32=crc("CRC32", b"12"))
+        bare: dict[str, Any] = {"PartNumber": 1, "ETag": part["ETag"]}
+        with pytest.raises(ClientError, match="must include the checksum for each part"):
+            client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [bare]})
+        named = {**bare, "ChecksumCRC32": part["ChecksumCRC32"]}
+        done = client.complete_multipart_upload(**upload, MultipartUpload={"Parts": [named]})
+        assert "ChecksumType" not in done
+        assert done["ChecksumCRC32"].endswith("-1")
 
 
 def test_if_none_match_ignored() -> None:

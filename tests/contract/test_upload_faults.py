@@ -30,6 +30,7 @@ from tests.faultserver import (
     FlipReceivedBit,
     IgnoreChecksums,
     LandLate,
+    NoChecksumTypes,
     OnlyWhitespace,
     Redirect,
     RefuseChecksums,
@@ -455,6 +456,20 @@ def test_endpoint_that_ignores_checksums(tmp_path: Path, transport: str) -> None
         for shape in ("whole", "parts"):
             written = rig.upload(BODIES["whole" if shape == "whole" else "parts"])
             assert written.succeeded().integrity == "length"
+
+
+@BOTH
+@pytest.mark.parametrize("echo", [True, False])
+def test_endpoint_that_knows_no_checksum_types(tmp_path: Path, transport: str, *, echo: bool) -> None:
+    """A service that makes a checksum of checksums gets those of the parts at Complete, and none of the object."""
+    with running_write_rig(tmp_path, transport=transport) as rig:
+        rig.server.add_fault(NoChecksumTypes(echo=echo))
+        written = rig.upload(BODIES["parts"])
+        assert (written.succeeded().integrity, written.succeeded().retries) == ("length", 0)
+        assert (len(written.of(CREATE)), len(written.of(COMPLETE))) == (1, 1)
+        stored = rig.server.store.get("bucket", written.key)
+        assert stored is not None
+        assert (stored.checksum_type, list(stored.checksums)) == ("COMPOSITE", ["CRC32"])
 
 
 @BOTH

@@ -3,7 +3,7 @@
 from .contents import GIB, MIB, GeneratedContent
 from .faults import Exchange, Fault, Request
 from .objects import StoredObject, digest, generated_object, make_object
-from .on_endpoint import IgnoreChecksums, IgnoreHeader, RefuseChecksums, ignore_if_none_match
+from .on_endpoint import IgnoreChecksums, IgnoreHeader, NoChecksumTypes, RefuseChecksums, ignore_if_none_match
 from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, SlowReceiving, StallReceiving
 from .on_reply import (
     ChecksumOnRange,
@@ -84,6 +84,7 @@ __all__ = [
     "Latency",
     "LongRange",
     "MalformedHead",
+    "NoChecksumTypes",
     "NoContentRange",
     "OnlyWhitespace",
     "RawBody",

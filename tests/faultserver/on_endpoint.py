@@ -28,6 +28,15 @@ class _Mode(Fault):
     attempt: int | Literal["every"] = "every"
 
 
+def _without(element: re.Pattern[bytes], reply: Reply, headers: tuple[tuple[str, str], ...]) -> Reply | None:
+    """Return an XML reply with other headers, and without some elements; None if nothing was different."""
+    body = element.sub(b"", bytes(reply.content.read(reply.start, reply.end)))
+    changed = replace(reply, headers=headers)
+    if len(body) == reply.length:
+        return None if headers == reply.headers else changed
+    return Reply(reply.status, changed.with_header("Content-Length", str(len(body))), BytesContent(body), 0, len(body))
+
+
 @dataclass(frozen=True, kw_only=True)
 class RefuseChecksums(_Mode):
     """Answers 400 InvalidArgument, or 501 with ``code="NotImplemented"``, to any header about checksums.
@@ -60,11 +69,35 @@ class IgnoreChecksums(_Mode):
         """Remove every header and element about checksums."""
         headers = tuple(pair for pair in reply.headers if not _CHECKSUM.fullmatch(pair[0].lower()))
         if reply.header("Content-Type") == "application/xml":
-            body = _CHECKSUM_ELEMENT.sub(b"", bytes(reply.content.read(reply.start, reply.end)))
-            if len(body) != reply.length:
-                changed = replace(reply, headers=headers)
-                sized = changed.with_header("Content-Length", str(len(body)))
-                return Reply(reply.status, sized, BytesContent(body), 0, len(body))
+            return _without(_CHECKSUM_ELEMENT, reply, headers)
+        return None if headers == reply.headers else replace(reply, headers=headers)
+
+
+_ECHO = "x-amz-checksum-algorithm"
+_TYPE = "x-amz-checksum-type"
+_TYPE_ELEMENT = re.compile(rb"<ChecksumType>[^<]*</ChecksumType>")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoChecksumTypes(_Mode):
+    """Knows no x-amz-checksum-type, as services did before S3 had it: CRC32 of an upload is a checksum of checksums.
+
+    With ``echo`` the reply to a Create tells the algorithm.
+    """
+
+    echo: bool
+
+    def rewrite(self, exchange: Exchange, http: HttpRequest) -> HttpRequest | None:
+        """Remove the header from the request."""
+        headers = {name: value for name, value in http.headers.items() if name != _TYPE}
+        return None if headers == http.headers else replace(http, headers=headers)
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Remove header and element from the reply."""
+        hidden = {_TYPE} if self.echo else {_TYPE, _ECHO}
+        headers = tuple(pair for pair in reply.headers if pair[0].lower() not in hidden)
+        if reply.header("Content-Type") == "application/xml":
+            return _without(_TYPE_ELEMENT, reply, headers)
         return None if headers == reply.headers else replace(reply, headers=headers)
 
 

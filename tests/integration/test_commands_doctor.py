@@ -42,6 +42,7 @@ def test_a_good_endpoint(tmp_path: Path) -> None:
     assert set(results(found).values()) == {"skipped"}
     assert (written, results(tried)) == (0, {})
     assert found["credentials"]["details"] == "access key ******NARY"
+    assert tried["checksums"]["details"] == "CRC32 is verified and kept"  # what uploads to such an endpoint carry
     assert pending.stdout == "nothing is left behind\n"
     assert [line.rpartition(" ")[2] for line in below.stdout.splitlines()] == ["p/key"]
 

@@ -77,7 +77,8 @@ BEGUN = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipa
 
 def test_an_upload_carries_its_token_and_its_algorithm() -> None:
     """The token goes beside the user's metadata; the algorithm is that which the service said it keeps."""
-    canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": "CRC32"})
+    told = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
+    canned = Canned((200, BEGUN), headers=told)
     options = ObjectOptions(content=Content(metadata={"a": "1"}), storage_class="GLACIER_IR")
     begun = multipart.create_upload(canned.sdk, "bucket", KEY, options, algorithm="CRC32", token="nonce")
     assert begun == UploadBegun("id", "CRC32")
@@ -98,6 +99,14 @@ def test_a_service_that_keeps_checksums_of_parts_is_told_none_of_the_whole() -> 
     canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "COMPOSITE"})
     begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="")
     assert begun == UploadBegun("id", "")
+
+
+@pytest.mark.parametrize(("algorithm", "believed"), [("CRC32", ""), ("CRC32C", ""), ("CRC64NVME", "CRC64NVME")])
+def test_a_service_that_says_no_type_knows_none(algorithm: str, believed: str) -> None:
+    """Before S3 had types a checksum of an upload was one of checksums; CRC64NVME has never been that."""
+    canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": algorithm})
+    begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm=algorithm, token="")
+    assert begun == UploadBegun("id", believed)
 
 
 def test_an_upload_without_checksum_or_token_names_neither() -> None:

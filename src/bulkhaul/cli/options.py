@@ -169,7 +169,7 @@ fsync_option = _safety(
 checksum_option = _safety(
     "--checksum-algorithm",
     type=click.Choice(["auto", "CRC64NVME", "CRC32C", "CRC32", "none"], case_sensitive=False),
-    help="What an upload is protected by.  [default: auto, what the endpoint keeps]",
+    help="What an upload is protected by.  [default: auto: CRC64NVME on AWS, CRC32 elsewhere]",
 )
 
 resume_option = _safety(

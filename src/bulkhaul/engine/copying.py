@@ -138,7 +138,11 @@ class Copier:
         if options is None:
             options = kept_options(info, await _tags(self._desk, source, info))
         layout = self._layout(info.size_bytes)
-        async with self._uploads.begin_protected(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
+        stored_already = _foldable(info)
+        kept = stored_already.algorithm if stored_already else ""
+        async with self._uploads.begin_protected(
+            ref, options, part_size_bytes=layout.part_size_bytes, kept=kept
+        ) as upload:
 
             async def copy_part(index: int) -> None:
                 await upload.copy(layout[index], origin)

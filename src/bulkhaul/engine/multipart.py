@@ -71,6 +71,7 @@ class MultipartUpload:
         self._journal = journal
         self._asked = asked
         self._token = token
+        self._told: set[int] = set()  # parts whose checksum the service has told, and so keeps
         self._broken_off = False  # a part was under way when it failed: it may land yet
         self._crcs: dict[int, int] = {}
 
@@ -79,10 +80,16 @@ class MultipartUpload:
         """Bytes of acknowledged parts."""
         return sum(part.size_bytes for part in self.parts.values())
 
-    def keep(self, part: UploadedPart, crc: int) -> None:
-        """Count a part that the service has from an earlier run."""
+    def keep(self, part: UploadedPart, crc: int, *, told: bool = False) -> None:
+        """Count a part that the service has.
+
+        Args:
+            told: the service has told its checksum.
+        """
         self.parts[part.number] = part
         self._crcs[part.number] = crc
+        if told:
+            self._told.add(part.number)
 
     async def send(self, part: Part, fd: int, *, start: int, on_moved: Callable[[int], None] | None = None) -> None:
         """Send ``part`` from byte ``start`` of a file on.
@@ -109,7 +116,9 @@ class MultipartUpload:
         if not etag:
             raise OtherError(f"the reply to part {part.number} has no ETag; this endpoint takes no uploads in parts")
         checksum = encoded_crc(self._asked, sending.crc) if self._asked else ""
-        self.keep(UploadedPart(part.number, part.size_bytes, etag, checksum), sending.crc)
+        told = sending.stored.checksum
+        told_so = told is not None and told.algorithm == self._asked
+        self.keep(UploadedPart(part.number, part.size_bytes, etag, checksum), sending.crc, told=told_so)
         self._journal.part(part.number, etag, sending.crc, part.size_bytes)
 
     async def copy(self, part: Part, source: CopySource) -> None:
@@ -136,13 +145,14 @@ class MultipartUpload:
         parts = self._in_order()
         size_bytes = sum(part.size_bytes for part in parts)
         checksum = self._whole_checksum()
-        told = parts if checksum else [msgspec.structs.replace(part, checksum="") for part in parts]
+        named = self._asked if checksum or len(self._told) == len(parts) else ""
+        told = parts if named else [msgspec.structs.replace(part, checksum="") for part in parts]
         question = CompleteUpload(
             self._ref.bucket,
             self._ref.key,
             self.upload_id,
             size_bytes,
-            self.algorithm if checksum else "",
+            named,
             checksum,
         )
         self._journal.completing()

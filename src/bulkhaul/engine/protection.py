@@ -25,12 +25,17 @@ class Protection:
         self._desk = desk
         self._without: set[str] = set()
 
-    async def algorithm_for(self, ref: ObjectRef) -> str:
-        """Return the checksum that uploads to a bucket are sent with, empty for none."""
+    async def algorithm_for(self, ref: ObjectRef, kept: str = "") -> str:
+        """Return the checksum that uploads to a bucket are sent with, empty for none.
+
+        Args:
+            kept: the one that the object is known by already, so that both can be compared; empty if there is none.
+        """
         if self._choice != "auto":
             return "" if self._choice == "none" else self._choice
         host = (await self._desk.target(ref.bucket)).host
-        return "" if host in self._without else profile_for(host).checksum or ""
+        usual = profile_for(host).checksum
+        return "" if host in self._without or usual is None else kept or usual
 
     async def may_go_without(self, ref: ObjectRef, algorithm: str, error: TransferError) -> bool:
         """Whether an upload failed because the endpoint takes no checksum, and may be tried without one."""

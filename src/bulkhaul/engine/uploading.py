@@ -7,7 +7,6 @@ open ─▶ whole PUT                                     below the threshold
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import mimetypes
 import os
@@ -324,18 +323,12 @@ def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
     if options.content.content_type:
         return options
     for name in names:
-        base, last = os.path.splitext(os.path.basename(name))
-        if kind := _kind_of(os.path.splitext(base)[1] + last):
+        kind, encoding = mimetypes.guess_type(os.path.basename(name))
+        kind = _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind
+        if kind:
             content: Content = msgspec.structs.replace(options.content, content_type=kind)
             return msgspec.structs.replace(options, content=content)
     return options
-
-
-@functools.lru_cache(maxsize=1024)
-def _kind_of(ending: str) -> str:
-    """Return the content type of files that end so, empty if none is known: ``.txt``, ``.tar.gz``."""
-    kind, encoding = mimetypes.guess_type(f"file{ending}")
-    return _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind or ""
 
 
 def options_digest(options: ObjectOptions, checksum: str) -> str:
@@ -412,7 +405,7 @@ def _keep_matching(
             crc = int.from_bytes(digest.digest(), "big")
             value = encoded_crc(algorithm, crc)
             if found.checksum == value or (not found.checksum and known is not None and known.crc == crc):
-                upload.keep(msgspec.structs.replace(found, checksum=value), crc)
+                upload.keep(msgspec.structs.replace(found, checksum=value), crc, told=bool(found.checksum))
         elif not algorithm:
             read_back(fd, part.start, part.end, [digest])
             if found.etag.strip('"') == digest.digest().hex():

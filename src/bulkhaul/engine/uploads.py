@@ -49,10 +49,14 @@ class Uploads:
 
     @asynccontextmanager
     async def begin_protected(
-        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int
+        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int, kept: str = ""
     ) -> AsyncIterator[MultipartUpload]:
-        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``."""
-        algorithm = await self._protection.algorithm_for(ref)
+        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``.
+
+        Args:
+            kept: the checksum that a copy is to have in common with its source, empty for the endpoint's own.
+        """
+        algorithm = await self._protection.algorithm_for(ref, kept)
         async with AsyncExitStack() as stack:
             begun = self.begin(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
             try:

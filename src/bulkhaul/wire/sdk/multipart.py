@@ -49,8 +49,10 @@ def create_upload(
     reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **parameters)
     if not reply.get("UploadId"):
         raise OtherError("the service began an upload, but did not say its id", subject)
-    whole = reply.get("ChecksumType", "FULL_OBJECT") == "FULL_OBJECT"
-    return UploadBegun(str(reply["UploadId"]), str(reply.get("ChecksumAlgorithm", "")) if whole else "")
+    kept = str(reply.get("ChecksumAlgorithm", ""))
+    # Who says no type knows none, and makes of CRC32 a checksum of checksums. There is none of CRC64NVME.
+    kind = reply.get("ChecksumType", "FULL_OBJECT" if kept == "CRC64NVME" else "COMPOSITE")
+    return UploadBegun(str(reply["UploadId"]), kept if kind == "FULL_OBJECT" else "")
 
 
 def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
@@ -89,8 +91,9 @@ def complete_upload(
     Args:
         parts: in order of their numbers.
         size_bytes: of the whole object; the service refuses another one.
-        algorithm: what the upload was created with, if the service echoed it; empty to send no checksum.
-        checksum: of the whole object, base64.
+        algorithm: what the parts were sent with; empty to send no checksum. Services that keep those of the parts alone
+            demand them here, too, whatever they said when the upload was created.
+        checksum: of the whole object, base64; empty if the service keeps none.
         only_if_absent: refuse if there is an object of this key.
 
     Raises:
@@ -107,7 +110,7 @@ def complete_upload(
         for part in parts
     ]
     parameters: dict[str, Any] = {"MpuObjectSize": size_bytes}
-    if algorithm:
+    if algorithm and checksum:
         parameters |= {member: checksum, "ChecksumType": "FULL_OBJECT"}
     if only_if_absent:
         parameters["IfNoneMatch"] = "*"
