@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -122,6 +123,27 @@ class TestFeed:
         assert not feed.ended
         gate.set()
         assert feed.take(5.0) == 1
+
+    def test_full_feed_waits(self) -> None:
+        """An iterator goes no further than the feed holds, until somebody takes."""
+        made: list[int] = []
+
+        def items() -> Iterator[int]:
+            for number in range(5000):
+                made.append(number)
+                yield number
+
+        feed = Feed(items)
+        deadline_s = time.monotonic() + 10
+        while len(made) < 1025 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        assert len(made) == 1025  # 1,024 wait, and one more is in hand
+        taken = []
+        while not feed.ended:
+            if (item := feed.take(1.0)) is not None:
+                taken.append(item)
+        assert taken == list(range(5000))
 
     def test_abandoned_thread_ends(self) -> None:
         """A feed that nobody takes from any more closes its iterator and ends its thread."""

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from bulkhaul.engine.many import SMALL_OBJECT_BYTES, Many, Piece
+from bulkhaul.engine.many import MAX_WAITING, SMALL_OBJECT_BYTES, Many, Piece
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -149,5 +149,28 @@ def test_a_dry_run_does_no_work() -> None:
 
         many = Many(SETTINGS, plan_of([Piece(planned(n), work) for n in range(3)]))
         assert [result.key async for result in many.planned()] == ["k0", "k1", "k2"]
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize("working", [True, False], ids=["work", "nothing to do"])
+def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
+    """A caller that takes nothing stops the run after a bounded number of results, and loses none of them (I7, I8)."""
+    total = 4 * MAX_WAITING
+
+    async def play() -> None:
+        async def works() -> TransferResult:
+            return planned(0)
+
+        left = TransferResult(source="s", destination="", bucket="b", key="k", skipped="nothing in it")
+        many = Many(SETTINGS, plan_of([Piece(planned(0), works) if working else Piece(left)] * total))
+        async with aclosing(many.run()) as results:
+            await anext(results)
+            seen = -1
+            while seen != many.progress.planned_objects:
+                seen = many.progress.planned_objects
+                await asyncio.sleep(0.05)
+            assert MAX_WAITING < seen < 2 * MAX_WAITING
+            assert len([result async for result in results]) == total - 1
 
     asyncio.run(play())

@@ -10,7 +10,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _LOOK_UP_S = 0.01
+"""How often a full feed looks whether there is room: too seldom, and whoever takes would wait for it."""
+
 _MAX_WAITING = 1024
+"""Items that nobody has taken yet: a few hundred KiB of results."""
 
 
 class _End:

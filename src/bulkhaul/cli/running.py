@@ -91,8 +91,8 @@ class _Run:
             self.err(f"bulkhaul: error: the output cannot be written: {error.strerror}\n")
             return 1
         finally:
+            engine.close()  # what ends the thread of the feed, once it has put what the engine had handed it
             feed.abandon()
-            engine.close()  # what ends the thread of the feed
             feed.join(LAST_FLUSH_S)
         if not feed.ended:
             return self._interrupted(feed, engine)

@@ -28,6 +28,9 @@ SMALL_OBJECT_BYTES = MIB
 MAX_SMALL_SLOTS = 512
 """Small objects under way at most; fewer where the limit of open files is low."""
 
+MAX_WAITING = 512
+"""Results that wait for the caller at most: a slow one holds nothing up before that many."""
+
 
 class Piece(msgspec.Struct, frozen=True):
     """One object of many, as it was planned.
@@ -61,7 +64,8 @@ class Many:
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
         self._planned_all = False
         self._feeding: asyncio.Task[None] | None = None
-        self._ended: deque[tuple[TransferResult, asyncio.Semaphore]] = deque()  # each with the slot that it still holds
+        self._ended: deque[TransferResult] = deque()
+        self._room = asyncio.Semaphore(MAX_WAITING)  # for what has ended and nobody has taken yet
         self._news = asyncio.Event()
         self._large = asyncio.Semaphore(settings.max_in_flight)
         self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
@@ -129,13 +133,13 @@ class Many:
                 return None
             self._news.clear()
             await self._news.wait()
-        result, slot = self._ended.popleft()
-        slot.release()
-        return result
+        self._room.release()
+        return self._ended.popleft()
 
-    def _end(self, result: TransferResult, slot: asyncio.Semaphore) -> None:
-        """Hand a result over; it keeps its slot until somebody has taken it: that bounds memory."""
-        self._ended.append((result, slot))
+    async def _end(self, result: TransferResult) -> None:
+        """Hand a result over, as soon as there is room: that bounds memory."""
+        await self._room.acquire()
+        self._ended.append(result)
         self._news.set()
 
     async def _feed(self) -> None:
@@ -151,12 +155,12 @@ class Many:
 
     async def _begin(self, piece: Piece) -> None:
         self._counts["planned"] += 1
-        slot = self._small if piece.work is None or piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
-        await slot.acquire()
         if piece.work is None:
-            self._end(piece.result, slot)
+            await self._end(piece.result)
             return
         self._counts["bytes"] += piece.result.size_bytes
+        slot = self._small if piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
+        await slot.acquire()
         task = asyncio.create_task(self._one(piece.work, piece.result, slot))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -175,7 +179,10 @@ class Many:
             cause = f"{type(error).__name__}: {error}"
             failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
             result = msgspec.structs.replace(planned, failure=failure)
-        self._end(result, slot)
+        try:
+            await self._end(result)  # it keeps its slot until there is room
+        finally:
+            slot.release()
 
     def _counted(self, result: TransferResult) -> TransferResult:
         kind = "failed" if result.failure else "skipped" if result.skipped else "verified"
