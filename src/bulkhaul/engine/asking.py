@@ -6,6 +6,7 @@ One worker is asked at a time, the least busy one; if it dies another one is. Re
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import random
 import time
@@ -16,6 +17,7 @@ import msgspec
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.dispatch import Dispatcher, WorkerNews
 from bulkhaul.engine.protocol import (
+    FIRST_GENERATION,
     QUESTIONS,
     SLOW_QUESTIONS,
     Answer,
@@ -117,6 +119,7 @@ class Desk:
         self._credentials: Credentials | None = None
         self._failure: TransferError | None = None
         self._closed: Cancelled | None = None
+        self._closing = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
         self._refreshed_s = 0.0
@@ -215,7 +218,13 @@ class Desk:
                     await self._refresh(generation)
                     continue
                 wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
-            await asyncio.sleep(wait_s)
+            await self._pause(wait_s)
+
+    async def _pause(self, wait_s: float) -> None:
+        """Wait, but not beyond the end: then the next try tells of it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._closing.wait()
 
     async def _put_whole(self, question: Question, payload_fd: int) -> Reply:
         """Ask for what takes long and changes something: a few at a time, and never left while it is under way.
@@ -229,6 +238,7 @@ class Desk:
     def close(self) -> None:
         """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
         self._failure = self._closed = Cancelled("the engine was closed")
+        self._closing.set()
         for waiting in self._open.values():
             if not waiting.future.done():
                 waiting.future.set_exception(self._closed)
@@ -309,7 +319,7 @@ class Desk:
                         waiting.future.set_exception(_WorkerGone())
         if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
             # One worker asks the chain for all of them.
-            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], 1))
+            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], FIRST_GENERATION))
         self._news.set()
 
     # Credentials
@@ -348,7 +358,7 @@ class Desk:
             if self._credentials is None or self._credentials.generation > generation:
                 break
             if attempt < REFRESH_ATTEMPTS:
-                await asyncio.sleep(backoff_s(attempt + 2, self._rng))
+                await self._pause(backoff_s(attempt + 2, self._rng))
         if self._credentials is None:
             self._dispatcher.handle(CredentialsReplaced(generation + 1))
         elif self._credentials.generation <= generation:

@@ -235,7 +235,8 @@ READ_AHEAD = 256
 """Items that wait for the caller's thread at most."""
 
 LINGER_S = 0.01
-"""How long an item waits for others to be handed over with: each time costs two switches of threads."""
+"""How long an item waits for others to be handed over with: each time costs two switches of threads. Nobody notices
+10 ms, and at 1,000 small objects a second it brings ten of them together."""
 
 
 @asynccontextmanager

@@ -152,6 +152,10 @@ class PartChecksums(msgspec.Struct, tag=True, frozen=True):
     version_id: str = ""
 
 
+FIRST_GENERATION = 1
+"""Number of the credentials that an engine begins with; renewed ones count on."""
+
+
 class Resolve(msgspec.Struct, tag=True, frozen=True):
     """Ask the SDK's credential chain; one worker is asked for all."""
 

@@ -10,6 +10,7 @@ import msgspec
 from bulkhaul.engine.channel import MAX_FRAME_BYTES
 from bulkhaul.engine.payload import read_all
 from bulkhaul.engine.protocol import (
+    FIRST_GENERATION,
     AbortUpload,
     Answer,
     Ask,
@@ -61,7 +62,8 @@ def answers(
     question, ask = message.question, message.ask
     assert sdk is not None
     if isinstance(question, Resolve):
-        prepared = sdk.session if question.generation == 1 else None
+        # The first time, what the session has read before the fork is news; for a renewal everything is read again.
+        prepared = sdk.session if question.generation == FIRST_GENERATION else None
         return [Answer(ask, credentials=resolve_credentials(wire, question.generation, prepared))]
     if isinstance(question, DeleteMany):
         doomed = _payload(payload_fd, list[Doomed])

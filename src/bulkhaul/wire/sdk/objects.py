@@ -16,8 +16,8 @@ from bulkhaul.wire.sdk.multipart import copy_source, stored
 from bulkhaul.wire.sdk.options import put_parameters
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What Char of XML 1.0 §2.2 leaves out. The SDK writes such a character as it is, and no parser reads it. Not
-written as the complement of what Char holds: compiling that takes 10 ms of every start."""
+"""What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
+written as the complement of that, for compiling it takes 10 ms of every start."""
 
 _GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 
