@@ -17,6 +17,7 @@ from tests.faultserver import (
     CutReceiving,
     ErrorXmlWith200,
     Fault,
+    NoChecksumTypes,
     Status,
     StoredObject,
     make_object,
@@ -82,6 +83,23 @@ def test_everything_is_kept(rig: WriteRig, shape: Shape) -> None:
     assert written.succeeded().integrity == "checksum"
     assert_described(rig.server.store.get("bucket", written.key))
     assert len(written.of("UploadPartCopy")) == (0 if shape == "whole" else 5)
+
+
+@pytest.mark.parametrize("echo", [True, False])
+def test_service_that_knows_no_checksum_types(tmp_path: Path, *, echo: bool) -> None:
+    """What it told of the parts that it copied is named at Complete: it demands that, as of parts that were sent."""
+    with serving_site(tmp_path) as site, engine_at(site) as rig:
+        rig.server.add_fault(NoChecksumTypes(echo=echo))
+        body = BODIES["parts"]
+        source = make_object(body, part_size_bytes=PART_BYTES, algorithm="CRC32", checksum_type="COMPOSITE")
+        rig.server.store.put("bucket", "source", source)
+        key, _ = rig.new_key(old=OLD)
+        work = lambda: rig.engine.copy("s3://bucket/source", f"s3://bucket/{key}")  # noqa: E731
+        written = rig.watch(work, key, body, [], OLD)
+        assert written.succeeded().retries == 0
+        copied = rig.server.store.get("bucket", key)
+        assert copied is not None
+        assert (copied.checksum_type, list(copied.checksums)) == ("COMPOSITE", ["CRC32"])
 
 
 @SHAPES

@@ -138,8 +138,8 @@ class Copier:
         if options is None:
             options = kept_options(info, await _tags(self._desk, source, info))
         layout = self._layout(info.size_bytes)
-        stored_already = _foldable(info)
-        kept = stored_already.algorithm if stored_already else ""
+        promised = _foldable(info)
+        kept = promised.algorithm if promised else ""
         async with self._uploads.begin_protected(
             ref, options, part_size_bytes=layout.part_size_bytes, kept=kept
         ) as upload:

@@ -71,25 +71,23 @@ class MultipartUpload:
         self._journal = journal
         self._asked = asked
         self._token = token
-        self._told: set[int] = set()  # parts whose checksum the service has told, and so keeps
         self._broken_off = False  # a part was under way when it failed: it may land yet
-        self._crcs: dict[int, int] = {}
+        self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not
 
     @property
     def moved_bytes(self) -> int:
         """Bytes of acknowledged parts."""
         return sum(part.size_bytes for part in self.parts.values())
 
-    def keep(self, part: UploadedPart, crc: int, *, told: bool = False) -> None:
+    def keep(self, part: UploadedPart, crc: int | None) -> None:
         """Count a part that the service has.
 
         Args:
-            told: the service has told its checksum.
+            crc: what it is known to be, by the checksum that was asked for; None if that is not known.
         """
         self.parts[part.number] = part
-        self._crcs[part.number] = crc
-        if told:
-            self._told.add(part.number)
+        if crc is not None:
+            self._crcs[part.number] = crc
 
     async def send(self, part: Part, fd: int, *, start: int, on_moved: Callable[[int], None] | None = None) -> None:
         """Send ``part`` from byte ``start`` of a file on.
@@ -115,10 +113,10 @@ class MultipartUpload:
         etag = sending.stored.etag
         if not etag:
             raise OtherError(f"the reply to part {part.number} has no ETag; this endpoint takes no uploads in parts")
-        checksum = encoded_crc(self._asked, sending.crc) if self._asked else ""
         told = sending.stored.checksum
-        told_so = told is not None and told.algorithm == self._asked
-        self.keep(UploadedPart(part.number, part.size_bytes, etag, checksum), sending.crc, told=told_so)
+        checksum = encoded_crc(self._asked, sending.crc) if told is not None and told.algorithm == self._asked else ""
+        sent = UploadedPart(part.number, part.size_bytes, etag, checksum)
+        self.keep(sent, sending.crc if self._asked else None)
         self._journal.part(part.number, etag, sending.crc, part.size_bytes)
 
     async def copy(self, part: Part, source: CopySource) -> None:
@@ -130,10 +128,11 @@ class MultipartUpload:
         question = CopyPart(self._ref.bucket, self._ref.key, self.upload_id, part.number, source, part.start, part.end)
         reply = await self._desk.ask(question, ObjectRef(source.bucket, source.key).url)
         assert reply.copied is not None
-        copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes)
-        crc = _crc_of(copied.checksum, self.algorithm)
+        crc = _crc_of(reply.copied.checksum, self._asked)
+        told = reply.copied.checksum if crc is not None else ""
+        copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes, checksum=told)
         self.keep(copied, crc)
-        self._journal.part(part.number, copied.etag, crc, part.size_bytes)
+        self._journal.part(part.number, copied.etag, crc or 0, part.size_bytes)
 
     async def complete(self) -> Stored:
         """Make the object of its parts.
@@ -145,14 +144,21 @@ class MultipartUpload:
         parts = self._in_order()
         size_bytes = sum(part.size_bytes for part in parts)
         checksum = self._whole_checksum()
-        named = self._asked if checksum or len(self._told) == len(parts) else ""
-        told = parts if named else [msgspec.structs.replace(part, checksum="") for part in parts]
+        if checksum:  # the service keeps them all, whichever it has told
+            values = [encoded_crc(self._asked, self._crcs[part.number]) for part in parts]
+        else:
+            values = [part.checksum for part in parts]
+        named = all(values)
+        told = [
+            msgspec.structs.replace(part, checksum=value if named else "")
+            for part, value in zip(parts, values, strict=True)
+        ]
         question = CompleteUpload(
             self._ref.bucket,
             self._ref.key,
             self.upload_id,
             size_bytes,
-            named,
+            self._asked if named else "",
             checksum,
         )
         self._journal.completing()
@@ -261,14 +267,13 @@ class MultipartUpload:
     def _whole_checksum(self) -> str:
         """Return the object's checksum by those of its parts, empty if one of them is not known."""
         parts = self._in_order()
-        if self.algorithm not in CRC_BYTES or not parts or not all(part.checksum for part in parts):
+        if self.algorithm not in CRC_BYTES or not parts or len(self._crcs) < len(parts):
             return ""
         whole = fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
         return encoded_crc(self.algorithm, whole)
 
 
-def _crc_of(checksum: str, algorithm: str) -> int:
-    """Return a part's checksum as a number, 0 where it has none."""
-    if not checksum or algorithm not in CRC_BYTES:
-        return 0
-    return int.from_bytes(base64.b64decode(checksum), "big")
+def _crc_of(checksum: str, algorithm: str) -> int | None:
+    """Return a part's checksum as a number, None where it has none, or another one than was asked for."""
+    value = base64.b64decode(checksum)
+    return int.from_bytes(value, "big") if len(value) == CRC_BYTES.get(algorithm) else None

@@ -405,8 +405,8 @@ def _keep_matching(
             crc = int.from_bytes(digest.digest(), "big")
             value = encoded_crc(algorithm, crc)
             if found.checksum == value or (not found.checksum and known is not None and known.crc == crc):
-                upload.keep(msgspec.structs.replace(found, checksum=value), crc, told=bool(found.checksum))
+                upload.keep(found, crc)
         elif not algorithm:
             read_back(fd, part.start, part.end, [digest])
             if found.etag.strip('"') == digest.digest().hex():
-                upload.keep(found, 0)
+                upload.keep(found, None)
