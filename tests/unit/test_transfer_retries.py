@@ -80,7 +80,7 @@ def test_backoff_is_full_jitter_over_doubling_intervals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "allowed"), [("NetworkError", 8), ("ServerError", 8), ("StallTimeout", 4), ("UnexpectedReply", 1)]
+    ("code", "allowed"), [("ServerError", 8), ("StallTimeout", 4), ("UnexpectedReply", 1), ("BodyCorrupted", 2)]
 )
 def test_failures_without_progress_are_bounded_by_kind(code: str, allowed: int) -> None:
     """As many failures of a kind as its rule allows are retried; the next one fails the transfer with that error."""
@@ -90,6 +90,17 @@ def test_failures_without_progress_are_bounded_by_kind(code: str, allowed: int) 
     world.failed(world.of(1)[0].lease, 0, ErrorInfo(code, "once too often"))
     (fail,) = world.found(Fail)
     assert (fail.error.code, fail.error.message) == (code, "once too often")
+
+
+def test_a_part_whose_connection_always_breaks_fails_beside_others_that_arrive() -> None:
+    """Eight broken connections in a row are retried; the ninth fails the object, for the endpoint serves others."""
+    world = fetching(LARGE, *[LARGE] * 10)
+    for failures in range(1, 10):
+        world.failed(world.of(1)[0].lease, 0, "NetworkError")
+        assert bool(world.books[1].outcome) == (failures == 9)
+        world.done(next(lease for lease, held in world.leases.items() if held.transfer != 1))
+    assert world.books[1].error is not None
+    assert world.books[1].error.code == "NetworkError"
 
 
 def test_an_endpoint_that_breaks_every_mebibyte_still_delivers() -> None:
@@ -146,7 +157,7 @@ def test_the_host_wide_budget_bounds_all_retries_together() -> None:
     retried = 0
     while not world.all_found(Fail):
         lease = next(iter(world.leases))
-        world.failed(lease, 0, "NetworkError")
+        world.failed(lease, 0, "ServerError")
         retried += not world.found(Fail)
     assert retried == 100
 
@@ -154,7 +165,7 @@ def test_the_host_wide_budget_bounds_all_retries_together() -> None:
 def test_successes_refill_the_budget() -> None:
     """Each success gives one token back, up to the capacity."""
     world = fetching(LARGE, *[LARGE] * 6, connections=1)
-    world.failed(1, 0, "NetworkError")
+    world.failed(1, 0, "ServerError")
     assert world.machine.budget.tokens == 495
     for expected in (496, 497, 498, 499, 500, 500):
         world.done(next(iter(world.leases)))
@@ -285,7 +296,7 @@ def test_fresh_credentials_that_are_refused_too_are_final() -> None:
 def test_a_due_retry_without_a_free_connection_asks_for_no_wake_up() -> None:
     """When a due retry must wait for a connection, the next wake-up does not lie in the past: nobody spins on it."""
     world = fetching(LARGE, LARGE, rng=Scripted(1.0), connections=1)
-    world.failed(1, 0, "NetworkError")
+    world.failed(1, 0, "ServerError")
     assert world.machine.next_wake_s() == world.now_s + 0.1
     world.speak()
     world.pass_time(0.2)

@@ -96,6 +96,7 @@ class World:
         respawns: int | None = None,
         rng: Randomness | None = None,
         timeouts: Timeouts | None = None,
+        retry_for_s: float = 60.0,
     ) -> None:
         self.timeouts = timeouts or Timeouts()
         self.machine = TransferMachine(
@@ -104,6 +105,7 @@ class World:
             timeouts=self.timeouts,
             rng=rng or random.Random(7),
             respawns=respawns,
+            retry_for_s=retry_for_s,
         )
         self.now_s = 1000.0
         self.connections = connections

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -23,6 +24,7 @@ import msgspec
 from bulkhaul.cli import early
 from bulkhaul.cli.directions import require_stdout
 from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.logs import log_to
 from bulkhaul.cli.streams import LineStream
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
@@ -95,6 +97,7 @@ def ask(
     engine = AsyncEngine(small, forkserver=forkserver)
     interruption = Interruption(lambda: _kill(engine.worker_pids))
     interruption.install()
+    log_to(functools.partial(click.echo, nl=False, err=True), "warning")
 
     async def asked(lines: Lines) -> int:
         async with engine:

@@ -45,7 +45,8 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
 
     try:
         bucket, prefix = parse_destination(url)
-        settings = make_settings(connection)
+        # Who asks what is wrong wants to hear it at once.
+        settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
     except TransferError as error:
         refuse(error)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.sections import F, adding, section
+from bulkhaul.cli.spans import parsed_duration
 
 if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
@@ -85,6 +86,13 @@ connection_options = adding(
         "--addressing-style",
         type=click.Choice(["auto", "path", "virtual"]),
         help="Where the bucket is named: in the path or the host.",
+    ),
+    _connection(
+        "--retry-for",
+        "retry_for_s",
+        metavar="TIME",
+        callback=parsed_duration,
+        help="How long to wait for an endpoint that is away: 90, 5m …; 0 for not at all.  [default: 60s]",
     ),
     _connection(
         "--request-payer",
@@ -214,7 +222,7 @@ _SETTINGS = frozenset(
             "landing",
             "verify",
         ),
-        *("fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
+        *("retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
     }
 )
 

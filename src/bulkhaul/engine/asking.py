@@ -20,6 +20,7 @@ from bulkhaul.engine.protocol import (
     FIRST_GENERATION,
     QUESTIONS,
     SLOW_QUESTIONS,
+    UNSENT_QUESTIONS,
     Answer,
     Ask,
     ListBuckets,
@@ -50,6 +51,9 @@ READ_S = 24 * 3600.0
 
 DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
 """Failures of a request that may have taken effect all the same: nobody was told."""
+
+LOOK_S = 0.25
+"""How often a question that waits for an endpoint looks whether it is back."""
 
 MAX_LOST = 3
 """Workers that may die with one question."""
@@ -107,6 +111,7 @@ class Desk:
         self._settings = settings
         self._dispatcher = dispatcher
         self._rng = random.Random()  # noqa: S311 - jitter, no secret
+        self._loop = asyncio.get_running_loop()
         self._open: dict[int, _Open] = {}
         self._next = 1
         self._targets: dict[str, Target] = {}
@@ -179,6 +184,7 @@ class Desk:
         """
         require_sound(question, QUESTIONS, subject)
         failures, lost, generation, throttled_since_s = 0, 0, 0, None
+        machine = self._dispatcher.machine
         while True:
             self._refresh_if_due()
             try:
@@ -186,10 +192,16 @@ class Desk:
                 generation = self._credentials.generation if self._credentials else 0
                 if isinstance(question, SLOW_QUESTIONS):
                     reply = await self._put_whole(question, payload_fd)
+                elif isinstance(question, UNSENT_QUESTIONS):
+                    reply = await self._put(worker, question, payload_fd)
                 else:
-                    reply = await self._put(worker, question, payload_fd, on_early)
+                    await self._admitted()
+                    reply = await self._put(await self._freest_worker(), question, payload_fd, on_early)
                 if reply.target is not None and not isinstance(question, Resolve | ListBuckets):
                     self._targets[question.bucket] = reply.target
+                if not isinstance(question, UNSENT_QUESTIONS):
+                    machine.outage.answered()
+                    machine.budget.give_back()
                 return reply
             except _WorkerGone:
                 if on_doubt is not None:
@@ -200,14 +212,17 @@ class Desk:
                     raise WorkerDied(text, subject) from None
                 continue
             except TransferError as error:
-                if on_doubt is not None and error.info.code in DOUBTFUL:
+                if on_doubt is not None and error.info.code in DOUBTFUL and not error.info.unreached:
                     on_doubt()
+                now_s, in_flight = self._loop.time(), machine.in_flight + len(self._open) + 1
+                if machine.outage.failed(error.info, now_s, in_flight=min(in_flight, self._settings.max_in_flight)):
+                    if machine.outage.patient(now_s):
+                        continue  # nobody's failure: the question goes out again when requests do
+                    raise error_of(machine.outage.given_up(error.info, now_s)).about(subject) from error
                 rule = rule_for(error.info.code)
                 failures += 1
-                now_s = time.monotonic()
-                machine = self._dispatcher.machine
                 if rule.paced:
-                    machine.window.slow_down(now_s, in_flight=machine.in_flight + len(self._open) + 1)
+                    machine.window.slow_down(now_s, in_flight=in_flight)
                     throttled_since_s = throttled_since_s or now_s
                     patient = now_s - throttled_since_s < self._settings.timeouts.throttle_s
                 else:
@@ -219,6 +234,13 @@ class Desk:
                     continue
                 wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
             await self._pause(wait_s)
+
+    async def _admitted(self) -> None:
+        """Wait until a request may go out: while the endpoint is away, one goes a pause, of whatever kind."""
+        outage = self._dispatcher.machine.outage
+        while not outage.admits(now_s := self._loop.time()) and self._closed is None:
+            await self._pause(min(outage.next_try_s - now_s, LOOK_S))  # it may be back before
+        outage.sent(now_s)
 
     async def _pause(self, wait_s: float) -> None:
         """Wait, but not beyond the end: then the next try tells of it."""
@@ -233,6 +255,7 @@ class Desk:
         can what it did be undone.
         """
         async with self._slow:
+            await self._admitted()  # it may have gone away while this one waited for its turn
             return await undisturbed(self._put(await self._freest_worker(), question, payload_fd))
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ worker messages, timers ─▶ events ─▶ TransferMachine ─▶ instructions
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 from collections import defaultdict
@@ -58,6 +59,9 @@ from bulkhaul.wire.values import Credentials, WireSettings
 
 WorkerNews = Literal["configured", "usable", "lost"]
 
+AWAY_NOTICE_S = 2.0
+"""An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
+
 TICK_S = 0.25
 """How often deadlines are looked at."""
 
@@ -77,6 +81,7 @@ class Dispatcher:
             max_in_flight=settings.max_in_flight,
             timeouts=settings.timeouts,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
+            retry_for_s=settings.retry_for_s,
         )
         self.on_answer: Callable[[Answer], None] = _ignore
         self.on_expired: Callable[[int], None] = _ignore
@@ -95,6 +100,7 @@ class Dispatcher:
         self._next_transfer = 1
         self._stopped = False
         self._last_tick_s = self._loop.time()
+        self._away_since_s: float | None = None  # the outage that people were told of
         self._tick_timer: asyncio.TimerHandle | None = None
         self._wake_timer: asyncio.Handle | None = None
         self._wake_s = math.inf
@@ -311,7 +317,24 @@ class Dispatcher:
             if now_s - started_s > self._settings.timeouts.start_s:
                 self._supervisor.kill(worker, "not being ready in time", unborn=True)
         self.handle(Tick())
+        self._tell_outage(now_s)
         self._tick_timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _tell_outage(self, now_s: float) -> None:
+        """Say that the endpoint is away when that has lasted, and that it is back."""
+        outage = self.machine.outage
+        if outage.away and outage.began_s is not None:
+            if self._away_since_s is None and now_s - outage.began_s >= AWAY_NOTICE_S:
+                self._away_since_s = outage.began_s
+                _log.warning(
+                    "the endpoint %s cannot be reached (%s); trying again for %.0f s in all (--retry-for)",
+                    self._settings.endpoint_url or "of S3",
+                    outage.cause,
+                    outage.retry_for_s,
+                )
+        elif self._away_since_s is not None:
+            _log.warning("the endpoint is back after %.1f s", now_s - self._away_since_s)
+            self._away_since_s = None
 
     def _set_wake_timer(self) -> None:
         if self._stopped:
@@ -329,6 +352,9 @@ class Dispatcher:
     def _wake(self) -> None:
         self._wake_timer = None
         self.handle(Tick())
+
+
+_log = logging.getLogger(__name__)
 
 
 def _ignore(*_: object) -> None:

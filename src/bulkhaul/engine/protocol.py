@@ -350,6 +350,10 @@ SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
 """Questions that a service may work on for minutes: they have threads of their own, as many as connections."""
 
 
+UNSENT_QUESTIONS = (Resolve, Presign)
+"""Questions that a worker answers without asking the service."""
+
+
 class Ask(msgspec.Struct, tag=True, frozen=True):
     """A control operation for the worker's boto3 client."""
 

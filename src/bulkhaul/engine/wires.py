@@ -70,6 +70,7 @@ class Wires:
             request_id=info.request_id[:200],
             host_id=info.host_id[:200],
             retry_after_s=info.retry_after_s,
+            unreached=info.unreached,
         )
 
     def _masked(self, text: str) -> str:

@@ -56,6 +56,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         request_id, host_id: what AWS support asks for.
         retry_after_s: how long the service asked to wait, 0 where it did not say.
         attempts: tries that a body took, the one that failed included; 0 where they were not counted.
+        unreached: no connection could be made, so nothing was asked for.
     """
 
     code: str
@@ -68,6 +69,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     host_id: str = ""
     retry_after_s: float = 0.0
     attempts: int = 0
+    unreached: bool = False
 
 
 class TransferError(Exception):

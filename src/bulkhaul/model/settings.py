@@ -72,6 +72,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         bandwidth_bytes_per_s: at most so many bytes of bodies, all transfers of the engine together; None for no limit.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
+        retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
+            fails at once.
         resume: go on with an interrupted upload of the same file; else it is aborted, and the upload begins anew.
         state_dir: folder of the journals of multipart uploads; None for ``$BULKHAUL_STATE_DIR``, else
             ``$XDG_STATE_HOME/bulkhaul``, else ``~/.local/state/bulkhaul``.
@@ -100,6 +102,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fsync: bool = False
     multipart_threshold_bytes: int = 64 * MIB
     checksum_algorithm: ChecksumChoice = "auto"
+    retry_for_s: float = 60.0
     resume: bool = True
     state_dir: str | None = None
     request_payer: bool = False
@@ -130,6 +133,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"the {name} is not valid UTF-8")
         if not 1 <= self.multipart_threshold_bytes <= self.limits.max_part_bytes:
             raise UsageError(f"multipart threshold must be 1 byte to 5 GiB, not {self.multipart_threshold_bytes} bytes")
+        if not 0 <= self.retry_for_s <= MAX_RETRY_FOR_S:
+            raise UsageError(
+                f"the time to retry for must be 0 to {MAX_RETRY_FOR_S:.0f} seconds, not {self.retry_for_s}"
+            )
         if self.sse_c_key is not None and len(self.sse_c_key) != 32:
             raise UsageError(f"an SSE-C key has 32 bytes, not {len(self.sse_c_key)}")
         for name, value, choices in (
@@ -198,6 +205,9 @@ def require_endpoint(url: str, name: str) -> None:
     if not good or parts.query or parts.fragment:
         raise UsageError(f"{name} must be https://HOST or https://HOST:PORT (or http), and a port is 1 to 65535")
 
+
+MAX_RETRY_FOR_S = 7 * 86_400.0
+"""Longest wait for an endpoint that is away: a week, after which credentials and listings tell of another time."""
 
 DEFAULT_PART_SIZE_BYTES = 16 * MIB
 """Length of a ranged GET. Source: docs/decisions/0003-part-size.md."""

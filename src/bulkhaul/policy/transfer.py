@@ -45,6 +45,7 @@ from bulkhaul.policy.events import (
     WorkerReady,
 )
 from bulkhaul.policy.layout import Layout, Part
+from bulkhaul.policy.outage import Outage
 from bulkhaul.policy.pacing import Randomness, RetryBudget, Window, backoff_s, rule_for
 from bulkhaul.policy.parttable import PartState, new_part_table
 
@@ -119,6 +120,7 @@ class TransferMachine:
 
     Attributes:
         window: how many leases the host may hold.
+        outage: whether the endpoint is away; questions tell it of theirs.
         received_bytes: bytes of all transfers that are in place, each counted once.
         late_events: replies about leases that had ended already; they change nothing.
     """
@@ -131,7 +133,9 @@ class TransferMachine:
         timeouts: Timeouts,
         rng: Randomness,
         respawns: int | None = None,
+        retry_for_s: float = 60.0,
     ) -> None:
+        self.outage = Outage(retry_for_s, rng)
         self.window = Window(max_in_flight * SMALL_PART_DEPTH)
         self.budget = RetryBudget()
         self.received_bytes = 0
@@ -190,6 +194,8 @@ class TransferMachine:
         due_s = self._retries[0][0] if self._retries else float("inf")
         if self._calm_until_s > float("-inf"):
             due_s = self._calm_until_s if self._queue else max(due_s, self._calm_until_s)
+        if self.outage.away:
+            due_s = self.outage.next_try_s if self._queue else max(due_s, self.outage.next_try_s)
         # One that was due and could not be leased waits for a connection, not for a time.
         return due_s if due_s > self._assigned_s else float("inf")
 
@@ -271,6 +277,7 @@ class TransferMachine:
         for lease_id, reached in event.reached:
             lease = self._leases.get(lease_id)
             if lease and lease.worker == event.worker and lease.reached_bytes < reached <= lease.end - lease.start:
+                self.outage.answered()
                 self._move(lease, reached - lease.reached_bytes)
                 lease.reached_bytes = reached
                 if not lease.revoked:
@@ -295,6 +302,7 @@ class TransferMachine:
         self._respawns = self._max_respawns  # workers work: the budget is for those that die without doing any
         self.budget.give_back()
         self.window.success()
+        self.outage.answered()
         self._throttled_since_s, self._throttles = None, 0
         self._settle(lease.transfer, transfer, out)
 
@@ -316,10 +324,20 @@ class TransferMachine:
             return
         if received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1):
             transfer.failures.pop(lease.index, None)
+        elif self.outage.failed(event.error, now_s, in_flight=min(len(self._leases) + 1, self._max_in_flight)):
+            self._wait_or_fail(lease, event.error, now_s, out)
+            return
         else:
             transfer.failures.setdefault(lease.index, Counter())[event.error.code] += 1
         failures = transfer.failures.get(lease.index, Counter())[event.error.code]
         self._retry_or_fail(lease, event.error, failures, now_s, out)
+
+    def _wait_or_fail(self, lease: Lease, error: ErrorInfo, now_s: float, out: list[Instruction]) -> None:
+        """The endpoint is away, which is nobody's failure: the part goes out again when requests do."""
+        if self.outage.patient(now_s):
+            self._again(lease, now_s, now_s)
+        else:
+            self._fail(lease.transfer, self.outage.given_up(error, now_s), now_s, out)
 
     def _retry_or_fail(
         self, lease: Lease, error: ErrorInfo, failures: int, now_s: float, out: list[Instruction]
@@ -496,7 +514,7 @@ class TransferMachine:
         if self._refreshing or now_s < self._calm_until_s:
             return
         self._calm_until_s = float("-inf")
-        while len(self._leases) < self.window.size:
+        while len(self._leases) < self.window.size and self.outage.admits(now_s):
             found = self._next_part(now_s)
             if found is None:
                 return
@@ -513,6 +531,7 @@ class TransferMachine:
                 if transfer.next_index == len(transfer.layout):
                     self._queue.popleft()
             self._lease(worker_id, transfer_id, transfer, part, now_s, out)
+            self.outage.sent(now_s)
 
     def _next_part(self, now_s: float) -> tuple[int, int, bool] | None:
         """Return (transfer, index, retried) of the part to lease next: due retries first, then in order."""

@@ -6,7 +6,10 @@ The status decides first, then the S3 error code (a HEAD has no body, so often t
 from __future__ import annotations
 
 import calendar
+import errno
 import re
+import socket
+import ssl
 import time
 from collections.abc import Mapping
 
@@ -71,6 +74,11 @@ _MORE_PRECISE = frozenset(
 )  # fmt: skip
 """Codes that say more than the status that they come with."""
 
+_UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"})
+"""Source: botocore.exceptions."""
+
+_UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
 SKEW_S = 15 * 60
 """The difference in clocks that S3 refuses. Source: S3 API, error RequestTimeTooSkewed."""
 
@@ -129,15 +137,37 @@ def error_document(body: bytes) -> tuple[str, str]:
     )
 
 
-def network_error(error: BaseException, subject: str = "") -> ErrorInfo:
-    """Return the typed error for a connection that failed; the text never holds a request."""
+def network_error(error: BaseException, subject: str = "", *, connecting: bool = False) -> ErrorInfo:
+    """Return the typed error for a connection that failed; the text never holds a request.
+
+    Args:
+        connecting: it failed before it could carry a request; of some errors this is known without.
+    """
     cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
         return ErrorInfo("OtherError", text, subject, cause)
+    if "WRONG_VERSION_NUMBER" in cause or "RECORD_LAYER_FAILURE" in cause:
+        text = "the endpoint does not speak TLS; name it with http:// if that is meant"
+        return ErrorInfo("OtherError", text, subject, cause)
+    if _unreached(error) or (connecting and not isinstance(error, ssl.SSLError) and not _is_local(error)):
+        text = "the endpoint cannot be reached; check --endpoint-url and the network"
+        return ErrorInfo("NetworkError", text, subject, cause, unreached=True)
     if isinstance(error, TimeoutError):
         return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
     return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
+
+
+def _unreached(error: BaseException) -> bool:
+    """Whether no connection could be made, by the error alone: the SDK's are known by their names."""
+    if type(error).__name__ in _UNREACHED_NAMES or isinstance(error, ConnectionRefusedError | socket.gaierror):
+        return True
+    return isinstance(error, OSError) and error.errno in _UNREACHED_ERRNOS
+
+
+def _is_local(error: BaseException) -> bool:
+    """Whether this machine is what failed: it has no descriptor left."""
+    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _seconds(text: str) -> float:

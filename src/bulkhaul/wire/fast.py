@@ -221,9 +221,9 @@ class FastTransport:
                 )
         except TimeoutError as error:
             text = f"no connection to {target.host_header} within {self._timeouts.connect_s:g} s"
-            raise TransportError(ErrorInfo("NetworkError", text)) from error
+            raise TransportError(ErrorInfo("NetworkError", text, unreached=True)) from error
         except OSError as error:
-            raise TransportError(network_error(error)) from error
+            raise TransportError(network_error(error, connecting=True)) from error
         _keep_alive(transport.get_extra_info("socket"))
         return connection
 

@@ -1,0 +1,125 @@
+"""Decides whether the endpoint is away, and who may ask it meanwhile; it must not know a clock, or what is asked.
+
+    no connection can be made, or all that are made break   ─▶ away ─▶ one request a pause, pauses grow
+    anything that the service answers                       ─▶ back ─▶ everybody goes on
+
+An endpoint that is away is one event, however many requests notice it: they wait together, and none of them pays for it
+from its own tries or from the host's budget. Only time ends the wait: ``retry_for_s`` after the event began.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.pacing import Randomness, backoff_s
+
+PAUSE_CAP_S = 2.0
+"""Longest pause between two requests to an endpoint that is away: so late at most its return is noticed."""
+
+MAX_BROKEN = 8
+"""So many requests that break one after the other, with none answered in between, are all of them, however many are in
+flight. A network that loses every tenth request does that once in 10⁸."""
+
+STALE_S = 30.0
+"""A failure that comes this long after the last one tells of another event."""
+
+_GATEWAY = frozenset({502, 504})
+"""What a gateway answers when the service behind it is away. Source: RFC 9110 §15.6.3, §15.6.5."""
+
+Sign = Literal["unreached", "broken", "answered", "none"]
+
+
+def sign_of(error: ErrorInfo) -> Sign:
+    """Return what a failure without progress says about the endpoint.
+
+    >>> sign_of(ErrorInfo("NetworkError", "refused", unreached=True)), sign_of(ErrorInfo("NotFound", "", status=404))
+    ('unreached', 'answered')
+    """
+    if error.unreached:
+        return "unreached"
+    if error.code == "NetworkError" or error.status in _GATEWAY:
+        return "broken"
+    return "answered" if error.status else "none"
+
+
+class Outage:
+    """Whether the endpoint is away, as all requests of an engine together see it.
+
+    Attributes:
+        began_s: instant of the first failure since the service last answered, None if it has answered.
+        away: whether requests wait for it.
+        next_try_s: instant of the next request while it is away.
+        cause: what the last failure was.
+    """
+
+    def __init__(self, retry_for_s: float, rng: Randomness) -> None:
+        """Take how long an endpoint that is away is waited for; with 0 nobody waits."""
+        self.retry_for_s = retry_for_s
+        self.began_s: float | None = None
+        self.away = False
+        self.next_try_s = float("-inf")
+        self.cause = ""
+        self._rng = rng
+        self._failed_s = float("-inf")
+        self._broken = 0
+        self._tries = 0
+
+    def failed(self, error: ErrorInfo, now_s: float, *, in_flight: int) -> bool:
+        """Take a failure that brought nothing.
+
+        Args:
+            in_flight: requests under way, this one included.
+
+        Returns:
+            Whether the endpoint is away and this failure one of its signs: ``patient`` decides about it then, and
+            no rule for single failures.
+        """
+        sign = sign_of(error)
+        if sign == "answered":
+            self.answered()
+        if sign in ("answered", "none"):
+            return False
+        if now_s - self._failed_s >= STALE_S:
+            self.answered()
+        self._failed_s = now_s
+        self.cause = error.cause or error.message
+        if self.began_s is None:
+            self.began_s = now_s
+        self._broken += 1
+        if sign == "broken" and (not self.retry_for_s or self._broken < min(in_flight, MAX_BROKEN)):
+            return self.away
+        if self.retry_for_s and not self.away:
+            self.away = True
+            self.sent(now_s)
+        return True
+
+    def answered(self) -> None:
+        """The service is there."""
+        self.away, self.began_s, self._broken, self._tries = False, None, 0, 0
+
+    def patient(self, now_s: float) -> bool:
+        """Whether the endpoint is still waited for."""
+        return self.began_s is None or now_s - self.began_s < self.retry_for_s
+
+    def admits(self, now_s: float) -> bool:
+        """Whether a request may go out now."""
+        return not self.away or now_s >= self.next_try_s
+
+    def sent(self, now_s: float) -> None:
+        """Take note of a request that goes out: while the endpoint is away, the next one waits for a pause."""
+        if self.away and self.patient(now_s):
+            self._tries += 1
+            self.next_try_s = now_s + backoff_s(self._tries, self._rng, cap_s=PAUSE_CAP_S)
+
+    def given_up(self, error: ErrorInfo, now_s: float) -> ErrorInfo:
+        """Return the error for a request that has waited in vain."""
+        began_s = now_s if self.began_s is None else self.began_s
+        waited = f" for {now_s - began_s:.0f} s" if now_s - began_s >= 1 else ""
+        text = f"the endpoint could not be reached{waited}; check --endpoint-url and the network"
+        return msgspec.structs.replace(error, message=text, cause=error.cause or error.message)
+
+
+__all__ = ["MAX_BROKEN", "PAUSE_CAP_S", "STALE_S", "Outage", "Sign", "sign_of"]
