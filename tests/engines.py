@@ -170,7 +170,8 @@ def running_engine(
 
     Nor may a worker have printed anything: what goes wrong is told as an error.
     """
-    chosen: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK, **settings}
+    chosen: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK, "retry_for_s": 6.0}
+    chosen |= settings
     uvloop.new_event_loop().close()  # the first loop of a process opens a pipe that stays
     with tempfile.TemporaryFile() as printed, aws_environment(keys() if variables is None else variables):
         children, descriptors = set(descendants()), open_descriptors()

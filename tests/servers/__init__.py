@@ -1,6 +1,7 @@
 """Real S3 servers, each on free ports and in a temporary folder, gone when its `with` ends."""
 
 from .certificates import Certificates, make_certificates
+from .gate import Gate, gate
 from .ministack import ministack
 from .moto import moto
 from .nginx import nginx_files, nginx_proxy
@@ -10,7 +11,9 @@ from .weed import weed
 
 __all__ = [
     "Certificates",
+    "Gate",
     "RunningServer",
+    "gate",
     "make_certificates",
     "ministack",
     "moto",

@@ -58,6 +58,10 @@ class RunningServer:
             config=Config(**{"s3": {"addressing_style": "path"}, **settings}),
         )
 
+    def keys(self) -> dict[str, str]:
+        """Return the environment variables that hold the server's credentials."""
+        return {"AWS_ACCESS_KEY_ID": self.access_key, "AWS_SECRET_ACCESS_KEY": self.secret_key}
+
     def environment(self) -> dict[str, str]:
         """Return this process's environment with the server's credentials instead of any others."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

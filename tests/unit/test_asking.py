@@ -10,6 +10,7 @@ from typing import cast
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import CopySource, UploadedPart
@@ -25,6 +26,7 @@ class Workers:
         self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=random.Random(1))
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, Ask]] = []
+        self._more = asyncio.Event()
         self.desk = Desk(SETTINGS, cast("Dispatcher", self))
         self.on_answer: Callable[[Answer], None]
         self.on_worker: Callable[[int, str], None]
@@ -34,6 +36,13 @@ class Workers:
     def ask(self, worker: int, message: Ask, _descriptors: list[int]) -> None:
         """Note a question."""
         self.asked.append((worker, message))
+        self._more.set()
+
+    async def until_asked(self, count: int) -> None:
+        """Wait until so many questions were asked."""
+        while len(self.asked) < count:
+            self._more.clear()
+            await self._more.wait()
 
     async def copied(self, nth: int) -> None:
         """Answer the nth question: the part was copied."""
@@ -116,5 +125,52 @@ def test_a_question_that_has_waited_goes_to_a_worker_that_lives() -> None:
             if workers.asked[nth][0] != first:
                 await workers.copied(nth)
         assert all(reply.copied for reply in await asyncio.gather(*copies))
+
+    run(story)
+
+
+def test_answers_give_back_what_retries_have_cost() -> None:
+    """A long run of questions with a failure here and there never spends the host's budget."""
+
+    async def story(workers: Workers) -> None:
+        budget = workers.machine.budget
+        for _ in range(300):
+            asked = len(workers.asked)
+            looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+            await settle()
+            workers.on_answer(Answer(workers.asked[asked][1].ask, objects=[ObjectHead("k", 1)]))
+            await looking
+        assert budget.tokens == budget.capacity
+        budget.tokens = 5
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        await settle()
+        failure = ErrorInfo("ServerError", "it failed", status=500)
+        workers.on_answer(Answer(workers.asked[-1][1].ask, error=failure))
+        await workers.until_asked(len(workers.asked) + 1)
+        workers.on_answer(Answer(workers.asked[-1][1].ask, objects=[ObjectHead("k", 1)]))
+        assert (await looking).objects[0].key == "k"
+        assert budget.tokens == 1
+
+    run(story)
+
+
+def test_questions_wait_together_for_an_endpoint_that_is_away() -> None:
+    """One of them goes out a pause; when it is answered, the others follow at once, and nothing was paid."""
+
+    async def story(workers: Workers) -> None:
+        refused = ErrorInfo("NetworkError", "refused", unreached=True)
+        looks = [asyncio.create_task(workers.desk.ask(Head("b", f"{number}"))) for number in range(6)]
+        await settle()
+        for _, message in list(workers.asked):
+            workers.on_answer(Answer(message.ask, error=refused))
+        assert len(workers.asked) == 6
+        await workers.until_asked(7)
+        assert len(workers.asked) == 7
+        workers.on_answer(Answer(workers.asked[6][1].ask, objects=[ObjectHead("k", 1)]))
+        await workers.until_asked(12)
+        for _, message in workers.asked[7:]:
+            workers.on_answer(Answer(message.ask, objects=[ObjectHead("k", 1)]))
+        assert len(await asyncio.gather(*looks)) == 6
+        assert workers.machine.budget.tokens == workers.machine.budget.capacity
 
     run(story)

@@ -122,6 +122,7 @@ class Dispatcher:
                 timer.cancel()
         self._tick_timer = self._wake_timer = None
         self._stopped = True
+        self._tell_outage(self._loop.time())  # it may have come back since the last tick
         self.machine.retire()
         for number in list(self._connections):
             self._supervisor.send(number, Stop())
