@@ -3,6 +3,7 @@
 from .contents import GIB, MIB, GeneratedContent
 from .faults import Exchange, Fault, Request
 from .objects import StoredObject, digest, generated_object, make_object
+from .on_claim import ForeignEntry, ToldLength, TwistedErrors
 from .on_endpoint import IgnoreChecksums, IgnoreHeader, NoChecksumTypes, RefuseChecksums, ignore_if_none_match
 from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, SlowReceiving, StallReceiving
 from .on_reply import (
@@ -74,6 +75,7 @@ __all__ = [
     "FaultServer",
     "FlipBit",
     "FlipReceivedBit",
+    "ForeignEntry",
     "FullBody200",
     "GeneratedContent",
     "HugeHead",
@@ -104,6 +106,8 @@ __all__ = [
     "Status",
     "StoredObject",
     "ToldChecksum",
+    "ToldLength",
+    "TwistedErrors",
     "WrongTotal",
     "clock_skew",
     "delete_object",

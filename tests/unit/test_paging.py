@@ -96,7 +96,7 @@ def run(story: Callable[[Workers, Pages], Awaitable[None]]) -> None:
 
     async def told() -> None:
         workers = Workers()
-        pages = Control(workers.desk).pages("bucket", "p/", ahead=True)
+        pages = Control(workers.desk).pages("bucket", "", ahead=True)
         try:
             async with asyncio.timeout(10):
                 await story(workers, pages)

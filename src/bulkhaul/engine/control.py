@@ -12,7 +12,7 @@ import msgspec
 from bulkhaul.engine.aborting import abort_until_gone
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import undisturbed
-from bulkhaul.engine.paging import listed_pages, require_news
+from bulkhaul.engine.paging import listed_pages, marked_pages, require_news
 from bulkhaul.engine.payload import memory_of, new_memory, read_all
 from bulkhaul.engine.protocol import (
     BucketRegion,
@@ -79,6 +79,7 @@ class Control:
         Raises:
             NotFound: there is no such bucket.
             OtherError: the listing would never end.
+            UnexpectedReply: the service lists what does not begin with the prefix.
         """
         listing = listed_pages(self._desk, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
         async with contextlib.aclosing(listing) as pages:
@@ -108,15 +109,9 @@ class Control:
         Raises:
             TransferError: the listing failed.
         """
-        subject = f"s3://{bucket}/{prefix}"
-        markers, seen = ("", ""), set[int]()
-        while True:
-            reply = await self._desk.ask(ListVersions(bucket, prefix, *markers), subject)
-            yield reply.versions
-            if len(reply.markers) != 2:
-                return
-            markers = (reply.markers[0], reply.markers[1])
-            require_news(markers, seen, subject)
+        async with contextlib.aclosing(marked_pages(self._desk, ListVersions, bucket, prefix)) as pages:
+            async for reply in pages:
+                yield reply.versions
 
     async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
         """Return an object, or ``[start, end)`` of it, by one unconditional GET.
@@ -204,15 +199,9 @@ class Control:
         Raises:
             TransferError: the listing failed.
         """
-        subject = f"s3://{bucket}/{prefix}"
-        markers, seen = ("", ""), set[int]()
-        while True:
-            reply = await self._desk.ask(ListUploads(bucket, prefix, *markers), subject)
-            yield reply.uploads
-            if len(reply.markers) != 2:
-                return
-            markers = (reply.markers[0], reply.markers[1])
-            require_news(markers, seen, subject)
+        async with contextlib.aclosing(marked_pages(self._desk, ListUploads, bucket, prefix)) as pages:
+            async for reply in pages:
+                yield reply.uploads
 
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False

@@ -1,21 +1,23 @@
-"""Asks for the pages of a listing, one after the other or one ahead; it must not know what becomes of them.
+"""Asks for the pages of listings, one after the other or one ahead; it must not know what becomes of them.
 
     ahead:   ask 1 ─▶ token of 2 ─▶ rest of 1 ─▶ yield 1 ─▶ yield 2
                            └─▶ ask 2 ─▶ token of 3 ─▶ rest of 2 ─┘      (page 3 is asked for when page 1 is done with)
 
 The token comes before the page has been read, so the service looks the next page up meanwhile, and another worker reads
 it. It is a hint: what was asked on it counts only if the whole page, of whichever try, names the same token.
+
+What is listed may be deleted next, so a page that names anything outside of the prefix is refused as a whole.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
-from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.protocol import ListPage
-from bulkhaul.model.errors import OtherError
+from bulkhaul.engine.asking import Desk, Reply
+from bulkhaul.engine.protocol import ListPage, ListUploads, ListVersions
+from bulkhaul.model.errors import OtherError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 
 
@@ -31,6 +33,7 @@ async def listed_pages(
 
     Raises:
         OtherError: the listing would never end, or a page contradicts what was told early of it.
+        UnexpectedReply: a page names what does not begin with the prefix.
         TransferError: a page cannot be had.
     """
     subject = f"s3://{bucket}/{prefix}"
@@ -53,12 +56,37 @@ async def listed_pages(
                 following = None
             if ahead and token and following is None:
                 following = begin(token)
+            _require_within((one.key for one in reply.objects), prefix, subject)
+            _require_within(reply.prefixes, prefix, subject)
             yield reply.objects, reply.prefixes
             if not token:
                 return
             page, following = following or begin(token), None
     finally:
         await _give_up(page, following)
+
+
+async def marked_pages(
+    desk: Desk, kind: type[ListVersions | ListUploads], bucket: str, prefix: str
+) -> AsyncGenerator[Reply, None]:
+    """Yield each page of a listing of versions, or of pending uploads, in the service's order.
+
+    Raises:
+        OtherError: the listing would never end.
+        UnexpectedReply: a page names what does not begin with the prefix.
+        TransferError: a page cannot be had.
+    """
+    subject = f"s3://{bucket}/{prefix}"
+    markers, seen = ("", ""), set[int]()
+    while True:
+        reply = await desk.ask(kind(bucket, prefix, *markers), subject)
+        _require_within((one.key for one in reply.versions), prefix, subject)
+        _require_within((one.key for one in reply.uploads), prefix, subject)
+        yield reply
+        if len(reply.markers) != 2:
+            return
+        markers = (reply.markers[0], reply.markers[1])
+        require_news(markers, seen, subject)
 
 
 class _Page:
@@ -98,3 +126,14 @@ def require_news(markers: tuple[str, ...], seen: set[int], subject: str) -> None
     if hash(markers) in seen:
         raise OtherError("the listing repeats its continuation token, so it would never end", subject)
     seen.add(hash(markers))
+
+
+def _require_within(names: Iterable[str], prefix: str, subject: str) -> None:
+    """Raise UnexpectedReply for a name that does not begin with the prefix: nobody has asked for that one."""
+    for name in names:
+        if not name.startswith(prefix):
+            text = (
+                f"the service lists {name!r}, which does not begin with that prefix, so nothing is done with this page:"
+                " it may take both for the same folder; name the prefix as a listing of the bucket spells it"
+            )
+            raise UnexpectedReply(text, subject)

@@ -23,6 +23,7 @@ from bulkhaul.disk.state import boot_id, state_folder
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import outlast
 from bulkhaul.engine.multipart import MultipartUpload
+from bulkhaul.engine.paging import marked_pages
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import CreateUpload, ListUploads
 from bulkhaul.engine.sending import Outbox
@@ -179,13 +180,10 @@ class Uploads:
     async def _listed(self, ref: ObjectRef) -> set[str]:
         """Return the ids of the uploads to one key."""
         found: set[str] = set()
-        markers = ("", "")
-        while True:
-            reply = await self._desk.ask(ListUploads(ref.bucket, ref.key, *markers), ref.url)
-            found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
-            if len(reply.markers) != 2:
-                return found
-            markers = (reply.markers[0], reply.markers[1])
+        async with contextlib.aclosing(marked_pages(self._desk, ListUploads, ref.bucket, ref.key)) as pages:
+            async for reply in pages:
+                found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
+        return found
 
     async def _create(
         self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
