@@ -285,9 +285,15 @@ def test_a_batch_says_what_was_not_deleted() -> None:
     assert delete(canned.sdk) == (NotDeleted("b", "v2", "AccessDenied", "no"),)
     (sent,) = canned.sent
     assert sent.query == {"delete": ""}
-    assert b"<Quiet>true</Quiet>" in sent.body
+    assert b"<Quiet>false</Quiet>" in sent.body
     assert b"<Object><Key>b</Key><VersionId>v2</VersionId></Object>" in sent.body
     assert sent.headers["content-md5"] == base64.b64encode(hashlib.md5(sent.body).digest()).decode()
+
+
+def test_a_batch_that_is_silent_on_a_key_has_not_deleted_it() -> None:
+    """A result with nothing in it confirms nothing."""
+    told = objects.delete_objects(Canned((200, "<DeleteResult/>")).sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
+    assert told == (NotDeleted("a", unconfirmed=True), NotDeleted("b", "v2", unconfirmed=True))
 
 
 @pytest.mark.parametrize("body", ["", "<html>welcome</html>", "  "], ids=["nothing", "foreign", "spaces"])
@@ -311,7 +317,7 @@ def test_a_store_without_batches(status: int) -> None:
 
 def test_keys_that_xml_cannot_carry_are_deleted_singly() -> None:
     """A control character never reaches the document; tabs and line breaks do, escaped where a parser needs it."""
-    canned = Canned((200, "<DeleteResult/>"), (204, ""))
+    canned = Canned((200, "<DeleteResult><Deleted><Key>c\t\n</Key></Deleted></DeleteResult>"), (204, ""))
     odd = ["a\x01", "b\ufffe", "c\t\r\n"]
     assert objects.delete_objects(canned.sdk, "bucket", [Doomed(key) for key in odd]) == ()
     assert [(one.method, one.path) for one in canned.sent] == [

@@ -262,7 +262,10 @@ class Control:
 def _removed(bucket: str, doomed: Doomed, refused: NotDeleted | None) -> TransferResult:
     ref = ObjectRef(bucket, doomed.key)
     failure: ErrorInfo | None = None
-    if refused is not None:
+    if refused is not None and refused.unconfirmed:
+        text = "the service did not confirm that it was deleted; look with `bulkhaul ls`, and delete it again"
+        failure = ErrorInfo("UnexpectedReply", text, ref.url, refused.message)
+    elif refused is not None:
         failure = service_error(
             0, service_code=refused.service_code, detail=refused.message, headers={}, subject=ref.url
         )

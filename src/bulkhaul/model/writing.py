@@ -123,12 +123,17 @@ class Doomed(msgspec.Struct, frozen=True):
 
 
 class NotDeleted(msgspec.Struct, frozen=True):
-    """A key of a batch that the service did not delete, with its own code and message."""
+    """A key of a batch that the service did not delete, with its own code and message.
+
+    Attributes:
+        unconfirmed: the service did not say what became of it.
+    """
 
     key: str
     version_id: str = ""
     service_code: str = ""
     message: str = ""
+    unconfirmed: bool = False
 
 
 class CopySource(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ from bulkhaul.model.errors import CredentialsError, NotFound, OtherError, Transf
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_PRESIGN_S
 from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage, Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
+from bulkhaul.policy.deletions import ToldDeleted, not_deleted
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
 from bulkhaul.wire.sdk.multipart import copy_source, stored
@@ -18,8 +19,6 @@ from bulkhaul.wire.sdk.options import put_parameters
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
 written as the complement of that, for compiling it takes 10 ms of every start."""
-
-_GONE = frozenset({"NoSuchKey", "NoSuchVersion"})
 
 
 def copy_object(
@@ -81,7 +80,7 @@ def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str) -> Non
 
 
 def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:
-    """Delete up to 1,000 keys and return those that the service did not delete, with its reasons.
+    """Delete up to 1,000 keys and return those that the service did not delete, or not for sure, with its reasons.
 
     One request for all of them where that can be: keys that XML cannot carry are deleted singly, and so is everything
     where the endpoint has no batches.
@@ -216,9 +215,10 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
         sdk.patient.delete_objects,
         subject=f"s3://{bucket}",
         Bucket=bucket,
-        Delete={"Objects": objects, "Quiet": True},
+        Delete={"Objects": objects, "Quiet": False},  # a quiet answer says nothing of what was deleted
     )
-    return [
+    deleted = [ToldDeleted(str(item.get("Key", "")), _versions_in(item)) for item in reply.get("Deleted", ())]
+    errors = [
         NotDeleted(
             str(item.get("Key", "")),
             str(item.get("VersionId", "")),
@@ -226,8 +226,12 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
             str(item.get("Message", "")),
         )
         for item in reply.get("Errors", ())
-        if item.get("Code") not in _GONE
     ]
+    return not_deleted(doomed, deleted, errors)
+
+
+def _versions_in(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(item[name]) for name in ("VersionId", "DeleteMarkerVersionId") if item.get(name))
 
 
 def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed) -> NotDeleted | None:
