@@ -4,7 +4,14 @@ from .contents import GIB, MIB, GeneratedContent
 from .faults import Exchange, Fault, Request
 from .objects import StoredObject, digest, generated_object, make_object
 from .on_claim import ForeignEntry, ToldLength, TwistedErrors
-from .on_endpoint import IgnoreChecksums, IgnoreHeader, NoChecksumTypes, RefuseChecksums, ignore_if_none_match
+from .on_endpoint import (
+    IgnoreChecksums,
+    IgnoreHeader,
+    NoChecksumTypes,
+    RefuseChecksums,
+    RefuseHeader,
+    ignore_if_none_match,
+)
 from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, SlowReceiving, StallReceiving
 from .on_reply import (
     ChecksumOnRange,
@@ -19,6 +26,7 @@ from .on_reply import (
     ShortContentLength,
     ShortRange,
     ToldChecksum,
+    ToldHeader,
     WrongTotal,
 )
 from .on_store import (
@@ -93,6 +101,7 @@ __all__ = [
     "Redirect",
     "RefuseChecksums",
     "RefuseDelete",
+    "RefuseHeader",
     "RepeatedListToken",
     "ReplaceObject",
     "Request",
@@ -106,6 +115,7 @@ __all__ = [
     "Status",
     "StoredObject",
     "ToldChecksum",
+    "ToldHeader",
     "ToldLength",
     "TwistedErrors",
     "WrongTotal",

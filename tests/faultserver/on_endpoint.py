@@ -102,6 +102,22 @@ class NoChecksumTypes(_Mode):
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefuseHeader(_Mode):
+    """Answers with an error to requests with a header of this name (an fnmatch pattern, lower case)."""
+
+    name: str
+    code: str = "InvalidArgument"
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the error, if there is such a header."""
+        request = exchange.request
+        if not any(fnmatchcase(name, self.name) for name in request.headers):
+            return None
+        message = f"Unsupported header '{self.name}' received for this API call."
+        return error_reply(ERROR_STATUS[self.code], self.code, message, request.key, {})
+
+
+@dataclass(frozen=True, kw_only=True)
 class IgnoreHeader(_Mode):
     """Behaves as if requests had no headers with this name (an fnmatch pattern, lower case)."""
 

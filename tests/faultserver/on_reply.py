@@ -215,6 +215,20 @@ class ToldChecksum(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ToldHeader(Fault):
+    """Tells a header of a success, or none of that name with None, whatever it says otherwise."""
+
+    name: str
+    value: str | None
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Set the header."""
+        if not 200 <= reply.status < 300:
+            return None
+        return replace(reply, headers=reply.with_header(self.name, self.value))
+
+
+@dataclass(frozen=True, kw_only=True)
 class OnlyWhitespace(Fault):
     """Answers 200 with nothing but ``count`` spaces where a document belongs, after the effect.
 

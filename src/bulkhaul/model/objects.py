@@ -38,10 +38,14 @@ class Verify(StrEnum):
 
 
 class ChecksumKind(StrEnum):
-    """Whether a checksum covers the bytes of the object, or the checksums of its parts."""
+    """Whether a checksum covers the bytes of the object, or the checksums of its parts.
+
+    ``UNKNOWN``: the service does not say, and the object was uploaded in parts.
+    """
 
     FULL_OBJECT = "FULL_OBJECT"
     COMPOSITE = "COMPOSITE"
+    UNKNOWN = "UNKNOWN"
 
 
 class Checksum(msgspec.Struct, frozen=True):

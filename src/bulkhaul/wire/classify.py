@@ -78,6 +78,10 @@ _UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", 
 """Source: botocore.exceptions."""
 
 _UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+MAX_CODE_CHARACTERS = 128
+
+MAX_DETAIL_CHARACTERS = 512
+"""Texts of a service are cut, not refused: they explain a failure, and decide nothing."""
 
 SKEW_S = 15 * 60
 """The difference in clocks that S3 refuses. Source: S3 API, error RequestTimeTooSkewed."""
@@ -101,7 +105,7 @@ def service_error(
         headers: of the reply, names in lower case.
         now_s: Unix time, to tell a clock that is wrong; None takes the current one.
     """
-    code = "" if service_code.isdigit() else service_code
+    code = "" if service_code.isdigit() else service_code[:MAX_CODE_CHARACTERS]
     skew_s = _skew_s(headers.get("date", ""), time.time() if now_s is None else now_s)
     if status == 403 and code in ("", "AccessDenied", "Forbidden") and abs(skew_s) > SKEW_S:
         code = "RequestTimeTooSkewed"
@@ -114,15 +118,16 @@ def service_error(
         name, message = "OtherError", f"the service answered HTTP {status} {code}".rstrip()
     if name == "ClockSkew":
         message = f"this machine's clock differs by {skew_s:+.0f} s from the service's; set it right"
+    answered = " ".join(filter(None, (f"HTTP {status}" if status else "", code)))
     return ErrorInfo(
         code=name,
         message=message,
         subject=subject,
-        cause=": ".join(filter(None, (" ".join(filter(None, (f"HTTP {status}" if status else "", code))), detail))),
+        cause=": ".join(filter(None, (answered, detail[:MAX_DETAIL_CHARACTERS]))),
         status=status,
         service_code=code,
-        request_id=headers.get("x-amz-request-id", ""),
-        host_id=headers.get("x-amz-id-2", ""),
+        request_id=headers.get("x-amz-request-id", "")[:MAX_DETAIL_CHARACTERS],
+        host_id=headers.get("x-amz-id-2", "")[:MAX_DETAIL_CHARACTERS],
         retry_after_s=_seconds(headers.get("retry-after", "")),
     )
 
@@ -171,7 +176,7 @@ def _is_local(error: BaseException) -> bool:
 
 
 def _seconds(text: str) -> float:
-    return float(text) if re.fullmatch(r"\d{1,6}(\.\d+)?", text) else 0.0
+    return float(text) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,9})?", text) else 0.0
 
 
 def _skew_s(date: str, now_s: float) -> float:

@@ -19,11 +19,11 @@ from urllib.parse import quote
 
 import msgspec
 
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
-from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_checksum
+from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
@@ -87,7 +87,10 @@ class FastTransport:
         def begin(reply: ReplyHead) -> Sink:
             if wrong := check_get(request, reply.status, reply.headers):
                 raise TransportError(wrong)
-            sink.expect(stored_checksum(reply.headers) if request.whole else None)
+            try:
+                sink.expect(stored_checksum(reply.headers) if request.whole else None)
+            except TransferError as error:
+                raise TransportError(error.info) from error
             return sink
 
         async def exchange(connection: Connection) -> None:
@@ -107,11 +110,11 @@ class FastTransport:
             reply = await connection.send(self._encode_put(request, len(body), payload), body, sent)
             if wrong := failed_put(reply.status, reply.headers, connection.error_body):
                 raise TransportError(wrong)
-            stored = Stored(
-                reply.headers.get("etag", ""),
-                reply.headers.get("x-amz-version-id", ""),
-                stored_checksum(reply.headers),
-            )
+            try:
+                etag = reply.headers.get("etag", "")
+                stored = stored_by(reply.headers, etag=etag, where=request.target.host_header)
+            except TransferError as error:
+                raise TransportError(error.info) from error
 
         # A condition may have been met by the very request whose reply was lost: that must be known, not hidden.
         plain = not any(name == "if-none-match" for name, _ in request.headers)

@@ -372,7 +372,7 @@ class Connection(asyncio.BufferedProtocol):
             self._error = _ErrorDocument(block)
             self._error_came(early)
             return
-        if "transfer-encoding" in reply.headers or not length.isdigit():
+        if "transfer-encoding" in reply.headers or not (length.isascii() and length.isdigit()):
             raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
         sink = self._begin(reply)
         self._sink, self._remaining = sink, int(length)

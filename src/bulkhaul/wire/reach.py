@@ -93,7 +93,7 @@ def _skew_s(head: bytes, now_s: float) -> float | None:
         if name.strip().lower() == "date":
             try:
                 told: datetime = parsedate_to_datetime(value.strip())
-            except ValueError:
+                return now_s - (told.timestamp() + 0.5)
+            except (ValueError, OverflowError):
                 return None
-            return now_s - (told.timestamp() + 0.5)
     return None

@@ -11,15 +11,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, UnexpectedReply
 from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.model.writing import Stored
+from bulkhaul.wire import told
 from bulkhaul.wire.classify import error_document, service_error
 from bulkhaul.wire.values import GetRequest
 
 Headers = Mapping[str, str]
 
-_CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(\d{1,19})", re.IGNORECASE)
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})", re.IGNORECASE)
+_LENGTH = re.compile("[0-9]{1,19}")
+_PREFIX = "x-amz-checksum-"
 _CHECKSUM = re.compile(r"x-amz-checksum-(crc32c?|crc64nvme|sha1|sha256|sha512|md5|xxhash64|xxhash3|xxhash128)")
+_CHECKSUM_VALUE = re.compile(r"[0-9A-Za-z+/]{1,128}={0,2}(?:-[0-9]{1,6})?")
+_OF_PARTS = re.compile(r'-[0-9]{1,6}"?')
+"""How ETags of uploads in parts end, in every service that has them."""
 
 
 def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
@@ -57,11 +64,16 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
 def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
     """Judge the reply to a GET of an object whose size nobody has asked for."""
     if request.whole:
-        return (
-            None
-            if status == 200
-            else ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
-        )
+        if status != 200:
+            return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
+        if (length := headers.get("content-length")) is None:
+            if "chunked" in headers.get("transfer-encoding", "").lower():
+                return None
+            # Nobody could tell the end of the object from that of the connection.
+            return ErrorInfo("UnexpectedReply", "the reply does not say how long the object is")
+        if not _LENGTH.fullmatch(length):
+            return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]!r}, which is no length")
+        return None
     if status != 206:
         text = f"a ranged GET was answered with status {status} instead of 206: this endpoint does not serve ranges"
         return ErrorInfo("RangeIgnored", text)
@@ -76,6 +88,8 @@ def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorI
     if int(match.group(2)) != request.end - 1:
         text = f"the object ends at byte {match.group(3)}, within the range that was asked for"
         return ErrorInfo("RangeNotSatisfiable", text)
+    if int(match.group(3)) < request.end:
+        return ErrorInfo("UnexpectedReply", f"Content-Range is {content_range[:80]!r}, and ends beyond the object")
     length = headers.get("content-length")
     if length is not None and length != str(wanted):
         text = f"Content-Length is {length[:40]} where {wanted} bytes were asked for"
@@ -117,19 +131,61 @@ def same_etag(one: str, other: str) -> bool:
 
 
 def stored_checksum(headers: Headers) -> Checksum | None:
-    """Return the object's checksum from reply headers; where several are sent, the one that is cheapest to check."""
+    """Return the object's checksum from reply headers; where several are sent, the one that is cheapest to check.
+
+    Raises:
+        UnexpectedReply: a value that is no checksum.
+    """
     found = {
         match.group(1).upper(): value
         for name, value in headers.items()
-        if (match := _CHECKSUM.fullmatch(name)) and value
+        if name.startswith(_PREFIX) and value and (match := _CHECKSUM.fullmatch(name))
     }
+    if not found:
+        return None
     for algorithm in ("CRC64NVME", "CRC32C", "CRC32", "SHA256", "SHA1", "SHA512", "MD5", *sorted(found)):
         if algorithm in found:
             value = found[algorithm]
-            # Stores that predate the type header mark a checksum of checksums by its "-<parts>" suffix alone.
-            composite = headers.get("x-amz-checksum-type") == "COMPOSITE" or "-" in value
-            return Checksum(algorithm, value, ChecksumKind.COMPOSITE if composite else ChecksumKind.FULL_OBJECT)
+            if not _CHECKSUM_VALUE.fullmatch(value):
+                text = f"the reply tells a {algorithm} checksum that can be none"
+                raise UnexpectedReply(text, cause=repr(value[:80]))
+            return Checksum(algorithm, value, _kind(algorithm, value, headers))
     return None
+
+
+def stored_by(headers: Headers, *, etag: str, where: str) -> Stored:
+    """Return what the reply to a PUT says of what was stored.
+
+    Args:
+        etag: as it was told.
+        where: host of the endpoint.
+
+    Raises:
+        UnexpectedReply: it has no ETag, so it does not say that anything was stored; or a value that can be none.
+    """
+    if not (found := told.etag(etag)):
+        raise UnexpectedReply(untold(where))
+    version = told.text(headers.get("x-amz-version-id", ""), "version id", most=told.MAX_ID_CHARACTERS)
+    return Stored(found, "" if version == "null" else version, stored_checksum(headers))
+
+
+def untold(where: str) -> str:
+    """Return what to say of a friendly reply to a write that does not tell what was stored."""
+    return (
+        f"{where} answered with success, but told no ETag, as every S3 service does of what it has stored: whether"
+        " anything was stored is unknown; check --endpoint-url, for it may lead to something that answers everybody so"
+    )
+
+
+def _kind(algorithm: str, value: str, headers: Headers) -> ChecksumKind:
+    """Return what a checksum covers. Stores that predate the type header mark those of checksums by "-<parts>"."""
+    said = headers.get("x-amz-checksum-type", "")
+    if said == "COMPOSITE" or _OF_PARTS.search(value):
+        return ChecksumKind.COMPOSITE
+    if said == "FULL_OBJECT" or algorithm == "CRC64NVME":
+        return ChecksumKind.FULL_OBJECT
+    # Some mark nothing: of an object that was uploaded in parts it may then be either.
+    return ChecksumKind.UNKNOWN if said or _OF_PARTS.search(headers.get("etag", "")[-8:]) else ChecksumKind.FULL_OBJECT
 
 
 def _changed(request: GetRequest, etag: str) -> ErrorInfo:

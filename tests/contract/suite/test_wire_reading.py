@@ -21,6 +21,7 @@ from bulkhaul.errors import (
     PreconditionFailed,
     RangeNotSatisfiable,
     TransferError,
+    UnexpectedReply,
 )
 from tests.faultserver import (
     CutBody,
@@ -36,6 +37,7 @@ from tests.faultserver import (
     ShortRange,
     Status,
     StoredObject,
+    ToldHeader,
     make_object,
 )
 from tests.faultserver.http1 import Reply
@@ -83,6 +85,24 @@ def test_c9_an_entry_without_key_or_time_is_an_other_error(wire: Wired, prefix: 
         list(wire.store.list(prefix))
     assert wire.server.fired(fault) == 1
     assert caught.value.subject == f"s3://bucket/{prefix}"
+
+
+@pytest.mark.parametrize("size", ["", "<Size>-5</Size>", "<Size>1e3</Size>"], ids=["missing", "negative", "no number"])
+def test_c9_a_size_that_is_none_is_refused(wire: Wired, size: str) -> None:
+    """It is not taken for 0: whoever trusts the listing would make an empty file."""
+    entry = f"<Key>c9/a</Key><LastModified>2024-05-17T12:34:56.000Z</LastModified>{size}"
+    body = LISTING.format("c9/", "false", entry).encode()
+    wire.fault("c9/", RawBody(operation="ListObjectsV2", body=body, attempt="every"))
+    with pytest.raises(UnexpectedReply, match="Size|value"):
+        list(wire.store.list("c9/"))
+
+
+def test_c10_a_negative_length_is_refused(wire: Wired) -> None:
+    """Nonsense is refused, not mended: it is no empty object."""
+    stored(wire, "c10", b"")
+    wire.fault("c10", ToldHeader(operation="HeadObject", name="Content-Length", value="-5", attempt="every"))
+    with pytest.raises(UnexpectedReply, match="Content-Length"):
+        wire.store.head("c10")
 
 
 def test_c8_a_listing_that_goes_on_nowhere_ends(wire: Wired) -> None:

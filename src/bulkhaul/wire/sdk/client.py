@@ -170,6 +170,11 @@ class SdkClient:
             return self._patient
 
     @property
+    def host(self) -> str:
+        """The endpoint's host, for people."""
+        return urlsplit(self.endpoint_url).netloc
+
+    @property
     def session(self) -> botocore.session.Session:
         """The session that the client was made with."""
         return self._session._session

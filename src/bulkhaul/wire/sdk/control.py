@@ -8,16 +8,25 @@ from typing import Any, TypeVar
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
 from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply, Unsupported, UsageError, error_of
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content, ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
+from bulkhaul.wire import told
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.reply import stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
 
 T = TypeVar("T")
+
+CONTENT_HEADERS = (
+    "content_type", "content_disposition", "content_encoding", "content_language", "cache_control", "expires",
+)  # fmt: skip
+
+MAX_TAGS = 1000
+"""S3 has 10 tags an object; other services have 50."""
 
 
 class ListPage(msgspec.Struct, frozen=True):
@@ -43,18 +52,23 @@ def call(operation: Callable[..., T], *, subject: str = "", **parameters: object
     """
     try:
         return operation(**parameters)
-    except TransferError:
-        raise
+    except TransferError as error:
+        raise error.named(subject) from error.__cause__
     except ClientError as error:
         raise client_error(error, subject) from error
     except ParamValidationError as error:
         raise UsageError("the SDK does not accept the request", subject, str(error)) from error
-    except UnicodeError as error:
+    except UnicodeEncodeError as error:
         raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
     except RecursionError as error:
         raise error_of(service_error(301, headers={}, subject=subject)) from error
     except BotoCoreError as error:
+        if isinstance(refused := error.kwargs.get("error"), TransferError):
+            raise refused.about(subject) from error  # the connection's own, packed up by the SDK
         raise error_of(network_error(error, subject)) from error
+    except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        # What the SDK's reader stumbles over; its text may quote the whole reply.
+        raise UnexpectedReply("the reply cannot be read", subject, type(error).__name__) from error
 
 
 def client_error(error: ClientError, subject: str = "") -> TransferError:
@@ -62,11 +76,12 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
     response: Mapping[str, Any] = error.response
     metadata: Mapping[str, Any] = response.get("ResponseMetadata", {})
     details: Mapping[str, Any] = response.get("Error", {})
+    code, detail = details.get("Code"), details.get("Message")  # an error document may hold anything there
     return error_of(
         service_error(
             int(metadata.get("HTTPStatusCode", 0)),
-            service_code=str(details.get("Code", "")),
-            detail=str(details.get("Message", "")),
+            service_code=code if isinstance(code, str) else "",
+            detail=detail if isinstance(detail, str) else "",
             headers={name.lower(): value for name, value in metadata.get("HTTPHeaders", {}).items()},
             subject=subject,
         )
@@ -91,31 +106,38 @@ def head(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectH
             found = call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)
             found["Body"].close()
         raise
+    return _object_head(key, reply, subject)
+
+
+def _object_head(key: str, reply: Mapping[str, Any], subject: str) -> ObjectHead:
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
     headers = {name.lower(): value for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
     metadata = {name.lower(): value for name, value in reply.get("Metadata", {}).items()}
-    token = metadata.pop(TOKEN_KEY, "")
-    tags = str(headers.get("x-amz-tagging-count", ""))
+    content = Content(
+        content_type=headers.get("content-type", ""),
+        content_disposition=headers.get("content-disposition", ""),
+        content_encoding=headers.get("content-encoding", ""),
+        content_language=headers.get("content-language", ""),
+        cache_control=headers.get("cache-control", ""),
+        expires=str(reply.get("ExpiresString", "")),  # the SDK takes the header away if it is no date
+        metadata=metadata,
+    )
+    told.bounded((getattr(content, name) for name in CONTENT_HEADERS), metadata, subject)
+    encryption = told.text(reply.get("ServerSideEncryption"), "encryption", subject, most=told.MAX_NAME_CHARACTERS)
+    token = told.text(metadata.pop(TOKEN_KEY, ""), "token", subject, most=told.MAX_NAME_CHARACTERS)
+    tags = headers.get("x-amz-tagging-count")
     return ObjectHead(
         key=key,
-        size_bytes=max(0, int(reply["ContentLength"])),
-        etag=str(reply.get("ETag", "")),
+        size_bytes=told.number(headers.get("content-length"), "Content-Length", subject),
+        etag=told.etag(reply.get("ETag"), subject),
         last_modified=instant(reply.get("LastModified")),
-        version_id=version(reply.get("VersionId")),
+        version_id=version(reply.get("VersionId"), subject),
         checksum=stored_checksum(headers),
-        encryption=str(reply.get("ServerSideEncryption", "") or ("SSE-C" if "SSECustomerAlgorithm" in reply else "")),
-        content=Content(
-            content_type=headers.get("content-type", ""),
-            content_disposition=headers.get("content-disposition", ""),
-            content_encoding=headers.get("content-encoding", ""),
-            content_language=headers.get("content-language", ""),
-            cache_control=headers.get("cache-control", ""),
-            expires=str(reply.get("ExpiresString", "")),  # the SDK takes the header away if it is no date
-            metadata=metadata,
-        ),
-        storage_class=_storage_class(reply),
-        tags=int(tags) if tags.isdecimal() else 0,
+        encryption=encryption or ("SSE-C" if "SSECustomerAlgorithm" in reply else ""),
+        content=content,
+        storage_class=_storage_class(reply, subject),
+        tags=0 if tags is None else told.number(tags, "x-amz-tagging-count", subject, most=MAX_TAGS),
         token=token,
     )
 
@@ -162,14 +184,23 @@ def _listing(
     subject = f"s3://{bucket}/{prefix}"
     reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
     truncated = require_listing(reply, subject)
-    entries = tuple(_entry(item, subject) for item in reply.get("Contents", ()))
-    prefixes = tuple(str(item.get("Prefix", "")) for item in reply.get("CommonPrefixes", ()))
+    require_bucket(reply.get("Name"), bucket, subject)
+    entries: tuple[ObjectHead, ...]
     if (read := reply.get(QUICKLY_READ)) is not None:
         entries, prefixes = read
-    next_token = str(reply.get("NextContinuationToken", "")) if truncated else ""
+        for name in (*[one.key for one in entries], *prefixes):
+            if len(name) > told.MAX_KEY_CHARACTERS or not name.startswith(prefix):
+                told.key(name, prefix, subject)  # says what is wrong
+    else:
+        entries = tuple(_entry(item, prefix, subject) for item in reply.get("Contents", ()))
+        prefixes = tuple(require_key(item, prefix, subject, "Prefix") for item in reply.get("CommonPrefixes", ()))
+    if reply.get("KeyCount", 0) > len(entries) + len(prefixes):
+        text = f"the page says that it holds {reply['KeyCount']} keys, and holds {len(entries) + len(prefixes)}"
+        raise UnexpectedReply(text, subject)
+    next_token = reply.get("NextContinuationToken") if truncated else None
     if truncated and not next_token:
         raise goes_on_nowhere(subject)
-    return entries, prefixes, next_token
+    return entries, prefixes, told.text(next_token, "NextContinuationToken", subject, most=told.MAX_TOKEN_CHARACTERS)
 
 
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
@@ -197,21 +228,24 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: st
         if error.retryable or error.info.status == 404:
             raise
         return ()
-    first_bytes = max(1, int(reply.get("ContentLength", 0)))
+    length = reply["ResponseMetadata"]["HTTPHeaders"].get("content-length")
+    first_bytes = told.number(length, "Content-Length", subject)
+    if not first_bytes:
+        return ()
     number = info.checksum.value.rpartition("-")[2]
     # Some stores leave the number of parts out of the value; the sizes are a guess then, and the checksum judges it.
-    count = int(number) if number.isdigit() else -(-info.size_bytes // first_bytes)
-    return uniform_parts(info.size_bytes, first_bytes, count)
+    count = int(number) if "-" in info.checksum.value else -(-info.size_bytes // first_bytes)
+    return uniform_parts(info.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
 
 
 def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
     assert info.checksum is not None
-    member = f"Checksum{info.checksum.algorithm}"
-    marker = 0
+    member, subject = f"Checksum{info.checksum.algorithm}", f"s3://{names['Bucket']}/{info.key}"
+    marker, last = 0, 0
     while True:
         reply = call(
             sdk.client.get_object_attributes,
-            subject=f"s3://{names['Bucket']}/{info.key}",
+            subject=subject,
             ObjectAttributes=["ObjectParts"],
             MaxParts=1000,
             PartNumberMarker=marker,
@@ -219,11 +253,25 @@ def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str])
         )
         parts = reply.get("ObjectParts", {})
         for part in parts.get("Parts", ()):
-            yield PartChecksum(int(part.get("Size", 0)), str(part.get(member, "")))
-        following = int(parts.get("NextPartNumberMarker", 0) or 0)
-        if not parts.get("IsTruncated") or following <= marker:
+            last = _part_number(part, last, subject)
+            value = told.text(part.get(member), member, subject, most=told.MAX_NAME_CHARACTERS)
+            yield PartChecksum(told.number(part.get("Size"), "Size", subject), value)
+        if not parts.get("IsTruncated"):
             return
+        following = told.number(
+            parts.get("NextPartNumberMarker"), "NextPartNumberMarker", subject, most=told.MAX_PART_NUMBER
+        )
+        if following <= marker:
+            raise goes_on_nowhere(subject)
         marker = following
+
+
+def _part_number(part: Mapping[str, Any], last: int, subject: str) -> int:
+    """Return the number of a part, which must come after the ``last`` one."""
+    number = told.number(part.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
+    if number <= last:
+        raise UnexpectedReply(f"the reply tells part {number} after part {last}", subject)
+    return number
 
 
 def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
@@ -237,6 +285,20 @@ def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
     return bool(reply["IsTruncated"])
 
 
+def require_markers(key: str, number: str, subject: str) -> None:
+    """Raise UnexpectedReply for markers of the next page (a key, and an id) that are longer than any is."""
+    if len(key) > told.MAX_TOKEN_CHARACTERS or len(number) > told.MAX_TOKEN_CHARACTERS:
+        raise UnexpectedReply("the listing goes on at a marker that is longer than any key or id", subject)
+
+
+def require_bucket(named: object, bucket: str, subject: str) -> None:
+    """Raise UnexpectedReply for a listing that names another bucket; an alias is answered with what it stands for."""
+    alias = bucket.startswith("arn:") or bucket.endswith(("-s3alias", ".mrap", "--x-s3"))
+    if named and named != bucket and not alias:
+        cause = f"it names {str(named)[:80]!r}"
+        raise UnexpectedReply("the endpoint answered with the listing of another bucket", subject, cause)
+
+
 def goes_on_nowhere(subject: str) -> OtherError:
     """Return the error for a listing that is truncated and has no marker."""
     return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
@@ -245,39 +307,41 @@ def goes_on_nowhere(subject: str) -> OtherError:
 def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
     """Return the checksum among the members of an SDK reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
     prefix = "Checksum"
-    return stored_checksum(
-        {
-            f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
-            for name, value in members.items()
-            if name.startswith(prefix)
-        }
-    )
+    headers = {
+        f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
+        for name, value in members.items()
+        if name.startswith(prefix)
+    }
+    return stored_checksum({**headers, "etag": str(members.get("ETag", ""))})
 
 
-def require_key(item: Mapping[str, Any], subject: str) -> str:
-    """Return the key of an entry of a listing.
+def require_key(item: Mapping[str, Any], prefix: str, subject: str, member: str = "Key") -> str:
+    """Return the key of an entry of a listing of ``prefix``.
 
     Raises:
         OtherError: it has none.
+        UnexpectedReply: it is no key, or none that was asked for.
     """
-    if not item.get("Key"):
-        raise OtherError("the listing holds an entry without a key", subject)
-    return str(item["Key"])
+    found = told.key(item.get(member), prefix, subject)
+    if "\ufffd" in found:
+        # What the SDK makes of anything that is not UTF-8: no key of the bucket any more.
+        raise UnexpectedReply("the listing holds a key that is not valid UTF-8", subject, repr(found[:80]))
+    return found
 
 
-def _entry(item: Mapping[str, Any], subject: str) -> ObjectHead:
+def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
     return ObjectHead(
-        key=require_key(item, subject),
-        size_bytes=max(0, int(item.get("Size", 0))),
-        etag=str(item.get("ETag", "")),
+        key=require_key(item, prefix, subject),
+        size_bytes=told.number(item.get("Size"), "Size", subject),
+        etag=told.etag(item.get("ETag"), subject),
         last_modified=instant(item.get("LastModified")),
-        storage_class=_storage_class(item),
+        storage_class=_storage_class(item, subject),
     )
 
 
-def _storage_class(members: Mapping[str, Any]) -> str:
+def _storage_class(members: Mapping[str, Any], subject: str) -> str:
     """Return the class; listings name the standard one, HEAD does not."""
-    name = str(members.get("StorageClass", ""))
+    name = told.text(members.get("StorageClass"), "StorageClass", subject, most=told.MAX_NAME_CHARACTERS)
     return "" if name == "STANDARD" else name
 
 
@@ -286,9 +350,10 @@ def instant(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else ""
 
 
-def version(value: object) -> str:
+def version(value: object, subject: str = "") -> str:
     """Return a version id, empty where there are no versions."""
-    return "" if value in (None, "null") else str(value)
+    found = told.text(value, "version id", subject, most=told.MAX_ID_CHARACTERS)
+    return "" if found == "null" else found
 
 
 __all__ = [
@@ -303,7 +368,9 @@ __all__ = [
     "list_folder",
     "list_page",
     "part_checksums",
+    "require_bucket",
     "require_key",
     "require_listing",
+    "require_markers",
     "version",
 ]

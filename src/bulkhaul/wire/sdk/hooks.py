@@ -22,6 +22,7 @@ from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
 from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
 from bulkhaul.wire.sdk.interim import pass_over_interim_replies
 from bulkhaul.wire.sdk.listings import read_page
+from bulkhaul.wire.sdk.parsing import read_strictly
 from bulkhaul.wire.values import WireSettings
 
 _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
@@ -35,6 +36,7 @@ def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
     """
     _tune_sockets(client)
     pass_over_interim_replies(client)
+    read_strictly(client)
     events = client.meta.events
     if settings.request_payer or settings.sse_c_key is not None:
         _add_parameters(client, settings)

@@ -15,11 +15,13 @@ from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
+from urllib.parse import unquote_plus
 
-from botocore.compat import unquote_str
 from botocore.utils import parse_timestamp
 
 from bulkhaul.model.objects import ObjectHead
+from bulkhaul.wire import told
+from bulkhaul.wire.sdk.parsing import INSTANT
 
 QUICKLY_READ: Final = "bulkhaul.page"
 """Where the SDK's reply holds what was read here: (objects, common prefixes)."""
@@ -98,7 +100,7 @@ def _early_token(body: bytes) -> str:
         token = _unescaped(found[0].decode())
     except (_NotPlainError, UnicodeDecodeError, OverflowError):
         return ""
-    return "" if _NOT_PLAIN.search(token) else token
+    return "" if len(token) > told.MAX_TOKEN_CHARACTERS or _NOT_PLAIN.search(token) else token
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -130,6 +132,10 @@ def _read(text: str) -> dict[str, Any]:
     page: dict[str, Any] = {"IsTruncated": truncated == "true", QUICKLY_READ: (entries, prefixes)}
     if (token := about.get("NextContinuationToken")) is not None:
         page["NextContinuationToken"] = _unescaped(token)
+    if (count := about.get("KeyCount")) is not None:
+        page["KeyCount"] = told.number(count, "KeyCount")
+    if (name := about.get("Name")) is not None:
+        page["Name"] = _unescaped(name)
     return page
 
 
@@ -151,25 +157,29 @@ def _entry(fields: dict[str, str], *, encoded: bool) -> ObjectHead:
     key, size, modified = fields.get("Key"), fields.get("Size"), fields.get("LastModified")
     if not key or not size or not modified or not (size.isascii() and size.isdecimal()):
         raise _NotPlainError
-    etag, storage_class = fields.get("ETag", ""), fields.get("StorageClass", "")
+    storage_class = fields.get("StorageClass", "STANDARD")
+    if storage_class != "STANDARD":
+        storage_class = told.text(_unescaped(storage_class), "StorageClass", most=told.MAX_NAME_CHARACTERS)
     return ObjectHead(
         _name(key, encoded=encoded),
-        int(size),
-        _unescaped(etag),
+        told.number(size, "Size"),
+        told.etag(_unescaped(fields.get("ETag", ""))),
         _instant(modified),
-        storage_class="" if storage_class == "STANDARD" else _unescaped(storage_class),
+        storage_class="" if storage_class == "STANDARD" else storage_class,
     )
 
 
 def _name(text: str, *, encoded: bool) -> str:
     text = _unescaped(text)
-    return str(unquote_str(text)) if encoded and ("%" in text or "+" in text) else text
+    return unquote_plus(text, errors="strict") if encoded and ("%" in text or "+" in text) else text
 
 
 @functools.lru_cache(maxsize=1024)
 def _instant(text: str) -> str:
     if (plain := _INSTANT.fullmatch(text)) is not None:
         return f"{plain[1]}T{plain[2]}+00:00"
+    if not INSTANT.fullmatch(_unescaped(text)):
+        raise _NotPlainError
     return str(parse_timestamp(_unescaped(text)).isoformat())
 
 

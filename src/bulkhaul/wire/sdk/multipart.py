@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, error_of
+from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, UnexpectedReply, error_of
 from bulkhaul.model.objects import TOKEN_KEY
 from bulkhaul.model.writing import (
     ObjectOptions,
@@ -21,8 +21,19 @@ from bulkhaul.model.writing import (
     UploadedPart,
     UploadsPage,
 )
+from bulkhaul.wire import told
+from bulkhaul.wire.reply import untold
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
+from bulkhaul.wire.sdk.control import (
+    call,
+    checksum_in,
+    goes_on_nowhere,
+    instant,
+    require_bucket,
+    require_listing,
+    require_markers,
+    version,
+)
 from bulkhaul.wire.sdk.options import put_parameters
 
 
@@ -49,10 +60,12 @@ def create_upload(
     reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **parameters)
     if not reply.get("UploadId"):
         raise OtherError("the service began an upload, but did not say its id", subject)
-    kept = str(reply.get("ChecksumAlgorithm", ""))
+    require_bucket(reply.get("Bucket"), bucket, subject)
+    upload_id = told.text(reply["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
+    kept = told.text(reply.get("ChecksumAlgorithm"), "algorithm", subject, most=told.MAX_NAME_CHARACTERS)
     # Who says no type knows none, and makes of CRC32 a checksum of checksums. There is none of CRC64NVME.
     kind = reply.get("ChecksumType", "FULL_OBJECT" if kept == "CRC64NVME" else "COMPOSITE")
-    return UploadBegun(str(reply["UploadId"]), kept if kind == "FULL_OBJECT" else "")
+    return UploadBegun(upload_id, kept if kind == "FULL_OBJECT" else "")
 
 
 def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
@@ -68,10 +81,20 @@ def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: in
         sdk.client.list_parts, subject=subject, Bucket=bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker
     )
     truncated = require_listing(reply, subject)
-    following = int(reply.get("NextPartNumberMarker") or 0) if truncated else 0
-    if truncated and following <= marker:
+    require_bucket(reply.get("Bucket"), bucket, subject)
+    if reply.get("UploadId", upload_id) != upload_id:
+        raise UnexpectedReply("the endpoint answered with the parts of another upload", subject)
+    parts = tuple(_part(item, subject) for item in reply.get("Parts", ()))
+    if len({part.number for part in parts}) < len(parts):
+        raise UnexpectedReply("the reply tells a part twice", subject)
+    if not truncated:
+        return PartsPage(parts)
+    if not reply.get("NextPartNumberMarker"):
         raise goes_on_nowhere(subject)
-    return PartsPage(tuple(_part(item) for item in reply.get("Parts", ())), following)
+    following = told.number(reply["NextPartNumberMarker"], "NextPartNumberMarker", subject, most=told.MAX_PART_NUMBER)
+    if following <= marker:
+        raise goes_on_nowhere(subject)
+    return PartsPage(parts, following)
 
 
 def complete_upload(
@@ -123,7 +146,7 @@ def complete_upload(
         MultipartUpload={"Parts": listed},
         **parameters,
     )
-    return stored(reply, reply, subject)
+    return stored(sdk, reply, reply, subject)
 
 
 def abort_upload(sdk: SdkClient, bucket: str, key: str, upload_id: str) -> None:
@@ -205,10 +228,12 @@ def copy_part(
         **copy_source(source_bucket, source_key, source_version, source_etag),
     )
     result = reply.get("CopyPartResult", {})
-    if not result.get("ETag"):
-        raise OtherError(f"the service copied part {number}, but did not say its ETag", subject)
+    etag = told.etag(result.get("ETag"), subject)
+    if not etag:
+        text = f"the service copied part {number}, but did not say its ETag; check --endpoint-url ({sdk.host})"
+        raise OtherError(text, subject)
     checksum = checksum_in(result)
-    return UploadedPart(number, end - start, _quoted(result["ETag"]), checksum.value if checksum else "")
+    return UploadedPart(number, end - start, _quoted(etag), checksum.value if checksum else "")
 
 
 def copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, Any]:
@@ -217,7 +242,7 @@ def copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, 
     return {"CopySource": source} | ({"CopySourceIfMatch": etag} if etag else {})
 
 
-def stored(reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
+def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
     """Return what a reply says of the object that was stored.
 
     Args:
@@ -227,18 +252,19 @@ def stored(reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) ->
         ServerError: it says nothing of it. The SDK itself makes a 500 of a 200 with an error or with spaces only, but
             takes an empty or a foreign document for a result.
     """
-    if not result.get("ETag"):
-        text = "the service answered without a result; whether the object was stored is unknown"
-        raise error_of(ErrorInfo("ServerError", text, subject, status=200))
-    return Stored(_quoted(result["ETag"]), version(reply.get("VersionId")), checksum_in(result))
+    etag = told.etag(result.get("ETag"), subject)
+    if not etag:
+        raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
+    return Stored(_quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
 
 
-def _part(item: Mapping[str, Any]) -> UploadedPart:
+def _part(item: Mapping[str, Any], subject: str) -> UploadedPart:
+    number = told.number(item.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
     checksum = checksum_in(item)
     return UploadedPart(
-        int(item.get("PartNumber", 0)),
-        int(item.get("Size", 0)),
-        str(item.get("ETag", "")),
+        number,
+        told.number(item.get("Size"), "Size", subject),
+        told.etag(item.get("ETag"), subject),
         checksum.value if checksum else "",
     )
 
@@ -256,16 +282,19 @@ def _uploads(
     # The SDK decodes every other listing, but not this one.
     decode = unquote_plus if encoded and reply.get("EncodingType") == "url" else str
     truncated = require_listing(reply, subject)
+    require_bucket(reply.get("Bucket"), bucket, subject)
     next_key = decode(str(reply.get("NextKeyMarker", ""))) if truncated else ""
     next_id = str(reply.get("NextUploadIdMarker", "")) if truncated else ""
+    require_markers(next_key, next_id, subject)
     if truncated and (not next_key or (next_key, next_id) == (key_marker, id_marker)):
         raise goes_on_nowhere(subject)
     uploads = []
     for item in reply.get("Uploads", ()):
-        key = decode(require_key(item, subject))
+        key = told.key(decode(item.get("Key") or ""), prefix, subject)
         if not item.get("UploadId"):
             raise OtherError("the listing holds an upload without an id", subject)
-        uploads.append(PendingUpload(key, str(item["UploadId"]), instant(item.get("Initiated"))))
+        upload_id = told.text(item["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
+        uploads.append(PendingUpload(key, upload_id, instant(item.get("Initiated"))))
     return UploadsPage(tuple(uploads), next_key, next_id)
 
 

@@ -11,8 +11,19 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_PRESIGN_S
 from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage, Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
 from bulkhaul.policy.deletions import ToldDeleted, not_deleted
+from bulkhaul.wire import told
+from bulkhaul.wire.reply import stored_by
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call, checksum_in, goes_on_nowhere, instant, require_key, require_listing, version
+from bulkhaul.wire.sdk.control import (
+    MAX_TAGS,
+    call,
+    goes_on_nowhere,
+    instant,
+    require_bucket,
+    require_key,
+    require_listing,
+    require_markers,
+)
 from bulkhaul.wire.sdk.multipart import copy_source, stored
 from bulkhaul.wire.sdk.options import put_parameters
 
@@ -61,7 +72,7 @@ def copy_object(
         **({"StorageClass": storage_class} if options is None and storage_class else {}),
         **({} if options is None else put_parameters(options)),
     )
-    return stored(reply, reply.get("CopyObjectResult", {}), subject)
+    return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
 
 
 def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str) -> None:
@@ -119,10 +130,12 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
     truncated = require_listing(reply, subject)
     next_key = str(reply.get("NextKeyMarker", "")) if truncated else ""
     next_version = str(reply.get("NextVersionIdMarker", "")) if truncated else ""
+    require_bucket(reply.get("Name"), bucket, subject)
+    require_markers(next_key, next_version, subject)
     if truncated and (not next_key or (next_key, next_version) == (key_marker, version_marker)):
         raise goes_on_nowhere(subject)
-    versions = [_version_of(item, subject, delete_marker=False) for item in reply.get("Versions", ())]
-    versions += [_version_of(item, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
+    versions = [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())]
+    versions += [_version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
     # The SDK's parser tells versions and delete markers apart, and loses the order of both together.
     versions.sort(key=lambda one: one.last_modified, reverse=True)
     versions.sort(key=lambda one: (one.key.encode(), not one.latest))
@@ -138,7 +151,13 @@ def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[
     sdk.require_unrewritten(key)
     more = {"VersionId": version_id} if version_id else {}
     reply = call(sdk.client.get_object_tagging, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
-    return {str(tag["Key"]): str(tag["Value"]) for tag in reply.get("TagSet", ())}
+    if "TagSet" not in reply:
+        raise UnexpectedReply("the reply to a question for tags tells none", f"s3://{bucket}/{key}")
+    tags = {str(tag["Key"]): str(tag["Value"]) for tag in reply["TagSet"]}
+    if len(tags) < len(reply["TagSet"]) or len(tags) > MAX_TAGS:
+        raise UnexpectedReply("the reply tells a tag twice, or more than any object has", f"s3://{bucket}/{key}")
+    told.bounded((), tags, f"s3://{bucket}/{key}")
+    return tags
 
 
 def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
@@ -178,8 +197,9 @@ def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
     reply = call(sdk.client.list_buckets, subject="s3://", **({"ContinuationToken": token} if token else {}))
     if "Buckets" not in reply:
         raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
-    found = tuple(Bucket(str(one.get("Name", "")), instant(one.get("CreationDate"))) for one in reply["Buckets"])
-    return BucketsPage(found, str(reply.get("ContinuationToken", "")))
+    found = tuple(_bucket(one) for one in reply["Buckets"])
+    following = told.text(reply.get("ContinuationToken"), "ContinuationToken", "s3://", most=told.MAX_TOKEN_CHARACTERS)
+    return BucketsPage(found, following)
 
 
 def put_small(
@@ -196,17 +216,18 @@ def put_small(
     if only_if_absent:
         more["IfNoneMatch"] = "*"
     reply = call(sdk.patient.put_object, subject=subject, Bucket=bucket, Key=key, Body=body, **more)
-    return Stored(str(reply.get("ETag", "")), version(reply.get("VersionId")), checksum_in(reply))
+    headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+    return stored_by(headers, etag=str(reply.get("ETag", "")), where=sdk.host)
 
 
 def bucket_region(sdk: SdkClient, bucket: str) -> str:
-    """Return the region that a bucket lives in; the client's own where the endpoint does not tell.
+    """Return the region that a bucket lives in, empty where the endpoint does not tell.
 
     Raises:
         TransferError: the service or the connection failed.
     """
     reply = call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
-    return str(reply.get("BucketRegion") or sdk.client.meta.region_name)
+    return told.text(reply.get("BucketRegion"), "region", f"s3://{bucket}", most=told.MAX_NAME_CHARACTERS)
 
 
 def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
@@ -244,16 +265,23 @@ def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed) -> NotDeleted | Non
     return None
 
 
-def _version_of(item: Mapping[str, Any], subject: str, *, delete_marker: bool) -> ObjectVersion:
+def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_marker: bool) -> ObjectVersion:
     return ObjectVersion(
-        key=require_key(item, subject),
-        version_id=str(item.get("VersionId", "")),
-        size_bytes=max(0, int(item.get("Size", 0))),
-        etag=str(item.get("ETag", "")),
+        key=require_key(item, prefix, subject),
+        version_id=told.text(item.get("VersionId"), "VersionId", subject, most=told.MAX_ID_CHARACTERS),
+        size_bytes=0 if delete_marker else told.number(item.get("Size"), "Size", subject),
+        etag=told.etag(item.get("ETag"), subject),
         last_modified=instant(item.get("LastModified")),
         latest=bool(item.get("IsLatest", False)),
         delete_marker=delete_marker,
     )
+
+
+def _bucket(item: Mapping[str, Any]) -> Bucket:
+    name = told.text(item.get("Name"), "Name", "s3://", most=told.MAX_NAME_CHARACTERS)
+    if not name:
+        raise UnexpectedReply("the list of buckets holds one without a name", "s3://")
+    return Bucket(name, instant(item.get("CreationDate")))
 
 
 __all__ = [

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
-from bulkhaul.wire.reply import check_get, stored_checksum
+from bulkhaul.wire.reply import check_get, stored_by, stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
 from bulkhaul.wire.throttle import Throttle
@@ -113,7 +113,10 @@ class SdkTransport:
         finally:
             self._headers.extra, self._headers.body = (), None
         headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
-        return Stored(str(reply.get("ETag", "")), headers.get("x-amz-version-id", ""), stored_checksum(headers))
+        try:
+            return stored_by(headers, etag=headers.get("etag", ""), where=request.target.host_header)
+        except TransferError as error:
+            raise TransportError(error.info) from error
 
     def _note_departure(self, **_: object) -> None:
         """From now on this thread's body is sent; before, it may have been hashed."""
@@ -155,9 +158,12 @@ class SdkTransport:
             headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
             if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
                 raise TransportError(_broken_if_short(wrong, body))
-            sink.expect(stored_checksum(headers) if request.whole else None)
+            try:
+                sink.expect(stored_checksum(headers) if request.whole else None)
+            except TransferError as error:
+                raise TransportError(error.info) from error
             length = headers.get("content-length", "")
-            wanted = request.end - request.start if request.end >= 0 else int(length) if length.isdigit() else -1
+            wanted = request.end - request.start if request.end >= 0 else int(length) if length else -1
             self._receive(wanted, body, sink, cancelled)
             if wanted >= 0 and not length and body.read(1):
                 text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"

@@ -1,0 +1,145 @@
+"""Takes numbers and texts of a reply for what they are, or refuses them; it must not know which reply they came in.
+
+    present, well-formed, within bounds ─▶ the value        anything else ─▶ UnexpectedReply, never a guess
+
+A bound here is no limit of S3 but one of sanity: what lies beyond it is no value that a store has, and would fill
+memory, frames between processes, or a screen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from bulkhaul.model.errors import OtherError, UnexpectedReply
+
+MAX_SIZE_BYTES = 2**63 - 1
+"""Largest length of an object, or of a part. Source: XML Schema, xs:long, which the S3 API has sizes in."""
+
+MAX_PART_NUMBER = 100_000
+"""S3 has 10,000 parts; a store that takes ten times as many is believed."""
+
+MAX_KEY_CHARACTERS = 4096
+"""S3 has 1,024 bytes; a store on a file system has what a path can have. Source: Linux, PATH_MAX."""
+
+MAX_ETAG_CHARACTERS = 512
+"""S3 has 38."""
+
+MAX_ID_CHARACTERS = 2048
+"""Of a version or an upload; S3 has 32 and about 130, stores that keep their state in the id have hundreds."""
+
+MAX_TOKEN_CHARACTERS = 16 * 1024
+"""Of a continuation token; some stores put the last key into it, encoded twice."""
+
+MAX_NAME_CHARACTERS = 256
+"""Of a storage class, a bucket, a region, an algorithm."""
+
+MAX_HEADERS_CHARACTERS = 48 * 1024
+"""Content headers and metadata of one object, all together. S3 has about 10 KiB."""
+
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_ETAG = re.compile(rf'(?:W/)?"[ !#-~\xa0-\xff]{{0,{MAX_ETAG_CHARACTERS}}}"|[!#-~]{{1,{MAX_ETAG_CHARACTERS}}}')
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def number(value: object, what: str, subject: str = "", *, most: int = MAX_SIZE_BYTES) -> int:
+    """Return a whole number of a reply.
+
+    >>> number("0", "Content-Length"), number(7, "Size")
+    (0, 7)
+
+    Args:
+        value: digits, or a number that was read from some.
+        what: the name of the field.
+        most: the largest that it can be; the smallest is 0.
+
+    Raises:
+        UnexpectedReply: it is missing, no plain number, negative, or larger.
+    """
+    if type(value) is int:
+        found = value
+    elif isinstance(value, str) and _NUMBER.fullmatch(value):
+        found = int(value)
+    else:
+        raise _refused(what, value, subject)
+    if not 0 <= found <= most:
+        raise _refused(what, value, subject)
+    return found
+
+
+def text(value: object, what: str, subject: str = "", *, most: int) -> str:
+    """Return a text of a reply, empty where there is none.
+
+    Raises:
+        UnexpectedReply: it is longer than ``most`` characters, or holds control characters.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > most or _CONTROL.search(value):
+        raise _refused(what, value, subject)
+    return value
+
+
+def etag(value: object, subject: str = "") -> str:
+    """Return an ETag as it was told, empty where there is none, or only a pair of quotes.
+
+    >>> etag('"d41d8"'), etag("d41d8"), etag('""'), etag(None)
+    ('"d41d8"', 'd41d8', '', '')
+
+    Raises:
+        UnexpectedReply: it has no ETag's shape (RFC 9110 §8.8.3; stores that leave the quotes out are forgiven).
+    """
+    if value in (None, "", '""'):
+        return ""
+    if not isinstance(value, str) or not _ETAG.fullmatch(value):
+        raise _refused("ETag", value, subject)
+    return value
+
+
+def key(value: object, prefix: str, subject: str = "") -> str:
+    """Return the key, or the folder, of an entry of a listing of ``prefix``.
+
+    Raises:
+        OtherError: there is none.
+        UnexpectedReply: it is longer than any key, or does not begin with what was asked for.
+    """
+    if not isinstance(value, str) or not value:
+        raise OtherError("the listing holds an entry without a key", subject)
+    if len(value) > MAX_KEY_CHARACTERS:
+        raise _refused("Key", value, subject)
+    if not value.startswith(prefix):
+        cause = f"the prefix is {prefix[:80]!r}, the key {value[:80]!r}"
+        raise UnexpectedReply("the listing holds a key that does not begin with what was asked for", subject, cause)
+    return value
+
+
+def bounded(headers: Iterable[str], metadata: Mapping[str, str], subject: str = "") -> None:
+    """Raise UnexpectedReply for more of headers and metadata than any object has."""
+    length = sum(map(len, headers)) + sum(len(name) + len(value) for name, value in metadata.items())
+    if length > MAX_HEADERS_CHARACTERS:
+        text = f"the reply has {length} characters of headers and metadata, where an object has a few thousand at most"
+        raise UnexpectedReply(text, subject)
+
+
+def _refused(what: str, value: object, subject: str) -> UnexpectedReply:
+    if value is None:
+        return UnexpectedReply(f"the reply tells no {what}", subject)
+    shown = value if isinstance(value, str | int) else type(value).__name__
+    return UnexpectedReply(f"the reply tells a {what} that can be none", subject, f"{what}: {str(shown)[:80]!r}")
+
+
+__all__ = [
+    "MAX_ETAG_CHARACTERS",
+    "MAX_HEADERS_CHARACTERS",
+    "MAX_ID_CHARACTERS",
+    "MAX_KEY_CHARACTERS",
+    "MAX_NAME_CHARACTERS",
+    "MAX_PART_NUMBER",
+    "MAX_SIZE_BYTES",
+    "MAX_TOKEN_CHARACTERS",
+    "bounded",
+    "etag",
+    "key",
+    "number",
+    "text",
+]
