@@ -90,6 +90,19 @@ def test_a_composite_checksum_without_fitting_parts_is_not_claimed(parts: tuple[
     assert plan == CheckPlan(integrity=Integrity.ETAG)
 
 
+UNKNOWN = Checksum("CRC32", "DUoRhQ==", ChecksumKind.UNKNOWN)
+
+
+@pytest.mark.parametrize(("parts", "boundaries"), [(PARTS, (0, 5)), ((), ()), ((PartChecksum(5),), ())])
+def test_a_checksum_of_unknown_kind_is_tried_as_both(
+    parts: tuple[PartChecksum, ...], boundaries: tuple[int, ...]
+) -> None:
+    """The parts are asked for; without them it may still be the one of the whole object."""
+    assert needs_parts(of(checksum=UNKNOWN), Verify.AUTO, computable=COMPUTABLE)
+    plan = plan_checks(of(checksum=UNKNOWN), Verify.AUTO, computable=COMPUTABLE, parts=parts)
+    assert (plan.stored, plan.boundaries) == (UNKNOWN, boundaries)
+
+
 # MD5
 
 

@@ -41,7 +41,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.layout import Layout, plan_download
 from bulkhaul.policy.parttable import PartTable, new_part_table, prepare_tables
-from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks
+from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, without_checksum
 from bulkhaul.wire.checksums import COMPUTABLE
 from bulkhaul.wire.values import Target, WireSettings
 
@@ -292,7 +292,7 @@ class Coordinator:
             verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
             if verdict.error is not None:
                 raise verdict.error
-        return checks
+        return msgspec.structs.replace(checks, integrity=without_checksum(info)) if verdict.unproven else checks
 
     async def _verify(
         self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool

@@ -191,7 +191,9 @@ class MultipartUpload:
 
     def _compared(self, stored: Stored, checksum: str) -> Stored:
         told = stored.checksum
-        comparable = told is not None and (told.algorithm, told.kind) == (self.algorithm, ChecksumKind.FULL_OBJECT)
+        same = told is not None and (told.algorithm, told.value) == (self.algorithm, checksum)
+        kind = (self.algorithm, ChecksumKind.FULL_OBJECT)
+        comparable = told is not None and (same or (told.algorithm, told.kind) == kind)
         if told is None or not comparable or not checksum:
             return msgspec.structs.replace(stored, checksum=None)
         if told.value != checksum:

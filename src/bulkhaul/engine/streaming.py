@@ -33,7 +33,7 @@ from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.endpoints import profile_for
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.uploadplan import stream_part_bytes
-from bulkhaul.policy.verification import CheckPlan
+from bulkhaul.policy.verification import CheckPlan, without_checksum
 from bulkhaul.wire.checksums import composite, hasher
 from bulkhaul.wire.values import Target
 
@@ -179,7 +179,7 @@ class Streams:
             raise error.named(ref.url) from error.__cause__
         finally:
             pipe.close()
-        watch.finish(ref)
+        proven = watch.finish(ref)
         return TransferResult(
             source=ref.url,
             destination="-",
@@ -189,7 +189,7 @@ class Streams:
             etag=info.etag,
             version_id=info.version_id,
             last_modified=info.last_modified,
-            integrity=checks.integrity,
+            integrity=checks.integrity if proven else without_checksum(info),
             seconds=time.monotonic() - began_s,
             parts=len(layout),
             retries=retries,
@@ -203,6 +203,8 @@ class InOrder:
         self._stored = checks.stored
         self._cuts = [*checks.boundaries[1:], -1] if checks.boundaries else [-1]
         self._running = hasher(checks.stored.algorithm) if checks.stored is not None else None
+        unknown = checks.stored is not None and checks.stored.kind is ChecksumKind.UNKNOWN
+        self._whole = hasher(checks.stored.algorithm) if unknown and checks.stored is not None else None
         self._md5 = hasher("MD5") if checks.md5_hex else None
         self._md5_hex = checks.md5_hex
         self._values: list[str] = []
@@ -217,10 +219,12 @@ class InOrder:
         if self._at == self._cuts[0]:
             self._cut()
         self._running.update(data)
+        if self._whole is not None:
+            self._whole.update(data)
         self._at += len(data)
 
-    def finish(self, ref: ObjectRef) -> None:
-        """Compare.
+    def finish(self, ref: ObjectRef) -> bool:
+        """Compare; returns False where the checksum proves nothing, for nobody says what it covers.
 
         Raises:
             IntegrityError: other bytes have passed than the service stores.
@@ -229,15 +233,20 @@ class InOrder:
         if self._md5 is not None and (actual := self._md5.digest().hex()) != self._md5_hex:
             raise _mismatch(ref, "the MD5", self._md5_hex, actual)
         if self._running is None or self._stored is None:
-            return
-        if self._stored.kind is ChecksumKind.COMPOSITE:
+            return True
+        whole = self._whole or self._running
+        actual = base64.b64encode(whole.digest()).decode()
+        if self._stored.kind is not ChecksumKind.COMPOSITE and actual == self._stored.value:
+            return True
+        if self._stored.kind is not ChecksumKind.FULL_OBJECT:
             self._cut()
             actual = composite(self._stored.algorithm, self._values)
-        else:
-            actual = base64.b64encode(self._running.digest()).decode()
         # Some stores leave the number of parts out of a composite value.
-        if actual.partition("-")[0] != self._stored.value.partition("-")[0]:
-            raise _mismatch(ref, self._stored.algorithm, self._stored.value, actual)
+        if actual.partition("-")[0] == self._stored.value.partition("-")[0]:
+            return True
+        if self._stored.kind is ChecksumKind.UNKNOWN:
+            return False
+        raise _mismatch(ref, self._stored.algorithm, self._stored.value, actual)
 
     def _cut(self) -> None:
         assert self._running is not None

@@ -22,10 +22,15 @@ from bulkhaul.wire.checksums import composite, encoded_crc, fold, hasher
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """The outcome of a check: nothing wrong, or these parts (indices) do not have the checksum that they should."""
+    """The outcome of a check: nothing wrong, or these parts (indices) do not have the checksum that they should.
+
+    Attributes:
+        unproven: nothing is known to be wrong, but the checksum, of which nobody says what it covers, proves nothing.
+    """
 
     wrong_parts: tuple[int, ...] = ()
     error: IntegrityError | None = None
+    unproven: bool = False
 
 
 def reads_back(checks: CheckPlan, *, hot: bool) -> bool:
@@ -49,8 +54,16 @@ def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing
             values = [_folded(checks.folded, layout, table, start, end) for start, end in segments]
         else:
             values = [_digest(checks.stored.algorithm, landing, start, end) for start, end in segments]
-        verdict = _compare(checks, layout, segments, values)
-        if verdict.wrong_parts:
+        if checks.stored.kind is ChecksumKind.UNKNOWN and len(segments) > 1:
+            start, end = 0, layout.size_bytes
+            if hot and checks.folded:
+                whole = _folded(checks.folded, layout, table, start, end)
+            else:
+                whole = _digest(checks.stored.algorithm, landing, start, end)
+        else:
+            whole = values[0]
+        verdict = _compare(checks, layout, segments, values, whole)
+        if verdict.wrong_parts or verdict.unproven:
             return verdict
     if checks.md5_hex:
         actual = base64.b64decode(_digest("MD5", landing, 0, layout.size_bytes)).hex()
@@ -79,13 +92,15 @@ def _digest(algorithm: str, landing: Landing, start: int, end: int) -> str:
     return base64.b64encode(running.digest()).decode()
 
 
-def _compare(checks: CheckPlan, layout: Layout, segments: list[tuple[int, int]], values: list[str]) -> Verdict:
+def _compare(
+    checks: CheckPlan, layout: Layout, segments: list[tuple[int, int]], values: list[str], whole: str
+) -> Verdict:
     assert checks.stored is not None
-    algorithm, expected = checks.stored.algorithm, checks.stored.value
-    if checks.stored.kind is ChecksumKind.FULL_OBJECT:
-        if values[0] != expected:
-            raise _mismatch(algorithm, expected, values[0])
+    algorithm, expected, kind = checks.stored.algorithm, checks.stored.value, checks.stored.kind
+    if kind is not ChecksumKind.COMPOSITE and whole == expected:
         return Verdict()
+    if kind is ChecksumKind.FULL_OBJECT:
+        raise _mismatch(algorithm, expected, whole)
     wrong = [i for i, (value, part) in enumerate(zip(values, checks.part_values, strict=False)) if value != part]
     if wrong:
         first = wrong[0]
@@ -93,6 +108,8 @@ def _compare(checks: CheckPlan, layout: Layout, segments: list[tuple[int, int]],
         return Verdict(tuple(i for segment in wrong for i in parts_within(layout, *segments[segment])), error)
     actual = composite(algorithm, values)
     if actual.rpartition("-")[0] != (expected.rpartition("-")[0] or expected):
+        if kind is ChecksumKind.UNKNOWN:
+            return Verdict(unproven=True)
         raise _mismatch(f"composite {algorithm}", expected, actual)
     return Verdict()
 

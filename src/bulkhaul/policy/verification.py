@@ -2,6 +2,7 @@
 
 full object   one segment:  [0, size) against the stored value
 composite     one segment a part of the upload, then checksum-of-checksums against value "…-N"
+unknown       both; where neither is the stored value nothing is proven, and nothing refuted
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def needs_parts(info: ObjectHead, verify: Verify, *, computable: frozenset[str])
     return (
         verify is not Verify.NONE
         and stored is not None
-        and stored.kind is ChecksumKind.COMPOSITE
+        and stored.kind is not ChecksumKind.FULL_OBJECT
         and stored.algorithm in computable
     )
 
@@ -62,7 +63,7 @@ def plan_checks(
         parts: the object's own parts in order, where they are known; a composite checksum needs them, and is left
             unchecked (integrity falls to ``etag``) if they do not add up to the object's size.
     """
-    weakest = Integrity.ETAG if info.etag else Integrity.LENGTH
+    weakest = without_checksum(info)
     if verify is Verify.NONE:
         return CheckPlan(integrity=weakest)
     # Source: S3 API, Object.ETag: an MD5 only for objects stored in the clear or with SSE-S3, in one part.
@@ -71,16 +72,21 @@ def plan_checks(
     stored = info.checksum if info.checksum and info.checksum.algorithm in computable else None
     boundaries: tuple[int, ...] = ()
     values: tuple[str, ...] = ()
-    if stored and stored.kind is ChecksumKind.COMPOSITE:
+    if stored and stored.kind is not ChecksumKind.FULL_OBJECT:
         # An empty part has a checksum but no bytes to cut at; such an object is rare, and left to its ETag.
         whole = sum(part.size_bytes for part in parts) == info.size_bytes
         if parts and whole and all(part.size_bytes for part in parts):
             boundaries = _boundaries(parts)
             values = tuple(part.value for part in parts) if all(part.value for part in parts) else ()
-        else:
+        elif stored.kind is ChecksumKind.COMPOSITE:
             stored = None
     integrity = Integrity.CHECKSUM if stored or md5_hex else weakest
     return CheckPlan(stored, boundaries, values, md5_hex, integrity)
+
+
+def without_checksum(info: ObjectHead) -> Integrity:
+    """Return the level that a success reaches that no checksum has proven."""
+    return Integrity.ETAG if info.etag else Integrity.LENGTH
 
 
 def plain_md5(etag: str) -> str:

@@ -93,7 +93,7 @@ def test_c9_a_size_that_is_none_is_refused(wire: Wired, size: str) -> None:
     entry = f"<Key>c9/a</Key><LastModified>2024-05-17T12:34:56.000Z</LastModified>{size}"
     body = LISTING.format("c9/", "false", entry).encode()
     wire.fault("c9/", RawBody(operation="ListObjectsV2", body=body, attempt="every"))
-    with pytest.raises(UnexpectedReply, match="Size|value"):
+    with pytest.raises(UnexpectedReply, match=r"Size|value"):
         list(wire.store.list("c9/"))
 
 
