@@ -215,3 +215,25 @@ def test_no_regular_file(rig: WriteRig, kind: str) -> None:
     assert str(path) in str(caught.value)
     assert time.monotonic() - began_s < 1
     assert [one for one in rig.server.requests[before:] if one.key == "strange"] == []
+
+
+LIARS = {
+    "more": ("/proc/version", "it has more than its length says.*use `pipe`"),
+    "less": ("/sys/kernel/mm/transparent_hugepage/enabled", "it has less than its length says.*use `pipe`"),
+}
+
+
+@pytest.mark.parametrize(("path", "says"), LIARS.values(), ids=LIARS)
+def test_length_that_is_not_true(rig: WriteRig, path: str, says: str) -> None:
+    """Neither an empty nor a cut object is made of a file whose length the kernel made up; the error names the file."""
+    with pytest.raises(errors.LocalError, match=f"^{path}: {says}") as caught:
+        rig.engine.upload(path, "s3://bucket/liar", move=True)
+    assert type(caught.value) is errors.LocalError
+    assert rig.stored("liar") is None
+
+
+def test_file_that_cannot_be_mapped(rig: WriteRig) -> None:
+    """A file of a file system that maps none is read, and stored as it is."""
+    path = Path("/sys/kernel/notes")
+    assert rig.engine.upload(path, "s3://bucket/notes").integrity == "checksum"
+    assert rig.stored("notes") == path.read_bytes()

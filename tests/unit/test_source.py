@@ -8,7 +8,9 @@ import mmap
 import os
 import pickle
 import random
+import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from hypothesis import strategies as st
 from bulkhaul.disk.source import Source, SourceWindow, read_exactly, require_unchanged
 from bulkhaul.errors import LocalError, SourceChanged
 from bulkhaul.model.files import SourceIdentity
+from tests.engines import eventually
 
 PAGE = mmap.ALLOCATIONGRANULARITY
 BODY = random.Random(3).randbytes(5 * PAGE + 123)
@@ -107,6 +110,79 @@ def test_unreadable_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("os.open", refuse)
     with pytest.raises(LocalError, match=r"source: permission denied; it cannot be read \(cause: EACCES\)"):
+        Source.open(str(path))
+
+
+# Lengths that are not true
+
+
+def test_more_than_its_length(tmp_path: Path) -> None:
+    """A file whose length says 0 and that holds something is not taken for an empty one; a way out is named."""
+    assert os.stat("/proc/version").st_size == 0
+    held = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(LocalError, match=r"^/proc/version: it has more than its length says.*use `pipe`") as caught:
+        Source.open("/proc/version")
+    assert type(caught.value) is LocalError
+    assert len(os.listdir("/proc/self/fd")) == held
+    (tmp_path / "empty").touch()
+    empty = Source.open(str(tmp_path / "empty"))
+    assert empty.size_bytes == 0
+    empty.close()
+
+
+def test_more_than_its_length_in_the_end() -> None:
+    """What comes to be behind a length that stays the same is noticed before the upload ends."""
+    with subprocess.Popen(["sh", "-c", "read line; sleep 60 & wait"], stdin=subprocess.PIPE) as shell:
+        assert shell.stdin is not None
+        children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")  # made up by the kernel, and 0 bytes long
+        source = Source.open(str(children))
+        source.check_unchanged()
+        shell.stdin.write(b"\n")
+        shell.stdin.close()
+        eventually(lambda: bool(children.read_bytes()), "the shell has a child")
+        with pytest.raises(LocalError, match="it has more than its length says"):
+            source.check_unchanged()
+        with pytest.raises(LocalError, match=r"^/data/a: it has more than its length says"):
+            require_unchanged(source.fd, source.identity, "/data/a")
+        os.kill(int(children.read_text()), signal.SIGKILL)
+    source.close()
+
+
+def test_less_than_its_length() -> None:
+    """A file whose length says more than it holds is never padded, nor is anybody blamed for having cut it."""
+    path = "/sys/kernel/mm/transparent_hugepage/enabled"
+    holds = len(Path(path).read_bytes())
+    assert holds < os.stat(path).st_size
+    source = Source.open(path)
+    with pytest.raises(LocalError, match=r"^it has less than its length says.*use `pipe`") as caught:
+        SourceWindow(source.fd, 0, source.size_bytes)
+    assert type(caught.value) is LocalError
+    source.close()
+
+
+def test_a_file_that_grows_is_not_called_a_liar(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who appends between two looks has changed the file; that is what the error says."""
+    real = os.pread
+
+    def append(fd: int, count: int, at: int) -> bytes:
+        with path.open("ab") as file:
+            file.write(b"more")
+        return real(fd, count, at)
+
+    monkeypatch.setattr("os.pread", append)
+    with pytest.raises(SourceChanged, match=f"it had {len(BODY)} bytes and has {len(BODY) + 8}"):
+        Source.open(str(path))
+
+
+@pytest.mark.parametrize("number", [errno.EAGAIN, errno.ESPIPE, errno.EINVAL])
+def test_no_reading_by_position(path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A file that is called regular and behaves like a pipe is refused with the way out."""
+
+    def refuse(*_args: object) -> bytes:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("os.pread", refuse)
+    with pytest.raises(LocalError, match=r"cannot be read by position.*use `pipe`"):
         Source.open(str(path))
 
 
@@ -246,3 +322,36 @@ def test_old_kernel_maps_as_well(path: Path, monkeypatch: pytest.MonkeyPatch) ->
         window = SourceWindow(file.fileno(), 3, len(BODY))
         assert window.view == BODY[3:]
         window.close()
+
+
+def test_maps_are_private(path: Path) -> None:
+    """A file system that caches nothing (FUSE with direct_io) maps files privately or not at all."""
+    with path.open("rb") as file:
+        window = SourceWindow(file.fileno(), 0, 10)
+        [line] = [one for one in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines() if str(path) in one]
+        assert line.split()[1] == "r--p"
+        window.close()
+
+
+def test_what_cannot_be_mapped_is_read() -> None:
+    """Where the file system maps no files, the window holds what a read gives."""
+    path = Path("/sys/kernel/notes")
+    body = path.read_bytes()
+    with path.open("rb") as file:
+        with pytest.raises(OSError, match="No such device"):
+            mmap.mmap(file.fileno(), len(body), flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+        window = SourceWindow(file.fileno(), 3, len(body) - 1)
+        assert window.view == body[3:-1]
+        assert window.view.readonly
+        window.close()
+
+
+def test_what_cannot_be_prefaulted_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that the kernel does not bring in are not touched, which would be a SIGBUS: a read tells what is wrong."""
+    monkeypatch.setattr("bulkhaul.disk.source.MADV_POPULATE_READ", mmap.MADV_REMOVE)  # refused for a map to read
+    with path.open("rb") as file:
+        window = SourceWindow(file.fileno(), 3, len(BODY))
+        assert str(path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+        assert window.view == BODY[3:]
+        window.close()
+    assert path.read_bytes() == BODY

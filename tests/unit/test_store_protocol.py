@@ -303,3 +303,12 @@ def test_a_scattered_body_is_refused_in_memory_too() -> None:
     with pytest.raises(UsageError, match="one after another"):
         store.put_if_absent("key", memoryview(b"abcdef")[::2])  # type: ignore[arg-type]
     assert list(store.list()) == []
+
+
+@pytest.mark.parametrize("path", ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"])
+def test_a_file_whose_length_is_not_true_is_refused(path: str) -> None:
+    """As a store of S3 does: neither an empty nor a padded object is made, and the error names the file."""
+    store = MemoryStore()
+    with pytest.raises(LocalError, match=f"^{path}: it has (more|less) than its length says"):
+        store.put_path("k", path)
+    assert [*store.list()] == []

@@ -1,7 +1,9 @@
 """The file that is uploaded: opened once, read by position, checked for changes; it must not know what is sent.
 
 mapped   page of the file ─▶ socket                      no copy but the kernel's
-read     page of the file ─▶ buffer ─▶ socket            for whoever must not map
+read     page of the file ─▶ buffer ─▶ socket            where the file system maps no files
+
+A length is what the file system claims. It is believed once nothing can be read behind it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,13 @@ MADV_POPULATE_READ = 22
 """Prefault a range for reading. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
 
 ENDS_EARLY = "the file ends before what is to be uploaded: another program cut it short"
+
+_HAS_MORE = "it has more than its length says, as files of /proc have; use `pipe`, which reads to the end"
+_HAS_LESS = "it has less than its length says, as files of /sys have; use `pipe`, which reads to the end"
+_NO_PLACES = "it cannot be read by position, as some files of /proc and /sys; use `pipe`, which reads to the end"
+
+_UNPLACED = frozenset({errno.EAGAIN, errno.ESPIPE, errno.EINVAL})
+"""What a read by position says where the kernel makes the bytes up as they are asked for."""
 
 _REMEDIES = {
     errno.ENOENT: "it does not exist",
@@ -78,7 +87,7 @@ class Source:
         """Open a file, never waiting for a FIFO's writer; symlinks are followed.
 
         Raises:
-            LocalError: it is missing, unreadable, or no regular file.
+            LocalError: it is missing, unreadable, no regular file, or longer than its length says.
         """
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -88,6 +97,8 @@ class Source:
             found = os.fstat(fd)
             if kind := kind_of_file(found.st_mode):
                 raise LocalError(f"it is {kind}; only regular files can be uploaded", path)
+            if _has_more(fd, found.st_size, path):
+                require_unchanged(fd, _identity(found), path)  # it may have grown since the line above
         except OSError as error:
             os.close(fd)
             raise reading_error(error, path) from error
@@ -136,9 +147,10 @@ def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None
 
     Raises:
         SourceChanged: its length or its modification time is another.
-        LocalError: it is another file, or can no longer be looked at.
+        LocalError: it is another file, has more than its length says, or can no longer be looked at.
     """
     try:
+        more = _has_more(fd, identity.size_bytes, path)  # first: what is appended after it shows in the length
         now = _identity(os.fstat(fd))
     except OSError as error:
         raise reading_error(error, path) from error
@@ -152,10 +164,27 @@ def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None
     if changes:
         text = f"the file changed during the upload: {' and '.join(changes)}"
         raise SourceChanged(f"{text}; upload it again when nothing writes to it", path)
+    if more:
+        raise LocalError(_HAS_MORE, path)
+
+
+def _has_more(fd: int, size_bytes: int, path: str) -> bool:
+    """Whether anything can be read behind the end that the file system tells.
+
+    Raises:
+        LocalError: it has no places to read at.
+        OSError: what else the file system says.
+    """
+    try:
+        return bool(os.pread(fd, 1, size_bytes))
+    except OSError as error:
+        if error.errno in _UNPLACED:
+            raise LocalError(_NO_PLACES, path, errno.errorcode[error.errno or 0]) from error
+        raise
 
 
 class SourceWindow:
-    """``[start, end)`` of a file, mapped for reading and prefaulted.
+    """``[start, end)`` of a file, mapped for reading and prefaulted; read into memory where it cannot be mapped.
 
     A file that is cut short while a window of it is read kills the process (SIGBUS): who cannot afford that calls
     ``read_exactly``. Closing while somebody still holds a slice of ``view`` leaves the map to the garbage collector.
@@ -164,7 +193,8 @@ class SourceWindow:
         view: the bytes, read-only; gone after ``close``.
 
     Raises:
-        OSError: ESTALE if the file is shorter than ``end``; else what the file system says to a mapping.
+        LocalError: see ``read_exactly``.
+        OSError: ESTALE if the file is shorter than ``end``; else what the file system says to a read.
     """
 
     def __init__(self, fd: int, start: int, end: int) -> None:
@@ -175,16 +205,14 @@ class SourceWindow:
         if start == end:
             return
         aligned = start - start % mmap.ALLOCATIONGRANULARITY
-        try:
-            self._map = mmap.mmap(fd, end - aligned, prot=mmap.PROT_READ, offset=aligned)
-        except ValueError as error:  # cut short since
-            raise OSError(errno.ESTALE, ENDS_EARLY) from error
-        if hasattr(mmap.mmap, "madvise"):
-            # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. A disk error
-            # shows again when the pages are read.
-            with contextlib.suppress(OSError):
-                self._map.madvise(MADV_POPULATE_READ)
-        self.view = memoryview(self._map)[start - aligned :]
+        self._map = _mapped(fd, aligned, end)
+        if self._map is not None:
+            self.view = memoryview(self._map)[start - aligned :]
+            return
+        self._map = mmap.mmap(-1, end - start)
+        with memoryview(self._map) as buffer:
+            read_exactly(fd, start, buffer)
+        self.view = memoryview(self._map).toreadonly()
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
@@ -196,15 +224,41 @@ class SourceWindow:
                 mapped.close()
 
 
+def _mapped(fd: int, start: int, end: int) -> mmap.mmap | None:
+    """Return ``[start, end)`` of a file, mapped and prefaulted; None where only a read can tell what is there.
+
+    The map is private: a FUSE file system that caches nothing (direct_io) refuses a shared one, and /proc any.
+    """
+    try:
+        mapped = mmap.mmap(fd, end - start, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ, offset=start)
+    except ValueError as error:  # cut short since
+        raise OSError(errno.ESTALE, ENDS_EARLY) from error
+    except OSError:
+        return None
+    try:
+        if hasattr(mmap.mmap, "madvise"):
+            mapped.madvise(MADV_POPULATE_READ)
+    except OSError as error:
+        # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. All else (a disk
+        # error, a file that was cut) would be a SIGBUS at the first touch; a read tells it as an error.
+        if error.errno != errno.EINVAL:
+            mapped.close()
+            return None
+    return mapped
+
+
 def read_exactly(fd: int, start: int, buffer: memoryview) -> None:
     """Fill ``buffer`` with the file's bytes from ``start`` on, whatever position the descriptor is at.
 
     Raises:
-        OSError: ESTALE if the file ends before the buffer is full; else what the file system says.
+        LocalError: the file ends before the buffer is full, and its length still says that it does not.
+        OSError: ESTALE if the file was cut short; else what the file system says.
     """
     filled = 0
     while filled < len(buffer):
         count = os.preadv(fd, [buffer[filled:]], start + filled)
+        if not count and os.fstat(fd).st_size >= start + len(buffer):
+            raise LocalError(_HAS_LESS)
         if not count:
             raise OSError(errno.ESTALE, ENDS_EARLY)
         filled += count

@@ -28,7 +28,7 @@ from bulkhaul.engine.multipart import MultipartUpload
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.uploads import Uploads
-from bulkhaul.model.errors import NotFound, OtherError, PayloadTooLarge, TransferError
+from bulkhaul.model.errors import LocalError, NotFound, OtherError, PayloadTooLarge, TransferError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -129,7 +129,7 @@ class Uploader:
         except TransferError as error:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended
-            about = path if error.info.code == "SourceChanged" else ref.url
+            about = path if isinstance(error, LocalError) else ref.url
             raise error.named(about) from error.__cause__
         finally:
             source.close()

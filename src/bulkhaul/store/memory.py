@@ -27,7 +27,7 @@ from bulkhaul.disk.landing import Landing, published_mode
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import Source, read_exactly, reading_error
-from bulkhaul.model.errors import NotFound, TransferError, UsageError
+from bulkhaul.model.errors import LocalError, NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -343,6 +343,8 @@ def _read(source: Source, part: Part) -> bytes:
     body = bytearray(part.size_bytes)
     try:
         read_exactly(source.fd, part.start, memoryview(body))
+    except LocalError as error:
+        raise error.named(source.path) from None
     except OSError as error:
         raise reading_error(error, source.path) from error
     return bytes(body)
