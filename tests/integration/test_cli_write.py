@@ -327,6 +327,103 @@ def test_links_that_are_left_out(server: FaultServer, tmp_path: Path) -> None:
     assert stored(server) == {"a": b"A", "link": b"A"}
 
 
+@pytest.mark.parametrize("recursive", [[], ["--recursive"]], ids=["file", "folder"])
+def test_a_link_that_is_named_itself_is_left_out(server: FaultServer, tmp_path: Path, recursive: list[str]) -> None:
+    """Where links are left out, SRC is no exception, and people are told; with a slash it is the folder behind it."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "a").write_bytes(b"A")
+    link = tmp_path / "link"
+    link.symlink_to("real" if recursive else "real/a")
+    words = [*recursive, "--no-follow-symlinks", str(link), "s3://bucket"]
+    told = f"{link}: a symbolic link, which is not followed\n"
+    for dry_run, prefix in (["--dry-run"], "(dry run) (skipped)"), ([], "(skipped)"):
+        assert bulkhaul(server, "cp", *dry_run, *words) == (0, f"{prefix} cp {told}", "")
+        assert bulkhaul(server, "mv", *dry_run, *words) == (0, f"{prefix} mv {told}", "")
+    assert (stored(server), link.is_symlink()) == ({}, True)
+    if recursive:
+        assert bulkhaul(server, "cp", *recursive, "--no-follow-symlinks", f"{link}/", "s3://bucket")[0] == 0
+        assert stored(server) == {"a": b"A"}
+
+
+LINKED = {"a": b"A", "b": b"A", "hard": b"A", "deep/c": b"A", "deep/c2": b"C2", "deep/x": b"X"}
+
+
+def make_linked(tmp_path: Path) -> Path:
+    """Make a tree whose names share files: links to links, hard links, links to folders inside and outside of it."""
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / "deep").mkdir(parents=True)
+    (outside / "below").mkdir(parents=True)
+    (outside / "below" / "o").write_bytes(b"O")
+    (tree / "a").write_bytes(b"A")
+    (tree / "hard").hardlink_to(tree / "a")
+    (tree / "b").symlink_to("a")
+    (tree / "deep" / "c").symlink_to("../b")  # a link to a link
+    (tree / "deep" / "c2").symlink_to(outside / "c2")
+    (tree / "deep" / "x").write_bytes(b"X")
+    (outside / "c2").write_bytes(b"C2")
+    (tree / "out").symlink_to(outside)
+    (tree / "z-deep").symlink_to("deep")
+    return tree
+
+
+def test_a_move_removes_nothing_outside_of_its_folder(server: FaultServer, tmp_path: Path) -> None:
+    """Links to folders are not entered; every name of a shared file is stored, and only names in the folder go."""
+    tree = make_linked(tmp_path)
+    before = files(tmp_path / "outside")
+    status, out, err = bulkhaul(server, "mv", "--json", "--recursive", "--concurrency", "16", tree, "s3://bucket")
+    told, summary = lines(out, "mv")
+    assert (status, err) == (0, "")
+    assert {line["source"] for line in told if line.get("skipped")} == {str(tree / "out"), str(tree / "z-deep")}
+    assert all("not entered" in line.get("skipped", "not entered") for line in told)
+    assert (summary["verified"], stored(server)) == (len(LINKED), LINKED)
+    assert files(tmp_path / "outside") == before
+    assert sorted(os.listdir(tree)) == ["deep", "out", "z-deep"]
+    assert os.listdir(tree / "deep") == []
+
+
+def test_a_move_that_follows_links_to_folders(server: FaultServer, tmp_path: Path) -> None:
+    """What is behind a link to a folder is stored if that was asked for, and stays there."""
+    tree = make_linked(tmp_path)
+    before = files(tmp_path / "outside")
+    status, _, err = bulkhaul(server, "mv", "--recursive", "--follow-symlinks", tree, "s3://bucket")
+    assert (status, err) == (0, "")
+    behind = {f"out/{name}": body for name, body in before.items()}
+    again = {f"z-{name}": body for name, body in LINKED.items() if name.startswith("deep/")}
+    assert stored(server) == {**LINKED, **behind, **again}
+    assert files(tmp_path / "outside") == before
+    assert sorted(os.listdir(tree)) == ["deep", "out", "z-deep"]
+    assert os.listdir(tree / "deep") == []
+
+
+def test_a_move_without_links(server: FaultServer, tmp_path: Path) -> None:
+    """Where links are left out of a move they stay, and so does what they lead to outside."""
+    tree = make_linked(tmp_path)
+    status, _, err = bulkhaul(server, "mv", "--recursive", "--no-follow-symlinks", tree, "s3://bucket")
+    assert (status, err) == (0, "")
+    assert stored(server) == {"a": b"A", "hard": b"A", "deep/x": b"X"}
+    assert sorted(os.listdir(tree)) == ["b", "deep", "out", "z-deep"]
+    assert sorted(os.listdir(tree / "deep")) == ["c", "c2"]
+
+
+def test_a_link_that_is_planted_during_a_move(server: FaultServer, tmp_path: Path) -> None:
+    """A folder that becomes a link while its files are stored does not lead the removal out of what was named."""
+    tree, outside = tmp_path / "tree", tmp_path / "outside"
+    (tree / "d").mkdir(parents=True)
+    outside.mkdir()
+    (tree / "d" / "x").write_bytes(BODY)
+    (outside / "x").hardlink_to(tree / "d" / "x")  # the same file, under a name that nobody has given away
+    server.add_fault(Latency(operation="PutObject", seconds=1.0))
+    running = start("mv", "-r", "--endpoint-url", server.endpoint_url, tree, "s3://bucket/")
+    server.wait_for(lambda s: bool(s.requests_for("PutObject")))
+    (tree / "d").rename(tmp_path / "away")
+    (tree / "d").symlink_to(outside)
+    _, err = running.communicate(timeout=20)
+    assert running.returncode == 1
+    assert "leads out of the folder; that file was not removed" in err
+    assert (outside / "x").exists()
+    assert (tmp_path / "away" / "x").exists()
+
+
 def test_nothing_to_send(server: FaultServer, tmp_path: Path) -> None:
     """A file or folder that is missing, or a bucket, is one line on stderr and 1."""
     (tmp_path / "f").write_bytes(b"")

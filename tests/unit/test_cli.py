@@ -207,6 +207,7 @@ class TestUsage:
             (["--multipart-threshold", "8M"], ["s3://bucket/key", "b"], "a download"),
             (["--no-resume"], ["s3://bucket/key", "b"], "a download"),
             (["--no-follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
+            (["--follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
             (["--source-region", "r"], ["s3://bucket/key", "b"], "a download"),
             (["--verify", "full"], ["a", "s3://bucket/key"], "an upload"),
             (["--fsync"], ["a", "s3://bucket/key"], "an upload"),
@@ -470,7 +471,7 @@ class TestDirections:
                 (
                     "upload_many",
                     (".", "s3://b", none),
-                    {"include": (), "exclude": (), "follow_symlinks": True, "move": move, "dry_run": False},
+                    {"include": (), "exclude": (), "follow_symlinks": None, "move": move, "dry_run": False},
                 ),
             ),
             (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {"origin": None, "move": move, **CURRENT})),

@@ -86,12 +86,12 @@ class TestReport:
         return Report(out.append, err.append, **({"operation": "cp"} | changes)), out, err
 
     def test_for_people(self) -> None:
-        """Verified objects are told on stdout, failures on stderr, skipped ones and the summary not at all."""
+        """Verified objects, and why others are skipped, are told on stdout, failures on stderr, the summary nowhere."""
         report, out, err = self.report()
         for result in (result_of(), failed(), result_of(skipped="a folder", integrity=None)):
             report.ended(result)
         report.summary(1.0, success=False)
-        assert out == ["cp s3://bucket/a/b out/b\n"]
+        assert out == ["cp s3://bucket/a/b out/b\n", "(skipped) cp s3://bucket/a/b out/b: a folder\n"]
         assert err == ["bulkhaul: error: s3://bucket/a/b: it is not there\n"]
 
     def test_quiet(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkhaul.disk.walk import LocalFile, Refused, walk
+from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
 from bulkhaul.errors import LocalError
 
 
@@ -137,6 +137,41 @@ def test_links_are_left_out_when_asked(tmp_path: Path) -> None:
     left = [one for one in found if isinstance(one, Refused)]
     assert [os.path.basename(one.path) for one in left] == ["nowhere", "to-file", "to-folder"]
     assert all(one.unwanted and "not followed" in one.reason for one in left)
+
+
+def test_links_to_folders_alone_are_left_out(tmp_path: Path) -> None:
+    """Links to files are followed, and each link to a folder is named as unwanted, with the way to have it."""
+    make(tmp_path, "a", "d/x")
+    (tmp_path / "to-file").symlink_to("a")
+    (tmp_path / "to-folder").symlink_to("d")
+    found = list(walk(str(tmp_path), enter_links=False))
+    assert [one.relative for one in found if isinstance(one, LocalFile)] == ["a", "d/x", "to-file"]
+    [left] = [one for one in found if isinstance(one, Refused)]
+    assert (left.path, left.unwanted) == (str(tmp_path / "to-folder"), True)
+    assert "--follow-symlinks" in left.reason
+
+
+def test_links_and_plain_names_apart(tmp_path: Path) -> None:
+    """Both together list what there is, once; the links with their length and with what lies behind one of a folder."""
+    make(tmp_path, "a", "d/x", os.fsdecode(b"n\xfe"))
+    (tmp_path / "l").symlink_to("a")
+    (tmp_path / "d" / "ll").symlink_to("../l")
+    (tmp_path / "to-d").symlink_to("d")
+    (tmp_path / "gone").symlink_to("nowhere")
+    everything = list(walk(str(tmp_path)))
+    links = list(walk(str(tmp_path), names=Names.LINKS))
+    plain = list(walk(str(tmp_path), names=Names.PLAIN))
+    assert sorted(links + plain, key=lambda one: os.fsencode(one.path)) == everything
+    assert [(one.relative, one.hops, one.behind) for one in links if isinstance(one, LocalFile)] == [
+        ("d/ll", 2, False),
+        ("l", 1, False),
+        ("to-d/ll", 2, True),
+        ("to-d/x", 0, True),
+    ]
+    assert [(one.relative, one.hops, one.behind) for one in plain if isinstance(one, LocalFile)] == [
+        ("a", 0, False),
+        ("d/x", 0, False),
+    ]
 
 
 def test_loops_are_cut(tmp_path: Path) -> None:

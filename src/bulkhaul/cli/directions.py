@@ -112,7 +112,8 @@ def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
         name = param.name or ""
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and direction not in _APPLIES.get(name, frozenset(Direction)):
-            raise click.UsageError(f"{param.opts[0]} means nothing for {direction.value}.")
+            spellings = param.secondary_opts if ctx.params.get(name) is False else []
+            raise click.UsageError(f"{(spellings or param.opts)[0]} means nothing for {direction.value}.")
 
 
 def refuse_unselective(

@@ -76,7 +76,7 @@ class Report:
             self.counts.bytes += result.size_bytes
         if self._as_json:
             self._out(json_line(result, operation=self._operation, dry_run=self._dry_run))
-        elif not self._quiet and result.ok:
+        elif not self._quiet and result.failure is None:
             self._out(human_line(result, operation=self._operation, dry_run=self._dry_run))
 
     def cancelled(self, count: int, signal_name: str) -> None:
@@ -97,14 +97,19 @@ def error_line(failure: ErrorInfo) -> str:
 
 
 def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
-    r"""Return the line for people that says what was copied, as s5cmd does.
+    r"""Return the line for people that says what was copied, as s5cmd does, or why it was not.
 
     >>> human_line(TransferResult(source="s3://b/a\n", destination="d", bucket="b", key="a\n"))
     'cp s3://b/a\\x0a d\n'
+    >>> human_line(TransferResult(source="a", destination="", bucket="b", key="", skipped="a symbolic link"))
+    '(skipped) cp a: a symbolic link\n'
     """
     prefix = "(dry run) " if dry_run else ""
+    reason = ""
+    if result.skipped:
+        prefix, reason = f"{prefix}(skipped) ", f": {printable(result.skipped)}"
     names = [printable(name) for name in (result.source, result.destination) if name]
-    return f"{prefix}{operation} {' '.join(names)}\n"
+    return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
 
 def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:

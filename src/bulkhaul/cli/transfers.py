@@ -69,11 +69,11 @@ transfer_options = adding(
     _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
     _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
     _selection(
-        "--no-follow-symlinks",
+        "--follow-symlinks/--no-follow-symlinks",
         "follow_symlinks",
-        flag_value=False,
-        default=True,
-        help="Leave symbolic links below a folder out of an upload.",
+        default=None,
+        help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
+        " no links to folders]",
     ),
     _selection("--raw", is_flag=True, help="* and ? in SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
@@ -216,7 +216,11 @@ def _uploads(
     options = stored or ObjectOptions()
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if given["recursive"]:
+        if given["follow_symlinks"] is False and os.path.islink(source):
+            from bulkhaul.engine.planning import left_out
+
+            yield left_out(source, destination)
+        elif given["recursive"]:
             yield from run.upload_many(
                 source,
                 destination,

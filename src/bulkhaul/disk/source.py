@@ -16,7 +16,7 @@ import stat
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError, SourceChanged
-from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.files import FolderIdentity, SourceIdentity
 
 MADV_POPULATE_READ = 22
 """Prefault a range for reading. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
@@ -29,6 +29,9 @@ _NO_PLACES = "it cannot be read by position, as some files of /proc and /sys; us
 
 _UNPLACED = frozenset({errno.EAGAIN, errno.ESPIPE, errno.EINVAL})
 """What a read by position says where the kernel makes the bytes up as they are asked for."""
+
+_PATH_ONLY = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
+"""Opens a folder to work in it; it need not be readable."""
 
 _REMEDIES = {
     errno.ENOENT: "it does not exist",
@@ -116,19 +119,30 @@ class Source:
         """
         require_unchanged(self.fd, self.identity, self.path)
 
-    def remove(self) -> None:
-        """Remove the file from its path, if it is unchanged and still the one there.
+    def remove(self, inside: FolderIdentity | None = None) -> None:
+        """Remove the file from its path, if it is unchanged and still the one there; of a link, the link itself.
+
+        Args:
+            inside: a folder that the path must not leave, through a link that somebody has put into it meanwhile.
 
         Raises:
             SourceChanged: it has changed, or another file is in its place; nothing was removed.
             LocalError: the folder refuses.
         """
         self.check_unchanged()
+        folder, name = os.path.split(self.path)
         try:
-            if not os.path.samestat(os.fstat(self.fd), os.stat(self.path, follow_symlinks=True)):
-                text = "another file is in its place since it was uploaded; that one was not removed"
-                raise SourceChanged(text, self.path)
-            os.unlink(self.path)
+            folder_fd = os.open(folder or ".", _PATH_ONLY)
+            try:
+                if not os.path.samestat(os.fstat(self.fd), os.stat(name, dir_fd=folder_fd)):
+                    text = "another file is in its place since it was uploaded; that one was not removed"
+                    raise SourceChanged(text, self.path)
+                if inside is not None and not _lies_in(folder_fd, inside):
+                    text = "a link has come into its path and leads out of the folder; that file was not removed"
+                    raise SourceChanged(text, self.path)
+                os.unlink(name, dir_fd=folder_fd)
+            finally:
+                os.close(folder_fd)
         except OSError as error:
             raise reading_error(error, self.path) from error
 
@@ -137,6 +151,37 @@ class Source:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def folder_identity(path: str) -> FolderIdentity:
+    """Return which folder a path leads to.
+
+    Raises:
+        LocalError: it is missing, or may not be looked at.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise reading_error(error, path) from error
+    return FolderIdentity(found.st_dev, found.st_ino)
+
+
+def _lies_in(folder_fd: int, inside: FolderIdentity) -> bool:
+    """Whether an open folder is the other one, or lies below it: by the way up, which no link can change."""
+    fd, below = os.dup(folder_fd), None
+    try:
+        while True:
+            found = os.fstat(fd)
+            here = FolderIdentity(found.st_dev, found.st_ino)
+            if here == inside:
+                return True
+            if here == below:  # what is above the root is the root
+                return False
+            above = os.open("..", _PATH_ONLY, dir_fd=fd)
+            os.close(fd)
+            fd, below = above, here
+    finally:
+        os.close(fd)
 
 
 def require_unchanged(fd: int, identity: SourceIdentity, path: str = "") -> None:

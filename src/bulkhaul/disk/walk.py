@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from enum import Enum
 
 import msgspec
 
@@ -18,12 +19,35 @@ from bulkhaul.disk.source import kind_of_file, reading_error
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
+_MAX_HOPS = 40
+"""Links that the kernel follows one after the other. Source: path_resolution(7)."""
+
+NOT_FOLLOWED = "a symbolic link, which is not followed"
+NOT_ENTERED = "a symbolic link to a folder, which is not entered; --follow-symlinks uploads what is behind it"
+
+
+class Names(Enum):
+    """Which names of a folder a walk lists: all, those that are or lie behind a link, or those that do not."""
+
+    ALL = "all"
+    LINKS = "links"
+    PLAIN = "plain"
+
+
 class LocalFile(msgspec.Struct, frozen=True):
-    """A regular file. ``relative``: its path below the folder that was walked, with ``/``."""
+    """A regular file.
+
+    Attributes:
+        relative: its path below the folder that was walked, with ``/``.
+        hops: how many links lead from its own name to it, one after the other; 0 for a name of the file itself.
+        behind: it lies behind a link to a folder.
+    """
 
     path: str
     relative: str
     size_bytes: int
+    hops: int = 0
+    behind: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -34,92 +58,131 @@ class Refused(msgspec.Struct, frozen=True):
     unwanted: bool = False
 
 
+class _Name(msgspec.Struct, frozen=True):
+    text: str
+    is_folder: bool
+    is_link: bool
+
+
 class _Folder(msgspec.Struct):
-    """One folder under way. ``names``: those still to come, the next one last; True with those that are folders."""
+    """One folder under way. ``names``: those still to come, the next one last. ``behind``: a link led to it."""
 
     path: str
     relative: str
     device: int
     inode: int
-    names: list[tuple[str, bool]]
+    names: list[_Name]
+    behind: bool
 
 
-def walk(root: str, *, follow_symlinks: bool = True) -> Iterator[LocalFile | Refused]:
+class _How(msgspec.Struct, frozen=True):
+    follow: bool
+    enter: bool
+    names: Names
+
+
+def walk(
+    root: str, *, follow_symlinks: bool = True, enter_links: bool = True, names: Names = Names.ALL
+) -> Iterator[LocalFile | Refused]:
     """List every file below ``root``, which may itself be a symlink; what cannot be listed does not stop the rest.
 
     Empty folders yield nothing. A folder that several links lead to is listed under each of them; a link that leads
     back to a folder that it lies in is refused.
 
+    Args:
+        follow_symlinks: list what links lead to; else each is refused as unwanted.
+        enter_links: likewise for links to folders alone.
+        names: which names are looked at; the others cost nothing.
+
     Raises:
         LocalError: the root is missing, unreadable, or no folder; at once, not when the first file is asked for.
     """
+    how = _How(follow_symlinks, follow_symlinks and enter_links, names)
     try:
-        first = _entered(root, "", (), follow_symlinks=follow_symlinks)
+        first = _entered(root, "", (), how, behind=False)
     except OSError as error:
         raise reading_error(error, root) from error
-    return _walk(first, follow_symlinks=follow_symlinks)
+    return _walk(first, how)
 
 
-def _walk(root: _Folder, *, follow_symlinks: bool) -> Iterator[LocalFile | Refused]:
+def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | Refused]:
     above = [root]
     while above:
         folder = above[-1]
         if not folder.names:
             above.pop()
             continue
-        name, is_folder = folder.names.pop()
-        path, relative = os.path.join(folder.path, name), folder.relative + name
-        if not _is_text(name):
-            yield Refused(path, "its name is not valid UTF-8, so it cannot be a key")
-        elif is_folder:
+        name = folder.names.pop()
+        linked = folder.behind or name.is_link
+        # A folder of plain names has to be entered for the links in it.
+        if how.names is (Names.PLAIN if linked else Names.LINKS) and (linked or not name.is_folder):
+            continue
+        path, relative = os.path.join(folder.path, name.text), folder.relative + name.text
+        if not _is_text(name.text):
+            if how.names is not Names.LINKS or linked:
+                yield Refused(path, "its name is not valid UTF-8, so it cannot be a key")
+        elif name.is_folder:
             try:
-                above.append(_entered(path, f"{relative}/", above, follow_symlinks=follow_symlinks))
+                above.append(_entered(path, f"{relative}/", above, how, behind=linked))
             except OSError as error:
-                yield Refused(path, reading_error(error, path).message)
+                if how.names is not Names.LINKS or linked:
+                    yield Refused(path, reading_error(error, path).message)
         else:
-            yield _file(path, relative, follow_symlinks=follow_symlinks)
+            yield _file(path, relative, name, how, behind=folder.behind)
 
 
-def _entered(path: str, relative: str, above: Sequence[_Folder], *, follow_symlinks: bool) -> _Folder:
-    flags = _FLAGS | os.O_NOFOLLOW if above and not follow_symlinks else _FLAGS
+def _entered(path: str, relative: str, above: Sequence[_Folder], how: _How, *, behind: bool) -> _Folder:
+    flags = _FLAGS | os.O_NOFOLLOW if above and not how.enter else _FLAGS
     fd = os.open(path, flags)
     try:
         found = os.fstat(fd)
         if any((found.st_dev, found.st_ino) == (one.device, one.inode) for one in above):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         with os.scandir(fd) as entries:
-            names = [(entry.name, _is_folder(entry, follow_symlinks=follow_symlinks)) for entry in entries]
+            names = [_Name(entry.name, _is_folder(entry, how), entry.is_symlink()) for entry in entries]
     finally:
         os.close(fd)
     names.sort(key=_key_order, reverse=True)
-    return _Folder(path, relative, found.st_dev, found.st_ino, names)
+    return _Folder(path, relative, found.st_dev, found.st_ino, names, behind)
 
 
-def _key_order(name: tuple[str, bool]) -> bytes:
+def _key_order(name: _Name) -> bytes:
     """Every key in a folder has the folder's name and a slash in front: ``a!``, ``a/b``, ``a0`` is their order."""
-    return os.fsencode(name[0]) + b"/" * name[1]
+    return os.fsencode(name.text) + b"/" * name.is_folder
 
 
-def _is_folder(entry: os.DirEntry[str], *, follow_symlinks: bool) -> bool:
+def _is_folder(entry: os.DirEntry[str], how: _How) -> bool:
     try:
-        return entry.is_dir(follow_symlinks=follow_symlinks)
+        return entry.is_dir(follow_symlinks=how.enter)
     except OSError:
         return False  # a link in a circle, or to where nobody may look: refused when its turn comes
 
 
-def _file(path: str, relative: str, *, follow_symlinks: bool) -> LocalFile | Refused:
+def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> LocalFile | Refused:
     try:
-        found = os.stat(path, follow_symlinks=follow_symlinks)
+        found = os.stat(path, follow_symlinks=how.follow)
     except FileNotFoundError:
         gone = "a symbolic link that leads nowhere" if os.path.islink(path) else "it vanished during the listing"
         return Refused(path, gone)
     except OSError as error:
         return Refused(path, reading_error(error, path).message)
     if stat.S_ISLNK(found.st_mode):
-        return Refused(path, "a symbolic link, which is not followed", unwanted=True)
+        return Refused(path, NOT_FOLLOWED, unwanted=True)
+    if name.is_link and not how.enter and stat.S_ISDIR(found.st_mode):
+        return Refused(path, NOT_ENTERED, unwanted=True)
     if kind := kind_of_file(found.st_mode):
         return Refused(path, f"it is {kind}; only regular files can be uploaded")
-    return LocalFile(path, relative, found.st_size)
+    return LocalFile(path, relative, found.st_size, _hops(path) if name.is_link else 0, behind)
+
+
+def _hops(path: str) -> int:
+    """Return how many links lead from a name to what is no link."""
+    for hops in range(_MAX_HOPS):
+        try:
+            path = os.path.join(os.path.dirname(path), os.readlink(path))
+        except OSError:  # no link, or gone
+            return hops
+    return _MAX_HOPS
 
 
 def _is_text(name: str) -> bool:

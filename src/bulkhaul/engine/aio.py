@@ -10,8 +10,10 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 import msgspec
 
 from bulkhaul.disk.paths import local_path
+from bulkhaul.disk.source import folder_identity
+from bulkhaul.disk.walk import LocalFile
 from bulkhaul.engine.coordinator import Coordinator
-from bulkhaul.engine.deliver import copy_pieces, upload_pieces
+from bulkhaul.engine.deliver import LinkRule, copy_pieces, upload_pieces
 from bulkhaul.engine.life import EngineLife
 from bulkhaul.engine.many import Many, Piece
 from bulkhaul.engine.payload import memory_of
@@ -217,11 +219,16 @@ class AsyncEngine(EngineLife):
         *,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        follow_symlinks: bool = True,
+        follow_symlinks: bool | None = None,
         move: bool = False,
         dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
         """Upload every file below a folder; the URL's key is put before their paths, up to a slash.
+
+        Args:
+            follow_symlinks: upload what symbolic links lead to. By default a move does so for links to files only.
+            move: remove each file once it is stored. Of a link the link is removed, and what it leads to stays; so
+                does everything behind a link to a folder.
 
         Yields:
             One result a file, as it ends. A failed one carries its error; the others go on.
@@ -233,11 +240,23 @@ class AsyncEngine(EngineLife):
         takes = selector(Source(bucket, many=True), include, exclude)
         uploader = self._entered().uploader
 
-        async def upload(path: str, ref: ObjectRef) -> TransferResult:
-            return await uploader.upload_file(path, ref, options, remove=move)
+        root = local_path(folder)
+        links = LinkRule(
+            follow=follow_symlinks is not False,
+            enter=bool(follow_symlinks) or (follow_symlinks is None and not move),
+            first=move and not dry_run,
+        )
 
-        def plan() -> AsyncGenerator[Piece, None]:
-            return upload_pieces(local_path(folder), bucket, prefix, takes, upload, follow_symlinks=follow_symlinks)
+        async def plan() -> AsyncGenerator[Piece, None]:
+            inside = folder_identity(root) if move else None
+
+            async def upload(file: LocalFile, ref: ObjectRef) -> TransferResult:
+                remove = move and not file.behind
+                return await uploader.upload_file(file.path, ref, options, remove=remove, inside=inside)
+
+            async with contextlib.aclosing(upload_pieces(root, bucket, prefix, takes, upload, links)) as pieces:
+                async for piece in pieces:
+                    yield piece
 
         return self._planned(plan) if dry_run else self._many(plan)
 

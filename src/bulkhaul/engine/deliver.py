@@ -1,14 +1,22 @@
-"""Plans the uploading and the copying of many objects; it must not move anything by itself."""
+"""Plans the uploading and the copying of many objects; it must not move anything by itself.
+
+A move of a folder removes each file as soon as it is stored, so what needs a file has to go before it:
+
+    files behind links to folders ─▶ links to links … ─▶ links ─▶ files by their own names
+                                 ╰─ each kind when the one before it has ended
+"""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 
 import msgspec
 
-from bulkhaul.disk.walk import LocalFile, Refused, walk
+from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.many import Piece
 from bulkhaul.engine.restore import selected
@@ -18,18 +26,27 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.selection import Source
 
-UploadOne = Callable[[str, ObjectRef], Awaitable[TransferResult]]
+UploadOne = Callable[[LocalFile, ObjectRef], Awaitable[TransferResult]]
+Work = Callable[[], Coroutine[None, None, TransferResult]]
 CopyOne = Callable[[ObjectRef, ObjectRef], Awaitable[TransferResult]]
 
 
+class LinkRule(msgspec.Struct, frozen=True):
+    """What becomes of symbolic links below a folder that is uploaded.
+
+    Attributes:
+        follow: upload what they lead to; else leave them out.
+        enter: also what is behind links to folders.
+        first: upload what links lead to before anything else, as files are removed once they are stored.
+    """
+
+    follow: bool = True
+    enter: bool = True
+    first: bool = False
+
+
 async def upload_pieces(
-    folder: str,
-    bucket: str,
-    prefix: str,
-    takes: Callable[[str], bool],
-    upload: UploadOne,
-    *,
-    follow_symlinks: bool,
+    folder: str, bucket: str, prefix: str, takes: Callable[[str], bool], upload: UploadOne, links: LinkRule
 ) -> AsyncGenerator[Piece, None]:
     """Yield the work of each file below a folder; what is no regular file fails by name, and the rest goes on.
 
@@ -43,7 +60,8 @@ async def upload_pieces(
         LocalError: the folder cannot be read, or nothing in it is selected.
     """
     found = False
-    for entry in walk(folder, follow_symlinks=follow_symlinks):
+    under_way = _UnderWay()
+    async for entry in _entries(folder, links, under_way):
         if not isinstance(entry, LocalFile):
             if takes(entry.path.removeprefix(os.path.join(folder, ""))):
                 found = True
@@ -61,9 +79,63 @@ async def upload_pieces(
             failure = ErrorInfo("LocalError", text, entry.path)
             yield Piece(_failed(result, failure))
         else:
-            yield Piece(result, functools.partial(_upload, upload, entry.path, ref))
+            yield Piece(result, under_way.counted(functools.partial(_upload, upload, entry, ref)))
     if not found:
         raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
+
+
+async def _entries(folder: str, links: LinkRule, under_way: _UnderWay) -> AsyncGenerator[LocalFile | Refused, None]:
+    """Yield what is below a folder, in an order in which every link is uploaded before what it leads to is removed."""
+    listed = functools.partial(walk, folder, follow_symlinks=links.follow, enter_links=links.enter)
+    if not links.first:
+        for entry in listed():
+            yield entry
+        return
+    ranks: set[int] = set()
+    for entry in listed(names=Names.LINKS):
+        if isinstance(entry, LocalFile):
+            ranks.add(_rank(entry))
+        else:
+            yield entry
+    for rank in sorted(ranks, reverse=True):
+        for entry in listed(names=Names.LINKS):
+            if isinstance(entry, LocalFile) and _rank(entry) == rank:
+                yield entry
+        await under_way.ended()
+    for entry in listed(names=Names.PLAIN):
+        yield entry
+
+
+def _rank(entry: LocalFile) -> int:
+    """Return a higher number for what has to go earlier."""
+    return sys.maxsize if entry.behind else entry.hops
+
+
+class _UnderWay:
+    """Counts the pieces of work that have not ended."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._news = asyncio.Event()
+
+    def counted(self, work: Work) -> Work:
+        """Return the work, which counts from now on until it has ended."""
+        self._count += 1
+
+        async def done() -> TransferResult:
+            try:
+                return await work()
+            finally:
+                self._count -= 1
+                self._news.set()
+
+        return done
+
+    async def ended(self) -> None:
+        """Wait until there is none."""
+        while self._count:
+            self._news.clear()
+            await self._news.wait()
 
 
 async def copy_pieces(
@@ -114,8 +186,8 @@ def key_for(url_key: str, name: str) -> str:
     return url_key + os.path.basename(name.rstrip("/")) if not url_key or url_key.endswith("/") else url_key
 
 
-async def _upload(upload: UploadOne, path: str, ref: ObjectRef) -> TransferResult:
-    return await upload(path, ref)
+async def _upload(upload: UploadOne, file: LocalFile, ref: ObjectRef) -> TransferResult:
+    return await upload(file, ref)
 
 
 async def _copy(copy: CopyOne, origin: ObjectRef, ref: ObjectRef) -> TransferResult:

@@ -6,8 +6,9 @@ import os
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import Source
+from bulkhaul.disk.walk import NOT_FOLLOWED
 from bulkhaul.engine.control import Control
-from bulkhaul.engine.places import destination_ref, file_path, many_source, object_ref
+from bulkhaul.engine.places import destination_prefix, destination_ref, file_path, many_source, object_ref
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -43,6 +44,16 @@ def planned_upload(path: str | os.PathLike[str], url: str) -> TransferResult:
     return TransferResult(
         source=file, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=source.size_bytes
     )
+
+
+def left_out(path: str | os.PathLike[str], url: str) -> TransferResult:
+    """Return the result of a symbolic link that is named itself where links are left out.
+
+    Raises:
+        InvalidUrl: the URL names no bucket.
+    """
+    bucket, _ = destination_prefix(url)
+    return TransferResult(source=local_path(path), destination="", bucket=bucket, key="", skipped=NOT_FOLLOWED)
 
 
 def planned_stream(url: str) -> TransferResult:

@@ -29,7 +29,7 @@ from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import LocalError, NotFound, OtherError, PayloadTooLarge, TransferError
-from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.files import FolderIdentity, SourceIdentity
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -106,11 +106,13 @@ class Uploader:
         *,
         on_moved: OnMoved | None = None,
         remove: bool = False,
+        inside: FolderIdentity | None = None,
     ) -> TransferResult:
         """Upload a file; what is at the key is the old object, or exactly the new one.
 
         Args:
             remove: remove the file once the object is stored, if it still is the one that was uploaded.
+            inside: a folder out of which nothing is removed.
 
         Raises:
             SourceChanged: the file changed meanwhile; no object was made of it.
@@ -125,7 +127,7 @@ class Uploader:
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
             )
             if remove:
-                source.remove()
+                source.remove(inside)
         except TransferError as error:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):
                 source.check_unchanged()  # the likelier reason, and the one that can be mended

@@ -12,3 +12,10 @@ class SourceIdentity(msgspec.Struct, frozen=True):
     inode: int
     size_bytes: int
     mtime_ns: int
+
+
+class FolderIdentity(msgspec.Struct, frozen=True):
+    """Which folder is meant, whatever path leads to it."""
+
+    device: int
+    inode: int
