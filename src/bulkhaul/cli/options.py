@@ -257,14 +257,14 @@ def _endpoint(given: str | None) -> tuple[str, str]:
     if given:
         return given, "--endpoint-url"
     for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"):
-        if url := os.environ.get(name):
+        if url := os.environ.get(name, "").strip():
             return url, f"{name} (or --endpoint-url)"
     return "", ""
 
 
 def _http_allowed_by_environment() -> bool:
-    text = os.environ.get("BULKHAUL_ALLOW_HTTP", os.environ.get("ALLOW_HTTP"))
-    if text is None:
+    text = os.environ.get("BULKHAUL_ALLOW_HTTP") or os.environ.get("ALLOW_HTTP")
+    if not text:
         return False
     from bulkhaul.policy.storeurl import truthy
 

@@ -37,7 +37,8 @@ from bulkhaul.engine.protocol import (
 )
 from bulkhaul.model.writing import Doomed, Stored, UploadedPart
 from bulkhaul.wire.sdk import control, multipart, objects
-from bulkhaul.wire.sdk.client import SdkClient, resolve_credentials
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.credentials import resolve_credentials
 from bulkhaul.wire.sdk.locate import locate
 from bulkhaul.wire.values import WireSettings
 

@@ -43,7 +43,7 @@ class Sender:
         except TransportError as error:
             return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
         except TransferError as error:
-            return Failed(lease.lease, 0, 0, error.info)
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
         except OSError as error:
             return Failed(lease.lease, 0, 0, reading_error(error, "").info)
         except asyncio.CancelledError:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import TransportChoice
+from bulkhaul.wire.masking import Mask
 from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, Target
-
-SHORTEST_SECRET = 8
-"""Anything shorter is no secret of a service, but one of a test: masked, it would make holes in words."""
 
 MAX_TEXT = 500
 """Longest text of an error, in characters: 32 failed leases fit a frame."""
@@ -22,12 +20,13 @@ class Wires:
         self._choice = choice
         self._fast = fast
         self._sdk = sdk
-        self._always_secret = self._secrets = _maskable(secrets)
+        self._always_secret = secrets
+        self._mask = Mask(secrets)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
         held = credentials or Credentials("", "")
-        self._secrets = (*self._always_secret, *_maskable((held.secret_key, held.token)))
+        self._mask = Mask((*self._always_secret, held.secret_key, held.token))
         self._fast.use(credentials)
         self._sdk.use(credentials)
 
@@ -66,18 +65,12 @@ class Wires:
             subject=info.subject,
             cause=self._masked(info.cause),
             status=info.status,
-            service_code=info.service_code[:100],
-            request_id=info.request_id[:200],
-            host_id=info.host_id[:200],
+            service_code=self._masked(info.service_code)[:100],
+            request_id=self._masked(info.request_id)[:200],
+            host_id=self._masked(info.host_id)[:200],
             retry_after_s=info.retry_after_s,
             unreached=info.unreached,
         )
 
     def _masked(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "***")
-        return text[:MAX_TEXT]
-
-
-def _maskable(secrets: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(secret for secret in secrets if len(secret) >= SHORTEST_SECRET)
+        return self._mask.hide(text)[:MAX_TEXT]

@@ -49,6 +49,7 @@ from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
+from bulkhaul.wire.sdk.environment import tidy
 from bulkhaul.wire.sdk.transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import WireSettings, object_headers
@@ -69,6 +70,7 @@ class Setup(msgspec.Struct, frozen=True):
     @classmethod
     def prepare(cls, wire: WireSettings) -> Setup:
         """Make the tuned boto3 client; what is wrong with the settings is told when something is asked."""
+        tidy(os.environ)  # of this process and those that it forks: they are ours alone
         try:
             return cls(wire, SdkClient(wire), None)
         except TransferError as error:

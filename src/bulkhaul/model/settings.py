@@ -131,6 +131,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         for name, text in (("endpoint URL", self.endpoint_url), ("region", self.region), ("profile", self.profile)):
             if text and any("\ud800" <= character <= "\udfff" for character in text):
                 raise UsageError(f"the {name} is not valid UTF-8")
+            if text and (text != text.strip() or any(ord(one) < 0x20 or one == "\x7f" for one in text)):
+                # The SDK would take it, and no request could be sent: a header holds no line break.
+                raise UsageError(f"the {name} begins or ends with a blank, or holds a line break; write it without")
         if not 1 <= self.multipart_threshold_bytes <= self.limits.max_part_bytes:
             raise UsageError(f"multipart threshold must be 1 byte to 5 GiB, not {self.multipart_threshold_bytes} bytes")
         if not 0 <= self.retry_for_s <= MAX_RETRY_FOR_S:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.wire.masking import hidden_by_place
 
 _BY_CODE: dict[str, tuple[str, str]] = {
     "NoSuchKey": ("NotFound", "there is no such key; check its spelling"),
@@ -78,6 +79,7 @@ _UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", 
 """Source: botocore.exceptions."""
 
 _UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
 MAX_CODE_CHARACTERS = 128
 
 MAX_DETAIL_CHARACTERS = 512
@@ -148,7 +150,8 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     Args:
         connecting: it failed before it could carry a request; of some errors this is known without.
     """
-    cause = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    said = hidden_by_place(str(error))
+    cause = f"{type(error).__name__}: {said}" if said else type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
         return ErrorInfo("OtherError", text, subject, cause)

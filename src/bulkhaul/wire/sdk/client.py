@@ -1,4 +1,4 @@
-"""Builds tuned boto3 clients and asks the SDK what it resolves; it must not know what they are used for.
+"""Builds tuned boto3 clients and tells where their requests go; it must not know what they are used for.
 
 Clients never retry: the engine does. They sign with the credentials that the coordinator pushes. One is made before
 workers are forked, and each of them goes on with its own copy: the SDK's data files are read and parsed once.
@@ -18,9 +18,9 @@ import botocore.session
 import urllib3
 from botocore import UNSIGNED
 from botocore.config import Config
-from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials, create_credential_resolver
+from botocore.credentials import CredentialProvider, CredentialResolver, ReadOnlyCredentials
 from botocore.credentials import Credentials as SdkCredentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
@@ -35,46 +35,6 @@ Client = Any
 """A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
 
 _loader: QuickLoader | None = None
-
-
-def resolve_credentials(
-    settings: WireSettings, generation: int, prepared: botocore.session.Session | None = None
-) -> Credentials | None:
-    """Ask the SDK's credential chain, anew; None if requests are not to be signed.
-
-    Args:
-        prepared: a session that was made just now, and so has read the files as they are. Making one takes 20 ms.
-
-    Raises:
-        CredentialsError: the chain finds none, or one of its sources failed.
-    """
-    if not settings.sign_requests:
-        return None
-    try:
-        session = prepared or _session(settings.profile, None)._session
-        found = create_credential_resolver(session).load_credentials()
-        if found is None:
-            raise CredentialsError(
-                "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile,"
-                " or pass --no-sign-request for public objects"
-            )
-        keys = found.get_frozen_credentials()
-    except CredentialsError:
-        raise
-    except BotoCoreError as error:
-        raise CredentialsError("the credentials cannot be had", cause=str(error)) from error
-    except Exception as error:  # a role that is refused, a process that prints no JSON: the chain raises anything
-        code = error.response.get("Error", {}).get("Code", "") if isinstance(error, ClientError) else ""
-        cause = f"{type(error).__name__} {code}".strip()
-        raise CredentialsError("the credentials cannot be had", cause=cause) from error
-    expiry = getattr(found, "_expiry_time", None)  # no public name; without it they are renewed when refused
-    return Credentials(
-        keys.access_key or "",
-        keys.secret_key or "",
-        keys.token or "",
-        expiry.timestamp() if expiry is not None else 0.0,
-        generation,
-    )
 
 
 class _Pushed(SdkCredentials):  # type: ignore[misc] # botocore has no types
@@ -123,7 +83,7 @@ class SdkClient:
         self._patient: Client | None = None
         self._hooks: list[tuple[str, Callable[..., None]]] = []
         try:
-            session = self._session = _session(settings.profile, self._pushed)
+            session = self._session = new_session(settings.profile, self._pushed)
             style = settings.addressing_style
             expected = settings.endpoint_url or _environment_endpoint()
             require_endpoint(expected or "", "the endpoint of the environment")
@@ -295,7 +255,12 @@ CONTROL_THREADS = 4
 """Control operations that one worker runs at a time."""
 
 
-def _session(profile: str | None, pushed: _Pushed | None) -> boto3.session.Session:
+def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.session.Session:
+    """Return a session that has read the configuration as it is now.
+
+    Raises:
+        CredentialsError: the configuration cannot be read, or has no such profile.
+    """
     global _loader
     try:
         session = botocore.session.Session(profile=profile)
@@ -352,4 +317,4 @@ def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) ->
         raise UsageError(text, parts.hostname or "")
 
 
-__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "resolve_credentials"]
+__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "new_session"]

@@ -1,0 +1,222 @@
+"""Asks the SDK's chain for keys and says in plain words why there are none; it must not know what they sign.
+
+A key that no header can carry is refused here, before any request: a library would quote the whole header.
+Messages name the place that a key came from and what is wrong with it, never the key.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import botocore.session
+from botocore.credentials import create_credential_resolver
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bulkhaul.model.errors import CredentialsError
+from bulkhaul.wire.masking import hidden_by_place
+from bulkhaul.wire.sdk.client import new_session
+from bulkhaul.wire.values import Credentials, WireSettings
+
+MAX_CAUSE = 300
+"""Longest text of a source that failed, in characters."""
+
+_VARIABLES = {
+    "access key id": ("AWS_ACCESS_KEY_ID",),
+    "secret access key": ("AWS_SECRET_ACCESS_KEY",),
+    "session token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
+}
+"""Where the SDK finds each in the environment, the one that counts first."""
+
+_FILES = (
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file", "the web identity token"),
+    ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "", "the container's authorization token"),
+    ("AWS_CREDENTIAL_FILE", "", "credentials"),
+)
+"""(variable, name in the configuration, what the file holds) of what the chain opens without a fallback."""
+
+_OPTIONAL_FILES = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
+"""Files that the SDK passes over in silence if they are missing."""
+
+
+def resolve_credentials(
+    settings: WireSettings, generation: int, prepared: botocore.session.Session | None = None
+) -> Credentials | None:
+    """Ask the SDK's credential chain, anew; None if requests are not to be signed.
+
+    Args:
+        prepared: a session that was made just now, and so has read the files as they are. Making one takes 20 ms.
+
+    Raises:
+        CredentialsError: the chain finds none, one of its sources failed, or a key cannot be sent.
+    """
+    if not settings.sign_requests:
+        return None
+    session = prepared or new_session(settings.profile)._session
+    try:
+        found = create_credential_resolver(session).load_credentials()
+        keys = found.get_frozen_credentials() if found is not None else None
+    except Exception as error:  # a role that is refused, a process that prints no JSON: the chain raises anything
+        raise _failure(error, session) from error
+    if keys is None:
+        raise CredentialsError(f"no credentials found; {_missing_files()}{_REMEDY}")
+    source = _source(str(found.method), session)
+    expiry = getattr(found, "_expiry_time", None)  # no public name; without it they are renewed when refused
+    return Credentials(
+        _sendable(keys.access_key, "access key id", source),
+        _hashable(keys.secret_key, "secret access key", source),
+        _sendable(keys.token, "session token", source, optional=True),
+        expiry.timestamp() if expiry is not None else 0.0,
+        generation,
+    )
+
+
+_REMEDY = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a --profile, or pass --no-sign-request for public objects"
+)
+
+
+# Keys
+
+
+def _sendable(value: object, name: str, source: str, *, optional: bool = False) -> str:
+    """Return a key that goes into a header, without the blanks and line ends around it.
+
+    Raises:
+        CredentialsError: it is missing, or holds what no header may hold.
+    """
+    text = _hashable(value, name, source, optional=optional)
+    if not all("!" <= character <= "~" for character in text):
+        what = "a blank" if " " in text else "a character that is not ASCII"
+        raise _unusable(name, source, f"holds {what}")
+    return text
+
+
+def _hashable(value: object, name: str, source: str, *, optional: bool = False) -> str:
+    """Return a key that is only computed with: any printable text.
+
+    Raises:
+        CredentialsError: it is missing, or holds what cannot have been meant.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if not text and not (optional and not value):
+        raise _unusable(name, source, "is empty")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise _unusable(name, source, "is not valid UTF-8")
+    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
+        what = "a line break" if "\n" in text or "\r" in text else "a control character"
+        raise _unusable(name, source, f"holds {what}")
+    return text
+
+
+def _unusable(name: str, source: str, what: str) -> CredentialsError:
+    where = source
+    if source == _ENVIRONMENT:
+        where = next((variable for variable in _VARIABLES[name] if variable in os.environ), source)
+    return CredentialsError(f"the {name} {what} ({where}); copy it again, on one line")
+
+
+_ENVIRONMENT = "the environment"
+
+
+def _source(method: str, session: botocore.session.Session) -> str:
+    """Say where the chain has found keys."""
+    profile = _profile(session)
+    known = {
+        "env": _ENVIRONMENT,
+        "custom-process": f"credential_process of profile {profile!r}",
+        "shared-credentials-file": f"profile {profile!r} of {session.get_config_variable('credentials_file')}",
+        "config-file": f"profile {profile!r} of {session.get_config_variable('config_file')}",
+    }
+    return known.get(method, f"from {method}")
+
+
+# Sources that fail
+
+
+def _failure(error: Exception, session: botocore.session.Session) -> CredentialsError:
+    """Return what a failure of the chain means to the user."""
+    if isinstance(error, CredentialsError):
+        return error
+    process = _process(session)
+    if isinstance(error, OSError) and error.filename is not None:
+        name, cause = os.fsdecode(error.filename), error.strerror or type(error).__name__
+        if name == process:
+            text = f"{_named(session)} cannot be started; correct its path or its permissions"
+            return CredentialsError(text, cause=cause)
+        return CredentialsError(f"{name}, the file of {_holds(name, session)}, cannot be read", cause=cause)
+    if process and isinstance(error, _NO_JSON):
+        text = f"{_named(session)} printed something else than the JSON of credentials; run it by hand to see"
+        return CredentialsError(text)
+    if process and _provider_of(error) == "custom-process":
+        said = hidden_by_place(str(getattr(error, "kwargs", {}).get("error_msg", "")).strip())
+        return CredentialsError(f"{_named(session)} failed; run it by hand to see why", cause=said[-MAX_CAUSE:])
+    if isinstance(error, ValueError) and "not a legal header value" in str(error):
+        text = "the container's authorization token (AWS_CONTAINER_AUTHORIZATION_TOKEN or its file) holds a line break"
+        return CredentialsError(text)
+    if isinstance(error, ClientError):
+        code = error.response.get("Error", {}).get("Code", "")
+        text = f"the credentials cannot be had: {error.operation_name} was refused; look at the role and its trust"
+        return CredentialsError(text, cause=f"{type(error).__name__} {code}".strip())
+    if isinstance(error, BotoCoreError):
+        return CredentialsError("the credentials cannot be had", cause=hidden_by_place(str(error))[:MAX_CAUSE])
+    text = "the credentials cannot be had: a source of the AWS configuration gave something that is none"
+    return CredentialsError(f"{text}; `aws sts get-caller-identity` may tell more", cause=type(error).__name__)
+
+
+_NO_JSON = (ValueError, AttributeError, TypeError)
+"""What the SDK raises for an output that it does not understand."""
+
+
+def _provider_of(error: Exception) -> str:
+    kwargs = getattr(error, "kwargs", {})
+    return str(kwargs.get("provider", "")) if isinstance(kwargs, Mapping) else ""
+
+
+def _named(session: botocore.session.Session) -> str:
+    """Name the process without its arguments, which may be secrets."""
+    return f"the credential_process of profile {_profile(session)!r}, {_process(session)},"
+
+
+def _process(session: botocore.session.Session) -> str:
+    """Return the program that the profile names as its credential_process, empty if it names none."""
+    command = str(_profile_settings(session).get("credential_process", ""))
+    try:
+        return next(iter(shlex.split(command)), "")
+    except ValueError:  # a quote that is never closed
+        return command.split()[0]
+
+
+def _holds(path: str, session: botocore.session.Session) -> str:
+    """Say what a file was to hold, and where it is named."""
+    configured = _profile_settings(session)
+    for variable, name, what in _FILES:
+        if os.environ.get(variable) == path:
+            return f"{what} ({variable})"
+        if name and configured.get(name) == path:
+            return f"{what} ({name} of profile {_profile(session)!r})"
+    return "credentials"
+
+
+def _missing_files() -> str:
+    """Name the files that were asked for and are not there."""
+    texts = []
+    for variable in _OPTIONAL_FILES:
+        path = os.environ.get(variable, "")
+        if path and not os.path.exists(os.path.expanduser(path)):
+            texts.append(f"{variable} names {path}, which does not exist; ")
+    return "".join(texts)
+
+
+def _profile(session: botocore.session.Session) -> str:
+    return session.get_config_variable("profile") or "default"
+
+
+def _profile_settings(session: botocore.session.Session) -> Mapping[str, Any]:
+    profiles: Mapping[str, Mapping[str, Any]] = session.full_config.get("profiles", {})
+    return profiles.get(_profile(session), {})
+
+
+__all__ = ["resolve_credentials"]

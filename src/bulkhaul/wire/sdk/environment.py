@@ -1,0 +1,48 @@
+"""Reads the environment as most tools do: what is empty is unset; it must not know what a variable is for.
+
+The SDK takes an empty variable for a value: a profile, a region or a file of authorities without a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+_ALSO_OURS = frozenset({"BOTO_CONFIG", "REQUESTS_CA_BUNDLE", "S3_ENDPOINT_URL"})
+"""What the SDK and this package read besides AWS_*."""
+
+_NO_PATHS = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ROLE_ARN",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "S3_ENDPOINT_URL",
+)
+"""Values that never begin or end with a blank: such a one came from the file or the secret that they were read from."""
+
+
+def tidy(environ: MutableMapping[str, str]) -> None:
+    r"""Drop the variables of the SDK that are empty, and the blanks and line ends around those that have none.
+
+    >>> given = {"AWS_PROFILE": "", "AWS_REGION": "eu-west-1\n", "AWS_CONFIG_FILE": " my config", "HOME": ""}
+    >>> tidy(given)
+    >>> given
+    {'AWS_REGION': 'eu-west-1', 'AWS_CONFIG_FILE': ' my config', 'HOME': ''}
+    """
+    for name in [name for name in environ if name.startswith("AWS_") or name in _ALSO_OURS]:
+        value = environ[name]
+        if not value.strip():
+            del environ[name]
+        elif name in _NO_PATHS and value != value.strip():
+            environ[name] = value.strip()
