@@ -105,7 +105,11 @@ class _WorkerGone(Exception):
 
 
 class Desk:
-    """Questions under way, and the credentials that workers sign with."""
+    """Questions under way, and the credentials that workers sign with.
+
+    Attributes:
+        answered_s: instant of the loop's clock when the service last answered otherwise than by an error.
+    """
 
     def __init__(self, settings: Settings, dispatcher: Dispatcher) -> None:
         self._settings = settings
@@ -128,6 +132,7 @@ class Desk:
         self._refreshing: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
         self._refreshed_s = 0.0
+        self.answered_s = 0.0
         dispatcher.on_answer = self._answered
         dispatcher.on_worker = self._worker_news
         dispatcher.on_expired = self._expired
@@ -314,6 +319,7 @@ class Desk:
         if answer.error is not None:
             waiting.future.set_exception(error_of(answer.error))
             return
+        self.answered_s = asyncio.get_running_loop().time()
         waiting.reply.add(answer)
         if not answer.last:
             if answer.markers:

@@ -247,7 +247,10 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        return await abort_until_gone(self._desk, ref, upload_id)
+        aborted = await abort_until_gone(self._desk, ref, upload_id)
+        if aborted.unseen is not None:
+            raise aborted.unseen
+        return aborted.gone
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
         fd = memory_of(msgspec.msgpack.encode(batch))

@@ -76,6 +76,7 @@ class Coordinator:
         dispatcher: the workers and what they hold.
         desk: questions to the service.
         control: the small operations.
+        uploads: the multipart uploads under way, whichever direction they belong to.
         uploader, streams, copier: the other directions.
     """
 
@@ -86,7 +87,7 @@ class Coordinator:
         self.control = Control(self.desk)
         protection = Protection(settings, self.desk)
         outbox = Outbox(self.dispatcher, self.desk)
-        uploads = Uploads(settings, self.desk, outbox, protection)
+        uploads = self.uploads = Uploads(settings, self.desk, outbox, protection)
         self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
         self.streams = Streams(settings, self.desk, self.dispatcher, self.uploader, uploads)
         self.copier = Copier(settings, self.desk, uploads, self.uploader)

@@ -27,7 +27,17 @@ PROGRESS_S = 0.25
 """How often a progress callback is called at most."""
 
 CANCEL_S = 1.0
-"""How long work that is cancelled may take to let go, and to abort its uploads, before the workers are killed."""
+"""How long work that is cancelled may take to let go before the workers are killed."""
+
+QUIET_S = 5.0
+"""How long a service may stay silent while uploads are being aborted; as long as it answers, they go on."""
+
+ABORTS_S = 30.0
+"""How long the aborts of an engine that ends may take, all together. What is left then, journals name."""
+
+
+LOOK_S = 0.1
+"""How often it is looked whether the service still answers."""
 
 
 class EngineLife:
@@ -112,7 +122,15 @@ class EngineLife:
         for task in self._running:
             task.cancel()
         ending = asyncio.gather(*self._running, *(many.stop() for many in runs), return_exceptions=True)
-        await asyncio.wait([ending], timeout=CANCEL_S)
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while not ending.done():
+            until_s = began_s + CANCEL_S
+            if coordinator.uploads.under_way:
+                until_s = min(max(began_s, coordinator.desk.answered_s) + QUIET_S, began_s + ABORTS_S)
+            if loop.time() >= until_s:
+                break
+            await asyncio.wait([ending], timeout=min(until_s - loop.time(), LOOK_S))
         coordinator.desk.close()
         if not ending.done():
             coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors

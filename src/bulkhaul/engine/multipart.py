@@ -227,11 +227,16 @@ class MultipartUpload:
         """
         try:
             looks = 2 if self._broken_off else 1
-            if await abort_until_gone(self._desk, self._ref, self.upload_id, looks=looks):
-                self.finish()
-                return True
+            aborted = await abort_until_gone(self._desk, self._ref, self.upload_id, looks=looks)
         except TransferError as error:
             _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
+        else:
+            if aborted.gone:
+                self.finish()
+                return True
+            why = aborted.unseen or "they are listed however often it is aborted"
+            text = "the upload to %s was aborted, but parts of it may be left; `bulkhaul cleanup` looks again: %s"
+            _log.warning(text, self._ref.url, why)
         self._journal.close()
         return False
 

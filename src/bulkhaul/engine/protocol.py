@@ -349,6 +349,9 @@ def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: 
 SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
 """Questions that a service may work on for minutes: they have threads of their own, as many as connections."""
 
+ENDING_QUESTIONS = (AbortUpload, ListParts)
+"""Questions that every upload of an engine that ends may ask at once: they do not stand in line behind others."""
+
 
 UNSENT_QUESTIONS = (Resolve, Presign)
 """Questions that a worker answers without asking the service."""

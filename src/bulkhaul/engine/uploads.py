@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from bulkhaul.disk.journal import Journal
@@ -40,13 +40,18 @@ _log = logging.getLogger(__name__)
 
 
 class Uploads:
-    """Begins multipart uploads, each under its guard."""
+    """Begins multipart uploads, each under its guard.
+
+    Attributes:
+        under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
+    """
 
     def __init__(self, settings: Settings, desk: Desk, outbox: Outbox, protection: Protection) -> None:
         self._settings = settings
         self._desk = desk
         self._outbox = outbox
         self._protection = protection
+        self.under_way = 0
 
     @asynccontextmanager
     async def begin_protected(
@@ -90,6 +95,20 @@ class Uploads:
         Raises:
             TransferError: it could not be created, or its journal could not be written.
         """
+        with self._one_more():
+            async with self._begun(ref, options, algorithm, part_size_bytes, source, options_digest) as upload:
+                yield upload
+
+    @asynccontextmanager
+    async def _begun(
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        algorithm: str,
+        part_size_bytes: int,
+        source: SourceIdentity | None,
+        options_digest: str,
+    ) -> AsyncIterator[MultipartUpload]:
         target = await self._desk.target(ref.bucket)
         folder = await asyncio.to_thread(state_folder, self._settings.state_dir)
         intent = Intent(
@@ -140,17 +159,26 @@ class Uploads:
     @asynccontextmanager
     async def guard(self, upload: MultipartUpload) -> AsyncIterator[None]:
         """Abort an upload on every way out but success."""
+        with self._one_more():
+            try:
+                yield
+            except BaseException:
+                if upload.unknown:
+                    upload.leave()  # the next run, or `cleanup`, looks again
+                    raise
+                aborting = asyncio.ensure_future(upload.abort())
+                with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
+                    await outlast(aborting)
+                raise
+            upload.finish()
+
+    @contextlib.contextmanager
+    def _one_more(self) -> Iterator[None]:
+        self.under_way += 1
         try:
             yield
-        except BaseException:
-            if upload.unknown:
-                upload.leave()  # the next run, or `cleanup`, looks again
-                raise
-            aborting = asyncio.ensure_future(upload.abort())
-            with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
-                await outlast(aborting)
-            raise
-        upload.finish()
+        finally:
+            self.under_way -= 1
 
     async def settle_doubt(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
         """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.

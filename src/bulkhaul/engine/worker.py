@@ -25,6 +25,7 @@ from bulkhaul import __version__
 from bulkhaul.engine.channel import Channel, close_all
 from bulkhaul.engine.fetch import Fetcher
 from bulkhaul.engine.protocol import (
+    ENDING_QUESTIONS,
     SLOW_QUESTIONS,
     Answer,
     AnyLease,
@@ -48,7 +49,7 @@ from bulkhaul.engine.send import Sender
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
-from bulkhaul.wire.sdk.client import CONTROL_THREADS, SdkClient
+from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
 from bulkhaul.wire.sdk.environment import tidy
 from bulkhaul.wire.sdk.transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
@@ -98,6 +99,7 @@ class Worker:
         self._flushing = False
         self._control = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
         self._slow = self._control  # until the number of connections is known
+        self._ending = ThreadPoolExecutor(ENDING_THREADS, thread_name_prefix="ending-control")
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -242,7 +244,11 @@ class Worker:
             """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
             asyncio.run_coroutine_threadsafe(self._tell(answer), loop).result()
 
-        threads = self._slow if isinstance(message.question, SLOW_QUESTIONS) else self._control
+        threads = self._control
+        if isinstance(message.question, SLOW_QUESTIONS):
+            threads = self._slow
+        elif isinstance(message.question, ENDING_QUESTIONS):
+            threads = self._ending
         return await loop.run_in_executor(threads, answers, message, setup.wire, setup.sdk, payload_fd, tell)
 
     async def _tell(self, answer: Answer) -> None:

@@ -235,7 +235,8 @@ class SdkClient:
             s3=s3 or None,
             connect_timeout=timeouts.connect_s,
             read_timeout=read_timeout_s or timeouts.read_s,
-            max_pool_connections=2 * settings.connections + CONTROL_THREADS,  # bodies, slow questions, quick ones
+            # bodies, slow questions, quick ones, those of uploads that end
+            max_pool_connections=2 * settings.connections + CONTROL_THREADS + ENDING_THREADS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
             # A range cannot be compared with the checksum of the whole object; everything is checked by ourselves.
@@ -253,6 +254,9 @@ class SdkClient:
 
 CONTROL_THREADS = 4
 """Control operations that one worker runs at a time."""
+
+ENDING_THREADS = 8
+"""Aborts of uploads that one worker runs at a time, besides."""
 
 
 def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.session.Session:
@@ -317,4 +321,4 @@ def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) ->
         raise UsageError(text, parts.hostname or "")
 
 
-__all__ = ["CONTROL_THREADS", "Client", "SdkClient", "is_loopback", "new_session"]
+__all__ = ["CONTROL_THREADS", "ENDING_THREADS", "Client", "SdkClient", "is_loopback", "new_session"]
