@@ -101,7 +101,11 @@ class _Open(msgspec.Struct):
 
 
 class _WorkerGone(Exception):
-    """The worker died before it answered."""
+    """The worker died before it answered; ``blameless`` if that had nothing to do with what it was asked."""
+
+    def __init__(self, *, blameless: bool = False) -> None:
+        super().__init__()
+        self.blameless = blameless
 
 
 class Desk:
@@ -208,10 +212,10 @@ class Desk:
                     machine.outage.answered()
                     machine.budget.give_back()
                 return reply
-            except _WorkerGone:
+            except _WorkerGone as gone:
                 if on_doubt is not None:
                     on_doubt()
-                lost += 1
+                lost += not gone.blameless
                 if lost >= MAX_LOST:
                     text = f"{lost} workers died with this request, the last one by {self._dispatcher.last_death}"
                     raise WorkerDied(text, subject) from None
@@ -339,13 +343,13 @@ class Desk:
                 self._configured.append(worker)
             case "usable":
                 self._load[worker] = 0
-            case "lost":
+            case "lost" | "orphaned":
                 self._load.pop(worker, None)
                 if worker in self._configured:
                     self._configured.remove(worker)
                 for waiting in list(self._open.values()):
                     if waiting.worker == worker and not waiting.future.done():
-                        waiting.future.set_exception(_WorkerGone())
+                        waiting.future.set_exception(_WorkerGone(blameless=news == "orphaned"))
         if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
             # One worker asks the chain for all of them.
             self._refreshing = asyncio.create_task(self._resolve(self._configured[0], FIRST_GENERATION))

@@ -5,11 +5,17 @@ The forkserver's imports take half a second. A caller that starts it before its 
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
 import subprocess
 import sys
+
+TYPE_CHECKING = False  # typing's: this module is imported before everything else
+
+if TYPE_CHECKING:
+    from bulkhaul.model.errors import OtherError
 
 _OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """What a terminal tells every process of a command; the coordinator alone decides what it means."""
@@ -31,30 +37,14 @@ class ForkserverProcess:
 
     Raises:
         Unsupported: the platform has no pidfd (Linux 5.3 or newer is needed).
-        OtherError: the operating system starts no more processes.
+        OtherError: the operating system starts no more processes, or opens no more files.
     """
 
     def __init__(self) -> None:
-        pidfd = _pidfd_of_this_process()
-        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd, ours=tuple(map(int, _OURS)))
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
         try:
-            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
-                [sys.executable, "-c", boot],
-                pass_fds=(theirs.fileno(), pidfd),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
-            )
+            self.control, self.process = _started()
         except OSError as error:
-            from bulkhaul.model.errors import OtherError
-
-            self.control.close()
-            raise OtherError("the worker processes cannot be started", cause=str(error)) from error
-        finally:
-            theirs.close()
-            os.close(pidfd)
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            raise start_error(error) from error
 
     def close(self) -> None:
         """Tell it to end (it kills what it forked) and reap it."""
@@ -66,10 +56,61 @@ class ForkserverProcess:
             self.process.wait()
 
 
+def start_error(error: OSError) -> OtherError:
+    """Return the typed error of a process that the operating system did not start, with what can be done."""
+    from bulkhaul.model.errors import OtherError
+
+    name = errno.errorcode.get(error.errno or 0, type(error).__name__)
+    text = "the worker processes cannot be started"
+    return OtherError(f"{text}: {remedy}" if (remedy := _REMEDIES.get(error.errno or 0)) else text, cause=name)
+
+
+_REMEDIES = {
+    errno.EMFILE: "too many open files; raise the limit (ulimit -n), or lower --workers or --concurrency",
+    errno.ENFILE: "this machine has too many open files; close some programs",
+    errno.EAGAIN: "too many processes or threads; raise the limit (ulimit -u), or lower --workers",
+    errno.ENOMEM: "too little memory; free some, or lower --workers",
+}
+
+
+def _started() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start the process and return our end of the channel to it; nothing is left open when it cannot be done.
+
+    Raises:
+        OSError: the operating system starts no more processes, or opens no more files.
+        Unsupported: it has no pidfd.
+    """
+    pidfd = _pidfd_of_this_process()
+    try:
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    except OSError:
+        os.close(pidfd)
+        raise
+    boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd, ours=tuple(map(int, _OURS)))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
+    try:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+            [sys.executable, "-c", boot],
+            pass_fds=(theirs.fileno(), pidfd),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
+        )
+    except BaseException:
+        control.close()
+        raise
+    finally:
+        theirs.close()
+        os.close(pidfd)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return control, process
+
+
 def _pidfd_of_this_process() -> int:
     try:
         return os.pidfd_open(os.getpid())
     except (AttributeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno in _REMEDIES:
+            raise
         from bulkhaul.model.errors import Unsupported
 
         raise Unsupported("worker processes need Linux 5.3 or newer (pidfd)", cause=str(error)) from error

@@ -1,7 +1,8 @@
 """One end of a socketpair that carries whole messages and descriptors; it must not know what they mean.
 
 SOCK_SEQPACKET keeps message boundaries in the kernel, so a frame is never torn and descriptors stay with their
-message. A frame that is too long or does not decode closes the channel: its sender is not to be trusted.
+message. A frame that is too long or does not decode closes the channel: its sender is not to be trusted. Descriptors
+that did not come along are no fault of the sender: the kernel drops them where the receiver may open no more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import OtherError
+
 MAX_FRAME_BYTES = 128 * 1024
 """Longest frame. It fits the default socket buffer of Linux (net.core.wmem_default, 208 KiB) whole."""
 
@@ -26,7 +30,7 @@ END_OF_FILE = "end of file"
 """The reason with which a channel ends whose peer has closed it, or died."""
 
 _CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))  # plain numbers: these flags are looked at for every frame
-_TRUNCATED = int(socket.MSG_TRUNC | socket.MSG_CTRUNC)
+_TRUNCATED = int(socket.MSG_TRUNC)  # of the frame; see receive_now for its descriptors
 
 Incoming = TypeVar("Incoming")
 
@@ -35,20 +39,36 @@ class MalformedFrame(Exception):
     """The peer sent something that is no message."""
 
 
+def frame_of(message: object) -> bytes:
+    """Return the frame of a message.
+
+    Raises:
+        OtherError: it is longer than a frame, or holds what has no encoding, such as half a surrogate pair.
+    """
+    try:
+        frame = msgspec.msgpack.encode(message)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise OtherError("a message between processes cannot be encoded", cause=str(error)) from error
+    if len(frame) > MAX_FRAME_BYTES:
+        text = f"a message between processes would have {len(frame)} bytes, and {MAX_FRAME_BYTES} are the most"
+        raise OtherError(text)
+    return frame
+
+
 def send_now(sock: socket.socket, message: object, descriptors: Sequence[int] = ()) -> None:
     """Send one message; blocks if the socket does.
 
     Raises:
+        OtherError: no frame can be made of it.
         OSError: the peer is gone, or would block.
     """
-    frame = msgspec.msgpack.encode(message)
-    if len(frame) > MAX_FRAME_BYTES:
-        raise ValueError(f"a message of {len(frame)} bytes; split it")
-    socket.send_fds(sock, [frame], list(descriptors))
+    socket.send_fds(sock, [frame_of(message)], list(descriptors))
 
 
 def receive_now(sock: socket.socket, decoder: msgspec.msgpack.Decoder[Incoming]) -> tuple[Incoming, list[int]] | None:
     """Receive one message with its descriptors; None at the end. The caller owns the descriptors.
+
+    They are fewer than were sent if this process may open no more files.
 
     Raises:
         MalformedFrame: too long, or no message.
@@ -71,6 +91,22 @@ def close_all(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
             os.close(descriptor)
+
+
+def _duplicates(descriptors: Sequence[int]) -> list[int]:
+    """Return duplicates of all of these.
+
+    Raises:
+        LocalError: this process may open no more files.
+    """
+    made: list[int] = []
+    try:
+        for descriptor in descriptors:
+            made.append(os.dup(descriptor))  # noqa: PERF401 - what was made before a failure must be closed
+    except OSError as error:
+        close_all(made)
+        raise local_error(error) from error
+    return made
 
 
 class Channel(Generic[Incoming]):
@@ -105,22 +141,26 @@ class Channel(Generic[Incoming]):
         """Send a message and duplicates of its descriptors, now or as soon as there is room.
 
         A message to a peer that is gone is dropped: its death is reported by other means.
+
+        Raises:
+            OtherError: no frame can be made of it; others can still be sent.
+            LocalError: the operating system does not take it, for want of descriptors or memory.
         """
         if self._closed:
             return
-        frame = msgspec.msgpack.encode(message)
-        if len(frame) > MAX_FRAME_BYTES:
-            raise ValueError(f"a message of {len(frame)} bytes; split it")
+        frame = frame_of(message)
         if self._unsent:
-            self._unsent.append((frame, [os.dup(fd) for fd in descriptors]))
+            self._unsent.append((frame, _duplicates(descriptors)))
             return
         try:
             socket.send_fds(self._sock, [frame], list(descriptors))
         except BlockingIOError:
-            self._unsent.append((frame, [os.dup(fd) for fd in descriptors]))
+            self._unsent.append((frame, _duplicates(descriptors)))
             self._loop.add_writer(self._sock.fileno(), self._writable)
-        except OSError as error:
+        except ConnectionError as error:
             self._end(f"{error}")
+        except OSError as error:
+            raise local_error(error) from error
 
     def close(self) -> None:
         """Stop and close; ``on_closed`` is not called."""
@@ -146,8 +186,7 @@ class Channel(Generic[Incoming]):
             except BlockingIOError:
                 return
             except ConnectionError:
-                self._end(END_OF_FILE)  # it died with unread messages: the same end, told in another way
-                return
+                continue  # it died with unread messages; what it had sent before can still be read, then comes the end
             except (MalformedFrame, OSError) as error:
                 self._end(f"{type(error).__name__}: {error}")
                 return

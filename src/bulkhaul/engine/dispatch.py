@@ -57,7 +57,8 @@ from bulkhaul.policy.parttable import PartTable
 from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials, WireSettings
 
-WorkerNews = Literal["configured", "usable", "lost"]
+WorkerNews = Literal["configured", "usable", "lost", "orphaned"]
+"""What became of a worker; an orphaned one was well and is lost all the same."""
 
 AWAY_NOTICE_S = 2.0
 """An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
@@ -125,7 +126,7 @@ class Dispatcher:
         self._tell_outage(self._loop.time())  # it may have come back since the last tick
         self.machine.retire()
         for number in list(self._connections):
-            self._supervisor.send(number, Stop())
+            self._supervisor.tell(number, Stop())
         if not await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s):
             self.kill_workers()
             await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s)
@@ -143,7 +144,7 @@ class Dispatcher:
         """Give every worker these credentials; the first time, this is what makes workers usable."""
         self._signing = (credentials,)
         for number in self._connections:
-            self._supervisor.send(number, UseCredentials(credentials))
+            self._supervisor.tell(number, UseCredentials(credentials))
         waiting, self._waiting_to_sign = self._waiting_to_sign, []
         for number in waiting:
             self._usable(number)
@@ -193,7 +194,7 @@ class Dispatcher:
                 case Fail():
                     self._failed(instruction.transfer, instruction.error)
                 case Revoke():
-                    self._supervisor.send(instruction.worker, Release(instruction.lease))
+                    self._supervisor.tell(instruction.worker, Release(instruction.lease))
                 case Kill():
                     self._supervisor.kill(instruction.worker, instruction.reason)
                 case Spawn():
@@ -245,12 +246,12 @@ class Dispatcher:
         free = self._settings.max_in_flight - sum(self._connections.values())
         missing = max(1, self._settings.worker_count - len(self._connections))
         connections = self._connections[worker] = max(1, -(-free // missing))
-        self._supervisor.send(worker, Configure(connections))
+        self._supervisor.tell(worker, Configure(connections))
         if self._signing is None:
             self._waiting_to_sign.append(worker)
             self.on_worker(worker, "configured")
         else:
-            self._supervisor.send(worker, UseCredentials(self._signing[0]))
+            self._supervisor.tell(worker, UseCredentials(self._signing[0]))
             self._usable(worker)
 
     def _usable(self, worker: int) -> None:
@@ -292,7 +293,7 @@ class Dispatcher:
     def _part_failed(self, worker: int, failed: Failed) -> None:
         self.handle(PartFailed(worker, failed.lease, failed.received_bytes, failed.crc, failed.error))
 
-    def _on_lost(self, worker: int, how: str) -> None:
+    def _on_lost(self, worker: int, how: str, blameless: bool) -> None:
         self.last_death = how
         self._starting.pop(worker, None)
         self._connections.pop(worker, None)
@@ -302,8 +303,8 @@ class Dispatcher:
             moving = self._moving.get(transfer)
             if moving is not None and (damage := moving.damage()) is not None:
                 self.abort(transfer, damage)  # what killed this worker would kill the next one
-        self.handle(WorkerLost(worker, how))
-        self.on_worker(worker, "lost")
+        self.handle(WorkerLost(worker, how, blameless))
+        self.on_worker(worker, "orphaned" if blameless else "lost")
 
     # Time
 

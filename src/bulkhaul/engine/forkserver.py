@@ -10,6 +10,7 @@ came about, it kills every worker it has (a stopped one too), reaps it, and ends
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import select
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, NoReturn
 import msgspec
 
 from bulkhaul.engine.channel import MalformedFrame, close_all, receive_now, send_now
-from bulkhaul.engine.protocol import Exited, Forked, Prepare, ToForkserver
+from bulkhaul.engine.protocol import Exited, Forked, NotForked, Prepare, ToForkserver
 
 if TYPE_CHECKING:
     from bulkhaul.engine.worker import Setup
@@ -56,7 +57,7 @@ class Forkserver:
                         if isinstance(message, Prepare):
                             self._prepare(message.wire)
                         else:
-                            poll.register(self._fork(message.worker, descriptors), select.POLLIN)
+                            self._fork(message.worker, descriptors, poll)
                     elif fd in self._workers:
                         poll.unregister(fd)
                         worker, status = self._reap(fd)
@@ -73,15 +74,35 @@ class Forkserver:
         self._setup = Setup.prepare(wire)
         gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
 
-    def _fork(self, worker: int, descriptors: list[int]) -> int:
+    def _fork(self, worker: int, descriptors: list[int], poll: select.poll) -> None:
+        try:
+            if len(descriptors) != 1:  # there was no room for it in this process
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            pid, pidfd = self._forked(descriptors[0])
+        except OSError as error:
+            send_now(self._control, NotForked(worker, error.errno or 0))
+            return
+        finally:
+            close_all(descriptors)
+        self._workers[pidfd] = (worker, pid)
+        poll.register(pidfd, select.POLLIN)
+        send_now(self._control, Forked(worker, pid), [pidfd])
+
+    def _forked(self, channel_fd: int) -> tuple[int, int]:
+        """Fork a worker and return its pid and pidfd.
+
+        Raises:
+            OSError: the limit of processes or of open files is reached; there is no such worker.
+        """
         pid = os.fork()
         if pid == 0:
-            self._become_worker(descriptors[0])
-        close_all(descriptors)
-        pidfd = os.pidfd_open(pid)
-        self._workers[pidfd] = (worker, pid)
-        send_now(self._control, Forked(worker, pid), [pidfd])
-        return pidfd
+            self._become_worker(channel_fd)
+        try:
+            return pid, os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
 
     def _become_worker(self, channel_fd: int) -> NoReturn:
         status = 1

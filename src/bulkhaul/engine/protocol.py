@@ -3,7 +3,7 @@
     coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one), Stop
     worker ─▶ coordinator       Ready, Report, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
-    forkserver ─▶ coordinator   Forked (+ a pidfd), Exited
+    forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
 
 Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``.
 """
@@ -357,6 +357,10 @@ UNSENT_QUESTIONS = (Resolve, Presign)
 """Questions that a worker answers without asking the service."""
 
 
+WITH_PAYLOAD = (Read, CompleteUpload, DeleteMany)
+"""Questions that memory goes along with."""
+
+
 class Ask(msgspec.Struct, tag=True, frozen=True):
     """A control operation for the worker's boto3 client."""
 
@@ -461,6 +465,13 @@ class Forked(msgspec.Struct, tag=True, frozen=True):
     pid: int
 
 
+class NotForked(msgspec.Struct, tag=True, frozen=True):
+    """A worker could not be forked. ``errno``: why the operating system refused."""
+
+    worker: int
+    errno: int
+
+
 class Exited(msgspec.Struct, tag=True, frozen=True):
     """A worker is dead and reaped. ``status``: exit code, or minus the number of the signal."""
 
@@ -469,4 +480,4 @@ class Exited(msgspec.Struct, tag=True, frozen=True):
 
 
 ToForkserver = Prepare | Fork
-FromForkserver = Forked | Exited
+FromForkserver = Forked | NotForked | Exited

@@ -9,6 +9,7 @@ It holds no state that matters: whatever it has not reported counts as never don
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import select
 import signal
@@ -22,11 +23,13 @@ import msgspec
 import uvloop
 
 from bulkhaul import __version__
+from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.channel import Channel, close_all
 from bulkhaul.engine.fetch import Fetcher
 from bulkhaul.engine.protocol import (
     ENDING_QUESTIONS,
     SLOW_QUESTIONS,
+    WITH_PAYLOAD,
     Answer,
     AnyLease,
     Ask,
@@ -127,8 +130,10 @@ class Worker:
     def _on_message(self, message: ToWorker, descriptors: list[int]) -> None:
         match message:
             case Leases():
-                for lease, fd in zip(message.leases, descriptors, strict=True):
+                for lease, fd in zip(message.leases, descriptors, strict=False):
                     self._queue.put_nowait((lease, fd))
+                for lease in message.leases[len(descriptors) :]:  # there was no room for their descriptors
+                    self._ended_with(_refused(lease, local_error(OSError(errno.EMFILE, "")).info))
             case Release():
                 self._release(message.lease)
             case Ask():
@@ -163,28 +168,31 @@ class Worker:
                 outcome = await self._carry_out(lease, fd)
             finally:
                 os.close(fd)
-            if isinstance(outcome, Done):
-                self._done.append(outcome)
-            else:
-                self._failed.append(outcome)
-            if not self._flushing:
-                self._flushing = True
-                asyncio.get_running_loop().call_soon(self._flush)
+            self._ended_with(outcome)
+
+    def _ended_with(self, outcome: Done | Failed) -> None:
+        """Have it reported in this turn of the loop, with whatever else ends in it."""
+        if isinstance(outcome, Done):
+            self._done.append(outcome)
+        else:
+            self._failed.append(outcome)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def _carry_out(self, lease: AnyLease, fd: int) -> Done | Failed:
-        crc = lease.crc if isinstance(lease, Lease) else 0
         if lease.lease in self._released:
             self._released.discard(lease.lease)
-            return Failed(lease.lease, 0, crc, ErrorInfo("Cancelled", "the lease was taken back"))
+            return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
         if self._fetcher is None or self._sender is None:
             error = self._setup.error or TransferError("the worker has no client")
-            return Failed(lease.lease, 0, crc, error.info)
+            return _refused(lease, error.info)
         work = self._fetcher.fetch(lease, fd) if isinstance(lease, Lease) else self._sender.send(lease, fd)
         task = self._active[lease.lease] = asyncio.create_task(work)
         try:
             return await task
         except asyncio.CancelledError:  # taken back before its first step; neither of the two ever raises
-            return Failed(lease.lease, 0, crc, ErrorInfo("Cancelled", "the lease was taken back"))
+            return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._active[lease.lease]
 
@@ -234,6 +242,8 @@ class Worker:
         setup = self._setup
         if setup.error is not None:
             raise setup.error
+        if payload_fd < 0 and isinstance(message.question, WITH_PAYLOAD):
+            raise local_error(OSError(errno.EMFILE, ""))  # there was no room for its descriptor
         if isinstance(message.question, Read):
             if self._reader is None:
                 raise TransferError("the worker has no client")
@@ -253,6 +263,11 @@ class Worker:
 
     async def _tell(self, answer: Answer) -> None:
         self._channel.send(answer)
+
+
+def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
+    """Say that nothing was done of a lease."""
+    return Failed(lease.lease, 0, lease.crc if isinstance(lease, Lease) else 0, error)
 
 
 MAX_FAILED = 32

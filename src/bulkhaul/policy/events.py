@@ -19,10 +19,15 @@ class WorkerReady(msgspec.Struct, frozen=True):
 
 
 class WorkerLost(msgspec.Struct, frozen=True):
-    """A worker is dead *and reaped*: nothing of it can touch a file any more."""
+    """A worker is dead: nothing of it can touch a file any more.
+
+    Attributes:
+        blameless: it was well and had to go, so its death says nothing about the parts that it held.
+    """
 
     worker: int
     reason: str
+    blameless: bool = False
 
 
 class TransferAdded(msgspec.Struct, frozen=True):

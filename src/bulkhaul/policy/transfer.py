@@ -368,13 +368,15 @@ class TransferMachine:
     def _worker_lost(self, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         worker = self._workers.pop(event.worker, None)
         self._last_death = event.reason
+        if event.blameless:
+            self._respawns = min(self._max_respawns, self._respawns + 1)  # its successor costs nothing
         if worker is None:  # died before it was ready
             self._starting = max(0, self._starting - 1)
         else:
-            self._return_leases(worker, event.reason, now_s, out)
+            self._return_leases(worker, event, now_s, out)
         self._revive(out)
 
-    def _return_leases(self, worker: Worker, reason: str, now_s: float, out: list[Instruction]) -> None:
+    def _return_leases(self, worker: Worker, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         """Give a dead worker's parts back; what it received since each lease began counts as never received."""
         # All of them at once: when one fails its transfer, the others must not be revoked at a dead worker.
         returned = [self._leases.pop(lease_id) for lease_id in worker.leases]
@@ -384,12 +386,14 @@ class TransferMachine:
             transfer.leases -= 1
             row = transfer.table[lease.index]
             row["state"], row["owner"] = PartState.PENDING, -1
-            if position < worker.connections:  # it was being received, not waiting its turn
+            if position < worker.connections and not event.blameless:  # it was being received, not waiting its turn
                 row["deaths"] += 1
             if transfer.phase is Phase.FAILING:
                 self._settle(lease.transfer, transfer, out)
             elif row["deaths"] >= MAX_DEATHS:
-                text = f"{MAX_DEATHS} workers died while receiving part {lease.index + 1}, the last one by {reason}"
+                text = (
+                    f"{MAX_DEATHS} workers died while receiving part {lease.index + 1}, the last one by {event.reason}"
+                )
                 self._fail(lease.transfer, ErrorInfo("WorkerDied", text), now_s, out)
             else:
                 self._again(lease, now_s, now_s)
