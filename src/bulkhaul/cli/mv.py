@@ -17,7 +17,8 @@ Examples:
 
 A source that was replaced while it was copied is kept, and reported as failed. Folders that an upload has emptied
 stay. Of a symbolic link the link is removed, and what it leads to stays. Links to folders are skipped; with
---follow-symlinks what is behind them is uploaded, and stays. Everything else is as in `bulkhaul cp --help`: names, patterns, resuming, exit codes.
+--follow-symlinks what is behind them is uploaded, and stays. Everything else is as in `bulkhaul cp --help`: names,
+patterns, resuming, exit codes.
 """
 
 
