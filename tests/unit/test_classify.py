@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import calendar
+import errno
+import socket
+import ssl
 
 import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -205,3 +209,51 @@ def test_a_failed_connection_is_a_network_error(error: BaseException, expected: 
     info = network_error(error, "s3://b/k")
     assert (info.code, info.subject) == (expected, "s3://b/k")
     assert cause in info.cause
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused"),
+        socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+        OSError(errno.EHOSTUNREACH, "No route to host"),
+        OSError(errno.ENETUNREACH, "Network is unreachable"),
+        ConnectTimeoutError(endpoint_url="https://s3.example"),
+        ProxyConnectionError(proxy_url="http://proxy.example"),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{getattr(error, 'errno', '')}",
+)
+def test_what_could_not_connect_has_asked_nothing(error: Exception) -> None:
+    """Such a request is told apart: it cannot have taken effect, and its endpoint may be away."""
+    info = network_error(error)
+    assert (info.code, info.unreached) == ("NetworkError", True)
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(errno.ECONNRESET, "reset"), TimeoutError("no bytes"), BrokenPipeError()]
+)
+def test_what_broke_later_may_have_taken_effect(error: Exception) -> None:
+    """A connection that was there may have carried the request."""
+    assert not network_error(error).unreached
+
+
+def test_the_sdk_tells_why_it_could_not_connect() -> None:
+    """The cause is the operating system's, and not the URL, which holds upload ids."""
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    inner = RuntimeError("HTTPConnection(host='127.0.0.1', port=1): failed")
+    inner.__cause__ = refused
+    info = network_error(EndpointConnectionError(endpoint_url="http://127.0.0.1:1/b?uploadId=1", error=inner))
+    assert info.cause == "ConnectionRefusedError: [Errno 111] Connection refused"
+
+
+@pytest.mark.parametrize(("number", "unreached"), [(errno.EMFILE, False), (errno.ECONNABORTED, True)])
+def test_a_failed_connect_is_the_endpoint_s_unless_this_machine_failed(number: int, unreached: bool) -> None:
+    """While connecting, any failure means that nothing was sent; no descriptor left says nothing of the endpoint."""
+    assert network_error(OSError(number, "failed"), connecting=True).unreached == unreached
+
+
+def test_a_server_that_speaks_no_tls_is_told_at_once() -> None:
+    """Trying again would not help: it is named with https:// by mistake."""
+    info = network_error(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), connecting=True)
+    assert info.code == "OtherError"
+    assert "http://" in info.message

@@ -150,8 +150,9 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     Args:
         connecting: it failed before it could carry a request; of some errors this is known without.
     """
-    said = hidden_by_place(str(error))
-    cause = f"{type(error).__name__}: {said}" if said else type(error).__name__
+    beneath = _beneath(error)
+    said = hidden_by_place(str(beneath))
+    cause = f"{type(beneath).__name__}: {said}" if said else type(beneath).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
         return ErrorInfo("OtherError", text, subject, cause)
@@ -164,6 +165,14 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     if isinstance(error, TimeoutError):
         return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
     return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
+
+
+def _beneath(error: BaseException) -> BaseException:
+    """Return why the SDK could not connect: it says only where to, with the whole URL."""
+    inner = getattr(error, "kwargs", {}).get("error") if type(error).__name__ in _UNREACHED_NAMES else None
+    if not isinstance(inner, BaseException):
+        return error
+    return inner.__cause__ or inner
 
 
 def _unreached(error: BaseException) -> bool:
