@@ -51,6 +51,25 @@ def between_pipes(*words: str, state: Path | None = None) -> subprocess.Popen[by
     return subprocess.Popen(arguments(*words), env=variables, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
+@pytest.mark.parametrize("into_file", [False, True], ids=["pipe", "file"])
+def test_descriptors_are_no_files(tmp_path: Path, into_file: bool) -> None:
+    """/dev/fd/N, which a process substitution is, is refused before a request; what to use instead is told."""
+    with FaultServer(buckets=["bucket"]) as server:
+        server.store.put("bucket", "k", make_object(BODY[:100]))
+        asked = len(server.requests)
+        words = arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/k", "/dev/fd/1")
+        with (tmp_path / "out").open("wb") as file:
+            out = file if into_file else subprocess.PIPE
+            down = subprocess.run(words, env=environment(), stdout=out, stderr=subprocess.PIPE, timeout=30)
+        assert (down.returncode, down.stdout or b"") == (1, b"")
+        assert b"use `-`" in down.stderr
+        up = stream("cp", "--endpoint-url", server.endpoint_url, "/dev/fd/0", "s3://bucket/up", given=b"x")
+        assert up.returncode == 1
+        assert b"it is a FIFO" in up.stderr
+        assert b"`pipe` stores what is read from it" in up.stderr
+        assert len(server.requests) == asked
+
+
 def test_through_pipes(seaweed: RunningServer, tmp_path: Path) -> None:
     """20 MiB through stdin in parts and back through stdout are the same bytes, and stdout holds nothing else."""
     variables = credentials(seaweed, tmp_path)

@@ -142,6 +142,45 @@ def test_device(rig: Rig) -> None:
     assert stat.S_ISCHR(refused_path.stat().st_mode)
 
 
+def link_to_fifo(path: Path) -> None:
+    """Put a link to a link to a FIFO there."""
+    os.mkfifo(path.parent / "fifo")
+    (path.parent / "between").symlink_to("fifo")
+    path.symlink_to("between")
+
+
+def link_to_device(path: Path) -> None:
+    """Put a link to a device there."""
+    path.symlink_to("/dev/null")
+
+
+def link_to_stream(path: Path) -> None:
+    """Put a link to an open file there, as /dev/stdout is one where stdout is a file."""
+    path.symlink_to("/proc/self/exe")
+
+
+@pytest.mark.parametrize("plant", [link_to_fifo, link_to_device, link_to_stream])
+def test_link_to_what_is_no_file(rig: Rig, tmp_path: Path, plant: Callable[[Path], None]) -> None:
+    """A link that leads to a FIFO, a device or an open stream is not replaced; nothing is asked, and `-` is named."""
+    link = tmp_path / "restored"
+    plant(link)
+    before, asked = os.lstat(link).st_ino, len(rig.server.requests)
+    with pytest.raises(errors.LocalError, match="use `-`"):
+        rig.engine.download("s3://bucket/dir/small", link)
+    assert os.lstat(link).st_ino == before
+    assert len(rig.server.requests) == asked
+    assert temp_files(tmp_path) == []
+
+
+def test_link_to_a_device_among_many(rig: Rig, tmp_path: Path) -> None:
+    """In a folder of many objects it is refused by name, and the others arrive."""
+    (tmp_path / "small").symlink_to("/dev/null")
+    results = {one.key: one.error for one in rig.engine.download_many("s3://bucket/dir/", tmp_path)}
+    assert results["dir/large"] is None
+    assert "use `-`" in str(results["dir/small"])
+    assert (tmp_path / "small").is_symlink()
+
+
 def test_missing_parent(rig: Rig, tmp_path: Path) -> None:
     """A folder that does not exist is named, and not made."""
     with pytest.raises(errors.LocalError, match="does not exist"):

@@ -198,8 +198,8 @@ def strange_files(folder: Path) -> dict[str, tuple[Path, type[TransferError], st
         os.mkfifo(fifo)
     return {
         "folder": (folder, errors.LocalError, "folder"),
-        "fifo": (fifo, errors.LocalError, "FIFO"),
-        "device": (Path("/dev/null"), errors.LocalError, "device"),
+        "fifo": (fifo, errors.LocalError, "FIFO.*`pipe` stores"),
+        "device": (Path("/dev/null"), errors.LocalError, "device.*`pipe` stores"),
         "missing": (folder / "missing", errors.LocalError, "does not exist"),
     }
 
@@ -215,6 +215,20 @@ def test_no_regular_file(rig: WriteRig, kind: str) -> None:
     assert str(path) in str(caught.value)
     assert time.monotonic() - began_s < 1
     assert [one for one in rig.server.requests[before:] if one.key == "strange"] == []
+
+
+def test_stream_is_not_moved(rig: WriteRig) -> None:
+    """A name that stands for an open file, as /dev/stdin does, is never removed: its file has another one."""
+    path, link = rig.folder / "opened", rig.folder / "standing"
+    path.write_bytes(b"body")
+    with path.open("rb") as file:
+        link.symlink_to(f"/proc/{os.getpid()}/fd/{file.fileno()}")
+        with pytest.raises(errors.LocalError, match="open stream"):
+            rig.engine.upload(link, "s3://bucket/stream", move=True)
+        assert rig.stored("stream") is None
+        assert rig.engine.upload(link, "s3://bucket/stream").size_bytes == 4
+    assert path.exists()
+    assert link.is_symlink()
 
 
 LIARS = {

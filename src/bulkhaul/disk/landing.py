@@ -28,6 +28,11 @@ MAX_NAME_BYTES = 255
 TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
 """What our temp files are called, and nothing else is likely to be."""
 
+NO_FILE = (
+    "the destination is no regular file (FIFO, device, socket or open stream); to write there use `-` and redirect"
+    " stdout, or choose another one"
+)
+
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
@@ -70,9 +75,9 @@ class Landing:
 
         Raises:
             DiskFull: there is no room for the object.
-            LocalError: the destination is no regular file, or the folder refuses.
+            LocalError: the destination is no regular file, or leads to none, or the folder refuses.
         """
-        _require_replaceable(folder_fd, name, path)
+        require_replaceable(name, path, folder_fd=folder_fd)
         try:
             fd, temp = _open_locked(folder_fd, name)
         except OSError as error:
@@ -121,7 +126,7 @@ class Landing:
             os.fchmod(self.fd, mode)
             if fsync:
                 os.fsync(self.fd)  # never tried twice: a second one may succeed with the pages already dropped
-            _require_replaceable(self._folder_fd, self._name, self.path)
+            require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
             os.rename(self._temp, self._name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
         except OSError as error:
             self.discard()
@@ -172,18 +177,33 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         os.close(fd)
 
 
-def _require_replaceable(folder_fd: int, name: str, path: str) -> None:
-    """A rename replaces a symlink itself, and must never replace a FIFO, a device or a folder."""
+def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -> None:
+    """Make sure that a rename onto a name replaces a file, a link to one, or nothing.
+
+    Args:
+        path: for messages.
+        folder_fd: where ``name`` lies; None where it is a path by itself.
+
+    Raises:
+        LocalError: a folder, or a FIFO, a device or a socket, or a link to one, would be replaced.
+    """
     try:
         existing = os.stat(name, dir_fd=folder_fd, follow_symlinks=False)
+        if stat.S_ISLNK(existing.st_mode):
+            try:
+                existing = os.stat(name, dir_fd=folder_fd)
+            except OSError:
+                return  # it leads nowhere, and is replaced
+            if stat.S_ISDIR(existing.st_mode):
+                return
     except FileNotFoundError:
         return
     except OSError as error:
         raise local_error(error, path) from error
     if stat.S_ISDIR(existing.st_mode):
         raise LocalError("a folder is in the place of the file", path)
-    if not stat.S_ISREG(existing.st_mode) and not stat.S_ISLNK(existing.st_mode):
-        raise LocalError("the destination is no regular file (FIFO, device or socket); choose another one", path)
+    if not stat.S_ISREG(existing.st_mode):
+        raise LocalError(NO_FILE, path)
 
 
 def _allocate(fd: int, size_bytes: int) -> bool:

@@ -15,6 +15,7 @@ import os
 import stat
 
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.streams import stands_for_stream
 from bulkhaul.model.errors import LocalError, SourceChanged
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
 
@@ -86,8 +87,11 @@ class Source:
         self.identity = identity
 
     @classmethod
-    def open(cls, path: str) -> Source:
+    def open(cls, path: str, *, removable: bool = False) -> Source:
         """Open a file, never waiting for a FIFO's writer; symlinks are followed.
+
+        Args:
+            removable: it is to be removed later, so the path must be a name of it.
 
         Raises:
             LocalError: it is missing, unreadable, no regular file, or longer than its length says.
@@ -99,7 +103,10 @@ class Source:
         try:
             found = os.fstat(fd)
             if kind := kind_of_file(found.st_mode):
-                raise LocalError(f"it is {kind}; only regular files can be uploaded", path)
+                hint = "" if stat.S_ISDIR(found.st_mode) else "; `pipe` stores what is read from it as stdin"
+                raise LocalError(f"it is {kind}; only regular files can be uploaded{hint}", path)
+            if removable and stands_for_stream(path):
+                raise LocalError("it stands for an open stream, which has no name to remove; use cp or pipe", path)
             if _has_more(fd, found.st_size, path):
                 require_unchanged(fd, _identity(found), path)  # it may have grown since the line above
         except OSError as error:

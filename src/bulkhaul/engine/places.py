@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from bulkhaul.disk.folder import open_folder
+from bulkhaul.disk.landing import NO_FILE, require_replaceable
+from bulkhaul.disk.streams import stands_for_stream
 from bulkhaul.engine.coordinator import Destination
 from bulkhaul.engine.deliver import key_for
 from bulkhaul.model.errors import LocalError, UsageError
@@ -74,7 +76,7 @@ def file_path(ref: ObjectRef, path: str) -> str:
     """Return the path of the file that an object becomes: a folder takes the key's last segment.
 
     Raises:
-        LocalError: the key gives no file name.
+        LocalError: the key gives no file name, or the path leads to what is no file and must not be replaced.
         UsageError: the path names no file.
     """
     if path.endswith("/") or os.path.isdir(path):
@@ -84,6 +86,9 @@ def file_path(ref: ObjectRef, path: str) -> str:
         return os.path.join(path, name.components[0])
     if os.path.basename(path) in ("", ".", ".."):
         raise UsageError("the destination names no file", path)
+    if stands_for_stream(path):
+        raise LocalError(NO_FILE, path)
+    require_replaceable(path, path)
     return path
 
 

@@ -119,7 +119,8 @@ class Uploader:
             TransferError: it could not be done; nothing is left of it, or its journal names what is left.
         """
         began_s = time.monotonic()
-        source = Source.open(path)  # here, as files are listed and renamed: a thread would take longer than the file
+        # Here, as files are listed and renamed: a thread would take longer than the file.
+        source = Source.open(path, removable=remove)
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             options = with_content_type(options, path, ref.key)
