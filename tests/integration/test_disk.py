@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from bulkhaul import errors
+from bulkhaul.disk.landing import temp_name
 from bulkhaul.errors import TransferError
 from tests.engines import PART_BYTES, Rig, assert_nothing_held, keys, running_engine, running_rig, temp_files
 from tests.faultserver import MIB, Stall, make_object
@@ -255,6 +256,25 @@ def test_planted_temp_file(
     rig.engine.download("s3://bucket/dir/large", tmp_path / "restored")
     assert os.lstat(planted).st_ino == before.st_ino
     assert (tmp_path / "victim").read_bytes() == b"kept"
+
+
+@pytest.mark.parametrize("length", [112, 113, 143])
+def test_file_system_with_short_names(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    """Any name that the file system takes can be restored to, and a temp file with a short name is cleared, too."""
+    real = os.open
+
+    def short(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if len(os.path.basename(os.fsencode(path))) > 143:  # as eCryptfs
+            raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG))
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    stale = tmp_path / temp_name("whatever", 0)
+    stale.touch()
+    monkeypatch.setattr("os.open", short)
+    path = tmp_path / ("n" * length)
+    assert rig.engine.download("s3://bucket/dir/small", path).ok
+    assert path.read_bytes() == SMALL.body
+    assert os.listdir(tmp_path) == [path.name]
 
 
 def test_stale_temp_file(rig: Rig, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError
 
 MAX_NAME_BYTES = 255
-"""Longest file name. Source: NAME_MAX in linux/limits.h."""
+"""Longest file name nearly everywhere. Source: NAME_MAX in linux/limits.h."""
 
 TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
 """What our temp files are called, and nothing else is likely to be."""
@@ -36,10 +36,10 @@ NO_FILE = (
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
-def temp_name(name: str) -> str:
-    """Return a fresh temp name for a destination, cut at a character so that it fits a file name."""
+def temp_name(name: str, most_bytes: int = MAX_NAME_BYTES) -> str:
+    """Return a fresh temp name for a destination, cut at a character so that it has no more than so many bytes."""
     suffix = f".bulkhaul-{secrets.token_hex(8)}.tmp"
-    room = MAX_NAME_BYTES - len(suffix) - 1
+    room = max(0, most_bytes - len(suffix) - 1)
     kept = os.fsencode(name)[:room].decode(errors="ignore")
     return f".{kept}{suffix}"
 
@@ -158,10 +158,16 @@ class Landing:
 
 
 def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     while True:
         temp = temp_name(name)
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
+        try:
+            fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            temp = temp_name(name, 0)  # encrypting file systems take 143 bytes or so; the destination's name fits
+            fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
