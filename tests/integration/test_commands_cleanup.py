@@ -84,6 +84,15 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
         yield Shop(server, tmp_path)
 
 
+def test_looking_makes_no_folder(tmp_path: Path) -> None:
+    """Where nothing was ever uploaded there is nothing to find, and cleanup leaves the disk as it was."""
+    state = tmp_path / "state"
+    for words in ([], ["--yes"]):
+        done = run("cleanup", *words, "--json", variables={"BULKHAUL_STATE_DIR": str(state)})
+        assert (done.returncode, done.stderr) == (0, "")
+        assert not state.exists()
+
+
 def test_uploads_of_dead_and_living_runs(shop: Shop) -> None:
     """Dry by default; with --yes a dead run's upload is aborted, and one whose run lives is never touched."""
     living = shop.journal("living", shop.begin("living"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from botocore.loaders import Loader
 
@@ -28,3 +30,10 @@ def test_every_service_is_known() -> None:
     assert set(Loader().list_available_services("service-2")) <= set(
         QuickLoader(None).list_available_services("service-2")
     )
+
+
+def test_a_home_that_nobody_knows_is_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path of AWS_DATA_PATH below an unknown home is left out; it is never looked for below the current folder."""
+    monkeypatch.chdir(tmp_path)
+    assert str(tmp_path / "models") in QuickLoader(f"~nobody-of-this-name/models:{tmp_path}/models").search_paths
+    assert not [path for path in QuickLoader("~nobody-of-this-name/models").search_paths if path.startswith("~nobody")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import pwd
 import stat
 import struct
 import threading
@@ -35,7 +36,7 @@ from bulkhaul.disk.records import (
     read_frames,
     read_journal,
 )
-from bulkhaul.disk.state import boot_id, flush_folder, state_folder
+from bulkhaul.disk.state import boot_id, flush_folder, state_folder, state_path
 from bulkhaul.errors import DiskFull, LocalError
 from bulkhaul.model.files import SourceIdentity
 
@@ -650,6 +651,28 @@ def test_setting_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.delenv("XDG_STATE_HOME")
     assert state_folder(None) == home
     assert state_folder(None) == home, "it may exist"
+
+
+@pytest.mark.parametrize("home", [None, "", "relative"])
+def test_a_home_that_is_none_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: str | None) -> None:
+    """Without a HOME the system's entry counts; without that there is an error with the remedy, and no folder."""
+    for name in ("XDG_STATE_HOME", "BULKHAUL_STATE_DIR", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.chdir(tmp_path)
+    assert state_path(None) == os.path.join(pwd.getpwuid(os.getuid()).pw_dir, ".local/state/bulkhaul/uploads")
+
+    def nobody(uid: int) -> pwd.struct_passwd:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    for ask in (state_path, state_folder):
+        with pytest.raises(LocalError, match=r"no home folder is known.*set BULKHAUL_STATE_DIR"):
+            ask(None)
+    assert os.listdir(tmp_path) == []
+    assert state_path(str(tmp_path / "set")) == str(tmp_path / "set" / "uploads")
+    assert os.listdir(tmp_path) == []
 
 
 def test_folder_is_private(tmp_path: Path) -> None:

@@ -96,9 +96,9 @@ async def _all(
     import asyncio
     import time
 
-    from bulkhaul.disk.state import state_folder
+    from bulkhaul.disk.state import state_path
 
-    async for leftover in tidier.journals(state_folder(state_dir), bucket, prefix):
+    async for leftover in tidier.journals(state_path(state_dir), bucket, prefix):
         yield leftover
     if older_than_s is not None:
         async for leftover in tidier.uploads(bucket, prefix, older_than_s=older_than_s, now_s=time.time()):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import pwd
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
@@ -13,18 +15,27 @@ _REMEDY = "set BULKHAUL_STATE_DIR to a folder that can hold the journals of uplo
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
-def state_folder(setting: str | None) -> str:
-    """Return the folder of the journals of uploads, made if missing, for its owner alone.
+def state_path(setting: str | None) -> str:
+    """Return where the journals of uploads lie, whether or not there is such a folder.
 
     Args:
         setting: what the caller chose; else ``$BULKHAUL_STATE_DIR``, ``$XDG_STATE_HOME/bulkhaul`` or
             ``~/.local/state/bulkhaul``.
 
     Raises:
-        LocalError: it cannot be made, or not be written.
+        LocalError: nothing was chosen, and this user has no home.
     """
     base = setting or os.environ.get("BULKHAUL_STATE_DIR") or _default()
-    folder = os.path.join(os.path.abspath(base), "uploads")
+    return os.path.join(os.path.abspath(base), "uploads")
+
+
+def state_folder(setting: str | None) -> str:
+    """Return the folder of the journals of uploads, made if missing, for its owner alone; see ``state_path``.
+
+    Raises:
+        LocalError: there is no place for it, or it cannot be made, or not be written.
+    """
+    folder = state_path(setting)
     try:
         _make(folder)
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
@@ -69,7 +80,22 @@ def boot_id() -> str:
 def _default() -> str:
     xdg = os.environ.get("XDG_STATE_HOME", "")
     # Source: XDG Base Directory Specification: relative paths are invalid and ignored.
-    return os.path.join(xdg if os.path.isabs(xdg) else os.path.expanduser("~/.local/state"), "bulkhaul")
+    return os.path.join(xdg if os.path.isabs(xdg) else os.path.join(_home(), ".local/state"), "bulkhaul")
+
+
+def _home() -> str:
+    """Return the user's home; ``expanduser`` would return ``~`` itself, or the root, where nobody knows one.
+
+    Raises:
+        LocalError: neither the environment nor the system tells one.
+    """
+    home = os.environ.get("HOME", "")
+    if not os.path.isabs(home):
+        with contextlib.suppress(KeyError):  # a user without an entry, as containers have them
+            home = pwd.getpwuid(os.getuid()).pw_dir
+    if not os.path.isabs(home):
+        raise LocalError(f"no home folder is known (HOME is not set, and the user has no entry); {_REMEDY}")
+    return home
 
 
 def _make(folder: str) -> None:

@@ -41,6 +41,7 @@ class QuickLoader(Loader):  # type: ignore[misc] # botocore has no types
             data_path: the SDK's ``data_path`` setting (AWS_DATA_PATH), or None.
         """
         extra = [os.path.expanduser(os.path.expandvars(path)) for path in (data_path or "").split(os.pathsep) if path]
+        extra = [path for path in extra if not path.startswith("~")]  # of a user whose home nobody knows
         super().__init__(extra_search_paths=extra, file_loader=_FileLoader())
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - the SDK's signature
