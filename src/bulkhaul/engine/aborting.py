@@ -47,12 +47,15 @@ def not_offered(error: TransferError) -> bool:
     return info.code == "Unsupported" or (info.code == "ServerError" and info.status == 500)
 
 
-async def abort_until_gone(desk: Desk, ref: ObjectRef, upload_id: str, *, looks: int = 1) -> Aborted:
+async def abort_until_gone(
+    desk: Desk, ref: ObjectRef, upload_id: str, *, looks: int = 1, listable: bool = True
+) -> Aborted:
     """Abort an upload until the service lists no part of it; one that is gone already is no error.
 
     Args:
         looks: listings in a row that must be empty; two where parts were under way a moment ago. Where parts cannot
             be listed, so many aborts.
+        listable: parts may be listed, as far as anybody knows.
 
     Raises:
         TransferError: the service has confirmed no abort.
@@ -64,7 +67,9 @@ async def abort_until_gone(desk: Desk, ref: ObjectRef, upload_id: str, *, looks:
         try:
             await desk.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
             confirmed = True
-            empty = 0 if await _has_parts(desk, ref, upload_id) else empty + 1
+            left = await _has_parts(desk, ref, upload_id) if listable else None
+            listable = left is not None
+            empty = 0 if left else empty + 1
         except TransferError as error:
             if not confirmed:
                 raise
@@ -74,12 +79,13 @@ async def abort_until_gone(desk: Desk, ref: ObjectRef, upload_id: str, *, looks:
     return Aborted(gone=False)
 
 
-async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool:
+async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool | None:
+    """Whether any part is listed; None if parts may not be listed."""
     try:
         return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).uploaded)
     except NotFound:
         return False
     except TransferError as error:
         if not_offered(error):
-            return False
+            return None
         raise

@@ -241,13 +241,16 @@ class Control:
         credentials = self._desk.credentials
         return credentials.access_key if credentials else ""
 
-    async def abort_upload(self, ref: ObjectRef, upload_id: str) -> bool:
+    async def abort_upload(self, ref: ObjectRef, upload_id: str, *, listable: bool = True) -> bool:
         """Give a pending upload up; whether nothing is left of it.
+
+        Args:
+            listable: what is pending may be listed, as far as anybody knows; else what the service confirms counts.
 
         Raises:
             TransferError: the service refused.
         """
-        aborted = await abort_until_gone(self._desk, ref, upload_id)
+        aborted = await abort_until_gone(self._desk, ref, upload_id, listable=listable)
         if aborted.unseen is not None:
             raise aborted.unseen
         return aborted.gone

@@ -19,7 +19,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.disk.journal import Journal
-from bulkhaul.engine.aborting import abort_until_gone
+from bulkhaul.engine.aborting import abort_until_gone, not_offered
 from bulkhaul.engine.asking import DOUBTFUL, Desk
 from bulkhaul.engine.payload import memory_of
 from bulkhaul.engine.protocol import CompleteUpload, CopyPart, Head, ListParts
@@ -72,6 +72,7 @@ class MultipartUpload:
         self._asked = asked
         self._token = token
         self._broken_off = False  # a part was under way when it failed: it may land yet
+        self._listable = True  # as far as anybody knows
         self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not
 
     @property
@@ -227,7 +228,9 @@ class MultipartUpload:
         """
         try:
             looks = 2 if self._broken_off else 1
-            aborted = await abort_until_gone(self._desk, self._ref, self.upload_id, looks=looks)
+            aborted = await abort_until_gone(
+                self._desk, self._ref, self.upload_id, looks=looks, listable=self._listable
+            )
         except TransferError as error:
             _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
         else:
@@ -262,7 +265,11 @@ class MultipartUpload:
         marker = 0
         while True:
             question = ListParts(self._ref.bucket, self._ref.key, self.upload_id, marker)
-            reply = await self._desk.ask(question, self._ref.url)
+            try:
+                reply = await self._desk.ask(question, self._ref.url)
+            except TransferError as error:
+                self._listable = not not_offered(error)
+                raise
             parts += reply.uploaded
             if not reply.markers:
                 return parts

@@ -19,6 +19,7 @@ import msgspec
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, scan
 from bulkhaul.disk.records import Flaw, JournalState
 from bulkhaul.disk.sweep import remove_temp, stale_temps
+from bulkhaul.engine.aborting import not_offered
 from bulkhaul.engine.control import Control
 from bulkhaul.model.errors import ErrorInfo, OtherError, TransferError
 from bulkhaul.model.objects import ObjectRef
@@ -65,6 +66,7 @@ class Tidier:
         self._control = control
         self.clears = clears
         self._named: set[tuple[str, str]] = set()  # (bucket, upload id) of all journals
+        self._unlistable: dict[str, str] = {}  # bucket → why its uploads cannot be listed
 
     async def journals(self, folder: str, bucket: str = "", prefix: str = "") -> AsyncGenerator[Leftover, None]:
         """Yield what the journals of dead runs name; of one bucket and prefix only, if given.
@@ -148,7 +150,17 @@ class Tidier:
             remedy = f"run this again with --endpoint-url or --region for {state.intent.endpoint}"
             yield msgspec.structs.replace(about, why="its upload is at another endpoint", remedy=remedy)
             return
-        pending = await self._pending(ref)
+        pending: list[PendingUpload] = []
+        if ref.bucket not in self._unlistable:
+            try:
+                pending = await self._pending(ref)
+            except TransferError as error:
+                if not not_offered(error):
+                    raise
+                self._unlistable[ref.bucket] = error.message
+        if ref.bucket in self._unlistable:
+            yield await self._unlisted(about, found.path, ref)
+            return
         if state.upload_id:
             ours = [one for one in pending if one.upload_id == state.upload_id]
             if ours:
@@ -165,12 +177,25 @@ class Tidier:
         if not pending:
             yield self._discarded(msgspec.structs.replace(about, why="no upload of its key is pending"), found.path)
 
+    async def _unlisted(self, about: Leftover, path: str, ref: ObjectRef) -> Leftover:
+        """Deal with a journal where uploads may not be listed: one whose id is known can be aborted all the same."""
+        if not about.upload_id:
+            remedy = f"run this again with credentials that may list uploads, or remove {path}"
+            refused = self._unlistable[ref.bucket]
+            why = f"whether an upload was begun cannot be told, since they cannot be listed: {refused}"
+            return msgspec.structs.replace(about, why=why, remedy=remedy)
+        upload = PendingUpload(ref.key, about.upload_id, about.since)
+        leftover = _of_upload(ref, upload, "the run that began it has ended, and uploads cannot be listed")
+        return await self._aborted(leftover, path, ref, upload, listable=False) if self.clears else leftover
+
     def _discarded(self, leftover: Leftover, path: str) -> Leftover:
         if not self.clears or leftover.remedy:
             return leftover
         return msgspec.structs.replace(leftover, cleared=discard_journal(path))
 
-    async def _aborted(self, leftover: Leftover, path: str, ref: ObjectRef, upload: PendingUpload) -> Leftover:
+    async def _aborted(
+        self, leftover: Leftover, path: str, ref: ObjectRef, upload: PendingUpload, *, listable: bool = True
+    ) -> Leftover:
         """Abort an upload while its journal is ours, then remove the journal."""
         claimed = claim(path)
         if claimed is None:
@@ -179,19 +204,21 @@ class Tidier:
         try:
             if (_ref(state), state.upload_id) != (ref, upload.upload_id):
                 return msgspec.structs.replace(leftover, why="a run has just begun another upload, so it stays")
-            leftover = await self._cleared(leftover, ref, upload)
+            leftover = await self._cleared(leftover, ref, upload, listable=listable)
             if leftover.cleared:
                 journal.finish()
             return leftover
         finally:
             journal.close()
 
-    async def _cleared(self, leftover: Leftover, ref: ObjectRef, upload: PendingUpload) -> Leftover:
-        """Abort an upload that is still listed as it was."""
+    async def _cleared(
+        self, leftover: Leftover, ref: ObjectRef, upload: PendingUpload, *, listable: bool = True
+    ) -> Leftover:
+        """Abort an upload that is still listed as it was, where uploads can be listed."""
         try:
-            if upload not in await self._pending(ref):
+            if listable and upload not in await self._pending(ref):
                 return msgspec.structs.replace(leftover, why="it has ended since it was listed", cleared=True)
-            if await self._control.abort_upload(ref, upload.upload_id):
+            if await self._control.abort_upload(ref, upload.upload_id, listable=listable):
                 return msgspec.structs.replace(leftover, cleared=True)
             raise OtherError("parts of the upload are listed however often it is aborted; try again later", ref.url)
         except TransferError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import mimetypes
 import os
 import time
@@ -21,6 +22,7 @@ from bulkhaul.disk.readback import read_back
 from bulkhaul.disk.records import JournalState
 from bulkhaul.disk.source import Source, reading_error
 from bulkhaul.disk.state import state_folder
+from bulkhaul.engine.aborting import not_offered
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.gathering import all_or_none
@@ -41,6 +43,8 @@ from bulkhaul.wire.checksums import encoded_crc, hasher
 from bulkhaul.wire.values import Target
 
 OnMoved = Callable[[int], None]
+
+_log = logging.getLogger(__name__)
 
 _COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
 """Content types of files that are archives as they are: Content-Encoding would have clients unpack them."""
@@ -308,6 +312,15 @@ class Uploader:
                 listed = await upload.listed_parts() if same and self._settings.resume else []
             except NotFound:
                 upload.finish()
+                return None
+            except TransferError as error:
+                if not not_offered(error):
+                    raise
+                text = (
+                    "an earlier upload to %s cannot be resumed, so it is aborted and begins anew: listing its parts: %s"
+                )
+                _log.warning(text, ref.url, error.message)
+                await upload.abort()
                 return None
             if not same or not self._settings.resume:
                 await upload.abort()
