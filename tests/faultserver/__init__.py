@@ -3,7 +3,7 @@
 from .contents import GIB, MIB, GeneratedContent
 from .faults import Exchange, Fault, Request
 from .objects import StoredObject, digest, generated_object, make_object
-from .on_claim import ForeignEntry, ToldLength, TwistedErrors
+from .on_claim import ForeignEntry, FrozenTime, RefuseCondition, ToldLength, TwistedErrors
 from .on_endpoint import (
     IgnoreChecksums,
     IgnoreHeader,
@@ -84,6 +84,7 @@ __all__ = [
     "FlipBit",
     "FlipReceivedBit",
     "ForeignEntry",
+    "FrozenTime",
     "FullBody200",
     "GeneratedContent",
     "HugeHead",
@@ -100,6 +101,7 @@ __all__ = [
     "RawBody",
     "Redirect",
     "RefuseChecksums",
+    "RefuseCondition",
     "RefuseDelete",
     "RefuseHeader",
     "RepeatedListToken",

@@ -14,7 +14,7 @@ from .faults import Exchange, Fault
 from .http1 import Reply
 from .listing import shown_in
 from .on_reply import with_body
-from .replies import element
+from .replies import element, error_reply
 
 _ENTRY = {
     "ListObjectsV2": (rb"<Contents>.*?</Contents>", rb"</ListBucketResult>"),
@@ -95,4 +95,35 @@ class ToldLength(Fault):
         return replace(reply, headers=reply.with_header("Content-Length", told))
 
 
-__all__ = ["ForeignEntry", "ToldLength", "TwistedErrors"]
+@dataclass(frozen=True, kw_only=True)
+class FrozenTime(Fault):
+    """Tells in every HEAD that the object was made at one and the same time, as of objects made within a second."""
+
+    operation: str | None = "HeadObject"
+    attempt: int | Literal["every"] = "every"
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Change Last-Modified."""
+        if reply.status != 200:
+            return None
+        return replace(reply, headers=reply.with_header("Last-Modified", "Fri, 17 May 2024 12:34:56 GMT"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefuseCondition(Fault):
+    """Refuses to delete on condition of an ETag, and says that the header is not implemented."""
+
+    operation: str | None = "DeleteObject"
+    status: Literal[400, 501] = 501
+    attempt: int | Literal["every"] = "every"
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the error, if there is a condition."""
+        request = exchange.request
+        if "if-match" not in request.headers:
+            return None
+        code = "NotImplemented" if self.status == 501 else "InvalidArgument"
+        return error_reply(self.status, code, "If-Match is not supported by DeleteObject", request.key, {})
+
+
+__all__ = ["ForeignEntry", "FrozenTime", "RefuseCondition", "ToldLength", "TwistedErrors"]

@@ -24,6 +24,7 @@ class Store:
         self.uploads = Uploads()
         self._base_url = base_url
         self._objects: dict[tuple[str, str], StoredObject] = {}
+        self._aliases: dict[str, str] = {}
         self._buckets: set[str] = set()
         self._ignoring_if_match: set[tuple[str, str]] = set()
         self._undeletable: list[tuple[str, str, str]] = []
@@ -32,26 +33,31 @@ class Store:
         """Let a bucket exist, even if it is empty."""
         self._buckets.add(bucket)
 
+    def alias(self, name: str, bucket: str) -> None:
+        """Let a bucket have one more name, as by an access point; copies between the two are not seen through."""
+        self._aliases[name] = bucket
+
     def has_bucket(self, bucket: str) -> bool:
         """Tell whether a bucket exists."""
-        return bucket in self._buckets
+        return self._named(bucket) in self._buckets
 
     def put(self, bucket: str, key: str, stored: StoredObject) -> None:
         """Add or replace an object."""
-        self._buckets.add(bucket)
-        self._objects[bucket, key] = stored
+        self._buckets.add(self._named(bucket))
+        self._objects[self._named(bucket), key] = stored
 
     def get(self, bucket: str, key: str) -> StoredObject | None:
         """Return an object, or None."""
-        return self._objects.get((bucket, key))
+        return self._objects.get((self._named(bucket), key))
 
     def delete(self, bucket: str, key: str) -> None:
         """Remove an object, if it is there."""
-        self._objects.pop((bucket, key), None)
+        self._objects.pop((self._named(bucket), key), None)
 
     def in_bucket(self, bucket: str) -> dict[str, StoredObject]:
         """Return the objects of a bucket by key."""
-        return {key: stored for (owner, key), stored in list(self._objects.items()) if owner == bucket}
+        named = self._named(bucket)
+        return {key: stored for (owner, key), stored in list(self._objects.items()) if owner == named}
 
     def ignore_if_match(self, bucket: str, key: str) -> None:
         """Answer this key's requests as if they had no If-Match."""
@@ -73,3 +79,6 @@ class Store:
     def url_of(self, bucket: str, key: str) -> str:
         """Return the path-style URL of an object."""
         return f"{self._base_url}/{bucket}/{quote(key, safe='/~')}"
+
+    def _named(self, bucket: str) -> str:
+        return self._aliases.get(bucket, bucket)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-
-import msgspec
+from collections.abc import AsyncGenerator, Callable, Sequence
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import folder_identity
@@ -27,7 +24,7 @@ from bulkhaul.engine.places import (
 )
 from bulkhaul.engine.restore import Restore
 from bulkhaul.engine.uploading import OnMoved, with_content_type
-from bulkhaul.model.errors import TransferError, UsageError, error_of
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
@@ -205,11 +202,10 @@ class AsyncEngine(EngineLife):
         """
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
-        restore = Restore(self._entered(), parsed, takes, local_path(destination), fsync=move)
+        restore = Restore(self._entered(), parsed, takes, local_path(destination), remove=move)
         if dry_run:
             return restore.dry()
-        plan = self._moving(restore.pieces) if move else restore.pieces
-        return self._many(plan, at_end=restore.close)
+        return self._many(restore.pieces, at_end=restore.close)
 
     def upload_many(
         self,
@@ -322,10 +318,8 @@ class AsyncEngine(EngineLife):
         try:
             with contextlib.closing(Placed(ref, path)) as placed:
                 result = await coordinator.download(
-                    ref, placed.destination, on_size=plan, on_moved=on_moved, fsync=move, version_id=version_id
+                    ref, placed.destination, on_size=plan, on_moved=on_moved, remove=move, version_id=version_id
                 )
-            if move:
-                await self._remove_source(ref, result)
         except BaseException:
             self._note(failed_objects=1)
             raise
@@ -378,50 +372,20 @@ class AsyncEngine(EngineLife):
             if copies_nothing(ref, target, options, version_id, move=move):
                 await self.control.head(ref)  # that it is missing is the more useful news
                 raise same_object(ref.url)
-            result = await coordinator.copier.copy(ref, target, options, version_id=version_id)
+            result = await coordinator.copier.copy(ref, target, options, version_id=version_id, remove=move)
             self._copied_bytes += result.size_bytes
         else:
             if move and ref == target and await self._serves(origin, ref.bucket):
                 raise same_object(ref.url)
             result = await coordinator.copier.relay(
-                origin._entered(), ref, target, options, on_moved=on_moved, version_id=version_id
+                origin._entered(), ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
             )
-        if move:
-            await (origin or self)._remove_source(ref, result)
         return result
 
     async def _serves(self, other: AsyncEngine, bucket: str) -> bool:
         """Whether a bucket of another engine is the one of this engine, perhaps asked for by somebody else."""
         ours, theirs = await self._entered().desk.target(bucket), await other._entered().desk.target(bucket)
         return (ours.host, ours.port, ours.path_prefix) == (theirs.host, theirs.port, theirs.path_prefix)
-
-    async def _remove_source(self, source: ObjectRef, result: TransferResult) -> None:
-        """Delete the object that a result was made of, if it still is that one.
-
-        Raises:
-            PreconditionFailed: another one is there by now.
-            TransferError: it could not be deleted. Either message says that the copy was made.
-        """
-        try:
-            await self.control.delete_same(source, result.source_etag or result.etag)
-        except TransferError as error:
-            text = f"it was copied to {result.destination}, but could not be removed: {error.message}"
-            raise error_of(msgspec.structs.replace(error.info, message=text)) from error
-
-    def _moving(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> Callable[[], AsyncGenerator[Piece, None]]:
-        """Return the same plan of downloads with each object removed when its file is there."""
-
-        async def moved(work: Callable[[], Coroutine[None, None, TransferResult]]) -> TransferResult:
-            result = await work()
-            await self._remove_source(ObjectRef(result.bucket, result.key), result)
-            return result
-
-        async def pieces() -> AsyncGenerator[Piece, None]:
-            async with contextlib.aclosing(plan()) as planned:
-                async for piece in planned:
-                    yield piece if piece.work is None else Piece(piece.result, functools.partial(moved, piece.work))
-
-        return pieces
 
     def _planned(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[TransferResult, None]:
         return Many(self.settings, plan).planned()

@@ -29,7 +29,7 @@ from bulkhaul.engine.protocol import (
     Read,
     Tags,
 )
-from bulkhaul.model.errors import ErrorInfo, PreconditionFailed
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -139,18 +139,6 @@ class Control:
             TransferError: the service refused.
         """
         await self._desk.ask(Delete(ref.bucket, ref.key, version_id), ref.url)
-
-    async def delete_same(self, ref: ObjectRef, etag: str) -> None:
-        """Delete an object if it still is the one with this ETag, looked at right before.
-
-        Raises:
-            PreconditionFailed: another one is there by now; it stays.
-        """
-        now = await self.head(ref)
-        if etag and now.etag.strip('"') != etag.strip('"'):
-            text = "the source was replaced after it had been copied, and the new one stays"
-            raise PreconditionFailed(text, ref.url)
-        await self.delete(ref)
 
     async def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
         """Delete in batches of 1,000 and yield each key's outcome.

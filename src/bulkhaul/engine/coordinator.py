@@ -26,6 +26,7 @@ from bulkhaul.engine.control import Control
 from bulkhaul.engine.copying import Copier
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.moving import Fetching
+from bulkhaul.engine.parting import Parting, not_removed
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import Head, PartChecksums
 from bulkhaul.engine.sending import Outbox
@@ -76,6 +77,7 @@ class Coordinator:
         dispatcher: the workers and what they hold.
         desk: questions to the service.
         control: the small operations.
+        parting: removes the sources of moves.
         uploads: the multipart uploads under way, whichever direction they belong to.
         uploader, streams, copier: the other directions.
     """
@@ -85,12 +87,13 @@ class Coordinator:
         self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
         self.desk = Desk(settings, self.dispatcher)
         self.control = Control(self.desk)
+        self.parting = Parting(self.desk)
         protection = Protection(settings, self.desk)
         outbox = Outbox(self.dispatcher, self.desk)
         uploads = self.uploads = Uploads(settings, self.desk, outbox, protection)
         self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
         self.streams = Streams(settings, self.desk, self.dispatcher, self.uploader, uploads)
-        self.copier = Copier(settings, self.desk, uploads, self.uploader)
+        self.copier = Copier(settings, self.desk, uploads, self.uploader, self.parting)
         self._mode = published_mode()
         self._sweeper = Sweeper()
 
@@ -102,7 +105,7 @@ class Coordinator:
         *,
         on_size: Callable[[int], None] | None = None,
         on_moved: Callable[[int], None] | None = None,
-        fsync: bool = False,
+        remove: bool = False,
         version_id: str = "",
     ) -> TransferResult:
         """Restore one object; the destination is untouched until it is whole and verified.
@@ -110,7 +113,7 @@ class Coordinator:
         Args:
             on_size: called with the object's size as soon as it is known, and again if the object has changed.
             on_moved: called with the bytes that are there, from 0 again if the object has changed.
-            fsync: flush file and folder, whatever the settings say.
+            remove: delete the object when file and folder are flushed, if it still is the one that was restored.
             version_id: of the object, empty for the current one.
 
         Raises:
@@ -120,7 +123,7 @@ class Coordinator:
         self._sweeper.sweep(destination.folder.fd)
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self._mode = published_mode()
-        attempt = functools.partial(self._attempt, ref, destination, fsync=fsync, version_id=version_id)
+        attempt = functools.partial(self._attempt, ref, destination, fsync=remove, version_id=version_id)
         try:
             try:
                 result = await attempt(listed, on_size, on_moved)
@@ -133,6 +136,14 @@ class Coordinator:
                     ) from again
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
+        if remove:
+            # The ETag says it all; without one the time has to do. Listings tell that more precisely than HEAD.
+            last_modified = "" if result.etag else result.last_modified
+            seen = ObjectHead(ref.key, result.size_bytes, result.etag, last_modified, result.version_id)
+            try:
+                await self.parting.remove(ref, seen)
+            except TransferError as error:
+                raise not_removed(error, ref.url, result.destination) from error
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
     async def pages(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], Target], None]:

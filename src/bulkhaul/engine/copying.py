@@ -7,7 +7,9 @@ two services   ranged GET ─▶ memory ─▶ PUT, part by part, checksum from 
 
 from __future__ import annotations
 
+import functools
 import os
+import secrets
 import time
 from typing import TYPE_CHECKING
 
@@ -16,12 +18,13 @@ import msgspec
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.gathering import all_or_none
+from bulkhaul.engine.parting import Parting, not_removed, require_stored
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.engine.protocol import CopyObject, Head, Tags
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, confirmed, stored_result
 from bulkhaul.engine.uploads import Uploads
-from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError
-from bulkhaul.model.objects import Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported
+from bulkhaul.model.objects import TOKEN_KEY, Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored
@@ -43,17 +46,27 @@ class Copier:
     Blocks of all relays together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
     """
 
-    def __init__(self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader) -> None:
+    def __init__(self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader, parting: Parting) -> None:
         self._settings = settings
         self._desk = desk
         self._uploads = uploads
         self._uploader = uploader
+        self._parting = parting
         self._budget = MemoryBudget(MEMORY_BYTES, settings.max_in_flight)
 
     async def copy(
-        self, source: ObjectRef, ref: ObjectRef, options: ObjectOptions | None = None, *, version_id: str = ""
+        self,
+        source: ObjectRef,
+        ref: ObjectRef,
+        options: ObjectOptions | None = None,
+        *,
+        version_id: str = "",
+        remove: bool = False,
     ) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
+
+        Args:
+            remove: delete the source once its copy was asked for, if it is as it was, and another object.
 
         Raises:
             NotFound: there is no such source.
@@ -81,6 +94,8 @@ class Copier:
             result = _copied(source, ref, info, reply.stored, 1)
         else:
             result = await self._in_parts(source, ref, info, origin, options)
+        if remove:
+            await self._remove_source(self._parting, source, info, ref, result, options)
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     async def relay(
@@ -92,11 +107,13 @@ class Copier:
         *,
         on_moved: OnMoved | None = None,
         version_id: str = "",
+        remove: bool = False,
     ) -> TransferResult:
         """Copy an object from another service, through memory.
 
         Args:
             origin: whose workers fetch it, with credentials of their own.
+            remove: as for ``copy``; two services may turn out to be one.
 
         Raises:
             NotFound: there is no such source.
@@ -123,7 +140,52 @@ class Copier:
             if error.info.code == "ObjectChanged":
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
             raise error.named(ref.url) from error.__cause__
+        if remove:
+            await self._remove_source(origin.parting, source, info, ref, result, options)
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
+
+    # Moves
+
+    async def _remove_source(
+        self,
+        parting: Parting,
+        source: ObjectRef,
+        info: ObjectHead,
+        ref: ObjectRef,
+        result: TransferResult,
+        options: ObjectOptions | None,
+    ) -> None:
+        """Delete what was copied.
+
+        Args:
+            parting: of the source's service.
+            info: the source as it was copied.
+            options: that the copy was stored with.
+        """
+        try:
+            stored = await require_stored(self._desk, ref, result.size_bytes, result.etag)
+            await parting.remove(
+                source, info, copy=stored, mark=functools.partial(self._mark, ref, stored, options or ObjectOptions())
+            )
+        except TransferError as error:
+            raise not_removed(error, source.url, ref.url) from error
+
+    async def _mark(self, ref: ObjectRef, stored: ObjectHead, options: ObjectOptions) -> str:
+        """Copy an object onto itself with a new token in its metadata, and return that."""
+        token = secrets.token_hex(16)
+        content = msgspec.structs.replace(stored.content, metadata={**stored.content.metadata, TOKEN_KEY: token})
+        marked = msgspec.structs.replace(
+            options,
+            content=content,
+            tags=await _tags(self._desk, ref, stored),
+            storage_class=stored.storage_class,
+        )
+        origin = CopySource(ref.bucket, ref.key, stored.etag, stored.version_id)
+        await self._desk.ask(CopyObject(ref.bucket, ref.key, origin, marked), ref.url)
+        if (await self._desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0].token != token:
+            text = "it cannot be told from its copy, so it stays: the endpoint keeps no metadata that would show it"
+            raise Unsupported(f"{text}; delete it with `bulkhaul rm` if it is another object", ref.url)
+        return token
 
     # On one service
 

@@ -257,11 +257,12 @@ class CopyObject(msgspec.Struct, tag=True, frozen=True):
 
 
 class Delete(msgspec.Struct, tag=True, frozen=True):
-    """Delete one object or one version of it; what is not there is no error."""
+    """Delete one object or one version of it; what is not there is no error. ``etag``: only if it has this one."""
 
     bucket: str
     key: str
     version_id: str = ""
+    etag: str = ""
 
 
 class DeleteMany(msgspec.Struct, tag=True, frozen=True):

@@ -169,8 +169,8 @@ def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> An
                 storage_class=storage_class,
             )
             return Answer(ask, stored=stored)
-        case Delete(bucket, key, version_id):
-            objects.delete_object(sdk, bucket, key, version_id)
+        case Delete(bucket, key, version_id, etag):
+            objects.delete_object(sdk, bucket, key, version_id, etag)
         case Tags(bucket, key, version_id):
             return Answer(ask, tags=objects.object_tags(sdk, bucket, key, version_id))
         case Presign(bucket, key, ttl_s, version_id):

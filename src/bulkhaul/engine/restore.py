@@ -64,13 +64,13 @@ class Restore:
     """The plan of restoring what a listing selects into a folder."""
 
     def __init__(
-        self, coordinator: Coordinator, source: Source, takes: Callable[[str], bool], root: str, *, fsync: bool = False
+        self, coordinator: Coordinator, source: Source, takes: Callable[[str], bool], root: str, *, remove: bool = False
     ) -> None:
         self._coordinator = coordinator
         self._source = source
         self._takes = takes
         self._root = root
-        self._fsync = fsync
+        self._remove = remove
         self._tree: DestinationTree | None = None
 
     async def pieces(self) -> AsyncGenerator[Piece, None]:
@@ -121,7 +121,7 @@ class Restore:
         folder = tree.folder(components[:-1])
         try:
             destination = Destination(folder, components[-1], path)
-            return await self._coordinator.download(ref, destination, known, fsync=self._fsync)
+            return await self._coordinator.download(ref, destination, known, remove=self._remove)
         finally:
             folder.release()
 

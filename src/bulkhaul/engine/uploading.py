@@ -27,6 +27,7 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.multipart import MultipartUpload
+from bulkhaul.engine.parting import not_removed, require_stored
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.uploads import Uploads
@@ -115,7 +116,7 @@ class Uploader:
         """Upload a file; what is at the key is the old object, or exactly the new one.
 
         Args:
-            remove: remove the file once the object is stored, if it still is the one that was uploaded.
+            remove: remove the file once the object was stored and looked at, if it still is the one that was uploaded.
             inside: a folder out of which nothing is removed.
 
         Raises:
@@ -132,6 +133,10 @@ class Uploader:
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
             )
             if remove:
+                try:
+                    await require_stored(self._desk, ref, result.size_bytes, result.etag)
+                except TransferError as error:
+                    raise not_removed(error, path, ref.url) from error
                 source.remove(inside)
         except TransferError as error:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):

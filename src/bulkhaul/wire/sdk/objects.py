@@ -75,14 +75,20 @@ def copy_object(
     return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
 
 
-def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str) -> None:
+def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "") -> None:
     """Delete a key, or one version of it; that there is none (any more) is success.
 
+    Args:
+        etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+
     Raises:
+        PreconditionFailed: the object has another ETag.
         TransferError: the service or the connection failed.
     """
     sdk.require_unrewritten(key)
     more = {"VersionId": version_id} if version_id else {}
+    if etag:
+        more["IfMatch"] = etag if '"' in etag else f'"{etag}"'
     try:
         call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
     except NotFound as error:

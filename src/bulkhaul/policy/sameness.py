@@ -1,0 +1,68 @@
+"""Decides whether two descriptions are of one object; it must not know how they were asked for.
+
+version ids told by both      equal: one object         different: two
+else                          any of ETag, time, token different: two       all alike: nobody can tell
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bulkhaul.model.errors import ErrorInfo, UsageError
+from bulkhaul.model.objects import ObjectHead
+
+_REFUSED_HEADER = ("if-match", "a header you provided implies functionality that is not implemented")
+
+
+def one_object(one: ObjectHead, other: ObjectHead) -> Literal["yes", "no", "perhaps"]:
+    """Tell whether two HEADs, under two names and at about the same time, were of one object.
+
+    HTTP tells times by the second, so two objects of the same bytes may look alike.
+    """
+    if one.version_id and other.version_id:
+        return "yes" if one.version_id == other.version_id else "no"
+    told_apart = (
+        differ(one.etag, other.etag)
+        or (one.last_modified and other.last_modified and one.last_modified != other.last_modified)
+        or one.size_bytes != other.size_bytes
+        or one.token != other.token
+    )
+    return "no" if told_apart else "perhaps"
+
+
+def is_unchanged(now: ObjectHead, before: ObjectHead) -> bool:
+    """Tell whether an object is the one that it was before, by whatever both looks tell of it."""
+    return (
+        not differ(now.etag, before.etag)
+        and now.size_bytes == before.size_bytes
+        and before.version_id in ("", now.version_id)
+        and before.last_modified in ("", now.last_modified)
+    )
+
+
+def may_be_told(seen: ObjectHead) -> bool:
+    """Tell whether enough is known of an object to notice that it is another one."""
+    return bool(seen.etag or seen.last_modified or seen.version_id)
+
+
+def differ(one: str, other: str) -> bool:
+    """Tell whether two ETags are of different bytes; some services leave the quotes out in some replies."""
+    return _plain(one) != _plain(other)
+
+
+def stays(subject: str) -> UsageError:
+    """Return the error for a move whose destination is its source under another name."""
+    text = "source and destination are one object under two names, so it stays; name another destination"
+    return UsageError(text, subject)
+
+
+def refuses_conditions(error: ErrorInfo) -> bool:
+    """Tell whether a service refused a request for its condition only: it does not know If-Match."""
+    if error.code == "Unsupported":
+        return True
+    cause = error.cause.lower()
+    return error.status == 400 and any(text in cause for text in _REFUSED_HEADER)
+
+
+def _plain(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')

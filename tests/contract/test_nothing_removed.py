@@ -1,0 +1,599 @@
+"""Nothing is removed on a single word: every operation that removes something, and every way a word may be wrong.
+
+    OPERATIONS   whatever removes a source, a key, a version or an upload
+    LIES         what a service may say, or what may happen in between, so that removing would lose something
+
+Each operation goes through each lie that can be told to it: what it would have removed is there afterwards, and it says
+that it has failed. An operation that is added to the package and is not here fails a test.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bulkhaul import Engine, TransferResult
+from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.records import VERSION, Intent
+from bulkhaul.engine import aborting
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.removing import Removal, remove
+from bulkhaul.engine.tidying import Leftover, Tidier
+from bulkhaul.errors import TransferError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.selection import parse_source
+from bulkhaul.policy.storeurl import parse_store_url
+from bulkhaul.store.aio import S3Store
+from tests.faultserver import (
+    ErrorXmlWith200,
+    Etag,
+    Exchange,
+    Fault,
+    ForeignEntry,
+    FrozenTime,
+    IgnoreHeader,
+    RawBody,
+    RefuseCondition,
+    RefuseDelete,
+    ReplaceObject,
+    Status,
+    ToldLength,
+    TwistedErrors,
+    make_object,
+    reply_lost,
+)
+from tests.faultserver.uploads import Part
+from tests.writing import THRESHOLD_BYTES, WriteRig, engine_at, serving_site
+
+BODY = b"precious"
+LARGE = b"precious" * (THRESHOLD_BYTES // 8 + 1)
+NEWER = b"written meanwhile"
+SOURCE = Path(inspect.getfile(AsyncEngine)).parent.parent
+
+
+@dataclass
+class Case:
+    """One operation under one lie: names of its own, and what it does."""
+
+    rig: WriteRig
+    beside: AsyncEngine
+    name: str
+    to: str = ""
+    kept: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine under test."""
+        return self.rig.engine
+
+    @property
+    def files(self) -> Path:
+        """The folder of what is uploaded."""
+        return self.rig.folder / self.name / "in"
+
+    def url(self, key: str) -> str:
+        """Return the URL of a source."""
+        return f"s3://bucket/{self.name}/{key}"
+
+    def destination(self, key: str) -> str:
+        """Return the URL that a source goes to."""
+        return (self.to or self.url("to/")) + key
+
+    def removed(self, key: str, *, recursive: bool = False, **more: Any) -> list[Any]:
+        """Do what ``rm`` does."""
+        sources = (parse_source(self.url(key), recursive=recursive),)
+        return list(self.engine.each(remove(self.engine.aio.control, Removal(sources=sources, **more))))
+
+    def deleted_from_a_store(self) -> list[Any]:
+        """Delete as a store does."""
+        url = parse_store_url(f"s3+{self.rig.server.endpoint_url}/bucket", allow_http=True)
+        store = S3Store(url, Settings(), engine=self.engine.aio)
+        key = f"{self.name}/in/a"
+        self.engine.run(store.delete, key)
+        return [TransferResult(source=ObjectRef("bucket", key).url, destination="", bucket="bucket", key=key)]
+
+    def tidied(self) -> list[Leftover]:
+        """Abort what is pending below the sources."""
+        tidier = Tidier(self.engine.aio.control, clears=True)
+        return list(self.engine.each(tidier.uploads("bucket", f"{self.name}/in/", older_than_s=0, now_s=1e11)))
+
+    def tidied_journals(self) -> list[Leftover]:
+        """Abort what a journal of a dead run names."""
+        folder = self.rig.folder / self.name / "journals"
+        folder.mkdir()
+        key = f"{self.name}/in/a"
+        (upload_id,) = self.rig.pending(key)
+        endpoint = self.rig.server.endpoint_url
+        intent = Intent(VERSION, endpoint, "us-east-1", "bucket", key, "token", None, 2**23, "", "", "boot", 1, 1.0)
+        journal = Journal.create(str(folder), intent, resumable=True)
+        journal.begun(upload_id, "")
+        journal.close()
+        tidier = Tidier(self.engine.aio.control, clears=True)
+        return list(self.engine.each(tidier.journals(str(folder))))
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One way to remove something.
+
+    Attributes:
+        run: does it, and returns results.
+        listing: how it finds what it removes, empty if that is named.
+        looks: HEADs of a source before it is removed, the last of them right before.
+        origin: what is removed: "object", "file" or "upload".
+        stored: it has a copy at the service, which its source is removed for.
+        batch: it deletes by DeleteObjects.
+        versions: it names the versions that it deletes.
+        removers: functions of the package that decide on it.
+    """
+
+    run: Callable[[Case], Any]
+    removers: tuple[str, ...]
+    listing: str = ""
+    looks: int = 0
+    origin: str = "object"
+    stored: bool = False
+    batch: bool = False
+    versions: bool = False
+    body: bytes = BODY
+
+
+PARTING, UPLOADED, BATCH = ("Parting._delete",), ("Source.remove",), ("Control._delete_batch",)
+ABORTED = ("abort_until_gone", "Tidier._cleared")
+
+OPERATIONS: dict[str, Operation] = {
+    "download": Operation(
+        lambda case: case.engine.download(case.url("in/a"), case.rig.folder / case.name / "out", move=True),
+        PARTING, looks=2,
+    ),
+    "download_many": Operation(
+        lambda case: case.engine.download_many(case.url("in/"), case.rig.folder / case.name / "down", move=True),
+        PARTING, listing="ListObjectsV2", looks=1,
+    ),
+    "upload": Operation(
+        lambda case: case.engine.upload(case.files / "a", case.destination("a"), move=True),
+        UPLOADED, origin="file", stored=True,
+    ),
+    "upload in parts": Operation(
+        lambda case: case.engine.upload(case.files / "a", case.destination("a"), move=True),
+        UPLOADED, origin="file", stored=True, body=LARGE,
+    ),
+    "upload_many": Operation(
+        lambda case: case.engine.upload_many(case.files, case.destination(""), move=True),
+        UPLOADED, origin="file", stored=True,
+    ),
+    "copy": Operation(
+        lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), move=True),
+        PARTING, looks=2, stored=True,
+    ),
+    "copy in parts": Operation(
+        lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), move=True),
+        PARTING, looks=2, stored=True, body=LARGE,
+    ),
+    "copy_many": Operation(
+        lambda case: case.engine.copy_many(case.url("in/"), case.destination(""), move=True),
+        PARTING, listing="ListObjectsV2", looks=2, stored=True,
+    ),
+    "relay": Operation(
+        lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), origin=case.beside, move=True),
+        PARTING, looks=2, stored=True,
+    ),
+    "relay in parts": Operation(
+        lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), origin=case.beside, move=True),
+        PARTING, looks=2, stored=True, body=LARGE,
+    ),
+    "relay_many": Operation(
+        lambda case: case.engine.copy_many(case.url("in/"), case.destination(""), origin=case.beside, move=True),
+        PARTING, listing="ListObjectsV2", looks=2, stored=True,
+    ),
+    "rm of a key": Operation(lambda case: case.removed("in/a"), BATCH, batch=True),
+    "rm of a version": Operation(
+        lambda case: case.removed("in/a", version_id="null"), BATCH, batch=True, versions=True,
+    ),
+    "rm of a prefix": Operation(
+        lambda case: case.removed("in", recursive=True), BATCH, listing="ListObjectsV2", batch=True,
+    ),
+    "rm of a pattern": Operation(lambda case: case.removed("in/*"), BATCH, listing="ListObjectsV2", batch=True),
+    "rm of all versions": Operation(
+        lambda case: case.removed("in", recursive=True, all_versions=True), BATCH,
+        listing="ListObjectVersions", batch=True, versions=True,
+    ),
+    "rm of all versions of a key": Operation(
+        lambda case: case.removed("in/a", all_versions=True), BATCH,
+        listing="ListObjectVersions", batch=True, versions=True,
+    ),
+    "delete of a store": Operation(lambda case: case.deleted_from_a_store(), ("Control.delete",)),
+    "cleanup of uploads": Operation(
+        lambda case: case.tidied(), ABORTED, origin="upload", listing="ListMultipartUploads",
+    ),
+    "cleanup by journals": Operation(
+        lambda case: case.tidied_journals(), ABORTED, origin="upload", listing="ListMultipartUploads",
+    ),
+}  # fmt: skip
+
+OWN = {
+    "Landing.discard", "_open_locked", "_remove_if_stale", "create_locked", "remove_owned",
+    "DestinationTree.folds_case", "_remove_sockets", "_Trial._multipart",
+}  # fmt: skip
+"""Functions that remove what bulkhaul itself has made: temp files, journals, trial objects, sockets of the demo."""
+
+CARRIERS = {"_answer", "answers", "delete_object", "_delete_batch", "abort_upload"}
+"""Functions that carry a question about deleting to the service, when it has been decided."""
+
+
+@dataclass(frozen=True)
+class Lie:
+    """One way in which a word is wrong.
+
+    Attributes:
+        tells: returns the faults for a case.
+        concerns: whether it can happen to an operation.
+        says: what the failure says.
+    """
+
+    tells: Callable[[Case, Operation], list[Fault]]
+    concerns: Callable[[Operation], bool]
+    says: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReplaced(Fault):
+    """Another program writes to the file while its copy is looked at."""
+
+    operation: str | None = "HeadObject"
+    path: Path
+
+    def before(self, exchange: Exchange) -> bool:
+        """Write to the file."""
+        self.path.write_bytes(NEWER)
+        return True
+
+
+def of_copy(fault: Fault) -> Callable[[Case, Operation], list[Fault]]:
+    """Address a fault to every copy."""
+    return lambda case, _: [replace(fault, key=f"{case.name}/to/*", attempt="every")]
+
+
+def of_source(fault: Fault) -> Callable[[Case, Operation], list[Fault]]:
+    """Address a fault to the first source."""
+    return lambda case, _: [replace(fault, key=f"{case.name}/in/a")]
+
+
+def foreign_entry(case: Case, operation: Operation) -> list[Fault]:
+    """List a neighbour that nobody has asked for."""
+    return [ForeignEntry(operation=operation.listing, key=f"{case.name}/*", name=f"{case.name}/kept")]
+
+
+def another_name(case: Case, _: Operation) -> list[Fault]:
+    """Let the destination be the source, under the bucket's other name."""
+    case.to = f"s3://alias/{case.name}/in/"
+    return []
+
+
+def replaced_before_the_last_look(case: Case, operation: Operation) -> list[Fault]:
+    """Write to the source after it was copied."""
+    case.kept[f"{case.name}/in/a"] = NEWER
+    swap = ReplaceObject(operation="HeadObject", replacement=NEWER, nth=operation.looks)
+    return of_source(swap)(case, operation)
+
+
+def replaced_after_the_last_look(case: Case, operation: Operation) -> list[Fault]:
+    """Write to the source when it is about to be deleted."""
+    case.kept[f"{case.name}/in/a"] = NEWER
+    return of_source(ReplaceObject(operation="DeleteObject", replacement=NEWER))(case, operation)
+
+
+def file_replaced(case: Case, _: Operation) -> list[Fault]:
+    """Write to the file after it was uploaded."""
+    case.kept["a"] = NEWER
+    return [FileReplaced(key=f"{case.name}/to/a", path=case.files / "a")]
+
+
+def told(how: Any) -> Callable[[Case, Operation], list[Fault]]:
+    """Refuse to delete the first source, and tell that in an odd way."""
+    return lambda case, _: [RefuseDelete(pattern=f"{case.name}/in/a", attempt="every"), TwistedErrors(how=how, times=1)]
+
+
+def error_with_200(case: Case, operation: Operation) -> list[Fault]:
+    """Answer a deletion with a 200 that holds an error."""
+    refusal = ErrorXmlWith200(code="AccessDenied", attempt="every")
+    if operation.batch:
+        return [replace(refusal, operation="DeleteObjects", times=1)]
+    return [replace(refusal, operation="DeleteObject", key=f"{case.name}/in/*")]
+
+
+STORED = lambda operation: operation.stored  # noqa: E731
+BATCHED = lambda operation: operation.batch  # noqa: E731
+MOVED_OBJECT = lambda operation: operation.looks > 0  # noqa: E731
+COPIED_OBJECT = lambda operation: operation.looks > 0 and operation.stored  # noqa: E731
+
+LIES: dict[str, Lie] = {
+    "there is no copy": Lie(of_copy(Status(code="NoSuchKey", operation="HeadObject")), STORED, "does not have it"),
+    "the copy has another length": Lie(of_copy(ToldLength()), STORED, "was to have"),
+    "the copy is another one": Lie(of_copy(Etag(operation="HeadObject", etag="0" * 32)), STORED, "when it stored"),
+    "the copy has no ETag": Lie(of_copy(Etag(operation="HeadObject", etag=None)), STORED, "tells no ETag now"),
+    "the copy cannot be asked for": Lie(
+        of_copy(Status(code="AccessDenied", operation="HeadObject")), STORED, "could not be removed: the credentials",
+    ),
+    "a foreign key is listed": Lie(foreign_entry, lambda operation: bool(operation.listing), "does not begin with"),
+    "the copy is the source": Lie(another_name, COPIED_OBJECT, "one object under two names"),
+    "the copy is the source, within one second": Lie(
+        lambda case, operation: [*another_name(case, operation), FrozenTime(key=f"{case.name}/*")],
+        COPIED_OBJECT, "one object under two names",
+    ),
+    "the source was replaced, and was looked at": Lie(
+        replaced_before_the_last_look, MOVED_OBJECT, "the source was replaced",
+    ),
+    "the source was replaced since": Lie(replaced_after_the_last_look, MOVED_OBJECT, "the source was replaced"),
+    "the file was replaced": Lie(file_replaced, lambda operation: operation.origin == "file", "changed"),
+    "nothing is said of a refusal": Lie(told("silent"), BATCHED, "did not confirm"),
+    "nothing is said at all": Lie(told("all silent"), BATCHED, "did not confirm"),
+    "a refusal names no key": Lie(told("no key"), BATCHED, "did not confirm"),
+    "a refusal names another key": Lie(told("another key"), BATCHED, "did not confirm"),
+    "a refusal names an encoded key": Lie(told("encoded key"), BATCHED, "do not allow"),
+    "a refusal names no version": Lie(told("no version"), lambda operation: operation.versions, "do not allow"),
+    "a deletion is answered 200, with an error": Lie(
+        error_with_200, lambda operation: operation.origin == "object", "do not allow",
+    ),
+    "an abort does nothing": Lie(
+        lambda case, _: [RawBody(operation="AbortMultipartUpload", key=f"{case.name}/*", status=204, body=b"",
+                                 attempt="every")],
+        lambda operation: operation.origin == "upload", "parts of the upload are listed",
+    ),
+}  # fmt: skip
+
+ROWS = [
+    pytest.param(operation, lie, id=f"{operation}-{lie}")
+    for operation in OPERATIONS
+    for lie in LIES
+    if LIES[lie].concerns(OPERATIONS[operation])
+]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[WriteRig, AsyncEngine]]:
+    """An engine before a fault server, and one that knows the same server by another name of its host."""
+    folder = tmp_path_factory.mktemp("removed")
+    with pytest.MonkeyPatch.context() as patch, serving_site(folder) as site, engine_at(site) as rig:
+        patch.setattr(aborting, "ABORT_PAUSE_S", 0.01)
+        site.server.store.alias("alias", "bucket")
+        other = f"http://localhost:{site.server.port}"
+        yield rig, rig.engine.beside(msgspec.structs.replace(rig.engine.settings, endpoint_url=other))
+
+
+@pytest.fixture
+def case(stage: tuple[WriteRig, AsyncEngine]) -> Case:
+    """Names of its own for one test."""
+    rig, beside = stage
+    rig.cases += 1
+    return Case(rig, beside, f"case-{rig.cases}")
+
+
+def prepared(case: Case, operation: Operation) -> None:
+    """Make two sources of the operation's kind, and a neighbour."""
+    put = case.rig.server.store.put
+    put("bucket", f"{case.name}/kept", make_object(BODY))
+    names = ["a"] if operation.origin == "upload" else ["a", "b"]
+    if operation.origin == "file":
+        case.files.mkdir(parents=True)
+    for name in names:
+        key = f"{case.name}/in/{name}"
+        if operation.origin == "object":
+            put("bucket", key, make_object(operation.body))
+        elif operation.origin == "file":
+            (case.files / name).write_bytes(operation.body)
+        else:
+            (case.rig.folder / case.name).mkdir(exist_ok=True)
+            case.engine.run(case.engine.aio.control.begin_upload, ObjectRef("bucket", key))
+            (upload,) = [one for one in case.rig.server.store.uploads.pending("bucket") if one.key == key]
+            upload.parts[1] = Part(make_object(BODY).content, bytes(16), datetime.now(UTC))
+
+
+def sources(case: Case, operation: Operation) -> dict[str, bytes]:
+    """Return the sources that are there, by what results call them."""
+    if operation.origin == "file":
+        return {str(path): path.read_bytes() for path in sorted(case.files.iterdir())}
+    if operation.origin == "upload":
+        names = [f"{case.name}/in/{name}" for name in "ab"]
+        return {ObjectRef("bucket", key).url: b"" for key in names if case.rig.pending(key)}
+    found = case.rig.server.store.in_bucket("bucket")
+    return {
+        ObjectRef("bucket", key).url: stored.body for key, stored in found.items() if key.startswith(f"{case.name}/in/")
+    }
+
+
+def carried_out(case: Case, operation: Operation) -> tuple[set[str], set[str], str]:
+    """Do it, and return what it says to have removed, what it says to have failed, and why."""
+    (case.rig.folder / case.name).mkdir(exist_ok=True)
+    try:
+        results = operation.run(case)
+        results = [results] if isinstance(results, TransferResult) else list(results)
+    except TransferError as error:
+        return set(), {error.subject}, str(error)
+    removed, failed, failures = set(), set(), []
+    for result in results:
+        name = result.source if isinstance(result, TransferResult) else result.name
+        if result.failure is not None:
+            failed.add(name)
+            failures.append(f"{result.failure.message} {result.failure.cause}")
+        elif isinstance(result, TransferResult) or result.cleared:
+            removed.add(name)
+    return removed, failed, "; ".join(failures)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_it_removes_what_it_is_asked_to(case: Case, name: str) -> None:
+    """Where every word is true the sources are gone, and nothing else is; the copies are there."""
+    operation = OPERATIONS[name]
+    prepared(case, operation)
+    before = sources(case, operation)
+    removed, _, failures = carried_out(case, operation)
+    assert failures == ""
+    after = sources(case, operation)
+    assert set(after) == set(before) - removed
+    assert len(after) < len(before)
+    assert case.rig.stored(f"{case.name}/kept") == BODY
+    if operation.stored:
+        assert case.rig.stored(f"{case.name}/to/a") == operation.body
+
+
+@pytest.mark.parametrize(("name", "lie"), ROWS)
+def test_nothing_is_removed_on_a_single_word(case: Case, name: str, lie: str) -> None:
+    """What a wrong word would have cost is there, the operation has failed, and it says why."""
+    operation = OPERATIONS[name]
+    prepared(case, operation)
+    before = sources(case, operation)
+    first = next(iter(before))
+    faults = LIES[lie].tells(case, operation)
+    for fault in faults:
+        case.rig.server.add_fault(fault)
+    removed, failed, failures = carried_out(case, operation)
+    after = sources(case, operation)
+    assert [fault for fault in faults if not case.rig.server.fired(fault)] == []
+    assert LIES[lie].says in failures
+    assert first in after
+    assert first not in removed
+    assert set(before) - set(after) <= removed | failed, "something is gone that nobody was told of"
+    if case.kept:
+        assert after[first] == NEWER
+    else:
+        assert after[first] == before[first]
+    assert case.rig.stored(f"{case.name}/kept") == BODY
+
+
+@pytest.mark.parametrize("name", [name for name, one in OPERATIONS.items() if one.looks and one.stored])
+def test_objects_that_look_alike_are_moved(case: Case, name: str) -> None:
+    """Source and copy of the same bytes, made within one second, are told apart, and the move is done."""
+    operation = OPERATIONS[name]
+    prepared(case, operation)
+    frozen = FrozenTime(key=f"{case.name}/*")
+    case.rig.server.add_fault(frozen)
+    _, _, failures = carried_out(case, operation)
+    assert (failures, case.rig.server.fired(frozen) > 0) == ("", True)
+    assert case.rig.stored(f"{case.name}/in/a") is None
+    assert case.rig.stored(f"{case.name}/to/a") == operation.body
+
+
+@pytest.mark.parametrize("status", [400, 501])
+def test_a_service_that_refuses_conditions(case: Case, status: Any) -> None:
+    """It is asked once more without, after one more look: what was replaced until then stays."""
+    for name, swap in (("moved", None), ("kept", ReplaceObject(operation="HeadObject", replacement=NEWER, nth=3))):
+        key = f"{case.name}/in/{name}"
+        case.rig.server.store.put("bucket", key, make_object(BODY))
+        case.rig.server.add_fault(RefuseCondition(key=key, status=status))
+        if swap is not None:
+            case.rig.server.add_fault(replace(swap, key=key))
+    with engine_at(case.rig) as rig:
+        rig.engine.download(case.url("in/moved"), case.rig.folder / "moved", move=True)
+    assert case.rig.stored(f"{case.name}/in/moved") is None
+    with engine_at(case.rig) as rig, pytest.raises(TransferError, match="the source was replaced"):
+        rig.engine.download(case.url("in/kept"), case.rig.folder / "kept", move=True)
+    assert case.rig.stored(f"{case.name}/in/kept") == NEWER
+
+
+def test_a_service_that_ignores_conditions(case: Case) -> None:
+    """The look right before is all that there is, and it is taken: one HEAD more, and no other request."""
+    key = f"{case.name}/in/a"
+    case.rig.server.store.put("bucket", key, make_object(BODY))
+    case.rig.server.add_fault(IgnoreHeader(name="if-match", operation="DeleteObject", key=key))
+    case.engine.download(case.url("in/a"), case.rig.folder / f"{case.name}-a", move=True)
+    asked = [one.operation for one in case.rig.server.requests if one.key == key]
+    assert asked == ["HeadObject", "GetObject", "HeadObject", "DeleteObject"]
+
+
+def test_an_answer_to_a_deletion_that_is_lost(case: Case) -> None:
+    """The next try finds nothing to delete on condition of anything, and the move is done."""
+    key = f"{case.name}/in/a"
+    case.rig.server.store.put("bucket", key, make_object(BODY))
+    lost = reply_lost(operation="DeleteObject", key=key)
+    case.rig.server.add_fault(lost)
+    case.engine.download(case.url("in/a"), case.rig.folder / f"{case.name}-a", move=True)
+    assert case.rig.server.fired(lost) == 1
+    assert case.rig.stored(key) is None
+
+
+def test_what_moves_and_deletions_cost(case: Case) -> None:
+    """A move asks for the copy once and for the source once; a copy and a deletion ask for nothing more."""
+    put = case.rig.server.store.put
+    for name in "abc":
+        put("bucket", f"{case.name}/in/{name}", make_object(BODY))
+    (case.rig.folder / case.name).mkdir()
+    (case.rig.folder / case.name / "up").write_bytes(BODY)
+    case.engine.copy(case.url("in/a"), case.url("to/copied"))
+    case.engine.copy(case.url("in/a"), case.url("to/moved"), move=True)
+    case.engine.upload(case.rig.folder / case.name / "up", case.url("to/up"), move=True)
+    begun = len(case.rig.server.requests)
+    case.removed("in/b")
+    assert [one.operation for one in case.rig.server.requests[begun:]] == ["DeleteObjects"]
+
+    def asked(key: str) -> list[str]:
+        return [one.operation for one in case.rig.server.requests if one.key == f"{case.name}/{key}"]
+
+    assert asked("to/copied") == ["CopyObject"]
+    assert asked("to/moved") == ["CopyObject", "HeadObject"]
+    assert asked("in/a") == ["HeadObject", "HeadObject", "HeadObject", "DeleteObject"]
+    assert asked("to/up") == ["PutObject", "HeadObject"]
+
+
+# Whatever is added
+
+
+def functions_that(wanted: Callable[[ast.AST], bool]) -> set[str]:
+    """Return the functions of the package that hold such a piece of code, with their classes."""
+    found = set()
+
+    def walk(node: ast.AST, name: tuple[str, ...]) -> None:
+        if wanted(node):
+            found.add(".".join(name))
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            name = (*name, node.name)
+        for child in ast.iter_child_nodes(node):
+            walk(child, name)
+
+    for path in SOURCE.rglob("*.py"):
+        walk(ast.parse(path.read_text()), ())
+    return found
+
+
+def asks_for_deletion(node: ast.AST) -> bool:
+    """Tell whether code makes a question that deletes, or calls the SDK to delete."""
+    if isinstance(node, ast.Attribute):
+        return node.attr in ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload")
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("Delete", "DeleteMany", "AbortUpload")
+    )
+
+
+def removes_files(node: ast.AST) -> bool:
+    """Tell whether code removes a file."""
+    return isinstance(node, ast.Attribute) and node.attr in ("unlink", "rmdir", "rmtree", "removedirs")
+
+
+def test_every_way_to_remove_is_here() -> None:
+    """Whatever asks for a deletion belongs to an operation above, so that nobody forgets its rows."""
+    ours = {remover for operation in OPERATIONS.values() for remover in operation.removers}
+    assert functions_that(asks_for_deletion) | functions_that(removes_files) == ours | CARRIERS | OWN
+    moving = {
+        name
+        for name, method in inspect.getmembers(AsyncEngine, inspect.isfunction)
+        if "move" in inspect.signature(method).parameters and not name.startswith("_")
+    }
+    assert moving <= set(OPERATIONS)
+    assert {name for name, _ in inspect.getmembers(S3Store, inspect.isfunction) if "delete" in name} == {"delete"}
+
+
+def test_every_lie_is_told() -> None:
+    """No row is without an operation, and no operation without a row."""
+    assert {row.values[1] for row in ROWS} == set(LIES)
+    assert {row.values[0] for row in ROWS} == set(OPERATIONS)
