@@ -204,6 +204,23 @@ def test_keys_that_end_in_a_slash_are_moved(server: FaultServer, options: list[s
     assert (stored(server), stored(server, "other")) == ({}, {"n/sub/": b"", "n/full/": b"1234", "n/sub/a": b"a"})
 
 
+def test_one_key_that_ends_in_a_slash(server: FaultServer, tmp_path: Path) -> None:
+    """With --raw a folder marker that holds something is fetched, copied and moved like any object."""
+    put(server, **{"m/full/": b"1234", "m/a": b"a"})
+    url, file = "s3://bucket/m/full/", tmp_path / "file"
+    assert bulkhaul(server, "cp", url, file)[0] == 2
+    status, _, err = bulkhaul(server, "cp", "-r", "s3://bucket/m/", tmp_path / "down")
+    assert (status, files(tmp_path / "down")) == (1, {"a": b"a"})
+    assert "`bulkhaul cp --raw URL FILE` fetches it" in err
+    assert bulkhaul(server, "cp", "--raw", "--dry-run", url, file)[:2] == (0, f"(dry run) cp {url} {file}\n")
+    assert bulkhaul(server, "cp", "--raw", url, file) == (0, f"cp {url} {file}\n", "")
+    assert file.read_bytes() == b"1234"
+    assert bulkhaul(server, "cp", "--raw", url, "-")[:2] == (0, "1234")
+    assert bulkhaul(server, "cp", "--raw", url, "s3://other/copied/")[0] == 0
+    assert bulkhaul(server, "mv", "--raw", url, "s3://other/moved")[0] == 0
+    assert (stored(server), stored(server, "other")) == ({"m/a": b"a"}, {"copied/full": b"1234", "moved": b"1234"})
+
+
 @pytest.mark.parametrize("destination", ["s3://other/k", "file"])
 def test_a_source_that_cannot_be_removed(server: FaultServer, tmp_path: Path, destination: str) -> None:
     """The move has failed, and says that the copy is there."""

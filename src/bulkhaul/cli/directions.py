@@ -134,7 +134,7 @@ def refuse_unselective(
 
     if raw and recursive and parse_source(source, recursive=True).pattern:
         raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
-    if any(filters) and not parse_source(source, recursive=recursive, literal=raw).many:
+    if any(filters) and not parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
 
 
@@ -146,12 +146,15 @@ def refuse_many(source: str, option: str, *, recursive: bool, raw: bool) -> None
     """
     from bulkhaul.policy.selection import parse_source
 
-    if parse_source(source, recursive=recursive, literal=raw).many:
+    if parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
         raise click.UsageError(f"{option} goes with the URL of one object.")
 
 
-def require_object(url: str, *, role: str) -> None:
+def require_object(url: str, *, role: str, marker: bool = False) -> None:
     """Make sure that a URL names one object, which a stream needs.
+
+    Args:
+        marker: see ``parse_source``.
 
     Raises:
         click.UsageError: it names a bucket, a prefix or a pattern.
@@ -160,10 +163,11 @@ def require_object(url: str, *, role: str) -> None:
     from bulkhaul.policy.selection import parse_destination
 
     key = parse_destination(url)[1]
-    if not key or key.endswith("/"):
+    if not key or (key.endswith("/") and not marker):
         from bulkhaul.policy.naming import printable
 
-        raise click.UsageError(f"{role} must name one object, with its key; {printable(url)} does not.")
+        hint = " `bulkhaul cp --raw URL -` writes a key that ends in a slash." if key else ""
+        raise click.UsageError(f"{role} must name one object, with its key; {printable(url)} does not.{hint}")
 
 
 def refuse_pattern(url: str) -> None:

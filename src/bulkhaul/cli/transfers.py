@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from bulkhaul.cli.job import Job
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.objects import ObjectRef
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
     from bulkhaul.model.writing import ObjectOptions
@@ -75,7 +76,7 @@ transfer_options = adding(
         help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
         " no links to folders]",
     ),
-    _selection("--raw", is_flag=True, help="* and ? in SRC stand for themselves."),
+    _selection("--raw", is_flag=True, help="* and ?, and a slash at the end, of SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
     verify_option,
@@ -135,7 +136,7 @@ def _prepared(
     direction: Direction, source: str, destination: str, given: dict[str, Any], *, move: bool, operation: str = ""
 ) -> Job:
     if direction is Direction.TO_STDOUT:
-        require_object(source, role="SRC, for stdout,")
+        require_object(source, role="SRC, for stdout,", marker=given["raw"])
         if not given["raw"]:
             refuse_pattern(source)
         require_stdout()
@@ -183,7 +184,7 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     from bulkhaul.policy.selection import parse_source
 
     dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
-    many = parse_source(source, recursive=recursive, literal=given["raw"]).many
+    many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
         if many:
@@ -199,9 +200,9 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
         elif dry_run:
             from bulkhaul.engine.planning import planned_download
 
-            yield run.run(planned_download, run.aio.control, source, destination, version_id)
+            yield run.run(planned_download, run.aio.control, _one(source), destination, version_id)
         else:
-            yield run.download(source, destination, move=move, version_id=version_id)
+            yield run.download(_one(source), destination, move=move, version_id=version_id)
 
     return results
 
@@ -253,7 +254,7 @@ def _copies(
     from bulkhaul.policy.selection import parse_destination, parse_source
 
     dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
-    many = parse_source(source, recursive=recursive, literal=given["raw"]).many
+    many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
     parse_destination(destination)
 
     def results(run: Engine) -> Iterator[TransferResult]:
@@ -274,9 +275,9 @@ def _copies(
             from bulkhaul.engine.planning import planned_copy
 
             plan = functools.partial(planned_copy, move=move, relayed=origin is not None)
-            yield run.run(plan, (origin or run.aio).control, source, destination, options, version_id)
+            yield run.run(plan, (origin or run.aio).control, _one(source), destination, options, version_id)
         else:
-            yield run.copy(source, destination, options, origin=origin, move=move, version_id=version_id)
+            yield run.copy(_one(source), destination, options, origin=origin, move=move, version_id=version_id)
 
     return results
 
@@ -302,11 +303,25 @@ def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
         if dry_run:
             from bulkhaul.engine.planning import planned_reading
 
-            yield run.run(planned_reading, run.aio.control, source, version_id)
+            yield run.run(planned_reading, run.aio.control, _one(source), version_id)
         else:
-            yield run.download_stream(source, 1, version_id=version_id)
+            yield run.download_stream(_one(source), 1, version_id=version_id)
 
     return results
+
+
+def _one(source: str) -> str | ObjectRef:
+    """Return the object that SRC names; a key that ends in a slash by its name, for as a URL that is a prefix.
+
+    Only ``--raw`` lets it come so far.
+    """
+    if not source.endswith("/"):
+        return source
+    from bulkhaul.model.objects import ObjectRef
+    from bulkhaul.policy.selection import parse_source
+
+    named = parse_source(source, literal=True, marker=True)
+    return ObjectRef(named.bucket, named.key)
 
 
 def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | None:

@@ -18,7 +18,7 @@ from bulkhaul.policy.storerules import copies_nothing, same_object
 
 
 async def planned_download(
-    control: Control, url: str, path: str | os.PathLike[str], version_id: str = ""
+    control: Control, url: str | ObjectRef, path: str | os.PathLike[str], version_id: str = ""
 ) -> TransferResult:
     """Return what the download of an object would do.
 
@@ -68,7 +68,7 @@ def planned_stream(url: str) -> TransferResult:
 
 async def planned_copy(
     control: Control,
-    source: str,
+    source: str | ObjectRef,
     destination: str,
     options: ObjectOptions | None,
     version_id: str,
@@ -95,7 +95,7 @@ async def planned_copy(
     return _of(ref, info, target.url, target)
 
 
-async def planned_reading(control: Control, url: str, version_id: str = "") -> TransferResult:
+async def planned_reading(control: Control, url: str | ObjectRef, version_id: str = "") -> TransferResult:
     """Return what writing an object to a stream would do.
 
     Raises:

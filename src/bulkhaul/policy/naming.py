@@ -39,7 +39,7 @@ def local_name(relative_key: str) -> LocalName:
     if not relative_key:
         return LocalName(refused="it leaves no file name")
     if relative_key.endswith("/"):
-        return LocalName(refused="it ends in a slash, so it would be a folder")
+        return LocalName(refused="it ends in a slash, so it would be a folder; `bulkhaul cp --raw URL FILE` fetches it")
     if relative_key.startswith("/"):
         return LocalName(refused="it is an absolute path")
     components = tuple(relative_key.split("/"))
