@@ -330,6 +330,13 @@ LIES: dict[str, Lie] = {
         lambda case, operation: [*another_name(case, operation), FrozenTime(key=f"{case.name}/*")],
         COPIED_OBJECT, "one object under two names",
     ),
+    "the copy looks like the source, and takes no token": Lie(
+        lambda case, _: [
+            FrozenTime(key=f"{case.name}/*"),
+            IgnoreHeader(name="x-amz-meta-*", operation="CopyObject", key=f"{case.name}/to/*"),
+        ],
+        lambda operation: operation.looks > 0 and operation.stored and operation.body == BODY, "keeps no metadata",
+    ),
     "the source was replaced, and was looked at": Lie(
         replaced_before_the_last_look, MOVED_OBJECT, "the source was replaced",
     ),
