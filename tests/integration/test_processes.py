@@ -201,6 +201,45 @@ def test_forkserver_is_killed(tmp_path: Path) -> None:
         eventually(lambda: not any(is_alive(pid) for pid in workers), "workers of the dead forkserver live on")
 
 
+def test_forkserver_is_stopped_and_a_worker_dies(tmp_path: Path) -> None:
+    """A worker that is dead counts as dead although nobody reaps it; its forkserver is replaced, and all goes on."""
+    with two_connections(tmp_path) as rig:
+        key, future = hold(rig, seconds=None)
+        workers = rig.engine.worker_pids
+        forkserver = parent_of(workers[0])
+        os.kill(forkserver, signal.SIGSTOP)
+        began_s = time.monotonic()
+        os.kill(workers[0], signal.SIGKILL)
+        assert_exact(rig, key, future)
+        assert time.monotonic() - began_s < 10
+        assert not is_alive(forkserver)
+        eventually(lambda: not any(is_alive(pid) for pid in workers), "workers of the dead forkserver live on")
+
+
+def test_forkserver_is_stopped_before_it_forks(tmp_path: Path) -> None:
+    """A forkserver that never answers is replaced when its workers are not ready in time."""
+    with two_connections(tmp_path, timeouts=Timeouts(start_s=2.0)) as rig:
+        (forkserver,) = [pid for pid in descendants() if parent_of(pid) == os.getpid()]
+        os.kill(forkserver, signal.SIGSTOP)
+        key, future = begin(rig)
+        assert_exact(rig, key, future)
+        assert not is_alive(forkserver)
+
+
+def test_forkservers_deaths_are_not_the_parts(tmp_path: Path) -> None:
+    """Workers that were well and had to go with their forkserver say nothing about the parts that they held."""
+    with two_connections(tmp_path) as rig:
+        key, future = begin(rig, *(Stall(start=at, attempt=attempt) for at in HELD for attempt in (1, 2, 3)))
+        for attempt in (1, 2, 3):
+            rig.server.wait_for(
+                lambda s, n=attempt: (  # type: ignore[misc]
+                    sum(r.attempt == n and bool(r.faults) for r in s.requests_for("GetObject", key)) == 2
+                )
+            )
+            os.kill(parent_of(rig.engine.worker_pids[0]), signal.SIGKILL)
+        assert_exact(rig, key, future)
+
+
 def parent_of(pid: int) -> int:
     """Return the parent of a process."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -9,7 +9,7 @@ from typing import cast
 
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
-from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head
+from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head, Resolve
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts
@@ -43,6 +43,9 @@ class Workers:
         while len(self.asked) < count:
             self._more.clear()
             await self._more.wait()
+
+    def sign_with(self, _credentials: object) -> None:
+        """Take what was resolved."""
 
     async def copied(self, nth: int) -> None:
         """Answer the nth question: the part was copied."""
@@ -172,5 +175,53 @@ def test_questions_wait_together_for_an_endpoint_that_is_away() -> None:
             workers.on_answer(Answer(message.ask, objects=[ObjectHead("k", 1)]))
         assert len(await asyncio.gather(*looks)) == 6
         assert workers.machine.budget.tokens == workers.machine.budget.capacity
+
+
+def test_a_worker_that_dies_before_it_is_asked_is_not_asked() -> None:
+    """A slow question whose worker died between the choice and the asking goes to another one, and is in no doubt."""
+
+    async def story(workers: Workers) -> None:
+        doubts: list[int] = []
+        copying = asyncio.create_task(workers.desk.ask(part(1), on_doubt=lambda: doubts.append(1)))
+        await asyncio.sleep(0)
+        assert workers.asked == []
+        workers.on_worker(1, "lost")
+        await settle()
+        assert [worker for worker, _ in workers.asked] == [2]
+        assert doubts == []
+        await workers.copied(0)
+        assert (await copying).copied
+
+    run(story)
+
+
+def test_credentials_are_asked_of_a_worker_that_lives() -> None:
+    """The worker that was to ask the chain dies before its first step: another one is asked at once."""
+
+    async def story(workers: Workers) -> None:
+        workers.on_worker(1, "configured")
+        workers.on_worker(2, "configured")
+        workers.on_worker(1, "lost")
+        await settle()
+        assert [(worker, type(ask.question)) for worker, ask in workers.asked] == [(2, Resolve)]
+        workers.on_answer(Answer(workers.asked[0][1].ask))
+        await settle()
+
+    run(story)
+
+
+def test_workers_that_died_with_their_forkserver_say_nothing_about_a_question() -> None:
+    """However often a forkserver takes well workers with it, the question is asked again."""
+
+    async def story(workers: Workers) -> None:
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        for time in range(5):
+            await settle()
+            worker, _ = workers.asked[time]
+            workers.on_worker(worker, "orphaned")
+            workers.on_worker(worker + 2, "usable")
+        await settle()
+        workers.on_answer(Answer(workers.asked[-1][1].ask, objects=[ObjectHead("k", 1)]))
+        assert (await looking).objects[0].key == "k"
 
     run(story)

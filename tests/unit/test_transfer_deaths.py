@@ -252,3 +252,16 @@ def test_a_reply_that_comes_after_its_worker_was_reaped_changes_nothing() -> Non
     world.send(world.done_event(first))
     assert (world.machine.late_events, world.machine.received_bytes) == (1, 0)
     assert [one.attempt for one in world.leases.values()] == [2]
+
+
+def test_blameless_deaths_cost_nothing() -> None:
+    """Workers that had to go with their forkserver count neither against a part nor against the budget for new ones."""
+    world = started(workers=1, connections=1, max_in_flight=1, respawns=1)
+    transfer = world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
+    for _ in range(5):
+        (worker,) = world.workers
+        world.lose(worker, blameless=True)
+        world.all_ready()
+    assert not world.found(Fail)
+    world.finish()
+    assert world.books[transfer].outcome == "verified"

@@ -166,15 +166,16 @@ class World:
         self.workers[worker] = WorkerSide(self.connections)
         self.send(WorkerReady(worker, self.connections))
 
-    def lose(self, worker: int, reason: str = "signal 9") -> None:
-        """A worker, ready or not, is dead and reaped."""
+    def lose(self, worker: int, reason: str = "signal 9", *, blameless: bool = False) -> None:
+        """A worker, ready or not, is dead."""
         if worker in self.starting:
             self.starting.remove(worker)
         else:
             for lease, assign in self.workers.pop(worker).leases.items():
                 self._let_go(worker, assign)
                 self.reached.pop(lease, None)
-        self.send(WorkerLost(worker, reason))
+        self.respawns_left += blameless
+        self.send(WorkerLost(worker, reason, blameless))
 
     def add(self, layout: Layout) -> int:
         """Plan another object and return its transfer."""

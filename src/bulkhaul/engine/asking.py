@@ -101,11 +101,17 @@ class _Open(msgspec.Struct):
 
 
 class _WorkerGone(Exception):
-    """The worker died before it answered; ``blameless`` if that had nothing to do with what it was asked."""
+    """The worker died before it answered.
 
-    def __init__(self, *, blameless: bool = False) -> None:
+    Attributes:
+        blameless: that had nothing to do with what it was asked.
+        asked: the question has reached it, perhaps.
+    """
+
+    def __init__(self, *, blameless: bool = False, asked: bool = True) -> None:
         super().__init__()
         self.blameless = blameless
+        self.asked = asked
 
 
 class Desk:
@@ -213,7 +219,7 @@ class Desk:
                     machine.budget.give_back()
                 return reply
             except _WorkerGone as gone:
-                if on_doubt is not None:
+                if on_doubt is not None and gone.asked:
                     on_doubt()
                 lost += not gone.blameless
                 if lost >= MAX_LOST:
@@ -294,6 +300,9 @@ class Desk:
         payload_fd: int = -1,
         on_early: Callable[[tuple[str, ...]], None] | None = None,
     ) -> Reply:
+        if worker not in self._load and worker not in self._configured:
+            # It died between the choice and the first step of the task that asks: nobody would tell of its end again.
+            raise _WorkerGone(blameless=True, asked=False)
         number, self._next = self._next, self._next + 1
         future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._open[number] = _Open(worker, Reply(), future, on_early)
@@ -350,12 +359,15 @@ class Desk:
                 for waiting in list(self._open.values()):
                     if waiting.worker == worker and not waiting.future.done():
                         waiting.future.set_exception(_WorkerGone(blameless=news == "orphaned"))
-        if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
-            # One worker asks the chain for all of them.
-            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], FIRST_GENERATION))
+        self._resolve_first()
         self._news.set()
 
     # Credentials
+
+    def _resolve_first(self) -> None:
+        """Have one worker ask the chain for all of them, unless that is done or under way."""
+        if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
+            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], FIRST_GENERATION))
 
     async def _resolve(self, worker: int, generation: int) -> None:
         try:
@@ -366,9 +378,12 @@ class Desk:
             self._news.set()
             return
         except _WorkerGone:
-            return  # the news of its death starts this again with another one
-        finally:
             self._refreshing = None
+            self._resolve_first()  # with another one; the news of this one's death came while it was being asked
+            return
+        finally:
+            if self._refreshing is asyncio.current_task():
+                self._refreshing = None
         self._resolved = True
         self._refreshed_s = time.monotonic()
         self._credentials = reply.credentials
