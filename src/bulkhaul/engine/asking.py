@@ -308,7 +308,6 @@ class Desk:
         self._open[number] = _Open(worker, Reply(), future, on_early)
         if worker in self._load:
             self._load[worker] += 1
-        self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
         timeouts = self._settings.timeouts
         patience_s = timeouts.ask_s
         if isinstance(question, SLOW_QUESTIONS):
@@ -316,6 +315,7 @@ class Desk:
         elif isinstance(question, Read):
             patience_s = READ_S  # the worker notices by itself when nothing moves
         try:
+            self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
             async with asyncio.timeout(patience_s):
                 return await future
         except TimeoutError:

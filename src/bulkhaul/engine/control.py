@@ -29,7 +29,7 @@ from bulkhaul.engine.protocol import (
     Read,
     Tags,
 )
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -244,7 +244,10 @@ class Control:
         return aborted.gone
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
-        fd = memory_of(msgspec.msgpack.encode(batch))
+        try:
+            fd = memory_of(msgspec.msgpack.encode(batch))
+        except UnicodeEncodeError as error:
+            raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
         try:
             reply = await self._desk.ask(DeleteMany(bucket), f"s3://{bucket}", payload_fd=fd)
         finally:

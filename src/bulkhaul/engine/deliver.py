@@ -182,8 +182,20 @@ async def copy_pieces(
 
 
 def key_for(url_key: str, name: str) -> str:
-    """Return the key of one object: a destination that is empty or ends in a slash takes the source's last segment."""
-    return url_key + os.path.basename(name.rstrip("/")) if not url_key or url_key.endswith("/") else url_key
+    """Return the key of one object: a destination that is empty or ends in a slash takes the source's last segment.
+
+    Raises:
+        LocalError: that is not valid UTF-8, as a file's name may be.
+    """
+    if url_key and not url_key.endswith("/"):
+        return url_key
+    last = os.path.basename(name.rstrip("/"))
+    try:
+        last.encode()
+    except UnicodeEncodeError as error:
+        text = "its name is not valid UTF-8, so it cannot be a key; name the key in the destination"
+        raise LocalError(text, name) from error
+    return url_key + last
 
 
 async def _upload(upload: UploadOne, file: LocalFile, ref: ObjectRef) -> TransferResult:

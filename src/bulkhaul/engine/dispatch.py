@@ -13,10 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
-from bulkhaul.engine.moving import Fetching, Moving, Sending, framed
+from bulkhaul.engine.moving import Fetching, Given, Moving, Sending, framed, given, measure
 from bulkhaul.engine.protocol import (
     Answer,
-    AnyLease,
     Configure,
     Done,
     Failed,
@@ -96,7 +95,7 @@ class Dispatcher:
         self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
         self._waiting_to_sign: list[int] = []
         self._moving: dict[int, Moving] = {}
-        self._outbox: dict[int, list[tuple[AnyLease, int]]] = defaultdict(list)
+        self._outbox: dict[int, list[Given]] = defaultdict(list)
         self._flushing = False
         self._next_transfer = 1
         self._stopped = False
@@ -153,7 +152,12 @@ class Dispatcher:
     # Transfers
 
     def move(self, moving: Moving) -> None:
-        """Begin to fetch or to send, as ``moving.transfer``; ``moving.arrived`` tells the end."""
+        """Begin to fetch or to send, as ``moving.transfer``; ``moving.arrived`` tells the end.
+
+        Raises:
+            UsageError: it holds what no worker could read.
+        """
+        measure(moving)
         number, self._next_transfer = self._next_transfer, self._next_transfer + 1
         moving.transfer = number
         self._moving[number] = moving
@@ -188,7 +192,7 @@ class Dispatcher:
             match instruction:
                 case Assign():
                     moving = self._moving[instruction.transfer]
-                    self._outbox[instruction.worker].append((moving.lease(instruction), moving.fd))
+                    self._outbox[instruction.worker].append(given(moving, instruction))
                 case Verify():
                     self._arrived(instruction.transfer)
                 case Fail():
@@ -213,9 +217,13 @@ class Dispatcher:
         """
         self._flushing = False
         outbox, self._outbox = self._outbox, defaultdict(list)
-        for worker, given in outbox.items():
-            for some in framed(given):
-                self._supervisor.send(worker, Leases([lease for lease, _ in some]), [fd for _, fd in some])
+        for worker, outgoing in outbox.items():
+            for some in framed(outgoing):
+                try:
+                    self._supervisor.send(worker, Leases([one.lease for one in some]), [one.fd for one in some])
+                except TransferError as error:  # theirs alone; what else goes out now has nothing to do with it
+                    for one in some:
+                        self.handle(PartFailed(worker, one.lease.lease, 0, 0, error.info))
 
     def _arrived(self, transfer: int) -> None:
         moving = self._moving[transfer]

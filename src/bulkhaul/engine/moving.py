@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bulkhaul.engine.channel import MAX_FRAME_BYTES
-from bulkhaul.engine.protocol import AnyLease, Lease, PutLease
+from bulkhaul.engine.protocol import LEASES, LONGEST_BYTES, AnyLease, Lease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.files import SourceIdentity
-from bulkhaul.model.objects import Checksum
+from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import ObjectOptions, Stored
 from bulkhaul.policy.events import Assign
 from bulkhaul.policy.layout import Layout
@@ -22,8 +21,8 @@ from bulkhaul.wire.values import Target
 MAX_LEASES = 48
 """Leases of one frame at most; fewer where they are long."""
 
-LEASES_BYTES = MAX_FRAME_BYTES // 2
-"""Estimated length of the leases of one frame: leaves room for what the estimate misses."""
+NUMBERS_BYTES = 64
+"""By how much the numbers in a lease may be longer than those of its sample."""
 
 
 class Fetching(msgspec.Struct):
@@ -34,6 +33,7 @@ class Fetching(msgspec.Struct):
         size_bytes: of the object.
         version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
         promised: the checksum that the reply to a whole GET promised.
+        lease_bytes: encoded length of a lease, without what larger numbers add.
         arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that are there, whenever that has changed.
     """
@@ -54,6 +54,7 @@ class Fetching(msgspec.Struct):
     promised: Checksum | None = None
     retries: int = 0
     transfer: int = 0
+    lease_bytes: int = 0
 
     def lease(self, assign: Assign) -> Lease:
         """Return what a worker is told."""
@@ -88,6 +89,7 @@ class Sending(msgspec.Struct):
 
     Attributes:
         options, only_if_absent, unchanged: see ``PutLease``.
+        lease_bytes: encoded length of a lease, without what larger numbers add.
         arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that have left, whenever that has changed.
         stored: what the service said of it.
@@ -112,6 +114,7 @@ class Sending(msgspec.Struct):
     attempts: int = 0
     retries: int = 0
     transfer: int = 0
+    lease_bytes: int = 0
 
     def lease(self, assign: Assign) -> PutLease:
         """Return what a worker is told."""
@@ -142,18 +145,38 @@ class Sending(msgspec.Struct):
 Moving = Fetching | Sending
 
 
-def framed(given: list[tuple[AnyLease, int]]) -> Iterator[list[tuple[AnyLease, int]]]:
+class Given(msgspec.Struct, frozen=True):
+    """A lease for a worker, its descriptor, and how long it may be when it is encoded."""
+
+    lease: AnyLease
+    fd: int
+    most_bytes: int
+
+
+def given(moving: Moving, assign: Assign) -> Given:
+    """Return what a worker gets for a part."""
+    return Given(moving.lease(assign), moving.fd, moving.lease_bytes + NUMBERS_BYTES)
+
+
+def measure(moving: Moving) -> None:
+    """Note how long its leases are.
+
+    Raises:
+        UsageError: a worker could not read them.
+    """
+    sample = moving.lease(Assign(0, 0, 0, 0, 0, 0, 0, 0))
+    moving.lease_bytes = require_sound(sample, LEASES, ObjectRef(moving.bucket, moving.key).url)
+
+
+def framed(outgoing: list[Given]) -> Iterator[list[Given]]:
     """Cut leases so that each piece fits a frame."""
-    piece: list[tuple[AnyLease, int]] = []
+    piece: list[Given] = []
     length = 0
-    for lease, fd in given:
-        size = len(lease.key) * 4 + 512  # a character has up to 4 bytes
-        if isinstance(lease, PutLease) and lease.options is not None:
-            size += len(msgspec.msgpack.encode(lease.options))
-        if piece and (length + size > LEASES_BYTES or len(piece) == MAX_LEASES):
+    for one in outgoing:
+        if piece and (length + one.most_bytes > LONGEST_BYTES or len(piece) == MAX_LEASES):
             yield piece
             piece, length = [], 0
-        piece.append((lease, fd))
-        length += size
+        piece.append(one)
+        length += one.most_bytes
     if piece:
         yield piece

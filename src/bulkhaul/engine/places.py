@@ -20,9 +20,10 @@ def object_ref(url: str | ObjectRef) -> ObjectRef:
 
     Raises:
         InvalidUrl: it is no ``s3://bucket/key``.
+        UsageError: the name is not valid UTF-8.
     """
     if isinstance(url, ObjectRef):
-        return url
+        return _sound(url)
     source = parse_source(url, literal=True)
     return ObjectRef(source.bucket, source.key)
 
@@ -32,14 +33,24 @@ def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
 
     Raises:
         InvalidUrl: it names no bucket.
-        UsageError: the key would be empty.
+        LocalError: the name cannot be a key.
+        UsageError: the key would be empty, or is not valid UTF-8.
     """
     if isinstance(url, ObjectRef):
-        return url
+        return _sound(url)
     bucket, key = parse_destination(url)
     if not (key := key_for(key, name)):
         raise UsageError("the destination names no key", url)
     return ObjectRef(bucket, key)
+
+
+def _sound(ref: ObjectRef) -> ObjectRef:
+    """Return a name that a caller has made, if a service could have it; a URL is checked where it is parsed."""
+    try:
+        ref.url.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError("a key or bucket must be valid UTF-8", ref.url, str(error)) from error
+    return ref
 
 
 def destination_prefix(url: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from bulkhaul.engine.channel import MAX_FRAME_BYTES
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Bucket, Checksum, ObjectHead, PartChecksum
@@ -329,22 +330,36 @@ Question = (
 
 
 QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
-OPTIONS = msgspec.msgpack.Decoder(ObjectOptions)
+LEASES: msgspec.msgpack.Decoder[AnyLease] = msgspec.msgpack.Decoder(AnyLease)
+
+LONGEST_BYTES = MAX_FRAME_BYTES - 1024
+"""Longest question or lease: leaves room for what a frame holds besides."""
 
 
-def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: str) -> None:
+def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: str) -> int:
     """Make sure that a worker will be able to read a value: it would die of one that it cannot, and so would the next.
 
     Args:
         reader: reads values of the right type.
 
+    Returns:
+        Its encoded length in bytes.
+
     Raises:
-        UsageError: a caller has passed something of another type, or too large.
+        UsageError: a caller has passed something of another type, too large, too long, or no valid Unicode.
     """
     try:
-        reader.decode(msgspec.msgpack.encode(value))
+        encoded = msgspec.msgpack.encode(value)
+        reader.decode(encoded)
+    except UnicodeEncodeError as error:
+        text = "a name or a value is not valid UTF-8, and nothing else can be sent to a service"
+        raise UsageError(text, subject, str(error)) from error
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"an argument cannot be used: {error}", subject) from error
+    if len(encoded) > LONGEST_BYTES:
+        text = f"names and values of {len(encoded)} bytes in one request are too long; no service takes them"
+        raise UsageError(text, subject[:200])
+    return len(encoded)
 
 
 SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)

@@ -11,7 +11,6 @@ from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.moving import Sending
-from bulkhaul.engine.protocol import OPTIONS, require_sound
 from bulkhaul.model.errors import TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
@@ -56,10 +55,9 @@ class Outbox:
             on_moved: called with the bytes of this body that have left.
 
         Raises:
+            UsageError: a name or an option cannot be sent.
             TransferError: the service refused, or all tries failed.
         """
-        if options is not None:
-            require_sound(options, OPTIONS, ref.url)
         sending = Sending(
             # An empty body is a request too, so it has a part of its own.
             layout=Layout(size_bytes, max(1, size_bytes), starts=() if size_bytes else (0,), whole=True),
