@@ -9,7 +9,7 @@ from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, Target
 
 MAX_TEXT = 500
-"""Longest text of an error, in characters: 32 failed leases fit a frame."""
+"""Longest text of an error, in characters: enough to understand it, and many failed leases fit a frame."""
 
 
 class Wires:
@@ -58,7 +58,7 @@ class Wires:
         return self._sdk
 
     def cleaned(self, info: ErrorInfo) -> ErrorInfo:
-        """Return an error without secrets that a service may have echoed (I5), cut so that it fits a frame."""
+        """Return an error without secrets that a service may have echoed (I5), cut to what a reader needs."""
         return ErrorInfo(
             code=info.code,
             message=self._masked(info.message),

@@ -41,7 +41,6 @@ from bulkhaul.engine.protocol import (
     Read,
     Ready,
     Release,
-    Report,
     Stop,
     ToWorker,
     UseCredentials,
@@ -49,6 +48,7 @@ from bulkhaul.engine.protocol import (
 from bulkhaul.engine.questions import answers
 from bulkhaul.engine.read import Reader
 from bulkhaul.engine.send import Sender
+from bulkhaul.engine.telling import tell_answer, tell_ended, tell_reached
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
@@ -59,9 +59,6 @@ from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import WireSettings, object_headers
 
 HEARTBEAT_S = 0.25
-
-MAX_REPORTED = 256
-"""Ended leases of one Report, so that it fits a frame."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -206,9 +203,9 @@ class Worker:
 
     def _flush(self) -> None:
         self._flushing = False
-        while self._done or self._failed:
-            self._channel.send(Report(self._done[:MAX_REPORTED], self._failed[:MAX_FAILED]))
-            del self._done[:MAX_REPORTED], self._failed[:MAX_FAILED]
+        done, self._done = self._done, []
+        failed, self._failed = self._failed, []
+        tell_ended(self._channel.send, done, failed)
 
     async def _beat(self) -> None:
         while True:
@@ -216,7 +213,7 @@ class Worker:
             if self._wires is not None and self._fetcher is not None and self._sender is not None:
                 self._wires.drop_idle()
                 reached = [*self._fetcher.reached(), *self._sender.reached()]
-            self._channel.send(Report(reached=reached))
+            tell_reached(self._channel.send, reached)
             await asyncio.sleep(HEARTBEAT_S)
 
     # Questions
@@ -235,8 +232,7 @@ class Worker:
             parts = [Answer(message.ask, error=self._cleaned(info))]
         finally:
             close_all(descriptors)
-        for part in parts:
-            self._channel.send(part)
+        tell_answer(self._channel.send, parts)
 
     async def _answers(self, message: Ask, payload_fd: int) -> list[Answer]:
         setup = self._setup
@@ -268,10 +264,6 @@ class Worker:
 def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
     """Say that nothing was done of a lease."""
     return Failed(lease.lease, 0, lease.crc if isinstance(lease, Lease) else 0, error)
-
-
-MAX_FAILED = 32
-"""Failed leases of one Report: their texts are longer."""
 
 
 def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> None:
