@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import pytest
 
 from bulkhaul import errors
@@ -111,6 +112,38 @@ def test_options_replace(rig: WriteRig, shape: Shape) -> None:
         rig.server.store.get("bucket", written.key),
         content_type="text/new", content_encoding=None, headers={}, metadata={"size": "big"}, tags={"a": "b"},
     )  # fmt: skip
+
+
+#: Bytes of UTF-8, each taken for a letter, as HTTP libraries do.
+ODD = {"Content-Disposition": "attachment; filename=\u00c3\u00a0 \u00e2\u0082\u00ac.pdf", "Expires": "never"}
+
+
+@SHAPES
+def test_what_no_caller_could_say_is_kept(rig: WriteRig, shape: Shape) -> None:
+    """Headers beyond ASCII, and an Expires that is no date, are copied byte for byte: the service has stored them."""
+    source = replace(described(shape), headers=ODD, metadata={"who": "J\u00c3\u00b6rg"})
+    rig.server.store.put("bucket", "source", source)
+    for options in (None, ObjectOptions(storage_class="STANDARD_IA")):
+        key, _ = rig.new_key(old=OLD)
+        rig.engine.copy("s3://bucket/source", f"s3://bucket/{key}", options)
+        copied = rig.server.store.get("bucket", key)
+        assert copied is not None
+        assert (copied.headers, copied.body) == (ODD, BODIES[shape])
+        assert copied.metadata["who"] == source.metadata["who"]
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+@SHAPES
+def test_what_no_caller_could_say_is_relayed(tmp_path: Path, shape: Shape, transport: str) -> None:
+    """Between two services, too, by either transport."""
+    with serving_site(tmp_path / "from") as there, serving_site(tmp_path / "to") as here:
+        there.server.store.put("bucket", "source", replace(described(shape), headers=ODD))
+        with engine_at(here, transport=transport) as rig:
+            beside = msgspec.structs.replace(rig.engine.settings, endpoint_url=there.server.endpoint_url)
+            rig.engine.copy("s3://bucket/source", "s3://bucket/copy", origin=rig.engine.beside(beside))
+        copied = here.server.store.get("bucket", "copy")
+        assert copied is not None
+        assert (copied.headers, copied.body) == (ODD, BODIES[shape])
 
 
 @pytest.mark.parametrize("nth", [1, 2, 4])

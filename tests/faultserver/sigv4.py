@@ -125,12 +125,17 @@ class Credentials:
             method=http.method,
             url=url,
             params=dict(parse_qsl(http.target.partition("?")[2], keep_blank_values=True)),
-            headers={name: http.headers.get(name, "") for name in signed},
+            headers={name: _letters(http.headers.get(name, "")) for name in signed},
         )
         request.context["timestamp"] = http.headers["x-amz-date"]
         signer = S3SigV4Auth(SignerCredentials(self.access_key, self.secret_key), "s3", region)
         canonical = signer.canonical_request(request)
         return str(signer.signature(signer.string_to_sign(request, canonical), request))
+
+
+def _letters(value: str) -> str:
+    """Return the text that the signer encodes to the bytes of a header; HTTP reads them as Latin-1."""
+    return value.encode("latin-1").decode()
 
 
 def check_clock(http: HttpRequest, *, clock_offset_s: float = 0.0) -> None:

@@ -1,21 +1,22 @@
-"""Options of an object: spelled for the SDK and as raw headers, both the same request; nothing here is sent."""
+"""Options of an object: checked where a caller says them, and one set of headers whoever sends them."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
 
+import msgspec
 import pytest
-from botocore.awsrequest import AWSResponse
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.errors import UsageError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.described import checked, header_text, told_content
+from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.options import put_headers, put_parameters
-from bulkhaul.wire.values import Credentials
-from tests.unit.test_sdk_client import settings
+from bulkhaul.wire.sdk.options import put_headers
+from tests.unit.canned import Canned
 
 FULL = ObjectOptions(
     content=Content(
@@ -54,57 +55,45 @@ EXPECTED = {
 
 #: Headers of the SDK's requests that options have no part in.
 _OWN = {
-    "amz-sdk-invocation-id",
-    "amz-sdk-request",
-    "authorization",
-    "content-length",
-    "content-md5",
-    "expect",
-    "host",
-    "transfer-encoding",
-    "user-agent",
-    "x-amz-content-sha256",
-    "x-amz-copy-source",
-    "x-amz-date",
-    "x-amz-metadata-directive",
-    "x-amz-tagging-directive",
-}
+    "amz-sdk-invocation-id", "amz-sdk-request", "authorization", "content-length", "content-md5", "expect", "host",
+    "transfer-encoding", "user-agent", "x-amz-content-sha256", "x-amz-copy-source", "x-amz-date",
+    "x-amz-metadata-directive", "x-amz-security-token", "x-amz-tagging-directive",
+}  # fmt: skip
+BEGUN = "<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
+COPIED = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
+
+
+def create(sdk: SdkClient, options: ObjectOptions) -> None:
+    """Begin an upload."""
+    multipart.create_upload(sdk, "bucket", "k", options, algorithm="", token="")
+
+
+def copy(sdk: SdkClient, options: ObjectOptions) -> None:
+    """Copy an object."""
+    objects.copy_object(
+        sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=options
+    )
+
+
+def sent(canned: Canned) -> dict[str, str]:
+    """Return the headers that were sent because of options."""
+    return {name: value for name, value in canned.sent[-1].headers.items() if name not in _OWN}
 
 
 @pytest.fixture(scope="module")
-def sdk() -> SdkClient:
-    """A client whose requests end before a socket; each reply tells the headers that it would have sent."""
-    made = SdkClient(settings())
-    made.use(Credentials("AKIDEXAMPLE", "secret"))
-
-    def answer(request: Any, **_: object) -> AWSResponse:
-        def told(value: object) -> str:
-            return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-        headers = {f"sent-{name}": told(value) for name, value in request.headers.items()}
-        reply = AWSResponse(request.url, 200, headers, None)
-        reply._content = b""
-        return reply
-
-    made.client.meta.events.register("before-send.s3", answer)
-    return made
+def creating() -> Canned:
+    """A client whose requests end before a socket."""
+    return Canned((200, BEGUN))
 
 
-def sent(sdk: SdkClient, operation: str, options: ObjectOptions) -> dict[str, str]:
-    """Return the headers that boto3 sends because of ``options``."""
-    extra = {"CopySource": {"Bucket": "b", "Key": "k"}} if operation == "copy_object" else {}
-    reply = getattr(sdk.client, operation)(Bucket="b", Key="k", **extra, **put_parameters(options))
-    headers = {
-        name.lower().removeprefix("sent-"): value for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()
-    }
-    return {name: value for name, value in headers.items() if name not in _OWN}
-
-
-@pytest.mark.parametrize("operation", ["create_multipart_upload", "put_object", "copy_object"])
-def test_both_spellings_are_the_same_request(sdk: SdkClient, operation: str) -> None:
-    """Raw headers and SDK parameters store an object alike, in the words of the S3 API."""
-    assert dict(put_headers(FULL)) == EXPECTED
-    assert sent(sdk, operation, FULL) == EXPECTED
+def test_the_sdk_sends_the_headers_of_a_put(creating: Canned) -> None:
+    """Whichever way its bytes go, an object is stored alike, in the words of the S3 API."""
+    assert dict(put_headers(checked(FULL))) == EXPECTED
+    create(creating.sdk, checked(FULL))
+    assert sent(creating) == EXPECTED
+    copying = Canned((200, COPIED))
+    copy(copying.sdk, checked(FULL))
+    assert sent(copying) == EXPECTED
 
 
 _text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12)
@@ -125,28 +114,41 @@ _text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=
         tags=st.dictionaries(st.text(max_size=6).filter(lambda text: _utf8(text)), _text, max_size=3),
     )
 )
-def test_any_options_are_spelled_alike(sdk: SdkClient, options: ObjectOptions) -> None:
-    """Whatever the options, boto3 serialises the parameters into exactly our headers, and empty fields into none."""
-    headers = put_headers(options)
+def test_any_options_are_sent_as_they_are(creating: Canned, options: ObjectOptions) -> None:
+    """Whatever the options, the SDK sends exactly our headers, and none for empty fields."""
+    headers = put_headers(checked(options))
     assert len(dict(headers)) == len(headers)
-    assert sent(sdk, "create_multipart_upload", options) == dict(headers)
+    create(creating.sdk, checked(options))
+    assert sent(creating) == dict(headers)
 
 
 def _utf8(text: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
+def test_a_copy_that_keeps_all_says_nothing_of_it() -> None:
+    """To keep metadata and tags is what the service does unasked, and some stores refuse to be told so."""
+    canned = Canned((200, COPIED))
+    objects.copy_object(
+        canned.sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=None,
+        storage_class="GLACIER",
+    )  # fmt: skip
+    assert sent(canned) == {"x-amz-storage-class": "GLACIER"}
+    assert not [name for name in canned.sent[0].headers if name.endswith("-directive")]
+    copy(canned.sdk, ObjectOptions(content=Content(content_type="a/b")))
+    assert canned.sent[1].headers["x-amz-metadata-directive"] == "REPLACE"
+    assert "x-amz-tagging-directive" not in canned.sent[1].headers
+
+
 def test_outer_spaces_are_no_part_of_a_value() -> None:
-    """HTTP drops them, so neither spelling sends them: what is signed is what arrives."""
+    """HTTP drops them, so they are not sent: what is signed is what arrives."""
     options = ObjectOptions(content=Content(cache_control=" no-store\t", metadata={"a": " b  c "}))
     assert put_headers(options) == [("cache-control", "no-store"), ("x-amz-meta-a", "b  c")]
-    assert put_parameters(options) == {"CacheControl": "no-store", "Metadata": {"a": "b  c"}}
 
 
 def test_no_options_are_no_headers() -> None:
     """What is not said is left to the service."""
-    assert put_headers(ObjectOptions()) == []
-    assert put_parameters(ObjectOptions()) == {}
+    assert put_headers(checked(ObjectOptions())) == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,44 @@ def test_no_options_are_no_headers() -> None:
          "no date", "control character", "not UTF-8"],
 )  # fmt: skip
 def test_what_no_header_can_carry_is_refused(options: ObjectOptions, named: str) -> None:
-    """Neither spelling lets through what would be changed on the way or forge a header; the message names it."""
-    for spell in (put_headers, put_parameters):
-        with pytest.raises(UsageError, match=named):
-            spell(options)
+    """What a caller says must arrive unchanged, and forge no header; the message names it."""
+    with pytest.raises(UsageError, match=named):
+        checked(options)
+
+
+# What a service has stored
+
+#: UTF-8 in headers, as HTTP libraries give it: a letter for each byte.
+MOJIBAKE = "attachment; filename=\u00e2\u0082\u00ac \u00c3\u00a0.pdf"
+WHO = "J\u00c3\u00b6rg"
+TOLD = Content(content_type="text/\xfc", content_disposition=MOJIBAKE, expires="never", metadata={"who": WHO})
+
+
+def test_what_a_service_told_goes_back_as_it_came(creating: Canned) -> None:
+    """Bytes beyond ASCII, and an Expires that is no date, are kept byte for byte, whoever sends them."""
+    options = ObjectOptions(content=msgspec.structs.replace(TOLD, content_type="text/x"))
+    expected = {
+        "content-type": "text/x",
+        "content-disposition": MOJIBAKE,
+        "expires": "never",
+        "x-amz-meta-who": WHO,
+    }
+    assert dict(put_headers(options)) == expected
+    create(creating.sdk, options)
+    assert sent(creating) == expected  # the canned client reads bytes as latin-1
+
+
+def test_headers_are_shown_in_letters() -> None:
+    """People see the text that was meant; what is no UTF-8 is shown as HTTP says, letter by letter."""
+    shown = told_content(TOLD)
+    assert shown.content_disposition == "attachment; filename=€ à.pdf"
+    assert shown.metadata == {"who": "Jörg"}
+    assert shown.content_type == "text/ü"
+    assert header_text("plain") == "plain"
+
+
+@pytest.mark.parametrize("value", ["a\r\nx-amz-acl: public-read", "a\x00", "a\x7f", "€"])
+def test_nothing_forges_a_header(value: str) -> None:
+    """Also what a service told is not sent where it would be more than one header, or none."""
+    with pytest.raises(UsageError, match=re.escape("metadata 'a'")):
+        put_headers(ObjectOptions(content=Content(metadata={"a": value})))

@@ -131,3 +131,13 @@ def test_every_given_header_is_sent_and_signed() -> None:
         "SignedHeaders=host;if-match;x-amz-content-sha256;x-amz-date;x-amz-security-token," in signed["authorization"]
     )
     assert "SK" not in signed["authorization"]
+
+
+def test_a_header_beyond_ascii_is_signed_by_its_bytes() -> None:
+    """Text of headers is bytes, read as Latin-1: what is signed are the bytes that are sent, none of them a space."""
+    name, text = "x-amz-meta-a", "J\u00f6rg \u00e0"
+    now = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
+    told = text.encode().decode("latin-1")
+    ours = Signer(DOCS, "us-east-1").sign("GET", "h", "/k", [(name, told)], now_s=now.timestamp())
+    theirs = botocore_authorization(DOCS, "us-east-1", "https://h/k", [(name, text)], now)
+    assert authorization(ours).rpartition("=")[2] == theirs.rpartition("=")[2]

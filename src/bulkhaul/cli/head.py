@@ -63,7 +63,9 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
 
 def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:
     """Return what is told of an object, in order; what is unknown is left out, but the size never is."""
-    content = info.content
+    from bulkhaul.policy.described import told_content
+
+    content = told_content(info.content)
     checksum = info.checksum
     told: dict[str, Any] = {
         "bucket": bucket,

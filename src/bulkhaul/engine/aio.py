@@ -28,6 +28,7 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
 from bulkhaul.policy.storerules import copies_nothing, flat, same_object
 
@@ -92,7 +93,7 @@ class AsyncEngine(EngineLife):
             TransferError: it could not be done; nothing is left of it that no journal names.
         """
         ref, file = destination_ref(url, local_path(path)), local_path(path)
-        work = self._entered().uploader.upload_file(file, ref, options, on_moved=on_moved, remove=move)
+        work = self._entered().uploader.upload_file(file, ref, checked(options), on_moved=on_moved, remove=move)
         return await self._tracked(self._counted(work, length_of(file)), ref.url)
 
     async def upload_bytes(
@@ -114,7 +115,7 @@ class AsyncEngine(EngineLife):
             UsageError: the bytes do not lie one after another in memory.
         """
         ref, view = object_ref(url), flat(data)
-        work = self._upload_bytes(view, ref, options, only_if_absent=only_if_absent, on_moved=on_moved)
+        work = self._upload_bytes(view, ref, checked(options), only_if_absent=only_if_absent, on_moved=on_moved)
         return await self._tracked(self._counted(work, len(view)), ref.url)
 
     async def upload_stream(
@@ -131,7 +132,7 @@ class AsyncEngine(EngineLife):
             TransferError: it could not be done; nothing is left of it.
         """
         ref = object_ref(url)
-        work = self._entered().streams.upload(fd, ref, options, on_moved=on_moved)
+        work = self._entered().streams.upload(fd, ref, checked(options), on_moved=on_moved)
         return await self._tracked(self._counted(work, 0), ref.url)
 
     async def download_stream(self, url: str | ObjectRef, fd: int, *, version_id: str = "") -> TransferResult:
@@ -171,6 +172,7 @@ class AsyncEngine(EngineLife):
         ref = object_ref(source)
         target = destination_ref(destination, ref.key)
         _require_current(ref, version_id, move=move)
+        options = None if options is None else checked(options)
         work = self._copy(ref, target, options, origin, on_moved, move=move, version_id=version_id)
         return await self._tracked(self._counted(work, 0), ref.url)
 
@@ -234,6 +236,7 @@ class AsyncEngine(EngineLife):
         """
         bucket, prefix = destination_prefix(url)
         takes = selector(Source(bucket, many=True), include, exclude)
+        options = checked(options)
         uploader = self._entered().uploader
 
         root = local_path(folder)
@@ -281,6 +284,7 @@ class AsyncEngine(EngineLife):
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)
         lister = (origin or self)._entered()
+        options = None if options is None else checked(options)
 
         async def copy(ref: ObjectRef, target: ObjectRef) -> TransferResult:
             return await self._copy(ref, target, options, origin, None, move=move)

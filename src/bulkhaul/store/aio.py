@@ -33,6 +33,7 @@ from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, O
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.described import told_content
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
     asks_for_bytes,
@@ -372,14 +373,15 @@ def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> Ob
 def _info(head: ObjectHead, subject: str) -> ObjectInfo:
     if not head.last_modified:
         raise OtherError("the service told no Last-Modified", subject)
+    content = told_content(head.content)
     return ObjectInfo(
         key=head.key,
         size=head.size_bytes,
         last_modified=datetime.fromisoformat(head.last_modified),
         etag=head.etag or None,
-        metadata=head.content.metadata,
+        metadata=content.metadata,
         version_id=head.version_id,
-        content=head.content,
+        content=content,
         checksum=head.checksum,
         storage_class=head.storage_class,
     )

@@ -67,13 +67,16 @@ class Signer:
             signed.append(("x-amz-security-token", self._credentials.token))
         signed.sort()
         names = ";".join(name for name, _ in signed)
-        canonical_headers = "".join(f"{name}:{' '.join(value.split())}\n" for name, value in signed)
+        canonical_headers = "".join(
+            f"{name}:{' '.join(value.split()) if value.isascii() else _trimmed(value)}\n" for name, value in signed
+        )
         pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
         canonical_query = "&".join(f"{name}={value}" for name, value in pairs)
         canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
         day = self._stamp[:8]
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()  # text of headers is bytes, read so
+        to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._key_of(day), to_sign.encode(), "sha256").hex()
         authorization = (
             f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope},"
@@ -88,3 +91,8 @@ class Signer:
                 key = hmac.digest(key, text.encode(), "sha256")
             self._day, self._key = day, key
         return self._key
+
+
+def _trimmed(value: str) -> str:
+    """Return a value with its runs of spaces made one. Beyond ASCII, what Python calls a space is part of a letter."""
+    return " ".join(filter(None, value.replace("\t", " ").split(" ")))

@@ -29,6 +29,7 @@ from bulkhaul.model.settings import require_endpoint
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
+from bulkhaul.wire.sdk.raw import RawHeaders
 from bulkhaul.wire.values import Credentials, Target, WireSettings, is_loopback
 
 Client = Any
@@ -70,6 +71,7 @@ class SdkClient:
     Attributes:
         client: the boto3 client for questions, for any thread; ``patient`` is the one for writes.
         ca_bundle: file of certificate authorities that the SDK trusts.
+        raw: headers that go with a thread's requests as they are.
 
     Raises:
         UsageError: the settings cannot be used together (plain http, unknown profile …).
@@ -79,6 +81,7 @@ class SdkClient:
         self._settings = settings
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
+        self.raw = RawHeaders()
         self._lock = threading.Lock()
         self._patient: Client | None = None
         self._hooks: list[tuple[str, Callable[..., None]]] = []
@@ -204,6 +207,7 @@ class SdkClient:
 
     def _tune(self, client: Client) -> None:
         client.meta.events.register("before-send.s3", self._note_sent)
+        self.raw.tune(client)
         tune(client, self._settings, custom=not _is_aws(self.endpoint_url))
 
     def _note_sent(self, request: Any, **_: object) -> None:

@@ -34,7 +34,7 @@ from bulkhaul.wire.sdk.control import (
     require_markers,
     version,
 )
-from bulkhaul.wire.sdk.options import put_parameters
+from bulkhaul.wire.sdk.options import METADATA_PREFIX, put_headers
 
 
 def create_upload(
@@ -52,12 +52,12 @@ def create_upload(
     """
     subject = f"s3://{bucket}/{key}"
     sdk.require_unrewritten(key)
-    parameters = put_parameters(options)
+    headers = put_headers(options)
     if token:
-        parameters["Metadata"] = {**parameters.get("Metadata", {}), TOKEN_KEY: token}
-    if algorithm:
-        parameters |= {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"}
-    reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **parameters)
+        headers.append((METADATA_PREFIX + TOKEN_KEY, token))
+    kept_by = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"} if algorithm else {}
+    with sdk.raw.sending(headers):
+        reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **kept_by)
     if not reply.get("UploadId"):
         raise OtherError("the service began an upload, but did not say its id", subject)
     require_bucket(reply.get("Bucket"), bucket, subject)

@@ -25,7 +25,7 @@ from bulkhaul.wire.sdk.control import (
     require_markers,
 )
 from bulkhaul.wire.sdk.multipart import copy_source, stored
-from bulkhaul.wire.sdk.options import put_parameters
+from bulkhaul.wire.sdk.options import put_headers
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
@@ -60,18 +60,22 @@ def copy_object(
     """
     subject = f"s3://{source_bucket}/{source_key}"
     sdk.require_unrewritten(key)
-    directive = "COPY" if options is None else "REPLACE"
-    reply = call(
-        sdk.patient.copy_object,
-        subject=subject,
-        Bucket=bucket,
-        Key=key,
-        MetadataDirective=directive,
-        TaggingDirective=directive,
-        **copy_source(source_bucket, source_key, source_version, source_etag),
-        **({"StorageClass": storage_class} if options is None and storage_class else {}),
-        **({} if options is None else put_parameters(options)),
-    )
+    # To keep all is what the service does if nothing is said, and some stores refuse to be told so.
+    directives = {} if options is None else {"MetadataDirective": "REPLACE"}
+    if options is not None and options.tags:
+        directives["TaggingDirective"] = "REPLACE"
+    headers = [] if options is None else put_headers(options)
+    if options is None and storage_class:
+        headers.append(("x-amz-storage-class", storage_class))
+    with sdk.raw.sending(headers):
+        reply = call(
+            sdk.patient.copy_object,
+            subject=subject,
+            Bucket=bucket,
+            Key=key,
+            **directives,
+            **copy_source(source_bucket, source_key, source_version, source_etag),
+        )
     return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
 
 

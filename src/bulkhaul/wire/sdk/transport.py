@@ -43,10 +43,9 @@ class SdkTransport:
         self._throttle = throttle
         self._timeouts = settings.timeouts
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
-        self._headers = threading.local()
+        self._bodies = threading.local()
         sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
-            sdk.register(f"before-sign.s3.{operation}", self._add_headers)
             sdk.register(f"before-send.s3.{operation}", self._note_departure)
 
     def use(self, credentials: Credentials | None) -> None:
@@ -95,10 +94,11 @@ class SdkTransport:
             operation = client.upload_part
             parameters |= {"UploadId": request.upload_id, "PartNumber": request.number}
         self._sdk.last_used_s = time.monotonic()
-        self._headers.extra, self._headers.body = request.headers, body
+        self._bodies.body = body
         try:
             self._sdk.require_unrewritten(request.key)
-            reply = operation(**parameters)
+            with self._sdk.raw.sending(request.headers):
+                reply = operation(**parameters)
         except TransferError as error:
             raise TransportError(error.info) from error
         except ClientError as error:
@@ -111,7 +111,7 @@ class SdkTransport:
                 raise TransportError(body.broken_off.info) from error
             raise TransportError(network_error(error)) from error
         finally:
-            self._headers.extra, self._headers.body = (), None
+            self._bodies.body = None
         headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
         try:
             return stored_by(headers, etag=headers.get("etag", ""), where=request.target.host_header)
@@ -120,16 +120,9 @@ class SdkTransport:
 
     def _note_departure(self, **_: object) -> None:
         """From now on this thread's body is sent; before, it may have been hashed."""
-        body = getattr(self._headers, "body", None)
+        body = getattr(self._bodies, "body", None)
         if body is not None:
             body.on_its_way = True
-
-    def _add_headers(self, request: Any, **_: object) -> None:
-        """Send the headers of this thread's PUT, as they are: the SDK would spell each of them in a way of its own."""
-        for name, value in getattr(self._headers, "extra", ()):
-            if name in request.headers:
-                del request.headers[name]  # the SDK's own guess, such as a Content-Type
-            request.headers[name] = value
 
     def _get(self, request: GetRequest, sink: Sink, cancelled: threading.Event) -> None:
         parameters: dict[str, str] = {"Bucket": request.bucket, "Key": request.key}
