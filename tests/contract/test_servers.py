@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.engines import descendants, is_alive
 from tests.faultserver import MIB, make_object
 from tests.faultserver.objects import Algorithm, ChecksumType
 from tests.servers import (
@@ -20,6 +20,7 @@ from tests.servers import (
     moto,
     nginx_files,
     nginx_proxy,
+    process,
     rclone,
     weed,
 )
@@ -52,11 +53,6 @@ def upload_in_parts(server: RunningServer, algorithm: Algorithm, checksum_type: 
     client.complete_multipart_upload(
         **names, UploadId=upload, ChecksumType=checksum_type, MultipartUpload={"Parts": parts}
     )
-
-
-def is_alive(process_id: int) -> bool:
-    """Tell whether a process runs."""
-    return Path(f"/proc/{process_id}").exists()
 
 
 @pytest.mark.parametrize(("algorithm", "checksum_type"), [("CRC32C", "COMPOSITE"), ("CRC64NVME", "FULL_OBJECT")])
@@ -184,19 +180,33 @@ def test_a_server_that_ends_shows_its_output(tmp_path: Path) -> None:
 
 def test_a_server_that_is_never_ready_is_killed(tmp_path: Path) -> None:
     """A start that hangs fails at its deadline and leaves no process."""
-    note = tmp_path / "pid"
-    script = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    before, seen = set(descendants()), set[int]()
+
+    def ready() -> bool:
+        seen.update(set(descendants()) - before)
+        return False
+
     with (
         pytest.raises(AssertionError, match="not ready within"),
-        running([sys.executable, "-c", script], folder=tmp_path, ready=lambda: False, deadline_s=0.5),
+        running([sys.executable, "-c", "import time; time.sleep(3600)"], folder=tmp_path, ready=ready, deadline_s=0.5),
     ):
         raise AssertionError("it was never ready")
-    assert int(note.read_text()) != os.getpid()
-    assert not is_alive(int(note.read_text()))
+    assert seen
+    assert not any(map(is_alive, seen))
 
 
 def test_free_ports_differ() -> None:
     """Ports are distinct, and so are their partners."""
-    ports = free_ports(20, offsets=(0, 10000))
-    assert len(set(ports)) == 20
-    assert all(port + 10000 < 32768 for port in ports)
+    with free_ports(20, offsets=(0, 10000)) as ports:
+        assert len(set(ports)) == 20
+        assert all(port + 10000 < 32768 for port in ports)
+
+
+def test_a_free_port_is_given_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port is its server's own before that listens: nobody else is given it, until it is given back."""
+    with free_ports(1) as (port,):
+        monkeypatch.setattr(process, "_PORTS", range(port, port + 1))
+        with pytest.raises(AssertionError, match="no 1 free ports"), free_ports(1):
+            raise ZeroDivisionError
+    with free_ports(1) as again:
+        assert again == [port]

@@ -24,9 +24,8 @@ def ministack() -> Iterator[RunningServer]:
     It is ready when its health page answers: its one process listens when every service is loaded. Beside S3 it
     would open an MQTT port on all interfaces, and it keeps a note of its process id in the folder for temp files.
     """
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="ministack-") as name:
+    with free_ports(1) as (port,), tempfile.TemporaryDirectory(prefix="ministack-") as name:
+        url = f"http://127.0.0.1:{port}"
         environment = {
             "SERVICES": "s3",
             "GATEWAY_PORT": str(port),

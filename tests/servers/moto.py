@@ -21,9 +21,8 @@ def moto(*, page_keys: int = 1000, min_part_size_bytes: int = 5 * 1024 * 1024) -
         page_keys: keys on a page of a listing, where the request does not say.
         min_part_size_bytes: smallest part of an upload that it completes, the last one excepted.
     """
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="moto-") as name:
+    with free_ports(1) as (port,), tempfile.TemporaryDirectory(prefix="moto-") as name:
+        url = f"http://127.0.0.1:{port}"
         command = [find_program("moto_server"), "-H", "127.0.0.1", "-p", str(port)]
         environment = {
             "MOTO_S3_DEFAULT_MAX_KEYS": f"{page_keys}",

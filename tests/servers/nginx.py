@@ -82,12 +82,11 @@ def nginx_proxy(behind: RunningServer, *, certificates: Certificates | None = No
 def _nginx(
     site: str, *, upstream: str, certificates: Certificates | None, keys: tuple[str, str] = ("any", "any")
 ) -> Iterator[RunningServer]:
-    (port,) = free_ports(1)
     tls, scheme, ca_bundle = "", "http", None
     if certificates is not None:
         tls = _TLS.substitute(chain=certificates.chain.resolve(), key=certificates.key.resolve())
         scheme, ca_bundle = "https", certificates.ca_bundle
-    with tempfile.TemporaryDirectory(prefix="nginx-") as name:
+    with free_ports(1) as (port,), tempfile.TemporaryDirectory(prefix="nginx-") as name:
         folder = Path(name)
         configuration = folder / "nginx.conf"
         ssl = "ssl" if tls else ""

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from urllib.request import ProxyHandler, build_opener
 
 import boto3
 from botocore.config import Config
+
+from tests.patience import PATIENCE_S
 
 _POLL_S = 0.02
 _TAIL_LINES = 40
@@ -89,15 +91,23 @@ def find_program(name: str) -> str:
     return found
 
 
-def free_ports(count: int, *, offsets: Sequence[int] = (0,)) -> list[int]:
-    """Return different ports of 127.0.0.1 that nobody listens on, nor on them plus each offset."""
+@contextmanager
+def free_ports(count: int, *, offsets: Sequence[int] = (0,)) -> Iterator[list[int]]:
+    """Give different ports of 127.0.0.1 that nobody listens on, nor on them plus each offset.
+
+    A server may take a while to listen on them all: until the end of the block, no other test of this machine is
+    given one of them.
+    """
     found: list[int] = []
-    for port in random.sample(_PORTS, len(_PORTS)):
-        if len(found) == count:
-            return found
-        if all(_is_free(port + offset) for offset in offsets):
-            found.append(port)
-    raise AssertionError(f"no {count} free ports in {_PORTS}")
+    with ExitStack() as claims:
+        for port in random.sample(_PORTS, len(_PORTS)):
+            if len(found) == count:
+                break
+            claim = claims.enter_context(socket.socket(socket.AF_UNIX))
+            if _is_claimed_by(claim, port) and all(_is_free(port + offset) for offset in offsets):
+                found.append(port)
+        assert len(found) == count, f"no {count} free ports in {_PORTS}"
+        yield found
 
 
 def answers(url: str) -> bool:
@@ -127,7 +137,7 @@ def running(
     folder: Path,
     ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
-    deadline_s: float = 20.0,
+    deadline_s: float = PATIENCE_S,
 ) -> Iterator[int]:
     """Run a program until the block ends, and yield its process id once it is ready.
 
@@ -162,6 +172,15 @@ def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], out
             story = f"not ready within {deadline_s} s" if ended is None else f"ended with {ended}"
             raise AssertionError(f"{process.args!r} {story}; its output ends with:\n{tail}")
         time.sleep(_POLL_S)
+
+
+def _is_claimed_by(claim: socket.socket, port: int) -> bool:
+    """Claim a port by a name that is free again when the socket is closed, whatever closes it; tell whether it was."""
+    try:
+        claim.bind(f"\0bulkhaul-test-port-{port}")
+    except OSError:
+        return False
+    return True
 
 
 def _is_free(port: int) -> bool:

@@ -25,9 +25,8 @@ def rclone() -> Iterator[RunningServer]:
     It is ready when it answers a request, be it with a refusal: it has no page for this, and it listens once its
     folder is open, a tenth of a second after the start.
     """
-    (port,) = free_ports(1)
-    url = f"http://127.0.0.1:{port}"
-    with tempfile.TemporaryDirectory(prefix="rclone-") as name:
+    with free_ports(1) as (port,), tempfile.TemporaryDirectory(prefix="rclone-") as name:
+        url = f"http://127.0.0.1:{port}"
         (Path(name) / "data").mkdir()
         command = [
             find_program("rclone"),

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.patience import SOON_S
 
 from .process import RunningServer, answers, find_program, free_ports, running
 
@@ -28,9 +30,8 @@ def weed(*, cache_mb: int = 0) -> Iterator[RunningServer]:
     Args:
         cache_mb: memory for hot objects, in MiB; makes small GETs ten times cheaper.
     """
-    ports = free_ports(5, offsets=(0, GRPC_OFFSET))
-    s3, filer, master, volume, admin = ports
-    with tempfile.TemporaryDirectory(prefix="weed-") as name:
+    with free_ports(5, offsets=(0, GRPC_OFFSET)) as ports, tempfile.TemporaryDirectory(prefix="weed-") as name:
+        s3, filer, master, volume, admin = ports
         folder = Path(name)
         (folder / "data").mkdir()
         command = [
@@ -57,13 +58,14 @@ def weed(*, cache_mb: int = 0) -> Iterator[RunningServer]:
         environment = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         url = f"http://127.0.0.1:{s3}"
         probe = RunningServer(url, ACCESS_KEY, SECRET_KEY, (), folder)
-        client = probe.client(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=5)
+        client = probe.client(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=SOON_S)
 
         def ready() -> bool:
             if not answers(url):
                 return False
             try:
-                client.create_bucket(Bucket="ready")
+                with suppress(client.exceptions.BucketAlreadyExists, client.exceptions.BucketAlreadyOwnedByYou):
+                    client.create_bucket(Bucket="ready")  # a slow reply may have been missed
                 client.put_object(Bucket="ready", Key="probe", Body=b"1")
                 client.delete_object(Bucket="ready", Key="probe")
                 client.delete_bucket(Bucket="ready")
