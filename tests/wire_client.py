@@ -11,13 +11,14 @@ from types import TracebackType
 from typing import Literal, Self
 
 from tests.faultserver import FaultServer
+from tests.patience import PATIENCE_S
 
 
 class Wire:
     """One connection that sends and reads exactly what a test says."""
 
     def __init__(self, server: FaultServer) -> None:
-        self._sock = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+        self._sock = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE_S)
         self._left = b""
 
     def __enter__(self) -> Self:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 
 from .contents import PIECE_SIZE_BYTES
-from .faults import Delivery, Request
+from .faults import Delivery, Request, sleep
 from .http1 import Connection, Reply, head_bytes
 
 _DRIPS_PER_S = 10
@@ -51,7 +51,7 @@ class Sender:
         pause_at = None if delivery.pause is None else reply.start + delivery.pause[0]
         while offset < end:
             if delivery.pause is not None and offset == pause_at:
-                await asyncio.sleep(delivery.pause[1])
+                await sleep(delivery.pause[1])
             size = PIECE_SIZE_BYTES
             if delivery.bytes_per_s is not None:
                 size = min(size, max(1, int(delivery.bytes_per_s / _DRIPS_PER_S)))

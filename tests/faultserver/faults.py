@@ -23,6 +23,8 @@ over uploads of the same key. Every page of a listing is a part.
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -32,6 +34,19 @@ from .http1 import Ending, HttpRequest, Reply
 
 if TYPE_CHECKING:
     from .store import Store
+
+#: So many seconds, or until a test sets the event: what it does meanwhile may take its time.
+Pause = float | threading.Event
+_POLL_S = 0.01
+
+
+async def sleep(pause: Pause) -> None:
+    """Return when a pause is over."""
+    if isinstance(pause, threading.Event):
+        while not pause.is_set():  # noqa: ASYNC110 - it is set in another thread
+            await asyncio.sleep(_POLL_S)
+    else:
+        await asyncio.sleep(pause)
 
 
 @dataclass(slots=True)
@@ -82,7 +97,7 @@ class Reception:
     After ``limit`` body bytes either the connection ends (``ending``; "stall" reads no further), or
     ``early`` is replied and then what is left of the body is read and dropped ("drain": the
     connection goes on; "close": it ends with the client) or not read at all ("reset").
-    ``pause`` is (after how many body bytes, how many seconds). With ``after_abort`` the operation
+    ``pause`` is (after how many body bytes, for how long). With ``after_abort`` the operation
     waits until the upload that the request names was aborted.
     """
 
@@ -90,7 +105,7 @@ class Reception:
     ending: Ending | None = None
     early: Reply | None = None
     rest: Literal["drain", "close", "reset"] = "drain"
-    pause: tuple[int, float] | None = None
+    pause: tuple[int, Pause] | None = None
     bytes_per_s: float | None = None
     after_abort: bool = False
 
@@ -100,7 +115,7 @@ class Delivery:
     """How a reply goes onto the wire; the default is: at once, whole, connection kept.
 
     ``head_limit`` and ``body_limit`` are how many bytes of each go out before ``ending``;
-    ``pause`` is (after how many body bytes, how many seconds).
+    ``pause`` is (after how many body bytes, for how long).
     """
 
     delay_s: float = 0.0
@@ -111,7 +126,7 @@ class Delivery:
     body_limit: int | None = None
     ending: Ending | None = None
     bytes_per_s: float | None = None
-    pause: tuple[int, float] | None = None
+    pause: tuple[int, Pause] | None = None
     chunk_size_bytes: int | None = None
     extra: bytes = b""
 

@@ -6,6 +6,7 @@ happened in the store unless it says so. Must not know how a body is read.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -44,7 +45,7 @@ class CutReceiving(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class StallReceiving(Fault):
-    """Stops reading after ``after_bytes`` bytes of the body, for ever or for a while.
+    """Stops reading after ``after_bytes`` bytes of the body: for ever, for a while, or until an event.
 
     What the kernels buffer still leaves the client; see ``receive_buffer_bytes`` of the server.
     """
@@ -52,15 +53,17 @@ class StallReceiving(Fault):
     operation: str | None = "PutObject"
     after_bytes: int = 0
     seconds: float | None = None
+    until: threading.Event | None = None
 
     def receive(self, exchange: Exchange, reception: Reception) -> Reception | None:
         """Limit the body with an open end, or pause in it."""
         limit = _limit(exchange, self.after_bytes)
         if limit is None:
             return None
-        if self.seconds is None:
+        pause = self.seconds if self.until is None else self.until
+        if pause is None:
             return replace(reception, limit=limit, ending="stall")
-        return replace(reception, pause=(limit, self.seconds))
+        return replace(reception, pause=(limit, pause))
 
 
 @dataclass(frozen=True, kw_only=True)

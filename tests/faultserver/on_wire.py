@@ -5,6 +5,7 @@ Job: change how a reply is delivered; the reply itself is as S3 gave it. Must no
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -58,17 +59,19 @@ class CutBody(Fault):
 
 @dataclass(frozen=True, kw_only=True)
 class Stall(Fault):
-    """Stops after ``after_bytes`` body bytes with the connection open, for ever or for a while."""
+    """Stops after ``after_bytes`` body bytes with the connection open: for ever, for a while, or until an event."""
 
     after_bytes: int = 0
     seconds: float | None = None
+    until: threading.Event | None = None
 
     def deliver(self, reply: Reply, delivery: Delivery) -> Delivery | None:
         """Limit the body with an open end, or pause in it."""
         if self.after_bytes >= reply.length:
             return None
-        if self.seconds is not None:
-            return replace(delivery, pause=(self.after_bytes, self.seconds))
+        pause = self.seconds if self.until is None else self.until
+        if pause is not None:
+            return replace(delivery, pause=(self.after_bytes, pause))
         return replace(delivery, body_limit=self.after_bytes, ending="stall")
 
 

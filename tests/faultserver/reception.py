@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-from .faults import Reception, Request
+from .faults import Reception, Request, sleep
 from .http1 import Connection, HttpRequest
 
 
@@ -56,16 +56,16 @@ class Receiver:
         return True
 
     async def _read(self, reception: Reception) -> None:
-        pause_at, pause_s = reception.pause or (None, 0.0)
+        pause_at, pause = reception.pause or (None, 0.0)
         if pause_at == 0:
-            await asyncio.sleep(pause_s)
+            await sleep(pause)
         async for piece in self._started():
             before = len(self._body)
             wanted = len(piece) if reception.limit is None else min(len(piece), reception.limit - before)
             self._body += piece[:wanted]
             self._request.bytes_received += wanted
             if pause_at is not None and before < pause_at <= before + wanted:
-                await asyncio.sleep(pause_s)
+                await sleep(pause)
             if reception.bytes_per_s is not None:
                 await asyncio.sleep(wanted / reception.bytes_per_s)
             if len(self._body) == reception.limit:

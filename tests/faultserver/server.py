@@ -23,6 +23,8 @@ from email.utils import formatdate
 from types import TracebackType
 from typing import Self
 
+from tests.patience import PATIENCE_S
+
 from .calls import Call, parse_call
 from .delivery import Sender
 from .faults import Exchange, Fault, Request
@@ -37,7 +39,7 @@ from .s3 import perform, refusal
 from .sigv4 import Credentials, check_clock
 from .store import MIN_PART_SIZE_BYTES, Store
 
-_STOP_DEADLINE_S = 10.0
+_STOP_DEADLINE_S = PATIENCE_S
 
 
 class FaultServer:
@@ -150,7 +152,7 @@ class FaultServer:
             seen = Counter(one.operation for one in self.requests)
             raise AssertionError(f"never fired: {idle}; requests: {dict(seen)}")
 
-    def wait_for(self, condition: Callable[[FaultServer], bool], *, timeout_s: float = 10.0) -> None:
+    def wait_for(self, condition: Callable[[FaultServer], bool], *, timeout_s: float = PATIENCE_S) -> None:
         """Return when ``condition(server)`` holds.
 
         Raises:
