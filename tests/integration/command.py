@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, descendants, is_alive
+from tests.patience import PATIENCE_S
 
-LIMIT_S = 30.0
+LIMIT_S = PATIENCE_S
 _STATE = tempfile.TemporaryDirectory(prefix="bulkhaul-state-")  # the user's own journals stay out of the tests
 
 
@@ -71,10 +72,15 @@ def stream(
     return done
 
 
-def start(*words: str | Path, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
-    """Start the command and return at once; the caller ends it."""
+def start(*words: str | Path, variables: Mapping[str, str] | None = None, ignoring: str = "") -> subprocess.Popen[str]:
+    """Start the command and return at once; the caller ends it.
+
+    Args:
+        ignoring: names of signals that whoever starts it has it ignore, as nohup does.
+    """
+    through = ["sh", "-c", f"trap '' {ignoring}; exec \"$@\"", "sh"] if ignoring else []
     return subprocess.Popen(
-        arguments(*words),
+        [*through, *arguments(*words)],
         env=environment(**(variables or {})),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
