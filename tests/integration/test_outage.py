@@ -22,6 +22,7 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Timeouts
 from tests.engines import aws_environment, eventually
 from tests.integration import command
+from tests.patience import PATIENCE_S
 from tests.servers import Gate, RunningServer, gate, weed
 from tests.servers.gate import How
 
@@ -158,14 +159,14 @@ def strike(way: Gate, how: How, seconds: float, *works: Callable[[], None], begu
         doing = [threads.submit(work) for work in works]
         try:
             for event, work in zip(begun, doing, strict=True):
-                eventually(lambda e=event, w=work: e.is_set() or w.done(), "it never began", timeout_s=60)  # type: ignore[misc]
+                eventually(lambda e=event, w=work: e.is_set() or w.done(), "it never began", timeout_s=PATIENCE_S)  # type: ignore[misc]
             assert not all(work.done() for work in doing), "the outage came too late to strike anything"
             way.away(how)
             time.sleep(seconds)
         finally:
             way.back()
         for work in doing:
-            work.result(timeout=100)
+            work.result(timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize("how", ["refuse", "reset"])
@@ -235,7 +236,7 @@ def test_command_tells(server: RunningServer, way: Gate, tmp_path: Path, words: 
         assert "cannot be reached" in line
         assert "--retry-for" in line
         way.back()
-        _, told = running.communicate(timeout=60)
+        _, told = running.communicate(timeout=PATIENCE_S)
     finally:
         running.kill()
         running.wait()

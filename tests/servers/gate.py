@@ -30,9 +30,9 @@ class Gate:
         refused: connections that were taken and dropped while the server was away.
     """
 
-    def __init__(self, server_port: int, *, bytes_per_s: float = float("inf")) -> None:
-        """Take the server's port, and the rate that all connections share, in each direction."""
-        (self.port,) = free_ports(1)
+    def __init__(self, port: int, server_port: int, *, bytes_per_s: float) -> None:
+        """Take both ports, and the rate that all connections share, in each direction."""
+        self.port = port
         self.refused = 0
         self._server_port = server_port
         self._bytes_per_s = bytes_per_s
@@ -130,9 +130,10 @@ def _reset(writer: asyncio.StreamWriter) -> None:
 @contextmanager
 def gate(server_port: int, *, bytes_per_s: float = float("inf")) -> Iterator[Gate]:
     """Run an open gate in front of a server's port."""
-    made = Gate(server_port, bytes_per_s=bytes_per_s)
-    made.back()
-    try:
-        yield made
-    finally:
-        made.close()
+    with free_ports(1) as (port,):
+        made = Gate(port, server_port, bytes_per_s=bytes_per_s)
+        try:
+            made.back()
+            yield made
+        finally:
+            made.close()
