@@ -323,20 +323,6 @@ def test_temp_file_is_damaged(tmp_path: Path, landing: str, damage: Callable[[Pa
 # Publishing
 
 
-@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o000, 0o666), (0o027, 0o640)])
-def test_mode_follows_the_umask(rig: Rig, tmp_path: Path, umask: int, mode: int) -> None:
-    """A published file has the mode that any new file would have, whatever the temp file or the old one had."""
-    (tmp_path / "restored").write_bytes(b"old")
-    (tmp_path / "restored").chmod(0o777)
-    old = os.umask(umask)
-    try:
-        with running_engine(rig.server.endpoint_url, keys()) as engine:
-            engine.download("s3://bucket/dir/large", tmp_path / "restored")
-    finally:
-        os.umask(old)
-    assert stat.S_IMODE((tmp_path / "restored").stat().st_mode) == mode
-
-
 def test_fsync_comes_in_order(rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """I9: with `--fsync` the file is flushed before its rename, and the folder after it; without, nothing is."""
     calls: list[str] = []

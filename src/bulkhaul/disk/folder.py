@@ -13,6 +13,7 @@ import secrets
 import sqlite3
 from collections import OrderedDict
 
+from bulkhaul.disk.modes import inherited_mode
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
 
@@ -28,6 +29,14 @@ class FolderHandle:
     def __init__(self, fd: int) -> None:
         self.fd = fd
         self._users = 1
+        self._inherited: int | None = None
+        self._asked = False
+
+    def inherited_mode(self) -> int | None:
+        """Return the permission bits that the folder's default ACL gives a new file, None without one; asked once."""
+        if not self._asked:
+            self._inherited, self._asked = inherited_mode(self.fd), True
+        return self._inherited
 
     def share(self) -> FolderHandle:
         """Count one more user."""

@@ -19,6 +19,7 @@ import re
 import secrets
 import stat
 
+from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError
 
@@ -110,11 +111,12 @@ class Landing:
             text = f"the temp file has {mine.st_size} bytes instead of {self._size_bytes}: another program changed it"
             raise LocalError(text, self.path)
 
-    def publish(self, *, mode: int, fsync: bool) -> None:
+    def publish(self, *, mode: int, fsync: bool, inherits: bool = True) -> None:
         """Give the file its name; until the rename the destination is untouched (I1), after it the landing is over.
 
         Args:
-            mode: permission bits of the published file.
+            mode: permission bits of a new file; one that replaces another keeps that one's.
+            inherits: the folder may give its files an ACL.
             fsync: flush data before the rename and the folder after it (I9).
 
         Raises:
@@ -123,10 +125,12 @@ class Landing:
         """
         try:
             self.check_intact()
-            os.fchmod(self.fd, mode)
+            replaced = require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
+            here = f"/proc/self/fd/{self._folder_fd}/{self._name}"  # attributes are asked for by path only
+            set_access(self.fd, mode, replaced, here, inherits=inherits)
             if fsync:
                 os.fsync(self.fd)  # never tried twice: a second one may succeed with the pages already dropped
-            require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
+                require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
             os.rename(self._temp, self._name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
         except OSError as error:
             self.discard()
@@ -183,8 +187,8 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         os.close(fd)
 
 
-def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -> None:
-    """Make sure that a rename onto a name replaces a file, a link to one, or nothing.
+def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -> os.stat_result | None:
+    """Make sure that a rename onto a name replaces a file, a link to one, or nothing; return what the file is.
 
     Args:
         path: for messages.
@@ -199,17 +203,18 @@ def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -
             try:
                 existing = os.stat(name, dir_fd=folder_fd)
             except OSError:
-                return  # it leads nowhere, and is replaced
+                return None  # it leads nowhere, and is replaced
             if stat.S_ISDIR(existing.st_mode):
-                return
+                return None
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         raise local_error(error, path) from error
     if stat.S_ISDIR(existing.st_mode):
         raise LocalError("a folder is in the place of the file", path)
     if not stat.S_ISREG(existing.st_mode):
         raise LocalError(NO_FILE, path)
+    return existing
 
 
 def _allocate(fd: int, size_bytes: int) -> bool:
@@ -246,14 +251,3 @@ def _flush_folder(folder_fd: int, path: str) -> None:
             return
         text = "the object is published, but its folder could not be flushed: it may be gone after a power failure"
         raise DurabilityUnknown(text, path, errno.errorcode.get(error.errno or 0, "")) from error
-
-
-def published_mode() -> int:
-    """Return the permission bits that a new file gets: 0666 less the umask."""
-    with contextlib.suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as status:
-        for line in status:
-            if line.startswith("Umask:"):
-                return 0o666 & ~int(line.split()[1], 8)
-    umask = os.umask(0o077)  # no other way where /proc is missing; a new file of another thread may be private
-    os.umask(umask)
-    return 0o666 & ~umask

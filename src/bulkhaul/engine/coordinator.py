@@ -17,7 +17,8 @@ from typing import TypeVar
 import msgspec
 
 from bulkhaul.disk.folder import FolderHandle
-from bulkhaul.disk.landing import Landing, published_mode
+from bulkhaul.disk.landing import Landing
+from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.arrival import arrival
 from bulkhaul.engine.asking import Desk
@@ -200,7 +201,7 @@ class Coordinator:
                 checks = await self._receive(ref, info, fetching, checks, landing)
             elif checks.stored is not None or checks.md5_hex:
                 verify(checks, layout, _NO_PARTS, landing, hot=False)
-            await self._publish(landing, fsync=fsync or self.settings.fsync)
+            await self._publish(landing, destination.folder, fsync=fsync or self.settings.fsync)
             kept = True
         finally:
             if fetching is not None:
@@ -313,11 +314,13 @@ class Coordinator:
             return await undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
-    async def _publish(self, landing: Landing, *, fsync: bool) -> None:
+    async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool) -> None:
+        inherited = folder.inherited_mode()
+        mode, inherits = (self._mode, False) if inherited is None else (inherited, True)
         if fsync:
-            await undisturbed(asyncio.to_thread(landing.publish, mode=self._mode, fsync=True))
+            await undisturbed(asyncio.to_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
         else:
-            landing.publish(mode=self._mode, fsync=False)
+            landing.publish(mode=mode, fsync=False, inherits=inherits)
 
 
 def may_skip_head(info: ObjectHead, settings: Settings) -> bool:

@@ -23,7 +23,8 @@ from urllib.parse import quote
 import msgspec
 
 from bulkhaul.disk.folder import open_folder
-from bulkhaul.disk.landing import Landing, published_mode
+from bulkhaul.disk.landing import Landing
+from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import Source, read_exactly, reading_error
@@ -159,7 +160,8 @@ class MemoryStore:
                     _write(landing, kept.body, part)
                     if progress is not None:
                         progress(part.size_bytes)
-                landing.publish(mode=published_mode(), fsync=False)
+                inherited = folder.inherited_mode()
+                landing.publish(mode=published_mode() if inherited is None else inherited, fsync=False)
             finally:
                 landing.discard()
         finally:
