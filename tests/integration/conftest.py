@@ -50,6 +50,26 @@ def read_only(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
+@pytest.fixture
+def mounted_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file that another one is mounted on, as containers are given files."""
+    path, given = tmp_path / "a file", tmp_path / "given"
+    path.write_bytes(b"below")
+    given.write_bytes(b"given")
+    done = subprocess.run(["mount", "--bind", str(given), str(path)], capture_output=True, check=False)
+    if done.returncode:
+        monkeypatch.setattr("bulkhaul.disk.landing.os.rename", _busy)
+    try:
+        yield path
+    finally:
+        if not done.returncode:
+            subprocess.run(["umount", str(path)], check=True)
+
+
+def _busy(*_: object, **__: object) -> None:
+    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+
+
 def _full(fd: int, size_bytes: int) -> bool:
     """Allocate as a disk of ``SMALL_DISK_BYTES`` would."""
     if size_bytes > SMALL_DISK_BYTES:

@@ -182,6 +182,36 @@ def test_link_to_a_device_among_many(rig: Rig, tmp_path: Path) -> None:
     assert (tmp_path / "small").is_symlink()
 
 
+def test_mount_point(rig: Rig, mounted_file: Path) -> None:
+    """A file that something is mounted on cannot be replaced: told before a byte is fetched, where mounts are told."""
+    before, asked = mounted_file.read_bytes(), len(rig.server.requests)
+    with pytest.raises(errors.LocalError, match=r"it is a mount point.*use `-`"):
+        rig.engine.download("s3://bucket/dir/small", mounted_file)
+    assert mounted_file.read_bytes() == before
+    assert temp_files(mounted_file.parent) == []
+    if before == b"given":
+        assert len(rig.server.requests) == asked
+
+
+def test_mount_point_among_many(rig: Rig, tmp_path: Path, mounted_file: Path) -> None:
+    """Among many it fails by name with the same words, and the others arrive."""
+    rig.server.store.put("bucket", "many/a file", SMALL)
+    rig.server.store.put("bucket", "many/z", SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        real = os.rename
+
+        def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+            if target == mounted_file.name:
+                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+            real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
+        patch.setattr("os.rename", rename)
+        results = {one.key: one.error for one in rig.engine.download_many("s3://bucket/many/", tmp_path)}
+    assert results["many/z"] is None
+    assert "it is a mount point" in str(results["many/a file"])
+    assert temp_files(tmp_path) == []
+
+
 def test_missing_parent(rig: Rig, tmp_path: Path) -> None:
     """A folder that does not exist is named, and not made."""
     with pytest.raises(errors.LocalError, match="does not exist"):
@@ -359,7 +389,10 @@ def failing(number: int, *, only_folders: bool = False) -> Callable[..., None]:
 @pytest.mark.parametrize(
     ("name", "number", "says"),
     [("fsync", errno.EIO, "cannot be trusted"), ("rename", errno.EACCES, "permission denied"),
-     ("fchmod", errno.EPERM, "not permitted"), ("fsync", errno.ENOSPC, "no space left")],
+     ("fchmod", errno.EPERM, "not permitted"), ("fsync", errno.ENOSPC, "no space left"),
+     ("rename", errno.EBUSY, "mount point"), ("rename", errno.EPERM, "immutable"),
+     ("rename", errno.EXDEV, "different file systems"), ("rename", errno.EROFS, "read-only"),
+     ("rename", errno.ETXTBSY, "a program runs")],
 )  # fmt: skip
 def test_publishing_fails(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, number: int, says: str

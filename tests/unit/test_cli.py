@@ -175,7 +175,10 @@ class TestUsage:
             (["pipe", "s3://bucket/"], "must name one object"),
             (["cat"], "Missing argument"),
             (["cat", "s3://bucket/prefix/"], "must name one object"),
-            (["cat", "s3://bucket/key", "file"], "must begin with s3://"),
+            (
+                ["cat", "s3://bucket/key", "file"],
+                "takes no local files: each URL must begin with s3://",
+            ),
             (["cat", "--version-id", "v", "s3://bucket/a", "s3://bucket/b"], "--version-id goes with"),
             (["cat", "--version-id", "v", "s3://bucket/a*"], "--version-id goes with"),
             (["cp", "--version-id", "v", "s3://bucket/a*", "out"], "--version-id goes with"),

@@ -61,7 +61,7 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
     from bulkhaul.policy.selection import parse_source
 
     for url in urls:
-        require_object(url, role="URL")
+        require_object(url, role="URL", what="cat writes objects, and takes no local files: each URL")
     patterns = frozenset(url for url in urls if parse_source(url).many)
     if version_id and (len(urls) > 1 or patterns):
         raise click.UsageError("--version-id goes with the URL of one object.")

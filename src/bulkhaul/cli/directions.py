@@ -150,11 +150,12 @@ def refuse_many(source: str, option: str, *, recursive: bool, raw: bool) -> None
         raise click.UsageError(f"{option} goes with the URL of one object.")
 
 
-def require_object(url: str, *, role: str, marker: bool = False) -> None:
+def require_object(url: str, *, role: str, marker: bool = False, what: str = "a destination in S3") -> None:
     """Make sure that a URL names one object, which a stream needs.
 
     Args:
         marker: see ``parse_source``.
+        what: how an error calls something that is no URL of S3.
 
     Raises:
         click.UsageError: it names a bucket, a prefix or a pattern.
@@ -162,7 +163,7 @@ def require_object(url: str, *, role: str, marker: bool = False) -> None:
     """
     from bulkhaul.policy.selection import parse_destination
 
-    key = parse_destination(url)[1]
+    key = parse_destination(url, what)[1]
     if not key or (key.endswith("/") and not marker):
         from bulkhaul.policy.naming import printable
 

@@ -6,9 +6,17 @@ import errno
 
 from bulkhaul.model.errors import DiskFull, LocalError
 
+MOUNTED = (
+    "it is a mount point, as a file that a container was given, and cannot be replaced; choose another destination, or"
+    " use `-` and redirect stdout into it"
+)
+
 _REMEDIES = {
     errno.EACCES: "permission denied; choose another destination or change its permissions",
-    errno.EPERM: "not permitted by the file system",
+    errno.EPERM: "not permitted by the file system; it may be immutable (lsattr), or another user's in a shared folder",
+    errno.EBUSY: MOUNTED,
+    errno.EXDEV: "its folder and the file are of different file systems; name the path of the file itself",
+    errno.ETXTBSY: "a program runs from this file; stop it, or choose another destination",
     errno.EROFS: "the file system is read-only; choose another destination",
     errno.ENOENT: "the folder does not exist; create it first",
     errno.ENOTDIR: "a part of the path is a file, where a folder is needed",

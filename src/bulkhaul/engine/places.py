@@ -6,6 +6,8 @@ import os
 
 from bulkhaul.disk.folder import open_folder
 from bulkhaul.disk.landing import NO_FILE, require_replaceable
+from bulkhaul.disk.mounts import is_mounted
+from bulkhaul.disk.oserrors import MOUNTED
 from bulkhaul.disk.streams import stands_for_stream
 from bulkhaul.engine.coordinator import Destination
 from bulkhaul.engine.deliver import key_for
@@ -99,7 +101,8 @@ def file_path(ref: ObjectRef, path: str) -> str:
         raise UsageError("the destination names no file", path)
     if stands_for_stream(path):
         raise LocalError(NO_FILE, path)
-    require_replaceable(path, path)
+    if require_replaceable(path, path) is not None and is_mounted(path):
+        raise LocalError(MOUNTED, path)
     return path
 
 

@@ -78,13 +78,16 @@ def parse_listing(url: str) -> Source:
     return Source(bucket, prefix=key[: wildcard.start()], pattern=key, many=True)
 
 
-def parse_destination(url: str) -> tuple[str, str]:
+def parse_destination(url: str, what: str = "a destination in S3") -> tuple[str, str]:
     """Return (bucket, key) of ``s3://bucket/…``; the key may be empty or end in a slash, and is taken literally.
+
+    Args:
+        what: how an error calls it.
 
     Raises:
         InvalidUrl: no ``s3://``, or no bucket.
     """
-    return _split(url, "a destination in S3")
+    return _split(url, what)
 
 
 def _split(url: str, what: str) -> tuple[str, str]:
