@@ -60,7 +60,8 @@ class S3Store:
                 print(info.key, info.size)
 
     The engine starts with the first operation and ends with ``close``, and the store with it. A store belongs to the
-    event loop of its first operation.
+    event loop of its first operation. A pickled one is made anew from its URL and settings, an SSE-C key among them;
+    credentials are never part of it.
 
     Attributes:
         url: what the store was made from.
@@ -73,7 +74,7 @@ class S3Store:
             engine: one that runs already, and is not ended by this store; its own settings are in force.
         """
         self.url = url
-        self._settings = settings
+        self._settings = settings if engine is None else engine.settings
         self._engine = engine
         self._owns_engine = engine is None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -93,6 +94,20 @@ class S3Store:
         """
         parsed, chosen = settings_for(url, settings)
         return cls(parsed, chosen)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
+        """Pickle what the store was made from; a store of its own, which has not begun, comes of it."""
+        return type(self), (self.url, self._settings)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same class and do the same: URL and settings are equal."""
+        if type(self) is not type(other):
+            return NotImplemented
+        assert isinstance(other, S3Store)
+        return (self.url, self._settings) == (other.url, other._settings)
+
+    def __hash__(self) -> int:
+        return hash((self.url, self._settings))
 
     async def __aenter__(self) -> Self:
         return self

@@ -46,7 +46,8 @@ class S3Store:
                 print(info.key, info.size)
 
     The engine starts with the first operation and ends with ``close``, with the store's last reference, or with the
-    program; a closed store stays closed. Threads may share a store.
+    program; a closed store stays closed. Threads may share a store. A pickled one is made anew from its URL and
+    settings, an SSE-C key among them; credentials are never part of it.
 
     Attributes:
         url: what the store was made from.
@@ -77,6 +78,23 @@ class S3Store:
         """
         parsed, chosen = settings_for(url, settings)
         return cls(parsed, chosen)
+
+    def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
+        """Pickle what the store was made from; a store of its own, which has not begun, comes of it."""
+        return type(self), (self.url, self._effective())
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of the same class and do the same: URL and settings are equal."""
+        if type(self) is not type(other):
+            return NotImplemented
+        assert isinstance(other, S3Store)
+        return (self.url, self._effective()) == (other.url, other._effective())
+
+    def __hash__(self) -> int:
+        return hash((self.url, self._effective()))
+
+    def _effective(self) -> Settings:
+        return self._settings if self._shared is None else self._shared.settings
 
     def __enter__(self) -> Self:
         return self
