@@ -8,12 +8,18 @@ import pty
 import re
 import select
 import subprocess
+import termios
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import pytest
+
+from bulkhaul.cli.progress import TICK_S
 from tests.engines import temp_files
 from tests.faultserver import MIB, Drip, FaultServer, Stall, generated_object
 from tests.integration.command import arguments, environment, lines
+from tests.servers.moto import moto
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 BODY = {"bucket/key": generated_object(8 * MIB)}
@@ -23,11 +29,13 @@ SLOW = Drip(bytes_per_s=4 * MIB, attempt="every")
 class Terminal:
     """A pseudo-terminal with a command on it."""
 
-    def __init__(self, *words: str | Path, stdout: int | None = None) -> None:
+    def __init__(
+        self, *words: str | Path, stdout: int | None = None, variables: Mapping[str, str] | None = None
+    ) -> None:
         self._ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             arguments(*words),
-            env=environment(TERM="xterm-256color", COLUMNS="120"),
+            env=environment(TERM="xterm-256color", COLUMNS="120", **(variables or {})),
             stdin=theirs,
             stdout=theirs if stdout is None else stdout,
             stderr=theirs,
@@ -52,6 +60,10 @@ class Terminal:
                 assert error.errno == errno.EIO  # noqa: PT017 - how Linux tells that nobody has it open
                 return self._seen
         raise AssertionError(f"{text!r} was not shown within {timeout_s} s, but {self._seen[-2000:]!r}")
+
+    def type(self, text: str) -> None:
+        """Type it."""
+        os.write(self._ours, text.encode())
 
     def press_ctrl_c(self) -> None:
         """Type it."""
@@ -128,3 +140,76 @@ def test_ctrl_c_on_the_terminal(tmp_path: Path) -> None:
     assert "interrupted by SIGINT" in shown
     assert "Traceback" not in shown
     assert (temp_files(tmp_path), os.listdir(tmp_path)) == ([], [])
+
+
+SERIAL = "arn:aws:iam::123456789012:mfa/ann"
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a profile whose role is had with an MFA code."""
+    config = tmp_path_factory.mktemp("aws") / "config"
+    role = "role_arn = arn:aws:iam::123456789012:role/writer"
+    config.write_text(
+        f"[profile guarded]\n{role}\nsource_profile = plain\nmfa_serial = {SERIAL}\n"
+        "[profile plain]\naws_access_key_id = AKIDPLAIN\naws_secret_access_key = plain-secret-0815\n"
+    )
+    with moto() as sts:
+        yield {
+            "AWS_CONFIG_FILE": str(config),
+            "AWS_PROFILE": "guarded",
+            "AWS_ENDPOINT_URL_STS": sts.endpoint_url,
+            "AWS_REGION": "us-east-1",
+            **dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"), ""),
+        }
+
+
+def test_mfa_code_is_asked_for(tmp_path: Path, profile: dict[str, str]) -> None:
+    """The prompt stands alone until the code is typed, however long that takes; then progress begins."""
+    with FaultServer(BODY, [SLOW]) as server:
+        terminal = Terminal("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", tmp_path, variables=profile)
+        prompt = f"Enter MFA code for {SERIAL}: "
+        assert terminal.read_until(prompt) == prompt
+        # Time enough for several ticks of a display, had there been one.
+        assert not select.select([terminal._ours], [], [], 4 * TICK_S)[0]
+        assert server.requests == ()
+        terminal.type("123456\n")
+        shown = terminal.read_until()
+        assert terminal.close() == 0, shown
+    assert "8.0 MiB of 8.0 MiB" in shown
+    assert (tmp_path / "key").stat().st_size == 8 * MIB
+
+
+def test_mfa_code_is_not_typed(tmp_path: Path, profile: dict[str, str]) -> None:
+    """An empty line is an error, and Ctrl-C at the prompt an interruption; the terminal is left as it was."""
+    for typed, status, says in (("\n", 1, "no MFA code was typed"), ("\x03", 130, "interrupted by SIGINT")):
+        with FaultServer(BODY) as server:
+            words = ("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", tmp_path)
+            terminal = Terminal(*words, variables=profile)
+            before = termios.tcgetattr(terminal._ours)
+            terminal.read_until("Enter MFA code")
+            terminal.type(typed)
+            shown = terminal.read_until(says)
+            terminal.read_until()
+            after = termios.tcgetattr(terminal._ours)
+            assert (terminal.close(), after, "Traceback" in shown) == (status, before, False)
+            assert server.requests == ()
+
+
+def test_mfa_code_without_a_terminal(tmp_path: Path, profile: dict[str, str]) -> None:
+    """Where nobody can be asked the command fails at once, with what to do; stdin is not taken for an answer."""
+    with FaultServer(BODY) as server:
+        done = subprocess.run(
+            arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", str(tmp_path)),
+            env=environment(**profile),
+            input="123456\n",
+            capture_output=True,
+            text=True,
+            timeout=20,
+            start_new_session=True,
+        )
+        assert server.requests == ()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "there is no terminal to type it on" in done.stderr
+    assert "get-session-token" in done.stderr
+    assert "Warning" not in done.stderr

@@ -35,7 +35,9 @@ class Display:
         self._above.append(lines)
 
     def update(self, progress: Progress) -> None:
-        """Show what is done of what is planned."""
+        """Show what is done of what is planned; nothing while somebody may be typing an MFA code."""
+        if not progress.resolved:
+            return
         bar, task = self._opened()
         self._print_above(bar)
         total = progress.planned_bytes if progress.planning_done and progress.planned_bytes else None

@@ -152,6 +152,11 @@ class Desk:
         """What requests are signed with since the first answer; None if they are not."""
         return self._credentials
 
+    @property
+    def resolved(self) -> bool:
+        """Whether there are credentials, or none are needed, and nobody is being asked for them now."""
+        return self._resolved and self._refreshing is None
+
     async def target(self, bucket: str) -> Target:
         """Return where requests for a bucket go; it is asked once, however many want to know.
 

@@ -158,6 +158,7 @@ class EngineLife:
             planned_bytes=sum(p.planned_bytes for p in every),
             received_bytes=received + self._copied_bytes,
             planning_done=all(p.planning_done for p in every),
+            resolved=self._coordinator is None or self._coordinator.desk.resolved,
         )
 
     def kill_workers(self) -> None:

@@ -55,6 +55,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         planned_bytes: bytes of all objects found so far; grows until ``planning_done``.
         received_bytes: bytes of those that are on disk, checked reply by reply; never counts a byte twice.
+        resolved: credentials are there; until then somebody may be asked for an MFA code on the terminal.
     """
 
     planned_objects: int = 0
@@ -64,3 +65,4 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     planned_bytes: int = 0
     received_bytes: int = 0
     planning_done: bool = False
+    resolved: bool = True

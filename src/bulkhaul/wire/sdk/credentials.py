@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.wire.masking import hidden_by_place
 from bulkhaul.wire.sdk.client import new_session
+from bulkhaul.wire.sdk.mfa import ask_code
 from bulkhaul.wire.values import Credentials, WireSettings
 
 MAX_CAUSE = 300
@@ -55,9 +56,17 @@ def resolve_credentials(
     if not settings.sign_requests:
         return None
     session = prepared or new_session(settings.profile)._session
+    # A role is asked for in the region that was chosen; the SDK itself knows only its files' and its own variable.
+    region = settings.region or os.environ.get("AWS_REGION") or None
     try:
-        found = create_credential_resolver(session).load_credentials()
+        resolver = create_credential_resolver(session, region_name=region)
+        for provider in resolver.providers:
+            if hasattr(provider, "_prompter"):  # no public name; it can be given to the provider's maker only
+                provider._prompter = ask_code
+        found = resolver.load_credentials()
         keys = found.get_frozen_credentials() if found is not None else None
+    except CredentialsError:
+        raise  # nobody can be asked for a code
     except Exception as error:  # a role that is refused, a process that prints no JSON: the chain raises anything
         raise _failure(error, session) from error
     if keys is None:
