@@ -163,3 +163,55 @@ def test_no_descriptor_to_begin_with(tmp_path: Path, files: int) -> None:
     assert "ulimit -n" in done.stderr
     assert os.strerror(errno.ENOSYS) not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def as_user_with_at_most(processes: int, words: list[str]) -> list[str]:
+    """Return a command line that runs ``words`` where its user may have so many more processes and threads.
+
+    The limit does not hold for root: another user that has no process is taken then, with root's eyes for files.
+    """
+    if os.getuid() == 0:
+        sight = "+dac_override,+dac_read_search"
+        user = ["setpriv", "--reuid", "54321", "--clear-groups", "--inh-caps", sight, "--ambient-caps", sight]
+        return [*user, "/bin/sh", "-c", f'ulimit -u {processes}; exec "$@"', "sh", *words]
+    held = sum(len(os.listdir(task)) for task in Path("/proc").glob("[0-9]*/task") if task.stat().st_uid == os.getuid())
+    return ["/bin/sh", "-c", f'ulimit -u {held + processes}; exec "$@"', "sh", *words]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 6, 8])
+def test_few_processes_and_threads(tmp_path: Path, processes: int) -> None:
+    """Wherever the limit of processes is met, the command says which one to raise, and leaves nothing behind."""
+    tmp_path.chmod(0o777)
+    with serving() as server:
+        server.store.put("bucket", "key", STORED)
+        words = command.arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", tmp_path / "restored")
+        before = set(descendants())
+        done = subprocess.run(
+            as_user_with_at_most(processes, words),
+            env=command.environment(HOME=str(tmp_path)),
+            capture_output=True,
+            text=True,
+            timeout=command.LIMIT_S,
+            check=False,
+        )
+        assert set(descendants()) <= before
+    assert "Traceback" not in done.stderr
+    if done.returncode:
+        assert done.returncode == 1
+        assert "ulimit -u" in done.stderr
+        assert list(tmp_path.iterdir()) == []
+    else:
+        assert (tmp_path / "restored").read_bytes() == BODY
+
+
+def test_caller_ignores_the_ends_of_its_children(tmp_path: Path) -> None:
+    """With SIGCHLD ignored, as by ``trap '' CHLD``, deaths of workers are told and made good all the same."""
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        with running_rig(tmp_path, workers=1, concurrency=1) as rig:
+            for _ in range(2):
+                rig.restore(BODY).succeeded()
+                os.kill(rig.engine.worker_pids[0], signal.SIGKILL)
+            rig.restore(BODY).succeeded()
+    finally:
+        signal.signal(signal.SIGCHLD, before)

@@ -257,3 +257,10 @@ def test_a_server_that_speaks_no_tls_is_told_at_once() -> None:
     info = network_error(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), connecting=True)
     assert info.code == "OtherError"
     assert "http://" in info.message
+
+
+def test_a_connection_for_which_there_is_no_descriptor() -> None:
+    """The endpoint is not to blame, and asking again would not help: the limit to raise is named."""
+    info = network_error(OSError(errno.EMFILE, "Too many open files"), "s3://b/k")
+    assert info.code == "LocalError"
+    assert "ulimit -n" in info.message

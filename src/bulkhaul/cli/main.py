@@ -24,6 +24,8 @@ def main() -> NoReturn:
     """Run the command of this process's command line, and exit."""
     _fill_standard_streams()
     gc.disable()  # importing makes no garbage; a command that allocates turns it on again
+    # numpy's OpenBLAS starts a thread a core, which nobody needs; where it gets none it raises SIGINT.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         early.start(sys.argv[1:])
         status = _run(sys.argv[1:])

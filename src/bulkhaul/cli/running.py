@@ -22,6 +22,7 @@ from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.streams import LineStream
 from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.facade import Engine
+from bulkhaul.engine.threads import no_thread
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.results import TransferResult
 
@@ -49,6 +50,10 @@ def carry_out(
             status = run.follow(engine)
     except TransferError as error:
         status = run.failed(error)
+    except RuntimeError as error:
+        if (known := no_thread(error)) is None:
+            raise
+        status = run.failed(known)
     return run.conclude(status)
 
 

@@ -61,15 +61,14 @@ def start_error(error: OSError) -> OtherError:
     from bulkhaul.model.errors import OtherError
 
     name = errno.errorcode.get(error.errno or 0, type(error).__name__)
-    text = "the worker processes cannot be started"
-    return OtherError(f"{text}: {remedy}" if (remedy := _REMEDIES.get(error.errno or 0)) else text, cause=name)
+    return OtherError(_REMEDIES.get(error.errno or 0, "the worker processes cannot be started"), cause=name)
 
 
 _REMEDIES = {
-    errno.EMFILE: "too many open files; raise the limit (ulimit -n), or lower --workers or --concurrency",
-    errno.ENFILE: "this machine has too many open files; close some programs",
-    errno.EAGAIN: "too many processes or threads; raise the limit (ulimit -u), or lower --workers",
-    errno.ENOMEM: "too little memory; free some, or lower --workers",
+    errno.EMFILE: "too many open files to start worker processes; raise the limit (ulimit -n), or lower --workers",
+    errno.ENFILE: "this machine has too many open files to start worker processes; close some programs",
+    errno.EAGAIN: "no more processes or threads can be started; raise the limit (ulimit -u), or lower --workers",
+    errno.ENOMEM: "too little memory to start worker processes; free some, or lower --workers",
 }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
@@ -29,6 +28,7 @@ from bulkhaul.engine.protocol import (
     Read,
     Tags,
 )
+from bulkhaul.engine.threads import in_thread
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
@@ -128,7 +128,7 @@ class Control:
             await self._desk.ask(question, subject, payload_fd=fd)
             # A large object is copied in a thread: the loop has others to serve meanwhile.
             small = os.fstat(fd).st_size <= MIB
-            return read_all(fd) if small else await undisturbed(asyncio.to_thread(read_all, fd))
+            return read_all(fd) if small else await undisturbed(in_thread(read_all, fd))
         finally:
             os.close(fd)
 

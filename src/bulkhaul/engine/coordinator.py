@@ -33,6 +33,7 @@ from bulkhaul.engine.protocol import Head, PartChecksums
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.streaming import Streams
 from bulkhaul.engine.supervisor import ForkserverProcess
+from bulkhaul.engine.threads import in_thread
 from bulkhaul.engine.uploading import Uploader
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.engine.verify import Verdict, reads_back, verify
@@ -174,7 +175,7 @@ class Coordinator:
         version_id: str,
     ) -> TransferResult:
         if listed is None:
-            preparing = asyncio.ensure_future(asyncio.to_thread(prepare_tables))  # while the service is being asked
+            preparing = asyncio.ensure_future(in_thread(prepare_tables))  # while the service is being asked
             try:
                 known = await self.head_at(ref, version_id)
             finally:
@@ -251,7 +252,7 @@ class Coordinator:
             landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
         else:
             landing = await undisturbed(
-                asyncio.to_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped),
+                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped),
                 undo=Landing.discard,
             )
         if self.settings.landing == "mapped" and layout.size_bytes and not landing.mapped:
@@ -311,14 +312,14 @@ class Coordinator:
         self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
     ) -> Verdict:
         if layout.size_bytes > INLINE_BYTES and reads_back(checks, hot=hot):
-            return await undisturbed(asyncio.to_thread(verify, checks, layout, table, landing, hot=hot))
+            return await undisturbed(in_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
     async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool) -> None:
         inherited = folder.inherited_mode()
         mode, inherits = (self._mode, False) if inherited is None else (inherited, True)
         if fsync:
-            await undisturbed(asyncio.to_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
+            await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
         else:
             landing.publish(mode=mode, fsync=False, inherits=inherits)
 

@@ -19,8 +19,10 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.supervisor import ForkserverProcess
+from bulkhaul.engine.threads import no_thread
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
@@ -86,7 +88,11 @@ class Engine:
 
     def __enter__(self) -> Self:
         self._portal_context = start_blocking_portal("asyncio", {"use_uvloop": True})
-        self._portal = self._portal_context.__enter__()
+        try:
+            self._portal = self._portal_context.__enter__()
+        except (RuntimeError, OSError) as error:
+            self._engine.abandon()
+            raise no_thread(error) or (local_error(error) if isinstance(error, OSError) else error) from error
         try:
             self._thread = self._portal.call(threading.get_ident)
             self._portal.call(self._engine.__aenter__)

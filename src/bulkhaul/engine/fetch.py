@@ -7,6 +7,7 @@ import asyncio
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.protocol import Done, Failed, Lease
+from bulkhaul.engine.threads import no_thread
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum, ChecksumKind
@@ -90,7 +91,8 @@ class Fetcher:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
             info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
-            return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(info))
+            known = no_thread(error)
+            return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(known.info if known else info))
 
     async def _into(self, lease: Lease, window: Window) -> Done | Failed:
         receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)

@@ -138,6 +138,7 @@ def main(control_fd: int, coordinator_pidfd: int) -> None:
     """Entry of the process; the descriptors are inherited."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the terminal tells everyone; the coordinator decides
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, the kernel reaps, and nobody learns the status
     import bulkhaul.engine.worker  # noqa: F401 - the heavy imports, before anybody asks for them
 
     Forkserver(socket.socket(fileno=control_fd), coordinator_pidfd).serve()

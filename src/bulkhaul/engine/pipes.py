@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from bulkhaul.engine.blocks import Block
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.payload import new_memory
+from bulkhaul.engine.threads import no_thread
 from bulkhaul.model.errors import LocalError
 from bulkhaul.model.limits import MIB
 from bulkhaul.policy.layout import Part
@@ -70,7 +71,10 @@ class PipeReader(Pipe):
             LocalError: the descriptor cannot be read.
         """
         loop = asyncio.get_running_loop()
-        reading = loop.run_in_executor(self._thread, self._read, start, number, size_bytes)
+        try:
+            reading = loop.run_in_executor(self._thread, self._read, start, number, size_bytes)
+        except RuntimeError as error:
+            raise no_thread(error) or error from error
         return await undisturbed(reading, hurry=self.stop, undo=Block.close)
 
     def _read(self, start: int, number: int, size_bytes: int) -> Block:
@@ -113,7 +117,10 @@ class PipeWriter(Pipe):
             BrokenPipeError: nobody reads any more.
             LocalError: the descriptor cannot be written.
         """
-        writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, block, watch)
+        try:
+            writing = asyncio.get_running_loop().run_in_executor(self._thread, self._write, block, watch)
+        except RuntimeError as error:
+            raise no_thread(error) or error from error
         await undisturbed(writing, hurry=self.stop)
 
     def _write(self, block: Block, watch: Callable[[memoryview], None]) -> None:

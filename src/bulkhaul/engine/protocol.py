@@ -488,6 +488,10 @@ class NotForked(msgspec.Struct, tag=True, frozen=True):
     errno: int
 
 
+EXIT_SHORTAGE = 71
+"""Exit status of a worker that got no thread or no descriptor to begin with. Source: EX_OSERR of sysexits.h."""
+
+
 class Exited(msgspec.Struct, tag=True, frozen=True):
     """A worker is dead and reaped. ``status``: exit code, or minus the number of the signal."""
 

@@ -10,6 +10,7 @@ import asyncio
 from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.protocol import Done, Failed, PutLease
+from bulkhaul.engine.threads import in_thread, no_thread
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
@@ -50,7 +51,8 @@ class Sender:
             return Failed(lease.lease, 0, 0, ErrorInfo("Cancelled", "the lease was taken back"))
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
             info = ErrorInfo("OtherError", "the part could not be sent", cause=f"{type(error).__name__}: {error}")
-            return Failed(lease.lease, 0, 0, self._wires.cleaned(info))
+            known = no_thread(error)
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(known.info if known else info))
         finally:
             del self._sent[lease.lease]
 
@@ -59,7 +61,7 @@ class Sender:
             window, crc = _prepare(lease, fd)
         else:
             # Its descriptor is closed as soon as this has ended, however it ends.
-            window, crc = await undisturbed(asyncio.to_thread(_prepare, lease, fd), undo=_close)
+            window, crc = await undisturbed(in_thread(_prepare, lease, fd), undo=_close)
         try:
             checksum = encoded_crc(lease.algorithm, crc) if lease.algorithm else ""
             headers = _headers(lease, checksum)

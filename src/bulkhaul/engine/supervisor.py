@@ -21,7 +21,7 @@ import msgspec
 
 from bulkhaul.engine.boot import ForkserverProcess, start_error
 from bulkhaul.engine.channel import END_OF_FILE, Channel, close_all
-from bulkhaul.engine.protocol import Exited, Fork, Forked, FromForkserver, FromWorker, NotForked, Prepare
+from bulkhaul.engine.protocol import EXIT_SHORTAGE, Exited, Fork, Forked, FromForkserver, FromWorker, NotForked, Prepare
 from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.wire.values import WireSettings
 
@@ -41,9 +41,6 @@ SPAWN_PAUSE_S = 0.5
 """How long a worker that could not be started counts as starting: the next one would meet the same shortage."""
 
 ORPHANED = "the end of its forkserver"
-
-EXIT_SHORTAGE = 71
-"""Exit status of a worker that got no thread or no descriptor to begin with. Source: EX_OSERR of sysexits.h."""
 
 
 class WorkerProcess(msgspec.Struct):
@@ -164,8 +161,8 @@ class Supervisor:
         if (worker := self._workers.get(number)) is not None:
             if worker.channel is not None:
                 worker.channel.close()
-            worker.hindrance = error.message
-            self._loop.call_later(SPAWN_PAUSE_S, self._lost, number, error.message)
+            worker.hindrance = f"a start that failed: {error.message}"
+            self._loop.call_later(SPAWN_PAUSE_S, self._lost, number, worker.hindrance)
 
     def send(self, number: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker; one to a worker that is gone is dropped.
@@ -264,7 +261,7 @@ class Supervisor:
                 self._lost(message.worker, _death(message.status))
             case NotForked():
                 close_all(descriptors)
-                self._cannot_start(message.worker, start_error(OSError(message.errno, os.strerror(message.errno))))
+                self._cannot_start(message.worker, start_error(OSError(message.errno, "")))
             case Forked():
                 self._forked(message, descriptors)
 
@@ -275,7 +272,7 @@ class Supervisor:
             if worker is not None and worker.channel is not None:
                 # The kernel had no room for its pidfd. It ends when it sees its channel closed.
                 worker.channel.close()
-                worker.hindrance = start_error(OSError(errno.EMFILE, os.strerror(errno.EMFILE))).message
+                worker.hindrance = f"a start that failed: {start_error(OSError(errno.EMFILE, '')).message}"
             return
         worker.pid, worker.pidfd = message.pid, descriptors[0]
         self._loop.add_reader(worker.pidfd, self._died, message.worker)

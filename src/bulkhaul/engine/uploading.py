@@ -6,7 +6,6 @@ open ─▶ whole PUT                                     below the threshold
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import logging
 import mimetypes
@@ -30,6 +29,7 @@ from bulkhaul.engine.multipart import MultipartUpload
 from bulkhaul.engine.parting import not_removed, require_stored
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
+from bulkhaul.engine.threads import in_thread
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import LocalError, NotFound, OtherError, PayloadTooLarge, TransferError
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
@@ -214,7 +214,7 @@ class Uploader:
             )
         digest = options_digest(options, self._settings.checksum_algorithm)
         target = await self._desk.target(ref.bucket)
-        found = await undisturbed(asyncio.to_thread(self._interrupted, target, ref), undo=_let_go)
+        found = await undisturbed(in_thread(self._interrupted, target, ref), undo=_let_go)
         if found is not None:
             result = await self._resume(*found, source, ref, digest, on_moved)
             if result is not None:
@@ -332,7 +332,7 @@ class Uploader:
                 return None
             try:
                 matching = (upload, listed, state, layout, source.fd, intent.algorithm)
-                await undisturbed(asyncio.to_thread(_keep_matching, *matching))
+                await undisturbed(in_thread(_keep_matching, *matching))
             except OSError as error:
                 raise reading_error(error, source.path) from error
         async with self._uploads.guard(upload):

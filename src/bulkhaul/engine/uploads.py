@@ -27,6 +27,7 @@ from bulkhaul.engine.paging import marked_pages
 from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.protocol import CreateUpload, ListUploads
 from bulkhaul.engine.sending import Outbox
+from bulkhaul.engine.threads import in_thread
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
@@ -110,7 +111,7 @@ class Uploads:
         options_digest: str,
     ) -> AsyncIterator[MultipartUpload]:
         target = await self._desk.target(ref.bucket)
-        folder = await asyncio.to_thread(state_folder, self._settings.state_dir)
+        folder = await in_thread(state_folder, self._settings.state_dir)
         intent = Intent(
             version=VERSION,
             endpoint=f"{target.scheme}://{target.host_header}",
@@ -239,7 +240,7 @@ class Uploads:
         try:
             if doubts:
                 lost = Journal.create(folder, intent, resumable=False)
-            await asyncio.to_thread(journal.begun, upload.upload_id, upload.algorithm)
+            await in_thread(journal.begun, upload.upload_id, upload.algorithm)
         except BaseException:
             await self._give_up(ref, upload, lost)
             raise

@@ -28,6 +28,7 @@ from bulkhaul.engine.channel import Channel, close_all
 from bulkhaul.engine.fetch import Fetcher
 from bulkhaul.engine.protocol import (
     ENDING_QUESTIONS,
+    EXIT_SHORTAGE,
     SLOW_QUESTIONS,
     WITH_PAYLOAD,
     Answer,
@@ -49,6 +50,7 @@ from bulkhaul.engine.questions import answers
 from bulkhaul.engine.read import Reader
 from bulkhaul.engine.send import Sender
 from bulkhaul.engine.telling import tell_answer, tell_ended, tell_reached
+from bulkhaul.engine.threads import no_thread
 from bulkhaul.engine.wires import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.wire.fast import FastTransport
@@ -229,7 +231,8 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
             text = "the service's reply could not be understood"
             info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
-            parts = [Answer(message.ask, error=self._cleaned(info))]
+            known = no_thread(error)
+            parts = [Answer(message.ask, error=self._cleaned(known.info if known else info))]
         finally:
             close_all(descriptors)
         tell_answer(self._channel.send, parts)
@@ -269,13 +272,24 @@ def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
 def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> None:
     """Entry of the process, after the fork."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
 
     async def serve() -> None:
         await Worker(sock, setup).run()
 
-    uvloop.run(serve())
-    os._exit(0)  # threads in the middle of an SDK call would hold the process up, and nothing is left to save
+    try:
+        threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        runner.get_loop()
+    except (RuntimeError, OSError) as error:
+        if no_thread(error) is None and getattr(error, "errno", 0) not in SHORTAGES:
+            raise
+        os._exit(EXIT_SHORTAGE)
+    with runner:
+        runner.run(serve())
+        os._exit(0)  # threads in the middle of an SDK call would hold the process up, and nothing is left to save
+
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def _die_with(coordinator_pidfd: int) -> None:

@@ -156,10 +156,13 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
         return ErrorInfo("OtherError", text, subject, cause)
+    if isinstance(beneath, OSError) and beneath.errno in (errno.EMFILE, errno.ENFILE):
+        text = "too many open files; raise the limit (ulimit -n) or lower --concurrency"
+        return ErrorInfo("LocalError", text, subject, cause)
     if "WRONG_VERSION_NUMBER" in cause or "RECORD_LAYER_FAILURE" in cause:
         text = "the endpoint does not speak TLS; name it with http:// if that is meant"
         return ErrorInfo("OtherError", text, subject, cause)
-    if _unreached(error) or (connecting and not isinstance(error, ssl.SSLError) and not _is_local(error)):
+    if _unreached(error) or (connecting and not isinstance(error, ssl.SSLError)):
         text = "the endpoint cannot be reached; check --endpoint-url and the network"
         return ErrorInfo("NetworkError", text, subject, cause, unreached=True)
     if isinstance(error, TimeoutError):
@@ -180,11 +183,6 @@ def _unreached(error: BaseException) -> bool:
     if type(error).__name__ in _UNREACHED_NAMES or isinstance(error, ConnectionRefusedError | socket.gaierror):
         return True
     return isinstance(error, OSError) and error.errno in _UNREACHED_ERRNOS
-
-
-def _is_local(error: BaseException) -> bool:
-    """Whether this machine is what failed: it has no descriptor left."""
-    return isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _seconds(text: str) -> float:
