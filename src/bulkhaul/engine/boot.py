@@ -5,6 +5,7 @@ The forkserver's imports take half a second. A caller that starts it before its 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -48,6 +49,8 @@ class ForkserverProcess:
 
     def close(self) -> None:
         """Tell it to end (it kills what it forked) and reap it."""
+        with contextlib.suppress(OSError):  # it is closed, or nobody listens any more
+            self.control.shutdown(socket.SHUT_RDWR)  # a child of the caller's may hold a copy of our end
         self.control.close()
         try:
             self.process.wait(timeout=2)

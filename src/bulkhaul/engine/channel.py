@@ -93,6 +93,13 @@ def close_all(descriptors: Sequence[int]) -> None:
             os.close(descriptor)
 
 
+def hang_up(sock: socket.socket) -> None:
+    """End a conversation: a child that the caller has forked may hold a copy, which closing alone would leave open."""
+    with contextlib.suppress(OSError):  # it is closed, or nobody listens any more
+        sock.shutdown(socket.SHUT_RDWR)
+    sock.close()
+
+
 def _duplicates(descriptors: Sequence[int]) -> list[int]:
     """Return duplicates of all of these.
 
@@ -170,7 +177,7 @@ class Channel(Generic[Incoming]):
             self._loop.remove_writer(self._sock.fileno())
             while self._unsent:
                 close_all(self._unsent.popleft()[1])
-            self._sock.close()
+            hang_up(self._sock)
 
     def _end(self, reason: str) -> None:
         if not self._closed:
