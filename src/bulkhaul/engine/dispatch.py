@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Literal
 
+from bulkhaul.engine.callbacks import callback_failed
 from bulkhaul.engine.moving import Fetching, Given, Moving, Sending, framed, given, measure
 from bulkhaul.engine.protocol import (
     Answer,
@@ -235,7 +236,9 @@ class Dispatcher:
     def _failed(self, transfer: int, error: ErrorInfo) -> None:
         moving = self._moving.pop(transfer)
         if not moving.arrived.done():
-            moving.arrived.set_exception(error_of(error))
+            failed = error_of(error)
+            failed.__cause__ = moving.raised
+            moving.arrived.set_exception(failed)
 
     # Workers
 
@@ -282,11 +285,10 @@ class Dispatcher:
     def _tell(self, moving: Moving, on_moved: Callable[[int], None]) -> None:
         try:
             on_moved(self.machine.transfer(moving.transfer).moved_bytes)
-        except Exception as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
+        except BaseException as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
             moving.on_moved = None
-            cause = f"{type(error).__name__}: {error}"
-            told = ErrorInfo("OtherError", "the progress callback failed", cause=cause)
-            self.abort(moving.transfer, error.info if isinstance(error, TransferError) else told)
+            moving.raised = error
+            self.abort(moving.transfer, callback_failed(error).info)
 
     def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)

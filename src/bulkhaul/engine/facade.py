@@ -6,6 +6,7 @@ The loop (uvloop) runs in a thread of its own; every method hands its work over 
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import functools
 import os
@@ -13,14 +14,13 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.portal import Portal
 from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.engine.threads import no_thread
 from bulkhaul.model.errors import Cancelled, UsageError
@@ -79,28 +79,25 @@ class Engine:
         """Check the settings; see ``AsyncEngine``."""
         self._engine = AsyncEngine(settings, forkserver=forkserver, on_progress=on_progress, **fields)
         self._pid = os.getpid()
-        self._portal: BlockingPortal | None = None
-        self._portal_context: AbstractContextManager[BlockingPortal] | None = None
+        self._portal: Portal | None = None
         self._beside: list[AsyncEngine] = []
-        self._thread = 0
         self._ending = threading.Lock()
         self._ended = False
 
     def __enter__(self) -> Self:
-        self._portal_context = start_blocking_portal("asyncio", {"use_uvloop": True})
         try:
-            self._portal = self._portal_context.__enter__()
+            portal = Portal()
         except (RuntimeError, OSError) as error:
             self._engine.abandon()
             raise no_thread(error) or (local_error(error) if isinstance(error, OSError) else error) from error
         try:
-            self._thread = self._portal.call(threading.get_ident)
-            self._portal.call(self._engine.__aenter__)
+            portal.run(self._engine.__aenter__)
         except BaseException:
-            self._portal_context.__exit__(None, None, None)
-            self._portal = None
+            portal.stop()
             raise
+        self._portal = portal
         self._ended = False
+        _open.add(self)
         return self
 
     def __exit__(
@@ -119,29 +116,45 @@ class Engine:
         if self._on_own_thread():
             raise UsageError("an engine cannot be closed on its own thread, as by a callback; close it on another one")
         with self._ending:
-            portal, context = self._portal, self._portal_context
-            if portal is None or context is None:
+            portal = self._portal
+            if portal is None:
                 self._engine.abandon()
                 return
             self._ended = True
             try:
-                portal.call(self._engine.close)
-                for other in self._beside:
-                    portal.call(other.close)
-                portal.call(portal.stop, True)  # another thread may be iterating: its generator ends with the engine
+                closing = portal.start(self._close_all)
+                try:
+                    closing.result()
+                except BaseException:
+                    if not closing.done():  # Ctrl-C while it is being closed: it is closed all the same, but at once
+                        portal.soon(self._hurry)
+                        closing.result()
+                    raise
             finally:
-                context.__exit__(None, None, None)
+                portal.stop()  # another thread may be iterating: its generator ends with the engine
                 self._portal = None
+                _open.discard(self)
+
+    async def _close_all(self) -> None:
+        async with AsyncExitStack() as stack:
+            for engine in (*reversed(self._beside), self._engine):
+                stack.push_async_callback(engine.close)
+
+    def _hurry(self) -> None:
+        for engine in (self._engine, *self._beside):
+            engine.hurry()
 
     def end(self) -> None:
         """Close from wherever the garbage collector happens to run; on the engine's own thread without waiting."""
+        if os.getpid() != self._pid:
+            return
         if self._on_own_thread():
             threading.Thread(target=self.close, name="bulkhaul-end", daemon=True).start()
         else:
             self.close()
 
     def _on_own_thread(self) -> bool:
-        return self._portal is not None and threading.get_ident() == self._thread
+        return self._portal is not None and self._portal.here
 
     @property
     def aio(self) -> AsyncEngine:
@@ -151,14 +164,16 @@ class Engine:
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the engine's loop and return its result.
 
+        An exception that interrupts the wait, as Ctrl-C does, is raised when the work has let go of everything.
+
         Raises:
             Whatever it raises.
         """
-        return self.start(work, *arguments).result()
+        return self._running().run(work, *arguments)
 
     def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function on the engine's loop; cancelling the future cancels it."""
-        return self._running().start_task_soon(work, *arguments)
+        return self._running().start(work, *arguments)
 
     def each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         """Iterate over an async generator of the engine's."""
@@ -198,7 +213,7 @@ class Engine:
     def kill_workers(self) -> None:
         """Kill every worker at once: for a caller that is about to leave without waiting."""
         if self._portal is not None and not self._ended:
-            self._portal.start_task_soon(self._engine.kill_workers)
+            self._portal.soon(self._engine.kill_workers)
 
     @property
     def settings(self) -> Settings:
@@ -210,7 +225,7 @@ class Engine:
         """Process ids of the workers that run now."""
         return self._engine.worker_pids
 
-    def _running(self) -> BlockingPortal:
+    def _running(self) -> Portal:
         if os.getpid() != self._pid:
             raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
         if self._portal is None or self._ended:
@@ -220,15 +235,18 @@ class Engine:
     def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
         """Pull an async generator from this thread; one task drives it, so that a cancellation reaches all of it."""
         portal = self._running()
+        driven = _driven(items)
         left = False
         try:
-            with portal.wrap_async_context_manager(_driven(items)) as take:
-                try:
-                    while found := portal.call(take):
-                        yield from found
-                except GeneratorExit:
-                    left = True
-                    raise
+            take = portal.run(driven.__aenter__)
+            try:
+                while found := portal.run(take):
+                    yield from found
+            except GeneratorExit:
+                left = True
+                raise
+            finally:
+                portal.run(driven.__aexit__, None, None, None)
         except (FutureCancelledError, RuntimeError) as error:
             if not self._ended:
                 raise
@@ -236,6 +254,18 @@ class Engine:
             if not left:
                 raise Cancelled("the engine was closed") from error
 
+
+_open: set[Engine] = set()
+"""Engines that were entered and not closed yet: a program that forgets one ends all the same."""
+
+
+def _close_forgotten() -> None:
+    for engine in list(_open):
+        with contextlib.suppress(Exception):  # nobody is there any more who could hear of it
+            engine.close()
+
+
+atexit.register(_close_forgotten)
 
 READ_AHEAD = 256
 """Items that wait for the caller's thread at most."""

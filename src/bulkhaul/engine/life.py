@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from types import TracebackType
@@ -22,6 +23,8 @@ from bulkhaul.engine.supervisor import ForkserverProcess
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
+
+_log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25
 """How often a progress callback is called at most."""
@@ -56,7 +59,8 @@ class EngineLife:
         Args:
             settings: every setting; or give them by name as keyword arguments.
             forkserver: one that was started earlier, while the caller was still importing.
-            on_progress: called with the total when it has changed, at most four times a second, and at the end.
+            on_progress: called with the total when it has changed, at most four times a second, and at the end. What
+                it raises is logged, and it is not called again.
             fields: fields of ``Settings``.
 
         Raises:
@@ -77,6 +81,8 @@ class EngineLife:
         self._on_progress = on_progress
         self._telling: asyncio.Task[None] | None = None
         self._last_received = 0
+        self._hurried = False
+        self._deaf = False  # the progress callback has failed
 
     async def __aenter__(self) -> Self:
         self._coordinator = Coordinator(self.settings, self._forkserver or ForkserverProcess())
@@ -112,10 +118,8 @@ class EngineLife:
         self._coordinator = None
         telling, self._telling = self._telling, None
         if telling is not None and self._on_progress is not None:
-            if telling.done():
-                telling.result()  # raises what the callback raised
             telling.cancel()
-            self._on_progress(self.progress())
+            self._told(self._on_progress, self.progress())
 
     async def _cancel(self, coordinator: Coordinator, runs: list[Many]) -> None:
         """Cancel what is under way: first kindly, so that uploads can be aborted, then by force."""
@@ -124,7 +128,7 @@ class EngineLife:
         ending = asyncio.gather(*self._running, *(many.stop() for many in runs), return_exceptions=True)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
-        while not ending.done():
+        while not ending.done() and not self._hurried:
             until_s = began_s + CANCEL_S
             if coordinator.uploads.under_way:
                 until_s = min(max(began_s, coordinator.desk.answered_s) + QUIET_S, began_s + ABORTS_S)
@@ -160,6 +164,10 @@ class EngineLife:
             planning_done=all(p.planning_done for p in every),
             resolved=self._coordinator is None or self._coordinator.desk.resolved,
         )
+
+    def hurry(self) -> None:
+        """Let ``close`` wait for nobody any more."""
+        self._hurried = True
 
     def kill_workers(self) -> None:
         """Kill every worker at once: for a caller that is about to leave without waiting."""
@@ -231,8 +239,18 @@ class EngineLife:
         while True:
             await asyncio.sleep(PROGRESS_S)
             if (now := self.progress()) != told:
-                on_progress(now)
+                self._told(on_progress, now)
                 told = now
+
+    def _told(self, on_progress: Callable[[Progress], None], now: Progress) -> None:
+        """Tell the total to a caller whose own failure is no failure of the transfers."""
+        if self._deaf:
+            return
+        try:
+            on_progress(now)
+        except BaseException:  # noqa: BLE001 - it may raise anything, and on the loop some of that would end everything
+            self._deaf = True
+            _log.warning("the progress callback failed, so it is not called any more", exc_info=True)
 
     def _note(self, **counts: int) -> None:
         self._single = msgspec.structs.replace(

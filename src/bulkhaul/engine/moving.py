@@ -36,6 +36,7 @@ class Fetching(msgspec.Struct):
         lease_bytes: encoded length of a lease, without what larger numbers add.
         arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that are there, whenever that has changed.
+        raised: what that has raised.
     """
 
     layout: Layout
@@ -51,6 +52,7 @@ class Fetching(msgspec.Struct):
     base: int = 0
     version_id: str = ""
     on_moved: Callable[[int], None] | None = None
+    raised: BaseException | None = None
     promised: Checksum | None = None
     retries: int = 0
     transfer: int = 0
@@ -92,6 +94,7 @@ class Sending(msgspec.Struct):
         lease_bytes: encoded length of a lease, without what larger numbers add.
         arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
         on_moved: called with the bytes that have left, whenever that has changed.
+        raised: what that has raised.
         stored: what the service said of it.
         attempts: how often it was given to a worker.
     """
@@ -110,6 +113,7 @@ class Sending(msgspec.Struct):
     number: int = 0
     unchanged: SourceIdentity | None = None
     on_moved: Callable[[int], None] | None = None
+    raised: BaseException | None = None
     stored: Stored = Stored()
     attempts: int = 0
     retries: int = 0

@@ -23,6 +23,7 @@ from bulkhaul.disk.source import Source, reading_error
 from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.aborting import not_offered
 from bulkhaul.engine.asking import Desk
+from bulkhaul.engine.callbacks import callback_failed
 from bulkhaul.engine.cancellation import undisturbed
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.multipart import MultipartUpload
@@ -31,7 +32,7 @@ from bulkhaul.engine.protection import Protection
 from bulkhaul.engine.sending import Outbox
 from bulkhaul.engine.threads import in_thread
 from bulkhaul.engine.uploads import Uploads
-from bulkhaul.model.errors import LocalError, NotFound, OtherError, PayloadTooLarge, TransferError
+from bulkhaul.model.errors import LocalError, NotFound, PayloadTooLarge, TransferError
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
 from bulkhaul.model.objects import Content, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -80,15 +81,15 @@ class Meter:
         """Tell the sum.
 
         Raises:
-            OtherError: the callback failed.
+            TransferError: the callback failed.
         """
         if self._on_moved is None:
             return
         try:
             self._on_moved(self._total_bytes)
-        except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
-            raise OtherError("the progress callback failed", cause=cause) from error
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this transfer's failure alone
+            failed = callback_failed(error)
+            raise failed from failed.__cause__
 
 
 class Uploader:
