@@ -35,6 +35,14 @@ def test_region(actual: str, signed: str, verdict: Verdict) -> None:
     assert (finding.remedy == "set --region eu-west-1") == (verdict is FAILED)
 
 
+@pytest.mark.parametrize("actual", ["eu-west-1", ""], ids=["told", "untold"])
+def test_a_region_that_the_sdk_had_to_find(actual: str) -> None:
+    """Requests for another region work by being refused first: the right one is named, told or not."""
+    finding = findings.region(actual, "eu-west-1", "us-east-1")
+    assert (finding.verdict, finding.remedy) == (WARNING, "set --region eu-west-1")
+    assert findings.region(actual, "eu-west-1", "eu-west-1").verdict is OK
+
+
 @pytest.mark.parametrize(
     ("outcome", "verdict"),
     [

@@ -54,7 +54,8 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
         if key:
             told = object_fields(bucket, await engine.control.head(ObjectRef(bucket, key), version_id))
         else:
-            told = {"bucket": bucket, "region": await engine.control.region(bucket)}
+            region = await engine.control.region(bucket)
+            told = {"bucket": bucket} | ({"region": region} if region else {})
         await out.write(json_text(told) if as_json else people_text(told))
         return 0
 

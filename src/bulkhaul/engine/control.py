@@ -174,7 +174,7 @@ class Control:
         return (await self._desk.ask(Tags(ref.bucket, ref.key, version_id), ref.url)).tags
 
     async def region(self, bucket: str) -> str:
-        """Return the bucket's region, as the service says.
+        """Return the bucket's region, as the service says; empty where it does not.
 
         Raises:
             TransferError: the service refused.

@@ -51,7 +51,7 @@ async def examine(
             details = f"{target.scheme}://{target.host_header} at {', '.join(reach.addresses[:3])} {reach.tls}".rstrip()
             yield findings.certificate(reach.certificate_days, details)
     yield findings.credentials(control.access_key, signs=settings.sign_requests)
-    yield await _bucket(control, bucket, target)
+    yield await _bucket(control, bucket, target, settings.region or "")
     yield findings.clock(skew_s)
     listing, first = await _list(control, bucket, prefix)
     yield listing
@@ -82,9 +82,9 @@ async def _outcome(work: Awaitable[object]) -> ErrorInfo | None:
     return None
 
 
-async def _bucket(control: Control, bucket: str, target: Target) -> Finding:
+async def _bucket(control: Control, bucket: str, target: Target, chosen: str) -> Finding:
     try:
-        return findings.region(await control.region(bucket), target.region)
+        return findings.region(await control.region(bucket), target.region, chosen)
     except NotFound as error:
         return findings.refused("bucket and region", error.info)
     except TransferError as error:

@@ -8,11 +8,7 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.endpoints import profile_for
-
-_REFUSALS = frozenset({"", "InvalidArgument", "InvalidRequest", "NotImplemented", "ExcessHeaderValues"})
-"""Codes with which endpoints refuse a header that they do not know. Any other one is about something else, and without
-its checksum a body would only be refused once more."""
+from bulkhaul.policy.endpoints import profile_for, refuses_headers
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +38,7 @@ class Protection:
         if not algorithm or self._choice != "auto":
             return False
         host = (await self._desk.target(ref.bucket)).host
-        refused = error.info.status in (400, 501) and error.info.code in ("OtherError", "Unsupported")
-        return refused and error.info.service_code in _REFUSALS and not profile_for(host).required
+        return refuses_headers(error.info) and not profile_for(host).required
 
     async def went_without(self, ref: ObjectRef) -> None:
         """Remember that an upload worked without a checksum that had failed with one."""

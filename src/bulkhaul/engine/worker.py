@@ -151,7 +151,9 @@ class Worker:
         if (sdk := self._setup.sdk) is not None:
             throttle = Throttle(wire.bandwidth_bytes_per_s, connections) if wire.bandwidth_bytes_per_s else None
             agent = f"bulkhaul/{__version__}"
-            fast = FastTransport(wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle)
+            fast = FastTransport(
+                wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
+            )
             secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
             self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk, throttle), secrets=secrets)
             self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)

@@ -11,6 +11,8 @@ import functools
 
 import msgspec
 
+from bulkhaul.model.errors import ErrorInfo
+
 AWS_DOMAINS = ("amazonaws.com", "amazonaws.com.cn", "amazonaws.eu", "api.aws")
 """Domains that only AWS serves. Source: the partitions in botocore's ``data/endpoints.json``."""
 
@@ -19,6 +21,12 @@ _UNCHECKED = {
     "backblazeb2.com": "Backblaze B2",
 }
 """Services whose S3 interface takes no checksum headers, by domain; ``profile_for`` cites why."""
+
+
+_REFUSALS = frozenset({"", "InvalidArgument", "InvalidRequest", "NotImplemented", "ExcessHeaderValues"})
+"""Codes with which endpoints refuse a header that they do not know. Any other one is about something else, and the
+request would only be refused once more. Source: xen-orchestra issue 8358 (Backblaze B2, ``x-amz-checksum-mode``:
+InvalidArgument, "Unsupported header"); a HEAD tells no code."""
 
 
 class EndpointProfile(msgspec.Struct, frozen=True):
@@ -66,6 +74,12 @@ def aws_domain(host: str) -> str | None:
     ('amazonaws.com.cn', None)
     """
     return next((domain for domain in AWS_DOMAINS if is_within(host, domain)), None)
+
+
+def refuses_headers(error: ErrorInfo) -> bool:
+    """Return whether an error may be about a header that the endpoint does not know."""
+    known = error.status in (400, 501) and error.code in ("OtherError", "Unsupported")
+    return known and error.service_code in _REFUSALS
 
 
 @functools.lru_cache(maxsize=64)

@@ -111,11 +111,21 @@ def clock(skew_s: float | None) -> Finding:
     return ok("clock", f"within {abs(skew_s):.0f} s of the endpoint")
 
 
-def region(actual: str, signed: str) -> Finding:
-    """Judge the region of the bucket against the one that requests are signed for; empty where unknown."""
+def region(actual: str, signed: str, chosen: str = "") -> Finding:
+    """Judge the region of the bucket against the one that requests are signed for; empty where unknown.
+
+    Args:
+        actual: as the service tells it.
+        signed: what requests for the bucket ended up with.
+        chosen: what the settings name; the SDK finds another one by being refused first.
+    """
+    remedy = f"set --region {actual or signed}"
     if actual and signed and actual != signed:
         text = f"the bucket is in {actual}, and requests are signed for {signed}"
-        return Finding("bucket and region", Verdict.FAILED, text, f"set --region {actual}")
+        return Finding("bucket and region", Verdict.FAILED, text, remedy)
+    if chosen and signed and chosen != signed:
+        text = f"the bucket is in {actual or signed}; requests for {chosen} are refused there, and made again"
+        return Finding("bucket and region", Verdict.WARNING, text, remedy)
     return ok("bucket and region", actual or signed)
 
 

@@ -23,6 +23,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
+from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
@@ -55,7 +56,13 @@ class FastTransport:
     """Fetches over its own connections; one per request in flight, kept for the next one to the same host."""
 
     def __init__(
-        self, settings: WireSettings, *, ca_bundle: str | None, user_agent: str, throttle: Throttle | None = None
+        self,
+        settings: WireSettings,
+        *,
+        ca_bundle: str | None,
+        user_agent: str,
+        throttle: Throttle | None = None,
+        learned: Learned | None = None,
     ) -> None:
         """Connect nowhere yet.
 
@@ -63,7 +70,9 @@ class FastTransport:
             settings: ``request_payer`` and ``sse_c_key`` become headers of every request.
             ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
             throttle: what limits the bandwidth, if anything does.
+            learned: what endpoints do not take, shared with who else asks them.
         """
+        self._learned = learned or Learned()
         self._ca_bundle = ca_bundle
         self._throttle = throttle
         self._timeouts = settings.timeouts
@@ -83,7 +92,17 @@ class FastTransport:
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
+        host = request.target.host
+        asks = request.whole and self._learned.takes(host, CHECKSUM_MODE)
+        try:
+            await self._get(request, sink, asks_checksum=asks)
+        except TransportError as error:
+            if not asks or not self._learned.may_do_without(host, error.info):
+                raise
+            await self._get(request, sink, asks_checksum=False)
+            self._learned.does_without(host, CHECKSUM_MODE)
 
+    async def _get(self, request: GetRequest, sink: Sink, *, asks_checksum: bool) -> None:
         def begin(reply: ReplyHead) -> Sink:
             if wrong := check_get(request, reply.status, reply.headers):
                 raise TransportError(wrong)
@@ -94,7 +113,7 @@ class FastTransport:
             return sink
 
         async def exchange(connection: Connection) -> None:
-            reply = await connection.exchange(self._encode_get(request), begin)
+            reply = await connection.exchange(self._encode_get(request, asks_checksum=asks_checksum), begin)
             if not 200 <= reply.status < 300:
                 raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
 
@@ -153,11 +172,11 @@ class FastTransport:
             finally:
                 self._release(connection, target)
 
-    def _encode_get(self, request: GetRequest) -> bytes:
+    def _encode_get(self, request: GetRequest, *, asks_checksum: bool) -> bytes:
         headers: list[tuple[str, str]] = list(self._extra_headers)
-        if request.whole:
-            headers.append(("x-amz-checksum-mode", "ENABLED"))
-        else:
+        if asks_checksum:
+            headers.append((CHECKSUM_MODE, "ENABLED"))
+        if not request.whole:
             headers.append(("range", f"bytes={request.start}-{request.end - 1}"))  # RFC 9110 §14: inclusive
         if request.etag:
             headers.append(("if-match", request.etag))

@@ -24,9 +24,10 @@ from botocore.exceptions import BotoCoreError
 from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
-from bulkhaul.model.errors import CredentialsError, Unsupported, UsageError
+from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import require_endpoint
 from bulkhaul.policy.endpoints import aws_domain
+from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw import RawHeaders
@@ -71,6 +72,7 @@ class SdkClient:
     Attributes:
         client: the boto3 client for questions, for any thread; ``patient`` is the one for writes.
         ca_bundle: file of certificate authorities that the SDK trusts.
+        learned: what the endpoint does not take.
         raw: headers that go with a thread's requests as they are.
 
     Raises:
@@ -82,6 +84,7 @@ class SdkClient:
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
         self.raw = RawHeaders()
+        self.learned = Learned()
         self._lock = threading.Lock()
         self._patient: Client | None = None
         self._hooks: list[tuple[str, Callable[..., None]]] = []
@@ -136,6 +139,30 @@ class SdkClient:
     def host(self) -> str:
         """The endpoint's host, for people."""
         return urlsplit(self.endpoint_url).netloc
+
+    def takes(self, what: str) -> bool:
+        """Whether requests to the endpoint are to have it; see ``Learned``."""
+        return self.learned.takes(self._hostname, what)
+
+    def may_do_without(self, error: TransferError) -> bool:
+        """Whether a request may have been refused for what it had and did not need."""
+        return self.learned.may_do_without(self._hostname, error.info)
+
+    def does_without(self, what: str) -> None:
+        """Remember that a request worked without it that had failed with it."""
+        self.learned.does_without(self._hostname, what)
+
+    def failed(self, what: str) -> int:
+        """Count a failure that may pass, and return how many there were in a row."""
+        return self.learned.failed(self._hostname, what)
+
+    def worked(self, what: str) -> None:
+        """Forget the failures."""
+        self.learned.worked(self._hostname, what)
+
+    @property
+    def _hostname(self) -> str:
+        return urlsplit(self.endpoint_url).hostname or ""
 
     @property
     def session(self) -> botocore.session.Session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -10,11 +11,20 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply, Unsupported, UsageError, error_of
+from bulkhaul.model.errors import (
+    OtherError,
+    RangeNotSatisfiable,
+    TransferError,
+    UnexpectedReply,
+    Unsupported,
+    UsageError,
+    error_of,
+)
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content, ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
 from bulkhaul.wire.classify import network_error, service_error
+from bulkhaul.wire.learned import CHECKSUM_MODE
 from bulkhaul.wire.reply import stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
@@ -98,15 +108,35 @@ def head(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectH
     subject = f"s3://{bucket}/{key}"
     sdk.require_unrewritten(key)
     names = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+    return _object_head(key, _asked_head(sdk, names, subject), subject)
+
+
+def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mapping[str, Any]:
+    """Ask, and ask again where a HEAD has no body to say what was wrong with it."""
+
+    def ask() -> Mapping[str, Any]:
+        mode = {"ChecksumMode": "ENABLED"} if sdk.takes(CHECKSUM_MODE) else {}
+        reply: Mapping[str, Any] = call(sdk.client.head_object, subject=subject, **mode, **names)
+        return reply
+
     try:
-        reply = call(sdk.client.head_object, subject=subject, ChecksumMode="ENABLED", **names)
+        return ask()
     except TransferError as error:
-        if error.info.status == 400 and not error.info.service_code:
-            # A HEAD has no body to say why; a GET of nothing much does.
-            found = call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)
-            found["Body"].close()
-        raise
-    return _object_head(key, reply, subject)
+        failure = error
+    if sdk.takes(CHECKSUM_MODE) and sdk.may_do_without(failure):
+        try:
+            reply: Mapping[str, Any] = call(sdk.client.head_object, subject=subject, **names)
+        except TransferError as error:
+            failure = error
+        else:
+            sdk.does_without(CHECKSUM_MODE)
+            return reply
+    if failure.info.status != 400 or failure.info.service_code:
+        raise failure
+    # A GET of nothing much says why; or it finds the bucket's region, where a HEAD is then answered, too.
+    with suppress(RangeNotSatisfiable):  # there is an object, and it is empty
+        call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)["Body"].close()
+    return ask()
 
 
 def _object_head(key: str, reply: Mapping[str, Any], subject: str) -> ObjectHead:

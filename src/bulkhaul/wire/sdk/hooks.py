@@ -42,7 +42,7 @@ def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
         _add_parameters(client, settings)
     events.register_last("before-sign.s3.GetObject", _leave_all_to_the_url)
     if custom:
-        events.register("before-sign.s3.DeleteObjects", _add_md5)
+        events.register("before-sign.s3.DeleteObjects", _protect_by_md5)
     events.register("before-parse.s3.DeleteObjects", _require_delete_result)
     _read_pages_quickly(events)
     _refuse_redirects(client, custom=custom)
@@ -93,8 +93,10 @@ def _leave_all_to_the_url(request: Any, signature_version: object, **_: object) 
         request.params["x-amz-request-payer"] = payer
 
 
-def _add_md5(request: Any, **_: object) -> None:
-    """Send the MD5 that the S3 API once required: the SDK sends a CRC instead, which older stores refuse."""
+def _protect_by_md5(request: Any, **_: object) -> None:
+    """Send the MD5 that the S3 API once required in place of the SDK's CRC, which older stores refuse."""
+    for name in [name for name in request.headers if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-"))]:
+        del request.headers[name]
     digest = hashlib.md5(request.body, usedforsecurity=False).digest()
     request.headers["Content-MD5"] = base64.b64encode(digest).decode()
 

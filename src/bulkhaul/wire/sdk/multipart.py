@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, UnexpectedReply, error_of
+from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, TransferError, UnexpectedReply, error_of
 from bulkhaul.model.objects import TOKEN_KEY
 from bulkhaul.model.writing import (
     ObjectOptions,
@@ -22,6 +22,7 @@ from bulkhaul.model.writing import (
     UploadsPage,
 )
 from bulkhaul.wire import told
+from bulkhaul.wire.learned import OBJECT_SIZE
 from bulkhaul.wire.reply import untold
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import (
@@ -113,7 +114,7 @@ def complete_upload(
 
     Args:
         parts: in order of their numbers.
-        size_bytes: of the whole object; the service refuses another one.
+        size_bytes: of the whole object; a service that takes it refuses another one.
         algorithm: what the parts were sent with; empty to send no checksum. Services that keep those of the parts alone
             demand them here, too, whatever they said when the upload was created.
         checksum: of the whole object, base64; empty if the service keeps none.
@@ -132,20 +133,33 @@ def complete_upload(
         | ({member: part.checksum} if algorithm and part.checksum else {})
         for part in parts
     ]
-    parameters: dict[str, Any] = {"MpuObjectSize": size_bytes}
+    parameters: dict[str, Any] = {}
     if algorithm and checksum:
         parameters |= {member: checksum, "ChecksumType": "FULL_OBJECT"}
     if only_if_absent:
         parameters["IfNoneMatch"] = "*"
-    reply = call(
-        sdk.patient.complete_multipart_upload,
-        subject=subject,
-        Bucket=bucket,
-        Key=key,
-        UploadId=upload_id,
-        MultipartUpload={"Parts": listed},
-        **parameters,
-    )
+
+    def ask(more: Mapping[str, Any]) -> Mapping[str, Any]:
+        reply: Mapping[str, Any] = call(
+            sdk.patient.complete_multipart_upload,
+            subject=subject,
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": listed},
+            **parameters,
+            **more,
+        )
+        return reply
+
+    size = {"MpuObjectSize": size_bytes} if sdk.takes(OBJECT_SIZE) else {}
+    try:
+        reply = ask(size)
+    except TransferError as error:
+        if not size or not sdk.may_do_without(error):
+            raise
+        reply = ask({})
+        sdk.does_without(OBJECT_SIZE)
     return stored(sdk, reply, reply, subject)
 
 

@@ -12,6 +12,7 @@ from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage, Doomed, NotDeleted, ObjectOptions, ObjectVersion, Stored, VersionsPage
 from bulkhaul.policy.deletions import ToldDeleted, not_deleted
 from bulkhaul.wire import told
+from bulkhaul.wire.learned import BATCHES
 from bulkhaul.wire.reply import stored_by
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import (
@@ -30,6 +31,14 @@ from bulkhaul.wire.sdk.options import put_headers
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
 written as the complement of that, for compiling it takes 10 ms of every start."""
+
+_NO_BATCHES = frozenset({400, 403, 404, 405, 500, 501})
+"""How endpoints say that they have no DeleteObjects. Source: boto/boto3 issue 2293 (Google Cloud Storage: 400
+InvalidArgument), supabase/storage issue 898 (400 NotImplemented), scality/cloudserver issue 83 (400 InvalidURI),
+basho/riak_cs issue 549 (405)."""
+
+PATIENCE = 3
+"""Batches in a row that may end in a 500 before it is taken for the endpoint's way to say so."""
 
 
 def copy_object(
@@ -113,11 +122,13 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
     together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
     singly = [one for one in doomed if _NOT_IN_XML.search(one.key)]
     failed: list[NotDeleted] = []
-    if together:
+    if together and not sdk.takes(BATCHES):
+        singly = [*together, *singly]
+    elif together:
         try:
             failed += _delete_batch(sdk, bucket, together)
-        except Unsupported:
-            singly = [*together, *singly]
+        except TransferError as error:
+            failed += _instead_of_batch(sdk, bucket, together, error)
     failed += [wrong for one in singly if (wrong := _delete_singly(sdk, bucket, one)) is not None]
     return tuple(failed)
 
@@ -248,6 +259,7 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
         Bucket=bucket,
         Delete={"Objects": objects, "Quiet": False},  # a quiet answer says nothing of what was deleted
     )
+    sdk.worked(BATCHES)
     deleted = [ToldDeleted(str(item.get("Key", "")), _versions_in(item)) for item in reply.get("Deleted", ())]
     errors = [
         NotDeleted(
@@ -263,6 +275,27 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
 
 def _versions_in(item: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(str(item[name]) for name in ("VersionId", "DeleteMarkerVersionId") if item.get(name))
+
+
+def _instead_of_batch(
+    sdk: SdkClient, bucket: str, doomed: Sequence[Doomed], refused: TransferError
+) -> list[NotDeleted]:
+    """Delete one by one where the endpoint has no batches, which it may say in many ways; else raise ``refused``.
+
+    What is refused to a single key as well was not about the batch.
+    """
+    passing = refused.info.status == 500
+    alone = refused.info.status in _NO_BATCHES and refused.info.service_code != "NoSuchBucket"
+    if not alone or (passing and sdk.failed(BATCHES) < PATIENCE):
+        raise refused
+    first, *others = doomed
+    wrong = _delete_singly(sdk, bucket, first)
+    if wrong is not None and wrong.service_code in (refused.info.service_code, refused.info.code):
+        raise refused
+    if not passing:
+        sdk.does_without(BATCHES)
+    outcomes = [wrong, *(_delete_singly(sdk, bucket, one) for one in others)]
+    return [one for one in outcomes if one is not None]
 
 
 def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed) -> NotDeleted | None:

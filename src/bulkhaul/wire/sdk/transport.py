@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.learned import CHECKSUM_MODE
 from bulkhaul.wire.reply import check_get, stored_by, stored_checksum
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
@@ -44,7 +45,7 @@ class SdkTransport:
         self._timeouts = settings.timeouts
         self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
         self._bodies = threading.local()
-        sdk.client.meta.events.register("before-sign.s3.GetObject", _ask_for_checksum)
+        sdk.client.meta.events.register("before-sign.s3.GetObject", self._ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
             sdk.register(f"before-send.s3.{operation}", self._note_departure)
 
@@ -135,7 +136,7 @@ class SdkTransport:
         self._sdk.last_used_s = time.monotonic()
         try:
             self._sdk.require_unrewritten(request.key)
-            reply = self._sdk.client.get_object(**parameters)
+            reply = self._asked(parameters, whole=request.whole)
         except TransferError as error:
             raise TransportError(error.info) from error
         except ClientError as error:
@@ -163,6 +164,24 @@ class SdkTransport:
                 raise TransportError(ErrorInfo("UnexpectedReply", text))
         finally:
             body.close()  # a body that was not read to its end takes its connection with it
+
+    def _asked(self, parameters: dict[str, str], *, whole: bool) -> Any:
+        """Return the reply to a GET; without the stored checksum where the endpoint refuses to be asked for it."""
+        self._bodies.asks_checksum = whole and self._sdk.takes(CHECKSUM_MODE)
+        try:
+            return self._sdk.client.get_object(**parameters)
+        except ClientError as error:
+            if not self._bodies.asks_checksum or not self._sdk.may_do_without(client_error(error)):
+                raise
+        self._bodies.asks_checksum = False
+        reply = self._sdk.client.get_object(**parameters)
+        self._sdk.does_without(CHECKSUM_MODE)
+        return reply
+
+    def _ask_for_checksum(self, request: Any, **_: object) -> None:
+        """Ask for the stored checksum; as a parameter it would make the SDK compute one as well."""
+        if getattr(self._bodies, "asks_checksum", False):
+            request.headers[CHECKSUM_MODE] = "ENABLED"
 
     def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event) -> None:
         """Receive ``wanted`` bytes, or all there are with -1: the connection's end is not told from the body's then."""
@@ -243,12 +262,6 @@ class _Body:
     def tell(self) -> int:
         """Return the position of the next byte."""
         return self._at
-
-
-def _ask_for_checksum(request: Any, **_: object) -> None:
-    """Ask for the stored checksum with a whole GET; as a parameter it would make the SDK compute one as well."""
-    if "Range" not in request.headers:
-        request.headers["x-amz-checksum-mode"] = "ENABLED"
 
 
 def _changed_if_412(info: ErrorInfo, request: GetRequest) -> ErrorInfo:

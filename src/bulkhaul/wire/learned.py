@@ -1,0 +1,52 @@
+"""What endpoints turned out not to take, though it was not needed; it must not know how they are asked.
+
+    a request with it is refused ─▶ the same without it works ─▶ never again, at this host
+
+Nothing is asked for ahead, so services that take it see no request more. Each worker learns for itself.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.endpoints import profile_for, refuses_headers
+
+CHECKSUM_MODE: Final = "x-amz-checksum-mode"
+OBJECT_SIZE: Final = "x-amz-mp-object-size"
+BATCHES: Final = "DeleteObjects"
+PAGES_V2: Final = "ListObjectsV2"
+
+
+class Learned:
+    """What was learnt, by host."""
+
+    def __init__(self) -> None:
+        self._refused: set[tuple[str, str]] = set()
+        self._failures: dict[tuple[str, str], int] = {}
+
+    def takes(self, host: str, what: str) -> bool:
+        """Whether requests are to have it."""
+        if what == CHECKSUM_MODE and profile_for(host).checksum is None:
+            return False  # documented to refuse it, like every header about checksums
+        return (host, what) not in self._refused
+
+    def may_do_without(self, host: str, error: ErrorInfo) -> bool:
+        """Whether a request may have been refused for what it had and did not need."""
+        return not profile_for(host).required and refuses_headers(error)
+
+    def does_without(self, host: str, what: str) -> None:
+        """Remember that a request worked without it that had failed with it."""
+        self._refused.add((host, what))
+
+    def failed(self, host: str, what: str) -> int:
+        """Count a failure that may pass, and return how many there were in a row."""
+        self._failures[host, what] = count = self._failures.get((host, what), 0) + 1
+        return count
+
+    def worked(self, host: str, what: str) -> None:
+        """Forget the failures."""
+        self._failures.pop((host, what), None)
+
+
+__all__ = ["BATCHES", "CHECKSUM_MODE", "OBJECT_SIZE", "PAGES_V2", "Learned"]
