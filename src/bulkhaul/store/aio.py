@@ -46,6 +46,9 @@ from bulkhaul.policy.storerules import (
 from bulkhaul.policy.storeurl import StoreUrl, parse_store_url, truthy
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
+ANOTHER_WRITER = "ConditionalRequestConflict"
+"""The code of the one 409 that says so. Source: S3 API, PutObject, If-None-Match."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -249,6 +252,7 @@ class S3Store:
         his own retry. That takes a HEAD; where the first try was answered there is nothing to settle.
 
         Raises:
+            Conflict: the service refused with a 409 that is not about another writer, and there is no object.
             TransferError: it cannot be told, or the service refused.
         """
         ref, token = self._ref(key), secrets.token_hex(16)
@@ -256,9 +260,13 @@ class S3Store:
         engine = await self._running()
         try:
             await engine.upload_bytes(body, ref, options, only_if_absent=True)
-        except (PreconditionFailed, Conflict) as error:
-            if isinstance(error, Conflict):
-                _log.info("%s was being written by somebody else: %s", ref.url, error)
+        except PreconditionFailed as error:
+            return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
+        except Conflict as error:
+            if error.info.service_code != ANOTHER_WRITER:
+                # It may be about anything, such as a folder of that name: only an object in the way is an answer.
+                return await self._found_token(engine, ref, error) == token
+            _log.info("%s was being written by somebody else: %s", ref.url, error)
             return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
         except (NetworkError, OtherError) as error:
             if not error.retryable or not await self._is_ours(engine, ref, token):
@@ -320,6 +328,13 @@ class S3Store:
     def _ref(self, key: str) -> ObjectRef:
         check_key(key)
         return ObjectRef(self.url.bucket, key)
+
+    async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:
+        """Return the token of the object that is in the way; raises ``refusal`` if there is none."""
+        try:
+            return (await engine.control.head(ref)).token
+        except NotFound:
+            raise refusal from None
 
     async def _is_ours(self, engine: AsyncEngine, ref: ObjectRef, token: str) -> bool:
         try:

@@ -30,6 +30,7 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "InvalidToken": ("CredentialsError", "the service does not accept the session token"),
     "PreconditionFailed": ("PreconditionFailed", "the object is no longer the one that the transfer began with"),
     "ConditionalRequestConflict": ("Conflict", "another conditional write was under way"),
+    "Conflict": ("Conflict", "the service says that it conflicts with what is there, or with another request"),
     "EntityTooLarge": ("PayloadTooLarge", "the service takes at most 5 GiB in one request"),
     "BadDigest": ("BodyCorrupted", "the service received other bytes than were sent"),
     "XAmzContentChecksumMismatch": ("BodyCorrupted", "the service received other bytes than were sent"),
@@ -57,7 +58,7 @@ _BY_STATUS: dict[int, str] = {
     403: "AccessDenied",
     404: "NotFound",
     405: "MethodNotAllowed",
-    409: "ConditionalRequestConflict",
+    409: "Conflict",
     412: "PreconditionFailed",
     413: "EntityTooLarge",
     416: "InvalidRange",
@@ -70,7 +71,7 @@ _MORE_PRECISE = frozenset(
     {
         "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",
         "RequestTimeTooSkewed", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
-        "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch",
+        "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict",
     }
 )  # fmt: skip
 """Codes that say more than the status that they come with."""

@@ -11,6 +11,7 @@ import pytest
 
 from bulkhaul.errors import (
     AccessDenied,
+    Conflict,
     NetworkError,
     NotFound,
     OtherError,
@@ -128,6 +129,25 @@ def test_c53_a_409_is_false_although_it_may_be_tried_again(wire: Wired) -> None:
     wire.fault("c53", Status(operation="PutObject", code="ConditionalRequestConflict"))
     assert wire.store.put_if_absent("c53", b"x") is False
     assert wire.server.store.get("bucket", "c53") is None
+
+
+@pytest.mark.parametrize(
+    "code", ["OperationAborted", "ExistingObjectIsDirectory", ""], ids=["aborted", "folder", "none"]
+)
+def test_c28_a_409_about_something_else_raises(wire: Wired, code: str) -> None:
+    """Nobody has created it, and nobody is about to: False would say that it is there."""
+    key = f"c28-409-{code}"
+    wire.fault(key, Status(operation="PutObject", code=code, status=409, attempt="every"))
+    with pytest.raises(Conflict, match="conflicts"):
+        wire.store.put_if_absent(key, b"x")
+    assert operations(wire, key) == {"PutObject": 1, "HeadObject": 1}
+
+
+def test_c28_a_409_about_an_object_that_is_there_is_false(wire: Wired) -> None:
+    """Whatever the code says: a look finds the key."""
+    wire.server.store.put("bucket", "c28-there", make_object(b"theirs"))
+    wire.fault("c28-there", Status(operation="PutObject", code="OperationAborted", status=409))
+    assert wire.store.put_if_absent("c28-there", b"mine") is False
 
 
 def test_c28_a_lost_reply_is_settled_by_the_objects_token(wire: Wired) -> None:
