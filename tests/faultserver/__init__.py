@@ -10,6 +10,7 @@ from .on_endpoint import (
     NoChecksumTypes,
     RefuseChecksums,
     RefuseHeader,
+    Transcoding,
     ignore_if_none_match,
 )
 from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, SlowReceiving, StallReceiving
@@ -119,6 +120,7 @@ __all__ = [
     "ToldChecksum",
     "ToldHeader",
     "ToldLength",
+    "Transcoding",
     "TwistedErrors",
     "WrongTotal",
     "clock_skew",

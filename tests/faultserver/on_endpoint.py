@@ -6,13 +6,14 @@ know the store. Each fires on the first request that the mode makes a difference
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
 from .contents import BytesContent
-from .faults import Exchange, Fault
+from .faults import Delivery, Exchange, Fault
 from .http1 import HttpRequest, Reply
 from .replies import ERROR_STATUS, error_reply
 
@@ -115,6 +116,35 @@ class RefuseHeader(_Mode):
             return None
         message = f"Unsupported header '{self.name}' received for this API call."
         return error_reply(ERROR_STATUS[self.code], self.code, message, request.key, {})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transcoding(_Mode):
+    """Unpacks what is stored gzipped unless the request takes gzip, as Google Cloud Storage does.
+
+    The reply is then the whole object in chunks, whatever range was asked for; HEAD tells no length.
+    Source: Google Cloud Storage documentation, "Transcoding of gzip-compressed files". With
+    ``stubborn`` it does so whatever the request takes.
+    """
+
+    stubborn: bool = False
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
+        """Unpack the body of a GET, and take the length away."""
+        packed = reply.header("Content-Encoding") == "gzip" and reply.status in (200, 206)
+        if not packed or (not self.stubborn and "gzip" in exchange.request.headers.get("accept-encoding", "")):
+            return None
+        for name in ("Content-Encoding", "Content-Range"):
+            reply = replace(reply, headers=reply.with_header(name, None))
+        reply = replace(reply, headers=reply.with_header("x-goog-stored-content-encoding", "gzip"))
+        if exchange.request.operation == "HeadObject":
+            return replace(reply, headers=reply.with_header("Content-Length", None))
+        body = gzip.decompress(bytes(reply.content.read(0, reply.content.size_bytes)))
+        return Reply(200, reply.with_header("Content-Length", str(len(body))), BytesContent(body), 0, len(body))
+
+    def deliver(self, reply: Reply, delivery: Delivery) -> Delivery | None:
+        """Send what was unpacked in chunks."""
+        return replace(delivery, chunk_size_bytes=999) if reply.header("x-goog-stored-content-encoding") else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -264,3 +264,12 @@ def test_a_connection_for_which_there_is_no_descriptor() -> None:
     info = network_error(OSError(errno.EMFILE, "Too many open files"), "s3://b/k")
     assert info.code == "LocalError"
     assert "ulimit -n" in info.message
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_delete_marker_is_no_lack_of_the_endpoint(status: int) -> None:
+    """What was deleted in a bucket with versions is not there, and the message says how to get it back."""
+    info = service_error(status, headers={"x-amz-delete-marker": "true"}, now_s=NOW_S)
+    assert info.code == "NotFound"
+    assert "--all-versions" in info.message
+    assert service_error(405, headers={"x-amz-delete-marker": "false"}, now_s=NOW_S).code == "Unsupported"

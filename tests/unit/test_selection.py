@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.model.errors import InvalidUrl, UsageError
-from bulkhaul.policy.selection import Source, parse_source, selector, wildcard_regex
+from bulkhaul.policy.selection import (
+    Source,
+    parse_destination,
+    parse_listing,
+    parse_source,
+    selector,
+    wildcard_regex,
+)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +125,13 @@ def test_an_access_point_is_a_bucket() -> None:
     arn = "arn:aws:s3:us-west-2:123456789012:accesspoint/my-point"
     source = parse_source(f"s3://{arn}/a/key")
     assert (source.bucket, source.key) == (arn, "a/key")
+
+
+@pytest.mark.parametrize(
+    "bucket", ["arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/my-lambda", "my-lambda-a1b2--ol-s3"]
+)
+def test_object_lambda_is_refused(bucket: str) -> None:
+    """It gives other bytes than HEAD and listings tell of: nothing that is promised could be kept."""
+    for parse in (parse_source, parse_listing, parse_destination):
+        with pytest.raises(UsageError, match="Object Lambda"):
+            parse(f"s3://{bucket}/key")

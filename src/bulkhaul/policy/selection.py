@@ -100,6 +100,12 @@ def _split(url: str, what: str) -> tuple[str, str]:
     bucket, key = (point.group(1), point.group(2) or "") if point else rest.partition("/")[::2]
     if not bucket:
         raise InvalidUrl("the bucket name is missing after s3://", url)
+    if ":s3-object-lambda:" in bucket or bucket.endswith("--ol-s3"):
+        text = (
+            "an Object Lambda access point gives other bytes than its listings and HEAD tell of, so nothing can be"
+            " checked; name the bucket, or the access point behind it"
+        )
+        raise InvalidUrl(text, url)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
     return bucket, key

@@ -86,6 +86,12 @@ MAX_CODE_CHARACTERS = 128
 MAX_DETAIL_CHARACTERS = 512
 """Texts of a service are cut, not refused: they explain a failure, and decide nothing."""
 
+DELETE_MARKER = (
+    "it was deleted, and this is the delete marker; `bulkhaul ls --all-versions` tells the older versions, and"
+    " `bulkhaul rm --version-id` of the marker brings the newest of them back"
+)
+"""Source: S3 User Guide, "Working with delete markers": a GET of one is answered with 404, or 405 where it is named."""
+
 SKEW_S = 15 * 60
 """The difference in clocks that S3 refuses. Source: S3 API, error RequestTimeTooSkewed."""
 
@@ -119,6 +125,8 @@ def service_error(
         name, message = "ServerError", f"the service failed by itself (HTTP {status})"
     else:
         name, message = "OtherError", f"the service answered HTTP {status} {code}".rstrip()
+    if status in (404, 405) and headers.get("x-amz-delete-marker") == "true":
+        name, message = "NotFound", DELETE_MARKER
     if name == "ClockSkew":
         message = f"this machine's clock differs by {skew_s:+.0f} s from the service's; set it right"
     answered = " ".join(filter(None, (f"HTTP {status}" if status else "", code)))

@@ -24,7 +24,7 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
-from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum
+from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
@@ -94,9 +94,14 @@ class FastTransport:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
         host = request.target.host
         asks = request.whole and self._learned.takes(host, CHECKSUM_MODE)
+        packed = self._learned.unpacks(host)
         try:
             await self._get(request, sink, asks_checksum=asks)
         except TransportError as error:
+            if error.info.code == "Unsupported" and not error.info.status and not packed:
+                self._learned.has_unpacked(host)
+                await self._get(request, sink, asks_checksum=asks)
+                return
             if not asks or not self._learned.may_do_without(host, error.info):
                 raise
             await self._get(request, sink, asks_checksum=False)
@@ -105,7 +110,7 @@ class FastTransport:
     async def _get(self, request: GetRequest, sink: Sink, *, asks_checksum: bool) -> None:
         def begin(reply: ReplyHead) -> Sink:
             if wrong := check_get(request, reply.status, reply.headers):
-                raise TransportError(wrong)
+                raise TransportError(transcoded(reply.headers) or wrong)
             try:
                 sink.expect(stored_checksum(reply.headers) if request.whole else None)
             except TransferError as error:
@@ -181,7 +186,9 @@ class FastTransport:
         if request.etag:
             headers.append(("if-match", request.etag))
         query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
-        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256)
+        # Not signed: Google's front ends change it on the way.
+        packed = "accept-encoding: gzip\r\n" if self._learned.unpacks(request.target.host) else ""
+        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256, unsigned=packed)
 
     def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
         query = ""
@@ -191,7 +198,15 @@ class FastTransport:
         return self._encode("PUT", request.target, request.key, query, headers, payload_sha256)
 
     def _encode(
-        self, method: str, target: Target, key: str, query: str, headers: list[tuple[str, str]], payload_sha256: str
+        self,
+        method: str,
+        target: Target,
+        key: str,
+        query: str,
+        headers: list[tuple[str, str]],
+        payload_sha256: str,
+        *,
+        unsigned: str = "",
     ) -> bytes:
         path = target.path_prefix + quote(key, safe="/-_.~")
         if self._credentials is not None:
@@ -213,7 +228,7 @@ class FastTransport:
             f"{method} {path}{'?' if query else ''}{query} HTTP/1.1",
             *(f"{name}: {value}" for name, value in headers),
         ]
-        return ("\r\n".join(lines) + f"\r\nuser-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
+        return ("\r\n".join(lines) + f"\r\n{unsigned}user-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
 
     async def _payload_sha256(self, target: Target, body: memoryview) -> str:
         """Return what the signature says of the body: nothing where nobody on the way can change it."""

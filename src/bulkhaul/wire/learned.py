@@ -10,12 +10,13 @@ from __future__ import annotations
 from typing import Final
 
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.policy.endpoints import profile_for, refuses_headers
+from bulkhaul.policy.endpoints import is_within, profile_for, refuses_headers
 
 CHECKSUM_MODE: Final = "x-amz-checksum-mode"
 OBJECT_SIZE: Final = "x-amz-mp-object-size"
 BATCHES: Final = "DeleteObjects"
 PAGES_V2: Final = "ListObjectsV2"
+_PACKED: Final = "objects as they are stored"
 
 
 class Learned:
@@ -30,6 +31,17 @@ class Learned:
         if what == CHECKSUM_MODE and profile_for(host).checksum is None:
             return False  # documented to refuse it, like every header about checksums
         return (host, what) not in self._refused
+
+    def unpacks(self, host: str) -> bool:
+        """Whether the host unpacks what is stored gzipped, unless a request says that it takes gzip.
+
+        Nobody else is told so: a proxy would compress what is stored plain.
+        """
+        return is_within(host, "googleapis.com") or (host, _PACKED) in self._refused
+
+    def has_unpacked(self, host: str) -> None:
+        """Remember that the host does so."""
+        self._refused.add((host, _PACKED))
 
     def may_do_without(self, host: str, error: ErrorInfo) -> bool:
         """Whether a request may have been refused for what it had and did not need."""

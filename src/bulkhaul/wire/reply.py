@@ -97,6 +97,22 @@ def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorI
     return None
 
 
+def transcoded(headers: Headers) -> ErrorInfo | None:
+    """Return what to say of a reply whose body the service unpacked on the way, None for any other one.
+
+    Source: Google Cloud Storage documentation, "Transcoding of gzip-compressed files".
+    """
+    stored = headers.get("x-goog-stored-content-encoding", "")
+    unpacked = "gunzipped" in headers.get("x-guploader-response-body-transformations", "")
+    if not unpacked and (stored != "gzip" or headers.get("content-encoding", "") == "gzip"):
+        return None
+    text = (
+        "the service unpacks this object on the way (it is stored with Content-Encoding: gzip), so the bytes that it"
+        " stores cannot be had; set its Cache-Control to no-transform, or store it without that encoding"
+    )
+    return ErrorInfo("Unsupported", text)
+
+
 def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:
     """Return the typed error for a reply to ``request`` that is no 2xx; ``body`` is its beginning."""
     code, detail = error_document(body)

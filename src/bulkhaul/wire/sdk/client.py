@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -28,6 +28,7 @@ from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, 
 from bulkhaul.model.settings import require_endpoint
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.learned import Learned
+from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw import RawHeaders
@@ -152,6 +153,19 @@ class SdkClient:
         """Remember that a request worked without it that had failed with it."""
         self.learned.does_without(self._hostname, what)
 
+    def unpacked(self, headers: Mapping[str, str]) -> bool:
+        """Whether the reply to this thread's last request was unpacked on the way, and would not be again."""
+        if transcoded(headers) is None or self._sent.packed:
+            return False
+        self.learned.has_unpacked(self._hostname)
+        return True
+
+    def _take_packed(self, request: Any, **_: object) -> None:
+        """Ask for bytes as they are stored; unsigned, for Google's front ends change it on the way."""
+        self._sent.packed = self.learned.unpacks(self._hostname)
+        if self._sent.packed:
+            request.headers["Accept-Encoding"] = "gzip"
+
     def failed(self, what: str) -> int:
         """Count a failure that may pass, and return how many there were in a row."""
         return self.learned.failed(self._hostname, what)
@@ -235,6 +249,8 @@ class SdkClient:
     def _tune(self, client: Client) -> None:
         client.meta.events.register("before-send.s3", self._note_sent)
         self.raw.tune(client)
+        for operation in ("GetObject", "HeadObject"):
+            client.meta.events.register_first(f"before-send.s3.{operation}", self._take_packed)
         tune(client, self._settings, custom=not _is_aws(self.endpoint_url))
 
     def _note_sent(self, request: Any, **_: object) -> None:

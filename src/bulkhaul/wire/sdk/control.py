@@ -25,7 +25,7 @@ from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
 from bulkhaul.wire.classify import network_error, service_error
 from bulkhaul.wire.learned import CHECKSUM_MODE
-from bulkhaul.wire.reply import stored_checksum
+from bulkhaul.wire.reply import stored_checksum, transcoded
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
 
@@ -108,7 +108,18 @@ def head(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectH
     subject = f"s3://{bucket}/{key}"
     sdk.require_unrewritten(key)
     names = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
-    return _object_head(key, _asked_head(sdk, names, subject), subject)
+    reply = _asked_head(sdk, names, subject)
+    headers = _headers(reply)
+    if sdk.unpacked(headers):
+        reply = _asked_head(sdk, names, subject)
+        headers = _headers(reply)
+    if "ContentLength" not in reply and (unpacked := transcoded(headers)) is not None:
+        raise error_of(unpacked).about(subject)
+    return _object_head(key, reply, headers, subject)
+
+
+def _headers(reply: Mapping[str, Any]) -> dict[str, str]:
+    return {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
 
 
 def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mapping[str, Any]:
@@ -139,10 +150,9 @@ def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mappi
     return ask()
 
 
-def _object_head(key: str, reply: Mapping[str, Any], subject: str) -> ObjectHead:
+def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str], subject: str) -> ObjectHead:
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
-    headers = {name.lower(): value for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
     metadata = {name.lower(): value for name, value in reply.get("Metadata", {}).items()}
     content = Content(
         content_type=headers.get("content-type", ""),

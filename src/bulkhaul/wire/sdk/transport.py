@@ -19,7 +19,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.learned import CHECKSUM_MODE
-from bulkhaul.wire.reply import check_get, stored_by, stored_checksum
+from bulkhaul.wire.reply import check_get, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import client_error
 from bulkhaul.wire.throttle import Throttle
@@ -150,8 +150,13 @@ class SdkTransport:
         try:
             metadata = reply["ResponseMetadata"]
             headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
+            if self._sdk.unpacked(headers):
+                body.close()
+                reply = self._asked(parameters, whole=request.whole)
+                body, metadata = reply["Body"], reply["ResponseMetadata"]
+                headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
             if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
-                raise TransportError(_broken_if_short(wrong, body))
+                raise TransportError(transcoded(headers) or _broken_if_short(wrong, body))
             try:
                 sink.expect(stored_checksum(headers) if request.whole else None)
             except TransferError as error:
