@@ -7,17 +7,20 @@ no descriptor, no process is left) and I5 (no secret in an error). Must not know
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import socket
+import struct
 import tempfile
+import termios
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import msgspec
 import pytest
@@ -27,22 +30,25 @@ from bulkhaul import Engine, TransferResult
 from bulkhaul.errors import TransferError
 from bulkhaul.model.settings import Timeouts
 from tests.faultserver import MIB, Credentials, Fault, FaultServer, Request, StoredObject, make_object
+from tests.patience import PATIENCE_S
 
 ACCESS_KEY, SECRET_KEY, TOKEN = "AKIDCANARY", "secret-canary-3f81", "token-canary-9c27"
 SECRETS = (SECRET_KEY, TOKEN)
 #: Just above what the engine takes for a small part.
 PART_BYTES = 5 * MIB // 4
 
-#: Every wait of the engine, so short that a test sees it run out.
+#: The waits for a service, so short that a test sees them run out. Those for a worker are as long as a busy machine
+#: may need: a test that is about one of them sets its own.
 QUICK = Timeouts(
-    connect_s=2.0,
-    read_s=1.0,
+    connect_s=10.0,
+    read_s=2.0,
     idle_s=5.0,
     speed_window_s=1.0,
     min_speed_bytes_per_s=16 * 1024,
-    lease_s=4.0,
-    heartbeat_s=4.0,
-    release_s=1.0,
+    lease_s=15.0,
+    heartbeat_s=20.0,
+    start_s=60.0,
+    release_s=5.0,
     throttle_s=6.0,
 )
 
@@ -231,7 +237,7 @@ def descendants() -> list[int]:
     return found
 
 
-def eventually(condition: Callable[[], bool], promise: str, *, timeout_s: float = 5.0) -> None:
+def eventually(condition: Callable[[], bool], promise: str, *, timeout_s: float = PATIENCE_S) -> None:
     """Wait until a condition holds, and fail with ``promise`` if it does not in time."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():
@@ -257,6 +263,12 @@ def open_descriptors() -> dict[int, str]:
         except OSError:
             continue  # the one that listed the folder, or closed meanwhile
     return {number: what for number, what in found.items() if what not in listening}
+
+
+def waiting_in(pipe: int | IO[bytes] | None) -> int:
+    """Return how many bytes wait in a pipe, at whichever of its ends."""
+    assert pipe is not None
+    return int(struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0\0\0\0"))[0])
 
 
 def is_alive(pid: int) -> bool:

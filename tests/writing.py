@@ -39,7 +39,7 @@ PART_BYTES = 256 * KIB
 THRESHOLD_BYTES = 2 * PART_BYTES
 LIMITS = S3Limits(min_part_bytes=64 * KIB)
 #: Waits that run out within a test.
-HASTY = msgspec.structs.replace(QUICK, ack_s=1.0, throttle_s=1.0, ask_s=10.0, lease_s=3.0)
+HASTY = msgspec.structs.replace(QUICK, ack_s=2.0, throttle_s=2.0, ask_s=30.0)
 
 
 @dataclass(frozen=True, slots=True)

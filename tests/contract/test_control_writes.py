@@ -30,6 +30,7 @@ from bulkhaul.wire.sdk import control, multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Credentials
 from tests.faultserver import MIB
+from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, moto, weed
 from tests.unit.test_sdk_client import settings
 
@@ -404,7 +405,7 @@ def test_a_folder(service: Service) -> None:
 def fetch(url: str) -> bytes:
     """GET a URL without any header of ours."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as reply:
+    with opener.open(url, timeout=PATIENCE_S) as reply:
         body: bytes = reply.read()
     return body
 

@@ -47,6 +47,7 @@ from tests.faultserver import (
     storm,
     truncate_object,
 )
+from tests.patience import PATIENCE_S
 
 # Eight parts, the last one odd; the ETag is a multipart one, so that it promises no MD5.
 SIZE_BYTES = 7 * PART_BYTES + 12345
@@ -176,7 +177,7 @@ def test_recovered(rig: Rig, case: Case) -> None:
     outcome = rig.restore(case.stored, *case.faults, old=OLD)
     result = outcome.succeeded()
     assert (result.size_bytes, result.integrity) == (SIZE_BYTES, case.integrity)
-    assert outcome.seconds < 12
+    assert outcome.seconds < PATIENCE_S
     by_part: dict[int, int] = {}
     for get in outcome.gets:
         by_part[get.part] = by_part.get(get.part, 0) + 1
@@ -190,7 +191,7 @@ def test_refused(rig: Rig, case: Case) -> None:
     error = outcome.failed(case.error)
     assert error.subject == f"s3://bucket/case-{rig.cases}"
     assert case.says in str(error)
-    assert outcome.seconds < 25
+    assert outcome.seconds < PATIENCE_S
     assert len(outcome.gets) <= (case.max_gets or 40)
 
 

@@ -19,6 +19,7 @@ from tests.faultserver import (
     StallReceiving,
     make_object,
 )
+from tests.patience import SOON_S
 from tests.s3_client import client_for, crc, refused
 from tests.wire_client import Wire
 
@@ -160,7 +161,8 @@ def test_stall_while_receiving() -> None:
         with Wire(server) as wire:
             wire.head("PUT", "/bucket/key", 2**25)
             assert 1000 <= wire.send_until_stuck(bytes(2**25), timeout_s=0.2) < 2**24
-            assert (server.requests[0].bytes_received, server.requests[0].finished_s) == (1000, None)
+            server.wait_for(lambda one: one.requests[0].bytes_received == 1000)
+            assert server.requests[0].finished_s is None
         server.wait_for(lambda one: one.requests[0].finished_s is not None)
         assert stored(server) is None
 
@@ -172,7 +174,7 @@ def test_stops_promptly_while_stalled() -> None:
         wire.head("DELETE", "/bucket/key", 0)
         server.wait_for(lambda one: len(one.requests) == 1)
         left_s = time.monotonic()
-    assert time.monotonic() - left_s < 1
+    assert time.monotonic() - left_s < SOON_S
     with wire:
         assert wire.ending() in ("close", "reset")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import threading
@@ -17,7 +18,7 @@ from bulkhaul import TransferResult, errors
 from bulkhaul.errors import TransferError
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.settings import Timeouts
-from tests.engines import eventually
+from tests.engines import eventually, waiting_in
 from tests.faultserver import (
     MIB,
     CutBody,
@@ -31,6 +32,7 @@ from tests.faultserver import (
     make_object,
     storm,
 )
+from tests.patience import PATIENCE_S, SOON_S
 from tests.writing import LIMITS, PART_BYTES, THRESHOLD_BYTES, WriteRig, assert_nothing_open, running_write_rig
 
 BODY = random.Random(61).randbytes(5 * PART_BYTES + 321)
@@ -73,7 +75,7 @@ def stream(
         written = rig.watch(work, key, body, addressed, old)
     finally:
         os.close(reader)
-        feeding.join(10)
+        feeding.join(PATIENCE_S)
     return written.result, written.error if isinstance(written.error, TransferError) else None, key
 
 
@@ -138,11 +140,11 @@ def test_refused_part_while_the_writer_is_silent(rig: WriteRig) -> None:
     feeding = threading.Thread(target=lambda: os.write(writer, BODY[: THRESHOLD_BYTES + PART_BYTES + 1]))
     feeding.start()
     work = rig.watch(lambda: rig.engine.upload_stream(reader, f"s3://bucket/{key}"), key, b"", faults, OLD)
-    feeding.join(10)
+    feeding.join(PATIENCE_S)
     os.close(writer)
     os.close(reader)
     work.failed(errors.AccessDenied)
-    assert work.seconds < 4
+    assert work.seconds < SOON_S
 
 
 def test_too_long(tmp_path: Path) -> None:
@@ -192,15 +194,16 @@ def test_cancelled_while_the_writer_is_silent(rig: WriteRig, there: int) -> None
     future = rig.engine.start(rig.engine.aio.upload_stream, reader, f"s3://bucket/{key}")
     if there > THRESHOLD_BYTES:
         rig.server.wait_for(lambda s: any(one.finished_s for one in s.requests_for("UploadPart", key)))
-    feeding.join(10)
-    time.sleep(0.1)
+    feeding.join(PATIENCE_S)
+    eventually(lambda: any(one.name.startswith("pipe") for one in threading.enumerate()), "nobody reads")
+    eventually(lambda: waiting_in(reader) == 0, "what is there is not taken")
     began_s = time.monotonic()
     future.cancel()
     with pytest.raises(CancelledError):
-        future.result(timeout=5)
+        future.result(timeout=PATIENCE_S)
     eventually(lambda: not rig.pending(key) and not rig.journals(key), "the upload is left")
     assert_nothing_open(rig.engine, rig.folder, rig.state)
-    assert time.monotonic() - began_s < 3
+    assert time.monotonic() - began_s < SOON_S
     os.close(writer)
     os.close(reader)
     assert rig.stored(key) == OLD
@@ -238,7 +241,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         feeding.start()
         looking.start()
         try:
-            result = work.result(timeout=60)
+            result = work.result(timeout=2 * PATIENCE_S)
         finally:
             stopping.set()
             looking.join(5)
@@ -273,7 +276,7 @@ def received(rig: WriteRig, stored: StoredObject, *faults: Fault) -> tuple[bytes
         error = raised
     finally:
         os.close(writer)
-        taking.join(10)
+        taking.join(PATIENCE_S)
         os.close(reader)
     assert [fault for fault in addressed if not rig.server.fired(fault)] == []
     assert_nothing_open(rig.engine, rig.folder, rig.state)
@@ -314,7 +317,7 @@ def test_reader_that_goes_away(rig: WriteRig) -> None:
     os.read(reader, 10)
     os.close(reader)
     with pytest.raises(BrokenPipeError):
-        future.result(timeout=10)
+        future.result(timeout=PATIENCE_S)
     os.close(writer)
     assert_nothing_open(rig.engine, rig.folder, rig.state)
 
@@ -326,14 +329,15 @@ def test_cancelled_while_the_reader_is_silent(tmp_path: Path) -> None:
         reader, writer = os.pipe()
         future = rig.engine.start(rig.engine.aio.download_stream, "s3://bucket/key", writer)
         rig.server.wait_for(lambda s: bool(s.requests_for("GetObject", "key")))
-        time.sleep(0.2)
+        full_bytes = fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)
+        eventually(lambda: waiting_in(reader) == full_bytes, "the pipe is full")
         began_s = time.monotonic()
         future.cancel()
         with pytest.raises(CancelledError):
-            future.result(timeout=5)
+            future.result(timeout=PATIENCE_S)
         eventually(lambda: not [one for one in rig.server.requests if one.finished_s is None], "a GET goes on")
         assert_nothing_open(rig.engine, rig.folder, rig.state)
-        assert time.monotonic() - began_s < 3
+        assert time.monotonic() - began_s < SOON_S
         assert os.get_blocking(writer)
         os.close(writer)
         came = bytearray()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from pathlib import Path
 
 import pytest
 
 from bulkhaul import AsyncEngine, errors
 from tests.engines import aws_environment, keys
-from tests.faultserver import Latency, Status
+from tests.faultserver import Latency, StallReceiving, Status
 from tests.writing import HASTY, WriteRig, running_write_rig, serving_writes
 
 FILES = 40
@@ -60,10 +61,12 @@ def test_first_who_asked_is_cancelled() -> None:
             second = asyncio.create_task(engine.upload_bytes(b"second", "s3://bucket/second"))
             await asyncio.to_thread(server.wait_for, lambda s: bool(s.requests_for("HeadBucket")))
             first.cancel()
+            go_on.set()
             await second
             return first.cancelled()
 
-    slow = serving_writes(faults=[Latency(operation="HeadBucket", seconds=0.3)])
+    go_on = threading.Event()
+    slow = serving_writes(faults=[StallReceiving(operation="HeadBucket", until=go_on)])
     with slow as server, aws_environment(keys()):
         assert asyncio.run(run(server.endpoint_url))
         stored = server.store.get("bucket", "second")

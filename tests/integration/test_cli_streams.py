@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -13,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import descendants, eventually, is_alive
+from tests.engines import descendants, eventually, is_alive, waiting_in
 from tests.faultserver import MIB, FaultServer, StallReceiving, make_object
 from tests.integration.command import arguments, environment, lines, start, stream
+from tests.patience import PATIENCE_S, SOON_S
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
 
 BODY = random.Random(13).randbytes(20 * MIB)
 IN_PARTS = ["--multipart-threshold", "5MiB", "--part-size", "5MiB"]
-ONCE_S = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +119,7 @@ def test_reader_that_leaves() -> None:
             assert process.stderr is not None
             assert process.stdout.read(1000) == BODY[:1000]
             process.stdout.close()
-            assert process.wait(20) == 1
+            assert process.wait(PATIENCE_S) == 1
             assert process.stderr.read() == b""
 
 
@@ -127,7 +128,7 @@ def test_closed_standard_streams(tmp_path: Path, closed: str) -> None:
     """A stream that is closed from the start is neither a reason to fail nor a place for bytes of something else."""
     with FaultServer({"bucket/key": BODY[:MIB]}) as server:
         words = arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", tmp_path / "out")
-        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], env=environment(), timeout=20)
+        done = subprocess.run(["sh", "-c", f'exec "$@" {closed}', "sh", *words], env=environment(), timeout=PATIENCE_S)
     assert done.returncode == 0
     assert (tmp_path / "out").read_bytes() == BODY[:MIB]
 
@@ -136,7 +137,7 @@ def test_full_disk_behind_stdout() -> None:
     """Bytes that cannot be written are an error of one line, and 1."""
     with FaultServer({"bucket/key": BODY[:MIB]}) as server, open("/dev/full", "wb") as full:
         words = arguments("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/key")
-        done = subprocess.run(words, env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=20)
+        done = subprocess.run(words, env=environment(), stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S)
     assert done.returncode == 1
     assert (done.stderr.count(b"\n"), b"cannot be written" in done.stderr) == (1, True)
 
@@ -145,12 +146,13 @@ def test_interrupted_before_a_reader_that_pauses() -> None:
     """Ctrl-C ends cat although nobody reads what it has: soon, with 130, and it says that the output is not whole."""
     with FaultServer({"bucket/key": BODY}) as server:
         process = between_pipes("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/key")
-        server.wait_for(lambda it: bool(it.requests_for("GetObject")), timeout_s=20)
-        time.sleep(0.3)
+        assert process.stdout is not None
+        full_bytes = fcntl.fcntl(process.stdout, fcntl.F_GETPIPE_SZ)
+        eventually(lambda: waiting_in(process.stdout) == full_bytes, "the pipe is full")
         began_s = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-        assert time.monotonic() - began_s < ONCE_S
+        assert process.wait(PATIENCE_S) == 130
+        assert time.monotonic() - began_s < SOON_S
         written, err = process.communicate()
         assert len(written) < len(BODY)
         assert b"what was written is not whole" in err
@@ -165,7 +167,7 @@ def uploading(state: Path, *words: str | Path) -> Iterator[tuple[FaultServer, su
         options = ["--json", "--workers", "1", *IN_PARTS, "--endpoint-url", server.endpoint_url]
         process = start(*words, *options, variables={"BULKHAUL_STATE_DIR": str(state)})
         try:
-            server.wait_for(lambda it: len(it.requests_for("UploadPart")) >= 2, timeout_s=20)
+            server.wait_for(lambda it: len(it.requests_for("UploadPart")) >= 2)
             yield server, process, sorted(set(descendants()) - before)
         finally:
             process.kill()
@@ -187,13 +189,13 @@ def test_interrupted_upload(tmp_path: Path, command: str) -> None:
         assert journals(tmp_path / "state")
         began_s = time.monotonic()
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=15)
+        out, err = process.communicate(timeout=PATIENCE_S)
         seconds = time.monotonic() - began_s
         eventually(lambda: not [pid for pid in children if is_alive(pid)], "all its processes are gone")
         assert server.store.uploads.pending("bucket") == []
         assert server.store.in_bucket("bucket") == {}
     assert process.returncode == 130
-    assert seconds < ONCE_S
+    assert seconds < SOON_S
     assert journals(tmp_path / "state") == []
     assert path.read_bytes() == BODY
     _, summary = lines(out, command)
@@ -202,16 +204,17 @@ def test_interrupted_upload(tmp_path: Path, command: str) -> None:
 
 
 def test_interrupted_twice(tmp_path: Path) -> None:
-    """The second Ctrl-C leaves at once, with all its processes; what is left of the upload is in its journal."""
+    """The second signal leaves at once, with all its processes; what is left of the upload is in its journal."""
     path = tmp_path / "file"
     path.write_bytes(BODY)
     with uploading(tmp_path / "state", "cp", path, "s3://bucket/key") as (server, process, children):
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.02)
         began_s = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-        assert time.monotonic() - began_s < 1.0
+        process.send_signal(signal.SIGTERM)  # a second SIGINT would be one with the first until that is heard
+        assert process.wait(PATIENCE_S) == 130
+        assert time.monotonic() - began_s < SOON_S
+        out, _ = process.communicate()
+        assert out == "", "it took the time to report"
         eventually(lambda: not [pid for pid in children if is_alive(pid)], "all its processes are gone")
         pending = server.store.uploads.pending("bucket")
         assert server.store.in_bucket("bucket") == {}
@@ -225,11 +228,11 @@ def test_interrupted_while_stdin_waits(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write(BODY[:MIB])
         process.stdin.flush()
-        time.sleep(1.5)
+        eventually(lambda: waiting_in(process.stdin) == 0, "all is taken")
         began_s = time.monotonic()
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
-        assert time.monotonic() - began_s < ONCE_S
+        assert process.wait(PATIENCE_S) == 130
+        assert time.monotonic() - began_s < SOON_S
         process.communicate()
         assert set(server.store.in_bucket("bucket")) == {"other"}
         assert journals(tmp_path) == []
@@ -244,11 +247,12 @@ def test_interrupted_with_the_whole_pipeline(tmp_path: Path) -> None:
         assert process.stdin is not None
         process.stdin.write(BODY[: 5 * MIB + 1])
         process.stdin.flush()
-        server.wait_for(lambda it: any(one.status for one in it.requests_for("UploadPart")), timeout_s=20)
+        server.wait_for(lambda it: any(one.status for one in it.requests_for("UploadPart")))
+        process.send_signal(signal.SIGSTOP)  # it hears of both at once
         process.stdin.close()
-        time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(PATIENCE_S) == 130
         process.stdin = None
         process.communicate()
         assert server.store.in_bucket("bucket") == {}

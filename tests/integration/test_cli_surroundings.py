@@ -13,6 +13,7 @@ import pytest
 from tests.engines import SECRETS, temp_files
 from tests.faultserver import Credentials, FaultServer
 from tests.integration.command import arguments, environment, run
+from tests.patience import PATIENCE_S
 
 BUNDLE = {"bucket/other": b"o"}
 
@@ -93,7 +94,7 @@ def test_closed_stdout(tmp_path: Path, options: list[str]) -> None:
             assert process.stdout is not None
             assert process.stderr is not None
             process.stdout.close()
-            assert process.wait(20) == 1
+            assert process.wait(PATIENCE_S) == 1
             assert process.stderr.read() == ""
     assert temp_files(tmp_path) == []
 
@@ -102,7 +103,7 @@ def test_help_into_a_closed_pipe() -> None:
     """Help that nobody reads to the end is no reason to complain."""
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(arguments("cp", "--help"), stdout=writing, stderr=subprocess.PIPE, timeout=20)
+    done = subprocess.run(arguments("cp", "--help"), stdout=writing, stderr=subprocess.PIPE, timeout=PATIENCE_S)
     os.close(writing)
     assert done.stderr == b""
 
@@ -118,7 +119,9 @@ def test_start_up_is_light() -> None:
         "CliRunner().invoke(cli, ['cp', 'a', 'b'])\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))\n"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+    )
     assert not {"numpy", "uvloop", "rich", "boto3", "botocore", "anyio", "asyncio"} & set(json.loads(done.stdout))
 
 
@@ -130,5 +133,5 @@ def test_forkserver_begins_before_the_imports() -> None:
         "print({'typing', 'msgspec', 'click', 'asyncio'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=True)
     assert done.stdout == "set()\n"

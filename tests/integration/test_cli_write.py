@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faultserver import MIB, FaultServer, Latency, ReplaceObject, Status, StoredObject, make_object
+from tests.faultserver import MIB, FaultServer, ReplaceObject, StallReceiving, Status, StoredObject, make_object
 from tests.integration.command import lines, run, start, stream
+from tests.patience import PATIENCE_S
 
 BODY = random.Random(11).randbytes(6 * MIB)
 TREE = {"a.txt": b"a" * 10, "empty": b"", "deep/er/b.bin": BODY, "deep/\x1bé \\.txt": b"odd"}
@@ -262,11 +264,13 @@ def test_a_file_that_is_replaced_stays(server: FaultServer, tmp_path: Path) -> N
     """A file that is written to while it is moved up is kept as it is by then, and the move has failed."""
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    server.add_fault(Latency(operation="PutObject", seconds=1.5))
+    go_on = threading.Event()
+    server.add_fault(StallReceiving(after_bytes=3, until=go_on))
     process = start("mv", "--workers", "1", "--endpoint-url", server.endpoint_url, path, "s3://bucket/k")
-    server.wait_for(lambda it: bool(it.requests_for("PutObject")), timeout_s=20)
+    server.wait_for(lambda it: any(one.bytes_received == 3 for one in it.requests_for("PutObject")))
     path.write_bytes(b"new!")
-    out, err = process.communicate(timeout=20)
+    go_on.set()
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (1, "")
     assert str(path) in err
     assert path.read_bytes() == b"new!"
@@ -430,12 +434,14 @@ def test_a_link_that_is_planted_during_a_move(server: FaultServer, tmp_path: Pat
     outside.mkdir()
     (tree / "d" / "x").write_bytes(BODY)
     (outside / "x").hardlink_to(tree / "d" / "x")  # the same file, under a name that nobody has given away
-    server.add_fault(Latency(operation="PutObject", seconds=1.0))
+    go_on = threading.Event()
+    server.add_fault(StallReceiving(after_bytes=3, until=go_on))
     running = start("mv", "-r", "--endpoint-url", server.endpoint_url, tree, "s3://bucket/")
     server.wait_for(lambda s: bool(s.requests_for("PutObject")))
     (tree / "d").rename(tmp_path / "away")
     (tree / "d").symlink_to(outside)
-    _, err = running.communicate(timeout=20)
+    go_on.set()
+    _, err = running.communicate(timeout=PATIENCE_S)
     assert running.returncode == 1
     assert "leads out of the folder; that file was not removed" in err
     assert (outside / "x").exists()

@@ -14,6 +14,7 @@ import pytest
 from tests.faultserver import FaultServer, IgnoreChecksums, RefuseChecksums, Status, clock_skew, ignore_if_none_match
 from tests.faultserver.faults import Fault
 from tests.integration.command import environment, run
+from tests.patience import PATIENCE_S
 
 
 def examined(server: FaultServer, *words: str) -> tuple[int, dict[str, dict[str, Any]], dict[str, Any]]:
@@ -121,7 +122,7 @@ class TestCompletion:
             env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=PATIENCE_S,
             check=True,
         )
         commands, options = done.stdout.splitlines()
@@ -140,5 +141,7 @@ class TestCompletion:
             "heavy = ('boto', 'bulkhaul.engine', 'asyncio', 'msgspec', 'rich.console', 'uvloop');"
             "print([name for name in sys.modules if name.startswith(heavy)])"
         )
-        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, timeout=PATIENCE_S, check=True
+        )
         assert done.stdout == "[]\n"

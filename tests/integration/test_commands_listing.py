@@ -16,6 +16,7 @@ import pytest
 
 from tests.faultserver import FaultServer, RefuseDelete, Status, hang_before_head, make_object
 from tests.integration.command import LIMIT_S, arguments, environment, run
+from tests.patience import PATIENCE_S
 from tests.servers.moto import moto
 
 HOSTILE = "h/\x1b[2J\nb & <c>+%41\u202eé"
@@ -271,7 +272,7 @@ def test_presign() -> None:
         done = ask(server, "presign", "--expires-in", "7d", "s3://bucket/a b+c*")
         url = done.stdout.removesuffix("\n")
         exact = ask(server, "presign", "--json", "--expires-in", "90", "s3://bucket/a")
-        with urllib.request.urlopen(url, timeout=10) as reply:  # noqa: S310 - of the test's own server
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as reply:  # noqa: S310 - of the test's own server
             assert reply.read() == b"body"
         nobody = run(
             *("presign", "--json", "--endpoint-url", server.endpoint_url, "s3://bucket/k"),

@@ -14,6 +14,7 @@ from bulkhaul import errors
 from bulkhaul.model.limits import S3Limits
 from tests.engines import ACCESS_KEY, PART_BYTES, SECRET_KEY, assert_no_secret, running_engine, serving
 from tests.faultserver import Credentials, EarlyReply, FaultServer, Latency, make_object
+from tests.patience import PATIENCE_S
 
 PARTS = 12
 BODY = random.Random(24).randbytes(PARTS * PART_BYTES)
@@ -89,7 +90,7 @@ def test_expiry_in_the_middle(tmp_path: Path, issuer: Issuer, transport: str) ->
         server.wait_for(lambda s: sum(get.status == 206 for get in s.requests_for("GetObject")) >= 3)
         issuer.give("canary-2")
         expire(server)
-        assert future.result(timeout=30).integrity == "checksum"
+        assert future.result(timeout=PATIENCE_S).integrity == "checksum"
         assert (tmp_path / "restored").read_bytes() == BODY
         assert issuer.calls == 2
         refused = [get for get in server.requests_for("GetObject") if get.status == 400]
@@ -122,7 +123,7 @@ def test_expiry_in_the_middle_of_an_upload(tmp_path: Path, issuer: Issuer, trans
         if not early:
             issuer.give("canary-2")
             expire(server)
-        result = future.result(timeout=30)
+        result = future.result(timeout=PATIENCE_S)
         stored = server.store.get("bucket", "key")
         assert stored is not None
         assert (result.integrity, stored.body == BODY) == ("checksum", True)
@@ -161,7 +162,7 @@ def test_refusals_that_come_late(tmp_path: Path, issuer: Issuer) -> None:
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(20)
+            thread.join(PATIENCE_S)
         assert found == [1, 1, 1]
         refused = [one for one in server.requests_for("ListObjectsV2") if one.status == 400]
         assert len(refused) == 3
@@ -172,7 +173,7 @@ def test_one_process_is_asked_for_all(tmp_path: Path, issuer: Issuer) -> None:
     """However many workers there are, the credential chain is asked once at the start."""
     with two_tokens() as server, running_engine(server.endpoint_url, issuer.variables, workers=4) as engine:
         futures = [engine.submit("s3://bucket/key", tmp_path / f"{n}") for n in range(4)]
-        assert all(future.result(timeout=30).ok for future in futures)
+        assert all(future.result(timeout=PATIENCE_S).ok for future in futures)
         assert issuer.calls == 1
 
 
@@ -208,5 +209,5 @@ def test_the_process_fails_to_renew(tmp_path: Path, issuer: Issuer) -> None:
         kinds: Any = errors.CredentialsError
         future = engine.submit("s3://bucket/key", tmp_path / "second")
         with pytest.raises(kinds):
-            future.result(timeout=20)
+            future.result(timeout=PATIENCE_S)
         assert not (tmp_path / "second").exists()

@@ -9,6 +9,7 @@ import random
 import resource
 import socket
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,8 +18,10 @@ import pytest
 from bulkhaul import errors
 from bulkhaul.disk.landing import temp_name
 from bulkhaul.errors import TransferError
+from bulkhaul.model.settings import Timeouts
 from tests.engines import PART_BYTES, Rig, assert_nothing_held, keys, running_engine, running_rig, temp_files
 from tests.faultserver import MIB, Stall, make_object
+from tests.patience import PATIENCE_S
 
 BODY = random.Random(26).randbytes(8 * MIB)
 STORED = make_object(BODY, part_size_bytes=5 * MIB, algorithm="CRC32C")
@@ -335,16 +338,18 @@ def replace(temp: Path) -> None:
 @pytest.mark.parametrize("damage", [truncate, Path.unlink, replace], ids=["truncated", "unlinked", "replaced"])
 def test_temp_file_is_damaged(tmp_path: Path, landing: str, damage: Callable[[Path], None]) -> None:
     """Row 33: a temp file that another program damages in the middle is an error; the destination stays as it was."""
-    with running_rig(tmp_path, landing=landing) as rig:
+    go_on = threading.Event()
+    with running_rig(tmp_path, landing=landing, timeouts=Timeouts()) as rig:
         rig.server.store.put("bucket", "key", STORED)
-        rig.server.add_fault(Stall(start=4 * PART_BYTES, after_bytes=1000, seconds=0.5))
+        rig.server.add_fault(Stall(start=4 * PART_BYTES, after_bytes=1000, until=go_on))
         (tmp_path / "restored").write_bytes(b"old")
         future = rig.engine.submit("s3://bucket/key", tmp_path / "restored")
         rig.server.wait_for(lambda s: any(get.faults and get.bytes_sent for get in s.requests_for("GetObject")))
         (name,) = temp_files(tmp_path)
         damage(tmp_path / name)
+        go_on.set()
         with pytest.raises(errors.LocalError, match="temp file"):
-            future.result(timeout=30)
+            future.result(timeout=PATIENCE_S)
         assert (tmp_path / "restored").read_bytes() == b"old"
         assert temp_files(tmp_path) == ([name] if damage is replace else [])  # a stranger's file is not ours to remove
         assert rig.restore(STORED).succeeded().ok

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import random
-import select
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ from tests.engines import (
     running_rig,
     temp_files,
 )
-from tests.faultserver import Fault, Stall, make_object
+from tests.faultserver import Exchange, Fault, Stall, make_object
+from tests.faultserver.faults import Reception
 from tests.integration.stolen import channel_of
+from tests.patience import PATIENCE_S
 
 PARTS = 8
 SIZE_BYTES = PARTS * PART_BYTES
@@ -41,6 +43,18 @@ HELD = (3 * PART_BYTES, 4 * PART_BYTES)
 PATIENT = Timeouts(read_s=30.0, lease_s=30.0, heartbeat_s=30.0)
 
 BOTH = pytest.mark.parametrize("transport", ["fast", "sdk"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Witness(Fault):
+    """Changes nothing, but notes of each request that it hits whether a process is dead when that arrives."""
+
+    pid: int
+    found_dead: list[bool] = field(default_factory=list)
+
+    def receive(self, exchange: Exchange, reception: Reception) -> None:
+        """Look."""
+        self.found_dead.append(not is_alive(self.pid))
 
 
 @contextmanager
@@ -58,9 +72,9 @@ def begin(rig: Rig, *faults: Fault) -> tuple[str, Future[TransferResult]]:
     return key, rig.engine.submit(f"s3://bucket/{key}", rig.folder / key / "restored")
 
 
-def hold(rig: Rig, *, seconds: float | None) -> tuple[str, Future[TransferResult]]:
-    """Begin a restore and return when both workers are in the middle of a part, for ``seconds`` or for ever."""
-    key, future = begin(rig, *(Stall(start=at, after_bytes=PART_BYTES // 2, seconds=seconds) for at in HELD))
+def hold(rig: Rig, *, until: threading.Event | None) -> tuple[str, Future[TransferResult]]:
+    """Begin a restore and return when both workers are in the middle of a part, until an event or for ever."""
+    key, future = begin(rig, *(Stall(start=at, after_bytes=PART_BYTES // 2, until=until) for at in HELD))
     half = PART_BYTES // 2
     rig.server.wait_for(
         lambda s: [get.bytes_sent for get in s.requests_for("GetObject", key) if get.faults] == [half] * 2
@@ -80,7 +94,7 @@ def attempts(rig: Rig, key: str) -> dict[int, int]:
 
 def assert_exact(rig: Rig, key: str, future: Future[TransferResult]) -> TransferResult:
     """The restore succeeds, with the stored bytes, and holds nothing any more."""
-    result = future.result(timeout=30)
+    result = future.result(timeout=PATIENCE_S)
     assert (rig.folder / key / "restored").read_bytes() == BODY
     assert result.integrity == "checksum"
     assert_nothing_held(rig.engine, rig.folder)
@@ -97,8 +111,10 @@ def assert_gone(rig: Rig, key: str) -> None:
 def test_one_worker_is_killed(tmp_path: Path, transport: str, landing: str) -> None:
     """SIGKILL of a worker costs exactly its unfinished part: nothing else is fetched again."""
     with two_connections(tmp_path, transport=transport, landing=landing) as rig:
-        key, future = hold(rig, seconds=1.0)
+        go_on = threading.Event()
+        key, future = hold(rig, until=go_on)
         os.kill(rig.engine.worker_pids[0], signal.SIGKILL)
+        go_on.set()
         result = assert_exact(rig, key, future)
         counts = attempts(rig, key)
         assert sorted(counts[at] for at in HELD) == [1, 2]
@@ -113,7 +129,7 @@ def test_one_worker_is_killed(tmp_path: Path, transport: str, landing: str) -> N
 def test_both_workers_are_killed(tmp_path: Path, transport: str) -> None:
     """SIGKILL of all workers at once costs both parts, and new workers finish the transfer."""
     with two_connections(tmp_path, transport=transport) as rig:
-        key, future = hold(rig, seconds=None)
+        key, future = hold(rig, until=None)
         for pid in rig.engine.worker_pids:
             os.kill(pid, signal.SIGKILL)
         assert_exact(rig, key, future)
@@ -123,27 +139,17 @@ def test_both_workers_are_killed(tmp_path: Path, transport: str) -> None:
 @BOTH
 def test_stopped_worker(tmp_path: Path, transport: str) -> None:
     """A worker that falls silent (SIGSTOP) is killed and dead before its part is asked for again."""
-    quick = Timeouts(read_s=30.0, lease_s=30.0, heartbeat_s=1.2)
+    quick = Timeouts(read_s=30.0, lease_s=30.0, heartbeat_s=3.0)
     with two_connections(tmp_path, transport=transport, timeouts=quick) as rig:
-        key, future = hold(rig, seconds=2.5)
-        victim = rig.engine.worker_pids[0]
-        died_s: list[float] = []
-        watching = threading.Thread(target=lambda: died_s.append(death_of(victim)))
-        watching.start()
-        os.kill(victim, signal.SIGSTOP)
+        go_on = threading.Event()
+        key, future = hold(rig, until=go_on)
+        witness = Witness(key=key, attempt=2, pid=rig.engine.worker_pids[0])
+        rig.server.add_fault(witness)
+        os.kill(witness.pid, signal.SIGSTOP)
+        eventually(lambda: not is_alive(witness.pid), "the silent worker lives on")
+        go_on.set()
         assert_exact(rig, key, future)
-        watching.join(10)
-        (again,) = [get for get in rig.server.requests_for("GetObject", key) if get.attempt == 2]
-        assert died_s
-        assert died_s[0] < again.arrived_s
-
-
-def death_of(pid: int) -> float:
-    """Wait until a process is dead and return when that was."""
-    pidfd = os.pidfd_open(pid)
-    select.select([pidfd], [], [], 20)
-    os.close(pidfd)
-    return time.monotonic()
+        assert witness.found_dead == [True]
 
 
 def test_every_worker_dies(tmp_path: Path) -> None:
@@ -152,12 +158,12 @@ def test_every_worker_dies(tmp_path: Path) -> None:
         stopping = threading.Event()
         killed: set[int] = set()
         killing = threading.Thread(target=kill_all, args=(rig, stopping, killed))
-        _, future = hold(rig, seconds=None)
+        _, future = hold(rig, until=None)
         killing.start()
         with pytest.raises(errors.WorkerDied, match="SIGKILL"):
-            future.result(timeout=30)
+            future.result(timeout=PATIENCE_S)
         stopping.set()
-        killing.join(10)
+        killing.join(PATIENCE_S)
         assert 2 < len(killed) < 20
         eventually(lambda: temp_files(tmp_path) == [], "a temp file is left")
 
@@ -184,7 +190,7 @@ def test_part_that_kills_two_workers(tmp_path: Path) -> None:
             for pid in rig.engine.worker_pids:
                 os.kill(pid, signal.SIGKILL)
         with pytest.raises(errors.WorkerDied, match="part 4"):
-            future.result(timeout=30)
+            future.result(timeout=PATIENCE_S)
         assert_gone(rig, key)
         key, future = begin(rig)
         assert_exact(rig, key, future)
@@ -193,7 +199,7 @@ def test_part_that_kills_two_workers(tmp_path: Path) -> None:
 def test_forkserver_is_killed(tmp_path: Path) -> None:
     """Without its forkserver an engine starts another one, and the transfer goes on."""
     with two_connections(tmp_path) as rig:
-        key, future = hold(rig, seconds=None)
+        key, future = hold(rig, until=None)
         workers = rig.engine.worker_pids
         os.kill(parent_of(workers[0]), signal.SIGKILL)
         assert_exact(rig, key, future)
@@ -204,14 +210,14 @@ def test_forkserver_is_killed(tmp_path: Path) -> None:
 def test_forkserver_is_stopped_and_a_worker_dies(tmp_path: Path) -> None:
     """A worker that is dead counts as dead although nobody reaps it; its forkserver is replaced, and all goes on."""
     with two_connections(tmp_path) as rig:
-        key, future = hold(rig, seconds=None)
+        key, future = hold(rig, until=None)
         workers = rig.engine.worker_pids
         forkserver = parent_of(workers[0])
         os.kill(forkserver, signal.SIGSTOP)
         began_s = time.monotonic()
         os.kill(workers[0], signal.SIGKILL)
         assert_exact(rig, key, future)
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s < PATIENCE_S  # the deadlines of parts and of questions are far beyond it
         assert not is_alive(forkserver)
         eventually(lambda: not any(is_alive(pid) for pid in workers), "workers of the dead forkserver live on")
 
@@ -249,7 +255,7 @@ def parent_of(pid: int) -> int:
 def test_malformed_frame(tmp_path: Path, frame: bytes) -> None:
     """A worker that sends what is no message is killed, and its part goes to another one (row 45)."""
     with two_connections(tmp_path) as rig:
-        key, future = hold(rig, seconds=None)
+        key, future = hold(rig, until=None)
         first, second = rig.engine.worker_pids
         with channel_of(first) as voice:
             voice.setblocking(True)
@@ -275,8 +281,10 @@ def test_deaths_do_not_add_up_over_a_long_run(tmp_path: Path) -> None:
     """A worker lost now and then never ends an engine that gets on with its work between the losses."""
     with two_connections(tmp_path) as rig:
         for _ in range(6):
-            key, future = hold(rig, seconds=0.4)
+            go_on = threading.Event()
+            key, future = hold(rig, until=go_on)
             os.kill(rig.engine.worker_pids[0], signal.SIGKILL)
+            go_on.set()
             assert_exact(rig, key, future)
 
 
@@ -285,7 +293,7 @@ def test_no_process_is_left_of_many_deaths(tmp_path: Path) -> None:
     before = set(descendants())
     with two_connections(tmp_path) as rig:
         for _ in range(2):
-            key, future = hold(rig, seconds=None)
+            key, future = hold(rig, until=None)
             for pid in rig.engine.worker_pids:
                 os.kill(pid, signal.SIGKILL)
             assert_exact(rig, key, future)

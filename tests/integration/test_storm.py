@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from pathlib import Path
 
 from bulkhaul import errors
 from bulkhaul.model.settings import Timeouts
 from tests.engines import PART_BYTES, assert_nothing_held, running_rig
 from tests.faultserver import Latency, Status, generated_object, make_object, storm
+from tests.patience import PATIENCE_S
 
 PARTS = 48
 BODY = random.Random(25).randbytes(PARTS * PART_BYTES)
@@ -31,7 +31,7 @@ def test_rate_falls_in_a_storm(tmp_path: Path) -> None:
         # One request after the other, without any pause, would be some thousands.
         assert 16 <= len(ages) <= 700
         assert sum(2.0 <= age < 3.0 for age in ages) <= sum(age < 1.0 for age in ages) / 4
-        assert outcome.seconds < 20
+        assert outcome.seconds < PATIENCE_S
 
 
 def test_window_opens_again(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_storm_that_does_not_end(tmp_path: Path) -> None:
     with running_rig(tmp_path, timeouts=Timeouts(throttle_s=1.5)) as rig:
         outcome = rig.restore(STORED, storm(for_s=60), old=b"old")
         outcome.failed(errors.Throttled)
-        assert 1.5 <= outcome.seconds < 12
+        assert 1.5 <= outcome.seconds < PATIENCE_S
         assert len(outcome.gets) < 150
 
 
@@ -81,8 +81,7 @@ def test_retry_after_is_kept(tmp_path: Path) -> None:
 def test_everything_fails(tmp_path: Path) -> None:
     """Row 25: with nothing but 500 the host-wide budget ends it: no hammering, and a typed error."""
     with running_rig(tmp_path, concurrency=32, timeouts=PATIENT) as rig:
-        began_s = time.monotonic()
         outcome = rig.restore(STORED, Status(code="InternalError", attempt="every"), old=b"old")
         outcome.failed(errors.ServerError)
-        assert time.monotonic() - began_s < 60
+        assert outcome.seconds < PATIENCE_S
         assert len(outcome.gets) <= PARTS + 100

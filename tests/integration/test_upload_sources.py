@@ -15,6 +15,7 @@ from bulkhaul import errors
 from bulkhaul.errors import TransferError
 from bulkhaul.model.settings import Timeouts
 from tests.faultserver import MIB, SlowReceiving, StallReceiving
+from tests.patience import PATIENCE_S, SOON_S
 from tests.writing import HASTY, PART_BYTES, THRESHOLD_BYTES, WriteRig, Written, running_write_rig, serving_writes
 
 BODY = random.Random(51).randbytes(6 * PART_BYTES + 99)
@@ -27,14 +28,17 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """An engine of one transport that writes to a fault server whose connections hold little."""
     server = serving_writes(receive_buffer_bytes=64 * 1024)
     folder = tmp_path_factory.mktemp("sources")
-    with running_write_rig(folder, server=server, transport=request.param, workers=2, concurrency=2) as running:
+    with running_write_rig(
+        folder, server=server, transport=request.param, workers=2, concurrency=2, timeouts=PATIENT
+    ) as running:
         yield running
 
 
 def changed_while_sent(rig: WriteRig, body: bytes, change: Callable[[Path], None]) -> Written:
     """Upload a file that is changed while the server waits in the middle of a body, and check the invariants."""
     operation = "PutObject" if len(body) < THRESHOLD_BYTES else "UploadPart"
-    wait = StallReceiving(operation=operation, attempt="every", times=1, seconds=0.4, after_bytes=1000)
+    go_on = threading.Event()
+    wait = StallReceiving(operation=operation, attempt="every", times=1, until=go_on, after_bytes=1000)
     key, faults = rig.new_key(wait, old=OLD)
     path = rig.folder / key
     path.write_bytes(body)
@@ -43,13 +47,14 @@ def changed_while_sent(rig: WriteRig, body: bytes, change: Callable[[Path], None
     def act() -> None:
         rig.server.wait_for(lambda s: bool(s.requests_for(operation, key)))
         change(path)
+        go_on.set()
 
     acting = threading.Thread(target=act)
     acting.start()
     try:
         return rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
     finally:
-        acting.join(10)
+        acting.join(PATIENCE_S)
 
 
 def rewrite(path: Path) -> None:
@@ -87,12 +92,12 @@ def test_changed_in_parts(rig: WriteRig, change: Callable[[Path], None]) -> None
 @pytest.mark.parametrize("change", [rewrite, grow, cut])
 def test_changed_before_the_last_piece(tmp_path: Path, change: Callable[[Path], None], transport: str) -> None:
     """The last piece of a single PUT leaves only if the file is unchanged: else no object comes of it (C27)."""
-    server = serving_writes(receive_buffer_bytes=64 * 1024)
+    server, go_on = serving_writes(receive_buffer_bytes=64 * 1024), threading.Event()
     body = random.Random(52).randbytes(16 * MIB)
     with running_write_rig(
         tmp_path, server=server, transport=transport, multipart_threshold_bytes=17 * MIB, timeouts=PATIENT
     ) as rig:
-        key, faults = rig.new_key(StallReceiving(after_bytes=MIB, seconds=0.5), old=OLD)
+        key, faults = rig.new_key(StallReceiving(after_bytes=MIB, until=go_on), old=OLD)
         path = rig.folder / key
         path.write_bytes(body)
         os.utime(path, (1, 1))
@@ -100,11 +105,12 @@ def test_changed_before_the_last_piece(tmp_path: Path, change: Callable[[Path], 
         def act() -> None:
             rig.server.wait_for(lambda s: any(r.bytes_received >= MIB for r in s.requests_for("PutObject", key)))
             change(path)
+            go_on.set()
 
         acting = threading.Thread(target=act)
         acting.start()
         written = rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
-        acting.join(10)
+        acting.join(PATIENCE_S)
         written.failed(errors.SourceChanged)
 
 
@@ -125,9 +131,9 @@ def test_cut_while_windows_are_mapped(tmp_path: Path) -> None:
         acting = threading.Thread(target=act)
         acting.start()
         written = rig.watch(lambda: rig.engine.upload(path, f"s3://bucket/{key}"), key, body, faults, OLD)
-        acting.join(10)
+        acting.join(PATIENCE_S)
         written.failed(errors.SourceChanged)
-        assert written.seconds < HASTY.lease_s + HASTY.ack_s + 6
+        assert written.seconds < HASTY.lease_s + HASTY.ack_s + SOON_S
 
         assert rig.upload(BODY).succeeded().integrity == "checksum"
 
@@ -155,14 +161,16 @@ def test_moved_only_if_unchanged(rig: WriteRig) -> None:
     assert not path.exists()
     assert rig.stored("moved") == BODY
     path.write_bytes(BODY)
-    other = StallReceiving(operation="UploadPart", key="again", attempt="every", times=1, seconds=0.4)
+    go_on = threading.Event()
+    other = StallReceiving(operation="UploadPart", key="again", attempt="every", times=1, until=go_on)
     rig.server.add_fault(other)
     future = rig.engine.start(lambda: rig.engine.aio.upload(path, "s3://bucket/again", move=True))
     rig.server.wait_for(lambda s: bool(s.requests_for("UploadPart", "again")))
     (rig.folder / "new").write_bytes(b"new")
     (rig.folder / "new").rename(path)
+    go_on.set()
     with pytest.raises(errors.SourceChanged, match="not removed"):
-        future.result(timeout=20)
+        future.result(timeout=PATIENCE_S)
     assert (path.read_bytes(), rig.stored("again")) == (b"new", BODY)
 
 
@@ -213,7 +221,7 @@ def test_no_regular_file(rig: WriteRig, kind: str) -> None:
     with pytest.raises(error, match=says) as caught:
         rig.engine.upload(path, "s3://bucket/strange")
     assert str(path) in str(caught.value)
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < SOON_S
     assert [one for one in rig.server.requests[before:] if one.key == "strange"] == []
 
 

@@ -16,6 +16,7 @@ from bulkhaul.cli.progress import Display, amount_text
 from bulkhaul.cli.stages import Interrupted, Stages
 from bulkhaul.cli.streams import ATOMIC_BYTES, FULL_BYTES, LineStream
 from bulkhaul.model.results import Progress
+from tests.patience import PATIENCE_S
 
 
 @pytest.fixture
@@ -47,14 +48,14 @@ class TestLineStream:
         stream = LineStream(pipe[1])
         stream.write("one\n")
         stream.write("zwei é\n")
-        assert stream.flush(1.0)
+        assert stream.flush(PATIENCE_S)
         assert os.read(pipe[0], 100) == "one\nzwei é\n".encode()
 
     def test_surrogates_are_escaped(self, pipe: tuple[int, int]) -> None:
         """A path that is no UTF-8 does not break the output."""
         stream = LineStream(pipe[1])
         stream.write("a\udcffb\n")
-        assert stream.flush(1.0)
+        assert stream.flush(PATIENCE_S)
         assert os.read(pipe[0], 100) == b"a\\udcffb\n"
 
     def test_never_blocks(self, pipe: tuple[int, int]) -> None:
@@ -91,7 +92,7 @@ class TestFeed:
         feed = Feed(lambda: iter(range(5)))
         taken = []
         while not feed.ended:
-            if (item := feed.take(1.0)) is not None:
+            if (item := feed.take(PATIENCE_S)) is not None:
                 taken.append(item)
         assert taken == [0, 1, 2, 3, 4]
         assert feed.error is None
@@ -104,8 +105,8 @@ class TestFeed:
             raise ValueError("broken")
 
         feed = Feed(items)
-        assert feed.take(1.0) == 1
-        assert feed.take(1.0) is None
+        assert feed.take(PATIENCE_S) == 1
+        assert feed.take(PATIENCE_S) is None
         assert feed.ended
         assert isinstance(feed.error, ValueError)
 
@@ -114,7 +115,7 @@ class TestFeed:
         gate = threading.Event()
 
         def items() -> Iterator[int]:
-            gate.wait(10)
+            gate.wait(PATIENCE_S)
             yield 1
 
         feed = Feed(items)
@@ -122,7 +123,7 @@ class TestFeed:
         assert feed.take(0.01) is None
         assert not feed.ended
         gate.set()
-        assert feed.take(5.0) == 1
+        assert feed.take(PATIENCE_S) == 1
 
     def test_full_feed_waits(self) -> None:
         """An iterator goes no further than the feed holds, until somebody takes."""
@@ -134,14 +135,14 @@ class TestFeed:
                 yield number
 
         feed = Feed(items)
-        deadline_s = time.monotonic() + 10
+        deadline_s = time.monotonic() + PATIENCE_S
         while len(made) < 1025 and time.monotonic() < deadline_s:
             time.sleep(0.01)
         time.sleep(0.1)
         assert len(made) == 1025  # 1,024 wait, and one more is in hand
         taken = []
         while not feed.ended:
-            if (item := feed.take(1.0)) is not None:
+            if (item := feed.take(PATIENCE_S)) is not None:
                 taken.append(item)
         assert taken == list(range(5000))
 
@@ -157,10 +158,10 @@ class TestFeed:
                 closed.set()
 
         feed = Feed(items)
-        assert feed.take(1.0) == 1
+        assert feed.take(PATIENCE_S) == 1
         feed.abandon()
-        feed.join(5.0)
-        assert closed.wait(5.0)
+        feed.join(PATIENCE_S)
+        assert closed.wait(PATIENCE_S)
 
 
 class TestInterruption:
@@ -276,7 +277,7 @@ class TestStages:
         gate = threading.Event()
 
         def items() -> Iterator[int]:
-            gate.wait(30)
+            gate.wait(PATIENCE_S)
             yield 1
 
         signal.raise_signal(signal.SIGINT)

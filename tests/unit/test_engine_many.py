@@ -77,11 +77,15 @@ def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) ->
 
     async def play() -> None:
         at_once = peak = 0
+        full = asyncio.Event()
 
         async def work() -> TransferResult:
             nonlocal at_once, peak
             at_once += 1
             peak = max(peak, at_once)
+            if at_once == most:
+                full.set()
+            await full.wait()
             await asyncio.sleep(0.001)
             at_once -= 1
             return planned(0, size_bytes)
@@ -167,7 +171,7 @@ def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
         async with aclosing(many.run()) as results:
             await anext(results)
             seen = -1
-            while seen != many.progress.planned_objects:
+            while seen != many.progress.planned_objects or seen <= MAX_WAITING:
                 seen = many.progress.planned_objects
                 await asyncio.sleep(0.05)
             assert MAX_WAITING < seen < 2 * MAX_WAITING

@@ -88,11 +88,14 @@ def test_generator_that_nobody_takes_from_waits() -> None:
     """Memory is bounded: no more is made than the read-ahead holds, and leaving closes the generator."""
     made: list[int] = []
     closed: list[bool] = []
+    full = asyncio.Event()
 
     async def endless() -> AsyncGenerator[int, None]:
         try:
             while True:
                 made.append(len(made))
+                if len(made) == 2 * READ_AHEAD:
+                    full.set()
                 yield made[-1]
         finally:
             closed.append(True)
@@ -100,6 +103,7 @@ def test_generator_that_nobody_takes_from_waits() -> None:
     async def run() -> None:
         async with _driven(endless()) as take:
             await take()
+            await full.wait()
             await asyncio.sleep(0.05)
 
     asyncio.run(run())
