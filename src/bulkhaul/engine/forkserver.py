@@ -141,5 +141,6 @@ def main(control_fd: int, coordinator_pidfd: int) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, the kernel reaps, and nobody learns the status
     import bulkhaul.engine.worker  # noqa: F401 - the heavy imports, before anybody asks for them
 
-    Forkserver(socket.socket(fileno=control_fd), coordinator_pidfd).serve()
+    with socket.socket(fileno=control_fd) as control:
+        Forkserver(control, coordinator_pidfd).serve()
     os._exit(0)

@@ -277,6 +277,9 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
 
     async def serve() -> None:
         await Worker(sock, setup).run()
+        # Threads in the middle of an SDK call would hold the process up, and nothing is left to save. Nor is the loop
+        # closed: it would complain of every connection that is open still.
+        os._exit(0)
 
     try:
         threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
@@ -288,7 +291,6 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
         os._exit(EXIT_SHORTAGE)
     with runner:
         runner.run(serve())
-        os._exit(0)  # threads in the middle of an SDK call would hold the process up, and nothing is left to save
 
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
