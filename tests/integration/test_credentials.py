@@ -13,7 +13,7 @@ import pytest
 from bulkhaul import errors
 from bulkhaul.model.limits import S3Limits
 from tests.engines import ACCESS_KEY, PART_BYTES, SECRET_KEY, assert_no_secret, running_engine, serving
-from tests.faultserver import Credentials, EarlyReply, FaultServer, Latency, make_object
+from tests.faultserver import Credentials, EarlyReply, FaultServer, Latency, Stall, StallReceiving, make_object
 from tests.patience import PATIENCE_S
 
 PARTS = 12
@@ -85,11 +85,13 @@ def expire(server: FaultServer) -> None:
 def test_expiry_in_the_middle(tmp_path: Path, issuer: Issuer, transport: str) -> None:
     """Row 27: a token that expires during a transfer is renewed exactly once, and the transfer is exact."""
     with two_tokens() as server, running_engine(server.endpoint_url, issuer.variables, transport=transport) as engine:
-        server.add_fault(Latency(seconds=0.3))
+        go_on = threading.Event()
+        server.add_fault(Stall(after_bytes=1000, attempt="every", until=go_on))
         future = engine.submit("s3://bucket/key", tmp_path / "restored")
         server.wait_for(lambda s: sum(get.status == 206 for get in s.requests_for("GetObject")) >= 3)
         issuer.give("canary-2")
         expire(server)
+        go_on.set()
         assert future.result(timeout=PATIENCE_S).integrity == "checksum"
         assert (tmp_path / "restored").read_bytes() == BODY
         assert issuer.calls == 2
@@ -117,12 +119,15 @@ def test_expiry_in_the_middle_of_an_upload(tmp_path: Path, issuer: Issuer, trans
     with server, running_engine(server.endpoint_url, issuer.variables, **settings) as engine:
         if early:
             server.add_fault(EarlyReply(code="ExpiredToken", operation="UploadPart", part=5, after_bytes=1000))
-        server.add_fault(Latency(seconds=0.2, operation="UploadPart"))
+        go_on = threading.Event()
+        for part in range(4, PARTS + 1):
+            server.add_fault(StallReceiving(operation="UploadPart", part=part, attempt="every", until=go_on))
         future = engine.start(engine.aio.upload, tmp_path / "source", "s3://bucket/key")
         server.wait_for(lambda s: sum(put.status == 200 for put in s.requests_for("UploadPart")) >= 3)
         if not early:
             issuer.give("canary-2")
             expire(server)
+        go_on.set()
         result = future.result(timeout=PATIENCE_S)
         stored = server.store.get("bucket", "key")
         assert stored is not None
