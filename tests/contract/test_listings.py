@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,8 +14,17 @@ import pytest
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.errors import NotFound, OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Integrity
-from tests.engines import assert_nothing_held, aws_environment, eventually, keys, running_rig, serving
-from tests.faultserver import Fault, FaultServer, FlipBit, Latency, RawBody, RepeatedListToken, Status, make_object
+from tests.engines import assert_nothing_held, aws_environment, keys, running_rig, serving
+from tests.faultserver import (
+    Fault,
+    FaultServer,
+    FlipBit,
+    RawBody,
+    RepeatedListToken,
+    StallReceiving,
+    Status,
+    make_object,
+)
 
 SMALL = 64 * 1024
 BODY = bytes(range(256)) * (SMALL * 3 // 256)
@@ -77,13 +87,18 @@ def listed_ahead(server: FaultServer, *, kill_after: int = 0) -> list[list[str]]
     """List the names in pages of 50, each asked for ahead.
 
     Args:
-        kill_after: kill all workers when so many requests have come in.
+        kill_after: kill all workers when so many pages have been asked for, and the last one is not answered.
     """
 
     def kill(engine: AsyncEngine) -> None:
-        eventually(lambda: len(server.requests) >= kill_after, "the listing stopped early")
+        server.wait_for(lambda it: len(tokens(it)) >= kill_after)
         for pid in engine.worker_pids:
             os.kill(pid, signal.SIGKILL)
+        killed.set()
+
+    killed = threading.Event()
+    if kill_after:
+        server.add_fault(StallReceiving(operation="ListObjectsV2", nth=kill_after, until=killed))
 
     async def listing() -> list[list[str]]:
         async with AsyncEngine(endpoint_url=server.endpoint_url, workers=2) as engine:
@@ -121,7 +136,6 @@ def test_pages_that_are_asked_for_ahead_come_in_order(filled: FaultServer) -> No
 @pytest.mark.parametrize("died", [1, 2, 3])
 def test_workers_that_die_cost_no_key(filled: FaultServer, died: int) -> None:
     """All workers die with pages in hand: the listing goes on with new ones, without a gap and with no key twice."""
-    filled.add_fault(Latency(seconds=0.1, operation="ListObjectsV2"))
     assert [key for page in listed_ahead(filled, kill_after=died) for key in page] == NAMES
     assert len(tokens(filled)) > 5
 

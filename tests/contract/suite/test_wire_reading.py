@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,7 @@ from tests.faultserver import (
     RepeatedListToken,
     ReplaceObject,
     ShortRange,
+    StallReceiving,
     Status,
     StoredObject,
     ToldHeader,
@@ -197,10 +199,17 @@ def test_c18_an_object_that_is_replaced_is_fetched_anew(wire: Wired, tmp_path: P
     """After a 412 everything begins again with a fresh HEAD; the file is the new object, progress adds up to it."""
     key = f"c18-{len(new)}"
     stored(wire, key, LARGE)
-    wire.fault(key, Latency(seconds=0.2, nth=3))  # the parts before it are told by then
+    told = threading.Event()
+    wire.fault(key, StallReceiving(operation="GetObject", nth=3, until=told))
     fault = wire.fault(key, ReplaceObject(replacement=new, nth=3))
     deltas = Deltas()
-    result = wire.store.get_to_file(key, tmp_path / "file", progress=deltas)
+
+    def progress(delta_bytes: int) -> None:
+        deltas(delta_bytes)
+        if deltas.total_bytes >= 2 * PART_BYTES:  # the parts before it
+            told.set()
+
+    result = wire.store.get_to_file(key, tmp_path / "file", progress=progress)
     assert wire.server.fired(fault) == 1
     assert (tmp_path / "file").read_bytes() == new
     assert os.listdir(tmp_path) == ["file"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -46,8 +47,13 @@ PUTS = ("bytes", "path")
 
 def test_c43_parts_are_numbered_and_no_more_at_once_than_allowed(wire: Wired) -> None:
     """Numbers from 1 without a gap; as many in flight as the settings say, at most."""
-    wire.fault("c43", Latency(operation="UploadPart", seconds=0.05))
-    wire.store.put_bytes("c43", LARGE)
+    go_on = threading.Event()
+    wire.fault("c43", StallReceiving(operation="UploadPart", attempt="every", until=go_on))
+    putting = threading.Thread(target=wire.store.put_bytes, args=("c43", LARGE))
+    putting.start()
+    wire.server.wait_for(lambda server: server.max_in_flight_of("UploadPart") == IN_FLIGHT)
+    go_on.set()
+    putting.join()
     assert sorted(one.part for one in wire.asked("UploadPart")) == list(range(1, LARGE_PARTS + 1))
     assert wire.server.max_in_flight_of("UploadPart") == IN_FLIGHT
     assert wire.store.get_bytes("c43") == LARGE
@@ -122,10 +128,11 @@ def test_c45_a_call_that_is_cancelled_aborts_its_upload(wire: Wired, size: str) 
     """Cancelled between create and complete: the call ends when the upload is gone."""
     key = f"c45-{size}"
     wire.server.store.put("bucket", "c45-source", make_object(LARGE))
+    cancelled = threading.Event()
     if size == "upload":
         wire.fault(key, StallReceiving(operation="UploadPart", part=2, attempt="every"))
     else:
-        wire.fault(key, Latency(operation="UploadPartCopy", part=2, seconds=0.8))
+        wire.fault(key, StallReceiving(operation="UploadPartCopy", part=2, attempt="every", until=cancelled))
 
     def part_has_come(_: object) -> bool:
         return any(one.part == 2 for one in wire.asked("UploadPart", "UploadPartCopy", key=key))
@@ -136,6 +143,7 @@ def test_c45_a_call_that_is_cancelled_aborts_its_upload(wire: Wired, size: str) 
             task = asyncio.create_task(work)
             await asyncio.to_thread(wire.server.wait_for, part_has_come)
             task.cancel()
+            cancelled.set()
             with pytest.raises(asyncio.CancelledError):
                 await task
             assert wire.server.store.uploads.pending("bucket") == []
