@@ -7,8 +7,11 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import cast
 
+import pytest
+
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.lastresort import LastResort
 from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head, Resolve
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
@@ -27,6 +30,7 @@ class Workers:
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, Ask]] = []
         self._more = asyncio.Event()
+        self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
         self.desk = Desk(SETTINGS, cast("Dispatcher", self))
         self.on_answer: Callable[[Answer], None]
         self.on_worker: Callable[[int, str], None]

@@ -12,6 +12,7 @@ import pytest
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.control import Control
 from bulkhaul.engine.dispatch import Dispatcher
+from bulkhaul.engine.lastresort import LastResort
 from bulkhaul.engine.protocol import Answer, Ask, ListPage
 from bulkhaul.errors import AccessDenied, OtherError
 from bulkhaul.model.errors import ErrorInfo
@@ -34,6 +35,7 @@ class Workers:
         self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=timeouts, rng=random.Random(1))
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, str, int]] = []
+        self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
         self.desk = Desk(Settings(timeouts=timeouts), cast("Dispatcher", self))
         self.on_answer: Callable[[Answer], None]
         self.on_worker: Callable[[int, str], None]

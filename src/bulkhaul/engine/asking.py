@@ -137,7 +137,7 @@ class Desk:
         self._news = asyncio.Event()
         self._credentials: Credentials | None = None
         self._failure: TransferError | None = None
-        self._closed: Cancelled | None = None
+        self._closed: TransferError | None = None
         self._closing = asyncio.Event()
         self._refreshing: asyncio.Task[None] | None = None
         self._background: asyncio.Task[None] | None = None
@@ -146,6 +146,8 @@ class Desk:
         dispatcher.on_answer = self._answered
         dispatcher.on_worker = self._worker_news
         dispatcher.on_expired = self._expired
+        dispatcher.on_broken = self._end
+        self._last_resort = dispatcher.last_resort
 
     @property
     def credentials(self) -> Credentials | None:
@@ -169,7 +171,7 @@ class Desk:
         locating = self._locating.get(bucket)
         if locating is None:
             locating = self._locating[bucket] = asyncio.create_task(self._locate(bucket))
-            locating.add_done_callback(functools.partial(self._located, bucket))
+            locating.add_done_callback(self._last_resort.guard(functools.partial(self._located, bucket)))
         return await asyncio.shield(locating)  # who is cancelled leaves it to the others
 
     async def _locate(self, bucket: str) -> Target:
@@ -280,11 +282,14 @@ class Desk:
 
     def close(self) -> None:
         """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
-        self._failure = self._closed = Cancelled("the engine was closed")
+        self._end(Cancelled("the engine was closed"))
+
+    def _end(self, error: TransferError) -> None:
+        self._failure = self._closed = error
         self._closing.set()
         for waiting in self._open.values():
             if not waiting.future.done():
-                waiting.future.set_exception(self._closed)
+                waiting.future.set_exception(error)
         self._news.set()
 
     async def _freest_worker(self) -> int:
@@ -372,7 +377,11 @@ class Desk:
     def _resolve_first(self) -> None:
         """Have one worker ask the chain for all of them, unless that is done or under way."""
         if not self._resolved and self._failure is None and self._refreshing is None and self._configured:
-            self._refreshing = asyncio.create_task(self._resolve(self._configured[0], FIRST_GENERATION))
+            self._resolve_by(self._configured[0], FIRST_GENERATION)
+
+    def _resolve_by(self, worker: int, generation: int) -> None:
+        self._refreshing = asyncio.create_task(self._resolve(worker, generation))
+        self._last_resort.watch(self._refreshing)
 
     async def _resolve(self, worker: int, generation: int) -> None:
         try:
@@ -405,7 +414,7 @@ class Desk:
                 return  # the refusal came late: they were renewed meanwhile
             if self._refreshing is None and self._load and self._credentials is not None:
                 worker = min(self._load, key=self._load.__getitem__)
-                self._refreshing = asyncio.create_task(self._resolve(worker, generation + 1))
+                self._resolve_by(worker, generation + 1)
             if self._refreshing is not None:
                 await asyncio.wait([self._refreshing])
             if self._credentials is None or self._credentials.generation > generation:
@@ -420,6 +429,7 @@ class Desk:
 
     def _expired(self, generation: int) -> None:
         self._background = asyncio.create_task(self._refresh(generation))
+        self._last_resort.watch(self._background)
 
     def _refresh_if_due(self) -> None:
         held = self._credentials

@@ -126,6 +126,7 @@ class Channel(Generic[Incoming]):
         *,
         on_message: Callable[[Incoming, list[int]], None],
         on_closed: Callable[[str], None],
+        guard: Callable[[Callable[[], object]], Callable[[], object]] = lambda callback: callback,
     ) -> None:
         """Begin to read.
 
@@ -133,6 +134,7 @@ class Channel(Generic[Incoming]):
             incoming: type of the messages that may come.
             on_message: called with each message and its descriptors, which it owns.
             on_closed: called once with the reason when the channel has ended by itself.
+            guard: wraps what the loop calls.
         """
         self._sock = sock
         self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming)
@@ -141,8 +143,9 @@ class Channel(Generic[Incoming]):
         self._unsent: deque[tuple[bytes, list[int]]] = deque()
         self._loop = asyncio.get_running_loop()
         self._closed = False
+        self._guard = guard
         sock.setblocking(False)
-        self._loop.add_reader(sock.fileno(), self._readable)
+        self._loop.add_reader(sock.fileno(), guard(self._readable))
 
     def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
         """Send a message and duplicates of its descriptors, now or as soon as there is room.
@@ -163,7 +166,7 @@ class Channel(Generic[Incoming]):
             socket.send_fds(self._sock, [frame], list(descriptors))
         except BlockingIOError:
             self._unsent.append((frame, _duplicates(descriptors)))
-            self._loop.add_writer(self._sock.fileno(), self._writable)
+            self._loop.add_writer(self._sock.fileno(), self._guard(self._writable))
         except ConnectionError as error:
             self._end(f"{error}")
         except OSError as error:

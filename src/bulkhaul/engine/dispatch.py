@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from bulkhaul.engine.callbacks import callback_failed
+from bulkhaul.engine.lastresort import LastResort
 from bulkhaul.engine.moving import Fetching, Given, Moving, Sending, framed, given, measure
 from bulkhaul.engine.protocol import (
     Answer,
@@ -67,6 +68,11 @@ TICK_S = 0.25
 """How often deadlines are looked at."""
 
 
+END_S = 5.0
+"""How long it is waited, after an internal error, that killed workers are dead. One that hangs in the kernel holds
+nothing up: what it may still write goes into a file that is thrown away."""
+
+
 class Dispatcher:
     """The workers of one engine and what they hold.
 
@@ -74,6 +80,8 @@ class Dispatcher:
         on_answer: called with every Answer of a worker.
         on_expired: called with the generation of credentials that a service refused as expired.
         on_worker: called with a worker's number and what became of it.
+        on_broken: called with the error that everything ends with when a callback has failed.
+        last_resort: guards callbacks and watches tasks of the engine.
     """
 
     def __init__(self, settings: Settings, wire: WireSettings, forkserver: ForkserverProcess) -> None:
@@ -87,9 +95,15 @@ class Dispatcher:
         self.on_answer: Callable[[Answer], None] = _ignore
         self.on_expired: Callable[[int], None] = _ignore
         self.on_worker: Callable[[int, WorkerNews], None] = _ignore
+        self.on_broken: Callable[[TransferError], None] = _ignore
+        self.last_resort = LastResort(self.fail)
         self.last_death = ""
         self._settings = settings
-        self._supervisor = Supervisor(forkserver, wire, on_message=self._on_message, on_lost=self._on_lost)
+        guard = self.last_resort.guard
+        self._supervisor = Supervisor(forkserver, wire, on_message=self._on_message, on_lost=self._on_lost, guard=guard)
+        self._flush, self._ticks, self._wakes = guard(self._flush_leases), guard(self._tick), guard(self._wake)
+        self._broken: TransferError | None = None
+        self._ending: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._starting: dict[int, float] = {}  # worker → instant of its start
         self._connections: dict[int, int] = {}  # worker → connections that it was given
@@ -113,24 +127,55 @@ class Dispatcher:
 
     def start(self) -> None:
         """Start the workers and the clock."""
+        self.last_resort.begin(self._loop)
         self._perform(self.machine.start())
         self._tick()
 
     async def stop(self) -> None:
         """Stop every worker: asked first, killed at the deadline; none is left on return."""
-        for timer in (self._tick_timer, self._wake_timer):
-            if timer is not None:
-                timer.cancel()
-        self._tick_timer = self._wake_timer = None
-        self._stopped = True
+        self._stop_clock()
         self._tell_outage(self._loop.time())  # it may have come back since the last tick
         self.machine.retire()
+        try:
+            if self._broken is None:
+                await self._stop_workers()
+            if self._ending is not None:
+                await self._ending
+        finally:
+            self.last_resort.finish(self._loop)
+
+    async def _stop_workers(self) -> None:
         for number in list(self._connections):
             self._supervisor.tell(number, Stop())
         if not await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s):
             self.kill_workers()
             await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s)
-        self._supervisor.close()
+        if self._broken is None:
+            self._supervisor.close()
+
+    def _stop_clock(self) -> None:
+        for timer in (self._tick_timer, self._wake_timer):
+            if timer is not None:
+                timer.cancel()
+        self._tick_timer = self._wake_timer = None
+        self._stopped = True
+
+    def fail(self, error: TransferError) -> None:
+        """End everything with an error, at once: what is known here can no longer be trusted."""
+        if self._broken is None:
+            self._broken = error
+            self._stop_clock()
+            self.on_broken(error)
+            self._ending = self._loop.create_task(self._end_all(error))
+
+    async def _end_all(self, error: TransferError) -> None:
+        try:
+            await self._supervisor.end_all(END_S)
+        finally:
+            for moving in self._moving.values():
+                if not moving.arrived.done():
+                    moving.arrived.set_exception(error_of(error.info))
+            self._moving.clear()
 
     def kill_workers(self) -> None:
         """Kill every worker now; transfers end as soon as they are reaped."""
@@ -157,7 +202,10 @@ class Dispatcher:
 
         Raises:
             UsageError: it holds what no worker could read.
+            TransferError: the engine has ended.
         """
+        if self._broken is not None:
+            raise error_of(self._broken.info)
         measure(moving)
         number, self._next_transfer = self._next_transfer, self._next_transfer + 1
         moving.transfer = number
@@ -169,6 +217,8 @@ class Dispatcher:
 
     def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
         """Fetch these parts once more and return the future of their arrival."""
+        if self._broken is not None:
+            raise error_of(self._broken.info)
         arrived = self._moving[transfer].arrived = self._loop.create_future()
         self.handle(PartsRejected(transfer, indices, error))
         return arrived
@@ -186,7 +236,8 @@ class Dispatcher:
 
     def handle(self, event: Event) -> None:
         """Give the machine an event and perform what it says."""
-        self._perform(self.machine.handle(event, now_s=self._loop.time()))
+        if self._broken is None:
+            self._perform(self.machine.handle(event, now_s=self._loop.time()))
 
     def _perform(self, instructions: list[Instruction]) -> None:
         for instruction in instructions:
@@ -208,7 +259,7 @@ class Dispatcher:
                     self.on_expired(instruction.generation)
         if self._outbox and not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush_leases)
+            self._loop.call_soon(self._flush)
         self._set_wake_timer()
 
     def _flush_leases(self) -> None:
@@ -330,7 +381,8 @@ class Dispatcher:
                 self._supervisor.kill(worker, "not being ready in time", unborn=True)
         self.handle(Tick())
         self._tell_outage(now_s)
-        self._tick_timer = self._loop.call_later(TICK_S, self._tick)
+        if not self._stopped:
+            self._tick_timer = self._loop.call_later(TICK_S, self._ticks)
 
     def _tell_outage(self, now_s: float) -> None:
         """Say that the endpoint is away when that has lasted, and that it is back."""
@@ -359,7 +411,7 @@ class Dispatcher:
             self._wake_timer = None
         if wake_s < self._loop.time() + TICK_S:  # the tick does for later ones
             # Its instant is kept here: for one that is due, uvloop returns a handle without any.
-            self._wake_timer, self._wake_s = self._loop.call_at(wake_s, self._wake), wake_s
+            self._wake_timer, self._wake_s = self._loop.call_at(wake_s, self._wakes), wake_s
 
     def _wake(self) -> None:
         self._wake_timer = None

@@ -282,21 +282,20 @@ async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], 
     some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def drive() -> None:
-        async with aclosing(items):
-            async for item in items:
-                found.append(item)
-                some.set()
-                if len(found) >= READ_AHEAD:
-                    full.set()
-                    room.clear()
-                    await room.wait()
-
-    def ended(_: asyncio.Task[None]) -> None:
-        some.set()
-        full.set()
+        try:
+            async with aclosing(items):
+                async for item in items:
+                    found.append(item)
+                    some.set()
+                    if len(found) >= READ_AHEAD:
+                        full.set()
+                        room.clear()
+                        await room.wait()
+        finally:  # in the step that ends this task
+            some.set()
+            full.set()
 
     driving = asyncio.create_task(drive())
-    driving.add_done_callback(ended)
 
     async def take() -> list[T]:
         await some.wait()

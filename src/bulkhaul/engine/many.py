@@ -105,7 +105,6 @@ class Many:
             TransferError: the plan cannot be made any further; what was under way has ended by then.
         """
         feeding = self._feeding = asyncio.create_task(self._feed())
-        feeding.add_done_callback(lambda _: self._news.set())
         try:
             while (result := await self._next(feeding)) is not None:
                 yield self._counted(result)
@@ -123,6 +122,8 @@ class Many:
         for task in self._tasks:
             task.cancel()
         await outlast(self._feeding, *self._tasks)
+        self._tasks.clear()  # one that was cancelled before its first step could not see to that
+        self._news.set()
         if not self._feeding.cancelled():
             self._feeding.exception()  # looked at: whoever stops does not ask how the plan went
 
@@ -151,7 +152,9 @@ class Many:
             self._planned_all = True
             # The end of the plan, good or bad, is news only after what it has begun.
             while self._tasks:
-                await asyncio.wait(set(self._tasks))
+                done, _ = await asyncio.wait(set(self._tasks))
+                self._tasks -= done
+            self._news.set()  # in the step that ends this task
 
     async def _begin(self, piece: Piece) -> None:
         self._counts["planned"] += 1
@@ -163,7 +166,6 @@ class Many:
         await slot.acquire()
         task = asyncio.create_task(self._one(piece.work, piece.result, slot))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
     async def _one(
         self,
@@ -183,6 +185,8 @@ class Many:
             await self._end(result)  # it keeps its slot until there is room
         finally:
             slot.release()
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
 
     def _counted(self, result: TransferResult) -> TransferResult:
         kind = "failed" if result.failure else "skipped" if result.skipped else "verified"

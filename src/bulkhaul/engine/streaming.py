@@ -116,7 +116,8 @@ class Streams:
         try:
             while block.part.size_bytes:
                 sending = asyncio.ensure_future(send(block))
-                sending.add_done_callback(functools.partial(_close, block))  # also if it never takes its first step
+                # Also if it never takes its first step.
+                sending.add_done_callback(self._dispatcher.last_resort.guard(functools.partial(_close, block)))
                 held[sending] = block.part.size_bytes
                 at, number = block.part.end, number + 1
                 if at > self._settings.limits.max_object_bytes:

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -39,6 +40,9 @@ LOOKS = 4
 
 SPAWN_PAUSE_S = 0.5
 """How long a worker that could not be started counts as starting: the next one would meet the same shortage."""
+
+POLL_S = 0.01
+"""How often it is looked whether killed workers are dead, where no callback is to be relied on."""
 
 ORPHANED = "the end of its forkserver"
 
@@ -74,6 +78,7 @@ class Supervisor:
         *,
         on_message: Callable[[int, FromWorker], None],
         on_lost: Callable[[int, str, bool], None],
+        guard: Callable[[Callable[..., object]], Callable[..., object]],
     ) -> None:
         """Take over a forkserver.
 
@@ -82,6 +87,7 @@ class Supervisor:
             on_message: called with (worker, message).
             on_lost: called once a worker is dead, with (worker, how it died, whether it died of its forkserver's
                 death and not of anything that it did).
+            guard: wraps what the loop calls.
 
         Raises:
             TransferError: the settings cannot be passed on.
@@ -90,6 +96,8 @@ class Supervisor:
         self._wire = wire
         self._on_message = on_message
         self._on_lost = on_lost
+        self._guard = guard
+        self._ended = False
         self._workers: dict[int, WorkerProcess] = {}
         self._next = 1
         self._restarts = 0
@@ -111,6 +119,8 @@ class Supervisor:
     def spawn(self) -> int:
         """Start a worker and return its number; ``on_lost`` tells, later, if it cannot be started."""
         number, self._next = self._next, self._next + 1
+        if self._ended:
+            return number
         worker = self._workers[number] = WorkerProcess()
         try:
             self._ask_for(number, worker)
@@ -138,6 +148,7 @@ class Supervisor:
                     FromWorker,
                     on_message=lambda message, fds: self._came(number, message, fds),
                     on_closed=lambda reason: self._fell_silent(number, reason),
+                    guard=self._guard,
                 )
             except BaseException:
                 ours.close()
@@ -162,7 +173,7 @@ class Supervisor:
             if worker.channel is not None:
                 worker.channel.close()
             worker.hindrance = f"a start that failed: {error.message}"
-            self._loop.call_later(SPAWN_PAUSE_S, self._lost, number, worker.hindrance)
+            self._loop.call_later(SPAWN_PAUSE_S, self._guard(self._lost), number, worker.hindrance)
 
     def send(self, number: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker; one to a worker that is gone is dropped.
@@ -199,7 +210,7 @@ class Supervisor:
 
     def kill_all(self) -> None:
         """Kill every worker at once; a forkserver that does not report their ends in time is killed as well."""
-        self._loop.call_later(REAP_S, self._kill_forkserver_if_needed)
+        self._loop.call_later(REAP_S, self._guard(self._kill_forkserver_if_needed))
         for number in list(self._workers):
             self.kill(number, "the engine stops")
 
@@ -228,13 +239,46 @@ class Supervisor:
             self._forget(worker)
         self._workers.clear()
 
+    async def end_all(self, timeout_s: float) -> None:
+        """Kill everything and return when every worker is dead, or the time is over; nobody is told of it.
+
+        It relies on no callback: one of them may be what has failed.
+        """
+        self._ended = True
+        workers, self._workers = self._workers, {}
+        for worker in workers.values():
+            if worker.channel is not None:
+                worker.channel.close()
+            if worker.pidfd >= 0:
+                self._loop.remove_reader(worker.pidfd)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._forkserver.process.kill()
+        deadline_s = self._loop.time() + timeout_s
+        # An event would need a callback that sets it.
+        while (  # noqa: ASYNC110
+            self._loop.time() < deadline_s and not all(_is_dead(worker.pidfd) for worker in workers.values())
+        ):
+            await asyncio.sleep(POLL_S)
+        self._forkserver.close()
+        for worker in workers.values():
+            self._forget(worker)
+        self._all_gone.set()
+
     def _listen(self) -> None:
         def ended(_reason: str) -> None:
             # Not at once: it may be noticed in the middle of an instruction, where nobody expects workers to be lost.
-            self._loop.call_soon(self._forkserver_lost, control)
+            self._loop.call_soon(self._guard(self._forkserver_lost), control)
 
         control: Channel[FromForkserver] = Channel(
-            self._forkserver.control, FromForkserver, on_message=self._forkserver_says, on_closed=ended
+            self._forkserver.control,
+            FromForkserver,
+            on_message=self._forkserver_says,
+            on_closed=ended,
+            guard=self._guard,
         )
         try:
             control.send(Prepare(self._wire))
@@ -275,7 +319,7 @@ class Supervisor:
                 worker.hindrance = f"a start that failed: {start_error(OSError(errno.EMFILE, '')).message}"
             return
         worker.pid, worker.pidfd = message.pid, descriptors[0]
-        self._loop.add_reader(worker.pidfd, self._died, message.worker)
+        self._loop.add_reader(worker.pidfd, self._guard(self._died), message.worker)
         if worker.kill_reason:
             self.kill(message.worker, worker.kill_reason)
         early, worker.early = worker.early, []
@@ -299,7 +343,7 @@ class Supervisor:
         if number not in self._workers:
             return
         if looks:
-            self._loop.call_later(REAP_S / LOOKS, self._await_report, number, looks - 1)
+            self._loop.call_later(REAP_S / LOOKS, self._guard(self._await_report), number, looks - 1)
         elif self._control is not None:
             self._forkserver_lost(self._control)
 
@@ -343,6 +387,15 @@ class Supervisor:
             self._loop.remove_reader(worker.pidfd)
             os.close(worker.pidfd)
             worker.pidfd = -1
+
+
+def _is_dead(pidfd: int) -> bool:
+    """Whether a process is dead; one that was never told of counts as dead."""
+    if pidfd < 0:
+        return True
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _death(status: int) -> str:

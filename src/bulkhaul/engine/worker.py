@@ -18,6 +18,7 @@ import threading
 import traceback
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import msgspec
 import uvloop
@@ -121,7 +122,7 @@ class Worker:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             traceback.print_exception(error)
-            os._exit(70)  # EX_SOFTWARE of sysexits.h
+            os._exit(EXIT_DEFECT)
 
     def _on_closed(self, _reason: str) -> None:
         self._stopped.set()
@@ -284,7 +285,7 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
     try:
         threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
-        runner.get_loop()
+        runner.get_loop().set_exception_handler(_end_in_the_open)
     except (RuntimeError, OSError) as error:
         if no_thread(error) is None and getattr(error, "errno", 0) not in SHORTAGES:
             raise
@@ -292,6 +293,21 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
     with runner:
         runner.run(serve())
 
+
+def _end_in_the_open(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback that fails is a defect, like a task: the worker dies of it, and its parts go to another one.
+
+    What is told of a connection or of a future has reached whoever waits for it.
+    """
+    error = context.get("exception")
+    if isinstance(error, BaseException) and not context.keys() & {"task", "future", "transport", "protocol"}:
+        traceback.print_exception(error)
+        os._exit(EXIT_DEFECT)
+    loop.default_exception_handler(context)
+
+
+EXIT_DEFECT = 70
+"""Source: EX_SOFTWARE of sysexits.h."""
 
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 

@@ -246,6 +246,7 @@ class FastTransport:
                 return connection
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
+            self._watcher.add_done_callback(_require_watch)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
@@ -307,6 +308,12 @@ class FastTransport:
         if came < self._timeouts.min_speed_bytes_per_s * elapsed_s:
             return TimeoutError(f"{came} bytes in {elapsed_s:.0f} s, under the floor of speed")
         return None
+
+
+def _require_watch(watcher: asyncio.Task[None]) -> None:
+    """Without it no deadline is kept: its failure must not go unnoticed, and the loop's owner hears of it so."""
+    if not watcher.cancelled():
+        watcher.result()
 
 
 def _keep_alive(sock: socket.socket | None) -> None:
