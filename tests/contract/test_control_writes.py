@@ -26,7 +26,7 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
-from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk import control, multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Credentials
 from tests.faultserver import MIB
@@ -238,13 +238,13 @@ def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
     keys = [key for key in ODD_KEYS if not (service.lacks("line breaks") and "\n" in key)]
     for key in keys:
         service.put(key, b"x")
-    assert sorted(entry.key for entry in control.list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
+    assert sorted(entry.key for entry in pages.list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
     if not service.lacks("control characters"):
         versions = objects.list_versions(sdk, "bucket", "odd/", "", "").versions
         assert sorted(one.key for one in versions) == sorted(keys)
     doomed = [Doomed(key) for key in [*keys, "odd/was never there"]]
     assert objects.delete_objects(sdk, "bucket", doomed) == ()
-    assert control.list_page(sdk, "bucket", "odd/", "").entries == ()
+    assert pages.list_page(sdk, "bucket", "odd/", "").entries == ()
 
 
 def test_a_thousand_keys_at_once(service: Service) -> None:
@@ -391,13 +391,13 @@ def test_a_folder(service: Service) -> None:
     sdk = service.sdk
     for key in ("folder/a", "folder/b", "folder/c d/e", "folder/c d/f", "folder/g/h"):
         service.put(key, b"x")
-    page = control.list_folder(sdk, "bucket", "folder/", "")
+    page = pages.list_folder(sdk, "bucket", "folder/", "")
     assert sorted(entry.key for entry in page.entries) == ["folder/a", "folder/b"]
     assert sorted(page.prefixes) == ["folder/c d/", "folder/g/"]
     assert page.next_token == ""
-    short = control.list_page(sdk, "bucket", "folder/", "", 1)
+    short = pages.list_page(sdk, "bucket", "folder/", "", 1)
     assert len(short.entries) == 1
-    rest = control.list_page(sdk, "bucket", "folder/", short.next_token)
+    rest = pages.list_page(sdk, "bucket", "folder/", short.next_token)
     assert len(rest.entries) == 4
     assert {entry.key for entry in rest.entries}.isdisjoint({entry.key for entry in short.entries})
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote_to_bytes
 from .http1 import HttpRequest
 from .replies import S3Error
 
-LISTINGS = frozenset({"ListObjectsV2", "ListMultipartUploads", "ListObjectVersions"})
+LISTINGS = frozenset({"ListObjects", "ListObjectsV2", "ListMultipartUploads", "ListObjectVersions"})
 #: What would be another operation than the plain one: must not be mistaken for it.
 _SUBRESOURCES = frozenset({
     "acl", "attributes", "delete", "location", "partNumber", "policy", "restore", "retention", "tagging", "torrent",
@@ -121,4 +121,6 @@ def _named(key: str, method: str, query: Mapping[str, str]) -> str | None:
         return _OF_OBJECT.get((method, asked - {"versionId"}))
     if method == "GET" and not asked and query.get("list-type") == "2":
         return "ListObjectsV2"
+    if method == "GET" and not asked and query:
+        return "ListObjects"
     return _OF_BUCKET.get((method, asked))

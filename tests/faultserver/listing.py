@@ -58,6 +58,33 @@ def list_objects(bucket: str, objects: Mapping[str, StoredObject], query: Mappin
     return xml_reply(200, body)
 
 
+def list_objects_v1(bucket: str, objects: Mapping[str, StoredObject], query: Mapping[str, str]) -> Reply:
+    """Return the page of ListObjects, the first version, that ``query`` asks for: what comes after a marker.
+
+    Raises:
+        S3Error: max-keys or encoding-type is not valid.
+    """
+    prefix, delimiter, marker = (query.get(name, "") for name in ("prefix", "delimiter", "marker"))
+    shown = shown_in(query)
+    limit = limit_of(query, "max-keys")
+    page, truncated = page_of(_entries(objects, prefix, delimiter, marker), limit)
+    fields = [
+        element("Name", escape(bucket)),
+        element("Prefix", shown(prefix)),
+        element("Marker", shown(marker)),
+        element("MaxKeys", limit),
+        element("IsTruncated", truncated),
+    ]
+    if query.get("encoding-type"):
+        fields.append(element("EncodingType", "url"))
+    if delimiter and truncated:
+        fields.append(element("NextMarker", shown(page[-1][0])))
+    fields += [_contents(shown(name), stored) for name, stored in page if stored is not None]
+    folders = [element("Prefix", shown(name)) for name, stored in page if stored is None]
+    fields += [element("CommonPrefixes", folder) for folder in folders]
+    return xml_reply(200, element("ListBucketResult", *fields))
+
+
 def list_versions(bucket: str, objects: Mapping[str, StoredObject], query: Mapping[str, str]) -> Reply:
     """Return the page of versions that ``query`` asks for; without versioning each object is its only one.
 

@@ -15,6 +15,7 @@ from typing import Literal
 from .contents import BytesContent
 from .faults import Delivery, Exchange, Fault
 from .http1 import HttpRequest, Reply
+from .listing import list_objects_v1
 from .replies import ERROR_STATUS, error_reply
 
 _CHECKSUM = re.compile(r"x-amz-(checksum-(?!mode$).*|sdk-checksum-algorithm|trailer)")
@@ -145,6 +146,22 @@ class Transcoding(_Mode):
     def deliver(self, reply: Reply, delivery: Delivery) -> Delivery | None:
         """Send what was unpacked in chunks."""
         return replace(delivery, chunk_size_bytes=999) if reply.header("x-goog-stored-content-encoding") else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class OldListings(_Mode):
+    """Knows ListObjects alone: refuses ListObjectsV2, or with ``ignored`` does not look at the list-type."""
+
+    ignored: bool = False
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer a ListObjectsV2."""
+        request = exchange.request
+        if request.operation != "ListObjectsV2":
+            return None
+        if not self.ignored:
+            return error_reply(400, "InvalidArgument", "list-type is not supported", request.key, {})
+        return list_objects_v1(request.bucket, exchange.store.in_bucket(request.bucket), request.query)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from . import multipart, pending, writes
 from .calls import Call
 from .http1 import Reply
-from .listing import list_objects, list_versions
+from .listing import list_objects, list_objects_v1, list_versions
 from .payload import verify_document
 from .reads import read
 from .replies import ERROR_STATUS, S3Error, error_reply
@@ -31,6 +31,7 @@ _OPERATIONS: Mapping[str, Callable[[Call, Store], Reply]] = {
     "HeadObject": read,
     "ListMultipartUploads": pending.list_uploads,
     "ListObjectVersions": lambda call, store: list_versions(call.bucket, store.in_bucket(call.bucket), call.query),
+    "ListObjects": lambda call, store: list_objects_v1(call.bucket, store.in_bucket(call.bucket), call.query),
     "ListObjectsV2": lambda call, store: list_objects(call.bucket, store.in_bucket(call.bucket), call.query),
     "ListParts": pending.list_parts,
     "PutObject": writes.put_object,

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bulkhaul.engine.protocol import Answer, Ask, ListPage
 from bulkhaul.engine.questions import answers
 from bulkhaul.errors import TransferError
-from bulkhaul.wire.sdk import control
+from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
 from tests.unit.canned import Canned
 from tests.unit.test_sdk_client import settings
@@ -51,7 +51,7 @@ class Readings:
         for canned in (self._quick, self._slow):
             canned.replies = [(200, body)]
             try:
-                found.append(control.list_folder(canned.sdk, "bucket", "", ""))
+                found.append(pages.list_folder(canned.sdk, "bucket", "", ""))
             except (TransferError, ValueError, OverflowError, TypeError) as error:
                 found.append(error)
         quick, slow = (found[0], found[1])
@@ -133,7 +133,7 @@ def test_a_plain_page_reads_as_the_sdk_reads_it(readings: Readings, body: str) -
     """What services write is read quickly, and exactly as the SDK reads it."""
     assert QUICKLY_READ in read_quickly(body)
     quick, slow = readings.both(body)
-    assert isinstance(quick, control.FolderPage), quick
+    assert isinstance(quick, pages.FolderPage), quick
     assert quick == slow
 
 
@@ -167,7 +167,7 @@ def test_the_sdk_parses_nothing_of_it() -> None:
     """The hook runs before everything that parses a reply: the SDK's private name that this needs still works."""
     canned = Canned((200, page(entry())))
     with patch("botocore.handlers.ETree.XMLParser", side_effect=AssertionError("parsed for an error")):
-        assert len(control.list_page(canned.sdk, "bucket", "", "").entries) == 1
+        assert len(pages.list_page(canned.sdk, "bucket", "", "").entries) == 1
 
 
 def test_errors_are_not_pages() -> None:
@@ -195,10 +195,10 @@ def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[s
     canned = Canned((200, page(entry(), about=about)))
     heard: list[str] = []
     with contextlib.suppress(TransferError):
-        found = control.list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
+        found = pages.list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
         assert heard in ([], [found.next_token])
     assert heard == told
-    control.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
+    pages.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
     assert heard == told
 
 

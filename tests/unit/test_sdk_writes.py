@@ -25,7 +25,7 @@ from bulkhaul.errors import (
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, PendingUpload, Stored, UploadBegun, UploadedPart
-from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk import control, multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Credentials
 from tests.unit.canned import Canned, Operation
@@ -250,7 +250,7 @@ TRUNCATED = "<{0}><IsTruncated>true</IsTruncated></{0}>"
         ("ListMultipartUploadsResult", lambda sdk: multipart.list_uploads(sdk, "bucket", "", "", "")),
         ("ListPartsResult", lambda sdk: multipart.list_parts(sdk, "bucket", KEY, "id", 0)),
         ("ListVersionsResult", lambda sdk: objects.list_versions(sdk, "bucket", "", "", "")),
-        ("ListBucketResult", lambda sdk: control.list_folder(sdk, "bucket", "", "")),
+        ("ListBucketResult", lambda sdk: pages.list_folder(sdk, "bucket", "", "")),
     ],
     ids=["uploads", "parts", "versions", "folder"],
 )
@@ -386,11 +386,11 @@ def test_the_standard_class_has_no_name() -> None:
     body += "<Contents><Key>p/b</Key><Size>2</Size><StorageClass>GLACIER</StorageClass></Contents>"
     body += "<CommonPrefixes><Prefix>p/c/</Prefix></CommonPrefixes></ListBucketResult>"
     canned = Canned((200, body))
-    page = control.list_folder(canned.sdk, "bucket", "p/", "next")
+    page = pages.list_folder(canned.sdk, "bucket", "p/", "next")
     assert [(entry.key, entry.storage_class) for entry in page.entries] == [("p/a", ""), ("p/b", "GLACIER")]
     assert page.prefixes == ("p/c/",)
     assert {"delimiter": "/", "prefix": "p/", "continuation-token": "next"}.items() <= canned.sent[0].query.items()
-    control.list_page(canned.sdk, "bucket", "p", "", 1)
+    pages.list_page(canned.sdk, "bucket", "p", "", 1)
     assert (canned.sent[1].query["max-keys"], "delimiter" in canned.sent[1].query) == ("1", False)
 
 
@@ -521,7 +521,7 @@ ASKS: dict[str, Operation] = {
     "GetObjectAttributes": lambda sdk: sdk.client.get_object_attributes(
         Bucket="bucket", Key="k", ObjectAttributes=["ObjectParts"]
     ),
-    "ListObjectsV2": lambda sdk: control.list_page(sdk, "bucket", "", ""),
+    "ListObjectsV2": lambda sdk: pages.list_page(sdk, "bucket", "", ""),
     "DeleteObjects": delete,
     "DeleteObject": lambda sdk: objects.delete_object(sdk, "bucket", "k", ""),
     "AbortMultipartUpload": lambda sdk: multipart.abort_upload(sdk, "bucket", "k", "id"),

@@ -36,7 +36,7 @@ from bulkhaul.engine.protocol import (
     Tags,
 )
 from bulkhaul.model.writing import Doomed, Stored, UploadedPart
-from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk import attributes, control, multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.credentials import resolve_credentials
 from bulkhaul.wire.sdk.locate import locate
@@ -83,7 +83,8 @@ def _listing(ask: int, question: Question, sdk: SdkClient, tell: Callable[[Answe
             owned = objects.list_buckets(sdk, token)
             return _sliced(ask, (owned.next_token,) if owned.next_token else (), buckets=owned.buckets)
         case PartChecksums():
-            return _sliced(ask, parts=control.part_checksums(sdk, question.bucket, question.info, question.version_id))
+            told = attributes.part_checksums(sdk, question.bucket, question.info, question.version_id)
+            return _sliced(ask, parts=told)
         case ListParts(bucket, key, upload_id, marker):
             parts = multipart.list_parts(sdk, bucket, key, upload_id, marker)
             markers = (str(parts.next_marker),) if parts.next_marker else ()
@@ -110,11 +111,11 @@ def _page(ask: int, question: ListPage, sdk: SdkClient, tell: Callable[[Answer],
     bucket, prefix, token = question.bucket, question.prefix, question.token
     found: list[Answer]
     if question.folder:
-        folder = control.list_folder(sdk, bucket, prefix, token)
+        folder = pages.list_folder(sdk, bucket, prefix, token)
         next_token = folder.next_token
         found = [*_pieces(ask, objects=folder.entries), *_pieces(ask, prefixes=folder.prefixes)]
     else:
-        page = control.list_page(sdk, bucket, prefix, token, question.max_keys or None, tell_next)
+        page = pages.list_page(sdk, bucket, prefix, token, question.max_keys or None, tell_next)
         next_token = page.next_token
         found = list(_pieces(ask, objects=page.entries))
     markers = (next_token,) if next_token else ()

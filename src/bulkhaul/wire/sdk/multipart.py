@@ -25,17 +25,9 @@ from bulkhaul.wire import told
 from bulkhaul.wire.learned import OBJECT_SIZE
 from bulkhaul.wire.reply import untold
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import (
-    call,
-    checksum_in,
-    goes_on_nowhere,
-    instant,
-    require_bucket,
-    require_listing,
-    require_markers,
-    version,
-)
+from bulkhaul.wire.sdk.control import call, checksum_in, instant, version
 from bulkhaul.wire.sdk.options import METADATA_PREFIX, put_headers
+from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_listing, require_markers
 
 
 def create_upload(

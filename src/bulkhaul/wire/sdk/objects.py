@@ -15,18 +15,10 @@ from bulkhaul.wire import told
 from bulkhaul.wire.learned import BATCHES
 from bulkhaul.wire.reply import stored_by
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import (
-    MAX_TAGS,
-    call,
-    goes_on_nowhere,
-    instant,
-    require_bucket,
-    require_key,
-    require_listing,
-    require_markers,
-)
+from bulkhaul.wire.sdk.control import MAX_TAGS, call, instant
 from bulkhaul.wire.sdk.multipart import copy_source, stored
 from bulkhaul.wire.sdk.options import put_headers
+from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_key, require_listing, require_markers
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not

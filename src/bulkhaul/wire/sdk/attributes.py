@@ -1,0 +1,88 @@
+"""The parts that an object was uploaded in, blocking, through a boto3 client; it must not know what they are for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bulkhaul.model.errors import TransferError, UnexpectedReply, Unsupported
+from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.policy.verification import uniform_parts
+from bulkhaul.wire import told
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.control import call
+from bulkhaul.wire.sdk.pages import goes_on_nowhere
+
+
+def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
+    """Return the parts that an object was uploaded in; empty where the endpoint does not tell.
+
+    GetObjectAttributes tells sizes and checksums. Where it is missing or not allowed, HEAD of the first part tells
+    sizes, if all parts but the last are of one size.
+    """
+    assert info.checksum is not None
+    names = {"Bucket": bucket, "Key": info.key} | ({"VersionId": version_id} if version_id else {})
+    try:
+        parts = tuple(_attribute_parts(sdk, info, names))
+    except Unsupported:
+        parts = ()
+    except TransferError as error:
+        if error.retryable or error.info.status == 404:
+            raise
+        parts = ()  # not allowed, or not understood: the sizes are had in another way
+    if sum(part.size_bytes for part in parts) == info.size_bytes:
+        return parts
+    subject = f"s3://{bucket}/{info.key}"
+    try:
+        reply = call(sdk.client.head_object, subject=subject, PartNumber=1, **names)
+    except TransferError as error:
+        if error.retryable or error.info.status == 404:
+            raise
+        return ()
+    length = reply["ResponseMetadata"]["HTTPHeaders"].get("content-length")
+    first_bytes = told.number(length, "Content-Length", subject)
+    if not first_bytes:
+        return ()
+    number = info.checksum.value.rpartition("-")[2]
+    # Some stores leave the number of parts out of the value; the sizes are a guess then, and the checksum judges it.
+    count = int(number) if "-" in info.checksum.value else -(-info.size_bytes // first_bytes)
+    return uniform_parts(info.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
+
+
+def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
+    assert info.checksum is not None
+    member, subject = f"Checksum{info.checksum.algorithm}", f"s3://{names['Bucket']}/{info.key}"
+    marker, last = 0, 0
+    while True:
+        reply = call(
+            sdk.client.get_object_attributes,
+            subject=subject,
+            ObjectAttributes=["ObjectParts"],
+            MaxParts=1000,
+            PartNumberMarker=marker,
+            **names,
+        )
+        parts = reply.get("ObjectParts", {})
+        for part in parts.get("Parts", ()):
+            last = _part_number(part, last, subject)
+            value = told.text(part.get(member), member, subject, most=told.MAX_NAME_CHARACTERS)
+            yield PartChecksum(told.number(part.get("Size"), "Size", subject), value)
+        if not parts.get("IsTruncated"):
+            return
+        following = told.number(
+            parts.get("NextPartNumberMarker"), "NextPartNumberMarker", subject, most=told.MAX_PART_NUMBER
+        )
+        if following <= marker:
+            raise goes_on_nowhere(subject)
+        marker = following
+
+
+def _part_number(part: Mapping[str, Any], last: int, subject: str) -> int:
+    """Return the number of a part, which must come after the ``last`` one."""
+    number = told.number(part.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
+    if number <= last:
+        raise UnexpectedReply(f"the reply tells part {number} after part {last}", subject)
+    return number
+
+
+__all__ = ["part_checksums"]

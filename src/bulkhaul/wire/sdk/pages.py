@@ -1,0 +1,220 @@
+"""Listings of objects, page by page, blocking, through a boto3 client; it must not know who wants them.
+
+ListObjectsV2 is asked; where an endpoint does not know it, ListObjects, whose pages go on after a key:
+
+    token of V2: as it is        token of V1: AFTER + key, so that whichever worker is asked next knows
+
+What every listing must show (that it is one, of this bucket, of these keys, and where it goes on) is checked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.wire import told
+from bulkhaul.wire.learned import PAGES_V2
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.control import call, instant, storage_class
+from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
+
+AFTER: Final = "bulkhaul:after:"
+"""Begins our own token of a page of ListObjects; no service's token begins so."""
+
+
+class ListPage(msgspec.Struct, frozen=True):
+    """One page of a listing; ``next_token`` is empty on the last one."""
+
+    entries: tuple[ObjectHead, ...]
+    next_token: str
+
+
+class FolderPage(msgspec.Struct, frozen=True):
+    """One page of a folder: the objects in it, and the prefixes (ending in ``/``) of the folders in it."""
+
+    entries: tuple[ObjectHead, ...]
+    prefixes: tuple[str, ...]
+    next_token: str
+
+
+def list_page(
+    sdk: SdkClient,
+    bucket: str,
+    prefix: str,
+    token: str,
+    max_keys: int | None = None,
+    on_token: Callable[[str], None] | None = None,
+) -> ListPage:
+    """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
+
+    Args:
+        max_keys: fewer objects a page.
+        on_token: called with the next token as soon as it is known, where that is before the page has been read.
+
+    Raises:
+        OtherError: an entry without a key.
+        TransferError: the service or the connection failed.
+    """
+    parameters = {} if max_keys is None else {"MaxKeys": max_keys}
+    with telling(on_token):
+        entries, _, next_token = _listing(sdk, bucket, prefix, token, parameters)
+    return ListPage(entries, next_token)
+
+
+def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> FolderPage:
+    """Return one page of what lies in a folder: ``prefix`` is empty or ends in ``/``.
+
+    Raises:
+        OtherError: an entry without a key.
+        TransferError: the service or the connection failed.
+    """
+    return FolderPage(*_listing(sdk, bucket, prefix, token, {"Delimiter": "/"}))
+
+
+def _listing(
+    sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]
+) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+    """Return (objects, common prefixes, next token) of one page."""
+    if token.startswith(AFTER) or not sdk.takes(PAGES_V2):
+        return _listing_after(sdk, bucket, prefix, token.removeprefix(AFTER), parameters)
+    more = {**parameters, "ContinuationToken": token} if token else parameters
+    subject = f"s3://{bucket}/{prefix}"
+    try:
+        reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
+        truncated = require_listing(reply, subject)
+    except TransferError as error:
+        unknown = sdk.may_do_without(error) or (error.info.status == 405 and error.info.code == "Unsupported")
+        if token or not unknown:
+            raise
+        return _learnt_listing(sdk, bucket, prefix, parameters, error)
+    if truncated and not reply.get("NextContinuationToken"):
+        nowhere = goes_on_nowhere(subject)
+        if token or "KeyCount" in reply:
+            raise nowhere
+        # A page of ListObjects, for list-type was ignored; the SDK has not read where that one goes on.
+        return _learnt_listing(sdk, bucket, prefix, parameters, nowhere)
+    entries, prefixes = _read(reply, bucket, prefix, subject)
+    following = reply.get("NextContinuationToken") if truncated else None
+    return entries, prefixes, told.text(following, "NextContinuationToken", subject, most=told.MAX_TOKEN_CHARACTERS)
+
+
+def _learnt_listing(
+    sdk: SdkClient, bucket: str, prefix: str, parameters: Mapping[str, object], failure: TransferError
+) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+    """Return the first page as ListObjects gives it, or raise ``failure`` if that fails as well."""
+    try:
+        found = _listing_after(sdk, bucket, prefix, "", parameters)
+    except TransferError:
+        raise failure from None
+    sdk.does_without(PAGES_V2)
+    return found
+
+
+def _listing_after(
+    sdk: SdkClient, bucket: str, prefix: str, after: str, parameters: Mapping[str, object]
+) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+    """Return one page of ListObjects, of what comes after a key."""
+    more = {**parameters, "Marker": after} if after else parameters
+    subject = f"s3://{bucket}/{prefix}"
+    reply = call(sdk.client.list_objects, subject=subject, Bucket=bucket, Prefix=prefix, **more)
+    truncated = require_listing(reply, subject)
+    entries, prefixes = _read(reply, bucket, prefix, subject)
+    if not truncated:
+        return entries, prefixes, ""
+    # Where nothing is folded the service need not say it: it goes on after the last key.
+    last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
+    following = told.text(reply.get("NextMarker"), "NextMarker", subject, most=told.MAX_TOKEN_CHARACTERS) or last
+    if not following or following == after:
+        raise goes_on_nowhere(subject)
+    return entries, prefixes, AFTER + following
+
+
+def _read(
+    reply: Mapping[str, Any], bucket: str, prefix: str, subject: str
+) -> tuple[tuple[ObjectHead, ...], tuple[str, ...]]:
+    """Return the objects and the common prefixes of a page."""
+    require_bucket(reply.get("Name"), bucket, subject)
+    entries: tuple[ObjectHead, ...]
+    if (read := reply.get(QUICKLY_READ)) is not None:
+        entries, prefixes = read
+        for name in (*[one.key for one in entries], *prefixes):
+            if len(name) > told.MAX_KEY_CHARACTERS or not name.startswith(prefix):
+                told.key(name, prefix, subject)  # says what is wrong
+    else:
+        entries = tuple(_entry(item, prefix, subject) for item in reply.get("Contents", ()))
+        prefixes = tuple(require_key(item, prefix, subject, "Prefix") for item in reply.get("CommonPrefixes", ()))
+    if reply.get("KeyCount", 0) > len(entries) + len(prefixes):
+        text = f"the page says that it holds {reply['KeyCount']} keys, and holds {len(entries) + len(prefixes)}"
+        raise UnexpectedReply(text, subject)
+    return entries, prefixes
+
+
+def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
+    """Return whether a listing goes on after this reply.
+
+    Raises:
+        UnexpectedReply: the reply is no listing; it would pass for an empty one.
+    """
+    if "IsTruncated" not in reply:
+        raise UnexpectedReply("the reply to a listing is no listing", subject)
+    return bool(reply["IsTruncated"])
+
+
+def require_markers(key: str, number: str, subject: str) -> None:
+    """Raise UnexpectedReply for markers of the next page (a key, and an id) that are longer than any is."""
+    if len(key) > told.MAX_TOKEN_CHARACTERS or len(number) > told.MAX_TOKEN_CHARACTERS:
+        raise UnexpectedReply("the listing goes on at a marker that is longer than any key or id", subject)
+
+
+def require_bucket(named: object, bucket: str, subject: str) -> None:
+    """Raise UnexpectedReply for a listing that names another bucket; an alias is answered with what it stands for."""
+    alias = bucket.startswith("arn:") or bucket.endswith(("-s3alias", ".mrap", "--x-s3"))
+    if named and named != bucket and not alias:
+        cause = f"it names {str(named)[:80]!r}"
+        raise UnexpectedReply("the endpoint answered with the listing of another bucket", subject, cause)
+
+
+def goes_on_nowhere(subject: str) -> OtherError:
+    """Return the error for a listing that is truncated and has no marker."""
+    return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
+
+
+def require_key(item: Mapping[str, Any], prefix: str, subject: str, member: str = "Key") -> str:
+    """Return the key of an entry of a listing of ``prefix``.
+
+    Raises:
+        OtherError: it has none.
+        UnexpectedReply: it is no key, or none that was asked for.
+    """
+    found = told.key(item.get(member), prefix, subject)
+    if "\ufffd" in found:
+        # What the SDK makes of anything that is not UTF-8: no key of the bucket any more.
+        raise UnexpectedReply("the listing holds a key that is not valid UTF-8", subject, repr(found[:80]))
+    return found
+
+
+def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
+    return ObjectHead(
+        key=require_key(item, prefix, subject),
+        size_bytes=told.number(item.get("Size"), "Size", subject),
+        etag=told.etag(item.get("ETag"), subject),
+        last_modified=instant(item.get("LastModified")),
+        storage_class=storage_class(item, subject),
+    )
+
+
+__all__ = [
+    "FolderPage",
+    "ListPage",
+    "goes_on_nowhere",
+    "list_folder",
+    "list_page",
+    "require_bucket",
+    "require_key",
+    "require_listing",
+    "require_markers",
+]
