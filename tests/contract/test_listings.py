@@ -16,6 +16,7 @@ from bulkhaul.errors import NotFound, OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Integrity
 from tests.engines import assert_nothing_held, aws_environment, keys, running_rig, serving
 from tests.faultserver import (
+    ChunkedTransfer,
     Fault,
     FaultServer,
     FlipBit,
@@ -30,7 +31,7 @@ SMALL = 64 * 1024
 BODY = bytes(range(256)) * (SMALL * 3 // 256)
 
 TRUNCATED = (
-    b'<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><IsTruncated>true</IsTruncated>'
+    b'<?xml version="1.0"?><ListBucketResult><Name>bucket</Name><KeyCount>1</KeyCount><IsTruncated>true</IsTruncated>'
     b"<Contents><Key>many/000</Key><Size>0</Size><LastModified>2026-01-01T00:00:00.000Z</LastModified></Contents>"
     b"</ListBucketResult>"
 )
@@ -153,3 +154,15 @@ def test_what_a_later_page_says_is_heard(filled: FaultServer, fault: Fault, kind
     filled.add_fault(fault)
     with pytest.raises(kind):
         listed_ahead(filled)
+
+
+@pytest.mark.parametrize("endless", [False, True], ids=["announced", "in chunks"])
+def test_a_document_without_end_is_not_read_to_it(tmp_path: Path, *, endless: bool) -> None:
+    """A reply that would fill the memory is refused at a bound that no listing comes near."""
+    reply = TRUNCATED + b"<Contents>" + b"x" * (17 * 1024 * 1024)
+    with running_rig(tmp_path) as rig:
+        rig.server.add_fault(RawBody(body=reply, operation="ListObjectsV2", attempt="every"))
+        if endless:
+            rig.server.add_fault(ChunkedTransfer(operation="ListObjectsV2", attempt="every"))
+        with pytest.raises(UnexpectedReply, match="16 MiB"):
+            list(rig.engine.download_many("s3://bucket/many/", tmp_path / "out"))

@@ -1,11 +1,15 @@
-"""Teaches the SDK's connections to pass over interim replies, as RFC 9110 §15.2 wants; it must not know requests.
+"""Teaches the SDK's connections what its HTTP library does not know of replies; it must not know requests.
 
-http.client passes over replies with status 100 alone, and takes any other 1xx for the reply itself.
+Interim replies are passed over, as RFC 9110 §15.2 wants: http.client does so with status 100 alone, and takes any other
+1xx for the reply itself. A document is read to a bound: the SDK holds it in memory, however long it is. What is read
+piece by piece, the body of an object, has none.
 """
 
 from __future__ import annotations
 
+import functools
 import http.client
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from botocore.awsrequest import (
@@ -14,6 +18,11 @@ from botocore.awsrequest import (
     AWSHTTPSConnection,
     AWSHTTPSConnectionPool,
 )
+
+from bulkhaul.model.errors import UnexpectedReply
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
+"""Longest document of a reply. A page of 1,000 keys has under 4 MiB, if each of them is as long as a key can be."""
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -25,9 +34,30 @@ class _FinalResponse(http.client.HTTPResponse):
 class _Connection(AWSHTTPConnection):  # type: ignore[misc] # botocore has no types
     response_class = _FinalResponse
 
+    def getresponse(self) -> Any:
+        return _bounded(super().getresponse())
+
 
 class _SecureConnection(AWSHTTPSConnection):  # type: ignore[misc] # botocore has no types
     response_class = _FinalResponse
+
+    def getresponse(self) -> Any:
+        return _bounded(super().getresponse())
+
+
+def _bounded(response: Any) -> Any:
+    """Return a response whose ``stream``, by which the SDK reads documents, ends at the bound."""
+    response.stream = functools.partial(_stream, response.stream)
+    return response
+
+
+def _stream(stream: Callable[..., Iterator[bytes]], *arguments: Any, **more: Any) -> Iterator[bytes]:
+    length = 0
+    for piece in stream(*arguments, **more):
+        length += len(piece)
+        if length > MAX_DOCUMENT_BYTES:
+            raise UnexpectedReply(f"the reply is a document of more than {MAX_DOCUMENT_BYTES >> 20} MiB")
+        yield piece
 
 
 class _Pool(AWSHTTPConnectionPool):  # type: ignore[misc] # botocore has no types
