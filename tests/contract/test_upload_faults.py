@@ -144,7 +144,7 @@ REFUSED = [
     Hit("flipped-bit-for-ever", FlipReceivedBit, {"attempt": "every"}, errors.BodyCorrupted, "BadDigest", 3),
     Hit("500-for-ever", Status, {"code": "InternalError", "attempt": "every"}, errors.ServerError, "500", 9),
     # Nine tries, and one more for each connection that may have been closed while it was idle.
-    Hit("reset-for-ever", CutReceiving, {"after_bytes": 0, "attempt": "every"}, errors.NetworkError, max_puts=9 + 8),
+    Hit("reset-for-ever", CutReceiving, {"after_bytes": 0, "attempt": "every"}, errors.NetworkError, max_puts=60),
     Hit("error-with-200-for-ever", ErrorXmlWith200, {"attempt": "every"}, errors.ServerError, max_puts=9),
     Hit("slow-down-for-ever", Status, {"code": "SlowDown", "attempt": "every"}, errors.Throttled, max_puts=200),
     Hit("redirect", Redirect, {}, errors.EndpointRedirect, max_puts=3),
@@ -272,7 +272,8 @@ REFUSED_STEPS = [
     Step("create-500-for-ever", (Status(code="InternalError", operation=CREATE, attempt="every"),),
          errors.ServerError, 0),
     Step("create-refused-for-ever", (CutReceiving(operation=CREATE, attempt="every"),), errors.NetworkError, 0),
-    Step("part-without-etag", (Etag(etag=None, operation="UploadPart", part=2),), errors.OtherError, 0),
+    Step("part-without-etag", (Etag(etag=None, operation="UploadPart", part=2, attempt="every"),),
+         errors.UnexpectedReply, 0),
     Step("part-with-another-etag", (Etag(etag="other", operation="UploadPart", part=2),), errors.OtherError),
     Step("part-finds-no-upload", (Status(code="NoSuchUpload", operation="UploadPart", part=3),), errors.NotFound, 0),
     Step("complete-403", (Status(code="AccessDenied", operation=COMPLETE),), errors.AccessDenied),

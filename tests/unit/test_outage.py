@@ -54,6 +54,7 @@ def next_try(world: World) -> None:
         (ErrorInfo("ServerError", "internal", status=500), "answered"),
         (ErrorInfo("NotFound", "no such key", status=404), "answered"),
         (ErrorInfo("StallTimeout", "no bytes for 30 s"), "none"),
+        (ErrorInfo("NetworkError", "the connection was closed, 7 bytes short", status=206), "none"),
         (ErrorInfo("DiskFull", "no space"), "none"),
     ],
 )

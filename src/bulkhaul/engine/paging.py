@@ -6,18 +6,18 @@
 The token comes before the page has been read, so the service looks the next page up meanwhile, and another worker reads
 it. It is a hint: what was asked on it counts only if the whole page, of whichever try, names the same token.
 
-What is listed may be deleted next, so a page that names anything outside of the prefix is refused as a whole.
+What is listed may be deleted next, so a page that names anything outside of the prefix is refused (``wire.told``).
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from bulkhaul.engine.asking import Desk, Reply
 from bulkhaul.engine.protocol import ListPage, ListUploads, ListVersions
-from bulkhaul.model.errors import OtherError, UnexpectedReply
+from bulkhaul.model.errors import OtherError
 from bulkhaul.model.objects import ObjectHead
 
 
@@ -56,8 +56,6 @@ async def listed_pages(
                 following = None
             if ahead and token and following is None:
                 following = begin(token)
-            _require_within((one.key for one in reply.objects), prefix, subject)
-            _require_within(reply.prefixes, prefix, subject)
             yield reply.objects, reply.prefixes
             if not token:
                 return
@@ -80,8 +78,6 @@ async def marked_pages(
     markers, seen = ("", ""), set[int]()
     while True:
         reply = await desk.ask(kind(bucket, prefix, *markers), subject)
-        _require_within((one.key for one in reply.versions), prefix, subject)
-        _require_within((one.key for one in reply.uploads), prefix, subject)
         yield reply
         if len(reply.markers) != 2:
             return
@@ -126,14 +122,3 @@ def require_news(markers: tuple[str, ...], seen: set[int], subject: str) -> None
     if hash(markers) in seen:
         raise OtherError("the listing repeats its continuation token, so it would never end", subject)
     seen.add(hash(markers))
-
-
-def _require_within(names: Iterable[str], prefix: str, subject: str) -> None:
-    """Raise UnexpectedReply for a name that does not begin with the prefix: nobody has asked for that one."""
-    for name in names:
-        if not name.startswith(prefix):
-            text = (
-                f"the service lists {name!r}, which does not begin with that prefix, so nothing is done with this page:"
-                " it may take both for the same folder; name the prefix as a listing of the bucket spells it"
-            )
-            raise UnexpectedReply(text, subject)

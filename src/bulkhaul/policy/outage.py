@@ -40,8 +40,10 @@ def sign_of(error: ErrorInfo) -> Sign:
     """
     if error.unreached:
         return "unreached"
-    if error.code == "NetworkError" or error.status in _GATEWAY:
+    if error.status in _GATEWAY:
         return "broken"
+    if error.code == "NetworkError":
+        return "none" if error.status else "broken"  # a reply that broke off had begun: perhaps long ago
     return "answered" if error.status else "none"
 
 

@@ -181,7 +181,8 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
 
 def _beneath(error: BaseException) -> BaseException:
     """Return why the SDK could not connect: it says only where to, with the whole URL."""
-    inner = getattr(error, "kwargs", {}).get("error") if type(error).__name__ in _UNREACHED_NAMES else None
+    known = type(error).__name__ in _UNREACHED_NAMES - {"ProxyConnectionError"}  # that it is the proxy says more
+    inner = getattr(error, "kwargs", {}).get("error") if known else None
     if not isinstance(inner, BaseException):
         return error
     return inner.__cause__ or inner

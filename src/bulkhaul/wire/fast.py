@@ -108,7 +108,11 @@ class FastTransport:
             self._learned.does_without(host, CHECKSUM_MODE)
 
     async def _get(self, request: GetRequest, sink: Sink, *, asks_checksum: bool) -> None:
+        status = 0
+
         def begin(reply: ReplyHead) -> Sink:
+            nonlocal status
+            status = reply.status
             if wrong := check_get(request, reply.status, reply.headers):
                 raise TransportError(transcoded(reply.headers) or wrong)
             try:
@@ -122,7 +126,13 @@ class FastTransport:
             if not 200 <= reply.status < 300:
                 raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
 
-        await self._with_connection(request.target, exchange, sends=False)
+        try:
+            await self._with_connection(request.target, exchange, sends=False)
+        except TransportError as error:
+            if not status or error.info.code != "NetworkError":
+                raise
+            # It broke off after its head: the service was there.
+            raise TransportError(msgspec.structs.replace(error.info, status=status)) from error
 
     async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``."""

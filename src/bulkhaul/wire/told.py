@@ -108,8 +108,11 @@ def key(value: object, prefix: str, subject: str = "") -> str:
     if len(value) > MAX_KEY_CHARACTERS:
         raise _refused("Key", value, subject)
     if not value.startswith(prefix):
-        cause = f"the prefix is {prefix[:80]!r}, the key {value[:80]!r}"
-        raise UnexpectedReply("the listing holds a key that does not begin with what was asked for", subject, cause)
+        text = (
+            f"the service lists {value[:80]!r}, which does not begin with that prefix, so nothing is done with this"
+            " page: it may take both for the same folder; name the prefix as a listing of the bucket spells it"
+        )
+        raise UnexpectedReply(text, subject)
     return value
 
 

@@ -152,6 +152,7 @@ class Engines:
     def _settings(self, port: int, bucket: str) -> tuple[StoreUrl, Settings]:
         chosen = {
             "workers": 2,
+            "retry_for_s": 2.0,  # one of the stores asks an endpoint where nobody is
             "state_dir": self._state_dir,
             "multipart_threshold_bytes": self._sizes.multipart_threshold_bytes,
             "part_size_bytes": self._sizes.part_size_bytes,

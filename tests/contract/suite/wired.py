@@ -36,6 +36,7 @@ SETTINGS: dict[str, Any] = {
     "multipart_threshold_bytes": THRESHOLD_BYTES,
     "limits": S3Limits(min_part_bytes=PART_BYTES),
     "timeouts": QUICK,
+    "retry_for_s": 2.0,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from botocore.parsers import ResponseParserFactory, RestXMLParser
+from botocore.parsers import ResponseParserError, ResponseParserFactory, RestXMLParser
 
 from bulkhaul.model.errors import UnexpectedReply
 
@@ -69,7 +69,8 @@ class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
 
     def _parse_xml_string_to_dom(self, xml_string: bytes) -> Any:
         if b"<!DOCTYPE" in xml_string:
-            raise UnexpectedReply("the reply declares entities of its own, as no S3 service does")
+            # Of an error document the SDK then goes by the status alone.
+            raise ResponseParserError("the reply declares entities of its own, as no S3 service does")
         root = super()._parse_xml_string_to_dom(xml_string)
         root.tag = self._node_tag(root)  # an error document in a namespace is one, too
         return root

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
@@ -163,7 +164,7 @@ class SdkTransport:
                 raise TransportError(error.info) from error
             length = headers.get("content-length", "")
             wanted = request.end - request.start if request.end >= 0 else int(length) if length else -1
-            self._receive(wanted, body, sink, cancelled)
+            self._receive(wanted, body, sink, cancelled, int(metadata["HTTPStatusCode"]))
             if wanted >= 0 and not length and body.read(1):
                 text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"
                 raise TransportError(ErrorInfo("UnexpectedReply", text))
@@ -188,7 +189,7 @@ class SdkTransport:
         if getattr(self._bodies, "asks_checksum", False):
             request.headers[CHECKSUM_MODE] = "ENABLED"
 
-    def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event) -> None:
+    def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event, status: int) -> None:
         """Receive ``wanted`` bytes, or all there are with -1: the connection's end is not told from the body's then."""
         window_began_s, window_bytes, got = time.monotonic(), 0, 0
         most = READ_BYTES if self._throttle is None else min(READ_BYTES, self._throttle.piece_bytes)
@@ -203,11 +204,14 @@ class SdkTransport:
                 broken = network_error(error)
             if broken is not None:
                 # Not from within the except: the SDK's frames hold the window's memory as long as their error lives.
-                raise TransportError(broken)
+                begun = {"status": status} if broken.code == "NetworkError" else {}
+                raise TransportError(msgspec.structs.replace(broken, **begun))
             if not count and wanted < 0:
                 return
             if not count:
-                info = ErrorInfo("NetworkError", f"the connection was closed, {wanted - got} bytes short")
+                info = ErrorInfo(
+                    "NetworkError", f"the connection was closed, {wanted - got} bytes short", status=status
+                )
                 raise TransportError(info)
             sink.received(count)
             got += count
