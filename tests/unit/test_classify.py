@@ -8,7 +8,7 @@ import socket
 import ssl
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, ReadTimeoutError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -202,6 +202,7 @@ def test_no_body_breaks_the_reader(body: bytes) -> None:
         (OSError("broken"), "NetworkError", "OSError: broken"),
         (EOFError(), "NetworkError", "EOFError"),
         (TimeoutError("no bytes for 30 s"), "StallTimeout", "no bytes for 30 s"),
+        (ReadTimeoutError(endpoint_url="http://s3.example"), "StallTimeout", "s3.example"),
     ],
 )
 def test_a_failed_connection_is_a_network_error(error: BaseException, expected: str, cause: str) -> None:

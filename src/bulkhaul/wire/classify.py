@@ -174,7 +174,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     if _unreached(error) or (connecting and not isinstance(error, ssl.SSLError)):
         text = "the endpoint cannot be reached; check --endpoint-url and the network"
         return ErrorInfo("NetworkError", text, subject, cause, unreached=True)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":  # botocore's and urllib3's
         return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
     return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
 
