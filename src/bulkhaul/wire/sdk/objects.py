@@ -80,8 +80,10 @@ def copy_object(
     return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
 
 
-def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "") -> None:
-    """Delete a key, or one version of it; that there is none (any more) is success.
+def delete_object(
+    sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "", *, known: bool = False
+) -> None:
+    """Delete a key, or one version of it; that there is none (any more) is success, unless it is ``known`` to be there.
 
     Args:
         etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
@@ -97,7 +99,7 @@ def delete_object(sdk: SdkClient, bucket: str, key: str, version_id: str, etag: 
     try:
         call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
     except NotFound as error:
-        if error.info.service_code == "NoSuchBucket":
+        if known or error.info.service_code == "NoSuchBucket":
             raise
 
 
@@ -164,10 +166,11 @@ def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[
     sdk.require_unrewritten(key)
     more = {"VersionId": version_id} if version_id else {}
     reply = call(sdk.client.get_object_tagging, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
-    if "TagSet" not in reply:
+    found = reply.get("TagSet")
+    if found is None or any(tag.get("Key") is None or tag.get("Value") is None for tag in found):
         raise UnexpectedReply("the reply to a question for tags tells none", f"s3://{bucket}/{key}")
-    tags = {str(tag["Key"]): str(tag["Value"]) for tag in reply["TagSet"]}
-    if len(tags) < len(reply["TagSet"]) or len(tags) > MAX_TAGS:
+    tags = {str(tag["Key"]): str(tag["Value"]) for tag in found}
+    if len(tags) < len(found) or len(tags) > MAX_TAGS:
         raise UnexpectedReply("the reply tells a tag twice, or more than any object has", f"s3://{bucket}/{key}")
     told.bounded((), tags, f"s3://{bucket}/{key}")
     return tags
@@ -281,8 +284,8 @@ def _instead_of_batch(
     if not alone or (passing and sdk.failed(BATCHES) < PATIENCE):
         raise refused
     first, *others = doomed
-    wrong = _delete_singly(sdk, bucket, first)
-    if wrong is not None and wrong.service_code in (refused.info.service_code, refused.info.code):
+    wrong = _delete_singly(sdk, bucket, first, known=isinstance(refused, NotFound))
+    if wrong is not None and wrong.service_code in (refused.info.service_code, refused.info.code, "NotFound"):
         raise refused
     if not passing:
         sdk.does_without(BATCHES)
@@ -290,9 +293,14 @@ def _instead_of_batch(
     return [one for one in outcomes if one is not None]
 
 
-def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed) -> NotDeleted | None:
+def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed, *, known: bool = False) -> NotDeleted | None:
+    """Delete a key, and return why it could not be.
+
+    Args:
+        known: that there is none is no success: the endpoint may answer everything with 404.
+    """
     try:
-        delete_object(sdk, bucket, one.key, one.version_id)
+        delete_object(sdk, bucket, one.key, one.version_id, known=known)
     except TransferError as error:
         if error.retryable or error.info.service_code == "NoSuchBucket":
             raise
