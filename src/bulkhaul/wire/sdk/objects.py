@@ -50,7 +50,7 @@ def copy_object(
     Args:
         source_version: empty for the current one.
         source_etag: the source must still have it; empty to copy whatever is there.
-        options: how the copy is to be stored; None to keep headers, metadata and tags.
+        options: how the copy is to be stored; None to keep headers, metadata and tags. Without tags it keeps those.
         storage_class: of a copy that keeps the rest; empty for the service's own. It never comes along by itself.
 
     Raises:
