@@ -93,8 +93,8 @@ class FastTransport:
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
         host = request.target.host
-        asks = request.whole and self._learned.takes(host, CHECKSUM_MODE)
-        packed = self._learned.unpacks(host)
+        asks, packed = self._learned.manner(host)
+        asks = asks and request.whole
         try:
             await self._get(request, sink, asks_checksum=asks)
         except TransportError as error:
@@ -197,8 +197,8 @@ class FastTransport:
             headers.append(("if-match", request.etag))
         query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
         # Not signed: Google's front ends change it on the way.
-        packed = "accept-encoding: gzip\r\n" if self._learned.unpacks(request.target.host) else ""
-        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256, unsigned=packed)
+        unsigned = "accept-encoding: gzip\r\n" if self._learned.manner(request.target.host)[1] else ""
+        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256, unsigned=unsigned)
 
     def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
         query = ""

@@ -25,6 +25,14 @@ class Learned:
     def __init__(self) -> None:
         self._refused: set[tuple[str, str]] = set()
         self._failures: dict[tuple[str, str], int] = {}
+        self._manners: dict[str, tuple[bool, bool]] = {}  # of many GETs to a few hosts
+
+    def manner(self, host: str) -> tuple[bool, bool]:
+        """Return how GETs are made: whether they ask for the checksum, and whether they must say that gzip is taken."""
+        known = self._manners.get(host)
+        if known is None:
+            known = self._manners[host] = (self.takes(host, CHECKSUM_MODE), self.unpacks(host))
+        return known
 
     def takes(self, host: str, what: str) -> bool:
         """Whether requests are to have it."""
@@ -42,6 +50,7 @@ class Learned:
     def has_unpacked(self, host: str) -> None:
         """Remember that the host does so."""
         self._refused.add((host, _PACKED))
+        self._manners.clear()
 
     def may_do_without(self, host: str, error: ErrorInfo) -> bool:
         """Whether a request may have been refused for what it had and did not need."""
@@ -50,6 +59,7 @@ class Learned:
     def does_without(self, host: str, what: str) -> None:
         """Remember that a request worked without it that had failed with it."""
         self._refused.add((host, what))
+        self._manners.clear()
 
     def failed(self, host: str, what: str) -> int:
         """Count a failure that may pass, and return how many there were in a row."""
