@@ -75,7 +75,7 @@ def test_what_is_no_etag_is_refused(value: object) -> None:
 def test_keys_begin_with_what_was_asked_for() -> None:
     """A listing that brings other keys is refused: on its word objects are deleted."""
     assert told.key("a//b", "a//") == "a//b"
-    with pytest.raises(UnexpectedReply, match="asked for"):
+    with pytest.raises(UnexpectedReply, match="does not begin with"):
         told.key("a/b", "a//")
     with pytest.raises(OtherError, match="without a key"):
         told.key("", "")

@@ -125,6 +125,7 @@ BEGUN = element(
 )
 DELETED = element(
     "DeleteResult",
+    element("Deleted", element("Key", "c")),
     *(element("Error", element("Key", name), element("Code", code), element("Message", "no"))
       for name, code in (("a", "AccessDenied"), ("b", "NoSuchKey"))),
 )  # fmt: skip
@@ -230,7 +231,7 @@ KINDS: dict[str, tuple[Reply, Ask, Callable[[Reply], object]]] = {
     "UploadPartCopy": (Reply(COPIED_PART), copy_part, truths.copied_part),
     "CreateMultipartUpload": (Reply(BEGUN, KEPT), create, truths.begun),
     "DeleteObjects": (
-        Reply(DELETED), lambda sdk: objects.delete_objects(sdk, BUCKET, [Doomed("a"), Doomed("b")]), truths.deleted,
+        Reply(DELETED), lambda sdk: objects.delete_objects(sdk, BUCKET, [*map(Doomed, "abc")]), truths.deleted,
     ),
     "GetObjectAttributes": (
         Reply(ATTRIBUTES), told_parts,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from bulkhaul.model.objects import Bucket, Checksum, ChecksumKind, ObjectHead, PartChecksum
 from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
@@ -280,16 +280,31 @@ def begun(reply: Reply) -> UploadBegun:
 
 
 def deleted(reply: Reply) -> tuple[NotDeleted, ...]:
-    """DeleteObjects, quiet: only failures."""
+    """DeleteObjects of a, b and c: each needs a word of its own, and no error may belong to nobody."""
     root = strictly_read(reply.body)
     if root.name != "DeleteResult":
         raise NoTruthError
-    failures = []
+    failed: dict[str, NotDeleted] = {}
+    strays: list[str] = []
+    gone = {meant(item.leaf("Key") or "") for item in root.all("Deleted")}
     for item in root.all("Error"):
-        fields = [item.leaf(name) or "" for name in ("Key", "VersionId", "Code", "Message")]
-        if fields[2] not in ("NoSuchKey", "NoSuchVersion"):
-            failures.append(NotDeleted(*fields))
-    return tuple(failures)
+        key, code, message = (item.leaf(name) or "" for name in ("Key", "Code", "Message"))
+        item.leaf("VersionId")  # whichever it names, nobody has asked for one
+        if code in ("NoSuchKey", "NoSuchVersion"):
+            gone.add(meant(key))
+        elif (name := meant(key)) is None:
+            strays.append(f"{code}: {message}")
+        else:
+            failed[name] = NotDeleted(name, "", code, message)
+    others = [name for name in "abc" if name not in failed]
+    silent = [name for name in others if name not in gone] or (others if strays else [])
+    why = strays[0] if strays else ""
+    return (*failed.values(), *(NotDeleted(name, message=why, unconfirmed=True) for name in silent))
+
+
+def meant(told: str) -> str | None:
+    """Return which of the keys is meant, perhaps percent-encoded."""
+    return next((name for name in (told, unquote(told)) if name in ("a", "b", "c")), None)
 
 
 def attributes(reply: Reply) -> tuple[PartChecksum, ...]:
