@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from xml.parsers import expat
 from xml.sax.saxutils import escape
@@ -105,6 +105,43 @@ def _at(root: Element, path: tuple[int, ...]) -> Element:
     return root
 
 
+def every_change(good: Reply) -> Iterator[Reply]:
+    """Yield every single change to a good reply: each field, each nonsense. Of equal siblings the first is changed."""
+    for index, (name, value) in enumerate(good.headers):
+        for pairs in _header_changes(name, value, NASTY):
+            yield replace(good, headers=(*good.headers[:index], *pairs, *good.headers[index + 1 :]))
+    if good.document is None:
+        return
+    seen = set[tuple[str, ...]]()
+    for path in _paths(good.document):
+        names = tuple(_at(good.document, path[:depth]).name for depth in range(1, len(path) + 1))
+        if names in seen:
+            continue
+        seen.add(names)
+        for new in _element_changes(_at(good.document, path), NASTY, NAMES):
+            yield replace(good, document=_changed(good.document, path, new))
+    for cut in range(0, len(good.body), 7):
+        yield replace(good, cut=cut)
+
+
+def _header_changes(name: str, value: str, nasty: Sequence[str]) -> Iterator[tuple[tuple[str, str], ...]]:
+    for text in nasty:
+        yield ((name, re.sub(r"[^\t\x20-\x7e\xa0-\xff]", "?", text).strip()),)
+    yield ()
+    yield ((name, value), (name, value))
+    yield (("x-" + name, value),)
+
+
+def _element_changes(old: Element, nasty: Sequence[str], names: Sequence[str]) -> Iterator[tuple[Element, ...]]:
+    if not old.children:
+        yield from ((Element(old.name, text),) for text in nasty)
+    yield ()
+    yield (old, old)
+    yield from ((replace(old, name=name),) for name in names)
+    yield (Element(old.name, children=(Element("Deep", old.text), *old.children)),)
+    yield (Element(old.name, old.text + "<Deep/>", ()),)
+
+
 @st.composite
 def mutated(draw: st.DrawFn, good: Reply) -> Reply:
     """Return a good reply with one to three changes."""
@@ -121,10 +158,8 @@ def _once(draw: st.DrawFn, reply: Reply) -> Reply:
     nasty = draw(st.sampled_from(NASTY))
     if kind == "header":
         index = draw(st.integers(0, len(reply.headers) - 1))
-        name, value = reply.headers[index]
-        sendable = re.sub(r"[^\t\x20-\x7e\xa0-\xff]", "?", nasty).strip()
-        new = draw(st.sampled_from([((name, sendable),), (), ((name, value), (name, value)), (("x-" + name, value),)]))
-        return replace(reply, headers=(*reply.headers[:index], *new, *reply.headers[index + 1 :]))
+        pairs = draw(st.sampled_from(list(_header_changes(*reply.headers[index], (nasty, nasty, nasty)))))
+        return replace(reply, headers=(*reply.headers[:index], *pairs, *reply.headers[index + 1 :]))
     assert reply.document is not None
     if kind == "cut":
         return replace(reply, cut=draw(st.integers(0, len(reply.body))))
@@ -132,16 +167,9 @@ def _once(draw: st.DrawFn, reply: Reply) -> Reply:
     if not paths:
         return reply
     path = draw(st.sampled_from(paths))
-    old = _at(reply.document, path)
-    what = draw(st.sampled_from(["text", "text", "text", "drop", "twice", "rename", "nest"]))
-    changes: dict[str, tuple[Element, ...]] = {
-        "text": (Element(old.name, nasty) if not old.children else old,),
-        "drop": (),
-        "twice": (old, old),
-        "rename": (replace(old, name=draw(st.sampled_from(NAMES))),),
-        "nest": (Element(old.name, children=(Element("Deep", old.text), *old.children)),),
-    }
-    return replace(reply, document=_changed(reply.document, path, changes[what]))
+    name = draw(st.sampled_from(NAMES))
+    new = draw(st.sampled_from(list(_element_changes(_at(reply.document, path), (nasty, nasty, nasty), (name,)))))
+    return replace(reply, document=_changed(reply.document, path, new))
 
 
 @dataclass

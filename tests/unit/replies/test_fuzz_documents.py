@@ -19,12 +19,12 @@ from bulkhaul.wire.sdk.client import SdkClient
 from tests.unit.canned import Canned
 
 from . import truths
-from .documents import Element, NoTruthError, Reply, element, mutated
+from .documents import Element, NoTruthError, Reply, element, every_change, mutated
 
 Ask = Callable[[SdkClient], object]
 BUCKET, PREFIX, KEY = truths.BUCKET, truths.PREFIX, truths.KEY
 TIME = "2026-01-02T03:04:05.000Z"
-FUZZ = settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Answered(Canned):
@@ -249,6 +249,14 @@ def test_good_replies_are_believed(client: Answered, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_no_single_change_is_believed_too_far(client: Answered, kind: str) -> None:
+    """Each field with each nonsense, missing, doubled, renamed, nested, broken off: one at a time, all of them."""
+    good, ask, truth = KINDS[kind]
+    for reply in every_change(good):
+        judge(client, reply, ask, truth)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @FUZZ
 @given(data=st.data())
 def test_changed_replies_are_the_truth_or_refused(client: Answered, kind: str, data: st.DataObject) -> None:
@@ -293,6 +301,12 @@ def head(sdk: SdkClient) -> object:
 def test_a_good_head_is_believed(client: Answered) -> None:
     """Unchanged, it is what the model says."""
     assert asked(client, HEAD, head) == truths.head(HEAD)
+
+
+def test_no_single_change_of_a_head_is_believed_too_far(client: Answered) -> None:
+    """Each header with each nonsense, missing, doubled, or under another name."""
+    for reply in every_change(HEAD):
+        judge(client, reply, head, truths.head)
 
 
 @FUZZ

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
@@ -179,7 +180,9 @@ def _name(text: str, *, encoded: bool) -> str:
 @functools.lru_cache(maxsize=1024)
 def _instant(text: str) -> str:
     if (plain := _INSTANT.fullmatch(text)) is not None:
-        return f"{plain[1]}T{plain[2]}+00:00"
+        told_instant = f"{plain[1]}T{plain[2]}+00:00"
+        datetime.fromisoformat(told_instant)  # there is no 13th month
+        return told_instant
     if not INSTANT.fullmatch(_unescaped(text)):
         raise _NotPlainError
     return str(parse_timestamp(_unescaped(text)).isoformat())
