@@ -571,3 +571,16 @@ def test_errors_hold_no_secret() -> None:
     shown.append(repr(settings(sse_c_key=SSE_C_KEY)))
     for secret in (SSE_C_KEY.decode(), base64.b64encode(SSE_C_KEY).decode(), "secret-canary", "token-canary"):
         assert not [text for text in shown if secret in text]
+
+
+def test_a_refusal_keeps_its_name_whatever_its_document_says() -> None:
+    """Nonsense in an error document makes no other failure of it, least of all one that is tried again."""
+    hostile = "<!DOCTYPE a [<!ENTITY b 'c'>]><Error><Code>NoSuchKey</Code></Error>"
+    twice = "<Error><Code>InvalidObjectState</Code><StorageClass>A</StorageClass><StorageClass>B</StorageClass></Error>"
+    with pytest.raises(OtherError) as plain:
+        pages.list_page(Canned((400, hostile)).sdk, "bucket", "", "x")
+    assert type(plain.value) is OtherError
+    with pytest.raises(Unsupported, match="archived"):
+        control.head(Canned((403, twice)).sdk, "bucket", "k")
+    with pytest.raises(UnexpectedReply):
+        pages.list_page(Canned((200, hostile.replace("Error", "ListBucketResult"))).sdk, "bucket", "", "")

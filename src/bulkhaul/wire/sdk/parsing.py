@@ -67,6 +67,12 @@ class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
             raise _refused(shape, "it comes twice")
         return super()._handle_list(shape, node)
 
+    def _do_modeled_error_parse(self, response: Any, shape: Any) -> Any:
+        try:
+            return super()._do_modeled_error_parse(response, shape)
+        except UnexpectedReply:
+            return {}  # status and code say what went wrong; the rest of a refusal decides nothing
+
     def _parse_xml_string_to_dom(self, xml_string: bytes) -> Any:
         if b"<!DOCTYPE" in xml_string:
             # Of an error document the SDK then goes by the status alone.
