@@ -13,10 +13,11 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.lastresort import LastResort
 from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head, Resolve
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, ServerError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import CopySource, UploadedPart
+from bulkhaul.policy.outage import MAX_VAIN
 from bulkhaul.policy.transfer import TransferMachine
 
 SETTINGS = Settings(workers=2, concurrency=2)
@@ -179,6 +180,27 @@ def test_questions_wait_together_for_an_endpoint_that_is_away() -> None:
             workers.on_answer(Answer(message.ask, objects=[ObjectHead("k", 1)]))
         assert len(await asyncio.gather(*looks)) == 6
         assert workers.machine.budget.tokens == workers.machine.budget.capacity
+
+
+def test_a_question_that_alone_fails_is_not_asked_for_ever() -> None:
+    """Others are answered all the time, so the endpoint is there: its own patience ends it, with its own error."""
+
+    async def story(workers: Workers) -> None:
+        workers.machine.outage.retry_for_s = 0.01
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        bad_gateway = ErrorInfo("ServerError", "bad gateway", status=502)
+        tries = 0
+        while tries < 50 and not looking.done():
+            await workers.until_asked(tries + 1)
+            workers.on_answer(Answer(workers.asked[tries][1].ask, error=bad_gateway))
+            await settle()
+            workers.machine.outage.answered()
+            tries += 1
+        with pytest.raises(ServerError, match="bad gateway"):
+            await looking
+        assert tries == MAX_VAIN + 1
+
+    run(story)
 
 
 def test_a_worker_that_dies_before_it_is_asked_is_not_asked() -> None:

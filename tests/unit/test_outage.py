@@ -12,7 +12,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import KIB
 from bulkhaul.policy.events import Fail
 from bulkhaul.policy.layout import plan_download
-from bulkhaul.policy.outage import MAX_BROKEN, PAUSE_CAP_S, STALE_S, Outage, sign_of
+from bulkhaul.policy.outage import MAX_BROKEN, MAX_VAIN, PAUSE_CAP_S, STALE_S, Outage, sign_of
 from tests.unit.world import LARGE, World
 
 REFUSED = ErrorInfo("NetworkError", "refused", cause="ConnectionRefusedError", unreached=True)
@@ -228,6 +228,38 @@ def test_connections_that_all_break_are_waited_out_as_well() -> None:
     assert not world.all_found(Fail)
     assert world.machine.budget.tokens > 400
     world.finish()
+
+
+def test_a_request_that_fails_late_each_time_is_not_made_for_ever() -> None:
+    """A gateway that gives up on one slow object after a minute is no outage that begins anew with each failure."""
+    world = fetching(1, connections=1)
+    tries = 0
+    while world.open and tries < 100:
+        if not world.leases:
+            next_try(world)
+        (lease,) = world.leases
+        world.now_s += 2 * STALE_S
+        world.failed(lease, 0, BAD_GATEWAY)
+        tries += 1
+    assert tries == MAX_VAIN + 1
+    assert world.books[1].error == BAD_GATEWAY
+
+
+def test_an_object_that_alone_fails_ends_although_others_are_answered() -> None:
+    """Each answer to others says that the endpoint is there: what fails alone has its own 60 s and no more."""
+    world = fetching(500, connections=2)
+    began_s = world.now_s
+    while world.books[1].outcome == "" and world.now_s < began_s + 300.0:
+        world.now_s += 1.0
+        world.speak()
+        world.pass_time(0.0)
+        for lease, assign in list(world.leases.items()):
+            if assign.transfer == 1:
+                world.failed(lease, 0, REFUSED)
+            elif lease in world.leases:
+                world.done(lease)
+    assert world.books[1].error == REFUSED
+    assert 60.0 <= world.now_s - began_s < 90.0
 
 
 def test_cancelled_objects_do_not_wait_for_the_endpoint() -> None:

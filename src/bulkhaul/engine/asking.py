@@ -35,6 +35,7 @@ from bulkhaul.model.objects import Bucket, ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.events import CredentialsReplaced
+from bulkhaul.policy.outage import Vain
 from bulkhaul.policy.pacing import backoff_s, rule_for
 from bulkhaul.wire.values import Credentials, Target
 
@@ -206,6 +207,7 @@ class Desk:
         """
         require_sound(question, QUESTIONS, subject)
         failures, lost, generation, throttled_since_s = 0, 0, 0, None
+        vain: Vain | None = None
         machine = self._dispatcher.machine
         while True:
             self._refresh_if_due()
@@ -238,7 +240,8 @@ class Desk:
                     on_doubt()
                 now_s, in_flight = self._loop.time(), machine.in_flight + len(self._open) + 1
                 if machine.outage.failed(error.info, now_s, in_flight=min(in_flight, self._settings.max_in_flight)):
-                    if machine.outage.patient(now_s):
+                    vain = vain or Vain(now_s)
+                    if machine.outage.bears(vain, now_s):
                         continue  # nobody's failure: the question goes out again when requests do
                     raise error_of(machine.outage.given_up(error.info, now_s)).about(subject) from error
                 rule = rule_for(error.info.code)

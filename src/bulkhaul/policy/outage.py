@@ -26,6 +26,9 @@ flight. A network that loses every tenth request does that once in 10⁸."""
 STALE_S = 30.0
 """A failure that comes this long after the last one tells of another event."""
 
+MAX_VAIN = 8
+"""So many tries are one request's own at least, however long each takes. Source: ``RETRY_RULES``, NetworkError."""
+
 _GATEWAY = frozenset({502, 504})
 """What a gateway answers when the service behind it is away. Source: RFC 9110 §15.6.3, §15.6.5."""
 
@@ -45,6 +48,17 @@ def sign_of(error: ErrorInfo) -> Sign:
     if error.code == "NetworkError":
         return "none" if error.status else "broken"  # a reply that broke off had begun: perhaps long ago
     return "answered" if error.status else "none"
+
+
+class Vain(msgspec.Struct):
+    """Tries of one request that were signs of an outage, since it last brought anything.
+
+    Where it alone fails, because of what it asks for, or takes so long that each failure seems another event, no outage
+    lasts: its own time has to end it.
+    """
+
+    began_s: float
+    tries: int = 0
 
 
 class Outage:
@@ -76,7 +90,7 @@ class Outage:
             in_flight: requests under way, this one included.
 
         Returns:
-            Whether the endpoint is away and this failure one of its signs: ``patient`` decides about it then, and
+            Whether the endpoint is away and this failure one of its signs: ``bears`` decides about it then, and
             no rule for single failures.
         """
         sign = sign_of(error)
@@ -106,6 +120,11 @@ class Outage:
         """Whether the endpoint is still waited for."""
         return self.began_s is None or now_s - self.began_s < self.retry_for_s
 
+    def bears(self, vain: Vain, now_s: float) -> bool:
+        """Count one more try of a request as in vain, and return whether it is made again."""
+        vain.tries += 1
+        return self.patient(now_s) and (vain.tries <= MAX_VAIN or now_s - vain.began_s < self.retry_for_s)
+
     def admits(self, now_s: float) -> bool:
         """Whether a request may go out now."""
         return not self.away or now_s >= self.next_try_s
@@ -117,11 +136,13 @@ class Outage:
             self.next_try_s = now_s + backoff_s(self._tries, self._rng, cap_s=PAUSE_CAP_S)
 
     def given_up(self, error: ErrorInfo, now_s: float) -> ErrorInfo:
-        """Return the error for a request that has waited in vain."""
+        """Return the error for a request that has waited in vain; its own where the endpoint is not what failed it."""
+        if self.patient(now_s):
+            return error
         began_s = now_s if self.began_s is None else self.began_s
         waited = f" for {now_s - began_s:.0f} s" if now_s - began_s >= 1 else ""
         text = f"the endpoint could not be reached{waited}; check --endpoint-url and the network"
         return msgspec.structs.replace(error, message=text, cause=error.cause or error.message)
 
 
-__all__ = ["MAX_BROKEN", "PAUSE_CAP_S", "STALE_S", "Outage", "Sign", "sign_of"]
+__all__ = ["MAX_BROKEN", "MAX_VAIN", "PAUSE_CAP_S", "STALE_S", "Outage", "Sign", "Vain", "sign_of"]

@@ -45,7 +45,7 @@ from bulkhaul.policy.events import (
     WorkerReady,
 )
 from bulkhaul.policy.layout import Layout, Part
-from bulkhaul.policy.outage import Outage
+from bulkhaul.policy.outage import Outage, Vain
 from bulkhaul.policy.pacing import Randomness, RetryBudget, Window, backoff_s, rule_for
 from bulkhaul.policy.parttable import PartState, new_part_table
 
@@ -112,6 +112,7 @@ class Transfer:
         self.retries = 0
         self.rejected = False
         self.failures: dict[int, Counter[str]] = {}  # part index -> failures of each kind since the last progress
+        self.vain: dict[int, Vain] = {}  # part index -> tries that met no endpoint since the last progress
         self.error: ErrorInfo | None = None
 
 
@@ -324,6 +325,7 @@ class TransferMachine:
             return
         if received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1):
             transfer.failures.pop(lease.index, None)
+            transfer.vain.pop(lease.index, None)
         elif self.outage.failed(event.error, now_s, in_flight=min(len(self._leases) + 1, self._max_in_flight)):
             self._wait_or_fail(lease, event.error, now_s, out)
             return
@@ -334,7 +336,8 @@ class TransferMachine:
 
     def _wait_or_fail(self, lease: Lease, error: ErrorInfo, now_s: float, out: list[Instruction]) -> None:
         """The endpoint is away, which is nobody's failure: the part goes out again when requests do."""
-        if self.outage.patient(now_s):
+        vain = self._transfers[lease.transfer].vain.setdefault(lease.index, Vain(now_s))
+        if self.outage.bears(vain, now_s):
             self._again(lease, now_s, now_s)
         else:
             self._fail(lease.transfer, self.outage.given_up(error, now_s), now_s, out)
@@ -424,6 +427,7 @@ class TransferMachine:
             self.received_bytes -= rejected_bytes
             transfer.moved_bytes -= rejected_bytes
             transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], 0, -1, 0.0, 0, 0)
+            transfer.vain.pop(index, None)
             transfer.done -= 1
             transfer.retries += 1
             heapq.heappush(self._retries, (0.0, event.transfer, index))
