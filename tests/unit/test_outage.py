@@ -204,6 +204,23 @@ def test_bytes_that_come_tell_that_the_endpoint_is_back() -> None:
     assert len(world.leases) == 4
 
 
+def test_bytes_that_leave_tell_nothing_of_the_endpoint() -> None:
+    """The kernel takes them, and so does a proxy whose store is away: only an answer lets the others go on."""
+    world = World(workers=1, connections=4, max_in_flight=4, rng=Longest())
+    world.all_ready()
+    for _ in range(4):
+        world.add(plan_download(LARGE, part_size_bytes=LARGE), sends=True)
+    for lease in list(world.leases):
+        world.failed(lease, 0, REFUSED)
+    next_try(world)
+    (lease,) = world.leases
+    world.heard(lease, LARGE)
+    world.pass_time(0.0)
+    assert list(world.leases) == [lease]
+    world.done(lease)
+    assert len(world.leases) == 3
+
+
 def test_an_endpoint_that_stays_away_fails_everything_with_the_remedy() -> None:
     """After the time that was asked for, all objects fail, without a wait for each."""
     world = fetching(10, connections=4, retry_for_s=30.0)

@@ -177,11 +177,11 @@ class World:
         self.respawns_left += blameless
         self.send(WorkerLost(worker, reason, blameless))
 
-    def add(self, layout: Layout) -> int:
+    def add(self, layout: Layout, *, sends: bool = False) -> int:
         """Plan another object and return its transfer."""
         transfer, n_parts = len(self.books) + 1, len(layout)
         self.books[transfer] = Book(layout, [0] * n_parts, [False] * n_parts, [0] * n_parts)
-        self.send(TransferAdded(transfer, layout))
+        self.send(TransferAdded(transfer, layout, sends=sends))
         return transfer
 
     def heard(self, lease: int, reached: int) -> None:

@@ -212,8 +212,9 @@ class Dispatcher:
         self._moving[number] = moving
         timeouts = self._settings.timeouts
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
-        lease_s = timeouts.lease_s if isinstance(moving, Fetching) else timeouts.lease_s + timeouts.ack_s
-        self.handle(TransferAdded(number, moving.layout, lease_s))
+        sends = isinstance(moving, Sending)
+        lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
+        self.handle(TransferAdded(number, moving.layout, lease_s, sends))
 
     def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
         """Fetch these parts once more and return the future of their arrival."""

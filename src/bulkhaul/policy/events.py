@@ -35,11 +35,13 @@ class TransferAdded(msgspec.Struct, frozen=True):
 
     Attributes:
         lease_s: a lease without any progress for this long is taken back; 0 for ``Timeouts.lease_s``.
+        sends: the bytes go to the service, so their progress says nothing of it.
     """
 
     transfer: int
     layout: Layout
     lease_s: float = 0.0
+    sends: bool = False
 
 
 class Heard(msgspec.Struct, frozen=True):

@@ -100,9 +100,10 @@ class Transfer:
         moved_bytes: bytes that are in place, each counted once.
     """
 
-    def __init__(self, layout: Layout, lease_s: float) -> None:
+    def __init__(self, layout: Layout, lease_s: float, *, sends: bool) -> None:
         self.layout = layout
         self.lease_s = lease_s
+        self.sends = sends
         self.moved_bytes = 0  # in place, or reported by leases that still run
         self.table = new_part_table(len(layout))
         self.phase = Phase.ACTIVE
@@ -262,7 +263,8 @@ class TransferMachine:
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
         if not self._transfers:
             self._throttled_since_s = None  # a storm that nobody was waiting in says nothing about now
-        self._transfers[event.transfer] = transfer = Transfer(event.layout, event.lease_s or self._timeouts.lease_s)
+        lease_s = event.lease_s or self._timeouts.lease_s
+        self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
         if len(event.layout):
             self._queue.append(event.transfer)
         else:
@@ -278,11 +280,13 @@ class TransferMachine:
         for lease_id, reached in event.reached:
             lease = self._leases.get(lease_id)
             if lease and lease.worker == event.worker and lease.reached_bytes < reached <= lease.end - lease.start:
-                self.outage.answered()
+                transfer = self._transfers[lease.transfer]
+                if not transfer.sends:
+                    self.outage.answered()
                 self._move(lease, reached - lease.reached_bytes)
                 lease.reached_bytes = reached
                 if not lease.revoked:
-                    lease.deadline_s = now_s + self._transfers[lease.transfer].lease_s
+                    lease.deadline_s = now_s + transfer.lease_s
 
     def _part_done(self, event: PartDone, out: list[Instruction]) -> None:
         held = self._leases.get(event.lease)
