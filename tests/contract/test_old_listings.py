@@ -54,6 +54,15 @@ def test_folders_are_folded(sdk: SdkClient) -> None:
     assert len(page.entries) == 5
 
 
+def test_a_folder_goes_on_after_a_key_of_control_characters(server: FaultServer, sdk: SdkClient) -> None:
+    """The marker of ListObjects is a key, and so it may be any text."""
+    for number in range(1001):
+        server.store.put("bucket", f"c/\x01\n{number:04}", make_object(b""))
+    first = pages.list_folder(sdk, "bucket", "c/", "")
+    second = pages.list_folder(sdk, "bucket", "c/", first.next_token)
+    assert (len(first.entries), len(second.entries), second.next_token) == (1000, 1, "")
+
+
 def test_it_is_learnt(server: FaultServer, sdk: SdkClient) -> None:
     """One request in vain, then ListObjects at once."""
     for _ in range(3):

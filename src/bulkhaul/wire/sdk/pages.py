@@ -127,7 +127,8 @@ def _listing_after(
         return entries, prefixes, ""
     # Where nothing is folded the service need not say it: it goes on after the last key.
     last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
-    following = told.text(reply.get("NextMarker"), "NextMarker", subject, most=told.MAX_TOKEN_CHARACTERS) or last
+    following = str(reply.get("NextMarker") or last)
+    require_markers(following, "", subject)
     if not following or following == after:
         raise goes_on_nowhere(subject)
     return entries, prefixes, AFTER + following
