@@ -51,6 +51,7 @@ from tests.faultserver import (
     make_object,
     reply_lost,
 )
+from tests.faultserver.http1 import Reply
 from tests.faultserver.uploads import Part
 from tests.writing import THRESHOLD_BYTES, WriteRig, engine_at, serving_site
 
@@ -256,6 +257,17 @@ class FileReplaced(Fault):
         """Write to the file."""
         self.path.write_bytes(NEWER)
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenSince(Fault):
+    """Another program stores an object as soon as a deletion has taken effect."""
+
+    operation: str | None = "DeleteObject"
+
+    def reshape(self, exchange: Exchange, reply: Reply) -> None:
+        """Store it."""
+        exchange.store.put(exchange.request.bucket, exchange.request.key, make_object(NEWER))
 
 
 def of_copy(fault: Fault) -> Callable[[Case, Operation], list[Fault]]:
@@ -526,6 +538,25 @@ def test_an_answer_to_a_deletion_that_is_lost(case: Case) -> None:
     case.engine.download(case.url("in/a"), case.rig.folder / f"{case.name}-a", move=True)
     assert case.rig.server.fired(lost) == 1
     assert case.rig.stored(key) is None
+
+
+@pytest.mark.parametrize("condition", ["refused", "ignored"])
+def test_a_deletion_whose_answer_is_lost_is_not_made_again_blindly(case: Case, condition: str) -> None:
+    """Until the next try, which may be an outage later, another object may be there, and no condition would save it."""
+    key = f"{case.name}/in/a"
+    case.rig.server.store.put("bucket", key, make_object(BODY))
+    attempt = 2 if condition == "refused" else 1  # the first one that deletes anything
+    lost = reply_lost(operation="DeleteObject", key=key, attempt=attempt)
+    case.rig.server.add_fault(lost)
+    case.rig.server.add_fault(WrittenSince(key=key, attempt=attempt))
+    if condition == "refused":
+        case.rig.server.add_fault(RefuseCondition(key=key))
+    else:
+        case.rig.server.add_fault(IgnoreHeader(name="if-match", operation="DeleteObject", key=key, attempt="every"))
+    with engine_at(case.rig) as rig, pytest.raises(TransferError, match="the source was replaced"):
+        rig.engine.download(case.url("in/a"), case.rig.folder / f"{case.name}-a", move=True)
+    assert case.rig.server.fired(lost) == 1
+    assert case.rig.stored(key) == NEWER
 
 
 def test_what_moves_and_deletions_cost(case: Case) -> None:

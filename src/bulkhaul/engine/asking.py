@@ -10,7 +10,7 @@ import contextlib
 import functools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -192,6 +192,7 @@ class Desk:
         *,
         payload_fd: int = -1,
         on_doubt: Callable[[], None] | None = None,
+        before_again: Callable[[], Awaitable[None]] | None = None,
         on_early: Callable[[tuple[str, ...]], None] | None = None,
     ) -> Reply:
         """Return the answer, after as many tries as the rules allow.
@@ -199,6 +200,7 @@ class Desk:
         Args:
             payload_fd: memory that goes along with the question; it stays the caller's.
             on_doubt: called for each try that has failed and may have taken effect all the same.
+            before_again: awaited before the try that follows such a one; what it raises ends the question.
             on_early: called with the markers that come before the rest of an answer; of a try that may fail yet.
 
         Raises:
@@ -208,9 +210,13 @@ class Desk:
         require_sound(question, QUESTIONS, subject)
         failures, lost, generation, throttled_since_s = 0, 0, 0, None
         vain: Vain | None = None
+        doubtful = False
         machine = self._dispatcher.machine
         while True:
             self._refresh_if_due()
+            if doubtful and before_again is not None:
+                await before_again()
+                doubtful = False
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
@@ -228,6 +234,7 @@ class Desk:
                     machine.budget.give_back()
                 return reply
             except _WorkerGone as gone:
+                doubtful = doubtful or gone.asked
                 if on_doubt is not None and gone.asked:
                     on_doubt()
                 lost += not gone.blameless
@@ -236,8 +243,10 @@ class Desk:
                     raise WorkerDied(text, subject) from None
                 continue
             except TransferError as error:
-                if on_doubt is not None and error.info.code in DOUBTFUL and not error.info.unreached:
-                    on_doubt()
+                if error.info.code in DOUBTFUL and not error.info.unreached:
+                    doubtful = True
+                    if on_doubt is not None:
+                        on_doubt()
                 now_s, in_flight = self._loop.time(), machine.in_flight + len(self._open) + 1
                 if machine.outage.failed(error.info, now_s, in_flight=min(in_flight, self._settings.max_in_flight)):
                     vain = vain or Vain(now_s)

@@ -12,6 +12,7 @@ the source's name.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -49,6 +50,10 @@ async def require_stored(desk: Desk, ref: ObjectRef, size_bytes: int, etag: str)
         text = f"the service told {told} when it stored the copy, and tells {found} now"
         raise IntegrityError(f"{text}; compare both before you remove the source", ref.url)
     return stored
+
+
+class _GoneError(Exception):
+    """There is no object to delete any more."""
 
 
 class Parting:
@@ -99,10 +104,25 @@ class Parting:
 
     async def _delete(self, source: ObjectRef, seen: ObjectHead) -> None:
         """Delete an object that was looked at a moment ago, on condition of its ETag where the service takes one."""
+
+        async def look() -> None:
+            """Look again: by now the object may be gone, or be another one."""
+            try:
+                now = await _head(self._desk, source)
+            except NotFound as error:
+                raise _GoneError from error
+            if not is_unchanged(now, seen):
+                raise _replaced(source)
+
+        async def ask(deletion: Delete) -> None:
+            # A try whose answer was lost may have deleted it, and what is there since is not ours to delete.
+            with contextlib.suppress(_GoneError):
+                await self._desk.ask(deletion, source.url, before_again=look)
+
         # A weak ETag never matches (RFC 9110 §13.1.1).
         if seen.etag and not seen.etag.startswith("W/") and source.bucket not in self._unconditional:
             try:
-                await self._desk.ask(Delete(source.bucket, source.key, etag=seen.etag), source.url)
+                await ask(Delete(source.bucket, source.key, etag=seen.etag))
             except PreconditionFailed as error:
                 await self._require_gone(source, error)
                 return
@@ -114,7 +134,7 @@ class Parting:
                 return
             if not is_unchanged(await _head(self._desk, source), seen):
                 raise _replaced(source)
-        await self._desk.ask(Delete(source.bucket, source.key), source.url)
+        await ask(Delete(source.bucket, source.key))
 
     async def _require_gone(self, source: ObjectRef, refused: TransferError) -> None:
         """Return if there is no object: an earlier try, whose answer was lost, has deleted it."""
