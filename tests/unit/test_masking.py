@@ -94,3 +94,14 @@ def test_no_part_of_an_error_shows_a_secret(field: str) -> None:
     ):
         told = wires.cleaned(msgspec.structs.replace(ErrorInfo("OtherError", "no"), **{field: f"echo {secret}"}))
         assert getattr(told, field) == "echo ***"
+
+
+def test_keys_that_were_renewed_are_hidden_for_a_while() -> None:
+    """What was signed with the last ones may be answered yet, and so quote them."""
+    wire = settings()
+    sdk = SdkTransport(wire, SdkClient(wire))
+    wires = Wires("fast", FastTransport(wire, ca_bundle=None, user_agent="t"), sdk, secrets=())
+    for token in ("CANARY/first", "CANARY/second"):
+        wires.use(Credentials("AKIDEXAMPLE", "CANARY/secret", token))
+    told = wires.cleaned(ErrorInfo("ExpiredCredentials", "CANARY/first has expired", cause="not CANARY/second"))
+    assert (told.message, told.cause) == ("*** has expired", "not ***")

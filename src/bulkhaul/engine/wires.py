@@ -21,12 +21,15 @@ class Wires:
         self._fast = fast
         self._sdk = sdk
         self._always_secret = secrets
+        self._held = Credentials("", "")
         self._mask = Mask(secrets)
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
-        held = credentials or Credentials("", "")
-        self._mask = Mask((*self._always_secret, held.secret_key, held.token))
+        last, self._held = self._held, credentials or Credentials("", "")
+        # What was signed with the last ones may be answered yet.
+        hidden = [secret for held in (last, self._held) for secret in (held.secret_key, held.token)]
+        self._mask = Mask((*self._always_secret, *hidden))
         self._fast.use(credentials)
         self._sdk.use(credentials)
 
