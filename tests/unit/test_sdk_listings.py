@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from bulkhaul.engine.protocol import Answer, Ask, ListPage
 from bulkhaul.engine.questions import answers
 from bulkhaul.errors import TransferError
+from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
 from tests.unit.canned import Canned
@@ -200,6 +201,20 @@ def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[s
     assert heard == told
     pages.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
     assert heard == told
+
+
+def test_a_page_may_end_with_any_key() -> None:
+    """Where the token is the last key, as with Ceph, or the marker is, it may hold line breaks and the like."""
+    about = "<IsTruncated>true</IsTruncated>{}"
+    token = "<NextContinuationToken>a&#10;b\u0085c</NextContinuationToken>"
+    found = pages.list_page(Canned((200, page(entry(), about=about.format(token)))).sdk, "bucket", "", "")
+    assert found.next_token == "a\nb\x85c"
+    marker = "<EncodingType>url</EncodingType><NextMarker>a%0Ab%C2%85c</NextMarker>"
+    canned = Canned((200, page(entry(), about=about.format(marker))), (200, page(entry())))
+    canned.sdk.does_without(PAGES_V2)
+    found = pages.list_page(canned.sdk, "bucket", "", "")
+    pages.list_page(canned.sdk, "bucket", "", found.next_token)
+    assert canned.sent[-1].query["marker"] == "a\nb\x85c"
 
 
 def test_the_next_token_travels_ahead_of_the_page() -> None:

@@ -90,6 +90,19 @@ def test_texts_have_a_bound_and_no_control_characters(value: object) -> None:
         told.text(value, "VersionId", most=10)
 
 
+@pytest.mark.parametrize("value", ["x" * 16384, "a\nb", "a\x85b", "\x01"], ids=lambda text: repr(text[:9]))
+def test_a_listing_may_go_on_after_any_key(value: str) -> None:
+    """Many services name the last key as where it goes on, and a key may hold any character."""
+    assert told.marker(value, "NextMarker") == value
+
+
+@pytest.mark.parametrize("value", ["x" * 16385, "\ud800", 7], ids=lambda value: repr(value)[:9])
+def test_what_is_no_marker_is_refused(value: object) -> None:
+    """What would fill a frame between processes, or cannot be sent back."""
+    with pytest.raises(UnexpectedReply, match="NextMarker"):
+        told.marker(value, "NextMarker")
+
+
 def test_headers_and_metadata_have_a_bound_together() -> None:
     """What no object has is refused before it is copied between processes."""
     told.bounded(["x" * 1000], {"a": "b" * 2000})

@@ -39,6 +39,7 @@ MAX_HEADERS_CHARACTERS = 48 * 1024
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _ETAG = re.compile(rf'(?:W/)?"[ !#-~\xa0-\xff]{{0,{MAX_ETAG_CHARACTERS}}}"|[!#-~]{{1,{MAX_ETAG_CHARACTERS}}}')
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -76,6 +77,19 @@ def text(value: object, what: str, subject: str = "", *, most: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > most or _CONTROL.search(value):
+        raise _refused(what, value, subject)
+    return value
+
+
+def marker(value: object, what: str, subject: str = "") -> str:
+    """Return where a listing goes on, empty where it is not said. It may be a key, and hold any character.
+
+    Raises:
+        UnexpectedReply: it is longer than any, or cannot be sent back.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > MAX_TOKEN_CHARACTERS or _SURROGATE.search(value):
         raise _refused(what, value, subject)
     return value
 
@@ -143,6 +157,7 @@ __all__ = [
     "bounded",
     "etag",
     "key",
+    "marker",
     "number",
     "text",
 ]

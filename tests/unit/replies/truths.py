@@ -53,6 +53,13 @@ def word(text: str | None, most: int = 256) -> str:
     return text
 
 
+def marker(text: str | None) -> str:
+    """Where a listing goes on: any text, a key of any characters among them."""
+    if text and len(text) > 16384:
+        raise NoTruthError
+    return text or ""
+
+
 def instant(text: str | None) -> str:
     """A time of XML Schema."""
     if text is None:
@@ -143,7 +150,7 @@ def objects_page(reply: Reply) -> Page:
         if count is not None:
             raise NoTruthError
         return old_page(reply)
-    return entries, folders, word(token, 16384) if truncated else ""
+    return entries, folders, marker(token) if truncated else ""
 
 
 def old_page(reply: Reply) -> Page:
@@ -152,11 +159,11 @@ def old_page(reply: Reply) -> Page:
     if not truncated:
         return entries, folders, ""
     encoded = root.leaf("EncodingType") == "url"
-    marker = root.leaf("NextMarker")
-    if marker and encoded:
-        marker = unquote_to_bytes(marker.replace("+", " ")).decode(errors="replace")
+    told = root.leaf("NextMarker")
+    if told and encoded:
+        told = unquote_to_bytes(told.replace("+", " ")).decode(errors="replace")
     last = max([one.key for one in entries[-1:]] + list(folders[-1:]), key=str.encode, default="")
-    if not (following := word(marker, 16384) or last):
+    if not (following := marker(told) or last):
         raise NoTruthError
     return entries, folders, "bulkhaul:after:" + following
 
@@ -170,17 +177,17 @@ def versions_page(reply: Reply) -> tuple[list[ObjectVersion], str, str]:
     found = []
     for name in ("Version", "DeleteMarker"):
         for item in root.all(name):
-            marker = name == "DeleteMarker"
+            deleted = name == "DeleteMarker"
             latest = item.leaf("IsLatest")
             found.append(
                 ObjectVersion(
                     key(item.leaf("Key"), encoded=encoded),
                     word(item.leaf("VersionId"), 2048),
-                    0 if marker else whole(item.leaf("Size")),
-                    "" if marker else tag(item.leaf("ETag")),
+                    0 if deleted else whole(item.leaf("Size")),
+                    "" if deleted else tag(item.leaf("ETag")),
                     instant(item.leaf("LastModified")),
                     latest is not None and truth(latest),
-                    marker,
+                    deleted,
                 )
             )
     if not truncated:
@@ -243,7 +250,7 @@ def buckets_page(reply: Reply) -> tuple[tuple[Bucket, ...], str]:
         if not (name := word(item.leaf("Name"))):
             raise NoTruthError
         found.append(Bucket(name, instant(item.leaf("CreationDate"))))
-    return tuple(found), word(root.leaf("ContinuationToken"), 16384)
+    return tuple(found), marker(root.leaf("ContinuationToken"))
 
 
 def quoted(text: str) -> str:

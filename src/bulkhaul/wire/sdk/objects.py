@@ -214,8 +214,7 @@ def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
     if "Buckets" not in reply:
         raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
     found = tuple(_bucket(one) for one in reply["Buckets"])
-    following = told.text(reply.get("ContinuationToken"), "ContinuationToken", "s3://", most=told.MAX_TOKEN_CHARACTERS)
-    return BucketsPage(found, following)
+    return BucketsPage(found, told.marker(reply.get("ContinuationToken"), "ContinuationToken", "s3://"))
 
 
 def put_small(

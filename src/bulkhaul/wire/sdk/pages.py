@@ -99,7 +99,7 @@ def _listing(
         return _learnt_listing(sdk, bucket, prefix, parameters, nowhere)
     entries, prefixes = _read(reply, bucket, prefix, subject)
     following = reply.get("NextContinuationToken") if truncated else None
-    return entries, prefixes, told.text(following, "NextContinuationToken", subject, most=told.MAX_TOKEN_CHARACTERS)
+    return entries, prefixes, told.marker(following, "NextContinuationToken", subject)
 
 
 def _learnt_listing(
@@ -127,8 +127,7 @@ def _listing_after(
         return entries, prefixes, ""
     # Where nothing is folded the service need not say it: it goes on after the last key.
     last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
-    following = str(reply.get("NextMarker") or last)
-    require_markers(following, "", subject)
+    following = told.marker(reply.get("NextMarker"), "NextMarker", subject) or last
     if not following or following == after:
         raise goes_on_nowhere(subject)
     return entries, prefixes, AFTER + following
