@@ -217,6 +217,18 @@ def test_a_page_may_end_with_any_key() -> None:
     assert canned.sent[-1].query["marker"] == "a\nb\x85c"
 
 
+def test_a_token_is_never_taken_for_a_key() -> None:
+    """A worker that was told of ListObjectsV2 by another one's token asks with it, whatever it has learnt itself.
+
+    As the marker of ListObjects it would skip every key before it.
+    """
+    canned = Canned((200, page(entry())))
+    canned.sdk.does_without(PAGES_V2)
+    pages.list_page(canned.sdk, "bucket", "", "t0ken")
+    assert canned.sent[-1].query.get("continuation-token") == "t0ken"
+    assert "marker" not in canned.sent[-1].query
+
+
 def test_the_next_token_travels_ahead_of_the_page() -> None:
     """A worker sends it in a frame of its own, while it has the rest to read yet."""
     canned = Canned((200, page(entry("one"), about=TRUNCATED)))

@@ -79,7 +79,7 @@ def _listing(
     sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]
 ) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
     """Return (objects, common prefixes, next token) of one page."""
-    if token.startswith(AFTER) or not sdk.takes(PAGES_V2):
+    if token.startswith(AFTER) or not (token or sdk.takes(PAGES_V2)):
         return _listing_after(sdk, bucket, prefix, token.removeprefix(AFTER), parameters)
     more = {**parameters, "ContinuationToken": token} if token else parameters
     subject = f"s3://{bucket}/{prefix}"
