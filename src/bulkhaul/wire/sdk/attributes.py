@@ -17,15 +17,15 @@ from bulkhaul.wire.sdk.pages import goes_on_nowhere
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
     """Return the parts that an object was uploaded in; empty where the endpoint does not tell.
 
-    GetObjectAttributes tells sizes and checksums. Where it is missing or not allowed, HEAD of the first part tells
-    sizes, if all parts but the last are of one size.
+    GetObjectAttributes tells sizes and checksums. Where it is missing, not allowed or nonsense, HEAD of the first part
+    tells sizes, if all parts but the last are of one size.
     """
     assert info.checksum is not None
     names = {"Bucket": bucket, "Key": info.key} | ({"VersionId": version_id} if version_id else {})
     try:
         parts = tuple(_attribute_parts(sdk, info, names))
-    except Unsupported:
-        parts = ()
+    except (Unsupported, UnexpectedReply):
+        parts = ()  # nothing of it is believed
     except TransferError as error:
         if error.retryable or error.info.status == 404:
             raise
