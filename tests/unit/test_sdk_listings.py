@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from bulkhaul.engine.protocol import Answer, Ask, ListPage
 from bulkhaul.engine.questions import answers
-from bulkhaul.errors import TransferError
+from bulkhaul.errors import TransferError, UnexpectedReply
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
@@ -201,6 +201,22 @@ def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[s
     assert heard == told
     pages.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
     assert heard == told
+
+
+@pytest.mark.parametrize(
+    "alias",
+    [
+        "point-0123-s3alias", "point-0123-ext-s3alias", "point-0123--op-s3", "point--usw2-az1--xa-s3", "m0123.mrap",
+        "arn:aws:s3:us-west-2:123456789012:accesspoint/point",
+    ],
+)  # fmt: skip
+def test_an_alias_is_answered_with_the_bucket_that_it_stands_for(alias: str) -> None:
+    """Access points of buckets, of Outposts and of directory buckets; any other name must be the bucket's own."""
+    pages.require_bucket("bucket", alias, "s3://point")
+    pages.require_bucket("", "bucket", "s3://bucket")
+    pages.require_bucket(None, "bucket", "s3://bucket")
+    with pytest.raises(UnexpectedReply, match="another bucket"):
+        pages.require_bucket("bucket", "bucket-2", "s3://bucket-2")
 
 
 def test_a_page_may_end_with_any_key() -> None:

@@ -25,6 +25,10 @@ from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
 AFTER: Final = "bulkhaul:after:"
 """Begins our own token of a page of ListObjects; no service's token begins so."""
 
+_ALIASES = ("-s3alias", "--op-s3", "--xa-s3", "--x-s3", ".mrap")
+"""How aliases of access points end: of buckets, of Outposts, of directory buckets, of several Regions. Source: S3 User
+Guide, "Access point aliases" and "Naming rules"; AWS Outposts User Guide, "Using a bucket-style alias"."""
+
 
 class ListPage(msgspec.Struct, frozen=True):
     """One page of a listing; ``next_token`` is empty on the last one."""
@@ -172,7 +176,7 @@ def require_markers(key: str, number: str, subject: str) -> None:
 
 def require_bucket(named: object, bucket: str, subject: str) -> None:
     """Raise UnexpectedReply for a listing that names another bucket; an alias is answered with what it stands for."""
-    alias = bucket.startswith("arn:") or bucket.endswith(("-s3alias", ".mrap", "--x-s3"))
+    alias = bucket.startswith("arn:") or bucket.endswith(_ALIASES)
     if named and named != bucket and not alias:
         cause = f"it names {str(named)[:80]!r}"
         raise UnexpectedReply("the endpoint answered with the listing of another bucket", subject, cause)
