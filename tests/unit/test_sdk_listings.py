@@ -18,6 +18,7 @@ from bulkhaul.errors import TransferError, UnexpectedReply
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
+from bulkhaul.wire.sdk.objects import list_versions
 from tests.unit.canned import Canned
 from tests.unit.test_sdk_client import settings
 
@@ -217,6 +218,44 @@ def test_an_alias_is_answered_with_the_bucket_that_it_stands_for(alias: str) -> 
     pages.require_bucket(None, "bucket", "s3://bucket")
     with pytest.raises(UnexpectedReply, match="another bucket"):
         pages.require_bucket("bucket", "bucket-2", "s3://bucket-2")
+
+
+KINDS = ("second version", "first version", "versions")
+ENCODED = "<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+
+
+def listed_keys(body: str, kind: str) -> list[str]:
+    """Return the keys of a page, as each of the listings reads it."""
+    canned = Canned((200, body))
+    if kind == "versions":
+        canned.replies = [(200, body.replace("Contents>", "Version>"))]
+        return [one.key for one in list_versions(canned.sdk, "bucket", "", "", "").versions]
+    if kind == "first version":
+        canned.sdk.does_without(PAGES_V2)
+    return [one.key for one in pages.list_page(canned.sdk, "bucket", "", "").entries]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_replacement_character_is_one_of_the_key(kind: str) -> None:
+    """Programs that took a name for another encoding have stored it so; the key is listed, and can be removed."""
+    for about, key in ((ENCODED, "a%EF%BF%BDb"), ("<IsTruncated>false</IsTruncated>", "a\ufffdb")):
+        assert listed_keys(page(entry(key), about=about), kind) == ["a\ufffdb"]
+        assert listed_keys(page(entry(key), "<!-- read by the SDK -->", about=about), kind) == ["a\ufffdb"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "bad"),
+    [
+        *((kind, entry("a%FFb")) for kind in KINDS),
+        *((kind, "<CommonPrefixes><Prefix>a%FFb/</Prefix></CommonPrefixes>") for kind in KINDS),
+        ("first version", "<NextMarker>a%FFb</NextMarker>"),
+        ("versions", "<NextKeyMarker>a%FFb</NextKeyMarker>"),
+    ],
+)
+def test_what_is_not_utf_8_is_no_key(kind: str, bad: str) -> None:
+    """The SDK would put replacement characters in its place, and make another key of it."""
+    with pytest.raises(UnexpectedReply, match="not valid UTF-8"):
+        listed_keys(page(entry(), bad, about=ENCODED), kind)
 
 
 def test_a_page_may_end_with_any_key() -> None:

@@ -240,6 +240,13 @@ def test_keys_of_uploads_that_xml_cannot_carry(first: str) -> None:
     assert [one.query.get("encoding-type") for one in canned.sent] == [None, "url"]
 
 
+def test_keys_of_uploads_that_are_no_text() -> None:
+    """What is encoded and not UTF-8 is refused: by another name an upload would pass for one that is gone."""
+    broken = ENCODED.replace("a+b%2B%01", "a%FFb")
+    with pytest.raises(UnexpectedReply, match=r"s3://bucket/: .*not valid UTF-8"):
+        multipart.list_uploads(Canned((200, PLAIN.replace("a+b", "a\x01b")), (200, broken)).sdk, "bucket", "", "", "")
+
+
 TRUNCATED = "<{0}><IsTruncated>true</IsTruncated></{0}>"
 
 

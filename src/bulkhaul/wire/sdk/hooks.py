@@ -3,6 +3,7 @@
 provide-client-params   the requester pays, the customer's key
 before-sign             a presigned URL needs no headers; an MD5 for stores that insist on one
 before-parse            a batch of deletes is answered by its result or not at all; listings are read quickly
+after-call              names of listings that the SDK would decode to others
 needs-retry             no redirect but one change of region, on AWS
 """
 
@@ -22,7 +23,7 @@ from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
 from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
 from bulkhaul.wire.sdk.interim import pass_over_interim_replies
 from bulkhaul.wire.sdk.listings import read_page
-from bulkhaul.wire.sdk.parsing import read_strictly
+from bulkhaul.wire.sdk.parsing import read_strictly, require_decodable
 from bulkhaul.wire.values import WireSettings
 
 _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
@@ -45,6 +46,8 @@ def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
         events.register("before-sign.s3.DeleteObjects", _protect_by_md5)
     events.register("before-parse.s3.DeleteObjects", _require_delete_result)
     _read_pages_quickly(events)
+    for operation in ("ListObjects", "ListObjectsV2", "ListObjectVersions"):
+        events.register_first(f"after-call.s3.{operation}", require_decodable)
     _refuse_redirects(client, custom=custom)
 
 

@@ -28,6 +28,7 @@ from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import call, checksum_in, instant, version
 from bulkhaul.wire.sdk.options import METADATA_PREFIX, put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_listing, require_markers
+from bulkhaul.wire.sdk.parsing import require_decodable
 
 
 def create_upload(
@@ -286,6 +287,8 @@ def _uploads(
         more["UploadIdMarker"] = id_marker
     reply = call(sdk.client.list_multipart_uploads, subject=subject, Bucket=bucket, Prefix=prefix, **more)
     # The SDK decodes every other listing, but not this one.
+    if encoded:
+        call(require_decodable, subject=subject, parsed=reply)
     decode = unquote_plus if encoded and reply.get("EncodingType") == "url" else str
     truncated = require_listing(reply, subject)
     require_bucket(reply.get("Bucket"), bucket, subject)

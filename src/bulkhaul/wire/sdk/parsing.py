@@ -7,7 +7,9 @@ numbers, of a field that comes twice it makes whatever comes out, and text with 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote_plus
 
 from botocore.parsers import ResponseParserError, ResponseParserFactory, RestXMLParser
 
@@ -97,6 +99,31 @@ def read_strictly(client: Any) -> None:
     client._endpoint._response_parser_factory = StrictParserFactory()
 
 
+def require_decodable(parsed: Mapping[str, Any], **_: object) -> None:
+    """Refuse names of which whoever decodes them next would make others; a hook of ``after-call`` of listings.
+
+    Raises:
+        UnexpectedReply: what is percent-encoded in one of them is not UTF-8.
+    """
+    if parsed.get("EncodingType") != "url":
+        return
+    names = [parsed.get(name, "") for name in _MARKERS]
+    names += [item.get(field, "") for name, field in _NAMED for item in parsed.get(name, ())]
+    for name in names:
+        try:
+            unquote_plus(name, errors="strict")
+        except UnicodeDecodeError as error:
+            raise UnexpectedReply("the listing holds a key that is not valid UTF-8", cause=repr(name[:80])) from error
+
+
+_MARKERS = ("NextMarker", "NextKeyMarker")
+_NAMED = (
+    ("Contents", "Key"), ("Versions", "Key"), ("DeleteMarkers", "Key"), ("Uploads", "Key"), ("CommonPrefixes", "Prefix")
+)  # fmt: skip
+"""Where listings have encoded names. Source: botocore.handlers, ``decode_list_object``; S3 API Reference,
+ListMultipartUploads."""
+
+
 def _text_of(shape: Any, value: Any) -> str:
     """Return the text of an element, or of a header."""
     if isinstance(value, list):
@@ -112,4 +139,4 @@ def _refused(shape: Any, value: str) -> UnexpectedReply:
     return UnexpectedReply("the reply tells a value that can be none", cause=f"{shape.name}: {value[:80]!r}")
 
 
-__all__ = ["INSTANT", "read_strictly"]
+__all__ = ["INSTANT", "read_strictly", "require_decodable"]
