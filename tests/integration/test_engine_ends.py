@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from bulkhaul import AsyncEngine, errors
+from bulkhaul.engine import life
 from bulkhaul.engine.portal import Portal
 from bulkhaul.model.results import Progress
 from tests.engines import (
@@ -34,6 +35,7 @@ from tests.engines import (
     temp_files,
 )
 from tests.faultserver import FaultServer, Latency, Stall, make_object
+from tests.patience import PATIENCE_S, SOON_S
 from tests.writing import KIB, WriteRig, running_write_rig
 
 BODY = random.Random(91).randbytes(4 * PART_BYTES)
@@ -183,14 +185,16 @@ def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
 
 def test_ctrl_c_in_a_download(tmp_path: Path) -> None:
     """Ctrl-C out of a blocking call cancels it first: nothing appears later, and the engine goes on."""
+    go_on = threading.Event()
     with running_rig(tmp_path) as rig:
-        key, _ = rig.prepare(STORED, Stall(after_bytes=1000, seconds=3.0))
+        key, _ = rig.prepare(STORED, Stall(after_bytes=1000, until=go_on))
         waiting = interrupt_when(lambda: bool(temp_files(tmp_path)))
         began_s = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             rig.engine.download(f"s3://bucket/{key}", tmp_path / "restored")
-        assert time.monotonic() - began_s < 2.5
+        assert time.monotonic() - began_s < SOON_S
         waiting.join()
+        go_on.set()
         assert list(tmp_path.iterdir()) == []
         assert_nothing_held(rig.engine, tmp_path)
         assert rig.restore(STORED).succeeded().ok
@@ -222,9 +226,11 @@ def test_ctrl_c_among_many(tmp_path: Path) -> None:
         assert_nothing_held(rig.engine, tmp_path)
 
 
-@pytest.mark.timeout(60)
-def test_ctrl_c_while_it_closes(tmp_path: Path) -> None:
+@pytest.mark.timeout(90)
+def test_ctrl_c_while_it_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while an engine waits for a silent service closes it at once: no process and no descriptor is left."""
+    monkeypatch.setattr(life, "QUIET_S", PATIENCE_S)
+    monkeypatch.setattr(life, "ABORTS_S", PATIENCE_S)
     with running_write_rig(tmp_path) as rig:
         rig.server.add_fault(Latency(operation="UploadPart", seconds=60, attempt="every"))
         rig.server.add_fault(Latency(operation="AbortMultipartUpload", seconds=60, attempt="every"))
@@ -235,7 +241,7 @@ def test_ctrl_c_while_it_closes(tmp_path: Path) -> None:
         began_s = time.monotonic()
         with pytest.raises(KeyboardInterrupt):
             rig.engine.close()
-        assert time.monotonic() - began_s < 4.0
+        assert time.monotonic() - began_s < SOON_S
         waiting.join()
         assert len(rig.journals("key")) == 1
 
@@ -253,7 +259,7 @@ def test_the_loop_outlives_what_tries_to_end_it(caplog: pytest.LogCaptureFixture
 
     waiting = portal.start(slow)
     portal.soon(leave)
-    assert waiting.result(timeout=5) == "here"
+    assert waiting.result(PATIENCE_S) == "here"
     assert portal.run(slow) == "here"
     assert "goes on" in caplog.text
     portal.stop()

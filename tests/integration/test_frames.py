@@ -18,6 +18,7 @@ from bulkhaul.model.writing import Doomed, ObjectOptions
 from tests.engines import running_rig, serving
 from tests.faultserver import make_object
 from tests.integration import command
+from tests.patience import PATIENCE_S, SOON_S
 
 BAD = os.fsdecode(b"bad\xff.txt")
 HALF = "half \udc80 a pair"
@@ -33,7 +34,7 @@ def test_file_whose_name_is_no_text(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "not valid UTF-8" in done.stderr
         assert "bad" in done.stderr
-        assert time.monotonic() - began_s < 10
+        assert time.monotonic() - began_s < SOON_S
         planned = command.run("cp", "--dry-run", "--endpoint-url", server.endpoint_url, tmp_path / BAD, "s3://bucket/")
         assert planned.returncode == 1
         done = command.run("cp", "--endpoint-url", server.endpoint_url, tmp_path / BAD, "s3://bucket/good")
@@ -117,8 +118,8 @@ def test_what_no_message_can_carry(tmp_path: Path, text: str) -> None:
             began_s = time.monotonic()
             with pytest.raises(errors.TransferError):
                 attempt(rig.engine, tmp_path, text)
-            assert time.monotonic() - began_s < 3, name
-            beside.result(10)
+            assert time.monotonic() - began_s < SOON_S, name  # a lease that nobody has takes minutes
+            beside.result(PATIENCE_S)
         assert rig.engine.worker_pids == workers
 
 

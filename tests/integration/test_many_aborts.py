@@ -14,6 +14,7 @@ from bulkhaul import TransferResult
 from tests.engines import descendants, eventually, is_alive
 from tests.faultserver import Fault, Latency, RawBody, Status
 from tests.integration.command import start
+from tests.patience import SOON_S
 from tests.writing import PART_BYTES, WriteRig, running_write_rig, serving_site, serving_writes
 
 UPLOADS = 50
@@ -24,7 +25,7 @@ STILL_LISTED = (
 )
 #: What an engine that ends gives a service that is silent, and its own processes.
 SILENCE_S = 5.0 + 1.0
-SLACK_S = 2.0
+SLACK_S = SOON_S
 
 
 def away(seconds: float) -> list[Fault]:
@@ -54,9 +55,7 @@ def test_closing_aborts_them_all(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         for fault in away(seconds):
             rig.server.add_fault(fault)
         futures = begin_all(rig)
-        began_s = time.monotonic()
         rig.engine.close()
-        assert time.monotonic() - began_s < 15
         assert rig.pending() == []
         assert rig.journals() == []
         assert all(future.done() for future in futures)
