@@ -8,7 +8,7 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.endpoints import profile_for, refuses_headers
+from bulkhaul.policy.endpoints import may_go_without, profile_for
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ class Protection:
         if not algorithm or self._choice != "auto":
             return False
         host = (await self._desk.target(ref.bucket)).host
-        return refuses_headers(error.info) and not profile_for(host).required
+        return may_go_without(host, error.info)
 
     async def went_without(self, ref: ObjectRef) -> None:
         """Remember that an upload worked without a checksum that had failed with one."""

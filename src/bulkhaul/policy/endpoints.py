@@ -76,12 +76,6 @@ def aws_domain(host: str) -> str | None:
     return next((domain for domain in AWS_DOMAINS if is_within(host, domain)), None)
 
 
-def refuses_headers(error: ErrorInfo) -> bool:
-    """Return whether an error may be about a header that the endpoint does not know."""
-    known = error.status in (400, 501) and error.code in ("OtherError", "Unsupported")
-    return known and error.service_code in _REFUSALS
-
-
 @functools.lru_cache(maxsize=64)
 def profile_for(endpoint_host: str) -> EndpointProfile:
     """Return which checksum uploads to ``endpoint_host`` send by default.
@@ -109,3 +103,13 @@ def profile_for(endpoint_host: str) -> EndpointProfile:
         if is_within(host, domain):
             return EndpointProfile(name, None, False)
     return COMPATIBLE
+
+
+def may_go_without(endpoint_host: str, error: ErrorInfo) -> bool:
+    """Return whether a request may have been refused for a header that it had and did not need.
+
+    Args:
+        endpoint_host: as for ``profile_for``; what a profile requires is never left out.
+    """
+    refused = error.status in (400, 501) and error.code in ("OtherError", "Unsupported")
+    return refused and error.service_code in _REFUSALS and not profile_for(endpoint_host).required

@@ -21,6 +21,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
+from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
@@ -102,7 +103,7 @@ class FastTransport:
                 self._learned.has_unpacked(host)
                 await self._get(request, sink, asks_checksum=asks)
                 return
-            if not asks or not self._learned.may_do_without(host, error.info):
+            if not asks or not may_go_without(host, error.info):
                 raise
             await self._get(request, sink, asks_checksum=False)
             self._learned.does_without(host, CHECKSUM_MODE)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.policy.endpoints import is_within, profile_for, refuses_headers
+from bulkhaul.policy.endpoints import is_within, profile_for
 
 CHECKSUM_MODE: Final = "x-amz-checksum-mode"
 OBJECT_SIZE: Final = "x-amz-mp-object-size"
@@ -51,10 +50,6 @@ class Learned:
         """Remember that the host does so."""
         self._refused.add((host, _PACKED))
         self._manners.clear()
-
-    def may_do_without(self, host: str, error: ErrorInfo) -> bool:
-        """Whether a request may have been refused for what it had and did not need."""
-        return not profile_for(host).required and refuses_headers(error)
 
     def does_without(self, host: str, what: str) -> None:
         """Remember that a request worked without it that had failed with it."""

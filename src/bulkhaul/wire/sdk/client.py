@@ -26,7 +26,7 @@ from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import require_endpoint
-from bulkhaul.policy.endpoints import aws_domain
+from bulkhaul.policy.endpoints import aws_domain, may_go_without
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
@@ -147,7 +147,7 @@ class SdkClient:
 
     def may_do_without(self, error: TransferError) -> bool:
         """Whether a request may have been refused for what it had and did not need."""
-        return self.learned.may_do_without(self._hostname, error.info)
+        return may_go_without(self._hostname, error.info)
 
     def does_without(self, what: str) -> None:
         """Remember that a request worked without it that had failed with it."""
