@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 
-_MAX_HOPS = 40
+MAX_HOPS = 40
 """Links that the kernel follows one after the other. Source: path_resolution(7)."""
 
 
 def stands_for_stream(path: str) -> bool:
     """Whether a path is a link that leads through /proc: /dev/stdin, /dev/stdout, /dev/fd/3, a process substitution."""
-    for _ in range(_MAX_HOPS):
+    for _ in range(MAX_HOPS):
         folder = os.path.dirname(path)
         try:
             target = os.readlink(path)

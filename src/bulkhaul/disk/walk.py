@@ -15,12 +15,10 @@ from enum import Enum
 import msgspec
 
 from bulkhaul.disk.source import kind_of_file, reading_error
+from bulkhaul.disk.streams import MAX_HOPS
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
-
-_MAX_HOPS = 40
-"""Links that the kernel follows one after the other. Source: path_resolution(7)."""
 
 NOT_FOLLOWED = "a symbolic link, which is not followed"
 NOT_ENTERED = "a symbolic link to a folder, which is not entered; --follow-symlinks uploads what is behind it"
@@ -177,12 +175,12 @@ def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> 
 
 def _hops(path: str) -> int:
     """Return how many links lead from a name to what is no link."""
-    for hops in range(_MAX_HOPS):
+    for hops in range(MAX_HOPS):
         try:
             path = os.path.join(os.path.dirname(path), os.readlink(path))
         except OSError:  # no link, or gone
             return hops
-    return _MAX_HOPS
+    return MAX_HOPS
 
 
 def _is_text(name: str) -> bool:
