@@ -147,8 +147,6 @@ def _source(method: str, session: botocore.session.Session) -> str:
 
 def _failure(error: Exception, session: botocore.session.Session) -> CredentialsError:
     """Return what a failure of the chain means to the user."""
-    if isinstance(error, CredentialsError):
-        return error
     process = _process(session)
     if isinstance(error, OSError) and error.filename is not None:
         name, cause = os.fsdecode(error.filename), error.strerror or type(error).__name__

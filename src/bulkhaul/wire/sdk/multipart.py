@@ -240,7 +240,7 @@ def copy_part(
         text = f"the service copied part {number}, but did not say its ETag; check --endpoint-url ({sdk.host})"
         raise OtherError(text, subject)
     checksum = checksum_in(result)
-    return UploadedPart(number, end - start, _quoted(etag), checksum.value if checksum else "")
+    return UploadedPart(number, end - start, quoted(etag), checksum.value if checksum else "")
 
 
 def copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, Any]:
@@ -262,7 +262,7 @@ def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], 
     etag = told.etag(result.get("ETag"), subject)
     if not etag:
         raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
-    return Stored(_quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
+    return Stored(quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
 
 
 def _part(item: Mapping[str, Any], subject: str) -> UploadedPart:
@@ -307,10 +307,9 @@ def _uploads(
     return UploadsPage(tuple(uploads), next_key, next_id)
 
 
-def _quoted(etag: object) -> str:
+def quoted(etag: str) -> str:
     """Return an ETag with the quotes that belong to it: some stores leave them out where they copy."""
-    text = str(etag)
-    return text if '"' in text else f'"{text}"'
+    return etag if '"' in etag else f'"{etag}"'
 
 
 __all__ = [
@@ -321,5 +320,6 @@ __all__ = [
     "create_upload",
     "list_parts",
     "list_uploads",
+    "quoted",
     "stored",
 ]

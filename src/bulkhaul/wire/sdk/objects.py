@@ -16,7 +16,7 @@ from bulkhaul.wire.learned import BATCHES
 from bulkhaul.wire.reply import stored_by
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import MAX_TAGS, call, instant
-from bulkhaul.wire.sdk.multipart import copy_source, stored
+from bulkhaul.wire.sdk.multipart import copy_source, quoted, stored
 from bulkhaul.wire.sdk.options import put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_key, require_listing, require_markers
 
@@ -95,7 +95,7 @@ def delete_object(
     sdk.require_unrewritten(key)
     more = {"VersionId": version_id} if version_id else {}
     if etag:
-        more["IfMatch"] = etag if '"' in etag else f'"{etag}"'
+        more["IfMatch"] = quoted(etag)
     try:
         call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
     except NotFound as error:
