@@ -41,12 +41,28 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
 
 
 @pytest.fixture
-def read_only(tmp_path: Path) -> Iterator[Path]:
-    """A folder in which nothing can be made."""
-    folder = tmp_path / "read-only"
+def closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of a file system that is read-only."""
+    folder, opening, making = tmp_path / "closed", os.open, os.mkdir
+
+    def refuse(path: str, dir_fd: int | None) -> None:
+        above = os.path.dirname(path) if dir_fd is None else os.readlink(f"/proc/self/fd/{dir_fd}")
+        if above == str(folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def open_(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if flags & os.O_CREAT:
+            refuse(path, dir_fd)
+        return opening(path, flags, mode, dir_fd=dir_fd)
+
+    def mkdir(path: str, mode: int = 0o777, *, dir_fd: int | None = None) -> None:
+        refuse(path, dir_fd)
+        making(path, mode, dir_fd=dir_fd)
+
     with mounted(folder, "ro") as real:
         if not real:
-            folder.chmod(0o555)
+            monkeypatch.setattr("os.open", open_)
+            monkeypatch.setattr("os.mkdir", mkdir)
         yield folder
 
 
@@ -57,17 +73,20 @@ def mounted_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
     path.write_bytes(b"below")
     given.write_bytes(b"given")
     done = subprocess.run(["mount", "--bind", str(given), str(path)], capture_output=True, check=False)
+    rename = os.rename
+
+    def refuse(source: str, target: str, *, src_dir_fd: int | None = None, dst_dir_fd: int | None = None) -> None:
+        if target == path.name:
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        rename(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+
     if done.returncode:
-        monkeypatch.setattr("bulkhaul.disk.landing.os.rename", _busy)
+        monkeypatch.setattr("os.rename", refuse)
     try:
         yield path
     finally:
         if not done.returncode:
             subprocess.run(["umount", str(path)], check=True)
-
-
-def _busy(*_: object, **__: object) -> None:
-    raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
 
 
 def _full(fd: int, size_bytes: int) -> bool:

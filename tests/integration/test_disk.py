@@ -61,7 +61,8 @@ def test_full_disk(rig: Rig, small_disk: Path) -> None:
     error = refused(rig, small_disk / "restored", errors.DiskFull)
     assert "no space left" in str(error)
     assert list(small_disk.iterdir()) == []
-    assert free_bytes(small_disk) >= before - 64 * 1024
+    if os.path.ismount(small_disk):  # else other programs write there, too
+        assert free_bytes(small_disk) >= before - 64 * 1024
     assert len(rig.server.requests_for("GetObject")) == asked
 
 
@@ -200,18 +201,11 @@ def test_mount_point_among_many(rig: Rig, tmp_path: Path, mounted_file: Path) ->
     """Among many it fails by name with the same words, and the others arrive."""
     rig.server.store.put("bucket", "many/a file", SMALL)
     rig.server.store.put("bucket", "many/z", SMALL)
-    with pytest.MonkeyPatch.context() as patch:
-        real = os.rename
-
-        def rename(source: str, target: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
-            if target == mounted_file.name:
-                raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
-            real(source, target, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
-
-        patch.setattr("os.rename", rename)
-        results = {one.key: one.error for one in rig.engine.download_many("s3://bucket/many/", tmp_path)}
+    before = mounted_file.read_bytes()
+    results = {one.key: one.error for one in rig.engine.download_many("s3://bucket/many/", tmp_path)}
     assert results["many/z"] is None
     assert "it is a mount point" in str(results["many/a file"])
+    assert mounted_file.read_bytes() == before
     assert temp_files(tmp_path) == []
 
 
@@ -232,11 +226,11 @@ def test_file_in_the_place_of_a_folder(rig: Rig, tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == b"kept"
 
 
-def test_read_only_folder(rig: Rig, read_only: Path) -> None:
+def test_read_only_folder(rig: Rig, closed: Path) -> None:
     """A folder in which nothing can be made is refused by name, for one object and for many."""
-    assert "read-only" in str(refused(rig, read_only / "restored", errors.LocalError))
-    with pytest.raises(errors.LocalError, match="read-only"):
-        list(rig.engine.download_many("s3://bucket/dir/", read_only))
+    assert "the file system is read-only" in str(refused(rig, closed / "restored", errors.LocalError))
+    with pytest.raises(errors.LocalError, match="the file system is read-only"):
+        list(rig.engine.download_many("s3://bucket/dir/", closed))
 
 
 def test_symlink_is_replaced(rig: Rig, tmp_path: Path) -> None:

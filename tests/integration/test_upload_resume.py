@@ -504,10 +504,10 @@ def test_closed_in_the_middle(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["below a file", "read-only"])
-def test_no_place_for_a_journal(tmp_path: Path, read_only: Path, kind: str) -> None:
+def test_no_place_for_a_journal(tmp_path: Path, closed: Path, kind: str) -> None:
     """Without a journal no upload is created; the error names the variable that chooses the folder."""
     (tmp_path / "file").write_bytes(b"")
-    state = tmp_path / "file" / "state" if kind == "below a file" else read_only / "state"
+    state = tmp_path / "file" / "state" if kind == "below a file" else closed / "state"
     with running_write_rig(tmp_path / "rig", **LONG, state_dir=str(state)) as rig:
         with pytest.raises(errors.LocalError, match="BULKHAUL_STATE_DIR"):
             rig.engine.upload(source_of(rig), "s3://bucket/key")
