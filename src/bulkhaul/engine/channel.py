@@ -167,8 +167,8 @@ class Channel(Generic[Incoming]):
         except BlockingIOError:
             self._unsent.append((frame, _duplicates(descriptors)))
             self._loop.add_writer(self._sock.fileno(), self._guard(self._writable))
-        except ConnectionError as error:
-            self._end(f"{error}")
+        except ConnectionError:
+            self._end(END_OF_FILE)  # it is gone: what it died of is told by whoever reaps it
         except OSError as error:
             raise local_error(error) from error
 
@@ -211,6 +211,9 @@ class Channel(Generic[Incoming]):
             try:
                 socket.send_fds(self._sock, [frame], descriptors)
             except BlockingIOError:
+                return
+            except ConnectionError:
+                self._end(END_OF_FILE)
                 return
             except OSError as error:
                 self._end(f"{error}")
