@@ -13,7 +13,7 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.lastresort import LastResort
 from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head, Resolve
-from bulkhaul.model.errors import ErrorInfo, ServerError
+from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import CopySource, UploadedPart
@@ -217,6 +217,21 @@ def test_a_worker_that_dies_before_it_is_asked_is_not_asked() -> None:
         assert doubts == []
         await workers.copied(0)
         assert (await copying).copied
+
+    run(story)
+
+
+def test_nothing_is_asked_after_the_end() -> None:
+    """An engine may end between the choice of a worker and the question to it: nobody would answer that any more."""
+
+    async def story(workers: Workers) -> None:
+        copying = asyncio.create_task(workers.desk.ask(part(1)))
+        await asyncio.sleep(0)
+        assert workers.asked == []
+        workers.desk.close()
+        with pytest.raises(Cancelled):
+            await copying
+        assert workers.asked == []
 
     run(story)
 

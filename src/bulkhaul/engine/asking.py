@@ -322,6 +322,8 @@ class Desk:
         payload_fd: int = -1,
         on_early: Callable[[tuple[str, ...]], None] | None = None,
     ) -> Reply:
+        if self._closed is not None:
+            raise self._closed
         if worker not in self._load and worker not in self._configured:
             # It died between the choice and the first step of the task that asks: nobody would tell of its end again.
             raise _WorkerGone(blameless=True, asked=False)
