@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import threading
@@ -10,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from urllib3.response import BaseHTTPResponse
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.errors import NotFound, OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Integrity
+from bulkhaul.wire.sdk import control
+from bulkhaul.wire.sdk.client import SdkClient
 from tests.engines import assert_nothing_held, aws_environment, keys, running_rig, serving
 from tests.faultserver import (
     ChunkedTransfer,
@@ -26,6 +30,7 @@ from tests.faultserver import (
     Status,
     make_object,
 )
+from tests.unit.test_sdk_client import settings
 
 SMALL = 64 * 1024
 BODY = bytes(range(256)) * (SMALL * 3 // 256)
@@ -166,3 +171,18 @@ def test_a_document_without_end_is_not_read_to_it(tmp_path: Path, *, endless: bo
             rig.server.add_fault(ChunkedTransfer(operation="ListObjectsV2", attempt="every"))
         with pytest.raises(UnexpectedReply, match="16 MiB"):
             list(rig.engine.download_many("s3://bucket/many/", tmp_path / "out"))
+
+
+def test_a_reply_leaves_nothing_to_collect() -> None:
+    """What a reply held is free when it has been read: thousands of them wait for no garbage collector."""
+    with FaultServer({"bucket/key": b"x"}) as server:
+        sdk = SdkClient(settings(endpoint_url=server.endpoint_url, sign_requests=False))
+        assert control.head(sdk, "bucket", "key").size_bytes == 1
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                control.head(sdk, "bucket", "key")
+            assert [one for one in gc.get_objects() if isinstance(one, BaseHTTPResponse)] == []
+        finally:
+            gc.enable()

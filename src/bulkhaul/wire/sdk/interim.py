@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import http.client
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -47,13 +48,14 @@ class _SecureConnection(AWSHTTPSConnection):  # type: ignore[misc] # botocore ha
 
 def _bounded(response: Any) -> Any:
     """Return a response whose ``stream``, by which the SDK reads documents, ends at the bound."""
-    response.stream = functools.partial(_stream, response.stream)
+    # Weak, for a response that held itself would wait for the garbage collector.
+    response.stream = functools.partial(_stream, weakref.ref(response))
     return response
 
 
-def _stream(stream: Callable[..., Iterator[bytes]], *arguments: Any, **more: Any) -> Iterator[bytes]:
-    length = 0
-    for piece in stream(*arguments, **more):
+def _stream(response: Callable[[], Any], *arguments: Any, **more: Any) -> Iterator[bytes]:
+    length, whole = 0, response()
+    for piece in type(whole).stream(whole, *arguments, **more):
         length += len(piece)
         if length > MAX_DOCUMENT_BYTES:
             raise UnexpectedReply(f"the reply is a document of more than {MAX_DOCUMENT_BYTES >> 20} MiB")
