@@ -165,7 +165,11 @@ class Supervisor:
             raise OtherError(f"the end of {MAX_RESTARTS + 1} forkservers, one after the other")
         self._forkserver = ForkserverProcess()
         self._restarts += 1
-        self._listen()
+        try:
+            self._listen()
+        except BaseException:
+            self._forkserver.close()
+            raise
 
     def _cannot_start(self, number: int, error: TransferError) -> None:
         """Count a worker that could not be started as lost, after a pause."""
