@@ -204,12 +204,15 @@ def test_every_callback_of_the_engine(tmp_path: Path) -> None:
     assert error is None
     assert {label.split()[0] for label in sound.seen} >= {"call_soon", "call_later", "call_at", "add_reader"}
     assert len(sound.seen) >= 8
+    struck = set[str]()
     for number, victim in enumerate(sorted(sound.seen)):
         for arm_late in (False, True):
             loop, error = run(tmp_path / f"{number}-{arm_late}", victim, arm_late=arm_late)
             assert error is None or isinstance(error, errors.TransferError), f"{victim}: {error!r}"
             if loop.hits and error is not None:
                 assert "injected" in str(error) or "closed" in str(error), f"{victim}: {error}"
+                struck.add(victim)
+    assert len(struck) > len(sound.seen) / 2, f"of {sound.seen} only {struck} were told of"
 
 
 def test_background_tasks_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
