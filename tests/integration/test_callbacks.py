@@ -25,11 +25,12 @@ from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.lastresort import Guarded
 from tests.engines import aws_environment, descendants, keys, serving, temp_files
 from tests.faultserver import MIB, FaultServer, Status, make_object
+from tests.patience import PATIENCE_S
 
 PART_BYTES = 5 * MIB
 BODY = random.Random(66).randbytes(2 * PART_BYTES + 1)
 STORED = make_object(BODY, part_size_bytes=PART_BYTES, algorithm="CRC32")
-LIMIT_S = 15.0
+LIMIT_S = 30.0
 Called = Callable[..., object]
 
 
@@ -284,7 +285,9 @@ uvloop.run(story())
 @pytest.mark.parametrize(("what", "status"), [("callback", 70), ("reader", 70), ("future", 0)])
 def test_callbacks_of_a_worker(what: str, status: int) -> None:
     """A callback that fails in a worker ends it, in the open; a failed future that nobody looks at does not."""
-    done = subprocess.run([sys.executable, "-c", WORKER, what], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, what], capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
     assert done.returncode == status
     assert ("Traceback" in done.stderr) is bool(status)
     assert ("lives on" in done.stdout) is not bool(status)

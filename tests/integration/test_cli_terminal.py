@@ -206,7 +206,7 @@ def test_mfa_code_without_a_terminal(tmp_path: Path, profile: dict[str, str]) ->
             input="123456\n",
             capture_output=True,
             text=True,
-            timeout=20,
+            timeout=PATIENCE_S,
             start_new_session=True,
         )
         assert server.requests == ()

@@ -175,7 +175,7 @@ def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
     """Send this process a Ctrl-C as soon as a condition holds."""
 
     def wait() -> None:
-        eventually(condition, "there was nothing to interrupt", timeout_s=10)
+        eventually(condition, "there was nothing to interrupt", timeout_s=PATIENCE_S)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     thread = threading.Thread(target=wait)
@@ -226,7 +226,6 @@ def test_ctrl_c_among_many(tmp_path: Path) -> None:
         assert_nothing_held(rig.engine, tmp_path)
 
 
-@pytest.mark.timeout(90)
 def test_ctrl_c_while_it_closes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C while an engine waits for a silent service closes it at once: no process and no descriptor is left."""
     monkeypatch.setattr(life, "QUIET_S", PATIENCE_S)
@@ -329,7 +328,7 @@ def run_script(script: str, server: FaultServer, folder: Path, *options: str) ->
     before = set(descendants())
     with aws_environment(keys() | {"PYTHONPATH": os.pathsep.join(sys.path)}):
         command: list[Any] = [sys.executable, *options, "-c", HEAD + script, server.endpoint_url, folder / "restored"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=25, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     eventually(lambda: set(descendants()) <= before, "processes are left")
     assert temp_files(folder) == []
     return done

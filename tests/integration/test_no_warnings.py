@@ -13,6 +13,7 @@ import pytest
 from tests.engines import PART_BYTES, aws_environment, keys
 from tests.faultserver import FaultServer, Stall, generated_object
 from tests.integration.command import run, start
+from tests.patience import PATIENCE_S
 
 MODES = {
     "default": {"PYTHONWARNINGS": "default"},
@@ -82,9 +83,9 @@ def test_a_command_that_is_interrupted(tmp_path: Path, mode: dict[str, str]) -> 
     with FaultServer(objects, [Stall(after_bytes=100, attempt="every")]) as server:
         words = ["cp", "--endpoint-url", server.endpoint_url, "s3://bucket/key", str(tmp_path / "out")]
         process = start(*words, variables=mode)
-        server.wait_for(lambda it: bool(it.requests_for("GetObject")), timeout_s=20)
+        server.wait_for(lambda it: bool(it.requests_for("GetObject")), timeout_s=PATIENCE_S)
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=20)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 130
     assert [line for line in complaints(said) if not line.startswith("bulkhaul: ") and "SIGINT" not in line] == []
 
@@ -94,5 +95,5 @@ def test_a_program(server: FaultServer, tmp_path: Path, mode: dict[str, str]) ->
     """Nor do engines of a program, one that it closes and one that it forgets."""
     with aws_environment(keys() | mode):
         command = [sys.executable, "-c", PROGRAM, server.endpoint_url, str(tmp_path / "out")]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=40, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (done.returncode, complaints(done.stderr)) == (0, [])

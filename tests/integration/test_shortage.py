@@ -23,6 +23,7 @@ from bulkhaul.model.objects import ObjectRef
 from tests.engines import PART_BYTES, assert_nothing_held, descendants, eventually, is_alive, running_rig, serving
 from tests.faultserver import Fault, FaultServer, Stall, make_object
 from tests.integration import command
+from tests.patience import PATIENCE_S
 
 BODY = random.Random(61).randbytes(6 * PART_BYTES)
 STORED = make_object(BODY, part_size_bytes=2 * PART_BYTES, algorithm="CRC64NVME")
@@ -73,7 +74,7 @@ def test_no_descriptor_for_new_workers(tmp_path: Path, victims: str) -> None:
             killed = {"workers": workers, "forkserver": [forkserver], "all": [forkserver, *workers]}[victims]
             for pid in killed:
                 os.kill(pid, signal.SIGKILL)
-            _, said = process.communicate(timeout=20)
+            _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 1
         assert "ulimit -n" in said
         assert "Traceback" not in said
@@ -156,7 +157,7 @@ def test_no_descriptor_to_begin_with(tmp_path: Path, files: int) -> None:
         env=command.environment(),
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 1

@@ -17,6 +17,7 @@ from bulkhaul.policy.storeurl import parse_store_url
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, aws_environment, keys, serving
 from tests.faultserver import FaultServer, make_object
 from tests.integration.command import environment
+from tests.patience import PATIENCE_S
 
 KEY = bytes(range(32))
 ELSEWHERE = """
@@ -49,7 +50,12 @@ def test_a_store_goes_to_another_process(server: FaultServer) -> None:
     for secret in (ACCESS_KEY, SECRET_KEY, TOKEN):
         assert secret.encode() not in running
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE], input=closed, env=environment(), capture_output=True, timeout=30, check=True
+        [sys.executable, "-c", ELSEWHERE],
+        input=closed,
+        env=environment(),
+        capture_output=True,
+        timeout=PATIENCE_S,
+        check=True,
     )
     assert done.stdout == b"body"
     with pytest.raises(UsageError, match="closed"):
