@@ -6,14 +6,26 @@ import calendar
 import errno
 import socket
 import ssl
+from http.client import BadStatusLine, LineTooLong, RemoteDisconnected
 
 import pytest
-from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError, ProxyConnectionError, ReadTimeoutError
+from botocore.exceptions import (
+    ConnectionClosedError,
+    ConnectTimeoutError,
+    EndpointConnectionError,
+    HTTPClientError,
+    ProxyConnectionError,
+    ReadTimeoutError,
+)
 from hypothesis import given
 from hypothesis import strategies as st
+from urllib3.exceptions import InvalidHeader
+from urllib3.exceptions import ProtocolError as BrokenReply
 
 from bulkhaul.model import errors
+from bulkhaul.policy.outage import sign_of
 from bulkhaul.wire.classify import error_document, network_error, service_error
+from bulkhaul.wire.http1 import ProtocolError
 
 NOW_S = float(calendar.timegm((2026, 1, 2, 3, 4, 5)))
 NOW_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
@@ -228,6 +240,39 @@ def test_what_could_not_connect_has_asked_nothing(error: Exception) -> None:
     """Such a request is told apart: it cannot have taken effect, and its endpoint may be away."""
     info = network_error(error)
     assert (info.code, info.unreached) == ("NetworkError", True)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ProtocolError("a reply that says SSH-2.0"),
+        HTTPClientError(error=InvalidHeader("it says SSH-2.0")),
+        ConnectionClosedError(endpoint_url="", error=BrokenReply("Connection aborted.", BadStatusLine("SSH-2.0"))),
+        ConnectionClosedError(endpoint_url="", error=BrokenReply("Connection aborted.", LineTooLong("SSH-2.0"))),
+    ],
+    ids=["fast", "header", "status line", "long line"],
+)
+def test_what_is_no_http_reply_says_that_something_answers(error: Exception) -> None:
+    """Such an endpoint is not away: the request is tried again as any other, and people are told what came back."""
+    info = network_error(error)
+    assert (info.code, info.unreached, info.garbled) == ("NetworkError", False, True)
+    assert "no HTTP reply" in info.message
+    assert "SSH-2.0" in info.cause
+    assert sign_of(info) == "none"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+        ConnectionClosedError(endpoint_url="", error=BrokenReply("Connection aborted.", RemoteDisconnected("closed"))),
+    ],
+    ids=["reset", "closed"],
+)
+def test_what_brings_no_reply_says_nothing_of_the_kind(error: Exception) -> None:
+    """A connection that ends before the reply may be the sign of an endpoint that is away."""
+    assert not network_error(error).garbled
+    assert sign_of(network_error(error)) == "broken"
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ class Wires:
             host_id=self._masked(info.host_id)[:200],
             retry_after_s=info.retry_after_s,
             unreached=info.unreached,
+            garbled=info.garbled,
         )
 
     def _masked(self, text: str) -> str:

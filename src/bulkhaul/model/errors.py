@@ -57,6 +57,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         retry_after_s: how long the service asked to wait, 0 where it did not say.
         attempts: tries that a body took, the one that failed included; 0 where they were not counted.
         unreached: no connection could be made, so nothing was asked for.
+        garbled: what came back is no HTTP reply, so something is there that answers.
     """
 
     code: str
@@ -70,6 +71,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_after_s: float = 0.0
     attempts: int = 0
     unreached: bool = False
+    garbled: bool = False
 
 
 class TransferError(Exception):

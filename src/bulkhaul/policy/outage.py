@@ -46,7 +46,8 @@ def sign_of(error: ErrorInfo) -> Sign:
     if error.status in _GATEWAY:
         return "broken"
     if error.code == "NetworkError":
-        return "none" if error.status else "broken"  # a reply that broke off had begun: perhaps long ago
+        # A reply that broke off had begun, perhaps long ago; one that is no HTTP comes from what is there.
+        return "none" if error.status or error.garbled else "broken"
     return "answered" if error.status else "none"
 
 

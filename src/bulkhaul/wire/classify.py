@@ -79,6 +79,9 @@ _MORE_PRECISE = frozenset(
 _UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"})
 """Source: botocore.exceptions."""
 
+_GARBLED_NAMES = frozenset({"BadStatusLine", "LineTooLong", "UnknownProtocol", "InvalidHeader"})
+"""What is said of a head that is no HTTP. Source: http.client, and urllib3.exceptions for the last."""
+
 _UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 MAX_CODE_CHARACTERS = 128
@@ -159,7 +162,8 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     Args:
         connecting: it failed before it could carry a request; of some errors this is known without.
     """
-    beneath = _beneath(error)
+    garbled = _garbled(error)
+    beneath = garbled or _beneath(error)
     said = hidden_by_place(str(beneath))
     cause = f"{type(beneath).__name__}: {said}" if said else type(beneath).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
@@ -176,6 +180,9 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
         return ErrorInfo("NetworkError", text, subject, cause, unreached=True)
     if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":  # botocore's and urllib3's
         return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
+    if garbled is not None:
+        text = "what came back is no HTTP reply; check --endpoint-url, and what stands between"
+        return ErrorInfo("NetworkError", text, subject, cause, garbled=True)
     return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
 
 
@@ -193,6 +200,17 @@ def _unreached(error: BaseException) -> bool:
     if type(error).__name__ in _UNREACHED_NAMES or isinstance(error, ConnectionRefusedError | socket.gaierror):
         return True
     return isinstance(error, OSError) and error.errno in _UNREACHED_ERRNOS
+
+
+def _garbled(error: BaseException) -> BaseException | None:
+    """Return what says that no HTTP was answered: the fast transport's error, or what the SDK has wrapped."""
+    if isinstance(error, ConnectionError):
+        return error if type(error).__name__ == "ProtocolError" else None
+    inner = getattr(error, "kwargs", {}).get("error")
+    for one in (inner, *getattr(inner, "args", ())):
+        if isinstance(one, Exception) and type(one).__name__ in _GARBLED_NAMES:
+            return one
+    return None
 
 
 def _seconds(text: str) -> float:
