@@ -73,7 +73,7 @@ def cleanup(
     if older_than_s is not None and url is None:
         raise click.UsageError("--older-than needs s3://BUCKET: other programs' uploads are only looked for there.")
     try:
-        bucket, prefix = parse_destination(url) if url is not None else ("", "")
+        bucket, prefix = parse_destination(url, "where uploads are to be looked for") if url is not None else ("", "")
         settings = make_settings(connection)
     except TransferError as error:
         refuse(error)

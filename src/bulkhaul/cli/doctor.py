@@ -44,7 +44,7 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
     from bulkhaul.policy.selection import parse_destination
 
     try:
-        bucket, prefix = parse_destination(url)
+        bucket, prefix = parse_destination(url, "what is to be tried out")
         # Who asks what is wrong wants to hear it at once.
         settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
     except TransferError as error:

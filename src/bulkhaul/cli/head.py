@@ -43,7 +43,7 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
     from bulkhaul.policy.selection import parse_destination
 
     try:
-        bucket, key = parse_destination(url)
+        bucket, key = parse_destination(url, "what is to be looked at")
         settings = make_settings(connection)
     except TransferError as error:
         refuse(error)
