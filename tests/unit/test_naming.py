@@ -50,6 +50,12 @@ ACCEPTED = {
 }
 
 
+@pytest.mark.parametrize("relative_key", ["", "folder/"])
+def test_what_marks_a_folder_says_how_it_is_read(relative_key: str) -> None:
+    """A marker that holds bytes is no file below the destination, also where it marks the prefix itself."""
+    assert "`bulkhaul cp --raw URL FILE` fetches it" in local_name(relative_key).refused
+
+
 @pytest.mark.parametrize("key", REFUSED.values(), ids=REFUSED)
 def test_keys_that_are_no_plain_names_are_refused_with_a_reason(key: str) -> None:
     """What a file system would take as something else than a name gets no path, and is never rewritten."""

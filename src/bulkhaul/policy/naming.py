@@ -37,7 +37,7 @@ def local_name(relative_key: str) -> LocalName:
     'it has a ".." segment'
     """
     if not relative_key:
-        return LocalName(refused="it leaves no file name")
+        return LocalName(refused="it leaves no file name; `bulkhaul cp --raw URL FILE` fetches it")
     if relative_key.endswith("/"):
         return LocalName(refused="it ends in a slash, so it would be a folder; `bulkhaul cp --raw URL FILE` fetches it")
     if relative_key.startswith("/"):
