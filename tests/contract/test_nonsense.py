@@ -60,6 +60,15 @@ def test_a_head_that_says_nonsense(reading: Rig, name: str, value: str) -> None:
     reading.restore(BODY, lie, old=OLD).failed(errors.UnexpectedReply)
 
 
+@pytest.mark.parametrize("body", [b"", BODY], ids=["empty", "with bytes"])
+def test_a_head_that_describes_nothing(reading: Rig, body: bytes) -> None:
+    """An endpoint that answers 200 to everything has no objects: not an empty one either."""
+    lies = [
+        ToldHeader(operation="HeadObject", name=name, value=None, attempt="every") for name in ("ETag", "Last-Modified")
+    ]
+    reading.restore(body, *lies, old=OLD).failed(errors.UnexpectedReply)
+
+
 def test_a_checksum_of_a_get_that_is_none(reading: Rig) -> None:
     """What a listing led to is fetched without a HEAD: the reply to the GET itself is looked at as closely."""
     lie = ToldHeader(name="x-amz-checksum-crc32", value="x" * 9000, attempt="every")

@@ -26,6 +26,7 @@ from tests.writing import PART_BYTES, Site, running_write_rig, serving_site
 
 REFUSALS = {
     "403": {"status": 403, "code": "AccessDenied"},
+    "400": {"status": 400, "code": "InvalidRequest"},
     "405": {"status": 405, "code": "MethodNotAllowed"},
     "501": {"status": 501, "code": "NotImplemented"},
     "500": {"status": 500, "code": "InternalError"},

@@ -44,7 +44,7 @@ def not_offered(error: TransferError) -> bool:
     info = error.info
     if info.code == "AccessDenied":
         return info.service_code not in _WRONG_KEYS
-    return info.code == "Unsupported" or (info.code == "ServerError" and info.status == 500)
+    return info.code == "Unsupported" or (info.code, info.status) in (("ServerError", 500), ("OtherError", 400))
 
 
 async def abort_until_gone(

@@ -134,6 +134,9 @@ def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mappi
 def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str], subject: str) -> ObjectHead:
     if "ContentLength" not in reply:
         raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
+    if not reply.get("ETag") and not reply.get("LastModified"):
+        text = "HEAD told neither ETag nor Last-Modified, so there is no object that it describes; check --endpoint-url"
+        raise UnexpectedReply(text, subject)
     metadata = {name.lower(): value for name, value in reply.get("Metadata", {}).items()}
     content = Content(
         content_type=headers.get("content-type", ""),
