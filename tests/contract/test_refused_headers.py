@@ -27,7 +27,7 @@ def reading(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Rig]:
 
 
 def test_reads_learn(reading: Rig) -> None:
-    """HEAD and whole GETs are each refused once; everything afterwards is asked without the header."""
+    """The first HEAD and the first whole GET are refused; everything afterwards is asked without the header."""
     for number in range(6):
         reading.server.store.put("bucket", f"many/{number}", make_object(BODY))
     reading.restore(BODY).succeeded()
@@ -36,7 +36,8 @@ def test_reads_learn(reading: Rig) -> None:
     assert [result.error for result in results] == [None] * 6
     assert not [one for one in reading.server.requests[before:] if MODE in one.headers]
     refused = [one for one in reading.server.requests if MODE in one.headers]
-    assert len(refused) <= 2
+    # A bare 400 is asked again when a GET could not explain it, and the SDK looks for the region and repeats each.
+    assert len(refused) <= 4
 
 
 @pytest.fixture

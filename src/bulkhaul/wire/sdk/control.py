@@ -115,20 +115,19 @@ def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mappi
         return ask()
     except TransferError as error:
         failure = error
-    if sdk.takes(CHECKSUM_MODE) and sdk.may_do_without(failure):
+    if failure.info.status == 400 and not failure.info.service_code:
+        # A GET of nothing much says why; or it finds the bucket's region, where a HEAD is then answered, too.
+        with suppress(RangeNotSatisfiable):  # there is an object, and it is empty
+            call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)["Body"].close()
         try:
-            reply: Mapping[str, Any] = call(sdk.client.head_object, subject=subject, **names)
+            return ask()
         except TransferError as error:
             failure = error
-        else:
-            sdk.does_without(CHECKSUM_MODE)
-            return reply
-    if failure.info.status != 400 or failure.info.service_code:
+    if not (sdk.takes(CHECKSUM_MODE) and sdk.may_do_without(failure)):
         raise failure
-    # A GET of nothing much says why; or it finds the bucket's region, where a HEAD is then answered, too.
-    with suppress(RangeNotSatisfiable):  # there is an object, and it is empty
-        call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)["Body"].close()
-    return ask()
+    reply: Mapping[str, Any] = call(sdk.client.head_object, subject=subject, **names)
+    sdk.does_without(CHECKSUM_MODE)
+    return reply
 
 
 def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str], subject: str) -> ObjectHead:
