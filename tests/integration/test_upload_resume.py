@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -100,7 +101,8 @@ def hold(at: tuple[int, ...] = HELD, *, until: threading.Event | None = None) ->
 def kill_tree(process: subprocess.Popen[str], others: list[int]) -> None:
     """Kill a program with its workers and their forkserver, all at once."""
     for pid in (process.pid, *others):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended with the program, in the same instant
+            os.kill(pid, signal.SIGKILL)
     process.wait(PATIENCE_S)
     eventually(lambda: not any(map(is_alive, others)), "a part of the killed program lives on")
 

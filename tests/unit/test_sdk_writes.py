@@ -374,7 +374,7 @@ def test_head_tells_how_an_object_is_stored() -> None:
         "content-length": "3", "content-type": "text/plain", "content-disposition": "attachment",
         "content-encoding": "gzip", "content-language": "de", "cache-control": "no-store", "expires": "never",
         "x-amz-meta-Colour": "blue", f"x-amz-meta-{TOKEN_KEY}": "nonce", "x-amz-storage-class": "GLACIER",
-        "x-amz-tagging-count": "2", "x-amz-version-id": "v1",
+        "x-amz-tagging-count": "2", "x-amz-version-id": "v1", "etag": '"e"',
     }  # fmt: skip
     canned = Canned((200, ""), headers=stored)
     told = control.head(canned.sdk, "bucket", KEY, "v1")
