@@ -356,7 +356,7 @@ class Desk:
         if answer.error is not None:
             waiting.future.set_exception(error_of(answer.error))
             return
-        self.answered_s = asyncio.get_running_loop().time()
+        self.answered_s = self._loop.time()
         waiting.reply.add(answer)
         if not answer.last:
             if answer.markers:

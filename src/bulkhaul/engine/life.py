@@ -38,7 +38,6 @@ QUIET_S = 5.0
 ABORTS_S = 30.0
 """How long the aborts of an engine that ends may take, all together. What is left then, journals name."""
 
-
 LOOK_S = 0.1
 """How often it is looked whether the service still answers."""
 
