@@ -204,7 +204,10 @@ class AsyncEngine(EngineLife):
         """
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
-        restore = Restore(self._entered(), parsed, takes, local_path(destination), remove=move)
+        running = self._entered()
+        restore = Restore(
+            self.settings, running.control, running.downloader, parsed, takes, local_path(destination), remove=move
+        )
         if dry_run:
             return restore.dry()
         return self._many(restore.pieces, at_end=restore.close)
@@ -283,7 +286,7 @@ class AsyncEngine(EngineLife):
         parsed = many_source(source, recursive=recursive)
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)
-        lister = (origin or self)._entered()
+        lister = (origin or self)._entered().control
         options = None if options is None else checked(options)
 
         async def copy(ref: ObjectRef, target: ObjectRef) -> TransferResult:
@@ -321,7 +324,7 @@ class AsyncEngine(EngineLife):
         self._note(planned_objects=1)
         try:
             with contextlib.closing(Placed(ref, path)) as placed:
-                result = await coordinator.download(
+                result = await coordinator.downloader.download(
                     ref, placed.destination, on_size=plan, on_moved=on_moved, remove=move, version_id=version_id
                 )
         except BaseException:
@@ -333,10 +336,10 @@ class AsyncEngine(EngineLife):
     async def _download_stream(
         self, coordinator: Coordinator, ref: ObjectRef, fd: int, version_id: str
     ) -> TransferResult:
-        known = await coordinator.head_at(ref, version_id)
-        checks = await coordinator.checks_of(ref, known.info, version_id)
-        work = coordinator.streams.download(ref, known.info, known.target, checks, fd, version_id=version_id)
-        return await self._counted(work, known.info.size_bytes)
+        remote = await coordinator.control.look(ref, version_id)
+        checks = await coordinator.downloader.checks_of(remote)
+        work = coordinator.streams.download(remote, checks, fd)
+        return await self._counted(work, remote.head.size_bytes)
 
     async def _upload_bytes(
         self,
@@ -382,7 +385,7 @@ class AsyncEngine(EngineLife):
             if move and ref == target and await self._serves(origin, ref.bucket):
                 raise same_object(ref.url)
             result = await coordinator.copier.relay(
-                origin._entered(), ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
+                origin._entered().copier, ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
             )
         return result
 

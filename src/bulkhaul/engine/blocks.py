@@ -18,9 +18,8 @@ from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.moving import Fetching
 from bulkhaul.engine.payload import new_memory
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.policy.layout import Layout, Part
-from bulkhaul.wire.values import Target
+from bulkhaul.wire.values import RemoteObject
 
 MEMORY_BYTES = 256 * MIB
 """What blocks of one object hold at a time, unless a single one is longer. Source: sixteen parts of default length."""
@@ -84,23 +83,10 @@ class MemoryBudget:
 class BlockReader:
     """Fetches parts of one object into memory."""
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        ref: ObjectRef,
-        info: ObjectHead,
-        target: Target,
-        layout: Layout,
-        *,
-        version_id: str = "",
-    ) -> None:
-        """Take what is read; an empty ``version_id`` asks for the current version."""
+    def __init__(self, dispatcher: Dispatcher, remote: RemoteObject, layout: Layout) -> None:
         self._dispatcher = dispatcher
-        self._ref = ref
-        self._info = info
-        self._target = target
+        self._remote = remote
         self._layout = layout
-        self._version_id = version_id
 
     async def fetch(self, part: Part, algorithm: str = "") -> Block:
         """Fetch one part; the caller closes the block.
@@ -114,22 +100,22 @@ class BlockReader:
         try:
             fd = new_memory()
         except OSError as error:
-            raise local_error(error, self._ref.url) from error
+            raise local_error(error, self._remote.ref.url) from error
         try:
             os.ftruncate(fd, part.size_bytes)
             fetching = Fetching(
                 layout=Layout(part.size_bytes, part.size_bytes, whole=self._layout.whole),
-                target=self._target,
-                bucket=self._ref.bucket,
-                key=self._ref.key,
-                etag=self._info.etag,
+                target=self._remote.target,
+                bucket=self._remote.ref.bucket,
+                key=self._remote.ref.key,
+                etag=self._remote.head.etag,
                 algorithm=algorithm,
                 mapped=True,
                 fd=fd,
                 arrived=asyncio.get_running_loop().create_future(),
-                size_bytes=self._info.size_bytes,
+                size_bytes=self._remote.head.size_bytes,
                 base=part.start,
-                version_id=self._version_id,
+                version_id=self._remote.version_id,
             )
             self._dispatcher.move(fetching)
             kept = False

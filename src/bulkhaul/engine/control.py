@@ -23,19 +23,20 @@ from bulkhaul.engine.protocol import (
     ListPage,
     ListUploads,
     ListVersions,
+    PartChecksums,
     Presign,
     PutSmall,
     Read,
     Tags,
 )
 from bulkhaul.engine.threads import in_thread
-from bulkhaul.model.errors import ErrorInfo, UsageError
+from bulkhaul.model.errors import ErrorInfo, OtherError, UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
-from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
+from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
 from bulkhaul.wire.classify import service_error
-from bulkhaul.wire.values import Target
+from bulkhaul.wire.values import RemoteObject, Target
 
 
 class Control:
@@ -50,7 +51,27 @@ class Control:
         Raises:
             NotFound: there is no such object.
         """
-        return (await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)).objects[0]
+        return (await self.look(ref, version_id)).head
+
+    async def look(self, ref: ObjectRef, version_id: str = "") -> RemoteObject:
+        """Return what the service knows of one object, and where it is.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        reply = await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)
+        if not reply.objects or reply.target is None:
+            raise OtherError("HEAD brought no answer", ref.url)
+        return RemoteObject(ref, reply.objects[0], reply.target, version_id)
+
+    async def part_checksums(self, remote: RemoteObject) -> tuple[PartChecksum, ...]:
+        """Return the parts that an object was uploaded in, with their checksums.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        question = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
+        return tuple((await self._desk.ask(question, remote.ref.url)).parts)
 
     async def buckets(self) -> AsyncGenerator[list[Bucket], None]:
         """Yield the pages of the list of the caller's buckets.

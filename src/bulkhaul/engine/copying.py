@@ -11,12 +11,13 @@ import functools
 import os
 import secrets
 import time
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from bulkhaul.engine.asking import Desk
 from bulkhaul.engine.blocks import MEMORY_BYTES, BlockReader, MemoryBudget
+from bulkhaul.engine.control import Control
+from bulkhaul.engine.dispatch import Dispatcher
 from bulkhaul.engine.gathering import all_or_none
 from bulkhaul.engine.parting import Parting, not_removed, require_stored
 from bulkhaul.engine.payload import new_memory
@@ -33,9 +34,6 @@ from bulkhaul.policy.storerules import check_object_size
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
 
-if TYPE_CHECKING:
-    from bulkhaul.engine.coordinator import Coordinator
-
 MAX_COPY_BYTES = 5 * 1024**3
 """Largest object that one CopyObject copies. Source: S3 API, CopyObject."""
 
@@ -46,9 +44,20 @@ class Copier:
     Blocks of all relays together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
     """
 
-    def __init__(self, settings: Settings, desk: Desk, uploads: Uploads, uploader: Uploader, parting: Parting) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        desk: Desk,
+        control: Control,
+        dispatcher: Dispatcher,
+        uploads: Uploads,
+        uploader: Uploader,
+        parting: Parting,
+    ) -> None:
         self._settings = settings
         self._desk = desk
+        self._control = control
+        self._dispatcher = dispatcher
         self._uploads = uploads
         self._uploader = uploader
         self._parting = parting
@@ -100,7 +109,7 @@ class Copier:
 
     async def relay(
         self,
-        origin: Coordinator,
+        origin: Copier,
         source: ObjectRef,
         ref: ObjectRef,
         options: ObjectOptions | None = None,
@@ -112,7 +121,7 @@ class Copier:
         """Copy an object from another service, through memory.
 
         Args:
-            origin: whose workers fetch it, with credentials of their own.
+            origin: of the source's engine, whose workers fetch it, with credentials of their own.
             remove: as for ``copy``; two services may turn out to be one.
 
         Raises:
@@ -121,16 +130,16 @@ class Copier:
             IntegrityError: other bytes came than the source's checksum promises.
         """
         began_s = time.monotonic()
-        known = await origin.head_at(source, version_id)
-        info = _of_version(known.info, version_id)
+        known = await origin._control.look(source, version_id)
+        info = _of_version(known.head, version_id)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
-            kept = kept_options(info, await _tags(origin.desk, source, info))
+            kept = kept_options(info, await _tags(origin._desk, source, info))
             options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes
         else:
-            options = await _completed(options, origin.desk, source, info)
+            options = await _completed(options, origin._desk, source, info)
         layout = self._relay_layout(info.size_bytes)
-        reader = BlockReader(origin.dispatcher, source, info, known.target, layout, version_id=version_id)
+        reader = BlockReader(origin._dispatcher, known, layout)
         try:
             if info.size_bytes < self._settings.multipart_threshold_bytes:
                 result = await self._relay_whole(reader, layout, source, ref, info, options, on_moved)
@@ -141,7 +150,7 @@ class Copier:
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
             raise error.named(ref.url) from error.__cause__
         if remove:
-            await self._remove_source(origin.parting, source, info, ref, result, options)
+            await self._remove_source(origin._parting, source, info, ref, result, options)
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     # Moves

@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 import msgspec
 
 from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
-from bulkhaul.engine.coordinator import Coordinator
+from bulkhaul.engine.control import Control
 from bulkhaul.engine.many import Piece
 from bulkhaul.engine.restore import selected
 from bulkhaul.model.errors import ErrorInfo, LocalError
@@ -139,7 +139,7 @@ class _UnderWay:
 
 
 async def copy_pieces(
-    coordinator: Coordinator,
+    control: Control,
     source: Source,
     takes: Callable[[str], bool],
     bucket: str,
@@ -151,7 +151,7 @@ async def copy_pieces(
     """Yield the work of each key that a listing selects.
 
     Args:
-        coordinator: of the source.
+        control: of the source's service.
         prefix: put before what is left of each key.
         within: source and destination are of one service. Where the destination then lies in the source, what is
             in it is skipped: the listing would come upon the copies, and copy them again, without end.
@@ -161,11 +161,11 @@ async def copy_pieces(
         TransferError: the listing failed.
     """
     nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
-    async for info, _ in selected(coordinator, source, takes):
-        origin = ObjectRef(source.bucket, info.key)
+    async for remote in selected(control, source, takes):
+        info = remote.head
         ref = ObjectRef(bucket, prefix + info.key.removeprefix(source.base))
         result = TransferResult(
-            source=origin.url,
+            source=remote.ref.url,
             destination=ref.url,
             bucket=bucket,
             key=ref.key,
@@ -174,36 +174,19 @@ async def copy_pieces(
             last_modified=info.last_modified,
         )
         if not ref.key:
-            yield Piece(_failed(result, ErrorInfo("UsageError", "its key would be empty", origin.url)))
+            yield Piece(_failed(result, ErrorInfo("UsageError", "its key would be empty", remote.ref.url)))
         elif nested and info.key.startswith(prefix):
             yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
         else:
-            yield Piece(result, functools.partial(_copy, copy, origin, ref))
-
-
-def key_for(url_key: str, name: str) -> str:
-    """Return the key of one object: a destination that is empty or ends in a slash takes the source's last segment.
-
-    Raises:
-        LocalError: that is not valid UTF-8, as a file's name may be.
-    """
-    if url_key and not url_key.endswith("/"):
-        return url_key
-    last = os.path.basename(name.rstrip("/"))
-    try:
-        last.encode()
-    except UnicodeEncodeError as error:
-        text = "its name is not valid UTF-8, so it cannot be a key; name the key in the destination"
-        raise LocalError(text, name) from error
-    return url_key + last
+            yield Piece(result, functools.partial(_copy, copy, remote.ref, ref))
 
 
 async def _upload(upload: UploadOne, file: LocalFile, ref: ObjectRef) -> TransferResult:
     return await upload(file, ref)
 
 
-async def _copy(copy: CopyOne, origin: ObjectRef, ref: ObjectRef) -> TransferResult:
-    return await copy(origin, ref)
+async def _copy(copy: CopyOne, source: ObjectRef, ref: ObjectRef) -> TransferResult:
+    return await copy(source, ref)
 
 
 def _refused(entry: Refused, bucket: str) -> TransferResult:

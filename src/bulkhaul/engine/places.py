@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 
-from bulkhaul.disk.folder import open_folder
+import msgspec
+
+from bulkhaul.disk.folder import FolderHandle, open_folder
 from bulkhaul.disk.landing import NO_FILE, require_replaceable
 from bulkhaul.disk.mounts import is_mounted
 from bulkhaul.disk.oserrors import MOUNTED
 from bulkhaul.disk.streams import stands_for_stream
-from bulkhaul.engine.coordinator import Destination
-from bulkhaul.engine.deliver import key_for
 from bulkhaul.model.errors import LocalError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.selection import Source, parse_destination, parse_source
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where one object goes: a name in an open folder. ``path`` is for people."""
+
+    folder: FolderHandle
+    name: str
+    path: str
 
 
 def object_ref(url: str | ObjectRef) -> ObjectRef:
@@ -44,6 +52,23 @@ def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
     if not (key := key_for(key, name)):
         raise UsageError("the destination names no key", url)
     return ObjectRef(bucket, key)
+
+
+def key_for(url_key: str, name: str) -> str:
+    """Return the key of one object: a destination that is empty or ends in a slash takes the source's last segment.
+
+    Raises:
+        LocalError: that is not valid UTF-8, as a file's name may be.
+    """
+    if url_key and not url_key.endswith("/"):
+        return url_key
+    last = os.path.basename(name.rstrip("/"))
+    try:
+        last.encode()
+    except UnicodeEncodeError as error:
+        text = "its name is not valid UTF-8, so it cannot be a key; name the key in the destination"
+        raise LocalError(text, name) from error
+    return url_key + last
 
 
 def _sound(ref: ObjectRef) -> ObjectRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -9,13 +10,17 @@ from collections.abc import AsyncGenerator, Callable
 import msgspec
 
 from bulkhaul.disk.folder import DestinationTree, SeenNames
-from bulkhaul.engine.coordinator import Coordinator, Destination, Listed, may_skip_head
+from bulkhaul.engine.control import Control
+from bulkhaul.engine.download import Downloader, may_skip_head
 from bulkhaul.engine.many import Piece
+from bulkhaul.engine.places import Destination
 from bulkhaul.model.errors import ErrorInfo, NotFound
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import Source
+from bulkhaul.wire.values import RemoteObject
 
 
 class Planned(msgspec.Struct, frozen=True):
@@ -64,9 +69,19 @@ class Restore:
     """The plan of restoring what a listing selects into a folder."""
 
     def __init__(
-        self, coordinator: Coordinator, source: Source, takes: Callable[[str], bool], root: str, *, remove: bool = False
+        self,
+        settings: Settings,
+        control: Control,
+        downloader: Downloader,
+        source: Source,
+        takes: Callable[[str], bool],
+        root: str,
+        *,
+        remove: bool = False,
     ) -> None:
-        self._coordinator = coordinator
+        self._settings = settings
+        self._control = control
+        self._downloader = downloader
         self._source = source
         self._takes = takes
         self._root = root
@@ -81,10 +96,11 @@ class Restore:
             TransferError: the listing or the destination folder failed.
         """
         tree = self._tree = DestinationTree(self._root)
-        async for info, listed, planned in self._named(folds_case=tree.folds_case()):
-            result = self._result(info, planned)
+        self._downloader.look_at_umask()
+        async for remote, planned in self._named(folds_case=tree.folds_case()):
+            result = self._result(remote, planned)
             if planned.components:
-                yield Piece(result, functools.partial(self._one, tree, planned.components, info, listed))
+                yield Piece(result, functools.partial(self._one, tree, planned.components, remote))
             else:
                 yield Piece(result)
 
@@ -101,32 +117,29 @@ class Restore:
             NotFound: nothing is selected.
             TransferError: the listing failed.
         """
-        async for info, _, planned in self._named(folds_case=False):
-            yield self._result(info, planned)
+        async for remote, planned in self._named(folds_case=False):
+            yield self._result(remote, planned)
 
-    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[ObjectHead, Listed, Planned], None]:
+    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, Planned], None]:
         naming = Naming(self._source.base, folds_case=folds_case)
         try:
-            async for info, listed in selected(self._coordinator, self._source, self._takes):
-                yield info, listed, naming.plan(info)
+            async for remote in selected(self._control, self._source, self._takes):
+                yield remote, naming.plan(remote.head)
         finally:
             naming.close()
 
-    async def _one(
-        self, tree: DestinationTree, components: tuple[str, ...], info: ObjectHead, listed: Listed
-    ) -> TransferResult:
-        ref = ObjectRef(self._source.bucket, info.key)
+    async def _one(self, tree: DestinationTree, components: tuple[str, ...], remote: RemoteObject) -> TransferResult:
         path = os.path.join(self._root, *components)
-        known = listed if may_skip_head(info, self._coordinator.settings) else None
+        known = remote if may_skip_head(remote.head, self._settings) else None
         folder = tree.folder(components[:-1])
         try:
             destination = Destination(folder, components[-1], path)
-            return await self._coordinator.download(ref, destination, known, remove=self._remove)
+            return await self._downloader.download(remote.ref, destination, known, remove=self._remove)
         finally:
             folder.release()
 
-    def _result(self, info: ObjectHead, planned: Planned) -> TransferResult:
-        ref = ObjectRef(self._source.bucket, info.key)
+    def _result(self, remote: RemoteObject, planned: Planned) -> TransferResult:
+        ref, info = remote.ref, remote.head
         failure = None
         if planned.refused:
             text = f"the key cannot be a file below {self._root}: {planned.refused}"
@@ -145,8 +158,8 @@ class Restore:
 
 
 async def selected(
-    coordinator: Coordinator, source: Source, takes: Callable[[str], bool]
-) -> AsyncGenerator[tuple[ObjectHead, Listed], None]:
+    control: Control, source: Source, takes: Callable[[str], bool]
+) -> AsyncGenerator[RemoteObject, None]:
     """Yield what a listing selects, one page in memory.
 
     Raises:
@@ -154,11 +167,13 @@ async def selected(
         TransferError: the listing failed.
     """
     found = False
-    async for infos, target in coordinator.pages(source.bucket, source.prefix):
-        for info in infos:
-            if takes(info.key):
-                found = True
-                yield info, Listed(info, target)
+    async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
+        async for infos in pages:
+            target = await control.target(source.bucket)
+            for info in infos:
+                if takes(info.key):
+                    found = True
+                    yield RemoteObject(ObjectRef(source.bucket, info.key), info, target)
     if not found:
         where = f"s3://{source.bucket}/{source.pattern or source.prefix}"
         raise NotFound("no object matches; check the prefix, --include and --exclude", where)

@@ -26,7 +26,7 @@ from bulkhaul.engine.pipes import PipeReader, PipeWriter
 from bulkhaul.engine.uploading import Meter, OnMoved, Uploader, stored_result, with_content_type
 from bulkhaul.engine.uploads import Uploads
 from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
-from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef
+from bulkhaul.model.objects import ChecksumKind, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
@@ -35,7 +35,7 @@ from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.uploadplan import stream_part_bytes
 from bulkhaul.policy.verification import CheckPlan, without_checksum
 from bulkhaul.wire.checksums import composite, hasher
-from bulkhaul.wire.values import Target
+from bulkhaul.wire.values import RemoteObject
 
 
 class Streams:
@@ -146,10 +146,8 @@ class Streams:
         sized = 1 if even else number
         return stream_part_bytes(sized, part_size_bytes=settings.part_size_bytes, limits=settings.limits)
 
-    async def download(
-        self, ref: ObjectRef, info: ObjectHead, target: Target, checks: CheckPlan, fd: int, *, version_id: str = ""
-    ) -> TransferResult:
-        """Write an object, or the version of it that ``info`` tells of, to a descriptor, in order.
+    async def download(self, remote: RemoteObject, checks: CheckPlan, fd: int) -> TransferResult:
+        """Write an object to a descriptor, in order.
 
         What has been written cannot be taken back: an error after the first byte means that the output is not whole.
 
@@ -158,13 +156,14 @@ class Streams:
             TransferError: it could not be done.
         """
         began_s = time.monotonic()
+        ref, head = remote.ref, remote.head
         layout = plan_download(
-            info.size_bytes,
+            head.size_bytes,
             part_size_bytes=self._settings.part_size_bytes,
             boundaries=checks.boundaries,
             limits=self._settings.limits,
         )
-        reader = BlockReader(self._dispatcher, ref, info, target, layout, version_id=version_id)
+        reader = BlockReader(self._dispatcher, remote, layout)
         watch = InOrder(checks)
         pipe = PipeWriter(fd)
         retries = 0
@@ -186,11 +185,11 @@ class Streams:
             destination="-",
             bucket=ref.bucket,
             key=ref.key,
-            size_bytes=info.size_bytes,
-            etag=info.etag,
-            version_id=info.version_id,
-            last_modified=info.last_modified,
-            integrity=checks.integrity if proven else without_checksum(info),
+            size_bytes=head.size_bytes,
+            etag=head.etag,
+            version_id=head.version_id,
+            last_modified=head.last_modified,
+            integrity=checks.integrity if proven else without_checksum(head),
             seconds=time.monotonic() - began_s,
             parts=len(layout),
             retries=retries,

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.settings import AddressingStyle, Timeouts, TransportChoice
 
 
@@ -81,6 +82,19 @@ class Target(msgspec.Struct, frozen=True):
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return host if self.port == default else f"{host}:{self.port}"
+
+
+class RemoteObject(msgspec.Struct, frozen=True):
+    """One object, what its service tells of it, and where requests for it go.
+
+    Attributes:
+        version_id: as it was asked for, empty for the current version.
+    """
+
+    ref: ObjectRef
+    head: ObjectHead
+    target: Target
+    version_id: str = ""
 
 
 class GetRequest(msgspec.Struct, frozen=True):
