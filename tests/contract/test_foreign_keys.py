@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bulkhaul import Engine
-from bulkhaul.engine.removing import Removal, remove
-from bulkhaul.engine.tidying import Tidier
+from bulkhaul.engine.operations.cleanup import Tidier
+from bulkhaul.engine.operations.delete_many import Removal, remove
 from bulkhaul.errors import UnexpectedReply
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.selection import parse_source

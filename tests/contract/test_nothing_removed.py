@@ -23,10 +23,10 @@ import pytest
 from bulkhaul import Engine, TransferResult
 from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.records import VERSION, Intent
-from bulkhaul.engine import aborting
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.removing import Removal, remove
-from bulkhaul.engine.tidying import Leftover, Tidier
+from bulkhaul.engine.operations import abort_upload as aborting
+from bulkhaul.engine.operations.cleanup import Leftover, Tidier
+from bulkhaul.engine.operations.delete_many import Removal, remove
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.engine.removing import Removal, remove
+from bulkhaul.engine.operations.delete_many import Removal, remove
 from bulkhaul.policy.selection import Source
 from tests.engines import Rig, running_rig
 from tests.faultserver import RefuseChecksums, RefuseHeader, make_object

@@ -21,8 +21,8 @@ import pytest
 import uvloop
 
 from bulkhaul import AsyncEngine, errors
-from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.lastresort import Guarded
+from bulkhaul.engine.loop.last_resort import Guarded
+from bulkhaul.engine.pool.requests import Desk
 from tests.engines import aws_environment, descendants, keys, serving, temp_files
 from tests.faultserver import MIB, FaultServer, Status, make_object
 from tests.patience import PATIENCE_S
@@ -260,7 +260,7 @@ def test_callbacks_of_others(tmp_path: Path) -> None:
 
 WORKER = """
 import asyncio, sys
-from bulkhaul.engine.worker import _end_in_the_open
+from bulkhaul.engine.worker.process import _end_in_the_open
 
 async def story():
     loop = asyncio.get_running_loop()

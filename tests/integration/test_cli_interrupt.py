@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.engine.boot import ForkserverProcess
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from tests.engines import PART_BYTES, descendants, eventually, is_alive, temp_files
 from tests.faultserver import Fault, FaultServer, Latency, Stall, StoredObject, generated_object
 from tests.integration.command import lines, start

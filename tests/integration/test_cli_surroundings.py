@@ -129,7 +129,7 @@ def test_forkserver_begins_before_the_imports() -> None:
     """What is imported before it is started puts every command off: typing, msgspec and click can wait."""
     program = (
         "import sys\n"
-        "import bulkhaul.cli.main, bulkhaul.engine.boot\n"
+        "import bulkhaul.cli.main, bulkhaul.engine.pool.forkserver_process\n"
         "print({'typing', 'msgspec', 'click', 'asyncio'} & set(sys.modules))\n"
     )
     command = [sys.executable, "-S", "-c", f"import sys; sys.path[:] = {sys.path!r}\n{program}"]

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 
 from bulkhaul import AsyncEngine, errors
-from bulkhaul.engine import life
-from bulkhaul.engine.portal import Portal
+from bulkhaul.engine import lifetime as life
+from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.model.results import Progress
 from tests.engines import (
     PART_BYTES,

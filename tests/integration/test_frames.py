@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from bulkhaul import Engine, TransferResult, errors
-from bulkhaul.engine.protocol import Leases
-from bulkhaul.engine.supervisor import Supervisor
+from bulkhaul.engine.messages.messages import Leases
+from bulkhaul.engine.pool.supervisor import Supervisor
 from bulkhaul.model.objects import Content, ObjectRef
 from bulkhaul.model.writing import Doomed, ObjectOptions
 from tests.engines import running_rig, serving

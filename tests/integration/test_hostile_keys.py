@@ -12,7 +12,7 @@ import pytest
 
 from bulkhaul import TransferResult, errors
 from bulkhaul.disk.folder import DestinationTree, SeenNames
-from bulkhaul.engine.restore import Naming
+from bulkhaul.engine.transfers.download_many import Naming
 from bulkhaul.model.objects import ObjectHead
 from tests.engines import Rig, assert_nothing_held, running_rig, temp_files
 from tests.faultserver import RepeatedListToken, make_object

@@ -17,8 +17,8 @@ import msgspec
 import pytest
 
 from bulkhaul import errors
-from bulkhaul.engine.channel import receive_now, send_now
-from bulkhaul.engine.protocol import Fork
+from bulkhaul.engine.messages.channel import receive_now, send_now
+from bulkhaul.engine.messages.messages import Fork
 from bulkhaul.model.objects import ObjectRef
 from tests.engines import PART_BYTES, assert_nothing_held, descendants, eventually, is_alive, running_rig, serving
 from tests.faultserver import Fault, FaultServer, Stall, make_object

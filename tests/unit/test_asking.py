@@ -9,10 +9,10 @@ from typing import cast
 
 import pytest
 
-from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.dispatch import Dispatcher
-from bulkhaul.engine.lastresort import LastResort
-from bulkhaul.engine.protocol import Answer, Ask, CopyPart, Head, Resolve
+from bulkhaul.engine.loop.last_resort import LastResort
+from bulkhaul.engine.messages.messages import Answer, Ask, CopyPart, Head, Resolve
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts

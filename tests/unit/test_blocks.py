@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from bulkhaul.engine.blocks import MemoryBudget
+from bulkhaul.engine.transfers.block import MemoryBudget
 
 
 def test_blocks_are_bounded_by_bytes_and_by_number() -> None:

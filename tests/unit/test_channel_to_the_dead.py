@@ -8,8 +8,8 @@ import socket
 
 import pytest
 
-from bulkhaul.engine.channel import END_OF_FILE, Channel
-from bulkhaul.engine.protocol import Fork, FromForkserver
+from bulkhaul.engine.messages.channel import END_OF_FILE, Channel
+from bulkhaul.engine.messages.messages import Fork, FromForkserver
 from tests.patience import PATIENCE_S
 
 

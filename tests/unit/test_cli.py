@@ -87,7 +87,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
     """Commands that stop where processes and the network would begin."""
     ran = Ran()
     FakeForkserver.running = 0
-    monkeypatch.setattr("bulkhaul.engine.boot.ForkserverProcess", FakeForkserver)
+    monkeypatch.setattr("bulkhaul.engine.pool.forkserver_process.ForkserverProcess", FakeForkserver)
     monkeypatch.setattr(running, "carry_out", ran.carry_out)
     for name in ("ALLOW_HTTP", "BULKHAUL_ALLOW_HTTP"):
         monkeypatch.delenv(name, raising=False)

@@ -139,7 +139,7 @@ def test_command_lines_that_mean_nothing(monkeypatch: pytest.MonkeyPatch, argume
     def started() -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr("bulkhaul.engine.boot.ForkserverProcess", started)
+    monkeypatch.setattr("bulkhaul.engine.pool.forkserver_process.ForkserverProcess", started)
     result = CliRunner().invoke(cli, arguments)
     assert result.exit_code == 2, result.output
     assert says in result.output

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from bulkhaul.engine.many import MAX_WAITING, SMALL_OBJECT_BYTES, Many, Piece
+from bulkhaul.engine.transfers.batch import MAX_WAITING, SMALL_OBJECT_BYTES, Many, Piece
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings

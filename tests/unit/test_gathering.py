@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.engine.gathering import all_or_none
+from bulkhaul.engine.loop.tasks import all_or_none
 from tests.unit.peer import run
 
 

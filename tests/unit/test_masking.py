@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import msgspec
 import pytest
 
-from bulkhaul.engine.wires import Wires
+from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.fast import FastTransport

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
-from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.control import Control
-from bulkhaul.engine.dispatch import Dispatcher
-from bulkhaul.engine.lastresort import LastResort
-from bulkhaul.engine.protocol import Answer, Ask, ListPage
+from bulkhaul.engine.loop.last_resort import LastResort
+from bulkhaul.engine.messages.messages import Answer, Ask, ListPage
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.errors import AccessDenied, OtherError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead

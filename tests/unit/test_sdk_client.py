@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.engine.wires import Wires
+from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.errors import Unsupported, UsageError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts

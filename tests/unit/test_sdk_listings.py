@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.engine.protocol import Answer, Ask, ListPage
-from bulkhaul.engine.questions import answers
+from bulkhaul.engine.messages.messages import Answer, Ask, ListPage
+from bulkhaul.engine.worker.control import answers
 from bulkhaul.errors import TransferError, UnexpectedReply
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages

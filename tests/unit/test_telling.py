@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.engine.channel import MAX_FRAME_BYTES, frame_of
-from bulkhaul.engine.protocol import Answer, Done, Failed, Report
-from bulkhaul.engine.telling import tell_answer, tell_ended, tell_reached
+from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, frame_of
+from bulkhaul.engine.messages.messages import Answer, Done, Failed, Report
+from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_reached
 from bulkhaul.model.errors import ErrorInfo, OtherError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import Stored

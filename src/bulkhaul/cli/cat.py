@@ -73,7 +73,7 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
             if url not in patterns:
                 yield run.download_stream(url, 1, version_id=version_id)
                 continue
-            from bulkhaul.engine.planning import matching_urls
+            from bulkhaul.engine.transfers.dry_run import matching_urls
 
             for one in run.run(matching_urls, run.aio.control, url):
                 yield run.download_stream(one, 1)

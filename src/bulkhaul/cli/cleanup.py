@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulkhaul.cli.asking import Lines
     from bulkhaul.engine.aio import AsyncEngine
-    from bulkhaul.engine.tidying import Leftover, Tidier
+    from bulkhaul.engine.operations.cleanup import Leftover, Tidier
 
 EPILOG = """\b
 Examples:
@@ -79,7 +79,7 @@ def cleanup(
         refuse(error)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        from bulkhaul.engine.tidying import Tidier
+        from bulkhaul.engine.operations.cleanup import Tidier
 
         tidier = Tidier(engine.control, clears=yes)
         show = Show(out, as_json=as_json, dry_run=not yes)

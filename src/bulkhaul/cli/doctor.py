@@ -51,7 +51,7 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
         refuse(error)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        from bulkhaul.engine.diagnosis import examine
+        from bulkhaul.engine.operations.doctor import examine
 
         found = []
         async for finding in examine(engine.control, settings, bucket, prefix, write=write):

@@ -8,7 +8,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # typing's: importing that would put the forkserver off by 10 ms
 
 if TYPE_CHECKING:
-    from bulkhaul.engine.boot import ForkserverProcess
+    from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 
 _ASKING = frozenset({"cp", "mv", "cat", "pipe", "ls", "head", "rm", "du", "presign", "cleanup", "doctor"})
 _HELP = frozenset({"-h", "--help"})
@@ -20,7 +20,7 @@ def start(arguments: list[str]) -> None:
     """Start it if these arguments look like a command that asks the service."""
     global _started
     if arguments[:1] and arguments[0] in _ASKING and not _HELP.intersection(arguments):
-        from bulkhaul.engine.boot import ForkserverProcess
+        from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 
         try:
             _started = ForkserverProcess()
@@ -35,7 +35,7 @@ def take() -> ForkserverProcess:
         Unsupported: this platform cannot run one.
     """
     global _started
-    from bulkhaul.engine.boot import ForkserverProcess
+    from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 
     taken, _started = _started, None
     return taken or ForkserverProcess()

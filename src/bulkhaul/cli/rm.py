@@ -81,7 +81,7 @@ def rm(
         settings = make_settings(connection | {"workers": 1, "concurrency": 2})
 
         def results(engine: Engine) -> Iterator[TransferResult]:
-            from bulkhaul.engine.removing import Removal, remove
+            from bulkhaul.engine.operations.delete_many import Removal, remove
 
             removal = Removal(
                 sources=sources,

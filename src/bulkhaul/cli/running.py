@@ -20,9 +20,9 @@ from bulkhaul.cli.logs import log_to
 from bulkhaul.cli.output import Report
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.streams import LineStream
-from bulkhaul.engine.boot import ForkserverProcess
 from bulkhaul.engine.facade import Engine
-from bulkhaul.engine.threads import no_thread
+from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.results import TransferResult
 

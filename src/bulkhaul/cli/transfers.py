@@ -198,7 +198,7 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
                 dry_run=dry_run,
             )
         elif dry_run:
-            from bulkhaul.engine.planning import planned_download
+            from bulkhaul.engine.transfers.dry_run import planned_download
 
             yield run.run(planned_download, run.aio.control, _one(source), destination, version_id)
         else:
@@ -218,7 +218,7 @@ def _uploads(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         if given["follow_symlinks"] is False and os.path.islink(source):
-            from bulkhaul.engine.planning import left_out
+            from bulkhaul.engine.transfers.dry_run import left_out
 
             yield left_out(source, destination)
         elif given["recursive"]:
@@ -233,7 +233,7 @@ def _uploads(
                 dry_run=given["dry_run"],
             )
         elif given["dry_run"]:
-            from bulkhaul.engine.planning import planned_upload
+            from bulkhaul.engine.transfers.dry_run import planned_upload
 
             yield planned_upload(source, destination)
         else:
@@ -272,7 +272,7 @@ def _copies(
                 dry_run=dry_run,
             )
         elif dry_run:
-            from bulkhaul.engine.planning import planned_copy
+            from bulkhaul.engine.transfers.dry_run import planned_copy
 
             plan = functools.partial(planned_copy, move=move, relayed=origin is not None)
             yield run.run(plan, (origin or run.aio).control, _one(source), destination, options, version_id)
@@ -289,7 +289,7 @@ def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool
 
     def results(run: Engine) -> Iterator[TransferResult]:
         if dry_run:
-            from bulkhaul.engine.planning import planned_stream
+            from bulkhaul.engine.transfers.dry_run import planned_stream
 
             yield planned_stream(destination)
         else:
@@ -301,7 +301,7 @@ def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool
 def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
     def results(run: Engine) -> Iterator[TransferResult]:
         if dry_run:
-            from bulkhaul.engine.planning import planned_reading
+            from bulkhaul.engine.transfers.dry_run import planned_reading
 
             yield run.run(planned_reading, run.aio.control, _one(source), version_id)
         else:

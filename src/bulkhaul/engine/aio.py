@@ -10,11 +10,11 @@ from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import folder_identity
 from bulkhaul.disk.walk import LocalFile
 from bulkhaul.engine.coordinator import Coordinator
-from bulkhaul.engine.deliver import LinkRule, copy_pieces, upload_pieces
-from bulkhaul.engine.life import EngineLife
-from bulkhaul.engine.many import Many, Piece
-from bulkhaul.engine.payload import memory_of
-from bulkhaul.engine.places import (
+from bulkhaul.engine.lifetime import EngineLife
+from bulkhaul.engine.messages.memory import memory_of
+from bulkhaul.engine.transfers.batch import Many, Piece
+from bulkhaul.engine.transfers.download_many import Restore
+from bulkhaul.engine.transfers.endpoints import (
     Placed,
     destination_prefix,
     destination_ref,
@@ -22,8 +22,8 @@ from bulkhaul.engine.places import (
     many_source,
     object_ref,
 )
-from bulkhaul.engine.restore import Restore
-from bulkhaul.engine.uploading import OnMoved, with_content_type
+from bulkhaul.engine.transfers.upload import OnMoved, with_content_type
+from bulkhaul.engine.transfers.upload_many import LinkRule, copy_pieces, upload_pieces
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from bulkhaul.engine.asking import Desk
-from bulkhaul.engine.control import Control
-from bulkhaul.engine.copying import Copier
-from bulkhaul.engine.dispatch import Dispatcher
-from bulkhaul.engine.download import Downloader
-from bulkhaul.engine.parting import Parting
-from bulkhaul.engine.protection import Protection
-from bulkhaul.engine.sending import Outbox
-from bulkhaul.engine.streaming import Streams
-from bulkhaul.engine.supervisor import ForkserverProcess
-from bulkhaul.engine.uploading import Uploader
-from bulkhaul.engine.uploads import Uploads
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.transfers.copy import Copier
+from bulkhaul.engine.transfers.download import Downloader
+from bulkhaul.engine.transfers.move_source import Parting
+from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.stream import Streams
+from bulkhaul.engine.transfers.upload import Uploader
+from bulkhaul.engine.transfers.upload_checksum import Protection
 from bulkhaul.model.settings import Settings
 from bulkhaul.wire.values import WireSettings
 

@@ -1,0 +1,98 @@
+"""Waits for tasks: waits that a cancellation cannot cut short, and many pieces of one job side by side.
+
+Letting go of a file takes a moment: workers must answer first. asyncio cancels a task once, anyio's scopes again in
+every turn of the loop until it ends, so cleaning up needs a wait that outlasts both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Item = TypeVar("Item")
+
+
+async def outlast(*tasks: asyncio.Future[Any]) -> None:
+    """Wait until every task has ended, however often the caller is cancelled, then pass the cancellation on.
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled meanwhile.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while any(not task.done() for task in tasks):
+        try:
+            await asyncio.wait(tasks)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+async def undisturbed(
+    work: Awaitable[T], *, hurry: Callable[[], object] | None = None, undo: Callable[[T], object] | None = None
+) -> T:
+    """Wait for work even when cancelled: what it has in hand must not be taken away under it.
+
+    Args:
+        hurry: called at the cancellation, to have the work end soon.
+        undo: called with what the work has made that nobody takes any more.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        if hurry is not None:
+            hurry()
+        with contextlib.suppress(asyncio.CancelledError):  # raised below
+            await outlast(task)
+        # Its failure is looked at either way: the cancellation is the news.
+        if not task.cancelled() and task.exception() is None and undo is not None:
+            undo(task.result())
+        raise
+
+
+async def all_or_none(work: Callable[[Item], Awaitable[None]], items: Iterable[Item], *, at_once: int) -> None:
+    """Do ``work`` for every item; when one fails, cancel the others, wait until all have let go, and raise its error.
+
+    Args:
+        at_once: pieces under way at most; the next item is taken when one of them ends.
+    """
+    tasks: set[asyncio.Future[None]] = set()
+    try:
+        for item in items:
+            if len(tasks) >= at_once:
+                done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                require_done(done)
+            tasks.add(asyncio.ensure_future(work(item)))
+        while tasks:
+            done, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            require_done(done)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await outlast(*tasks)
+        look_at(tasks)
+        raise
+
+
+def require_done(done: Iterable[asyncio.Future[Item]]) -> None:
+    """Return if every one of these has succeeded.
+
+    Raises:
+        Whatever one of them raised.
+    """
+    ended = list(done)
+    look_at(ended)
+    for task in ended:
+        task.result()
+
+
+def look_at(ended: Iterable[asyncio.Future[Item]]) -> None:
+    """Take note of all failures: one is the news, and nobody is to complain that the others were not looked at."""
+    for task in ended:
+        if not task.cancelled():
+            task.exception()

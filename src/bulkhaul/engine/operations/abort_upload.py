@@ -1,0 +1,91 @@
+"""Gives a multipart upload up until nothing of it is left; it must not know journals, or why it is given up.
+
+    abort ─▶ look for parts ─▶ none: gone
+      ▲            ╰─ some are listed: they were under way ─╮
+      ╰─────────────────────── pause ───────────────────────╯
+
+Where parts may not be listed, what the service has confirmed is all that anybody will know, so that counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from bulkhaul.engine.messages.messages import AbortUpload, ListParts
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.objects import ObjectRef
+
+ABORTS = 6
+"""Aborts of one upload at most. AWS: a part that was under way may land after an abort; abort until none is listed."""
+
+ABORT_PAUSE_S = 0.2
+
+_WRONG_KEYS = frozenset({"SignatureDoesNotMatch", "InvalidAccessKeyId"})
+"""Refusals that say nothing of the operation: no other one would be allowed either."""
+
+
+class Aborted(msgspec.Struct, frozen=True):
+    """What became of an upload that the service has confirmed to be aborted.
+
+    Attributes:
+        gone: nothing of it is left.
+        unseen: why it could not be looked whether a part that was under way is left; None if it could.
+    """
+
+    gone: bool
+    unseen: TransferError | None = None
+
+
+def not_offered(error: TransferError) -> bool:
+    """Whether an operation is not for this role or not of this service, as opposed to one that failed this time."""
+    info = error.info
+    if info.code == "AccessDenied":
+        return info.service_code not in _WRONG_KEYS
+    return info.code == "Unsupported" or (info.code, info.status) in (("ServerError", 500), ("OtherError", 400))
+
+
+async def abort_until_gone(
+    desk: Desk, ref: ObjectRef, upload_id: str, *, looks: int = 1, listable: bool = True
+) -> Aborted:
+    """Abort an upload until the service lists no part of it; one that is gone already is no error.
+
+    Args:
+        looks: listings in a row that must be empty; two where parts were under way a moment ago. Where parts cannot
+            be listed, so many aborts.
+        listable: parts may be listed, as far as anybody knows.
+
+    Raises:
+        TransferError: the service has confirmed no abort.
+    """
+    empty, confirmed = 0, False
+    for attempt in range(ABORTS):
+        if attempt:
+            await asyncio.sleep(ABORT_PAUSE_S * attempt)
+        try:
+            await desk.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
+            confirmed = True
+            left = await _has_parts(desk, ref, upload_id) if listable else None
+            listable = left is not None
+            empty = 0 if left else empty + 1
+        except TransferError as error:
+            if not confirmed:
+                raise
+            return Aborted(gone=False, unseen=error)
+        if empty == looks:
+            return Aborted(gone=True)
+    return Aborted(gone=False)
+
+
+async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool | None:
+    """Whether any part is listed; None if parts may not be listed."""
+    try:
+        return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).uploaded)
+    except NotFound:
+        return False
+    except TransferError as error:
+        if not_offered(error):
+            return None
+        raise

@@ -1,0 +1,244 @@
+"""Finds what runs that died have left behind, and clears it away on demand; it must not know the command line.
+
+    journals of the state folder ─▶ their uploads, if they are pending still ─▶ abort, then the journal goes
+    pending uploads of a bucket, older than asked for ─▶ abort             temp files without an owner ─▶ remove
+
+Each is looked at again right before it is touched: the lock of a journal is held over its abort, and an upload must
+still be listed as it was. What cannot be told apart is reported and stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, scan
+from bulkhaul.disk.records import Flaw, JournalState
+from bulkhaul.disk.sweep import remove_temp, stale_temps
+from bulkhaul.engine.operations.abort_upload import not_offered
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.errors import ErrorInfo, OtherError, TransferError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.writing import PendingUpload
+
+
+class Kind(StrEnum):
+    """What was found."""
+
+    UPLOAD = "upload"
+    JOURNAL = "journal"
+    TEMP_FILE = "temp file"
+
+
+class Leftover(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a run has left behind.
+
+    Attributes:
+        name: the URL of the object that was to be, or a path.
+        since: when it was begun, ISO 8601, empty where nobody knows.
+        why: how it came to be here.
+        remedy: what the user can do about it where we do nothing; empty where it can be cleared away.
+        cleared: it is gone now.
+    """
+
+    kind: Kind
+    name: str
+    upload_id: str = ""
+    since: str = ""
+    why: str = ""
+    remedy: str = ""
+    cleared: bool = False
+    failure: ErrorInfo | None = None
+
+
+class Tidier:
+    """Looks through one place after the other.
+
+    Attributes:
+        clears: clear away what can be; else only say so.
+    """
+
+    def __init__(self, control: Control, *, clears: bool) -> None:
+        self._control = control
+        self.clears = clears
+        self._named: set[tuple[str, str]] = set()  # (bucket, upload id) of all journals
+        self._unlistable: dict[str, str] = {}  # bucket → why its uploads cannot be listed
+
+    async def journals(self, folder: str, bucket: str = "", prefix: str = "") -> AsyncGenerator[Leftover, None]:
+        """Yield what the journals of dead runs name; of one bucket and prefix only, if given.
+
+        Raises:
+            LocalError: the state folder cannot be read.
+        """
+        for found in scan(folder):
+            if found.state is not None:
+                intent = found.state.intent
+                self._named.add((intent.bucket, found.state.upload_id))
+                if bucket and (intent.bucket != bucket or not intent.key.startswith(prefix)):
+                    continue
+            if found.locked:
+                continue  # its run lives
+            leftovers = self._journal(found)
+            async with contextlib.aclosing(leftovers):
+                try:
+                    async for leftover in leftovers:
+                        yield leftover
+                except TransferError as error:
+                    name = _ref(found.state).url if found.state else found.path
+                    yield Leftover(kind=Kind.JOURNAL, name=name, failure=error.info)
+
+    async def uploads(
+        self, bucket: str, prefix: str, *, older_than_s: float, now_s: float
+    ) -> AsyncGenerator[Leftover, None]:
+        """Yield pending uploads of anybody that were begun long ago.
+
+        Args:
+            now_s: seconds since the epoch, by this machine's clock.
+
+        Raises:
+            TransferError: they cannot be listed.
+        """
+        async for page in self._control.pending_uploads(bucket, prefix):
+            for upload in page:
+                if (bucket, upload.upload_id) in self._named or not upload.initiated:
+                    continue
+                age_s = now_s - datetime.fromisoformat(upload.initiated).timestamp()
+                if age_s < older_than_s:
+                    continue
+                ref = ObjectRef(bucket, upload.key)
+                leftover = _of_upload(ref, upload, "no journal on this machine names it")
+                if self.clears:
+                    leftover = await self._cleared(leftover, ref, upload)
+                yield leftover
+
+    def temp_files(self, folder: str) -> list[Leftover]:
+        """Return temp files of ours that nobody holds, in a folder and all below it; links are not followed.
+
+        Raises:
+            LocalError: a folder cannot be read.
+        """
+        found = []
+        for path in stale_temps(folder):
+            leftover = Leftover(kind=Kind.TEMP_FILE, name=path, why="the run that wrote it has ended")
+            if self.clears:
+                leftover = msgspec.structs.replace(leftover, cleared=remove_temp(path))
+            found.append(leftover)
+        return found
+
+    async def _journal(self, found: FoundJournal) -> AsyncGenerator[Leftover, None]:
+        state = found.state
+        if state is None:
+            assert found.flaw is not None
+            remedy = "" if found.flaw is Flaw.EMPTY else "look at it, and remove it if you do not need it"
+            yield self._discarded(
+                Leftover(kind=Kind.JOURNAL, name=found.path, why=found.flaw.value, remedy=remedy), found.path
+            )
+            return
+        ref = _ref(state)
+        about = Leftover(
+            kind=Kind.JOURNAL, name=ref.url, upload_id=state.upload_id, since=_instant(state.intent.began_s)
+        )
+        if state.ended:
+            yield self._discarded(msgspec.structs.replace(about, why="its upload has ended"), found.path)
+            return
+        target = await self._control.target(ref.bucket)
+        if state.intent.endpoint != f"{target.scheme}://{target.host_header}":
+            remedy = f"run this again with --endpoint-url or --region for {state.intent.endpoint}"
+            yield msgspec.structs.replace(about, why="its upload is at another endpoint", remedy=remedy)
+            return
+        pending: list[PendingUpload] = []
+        if ref.bucket not in self._unlistable:
+            try:
+                pending = await self._pending(ref)
+            except TransferError as error:
+                if not not_offered(error):
+                    raise
+                self._unlistable[ref.bucket] = error.message
+        if ref.bucket in self._unlistable:
+            yield await self._unlisted(about, found.path, ref)
+            return
+        if state.upload_id:
+            ours = [one for one in pending if one.upload_id == state.upload_id]
+            if ours:
+                leftover = _of_upload(ref, ours[0], "the run that began it has ended")
+                yield await self._aborted(leftover, found.path, ref, ours[0]) if self.clears else leftover
+            else:
+                yield self._discarded(msgspec.structs.replace(about, why="its upload is gone"), found.path)
+            return
+        for upload in pending:
+            remedy = "nobody knows whose it is: abort it with `bulkhaul cleanup --older-than` when it is old enough"
+            yield msgspec.structs.replace(
+                _of_upload(ref, upload, "a run died while it began an upload of this key"), remedy=remedy
+            )
+        if not pending:
+            yield self._discarded(msgspec.structs.replace(about, why="no upload of its key is pending"), found.path)
+
+    async def _unlisted(self, about: Leftover, path: str, ref: ObjectRef) -> Leftover:
+        """Deal with a journal where uploads may not be listed: one whose id is known can be aborted all the same."""
+        if not about.upload_id:
+            remedy = f"run this again with credentials that may list uploads, or remove {path}"
+            refused = self._unlistable[ref.bucket]
+            why = f"whether an upload was begun cannot be told, since they cannot be listed: {refused}"
+            return msgspec.structs.replace(about, why=why, remedy=remedy)
+        upload = PendingUpload(ref.key, about.upload_id, about.since)
+        leftover = _of_upload(ref, upload, "the run that began it has ended, and uploads cannot be listed")
+        return await self._aborted(leftover, path, ref, upload, listable=False) if self.clears else leftover
+
+    def _discarded(self, leftover: Leftover, path: str) -> Leftover:
+        if not self.clears or leftover.remedy:
+            return leftover
+        return msgspec.structs.replace(leftover, cleared=discard_journal(path))
+
+    async def _aborted(
+        self, leftover: Leftover, path: str, ref: ObjectRef, upload: PendingUpload, *, listable: bool = True
+    ) -> Leftover:
+        """Abort an upload while its journal is ours, then remove the journal."""
+        claimed = claim(path)
+        if claimed is None:
+            return msgspec.structs.replace(leftover, why="a run has just taken it over, so it stays")
+        journal, state = claimed
+        try:
+            if (_ref(state), state.upload_id) != (ref, upload.upload_id):
+                return msgspec.structs.replace(leftover, why="a run has just begun another upload, so it stays")
+            leftover = await self._cleared(leftover, ref, upload, listable=listable)
+            if leftover.cleared:
+                journal.finish()
+            return leftover
+        finally:
+            journal.close()
+
+    async def _cleared(
+        self, leftover: Leftover, ref: ObjectRef, upload: PendingUpload, *, listable: bool = True
+    ) -> Leftover:
+        """Abort an upload that is still listed as it was, where uploads can be listed."""
+        try:
+            if listable and upload not in await self._pending(ref):
+                return msgspec.structs.replace(leftover, why="it has ended since it was listed", cleared=True)
+            if await self._control.abort_upload(ref, upload.upload_id, listable=listable):
+                return msgspec.structs.replace(leftover, cleared=True)
+            raise OtherError("parts of the upload are listed however often it is aborted; try again later", ref.url)
+        except TransferError as error:
+            return msgspec.structs.replace(leftover, failure=error.info)
+
+    async def _pending(self, ref: ObjectRef) -> list[PendingUpload]:
+        """Return the pending uploads of exactly this key."""
+        found: list[PendingUpload] = []
+        async for page in self._control.pending_uploads(ref.bucket, ref.key):
+            found += [upload for upload in page if upload.key == ref.key]
+        return found
+
+
+def _ref(state: JournalState) -> ObjectRef:
+    return ObjectRef(state.intent.bucket, state.intent.key)
+
+
+def _of_upload(ref: ObjectRef, upload: PendingUpload, why: str) -> Leftover:
+    return Leftover(kind=Kind.UPLOAD, name=ref.url, upload_id=upload.upload_id, since=upload.initiated, why=why)
+
+
+def _instant(seconds: float) -> str:
+    return datetime.fromtimestamp(int(seconds)).astimezone().isoformat() if seconds > 0 else ""

@@ -1,0 +1,426 @@
+"""Performs the state machine's instructions: leases to workers, kills, spawns; it must not know objects or paths.
+
+worker messages, timers ─▶ events ─▶ TransferMachine ─▶ instructions ─▶ frames, signals, futures
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Literal
+
+from bulkhaul.engine.loop.callbacks import callback_failed
+from bulkhaul.engine.loop.last_resort import LastResort
+from bulkhaul.engine.messages.messages import (
+    Answer,
+    Configure,
+    Done,
+    Failed,
+    FromWorker,
+    Leases,
+    Ready,
+    Release,
+    Report,
+    Stop,
+    UseCredentials,
+)
+from bulkhaul.engine.pool.job import Fetching, Given, Moving, Sending, framed, given, measure
+from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
+from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.events import (
+    Assign,
+    CredentialsReplaced,
+    Event,
+    Fail,
+    Heard,
+    Instruction,
+    Kill,
+    PartDone,
+    PartFailed,
+    PartsRejected,
+    RefreshCredentials,
+    Revoke,
+    Spawn,
+    Tick,
+    TransferAborted,
+    TransferAdded,
+    TransferClosed,
+    Verify,
+    WorkerLost,
+    WorkerReady,
+)
+from bulkhaul.policy.parttable import PartTable
+from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.wire.values import Credentials, WireSettings
+
+WorkerNews = Literal["configured", "usable", "lost", "orphaned"]
+"""What became of a worker; an orphaned one was well and is lost all the same."""
+
+AWAY_NOTICE_S = 2.0
+"""An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
+
+TICK_S = 0.25
+"""How often deadlines are looked at."""
+
+
+END_S = 5.0
+"""How long it is waited, after an internal error, that killed workers are dead. One that hangs in the kernel holds
+nothing up: what it may still write goes into a file that is thrown away."""
+
+
+class Dispatcher:
+    """The workers of one engine and what they hold.
+
+    Attributes:
+        on_answer: called with every Answer of a worker.
+        on_expired: called with the generation of credentials that a service refused as expired.
+        on_worker: called with a worker's number and what became of it.
+        on_broken: called with the error that everything ends with when a callback has failed.
+        last_resort: guards callbacks and watches tasks of the engine.
+    """
+
+    def __init__(self, settings: Settings, wire: WireSettings, forkserver: ForkserverProcess) -> None:
+        self.machine = TransferMachine(
+            workers=settings.worker_count,
+            max_in_flight=settings.max_in_flight,
+            timeouts=settings.timeouts,
+            rng=random.Random(),  # noqa: S311 - jitter, no secret
+            retry_for_s=settings.retry_for_s,
+        )
+        self.on_answer: Callable[[Answer], None] = _ignore
+        self.on_expired: Callable[[int], None] = _ignore
+        self.on_worker: Callable[[int, WorkerNews], None] = _ignore
+        self.on_broken: Callable[[TransferError], None] = _ignore
+        self.last_resort = LastResort(self.fail)
+        self.last_death = ""
+        self._settings = settings
+        guard = self.last_resort.guard
+        self._supervisor = Supervisor(forkserver, wire, on_message=self._on_message, on_lost=self._on_lost, guard=guard)
+        self._flush, self._ticks, self._wakes = guard(self._flush_leases), guard(self._tick), guard(self._wake)
+        self._broken: TransferError | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._starting: dict[int, float] = {}  # worker → instant of its start
+        self._connections: dict[int, int] = {}  # worker → connections that it was given
+        self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
+        self._waiting_to_sign: list[int] = []
+        self._moving: dict[int, Moving] = {}
+        self._outbox: dict[int, list[Given]] = defaultdict(list)
+        self._flushing = False
+        self._next_transfer = 1
+        self._stopped = False
+        self._last_tick_s = self._loop.time()
+        self._away_since_s: float | None = None  # the outage that people were told of
+        self._tick_timer: asyncio.TimerHandle | None = None
+        self._wake_timer: asyncio.Handle | None = None
+        self._wake_s = math.inf
+
+    @property
+    def worker_pids(self) -> dict[int, int]:
+        """Return worker → pid."""
+        return self._supervisor.pids
+
+    def start(self) -> None:
+        """Start the workers and the clock."""
+        self.last_resort.begin(self._loop)
+        self._perform(self.machine.start())
+        self._tick()
+
+    async def stop(self) -> None:
+        """Stop every worker: asked first, killed at the deadline; none is left on return."""
+        self._stop_clock()
+        self._tell_outage(self._loop.time())  # it may have come back since the last tick
+        self.machine.retire()
+        try:
+            if self._broken is None:
+                await self._stop_workers()
+            if self._ending is not None:
+                await self._ending
+        finally:
+            self.last_resort.finish(self._loop)
+
+    async def _stop_workers(self) -> None:
+        for number in list(self._connections):
+            self._supervisor.tell(number, Stop())
+        if not await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s):
+            self.kill_workers()
+            await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s)
+        if self._broken is None:
+            self._supervisor.close()
+
+    def _stop_clock(self) -> None:
+        for timer in (self._tick_timer, self._wake_timer):
+            if timer is not None:
+                timer.cancel()
+        self._tick_timer = self._wake_timer = None
+        self._stopped = True
+
+    def fail(self, error: TransferError) -> None:
+        """End everything with an error, at once: what is known here can no longer be trusted."""
+        if self._broken is None:
+            self._broken = error
+            self._stop_clock()
+            self.on_broken(error)
+            self._ending = self._loop.create_task(self._end_all(error))
+
+    async def _end_all(self, error: TransferError) -> None:
+        try:
+            await self._supervisor.end_all(END_S)
+        finally:
+            for moving in self._moving.values():
+                if not moving.arrived.done():
+                    moving.arrived.set_exception(error_of(error.info))
+            self._moving.clear()
+
+    def kill_workers(self) -> None:
+        """Kill every worker now; transfers end as soon as they are reaped."""
+        self._supervisor.kill_all()
+
+    def ask(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
+        """Send a message to a worker."""
+        self._supervisor.send(worker, message, descriptors)
+
+    def sign_with(self, credentials: Credentials | None) -> None:
+        """Give every worker these credentials; the first time, this is what makes workers usable."""
+        self._signing = (credentials,)
+        for number in self._connections:
+            self._supervisor.tell(number, UseCredentials(credentials))
+        waiting, self._waiting_to_sign = self._waiting_to_sign, []
+        for number in waiting:
+            self._usable(number)
+        self.handle(CredentialsReplaced(credentials.generation if credentials else 0))
+
+    # Transfers
+
+    def move(self, moving: Moving) -> None:
+        """Begin to fetch or to send, as ``moving.transfer``; ``moving.arrived`` tells the end.
+
+        Raises:
+            UsageError: it holds what no worker could read.
+            TransferError: the engine has ended.
+        """
+        if self._broken is not None:
+            raise error_of(self._broken.info)
+        measure(moving)
+        number, self._next_transfer = self._next_transfer, self._next_transfer + 1
+        moving.transfer = number
+        self._moving[number] = moving
+        timeouts = self._settings.timeouts
+        # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
+        sends = isinstance(moving, Sending)
+        lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
+        self.handle(TransferAdded(number, moving.layout, lease_s, sends))
+
+    def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
+        """Fetch these parts once more and return the future of their arrival."""
+        if self._broken is not None:
+            raise error_of(self._broken.info)
+        arrived = self._moving[transfer].arrived = self._loop.create_future()
+        self.handle(PartsRejected(transfer, indices, error))
+        return arrived
+
+    def abort(self, transfer: int, error: ErrorInfo) -> None:
+        """Make a transfer fail; its future tells when no worker holds it any more."""
+        self.handle(TransferAborted(transfer, error))
+
+    def close(self, transfer: int, *, kept: bool) -> None:
+        """Forget a transfer whose parts had arrived."""
+        self._moving.pop(transfer, None)
+        self.handle(TransferClosed(transfer, kept))
+
+    # Events and instructions
+
+    def handle(self, event: Event) -> None:
+        """Give the machine an event and perform what it says."""
+        if self._broken is None:
+            self._perform(self.machine.handle(event, now_s=self._loop.time()))
+
+    def _perform(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Assign():
+                    moving = self._moving[instruction.transfer]
+                    self._outbox[instruction.worker].append(given(moving, instruction))
+                case Verify():
+                    self._arrived(instruction.transfer)
+                case Fail():
+                    self._failed(instruction.transfer, instruction.error)
+                case Revoke():
+                    self._supervisor.tell(instruction.worker, Release(instruction.lease))
+                case Kill():
+                    self._supervisor.kill(instruction.worker, instruction.reason)
+                case Spawn():
+                    self._starting[self._supervisor.spawn()] = self._loop.time()
+                case RefreshCredentials():
+                    self.on_expired(instruction.generation)
+        if self._outbox and not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+        self._set_wake_timer()
+
+    def _flush_leases(self) -> None:
+        """Send what one turn of the loop has leased: many small objects then share a frame.
+
+        Their descriptors are open still: a transfer ends only when its leases have.
+        """
+        self._flushing = False
+        outbox, self._outbox = self._outbox, defaultdict(list)
+        for worker, outgoing in outbox.items():
+            for some in framed(outgoing):
+                try:
+                    self._supervisor.send(worker, Leases([one.lease for one in some]), [one.fd for one in some])
+                except TransferError as error:  # theirs alone; what else goes out now has nothing to do with it
+                    for one in some:
+                        self.handle(PartFailed(worker, one.lease.lease, 0, 0, error.info))
+
+    def _arrived(self, transfer: int) -> None:
+        moving = self._moving[transfer]
+        known = self.machine.transfer(transfer)
+        moving.retries = known.retries
+        if not moving.arrived.done():
+            moving.arrived.set_result(known.table)
+
+    def _failed(self, transfer: int, error: ErrorInfo) -> None:
+        moving = self._moving.pop(transfer)
+        if not moving.arrived.done():
+            failed = error_of(error)
+            failed.__cause__ = moving.raised
+            moving.arrived.set_exception(failed)
+
+    # Workers
+
+    def _on_message(self, worker: int, message: FromWorker) -> None:
+        match message:
+            case Report():
+                self._report(worker, message)
+            case Answer():
+                self.on_answer(message)
+            case Ready():
+                self._configure(worker)
+
+    def _configure(self, worker: int) -> None:
+        if self._starting.pop(worker, None) is None:
+            return
+        free = self._settings.max_in_flight - sum(self._connections.values())
+        missing = max(1, self._settings.worker_count - len(self._connections))
+        connections = self._connections[worker] = max(1, -(-free // missing))
+        self._supervisor.tell(worker, Configure(connections))
+        if self._signing is None:
+            self._waiting_to_sign.append(worker)
+            self.on_worker(worker, "configured")
+        else:
+            self._supervisor.tell(worker, UseCredentials(self._signing[0]))
+            self._usable(worker)
+
+    def _usable(self, worker: int) -> None:
+        self.handle(WorkerReady(worker, self._connections[worker]))
+        self.on_worker(worker, "usable")
+
+    def _report(self, worker: int, report: Report) -> None:
+        touched = {self.machine.transfer_of_lease(lease, worker) for lease, _ in report.reached}
+        self.handle(Heard(worker, tuple(report.reached)))
+        for done in report.done:
+            touched.add(self._done(worker, done))
+        for failed in report.failed:
+            touched.add(self.machine.transfer_of_lease(failed.lease, worker))
+            self._part_failed(worker, failed)
+        for transfer in touched:
+            moving = self._moving.get(transfer) if transfer is not None else None
+            if moving is not None and moving.on_moved is not None and self.machine.holds(moving.transfer):
+                self._tell(moving, moving.on_moved)
+
+    def _tell(self, moving: Moving, on_moved: Callable[[int], None]) -> None:
+        try:
+            on_moved(self.machine.transfer(moving.transfer).moved_bytes)
+        except BaseException as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
+            moving.on_moved = None
+            moving.raised = error
+            self.abort(moving.transfer, callback_failed(error).info)
+
+    def _done(self, worker: int, done: Done) -> int | None:
+        transfer = self.machine.transfer_of_lease(done.lease, worker)
+        moving = self._moving.get(transfer) if transfer is not None else None  # one that failed has leases for a while
+        if isinstance(moving, Fetching):
+            moving.promised = done.checksum or moving.promised
+        elif isinstance(moving, Sending) and done.stored is not None:
+            moving.stored = done.stored
+        self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))
+        return transfer
+
+    def _part_failed(self, worker: int, failed: Failed) -> None:
+        self.handle(PartFailed(worker, failed.lease, failed.received_bytes, failed.crc, failed.error))
+
+    def _on_lost(self, worker: int, how: str, blameless: bool) -> None:
+        self.last_death = how
+        self._starting.pop(worker, None)
+        self._connections.pop(worker, None)
+        if worker in self._waiting_to_sign:
+            self._waiting_to_sign.remove(worker)
+        for transfer in self.machine.transfers_of(worker):
+            moving = self._moving.get(transfer)
+            if moving is not None and (damage := moving.damage()) is not None:
+                self.abort(transfer, damage)  # what killed this worker would kill the next one
+        self.handle(WorkerLost(worker, how, blameless))
+        self.on_worker(worker, "orphaned" if blameless else "lost")
+
+    # Time
+
+    def _tick(self) -> None:
+        now_s = self._loop.time()
+        late_s = now_s - self._last_tick_s - TICK_S
+        if late_s > 4 * TICK_S:
+            self.machine.forgive_pause(late_s)
+            self._starting = {worker: started_s + late_s for worker, started_s in self._starting.items()}
+        self._last_tick_s = now_s
+        for worker, started_s in list(self._starting.items()):
+            if now_s - started_s > self._settings.timeouts.start_s:
+                self._supervisor.kill(worker, "not being ready in time", unborn=True)
+        self.handle(Tick())
+        self._tell_outage(now_s)
+        if not self._stopped:
+            self._tick_timer = self._loop.call_later(TICK_S, self._ticks)
+
+    def _tell_outage(self, now_s: float) -> None:
+        """Say that the endpoint is away when that has lasted, and that it is back."""
+        outage = self.machine.outage
+        if outage.away and outage.began_s is not None:
+            if self._away_since_s is None and now_s - outage.began_s >= AWAY_NOTICE_S:
+                self._away_since_s = outage.began_s
+                _log.warning(
+                    "the endpoint %s cannot be reached (%s); trying again for %.0f s in all (--retry-for)",
+                    self._settings.endpoint_url or "of S3",
+                    outage.cause,
+                    outage.retry_for_s,
+                )
+        elif self._away_since_s is not None:
+            _log.warning("the endpoint is back after %.1f s", now_s - self._away_since_s)
+            self._away_since_s = None
+
+    def _set_wake_timer(self) -> None:
+        if self._stopped:
+            return
+        wake_s = self.machine.next_wake_s()
+        if self._wake_timer is not None and self._wake_s <= max(wake_s, self._loop.time()):
+            return
+        if self._wake_timer is not None:
+            self._wake_timer.cancel()
+            self._wake_timer = None
+        if wake_s < self._loop.time() + TICK_S:  # the tick does for later ones
+            # Its instant is kept here: for one that is due, uvloop returns a handle without any.
+            self._wake_timer, self._wake_s = self._loop.call_at(wake_s, self._wakes), wake_s
+
+    def _wake(self) -> None:
+        self._wake_timer = None
+        self.handle(Tick())
+
+
+_log = logging.getLogger(__name__)
+
+
+def _ignore(*_: object) -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,428 @@
+"""Starts, kills and reaps worker processes for the coordinator; it must not know what they work on.
+
+Workers are forked by a forkserver that was started by exec, so nothing of the calling program (its threads, its
+``__main__``) is in them. A worker's pidfd tells that it is dead, its forkserver tells how it died:
+
+    pidfd readable ─▶ dead, and can write no more ─▶ Exited, or REAP_S without ─▶ on_lost
+                                                               ╰─▶ the forkserver is stuck: another one
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+
+import msgspec
+
+from bulkhaul.engine.messages.channel import END_OF_FILE, Channel, close_all
+from bulkhaul.engine.messages.messages import (
+    EXIT_SHORTAGE,
+    Exited,
+    Fork,
+    Forked,
+    FromForkserver,
+    FromWorker,
+    NotForked,
+    Prepare,
+)
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, start_error
+from bulkhaul.model.errors import OtherError, TransferError
+from bulkhaul.wire.values import WireSettings
+
+MAX_RESTARTS = 3
+"""Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
+
+LONG_LIFE_S = 60.0
+"""A forkserver that was lost after so long was not one of those."""
+
+REAP_S = 1.0
+"""How long a forkserver may take to report that a dead worker is reaped."""
+
+LOOKS = 4
+"""In how many steps that time passes: after a pause of this process the report is read before the time is over."""
+
+SPAWN_PAUSE_S = 0.5
+"""How long a worker that could not be started counts as starting: the next one would meet the same shortage."""
+
+POLL_S = 0.01
+"""How often it is looked whether killed workers are dead, where no callback is to be relied on."""
+
+ORPHANED = "the end of its forkserver"
+
+
+class WorkerProcess(msgspec.Struct):
+    """One worker as its supervisor sees it.
+
+    Attributes:
+        pidfd: -1 until its forkserver has told of it.
+        early: what it said before that.
+        dead: its pidfd says so.
+        orphaned: it was well when its forkserver died.
+        hindrance: why it could not be used, if that is known better than how it died.
+    """
+
+    channel: Channel[FromWorker] | None = None
+    pid: int = 0
+    pidfd: int = -1
+    early: list[FromWorker] = msgspec.field(default_factory=list)
+    kill_reason: str = ""
+    dead: bool = False
+    orphaned: bool = False
+    hindrance: str = ""
+
+
+class Supervisor:
+    """The worker processes of one engine."""
+
+    def __init__(
+        self,
+        forkserver: ForkserverProcess,
+        wire: WireSettings,
+        *,
+        on_message: Callable[[int, FromWorker], None],
+        on_lost: Callable[[int, str, bool], None],
+        guard: Callable[[Callable[..., object]], Callable[..., object]],
+    ) -> None:
+        """Take over a forkserver.
+
+        Args:
+            wire: how workers will speak to the service.
+            on_message: called with (worker, message).
+            on_lost: called once a worker is dead, with (worker, how it died, whether it died of its forkserver's
+                death and not of anything that it did).
+            guard: wraps what the loop calls.
+
+        Raises:
+            TransferError: the settings cannot be passed on.
+        """
+        self._forkserver = forkserver
+        self._wire = wire
+        self._on_message = on_message
+        self._on_lost = on_lost
+        self._guard = guard
+        self._ended = False
+        self._workers: dict[int, WorkerProcess] = {}
+        self._next = 1
+        self._restarts = 0
+        self._started_s = 0.0
+        self._all_gone = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._control: Channel[FromForkserver] | None = None
+        try:
+            self._listen()
+        except BaseException:
+            forkserver.close()
+            raise
+
+    @property
+    def pids(self) -> dict[int, int]:
+        """Return worker → pid of the workers that are known to run."""
+        return {number: worker.pid for number, worker in self._workers.items() if worker.pid}
+
+    def spawn(self) -> int:
+        """Start a worker and return its number; ``on_lost`` tells, later, if it cannot be started."""
+        number, self._next = self._next, self._next + 1
+        if self._ended:
+            return number
+        worker = self._workers[number] = WorkerProcess()
+        try:
+            self._ask_for(number, worker)
+        except TransferError as error:
+            self._cannot_start(number, error)
+        except OSError as error:
+            self._cannot_start(number, start_error(error))
+        return number
+
+    def _ask_for(self, number: int, worker: WorkerProcess) -> None:
+        """Have a worker forked.
+
+        Raises:
+            TransferError: there is no forkserver, and no other one can be had.
+            OSError: there are no descriptors for it.
+        """
+        if self._control is None:
+            self._restart()
+        assert self._control is not None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            try:
+                worker.channel = Channel(
+                    ours,
+                    FromWorker,
+                    on_message=lambda message, fds: self._came(number, message, fds),
+                    on_closed=lambda reason: self._fell_silent(number, reason),
+                    guard=self._guard,
+                )
+            except BaseException:
+                ours.close()
+                raise
+            self._control.send(Fork(number), [theirs.fileno()])
+
+    def _restart(self) -> None:
+        """Start another forkserver.
+
+        Raises:
+            TransferError: too many were lost, or the operating system starts none.
+        """
+        if self._restarts >= MAX_RESTARTS:
+            raise OtherError(f"the end of {MAX_RESTARTS + 1} forkservers, one after the other")
+        self._forkserver = ForkserverProcess()
+        self._restarts += 1
+        try:
+            self._listen()
+        except BaseException:
+            self._forkserver.close()
+            raise
+
+    def _cannot_start(self, number: int, error: TransferError) -> None:
+        """Count a worker that could not be started as lost, after a pause."""
+        if (worker := self._workers.get(number)) is not None:
+            if worker.channel is not None:
+                worker.channel.close()
+            worker.hindrance = f"a start that failed: {error.message}"
+            self._loop.call_later(SPAWN_PAUSE_S, self._guard(self._lost), number, worker.hindrance)
+
+    def send(self, number: int, message: object, descriptors: list[int] | None = None) -> None:
+        """Send a message to a worker; one to a worker that is gone is dropped.
+
+        Raises:
+            TransferError: it cannot be sent; see ``Channel.send``.
+        """
+        worker = self._workers.get(number)
+        if worker is not None and worker.channel is not None:
+            worker.channel.send(message, descriptors or ())
+
+    def tell(self, number: int, message: object) -> None:
+        """Send a message that a worker must have: one that cannot be told is killed."""
+        try:
+            self.send(number, message)
+        except TransferError as error:
+            self.kill(number, f"a message that could not be sent: {error.message}")
+
+    def kill(self, number: int, reason: str, *, unborn: bool = False) -> None:
+        """Kill a worker; ``on_lost`` follows when it is reaped.
+
+        Args:
+            unborn: if it was not even forked yet, its forkserver is stuck: kill that one.
+        """
+        worker = self._workers.get(number)
+        if worker is None:
+            return
+        worker.kill_reason = worker.kill_reason or reason
+        if worker.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+        elif unborn:
+            self._forkserver.process.kill()  # its loss is the news that ends this worker
+
+    def kill_all(self) -> None:
+        """Kill every worker at once; a forkserver that does not report their ends in time is killed as well."""
+        self._loop.call_later(REAP_S, self._guard(self._kill_forkserver_if_needed))
+        for number in list(self._workers):
+            self.kill(number, "the engine stops")
+
+    def _kill_forkserver_if_needed(self) -> None:
+        if self._workers and self._forkserver.process.poll() is None:
+            self._forkserver.process.kill()
+
+    async def wait_all_gone(self, timeout_s: float) -> bool:
+        """Wait until no worker is left; False if some still are."""
+        self._all_gone.clear()
+        if not self._workers:
+            return True
+        try:
+            await asyncio.wait_for(self._all_gone.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def close(self) -> None:
+        """End the forkserver, which kills and reaps whatever worker is left."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._forkserver.close()
+        for worker in self._workers.values():
+            self._forget(worker)
+        self._workers.clear()
+
+    async def end_all(self, timeout_s: float) -> None:
+        """Kill everything and return when every worker is dead, or the time is over; nobody is told of it.
+
+        It relies on no callback: one of them may be what has failed.
+        """
+        self._ended = True
+        workers, self._workers = self._workers, {}
+        for worker in workers.values():
+            if worker.channel is not None:
+                worker.channel.close()
+            if worker.pidfd >= 0:
+                self._loop.remove_reader(worker.pidfd)
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        self._forkserver.process.kill()
+        deadline_s = self._loop.time() + timeout_s
+        # An event would need a callback that sets it.
+        while (  # noqa: ASYNC110
+            self._loop.time() < deadline_s and not all(_is_dead(worker.pidfd) for worker in workers.values())
+        ):
+            await asyncio.sleep(POLL_S)
+        self._forkserver.close()
+        for worker in workers.values():
+            self._forget(worker)
+        self._all_gone.set()
+
+    def _listen(self) -> None:
+        def ended(_reason: str) -> None:
+            # Not at once: it may be noticed in the middle of an instruction, where nobody expects workers to be lost.
+            self._loop.call_soon(self._guard(self._forkserver_lost), control)
+
+        control: Channel[FromForkserver] = Channel(
+            self._forkserver.control,
+            FromForkserver,
+            on_message=self._forkserver_says,
+            on_closed=ended,
+            guard=self._guard,
+        )
+        try:
+            control.send(Prepare(self._wire))
+        except BaseException:
+            control.close()
+            raise
+        self._control, self._started_s = control, self._loop.time()
+
+    def _came(self, number: int, message: FromWorker, descriptors: list[int]) -> None:
+        close_all(descriptors)
+        worker = self._workers[number]
+        if worker.pidfd < 0:
+            worker.early.append(message)  # nothing is given to a worker whose death nobody could see
+        else:
+            self._on_message(number, message)
+
+    def _fell_silent(self, number: int, reason: str) -> None:
+        self.kill(number, "" if reason == END_OF_FILE else f"a bad message: {reason}")
+
+    def _forkserver_says(self, message: FromForkserver, descriptors: list[int]) -> None:
+        match message:
+            case Exited():
+                close_all(descriptors)
+                self._lost(message.worker, _death(message.status))
+            case NotForked():
+                close_all(descriptors)
+                self._cannot_start(message.worker, start_error(OSError(message.errno, "")))
+            case Forked():
+                self._forked(message, descriptors)
+
+    def _forked(self, message: Forked, descriptors: list[int]) -> None:
+        worker = self._workers.get(message.worker)
+        if worker is None or len(descriptors) != 1:
+            close_all(descriptors)
+            if worker is not None and worker.channel is not None:
+                # The kernel had no room for its pidfd. It ends when it sees its channel closed.
+                worker.channel.close()
+                worker.hindrance = f"a start that failed: {start_error(OSError(errno.EMFILE, '')).message}"
+            return
+        worker.pid, worker.pidfd = message.pid, descriptors[0]
+        self._loop.add_reader(worker.pidfd, self._guard(self._died), message.worker)
+        if worker.kill_reason:
+            self.kill(message.worker, worker.kill_reason)
+        early, worker.early = worker.early, []
+        for said in early:
+            self._on_message(message.worker, said)
+
+    def _died(self, number: int) -> None:
+        """Its pidfd says that a worker is dead: no thread of it runs, so nothing of it can write any more."""
+        worker = self._workers.get(number)
+        if worker is None or worker.dead:
+            return
+        worker.dead = True
+        self._loop.remove_reader(worker.pidfd)
+        if worker.orphaned or self._control is None:
+            self._lost(number, ORPHANED)
+        else:
+            self._await_report(number, LOOKS)
+
+    def _await_report(self, number: int, looks: int) -> None:
+        """Wait for the forkserver to say how a worker died; if it does not, it is stuck and must go."""
+        if number not in self._workers:
+            return
+        if looks:
+            self._loop.call_later(REAP_S / LOOKS, self._guard(self._await_report), number, looks - 1)
+        elif self._control is not None:
+            self._forkserver_lost(self._control)
+
+    def _forkserver_lost(self, control: Channel[FromForkserver]) -> None:
+        """Without a forkserver nobody reaps: kill all workers, whose pidfds tell when they are dead.
+
+        The next worker that is asked for starts another forkserver.
+        """
+        if control is not self._control:
+            return
+        self._control = None
+        control.close()
+        self._forkserver.process.kill()
+        self._forkserver.close()
+        if self._loop.time() - self._started_s > LONG_LIFE_S:
+            self._restarts = 0
+        for number, worker in list(self._workers.items()):
+            if worker.pidfd < 0:
+                self._lost(number, ORPHANED, orphaned=not worker.hindrance)
+            elif worker.dead:
+                self._lost(number, "an unknown cause, since its forkserver is gone")
+            else:
+                worker.orphaned = not worker.kill_reason
+                self.kill(number, ORPHANED)
+
+    def _lost(self, number: int, how: str, *, orphaned: bool = False) -> None:
+        worker = self._workers.pop(number, None)
+        if worker is not None:
+            reason = worker.hindrance or how
+            if worker.kill_reason and not worker.orphaned:
+                reason = f"being killed for {worker.kill_reason}"
+            self._forget(worker)
+            if not self._workers:
+                self._all_gone.set()
+            self._on_lost(number, reason, worker.orphaned or orphaned)
+
+    def _forget(self, worker: WorkerProcess) -> None:
+        if worker.channel is not None:
+            worker.channel.close()
+        if worker.pidfd >= 0:
+            self._loop.remove_reader(worker.pidfd)
+            os.close(worker.pidfd)
+            worker.pidfd = -1
+
+
+def _is_dead(pidfd: int) -> bool:
+    """Whether a process is dead; one that was never told of counts as dead."""
+    if pidfd < 0:
+        return True
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _death(status: int) -> str:
+    """Say how a process died, for people."""
+    if status == EXIT_SHORTAGE:
+        return "a lack of threads or descriptors; raise the limits (ulimit -u, ulimit -n), or lower --concurrency"
+    if status >= 0:
+        return f"exit with status {status}"
+    try:
+        name = signal.Signals(-status).name
+    except ValueError:
+        name = f"signal {-status}"
+    hints = {"SIGKILL": " (perhaps out of memory)", "SIGBUS": " (a disk error or a truncated file)"}
+    return name + hints.get(name, "")
+
+
+__all__ = ["ForkserverProcess", "Supervisor", "WorkerProcess"]

@@ -1,0 +1,1 @@
+"""Objects moved, one or many, in each direction; in the coordinator."""

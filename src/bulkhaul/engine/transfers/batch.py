@@ -1,0 +1,200 @@
+"""Many objects: carries pieces of work out side by side, in bounded memory; it must not know what they do.
+
+    pieces ─▶ slots (small, large) ─▶ work ─▶ results, as they end
+
+Memory is bounded by the slots, never by the number of objects (I7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+
+import msgspec
+
+from bulkhaul.engine.loop.tasks import outlast
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.transfer import SMALL_PART_DEPTH
+
+SMALL_OBJECT_BYTES = MIB
+"""Objects up to this size share many slots; larger ones have one for each request in flight."""
+
+MAX_SMALL_SLOTS = 512
+"""Small objects under way at most; fewer where the limit of open files is low."""
+
+MAX_WAITING = 512
+"""Results that wait for the caller at most: a slow one holds nothing up before that many."""
+
+
+class Piece(msgspec.Struct, frozen=True):
+    """One object of many, as it was planned.
+
+    Attributes:
+        result: what is known before the work: names and size; ``failure`` or ``skipped`` if there is nothing to do.
+        work: does it; None if there is nothing to do.
+    """
+
+    result: TransferResult
+    work: Callable[[], Coroutine[None, None, TransferResult]] | None = None
+
+
+class Many:
+    """One run over many objects.
+
+    Attributes:
+        progress: what was planned and how it ended, so far.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        plan: Callable[[], AsyncGenerator[Piece, None]],
+        *,
+        at_end: Callable[[], None] | None = None,
+    ) -> None:
+        """Take what makes the plan, and what lets go of all that the pieces of work share."""
+        self._plan = plan
+        self._at_end = at_end
+        self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
+        self._planned_all = False
+        self._feeding: asyncio.Task[None] | None = None
+        self._ended: deque[TransferResult] = deque()
+        self._room = asyncio.Semaphore(MAX_WAITING)  # for what has ended and nobody has taken yet
+        self._news = asyncio.Event()
+        self._large = asyncio.Semaphore(settings.max_in_flight)
+        self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._feeding is not None and not self._feeding.done()
+
+    @property
+    def progress(self) -> Progress:
+        """Return the counts so far; ``received_bytes`` is the engine's to know."""
+        return Progress(
+            planned_objects=self._counts["planned"],
+            verified_objects=self._counts["verified"],
+            failed_objects=self._counts["failed"],
+            skipped_objects=self._counts["skipped"],
+            planned_bytes=self._counts["bytes"],
+            planning_done=self._planned_all,
+        )
+
+    async def planned(self) -> AsyncGenerator[TransferResult, None]:
+        """Yield what would be done, and do nothing.
+
+        Raises:
+            TransferError: there is nothing to do, or the plan cannot be made.
+        """
+        async with aclosing(self._plan()) as pieces:
+            async for piece in pieces:
+                yield piece.result
+
+    async def run(self) -> AsyncGenerator[TransferResult, None]:
+        """Yield each object's outcome as it ends; a failed one carries its error and the others go on.
+
+        Raises:
+            TransferError: the plan cannot be made any further; what was under way has ended by then.
+        """
+        feeding = self._feeding = asyncio.create_task(self._feed())
+        try:
+            while (result := await self._next(feeding)) is not None:
+                yield self._counted(result)
+            await feeding  # raises what the plan raised
+        finally:
+            await self.stop()
+            if self._at_end is not None:
+                self._at_end()
+
+    async def stop(self) -> None:
+        """Cancel what is under way and wait until it has let go of everything. Safe to call twice."""
+        if self._feeding is None:
+            return
+        self._feeding.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await outlast(self._feeding, *self._tasks)
+        self._tasks.clear()  # one that was cancelled before its first step could not see to that
+        self._news.set()
+        if not self._feeding.cancelled():
+            self._feeding.exception()  # looked at: whoever stops does not ask how the plan went
+
+    async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
+        """Return the next result, None when there will be no more."""
+        while not self._ended:
+            if feeding.done():
+                return None
+            self._news.clear()
+            await self._news.wait()
+        self._room.release()
+        return self._ended.popleft()
+
+    async def _end(self, result: TransferResult) -> None:
+        """Hand a result over, as soon as there is room: that bounds memory."""
+        await self._room.acquire()
+        self._ended.append(result)
+        self._news.set()
+
+    async def _feed(self) -> None:
+        try:
+            async with aclosing(self._plan()) as pieces:
+                async for piece in pieces:
+                    await self._begin(piece)
+        finally:
+            self._planned_all = True
+            # The end of the plan, good or bad, is news only after what it has begun.
+            while self._tasks:
+                done, _ = await asyncio.wait(set(self._tasks))
+                self._tasks -= done
+            self._news.set()  # in the step that ends this task
+
+    async def _begin(self, piece: Piece) -> None:
+        self._counts["planned"] += 1
+        if piece.work is None:
+            await self._end(piece.result)
+            return
+        self._counts["bytes"] += piece.result.size_bytes
+        slot = self._small if piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
+        await slot.acquire()
+        task = asyncio.create_task(self._one(piece.work, piece.result, slot))
+        self._tasks.add(task)
+
+    async def _one(
+        self,
+        work: Callable[[], Coroutine[None, None, TransferResult]],
+        planned: TransferResult,
+        slot: asyncio.Semaphore,
+    ) -> None:
+        try:
+            result = await work()
+        except TransferError as error:
+            result = msgspec.structs.replace(planned, failure=error.info)
+        except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
+            cause = f"{type(error).__name__}: {error}"
+            failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
+            result = msgspec.structs.replace(planned, failure=failure)
+        try:
+            await self._end(result)  # it keeps its slot until there is room
+        finally:
+            slot.release()
+            if (task := asyncio.current_task()) is not None:
+                self._tasks.discard(task)
+
+    def _counted(self, result: TransferResult) -> TransferResult:
+        kind = "failed" if result.failure else "skipped" if result.skipped else "verified"
+        self._counts[kind] += 1
+        return result
+
+
+def _small_slots() -> int:
+    """Return how many small objects may be under way: each holds its file, and perhaps its folder."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_SMALL_SLOTS if soft == resource.RLIM_INFINITY else max(8, min(MAX_SMALL_SLOTS, (soft - 256) // 3))

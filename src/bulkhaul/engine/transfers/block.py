@@ -1,0 +1,159 @@
+"""Ranges of objects in anonymous memory: fetched, checked and handed on without a file; it must not know to whom.
+
+parts in order ─▶ at most ``memory_bytes`` of them under way ─▶ Block ─▶ whoever writes or sends it
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.loop.tasks import outlast
+from bulkhaul.engine.messages.memory import new_memory
+from bulkhaul.engine.pool.arrival import arrival
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.job import Fetching
+from bulkhaul.model.limits import MIB
+from bulkhaul.policy.layout import Layout, Part
+from bulkhaul.wire.values import RemoteObject
+
+MEMORY_BYTES = 256 * MIB
+"""What blocks of one object hold at a time, unless a single one is longer. Source: sixteen parts of default length."""
+
+
+class Block:
+    """One part of an object in memory, which ``close`` gives back.
+
+    Attributes:
+        fd: of the memory; its first byte is ``part.start`` of the object.
+        crc: of its bytes, by the algorithm that was asked for, 0 for none.
+        retries: tries that failed.
+    """
+
+    def __init__(self, part: Part, fd: int, crc: int = 0, retries: int = 0) -> None:
+        self.part = part
+        self.fd = fd
+        self.crc = crc
+        self.retries = retries
+
+    def close(self) -> None:
+        """Give the memory back. Safe to call twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+class MemoryBudget:
+    """What blocks may hold together: so many bytes, or one block of any length, and so many of them."""
+
+    def __init__(self, max_bytes: int, max_blocks: int) -> None:
+        self._max_bytes = max_bytes
+        self._max_blocks = max_blocks
+        self._held_bytes = 0
+        self._blocks = 0
+        self._less = asyncio.Condition()
+
+    @asynccontextmanager
+    async def hold(self, size_bytes: int) -> AsyncIterator[None]:
+        """Wait for room for a block, and keep it until the end of the ``with`` block."""
+        async with self._less:
+            await self._less.wait_for(lambda: self._has_room(size_bytes))
+            self._held_bytes += size_bytes
+            self._blocks += 1
+        try:
+            yield
+        finally:
+            self._held_bytes -= size_bytes
+            self._blocks -= 1
+            await outlast(asyncio.ensure_future(self._tell()))
+
+    def _has_room(self, size_bytes: int) -> bool:
+        fits = self._held_bytes + size_bytes <= self._max_bytes and self._blocks < self._max_blocks
+        return fits or not self._blocks
+
+    async def _tell(self) -> None:
+        async with self._less:
+            self._less.notify_all()
+
+
+class BlockReader:
+    """Fetches parts of one object into memory."""
+
+    def __init__(self, dispatcher: Dispatcher, remote: RemoteObject, layout: Layout) -> None:
+        self._dispatcher = dispatcher
+        self._remote = remote
+        self._layout = layout
+
+    async def fetch(self, part: Part, algorithm: str = "") -> Block:
+        """Fetch one part; the caller closes the block.
+
+        Args:
+            algorithm: checksum to compute on the way, empty for none.
+
+        Raises:
+            TransferError: it could not be fetched.
+        """
+        try:
+            fd = new_memory()
+        except OSError as error:
+            raise local_error(error, self._remote.ref.url) from error
+        try:
+            os.ftruncate(fd, part.size_bytes)
+            fetching = Fetching(
+                layout=Layout(part.size_bytes, part.size_bytes, whole=self._layout.whole),
+                target=self._remote.target,
+                bucket=self._remote.ref.bucket,
+                key=self._remote.ref.key,
+                etag=self._remote.head.etag,
+                algorithm=algorithm,
+                mapped=True,
+                fd=fd,
+                arrived=asyncio.get_running_loop().create_future(),
+                size_bytes=self._remote.head.size_bytes,
+                base=part.start,
+                version_id=self._remote.version_id,
+            )
+            self._dispatcher.move(fetching)
+            kept = False
+            try:
+                table = await arrival(self._dispatcher, fetching)
+                kept = True
+            finally:
+                self._dispatcher.close(fetching.transfer, kept=kept)
+        except BaseException:
+            os.close(fd)
+            raise
+        return Block(part, fd, int(table["crc"][0]), fetching.retries)
+
+    async def in_order(self, *, at_once: int) -> AsyncGenerator[Block, None]:
+        """Yield every part in order, the next ones already on their way; the caller closes each block.
+
+        Args:
+            at_once: parts under way or waiting at most, within ``MEMORY_BYTES``.
+
+        Raises:
+            TransferError: a part could not be fetched.
+        """
+        ahead: deque[asyncio.Task[Block]] = deque()
+        at_once = max(2, min(at_once, MEMORY_BYTES // max(1, self._layout.part_size_bytes)))
+        indices = iter(range(len(self._layout)))
+        try:
+            while True:
+                while len(ahead) < at_once and (index := next(indices, None)) is not None:
+                    ahead.append(asyncio.ensure_future(self.fetch(self._layout[index])))
+                if not ahead:
+                    return
+                block = await asyncio.shield(ahead[0])
+                ahead.popleft()
+                yield block
+        finally:
+            for task in ahead:
+                task.cancel()
+            await outlast(*ahead)
+            for task in ahead:
+                if not task.cancelled() and task.exception() is None:
+                    task.result().close()

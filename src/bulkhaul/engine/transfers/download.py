@@ -1,0 +1,263 @@
+"""Restores one object to a file: from HEAD to publication.
+
+HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verify ─▶ publish
+▲                                        │ the object changed
+└────────────── once ────────────────────┘
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from bulkhaul.disk.folder import FolderHandle
+from bulkhaul.disk.landing import Landing
+from bulkhaul.disk.modes import published_mode
+from bulkhaul.disk.sweep import Sweeper
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.arrival import arrival
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.job import Fetching
+from bulkhaul.engine.transfers.endpoints import Destination
+from bulkhaul.engine.transfers.move_source import Parting, not_removed
+from bulkhaul.engine.transfers.verify import Verdict, reads_back, verify
+from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.layout import Layout, plan_download
+from bulkhaul.policy.parttable import PartTable, new_part_table, prepare_tables
+from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, without_checksum
+from bulkhaul.wire.checksums import COMPUTABLE
+from bulkhaul.wire.values import RemoteObject
+
+WRITING_WORKERS = 4
+"""Up to this many workers write an object's parts rather than map them. Source: docs/decisions/0002-landing.md."""
+
+INLINE_BYTES = MIB
+"""Up to this size the coordinator does file work on its loop: handing it to a thread would take longer."""
+
+
+class Downloader:
+    """Restores objects; the workers only move bytes."""
+
+    def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, parting: Parting) -> None:
+        self._settings = settings
+        self._control = control
+        self._dispatcher = dispatcher
+        self._parting = parting
+        self._mode = published_mode()
+        self._sweeper = Sweeper()
+
+    def look_at_umask(self) -> None:
+        """Read what mode new files get from now on; a run over a listing does so once, not for each object."""
+        self._mode = published_mode()
+
+    async def download(
+        self,
+        ref: ObjectRef,
+        destination: Destination,
+        listed: RemoteObject | None = None,
+        *,
+        on_size: Callable[[int], None] | None = None,
+        on_moved: Callable[[int], None] | None = None,
+        remove: bool = False,
+        version_id: str = "",
+    ) -> TransferResult:
+        """Restore one object; the destination is untouched until it is whole and verified.
+
+        Args:
+            on_size: called with the object's size as soon as it is known, and again if the object has changed.
+            on_moved: called with the bytes that are there, from 0 again if the object has changed.
+            remove: delete the object when file and folder are flushed, if it still is the one that was restored.
+            version_id: of the object, empty for the current one.
+
+        Raises:
+            TransferError: it could not be done; nothing is left behind.
+        """
+        began_s = time.monotonic()
+        self._sweeper.sweep(destination.folder.fd)
+        if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
+            self.look_at_umask()
+        attempt = functools.partial(self._attempt, ref, destination, fsync=remove, version_id=version_id)
+        try:
+            try:
+                result = await attempt(listed, on_size, on_moved)
+            except ObjectChanged:
+                try:
+                    result = await attempt(None, on_size, on_moved)
+                except ObjectChanged as again:
+                    raise PreconditionFailed(
+                        f"{again.message}; it changed a second time during the transfer, try again when it rests"
+                    ) from again
+        except TransferError as error:
+            raise error.named(ref.url) from error.__cause__
+        if remove:
+            # The ETag says it all; without one the time has to do. Listings tell that more precisely than HEAD.
+            last_modified = "" if result.etag else result.last_modified
+            seen = ObjectHead(ref.key, result.size_bytes, result.etag, last_modified, result.version_id)
+            try:
+                await self._parting.remove(ref, seen)
+            except TransferError as error:
+                raise not_removed(error, ref.url, result.destination) from error
+        return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    # One attempt
+
+    async def _attempt(
+        self,
+        ref: ObjectRef,
+        destination: Destination,
+        listed: RemoteObject | None,
+        on_size: Callable[[int], None] | None,
+        on_moved: Callable[[int], None] | None,
+        *,
+        fsync: bool,
+        version_id: str,
+    ) -> TransferResult:
+        if listed is None:
+            preparing = asyncio.ensure_future(in_thread(prepare_tables))  # while the service is being asked
+            try:
+                remote = await self._control.look(ref, version_id)
+            finally:
+                await preparing
+        else:
+            remote = listed
+        head = remote.head
+        if on_size is not None:
+            on_size(head.size_bytes)
+        checks = await self.checks_of(remote)
+        layout = plan_download(
+            head.size_bytes,
+            part_size_bytes=self._settings.part_size_bytes,
+            boundaries=checks.boundaries,
+            limits=self._settings.limits,
+        )
+        landing = await self._land(destination, layout)
+        fetching: Fetching | None = None
+        kept = False
+        try:
+            if len(layout):
+                fetching = self._fetch(remote, layout, checks, landing)
+                fetching.on_moved = on_moved
+                checks = await self._receive(remote, fetching, checks, landing)
+            elif checks.stored is not None or checks.md5_hex:
+                verify(checks, layout, _NO_PARTS, landing, hot=False)
+            await self._publish(landing, destination.folder, fsync=fsync or self._settings.fsync)
+            kept = True
+        finally:
+            if fetching is not None:
+                self._dispatcher.close(fetching.transfer, kept=kept)
+            landing.discard()
+        return TransferResult(
+            source=ref.url,
+            destination=destination.path,
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=head.size_bytes,
+            etag=head.etag,
+            version_id=head.version_id,
+            last_modified=head.last_modified,
+            integrity=checks.integrity,
+            parts=len(layout),
+            retries=fetching.retries if fetching else 0,
+        )
+
+    async def checks_of(self, remote: RemoteObject) -> CheckPlan:
+        """Return what is to be checked of an object.
+
+        Raises:
+            TransferError: its parts could not be asked for.
+        """
+        parts: tuple[PartChecksum, ...] = ()
+        if needs_parts(remote.head, self._settings.verify, computable=COMPUTABLE):
+            parts = await self._control.part_checksums(remote)
+        return plan_checks(remote.head, self._settings.verify, computable=COMPUTABLE, parts=parts)
+
+    async def _land(self, destination: Destination, layout: Layout) -> Landing:
+        many = len(layout) > 1 and self._settings.worker_count > WRITING_WORKERS
+        prefer_mapped = self._settings.landing == "mapped" or (self._settings.landing == "auto" and many)
+        arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
+        if layout.size_bytes <= INLINE_BYTES:
+            landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
+        else:
+            landing = await undisturbed(
+                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped),
+                undo=Landing.discard,
+            )
+        if self._settings.landing == "mapped" and layout.size_bytes and not landing.mapped:
+            landing.discard()
+            text = "this file system does not allocate or map files; use --landing auto or written"
+            raise OtherError(text, destination.path)
+        return landing
+
+    def _fetch(self, remote: RemoteObject, layout: Layout, checks: CheckPlan, landing: Landing) -> Fetching:
+        """Begin to fetch the parts."""
+        fetching = Fetching(
+            layout=layout,
+            target=remote.target,
+            bucket=remote.ref.bucket,
+            key=remote.ref.key,
+            etag=remote.head.etag,
+            algorithm=checks.folded,
+            mapped=landing.mapped,
+            fd=landing.fd,
+            arrived=asyncio.get_running_loop().create_future(),
+            size_bytes=layout.size_bytes,
+            version_id=remote.version_id,
+        )
+        self._dispatcher.move(fetching)
+        return fetching
+
+    async def _receive(
+        self, remote: RemoteObject, fetching: Fetching, checks: CheckPlan, landing: Landing
+    ) -> CheckPlan:
+        """Wait for the parts and verify them; returns the checks that were made. Nobody writes afterwards."""
+        table = await arrival(self._dispatcher, fetching)
+        hot = True
+        if checks.stored is None and fetching.promised is not None:
+            # A listing tells no checksum, the reply does; one of the whole object was computed on the way.
+            hot = fetching.promised.kind is ChecksumKind.FULL_OBJECT
+            told = msgspec.structs.replace(remote.head, checksum=fetching.promised)
+            checks = await self.checks_of(msgspec.structs.replace(remote, head=told))
+        verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+        if verdict.error is not None:
+            self._dispatcher.reject(fetching.transfer, verdict.wrong_parts, verdict.error.info)
+            table = await arrival(self._dispatcher, fetching)
+            verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+            if verdict.error is not None:
+                raise verdict.error
+        if verdict.unproven:
+            return msgspec.structs.replace(checks, integrity=without_checksum(remote.head))
+        return checks
+
+    async def _verify(
+        self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
+    ) -> Verdict:
+        if layout.size_bytes > INLINE_BYTES and reads_back(checks, hot=hot):
+            return await undisturbed(in_thread(verify, checks, layout, table, landing, hot=hot))
+        return verify(checks, layout, table, landing, hot=hot)
+
+    async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool) -> None:
+        inherited = folder.inherited_mode()
+        mode, inherits = (self._mode, False) if inherited is None else (inherited, True)
+        if fsync:
+            await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
+        else:
+            landing.publish(mode=mode, fsync=False, inherits=inherits)
+
+
+def may_skip_head(head: ObjectHead, settings: Settings) -> bool:
+    """Whether a listing tells enough: the object is fetched whole, and its reply brings the stored checksum along."""
+    part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
+    return settings.verify is not Verify.FULL and head.size_bytes <= part_bytes and bool(head.etag)
+
+
+_NO_PARTS = new_part_table(0)

@@ -1,0 +1,179 @@
+"""Plans the restoring of many objects: listing ─▶ selection ─▶ names; it must not fetch by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import AsyncGenerator, Callable
+
+import msgspec
+
+from bulkhaul.disk.folder import DestinationTree, SeenNames
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.batch import Piece
+from bulkhaul.engine.transfers.download import Downloader, may_skip_head
+from bulkhaul.engine.transfers.endpoints import Destination
+from bulkhaul.model.errors import ErrorInfo, NotFound
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.selection import Source
+from bulkhaul.wire.values import RemoteObject
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """What becomes of one key.
+
+    Attributes:
+        components: where it goes below the destination; empty if it does not.
+        refused: why it cannot be a file, else empty.
+        skipped: why there is nothing to do, else empty.
+    """
+
+    components: tuple[str, ...] = ()
+    refused: str = ""
+    skipped: str = ""
+
+
+class Naming:
+    """Gives each key of one listing its path, or says why it gets none."""
+
+    def __init__(self, base: str, *, folds_case: bool) -> None:
+        self._base = base
+        self._clash = FileFolderClash()
+        self._seen = SeenNames() if folds_case else None
+
+    def plan(self, info: ObjectHead) -> Planned:
+        """Return what becomes of a key."""
+        relative = info.key.removeprefix(self._base)
+        if info.key.endswith("/") and info.size_bytes == 0:
+            return Planned(skipped="it marks a folder and holds nothing")
+        name = local_name(relative)
+        if name.refused:
+            return Planned(refused=name.refused)
+        if parent := self._clash.parent_of(relative):
+            return Planned(refused=f"it needs a folder where the key {parent!r} is a file")
+        if self._seen is not None and (earlier := self._seen.earlier(folded(name.components), info.key)):
+            return Planned(refused=f"on this file system it would be the same file as the key {earlier!r}")
+        return Planned(components=name.components)
+
+    def close(self) -> None:
+        """Forget the names."""
+        if self._seen is not None:
+            self._seen.close()
+
+
+class Restore:
+    """The plan of restoring what a listing selects into a folder."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        control: Control,
+        downloader: Downloader,
+        source: Source,
+        takes: Callable[[str], bool],
+        root: str,
+        *,
+        remove: bool = False,
+    ) -> None:
+        self._settings = settings
+        self._control = control
+        self._downloader = downloader
+        self._source = source
+        self._takes = takes
+        self._root = root
+        self._remove = remove
+        self._tree: DestinationTree | None = None
+
+    async def pieces(self) -> AsyncGenerator[Piece, None]:
+        """Yield the work of each key; the destination folder is made.
+
+        Raises:
+            NotFound: nothing is selected.
+            TransferError: the listing or the destination folder failed.
+        """
+        tree = self._tree = DestinationTree(self._root)
+        self._downloader.look_at_umask()
+        async for remote, planned in self._named(folds_case=tree.folds_case()):
+            result = self._result(remote, planned)
+            if planned.components:
+                yield Piece(result, functools.partial(self._one, tree, planned.components, remote))
+            else:
+                yield Piece(result)
+
+    def close(self) -> None:
+        """Let go of the destination folder, when no piece of work needs it any more."""
+        tree, self._tree = self._tree, None
+        if tree is not None:
+            tree.close()
+
+    async def dry(self) -> AsyncGenerator[TransferResult, None]:
+        """Yield what would be done, and touch nothing.
+
+        Raises:
+            NotFound: nothing is selected.
+            TransferError: the listing failed.
+        """
+        async for remote, planned in self._named(folds_case=False):
+            yield self._result(remote, planned)
+
+    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, Planned], None]:
+        naming = Naming(self._source.base, folds_case=folds_case)
+        try:
+            async for remote in selected(self._control, self._source, self._takes):
+                yield remote, naming.plan(remote.head)
+        finally:
+            naming.close()
+
+    async def _one(self, tree: DestinationTree, components: tuple[str, ...], remote: RemoteObject) -> TransferResult:
+        path = os.path.join(self._root, *components)
+        known = remote if may_skip_head(remote.head, self._settings) else None
+        folder = tree.folder(components[:-1])
+        try:
+            destination = Destination(folder, components[-1], path)
+            return await self._downloader.download(remote.ref, destination, known, remove=self._remove)
+        finally:
+            folder.release()
+
+    def _result(self, remote: RemoteObject, planned: Planned) -> TransferResult:
+        ref, info = remote.ref, remote.head
+        failure = None
+        if planned.refused:
+            text = f"the key cannot be a file below {self._root}: {planned.refused}"
+            failure = ErrorInfo("UnsafeKey", text, ref.url)
+        return TransferResult(
+            source=ref.url,
+            destination=os.path.join(self._root, *planned.components) if planned.components else "",
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            last_modified=info.last_modified,
+            skipped=planned.skipped,
+            failure=failure,
+        )
+
+
+async def selected(
+    control: Control, source: Source, takes: Callable[[str], bool]
+) -> AsyncGenerator[RemoteObject, None]:
+    """Yield what a listing selects, one page in memory.
+
+    Raises:
+        NotFound: it selects nothing.
+        TransferError: the listing failed.
+    """
+    found = False
+    async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
+        async for infos in pages:
+            target = await control.target(source.bucket)
+            for info in infos:
+                if takes(info.key):
+                    found = True
+                    yield RemoteObject(ObjectRef(source.bucket, info.key), info, target)
+    if not found:
+        where = f"s3://{source.bucket}/{source.pattern or source.prefix}"
+        raise NotFound("no object matches; check the prefix, --include and --exclude", where)

@@ -1,0 +1,159 @@
+"""Removes the sources of moves, each when nothing is left to doubt; it must not know how copies are made.
+
+    copy ─▶ is it stored? (HEAD of the copy: length, ETag)
+         ─▶ is the source as it was, and another object than the copy? (HEAD of the source)
+         ─▶ DELETE, on condition of its ETag
+
+One object may have two names: two of one host, a bucket and its access point, spellings that a store takes for one. A
+copy onto itself shows in the source, which is newer then, or looks exactly like the copy. Where it looks like the copy
+and was not newer (both were written within one second), a token in the copy's metadata tells: it is looked for under
+the source's name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from bulkhaul.engine.messages.messages import Delete, Head
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported, error_of
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.policy.sameness import differ, is_unchanged, may_be_told, one_object, refuses_conditions, stays
+
+Mark = Callable[[], Awaitable[str]]
+"""Writes a new token into a copy's metadata and returns it; Unsupported where it does not stay there."""
+
+
+async def require_stored(desk: Desk, ref: ObjectRef, size_bytes: int, etag: str) -> ObjectHead:
+    """Return what HEAD tells of an object that the service has said to have stored.
+
+    Args:
+        etag: as it was told when the object was stored.
+
+    Raises:
+        IntegrityError: it is not there, or another one is.
+        TransferError: it could not be asked for.
+    """
+    try:
+        stored = await _head(desk, ref)
+    except NotFound as error:
+        text = "the service said that it has stored the copy, and does not have it; look at the endpoint, and try again"
+        raise IntegrityError(text, ref.url, str(error)) from error
+    if stored.size_bytes != size_bytes:
+        text = f"the copy was to have {size_bytes} bytes, and the service says that it has {stored.size_bytes}"
+        raise IntegrityError(f"{text}; compare both, and try again", ref.url)
+    if not etag or differ(stored.etag, etag):
+        told, found = etag[:80] or "no ETag", stored.etag[:80] or "no ETag"
+        text = f"the service told {told} when it stored the copy, and tells {found} now"
+        raise IntegrityError(f"{text}; compare both before you remove the source", ref.url)
+    return stored
+
+
+class _GoneError(Exception):
+    """There is no object to delete any more."""
+
+
+class Parting:
+    """Deletes the objects of one service that were moved."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._unconditional: set[str] = set()  # buckets whose service takes no condition
+
+    async def remove(
+        self, source: ObjectRef, seen: ObjectHead, *, copy: ObjectHead | None = None, mark: Mark | None = None
+    ) -> None:
+        """Delete an object that was moved.
+
+        Args:
+            seen: what it was when its copy was made.
+            copy: what HEAD tells of the copy since, None if that is a file; see ``require_stored``.
+            mark: used where the copy cannot be told from the source.
+
+        Raises:
+            PreconditionFailed: another one is there by now; it stays.
+            UsageError: the copy is the source under another name; it stays.
+            Unsupported: it cannot be told; it stays.
+            TransferError: it could not be looked at or deleted.
+        """
+        if not may_be_told(seen):
+            text = "the service tells neither its ETag nor its time, so it may be another one by now, and stays"
+            raise Unsupported(f"{text}; delete it with `bulkhaul rm`", source.url)
+        now = await _head(self._desk, source)
+        unchanged = is_unchanged(now, seen)
+        if copy is not None and (same := one_object(now, copy)) != "no":
+            if same == "yes" or not unchanged:
+                raise stays(source.url)
+            now = await self._other_than_marked(source, mark)
+            unchanged = is_unchanged(now, seen)
+        if not unchanged:
+            raise _replaced(source)
+        await self._delete(source, seen)
+
+    async def _other_than_marked(self, source: ObjectRef, mark: Mark | None) -> ObjectHead:
+        """Return the source as it is after its copy was marked, if that does not show in it."""
+        assert mark is not None
+        token = await mark()
+        now = await _head(self._desk, source)
+        if now.token == token:
+            raise stays(source.url)
+        return now
+
+    async def _delete(self, source: ObjectRef, seen: ObjectHead) -> None:
+        """Delete an object that was looked at a moment ago, on condition of its ETag where the service takes one."""
+
+        async def look() -> None:
+            """Look again: by now the object may be gone, or be another one."""
+            try:
+                now = await _head(self._desk, source)
+            except NotFound as error:
+                raise _GoneError from error
+            if not is_unchanged(now, seen):
+                raise _replaced(source)
+
+        async def ask(deletion: Delete) -> None:
+            # A try whose answer was lost may have deleted it, and what is there since is not ours to delete.
+            with contextlib.suppress(_GoneError):
+                await self._desk.ask(deletion, source.url, before_again=look)
+
+        # A weak ETag never matches (RFC 9110 §13.1.1).
+        if seen.etag and not seen.etag.startswith("W/") and source.bucket not in self._unconditional:
+            try:
+                await ask(Delete(source.bucket, source.key, etag=seen.etag))
+            except PreconditionFailed as error:
+                await self._require_gone(source, error)
+                return
+            except TransferError as error:
+                if not refuses_conditions(error.info):
+                    raise
+                self._unconditional.add(source.bucket)
+            else:
+                return
+            if not is_unchanged(await _head(self._desk, source), seen):
+                raise _replaced(source)
+        await ask(Delete(source.bucket, source.key))
+
+    async def _require_gone(self, source: ObjectRef, refused: TransferError) -> None:
+        """Return if there is no object: an earlier try, whose answer was lost, has deleted it."""
+        try:
+            await _head(self._desk, source)
+        except NotFound:
+            return
+        raise _replaced(source) from refused
+
+
+async def _head(desk: Desk, ref: ObjectRef) -> ObjectHead:
+    return (await desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0]
+
+
+def _replaced(source: ObjectRef) -> PreconditionFailed:
+    return PreconditionFailed("the source was replaced after it had been copied, and the new one stays", source.url)
+
+
+def not_removed(error: TransferError, source: str, destination: str) -> TransferError:
+    """Return the error for a source that stays although its copy was made, so that nobody looks for that elsewhere."""
+    text = f"it was copied to {destination}, but could not be removed: {error.message}"
+    return error_of(msgspec.structs.replace(error.info, message=text, subject=source))

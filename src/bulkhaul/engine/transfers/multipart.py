@@ -1,0 +1,293 @@
+"""One multipart upload from its creation to its end, whatever that is; it must not know where parts come from.
+
+    INTENT ─▶ create ─▶ BEGUN ─▶ parts … ─▶ COMPLETING ─▶ complete ─▶ (journal gone)
+                 every way out but success: parts let go ─▶ abort until no part is listed ─▶ (journal gone)
+
+The journal names the upload before its first part is sent, so that not even a killed run leaves one that nobody knows.
+Where the reply to a Create was lost, an intent of its own stays for the upload that nobody has the id of.
+A lost reply to Complete is settled by the token in the object's metadata, never by hope.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+from collections.abc import Callable
+
+import msgspec
+
+from bulkhaul.disk.journal import Journal
+from bulkhaul.engine.messages.memory import memory_of
+from bulkhaul.engine.messages.messages import CompleteUpload, CopyPart, Head, ListParts
+from bulkhaul.engine.operations.abort_upload import abort_until_gone, not_offered
+from bulkhaul.engine.pool.requests import DOUBTFUL, Desk
+from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError, error_of
+from bulkhaul.model.objects import ChecksumKind, ObjectRef
+from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
+from bulkhaul.policy.layout import Part
+from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
+
+SETTLE_ATTEMPTS = 3
+"""Looks at an object after a lost reply to Complete: the service may still be putting it together."""
+
+SETTLE_PAUSE_S = 0.2
+
+_AMBIGUOUS = DOUBTFUL | {"NotFound"}
+"""Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
+
+_log = logging.getLogger(__name__)
+
+
+class MultipartUpload:
+    """An upload under way.
+
+    Attributes:
+        algorithm: checksum that the service keeps for the whole object, empty if it said that it keeps none.
+        upload_id: its name at the service.
+        parts: acknowledged parts by number.
+        retries: tries that failed, all parts together.
+        unknown: Complete was sent, and nobody could tell what became of it.
+    """
+
+    def __init__(
+        self, desk: Desk, outbox: Outbox, ref: ObjectRef, journal: Journal, begun: UploadBegun, asked: str, token: str
+    ) -> None:
+        """Take over an upload that the service has begun.
+
+        Args:
+            asked: the checksum that goes along with every part, whether the service keeps it or not.
+        """
+        self.algorithm = asked if begun.algorithm == asked else ""
+        self.upload_id = begun.upload_id
+        self.parts: dict[int, UploadedPart] = {}
+        self.retries = 0
+        self.unknown = False
+        self._desk = desk
+        self._outbox = outbox
+        self._ref = ref
+        self._journal = journal
+        self._asked = asked
+        self._token = token
+        self._broken_off = False  # a part was under way when it failed: it may land yet
+        self._listable = True  # as far as anybody knows
+        self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not
+
+    @property
+    def moved_bytes(self) -> int:
+        """Bytes of acknowledged parts."""
+        return sum(part.size_bytes for part in self.parts.values())
+
+    def keep(self, part: UploadedPart, crc: int | None) -> None:
+        """Count a part that the service has.
+
+        Args:
+            crc: what it is known to be, by the checksum that was asked for; None if that is not known.
+        """
+        self.parts[part.number] = part
+        if crc is not None:
+            self._crcs[part.number] = crc
+
+    async def send(self, part: Part, fd: int, *, start: int, on_moved: Callable[[int], None] | None = None) -> None:
+        """Send ``part`` from byte ``start`` of a file on.
+
+        Raises:
+            TransferError: it could not be sent; no worker holds it any more.
+        """
+        try:
+            sending = await self._outbox.send(
+                self._ref,
+                fd,
+                start,
+                part.size_bytes,
+                algorithm=self._asked,
+                upload_id=self.upload_id,
+                number=part.number,
+                on_moved=on_moved,
+            )
+        except asyncio.CancelledError:
+            self._broken_off = True
+            raise
+        self.retries += sending.retries
+        etag = sending.stored.etag
+        if not etag:
+            raise OtherError(f"the reply to part {part.number} has no ETag; this endpoint takes no uploads in parts")
+        told = sending.stored.checksum
+        checksum = encoded_crc(self._asked, sending.crc) if told is not None and told.algorithm == self._asked else ""
+        sent = UploadedPart(part.number, part.size_bytes, etag, checksum)
+        self.keep(sent, sending.crc if self._asked else None)
+        self._journal.part(part.number, etag, sending.crc, part.size_bytes)
+
+    async def copy(self, part: Part, source: CopySource) -> None:
+        """Have the service copy ``part`` of an object.
+
+        Raises:
+            TransferError: it could not be copied; the errors name the source.
+        """
+        question = CopyPart(self._ref.bucket, self._ref.key, self.upload_id, part.number, source, part.start, part.end)
+        reply = await self._desk.ask(question, ObjectRef(source.bucket, source.key).url)
+        assert reply.copied is not None
+        crc = _crc_of(reply.copied.checksum, self._asked)
+        told = reply.copied.checksum if crc is not None else ""
+        copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes, checksum=told)
+        self.keep(copied, crc)
+        self._journal.part(part.number, copied.etag, crc or 0, part.size_bytes)
+
+    async def complete(self) -> Stored:
+        """Make the object of its parts.
+
+        Raises:
+            IntegrityError: the service has put together something else.
+            TransferError: the service refused; or it cannot be told what became of the object, and then it says so.
+        """
+        parts = self._in_order()
+        size_bytes = sum(part.size_bytes for part in parts)
+        checksum = self._whole_checksum()
+        if checksum:  # the service keeps them all, whichever it has told
+            values = [encoded_crc(self._asked, self._crcs[part.number]) for part in parts]
+        else:
+            values = [part.checksum for part in parts]
+        named = all(values)
+        told = [
+            msgspec.structs.replace(part, checksum=value if named else "")
+            for part, value in zip(parts, values, strict=True)
+        ]
+        question = CompleteUpload(
+            self._ref.bucket,
+            self._ref.key,
+            self.upload_id,
+            size_bytes,
+            self._asked if named else "",
+            checksum,
+        )
+        self._journal.completing()
+        fd = memory_of(msgspec.msgpack.encode(told))
+        try:
+            reply = await self._desk.ask(question, self._ref.url, payload_fd=fd)
+            assert reply.stored is not None
+            stored = reply.stored
+        except TransferError as error:
+            if error.info.code not in _AMBIGUOUS:
+                raise
+            found = await self.settle(size_bytes)
+            if found is None:
+                if not self.unknown:
+                    raise
+                text = f"{error.message}; whether the object was stored is unknown: look at it before you send it again"
+                raise error_of(msgspec.structs.replace(error.info, message=text)) from error
+            stored = found
+        finally:
+            os.close(fd)
+        return self._compared(stored, checksum)
+
+    def verified(self, stored: Stored) -> Stored:
+        """Return what the service said of the object, its checksum only if that is the one of the acknowledged parts.
+
+        Raises:
+            IntegrityError: it is another one.
+        """
+        return self._compared(stored, self._whole_checksum())
+
+    def _compared(self, stored: Stored, checksum: str) -> Stored:
+        told = stored.checksum
+        same = told is not None and (told.algorithm, told.value) == (self.algorithm, checksum)
+        kind = (self.algorithm, ChecksumKind.FULL_OBJECT)
+        comparable = told is not None and (same or (told.algorithm, told.kind) == kind)
+        if told is None or not comparable or not checksum:
+            return msgspec.structs.replace(stored, checksum=None)
+        if told.value != checksum:
+            text = f"the service stored an object with {self.algorithm} {told.value}, {checksum} was sent"
+            raise IntegrityError(f"{text}; upload it again", self._ref.url)
+        return stored
+
+    async def settle(self, size_bytes: int) -> Stored | None:
+        """Look whether the object is the one of this upload, by its token; None if it is not, or cannot be told."""
+        for attempt in range(SETTLE_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(attempt * SETTLE_PAUSE_S)
+            try:
+                reply = await self._desk.ask(Head(self._ref.bucket, self._ref.key), self._ref.url)
+            except NotFound:
+                continue
+            except TransferError as error:
+                _log.warning("it cannot be told whether %s was stored: %s", self._ref.url, error)
+                self.unknown = True
+                return None
+            found = reply.objects[0]
+            if found.token == self._token and found.size_bytes == size_bytes:
+                return Stored(found.etag, found.version_id, found.checksum)
+        return None
+
+    async def abort(self) -> bool:
+        """Give the upload up, until the service lists no part of it; its journal stays if that cannot be had.
+
+        Returns:
+            Whether nothing is left of it.
+        """
+        try:
+            looks = 2 if self._broken_off else 1
+            aborted = await abort_until_gone(
+                self._desk, self._ref, self.upload_id, looks=looks, listable=self._listable
+            )
+        except TransferError as error:
+            _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
+        else:
+            if aborted.gone:
+                self.finish()
+                return True
+            why = aborted.unseen or "they are listed however often it is aborted"
+            text = "the upload to %s was aborted, but parts of it may be left; `bulkhaul cleanup` looks again: %s"
+            _log.warning(text, self._ref.url, why)
+        self._journal.close()
+        return False
+
+    def finish(self) -> None:
+        """Forget the upload: it is over."""
+        try:
+            self._journal.finish()
+        except TransferError as error:
+            _log.warning("the upload is over, but its journal could not be removed: %s", error)
+
+    def leave(self) -> None:
+        """Let go of the journal, for a later run."""
+        self._journal.close()
+
+    async def listed_parts(self) -> list[UploadedPart]:
+        """Return the parts that the service holds.
+
+        Raises:
+            NotFound: there is no such upload any more.
+            TransferError: it could not be asked.
+        """
+        parts: list[UploadedPart] = []
+        marker = 0
+        while True:
+            question = ListParts(self._ref.bucket, self._ref.key, self.upload_id, marker)
+            try:
+                reply = await self._desk.ask(question, self._ref.url)
+            except TransferError as error:
+                self._listable = not not_offered(error)
+                raise
+            parts += reply.uploaded
+            if not reply.markers:
+                return parts
+            marker = int(reply.markers[0])
+
+    def _in_order(self) -> list[UploadedPart]:
+        return [self.parts[number] for number in sorted(self.parts)]
+
+    def _whole_checksum(self) -> str:
+        """Return the object's checksum by those of its parts, empty if one of them is not known."""
+        parts = self._in_order()
+        if self.algorithm not in CRC_BYTES or not parts or len(self._crcs) < len(parts):
+            return ""
+        whole = fold(self.algorithm, ((self._crcs[part.number], part.size_bytes) for part in parts))
+        return encoded_crc(self.algorithm, whole)
+
+
+def _crc_of(checksum: str, algorithm: str) -> int | None:
+    """Return a part's checksum as a number, None where it has none, or another one than was asked for."""
+    value = base64.b64decode(checksum)
+    return int.from_bytes(value, "big") if len(value) == CRC_BYTES.get(algorithm) else None

@@ -1,0 +1,261 @@
+"""Begins multipart uploads and guards each until its end; it must not know parts.
+
+    guard ─▶ success: journal gone          every other way out: aborted, until no part is listed
+    lost reply to a Create ─▶ an intent of its own, gone when a listing shows that no upload is left
+
+Whose an upload without a known id is, nobody can tell: it is named by its intent, never aborted on a guess.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.records import VERSION, Intent, JournalState
+from bulkhaul.disk.state import boot_id, state_folder
+from bulkhaul.engine.loop.tasks import outlast
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.messages.messages import CreateUpload, ListUploads
+from bulkhaul.engine.operations.list_pages import marked_pages
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.engine.transfers.multipart import MultipartUpload
+from bulkhaul.engine.transfers.upload_checksum import Protection
+from bulkhaul.model.errors import TransferError
+from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions, UploadBegun
+
+DOUBT_S = 5.0
+"""How long it may take to look whether a Create whose reply was lost has left an upload."""
+
+_log = logging.getLogger(__name__)
+
+
+class Uploads:
+    """Begins multipart uploads, each under its guard.
+
+    Attributes:
+        under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
+    """
+
+    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox, protection: Protection) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._outbox = outbox
+        self._protection = protection
+        self.under_way = 0
+
+    @asynccontextmanager
+    async def begin_protected(
+        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int, kept: str = ""
+    ) -> AsyncIterator[MultipartUpload]:
+        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``.
+
+        Args:
+            kept: the checksum that a copy is to have in common with its source, empty for the endpoint's own.
+        """
+        algorithm = await self._protection.algorithm_for(ref, kept)
+        async with AsyncExitStack() as stack:
+            begun = self.begin(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
+            try:
+                upload = await stack.enter_async_context(begun)
+            except TransferError as error:
+                if not await self._protection.may_go_without(ref, algorithm, error):
+                    raise
+                begun = self.begin(ref, options, algorithm="", part_size_bytes=part_size_bytes)
+                upload = await stack.enter_async_context(begun)
+                await self._protection.went_without(ref)
+            yield upload
+
+    @asynccontextmanager
+    async def begin(
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        algorithm: str,
+        part_size_bytes: int,
+        source: SourceIdentity | None = None,
+        options_digest: str = "",
+    ) -> AsyncIterator[MultipartUpload]:
+        """Create an upload that is completed inside the block, or aborted at its end.
+
+        Args:
+            algorithm: checksum that the service is to keep, empty for none.
+            source: the file that is uploaded, so that a killed upload can be resumed; None if there is none.
+
+        Raises:
+            TransferError: it could not be created, or its journal could not be written.
+        """
+        with self._one_more():
+            async with self._begun(ref, options, algorithm, part_size_bytes, source, options_digest) as upload:
+                yield upload
+
+    @asynccontextmanager
+    async def _begun(
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        algorithm: str,
+        part_size_bytes: int,
+        source: SourceIdentity | None,
+        options_digest: str,
+    ) -> AsyncIterator[MultipartUpload]:
+        target = await self._desk.target(ref.bucket)
+        folder = await in_thread(state_folder, self._settings.state_dir)
+        intent = Intent(
+            version=VERSION,
+            endpoint=f"{target.scheme}://{target.host_header}",
+            region=target.region,
+            bucket=ref.bucket,
+            key=ref.key,
+            token=secrets.token_hex(16),
+            source=source,
+            part_size_bytes=part_size_bytes,
+            algorithm=algorithm,
+            options_digest=options_digest,
+            boot_id=boot_id(),
+            pid=os.getpid(),
+            began_s=time.time(),
+        )
+        creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
+        try:
+            upload, lost = await asyncio.shield(creating)
+        except asyncio.CancelledError:
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(asyncio.ensure_future(self._end(ref, creating)))
+            raise
+        try:
+            async with self.guard(upload):
+                yield upload
+        finally:
+            if lost is not None:
+                await outlast(asyncio.ensure_future(self.settle_doubt(ref, lost, upload.upload_id)))
+
+    def taken_over(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
+        """Return the upload that an earlier run began."""
+        begun = UploadBegun(state.upload_id, state.algorithm)
+        return MultipartUpload(
+            self._desk, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
+        )
+
+    @asynccontextmanager
+    async def keeping(self, upload: MultipartUpload) -> AsyncIterator[None]:
+        """Keep an upload for a later run on every way out but success: nothing was done to it yet."""
+        try:
+            yield
+        except BaseException:
+            upload.leave()
+            raise
+
+    @asynccontextmanager
+    async def guard(self, upload: MultipartUpload) -> AsyncIterator[None]:
+        """Abort an upload on every way out but success."""
+        with self._one_more():
+            try:
+                yield
+            except BaseException:
+                if upload.unknown:
+                    upload.leave()  # the next run, or `cleanup`, looks again
+                    raise
+                aborting = asyncio.ensure_future(upload.abort())
+                with contextlib.suppress(asyncio.CancelledError):  # the first one is raised below
+                    await outlast(aborting)
+                raise
+            upload.finish()
+
+    @contextlib.contextmanager
+    def _one_more(self) -> Iterator[None]:
+        self.under_way += 1
+        try:
+            yield
+        finally:
+            self.under_way -= 1
+
+    async def settle_doubt(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
+        """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.
+
+        Whose an upload is that only its key tells of, nobody can know: it is reported, never aborted.
+
+        Args:
+            lost: the intent, which is let go of.
+            known: id of the upload that a later Create has begun.
+        """
+        try:
+            async with asyncio.timeout(DOUBT_S):
+                others = await self._listed(ref) - {known}
+        except (TransferError, TimeoutError) as error:
+            _log.warning("it cannot be told whether an upload to %s is left: %s", ref.url, error)
+            others = {""}
+        try:
+            if others:
+                lost.set_aside()
+            else:
+                lost.finish()
+        except TransferError as error:
+            _log.warning("the journal of an upload could not be put away: %s", error)
+        finally:
+            lost.close()
+
+    async def _listed(self, ref: ObjectRef) -> set[str]:
+        """Return the ids of the uploads to one key."""
+        found: set[str] = set()
+        async with contextlib.aclosing(marked_pages(self._desk, ListUploads, ref.bucket, ref.key)) as pages:
+            async for reply in pages:
+                found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
+        return found
+
+    async def _create(
+        self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
+    ) -> tuple[MultipartUpload, Journal | None]:
+        """Return the upload, and the intent of one more that a lost reply may have left."""
+        journal = Journal.create(folder, intent, resumable=intent.source is not None)
+        doubts: list[None] = []
+        question = CreateUpload(ref.bucket, ref.key, options, intent.algorithm, intent.token)
+        try:
+            reply = await self._desk.ask(question, ref.url, on_doubt=lambda: doubts.append(None))
+        except TransferError as error:
+            if doubts:
+                await self.settle_doubt(ref, journal)
+            elif error.info.status:
+                journal.finish()  # the service answered: there is no upload
+            else:
+                journal.close()  # whether there is one is not known; `cleanup` tells of it
+            raise
+        except BaseException:
+            journal.close()
+            raise
+        assert reply.begun is not None
+        upload = MultipartUpload(self._desk, self._outbox, ref, journal, reply.begun, intent.algorithm, intent.token)
+        lost: Journal | None = None
+        try:
+            if doubts:
+                lost = Journal.create(folder, intent, resumable=False)
+            await in_thread(journal.begun, upload.upload_id, upload.algorithm)
+        except BaseException:
+            await self._give_up(ref, upload, lost)
+            raise
+        return upload, lost
+
+    async def _end(self, ref: ObjectRef, creating: asyncio.Future[tuple[MultipartUpload, Journal | None]]) -> None:
+        """Give up an upload that is being created: once it was asked for, its id is waited for."""
+        await asyncio.wait([creating], timeout=DOUBT_S)
+        if not creating.done():
+            creating.cancel()
+            await asyncio.wait([creating])
+        if not creating.cancelled() and creating.exception() is None:
+            await self._give_up(ref, *creating.result())
+
+    async def _give_up(self, ref: ObjectRef, upload: MultipartUpload, lost: Journal | None) -> None:
+        await upload.abort()
+        if lost is not None:
+            await self.settle_doubt(ref, lost, upload.upload_id)

@@ -1,0 +1,291 @@
+"""Objects to and from descriptors that have no length and no way back: pipes; it must not know who holds their ends.
+
+read ─▶ memory of one part ─▶ PUT, parts in parallel ─▶ complete         the length shows at the end
+ranges in parallel ─▶ memory ─▶ checksum ─▶ write, in order
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import time
+from collections.abc import Coroutine
+from contextlib import aclosing
+
+import msgspec
+
+from bulkhaul.engine.loop.tasks import look_at, outlast, require_done
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
+from bulkhaul.engine.transfers.multipart import MultipartUpload
+from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.pipe import PipeReader, PipeWriter
+from bulkhaul.engine.transfers.upload import Meter, OnMoved, Uploader, stored_result, with_content_type
+from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
+from bulkhaul.model.objects import ChecksumKind, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.endpoints import profile_for
+from bulkhaul.policy.layout import plan_download
+from bulkhaul.policy.uploadplan import stream_part_bytes
+from bulkhaul.policy.verification import CheckPlan, without_checksum
+from bulkhaul.wire.checksums import composite, hasher
+from bulkhaul.wire.values import RemoteObject
+
+
+class Streams:
+    """Uploads from pipes and downloads into them."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        desk: Desk,
+        dispatcher: Dispatcher,
+        uploader: Uploader,
+        uploads: Uploads,
+    ) -> None:
+        self._settings = settings
+        self._desk = desk
+        self._dispatcher = dispatcher
+        self._uploader = uploader
+        self._uploads = uploads
+
+    async def upload(
+        self, fd: int, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
+    ) -> TransferResult:
+        """Upload everything that a descriptor gives until its end.
+
+        Raises:
+            TransferError: it could not be done; nothing is left of it.
+        """
+        began_s = time.monotonic()
+        options = with_content_type(options, ref.key)
+        pipe = PipeReader(fd)
+        first: Block | None = None
+        try:
+            even = profile_for((await self._desk.target(ref.bucket)).host).even_parts
+            threshold_bytes = 0 if even else self._settings.multipart_threshold_bytes
+            size = min(max(threshold_bytes, self._part_bytes(1, even=even)), MEMORY_BYTES)
+            first = await pipe.block(0, 1, size)
+            if first.part.size_bytes < size:
+                result = await self._uploader.upload_memory(
+                    first.fd, first.part.size_bytes, ref, options, on_moved=on_moved
+                )
+            else:
+                result = await self._in_parts(pipe, first, ref, options, on_moved, even=even)
+        except TransferError as error:
+            raise error.named(ref.url) from error.__cause__
+        finally:
+            pipe.stop()
+            if first is not None:
+                first.close()
+        return msgspec.structs.replace(result, source="-", seconds=time.monotonic() - began_s)
+
+    async def _in_parts(
+        self,
+        pipe: PipeReader,
+        first: Block,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        on_moved: OnMoved | None,
+        *,
+        even: bool,
+    ) -> TransferResult:
+        async with self._uploads.begin_protected(ref, options, part_size_bytes=0) as upload:
+            size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved), even=even)
+            stored = await upload.complete()
+        return stored_result(ref, size_bytes, stored, count, upload.retries)
+
+    async def _send_blocks(
+        self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter, *, even: bool
+    ) -> tuple[int, int]:
+        """Send every block as a part; returns (bytes, parts)."""
+        held: dict[asyncio.Task[None], int] = {}
+
+        async def send(block: Block) -> None:
+            number = block.part.number
+            await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
+            meter.done(number, block.part.size_bytes)
+
+        block, at, number = first, 0, 1
+        try:
+            while block.part.size_bytes:
+                sending = asyncio.ensure_future(send(block))
+                # Also if it never takes its first step.
+                sending.add_done_callback(self._dispatcher.last_resort.guard(functools.partial(_close, block)))
+                held[sending] = block.part.size_bytes
+                at, number = block.part.end, number + 1
+                if at > self._settings.limits.max_object_bytes:
+                    raise PayloadTooLarge("the input is longer than an S3 object may be")
+                size = self._part_bytes(number, even=even)
+                while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.max_in_flight):
+                    await _collect(held)
+                block = await _next(pipe.block(at, number, size), held)
+            block.close()
+            while held:
+                await _collect(held)
+        except BaseException:
+            for task in held:
+                task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):  # raised below
+                await outlast(*held)
+            look_at(held)
+            raise
+        return at, number - 1
+
+    def _part_bytes(self, number: int, *, even: bool) -> int:
+        settings = self._settings
+        if number > settings.limits.max_parts:
+            text = f"the input needs more than {settings.limits.max_parts} parts at this endpoint; raise --part-size"
+            raise PayloadTooLarge(text)
+        sized = 1 if even else number
+        return stream_part_bytes(sized, part_size_bytes=settings.part_size_bytes, limits=settings.limits)
+
+    async def download(self, remote: RemoteObject, checks: CheckPlan, fd: int) -> TransferResult:
+        """Write an object to a descriptor, in order.
+
+        What has been written cannot be taken back: an error after the first byte means that the output is not whole.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            TransferError: it could not be done.
+        """
+        began_s = time.monotonic()
+        ref, head = remote.ref, remote.head
+        layout = plan_download(
+            head.size_bytes,
+            part_size_bytes=self._settings.part_size_bytes,
+            boundaries=checks.boundaries,
+            limits=self._settings.limits,
+        )
+        reader = BlockReader(self._dispatcher, remote, layout)
+        watch = InOrder(checks)
+        pipe = PipeWriter(fd)
+        retries = 0
+        try:
+            async with aclosing(reader.in_order(at_once=self._settings.max_in_flight + 2)) as blocks:
+                async for block in blocks:
+                    try:
+                        retries += block.retries
+                        await pipe.write(block, watch.update)
+                    finally:
+                        block.close()
+        except TransferError as error:
+            raise error.named(ref.url) from error.__cause__
+        finally:
+            pipe.close()
+        proven = watch.finish(ref)
+        return TransferResult(
+            source=ref.url,
+            destination="-",
+            bucket=ref.bucket,
+            key=ref.key,
+            size_bytes=head.size_bytes,
+            etag=head.etag,
+            version_id=head.version_id,
+            last_modified=head.last_modified,
+            integrity=checks.integrity if proven else without_checksum(head),
+            seconds=time.monotonic() - began_s,
+            parts=len(layout),
+            retries=retries,
+        )
+
+
+class InOrder:
+    """Computes an object's checksum over its bytes as they pass, in order."""
+
+    def __init__(self, checks: CheckPlan) -> None:
+        self._stored = checks.stored
+        self._cuts = [*checks.boundaries[1:], -1] if checks.boundaries else [-1]
+        self._running = hasher(checks.stored.algorithm) if checks.stored is not None else None
+        unknown = checks.stored is not None and checks.stored.kind is ChecksumKind.UNKNOWN
+        self._whole = hasher(checks.stored.algorithm) if unknown and checks.stored is not None else None
+        self._md5 = hasher("MD5") if checks.md5_hex else None
+        self._md5_hex = checks.md5_hex
+        self._values: list[str] = []
+        self._at = 0
+
+    def update(self, data: memoryview) -> None:
+        """Take the next bytes, which do not reach beyond the next cut."""
+        if self._md5 is not None:
+            self._md5.update(data)
+        if self._running is None or self._stored is None:
+            return
+        if self._at == self._cuts[0]:
+            self._cut()
+        self._running.update(data)
+        if self._whole is not None:
+            self._whole.update(data)
+        self._at += len(data)
+
+    def finish(self, ref: ObjectRef) -> bool:
+        """Compare; returns False where the checksum proves nothing, for nobody says what it covers.
+
+        Raises:
+            IntegrityError: other bytes have passed than the service stores.
+        """
+        actual = ""
+        if self._md5 is not None and (actual := self._md5.digest().hex()) != self._md5_hex:
+            raise _mismatch(ref, "the MD5", self._md5_hex, actual)
+        if self._running is None or self._stored is None:
+            return True
+        whole = self._whole or self._running
+        actual = base64.b64encode(whole.digest()).decode()
+        if self._stored.kind is not ChecksumKind.COMPOSITE and actual == self._stored.value:
+            return True
+        if self._stored.kind is not ChecksumKind.FULL_OBJECT:
+            self._cut()
+            actual = composite(self._stored.algorithm, self._values)
+        # Some stores leave the number of parts out of a composite value.
+        if actual.partition("-")[0] == self._stored.value.partition("-")[0]:
+            return True
+        if self._stored.kind is ChecksumKind.UNKNOWN:
+            return False
+        raise _mismatch(ref, self._stored.algorithm, self._stored.value, actual)
+
+    def _cut(self) -> None:
+        assert self._running is not None
+        assert self._stored is not None
+        self._values.append(base64.b64encode(self._running.digest()).decode())
+        self._running = hasher(self._stored.algorithm)
+        self._cuts.pop(0)
+
+
+def _mismatch(ref: ObjectRef, what: str, expected: str, actual: str) -> IntegrityError:
+    text = f"{what} does not match: expected {expected}, actual {actual}; what was written is not the object"
+    return IntegrityError(text, ref.url)
+
+
+def _close(block: Block, _sending: asyncio.Future[None]) -> None:
+    block.close()
+
+
+async def _next(read: Coroutine[None, None, Block], held: dict[asyncio.Task[None], int]) -> Block:
+    """Wait for the next block; a part that fails meanwhile ends the wait for a writer who may be silent for long."""
+    reading = asyncio.ensure_future(read)
+    try:
+        while not reading.done():
+            await asyncio.wait([reading, *held], return_when=asyncio.FIRST_COMPLETED)
+            done = [task for task in held if task.done()]
+            for task in done:
+                del held[task]
+            require_done(done)
+        return reading.result()
+    except BaseException:
+        reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):  # raised below
+            await outlast(reading)
+        if not reading.cancelled() and reading.exception() is None:
+            reading.result().close()
+        raise
+
+
+async def _collect(held: dict[asyncio.Task[None], int]) -> None:
+    done, _ = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        del held[task]
+    require_done(done)

@@ -1,0 +1,200 @@
+"""Plans the uploading and the copying of many objects; it must not move anything by itself.
+
+A move of a folder removes each file as soon as it is stored, so what needs a file has to go before it:
+
+    files behind links to folders ─▶ links to links … ─▶ links ─▶ files by their own names
+                                 ╰─ each kind when the one before it has ended
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+
+import msgspec
+
+from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.batch import Piece
+from bulkhaul.engine.transfers.download_many import selected
+from bulkhaul.model.errors import ErrorInfo, LocalError
+from bulkhaul.model.limits import MAX_KEY_BYTES
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.policy.selection import Source
+
+UploadOne = Callable[[LocalFile, ObjectRef], Awaitable[TransferResult]]
+Work = Callable[[], Coroutine[None, None, TransferResult]]
+CopyOne = Callable[[ObjectRef, ObjectRef], Awaitable[TransferResult]]
+
+
+class LinkRule(msgspec.Struct, frozen=True):
+    """What becomes of symbolic links below a folder that is uploaded.
+
+    Attributes:
+        follow: upload what they lead to; else leave them out.
+        enter: also what is behind links to folders.
+        first: upload what links lead to before anything else, as files are removed once they are stored.
+    """
+
+    follow: bool = True
+    enter: bool = True
+    first: bool = False
+
+
+async def upload_pieces(
+    folder: str, bucket: str, prefix: str, takes: Callable[[str], bool], upload: UploadOne, links: LinkRule
+) -> AsyncGenerator[Piece, None]:
+    """Yield the work of each file below a folder; what is no regular file fails by name, and the rest goes on.
+
+    A link that is not to be followed is skipped.
+
+    Args:
+        prefix: put before each path below the folder.
+        takes: whether a path below the folder is selected.
+
+    Raises:
+        LocalError: the folder cannot be read, or nothing in it is selected.
+    """
+    found = False
+    under_way = _UnderWay()
+    async for entry in _entries(folder, links, under_way):
+        if not isinstance(entry, LocalFile):
+            if takes(entry.path.removeprefix(os.path.join(folder, ""))):
+                found = True
+                yield Piece(_refused(entry, bucket))
+            continue
+        if not takes(entry.relative):
+            continue
+        found = True
+        ref = ObjectRef(bucket, prefix + entry.relative)
+        result = TransferResult(
+            source=entry.path, destination=ref.url, bucket=bucket, key=ref.key, size_bytes=entry.size_bytes
+        )
+        if (length := len(ref.key.encode())) > MAX_KEY_BYTES:
+            text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
+            failure = ErrorInfo("LocalError", text, entry.path)
+            yield Piece(_failed(result, failure))
+        else:
+            yield Piece(result, under_way.counted(functools.partial(_upload, upload, entry, ref)))
+    if not found:
+        raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
+
+
+async def _entries(folder: str, links: LinkRule, under_way: _UnderWay) -> AsyncGenerator[LocalFile | Refused, None]:
+    """Yield what is below a folder, in an order in which every link is uploaded before what it leads to is removed."""
+    listed = functools.partial(walk, folder, follow_symlinks=links.follow, enter_links=links.enter)
+    if not links.first:
+        for entry in listed():
+            yield entry
+        return
+    ranks: set[int] = set()
+    for entry in listed(names=Names.LINKS):
+        if isinstance(entry, LocalFile):
+            ranks.add(_rank(entry))
+        else:
+            yield entry
+    for rank in sorted(ranks, reverse=True):
+        for entry in listed(names=Names.LINKS):
+            if isinstance(entry, LocalFile) and _rank(entry) == rank:
+                yield entry
+        await under_way.ended()
+    for entry in listed(names=Names.PLAIN):
+        yield entry
+
+
+def _rank(entry: LocalFile) -> int:
+    """Return a higher number for what has to go earlier."""
+    return sys.maxsize if entry.behind else entry.hops
+
+
+class _UnderWay:
+    """Counts the pieces of work that have not ended."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._news = asyncio.Event()
+
+    def counted(self, work: Work) -> Work:
+        """Return the work, which counts from now on until it has ended."""
+        self._count += 1
+
+        async def done() -> TransferResult:
+            try:
+                return await work()
+            finally:
+                self._count -= 1
+                self._news.set()
+
+        return done
+
+    async def ended(self) -> None:
+        """Wait until there is none."""
+        while self._count:
+            self._news.clear()
+            await self._news.wait()
+
+
+async def copy_pieces(
+    control: Control,
+    source: Source,
+    takes: Callable[[str], bool],
+    bucket: str,
+    prefix: str,
+    copy: CopyOne,
+    *,
+    within: bool,
+) -> AsyncGenerator[Piece, None]:
+    """Yield the work of each key that a listing selects.
+
+    Args:
+        control: of the source's service.
+        prefix: put before what is left of each key.
+        within: source and destination are of one service. Where the destination then lies in the source, what is
+            in it is skipped: the listing would come upon the copies, and copy them again, without end.
+
+    Raises:
+        NotFound: nothing is selected.
+        TransferError: the listing failed.
+    """
+    nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
+    async for remote in selected(control, source, takes):
+        info = remote.head
+        ref = ObjectRef(bucket, prefix + info.key.removeprefix(source.base))
+        result = TransferResult(
+            source=remote.ref.url,
+            destination=ref.url,
+            bucket=bucket,
+            key=ref.key,
+            size_bytes=info.size_bytes,
+            etag=info.etag,
+            last_modified=info.last_modified,
+        )
+        if not ref.key:
+            yield Piece(_failed(result, ErrorInfo("UsageError", "its key would be empty", remote.ref.url)))
+        elif nested and info.key.startswith(prefix):
+            yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
+        else:
+            yield Piece(result, functools.partial(_copy, copy, remote.ref, ref))
+
+
+async def _upload(upload: UploadOne, file: LocalFile, ref: ObjectRef) -> TransferResult:
+    return await upload(file, ref)
+
+
+async def _copy(copy: CopyOne, source: ObjectRef, ref: ObjectRef) -> TransferResult:
+    return await copy(source, ref)
+
+
+def _refused(entry: Refused, bucket: str) -> TransferResult:
+    result = TransferResult(source=entry.path, destination="", bucket=bucket, key="")
+    if entry.unwanted:
+        return msgspec.structs.replace(result, skipped=entry.reason)
+    return _failed(result, ErrorInfo("LocalError", f"it cannot be uploaded: {entry.reason}", entry.path))
+
+
+def _failed(result: TransferResult, failure: ErrorInfo) -> TransferResult:
+    return msgspec.structs.replace(result, failure=failure)

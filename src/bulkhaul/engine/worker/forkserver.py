@@ -1,0 +1,146 @@
+"""The process that workers are forked from: single-threaded, with the heavy imports done, and nothing else.
+
+It knows no transfer. It forks on request, reaps, and reports each death. When the coordinator is gone, however that
+came about, it kills every worker it has (a stopped one too), reaps it, and ends.
+
+    coordinator ──exec──▶ forkserver ──fork──▶ worker 1 … N
+        ╰── pidfd of the coordinator, inherited by all ──╯
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+
+from bulkhaul.engine.messages.channel import MalformedFrame, close_all, receive_now, send_now
+from bulkhaul.engine.messages.messages import Exited, Forked, NotForked, Prepare, ToForkserver
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.worker.process import Setup
+    from bulkhaul.wire.values import WireSettings
+
+
+class Forkserver:
+    """Forks workers and outlives none of them."""
+
+    def __init__(self, control: socket.socket, coordinator_pidfd: int) -> None:
+        self._control = control
+        self._coordinator_pidfd = coordinator_pidfd
+        self._setup: Setup | None = None
+        self._workers: dict[int, tuple[int, int]] = {}  # pidfd of a worker → (its number, its pid)
+
+    def serve(self) -> None:
+        """Run until the coordinator is gone."""
+        decoder = msgspec.msgpack.Decoder(ToForkserver)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(self._coordinator_pidfd, select.POLLIN)
+        try:
+            while True:
+                for fd, _ in poll.poll():
+                    if fd == self._coordinator_pidfd:
+                        return
+                    if fd == self._control.fileno():
+                        received = receive_now(self._control, decoder)
+                        if received is None:
+                            return
+                        message, descriptors = received
+                        if isinstance(message, Prepare):
+                            self._prepare(message.wire)
+                        else:
+                            self._fork(message.worker, descriptors, poll)
+                    elif fd in self._workers:
+                        poll.unregister(fd)
+                        worker, status = self._reap(fd)
+                        send_now(self._control, Exited(worker, status))
+        except (OSError, MalformedFrame):
+            return  # the coordinator went away in the middle of a message
+        finally:
+            self._kill_all()
+
+    def _prepare(self, wire: WireSettings) -> None:
+        """Make the client that every worker inherits. It has no socket and no thread; each copy is its worker's own."""
+        from bulkhaul.engine.worker.process import Setup
+
+        self._setup = Setup.prepare(wire)
+        gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
+
+    def _fork(self, worker: int, descriptors: list[int], poll: select.poll) -> None:
+        try:
+            if len(descriptors) != 1:  # there was no room for it in this process
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            pid, pidfd = self._forked(descriptors[0])
+        except OSError as error:
+            send_now(self._control, NotForked(worker, error.errno or 0))
+            return
+        finally:
+            close_all(descriptors)
+        self._workers[pidfd] = (worker, pid)
+        poll.register(pidfd, select.POLLIN)
+        send_now(self._control, Forked(worker, pid), [pidfd])
+
+    def _forked(self, channel_fd: int) -> tuple[int, int]:
+        """Fork a worker and return its pid and pidfd.
+
+        Raises:
+            OSError: the limit of processes or of open files is reached; there is no such worker.
+        """
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(channel_fd)
+        try:
+            return pid, os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+
+    def _become_worker(self, channel_fd: int) -> NoReturn:
+        status = 1
+        try:
+            self._control.close()
+            close_all(list(self._workers))
+            gc.enable()
+            from bulkhaul.engine.worker.process import run_worker
+
+            assert self._setup is not None
+            run_worker(socket.socket(fileno=channel_fd), self._coordinator_pidfd, self._setup)
+            status = 0
+        except BaseException:  # noqa: BLE001 - the forked process must not go on as a second forkserver
+            sys.excepthook(*sys.exc_info())
+        finally:
+            os._exit(status)
+
+    def _reap(self, pidfd: int) -> tuple[int, int]:
+        worker, pid = self._workers.pop(pidfd)
+        _, status = os.waitpid(pid, 0)
+        os.close(pidfd)
+        return worker, os.waitstatus_to_exitcode(status)
+
+    def _kill_all(self) -> None:
+        for _, pid in self._workers.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pidfd in list(self._workers):
+            self._reap(pidfd)
+
+
+def main(control_fd: int, coordinator_pidfd: int) -> None:
+    """Entry of the process; the descriptors are inherited."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # the terminal tells everyone; the coordinator decides
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, the kernel reaps, and nobody learns the status
+    import bulkhaul.engine.worker.process  # noqa: F401 - the heavy imports, before anybody asks for them
+
+    with socket.socket(fileno=control_fd) as control:
+        Forkserver(control, coordinator_pidfd).serve()
+    os._exit(0)

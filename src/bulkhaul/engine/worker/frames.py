@@ -1,0 +1,78 @@
+"""Cuts what a worker says into frames that fit, whatever a service has told it; it must not know what is said.
+
+A worker that says more than a frame holds would die of it, and so would the next one with the same object. What does
+not even fit alone becomes an error of its object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from bulkhaul.engine.messages.messages import Answer, Done, Failed, Report
+from bulkhaul.model.errors import ErrorInfo, OtherError
+
+MAX_REPORTED = 256
+"""Ended leases of one Report that is tried whole."""
+
+MAX_REACHED = 4096
+"""Active leases of one Report: each takes up to 18 bytes."""
+
+MAX_TEXT = 500
+"""Characters that are left of each text of an error that does not fit."""
+
+Send = Callable[[object], None]
+
+
+def tell_ended(send: Send, done: list[Done], failed: list[Failed]) -> None:
+    """Report ended leases in as few frames as hold them."""
+    ended: list[Done | Failed] = [*done, *failed]
+    for at in range(0, len(ended), MAX_REPORTED):
+        _tell(send, ended[at : at + MAX_REPORTED])
+
+
+def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:
+    """Report how far active leases are; also without any, as the sign of life."""
+    for at in range(0, max(1, len(reached)), MAX_REACHED):
+        send(Report(reached=reached[at : at + MAX_REACHED]))
+
+
+def tell_answer(send: Send, parts: list[Answer]) -> None:
+    """Send the frames of an answer; one that does not fit ends it with an error."""
+    for part in parts:
+        try:
+            send(part)
+        except OtherError as error:
+            send(Answer(part.ask, error=cut(part.error or _too_long(error))))
+            return
+
+
+def cut(info: ErrorInfo) -> ErrorInfo:
+    """Return an error whose texts fit a frame, and can be encoded."""
+    texts = {
+        name: value[:MAX_TEXT].encode("utf-8", "replace").decode()
+        for name, value in msgspec.structs.asdict(info).items()
+        if isinstance(value, str)
+    }
+    return msgspec.structs.replace(info, **texts)
+
+
+def _tell(send: Send, ended: list[Done | Failed]) -> None:
+    report = Report([one for one in ended if isinstance(one, Done)], [one for one in ended if isinstance(one, Failed)])
+    try:
+        send(report)
+    except OtherError as error:
+        if len(ended) > 1:
+            _tell(send, ended[: len(ended) // 2])
+            _tell(send, ended[len(ended) // 2 :])
+            return
+        (one,) = ended
+        info = one.error if isinstance(one, Failed) else _too_long(error)
+        received_bytes, crc = (one.received_bytes, one.crc) if isinstance(one, Failed) else (0, 0)
+        send(Report(failed=[Failed(one.lease, received_bytes, crc, cut(info))]))
+
+
+def _too_long(error: OtherError) -> ErrorInfo:
+    text = "the service's reply holds texts that are too long, or no text"
+    return ErrorInfo("OtherError", text, cause=str(error))

@@ -1,0 +1,135 @@
+"""Carries out a lease to receive, in a worker: window, transport, outcome; it must not retry: the coordinator does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
+from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.messages.messages import Done, Failed, Lease
+from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.wire.checksums import CRC_BYTES, updater
+from bulkhaul.wire.transport import NotSpoken, TransportError
+from bulkhaul.wire.values import GetRequest
+
+
+class Receiver:
+    """Puts a body into its window and computes its checksum while the bytes are hot.
+
+    Attributes:
+        crc: of the part up to the last byte received.
+        promised: the checksum that the reply to a whole GET promised.
+        discovered: the algorithm was learnt from the reply; nobody could go on from the middle with it.
+    """
+
+    def __init__(self, window: Window, algorithm: str, crc: int, *, learn: bool) -> None:
+        self._window = window
+        self._update = updater(algorithm) if algorithm else None
+        self._learn = learn and not algorithm
+        self._space = memoryview(b"")
+        self.crc = crc
+        self.promised: Checksum | None = None
+        self.discovered = False
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of this lease that are in the file."""
+        return self._window.received_bytes
+
+    def expect(self, checksum: Checksum | None) -> None:
+        """Take up the checksum that the reply promises, if it is one that can be computed on the way."""
+        self.promised = checksum
+        if self._learn and checksum and checksum.kind is ChecksumKind.FULL_OBJECT and checksum.algorithm in CRC_BYTES:
+            self._update = updater(checksum.algorithm)
+            self.discovered = True
+
+    def space(self) -> memoryview:
+        """Return the window's space."""
+        self._space = self._window.space()
+        return self._space
+
+    def received(self, count: int) -> None:
+        """Checksum and keep what came."""
+        if self._update is not None:
+            self.crc = self._update(self._space[:count], self.crc)
+        self._space = memoryview(b"")
+        self._window.received(count)
+
+    def close(self) -> None:
+        """Let go of the window; this object itself may live on in the frames of an error."""
+        self._space = memoryview(b"")
+        self._window.close()
+
+
+class Fetcher:
+    """Fetches leases by the transport that fits their target."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self._buffers: list[memoryview] = []
+        self._receivers: dict[int, Receiver] = {}
+
+    def reached(self) -> list[tuple[int, int]]:
+        """Return (lease, bytes received) of what is being fetched."""
+        return [(lease, receiver.received_bytes) for lease, receiver in self._receivers.items()]
+
+    async def fetch(self, lease: Lease, fd: int) -> Done | Failed:
+        """Receive a lease into its file and say how it went; never raises."""
+        try:
+            if lease.mapped:
+                return await self._into(lease, MappedWindow(fd, lease.start - lease.base, lease.end - lease.base))
+            buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
+            try:
+                shortest = 0 if lease.base else lease.size_bytes
+                return await self._into(lease, WrittenWindow(fd, lease.start - lease.base, shortest, buffer))
+            finally:
+                self._buffers.append(buffer)
+        except OSError as error:
+            return Failed(lease.lease, 0, lease.crc, local_error(error).info)
+        except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
+            info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
+            known = no_thread(error)
+            return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(known.info if known else info))
+
+    async def _into(self, lease: Lease, window: Window) -> Done | Failed:
+        receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)
+        self._receivers[lease.lease] = receiver
+        try:
+            await self._get(lease, receiver)
+            return Done(lease.lease, receiver.received_bytes, receiver.crc, receiver.promised)
+        except TransportError as error:
+            return self._failed(lease, receiver, error.info)
+        except OSError as error:
+            return self._failed(lease, receiver, local_error(error).info)
+        except asyncio.CancelledError:
+            return self._failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
+        finally:
+            del self._receivers[lease.lease]
+            receiver.close()
+
+    async def _get(self, lease: Lease, receiver: Receiver) -> None:
+        request = GetRequest(
+            lease.target,
+            lease.bucket,
+            lease.key,
+            lease.etag,
+            lease.start,
+            lease.end,
+            lease.size_bytes,
+            lease.whole,
+            lease.version_id,
+        )
+        try:
+            await self._wires.choose(lease.target).get(request, receiver)
+        except NotSpoken as error:
+            await self._wires.instead(error).get(request, receiver)
+
+    def _failed(self, lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
+        error = self._wires.cleaned(error)
+        # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
+        if error.code == "UnexpectedReply" or receiver.discovered:
+            return Failed(lease.lease, 0, lease.crc, error)
+        return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)

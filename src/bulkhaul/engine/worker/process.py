@@ -1,0 +1,320 @@
+"""A worker process: receives leases, moves their bytes, reports; it must not decide anything and knows no paths.
+
+    channel ─▶ Leases ─▶ queue ─▶ k fetchers ─▶ window of the file
+            ◀─ Report (four times a second, and as soon as leases end)
+
+It holds no state that matters: whatever it has not reported counts as never done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import signal
+import socket
+import threading
+import traceback
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import uvloop
+
+from bulkhaul import __version__
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.messages.channel import Channel, close_all
+from bulkhaul.engine.messages.messages import (
+    ENDING_QUESTIONS,
+    EXIT_SHORTAGE,
+    SLOW_QUESTIONS,
+    WITH_PAYLOAD,
+    Answer,
+    AnyLease,
+    Ask,
+    Configure,
+    Done,
+    Failed,
+    Lease,
+    Leases,
+    Read,
+    Ready,
+    Release,
+    Stop,
+    ToWorker,
+    UseCredentials,
+)
+from bulkhaul.engine.worker.control import answers
+from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_reached
+from bulkhaul.engine.worker.get import Fetcher
+from bulkhaul.engine.worker.put import Sender
+from bulkhaul.engine.worker.read import Reader
+from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.wire.fast import FastTransport
+from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
+from bulkhaul.wire.sdk.environment import tidy
+from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.throttle import Throttle
+from bulkhaul.wire.values import WireSettings, object_headers
+
+HEARTBEAT_S = 0.25
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """What a worker speaks to the service with, made before the fork; or why that could not be made."""
+
+    wire: WireSettings
+    sdk: SdkClient | None
+    error: TransferError | None
+
+    @classmethod
+    def prepare(cls, wire: WireSettings) -> Setup:
+        """Make the tuned boto3 client; what is wrong with the settings is told when something is asked."""
+        tidy(os.environ)  # of this process and those that it forks: they are ours alone
+        try:
+            return cls(wire, SdkClient(wire), None)
+        except TransferError as error:
+            return cls(wire, None, error)
+
+
+class Worker:
+    """One worker and what it has in hand."""
+
+    def __init__(self, sock: socket.socket, setup: Setup) -> None:
+        self._channel: Channel[ToWorker] = Channel(
+            sock, ToWorker, on_message=self._on_message, on_closed=self._on_closed
+        )
+        self._stopped = asyncio.Event()
+        self._setup = setup
+        self._wires: Wires | None = None
+        self._fetcher: Fetcher | None = None
+        self._sender: Sender | None = None
+        self._reader: Reader | None = None
+        self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
+        self._released: set[int] = set()
+        self._active: dict[int, asyncio.Task[Done | Failed]] = {}
+        self._done: list[Done] = []
+        self._failed: list[Failed] = []
+        self._flushing = False
+        self._control = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
+        self._slow = self._control  # until the number of connections is known
+        self._ending = ThreadPoolExecutor(ENDING_THREADS, thread_name_prefix="ending-control")
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._channel.send(Ready(os.getpid()))
+        self._start(self._beat())
+        await self._stopped.wait()
+        self._channel.close()
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A task that fails is a defect: the worker dies of it in the open, and its parts go to another one."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            traceback.print_exception(error)
+            os._exit(EXIT_DEFECT)
+
+    def _on_closed(self, _reason: str) -> None:
+        self._stopped.set()
+
+    def _on_message(self, message: ToWorker, descriptors: list[int]) -> None:
+        match message:
+            case Leases():
+                for lease, fd in zip(message.leases, descriptors, strict=False):
+                    self._queue.put_nowait((lease, fd))
+                for lease in message.leases[len(descriptors) :]:  # there was no room for their descriptors
+                    self._ended_with(_refused(lease, local_error(OSError(errno.EMFILE, "")).info))
+            case Release():
+                self._release(message.lease)
+            case Ask():
+                self._start(self._answer(message, descriptors))
+            case UseCredentials():
+                if self._wires is not None:
+                    self._wires.use(message.credentials)
+            case Configure():
+                self._configure(message.connections)
+            case Stop():
+                self._stopped.set()
+
+    def _configure(self, connections: int) -> None:
+        wire = msgspec.structs.replace(self._setup.wire, connections=connections)
+        self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
+        if (sdk := self._setup.sdk) is not None:
+            throttle = Throttle(wire.bandwidth_bytes_per_s, connections) if wire.bandwidth_bytes_per_s else None
+            agent = f"bulkhaul/{__version__}"
+            fast = FastTransport(
+                wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
+            )
+            secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
+            self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk, throttle), secrets=secrets)
+            self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)
+        for _ in range(connections):
+            self._start(self._serve_leases())
+
+    # Leases
+
+    async def _serve_leases(self) -> None:
+        while True:
+            lease, fd = await self._queue.get()
+            try:
+                outcome = await self._carry_out(lease, fd)
+            finally:
+                os.close(fd)
+            self._ended_with(outcome)
+
+    def _ended_with(self, outcome: Done | Failed) -> None:
+        """Have it reported in this turn of the loop, with whatever else ends in it."""
+        if isinstance(outcome, Done):
+            self._done.append(outcome)
+        else:
+            self._failed.append(outcome)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    async def _carry_out(self, lease: AnyLease, fd: int) -> Done | Failed:
+        if lease.lease in self._released:
+            self._released.discard(lease.lease)
+            return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
+        if self._fetcher is None or self._sender is None:
+            error = self._setup.error or TransferError("the worker has no client")
+            return _refused(lease, error.info)
+        work = self._fetcher.fetch(lease, fd) if isinstance(lease, Lease) else self._sender.send(lease, fd)
+        task = self._active[lease.lease] = asyncio.create_task(work)
+        try:
+            return await task
+        except asyncio.CancelledError:  # taken back before its first step; neither of the two ever raises
+            return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
+        finally:
+            del self._active[lease.lease]
+
+    def _release(self, lease: int) -> None:
+        if (task := self._active.get(lease)) is not None:
+            task.cancel()
+        else:
+            self._released.add(lease)
+
+    # Reports
+
+    def _flush(self) -> None:
+        self._flushing = False
+        done, self._done = self._done, []
+        failed, self._failed = self._failed, []
+        tell_ended(self._channel.send, done, failed)
+
+    async def _beat(self) -> None:
+        while True:
+            reached: list[tuple[int, int]] = []
+            if self._wires is not None and self._fetcher is not None and self._sender is not None:
+                self._wires.drop_idle()
+                reached = [*self._fetcher.reached(), *self._sender.reached()]
+            tell_reached(self._channel.send, reached)
+            await asyncio.sleep(HEARTBEAT_S)
+
+    # Questions
+
+    def _cleaned(self, info: ErrorInfo) -> ErrorInfo:
+        return info if self._wires is None else self._wires.cleaned(info)
+
+    async def _answer(self, message: Ask, descriptors: list[int]) -> None:
+        try:
+            parts = await self._answers(message, descriptors[0] if descriptors else -1)
+        except TransferError as error:
+            parts = [Answer(message.ask, error=self._cleaned(error.info))]
+        except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
+            text = "the service's reply could not be understood"
+            info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
+            known = no_thread(error)
+            parts = [Answer(message.ask, error=self._cleaned(known.info if known else info))]
+        finally:
+            close_all(descriptors)
+        tell_answer(self._channel.send, parts)
+
+    async def _answers(self, message: Ask, payload_fd: int) -> list[Answer]:
+        setup = self._setup
+        if setup.error is not None:
+            raise setup.error
+        if payload_fd < 0 and isinstance(message.question, WITH_PAYLOAD):
+            raise local_error(OSError(errno.EMFILE, ""))  # there was no room for its descriptor
+        if isinstance(message.question, Read):
+            if self._reader is None:
+                raise TransferError("the worker has no client")
+            return [await self._reader.answer(message.ask, message.question, payload_fd)]
+        loop = asyncio.get_running_loop()
+
+        def tell(answer: Answer) -> None:
+            """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
+            asyncio.run_coroutine_threadsafe(self._tell(answer), loop).result()
+
+        threads = self._control
+        if isinstance(message.question, SLOW_QUESTIONS):
+            threads = self._slow
+        elif isinstance(message.question, ENDING_QUESTIONS):
+            threads = self._ending
+        return await loop.run_in_executor(threads, answers, message, setup.wire, setup.sdk, payload_fd, tell)
+
+    async def _tell(self, answer: Answer) -> None:
+        self._channel.send(answer)
+
+
+def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
+    """Say that nothing was done of a lease."""
+    return Failed(lease.lease, 0, lease.crc if isinstance(lease, Lease) else 0, error)
+
+
+def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> None:
+    """Entry of the process, after the fork."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    async def serve() -> None:
+        await Worker(sock, setup).run()
+        # Threads in the middle of an SDK call would hold the process up, and nothing is left to save. Nor is the loop
+        # closed: it would complain of every connection that is open still.
+        os._exit(0)
+
+    try:
+        threading.Thread(target=_die_with, args=(coordinator_pidfd,), daemon=True).start()
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
+        runner.get_loop().set_exception_handler(_end_in_the_open)
+    except (RuntimeError, OSError) as error:
+        if no_thread(error) is None and getattr(error, "errno", 0) not in SHORTAGES:
+            raise
+        os._exit(EXIT_SHORTAGE)
+    with runner:
+        runner.run(serve())
+
+
+def _end_in_the_open(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A callback that fails is a defect, like a task: the worker dies of it, and its parts go to another one.
+
+    What is told of a connection or of a future has reached whoever waits for it.
+    """
+    error = context.get("exception")
+    if isinstance(error, BaseException) and not context.keys() & {"task", "future", "transport", "protocol"}:
+        traceback.print_exception(error)
+        os._exit(EXIT_DEFECT)
+    loop.default_exception_handler(context)
+
+
+EXIT_DEFECT = 70
+"""Source: EX_SOFTWARE of sysexits.h."""
+
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
+
+
+def _die_with(coordinator_pidfd: int) -> None:
+    """End this process within milliseconds of the coordinator's end, whatever the loop is doing."""
+    poll = select.poll()
+    poll.register(coordinator_pidfd, select.POLLIN)
+    poll.poll()
+    os._exit(1)

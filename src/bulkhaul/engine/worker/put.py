@@ -1,0 +1,119 @@
+"""Carries out a lease to send, in a worker: window of the source, checksum, PUT, outcome; it must not retry.
+
+source ─▶ mapped window ─▶ CRC (in a thread, which also brings the pages in) ─▶ socket
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread, no_thread
+from bulkhaul.engine.messages.messages import Done, Failed, PutLease
+from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.objects import ChecksumKind
+from bulkhaul.model.writing import Stored
+from bulkhaul.wire.checksums import encoded_crc, updater
+from bulkhaul.wire.sdk.options import put_headers
+from bulkhaul.wire.transport import TransportError
+from bulkhaul.wire.values import PutRequest
+
+INLINE_BYTES = MIB
+"""Up to this size the checksum is computed on the loop: handing it to a thread would take longer."""
+
+
+class Sender:
+    """Sends leases by the transport that fits their target."""
+
+    def __init__(self, wires: Wires) -> None:
+        self._wires = wires
+        self._sent: dict[int, int] = {}
+
+    def reached(self) -> list[tuple[int, int]]:
+        """Return (lease, bytes that have left) of what is being sent."""
+        return list(self._sent.items())
+
+    async def send(self, lease: PutLease, fd: int) -> Done | Failed:
+        """Send a lease's bytes and say how it went; never raises. A failure counts as nothing sent."""
+        self._sent[lease.lease] = 0
+        try:
+            return await self._send(lease, fd)
+        except TransportError as error:
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+        except TransferError as error:
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+        except OSError as error:
+            return Failed(lease.lease, 0, 0, reading_error(error, "").info)
+        except asyncio.CancelledError:
+            return Failed(lease.lease, 0, 0, ErrorInfo("Cancelled", "the lease was taken back"))
+        except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
+            info = ErrorInfo("OtherError", "the part could not be sent", cause=f"{type(error).__name__}: {error}")
+            known = no_thread(error)
+            return Failed(lease.lease, 0, 0, self._wires.cleaned(known.info if known else info))
+        finally:
+            del self._sent[lease.lease]
+
+    async def _send(self, lease: PutLease, fd: int) -> Done:
+        if lease.end - lease.start <= INLINE_BYTES:
+            window, crc = _prepare(lease, fd)
+        else:
+            # Its descriptor is closed as soon as this has ended, however it ends.
+            window, crc = await undisturbed(in_thread(_prepare, lease, fd), undo=_close)
+        try:
+            checksum = encoded_crc(lease.algorithm, crc) if lease.algorithm else ""
+            headers = _headers(lease, checksum)
+            request = PutRequest(lease.target, lease.bucket, lease.key, headers, lease.upload_id, lease.number)
+
+            def sent(count: int, left: int) -> None:
+                self._sent[lease.lease] = count
+                if left and lease.unchanged is not None:
+                    require_unchanged(fd, lease.unchanged)
+
+            stored = await self._wires.choose(lease.target).put(request, window.view, sent)
+        finally:
+            window.close()
+        if checksum:
+            _require_same(lease, checksum, stored)
+        return Done(lease.lease, lease.end - lease.start, crc, stored=stored)
+
+
+def _headers(lease: PutLease, checksum: str) -> tuple[tuple[str, str], ...]:
+    headers = [] if lease.options is None else put_headers(lease.options)
+    if lease.only_if_absent:
+        headers.append(("if-none-match", "*"))
+    if checksum:
+        headers.append((f"x-amz-checksum-{lease.algorithm.lower()}", checksum))
+    return tuple(headers)
+
+
+def _require_same(lease: PutLease, checksum: str, stored: Stored) -> None:
+    """Some services check nothing, but tell the checksum of what has arrived.
+
+    Raises:
+        TransportError: it is not the one of what was sent.
+    """
+    told, kind = stored.checksum, (lease.algorithm, ChecksumKind.FULL_OBJECT)
+    if told is None or (told.algorithm, told.kind) != kind or told.value == checksum:
+        return
+    # A conditional write cannot be made good: what it has stored is in the way of the next try.
+    code = "IntegrityError" if lease.only_if_absent else "BodyCorrupted"
+    cause = f"{lease.algorithm} {told.value}, {checksum} was sent"
+    raise TransportError(ErrorInfo(code, "the service stored other bytes than were sent", cause=cause))
+
+
+def _close(prepared: tuple[SourceWindow, int]) -> None:
+    prepared[0].close()
+
+
+def _prepare(lease: PutLease, fd: int) -> tuple[SourceWindow, int]:
+    window = SourceWindow(fd, lease.start, lease.end)
+    if not lease.algorithm:
+        return window, 0
+    try:
+        return window, updater(lease.algorithm)(window.view, 0)
+    except BaseException:
+        window.close()
+        raise
