@@ -148,7 +148,8 @@ class Operation:
     body: bytes = BODY
 
 
-PARTING, UPLOADED, BATCH = ("Parting._delete",), ("Source.remove",), ("Control._delete_batch",)
+PARTING, UPLOADED = ("Parting._delete.delete",), ("Source.remove",)
+BATCH = ("Control._delete_batch", "_removed", "_started")
 ABORTED = ("abort_until_gone", "Tidier._cleared")
 
 OPERATIONS: dict[str, Operation] = {
@@ -212,7 +213,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda case: case.removed("in/a", all_versions=True), BATCH,
         listing="ListObjectVersions", batch=True, versions=True,
     ),
-    "delete of a store": Operation(lambda case: case.deleted_from_a_store(), ("Control.delete",)),
+    "delete of a store": Operation(lambda case: case.deleted_from_a_store(), ("Control.delete", "S3Store.delete")),
     "cleanup of uploads": Operation(
         lambda case: case.tidied(), ABORTED, origin="upload", listing="ListMultipartUploads",
     ),
@@ -223,12 +224,13 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN = {
     "Landing.discard", "_open_locked", "_remove_if_stale", "create_locked", "remove_owned",
-    "DestinationTree.folds_case", "_remove_sockets", "_Trial._multipart",
+    "DestinationTree.folds_case", "_remove_sockets", "_Trial._multipart", "_Trial.run", "_Trial._delete",
+    "MultipartUpload.abort",
 }  # fmt: skip
-"""Functions that remove what bulkhaul itself has made: temp files, journals, trial objects, sockets of the demo."""
+"""Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 
-CARRIERS = {"_answer", "answers", "delete_object", "_delete_batch", "abort_upload"}
-"""Functions that carry a question about deleting to the service, when it has been decided."""
+CARRIERS = {"_delete", "_delete_many", "_abort_upload", "delete_object", "_delete_batch", "abort_upload"}
+"""Functions that carry a request to delete to the service, when it has been decided."""
 
 
 @dataclass(frozen=True)
@@ -603,9 +605,10 @@ def functions_that(wanted: Callable[[ast.AST], bool]) -> set[str]:
 
 
 def asks_for_deletion(node: ast.AST) -> bool:
-    """Tell whether code makes a question that deletes, or calls the SDK to delete."""
+    """Tell whether code makes a request that deletes, has it made, or calls the SDK to delete."""
     if isinstance(node, ast.Attribute):
-        return node.attr in ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload")
+        named = ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload", "abort_until_gone")
+        return node.attr in named or ast.unparse(node).endswith(("control.delete", "control.delete_many"))
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

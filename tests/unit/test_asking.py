@@ -7,10 +7,11 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import cast
 
+import msgspec
 import pytest
 
 from bulkhaul.engine.loop.last_resort import LastResort
-from bulkhaul.engine.messages.messages import Answer, Ask, CopyPart, Head, Resolve
+from bulkhaul.engine.messages.requests import Answer, Ask, CopyPart, Early, Head, Resolve
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError
@@ -33,7 +34,7 @@ class Workers:
         self._more = asyncio.Event()
         self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
         self.desk = Desk(SETTINGS, cast("Dispatcher", self))
-        self.on_answer: Callable[[Answer], None]
+        self.on_answer: Callable[[Answer | Early], None]
         self.on_worker: Callable[[int, str], None]
         for worker in (1, 2):
             self.on_worker(worker, "usable")
@@ -54,8 +55,12 @@ class Workers:
 
     async def copied(self, nth: int) -> None:
         """Answer the nth question: the part was copied."""
-        self.on_answer(Answer(self.asked[nth][1].ask, copied=UploadedPart(1, 1, '"e"')))
+        self.answer(nth, UploadedPart(1, 1, '"e"'))
         await settle()
+
+    def answer(self, nth: int, value: object) -> None:
+        """Answer the nth question."""
+        self.on_answer(Answer(self.asked[nth][1].ask, piece=msgspec.msgpack.encode(value)))
 
 
 async def settle() -> None:
@@ -106,14 +111,13 @@ def test_slow_questions_are_asked_a_few_at_a_time() -> None:
         assert len(workers.asked) == 2
         looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
         await settle()
-        number = workers.asked[2][1].ask
-        workers.on_answer(Answer(number, objects=[ObjectHead("k", 1)]))
-        assert (await looking).objects[0].key == "k"
+        workers.answer(2, ObjectHead("k", 1))
+        assert (await looking).key == "k"
         await workers.copied(0)
-        assert [one[1].question for one in workers.asked[3:]] == [part(3)]
+        assert [one[1].request for one in workers.asked[3:]] == [part(3)]
         await workers.copied(1)
         await workers.copied(3)
-        assert all(reply.copied for reply in await asyncio.gather(*copies))
+        assert all(copied.etag for copied in await asyncio.gather(*copies))
 
     run(story)
 
@@ -132,7 +136,7 @@ def test_a_question_that_has_waited_goes_to_a_worker_that_lives() -> None:
         for nth in range(2, len(workers.asked)):
             if workers.asked[nth][0] != first:
                 await workers.copied(nth)
-        assert all(reply.copied for reply in await asyncio.gather(*copies))
+        assert all(copied.etag for copied in await asyncio.gather(*copies))
 
     run(story)
 
@@ -146,7 +150,7 @@ def test_answers_give_back_what_retries_have_cost() -> None:
             asked = len(workers.asked)
             looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
             await settle()
-            workers.on_answer(Answer(workers.asked[asked][1].ask, objects=[ObjectHead("k", 1)]))
+            workers.answer(asked, ObjectHead("k", 1))
             await looking
         assert budget.tokens == budget.capacity
         budget.tokens = 5
@@ -155,8 +159,8 @@ def test_answers_give_back_what_retries_have_cost() -> None:
         failure = ErrorInfo("ServerError", "it failed", status=500)
         workers.on_answer(Answer(workers.asked[-1][1].ask, error=failure))
         await workers.until_asked(len(workers.asked) + 1)
-        workers.on_answer(Answer(workers.asked[-1][1].ask, objects=[ObjectHead("k", 1)]))
-        assert (await looking).objects[0].key == "k"
+        workers.answer(-1, ObjectHead("k", 1))
+        assert (await looking).key == "k"
         assert budget.tokens == 1
 
     run(story)
@@ -174,10 +178,10 @@ def test_questions_wait_together_for_an_endpoint_that_is_away() -> None:
         assert len(workers.asked) == 6
         await workers.until_asked(7)
         assert len(workers.asked) == 7
-        workers.on_answer(Answer(workers.asked[6][1].ask, objects=[ObjectHead("k", 1)]))
+        workers.answer(6, ObjectHead("k", 1))
         await workers.until_asked(12)
-        for _, message in workers.asked[7:]:
-            workers.on_answer(Answer(message.ask, objects=[ObjectHead("k", 1)]))
+        for nth in range(7, 12):
+            workers.answer(nth, ObjectHead("k", 1))
         assert len(await asyncio.gather(*looks)) == 6
         assert workers.machine.budget.tokens == workers.machine.budget.capacity
 
@@ -216,7 +220,7 @@ def test_a_worker_that_dies_before_it_is_asked_is_not_asked() -> None:
         assert [worker for worker, _ in workers.asked] == [2]
         assert doubts == []
         await workers.copied(0)
-        assert (await copying).copied
+        assert (await copying).etag
 
     run(story)
 
@@ -244,8 +248,8 @@ def test_credentials_are_asked_of_a_worker_that_lives() -> None:
         workers.on_worker(2, "configured")
         workers.on_worker(1, "lost")
         await settle()
-        assert [(worker, type(ask.question)) for worker, ask in workers.asked] == [(2, Resolve)]
-        workers.on_answer(Answer(workers.asked[0][1].ask))
+        assert [(worker, type(ask.request)) for worker, ask in workers.asked] == [(2, Resolve)]
+        workers.answer(0, None)
         await settle()
 
     run(story)
@@ -262,7 +266,7 @@ def test_workers_that_died_with_their_forkserver_say_nothing_about_a_question() 
             workers.on_worker(worker, "orphaned")
             workers.on_worker(worker + 2, "usable")
         await settle()
-        workers.on_answer(Answer(workers.asked[-1][1].ask, objects=[ObjectHead("k", 1)]))
-        assert (await looking).objects[0].key == "k"
+        workers.answer(-1, ObjectHead("k", 1))
+        assert (await looking).key == "k"
 
     run(story)

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.engine.messages.messages import Answer, Ask, ListPage
-from bulkhaul.engine.worker.control import answers
-from bulkhaul.errors import TransferError, UnexpectedReply
+from bulkhaul.engine.messages.requests import ListPage
+from bulkhaul.engine.worker.control import Asked, answer
+from bulkhaul.errors import OtherError, TransferError, UnexpectedReply
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
@@ -285,10 +287,23 @@ def test_a_token_is_never_taken_for_a_key() -> None:
 
 
 def test_the_next_token_travels_ahead_of_the_page() -> None:
-    """A worker sends it in a frame of its own, while it has the rest to read yet."""
+    """A worker tells it at once, while it has the rest to read yet."""
     canned = Canned((200, page(entry("one"), about=TRUNCATED)))
-    ahead: list[Answer] = []
-    rest = answers(Ask(7, ListPage("bucket", "", "")), settings(), canned.sdk, -1, ahead.append)
-    assert ahead == [Answer(7, last=False, markers=("a&b=",))]
-    assert [one.key for frame in rest for one in frame.objects] == ["one"]
-    assert [frame.markers for frame in rest if frame.last] == [("a&b=",)]
+    ahead: list[str] = []
+    listed, _ = answer(ListPage("bucket", "", ""), Asked(settings(), canned.sdk, -1, ahead.append))
+    assert ahead == ["a&b="]
+    assert isinstance(listed, ObjectsPage)
+    assert ([one.key for one in listed.objects], listed.next_token) == (["one"], "a&b=")
+
+
+@pytest.mark.parametrize("whole", ["three", ""], ids=["another place", "no place"])
+def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
+    """Which of the two is right cannot be known, so nothing is listed that may have a gap."""
+
+    def contradicting(*arguments: Any) -> pages.ListPage:
+        arguments[-1]("two")
+        return pages.ListPage((ObjectHead("a", 1),), whole)
+
+    monkeypatch.setattr(pages, "list_page", contradicting)
+    with pytest.raises(OtherError, match="two places"):
+        answer(ListPage("bucket", "", ""), Asked(settings(), Canned().sdk, -1, lambda _: None))

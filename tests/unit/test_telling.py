@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, frame_of
-from bulkhaul.engine.messages.messages import Answer, Done, Failed, Report
-from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_reached
+from bulkhaul.engine.messages.messages import Done, Failed, Report
+from bulkhaul.engine.messages.requests import Answer
+from bulkhaul.engine.worker.frames import PIECE_BYTES, tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.model.errors import ErrorInfo, OtherError
-from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.values import Target
 
@@ -92,24 +92,37 @@ def test_progress_of_many_leases(count: int) -> None:
     assert [one for report in frames.reports() for one in report.reached] == reached
 
 
-@pytest.mark.parametrize(
-    "part",
-    [
-        Answer(1, objects=[ObjectHead("k" * 200_000, 1)], last=False),
-        Answer(1, markers=("t" * 200_000,)),
-        Answer(1, target=Target("http", "h" * 200_000, 80, "/", "r", fast=True)),
-        Answer(1, error=ErrorInfo("NotFound", "m" * 200_000, host_id="h" * 200_000)),
-    ],
-    ids=["item", "marker", "target", "error"],
-)
-def test_answer_that_does_not_fit(part: Answer) -> None:
-    """It ends in an error, of its own kind if it was one; nothing follows."""
+@pytest.mark.parametrize("length", [0, 1, PIECE_BYTES - 5, PIECE_BYTES - 4, 500_000])
+def test_an_answer_of_any_length(length: int) -> None:
+    """It goes in as many frames as it takes, the last one tells where the request went, and nothing is lost."""
     frames = Frames()
-    tell_answer(frames.send, [Answer(1, last=False, objects=[ObjectHead("k", 1)]), part, Answer(1)])
-    first, last = [msgspec.msgpack.decode(frame, type=Answer) for frame in frames.frames]
-    assert first.objects
-    assert last.error is not None
-    assert last.error.code == (part.error.code if part.error else "OtherError")
+    target = Target("http", "h", 80, "/", "r", fast=True)
+    value = ["k" * length]
+    tell_answer(frames.send, 7, value, target)
+    told = [msgspec.msgpack.decode(frame, type=Answer) for frame in frames.frames]
+    assert msgspec.msgpack.decode(b"".join(one.piece for one in told)) == value
+    assert [one.last for one in told] == [False] * (len(told) - 1) + [True]
+    assert [one.target for one in told] == [None] * (len(told) - 1) + [target]
+    assert len(told) == -(-len(msgspec.msgpack.encode(value)) // PIECE_BYTES)
+
+
+@pytest.mark.parametrize(("value", "host"), [("half \udc80", "h"), ("k", "h" * 200_000)], ids=["no text", "target"])
+def test_an_answer_that_cannot_be_told(value: str, host: str) -> None:
+    """It ends in an error; nothing follows."""
+    frames = Frames()
+    tell_answer(frames.send, 1, value, Target("http", host, 80, "/", "r", fast=True))
+    (told,) = [msgspec.msgpack.decode(frame, type=Answer) for frame in frames.frames]
+    assert told.error is not None
+    assert told.error.code == "OtherError"
+
+
+def test_an_error_that_does_not_fit() -> None:
+    """It keeps its kind, and its texts are cut."""
+    frames = Frames()
+    tell_error(frames.send, 1, ErrorInfo("NotFound", "m" * 200_000, host_id="h" * 200_000))
+    (told,) = [msgspec.msgpack.decode(frame, type=Answer) for frame in frames.frames]
+    assert told.error is not None
+    assert told.error.code == "NotFound"
 
 
 def test_refused_for_another_reason() -> None:

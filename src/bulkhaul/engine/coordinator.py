@@ -33,14 +33,14 @@ class Coordinator:
         self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
         self.desk = Desk(settings, self.dispatcher)
         self.control = Control(self.desk)
-        parting = Parting(self.desk)
-        protection = Protection(settings, self.desk)
+        parting = Parting(self.control)
+        protection = Protection(settings, self.control)
         outbox = Outbox(self.dispatcher, self.desk)
-        uploads = self.uploads = Uploads(settings, self.desk, outbox, protection)
+        uploads = self.uploads = Uploads(settings, self.control, outbox, protection)
         self.downloader = Downloader(settings, self.control, self.dispatcher, parting)
-        self.uploader = Uploader(settings, self.desk, outbox, uploads, protection)
-        self.streams = Streams(settings, self.desk, self.dispatcher, self.uploader, uploads)
-        self.copier = Copier(settings, self.desk, self.control, self.dispatcher, uploads, self.uploader, parting)
+        self.uploader = Uploader(settings, self.control, outbox, uploads, protection)
+        self.streams = Streams(settings, self.control, self.dispatcher, self.uploader, uploads)
+        self.copier = Copier(settings, self.control, self.dispatcher, uploads, self.uploader, parting)
 
 
 def _wire(settings: Settings) -> WireSettings:

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from bulkhaul.model.objects import Bucket, Checksum, Content
+from bulkhaul.model.objects import Bucket, Checksum, Content, ObjectHead
 
 ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
 """``auto`` lets the endpoint's profile decide; ``none`` sends no checksum at all."""
@@ -106,6 +106,18 @@ class VersionsPage(msgspec.Struct, frozen=True):
     versions: tuple[ObjectVersion, ...]
     next_key_marker: str = ""
     next_version_marker: str = ""
+
+
+class ObjectsPage(msgspec.Struct, frozen=True):
+    """One page of a listing; the token is empty on the last one.
+
+    Attributes:
+        prefixes: of the folders that lie below, where the listing stops at slashes; each ends in a slash.
+    """
+
+    objects: tuple[ObjectHead, ...]
+    next_token: str = ""
+    prefixes: tuple[str, ...] = ()
 
 
 class BucketsPage(msgspec.Struct, frozen=True):

@@ -39,16 +39,25 @@ class MalformedFrame(Exception):
     """The peer sent something that is no message."""
 
 
+def encoded(value: object) -> bytes:
+    """Return a value as msgpack.
+
+    Raises:
+        OtherError: it holds what has no encoding, such as half a surrogate pair.
+    """
+    try:
+        return msgspec.msgpack.encode(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise OtherError("a message between processes cannot be encoded", cause=str(error)) from error
+
+
 def frame_of(message: object) -> bytes:
     """Return the frame of a message.
 
     Raises:
         OtherError: it is longer than a frame, or holds what has no encoding, such as half a surrogate pair.
     """
-    try:
-        frame = msgspec.msgpack.encode(message)
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
-        raise OtherError("a message between processes cannot be encoded", cause=str(error)) from error
+    frame = encoded(message)
     if len(frame) > MAX_FRAME_BYTES:
         text = f"a message between processes would have {len(frame)} bytes, and {MAX_FRAME_BYTES} are the most"
         raise OtherError(text)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
+from collections.abc import Iterator
 
 Buffer = bytes | bytearray | memoryview
 
@@ -28,6 +30,16 @@ def memory_of(data: Buffer) -> int:
         os.close(fd)
         raise
     return fd
+
+
+@contextlib.contextmanager
+def in_memory(data: Buffer) -> Iterator[int]:
+    """Hold a descriptor of anonymous memory that holds ``data``."""
+    fd = memory_of(data)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def write_all(fd: int, data: memoryview, at: int) -> None:

@@ -1,11 +1,11 @@
 """The messages between coordinator, forkserver and workers, as tagged values; it must not know how they travel.
 
     coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one), Stop
-    worker ─▶ coordinator       Ready, Report, Answer
+    worker ─▶ coordinator       Ready, Report, Early, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
 
-Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``.
+Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``. Requests to the service are in ``requests``.
 """
 
 from __future__ import annotations
@@ -15,18 +15,13 @@ from typing import Any
 import msgspec
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES
+from bulkhaul.engine.messages.requests import Answer, Ask, Early
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
-from bulkhaul.model.objects import Bucket, Checksum, ObjectHead, PartChecksum
+from bulkhaul.model.objects import Checksum
 from bulkhaul.model.writing import (
-    CopySource,
-    NotDeleted,
     ObjectOptions,
-    ObjectVersion,
-    PendingUpload,
     Stored,
-    UploadBegun,
-    UploadedPart,
 )
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
@@ -110,230 +105,10 @@ class Release(msgspec.Struct, tag=True, frozen=True):
     lease: int
 
 
-class Locate(msgspec.Struct, tag=True, frozen=True):
-    """Where requests for a bucket go; the answer's target."""
-
-    bucket: str
-
-
-class Head(msgspec.Struct, tag=True, frozen=True):
-    """HEAD of one object."""
-
-    bucket: str
-    key: str
-    version_id: str = ""
-
-
-class ListPage(msgspec.Struct, tag=True, frozen=True):
-    """One page of a listing; an empty token asks for the first.
-
-    Attributes:
-        folder: stop at the next slash: the answer's ``prefixes`` name what lies below.
-        max_keys: length of the page, 0 for the service's own.
-    """
-
-    bucket: str
-    prefix: str
-    token: str
-    folder: bool = False
-    max_keys: int = 0
-
-
-class ListBuckets(msgspec.Struct, tag=True, frozen=True):
-    """One page of the caller's buckets; an empty token asks for the first."""
-
-    token: str = ""
-
-
-class PartChecksums(msgspec.Struct, tag=True, frozen=True):
-    """The parts that an object was uploaded in; an empty ``version_id`` asks for the current version."""
-
-    bucket: str
-    info: ObjectHead
-    version_id: str = ""
-
-
-FIRST_GENERATION = 1
-"""Number of the credentials that an engine begins with; renewed ones count on."""
-
-
-class Resolve(msgspec.Struct, tag=True, frozen=True):
-    """Ask the SDK's credential chain; one worker is asked for all."""
-
-    generation: int
-
-
-class Read(msgspec.Struct, tag=True, frozen=True):
-    """``[start, end)`` of an object, or all of it with -1, into the memory whose descriptor comes along."""
-
-    target: Target
-    bucket: str
-    key: str
-    start: int = 0
-    end: int = -1
-
-
-class PutSmall(msgspec.Struct, tag=True, frozen=True):
-    """Store a few bytes by one PUT that promises whatever is said here; answered by Stored.
-
-    Attributes:
-        algorithm, checksum: sent along as they are, right or wrong; empty for none.
-    """
-
-    bucket: str
-    key: str
-    body: bytes
-    algorithm: str = ""
-    checksum: str = ""
-    only_if_absent: bool = False
-
-
-class CreateUpload(msgspec.Struct, tag=True, frozen=True):
-    """Begin a multipart upload; answered by UploadBegun."""
-
-    bucket: str
-    key: str
-    options: ObjectOptions
-    algorithm: str
-    token: str
-
-
-class ListParts(msgspec.Struct, tag=True, frozen=True):
-    """One page of the parts of an upload, after part ``marker``."""
-
-    bucket: str
-    key: str
-    upload_id: str
-    marker: int = 0
-
-
-class CompleteUpload(msgspec.Struct, tag=True, frozen=True):
-    """Make an object of the parts in the payload, a list of UploadedPart; answered by Stored."""
-
-    bucket: str
-    key: str
-    upload_id: str
-    size_bytes: int
-    algorithm: str
-    checksum: str
-
-
-class AbortUpload(msgspec.Struct, tag=True, frozen=True):
-    """Give an upload up; one that is gone already is no error."""
-
-    bucket: str
-    key: str
-    upload_id: str
-
-
-class ListUploads(msgspec.Struct, tag=True, frozen=True):
-    """One page of the uploads that are pending."""
-
-    bucket: str
-    prefix: str
-    key_marker: str = ""
-    id_marker: str = ""
-
-
-class CopyPart(msgspec.Struct, tag=True, frozen=True):
-    """Copy ``[start, end)`` of an object as a part of an upload; answered by UploadedPart."""
-
-    bucket: str
-    key: str
-    upload_id: str
-    number: int
-    source: CopySource
-    start: int
-    end: int
-
-
-class CopyObject(msgspec.Struct, tag=True, frozen=True):
-    """Copy a whole object; without options it keeps its own. Answered by Stored."""
-
-    bucket: str
-    key: str
-    source: CopySource
-    options: ObjectOptions | None = None
-    storage_class: str = ""
-
-
-class Delete(msgspec.Struct, tag=True, frozen=True):
-    """Delete one object or one version of it; what is not there is no error. ``etag``: only if it has this one."""
-
-    bucket: str
-    key: str
-    version_id: str = ""
-    etag: str = ""
-
-
-class DeleteMany(msgspec.Struct, tag=True, frozen=True):
-    """Delete up to 1,000 keys in the payload, a list of Doomed; the answer's ``not_deleted`` names the others."""
-
-    bucket: str
-
-
-class ListVersions(msgspec.Struct, tag=True, frozen=True):
-    """One page of the versions of objects."""
-
-    bucket: str
-    prefix: str
-    key_marker: str = ""
-    version_marker: str = ""
-
-
-class Tags(msgspec.Struct, tag=True, frozen=True):
-    """The tags of one object."""
-
-    bucket: str
-    key: str
-    version_id: str = ""
-
-
-class Presign(msgspec.Struct, tag=True, frozen=True):
-    """A URL that fetches one object without credentials for a while."""
-
-    bucket: str
-    key: str
-    ttl_s: int
-    version_id: str = ""
-
-
-class BucketRegion(msgspec.Struct, tag=True, frozen=True):
-    """The region of a bucket."""
-
-    bucket: str
-
-
-Question = (
-    Locate
-    | Head
-    | ListBuckets
-    | ListPage
-    | PartChecksums
-    | Resolve
-    | Read
-    | PutSmall
-    | CreateUpload
-    | ListParts
-    | CompleteUpload
-    | AbortUpload
-    | ListUploads
-    | CopyPart
-    | CopyObject
-    | Delete
-    | DeleteMany
-    | ListVersions
-    | Tags
-    | Presign
-    | BucketRegion
-)
-
-
-QUESTIONS: msgspec.msgpack.Decoder[Question] = msgspec.msgpack.Decoder(Question)
 LEASES: msgspec.msgpack.Decoder[AnyLease] = msgspec.msgpack.Decoder(AnyLease)
 
 LONGEST_BYTES = MAX_FRAME_BYTES - 1024
-"""Longest question or lease: leaves room for what a frame holds besides."""
+"""Longest request or lease: leaves room for what a frame holds besides."""
 
 
 def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: str) -> int:
@@ -360,28 +135,6 @@ def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: 
         text = f"names and values of {len(encoded)} bytes in one request are too long; no service takes them"
         raise UsageError(text, subject[:200])
     return len(encoded)
-
-
-SLOW_QUESTIONS = (CompleteUpload, CopyObject, CopyPart, DeleteMany)
-"""Questions that a service may work on for minutes: they have threads of their own, as many as connections."""
-
-ENDING_QUESTIONS = (AbortUpload, ListParts)
-"""Questions that every upload of an engine that ends may ask at once: they do not stand in line behind others."""
-
-
-UNSENT_QUESTIONS = (Resolve, Presign)
-"""Questions that a worker answers without asking the service."""
-
-
-WITH_PAYLOAD = (Read, CompleteUpload, DeleteMany)
-"""Questions that memory goes along with."""
-
-
-class Ask(msgspec.Struct, tag=True, frozen=True):
-    """A control operation for the worker's boto3 client."""
-
-    ask: int
-    question: Question
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):
@@ -427,39 +180,8 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     reached: list[tuple[int, int]] = []
 
 
-class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
-    """Part of the answer to a question; ``last`` ends it. Long lists come in several.
-
-    Attributes:
-        objects, prefixes, buckets, parts, uploaded, uploads, versions, not_deleted: items of whatever was asked for.
-        markers: where the next page begins, empty on the last one. A frame that is not the last may tell it early.
-        begun, stored, copied: the outcome of a write.
-        tags, text: the outcome of a small question.
-    """
-
-    ask: int
-    last: bool = True
-    error: ErrorInfo | None = None
-    objects: list[ObjectHead] = []
-    prefixes: list[str] = []
-    buckets: list[Bucket] = []
-    parts: list[PartChecksum] = []
-    uploaded: list[UploadedPart] = []
-    uploads: list[PendingUpload] = []
-    versions: list[ObjectVersion] = []
-    not_deleted: list[NotDeleted] = []
-    markers: tuple[str, ...] = ()
-    begun: UploadBegun | None = None
-    stored: Stored | None = None
-    copied: UploadedPart | None = None
-    tags: dict[str, str] = {}
-    text: str = ""
-    target: Target | None = None
-    credentials: Credentials | None = None
-
-
 ToWorker = Configure | UseCredentials | Leases | Release | Ask | Stop
-FromWorker = Ready | Report | Answer
+FromWorker = Ready | Report | Early | Answer
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):

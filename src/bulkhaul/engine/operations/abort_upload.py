@@ -13,7 +13,7 @@ import asyncio
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import AbortUpload, ListParts
+from bulkhaul.engine.messages.requests import AbortUpload, ListParts
 from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.objects import ObjectRef
@@ -82,7 +82,7 @@ async def abort_until_gone(
 async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool | None:
     """Whether any part is listed; None if parts may not be listed."""
     try:
-        return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).uploaded)
+        return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).parts)
     except NotFound:
         return False
     except TransferError as error:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 
 import msgspec
 
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.messages.memory import memory_of, new_memory, read_all
-from bulkhaul.engine.messages.messages import (
+from bulkhaul.engine.messages.memory import in_memory, new_memory, read_all
+from bulkhaul.engine.messages.requests import (
     BucketRegion,
+    CompleteUpload,
+    CopyObject,
+    CopyPart,
     CreateUpload,
     Delete,
     DeleteMany,
     Head,
     ListBuckets,
     ListPage,
+    ListParts,
     ListUploads,
     ListVersions,
     PartChecksums,
@@ -27,20 +31,30 @@ from bulkhaul.engine.messages.messages import (
     Read,
     Tags,
 )
-from bulkhaul.engine.operations.abort_upload import abort_until_gone
-from bulkhaul.engine.operations.list_pages import listed_pages, marked_pages, require_news
+from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
+from bulkhaul.engine.operations.list_pages import listed_pages, marked_pages
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.model.errors import ErrorInfo, OtherError, UsageError
+from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, ObjectVersion, PendingUpload, Stored
+from bulkhaul.model.writing import (
+    CopySource,
+    Doomed,
+    NotDeleted,
+    ObjectOptions,
+    ObjectVersion,
+    PendingUpload,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+)
 from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.values import RemoteObject, Target
 
 
 class Control:
-    """Asks the service, through the workers' boto3 clients."""
+    """Makes each request of a service, through the workers; the transfers make theirs by these methods too."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -51,7 +65,7 @@ class Control:
         Raises:
             NotFound: there is no such object.
         """
-        return (await self.look(ref, version_id)).head
+        return await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)
 
     async def look(self, ref: ObjectRef, version_id: str = "") -> RemoteObject:
         """Return what the service knows of one object, and where it is.
@@ -59,10 +73,8 @@ class Control:
         Raises:
             NotFound: there is no such object.
         """
-        reply = await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)
-        if not reply.objects or reply.target is None:
-            raise OtherError("HEAD brought no answer", ref.url)
-        return RemoteObject(ref, reply.objects[0], reply.target, version_id)
+        head = await self.head(ref, version_id)
+        return RemoteObject(ref, head, await self.target(ref.bucket), version_id)
 
     async def part_checksums(self, remote: RemoteObject) -> tuple[PartChecksum, ...]:
         """Return the parts that an object was uploaded in, with their checksums.
@@ -70,8 +82,8 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        question = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
-        return tuple((await self._desk.ask(question, remote.ref.url)).parts)
+        request = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
+        return await self._desk.ask(request, remote.ref.url)
 
     async def buckets(self) -> AsyncGenerator[list[Bucket], None]:
         """Yield the pages of the list of the caller's buckets.
@@ -79,14 +91,10 @@ class Control:
         Raises:
             AccessDenied: the credentials may not list them.
         """
-        token, seen = "", set[int]()
-        while True:
-            reply = await self._desk.ask(ListBuckets(token), "s3://")
-            yield reply.buckets
-            if not reply.markers:
-                return
-            token = reply.markers[0]
-            require_news((token,), seen, "s3://")
+        listing = marked_pages(self._desk, ListBuckets, "", lambda page: page.next_token, "s3://")
+        async with contextlib.aclosing(listing) as pages:
+            async for page in pages:
+                yield list(page.buckets)
 
     async def pages(
         self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = False
@@ -104,8 +112,8 @@ class Control:
         """
         listing = listed_pages(self._desk, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
         async with contextlib.aclosing(listing) as pages:
-            async for objects, _ in pages:
-                yield objects
+            async for page in pages:
+                yield list(page.objects)
 
     async def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.
@@ -113,8 +121,10 @@ class Control:
         Raises:
             NotFound: there is no such bucket.
         """
-        async for page in listed_pages(self._desk, bucket, prefix, folder=True, max_keys=0, ahead=False):
-            yield page
+        listing = listed_pages(self._desk, bucket, prefix, folder=True, max_keys=0, ahead=False)
+        async with contextlib.aclosing(listing) as pages:
+            async for page in pages:
+                yield list(page.objects), list(page.prefixes)
 
     async def probe(self, bucket: str, prefix: str = "") -> None:
         """List one key, to see whether the bucket can be reached and read.
@@ -130,9 +140,16 @@ class Control:
         Raises:
             TransferError: the listing failed.
         """
-        async with contextlib.aclosing(marked_pages(self._desk, ListVersions, bucket, prefix)) as pages:
-            async for reply in pages:
-                yield reply.versions
+        listing = marked_pages(
+            self._desk,
+            lambda markers: ListVersions(bucket, prefix, *markers),
+            ("", ""),
+            lambda page: (page.next_key_marker, page.next_version_marker),
+            f"s3://{bucket}/{prefix}",
+        )
+        async with contextlib.aclosing(listing) as pages:
+            async for page in pages:
+                yield list(page.versions)
 
     async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
         """Return an object, or ``[start, end)`` of it, by one unconditional GET.
@@ -143,23 +160,35 @@ class Control:
             IntegrityError: the bytes are not those that the stored checksum promises.
         """
         subject = ref.url if end < 0 else f"{ref.url} bytes [{start}, {end})"
-        question = Read(await self._desk.target(ref.bucket), ref.bucket, ref.key, start, end)
+        request = Read(await self._desk.target(ref.bucket), ref.bucket, ref.key, start, end)
         fd = new_memory()
         try:
-            await self._desk.ask(question, subject, payload_fd=fd)
+            await self._desk.ask(request, subject, memory_fd=fd)
             # A large object is copied in a thread: the loop has others to serve meanwhile.
             small = os.fstat(fd).st_size <= MIB
             return read_all(fd) if small else await undisturbed(in_thread(read_all, fd))
         finally:
             os.close(fd)
 
-    async def delete(self, ref: ObjectRef, version_id: str = "") -> None:
+    async def delete(
+        self,
+        ref: ObjectRef,
+        version_id: str = "",
+        *,
+        etag: str = "",
+        before_again: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         """Delete one object, or one version of it; what is not there is no error.
 
+        Args:
+            etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+            before_again: awaited before a try that follows one whose answer was lost; what it raises ends the request.
+
         Raises:
+            PreconditionFailed: the object has another ETag.
             TransferError: the service refused.
         """
-        await self._desk.ask(Delete(ref.bucket, ref.key, version_id), ref.url)
+        await self._desk.ask(Delete(ref.bucket, ref.key, version_id, etag), ref.url, before_again=before_again)
 
     async def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
         """Delete in batches of 1,000 and yield each key's outcome.
@@ -184,7 +213,7 @@ class Control:
         Raises:
             CredentialsError: there are no credentials to sign with.
         """
-        return (await self._desk.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)).text
+        return await self._desk.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)
 
     async def tags(self, ref: ObjectRef, version_id: str = "") -> dict[str, str]:
         """Return an object's tags.
@@ -192,7 +221,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        return (await self._desk.ask(Tags(ref.bucket, ref.key, version_id), ref.url)).tags
+        return await self._desk.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
 
     async def region(self, bucket: str) -> str:
         """Return the bucket's region, as the service says; empty where it does not.
@@ -200,7 +229,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        return (await self._desk.ask(BucketRegion(bucket), f"s3://{bucket}")).text
+        return await self._desk.ask(BucketRegion(bucket), f"s3://{bucket}")
 
     async def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
         """Yield the pages of a listing of uploads that were neither completed nor aborted.
@@ -208,9 +237,16 @@ class Control:
         Raises:
             TransferError: the listing failed.
         """
-        async with contextlib.aclosing(marked_pages(self._desk, ListUploads, bucket, prefix)) as pages:
-            async for reply in pages:
-                yield reply.uploads
+        listing = marked_pages(
+            self._desk,
+            lambda markers: ListUploads(bucket, prefix, *markers),
+            ("", ""),
+            lambda page: (page.next_key_marker, page.next_id_marker),
+            f"s3://{bucket}/{prefix}",
+        )
+        async with contextlib.aclosing(listing) as pages:
+            async for page in pages:
+                yield list(page.uploads)
 
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False
@@ -221,10 +257,8 @@ class Control:
             PreconditionFailed: the object exists, and was not to.
             TransferError: the service refused.
         """
-        question = PutSmall(ref.bucket, ref.key, body, algorithm, checksum, only_if_absent)
-        reply = await self._desk.ask(question, ref.url)
-        assert reply.stored is not None
-        return reply.stored
+        request = PutSmall(ref.bucket, ref.key, body, algorithm, checksum, only_if_absent)
+        return await self._desk.ask(request, ref.url)
 
     async def begin_upload(self, ref: ObjectRef) -> str:
         """Begin a multipart upload that no journal names, and return its id; the caller aborts it.
@@ -232,9 +266,91 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        reply = await self._desk.ask(CreateUpload(ref.bucket, ref.key, ObjectOptions(), "", ""), ref.url)
-        assert reply.begun is not None
-        return reply.begun.upload_id
+        return (await self.create_upload(ref, ObjectOptions())).upload_id
+
+    async def create_upload(
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        algorithm: str = "",
+        token: str = "",
+        on_doubt: Callable[[], None] | None = None,
+    ) -> UploadBegun:
+        """Begin a multipart upload.
+
+        Args:
+            algorithm: checksum that the service is to keep for the whole object, empty for none.
+            token: goes into the object's metadata, empty for none.
+            on_doubt: called for each try that has failed and may have begun an upload all the same.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        request = CreateUpload(ref.bucket, ref.key, options, algorithm, token)
+        return await self._desk.ask(request, ref.url, on_doubt=on_doubt)
+
+    async def copy_part(
+        self, ref: ObjectRef, upload_id: str, number: int, source: CopySource, start: int, end: int
+    ) -> UploadedPart:
+        """Have the service copy ``[start, end)`` of an object as part ``number`` of an upload; errors name the source.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        request = CopyPart(ref.bucket, ref.key, upload_id, number, source, start, end)
+        return await self._desk.ask(request, ObjectRef(source.bucket, source.key).url)
+
+    async def copy_object(
+        self, ref: ObjectRef, source: CopySource, options: ObjectOptions | None, *, storage_class: str = ""
+    ) -> Stored:
+        """Have the service copy a whole object; without options it keeps its own. Errors name the source.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        request = CopyObject(ref.bucket, ref.key, source, options, storage_class)
+        return await self._desk.ask(request, ObjectRef(source.bucket, source.key).url)
+
+    async def complete_upload(
+        self,
+        ref: ObjectRef,
+        upload_id: str,
+        parts: Sequence[UploadedPart],
+        *,
+        size_bytes: int,
+        algorithm: str,
+        checksum: str,
+    ) -> Stored:
+        """Make an object of its parts.
+
+        Args:
+            algorithm: of the parts' checksums, empty if they have none.
+            checksum: of the whole object, empty if it is not known.
+
+        Raises:
+            TransferError: the service refused, or did not answer: then the object may exist all the same.
+        """
+        request = CompleteUpload(ref.bucket, ref.key, upload_id, size_bytes, algorithm, checksum)
+        with in_memory(msgspec.msgpack.encode(parts)) as fd:
+            return await self._desk.ask(request, ref.url, memory_fd=fd)
+
+    async def parts(self, ref: ObjectRef, upload_id: str) -> list[UploadedPart]:
+        """Return the parts that the service holds of an upload.
+
+        Raises:
+            NotFound: there is no such upload any more.
+            TransferError: it could not be asked.
+        """
+        listing = marked_pages(
+            self._desk,
+            lambda marker: ListParts(ref.bucket, ref.key, upload_id, marker),
+            0,
+            lambda page: page.next_marker,
+            ref.url,
+        )
+        async with contextlib.aclosing(listing) as pages:
+            return [part async for page in pages for part in page.parts]
 
     async def target(self, bucket: str) -> Target:
         """Return where requests for a bucket go.
@@ -249,6 +365,10 @@ class Control:
         """The id of the key that requests are signed with, empty before the first answer or without one."""
         credentials = self._desk.credentials
         return credentials.access_key if credentials else ""
+
+    async def abort_until_gone(self, ref: ObjectRef, upload_id: str, *, looks: int, listable: bool) -> Aborted:
+        """Give an upload up until nothing of it is left; see ``abort_upload.abort_until_gone``."""
+        return await abort_until_gone(self._desk, ref, upload_id, looks=looks, listable=listable)
 
     async def abort_upload(self, ref: ObjectRef, upload_id: str, *, listable: bool = True) -> bool:
         """Give a pending upload up; whether nothing is left of it.
@@ -266,14 +386,12 @@ class Control:
 
     async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
         try:
-            fd = memory_of(msgspec.msgpack.encode(batch))
+            encoded = msgspec.msgpack.encode(batch)
         except UnicodeEncodeError as error:
             raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
-        try:
-            reply = await self._desk.ask(DeleteMany(bucket), f"s3://{bucket}", payload_fd=fd)
-        finally:
-            os.close(fd)
-        refused = {(one.key, one.version_id): one for one in reply.not_deleted}
+        with in_memory(encoded) as fd:
+            kept = await self._desk.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
+        refused = {(one.key, one.version_id): one for one in kept}
         return [_removed(bucket, one, refused.get((one.key, one.version_id))) for one in batch]
 
 

@@ -12,19 +12,22 @@ What is listed may be deleted next, so a page that names anything outside of the
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from typing import Any
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, TypeVar
 
-from bulkhaul.engine.messages.messages import ListPage, ListUploads, ListVersions
-from bulkhaul.engine.pool.requests import Desk, Reply
+from bulkhaul.engine.messages.requests import ListPage, Request
+from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.model.errors import OtherError
-from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.writing import ObjectsPage
+
+Marker = TypeVar("Marker")
+Page = TypeVar("Page")
 
 
 async def listed_pages(
     desk: Desk, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
-) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
-    """Yield (objects, common prefixes) of each page, in the service's order.
+) -> AsyncGenerator[ObjectsPage, None]:
+    """Yield each page, in the service's order.
 
     Args:
         folder: stop at the next slash.
@@ -47,16 +50,16 @@ async def listed_pages(
         while True:
             if ahead and (early := await page.early_token()):
                 following = begin(early)
-            reply = await page.answer
-            if token := "".join(reply.markers[:1]):
-                require_news((token,), seen, subject)
+            listed = await page.answer
+            if token := listed.next_token:
+                require_news(token, seen, subject)
             if following is not None and following.token != token:
                 # What told it early failed, and the next try was told another place.
                 await _give_up(following)
                 following = None
             if ahead and token and following is None:
                 following = begin(token)
-            yield reply.objects, reply.prefixes
+            yield listed
             if not token:
                 return
             page, following = following or begin(token), None
@@ -65,24 +68,31 @@ async def listed_pages(
 
 
 async def marked_pages(
-    desk: Desk, kind: type[ListVersions | ListUploads], bucket: str, prefix: str
-) -> AsyncGenerator[Reply, None]:
-    """Yield each page of a listing of versions, or of pending uploads, in the service's order.
+    desk: Desk,
+    request_at: Callable[[Marker], Request[Page]],
+    first: Marker,
+    after: Callable[[Page], Marker],
+    subject: str,
+) -> AsyncGenerator[Page, None]:
+    """Yield each page of a listing that goes on at markers, in the service's order.
+
+    Args:
+        request_at: makes the request for the page at a marker.
+        first: marker of the first page; a page that names it again is the last one.
+        after: returns the marker of the page that follows.
 
     Raises:
         OtherError: the listing would never end.
         UnexpectedReply: a page names what does not begin with the prefix.
         TransferError: a page cannot be had.
     """
-    subject = f"s3://{bucket}/{prefix}"
-    markers, seen = ("", ""), set[int]()
+    marker, seen = first, set[int]()
     while True:
-        reply = await desk.ask(kind(bucket, prefix, *markers), subject)
-        yield reply
-        if len(reply.markers) != 2:
+        page = await desk.ask(request_at(marker), subject)
+        yield page
+        if (marker := after(page)) == first:
             return
-        markers = (reply.markers[0], reply.markers[1])
-        require_news(markers, seen, subject)
+        require_news(marker, seen, subject)
 
 
 class _Page:
@@ -93,10 +103,10 @@ class _Page:
         answer: the whole page, or why there is none.
     """
 
-    def __init__(self, desk: Desk, question: ListPage, subject: str) -> None:
-        self.token = question.token
+    def __init__(self, desk: Desk, request: ListPage, subject: str) -> None:
+        self.token = request.token
         self._early: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.answer = asyncio.create_task(desk.ask(question, subject, on_early=self._told))
+        self.answer = asyncio.create_task(desk.ask(request, subject, on_early=self._told))
 
     async def early_token(self) -> str:
         """Return where the next page begins, as soon as that is told; nothing if the page has come or failed first."""
@@ -104,9 +114,9 @@ class _Page:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return "" if self.answer.done() else self._early.result()
 
-    def _told(self, markers: tuple[str, ...]) -> None:
+    def _told(self, token: str) -> None:
         if not self._early.done():
-            self._early.set_result(markers[0])
+            self._early.set_result(token)
 
 
 async def _give_up(*pages: _Page | None) -> None:
@@ -117,8 +127,8 @@ async def _give_up(*pages: _Page | None) -> None:
     await asyncio.gather(*answers, return_exceptions=True)
 
 
-def require_news(markers: tuple[str, ...], seen: set[int], subject: str) -> None:
-    """Raise OtherError for markers that were met before; one number a page of 1,000 keys is remembered."""
-    if hash(markers) in seen:
+def require_news(marker: object, seen: set[int], subject: str) -> None:
+    """Raise OtherError for a marker that was met before; one number a page of 1,000 keys is remembered."""
+    if hash(marker) in seen:
         raise OtherError("the listing repeats its continuation token, so it would never end", subject)
-    seen.add(hash(markers))
+    seen.add(hash(marker))

@@ -16,7 +16,6 @@ from typing import Literal
 from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.messages.messages import (
-    Answer,
     Configure,
     Done,
     Failed,
@@ -28,6 +27,7 @@ from bulkhaul.engine.messages.messages import (
     Stop,
     UseCredentials,
 )
+from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.job import Fetching, Given, Moving, Sending, framed, given, measure
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
@@ -77,7 +77,7 @@ class Dispatcher:
     """The workers of one engine and what they hold.
 
     Attributes:
-        on_answer: called with every Answer of a worker.
+        on_answer: called with every Early and every Answer of a worker.
         on_expired: called with the generation of credentials that a service refused as expired.
         on_worker: called with a worker's number and what became of it.
         on_broken: called with the error that everything ends with when a callback has failed.
@@ -92,7 +92,7 @@ class Dispatcher:
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             retry_for_s=settings.retry_for_s,
         )
-        self.on_answer: Callable[[Answer], None] = _ignore
+        self.on_answer: Callable[[Answer | Early], None] = _ignore
         self.on_expired: Callable[[int], None] = _ignore
         self.on_worker: Callable[[int, WorkerNews], None] = _ignore
         self.on_broken: Callable[[TransferError], None] = _ignore
@@ -298,7 +298,7 @@ class Dispatcher:
         match message:
             case Report():
                 self._report(worker, message)
-            case Answer():
+            case Answer() | Early():
                 self.on_answer(message)
             case Ready():
                 self._configure(worker)

@@ -1,4 +1,4 @@
-"""Asks workers questions (HEAD, LIST …) with patience, and keeps the credentials fresh; it must not know files.
+"""Has workers make requests (HEAD, LIST …), with patience, and keeps the credentials fresh.
 
 One worker is asked at a time, the least busy one; if it dies another one is. Retries follow the same rules as parts.
 """
@@ -11,33 +11,36 @@ import functools
 import random
 import time
 from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from bulkhaul.engine.loop.tasks import undisturbed
-from bulkhaul.engine.messages.messages import (
+from bulkhaul.engine.messages.messages import require_sound
+from bulkhaul.engine.messages.requests import (
     FIRST_GENERATION,
-    QUESTIONS,
-    SLOW_QUESTIONS,
-    UNSENT_QUESTIONS,
+    REQUESTS,
     Answer,
+    AnyRequest,
     Ask,
-    ListBuckets,
+    Early,
+    Head,
+    ListPage,
     Locate,
-    Question,
     Read,
+    Request,
     Resolve,
-    require_sound,
+    answer_decoder,
 )
 from bulkhaul.engine.pool.dispatcher import Dispatcher, WorkerNews
 from bulkhaul.model.errors import Cancelled, OtherError, StallTimeout, TransferError, WorkerDied, error_of
-from bulkhaul.model.objects import Bucket, ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import NotDeleted, ObjectVersion, PendingUpload, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.outage import Vain
 from bulkhaul.policy.pacing import backoff_s, rule_for
 from bulkhaul.wire.values import Credentials, Target
+
+A = TypeVar("A")
 
 REFRESH_AHEAD_S = 600.0
 """Credentials are renewed this long before they end. Source: botocore's mandatory refresh window."""
@@ -45,7 +48,7 @@ REFRESH_AHEAD_S = 600.0
 REFRESH_AT_MOST_EVERY_S = 60.0
 
 REFRESH_ATTEMPTS = 3
-"""How often the chain is asked when it fails; a worker may die with the question, a metadata service may be slow."""
+"""How often the chain is asked when it fails; a worker may die with the request, a metadata service may be slow."""
 
 READ_S = 24 * 3600.0
 """Longest read of an object into memory: 5 TiB at 64 MB/s."""
@@ -54,51 +57,24 @@ DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied
 """Failures of a request that may have taken effect all the same: nobody was told."""
 
 LOOK_S = 0.25
-"""How often a question that waits for an endpoint looks whether it is back."""
+"""How often a request that waits for an endpoint looks whether it is back."""
 
 MAX_LOST = 3
-"""Workers that may die with one question."""
-
-
-class Reply(msgspec.Struct):
-    """A whole answer, put together from its frames; see ``Answer`` for the fields."""
-
-    objects: list[ObjectHead] = msgspec.field(default_factory=list)
-    prefixes: list[str] = msgspec.field(default_factory=list)
-    buckets: list[Bucket] = msgspec.field(default_factory=list)
-    parts: list[PartChecksum] = msgspec.field(default_factory=list)
-    uploaded: list[UploadedPart] = msgspec.field(default_factory=list)
-    uploads: list[PendingUpload] = msgspec.field(default_factory=list)
-    versions: list[ObjectVersion] = msgspec.field(default_factory=list)
-    not_deleted: list[NotDeleted] = msgspec.field(default_factory=list)
-    markers: tuple[str, ...] = ()
-    begun: UploadBegun | None = None
-    stored: Stored | None = None
-    copied: UploadedPart | None = None
-    tags: dict[str, str] = msgspec.field(default_factory=dict)
-    text: str = ""
-    target: Target | None = None
-    credentials: Credentials | None = None
-
-    def add(self, answer: Answer) -> None:
-        """Take one frame."""
-        for name in _LISTS:
-            getattr(self, name).extend(getattr(answer, name))
-        if answer.last:
-            for name in _OUTCOMES:
-                setattr(self, name, getattr(answer, name))
-
-
-_LISTS = ("objects", "prefixes", "buckets", "parts", "uploaded", "uploads", "versions", "not_deleted")
-_OUTCOMES = ("markers", "begun", "stored", "copied", "tags", "text", "target", "credentials")
+"""Workers that may die with one request."""
 
 
 class _Open(msgspec.Struct):
+    """A request under way.
+
+    Attributes:
+        pieces: of its answer, encoded, that have come.
+    """
+
     worker: int
-    reply: Reply
-    future: asyncio.Future[Reply]
-    on_early: Callable[[tuple[str, ...]], None] | None
-    early: tuple[str, ...] = ()
+    request: Request[Any]
+    future: asyncio.Future[Any]
+    on_early: Callable[[str], None] | None
+    pieces: list[bytes] = msgspec.field(default_factory=list)
 
 
 class _WorkerGone(Exception):
@@ -106,7 +82,7 @@ class _WorkerGone(Exception):
 
     Attributes:
         blameless: that had nothing to do with what it was asked.
-        asked: the question has reached it, perhaps.
+        asked: the request has reached it, perhaps.
     """
 
     def __init__(self, *, blameless: bool = False, asked: bool = True) -> None:
@@ -116,7 +92,7 @@ class _WorkerGone(Exception):
 
 
 class Desk:
-    """Questions under way, and the credentials that workers sign with.
+    """Requests under way, and the credentials that workers sign with.
 
     Attributes:
         answered_s: instant of the loop's clock when the service last answered otherwise than by an error.
@@ -133,7 +109,7 @@ class Desk:
         self._locating: dict[str, asyncio.Task[Target]] = {}
         self._slow = asyncio.Semaphore(settings.max_in_flight)
         self._configured: list[int] = []  # workers that can be asked for credentials
-        self._load: dict[int, int] = {}  # usable worker → questions that it has
+        self._load: dict[int, int] = {}  # usable worker → requests that it has
         self._resolved = False
         self._news = asyncio.Event()
         self._credentials: Credentials | None = None
@@ -176,9 +152,8 @@ class Desk:
         return await asyncio.shield(locating)  # who is cancelled leaves it to the others
 
     async def _locate(self, bucket: str) -> Target:
-        reply = await self.ask(Locate(bucket), f"s3://{bucket}")
-        assert reply.target is not None
-        return reply.target
+        target = self._targets[bucket] = await self.ask(Locate(bucket), f"s3://{bucket}")
+        return target
 
     def _located(self, bucket: str, locating: asyncio.Task[Target]) -> None:
         del self._locating[bucket]
@@ -187,27 +162,27 @@ class Desk:
 
     async def ask(
         self,
-        question: Question,
+        request: Request[A],
         subject: str = "",
         *,
-        payload_fd: int = -1,
+        memory_fd: int = -1,
         on_doubt: Callable[[], None] | None = None,
         before_again: Callable[[], Awaitable[None]] | None = None,
-        on_early: Callable[[tuple[str, ...]], None] | None = None,
-    ) -> Reply:
-        """Return the answer, after as many tries as the rules allow.
+        on_early: Callable[[str], None] | None = None,
+    ) -> A:
+        """Return the answer to a request, after as many tries as the rules allow.
 
         Args:
-            payload_fd: memory that goes along with the question; it stays the caller's.
+            memory_fd: memory that goes along with the request; it stays the caller's.
             on_doubt: called for each try that has failed and may have taken effect all the same.
-            before_again: awaited before the try that follows such a one; what it raises ends the question.
-            on_early: called with the markers that come before the rest of an answer; of a try that may fail yet.
+            before_again: awaited before the try that follows such a one; what it raises ends the request.
+            on_early: called with where the next page of a listing begins, by a try that may fail yet.
 
         Raises:
-            UsageError: the question holds what no worker could read.
+            UsageError: the request holds what no worker could read.
             TransferError: the last failure, about ``subject``.
         """
-        require_sound(question, QUESTIONS, subject)
+        require_sound(request, REQUESTS, subject)
         failures, lost, generation, throttled_since_s = 0, 0, 0, None
         vain: Vain | None = None
         doubtful = False
@@ -220,19 +195,17 @@ class Desk:
             try:
                 worker = await self._freest_worker()
                 generation = self._credentials.generation if self._credentials else 0
-                if isinstance(question, SLOW_QUESTIONS):
-                    reply = await self._put_whole(question, payload_fd)
-                elif isinstance(question, UNSENT_QUESTIONS):
-                    reply = await self._put(worker, question, payload_fd)
+                if request.line == "slow":
+                    answer = await self._put_whole(request, memory_fd)
+                elif not request.sent:
+                    answer = await self._put(worker, request, memory_fd)
                 else:
                     await self._admitted()
-                    reply = await self._put(await self._freest_worker(), question, payload_fd, on_early)
-                if reply.target is not None and not isinstance(question, Resolve | ListBuckets):
-                    self._targets[question.bucket] = reply.target
-                if not isinstance(question, UNSENT_QUESTIONS):
+                    answer = await self._put(await self._freest_worker(), request, memory_fd, on_early)
+                if request.sent:
                     machine.outage.answered()
                     machine.budget.give_back()
-                return reply
+                return answer
             except _WorkerGone as gone:
                 doubtful = doubtful or gone.asked
                 if on_doubt is not None and gone.asked:
@@ -251,7 +224,7 @@ class Desk:
                 if machine.outage.failed(error.info, now_s, in_flight=min(in_flight, self._settings.max_in_flight)):
                     vain = vain or Vain(now_s)
                     if machine.outage.bears(vain, now_s):
-                        continue  # nobody's failure: the question goes out again when requests do
+                        continue  # nobody's failure: the request goes out again when requests do
                     raise error_of(machine.outage.given_up(error.info, now_s)).about(subject) from error
                 rule = rule_for(error.info.code)
                 failures += 1
@@ -282,7 +255,7 @@ class Desk:
             async with asyncio.timeout(wait_s):
                 await self._closing.wait()
 
-    async def _put_whole(self, question: Question, payload_fd: int) -> Reply:
+    async def _put_whole(self, request: Request[A], memory_fd: int) -> A:
         """Ask for what takes long and changes something: a few at a time, and never left while it is under way.
 
         Whoever is cancelled gets his cancellation when the service has answered, or cannot any more: only then
@@ -290,7 +263,7 @@ class Desk:
         """
         async with self._slow:
             await self._admitted()  # it may have gone away while this one waited for its turn
-            return await undisturbed(self._put(await self._freest_worker(), question, payload_fd))
+            return await undisturbed(self._put(await self._freest_worker(), request, memory_fd))
 
     def close(self) -> None:
         """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
@@ -318,28 +291,28 @@ class Desk:
     async def _put(
         self,
         worker: int,
-        question: Question,
-        payload_fd: int = -1,
-        on_early: Callable[[tuple[str, ...]], None] | None = None,
-    ) -> Reply:
+        request: Request[A],
+        memory_fd: int = -1,
+        on_early: Callable[[str], None] | None = None,
+    ) -> A:
         if self._closed is not None:
             raise self._closed
         if worker not in self._load and worker not in self._configured:
             # It died between the choice and the first step of the task that asks: nobody would tell of its end again.
             raise _WorkerGone(blameless=True, asked=False)
         number, self._next = self._next, self._next + 1
-        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-        self._open[number] = _Open(worker, Reply(), future, on_early)
+        future: asyncio.Future[A] = asyncio.get_running_loop().create_future()
+        self._open[number] = _Open(worker, request, future, on_early)
         if worker in self._load:
             self._load[worker] += 1
         timeouts = self._settings.timeouts
         patience_s = timeouts.ask_s
-        if isinstance(question, SLOW_QUESTIONS):
+        if request.line == "slow":
             patience_s += timeouts.ack_s
-        elif isinstance(question, Read):
+        elif isinstance(request, Read):
             patience_s = READ_S  # the worker notices by itself when nothing moves
         try:
-            self._dispatcher.ask(worker, Ask(number, question), [] if payload_fd < 0 else [payload_fd])
+            self._dispatcher.ask(worker, Ask(number, cast("AnyRequest", request)), [] if memory_fd < 0 else [memory_fd])
             async with asyncio.timeout(patience_s):
                 return await future
         except TimeoutError:
@@ -349,24 +322,31 @@ class Desk:
             if worker in self._load:
                 self._load[worker] -= 1
 
-    def _answered(self, answer: Answer) -> None:
-        waiting = self._open.get(answer.ask)
+    def _answered(self, message: Answer | Early) -> None:
+        waiting = self._open.get(message.ask)
         if waiting is None or waiting.future.done():
             return
-        if answer.error is not None:
-            waiting.future.set_exception(error_of(answer.error))
-            return
-        self.answered_s = self._loop.time()
-        waiting.reply.add(answer)
-        if not answer.last:
-            if answer.markers:
-                waiting.early = answer.markers
-                if waiting.on_early is not None:
-                    waiting.on_early(answer.markers)
-        elif waiting.early not in ((), answer.markers):
-            waiting.future.set_exception(OtherError("the page tells two places where the listing goes on"))
+        if isinstance(message, Early):
+            self.answered_s = self._loop.time()
+            if waiting.on_early is not None:
+                waiting.on_early(message.token)
+        elif message.error is not None:
+            waiting.future.set_exception(error_of(message.error))
         else:
-            waiting.future.set_result(waiting.reply)
+            self.answered_s = self._loop.time()
+            waiting.pieces.append(message.piece)
+            if message.last:
+                self._complete(waiting, message.target)
+
+    def _complete(self, waiting: _Open, target: Target | None) -> None:
+        try:
+            answer = answer_decoder(type(waiting.request)).decode(b"".join(waiting.pieces))
+        except msgspec.MsgspecError as error:
+            waiting.future.set_exception(OtherError("a worker's answer cannot be read", cause=str(error)))
+            return
+        if target is not None and isinstance(waiting.request, Head | ListPage):
+            self._targets[waiting.request.bucket] = target
+        waiting.future.set_result(answer)
 
     # Workers
 
@@ -399,7 +379,7 @@ class Desk:
 
     async def _resolve(self, worker: int, generation: int) -> None:
         try:
-            reply = await self._put(worker, Resolve(generation))
+            credentials = await self._put(worker, Resolve(generation))
         except TransferError as error:
             if not self._resolved:
                 self._failure = error
@@ -414,8 +394,8 @@ class Desk:
                 self._refreshing = None
         self._resolved = True
         self._refreshed_s = time.monotonic()
-        self._credentials = reply.credentials
-        self._dispatcher.sign_with(reply.credentials)
+        self._credentials = credentials
+        self._dispatcher.sign_with(credentials)
 
     async def _refresh(self, generation: int) -> None:
         """Have credentials newer than ``generation``; however many ask, the chain is asked once.

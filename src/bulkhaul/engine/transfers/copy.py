@@ -16,10 +16,8 @@ import msgspec
 
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.memory import new_memory
-from bulkhaul.engine.messages.messages import CopyObject, Head, Tags
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.transfers.move_source import Parting, not_removed, require_stored
 from bulkhaul.engine.transfers.multipart_guard import Uploads
@@ -47,7 +45,6 @@ class Copier:
     def __init__(
         self,
         settings: Settings,
-        desk: Desk,
         control: Control,
         dispatcher: Dispatcher,
         uploads: Uploads,
@@ -55,7 +52,6 @@ class Copier:
         parting: Parting,
     ) -> None:
         self._settings = settings
-        self._desk = desk
         self._control = control
         self._dispatcher = dispatcher
         self._uploads = uploads
@@ -83,24 +79,21 @@ class Copier:
             TransferError: it could not be copied.
         """
         began_s = time.monotonic()
-        question = Head(source.bucket, source.key, version_id)
-        info = _of_version((await self._desk.ask(question, source.url)).objects[0], version_id)
+        info = _of_version(await self._control.head(source, version_id), version_id)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         origin = CopySource(source.bucket, source.key, info.etag, info.version_id)
         if options is not None:
-            options = await _completed(options, self._desk, source, info, info.storage_class)
+            options = await _completed(options, self._control, source, info, info.storage_class)
         small = info.size_bytes < self._settings.multipart_threshold_bytes and info.size_bytes <= MAX_COPY_BYTES
         if small or not info.size_bytes:
-            copying = CopyObject(ref.bucket, ref.key, origin, options, info.storage_class)
             try:
-                reply = await self._desk.ask(copying, source.url)
+                stored = await self._control.copy_object(ref, origin, options, storage_class=info.storage_class)
             except NotFound as error:
                 if error.info.service_code != "NoSuchBucket":
                     raise
                 # The source was there a moment ago; the one bucket that nobody has looked at is the other one.
                 raise error.about(ref.url) from error
-            assert reply.stored is not None
-            result = _copied(source, ref, info, reply.stored, 1)
+            result = _copied(source, ref, info, stored, 1)
         else:
             result = await self._in_parts(source, ref, info, origin, options)
         if remove:
@@ -134,10 +127,10 @@ class Copier:
         info = _of_version(known.head, version_id)
         check_object_size(info.size_bytes, limits=self._settings.limits)
         if options is None:
-            kept = kept_options(info, await _tags(origin._desk, source, info))
+            kept = kept_options(info, await _tags(origin._control, source, info))
             options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes
         else:
-            options = await _completed(options, origin._desk, source, info)
+            options = await _completed(options, origin._control, source, info)
         layout = self._relay_layout(info.size_bytes)
         reader = BlockReader(origin._dispatcher, known, layout)
         try:
@@ -172,7 +165,7 @@ class Copier:
             options: that the copy was stored with.
         """
         try:
-            stored = await require_stored(self._desk, ref, result.size_bytes, result.etag)
+            stored = await require_stored(self._control, ref, result.size_bytes, result.etag)
             await parting.remove(
                 source, info, copy=stored, mark=functools.partial(self._mark, ref, stored, options or ObjectOptions())
             )
@@ -186,12 +179,12 @@ class Copier:
         marked = msgspec.structs.replace(
             options,
             content=content,
-            tags=await _tags(self._desk, ref, stored),
+            tags=await _tags(self._control, ref, stored),
             storage_class=stored.storage_class,
         )
         origin = CopySource(ref.bucket, ref.key, stored.etag, stored.version_id)
-        await self._desk.ask(CopyObject(ref.bucket, ref.key, origin, marked), ref.url)
-        if (await self._desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0].token != token:
+        await self._control.copy_object(ref, origin, marked)
+        if (await self._control.head(ref)).token != token:
             text = "it cannot be told from its copy, so it stays: the endpoint keeps no metadata that would show it"
             raise Unsupported(f"{text}; delete it with `bulkhaul rm` if it is another object", ref.url)
         return token
@@ -207,7 +200,7 @@ class Copier:
         options: ObjectOptions | None,
     ) -> TransferResult:
         if options is None:
-            options = kept_options(info, await _tags(self._desk, source, info))
+            options = kept_options(info, await _tags(self._control, source, info))
         layout = self._layout(info.size_bytes)
         promised = _foldable(info)
         kept = promised.algorithm if promised else ""
@@ -306,23 +299,23 @@ def kept_options(info: ObjectHead, tags: dict[str, str]) -> ObjectOptions:
 
 
 async def _completed(
-    options: ObjectOptions, desk: Desk, source: ObjectRef, info: ObjectHead, kept_class: str = ""
+    options: ObjectOptions, control: Control, source: ObjectRef, info: ObjectHead, kept_class: str = ""
 ) -> ObjectOptions:
     """Return options with the headers and metadata of the source where they name none, and likewise its tags.
 
     To the service, options are all or nothing: a new storage class alone would lose the metadata.
     """
     content = info.content if options.content == Content() else options.content
-    tags = options.tags or await _tags(desk, source, info)
+    tags = options.tags or await _tags(control, source, info)
     return msgspec.structs.replace(
         options, content=content, tags=tags, storage_class=options.storage_class or kept_class
     )
 
 
-async def _tags(desk: Desk, source: ObjectRef, info: ObjectHead) -> dict[str, str]:
+async def _tags(control: Control, source: ObjectRef, info: ObjectHead) -> dict[str, str]:
     if not info.tags:
         return {}
-    return (await desk.ask(Tags(source.bucket, source.key, info.version_id), source.url)).tags
+    return await control.tags(source, info.version_id)
 
 
 def _foldable(info: ObjectHead) -> Checksum | None:

@@ -17,8 +17,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import Delete, Head
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported, error_of
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.policy.sameness import differ, is_unchanged, may_be_told, one_object, refuses_conditions, stays
@@ -27,7 +26,7 @@ Mark = Callable[[], Awaitable[str]]
 """Writes a new token into a copy's metadata and returns it; Unsupported where it does not stay there."""
 
 
-async def require_stored(desk: Desk, ref: ObjectRef, size_bytes: int, etag: str) -> ObjectHead:
+async def require_stored(control: Control, ref: ObjectRef, size_bytes: int, etag: str) -> ObjectHead:
     """Return what HEAD tells of an object that the service has said to have stored.
 
     Args:
@@ -38,7 +37,7 @@ async def require_stored(desk: Desk, ref: ObjectRef, size_bytes: int, etag: str)
         TransferError: it could not be asked for.
     """
     try:
-        stored = await _head(desk, ref)
+        stored = await control.head(ref)
     except NotFound as error:
         text = "the service said that it has stored the copy, and does not have it; look at the endpoint, and try again"
         raise IntegrityError(text, ref.url, str(error)) from error
@@ -59,8 +58,8 @@ class _GoneError(Exception):
 class Parting:
     """Deletes the objects of one service that were moved."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, control: Control) -> None:
+        self._control = control
         self._unconditional: set[str] = set()  # buckets whose service takes no condition
 
     async def remove(
@@ -82,7 +81,7 @@ class Parting:
         if not may_be_told(seen):
             text = "the service tells neither its ETag nor its time, so it may be another one by now, and stays"
             raise Unsupported(f"{text}; delete it with `bulkhaul rm`", source.url)
-        now = await _head(self._desk, source)
+        now = await self._control.head(source)
         unchanged = is_unchanged(now, seen)
         if copy is not None and (same := one_object(now, copy)) != "no":
             if same == "yes" or not unchanged:
@@ -97,7 +96,7 @@ class Parting:
         """Return the source as it is after its copy was marked, if that does not show in it."""
         assert mark is not None
         token = await mark()
-        now = await _head(self._desk, source)
+        now = await self._control.head(source)
         if now.token == token:
             raise stays(source.url)
         return now
@@ -108,21 +107,21 @@ class Parting:
         async def look() -> None:
             """Look again: by now the object may be gone, or be another one."""
             try:
-                now = await _head(self._desk, source)
+                now = await self._control.head(source)
             except NotFound as error:
                 raise _GoneError from error
             if not is_unchanged(now, seen):
                 raise _replaced(source)
 
-        async def ask(deletion: Delete) -> None:
+        async def delete(etag: str = "") -> None:
             # A try whose answer was lost may have deleted it, and what is there since is not ours to delete.
             with contextlib.suppress(_GoneError):
-                await self._desk.ask(deletion, source.url, before_again=look)
+                await self._control.delete(source, etag=etag, before_again=look)
 
         # A weak ETag never matches (RFC 9110 §13.1.1).
         if seen.etag and not seen.etag.startswith("W/") and source.bucket not in self._unconditional:
             try:
-                await ask(Delete(source.bucket, source.key, etag=seen.etag))
+                await delete(seen.etag)
             except PreconditionFailed as error:
                 await self._require_gone(source, error)
                 return
@@ -132,21 +131,17 @@ class Parting:
                 self._unconditional.add(source.bucket)
             else:
                 return
-            if not is_unchanged(await _head(self._desk, source), seen):
+            if not is_unchanged(await self._control.head(source), seen):
                 raise _replaced(source)
-        await ask(Delete(source.bucket, source.key))
+        await delete()
 
     async def _require_gone(self, source: ObjectRef, refused: TransferError) -> None:
         """Return if there is no object: an earlier try, whose answer was lost, has deleted it."""
         try:
-            await _head(self._desk, source)
+            await self._control.head(source)
         except NotFound:
             return
         raise _replaced(source) from refused
-
-
-async def _head(desk: Desk, ref: ObjectRef) -> ObjectHead:
-    return (await desk.ask(Head(ref.bucket, ref.key), ref.url)).objects[0]
 
 
 def _replaced(source: ObjectRef) -> PreconditionFailed:

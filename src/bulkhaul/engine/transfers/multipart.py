@@ -13,16 +13,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
-import os
 from collections.abc import Callable
 
 import msgspec
 
 from bulkhaul.disk.journal import Journal
-from bulkhaul.engine.messages.memory import memory_of
-from bulkhaul.engine.messages.messages import CompleteUpload, CopyPart, Head, ListParts
-from bulkhaul.engine.operations.abort_upload import abort_until_gone, not_offered
-from bulkhaul.engine.pool.requests import DOUBTFUL, Desk
+from bulkhaul.engine.operations.abort_upload import not_offered
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.requests import DOUBTFUL
 from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError, error_of
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
@@ -53,7 +51,14 @@ class MultipartUpload:
     """
 
     def __init__(
-        self, desk: Desk, outbox: Outbox, ref: ObjectRef, journal: Journal, begun: UploadBegun, asked: str, token: str
+        self,
+        control: Control,
+        outbox: Outbox,
+        ref: ObjectRef,
+        journal: Journal,
+        begun: UploadBegun,
+        asked: str,
+        token: str,
     ) -> None:
         """Take over an upload that the service has begun.
 
@@ -65,7 +70,7 @@ class MultipartUpload:
         self.parts: dict[int, UploadedPart] = {}
         self.retries = 0
         self.unknown = False
-        self._desk = desk
+        self._control = control
         self._outbox = outbox
         self._ref = ref
         self._journal = journal
@@ -126,12 +131,10 @@ class MultipartUpload:
         Raises:
             TransferError: it could not be copied; the errors name the source.
         """
-        question = CopyPart(self._ref.bucket, self._ref.key, self.upload_id, part.number, source, part.start, part.end)
-        reply = await self._desk.ask(question, ObjectRef(source.bucket, source.key).url)
-        assert reply.copied is not None
-        crc = _crc_of(reply.copied.checksum, self._asked)
-        told = reply.copied.checksum if crc is not None else ""
-        copied = msgspec.structs.replace(reply.copied, size_bytes=part.size_bytes, checksum=told)
+        copied = await self._control.copy_part(self._ref, self.upload_id, part.number, source, part.start, part.end)
+        crc = _crc_of(copied.checksum, self._asked)
+        told = copied.checksum if crc is not None else ""
+        copied = msgspec.structs.replace(copied, size_bytes=part.size_bytes, checksum=told)
         self.keep(copied, crc)
         self._journal.part(part.number, copied.etag, crc or 0, part.size_bytes)
 
@@ -154,20 +157,16 @@ class MultipartUpload:
             msgspec.structs.replace(part, checksum=value if named else "")
             for part, value in zip(parts, values, strict=True)
         ]
-        question = CompleteUpload(
-            self._ref.bucket,
-            self._ref.key,
-            self.upload_id,
-            size_bytes,
-            self._asked if named else "",
-            checksum,
-        )
         self._journal.completing()
-        fd = memory_of(msgspec.msgpack.encode(told))
         try:
-            reply = await self._desk.ask(question, self._ref.url, payload_fd=fd)
-            assert reply.stored is not None
-            stored = reply.stored
+            stored = await self._control.complete_upload(
+                self._ref,
+                self.upload_id,
+                told,
+                size_bytes=size_bytes,
+                algorithm=self._asked if named else "",
+                checksum=checksum,
+            )
         except TransferError as error:
             if error.info.code not in _AMBIGUOUS:
                 raise
@@ -178,8 +177,6 @@ class MultipartUpload:
                 text = f"{error.message}; whether the object was stored is unknown: look at it before you send it again"
                 raise error_of(msgspec.structs.replace(error.info, message=text)) from error
             stored = found
-        finally:
-            os.close(fd)
         return self._compared(stored, checksum)
 
     def verified(self, stored: Stored) -> Stored:
@@ -208,14 +205,13 @@ class MultipartUpload:
             if attempt:
                 await asyncio.sleep(attempt * SETTLE_PAUSE_S)
             try:
-                reply = await self._desk.ask(Head(self._ref.bucket, self._ref.key), self._ref.url)
+                found = await self._control.head(self._ref)
             except NotFound:
                 continue
             except TransferError as error:
                 _log.warning("it cannot be told whether %s was stored: %s", self._ref.url, error)
                 self.unknown = True
                 return None
-            found = reply.objects[0]
             if found.token == self._token and found.size_bytes == size_bytes:
                 return Stored(found.etag, found.version_id, found.checksum)
         return None
@@ -228,8 +224,8 @@ class MultipartUpload:
         """
         try:
             looks = 2 if self._broken_off else 1
-            aborted = await abort_until_gone(
-                self._desk, self._ref, self.upload_id, looks=looks, listable=self._listable
+            aborted = await self._control.abort_until_gone(
+                self._ref, self.upload_id, looks=looks, listable=self._listable
             )
         except TransferError as error:
             _log.warning("the upload to %s could not be aborted; `bulkhaul cleanup` does it: %s", self._ref.url, error)
@@ -261,19 +257,11 @@ class MultipartUpload:
             NotFound: there is no such upload any more.
             TransferError: it could not be asked.
         """
-        parts: list[UploadedPart] = []
-        marker = 0
-        while True:
-            question = ListParts(self._ref.bucket, self._ref.key, self.upload_id, marker)
-            try:
-                reply = await self._desk.ask(question, self._ref.url)
-            except TransferError as error:
-                self._listable = not not_offered(error)
-                raise
-            parts += reply.uploaded
-            if not reply.markers:
-                return parts
-            marker = int(reply.markers[0])
+        try:
+            return await self._control.parts(self._ref, self.upload_id)
+        except TransferError as error:
+            self._listable = not not_offered(error)
+            raise
 
     def _in_order(self) -> list[UploadedPart]:
         return [self.parts[number] for number in sorted(self.parts)]

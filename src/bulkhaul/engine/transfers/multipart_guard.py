@@ -22,9 +22,7 @@ from bulkhaul.disk.records import VERSION, Intent, JournalState
 from bulkhaul.disk.state import boot_id, state_folder
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.messages.messages import CreateUpload, ListUploads
-from bulkhaul.engine.operations.list_pages import marked_pages
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.upload_checksum import Protection
@@ -47,9 +45,9 @@ class Uploads:
         under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
     """
 
-    def __init__(self, settings: Settings, desk: Desk, outbox: Outbox, protection: Protection) -> None:
+    def __init__(self, settings: Settings, control: Control, outbox: Outbox, protection: Protection) -> None:
         self._settings = settings
-        self._desk = desk
+        self._control = control
         self._outbox = outbox
         self._protection = protection
         self.under_way = 0
@@ -110,7 +108,7 @@ class Uploads:
         source: SourceIdentity | None,
         options_digest: str,
     ) -> AsyncIterator[MultipartUpload]:
-        target = await self._desk.target(ref.bucket)
+        target = await self._control.target(ref.bucket)
         folder = await in_thread(state_folder, self._settings.state_dir)
         intent = Intent(
             version=VERSION,
@@ -145,7 +143,7 @@ class Uploads:
         """Return the upload that an earlier run began."""
         begun = UploadBegun(state.upload_id, state.algorithm)
         return MultipartUpload(
-            self._desk, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
+            self._control, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
         )
 
     @asynccontextmanager
@@ -209,9 +207,9 @@ class Uploads:
     async def _listed(self, ref: ObjectRef) -> set[str]:
         """Return the ids of the uploads to one key."""
         found: set[str] = set()
-        async with contextlib.aclosing(marked_pages(self._desk, ListUploads, ref.bucket, ref.key)) as pages:
-            async for reply in pages:
-                found |= {one.upload_id for one in reply.uploads if one.key == ref.key}
+        async with contextlib.aclosing(self._control.pending_uploads(ref.bucket, ref.key)) as pages:
+            async for uploads in pages:
+                found |= {one.upload_id for one in uploads if one.key == ref.key}
         return found
 
     async def _create(
@@ -220,9 +218,14 @@ class Uploads:
         """Return the upload, and the intent of one more that a lost reply may have left."""
         journal = Journal.create(folder, intent, resumable=intent.source is not None)
         doubts: list[None] = []
-        question = CreateUpload(ref.bucket, ref.key, options, intent.algorithm, intent.token)
         try:
-            reply = await self._desk.ask(question, ref.url, on_doubt=lambda: doubts.append(None))
+            begun = await self._control.create_upload(
+                ref,
+                options,
+                algorithm=intent.algorithm,
+                token=intent.token,
+                on_doubt=lambda: doubts.append(None),
+            )
         except TransferError as error:
             if doubts:
                 await self.settle_doubt(ref, journal)
@@ -234,8 +237,7 @@ class Uploads:
         except BaseException:
             journal.close()
             raise
-        assert reply.begun is not None
-        upload = MultipartUpload(self._desk, self._outbox, ref, journal, reply.begun, intent.algorithm, intent.token)
+        upload = MultipartUpload(self._control, self._outbox, ref, journal, begun, intent.algorithm, intent.token)
         lost: Journal | None = None
         try:
             if doubts:

@@ -17,8 +17,8 @@ from contextlib import aclosing
 import msgspec
 
 from bulkhaul.engine.loop.tasks import look_at, outlast, require_done
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import Uploads
@@ -43,13 +43,13 @@ class Streams:
     def __init__(
         self,
         settings: Settings,
-        desk: Desk,
+        control: Control,
         dispatcher: Dispatcher,
         uploader: Uploader,
         uploads: Uploads,
     ) -> None:
         self._settings = settings
-        self._desk = desk
+        self._control = control
         self._dispatcher = dispatcher
         self._uploader = uploader
         self._uploads = uploads
@@ -67,7 +67,7 @@ class Streams:
         pipe = PipeReader(fd)
         first: Block | None = None
         try:
-            even = profile_for((await self._desk.target(ref.bucket)).host).even_parts
+            even = profile_for((await self._control.target(ref.bucket)).host).even_parts
             threshold_bytes = 0 if even else self._settings.multipart_threshold_bytes
             size = min(max(threshold_bytes, self._part_bytes(1, even=even)), MEMORY_BYTES)
             first = await pipe.block(0, 1, size)

@@ -25,7 +25,7 @@ from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.abort_upload import not_offered
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
@@ -95,10 +95,10 @@ class Uploader:
     """Uploads files and bytes through the workers."""
 
     def __init__(
-        self, settings: Settings, desk: Desk, outbox: Outbox, uploads: Uploads, protection: Protection
+        self, settings: Settings, control: Control, outbox: Outbox, uploads: Uploads, protection: Protection
     ) -> None:
         self._settings = settings
-        self._desk = desk
+        self._control = control
         self._outbox = outbox
         self._uploads = uploads
         self._protection = protection
@@ -134,7 +134,7 @@ class Uploader:
             )
             if remove:
                 try:
-                    await require_stored(self._desk, ref, result.size_bytes, result.etag)
+                    await require_stored(self._control, ref, result.size_bytes, result.etag)
                 except TransferError as error:
                     raise not_removed(error, path, ref.url) from error
                 source.remove(inside)
@@ -213,7 +213,7 @@ class Uploader:
                 source.fd, source.size_bytes, ref, options, algorithm, on_moved, unchanged=source.identity
             )
         digest = options_digest(options, self._settings.checksum_algorithm)
-        target = await self._desk.target(ref.bucket)
+        target = await self._control.target(ref.bucket)
         found = await undisturbed(in_thread(self._interrupted, target, ref), undo=_let_go)
         if found is not None:
             result = await self._resume(*found, source, ref, digest, on_moved)

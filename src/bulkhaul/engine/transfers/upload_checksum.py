@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
@@ -16,9 +16,9 @@ _log = logging.getLogger(__name__)
 class Protection:
     """The checksum of uploads: the user's choice, else the endpoint's profile, less what it has refused."""
 
-    def __init__(self, settings: Settings, desk: Desk) -> None:
+    def __init__(self, settings: Settings, control: Control) -> None:
         self._choice = settings.checksum_algorithm
-        self._desk = desk
+        self._control = control
         self._without: set[str] = set()
 
     async def algorithm_for(self, ref: ObjectRef, kept: str = "") -> str:
@@ -29,7 +29,7 @@ class Protection:
         """
         if self._choice != "auto":
             return "" if self._choice == "none" else self._choice
-        host = (await self._desk.target(ref.bucket)).host
+        host = (await self._control.target(ref.bucket)).host
         usual = profile_for(host).checksum
         return "" if host in self._without or usual is None else kept or usual
 
@@ -37,12 +37,12 @@ class Protection:
         """Whether an upload failed because the endpoint takes no checksum, and may be tried without one."""
         if not algorithm or self._choice != "auto":
             return False
-        host = (await self._desk.target(ref.bucket)).host
+        host = (await self._control.target(ref.bucket)).host
         return may_go_without(host, error.info)
 
     async def went_without(self, ref: ObjectRef) -> None:
         """Remember that an upload worked without a checksum that had failed with one."""
-        host = (await self._desk.target(ref.bucket)).host
+        host = (await self._control.target(ref.bucket)).host
         if host not in self._without:
             _log.warning("%s takes no checksums: uploads to it are not protected by any", host)
             self._without.add(host)

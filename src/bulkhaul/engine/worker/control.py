@@ -1,19 +1,21 @@
-"""Answers the coordinator's questions through the worker's boto3 client, in a thread; it must not know leases."""
+"""Answers the coordinator's requests through the worker's boto3 client, in threads.
+
+Each function below answers one request, the type checker sees that its answer is of the type that the request names.
+``Read`` alone is answered elsewhere, on the loop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import msgspec
 
-from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES
 from bulkhaul.engine.messages.memory import read_all
-from bulkhaul.engine.messages.messages import (
+from bulkhaul.engine.messages.requests import (
     FIRST_GENERATION,
     AbortUpload,
-    Answer,
-    Ask,
+    AnyRequest,
     BucketRegion,
     CompleteUpload,
     CopyObject,
@@ -31,195 +33,239 @@ from bulkhaul.engine.messages.messages import (
     PartChecksums,
     Presign,
     PutSmall,
-    Question,
+    Request,
     Resolve,
     Tags,
 )
-from bulkhaul.model.writing import Doomed, Stored, UploadedPart
+from bulkhaul.model.errors import OtherError
+from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.writing import (
+    BucketsPage,
+    Doomed,
+    NotDeleted,
+    ObjectsPage,
+    PartsPage,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+    UploadsPage,
+    VersionsPage,
+)
 from bulkhaul.wire.sdk import attributes, control, multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.credentials import resolve_credentials
 from bulkhaul.wire.sdk.locate import locate
-from bulkhaul.wire.values import WireSettings
+from bulkhaul.wire.values import Credentials, Target, WireSettings
 
-Item = TypeVar("Item")
-
-SLICE_BYTES = MAX_FRAME_BYTES // 2
-"""Encoded length of the items of one Answer: leaves room for the rest of the frame."""
+A = TypeVar("A")
 
 
-def answers(
-    message: Ask, wire: WireSettings, sdk: SdkClient | None, payload_fd: int, tell: Callable[[Answer], None]
-) -> list[Answer]:
-    """Return the frames that answer a question, in order.
+class Asked(msgspec.Struct):
+    """What a request is answered with.
 
-    Args:
-        payload_fd: memory that came along with the question, -1 for none.
-        tell: sends a frame that goes before them, now.
+    Attributes:
+        memory_fd: came along with the request, -1 for none.
+        tell_early: tells where the next page begins, before the answer.
+    """
+
+    wire: WireSettings
+    sdk: SdkClient
+    memory_fd: int
+    tell_early: Callable[[str], None]
+
+    def memory(self, kind: type[A]) -> A:
+        """Return what the memory holds."""
+        return msgspec.msgpack.decode(read_all(self.memory_fd), type=kind)
+
+
+def answer(request: AnyRequest, asked: Asked) -> tuple[object, Target | None]:
+    """Return the answer to a request, of the type that it names, and where the request went.
 
     Raises:
         TransferError: what the service or the SDK reported.
     """
-    question, ask = message.question, message.ask
-    assert sdk is not None
-    if isinstance(question, Resolve):
-        # The first time, what the session has read before the fork is news; for a renewal everything is read again.
-        prepared = sdk.session if question.generation == FIRST_GENERATION else None
-        return [Answer(ask, credentials=resolve_credentials(wire, question.generation, prepared))]
-    if isinstance(question, DeleteMany):
-        doomed = _payload(payload_fd, list[Doomed])
-        return _sliced(ask, not_deleted=objects.delete_objects(sdk, question.bucket, doomed))
-    if (listed := _listing(ask, question, sdk, tell)) is not None:
-        return listed
-    return [_answer(ask, question, sdk, payload_fd)]
+    value = _ANSWERS[type(request)](asked, request)
+    return value, _target(asked.sdk, request)
 
 
-def _listing(ask: int, question: Question, sdk: SdkClient, tell: Callable[[Answer], None]) -> list[Answer] | None:
-    """Answer a question whose answer may be long; None if this is another one."""
-    match question:
-        case ListPage():
-            return _page(ask, question, sdk, tell)
-        case ListBuckets(token):
-            owned = objects.list_buckets(sdk, token)
-            return _sliced(ask, (owned.next_token,) if owned.next_token else (), buckets=owned.buckets)
-        case PartChecksums():
-            told = attributes.part_checksums(sdk, question.bucket, question.info, question.version_id)
-            return _sliced(ask, parts=told)
-        case ListParts(bucket, key, upload_id, marker):
-            parts = multipart.list_parts(sdk, bucket, key, upload_id, marker)
-            markers = (str(parts.next_marker),) if parts.next_marker else ()
-            return _sliced(ask, markers, uploaded=parts.parts)
-        case ListUploads(bucket, prefix, key_marker, id_marker):
-            pending = multipart.list_uploads(sdk, bucket, prefix, key_marker, id_marker)
-            more = pending.next_key_marker or pending.next_id_marker
-            return _sliced(
-                ask, (pending.next_key_marker, pending.next_id_marker) if more else (), uploads=pending.uploads
-            )
-        case ListVersions(bucket, prefix, key_marker, version_marker):
-            found = objects.list_versions(sdk, bucket, prefix, key_marker, version_marker)
-            more = found.next_key_marker or found.next_version_marker
-            return _sliced(
-                ask, (found.next_key_marker, found.next_version_marker) if more else (), versions=found.versions
-            )
+def _target(sdk: SdkClient, request: AnyRequest) -> Target | None:
+    """Return where a request went, if that shows where others for the bucket will go."""
+    match request:
+        case Head(bucket, key):
+            return sdk.target(bucket, key)
+        case ListPage(bucket):
+            return sdk.target(bucket)
     return None
 
 
-def _page(ask: int, question: ListPage, sdk: SdkClient, tell: Callable[[Answer], None]) -> list[Answer]:
-    def tell_next(token: str) -> None:
-        tell(Answer(ask, last=False, markers=(token,)))
+_ANSWERS: dict[type[Request[Any]], Callable[[Asked, Any], object]] = {}
 
-    bucket, prefix, token = question.bucket, question.prefix, question.token
-    found: list[Answer]
-    if question.folder:
-        folder = pages.list_folder(sdk, bucket, prefix, token)
-        next_token = folder.next_token
-        found = [*_pieces(ask, objects=folder.entries), *_pieces(ask, prefixes=folder.prefixes)]
-    else:
-        page = pages.list_page(sdk, bucket, prefix, token, question.max_keys or None, tell_next)
-        next_token = page.next_token
-        found = list(_pieces(ask, objects=page.entries))
-    markers = (next_token,) if next_token else ()
-    return [*found, Answer(ask, markers=markers, target=sdk.target(bucket))]
+_Answering = Callable[[Asked, Any], A]
 
 
-def _answer(ask: int, question: Question, sdk: SdkClient, payload_fd: int) -> Answer:
-    match question:
-        case Locate(bucket):
-            return Answer(ask, target=locate(sdk, bucket))
-        case Head(bucket, key, version_id):
-            found = control.head(sdk, bucket, key, version_id=version_id)
-            return Answer(ask, objects=[found], target=sdk.target(bucket, key))
-        case PutSmall():
-            return Answer(ask, stored=_put_small(question, sdk))
-        case CreateUpload(bucket, key, options, algorithm, token):
-            begun = multipart.create_upload(sdk, bucket, key, options, algorithm=algorithm, token=token)
-            return Answer(ask, begun=begun)
-        case CompleteUpload(bucket, key, upload_id, size_bytes, algorithm, checksum):
-            parts = _payload(payload_fd, list[UploadedPart])
-            stored = multipart.complete_upload(
-                sdk, bucket, key, upload_id, parts, size_bytes=size_bytes, algorithm=algorithm, checksum=checksum
-            )
-            return Answer(ask, stored=stored)
-        case AbortUpload(bucket, key, upload_id):
-            multipart.abort_upload(sdk, bucket, key, upload_id)
-        case CopyPart(bucket, key, upload_id, number, source, start, end):
-            copied = multipart.copy_part(
-                sdk,
-                bucket,
-                key,
-                upload_id,
-                number,
-                source_bucket=source.bucket,
-                source_key=source.key,
-                source_version=source.version_id,
-                source_etag=source.etag,
-                start=start,
-                end=end,
-            )
-            return Answer(ask, copied=copied)
-        case CopyObject(bucket, key, source, new_options, storage_class):
-            stored = objects.copy_object(
-                sdk,
-                bucket,
-                key,
-                source_bucket=source.bucket,
-                source_key=source.key,
-                source_version=source.version_id,
-                source_etag=source.etag,
-                options=new_options,
-                storage_class=storage_class,
-            )
-            return Answer(ask, stored=stored)
-        case Delete(bucket, key, version_id, etag):
-            objects.delete_object(sdk, bucket, key, version_id, etag)
-        case Tags(bucket, key, version_id):
-            return Answer(ask, tags=objects.object_tags(sdk, bucket, key, version_id))
-        case Presign(bucket, key, ttl_s, version_id):
-            return Answer(ask, text=objects.presign_get(sdk, bucket, key, version_id, ttl_s))
-        case BucketRegion(bucket):
-            return Answer(ask, text=objects.bucket_region(sdk, bucket))
-        case _:
-            raise AssertionError(f"{type(question).__name__} is answered elsewhere")
-    return Answer(ask)
+def _answers(kind: type[Request[A]]) -> Callable[[_Answering[A]], _Answering[A]]:
+    """Have a function answer the requests of a kind."""
+
+    def register(function: _Answering[A]) -> _Answering[A]:
+        _ANSWERS[kind] = function
+        return function
+
+    return register
 
 
-def _put_small(question: PutSmall, sdk: SdkClient) -> Stored:
+@_answers(Locate)
+def _locate(asked: Asked, request: Locate) -> Target:
+    return locate(asked.sdk, request.bucket)
+
+
+@_answers(Resolve)
+def _resolve(asked: Asked, request: Resolve) -> Credentials | None:
+    # The first time, what the session has read before the fork is new; for a renewal everything is read again.
+    prepared = asked.sdk.session if request.generation == FIRST_GENERATION else None
+    return resolve_credentials(asked.wire, request.generation, prepared)
+
+
+@_answers(Head)
+def _head(asked: Asked, request: Head) -> ObjectHead:
+    return control.head(asked.sdk, request.bucket, request.key, version_id=request.version_id)
+
+
+@_answers(ListPage)
+def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
+    bucket, prefix, token = request.bucket, request.prefix, request.token
+    if request.folder:
+        folder = pages.list_folder(asked.sdk, bucket, prefix, token)
+        return ObjectsPage(folder.entries, folder.next_token, folder.prefixes)
+    early = ""
+
+    def tell(next_token: str) -> None:
+        nonlocal early
+        early = next_token
+        asked.tell_early(next_token)
+
+    page = pages.list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell)
+    if early not in ("", page.next_token):
+        raise OtherError("the page tells two places where the listing goes on")
+    return ObjectsPage(page.entries, page.next_token)
+
+
+@_answers(ListBuckets)
+def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
+    return objects.list_buckets(asked.sdk, request.token)
+
+
+@_answers(PartChecksums)
+def _part_checksums(asked: Asked, request: PartChecksums) -> tuple[PartChecksum, ...]:
+    return attributes.part_checksums(asked.sdk, request.bucket, request.info, request.version_id)
+
+
+@_answers(PutSmall)
+def _put_small(asked: Asked, request: PutSmall) -> Stored:
     return objects.put_small(
-        sdk,
-        question.bucket,
-        question.key,
-        question.body,
-        algorithm=question.algorithm,
-        checksum=question.checksum,
-        only_if_absent=question.only_if_absent,
+        asked.sdk,
+        request.bucket,
+        request.key,
+        request.body,
+        algorithm=request.algorithm,
+        checksum=request.checksum,
+        only_if_absent=request.only_if_absent,
     )
 
 
-def _payload(fd: int, kind: type[Item]) -> Item:
-    return msgspec.msgpack.decode(read_all(fd), type=kind)
+@_answers(CreateUpload)
+def _create_upload(asked: Asked, request: CreateUpload) -> UploadBegun:
+    bucket, key, options = request.bucket, request.key, request.options
+    return multipart.create_upload(asked.sdk, bucket, key, options, algorithm=request.algorithm, token=request.token)
 
 
-def _sliced(ask: int, markers: tuple[str, ...] = (), **items: Iterable[Any]) -> list[Answer]:
-    return [*_pieces(ask, **items), Answer(ask, markers=markers)]
+@_answers(ListParts)
+def _list_parts(asked: Asked, request: ListParts) -> PartsPage:
+    return multipart.list_parts(asked.sdk, request.bucket, request.key, request.upload_id, request.marker)
 
 
-def _pieces(ask: int, **items: Iterable[Any]) -> Iterator[Answer]:
-    """Return frames that hold all items of each list, and none that ends the answer."""
-    for name, every in items.items():
-        for piece in _slices(every):
-            yield msgspec.structs.replace(Answer(ask, last=False), **{name: piece})
+@_answers(CompleteUpload)
+def _complete_upload(asked: Asked, request: CompleteUpload) -> Stored:
+    return multipart.complete_upload(
+        asked.sdk,
+        request.bucket,
+        request.key,
+        request.upload_id,
+        asked.memory(list[UploadedPart]),
+        size_bytes=request.size_bytes,
+        algorithm=request.algorithm,
+        checksum=request.checksum,
+    )
 
 
-def _slices(items: Iterable[Item]) -> Iterator[list[Item]]:
-    """Cut a list so that each piece fits a frame."""
-    piece: list[Item] = []
-    length = 0
-    for item in items:
-        size = len(msgspec.msgpack.encode(item))
-        if piece and length + size > SLICE_BYTES:
-            yield piece
-            piece, length = [], 0
-        piece.append(item)
-        length += size
-    if piece:
-        yield piece
+@_answers(AbortUpload)
+def _abort_upload(asked: Asked, request: AbortUpload) -> None:
+    multipart.abort_upload(asked.sdk, request.bucket, request.key, request.upload_id)
+
+
+@_answers(ListUploads)
+def _list_uploads(asked: Asked, request: ListUploads) -> UploadsPage:
+    return multipart.list_uploads(asked.sdk, request.bucket, request.prefix, request.key_marker, request.id_marker)
+
+
+@_answers(CopyPart)
+def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
+    source = request.source
+    return multipart.copy_part(
+        asked.sdk,
+        request.bucket,
+        request.key,
+        request.upload_id,
+        request.number,
+        source_bucket=source.bucket,
+        source_key=source.key,
+        source_version=source.version_id,
+        source_etag=source.etag,
+        start=request.start,
+        end=request.end,
+    )
+
+
+@_answers(CopyObject)
+def _copy_object(asked: Asked, request: CopyObject) -> Stored:
+    source = request.source
+    return objects.copy_object(
+        asked.sdk,
+        request.bucket,
+        request.key,
+        source_bucket=source.bucket,
+        source_key=source.key,
+        source_version=source.version_id,
+        source_etag=source.etag,
+        options=request.options,
+        storage_class=request.storage_class,
+    )
+
+
+@_answers(Delete)
+def _delete(asked: Asked, request: Delete) -> None:
+    objects.delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
+
+
+@_answers(DeleteMany)
+def _delete_many(asked: Asked, request: DeleteMany) -> tuple[NotDeleted, ...]:
+    return objects.delete_objects(asked.sdk, request.bucket, asked.memory(list[Doomed]))
+
+
+@_answers(ListVersions)
+def _list_versions(asked: Asked, request: ListVersions) -> VersionsPage:
+    return objects.list_versions(asked.sdk, request.bucket, request.prefix, request.key_marker, request.version_marker)
+
+
+@_answers(Tags)
+def _tags(asked: Asked, request: Tags) -> dict[str, str]:
+    return objects.object_tags(asked.sdk, request.bucket, request.key, request.version_id)
+
+
+@_answers(Presign)
+def _presign(asked: Asked, request: Presign) -> str:
+    return objects.presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
+
+
+@_answers(BucketRegion)
+def _bucket_region(asked: Asked, request: BucketRegion) -> str:
+    return objects.bucket_region(asked.sdk, request.bucket)

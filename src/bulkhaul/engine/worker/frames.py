@@ -10,14 +10,20 @@ from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import Answer, Done, Failed, Report
+from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, encoded
+from bulkhaul.engine.messages.messages import Done, Failed, Report
+from bulkhaul.engine.messages.requests import Answer
 from bulkhaul.model.errors import ErrorInfo, OtherError
+from bulkhaul.wire.values import Target
 
 MAX_REPORTED = 256
 """Ended leases of one Report that is tried whole."""
 
 MAX_REACHED = 4096
 """Active leases of one Report: each takes up to 18 bytes."""
+
+PIECE_BYTES = MAX_FRAME_BYTES - 4096
+"""Longest piece of an answer: leaves room for what a frame holds besides."""
 
 MAX_TEXT = 500
 """Characters that are left of each text of an error that does not fit."""
@@ -38,14 +44,23 @@ def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:
         send(Report(reached=reached[at : at + MAX_REACHED]))
 
 
-def tell_answer(send: Send, parts: list[Answer]) -> None:
-    """Send the frames of an answer; one that does not fit ends it with an error."""
-    for part in parts:
-        try:
-            send(part)
-        except OtherError as error:
-            send(Answer(part.ask, error=cut(part.error or _too_long(error))))
-            return
+def tell_answer(send: Send, ask: int, value: object, target: Target | None) -> None:
+    """Send an answer in as few frames as hold it; one that has no encoding is told as an error."""
+    try:
+        data = encoded(value)
+        for at in range(0, len(data) - PIECE_BYTES, PIECE_BYTES):
+            send(Answer(ask, last=False, piece=data[at : at + PIECE_BYTES]))
+        send(Answer(ask, piece=data[(len(data) - 1) // PIECE_BYTES * PIECE_BYTES :], target=target))
+    except OtherError as error:
+        send(Answer(ask, error=cut(_too_long(error))))
+
+
+def tell_error(send: Send, ask: int, error: ErrorInfo) -> None:
+    """Answer with an error, its texts cut where they do not fit."""
+    try:
+        send(Answer(ask, error=error))
+    except OtherError:
+        send(Answer(ask, error=cut(error)))
 
 
 def cut(info: ErrorInfo) -> ErrorInfo:

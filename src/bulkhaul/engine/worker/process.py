@@ -28,27 +28,22 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.messages.channel import Channel, close_all
 from bulkhaul.engine.messages.messages import (
-    ENDING_QUESTIONS,
     EXIT_SHORTAGE,
-    SLOW_QUESTIONS,
-    WITH_PAYLOAD,
-    Answer,
     AnyLease,
-    Ask,
     Configure,
     Done,
     Failed,
     Lease,
     Leases,
-    Read,
     Ready,
     Release,
     Stop,
     ToWorker,
     UseCredentials,
 )
-from bulkhaul.engine.worker.control import answers
-from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_reached
+from bulkhaul.engine.messages.requests import Ask, Early, Read
+from bulkhaul.engine.worker.control import Asked, answer
+from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.read import Reader
@@ -59,7 +54,7 @@ from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
 from bulkhaul.wire.sdk.environment import tidy
 from bulkhaul.wire.sdk.transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.values import WireSettings, object_headers
+from bulkhaul.wire.values import Target, WireSettings, object_headers
 
 HEARTBEAT_S = 0.25
 
@@ -221,50 +216,50 @@ class Worker:
             tell_reached(self._channel.send, reached)
             await asyncio.sleep(HEARTBEAT_S)
 
-    # Questions
+    # Requests
 
     def _cleaned(self, info: ErrorInfo) -> ErrorInfo:
         return info if self._wires is None else self._wires.cleaned(info)
 
     async def _answer(self, message: Ask, descriptors: list[int]) -> None:
+        send = self._channel.send
         try:
-            parts = await self._answers(message, descriptors[0] if descriptors else -1)
+            value, target = await self._made(message, descriptors[0] if descriptors else -1)
         except TransferError as error:
-            parts = [Answer(message.ask, error=self._cleaned(error.info))]
+            tell_error(send, message.ask, self._cleaned(error.info))
         except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
             text = "the service's reply could not be understood"
             info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
             known = no_thread(error)
-            parts = [Answer(message.ask, error=self._cleaned(known.info if known else info))]
+            tell_error(send, message.ask, self._cleaned(known.info if known else info))
+        else:
+            tell_answer(send, message.ask, value, target)
         finally:
             close_all(descriptors)
-        tell_answer(self._channel.send, parts)
 
-    async def _answers(self, message: Ask, payload_fd: int) -> list[Answer]:
-        setup = self._setup
-        if setup.error is not None:
-            raise setup.error
-        if payload_fd < 0 and isinstance(message.question, WITH_PAYLOAD):
+    async def _made(self, message: Ask, memory_fd: int) -> tuple[object, Target | None]:
+        """Make a request and return its answer, and where it went."""
+        setup, request = self._setup, message.request
+        if setup.error is not None or setup.sdk is None:
+            raise setup.error or TransferError("the worker has no client")
+        if memory_fd < 0 and request.with_memory:
             raise local_error(OSError(errno.EMFILE, ""))  # there was no room for its descriptor
-        if isinstance(message.question, Read):
+        if isinstance(request, Read):
             if self._reader is None:
                 raise TransferError("the worker has no client")
-            return [await self._reader.answer(message.ask, message.question, payload_fd)]
+            await self._reader.read(request, memory_fd)
+            return None, None
         loop = asyncio.get_running_loop()
 
-        def tell(answer: Answer) -> None:
+        def tell_early(token: str) -> None:
             """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
-            asyncio.run_coroutine_threadsafe(self._tell(answer), loop).result()
+            asyncio.run_coroutine_threadsafe(self._tell(Early(message.ask, token)), loop).result()
 
-        threads = self._control
-        if isinstance(message.question, SLOW_QUESTIONS):
-            threads = self._slow
-        elif isinstance(message.question, ENDING_QUESTIONS):
-            threads = self._ending
-        return await loop.run_in_executor(threads, answers, message, setup.wire, setup.sdk, payload_fd, tell)
+        threads = {"quick": self._control, "slow": self._slow, "ending": self._ending}[request.line]
+        return await loop.run_in_executor(threads, answer, request, Asked(setup.wire, setup.sdk, memory_fd, tell_early))
 
-    async def _tell(self, answer: Answer) -> None:
-        self._channel.send(answer)
+    async def _tell(self, early: Early) -> None:
+        self._channel.send(early)
 
 
 def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:

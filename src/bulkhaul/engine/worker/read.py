@@ -6,7 +6,7 @@ import os
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, WrittenWindow
-from bulkhaul.engine.messages.messages import Answer, Read
+from bulkhaul.engine.messages.requests import Read
 from bulkhaul.engine.worker.get import Receiver
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import IntegrityError, error_of
@@ -17,26 +17,26 @@ from bulkhaul.wire.values import GetRequest
 
 
 class Reader:
-    """Answers Read questions."""
+    """Answers Read requests."""
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
 
-    async def answer(self, ask: int, question: Read, fd: int) -> Answer:
+    async def read(self, request: Read, fd: int) -> None:
         """Put the bytes into ``fd`` from its beginning on.
 
         Raises:
             TransferError: the service or the connection failed, or the bytes are not those that were promised.
         """
-        whole = question.end < 0
-        start = 0 if whole else question.start
-        request = GetRequest(question.target, question.bucket, question.key, "", start, question.end, -1, whole)
+        whole = request.end < 0
+        start = 0 if whole else request.start
+        get = GetRequest(request.target, request.bucket, request.key, "", start, request.end, -1, whole)
         try:
             os.ftruncate(fd, 0)
             window = WrittenWindow(fd, 0, 0, memoryview(bytearray(BUFFER_BYTES)))
             receiver = Receiver(window, "", 0, learn=whole)
             try:
-                await self._get(request, receiver)
+                await self._get(get, receiver)
             finally:
                 receiver.close()
         except TransportError as error:
@@ -44,7 +44,6 @@ class Reader:
         except OSError as error:
             raise local_error(error) from error
         _check(receiver)
-        return Answer(ask)
 
     async def _get(self, request: GetRequest, receiver: Receiver) -> None:
         try:

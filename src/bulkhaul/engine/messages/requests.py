@@ -1,0 +1,328 @@
+"""The requests of the coordinator that a worker makes of the service, and the types of their answers.
+
+    coordinator ─▶ worker   Ask (+ a descriptor of memory)
+    worker ─▶ coordinator   Early (of a listing) … Answer, Answer … the last one
+
+A request names the type of its answer: ``class Head(Request[ObjectHead])``. An answer is encoded once and cut into as
+many frames as it takes.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar, Generic, Literal, TypeVar, get_args
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.writing import (
+    BucketsPage,
+    CopySource,
+    NotDeleted,
+    ObjectOptions,
+    ObjectsPage,
+    PartsPage,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+    UploadsPage,
+    VersionsPage,
+)
+from bulkhaul.wire.values import Credentials, Target
+
+A = TypeVar("A")
+
+Line = Literal["quick", "slow", "ending"]
+
+
+class Request(msgspec.Struct, Generic[A], frozen=True):
+    """One request, and by its type argument what answers it.
+
+    Attributes:
+        line: whom it stands in line with. ``slow`` ones may take a service minutes: they have as many threads as there
+            are connections. ``ending`` ones are asked by every upload of an engine that ends, all at once.
+        sent: it goes to the service; else the worker answers by itself.
+        with_memory: a descriptor of memory goes along: what the request is about, or where its answer goes.
+    """
+
+    line: ClassVar[Line] = "quick"
+    sent: ClassVar[bool] = True
+    with_memory: ClassVar[bool] = False
+
+
+@functools.cache
+def answer_decoder(kind: type[Request[A]]) -> msgspec.msgpack.Decoder[A]:
+    """Return what decodes the answers to requests of a kind."""
+    (base,) = kind.__orig_bases__  # type: ignore[attr-defined] # every class with a generic base has it
+    return msgspec.msgpack.Decoder(get_args(base)[0])
+
+
+class Locate(Request[Target], tag=True, frozen=True):
+    """Where requests for a bucket go."""
+
+    bucket: str
+
+
+class Head(Request[ObjectHead], tag=True, frozen=True):
+    """HEAD of one object."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
+class ListPage(Request[ObjectsPage], tag=True, frozen=True):
+    """One page of a listing; an empty token asks for the first.
+
+    Attributes:
+        folder: stop at the next slash: the page's ``prefixes`` name what lies below.
+        max_keys: length of the page, 0 for the service's own.
+    """
+
+    bucket: str
+    prefix: str
+    token: str
+    folder: bool = False
+    max_keys: int = 0
+
+
+class ListBuckets(Request[BucketsPage], tag=True, frozen=True):
+    """One page of the caller's buckets; an empty token asks for the first."""
+
+    token: str = ""
+
+
+class PartChecksums(Request[tuple[PartChecksum, ...]], tag=True, frozen=True):
+    """The parts that an object was uploaded in; an empty ``version_id`` asks for the current version."""
+
+    bucket: str
+    info: ObjectHead
+    version_id: str = ""
+
+
+FIRST_GENERATION = 1
+"""Number of the credentials that an engine begins with; renewed ones count on."""
+
+
+class Resolve(Request[Credentials | None], tag=True, frozen=True):
+    """Ask the SDK's credential chain; one worker is asked for all."""
+
+    sent = False
+
+    generation: int
+
+
+class Read(Request[None], tag=True, frozen=True):
+    """``[start, end)`` of an object, or all of it with -1, into the memory whose descriptor comes along."""
+
+    with_memory = True
+
+    target: Target
+    bucket: str
+    key: str
+    start: int = 0
+    end: int = -1
+
+
+class PutSmall(Request[Stored], tag=True, frozen=True):
+    """Store a few bytes by one PUT that promises whatever is said here.
+
+    Attributes:
+        algorithm, checksum: sent along as they are, right or wrong; empty for none.
+    """
+
+    bucket: str
+    key: str
+    body: bytes
+    algorithm: str = ""
+    checksum: str = ""
+    only_if_absent: bool = False
+
+
+class CreateUpload(Request[UploadBegun], tag=True, frozen=True):
+    """Begin a multipart upload."""
+
+    bucket: str
+    key: str
+    options: ObjectOptions
+    algorithm: str
+    token: str
+
+
+class ListParts(Request[PartsPage], tag=True, frozen=True):
+    """One page of the parts of an upload, after part ``marker``."""
+
+    line = "ending"
+
+    bucket: str
+    key: str
+    upload_id: str
+    marker: int = 0
+
+
+class CompleteUpload(Request[Stored], tag=True, frozen=True):
+    """Make an object of the parts in the memory, a list of UploadedPart."""
+
+    line = "slow"
+    with_memory = True
+
+    bucket: str
+    key: str
+    upload_id: str
+    size_bytes: int
+    algorithm: str
+    checksum: str
+
+
+class AbortUpload(Request[None], tag=True, frozen=True):
+    """Give an upload up; one that is gone already is no error."""
+
+    line = "ending"
+
+    bucket: str
+    key: str
+    upload_id: str
+
+
+class ListUploads(Request[UploadsPage], tag=True, frozen=True):
+    """One page of the uploads that are pending."""
+
+    bucket: str
+    prefix: str
+    key_marker: str = ""
+    id_marker: str = ""
+
+
+class CopyPart(Request[UploadedPart], tag=True, frozen=True):
+    """Copy ``[start, end)`` of an object as a part of an upload."""
+
+    line = "slow"
+
+    bucket: str
+    key: str
+    upload_id: str
+    number: int
+    source: CopySource
+    start: int
+    end: int
+
+
+class CopyObject(Request[Stored], tag=True, frozen=True):
+    """Copy a whole object; without options it keeps its own."""
+
+    line = "slow"
+
+    bucket: str
+    key: str
+    source: CopySource
+    options: ObjectOptions | None = None
+    storage_class: str = ""
+
+
+class Delete(Request[None], tag=True, frozen=True):
+    """Delete one object or one version of it; what is not there is no error. ``etag``: only if it has this one."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+    etag: str = ""
+
+
+class DeleteMany(Request[tuple[NotDeleted, ...]], tag=True, frozen=True):
+    """Delete up to 1,000 keys in the memory, a list of Doomed; the answer names those that were not."""
+
+    line = "slow"
+    with_memory = True
+
+    bucket: str
+
+
+class ListVersions(Request[VersionsPage], tag=True, frozen=True):
+    """One page of the versions of objects."""
+
+    bucket: str
+    prefix: str
+    key_marker: str = ""
+    version_marker: str = ""
+
+
+class Tags(Request[dict[str, str]], tag=True, frozen=True):
+    """The tags of one object."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
+class Presign(Request[str], tag=True, frozen=True):
+    """A URL that fetches one object without credentials for a while."""
+
+    sent = False
+
+    bucket: str
+    key: str
+    ttl_s: int
+    version_id: str = ""
+
+
+class BucketRegion(Request[str], tag=True, frozen=True):
+    """The region of a bucket."""
+
+    bucket: str
+
+
+AnyRequest = (
+    Locate
+    | Head
+    | ListBuckets
+    | ListPage
+    | PartChecksums
+    | Resolve
+    | Read
+    | PutSmall
+    | CreateUpload
+    | ListParts
+    | CompleteUpload
+    | AbortUpload
+    | ListUploads
+    | CopyPart
+    | CopyObject
+    | Delete
+    | DeleteMany
+    | ListVersions
+    | Tags
+    | Presign
+    | BucketRegion
+)
+
+REQUESTS: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
+
+
+class Ask(msgspec.Struct, tag=True, frozen=True):
+    """A request for a worker to make; ``ask`` numbers it."""
+
+    ask: int
+    request: AnyRequest
+
+
+class Early(msgspec.Struct, tag=True, frozen=True):
+    """Where the next page of a listing begins, told while the page itself is still being read."""
+
+    ask: int
+    token: str
+
+
+class Answer(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
+    """A piece of the answer to a request; the ``last`` one ends it.
+
+    Attributes:
+        piece: of the encoded answer; see ``answer_decoder``.
+        target: where the request went, with the last piece; None for one that no bucket has to do with.
+    """
+
+    ask: int
+    last: bool = True
+    error: ErrorInfo | None = None
+    piece: bytes = b""
+    target: Target | None = None

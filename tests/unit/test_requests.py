@@ -1,0 +1,39 @@
+"""Requests that workers make for the coordinator: each has its function, and its answer is of the type it names."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import get_args
+
+import pytest
+
+from bulkhaul.engine.messages.requests import AnyRequest, Head, ListPage, Read, answer_decoder
+from bulkhaul.engine.worker import control
+from bulkhaul.errors import TransferError
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.writing import ObjectsPage
+from tests.unit.test_asking import Workers, run, settle
+
+
+def test_every_request_has_a_function() -> None:
+    """But Read, which the worker's loop answers."""
+    assert set(control._ANSWERS) == set(get_args(AnyRequest)) - {Read}
+
+
+def test_an_answer_has_the_type_that_its_request_names() -> None:
+    """The type argument of the request is what its answer is decoded as."""
+    assert answer_decoder(Head).type is ObjectHead
+    assert answer_decoder(ListPage).type is ObjectsPage
+
+
+def test_an_answer_of_another_type_fails_its_request() -> None:
+    """A worker is of this program, but what it sends is read strictly all the same."""
+
+    async def story(workers: Workers) -> None:
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        await settle()
+        workers.answer(0, ["no", "head"])
+        with pytest.raises(TransferError, match="cannot be read"):
+            await looking
+
+    run(story)
