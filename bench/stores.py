@@ -22,7 +22,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bench.contestants import DUMMY_KEYS, REGION
 from bench.serving import free_ports, running, wait_until
-from bulkhaul.cli.seaweed import seaweed
+from bulkhaul.cli.demo.seaweed import seaweed
 
 BUCKET = "bench"
 BLOCK_BYTES = 8 << 20

@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner
 
-from bulkhaul.cli import demonstration
-from bulkhaul.cli.bundle import LARGE_KEY, Bundle
+from bulkhaul.cli.demo import demonstration
+from bulkhaul.cli.demo.bundle import LARGE_KEY, Bundle
+from bulkhaul.cli.demo.seaweed import find_weed
 from bulkhaul.cli.group import cli
-from bulkhaul.cli.seaweed import find_weed
 from bulkhaul.errors import Unsupported
 from bulkhaul.wire.values import Credentials
 

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.feed import Feed
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.progress import Display, amount_text
-from bulkhaul.cli.stages import Interrupted, Stages
 from bulkhaul.cli.streams import ATOMIC_BYTES, FULL_BYTES, LineStream
 from bulkhaul.model.results import Progress
 from tests.patience import PATIENCE_S

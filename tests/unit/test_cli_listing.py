@@ -7,8 +7,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
+from bulkhaul.cli.commands.head import object_fields, people_text
 from bulkhaul.cli.group import cli
-from bulkhaul.cli.head import object_fields, people_text
 from bulkhaul.cli.listed import (
     Totals,
     folder_json,

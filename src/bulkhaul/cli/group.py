@@ -9,19 +9,19 @@ import click
 from bulkhaul import __version__
 
 _COMMANDS = {
-    "cp": ("bulkhaul.cli.cp", "cp"),
-    "mv": ("bulkhaul.cli.mv", "mv"),
-    "cat": ("bulkhaul.cli.cat", "cat"),
-    "pipe": ("bulkhaul.cli.pipe", "pipe"),
-    "ls": ("bulkhaul.cli.ls", "ls"),
-    "du": ("bulkhaul.cli.du", "du"),
-    "head": ("bulkhaul.cli.head", "head"),
-    "rm": ("bulkhaul.cli.rm", "rm"),
-    "presign": ("bulkhaul.cli.presign", "presign"),
-    "cleanup": ("bulkhaul.cli.cleanup", "cleanup"),
-    "doctor": ("bulkhaul.cli.doctor", "doctor"),
-    "completion": ("bulkhaul.cli.completion", "completion"),
-    "demo": ("bulkhaul.cli.demo", "demo"),
+    "cp": ("bulkhaul.cli.commands.cp", "cp"),
+    "mv": ("bulkhaul.cli.commands.mv", "mv"),
+    "cat": ("bulkhaul.cli.commands.cat", "cat"),
+    "pipe": ("bulkhaul.cli.commands.pipe", "pipe"),
+    "ls": ("bulkhaul.cli.commands.ls", "ls"),
+    "du": ("bulkhaul.cli.commands.du", "du"),
+    "head": ("bulkhaul.cli.commands.head", "head"),
+    "rm": ("bulkhaul.cli.commands.rm", "rm"),
+    "presign": ("bulkhaul.cli.commands.presign", "presign"),
+    "cleanup": ("bulkhaul.cli.commands.cleanup", "cleanup"),
+    "doctor": ("bulkhaul.cli.commands.doctor", "doctor"),
+    "completion": ("bulkhaul.cli.commands.completion", "completion"),
+    "demo": ("bulkhaul.cli.commands.demo", "demo"),
 }
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 
-from bulkhaul.cli.bundle import PIECE_BYTES, Bundle, Payload
+from bulkhaul.cli.demo.bundle import PIECE_BYTES, Bundle, Payload
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.results import TransferResult
 

@@ -35,7 +35,7 @@ def demo(ctx: click.Context, /, *, size_bytes: int, objects: int) -> None:
     Starts SeaweedFS on 127.0.0.1 in a temporary folder, uploads one large object and many small ones, restores them
     with the engine, compares every byte, prints a table, and leaves nothing behind.
     """
-    from bulkhaul.cli.demonstration import demonstrate, missing
+    from bulkhaul.cli.demo.demonstration import demonstrate, missing
 
     if size_bytes < 1:
         raise click.BadParameter("the large object needs at least one byte.", param_hint="--size")

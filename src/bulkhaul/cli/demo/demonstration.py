@@ -23,13 +23,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bulkhaul.cli.bundle import LARGE_KEY, SMALL_PREFIX, Bundle
-from bulkhaul.cli.filling import uploaded
+from bulkhaul.cli.demo.bundle import LARGE_KEY, SMALL_PREFIX, Bundle
+from bulkhaul.cli.demo.seaweed import REGION, Seaweed, find_weed, seaweed
+from bulkhaul.cli.demo.stages import Interrupted, Stages
+from bulkhaul.cli.demo.upload_bundle import uploaded
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.output import error_line
 from bulkhaul.cli.progress import TICK_S
-from bulkhaul.cli.seaweed import REGION, Seaweed, find_weed, seaweed
-from bulkhaul.cli.stages import Interrupted, Stages
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
 from bulkhaul.model.objects import ObjectRef

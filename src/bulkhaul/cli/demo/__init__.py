@@ -1,0 +1,1 @@
+"""What `bulkhaul demo` alone needs: its server, its bytes, its stages."""
