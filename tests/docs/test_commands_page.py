@@ -12,7 +12,7 @@ import click
 import pytest
 
 from bulkhaul.cli.group import cli
-from bulkhaul.cli.output import Counts, json_line, summary_line
+from bulkhaul.cli.report import Counts, json_line, summary_line
 from bulkhaul.model.results import TransferResult
 
 ROOT = Path(__file__).parents[2]

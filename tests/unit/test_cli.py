@@ -268,7 +268,7 @@ class TestUsage:
 
     def test_closed_streams(self, ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
         """A stream that the parent has closed is neither read nor written: its number may be anything by now."""
-        monkeypatch.setattr("bulkhaul.cli.directions.sys", SimpleNamespace(stdin=None, stdout=None))
+        monkeypatch.setattr("bulkhaul.cli.standard_streams.sys", SimpleNamespace(stdin=None, stdout=None))
         assert "stdin is closed" in invoke("pipe", "s3://bucket/key").output
         assert "stdin is closed" in invoke("cp", "-", "s3://bucket/key").output
         assert "stdout is closed" in invoke("cat", "s3://bucket/key").output

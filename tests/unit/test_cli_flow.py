@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.demo.stages import Interrupted, Stages
-from bulkhaul.cli.feed import Feed
 from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.line_stream import ATOMIC_BYTES, FULL_BYTES, LineStream
 from bulkhaul.cli.progress import Display, amount_text
-from bulkhaul.cli.streams import ATOMIC_BYTES, FULL_BYTES, LineStream
 from bulkhaul.model.results import Progress
 from tests.patience import PATIENCE_S
 
@@ -89,7 +89,7 @@ class TestFeed:
 
     def test_items_then_end(self) -> None:
         """Items come in order, then the end."""
-        feed = Feed(lambda: iter(range(5)))
+        feed = BackgroundIterator(lambda: iter(range(5)))
         taken = []
         while not feed.ended:
             if (item := feed.take(PATIENCE_S)) is not None:
@@ -104,7 +104,7 @@ class TestFeed:
             yield 1
             raise ValueError("broken")
 
-        feed = Feed(items)
+        feed = BackgroundIterator(items)
         assert feed.take(PATIENCE_S) == 1
         assert feed.take(PATIENCE_S) is None
         assert feed.ended
@@ -118,7 +118,7 @@ class TestFeed:
             gate.wait(PATIENCE_S)
             yield 1
 
-        feed = Feed(items)
+        feed = BackgroundIterator(items)
         assert feed.take(0.0) is None
         assert feed.take(0.01) is None
         assert not feed.ended
@@ -134,7 +134,7 @@ class TestFeed:
                 made.append(number)
                 yield number
 
-        feed = Feed(items)
+        feed = BackgroundIterator(items)
         deadline_s = time.monotonic() + PATIENCE_S
         while len(made) < 1025 and time.monotonic() < deadline_s:
             time.sleep(0.01)
@@ -157,7 +157,7 @@ class TestFeed:
             finally:
                 closed.set()
 
-        feed = Feed(items)
+        feed = BackgroundIterator(items)
         assert feed.take(PATIENCE_S) == 1
         feed.abandon()
         feed.join(PATIENCE_S)

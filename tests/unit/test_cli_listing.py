@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from bulkhaul.cli.commands.head import object_fields, people_text
 from bulkhaul.cli.group import cli
-from bulkhaul.cli.listed import (
+from bulkhaul.cli.listing_lines import (
     Totals,
     folder_json,
     object_json,

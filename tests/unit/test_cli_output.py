@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bulkhaul.cli.logs import log_to
-from bulkhaul.cli.output import Report, human_line, json_line
+from bulkhaul.cli.report import TransferReport, human_line, json_line
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.results import TransferResult
@@ -79,11 +79,11 @@ class TestLines:
 class TestReport:
     """What goes to stdout and stderr, and the count."""
 
-    def report(self, **changes: Any) -> tuple[Report, list[str], list[str]]:
+    def report(self, **changes: Any) -> tuple[TransferReport, list[str], list[str]]:
         """Return a report with what it writes."""
         out: list[str] = []
         err: list[str] = []
-        return Report(out.append, err.append, **({"operation": "cp"} | changes)), out, err
+        return TransferReport(out.append, err.append, **({"operation": "cp"} | changes)), out, err
 
     def test_for_people(self) -> None:
         """Verified objects, and why others are skipped, are told on stdout, failures on stderr, the summary nowhere."""

@@ -22,10 +22,10 @@ import click
 import msgspec
 
 from bulkhaul.cli import early
-from bulkhaul.cli.directions import require_stdout
 from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.line_stream import LineStream
 from bulkhaul.cli.logs import log_to
-from bulkhaul.cli.streams import LineStream
+from bulkhaul.cli.standard_streams import require_stdout
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings

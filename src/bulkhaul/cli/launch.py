@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli import early
-from bulkhaul.cli.directions import require_stdout
+from bulkhaul.cli.standard_streams import require_stdout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

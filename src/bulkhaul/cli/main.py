@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 
-from bulkhaul.cli import early
+from bulkhaul.cli import early, standard_streams
 
 TYPE_CHECKING = False  # as in early.py
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ INTERRUPTED = 130
 
 def main() -> NoReturn:
     """Run the command of this process's command line, and exit."""
-    _fill_standard_streams()
+    standard_streams.fill_closed()
     gc.disable()  # importing makes no garbage; a command that allocates turns it on again
     # numpy's OpenBLAS starts a thread a core, which nobody needs; where it gets none it raises SIGINT.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -38,15 +38,6 @@ def main() -> NoReturn:
             if stream is not None:  # closed by whoever started us
                 stream.flush()
     os._exit(status)  # everything is closed; taking the interpreter apart would take another 0.1 s
-
-
-def _fill_standard_streams() -> None:
-    """Put /dev/null where a standard stream is closed: the next file or socket would take its place, and our output."""
-    for fd in range(3):
-        try:
-            os.fstat(fd)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
 
 
 def _run(arguments: list[str]) -> int:

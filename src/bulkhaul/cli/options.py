@@ -7,62 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.sections import F, adding, section
-from bulkhaul.cli.spans import parsed_duration
+from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.option_values import parsed_duration, parsed_key, parsed_payer, parsed_size
 
 if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
-
-
-def parsed_size(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
-    """Return the bytes of a size option, None where it was not given.
-
-    Raises:
-        click.BadParameter: it is no size.
-    """
-    if value is None:
-        return None
-    from bulkhaul.policy.sizes import parse_size
-
-    try:
-        return parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=param) from error
-
-
-def parsed_key(_ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
-    """Return the 32 bytes of an SSE-C key, given in base64 or as the file that holds them; no message repeats it.
-
-    Raises:
-        click.BadParameter: it is no such key, or the file cannot be read.
-    """
-    if value is None:
-        return None
-    if value.startswith("fileb://"):
-        try:
-            with open(value.removeprefix("fileb://"), "rb") as file:
-                key = file.read(33)
-        except OSError as error:
-            raise click.BadParameter(f"the file cannot be read: {error.strerror}", param=param) from error
-        if len(key) == 32:
-            return key
-        raise click.BadParameter("the file must hold the 32 bytes of the key and nothing else.", param=param)
-    import base64
-    import binascii
-
-    try:
-        key = base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) == 32:
-        return key
-    # The value itself is a secret, so neither the message nor its cause shows it.
-    raise click.BadParameter("it must be base64 of 32 bytes, or fileb://PATH of a file with 32 bytes.", param=param)
-
-
-def parsed_payer(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bool | None:
-    """Return whether the requester pays, None where it was not said."""
-    return None if value is None else True
 
 
 _connection = section("Connection")
@@ -188,9 +137,6 @@ resume_option = _safety(
     help="Begin an upload anew, where an earlier one of the same file was killed.",
 )
 
-engine_options = adding(connection_options, speed_options, landing_option, verify_option, fsync_option)
-"""Every option of a download that becomes a setting of the engine."""
-
 output_options = adding(
     _output("--no-progress", is_flag=True, help="No progress display (there is one on a terminal only)."),
     _output("--quiet", "--only-show-errors", "quiet", is_flag=True, help="Print errors only."),
@@ -269,25 +215,3 @@ def _http_allowed_by_environment() -> bool:
     from bulkhaul.policy.storeurl import truthy
 
     return truthy(text)
-
-
-__all__ = [
-    "F",
-    "adding",
-    "checksum_option",
-    "connection_options",
-    "engine_options",
-    "fsync_option",
-    "landing_option",
-    "log_option",
-    "make_settings",
-    "output_options",
-    "parsed_key",
-    "parsed_size",
-    "resume_option",
-    "section",
-    "speed_options",
-    "take_settings",
-    "threshold_option",
-    "verify_option",
-]

@@ -13,13 +13,13 @@ import os
 import signal
 import time
 
-from bulkhaul.cli.feed import Feed
+from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.job import Job
+from bulkhaul.cli.line_stream import LineStream
 from bulkhaul.cli.logs import log_to
-from bulkhaul.cli.output import Report
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
-from bulkhaul.cli.streams import LineStream
+from bulkhaul.cli.report import TransferReport
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
@@ -74,7 +74,7 @@ class _Run:
         self._stdout, self._stderr = LineStream(1), LineStream(2)
         self.err = display.above if display else self._stderr.write
         out = display.above if display and shows_on(1) else self._stdout.write
-        self._report = Report(
+        self._report = TransferReport(
             self.err if job.to_stdout else out,
             self.err,
             operation=job.operation,
@@ -87,7 +87,7 @@ class _Run:
     def follow(self, engine: Engine) -> int:
         """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
         self._engine = engine
-        feed = Feed(lambda: self._job.results(engine))
+        feed = BackgroundIterator(lambda: self._job.results(engine))
         try:
             self._report_all(feed, engine)
         except BrokenPipeError:
@@ -126,7 +126,7 @@ class _Run:
             return status or 1  # the lines are lost, and with them what the caller wanted to know
         return status
 
-    def _report_all(self, feed: Feed[TransferResult], engine: Engine) -> None:
+    def _report_all(self, feed: BackgroundIterator[TransferResult], engine: Engine) -> None:
         next_tick_s = time.monotonic() + TICK_S
         while not feed.ended and not self._interruption.signum:
             if self._stdout.full or self._stderr.full:
@@ -141,7 +141,7 @@ class _Run:
         if self._display is not None:
             self._display.update(engine.progress())
 
-    def _interrupted(self, feed: Feed[TransferResult], engine: Engine) -> int:
+    def _interrupted(self, feed: BackgroundIterator[TransferResult], engine: Engine) -> int:
         """Report what had ended before the signal came, and count what had not."""
         while (result := feed.take(0.0)) is not None:
             self._report.ended(result)

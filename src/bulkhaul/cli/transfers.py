@@ -8,7 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.directions import (
+from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.object_options import object_options, take_options
+from bulkhaul.cli.options import (
+    checksum_option,
+    connection_options,
+    fsync_option,
+    landing_option,
+    log_option,
+    make_settings,
+    output_options,
+    resume_option,
+    speed_options,
+    take_settings,
+    threshold_option,
+    verify_option,
+)
+from bulkhaul.cli.standard_streams import require_stdin, require_stdout
+from bulkhaul.cli.transfer_arguments import (
     REMAINS,
     STREAM,
     Direction,
@@ -18,28 +36,8 @@ from bulkhaul.cli.directions import (
     refuse_pattern,
     refuse_unselective,
     require_object,
-    require_stdin,
-    require_stdout,
     two_places,
 )
-from bulkhaul.cli.launch import launch, take_output
-from bulkhaul.cli.options import (
-    adding,
-    checksum_option,
-    connection_options,
-    fsync_option,
-    landing_option,
-    log_option,
-    make_settings,
-    output_options,
-    resume_option,
-    section,
-    speed_options,
-    take_settings,
-    threshold_option,
-    verify_option,
-)
-from bulkhaul.cli.storing import object_options, take_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

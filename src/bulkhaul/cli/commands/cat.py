@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.directions import REMAINS, Direction, require_object, require_stdout
+from bulkhaul.cli.command import SectionedCommand, section
 from bulkhaul.cli.launch import launch, take_output
 from bulkhaul.cli.options import (
     connection_options,
     log_option,
     make_settings,
-    section,
     speed_options,
     take_settings,
     verify_option,
 )
-from bulkhaul.cli.sections import SectionedCommand
+from bulkhaul.cli.standard_streams import require_stdout
+from bulkhaul.cli.transfer_arguments import REMAINS, Direction, require_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

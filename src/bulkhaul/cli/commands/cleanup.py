@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
+from bulkhaul.cli.option_values import parsed_duration
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.sections import SectionedCommand
-from bulkhaul.cli.spans import parsed_duration
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -82,10 +82,10 @@ def cleanup(
         from bulkhaul.engine.operations.cleanup import Tidier
 
         tidier = Tidier(engine.control, clears=yes)
-        show = Show(out, as_json=as_json, dry_run=not yes)
+        report = LeftoverReport(out, as_json=as_json, dry_run=not yes)
         async for leftover in _all(tidier, bucket, prefix, older_than_s, temp_folder, settings.state_dir):
-            await show.one(leftover)
-        return await show.end()
+            await report.one(leftover)
+        return await report.end()
 
     ask(ctx, work, settings, operation="cleanup", as_json=as_json)
 
@@ -108,7 +108,7 @@ async def _all(
             yield leftover
 
 
-class Show:
+class LeftoverReport:
     """What was found, on its way to stdout and stderr."""
 
     def __init__(self, out: Lines, *, as_json: bool, dry_run: bool) -> None:
@@ -119,7 +119,7 @@ class Show:
 
     async def one(self, leftover: Leftover) -> None:
         """Tell of one leftover."""
-        from bulkhaul.cli.output import error_line
+        from bulkhaul.cli.report import error_line
 
         self._found += 1
         self._cleared += leftover.cleared

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bulkhaul.cli.options import parsed_size
+from bulkhaul.cli.option_values import parsed_size
 
 SPACE_FACTOR = 3.5
 """Free space that the demo asks for, in sizes of the bundle: stored once, restored once, and room for the server."""

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from bulkhaul.cli.asking import Lines

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from bulkhaul.cli.asking import Lines
@@ -50,7 +50,7 @@ def du(
 ) -> NoReturn:
     """Print how many bytes lie below a prefix, and in how many objects."""
     from bulkhaul.cli.asking import ask, refuse
-    from bulkhaul.cli.listed import Totals, size_text, total_json
+    from bulkhaul.cli.listing_lines import Totals, size_text, total_json
     from bulkhaul.model.errors import TransferError
     from bulkhaul.policy.naming import printable
     from bulkhaul.policy.selection import parse_listing, selector

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from bulkhaul.cli.asking import Lines
@@ -74,14 +74,14 @@ def ls(
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if source is None:
             return await list_buckets(engine, out, as_json=as_json)
-        show = Show(source, out, human=human, as_json=as_json)
+        listing = Listing(source, out, human=human, as_json=as_json)
         if all_versions:
-            await show.versions(engine)
+            await listing.versions(engine)
         elif recursive or source.pattern:
-            await show.objects(engine)
+            await listing.objects(engine)
         else:
-            await show.folder(engine)
-        return await show.end(summarize=summarize)
+            await listing.folder(engine)
+        return await listing.end(summarize=summarize)
 
     workers = 2 if source is not None and (recursive or source.pattern) else 1
     ask(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
@@ -90,7 +90,7 @@ def ls(
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:
     """Print the buckets; return the exit code."""
     from bulkhaul.cli.asking import json_text
-    from bulkhaul.cli.listed import bucket_json, bucket_lines
+    from bulkhaul.cli.listing_lines import bucket_json, bucket_lines
 
     shown = 0
     async for page in engine.control.buckets():
@@ -101,11 +101,11 @@ async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int
     return 0
 
 
-class Show:
+class Listing:
     """One listing on its way to stdout, page by page."""
 
     def __init__(self, source: Source, out: Lines, *, human: bool, as_json: bool) -> None:
-        from bulkhaul.cli.listed import Totals
+        from bulkhaul.cli.listing_lines import Totals
         from bulkhaul.policy.selection import selector
 
         self._source = source
@@ -118,7 +118,7 @@ class Show:
 
     async def objects(self, engine: AsyncEngine) -> None:
         """Print every key."""
-        from bulkhaul.cli.listed import object_json, object_lines
+        from bulkhaul.cli.listing_lines import object_json, object_lines
 
         bucket = self._source.bucket
         async for page in engine.control.pages(bucket, self._source.prefix, ahead=True):
@@ -131,7 +131,7 @@ class Show:
 
     async def folder(self, engine: AsyncEngine) -> None:
         """Print one folder."""
-        from bulkhaul.cli.listed import folder_json, folder_lines, object_json, object_lines
+        from bulkhaul.cli.listing_lines import folder_json, folder_lines, object_json, object_lines
 
         bucket, prefix = self._source.bucket, self._source.prefix
         cut = prefix.rfind("/") + 1
@@ -146,7 +146,7 @@ class Show:
 
     async def versions(self, engine: AsyncEngine) -> None:
         """Print every version and delete marker."""
-        from bulkhaul.cli.listed import version_json, version_lines
+        from bulkhaul.cli.listing_lines import version_json, version_lines
 
         bucket = self._source.bucket
         async for page in engine.control.versions(bucket, self._source.prefix):
@@ -163,7 +163,7 @@ class Show:
         Raises:
             NotFound: there is nothing, and something was asked for by name.
         """
-        from bulkhaul.cli.listed import total_json, total_lines
+        from bulkhaul.cli.listing_lines import total_json, total_lines
         from bulkhaul.model.errors import NotFound
 
         if not self._shown and (self._source.prefix or self._source.pattern):

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bulkhaul.cli.sections import SectionedCommand
+from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.transfers import transfer, transfer_options
 
 EPILOG = """\b

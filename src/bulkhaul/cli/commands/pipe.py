@@ -6,18 +6,17 @@ from typing import Any
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand, section
 from bulkhaul.cli.launch import launch, take_output
+from bulkhaul.cli.object_options import object_options
 from bulkhaul.cli.options import (
     checksum_option,
     connection_options,
     log_option,
     output_options,
-    section,
     speed_options,
     threshold_option,
 )
-from bulkhaul.cli.sections import SectionedCommand
-from bulkhaul.cli.storing import object_options
 from bulkhaul.cli.transfers import pipe_job
 
 EPILOG = """\b

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
+from bulkhaul.cli.option_values import parsed_duration
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.sections import SectionedCommand
-from bulkhaul.cli.spans import parsed_duration
 
 if TYPE_CHECKING:
     from bulkhaul.cli.asking import Lines

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.launch import launch, take_output
 from bulkhaul.cli.options import connection_options, log_option, make_settings, output_options, take_settings
-from bulkhaul.cli.sections import SectionedCommand
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

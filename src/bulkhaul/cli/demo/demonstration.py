@@ -28,8 +28,8 @@ from bulkhaul.cli.demo.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.demo.upload_bundle import uploaded
 from bulkhaul.cli.interruption import Interruption
-from bulkhaul.cli.output import error_line
 from bulkhaul.cli.progress import TICK_S
+from bulkhaul.cli.report import error_line
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
 from bulkhaul.model.objects import ObjectRef

@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from bulkhaul.cli.feed import Feed
+from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.progress import TICK_S
 from bulkhaul.policy.sizes import format_size
@@ -71,7 +71,7 @@ class Stages:
         """
         began_s = time.monotonic()
         task = self._bars.add_task(name, total=total_bytes or None, note="")
-        feed, taken = Feed(items), list[T]()
+        feed, taken = BackgroundIterator(items), list[T]()
         next_tick_s = began_s
         try:
             while not feed.ended:

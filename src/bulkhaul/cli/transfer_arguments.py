@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterable
 from enum import Enum
 
 import click
 from click.core import ParameterSource
 
-from bulkhaul.cli.storing import FIELDS
+from bulkhaul.cli.object_options import FIELDS
 
 SCHEME = "s3://"
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -181,31 +180,3 @@ def refuse_pattern(url: str) -> None:
 
     if parse_source(url).many:
         raise click.UsageError("SRC is a pattern, and stdout takes one object; `bulkhaul cat` writes several.")
-
-
-def require_open(stream: object, name: str) -> None:
-    """Make sure that the program was started with this stream open; its descriptor may be something else by now.
-
-    Raises:
-        click.UsageError: it was not.
-    """
-    if stream is None:
-        raise click.UsageError(f"{name} is closed.")
-
-
-def require_stdin() -> None:
-    """Make sure that there is an input to read.
-
-    Raises:
-        click.UsageError: stdin is closed.
-    """
-    require_open(sys.stdin, "stdin")
-
-
-def require_stdout() -> None:
-    """Make sure that there is an output to write.
-
-    Raises:
-        click.UsageError: stdout is closed.
-    """
-    require_open(sys.stdout, "stdout")

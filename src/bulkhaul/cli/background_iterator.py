@@ -20,7 +20,7 @@ class _End:
     """Comes after the last item."""
 
 
-class Feed(Generic[T]):
+class BackgroundIterator(Generic[T]):
     """The items of an iterator, one by one, with a time limit for each wait.
 
     Attributes:

@@ -1,27 +1,78 @@
-"""The options that say how an object is stored, and the value they make; it must not know which command has them."""
+"""Turns the text of one option into its value, or refuses it: sizes, spans of time, keys, metadata, tags, dates."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import click
-
-from bulkhaul.cli.sections import adding, section
-
-if TYPE_CHECKING:
-    from bulkhaul.model.writing import ObjectOptions
 
 MAX_TAGS = 10
 """Source: S3 User Guide, "Categorizing your storage using tags"."""
 
-CONTENT = (
-    *("content_type", "content_disposition", "content_encoding", "content_language"),
-    *("cache_control", "expires", "metadata"),
-)
-STORAGE = ("storage_class", "acl", "sse", "sse_kms_key_id", "tags")
-FIELDS = (*CONTENT, *STORAGE)
 
-_SSE = ("AES256", "aws:kms", "aws:kms:dsse")
+def parsed_size(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Return the bytes of a size option, None where it was not given.
+
+    Raises:
+        click.BadParameter: it is no size.
+    """
+    if value is None:
+        return None
+    from bulkhaul.policy.sizes import parse_size
+
+    try:
+        return parse_size(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
+
+def parsed_duration(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+    """Return the seconds of a span of time, None where it was not given.
+
+    Raises:
+        click.BadParameter: it is no span of time.
+    """
+    if value is None:
+        return None
+    from bulkhaul.policy.durations import parse_duration
+
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
+
+
+def parsed_key(_ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
+    """Return the 32 bytes of an SSE-C key, given in base64 or as the file that holds them; no message repeats it.
+
+    Raises:
+        click.BadParameter: it is no such key, or the file cannot be read.
+    """
+    if value is None:
+        return None
+    if value.startswith("fileb://"):
+        try:
+            with open(value.removeprefix("fileb://"), "rb") as file:
+                key = file.read(33)
+        except OSError as error:
+            raise click.BadParameter(f"the file cannot be read: {error.strerror}", param=param) from error
+        if len(key) == 32:
+            return key
+        raise click.BadParameter("the file must hold the 32 bytes of the key and nothing else.", param=param)
+    import base64
+    import binascii
+
+    try:
+        key = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) == 32:
+        return key
+    # The value itself is a secret, so neither the message nor its cause shows it.
+    raise click.BadParameter("it must be base64 of 32 bytes, or fileb://PATH of a file with 32 bytes.", param=param)
+
+
+def parsed_payer(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bool | None:
+    """Return whether the requester pays, None where it was not said."""
+    return None if value is None else True
 
 
 def parsed_metadata(_ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
@@ -98,60 +149,6 @@ def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> st
     if text is not None and not (text.isascii() and text.isprintable()):
         raise click.BadParameter("a header carries printable ASCII only; encode the rest.", param=param)
     return text
-
-
-_stored = section("How objects are stored")
-
-object_options = adding(
-    _stored("--content-type", callback=carried, metavar="TYPE", help="Media type.  [default: by the name's ending]"),
-    _stored(
-        "--content-disposition", callback=carried, metavar="TEXT", help="Such as 'attachment; filename=\"a.bin\"'."
-    ),
-    _stored(
-        "--content-encoding", callback=carried, metavar="NAME", help="Such as gzip; the bytes are stored as they are."
-    ),
-    _stored("--content-language", callback=carried, metavar="TAG", help="Such as en-GB."),
-    _stored("--cache-control", callback=carried, metavar="TEXT", help="Such as max-age=3600."),
-    _stored("--expires", metavar="DATE", callback=parsed_date, help="When caches drop it: ISO 8601 or an HTTP date."),
-    _stored(
-        "--metadata",
-        multiple=True,
-        metavar="K=V,...",
-        callback=parsed_metadata,
-        help="User metadata; may be repeated. As a JSON object where a value holds a comma.",
-    ),
-    _stored("--storage-class", callback=carried, metavar="NAME", help="Such as STANDARD_IA."),
-    _stored("--acl", callback=carried, metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
-    _stored(
-        "--sse",
-        type=click.Choice(_SSE),
-        bare="AES256",
-        metavar="[NAME]",
-        help="Encryption by the service: AES256 (if no name follows), aws:kms or aws:kms:dsse.",
-    ),
-    _stored("--sse-kms-key-id", callback=carried, metavar="ID", help="Key of aws:kms.  [default: the account's own]"),
-    _stored("--tags", metavar="K=V&...", callback=parsed_tags, help="At most 10 tags."),
-)
-
-
-def take_options(given: dict[str, Any]) -> ObjectOptions | None:
-    """Take out of the options of a command those of an object; None if none of them was given.
-
-    Raises:
-        click.UsageError: two of them exclude each other.
-    """
-    values = {name: value for name in FIELDS if (value := given.pop(name, None))}
-    if not values:
-        return None
-    if "sse_kms_key_id" in values and not values.get("sse", "").startswith("aws:kms"):
-        raise click.UsageError("--sse-kms-key-id needs --sse aws:kms (or aws:kms:dsse).")
-    if "sse" in values and given.get("sse_c_key") is not None:
-        raise click.UsageError("--sse and --sse-c-key exclude each other: the service encrypts with one key.")
-    from bulkhaul.model.objects import Content
-    from bulkhaul.model.writing import ObjectOptions
-
-    content = Content(**{name: values.pop(name) for name in CONTENT if name in values})
-    return ObjectOptions(content=content, **values)
 
 
 def _pairs(text: str, param: click.Parameter) -> list[tuple[str, str]]:

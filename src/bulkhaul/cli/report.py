@@ -32,7 +32,7 @@ class Counts(msgspec.Struct):
         return self.verified + self.failed + self.skipped
 
 
-class Report:
+class TransferReport:
     """The lines of one command.
 
     Attributes:

@@ -1,0 +1,76 @@
+"""The options that say how an object is stored, and the value they make; it must not know which command has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.option_values import carried, parsed_date, parsed_metadata, parsed_tags
+
+if TYPE_CHECKING:
+    from bulkhaul.model.writing import ObjectOptions
+
+CONTENT = (
+    *("content_type", "content_disposition", "content_encoding", "content_language"),
+    *("cache_control", "expires", "metadata"),
+)
+STORAGE = ("storage_class", "acl", "sse", "sse_kms_key_id", "tags")
+FIELDS = (*CONTENT, *STORAGE)
+
+_SSE = ("AES256", "aws:kms", "aws:kms:dsse")
+
+
+_stored = section("How objects are stored")
+
+object_options = adding(
+    _stored("--content-type", callback=carried, metavar="TYPE", help="Media type.  [default: by the name's ending]"),
+    _stored(
+        "--content-disposition", callback=carried, metavar="TEXT", help="Such as 'attachment; filename=\"a.bin\"'."
+    ),
+    _stored(
+        "--content-encoding", callback=carried, metavar="NAME", help="Such as gzip; the bytes are stored as they are."
+    ),
+    _stored("--content-language", callback=carried, metavar="TAG", help="Such as en-GB."),
+    _stored("--cache-control", callback=carried, metavar="TEXT", help="Such as max-age=3600."),
+    _stored("--expires", metavar="DATE", callback=parsed_date, help="When caches drop it: ISO 8601 or an HTTP date."),
+    _stored(
+        "--metadata",
+        multiple=True,
+        metavar="K=V,...",
+        callback=parsed_metadata,
+        help="User metadata; may be repeated. As a JSON object where a value holds a comma.",
+    ),
+    _stored("--storage-class", callback=carried, metavar="NAME", help="Such as STANDARD_IA."),
+    _stored("--acl", callback=carried, metavar="NAME", help="Canned ACL, such as bucket-owner-full-control."),
+    _stored(
+        "--sse",
+        type=click.Choice(_SSE),
+        bare="AES256",
+        metavar="[NAME]",
+        help="Encryption by the service: AES256 (if no name follows), aws:kms or aws:kms:dsse.",
+    ),
+    _stored("--sse-kms-key-id", callback=carried, metavar="ID", help="Key of aws:kms.  [default: the account's own]"),
+    _stored("--tags", metavar="K=V&...", callback=parsed_tags, help="At most 10 tags."),
+)
+
+
+def take_options(given: dict[str, Any]) -> ObjectOptions | None:
+    """Take out of the options of a command those of an object; None if none of them was given.
+
+    Raises:
+        click.UsageError: two of them exclude each other.
+    """
+    values = {name: value for name in FIELDS if (value := given.pop(name, None))}
+    if not values:
+        return None
+    if "sse_kms_key_id" in values and not values.get("sse", "").startswith("aws:kms"):
+        raise click.UsageError("--sse-kms-key-id needs --sse aws:kms (or aws:kms:dsse).")
+    if "sse" in values and given.get("sse_c_key") is not None:
+        raise click.UsageError("--sse and --sse-c-key exclude each other: the service encrypts with one key.")
+    from bulkhaul.model.objects import Content
+    from bulkhaul.model.writing import ObjectOptions
+
+    content = Content(**{name: values.pop(name) for name in CONTENT if name in values})
+    return ObjectOptions(content=content, **values)
