@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bulkhaul.model.errors import InvalidUrl
-from bulkhaul.policy.storeurl import StoreUrl, check_bucket, flag_boolean, join_key, parse_store_url, truthy
+from bulkhaul.policy.plainhttp import truthy
+from bulkhaul.policy.storeurl import StoreUrl, check_bucket, flag_boolean, join_key, parse_store_url
 
 AWS = "s3+https://photos.s3.eu-west-1.amazonaws.com"
 

@@ -186,6 +186,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
     """
     from bulkhaul.model.objects import Verify
     from bulkhaul.model.settings import Settings, require_endpoint
+    from bulkhaul.policy.plainhttp import allowed_by
 
     fields = {name: value for name, value in given.items() if value is not None}
     if "verify" in fields:
@@ -193,8 +194,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
     if fields.pop("sse_c", None) and "sse_c_key" not in fields:
         raise click.UsageError("--sse-c names the algorithm only; give the key with --sse-c-key.")
     require_endpoint(*_endpoint(fields.get("endpoint_url")))
-    if "allow_http" not in fields and _http_allowed_by_environment():
-        fields["allow_http"] = True
+    fields.setdefault("allow_http", allowed_by(os.environ))
     return Settings(**fields)
 
 
@@ -206,12 +206,3 @@ def _endpoint(given: str | None) -> tuple[str, str]:
         if url := os.environ.get(name, "").strip():
             return url, f"{name} (or --endpoint-url)"
     return "", ""
-
-
-def _http_allowed_by_environment() -> bool:
-    text = os.environ.get("BULKHAUL_ALLOW_HTTP") or os.environ.get("ALLOW_HTTP")
-    if not text:
-        return False
-    from bulkhaul.policy.storeurl import truthy
-
-    return truthy(text)

@@ -24,6 +24,7 @@ from bulkhaul.model.errors import InvalidUrl
 from bulkhaul.model.limits import MAX_PRESIGN_S
 from bulkhaul.model.settings import AddressingStyle
 from bulkhaul.policy.endpoints import aws_domain, is_within
+from bulkhaul.policy.plainhttp import is_loopback, truthy
 
 StoreScheme = Literal["s3", "https", "http"]
 StorageEngine = Literal["bundle", "packchain"]
@@ -47,7 +48,6 @@ _PRIVATE_LINK = re.compile(r"(?:(?P<bucket>.+)\.)?(?P<endpoint>bucket\.vpce-[a-z
 
 _HOST_LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-_TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 
 # Source: S3 User Guide, "General purpose bucket naming rules".
@@ -152,25 +152,15 @@ def join_key(prefix: str | None, suffix: str) -> str:
     return f"{prefix}/{suffix}" if prefix else suffix
 
 
-def truthy(text: str | None) -> bool:
-    """Return whether a variable of the environment switches something on; anything unknown does not.
-
-    >>> truthy("Yes"), truthy("0"), truthy("enable"), truthy(None)
-    (True, False, False, False)
-    """
-    return text is not None and text.lower() in _TRUE
-
-
 def flag_boolean(name: str, text: str) -> bool:
     """Return what a flag of a URL says.
 
     Raises:
         InvalidUrl: neither yes nor no; the message names the flag.
     """
-    lowered = text.lower()
-    if lowered in _TRUE:
+    if truthy(text):
         return True
-    if lowered in _FALSE:
+    if text.lower() in _FALSE:
         return False
     raise InvalidUrl(f"flag {name} must be 1, true, yes or on, or else 0, false, no or off")
 
@@ -192,7 +182,7 @@ def _parse(text: str, allow_http: bool) -> StoreUrl:
     authority, _, path = rest.partition("/")
     host, port = _read_authority(authority)
     web: StoreScheme = "https" if scheme == "s3+https" else "http"
-    if web == "http" and not allow_http and not _is_loopback(host):
+    if web == "http" and not allow_http and not is_loopback(host.strip("[]")):
         raise InvalidUrl(
             "the scheme s3+http would send to a host beyond loopback in the clear; use s3+https, or allow http"
         )
@@ -354,13 +344,6 @@ def _address_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
         return ipaddress.IPv4Address(host)
     except ValueError:
         return None
-
-
-def _is_loopback(host: str) -> bool:
-    address = _address_of(host)
-    if isinstance(address, ipaddress.IPv6Address):
-        return address == ipaddress.IPv6Address("::1")
-    return host == "localhost" if address is None else address.is_loopback
 
 
 def _host_of(authority: str) -> str:

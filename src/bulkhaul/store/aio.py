@@ -34,6 +34,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import told_content
+from bulkhaul.policy.plainhttp import allowed_by
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
     asks_for_bytes,
@@ -43,7 +44,7 @@ from bulkhaul.policy.storerules import (
     content_of,
     outside,
 )
-from bulkhaul.policy.storeurl import StoreUrl, parse_store_url, truthy
+from bulkhaul.policy.storeurl import StoreUrl, parse_store_url
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 ANOTHER_WRITER = "ConditionalRequestConflict"
@@ -381,7 +382,7 @@ def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings
     """
     allowed = given.get("allow_http")
     if allowed is None:
-        allowed = any(truthy(os.environ.get(name)) for name in ("BULKHAUL_ALLOW_HTTP", "ALLOW_HTTP"))
+        allowed = allowed_by(os.environ)
     parsed = parse_store_url(url, allow_http=bool(allowed))
     fields: dict[str, Any] = {
         "endpoint_url": parsed.endpoint_url,

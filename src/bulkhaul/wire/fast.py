@@ -22,6 +22,7 @@ import msgspec
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.policy.endpoints import may_go_without
+from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
@@ -29,7 +30,7 @@ from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, st
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, is_loopback, object_headers
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, object_headers
 
 WATCH_S = 0.25
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
-import ipaddress
 from typing import Any
 
 import msgspec
@@ -139,15 +137,6 @@ class PutRequest(msgspec.Struct, frozen=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("bucket", self.bucket), ("key", self.key), ("number", self.number)]
-
-
-@functools.lru_cache(maxsize=64)
-def is_loopback(host: str) -> bool:
-    """Whether a host name can only be this machine."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def object_headers(settings: WireSettings) -> tuple[tuple[str, str], ...]:

@@ -27,12 +27,13 @@ from botocore.utils import get_environ_proxies
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import require_endpoint
 from bulkhaul.policy.endpoints import aws_domain, may_go_without
+from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw import RawHeaders
-from bulkhaul.wire.values import Credentials, Target, WireSettings, is_loopback
+from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 Client = Any
 """A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
@@ -368,4 +369,4 @@ def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) ->
         raise UsageError(text, parts.hostname or "")
 
 
-__all__ = ["CONTROL_THREADS", "ENDING_THREADS", "Client", "SdkClient", "is_loopback", "new_session"]
+__all__ = ["CONTROL_THREADS", "ENDING_THREADS", "Client", "SdkClient", "new_session"]
