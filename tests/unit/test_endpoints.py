@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from bulkhaul.cli.options import make_settings
+from bulkhaul.errors import UsageError
 from bulkhaul.policy.endpoints import AWS_DOMAINS, EndpointProfile, aws_domain, is_within, profile_for
+from bulkhaul.wire.sdk.client import SdkClient
+from tests.unit.test_sdk_client import settings
 
 REQUIRED = ("CRC64NVME", True)
 TRIED = ("CRC32", False)
@@ -74,3 +78,23 @@ def test_cloudflare_wants_parts_of_one_length() -> None:
     assert profile_for("account.r2.cloudflarestorage.com").even_parts
     assert not profile_for("s3.eu-west-1.amazonaws.com").even_parts
     assert not profile_for("notr2.cloudflarestorage.com.example.com").even_parts
+
+
+@pytest.mark.parametrize("ours", ["http://ours", ""])
+@pytest.mark.parametrize("ignored", ["true", "True", "1", ""])
+def test_commands_and_the_sdk_find_the_same_endpoint(monkeypatch: pytest.MonkeyPatch, ours: str, ignored: str) -> None:
+    """Variables that the SDK is told to ignore are ignored by all; they hide no other one, and may hold anything."""
+    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    unsaid = settings(endpoint_url=None, allow_http=True)
+    given = {"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": ignored, "AWS_ENDPOINT_URL": "no URL", "S3_ENDPOINT_URL": ours}
+    for name, value in given.items():
+        if value:
+            monkeypatch.setenv(name, value)
+    if ignored in ("true", "True"):
+        assert make_settings({}).endpoint_url is None
+        assert SdkClient(unsaid).endpoint_url == (ours or "https://s3.amazonaws.com")
+    else:
+        for refused in (lambda: make_settings({}), lambda: SdkClient(unsaid)):
+            with pytest.raises(UsageError, match="must be https://HOST"):
+                refused()

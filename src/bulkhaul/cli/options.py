@@ -186,6 +186,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
     """
     from bulkhaul.model.objects import Verify
     from bulkhaul.model.settings import Settings, require_endpoint
+    from bulkhaul.policy.endpoints import environment_endpoint
     from bulkhaul.policy.plainhttp import allowed_by
 
     fields = {name: value for name, value in given.items() if value is not None}
@@ -193,16 +194,9 @@ def make_settings(given: dict[str, Any]) -> Settings:
         fields["verify"] = Verify(fields["verify"])
     if fields.pop("sse_c", None) and "sse_c_key" not in fields:
         raise click.UsageError("--sse-c names the algorithm only; give the key with --sse-c-key.")
-    require_endpoint(*_endpoint(fields.get("endpoint_url")))
+    require_endpoint(fields.get("endpoint_url", ""), "--endpoint-url")
+    if not fields.get("endpoint_url"):
+        url, variable = environment_endpoint(os.environ)
+        require_endpoint(url, f"{variable} (or --endpoint-url)")
     fields.setdefault("allow_http", allowed_by(os.environ))
     return Settings(**fields)
-
-
-def _endpoint(given: str | None) -> tuple[str, str]:
-    """Return the endpoint that counts and where it was named, as the SDK finds it; empty where it is AWS."""
-    if given:
-        return given, "--endpoint-url"
-    for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "S3_ENDPOINT_URL"):
-        if url := os.environ.get(name, "").strip():
-            return url, f"{name} (or --endpoint-url)"
-    return "", ""

@@ -8,6 +8,7 @@ every other host              CRC32, not required: uploads go without once the e
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 
 import msgspec
 
@@ -55,6 +56,28 @@ COMPATIBLE = EndpointProfile("S3-compatible", COMMON_CHECKSUM, False)
 R2_DOMAIN = "r2.cloudflarestorage.com"
 R2 = EndpointProfile("Cloudflare R2", COMMON_CHECKSUM, False, even_parts=True)
 """Source: Cloudflare R2 documentation, "Multipart objects": all parts except the last one have the same size."""
+
+
+S5CMD_ENDPOINT = "S3_ENDPOINT_URL"
+"""The variable in which s5cmd looks for the endpoint; the SDK does not know it."""
+
+_SDK_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+
+
+def environment_endpoint(environment: Mapping[str, str]) -> tuple[str, str]:
+    """Return the endpoint that the environment names, and the variable; both empty where it names none.
+
+    >>> environment_endpoint({"AWS_ENDPOINT_URL": "http://a", "S3_ENDPOINT_URL": "http://b"})
+    ('http://a', 'AWS_ENDPOINT_URL')
+
+    Source: AWS SDKs and Tools Reference Guide, "Service-specific endpoints": the order of the SDK's two, and
+    ``AWS_IGNORE_CONFIGURED_ENDPOINT_URLS``, which the SDK compares with ``true`` alone.
+    """
+    ignored = environment.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").strip().lower() == "true"
+    for name in (*(() if ignored else _SDK_ENDPOINTS), S5CMD_ENDPOINT):
+        if url := environment.get(name, "").strip():
+            return url, name
+    return "", ""
 
 
 def is_within(host: str, domain: str) -> bool:

@@ -26,11 +26,12 @@ from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import require_endpoint
-from bulkhaul.policy.endpoints import aws_domain, may_go_without
+from bulkhaul.policy.endpoints import S5CMD_ENDPOINT, aws_domain, environment_endpoint, may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
+from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw import RawHeaders
 from bulkhaul.wire.values import Credentials, Target, WireSettings
@@ -93,8 +94,8 @@ class SdkClient:
         try:
             session = self._session = new_session(settings.profile, self._pushed)
             style = settings.addressing_style
-            expected = settings.endpoint_url or _environment_endpoint()
-            require_endpoint(expected or "", "the endpoint of the environment")
+            expected = settings.endpoint_url or environment_endpoint(os.environ)[0]
+            require_endpoint(expected, "the endpoint of the environment")
             if style == "auto" and expected and not _is_aws(expected) and not _configured_style(session):
                 # Every compatible store speaks path style; few have a DNS name for every bucket.
                 style = "path"
@@ -294,7 +295,7 @@ class SdkClient:
         return session.client(
             "s3",
             region_name=_region(settings, session),
-            endpoint_url=settings.endpoint_url or _s5cmd_endpoint(),
+            endpoint_url=settings.endpoint_url or _unknown_to_the_sdk(),
             verify=(settings.ca_bundle or None) if settings.verify_tls else False,
             config=config,
         )
@@ -327,17 +328,10 @@ def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.ses
 
 
 def _region(settings: WireSettings, session: boto3.session.Session) -> str | None:
-    region = settings.region or os.environ.get("AWS_REGION") or None
+    region = chosen_region(settings.region)
     if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
         return session.region_name or "us-east-1"
     return region
-
-
-def _environment_endpoint() -> str | None:
-    """Return the endpoint that the environment names, in the SDK's order."""
-    if os.environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true":
-        return _s5cmd_endpoint()
-    return os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or _s5cmd_endpoint()
 
 
 def _configured_style(session: boto3.session.Session) -> bool:
@@ -346,11 +340,10 @@ def _configured_style(session: boto3.session.Session) -> bool:
     return isinstance(s3, dict) and "addressing_style" in s3
 
 
-def _s5cmd_endpoint() -> str | None:
-    """S3_ENDPOINT_URL is s5cmd's name; the SDK's own variables go before it."""
-    if any(os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")):
-        return None
-    return os.environ.get("S3_ENDPOINT_URL") or None
+def _unknown_to_the_sdk() -> str | None:
+    """Return the endpoint that the environment names where the SDK does not look."""
+    url, variable = environment_endpoint(os.environ)
+    return url if variable == S5CMD_ENDPOINT else None
 
 
 def _is_aws(endpoint_url: str) -> bool:

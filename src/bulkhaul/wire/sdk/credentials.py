@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.wire.masking import hidden_by_place
 from bulkhaul.wire.sdk.client import new_session
+from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.mfa import ask_code
 from bulkhaul.wire.values import Credentials, WireSettings
 
@@ -56,8 +57,7 @@ def resolve_credentials(
     if not settings.sign_requests:
         return None
     session = prepared or new_session(settings.profile)._session
-    # A role is asked for in the region that was chosen; the SDK itself knows only its files' and its own variable.
-    region = settings.region or os.environ.get("AWS_REGION") or None
+    region = chosen_region(settings.region)  # a role is asked for there
     try:
         resolver = create_credential_resolver(session, region_name=region)
         for provider in resolver.providers:

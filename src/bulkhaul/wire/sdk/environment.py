@@ -5,6 +5,7 @@ The SDK takes an empty variable for a value: a profile, a region or a file of au
 
 from __future__ import annotations
 
+import os
 from collections.abc import MutableMapping
 
 _ALSO_OURS = frozenset({"BOTO_CONFIG", "REQUESTS_CA_BUNDLE", "S3_ENDPOINT_URL"})
@@ -46,3 +47,11 @@ def tidy(environ: MutableMapping[str, str]) -> None:
             del environ[name]
         elif name in _NO_PATHS and value != value.strip():
             environ[name] = value.strip()
+
+
+def chosen_region(setting: str | None) -> str | None:
+    """Return the region that the user chose; None leaves it to the SDK.
+
+    Other SDKs read ``AWS_REGION``; boto3 reads ``AWS_DEFAULT_REGION`` and the configuration files only.
+    """
+    return setting or os.environ.get("AWS_REGION") or None
