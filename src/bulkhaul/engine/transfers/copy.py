@@ -19,9 +19,11 @@ from bulkhaul.engine.messages.memory import new_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
+from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import Parting, not_removed, require_stored
 from bulkhaul.engine.transfers.multipart_guard import Uploads
-from bulkhaul.engine.transfers.upload import Meter, OnMoved, Uploader, confirmed, stored_result
+from bulkhaul.engine.transfers.result import confirmed, stored_result
+from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, ChecksumKind, Content, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult

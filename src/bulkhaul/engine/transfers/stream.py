@@ -20,10 +20,13 @@ from bulkhaul.engine.loop.tasks import look_at, outlast, require_done
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
+from bulkhaul.engine.transfers.content_type import with_content_type
+from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import Uploads
 from bulkhaul.engine.transfers.pipe import PipeReader, PipeWriter
-from bulkhaul.engine.transfers.upload import Meter, OnMoved, Uploader, stored_result, with_content_type
+from bulkhaul.engine.transfers.result import stored_result
+from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
 from bulkhaul.model.results import TransferResult

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import mimetypes
-import os
 import time
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -21,74 +19,31 @@ from bulkhaul.disk.readback import read_back
 from bulkhaul.disk.records import JournalState
 from bulkhaul.disk.source import Source, reading_error
 from bulkhaul.disk.state import state_folder
-from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.abort_upload import not_offered
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.engine.transfers.content_type import with_content_type
+from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.result import confirmed, stored_result
 from bulkhaul.engine.transfers.upload_checksum import Protection
 from bulkhaul.model.errors import LocalError, NotFound, PayloadTooLarge, TransferError
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
-from bulkhaul.model.objects import Content, Integrity, ObjectRef
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import ObjectOptions, Stored, UploadedPart
+from bulkhaul.model.writing import ObjectOptions, UploadedPart
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, hasher
 from bulkhaul.wire.values import Target
 
-OnMoved = Callable[[int], None]
-
 _log = logging.getLogger(__name__)
-
-_COMPRESSED = {"gzip": "application/gzip", "bzip2": "application/x-bzip2", "xz": "application/x-xz"}
-"""Content types of files that are archives as they are: Content-Encoding would have clients unpack them."""
-
-
-class Meter:
-    """Adds up what several bodies of one object have moved, each counted once."""
-
-    def __init__(self, on_moved: OnMoved | None, base_bytes: int = 0) -> None:
-        self._on_moved = on_moved
-        self._total_bytes = base_bytes
-        self._moving: dict[int, int] = {}
-
-    def part(self, number: int) -> OnMoved | None:
-        """Return what part ``number`` tells its progress to, None if nobody wants to know."""
-        if self._on_moved is None:
-            return None
-
-        def moved(count: int) -> None:
-            self._total_bytes += count - self._moving.get(number, 0)
-            self._moving[number] = count
-            self.tell()
-
-        return moved
-
-    def done(self, number: int, size_bytes: int) -> None:
-        """Count a part as whole."""
-        self._total_bytes += size_bytes - self._moving.pop(number, 0)
-        self.tell()
-
-    def tell(self) -> None:
-        """Tell the sum.
-
-        Raises:
-            TransferError: the callback failed.
-        """
-        if self._on_moved is None:
-            return
-        try:
-            self._on_moved(self._total_bytes)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this transfer's failure alone
-            failed = callback_failed(error)
-            raise failed from failed.__cause__
 
 
 class Uploader:
@@ -339,19 +294,6 @@ class Uploader:
             return await self._parts(upload, layout, source.fd, ref, on_moved, source)
 
 
-def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
-    """Return options with a content type, guessed from the first name that tells one, if they have none."""
-    if options.content.content_type:
-        return options
-    for name in names:
-        kind, encoding = mimetypes.guess_type(os.path.basename(name))
-        kind = _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind
-        if kind:
-            content: Content = msgspec.structs.replace(options.content, content_type=kind)
-            return msgspec.structs.replace(options, content=content)
-    return options
-
-
 def options_digest(options: ObjectOptions, checksum: str) -> str:
     """Return what tells whether two uploads would store the same object, without saying how.
 
@@ -359,33 +301,6 @@ def options_digest(options: ObjectOptions, checksum: str) -> str:
         checksum: the algorithm that was asked for, also where the endpoint turned out to take none.
     """
     return hashlib.blake2b(msgspec.msgpack.encode((options, checksum)), digest_size=16).hexdigest()
-
-
-def confirmed(stored: Stored, checksum: str) -> Stored:
-    """Return what the service said, its checksum only where it is the one of what was sent (empty: none is known)."""
-    if stored.checksum is not None and checksum != stored.checksum.value:
-        stored = msgspec.structs.replace(stored, checksum=None)
-    return stored
-
-
-def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, retries: int) -> TransferResult:
-    """Return the result of an upload.
-
-    Args:
-        stored: with the service's checksum if that was compared with what was sent; success rests on it then.
-    """
-    return TransferResult(
-        source="",
-        destination=ref.url,
-        bucket=ref.bucket,
-        key=ref.key,
-        size_bytes=size_bytes,
-        etag=stored.etag,
-        version_id=stored.version_id,
-        integrity=Integrity.CHECKSUM if stored.checksum is not None else Integrity.LENGTH,
-        parts=parts,
-        retries=retries,
-    )
 
 
 def _let_go(found: tuple[Journal, JournalState] | None) -> None:

@@ -1,0 +1,36 @@
+"""Makes the result of a transfer from what the service told of the object."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.model.objects import Integrity, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import Stored
+
+
+def confirmed(stored: Stored, checksum: str) -> Stored:
+    """Return what the service said, its checksum only where it is the one of what was sent (empty: none is known)."""
+    if stored.checksum is not None and checksum != stored.checksum.value:
+        stored = msgspec.structs.replace(stored, checksum=None)
+    return stored
+
+
+def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, retries: int) -> TransferResult:
+    """Return the result of an upload.
+
+    Args:
+        stored: with the service's checksum if that was compared with what was sent; success rests on it then.
+    """
+    return TransferResult(
+        source="",
+        destination=ref.url,
+        bucket=ref.bucket,
+        key=ref.key,
+        size_bytes=size_bytes,
+        etag=stored.etag,
+        version_id=stored.version_id,
+        integrity=Integrity.CHECKSUM if stored.checksum is not None else Integrity.LENGTH,
+        parts=parts,
+        retries=retries,
+    )
