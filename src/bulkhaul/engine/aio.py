@@ -14,6 +14,7 @@ from bulkhaul.engine.lifetime import EngineLife
 from bulkhaul.engine.messages.memory import memory_of
 from bulkhaul.engine.transfers.batch import Many, Piece
 from bulkhaul.engine.transfers.content_type import with_content_type
+from bulkhaul.engine.transfers.copy_many import copy_pieces
 from bulkhaul.engine.transfers.download_many import Restore
 from bulkhaul.engine.transfers.endpoints import (
     Placed,
@@ -24,7 +25,7 @@ from bulkhaul.engine.transfers.endpoints import (
     object_ref,
 )
 from bulkhaul.engine.transfers.meter import OnMoved
-from bulkhaul.engine.transfers.upload_many import LinkRule, copy_pieces, upload_pieces
+from bulkhaul.engine.transfers.upload_many import LinkRule, upload_pieces
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult

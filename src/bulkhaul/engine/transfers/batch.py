@@ -31,6 +31,8 @@ MAX_SMALL_SLOTS = 512
 MAX_WAITING = 512
 """Results that wait for the caller at most: a slow one holds nothing up before that many."""
 
+Work = Callable[[], Coroutine[None, None, TransferResult]]
+
 
 class Piece(msgspec.Struct, frozen=True):
     """One object of many, as it was planned.
@@ -41,7 +43,7 @@ class Piece(msgspec.Struct, frozen=True):
     """
 
     result: TransferResult
-    work: Callable[[], Coroutine[None, None, TransferResult]] | None = None
+    work: Work | None = None
 
 
 class Many:
@@ -167,12 +169,7 @@ class Many:
         task = asyncio.create_task(self._one(piece.work, piece.result, slot))
         self._tasks.add(task)
 
-    async def _one(
-        self,
-        work: Callable[[], Coroutine[None, None, TransferResult]],
-        planned: TransferResult,
-        slot: asyncio.Semaphore,
-    ) -> None:
+    async def _one(self, work: Work, planned: TransferResult, slot: asyncio.Semaphore) -> None:
         try:
             result = await work()
         except TransferError as error:

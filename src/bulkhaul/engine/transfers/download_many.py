@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -11,11 +10,13 @@ import msgspec
 
 from bulkhaul.disk.folder import DestinationTree, SeenNames
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_selected import list_selected
 from bulkhaul.engine.transfers.batch import Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
 from bulkhaul.engine.transfers.endpoints import Destination
-from bulkhaul.model.errors import ErrorInfo, NotFound
-from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
@@ -45,17 +46,17 @@ class Naming:
         self._clash = FileFolderClash()
         self._seen = SeenNames() if folds_case else None
 
-    def plan(self, info: ObjectHead) -> Planned:
+    def plan(self, head: ObjectHead) -> Planned:
         """Return what becomes of a key."""
-        relative = info.key.removeprefix(self._base)
-        if info.key.endswith("/") and info.size_bytes == 0:
+        relative = head.key.removeprefix(self._base)
+        if head.key.endswith("/") and head.size_bytes == 0:
             return Planned(skipped="it marks a folder and holds nothing")
         name = local_name(relative)
         if name.refused:
             return Planned(refused=name.refused)
         if parent := self._clash.parent_of(relative):
             return Planned(refused=f"it needs a folder where the key {parent!r} is a file")
-        if self._seen is not None and (earlier := self._seen.earlier(folded(name.components), info.key)):
+        if self._seen is not None and (earlier := self._seen.earlier(folded(name.components), head.key)):
             return Planned(refused=f"on this file system it would be the same file as the key {earlier!r}")
         return Planned(components=name.components)
 
@@ -123,7 +124,7 @@ class Restore:
     async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, Planned], None]:
         naming = Naming(self._source.base, folds_case=folds_case)
         try:
-            async for remote in selected(self._control, self._source, self._takes):
+            async for remote in list_selected(self._control, self._source, self._takes):
                 yield remote, naming.plan(remote.head)
         finally:
             naming.close()
@@ -139,41 +140,11 @@ class Restore:
             folder.release()
 
     def _result(self, remote: RemoteObject, planned: Planned) -> TransferResult:
-        ref, info = remote.ref, remote.head
+        ref = remote.ref
         failure = None
         if planned.refused:
             text = f"the key cannot be a file below {self._root}: {planned.refused}"
             failure = ErrorInfo("UnsafeKey", text, ref.url)
-        return TransferResult(
-            source=ref.url,
-            destination=os.path.join(self._root, *planned.components) if planned.components else "",
-            bucket=ref.bucket,
-            key=ref.key,
-            size_bytes=info.size_bytes,
-            etag=info.etag,
-            last_modified=info.last_modified,
-            skipped=planned.skipped,
-            failure=failure,
-        )
-
-
-async def selected(
-    control: Control, source: Source, takes: Callable[[str], bool]
-) -> AsyncGenerator[RemoteObject, None]:
-    """Yield what a listing selects, one page in memory.
-
-    Raises:
-        NotFound: it selects nothing.
-        TransferError: the listing failed.
-    """
-    found = False
-    async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
-        async for infos in pages:
-            target = await control.target(source.bucket)
-            for info in infos:
-                if takes(info.key):
-                    found = True
-                    yield RemoteObject(ObjectRef(source.bucket, info.key), info, target)
-    if not found:
-        where = f"s3://{source.bucket}/{source.pattern or source.prefix}"
-        raise NotFound("no object matches; check the prefix, --include and --exclude", where)
+        destination = os.path.join(self._root, *planned.components) if planned.components else ""
+        result = result_of(ref, remote.head, destination)
+        return msgspec.structs.replace(result, skipped=planned.skipped, failure=failure)

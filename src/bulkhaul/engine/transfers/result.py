@@ -4,9 +4,30 @@ from __future__ import annotations
 
 import msgspec
 
-from bulkhaul.model.objects import Integrity, ObjectRef
+from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Stored
+
+
+def result_of(source: ObjectRef, head: ObjectHead, destination: str, named: ObjectRef | None = None) -> TransferResult:
+    """Return what is known of the download or the copy of an object before it begins.
+
+    Args:
+        head: what the service tells of the source.
+        destination: a path or a URL, as people read it.
+        named: the object whose bucket and key the result tells, where that is not the source.
+    """
+    named = named or source
+    return TransferResult(
+        source=source.url,
+        destination=destination,
+        bucket=named.bucket,
+        key=named.key,
+        size_bytes=head.size_bytes,
+        etag=head.etag,
+        version_id=head.version_id,
+        last_modified=head.last_modified,
+    )
 
 
 def confirmed(stored: Stored, checksum: str) -> Stored:

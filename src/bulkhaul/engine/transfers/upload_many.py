@@ -1,4 +1,4 @@
-"""Plans the uploading and the copying of many objects; it must not move anything by itself.
+"""Plans the upload of a folder: one piece of work a file, in an order in which a move loses nothing.
 
 A move of a folder removes each file as soon as it is stored, so what needs a file has to go before it:
 
@@ -12,23 +12,18 @@ import asyncio
 import functools
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 
 import msgspec
 
 from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
-from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.transfers.batch import Piece
-from bulkhaul.engine.transfers.download_many import selected
+from bulkhaul.engine.transfers.batch import Piece, Work
 from bulkhaul.model.errors import ErrorInfo, LocalError
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.policy.selection import Source
 
-UploadOne = Callable[[LocalFile, ObjectRef], Awaitable[TransferResult]]
-Work = Callable[[], Coroutine[None, None, TransferResult]]
-CopyOne = Callable[[ObjectRef, ObjectRef], Awaitable[TransferResult]]
+UploadOne = Callable[[LocalFile, ObjectRef], Coroutine[None, None, TransferResult]]
 
 
 class LinkRule(msgspec.Struct, frozen=True):
@@ -79,7 +74,7 @@ async def upload_pieces(
             failure = ErrorInfo("LocalError", text, entry.path)
             yield Piece(_failed(result, failure))
         else:
-            yield Piece(result, under_way.counted(functools.partial(_upload, upload, entry, ref)))
+            yield Piece(result, under_way.counted(functools.partial(upload, entry, ref)))
     if not found:
         raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
@@ -136,57 +131,6 @@ class _UnderWay:
         while self._count:
             self._news.clear()
             await self._news.wait()
-
-
-async def copy_pieces(
-    control: Control,
-    source: Source,
-    takes: Callable[[str], bool],
-    bucket: str,
-    prefix: str,
-    copy: CopyOne,
-    *,
-    within: bool,
-) -> AsyncGenerator[Piece, None]:
-    """Yield the work of each key that a listing selects.
-
-    Args:
-        control: of the source's service.
-        prefix: put before what is left of each key.
-        within: source and destination are of one service. Where the destination then lies in the source, what is
-            in it is skipped: the listing would come upon the copies, and copy them again, without end.
-
-    Raises:
-        NotFound: nothing is selected.
-        TransferError: the listing failed.
-    """
-    nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
-    async for remote in selected(control, source, takes):
-        info = remote.head
-        ref = ObjectRef(bucket, prefix + info.key.removeprefix(source.base))
-        result = TransferResult(
-            source=remote.ref.url,
-            destination=ref.url,
-            bucket=bucket,
-            key=ref.key,
-            size_bytes=info.size_bytes,
-            etag=info.etag,
-            last_modified=info.last_modified,
-        )
-        if not ref.key:
-            yield Piece(_failed(result, ErrorInfo("UsageError", "its key would be empty", remote.ref.url)))
-        elif nested and info.key.startswith(prefix):
-            yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
-        else:
-            yield Piece(result, functools.partial(_copy, copy, remote.ref, ref))
-
-
-async def _upload(upload: UploadOne, file: LocalFile, ref: ObjectRef) -> TransferResult:
-    return await upload(file, ref)
-
-
-async def _copy(copy: CopyOne, source: ObjectRef, ref: ObjectRef) -> TransferResult:
-    return await copy(source, ref)
 
 
 def _refused(entry: Refused, bucket: str) -> TransferResult:

@@ -1,0 +1,34 @@
+"""Lists the objects that a prefix or a pattern selects, for downloads and copies of many."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.errors import NotFound
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.policy.selection import Source
+from bulkhaul.wire.values import RemoteObject
+
+
+async def list_selected(
+    control: Control, source: Source, takes: Callable[[str], bool]
+) -> AsyncGenerator[RemoteObject, None]:
+    """Yield what a listing selects, one page in memory.
+
+    Raises:
+        NotFound: it selects nothing.
+        TransferError: the listing failed.
+    """
+    found = False
+    async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
+        async for heads in pages:
+            target = await control.target(source.bucket)
+            for head in heads:
+                if takes(head.key):
+                    found = True
+                    yield RemoteObject(ObjectRef(source.bucket, head.key), head, target)
+    if not found:
+        where = f"s3://{source.bucket}/{source.pattern or source.prefix}"
+        raise NotFound("no object matches; check the prefix, --include and --exclude", where)
