@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bulkhaul import Engine
-from bulkhaul.engine.operations.cleanup import Tidier
-from bulkhaul.engine.operations.delete_many import Removal, remove
+from bulkhaul.engine.operations.cleanup import Cleanup
+from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.errors import UnexpectedReply
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.selection import parse_source
@@ -31,7 +31,7 @@ def listed(engine: Engine, how: str) -> list[Any]:
 def removing(engine: Engine, url: str, **more: Any) -> list[Any]:
     """Remove what a prefix names, and raise the failure of the prefix as a whole."""
     results = list(
-        engine.each(remove(engine.aio.control, Removal(sources=(parse_source(url, recursive=True),), **more)))
+        engine.each(delete_sources(engine.aio.control, Deletion(sources=(parse_source(url, recursive=True),), **more)))
     )
     for result in results:
         if result.error is not None:
@@ -42,7 +42,7 @@ def removing(engine: Engine, url: str, **more: Any) -> list[Any]:
 def tidying(engine: Engine, prefix: str) -> list[Any]:
     """Abort every upload below a prefix, whatever its age."""
     return list(
-        engine.each(Tidier(engine.aio.control, clears=True).uploads("bucket", prefix, older_than_s=-60, now_s=1e10))
+        engine.each(Cleanup(engine.aio.control, clears=True).uploads("bucket", prefix, older_than_s=-60, now_s=1e10))
     )
 
 
@@ -108,9 +108,9 @@ def test_doubled_slashes_remove_nothing(seaweed: RunningServer, prefix: str, all
     with running_engine(seaweed.endpoint_url, variables) as engine:
         results = list(
             engine.each(
-                remove(
+                delete_sources(
                     engine.aio.control,
-                    Removal(sources=(parse_source(f"s3://bars/{prefix}", recursive=True),), all_versions=all_versions),
+                    Deletion(sources=(parse_source(f"s3://bars/{prefix}", recursive=True),), all_versions=all_versions),
                 )
             )
         )

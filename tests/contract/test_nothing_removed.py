@@ -25,8 +25,8 @@ from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.records import VERSION, Intent
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.operations import abort_upload as aborting
-from bulkhaul.engine.operations.cleanup import Leftover, Tidier
-from bulkhaul.engine.operations.delete_many import Removal, remove
+from bulkhaul.engine.operations.cleanup import Cleanup, Leftover
+from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
@@ -92,7 +92,7 @@ class Case:
     def removed(self, key: str, *, recursive: bool = False, **more: Any) -> list[Any]:
         """Do what ``rm`` does."""
         sources = (parse_source(self.url(key), recursive=recursive),)
-        return list(self.engine.each(remove(self.engine.aio.control, Removal(sources=sources, **more))))
+        return list(self.engine.each(delete_sources(self.engine.aio.control, Deletion(sources=sources, **more))))
 
     def deleted_from_a_store(self) -> list[Any]:
         """Delete as a store does."""
@@ -104,8 +104,8 @@ class Case:
 
     def tidied(self) -> list[Leftover]:
         """Abort what is pending below the sources."""
-        tidier = Tidier(self.engine.aio.control, clears=True)
-        return list(self.engine.each(tidier.uploads("bucket", f"{self.name}/in/", older_than_s=0, now_s=1e11)))
+        cleanup = Cleanup(self.engine.aio.control, clears=True)
+        return list(self.engine.each(cleanup.uploads("bucket", f"{self.name}/in/", older_than_s=0, now_s=1e11)))
 
     def tidied_journals(self) -> list[Leftover]:
         """Abort what a journal of a dead run names."""
@@ -118,8 +118,8 @@ class Case:
         journal = Journal.create(str(folder), intent, resumable=True)
         journal.begun(upload_id, "")
         journal.close()
-        tidier = Tidier(self.engine.aio.control, clears=True)
-        return list(self.engine.each(tidier.journals(str(folder))))
+        cleanup = Cleanup(self.engine.aio.control, clears=True)
+        return list(self.engine.each(cleanup.journals(str(folder))))
 
 
 @dataclass(frozen=True)
@@ -148,18 +148,18 @@ class Operation:
     body: bytes = BODY
 
 
-PARTING, UPLOADED = ("Parting._delete.delete",), ("Source.remove",)
+MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("Source.remove",)
 BATCH = ("Control._delete_batch", "_removed", "_started")
-ABORTED = ("abort_until_gone", "Tidier._cleared")
+ABORTED = ("abort_until_gone", "Cleanup._cleared")
 
 OPERATIONS: dict[str, Operation] = {
     "download": Operation(
         lambda case: case.engine.download(case.url("in/a"), case.rig.folder / case.name / "out", move=True),
-        PARTING, looks=2,
+        MOVED, looks=2,
     ),
     "download_many": Operation(
         lambda case: case.engine.download_many(case.url("in/"), case.rig.folder / case.name / "down", move=True),
-        PARTING, listing="ListObjectsV2", looks=1,
+        MOVED, listing="ListObjectsV2", looks=1,
     ),
     "upload": Operation(
         lambda case: case.engine.upload(case.files / "a", case.destination("a"), move=True),
@@ -175,27 +175,27 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "copy": Operation(
         lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), move=True),
-        PARTING, looks=2, stored=True,
+        MOVED, looks=2, stored=True,
     ),
     "copy in parts": Operation(
         lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), move=True),
-        PARTING, looks=2, stored=True, body=LARGE,
+        MOVED, looks=2, stored=True, body=LARGE,
     ),
     "copy_many": Operation(
         lambda case: case.engine.copy_many(case.url("in/"), case.destination(""), move=True),
-        PARTING, listing="ListObjectsV2", looks=2, stored=True,
+        MOVED, listing="ListObjectsV2", looks=2, stored=True,
     ),
     "relay": Operation(
         lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), origin=case.beside, move=True),
-        PARTING, looks=2, stored=True,
+        MOVED, looks=2, stored=True,
     ),
     "relay in parts": Operation(
         lambda case: case.engine.copy(case.url("in/a"), case.destination("a"), origin=case.beside, move=True),
-        PARTING, looks=2, stored=True, body=LARGE,
+        MOVED, looks=2, stored=True, body=LARGE,
     ),
     "relay_many": Operation(
         lambda case: case.engine.copy_many(case.url("in/"), case.destination(""), origin=case.beside, move=True),
-        PARTING, listing="ListObjectsV2", looks=2, stored=True,
+        MOVED, listing="ListObjectsV2", looks=2, stored=True,
     ),
     "rm of a key": Operation(lambda case: case.removed("in/a"), BATCH, batch=True),
     "rm of a version": Operation(
@@ -224,8 +224,8 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN = {
     "Landing.discard", "_open_locked", "_remove_if_stale", "create_locked", "remove_owned",
-    "DestinationTree.folds_case", "_remove_sockets", "_Trial._multipart", "_Trial.run", "_Trial._delete",
-    "MultipartUpload.abort",
+    "DestinationTree.folds_case", "_remove_sockets", "MultipartUpload.abort",
+    "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 

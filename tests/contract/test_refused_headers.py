@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.engine.operations.delete_many import Removal, remove
+from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.policy.selection import Source
 from tests.engines import Rig, running_rig
 from tests.faultserver import RefuseChecksums, RefuseHeader, make_object
@@ -60,7 +60,7 @@ def test_uploads_copies_and_deletes_go_without(writing: WriteRig) -> None:
     writing.engine.upload_bytes(b"small", "s3://bucket/small")
     writing.engine.copy("s3://bucket/small", "s3://bucket/copy")
     assert (writing.stored("large"), writing.stored("copy")) == (body, b"small")
-    everything = remove(writing.engine.aio.control, Removal(sources=(Source("bucket", many=True),)))
+    everything = delete_sources(writing.engine.aio.control, Deletion(sources=(Source("bucket", many=True),)))
     assert [result.error for result in writing.engine.each(everything)] == [None] * 3
     assert writing.stored("large") is None
     assert [one.operation for one in writing.server.requests].count("DeleteObject") == 0

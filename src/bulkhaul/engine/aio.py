@@ -134,7 +134,7 @@ class AsyncEngine(EngineLife):
             TransferError: it could not be done; nothing is left of it.
         """
         ref = object_ref(url)
-        work = self._entered().streams.upload(fd, ref, checked(options), on_moved=on_moved)
+        work = self._entered().streamer.upload(fd, ref, checked(options), on_moved=on_moved)
         return await self._tracked(self._counted(work, 0), ref.url)
 
     async def download_stream(self, url: str | ObjectRef, fd: int, *, version_id: str = "") -> TransferResult:
@@ -340,7 +340,7 @@ class AsyncEngine(EngineLife):
     ) -> TransferResult:
         remote = await coordinator.control.look(ref, version_id)
         checks = await coordinator.downloader.checks_of(remote)
-        work = coordinator.streams.download(remote, checks, fd)
+        work = coordinator.streamer.download(remote, checks, fd)
         return await self._counted(work, remote.head.size_bytes)
 
     async def _upload_bytes(

@@ -9,11 +9,11 @@ from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.transfers.copy import Copier
 from bulkhaul.engine.transfers.download import Downloader
-from bulkhaul.engine.transfers.move_source import Parting
-from bulkhaul.engine.transfers.multipart_guard import Uploads
-from bulkhaul.engine.transfers.stream import Streams
+from bulkhaul.engine.transfers.move_source import SourceRemover
+from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+from bulkhaul.engine.transfers.stream import Streamer
 from bulkhaul.engine.transfers.upload import Uploader
-from bulkhaul.engine.transfers.upload_checksum import Protection
+from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.settings import Settings
 from bulkhaul.wire.values import WireSettings
 
@@ -25,22 +25,22 @@ class Coordinator:
         dispatcher: the workers and what they hold.
         desk: questions to the service.
         control: the small operations.
-        uploads: the multipart uploads under way, whichever direction they belong to.
-        downloader, uploader, streams, copier: the directions.
+        multipart_guard: the multipart uploads under way, whichever direction they belong to.
+        downloader, uploader, streamer, copier: the directions.
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
         self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
         self.desk = Desk(settings, self.dispatcher)
         self.control = Control(self.desk)
-        parting = Parting(self.control)
-        protection = Protection(settings, self.control)
+        remover = SourceRemover(self.control)
+        checksums = UploadChecksums(settings, self.control)
         outbox = Outbox(self.dispatcher, self.desk)
-        uploads = self.uploads = Uploads(settings, self.control, outbox, protection)
-        self.downloader = Downloader(settings, self.control, self.dispatcher, parting)
-        self.uploader = Uploader(settings, self.control, outbox, uploads, protection)
-        self.streams = Streams(settings, self.control, self.dispatcher, self.uploader, uploads)
-        self.copier = Copier(settings, self.control, self.dispatcher, uploads, self.uploader, parting)
+        guard = self.multipart_guard = MultipartGuard(settings, self.control, outbox, checksums)
+        self.downloader = Downloader(settings, self.control, self.dispatcher, remover)
+        self.uploader = Uploader(settings, self.control, outbox, guard, checksums)
+        self.streamer = Streamer(settings, self.control, self.dispatcher, self.uploader, guard)
+        self.copier = Copier(settings, self.control, self.dispatcher, guard, self.uploader, remover)
 
 
 def _wire(settings: Settings) -> WireSettings:

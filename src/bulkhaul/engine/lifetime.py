@@ -129,7 +129,7 @@ class EngineLife:
         began_s = loop.time()
         while not ending.done() and not self._hurried:
             until_s = began_s + CANCEL_S
-            if coordinator.uploads.under_way:
+            if coordinator.multipart_guard.under_way:
                 until_s = min(max(began_s, coordinator.desk.answered_s) + QUIET_S, began_s + ABORTS_S)
             if loop.time() >= until_s:
                 break

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bulkhaul.cli.asking import Lines
     from bulkhaul.engine.aio import AsyncEngine
-    from bulkhaul.engine.operations.cleanup import Leftover, Tidier
+    from bulkhaul.engine.operations.cleanup import Cleanup, Leftover
 
 EPILOG = """\b
 Examples:
@@ -79,11 +79,11 @@ def cleanup(
         refuse(error)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        from bulkhaul.engine.operations.cleanup import Tidier
+        from bulkhaul.engine.operations.cleanup import Cleanup
 
-        tidier = Tidier(engine.control, clears=yes)
+        places = Cleanup(engine.control, clears=yes)
         report = LeftoverReport(out, as_json=as_json, dry_run=not yes)
-        async for leftover in _all(tidier, bucket, prefix, older_than_s, temp_folder, settings.state_dir):
+        async for leftover in _all(places, bucket, prefix, older_than_s, temp_folder, settings.state_dir):
             await report.one(leftover)
         return await report.end()
 
@@ -91,20 +91,20 @@ def cleanup(
 
 
 async def _all(
-    tidier: Tidier, bucket: str, prefix: str, older_than_s: int | None, temp_folder: str | None, state_dir: str | None
+    places: Cleanup, bucket: str, prefix: str, older_than_s: int | None, temp_folder: str | None, state_dir: str | None
 ) -> AsyncGenerator[Leftover, None]:
     import asyncio
     import time
 
     from bulkhaul.disk.state import state_path
 
-    async for leftover in tidier.journals(state_path(state_dir), bucket, prefix):
+    async for leftover in places.journals(state_path(state_dir), bucket, prefix):
         yield leftover
     if older_than_s is not None:
-        async for leftover in tidier.uploads(bucket, prefix, older_than_s=older_than_s, now_s=time.time()):
+        async for leftover in places.uploads(bucket, prefix, older_than_s=older_than_s, now_s=time.time()):
             yield leftover
     if temp_folder is not None:
-        for leftover in await asyncio.to_thread(tidier.temp_files, temp_folder):
+        for leftover in await asyncio.to_thread(places.temp_files, temp_folder):
             yield leftover
 
 

@@ -81,9 +81,9 @@ def rm(
         settings = make_settings(connection | {"workers": 1, "concurrency": 2})
 
         def results(engine: Engine) -> Iterator[TransferResult]:
-            from bulkhaul.engine.operations.delete_many import Removal, remove
+            from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 
-            removal = Removal(
+            deletion = Deletion(
                 sources=sources,
                 version_id=version_id,
                 all_versions=all_versions,
@@ -91,7 +91,7 @@ def rm(
                 exclude=exclude,
                 dry_run=dry_run,
             )
-            yield from engine.each(remove(engine.aio.control, removal))
+            yield from engine.each(delete_sources(engine.aio.control, deletion))
 
         return Job(
             operation="rm",

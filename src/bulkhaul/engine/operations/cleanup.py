@@ -55,8 +55,8 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     failure: ErrorInfo | None = None
 
 
-class Tidier:
-    """Looks through one place after the other.
+class Cleanup:
+    """Finds what dead runs have left, in one place after the other.
 
     Attributes:
         clears: clear away what can be; else only say so.

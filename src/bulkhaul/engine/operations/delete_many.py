@@ -18,7 +18,7 @@ from bulkhaul.model.writing import Doomed
 from bulkhaul.policy.selection import Source, selector
 
 
-class Removal(msgspec.Struct, frozen=True, kw_only=True):
+class Deletion(msgspec.Struct, frozen=True, kw_only=True):
     """What is to be deleted.
 
     Attributes:
@@ -37,27 +37,27 @@ class Removal(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
 
 
-async def remove(control: Control, removal: Removal) -> AsyncGenerator[TransferResult, None]:
+async def delete_sources(control: Control, deletion: Deletion) -> AsyncGenerator[TransferResult, None]:
     """Delete and yield one result a key; a source that fails as a whole is one failed result, and the others go on."""
     named: dict[str, list[Doomed]] = {}
-    for source in removal.sources:
-        if not source.many and not removal.all_versions:
-            named.setdefault(source.bucket, []).append(Doomed(source.key, removal.version_id))
+    for source in deletion.sources:
+        if not source.many and not deletion.all_versions:
+            named.setdefault(source.bucket, []).append(Doomed(source.key, deletion.version_id))
             continue
-        found = _found(control, source, removal)
-        async for result in _removed(control, source.bucket, found, _url(source), removal):
+        found = _found(control, source, deletion)
+        async for result in _removed(control, source.bucket, found, _url(source), deletion):
             yield result
     for bucket, doomed in named.items():
-        async for result in _removed(control, bucket, _each(doomed), f"s3://{bucket}/{doomed[0].key}", removal):
+        async for result in _removed(control, bucket, _each(doomed), f"s3://{bucket}/{doomed[0].key}", deletion):
             yield result
 
 
 async def _removed(
-    control: Control, bucket: str, doomed: AsyncGenerator[Doomed, None], url: str, removal: Removal
+    control: Control, bucket: str, doomed: AsyncGenerator[Doomed, None], url: str, deletion: Deletion
 ) -> AsyncGenerator[TransferResult, None]:
     try:
         async with contextlib.aclosing(doomed):
-            if removal.dry_run:
+            if deletion.dry_run:
                 async for one in doomed:
                     yield _result(bucket, one)
             else:
@@ -69,15 +69,15 @@ async def _removed(
         yield TransferResult(source=url, destination="", bucket=bucket, key=key, failure=error.named(url).info)
 
 
-async def _found(control: Control, source: Source, removal: Removal) -> AsyncGenerator[Doomed, None]:
+async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncGenerator[Doomed, None]:
     """Yield what a listing finds.
 
     Raises:
         NotFound: nothing matches.
     """
-    takes = selector(source, removal.include, removal.exclude)
+    takes = selector(source, deletion.include, deletion.exclude)
     empty = True
-    if removal.all_versions:
+    if deletion.all_versions:
         async for versions in control.versions(source.bucket, source.prefix if source.many else source.key):
             for version in versions:
                 if takes(version.key) if source.many else version.key == source.key:
@@ -108,4 +108,4 @@ def _url(source: Source) -> str:
     return f"s3://{source.bucket}/{source.pattern or source.key or source.prefix}"
 
 
-__all__ = ["Removal", "remove"]
+__all__ = ["Deletion", "delete_sources"]

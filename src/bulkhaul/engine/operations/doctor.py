@@ -57,7 +57,7 @@ async def examine(
     yield listing
     if write:
         algorithm = profile_for(target.host).checksum or COMMON_CHECKSUM
-        trial = _Trial(control, ObjectRef(bucket, f"{prefix}bulkhaul-doctor-{secrets.token_hex(8)}"), algorithm)
+        trial = _TrialObject(control, ObjectRef(bucket, f"{prefix}bulkhaul-doctor-{secrets.token_hex(8)}"), algorithm)
         async for finding in trial.run():
             yield finding
         return
@@ -113,7 +113,7 @@ async def _read(control: Control, ref: ObjectRef, listed: ObjectHead) -> list[Fi
     return found
 
 
-class _Trial:
+class _TrialObject:
     """One small object, written, looked at and deleted."""
 
     def __init__(self, control: Control, ref: ObjectRef, algorithm: str) -> None:

@@ -20,8 +20,8 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
-from bulkhaul.engine.transfers.move_source import Parting, not_removed, require_stored
-from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed, require_stored
+from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported
@@ -49,16 +49,16 @@ class Copier:
         settings: Settings,
         control: Control,
         dispatcher: Dispatcher,
-        uploads: Uploads,
+        guard: MultipartGuard,
         uploader: Uploader,
-        parting: Parting,
+        remover: SourceRemover,
     ) -> None:
         self._settings = settings
         self._control = control
         self._dispatcher = dispatcher
-        self._uploads = uploads
+        self._guard = guard
         self._uploader = uploader
-        self._parting = parting
+        self._remover = remover
         self._budget = MemoryBudget(MEMORY_BYTES, settings.max_in_flight)
 
     async def copy(
@@ -99,7 +99,7 @@ class Copier:
         else:
             result = await self._in_parts(source, ref, info, origin, options)
         if remove:
-            await self._remove_source(self._parting, source, info, ref, result, options)
+            await self._remove_source(self._remover, source, info, ref, result, options)
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     async def relay(
@@ -145,14 +145,14 @@ class Copier:
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
             raise error.named(ref.url) from error.__cause__
         if remove:
-            await self._remove_source(origin._parting, source, info, ref, result, options)
+            await self._remove_source(origin._remover, source, info, ref, result, options)
         return msgspec.structs.replace(result, source_etag=info.etag, seconds=time.monotonic() - began_s)
 
     # Moves
 
     async def _remove_source(
         self,
-        parting: Parting,
+        remover: SourceRemover,
         source: ObjectRef,
         info: ObjectHead,
         ref: ObjectRef,
@@ -162,13 +162,13 @@ class Copier:
         """Delete what was copied.
 
         Args:
-            parting: of the source's service.
+            remover: of the source's service.
             info: the source as it was copied.
             options: that the copy was stored with.
         """
         try:
             stored = await require_stored(self._control, ref, result.size_bytes, result.etag)
-            await parting.remove(
+            await remover.remove(
                 source, info, copy=stored, mark=functools.partial(self._mark, ref, stored, options or ObjectOptions())
             )
         except TransferError as error:
@@ -206,9 +206,7 @@ class Copier:
         layout = self._layout(info.size_bytes)
         promised = _foldable(info)
         kept = promised.algorithm if promised else ""
-        async with self._uploads.begin_protected(
-            ref, options, part_size_bytes=layout.part_size_bytes, kept=kept
-        ) as upload:
+        async with self._guard.begin(ref, options, part_size_bytes=layout.part_size_bytes, kept=kept) as upload:
 
             async def copy_part(index: int) -> None:
                 await upload.copy(layout[index], origin)
@@ -261,7 +259,7 @@ class Copier:
         meter = Meter(on_moved)
         crcs = [(0, 0)] * len(layout)
         retries = 0
-        async with self._uploads.begin_protected(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
+        async with self._guard.begin(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
 
             async def pass_on(index: int) -> None:
                 nonlocal retries

@@ -25,7 +25,7 @@ from bulkhaul.engine.pool.arrival import arrival
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import Fetching
 from bulkhaul.engine.transfers.endpoints import Destination
-from bulkhaul.engine.transfers.move_source import Parting, not_removed
+from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.verify import Verdict, reads_back, verify
 from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
@@ -48,11 +48,11 @@ INLINE_BYTES = MIB
 class Downloader:
     """Restores objects; the workers only move bytes."""
 
-    def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, parting: Parting) -> None:
+    def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, remover: SourceRemover) -> None:
         self._settings = settings
         self._control = control
         self._dispatcher = dispatcher
-        self._parting = parting
+        self._remover = remover
         self._mode = published_mode()
         self._sweeper = Sweeper()
 
@@ -104,7 +104,7 @@ class Downloader:
             last_modified = "" if result.etag else result.last_modified
             seen = ObjectHead(ref.key, result.size_bytes, result.etag, last_modified, result.version_id)
             try:
-                await self._parting.remove(ref, seen)
+                await self._remover.remove(ref, seen)
             except TransferError as error:
                 raise not_removed(error, ref.url, result.destination) from error
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)

@@ -55,7 +55,7 @@ class _GoneError(Exception):
     """There is no object to delete any more."""
 
 
-class Parting:
+class SourceRemover:
     """Deletes the objects of one service that were moved."""
 
     def __init__(self, control: Control) -> None:

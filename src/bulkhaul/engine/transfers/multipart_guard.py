@@ -25,7 +25,7 @@ from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.engine.transfers.multipart import MultipartUpload
-from bulkhaul.engine.transfers.upload_checksum import Protection
+from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
@@ -38,22 +38,22 @@ DOUBT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
-class Uploads:
+class MultipartGuard:
     """Begins multipart uploads, each under its guard.
 
     Attributes:
         under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
     """
 
-    def __init__(self, settings: Settings, control: Control, outbox: Outbox, protection: Protection) -> None:
+    def __init__(self, settings: Settings, control: Control, outbox: Outbox, checksums: UploadChecksums) -> None:
         self._settings = settings
         self._control = control
         self._outbox = outbox
-        self._protection = protection
+        self._checksums = checksums
         self.under_way = 0
 
     @asynccontextmanager
-    async def begin_protected(
+    async def begin(
         self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int, kept: str = ""
     ) -> AsyncIterator[MultipartUpload]:
         """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``.
@@ -61,21 +61,21 @@ class Uploads:
         Args:
             kept: the checksum that a copy is to have in common with its source, empty for the endpoint's own.
         """
-        algorithm = await self._protection.algorithm_for(ref, kept)
+        algorithm = await self._checksums.algorithm_for(ref, kept)
         async with AsyncExitStack() as stack:
-            begun = self.begin(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
+            begun = self.begin_with(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
             try:
                 upload = await stack.enter_async_context(begun)
             except TransferError as error:
-                if not await self._protection.may_go_without(ref, algorithm, error):
+                if not await self._checksums.may_go_without(ref, algorithm, error):
                     raise
-                begun = self.begin(ref, options, algorithm="", part_size_bytes=part_size_bytes)
+                begun = self.begin_with(ref, options, algorithm="", part_size_bytes=part_size_bytes)
                 upload = await stack.enter_async_context(begun)
-                await self._protection.went_without(ref)
+                await self._checksums.went_without(ref)
             yield upload
 
     @asynccontextmanager
-    async def begin(
+    async def begin_with(
         self,
         ref: ObjectRef,
         options: ObjectOptions,
@@ -133,13 +133,13 @@ class Uploads:
                 await outlast(asyncio.ensure_future(self._end(ref, creating)))
             raise
         try:
-            async with self.guard(upload):
+            async with self.aborted_on_failure(upload):
                 yield upload
         finally:
             if lost is not None:
-                await outlast(asyncio.ensure_future(self.settle_doubt(ref, lost, upload.upload_id)))
+                await outlast(asyncio.ensure_future(self.settle_lost_create(ref, lost, upload.upload_id)))
 
-    def taken_over(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
+    def resumed(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
         """Return the upload that an earlier run began."""
         begun = UploadBegun(state.upload_id, state.algorithm)
         return MultipartUpload(
@@ -147,7 +147,7 @@ class Uploads:
         )
 
     @asynccontextmanager
-    async def keeping(self, upload: MultipartUpload) -> AsyncIterator[None]:
+    async def left_on_failure(self, upload: MultipartUpload) -> AsyncIterator[None]:
         """Keep an upload for a later run on every way out but success: nothing was done to it yet."""
         try:
             yield
@@ -156,7 +156,7 @@ class Uploads:
             raise
 
     @asynccontextmanager
-    async def guard(self, upload: MultipartUpload) -> AsyncIterator[None]:
+    async def aborted_on_failure(self, upload: MultipartUpload) -> AsyncIterator[None]:
         """Abort an upload on every way out but success."""
         with self._one_more():
             try:
@@ -179,7 +179,7 @@ class Uploads:
         finally:
             self.under_way -= 1
 
-    async def settle_doubt(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
+    async def settle_lost_create(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
         """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.
 
         Whose an upload is that only its key tells of, nobody can know: it is reported, never aborted.
@@ -228,7 +228,7 @@ class Uploads:
             )
         except TransferError as error:
             if doubts:
-                await self.settle_doubt(ref, journal)
+                await self.settle_lost_create(ref, journal)
             elif error.info.status:
                 journal.finish()  # the service answered: there is no upload
             else:
@@ -260,4 +260,4 @@ class Uploads:
     async def _give_up(self, ref: ObjectRef, upload: MultipartUpload, lost: Journal | None) -> None:
         await upload.abort()
         if lost is not None:
-            await self.settle_doubt(ref, lost, upload.upload_id)
+            await self.settle_lost_create(ref, lost, upload.upload_id)

@@ -23,7 +23,7 @@ from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.multipart import MultipartUpload
-from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.pipe import PipeReader, PipeWriter
 from bulkhaul.engine.transfers.result import stored_result
 from bulkhaul.engine.transfers.upload import Uploader
@@ -40,7 +40,7 @@ from bulkhaul.wire.checksums import composite, hasher
 from bulkhaul.wire.values import RemoteObject
 
 
-class Streams:
+class Streamer:
     """Uploads from pipes and downloads into them."""
 
     def __init__(
@@ -49,13 +49,13 @@ class Streams:
         control: Control,
         dispatcher: Dispatcher,
         uploader: Uploader,
-        uploads: Uploads,
+        guard: MultipartGuard,
     ) -> None:
         self._settings = settings
         self._control = control
         self._dispatcher = dispatcher
         self._uploader = uploader
-        self._uploads = uploads
+        self._guard = guard
 
     async def upload(
         self, fd: int, ref: ObjectRef, options: ObjectOptions, *, on_moved: OnMoved | None = None
@@ -98,7 +98,7 @@ class Streams:
         *,
         even: bool,
     ) -> TransferResult:
-        async with self._uploads.begin_protected(ref, options, part_size_bytes=0) as upload:
+        async with self._guard.begin(ref, options, part_size_bytes=0) as upload:
             size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved), even=even)
             stored = await upload.complete()
         return stored_result(ref, size_bytes, stored, count, upload.retries)

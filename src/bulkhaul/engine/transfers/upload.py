@@ -28,9 +28,9 @@ from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
-from bulkhaul.engine.transfers.multipart_guard import Uploads
+from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, stored_result
-from bulkhaul.engine.transfers.upload_checksum import Protection
+from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.errors import LocalError, NotFound, PayloadTooLarge, TransferError
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
 from bulkhaul.model.objects import ObjectRef
@@ -50,13 +50,13 @@ class Uploader:
     """Uploads files and bytes through the workers."""
 
     def __init__(
-        self, settings: Settings, control: Control, outbox: Outbox, uploads: Uploads, protection: Protection
+        self, settings: Settings, control: Control, outbox: Outbox, guard: MultipartGuard, checksums: UploadChecksums
     ) -> None:
         self._settings = settings
         self._control = control
         self._outbox = outbox
-        self._uploads = uploads
-        self._protection = protection
+        self._guard = guard
+        self._checksums = checksums
 
     async def upload_file(
         self,
@@ -133,7 +133,7 @@ class Uploader:
                     fd, size_bytes, ref, options, algorithm, on_moved, only_if_absent=only_if_absent
                 )
             layout = self._layout(size_bytes)
-            async with self._uploads.begin(
+            async with self._guard.begin_with(
                 ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
             ) as upload:
                 return await self._parts(upload, layout, fd, ref, on_moved)
@@ -148,14 +148,14 @@ class Uploader:
         self, ref: ObjectRef, attempt: Callable[[str], Awaitable[TransferResult]]
     ) -> TransferResult:
         """Upload with the endpoint's checksum; where it turns out to take none, once more without."""
-        algorithm = await self._protection.algorithm_for(ref)
+        algorithm = await self._checksums.algorithm_for(ref)
         try:
             return await attempt(algorithm)
         except TransferError as error:
-            if not await self._protection.may_go_without(ref, algorithm, error):
+            if not await self._checksums.may_go_without(ref, algorithm, error):
                 raise
         result = await attempt("")
-        await self._protection.went_without(ref)
+        await self._checksums.went_without(ref)
         return result
 
     # Files
@@ -175,7 +175,7 @@ class Uploader:
             if result is not None:
                 return result
         layout = self._layout(source.size_bytes)
-        async with self._uploads.begin(
+        async with self._guard.begin_with(
             ref,
             options,
             algorithm=algorithm,
@@ -256,13 +256,13 @@ class Uploader:
         on_moved: OnMoved | None,
     ) -> TransferResult | None:
         """Go on with what an earlier run has begun; None if it is given up, and the upload begins anew."""
-        upload = self._uploads.taken_over(ref, journal, state)
+        upload = self._guard.resumed(ref, journal, state)
         intent = state.intent
         if not state.upload_id:
-            await self._uploads.settle_doubt(ref, journal)
+            await self._guard.settle_lost_create(ref, journal)
             return None
         layout = Layout(source.size_bytes, intent.part_size_bytes)
-        async with self._uploads.keeping(upload):
+        async with self._guard.left_on_failure(upload):
             same = (intent.source, intent.options_digest) == (source.identity, digest)
             if same and state.completing and (stored := await upload.settle(source.size_bytes)) is not None:
                 upload.finish()
@@ -290,7 +290,7 @@ class Uploader:
                 await undisturbed(in_thread(_keep_matching, *matching))
             except OSError as error:
                 raise reading_error(error, source.path) from error
-        async with self._uploads.guard(upload):
+        async with self._guard.aborted_on_failure(upload):
             return await self._parts(upload, layout, source.fd, ref, on_moved, source)
 
 

@@ -13,7 +13,7 @@ from bulkhaul.policy.endpoints import may_go_without, profile_for
 _log = logging.getLogger(__name__)
 
 
-class Protection:
+class UploadChecksums:
     """The checksum of uploads: the user's choice, else the endpoint's profile, less what it has refused."""
 
     def __init__(self, settings: Settings, control: Control) -> None:
