@@ -61,18 +61,13 @@ class MultipartGuard:
         Args:
             kept: the checksum that a copy is to have in common with its source, empty for the endpoint's own.
         """
-        algorithm = await self._checksums.algorithm_for(ref, kept)
         async with AsyncExitStack() as stack:
-            begun = self.begin_with(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
-            try:
-                upload = await stack.enter_async_context(begun)
-            except TransferError as error:
-                if not await self._checksums.may_go_without(ref, algorithm, error):
-                    raise
-                begun = self.begin_with(ref, options, algorithm="", part_size_bytes=part_size_bytes)
-                upload = await stack.enter_async_context(begun)
-                await self._checksums.went_without(ref)
-            yield upload
+
+            async def begin(algorithm: str) -> MultipartUpload:
+                begun = self.begin_with(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
+                return await stack.enter_async_context(begun)
+
+            yield await self._checksums.with_or_without(ref, begin, kept)
 
     @asynccontextmanager
     async def begin_with(

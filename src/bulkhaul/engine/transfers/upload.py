@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 
 import msgspec
 
@@ -84,7 +84,7 @@ class Uploader:
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             options = with_content_type(options, path, ref.key)
-            result = await self._with_or_without_checksum(
+            result = await self._checksums.with_or_without(
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
             )
             if remove:
@@ -139,24 +139,10 @@ class Uploader:
                 return await self._parts(upload, layout, fd, ref, on_moved)
 
         try:
-            result = await self._with_or_without_checksum(ref, attempt)
+            result = await self._checksums.with_or_without(ref, attempt)
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
-
-    async def _with_or_without_checksum(
-        self, ref: ObjectRef, attempt: Callable[[str], Awaitable[TransferResult]]
-    ) -> TransferResult:
-        """Upload with the endpoint's checksum; where it turns out to take none, once more without."""
-        algorithm = await self._checksums.algorithm_for(ref)
-        try:
-            return await attempt(algorithm)
-        except TransferError as error:
-            if not await self._checksums.may_go_without(ref, algorithm, error):
-                raise
-        result = await attempt("")
-        await self._checksums.went_without(ref)
-        return result
 
     # Files
 
