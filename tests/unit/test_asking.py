@@ -14,11 +14,14 @@ from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.messages.requests import Answer, Ask, CopyPart, Early, Head, Resolve
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError
+from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError, TransferError, WorkerDied
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import CopySource, UploadedPart
+from bulkhaul.policy.events import Event, Tick, TransferAdded, WorkerReady
+from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import MAX_VAIN
+from bulkhaul.policy.pacing import RETRY_RULES, Randomness
 from bulkhaul.policy.transfer import TransferMachine
 
 SETTINGS = Settings(workers=2, concurrency=2)
@@ -27,8 +30,8 @@ SETTINGS = Settings(workers=2, concurrency=2)
 class Workers:
     """Two workers that note what they are asked; a test says what they answer, and when."""
 
-    def __init__(self) -> None:
-        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=random.Random(1))
+    def __init__(self, rng: Randomness) -> None:
+        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=rng)
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, Ask]] = []
         self._more = asyncio.Event()
@@ -49,6 +52,10 @@ class Workers:
         while len(self.asked) < count:
             self._more.clear()
             await self._more.wait()
+
+    def handle(self, event: Event) -> None:
+        """Give the machine an event."""
+        self.machine.handle(event, now_s=0.0)
 
     def sign_with(self, _credentials: object) -> None:
         """Take what was resolved."""
@@ -74,11 +81,22 @@ def part(number: int) -> CopyPart:
     return CopyPart("b", "k", "id", number, CopySource("b", "source"), 0, 1)
 
 
-def run(story: Callable[[Workers], Awaitable[None]]) -> None:
+class Share:
+    """Randomness that takes a fixed share of each interval."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def uniform(self, a: float, b: float, /) -> float:
+        """Return the share of [a, b]."""
+        return a + (b - a) * self.share
+
+
+def run(story: Callable[[Workers], Awaitable[None]], rng: Randomness | None = None) -> None:
     """Tell a story and see that nothing of it is left."""
 
     async def told() -> None:
-        workers = Workers()
+        workers = Workers(rng or random.Random(1))
         async with asyncio.timeout(10):
             await story(workers)
         assert workers.desk._open == {}
@@ -268,5 +286,70 @@ def test_workers_that_died_with_their_forkserver_say_nothing_about_a_question() 
         await settle()
         workers.answer(-1, ObjectHead("k", 1))
         assert (await looking).key == "k"
+
+    run(story)
+
+
+@pytest.mark.parametrize("code", sorted({"NotFound", "DiskFull"} | set(RETRY_RULES) - {"Throttled", "WorkerDied"}))
+def test_a_question_is_asked_as_often_as_a_part(code: str) -> None:
+    """Each kind of failure has the rule that parts have."""
+
+    async def story(workers: Workers) -> None:
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k"), "s3://b/k"))
+        failure = ErrorInfo(code, "it failed", status=500)
+        tries = 0
+        while not looking.done():
+            if tries < len([one for one in workers.asked if isinstance(one[1].request, Head)]):
+                workers.on_answer(Answer(workers.asked[-1][1].ask, error=failure))
+                tries += 1
+            await settle()
+        with pytest.raises(TransferError, match="s3://b/k: it failed") as raised:
+            await looking
+        assert raised.value.info.code == code
+        assert tries == 1 + (RETRY_RULES[code].max_failures if code in RETRY_RULES else 0)
+
+    run(story, Share(0.0))
+
+
+def test_a_throttled_question_keeps_everybody_calm() -> None:
+    """Parts and fresh questions wait like the one that was refused, or the service would see no difference."""
+
+    async def story(workers: Workers) -> None:
+        machine, loop = workers.machine, asyncio.get_running_loop()
+        machine.handle(WorkerReady(1, 2), now_s=loop.time())
+        looks = [asyncio.create_task(workers.desk.ask(Head("b", "1")))]
+        await settle()
+        workers.on_answer(Answer(workers.asked[0][1].ask, error=ErrorInfo("Throttled", "slow down", status=503)))
+        await settle()
+        calm_until_s = loop.time() + 0.1
+        looks.append(asyncio.create_task(workers.desk.ask(Head("b", "2"))))
+        await settle()
+        layout = plan_download(1)
+        assert machine.handle(TransferAdded(1, layout), now_s=loop.time()) == []
+        assert loop.time() < machine.next_wake_s() <= calm_until_s
+        assert len(workers.asked) == 1
+        await workers.until_asked(3)
+        assert loop.time() > calm_until_s - 0.05
+        assert len(machine.handle(Tick(), now_s=calm_until_s)) == 1
+        for nth in range(1, len(workers.asked)):
+            workers.answer(nth, ObjectHead("k", 1))
+        await asyncio.gather(*looks)
+
+    run(story, Share(1.0))
+
+
+def test_a_question_that_kills_two_workers_is_poison() -> None:
+    """It is not asked of a third one, as a part is not."""
+
+    async def story(workers: Workers) -> None:
+        looking = asyncio.create_task(workers.desk.ask(Head("b", "k"), "s3://b/k"))
+        for time in range(2):
+            await settle()
+            workers.on_worker(workers.asked[time][0], "lost")
+        await settle()
+        text = "s3://b/k: 2 workers died with this request, the last one by SIGKILL"
+        with pytest.raises(WorkerDied, match=text):
+            await looking
+        assert len(workers.asked) == 2
 
     run(story)

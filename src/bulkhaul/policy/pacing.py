@@ -38,14 +38,16 @@ class RetryRule(msgspec.Struct, frozen=True):
     """How often a kind of failure may be tried again.
 
     Attributes:
-        max_failures: failures without progress that one part may have of this kind; one more fails the transfer.
+        max_failures: failures without progress that a part or a request may have of this kind; one more is final.
         paced: bounded by ``Timeouts.throttle_s`` instead, and slows the whole host down.
         budgeted: each retry is paid from the host-wide budget.
+        at_once: no time mends it, so none is waited.
     """
 
     max_failures: int = 0
     paced: bool = False
     budgeted: bool = True
+    at_once: bool = False
 
 
 RETRY_RULES: dict[str, RetryRule] = {
@@ -57,8 +59,9 @@ RETRY_RULES: dict[str, RetryRule] = {
     # A body that was garbled on the way; a third time it is the sender that garbles it.
     "BodyCorrupted": RetryRule(max_failures=2),
     "Throttled": RetryRule(paced=True, budgeted=False),
-    "ExpiredCredentials": RetryRule(max_failures=1, budgeted=False),
-    "WorkerDied": RetryRule(max_failures=1, budgeted=False),
+    "ExpiredCredentials": RetryRule(max_failures=1, budgeted=False, at_once=True),
+    # What kills two workers would kill the next one.
+    "WorkerDied": RetryRule(max_failures=1, budgeted=False, at_once=True),
 }
 """By class name of the error; what is not here is not tried again."""
 
@@ -130,3 +133,34 @@ class Window:
     def success(self) -> None:
         """A request was answered."""
         self._size = min(float(self.max_in_flight), self._size + 1.0 / self._size)
+
+
+class Throttling:
+    """How the host answers a service that asks it to slow down: the window is cut, and nothing goes out for a while.
+
+    All wait, not only what was refused: fresh requests would take its place, and the service would see no difference.
+
+    Attributes:
+        patience_s: throttling is borne for this long without a success.
+        calm_until_s: nothing goes out before.
+        successes: parts and requests that have succeeded.
+    """
+
+    def __init__(self, window: Window, patience_s: float, rng: Randomness) -> None:
+        self.patience_s = patience_s
+        self.calm_until_s = float("-inf")
+        self.successes = 0
+        self._window = window
+        self._rng = rng
+        self._cuts = 0  # of the window since the last success
+
+    def slow_down(self, now_s: float, *, in_flight: int) -> None:
+        """The service asked for less while ``in_flight`` requests were under way."""
+        if self._window.slow_down(now_s, in_flight=in_flight):
+            self._cuts += 1
+        self.calm_until_s = max(self.calm_until_s, now_s + backoff_s(self._cuts, self._rng))
+
+    def success(self) -> None:
+        """The service did what it was asked for."""
+        self.successes += 1
+        self._cuts = 0

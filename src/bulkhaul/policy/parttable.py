@@ -1,6 +1,6 @@
 """Holds what is known of each part of one transfer, one row a part; it must not decide anything.
 
-table: structured[n_parts] with state, attempt, deaths, owner, started, bytes, crc
+table: structured[n_parts] with state, attempt, owner, started, bytes, crc
 
 numpy is imported for the first table of more than one row: that takes 0.2 s, and small objects and the bodies of
 uploads, which are single parts, never need it.
@@ -35,15 +35,14 @@ class PartState(IntEnum):
 PART_FIELDS = (
     ("state", "u1"),
     ("attempt", "u2"),  # times leased, 1-based once leased
-    ("deaths", "u1"),  # workers that died with it
     ("owner", "i4"),  # worker of the lease, -1 without one
     ("started", "f8"),  # instant of the lease, seconds
     ("bytes", "u8"),  # received and kept, contiguous from the part's start
     ("crc", "u8"),  # checksum of those bytes
 )
-"""One row: 32 bytes, so 10,000 parts take under 400 KB."""
+"""One row: 31 bytes, so 10,000 parts take under 400 KB."""
 
-_NEW = {"state": 0, "attempt": 0, "deaths": 0, "owner": -1, "started": 0.0, "bytes": 0, "crc": 0}
+_NEW = {"state": 0, "attempt": 0, "owner": -1, "started": 0.0, "bytes": 0, "crc": 0}
 
 
 class _SinglePart:

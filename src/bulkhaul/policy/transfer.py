@@ -14,7 +14,7 @@ transfer and the coordinator's affair.
 from __future__ import annotations
 
 import heapq
-from collections import Counter, deque
+from collections import deque
 from enum import Enum
 
 import msgspec
@@ -45,9 +45,10 @@ from bulkhaul.policy.events import (
     WorkerReady,
 )
 from bulkhaul.policy.layout import Layout, Part
-from bulkhaul.policy.outage import Outage, Vain
-from bulkhaul.policy.pacing import Randomness, RetryBudget, Window, backoff_s, rule_for
+from bulkhaul.policy.outage import Outage
+from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling, Window
 from bulkhaul.policy.parttable import PartState, new_part_table
+from bulkhaul.policy.patience import Host, Patience
 
 SMALL_PART_BYTES = MIB
 """Parts up to this size are queued at a worker ahead of its connections, to hide the hop to the coordinator."""
@@ -57,9 +58,6 @@ SMALL_PART_DEPTH = 8
 
 PROGRESS_BYTES = MIB
 """An attempt that brought this much (or a quarter of the part) was no failure: the path works, slowly or rudely."""
-
-MAX_DEATHS = 2
-"""A part that was being received when this many workers died fails its transfer."""
 
 
 class Phase(Enum):
@@ -112,9 +110,12 @@ class Transfer:
         self.leases = 0
         self.retries = 0
         self.rejected = False
-        self.failures: dict[int, Counter[str]] = {}  # part index -> failures of each kind since the last progress
-        self.vain: dict[int, Vain] = {}  # part index -> tries that met no endpoint since the last progress
+        self.patience: dict[int, Patience] = {}  # by part index, of parts that have failed
         self.error: ErrorInfo | None = None
+
+    def patience_with(self, index: int) -> Patience:
+        """Return the failures of a part so far."""
+        return self.patience.setdefault(index, Patience())
 
 
 class TransferMachine:
@@ -140,6 +141,8 @@ class TransferMachine:
         self.outage = Outage(retry_for_s, rng)
         self.window = Window(max_in_flight * SMALL_PART_DEPTH)
         self.budget = RetryBudget()
+        self._throttling = Throttling(self.window, timeouts.throttle_s, rng)
+        self._host = Host(self.outage, self._throttling, self.budget, max_in_flight, rng)
         self.received_bytes = 0
         self.late_events = 0
         self.generation = 0
@@ -148,16 +151,12 @@ class TransferMachine:
         self._starting = 0
         self._max_respawns = self._respawns = max(4, 2 * workers) if respawns is None else respawns
         self._timeouts = timeouts
-        self._rng = rng
         self._workers: dict[int, Worker] = {}
         self._transfers: dict[int, Transfer] = {}
         self._leases: dict[int, Lease] = {}
         self._queue: deque[int] = deque()  # transfers with parts that nobody had yet
         self._retries: list[tuple[float, int, int]] = []  # heap of (not before, transfer, index)
         self._next_lease = 1
-        self._throttled_since_s: float | None = None
-        self._throttles = 0  # cuts of the window since the last success
-        self._calm_until_s = float("-inf")  # nobody gets a part before
         self._assigned_s = float("-inf")
         self._refreshing = False
         self._last_death = ""
@@ -194,8 +193,8 @@ class TransferMachine:
         if self._refreshing or not (self._retries or self._queue):
             return float("inf")
         due_s = self._retries[0][0] if self._retries else float("inf")
-        if self._calm_until_s > float("-inf"):
-            due_s = self._calm_until_s if self._queue else max(due_s, self._calm_until_s)
+        if (calm_until_s := self._throttling.calm_until_s) > self._assigned_s:
+            due_s = calm_until_s if self._queue else max(due_s, calm_until_s)
         if self.outage.away:
             due_s = self.outage.next_try_s if self._queue else max(due_s, self.outage.next_try_s)
         # One that was due and could not be leased waits for a connection, not for a time.
@@ -210,6 +209,32 @@ class TransferMachine:
     def in_flight(self) -> int:
         """Leases held by workers."""
         return len(self._leases)
+
+    # Requests that are no parts
+
+    def admit_request(self, now_s: float) -> float:
+        """Return how long a request to the service has to wait; 0 if it goes out now, which is taken note of."""
+        until_s = self._throttling.calm_until_s
+        if not self.outage.admits(now_s):
+            until_s = max(until_s, self.outage.next_try_s)
+        if now_s < until_s:
+            return until_s - now_s
+        self.outage.sent(now_s)
+        return 0.0
+
+    def request_answered(self) -> None:
+        """The service did what a request asked for."""
+        self.budget.give_back()
+        self.outage.answered()
+        self._throttling.success()
+
+    def request_failed(self, patience: Patience, error: ErrorInfo, now_s: float, *, requests: int) -> float | ErrorInfo:
+        """Return how many seconds a request waits before its next try, or the error that it ends with.
+
+        Args:
+            requests: requests under way, this one included.
+        """
+        return patience.failed(error, now_s, self._host, in_flight=len(self._leases) + requests)
 
     # Events
 
@@ -261,8 +286,6 @@ class TransferMachine:
             lease.deadline_s += pause_s
 
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
-        if not self._transfers:
-            self._throttled_since_s = None  # a storm that nobody was waiting in says nothing about now
         lease_s = event.lease_s or self._timeouts.lease_s
         self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
         if len(event.layout):
@@ -308,7 +331,7 @@ class TransferMachine:
         self.budget.give_back()
         self.window.success()
         self.outage.answered()
-        self._throttled_since_s, self._throttles = None, 0
+        self._throttling.success()
         self._settle(lease.transfer, transfer, out)
 
     def _part_failed(self, event: PartFailed, now_s: float, out: list[Instruction]) -> None:
@@ -327,50 +350,16 @@ class TransferMachine:
         if transfer.phase is Phase.FAILING:
             self._settle(lease.transfer, transfer, out)
             return
-        if received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1):
-            transfer.failures.pop(lease.index, None)
-            transfer.vain.pop(lease.index, None)
-        elif self.outage.failed(event.error, now_s, in_flight=min(len(self._leases) + 1, self._max_in_flight)):
-            self._wait_or_fail(lease, event.error, now_s, out)
+        patience = transfer.patience_with(lease.index)
+        progress = received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1)
+        wait = patience.failed(event.error, now_s, self._host, in_flight=len(self._leases) + 1, progress=progress)
+        if isinstance(wait, ErrorInfo):
+            self._fail(lease.transfer, wait, now_s, out)
             return
-        else:
-            transfer.failures.setdefault(lease.index, Counter())[event.error.code] += 1
-        failures = transfer.failures.get(lease.index, Counter())[event.error.code]
-        self._retry_or_fail(lease, event.error, failures, now_s, out)
-
-    def _wait_or_fail(self, lease: Lease, error: ErrorInfo, now_s: float, out: list[Instruction]) -> None:
-        """The endpoint is away, which is nobody's failure: the part goes out again when requests do."""
-        vain = self._transfers[lease.transfer].vain.setdefault(lease.index, Vain(now_s))
-        if self.outage.bears(vain, now_s):
-            self._again(lease, now_s, now_s)
-        else:
-            self._fail(lease.transfer, self.outage.given_up(error, now_s), now_s, out)
-
-    def _retry_or_fail(
-        self, lease: Lease, error: ErrorInfo, failures: int, now_s: float, out: list[Instruction]
-    ) -> None:
-        rule = rule_for(error.code)
-        not_before_s = now_s + backoff_s(max(1, failures), self._rng)
-        if rule.paced:
-            if self.window.slow_down(now_s, in_flight=len(self._leases) + 1):
-                self._throttles += 1
-            # All wait, not only this part: fresh ones would take its place, and the service would see no difference.
-            self._calm_until_s = max(self._calm_until_s, now_s + backoff_s(self._throttles, self._rng))
-            if self._throttled_since_s is None:
-                self._throttled_since_s = now_s
-            patient = now_s - self._throttled_since_s < self._timeouts.throttle_s
-            not_before_s = max(not_before_s, now_s + min(error.retry_after_s, self._timeouts.throttle_s))
-        else:
-            patient = failures <= rule.max_failures and (not rule.budgeted or self.budget.take())
-        if not patient:
-            self._fail(lease.transfer, error, now_s, out)
-            return
-        if error.code == "ExpiredCredentials":
-            not_before_s = now_s
-            if lease.generation == self.generation and not self._refreshing:
-                self._refreshing = True
-                out.append(RefreshCredentials(self.generation))
-        self._again(lease, now_s, not_before_s)
+        if event.error.code == "ExpiredCredentials" and lease.generation == self.generation and not self._refreshing:
+            self._refreshing = True
+            out.append(RefreshCredentials(self.generation))
+        self._again(lease, now_s, now_s + wait)
 
     def _worker_lost(self, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         worker = self._workers.pop(event.worker, None)
@@ -393,17 +382,15 @@ class TransferMachine:
             transfer.leases -= 1
             row = transfer.table[lease.index]
             row["state"], row["owner"] = PartState.PENDING, -1
-            if position < worker.connections and not event.blameless:  # it was being received, not waiting its turn
-                row["deaths"] += 1
+            waited = position >= worker.connections  # for its turn: the worker had not begun with it
             if transfer.phase is Phase.FAILING:
                 self._settle(lease.transfer, transfer, out)
-            elif row["deaths"] >= MAX_DEATHS:
-                text = (
-                    f"{MAX_DEATHS} workers died while receiving part {lease.index + 1}, the last one by {event.reason}"
-                )
-                self._fail(lease.transfer, ErrorInfo("WorkerDied", text), now_s, out)
-            else:
+            elif waited or event.blameless or transfer.patience_with(lease.index).lost_worker():
                 self._again(lease, now_s, now_s)
+            else:
+                deaths = transfer.patience_with(lease.index).deaths
+                text = f"{deaths} workers died while receiving part {lease.index + 1}, the last one by {event.reason}"
+                self._fail(lease.transfer, ErrorInfo("WorkerDied", text), now_s, out)
 
     def _revive(self, out: list[Instruction]) -> None:
         missing = self._wanted - self._starting - sum(not w.doomed for w in self._workers.values())
@@ -430,8 +417,8 @@ class TransferMachine:
             rejected_bytes = int(transfer.table["bytes"][index])
             self.received_bytes -= rejected_bytes
             transfer.moved_bytes -= rejected_bytes
-            transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], 0, -1, 0.0, 0, 0)
-            transfer.vain.pop(index, None)
+            transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], -1, 0.0, 0, 0)
+            transfer.patience.pop(index, None)
             transfer.done -= 1
             transfer.retries += 1
             heapq.heappush(self._retries, (0.0, event.transfer, index))
@@ -523,9 +510,8 @@ class TransferMachine:
 
     def _assign(self, now_s: float, out: list[Instruction]) -> None:
         self._assigned_s = now_s
-        if self._refreshing or now_s < self._calm_until_s:
+        if self._refreshing or now_s < self._throttling.calm_until_s:
             return
-        self._calm_until_s = float("-inf")
         while len(self._leases) < self.window.size and self.outage.admits(now_s):
             found = self._next_part(now_s)
             if found is None:

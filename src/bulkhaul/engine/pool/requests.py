@@ -33,11 +33,11 @@ from bulkhaul.engine.messages.requests import (
     answer_decoder,
 )
 from bulkhaul.engine.pool.dispatcher import Dispatcher, WorkerNews
-from bulkhaul.model.errors import Cancelled, OtherError, StallTimeout, TransferError, WorkerDied, error_of
+from bulkhaul.model.errors import Cancelled, ErrorInfo, OtherError, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.events import CredentialsReplaced
-from bulkhaul.policy.outage import Vain
-from bulkhaul.policy.pacing import backoff_s, rule_for
+from bulkhaul.policy.pacing import backoff_s
+from bulkhaul.policy.patience import Patience
 from bulkhaul.wire.values import Credentials, Target
 
 A = TypeVar("A")
@@ -58,9 +58,6 @@ DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied
 
 LOOK_S = 0.25
 """How often a request that waits for an endpoint looks whether it is back."""
-
-MAX_LOST = 3
-"""Workers that may die with one request."""
 
 
 class _Open(msgspec.Struct):
@@ -183,10 +180,10 @@ class Desk:
             TransferError: the last failure, about ``subject``.
         """
         require_sound(request, REQUESTS, subject)
-        failures, lost, generation, throttled_since_s = 0, 0, 0, None
-        vain: Vain | None = None
-        doubtful = False
         machine = self._dispatcher.machine
+        patience: Patience | None = None  # of one that has failed
+        generation = 0
+        doubtful = False
         while True:
             self._refresh_if_due()
             if doubtful and before_again is not None:
@@ -203,51 +200,35 @@ class Desk:
                     await self._admitted()
                     answer = await self._put(await self._freest_worker(), request, memory_fd, on_early)
                 if request.sent:
-                    machine.outage.answered()
-                    machine.budget.give_back()
+                    machine.request_answered()
                 return answer
             except _WorkerGone as gone:
                 doubtful = doubtful or gone.asked
                 if on_doubt is not None and gone.asked:
                     on_doubt()
-                lost += not gone.blameless
-                if lost >= MAX_LOST:
-                    text = f"{lost} workers died with this request, the last one by {self._dispatcher.last_death}"
-                    raise WorkerDied(text, subject) from None
-                continue
+                patience = patience or Patience()
+                if not gone.blameless and not patience.lost_worker():
+                    deaths = f"{patience.deaths} workers died with this request"
+                    raise WorkerDied(f"{deaths}, the last one by {self._dispatcher.last_death}", subject) from None
             except TransferError as error:
                 if error.info.code in DOUBTFUL and not error.info.unreached:
                     doubtful = True
                     if on_doubt is not None:
                         on_doubt()
-                now_s, in_flight = self._loop.time(), machine.in_flight + len(self._open) + 1
-                if machine.outage.failed(error.info, now_s, in_flight=min(in_flight, self._settings.max_in_flight)):
-                    vain = vain or Vain(now_s)
-                    if machine.outage.bears(vain, now_s):
-                        continue  # nobody's failure: the request goes out again when requests do
-                    raise error_of(machine.outage.given_up(error.info, now_s)).about(subject) from error
-                rule = rule_for(error.info.code)
-                failures += 1
-                if rule.paced:
-                    machine.window.slow_down(now_s, in_flight=in_flight)
-                    throttled_since_s = throttled_since_s or now_s
-                    patient = now_s - throttled_since_s < self._settings.timeouts.throttle_s
-                else:
-                    patient = failures <= rule.max_failures and (not rule.budgeted or machine.budget.take())
-                if not patient:
-                    raise error.about(subject) from error
+                patience = patience or Patience()
+                wait = machine.request_failed(patience, error.info, self._loop.time(), requests=len(self._open) + 1)
+                if isinstance(wait, ErrorInfo):
+                    raise error_of(wait).about(subject) from error
                 if error.info.code == "ExpiredCredentials":
                     await self._refresh(generation)
-                    continue
-                wait_s = max(backoff_s(failures, self._rng), min(error.info.retry_after_s, 20.0))
-            await self._pause(wait_s)
+                elif wait:
+                    await self._pause(wait)
 
     async def _admitted(self) -> None:
-        """Wait until a request may go out: while the endpoint is away, one goes a pause, of whatever kind."""
-        outage = self._dispatcher.machine.outage
-        while not outage.admits(now_s := self._loop.time()) and self._closed is None:
-            await self._pause(min(outage.next_try_s - now_s, LOOK_S))  # it may be back before
-        outage.sent(now_s)
+        """Wait until a request may go out: a pause at a time while the endpoint is away, or has asked for calm."""
+        machine = self._dispatcher.machine
+        while (wait_s := machine.admit_request(self._loop.time())) and self._closed is None:
+            await self._pause(min(wait_s, LOOK_S))  # it may be back before
 
     async def _pause(self, wait_s: float) -> None:
         """Wait, but not beyond the end: then the next try tells of it."""

@@ -1,0 +1,88 @@
+"""Decides whether a part or a request that has failed is tried again, and when: the one retry rule.
+
+    the endpoint is away   ─▶ again when requests go out          until retry_for_s is over
+    throttled              ─▶ again after a pause, for everybody  until throttle_s without a success are over
+    another error          ─▶ again after a backoff               max_failures times, paid from the host's budget
+    its worker died        ─▶ again at once                       max_failures times
+
+``RETRY_RULES`` has the numbers. What is not in it is never tried again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.outage import Outage, Vain
+from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling, backoff_s, rule_for
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What all parts and requests of one engine share: a failure of one of them slows all of them down."""
+
+    outage: Outage
+    throttling: Throttling
+    budget: RetryBudget
+    max_in_flight: int
+    rng: Randomness
+
+
+class Patience(msgspec.Struct):
+    """The failures of one part or one request.
+
+    Attributes:
+        failures: kind of error → how often, since it last made progress.
+        vain: tries that met no endpoint, since it last made progress.
+        throttled_since_s: instant of its first throttled try since the host's last success.
+        successes: the host's successes at that instant.
+        deaths: workers that died with it.
+    """
+
+    failures: dict[str, int] = msgspec.field(default_factory=dict)
+    vain: Vain | None = None
+    throttled_since_s: float = 0.0
+    successes: int = -1
+    deaths: int = 0
+
+    def failed(
+        self, error: ErrorInfo, now_s: float, host: Host, *, in_flight: int, progress: bool = False
+    ) -> float | ErrorInfo:
+        """Take one failed try.
+
+        Args:
+            in_flight: parts and requests under way at the host, this one included.
+            progress: this try brought so much that it counts as no failure.
+
+        Returns:
+            How many seconds to wait before the next try, or the error to end with.
+        """
+        if progress:
+            self.failures.clear()
+            self.vain = None
+        elif host.outage.failed(error, now_s, in_flight=min(in_flight, host.max_in_flight)):
+            # Nobody's failure: it goes out again when requests do.
+            self.vain = self.vain or Vain(now_s)
+            return 0.0 if host.outage.bears(self.vain, now_s) else host.outage.given_up(error, now_s)
+        else:
+            self.failures[error.code] = self.failures.get(error.code, 0) + 1
+        failures = self.failures.get(error.code, 0)
+        rule = rule_for(error.code)
+        wait_s = backoff_s(max(1, failures), host.rng)
+        if rule.paced:
+            host.throttling.slow_down(now_s, in_flight=in_flight)
+            again = self._bears_throttling(now_s, host.throttling)
+        else:
+            again = failures <= rule.max_failures and (not rule.budgeted or host.budget.take())
+        if not again:
+            return error
+        return 0.0 if rule.at_once else max(wait_s, min(error.retry_after_s, host.throttling.patience_s))
+
+    def _bears_throttling(self, now_s: float, throttling: Throttling) -> bool:
+        if self.successes != throttling.successes:
+            self.throttled_since_s, self.successes = now_s, throttling.successes
+        return now_s - self.throttled_since_s < throttling.patience_s
+
+    def lost_worker(self) -> bool:
+        """Count a worker that died with it; return whether another one gets it."""
+        self.deaths += 1
+        return self.deaths <= rule_for("WorkerDied").max_failures
