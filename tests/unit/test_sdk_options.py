@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+import click
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkhaul.cli.commands import cp
+from bulkhaul.cli.option_values import carried, parsed_date, parsed_metadata
 from bulkhaul.errors import UsageError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import checked, header_text, told_content
+from bulkhaul.policy.storerules import content_of
 from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.options import put_headers
@@ -96,7 +101,7 @@ def test_the_sdk_sends_the_headers_of_a_put(creating: Canned) -> None:
     assert sent(copying) == EXPECTED
 
 
-_text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12)
+_text = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), max_size=12).map(str.strip)
 
 
 @given(
@@ -141,7 +146,7 @@ def test_a_copy_that_keeps_all_says_nothing_of_it() -> None:
 
 
 def test_outer_spaces_are_no_part_of_a_value() -> None:
-    """HTTP drops them, so they are not sent: what is signed is what arrives."""
+    """HTTP drops those that a service told, so they are not sent back: what is signed is what arrives."""
     options = ObjectOptions(content=Content(cache_control=" no-store\t", metadata={"a": " b  c "}))
     assert put_headers(options) == [("cache-control", "no-store"), ("x-amz-meta-a", "b  c")]
 
@@ -158,15 +163,17 @@ def test_no_options_are_no_headers() -> None:
         (ObjectOptions(content=Content(metadata={"a": "ü"})), "metadata 'a'"),
         (ObjectOptions(content=Content(metadata={"a b": "1"})), "'a b'"),
         (ObjectOptions(content=Content(metadata={"": "1"})), "''"),
-        (ObjectOptions(content=Content(metadata={"A": "1", "a": "2"})), "'a' twice"),
+        (ObjectOptions(content=Content(metadata={"A": "1", "a": "2"})), "'a' is given twice"),
+        (ObjectOptions(content=Content(metadata={"a": " x"})), "metadata 'a'"),
         (ObjectOptions(content=Content(content_type="a\nb")), "content type"),
+        (ObjectOptions(content=Content(cache_control="no-store\t")), "cache control"),
         (ObjectOptions(content=Content(content_disposition="attachment; filename=ü")), "content disposition"),
         (ObjectOptions(content=Content(expires="tomorrow-ish")), "expires"),
         (ObjectOptions(storage_class="A\x00"), "storage class"),
         (ObjectOptions(tags={"\ud800": "1"}), "tags"),
     ],
-    ids=["forged header", "metadata not ASCII", "name with a space", "no name", "twice", "line break", "not ASCII",
-         "no date", "control character", "not UTF-8"],
+    ids=["forged header", "metadata not ASCII", "name with a space", "no name", "twice", "outer space", "line break",
+         "outer tab", "not ASCII", "no date", "control character", "not UTF-8"],
 )  # fmt: skip
 def test_what_no_header_can_carry_is_refused(options: ObjectOptions, named: str) -> None:
     """What a caller says must arrive unchanged, and forge no header; the message names it."""
@@ -210,3 +217,50 @@ def test_nothing_forges_a_header(value: str) -> None:
     """Also what a service told is not sent where it would be more than one header, or none."""
     with pytest.raises(UsageError, match=re.escape("metadata 'a'")):
         put_headers(ObjectOptions(content=Content(metadata={"a": value})))
+
+
+@pytest.mark.parametrize("text", ["", "a", "a b", "a\tb", "~", " a", "a ", "\ta", "a\t", "a\nb", "\x7f", "é"])
+def test_stores_engines_and_commands_carry_the_same_texts(text: str) -> None:
+    """A text that one of them takes the others take too, and unchanged; what one refuses they all refuse."""
+    context = click.Context(cp.cp)
+    option = next(one for one in cp.cp.params if one.name == "content_disposition")
+    taken: list[object] = []
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: content_of(text).content_disposition,
+        lambda: content_of(metadata={"a": text}).metadata["a"],
+        lambda: checked(ObjectOptions(content=Content(content_disposition=text))).content.content_disposition,
+        lambda: checked(ObjectOptions(content=Content(metadata={"a": text}))).content.metadata["a"],
+        lambda: carried(context, option, text),
+        lambda: parsed_metadata(context, option, (f"a={text}",))["a"],
+    )
+    for take in ways:
+        try:
+            taken.append(take())
+        except (UsageError, click.BadParameter):
+            taken.append(None)
+    assert taken == [text if text in ("", "a", "a b", "a\tb", "~") else None] * 6
+
+
+@pytest.mark.parametrize(
+    ("text", "stored"),
+    [
+        ("Tue, 31 Dec 2030 23:59:59 GMT", "Tue, 31 Dec 2030 23:59:59 GMT"),
+        ("2031-01-01T01:59:59+02:00", "Tue, 31 Dec 2030 23:59:59 GMT"),
+        ("20301231", "Tue, 31 Dec 2030 00:00:00 GMT"),
+        ("1924991999", "Tue, 31 Dec 2030 23:59:59 GMT"),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("soon", None),
+    ],
+)
+def test_engines_and_commands_read_the_same_dates(text: str, stored: str | None) -> None:
+    """Seconds since 1970 are a date for both, and eight digits are a day for both."""
+    context = click.Context(cp.cp)
+    option = next(one for one in cp.cp.params if one.name == "expires")
+    if stored is None:
+        with pytest.raises(UsageError):
+            checked(ObjectOptions(content=Content(expires=text)))
+        with pytest.raises(click.BadParameter):
+            parsed_date(context, option, text)
+    else:
+        assert checked(ObjectOptions(content=Content(expires=text))).content.expires == stored
+        assert parsed_date(context, option, text) == stored

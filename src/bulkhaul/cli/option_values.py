@@ -82,20 +82,16 @@ def parsed_metadata(_ctx: click.Context, param: click.Parameter, texts: tuple[st
         click.BadParameter: it is neither, or no header can carry it.
     """
     pairs = [pair for text in texts for pair in _pairs(text, param)]
-    found: dict[str, str] = {}
-    for name, value in pairs:
-        if name.lower() in map(str.lower, found):
-            raise click.BadParameter(f"{name!r} is given twice; upper and lower case are the same.", param=param)
-        found[name] = value
-    if found:
-        from bulkhaul.model.errors import UsageError
-        from bulkhaul.policy.storerules import content_of
+    if not pairs:
+        return {}
+    from bulkhaul.model.errors import UsageError
+    from bulkhaul.policy.described import metadata_of
+    from bulkhaul.policy.storerules import content_of
 
-        try:
-            return dict(content_of(metadata=found).metadata)
-        except UsageError as error:
-            raise click.BadParameter(f"{error}.", param=param) from error
-    return found
+    try:
+        return dict(content_of(metadata=metadata_of(pairs)).metadata)
+    except UsageError as error:
+        raise click.BadParameter(f"{error}.", param=param) from error
 
 
 def parsed_tags(_ctx: click.Context, param: click.Parameter, text: str | None) -> dict[str, str]:
@@ -127,17 +123,14 @@ def parsed_date(_ctx: click.Context, param: click.Parameter, text: str | None) -
     """
     if not text:
         return None
-    from datetime import UTC, datetime
-    from email.utils import format_datetime, parsedate_to_datetime
+    from bulkhaul.model.errors import UsageError
+    from bulkhaul.policy.described import http_date
 
-    for read in (parsedate_to_datetime, datetime.fromisoformat):
-        try:
-            instant = read(text)
-        except ValueError:
-            continue
-        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-        return format_datetime(aware.astimezone(UTC), usegmt=True)
-    raise click.BadParameter("write 2030-12-31T23:59:59Z, or 'Tue, 31 Dec 2030 23:59:59 GMT'.", param=param)
+    try:
+        return http_date(text)
+    except UsageError as error:
+        text = "write 2030-12-31T23:59:59Z, or 'Tue, 31 Dec 2030 23:59:59 GMT'."
+        raise click.BadParameter(text, param=param) from error
 
 
 def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
@@ -146,8 +139,16 @@ def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> st
     Raises:
         click.BadParameter: none can.
     """
-    if text is not None and not (text.isascii() and text.isprintable()):
-        raise click.BadParameter("a header carries printable ASCII only; encode the rest.", param=param)
+    if not text:
+        return text
+    from bulkhaul.model.errors import UsageError
+    from bulkhaul.policy.described import check_text
+
+    try:
+        check_text(str(param.name), text)
+    except UsageError as error:
+        text = "a header carries printable ASCII only, and no white space at its ends; encode the rest."
+        raise click.BadParameter(text, param=param) from error
     return text
 
 

@@ -1,11 +1,13 @@
-"""Checks how a caller wants an object described, where he says it; it must not know how that is sent.
+"""Decides which texts the headers of an object can carry: its content headers, its metadata and how it is stored.
 
-What a service tells of an object that it has stored is never checked so: it goes back as it came.
+said by a caller     ASCII without line breaks or outer white space, so that it arrives unchanged
+told by a service    whatever forges no other header: an object is copied with the bytes that were stored
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
 
@@ -15,8 +17,14 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
 
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_TEXT = re.compile(r"[\t\x20-\x7e]*")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""Source: RFC 9110 §5.6.2, token: the name of a header."""
+
+_SAID = re.compile(r"[\t\x20-\x7e]*")
+"""Source: RFC 9110 §5.5, field-value, without the obsolete bytes above ASCII."""
+
+_TOLD = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+"""Source: RFC 9110 §5.5, field-value, the obsolete bytes included."""
 
 _CONTENT = ("content_type", "content_disposition", "content_encoding", "content_language", "cache_control")
 _PLAIN = ("storage_class", "acl", "sse", "sse_kms_key_id")
@@ -30,24 +38,16 @@ def checked(options: ObjectOptions) -> ObjectOptions:
     """
     content = options.content
     for name in _CONTENT:
-        _require_carried(getattr(content, name), name.replace("_", " "))
+        check_text(name.replace("_", " "), getattr(content, name))
     for name in _PLAIN:
-        _require_carried(getattr(options, name), name.replace("_", " "))
-    metadata: dict[str, str] = {}
-    for name, value in content.metadata.items():
-        if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of metadata: letters, digits and -_. can")
-        lower = name.lower()  # the service does so anyway
-        if lower in metadata:
-            raise UsageError(f"metadata names {lower!r} twice; upper and lower case are the same")
-        _require_carried(value, f"metadata {name!r}")
-        metadata[lower] = value
+        check_text(name.replace("_", " "), getattr(options, name))
+    metadata = metadata_of(content.metadata.items())
     try:
         for text in (*options.tags, *options.tags.values()):
             str(text).encode()
     except UnicodeEncodeError as error:
         raise UsageError("tags: not valid UTF-8", cause=str(error)) from error
-    expires = _http_date(content.expires) if content.expires else ""
+    expires = http_date(content.expires) if content.expires else ""
     return msgspec.structs.replace(
         options, content=msgspec.structs.replace(content, metadata=metadata, expires=expires)
     )
@@ -73,16 +73,71 @@ def told_content(content: Content) -> Content:
     return Content(**texts, metadata={name: header_text(value) for name, value in content.metadata.items()})
 
 
-def _require_carried(value: str, what: str) -> None:
-    """Raise for anything but plain text: it would be changed on the way, or forge another header."""
-    if not isinstance(value, str) or not _TEXT.fullmatch(value):
-        raise UsageError(f"{what}: a header carries ASCII text without line breaks, not {value!r}; encode it first")
+def metadata_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the metadata of an object, names in lower case, as the service keeps them.
+
+    Raises:
+        UsageError: a name or value that would not arrive unchanged, or a name that is given twice.
+    """
+    metadata: dict[str, str] = {}
+    for name, value in pairs:
+        check_name(name)
+        lower = name.lower()
+        if lower in metadata:
+            raise UsageError(f"the metadata name {name!r} is given twice: S3 does not tell upper from lower case")
+        check_text(f"the value of metadata {name!r}", value)
+        metadata[lower] = value
+    return metadata
 
 
-def _http_date(text: str) -> str:
-    """Return a date as HTTP writes it, whatever form it is given in."""
-    _require_carried(text, "expires")
-    if text.isdecimal() and len(text) <= 11:
+def check_name(name: str) -> None:
+    """Make sure that metadata can have this name.
+
+    Raises:
+        UsageError: no header can.
+    """
+    if not isinstance(name, str):
+        raise UsageError(f"a name of metadata is text, not {type(name).__name__}")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"the metadata name {name!r} cannot be sent; use ASCII letters, digits and hyphens")
+
+
+def check_text(what: str, value: str) -> None:
+    """Make sure that a header carries this text of a caller unchanged.
+
+    Raises:
+        UsageError: none does; the message begins with ``what``.
+    """
+    if not isinstance(value, str):
+        raise UsageError(f"{what} is text, not {type(value).__name__}")
+    if not _SAID.fullmatch(value):
+        raise UsageError(f"{what} holds line breaks, control or non-ASCII characters, which a header cannot carry")
+    if value != value.strip():
+        raise UsageError(f"{what} begins or ends with white space, which is lost on the way; remove it")
+
+
+def returned_text(what: str, value: str) -> str:
+    """Return a text as a header carries it back to a service: without outer white space, which HTTP drops.
+
+    Raises:
+        UsageError: it would forge another header; the message begins with ``what``.
+    """
+    if not _TOLD.fullmatch(value):
+        raise UsageError(f"{what}: a header carries text without line breaks, not {value[:80]!r}; encode it first")
+    return value.strip(" \t")
+
+
+def http_date(text: str) -> str:
+    """Return a date as HTTP writes it, given as one, in ISO 8601, or in seconds since 1970.
+
+    >>> http_date("2030-12-31T23:59:59"), http_date("20301231"), http_date("0")
+    ('Tue, 31 Dec 2030 23:59:59 GMT', 'Tue, 31 Dec 2030 00:00:00 GMT', 'Thu, 01 Jan 1970 00:00:00 GMT')
+
+    Raises:
+        UsageError: it is no date.
+    """
+    check_text("expires", text)
+    if text.isdecimal() and len(text) <= 11 and len(text) != len("YYYYMMDD"):
         return format_datetime(datetime.fromtimestamp(int(text), UTC), usegmt=True)
     for read in (parsedate_to_datetime, datetime.fromisoformat):
         try:
@@ -94,4 +149,13 @@ def _http_date(text: str) -> str:
     raise UsageError(f"expires: {text!r} is no date; RFC 9110 §5.6.7 says how to write one")
 
 
-__all__ = ["checked", "header_text", "told_content"]
+__all__ = [
+    "check_name",
+    "check_text",
+    "checked",
+    "header_text",
+    "http_date",
+    "metadata_of",
+    "returned_text",
+    "told_content",
+]

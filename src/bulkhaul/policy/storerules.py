@@ -10,13 +10,13 @@ Every store applies the same rules, so that what a test in memory accepts, a rea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_PRESIGN_S, MIB, TIB, S3Limits
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectRef
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.described import check_text, metadata_of
 
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
@@ -26,12 +26,6 @@ MAX_RANGE_END = 2**63 - 1
 
 RESERVED_METADATA_BYTES = len(TOKEN_KEY) + 32
 """What a store itself may add to the metadata of any object: a token of 16 bytes, in hexadecimal, and its name."""
-
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""Source: RFC 9110 §5.6.2, token: the name of a header."""
-
-_VALUE = re.compile(r"[\x20-\x7e\t]*")
-"""Source: RFC 9110 §5.5, field-value, without the obsolete bytes above ASCII."""
 
 _UNITS = ((TIB, "TiB"), (GIB, "GiB"), (MIB, "MiB"), (KIB, "KiB"))
 
@@ -79,20 +73,10 @@ def content_of(
     Raises:
         UsageError: a name or value that no header can carry unchanged, or too much metadata.
     """
-    _check_value("content_disposition", content_disposition)
-    kept: dict[str, str] = {}
-    for name, value in (metadata or {}).items():
-        if not isinstance(name, str):
-            raise UsageError(f"a name of metadata is text, not {type(name).__name__}")
-        lowered = name.lower()
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"the metadata name {name!r} cannot be sent; use ASCII letters, digits and hyphens")
-        if lowered == TOKEN_KEY:
-            raise UsageError(f"the metadata name {name!r} is reserved; choose another one")
-        if lowered in kept:
-            raise UsageError(f"the metadata name {name!r} is given twice: S3 does not tell upper from lower case")
-        _check_value(f"the value of metadata {name!r}", value)
-        kept[lowered] = value
+    check_text("content_disposition", content_disposition)
+    kept = metadata_of((metadata or {}).items())
+    if TOKEN_KEY in kept:
+        raise UsageError(f"the metadata name {TOKEN_KEY!r} is reserved; choose another one")
     size_bytes = sum(len(name) + len(value) for name, value in kept.items()) + reserved_bytes
     if size_bytes > MAX_METADATA_BYTES:
         raise UsageError(f"the metadata has {size_bytes} bytes, S3 allows {MAX_METADATA_BYTES}; shorten it")
@@ -182,12 +166,3 @@ def exact_size(size_bytes: int) -> str:
         if size_bytes and size_bytes % unit_bytes == 0:
             return f"{size_bytes // unit_bytes} {unit}"
     return f"{size_bytes} B"
-
-
-def _check_value(what: str, value: str) -> None:
-    if not isinstance(value, str):
-        raise UsageError(f"{what} is text, not {type(value).__name__}")
-    if not _VALUE.fullmatch(value):
-        raise UsageError(f"{what} holds line breaks, control or non-ASCII characters, which a header cannot carry")
-    if value != value.strip():
-        raise UsageError(f"{what} begins or ends with white space, which is lost on the way; remove it")

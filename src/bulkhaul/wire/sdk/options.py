@@ -6,12 +6,11 @@ but what would forge another header.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from urllib.parse import quote, urlencode
 
-from bulkhaul.model.errors import UsageError
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.described import check_name, returned_text
 
 METADATA_PREFIX = "x-amz-meta-"
 
@@ -29,10 +28,6 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     ("tags", "x-amz-tagging"),
 )
 """(field, header). Source: S3 API Reference, CreateMultipartUpload and PutObject."""
-
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-"""What a header can hold at all: RFC 9110 §5.5, obsolete text included."""
 
 
 def put_headers(options: ObjectOptions) -> list[tuple[str, str]]:
@@ -54,21 +49,13 @@ def _spelled(options: ObjectOptions) -> Iterator[tuple[str, str]]:
         value = getattr(options.content if room else options, name)
         if value:
             value = urlencode(value, quote_via=quote, safe="") if name == "tags" else value
-            yield header, _carried(value, name.replace("_", " "))
+            yield header, returned_text(name.replace("_", " "), value)
 
 
 def _metadata(options: ObjectOptions) -> Iterator[tuple[str, str]]:
     for name, value in options.content.metadata.items():
-        if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of metadata: letters, digits and -_. can")
-        yield METADATA_PREFIX + name, _carried(value, f"metadata {name!r}")
-
-
-def _carried(value: str, what: str) -> str:
-    """Return ``value`` as a header carries it: without outer spaces (RFC 9110 §5.5), or not at all."""
-    if not _VALUE.fullmatch(value):
-        raise UsageError(f"{what}: a header carries text without line breaks, not {value[:80]!r}; encode it first")
-    return value.strip(" \t")
+        check_name(name)
+        yield METADATA_PREFIX + name, returned_text(f"metadata {name!r}", value)
 
 
 __all__ = ["METADATA_PREFIX", "put_headers"]
