@@ -223,8 +223,7 @@ OPERATIONS: dict[str, Operation] = {
 }  # fmt: skip
 
 OWN = {
-    "Landing.discard", "_open_locked", "_remove_if_stale", "create_locked", "remove_owned",
-    "DestinationTree.folds_case", "_remove_sockets", "MultipartUpload.abort",
+    "create_locked", "remove_owned", "DestinationTree.folds_case", "_remove_sockets", "MultipartUpload.abort",
     "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""

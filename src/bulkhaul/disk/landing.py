@@ -12,13 +12,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import fcntl
 import mmap
 import os
 import re
 import secrets
 import stat
 
+from bulkhaul.disk.locks import remove_owned, take_lock
 from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError
@@ -149,9 +149,7 @@ class Landing:
         try:
             # What cannot be removed now is cleared by a later run: its lock goes with this descriptor.
             with contextlib.suppress(OSError):
-                named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
-                if os.path.samestat(named, os.fstat(self.fd)):
-                    os.unlink(self._temp, dir_fd=self._folder_fd)
+                remove_owned(self.fd, self._temp, folder_fd=self._folder_fd)
         finally:
             self._close()
 
@@ -162,29 +160,35 @@ class Landing:
 
 
 def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
-    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    """Create a temp file and become its owner; one that a sweeper takes first is given up for another one."""
     while True:
-        temp = temp_name(name)
+        fd, temp = _create(folder_fd, name)
+        ours = False
         try:
-            fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
+            ours = take_lock(fd) and os.fstat(fd).st_nlink > 0
         except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+            ours = error.errno in _UNSUPPORTED or error.errno == errno.ENOLCK  # without locks nobody sweeps, either
+            if not ours:
                 raise
-            temp = temp_name(name, 0)  # encrypting file systems take 143 bytes or so; the destination's name fits
-            fd = os.open(temp, flags, 0o600, dir_fd=folder_fd)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)  # a sweeper was faster and is about to unlink it
-            continue
-        except OSError as error:
-            if error.errno not in _UNSUPPORTED and error.errno != errno.ENOLCK:
+        finally:
+            if not ours:
+                with contextlib.suppress(OSError):
+                    remove_owned(fd, temp, folder_fd=folder_fd)
                 os.close(fd)
-                os.unlink(temp, dir_fd=folder_fd)
-                raise
-        if os.fstat(fd).st_nlink:
+        if ours:
             return fd, temp
-        os.close(fd)
+
+
+def _create(folder_fd: int, name: str) -> tuple[int, str]:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    temp = temp_name(name)
+    try:
+        return os.open(temp, flags, 0o600, dir_fd=folder_fd), temp
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+    temp = temp_name(name, 0)  # encrypting file systems take 143 bytes or so; the destination's name fits
+    return os.open(temp, flags, 0o600, dir_fd=folder_fd), temp
 
 
 def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -> os.stat_result | None:

@@ -43,10 +43,14 @@ def has_owner(fd: int) -> bool:
     return False
 
 
-def is_at(fd: int, path: str) -> bool:
-    """Whether the open file is the one at ``path``: a lock on one that was removed or replaced means nothing."""
+def is_at(fd: int, path: str, *, folder_fd: int | None = None) -> bool:
+    """Whether the open file is the one at ``path``: a lock on one that was removed or replaced means nothing.
+
+    Args:
+        folder_fd: where a relative ``path`` begins; None for the working folder.
+    """
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path, follow_symlinks=False))
+        return os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd, follow_symlinks=False))
     except FileNotFoundError:
         return False
 
@@ -95,15 +99,20 @@ def open_locked(path: str) -> int | None:
         os.close(fd)  # its owner removed it between the two calls: look what is there now
 
 
-def remove_owned(fd: int, path: str) -> None:
-    """Remove a file that the caller owns, if it still has its name.
+def remove_owned(fd: int, path: str, *, folder_fd: int | None = None) -> bool:
+    """Remove a file that the caller owns, if it still has its name; whether it was removed.
+
+    Args:
+        folder_fd: where a relative ``path`` begins; None for the working folder.
 
     Raises:
         OSError: the folder refuses.
     """
-    if is_at(fd, path):
+    if is_at(fd, path, folder_fd=folder_fd):
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
+            os.unlink(path, dir_fd=folder_fd)
+            return True
+    return False
 
 
 def _locked(fd: int, kind: int) -> bool:

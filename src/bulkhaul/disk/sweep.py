@@ -5,15 +5,13 @@ A temp file's owner holds its lock until it ends, however it ends. Each folder i
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 
 from bulkhaul.disk.landing import TEMP_NAME
-from bulkhaul.disk.locks import has_owner
+from bulkhaul.disk.locks import has_owner, remove_owned, take_lock
 from bulkhaul.disk.oserrors import local_error
 
 REMEMBERED_FOLDERS = 4096
@@ -103,13 +101,8 @@ def _remove_if_stale(folder_fd: int, name: str) -> bool:
     except OSError:
         return False  # gone, not ours to open, or no file: whatever it is, it stays
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(fd), os.stat(name, dir_fd=folder_fd, follow_symlinks=False)):
-                os.unlink(name, dir_fd=folder_fd)
-                return True
+        return take_lock(fd) and remove_owned(fd, name, folder_fd=folder_fd)
     except OSError:
-        return False  # its owner lives, or it cannot be told
+        return False  # whether it has an owner cannot be told
     finally:
         os.close(fd)
-    return False
