@@ -14,10 +14,10 @@ import pytest
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.wire.classify import network_error
-from bulkhaul.wire.fast import FastTransport
+from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.masking import Mask, hidden_by_place
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 from bulkhaul.wire.values import Credentials, object_headers
 from tests.unit.test_sdk_client import settings
 

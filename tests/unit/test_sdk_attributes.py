@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
-from bulkhaul.wire.sdk.attributes import part_checksums
+from bulkhaul.wire.sdk.object_attributes import part_checksums
 from tests.unit.canned import Canned
 
 OF_PARTS = ObjectHead("k", 9, '"e-2"', checksum=Checksum("CRC32", "AAAAAA==-2", ChecksumKind.COMPOSITE))

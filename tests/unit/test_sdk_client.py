@@ -11,9 +11,9 @@ from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.errors import Unsupported, UsageError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.wire.fast import FastTransport
+from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 from bulkhaul.wire.values import Credentials, WireSettings
 
 

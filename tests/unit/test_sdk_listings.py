@@ -19,8 +19,8 @@ from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import pages
-from bulkhaul.wire.sdk.listings import QUICKLY_READ, read_page
 from bulkhaul.wire.sdk.objects import list_versions
+from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, read_page
 from tests.unit.canned import Canned
 from tests.unit.test_sdk_client import settings
 

@@ -20,7 +20,7 @@ from bulkhaul.policy.described import checked, header_text, told_content
 from bulkhaul.policy.storerules import content_of
 from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.options import put_headers
+from bulkhaul.wire.sdk.option_headers import put_headers
 from tests.unit.canned import Canned
 
 FULL = ObjectOptions(

@@ -498,7 +498,9 @@ def test_the_patient_client_is_tuned() -> None:
     sessions = [client._endpoint.http_session for client in (canned.sdk.client, canned.sdk.patient)]
     for session in sessions:
         assert (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 30) in session._socket_options
-        assert {pool.__module__ for pool in session._pool_classes_by_scheme.values()} == {"bulkhaul.wire.sdk.interim"}
+        assert {pool.__module__ for pool in session._pool_classes_by_scheme.values()} == {
+            "bulkhaul.wire.sdk.connections"
+        }
 
 
 def test_an_idle_client_closes_both(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk import attributes, control, multipart, objects, pages
+from bulkhaul.wire.sdk import control, multipart, object_attributes, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from tests.unit.canned import Canned
 
@@ -211,7 +211,7 @@ def copy_part(sdk: SdkClient) -> object:
 
 def told_parts(sdk: SdkClient) -> object:
     """Ask for the parts of an object, and for nothing else where they are not told."""
-    return tuple(attributes._attribute_parts(sdk, OF_PARTS, {"Bucket": BUCKET, "Key": KEY}))
+    return tuple(object_attributes._attribute_parts(sdk, OF_PARTS, {"Bucket": BUCKET, "Key": KEY}))
 
 
 def create(sdk: SdkClient) -> object:

@@ -51,10 +51,11 @@ from bulkhaul.model.writing import (
     UploadsPage,
     VersionsPage,
 )
-from bulkhaul.wire.sdk import attributes, control, multipart, objects, pages
+from bulkhaul.wire.sdk import control, multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.credentials import resolve_credentials
+from bulkhaul.wire.sdk.credential_chain import resolve_credentials
 from bulkhaul.wire.sdk.locate import locate
+from bulkhaul.wire.sdk.object_attributes import part_checksums
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 A = TypeVar("A")
@@ -156,7 +157,7 @@ def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
 
 @_answers(PartChecksums)
 def _part_checksums(asked: Asked, request: PartChecksums) -> tuple[PartChecksum, ...]:
-    return attributes.part_checksums(asked.sdk, request.bucket, request.info, request.version_id)
+    return part_checksums(asked.sdk, request.bucket, request.info, request.version_id)
 
 
 @_answers(PutSmall)

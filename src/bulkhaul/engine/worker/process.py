@@ -49,10 +49,10 @@ from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.read import Reader
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
-from bulkhaul.wire.fast import FastTransport
+from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
 from bulkhaul.wire.sdk.environment import tidy
-from bulkhaul.wire.sdk.transport import SdkTransport
+from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import Target, WireSettings, object_headers
 

@@ -33,7 +33,7 @@ from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.hooks import tune
-from bulkhaul.wire.sdk.raw import RawHeaders
+from bulkhaul.wire.sdk.raw_headers import RawHeaders
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 Client = Any

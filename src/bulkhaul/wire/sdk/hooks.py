@@ -20,10 +20,10 @@ from urllib.parse import urlsplit
 from botocore import handlers
 
 from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
-from bulkhaul.wire.fast import KEEPALIVE_OPTIONS
-from bulkhaul.wire.sdk.interim import pass_over_interim_replies
-from bulkhaul.wire.sdk.listings import read_page
-from bulkhaul.wire.sdk.parsing import read_strictly, require_decodable
+from bulkhaul.wire.fast_transport import KEEPALIVE_OPTIONS
+from bulkhaul.wire.sdk.connections import pass_over_interim_replies
+from bulkhaul.wire.sdk.page_xml import read_page
+from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
 from bulkhaul.wire.values import WireSettings
 
 _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")

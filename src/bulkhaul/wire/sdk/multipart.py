@@ -26,9 +26,9 @@ from bulkhaul.wire.learned import OBJECT_SIZE
 from bulkhaul.wire.reply import untold
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import call, checksum_in, instant, version
-from bulkhaul.wire.sdk.options import METADATA_PREFIX, put_headers
+from bulkhaul.wire.sdk.option_headers import METADATA_PREFIX, put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_listing, require_markers
-from bulkhaul.wire.sdk.parsing import require_decodable
+from bulkhaul.wire.sdk.strict_xml import require_decodable
 
 
 def create_upload(

@@ -17,7 +17,7 @@ from bulkhaul.wire.reply import stored_by
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import MAX_TAGS, call, instant
 from bulkhaul.wire.sdk.multipart import copy_source, quoted, stored
-from bulkhaul.wire.sdk.options import put_headers
+from bulkhaul.wire.sdk.option_headers import put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_key, require_listing, require_markers
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

@@ -20,7 +20,7 @@ from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.control import call, instant, storage_class
-from bulkhaul.wire.sdk.listings import QUICKLY_READ, telling
+from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
 
 AFTER: Final = "bulkhaul:after:"
 """Begins our own token of a page of ListObjects; no service's token begins so."""

@@ -22,7 +22,7 @@ from botocore.utils import parse_timestamp
 
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.wire import told
-from bulkhaul.wire.sdk.parsing import INSTANT
+from bulkhaul.wire.sdk.strict_xml import INSTANT
 
 QUICKLY_READ: Final = "bulkhaul.page"
 """Where the SDK's reply holds what was read here: (objects, common prefixes)."""
