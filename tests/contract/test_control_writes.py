@@ -26,8 +26,9 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
-from bulkhaul.wire.sdk import control, multipart, objects, pages
+from bulkhaul.wire.sdk import multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.head_object import head_object
 from bulkhaul.wire.values import Credentials
 from tests.faultserver import MIB
 from tests.patience import PATIENCE_S
@@ -152,7 +153,7 @@ def test_an_upload_from_begin_to_end(service: Service, algorithm: str) -> None:
         sdk, "bucket", key, begun.upload_id, sent, size_bytes=len(BODY), algorithm=algorithm,
         checksum=whole_checksum(algorithm),
     )  # fmt: skip
-    told = control.head(sdk, "bucket", key)
+    told = head_object(sdk, "bucket", key)
     expected = Checksum(algorithm, whole_checksum(algorithm))
     assert stored.checksum == (None if service.lacks("checksum told at completion") else expected)
     assert (told.etag, told.size_bytes) == (stored.etag, len(BODY))
@@ -171,7 +172,7 @@ def test_an_upload_without_checksum(service: Service) -> None:
     stored = multipart.complete_upload(
         service.sdk, "bucket", "plain", begun.upload_id, parts, size_bytes=len(BODY), algorithm="", checksum=""
     )
-    assert control.head(service.sdk, "bucket", "plain").etag == stored.etag
+    assert head_object(service.sdk, "bucket", "plain").etag == stored.etag
 
 
 @pytest.mark.parametrize("wrong", ["size at completion", "checksum at completion"])
@@ -188,11 +189,11 @@ def test_completion_of_other_bytes(service: Service, wrong: str) -> None:
     except TransferError:
         assert not service.lacks(wrong)
         with pytest.raises(NotFound):
-            control.head(sdk, "bucket", key)
+            head_object(sdk, "bucket", key)
     else:
         assert service.lacks(wrong)
         # The engine has the last word: what HEAD tells of the bytes is true.
-        assert control.head(sdk, "bucket", key).checksum == Checksum("CRC32", whole_checksum("CRC32"))
+        assert head_object(sdk, "bucket", key).checksum == Checksum("CRC32", whole_checksum("CRC32"))
 
 
 def test_abort(service: Service) -> None:
@@ -254,7 +255,7 @@ def test_a_thousand_keys_at_once(service: Service) -> None:
     doomed = [Doomed(f"batch/{number}") for number in range(MAX_DELETE_BATCH)]
     assert objects.delete_objects(service.sdk, "bucket", doomed) == ()
     with pytest.raises(NotFound):
-        control.head(service.sdk, "bucket", "batch/7")
+        head_object(service.sdk, "bucket", "batch/7")
     with pytest.raises(NotFound):
         objects.delete_objects(service.sdk, "no-such-bucket", doomed[:1])
 
@@ -265,7 +266,7 @@ def test_a_copy_in_parts(service: Service) -> None:
     service.put("source/parts", BODY)
     source = {
         "source_bucket": "bucket", "source_key": "source/parts", "source_version": "",
-        "source_etag": control.head(sdk, "bucket", "source/parts").etag,
+        "source_etag": head_object(sdk, "bucket", "source/parts").etag,
     }  # fmt: skip
     for only_chance in (True, False):
         begun = multipart.create_upload(sdk, "bucket", "copied/ü", ObjectOptions(), algorithm="", token="nonce")
@@ -281,7 +282,7 @@ def test_a_copy_in_parts(service: Service) -> None:
             with pytest.raises(PreconditionFailed):
                 multipart.complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
     assert stored_bytes(sdk, "copied/ü") == BODY
-    assert control.head(sdk, "bucket", "copied/ü").token == "nonce"
+    assert head_object(sdk, "bucket", "copied/ü").token == "nonce"
 
 
 def test_a_copy_keeps_or_replaces(service: Service) -> None:
@@ -295,13 +296,13 @@ def test_a_copy_keeps_or_replaces(service: Service) -> None:
     )  # fmt: skip
     named = {"source_bucket": "bucket", "source_key": KEY, "source_version": "", "source_etag": source.etag}
     kept = objects.copy_object(sdk, "bucket", "copy/kept", options=None, **named)
-    told = control.head(sdk, "bucket", "copy/kept")
+    told = head_object(sdk, "bucket", "copy/kept")
     assert (told.etag, told.content) == (kept.etag, OPTIONS.content)
     assert objects.object_tags(sdk, "bucket", "copy/kept", "") == OPTIONS.tags
     assert (kept.checksum is None) == service.lacks("checksum of a copy")
     given = ObjectOptions(content=Content(content_type="x/y", metadata={"z": "1"}))
     objects.copy_object(sdk, "bucket", "copy/given", options=given, **named)
-    told = control.head(sdk, "bucket", "copy/given")
+    told = head_object(sdk, "bucket", "copy/given")
     assert (told.content, objects.object_tags(sdk, "bucket", "copy/given", "")) == (given.content, OPTIONS.tags)
     retagged = ObjectOptions(content=Content(content_type="x/y"), tags={"only": "this"})
     objects.copy_object(sdk, "bucket", "copy/retagged", options=retagged, **named)
@@ -374,18 +375,18 @@ def test_versions(service: Service) -> None:
         (0, True, True), (1, False, False), (2, False, False), (3, False, False),
     ]  # fmt: skip
     oldest = next(one for one in listed if one.size_bytes == 1)
-    told = control.head(sdk, "versioned", key, oldest.version_id)
+    told = head_object(sdk, "versioned", key, oldest.version_id)
     assert (told.size_bytes, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
     stored = objects.copy_object(
         sdk, "versioned", "restored", source_bucket="versioned", source_key=key, source_version=oldest.version_id,
         source_etag=oldest.etag, options=None,
     )  # fmt: skip
-    assert control.head(sdk, "versioned", "restored").version_id == stored.version_id != ""
-    assert control.head(sdk, "versioned", "restored").size_bytes == 1
+    assert head_object(sdk, "versioned", "restored").version_id == stored.version_id != ""
+    assert head_object(sdk, "versioned", "restored").size_bytes == 1
     with pytest.raises(NotFound):
-        control.head(sdk, "versioned", key)
+        head_object(sdk, "versioned", key)
     objects.delete_object(sdk, "versioned", key, next(one for one in listed if one.delete_marker).version_id)
-    assert control.head(sdk, "versioned", key).size_bytes == 3
+    assert head_object(sdk, "versioned", key).size_bytes == 3
     assert objects.delete_objects(sdk, "versioned", [Doomed(one.key, one.version_id) for one in listed]) == ()
     assert objects.list_versions(sdk, "versioned", "k", "", "").versions == ()
 
@@ -463,14 +464,14 @@ def test_a_customers_key(service: Service) -> None:
         )
         keys.append("secret-parts")
     for key in keys:
-        assert control.head(sdk, "bucket", key).size_bytes == len(BODY)
+        assert head_object(sdk, "bucket", key).size_bytes == len(BODY)
         assert stored_bytes(sdk, key) == BODY
         if service.lacks("customer's key"):
-            assert control.head(service.sdk, "bucket", key).encryption == ""
+            assert head_object(service.sdk, "bucket", key).encryption == ""
         else:
-            assert control.head(sdk, "bucket", key).encryption == "SSE-C"
+            assert head_object(sdk, "bucket", key).encryption == "SSE-C"
             with pytest.raises(TransferError, match="customer"):
-                control.head(service.sdk, "bucket", key)
+                head_object(service.sdk, "bucket", key)
 
 
 def test_options_that_no_header_carries(service: Service) -> None:

@@ -16,8 +16,8 @@ from urllib3.response import BaseHTTPResponse
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.errors import NotFound, OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Integrity
-from bulkhaul.wire.sdk import control
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.head_object import head_object
 from tests.engines import assert_nothing_held, aws_environment, keys, running_rig, serving
 from tests.faultserver import (
     ChunkedTransfer,
@@ -177,12 +177,12 @@ def test_a_reply_leaves_nothing_to_collect() -> None:
     """What a reply held is free when it has been read: thousands of them wait for no garbage collector."""
     with FaultServer({"bucket/key": b"x"}) as server:
         sdk = SdkClient(settings(endpoint_url=server.endpoint_url, sign_requests=False))
-        assert control.head(sdk, "bucket", "key").size_bytes == 1
+        assert head_object(sdk, "bucket", "key").size_bytes == 1
         gc.collect()
         gc.disable()
         try:
             for _ in range(3):
-                control.head(sdk, "bucket", "key")
+                head_object(sdk, "bucket", "key")
             assert [one for one in gc.get_objects() if isinstance(one, BaseHTTPResponse)] == []
         finally:
             gc.enable()

@@ -13,8 +13,9 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.writing import Doomed, NotDeleted, Stored, UploadedPart
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.learned import CHECKSUM_MODE, OBJECT_SIZE, Learned
-from bulkhaul.wire.sdk import control, multipart, objects
+from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.head_object import head_object
 from tests.unit.canned import Canned
 
 LENGTH = {"Content-Length": "5", "ETag": '"e"'}
@@ -59,7 +60,7 @@ def test_a_head_that_may_not_ask_for_the_checksum() -> None:
     """A bare 400 that a GET cannot explain is tried without the header; where that works it is never sent again."""
     canned = Bucket((400, ""), (206, "x"), (400, ""), (200, ""), headers=LENGTH)
     for _ in range(2):
-        assert control.head(canned.sdk, "bucket", "k").size_bytes == 5
+        assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert modes(canned) == [True, True, False, False]
     assert [one.method for one in canned.sent].count("GET") == 1
 
@@ -67,7 +68,7 @@ def test_a_head_that_may_not_ask_for_the_checksum() -> None:
 def test_a_head_that_is_refused_by_name() -> None:
     """A 501 needs no explanation: the header is left out at once."""
     canned = Bucket((501, ""), (200, ""), headers=LENGTH)
-    assert control.head(canned.sdk, "bucket", "k").size_bytes == 5
+    assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert modes(canned) == [True, False]
     assert {one.method for one in canned.sent} == {"HEAD"}
 
@@ -75,7 +76,7 @@ def test_a_head_that_is_refused_by_name() -> None:
 def test_a_head_of_a_service_that_takes_it_costs_nothing_more() -> None:
     """One request for one question."""
     canned = Canned((200, ""), headers=LENGTH)
-    control.head(canned.sdk, "bucket", "k")
+    head_object(canned.sdk, "bucket", "k")
     assert modes(canned) == [True]
 
 
@@ -83,8 +84,8 @@ def test_nothing_is_learnt_from_a_head_that_fails_all_the_same() -> None:
     """The next question asks for the checksum again: that was not what was wrong."""
     canned = Bucket((501, ""), (404, ""), (200, ""), headers=LENGTH)
     with pytest.raises(NotFound):
-        control.head(canned.sdk, "bucket", "k")
-    control.head(canned.sdk, "bucket", "k")
+        head_object(canned.sdk, "bucket", "k")
+    head_object(canned.sdk, "bucket", "k")
     assert modes(canned) == [True, False, True]
 
 
@@ -92,7 +93,7 @@ def test_a_bare_400_is_explained_by_a_get() -> None:
     """A HEAD has no body to say why; the GET's reason is what is told."""
     canned = Bucket((400, ""), (400, error("UserKeyMustBeSpecified")), headers=LENGTH)
     with pytest.raises(OtherError, match="UserKeyMustBeSpecified"):
-        control.head(canned.sdk, "bucket", "k")
+        head_object(canned.sdk, "bucket", "k")
     assert [one.method for one in canned.sent] == ["HEAD", "GET"]
 
 
@@ -100,7 +101,7 @@ def test_a_bare_400_is_explained_by_a_get() -> None:
 def test_a_head_is_asked_again_where_the_get_found_the_way(get: tuple[int, str]) -> None:
     """The SDK follows a GET to the bucket's region, and knows it from then on: the question is answered there."""
     canned = Bucket((400, ""), get, (200, ""), headers=LENGTH)
-    assert control.head(canned.sdk, "bucket", "k").size_bytes == 5
+    assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert [one.method for one in canned.sent] == ["HEAD", "GET", "HEAD"]
     assert modes(canned) == [True, True], "nothing was wrong with the header"
 

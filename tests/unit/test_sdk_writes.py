@@ -25,8 +25,9 @@ from bulkhaul.errors import (
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, PendingUpload, Stored, UploadBegun, UploadedPart
-from bulkhaul.wire.sdk import control, multipart, objects, pages
+from bulkhaul.wire.sdk import multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.head_object import head_object
 from bulkhaul.wire.values import Credentials
 from tests.unit.canned import Canned, Operation
 from tests.unit.test_sdk_client import settings
@@ -377,7 +378,7 @@ def test_head_tells_how_an_object_is_stored() -> None:
         "x-amz-tagging-count": "2", "x-amz-version-id": "v1", "etag": '"e"',
     }  # fmt: skip
     canned = Canned((200, ""), headers=stored)
-    told = control.head(canned.sdk, "bucket", KEY, "v1")
+    told = head_object(canned.sdk, "bucket", KEY, "v1")
     assert told.content == Content(
         content_type="text/plain", content_disposition="attachment", content_encoding="gzip", content_language="de",
         cache_control="no-store", expires="never", metadata={"colour": "blue"},
@@ -464,7 +465,7 @@ def test_writes_are_waited_for(operation: Operation) -> None:
     with pytest.raises(ServerError):
         operation(canned.sdk)
     with pytest.raises(ServerError):
-        control.head(canned.sdk, "bucket", "k")
+        head_object(canned.sdk, "bucket", "k")
     assert used == ["patient", "client"]
     assert canned.sdk.patient.meta.config.read_timeout == 70.0
     assert canned.sdk.client.meta.config.read_timeout == 7.0
@@ -521,7 +522,7 @@ def test_an_idle_client_closes_both(monkeypatch: pytest.MonkeyPatch) -> None:
 # What the settings add
 
 ASKS: dict[str, Operation] = {
-    "HeadObject": lambda sdk: control.head(sdk, "bucket", "k"),
+    "HeadObject": lambda sdk: head_object(sdk, "bucket", "k"),
     "ListParts": lambda sdk: multipart.list_parts(sdk, "bucket", "k", "id", 0),
     "CreateMultipartUpload": create,
     "CompleteMultipartUpload": complete,
@@ -590,6 +591,6 @@ def test_a_refusal_keeps_its_name_whatever_its_document_says() -> None:
         pages.list_page(Canned((400, hostile)).sdk, "bucket", "", "x")
     assert type(plain.value) is OtherError
     with pytest.raises(Unsupported, match="archived"):
-        control.head(Canned((403, twice)).sdk, "bucket", "k")
+        head_object(Canned((403, twice)).sdk, "bucket", "k")
     with pytest.raises(UnexpectedReply):
         pages.list_page(Canned((200, hostile.replace("Error", "ListBucketResult"))).sdk, "bucket", "", "")

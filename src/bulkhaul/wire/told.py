@@ -37,6 +37,9 @@ MAX_NAME_CHARACTERS = 256
 MAX_HEADERS_CHARACTERS = 48 * 1024
 """Content headers and metadata of one object, all together. S3 has about 10 KiB."""
 
+MAX_TAGS = 1000
+"""S3 has 10 tags an object; other services have 50."""
+
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _ETAG = re.compile(rf'(?:W/)?"[ !#-~\xa0-\xff]{{0,{MAX_ETAG_CHARACTERS}}}"|[!#-~]{{1,{MAX_ETAG_CHARACTERS}}}')
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -153,6 +156,7 @@ __all__ = [
     "MAX_NAME_CHARACTERS",
     "MAX_PART_NUMBER",
     "MAX_SIZE_BYTES",
+    "MAX_TAGS",
     "MAX_TOKEN_CHARACTERS",
     "bounded",
     "etag",

@@ -14,8 +14,9 @@ from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk import control, multipart, object_attributes, objects, pages
+from bulkhaul.wire.sdk import multipart, object_attributes, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.head_object import head_object
 from tests.unit.canned import Canned
 
 from . import truths
@@ -291,7 +292,7 @@ HEAD = Reply(
 
 def head(sdk: SdkClient) -> object:
     """Ask for an object, and pick what the model tells of."""
-    info = control.head(sdk, BUCKET, KEY)
+    info = head_object(sdk, BUCKET, KEY)
     return (
         info.size_bytes, info.etag, info.version_id, info.storage_class, info.checksum, info.content.content_type,
         info.tags,

@@ -51,9 +51,10 @@ from bulkhaul.model.writing import (
     UploadsPage,
     VersionsPage,
 )
-from bulkhaul.wire.sdk import control, multipart, objects, pages
+from bulkhaul.wire.sdk import multipart, objects, pages
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.credential_chain import resolve_credentials
+from bulkhaul.wire.sdk.head_object import head_object
 from bulkhaul.wire.sdk.locate import locate
 from bulkhaul.wire.sdk.object_attributes import part_checksums
 from bulkhaul.wire.values import Credentials, Target, WireSettings
@@ -128,7 +129,7 @@ def _resolve(asked: Asked, request: Resolve) -> Credentials | None:
 
 @_answers(Head)
 def _head(asked: Asked, request: Head) -> ObjectHead:
-    return control.head(asked.sdk, request.bucket, request.key, version_id=request.version_id)
+    return head_object(asked.sdk, request.bucket, request.key, version_id=request.version_id)
 
 
 @_answers(ListPage)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bulkhaul.model.errors import TransferError
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call
 from bulkhaul.wire.values import Target
 
 _TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})

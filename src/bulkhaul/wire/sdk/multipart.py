@@ -24,8 +24,8 @@ from bulkhaul.model.writing import (
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import OBJECT_SIZE
 from bulkhaul.wire.reply import untold
+from bulkhaul.wire.sdk.calls import call, checksum_in, instant, version
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call, checksum_in, instant, version
 from bulkhaul.wire.sdk.option_headers import METADATA_PREFIX, put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_listing, require_markers
 from bulkhaul.wire.sdk.strict_xml import require_decodable

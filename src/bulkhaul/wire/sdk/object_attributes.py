@@ -9,8 +9,8 @@ from bulkhaul.model.errors import TransferError, UnexpectedReply, Unsupported
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call
 from bulkhaul.wire.sdk.pages import goes_on_nowhere
 
 

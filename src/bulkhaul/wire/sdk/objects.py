@@ -14,8 +14,8 @@ from bulkhaul.policy.deletions import ToldDeleted, not_deleted
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import BATCHES
 from bulkhaul.wire.reply import stored_by
+from bulkhaul.wire.sdk.calls import call, instant
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import MAX_TAGS, call, instant
 from bulkhaul.wire.sdk.multipart import copy_source, quoted, stored
 from bulkhaul.wire.sdk.option_headers import put_headers
 from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_key, require_listing, require_markers
@@ -170,7 +170,7 @@ def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[
     if found is None or any(tag.get("Key") is None or tag.get("Value") is None for tag in found):
         raise UnexpectedReply("the reply to a question for tags tells none", f"s3://{bucket}/{key}")
     tags = {str(tag["Key"]): str(tag["Value"]) for tag in found}
-    if len(tags) < len(found) or len(tags) > MAX_TAGS:
+    if len(tags) < len(found) or len(tags) > told.MAX_TAGS:
         raise UnexpectedReply("the reply tells a tag twice, or more than any object has", f"s3://{bucket}/{key}")
     told.bounded((), tags, f"s3://{bucket}/{key}")
     return tags

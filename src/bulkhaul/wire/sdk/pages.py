@@ -18,8 +18,8 @@ from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
+from bulkhaul.wire.sdk.calls import call, instant, storage_class
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import call, instant, storage_class
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
 
 AFTER: Final = "bulkhaul:after:"

@@ -21,8 +21,8 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.learned import CHECKSUM_MODE
 from bulkhaul.wire.reply import check_get, stored_by, stored_checksum, transcoded
+from bulkhaul.wire.sdk.calls import client_error
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.control import client_error
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import Sent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings

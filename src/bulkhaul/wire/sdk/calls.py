@@ -1,0 +1,93 @@
+"""Runs one call of the SDK and reads what many replies have in common; every failure comes out as a typed error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
+
+from bulkhaul.model.errors import TransferError, UnexpectedReply, UsageError, error_of
+from bulkhaul.model.objects import Checksum
+from bulkhaul.wire import told
+from bulkhaul.wire.classify import network_error, service_error
+from bulkhaul.wire.reply import stored_checksum
+
+T = TypeVar("T")
+
+
+def call(operation: Callable[..., T], *, subject: str = "", **parameters: object) -> T:
+    """Run one SDK call and let only typed errors out.
+
+    Raises:
+        TransferError: what the service or the connection reported.
+    """
+    try:
+        return operation(**parameters)
+    except TransferError as error:
+        raise error.named(subject) from error.__cause__
+    except ClientError as error:
+        raise client_error(error, subject) from error
+    except ParamValidationError as error:
+        raise UsageError("the SDK does not accept the request", subject, str(error)) from error
+    except UnicodeEncodeError as error:
+        raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
+    except RecursionError as error:
+        raise error_of(service_error(301, headers={}, subject=subject)) from error
+    except BotoCoreError as error:
+        if isinstance(refused := error.kwargs.get("error"), TransferError):
+            raise refused.about(subject) from error  # the connection's own, packed up by the SDK
+        raise error_of(network_error(error, subject)) from error
+    except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        # What the SDK's reader stumbles over; its text may quote the whole reply.
+        raise UnexpectedReply("the reply cannot be read", subject, type(error).__name__) from error
+
+
+def client_error(error: ClientError, subject: str = "") -> TransferError:
+    """Return the typed error for what boto3 raised."""
+    response: Mapping[str, Any] = error.response
+    metadata: Mapping[str, Any] = response.get("ResponseMetadata", {})
+    details: Mapping[str, Any] = response.get("Error", {})
+    code, detail = details.get("Code"), details.get("Message")  # an error document may hold anything there
+    return error_of(
+        service_error(
+            int(metadata.get("HTTPStatusCode", 0)),
+            service_code=code if isinstance(code, str) else "",
+            detail=detail if isinstance(detail, str) else "",
+            headers={name.lower(): value for name, value in metadata.get("HTTPHeaders", {}).items()},
+            subject=subject,
+        )
+    )
+
+
+def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
+    """Return the checksum among the members of an SDK reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
+    prefix = "Checksum"
+    headers = {
+        f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
+        for name, value in members.items()
+        if name.startswith(prefix)
+    }
+    return stored_checksum({**headers, "etag": str(members.get("ETag", ""))})
+
+
+def storage_class(members: Mapping[str, Any], subject: str) -> str:
+    """Return the class; listings name the standard one, HEAD does not."""
+    name = told.text(members.get("StorageClass"), "StorageClass", subject, most=told.MAX_NAME_CHARACTERS)
+    return "" if name == "STANDARD" else name
+
+
+def instant(value: object) -> str:
+    """Return a time of the SDK as text, empty where there is none."""
+    return value.isoformat() if isinstance(value, datetime) else ""
+
+
+def version(value: object, subject: str = "") -> str:
+    """Return a version id, empty where there are no versions."""
+    found = told.text(value, "version id", subject, most=told.MAX_ID_CHARACTERS)
+    return "" if found == "null" else found
+
+
+__all__ = ["call", "checksum_in", "client_error", "instant", "storage_class", "version"]
