@@ -26,9 +26,16 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
-from bulkhaul.wire.sdk import multipart, objects, pages
+from bulkhaul.wire.sdk.buckets import bucket_region
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
+from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
+from bulkhaul.wire.sdk.list_objects import list_folder, list_page
+from bulkhaul.wire.sdk.list_versions import list_versions
+from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
+from bulkhaul.wire.sdk.object_tags import object_tags
+from bulkhaul.wire.sdk.presigned_url import presign_get
 from bulkhaul.wire.values import Credentials
 from tests.faultserver import MIB
 from tests.patience import PATIENCE_S
@@ -141,15 +148,15 @@ def stored_bytes(sdk: SdkClient, key: str) -> bytes:
 def test_an_upload_from_begin_to_end(service: Service, algorithm: str) -> None:
     """What was asked for at the beginning is what HEAD tells at the end, and the checksum covers the whole object."""
     sdk, key = service.sdk, f"{KEY}.{algorithm}"
-    begun = multipart.create_upload(sdk, "bucket", key, OPTIONS, algorithm=algorithm, token="nonce")
+    begun = create_upload(sdk, "bucket", key, OPTIONS, algorithm=algorithm, token="nonce")
     assert begun.algorithm == algorithm
     sent = send_parts(sdk, key, begun.upload_id, algorithm)
-    page = multipart.list_parts(sdk, "bucket", key, begun.upload_id, 0)
+    page = list_parts(sdk, "bucket", key, begun.upload_id, 0)
     assert [(part.number, part.size_bytes, part.etag) for part in page.parts] == [
         (part.number, part.size_bytes, part.etag) for part in sent
     ]
-    assert [part.number for part in multipart.list_parts(sdk, "bucket", key, begun.upload_id, 1).parts] == [2]
-    stored = multipart.complete_upload(
+    assert [part.number for part in list_parts(sdk, "bucket", key, begun.upload_id, 1).parts] == [2]
+    stored = complete_upload(
         sdk, "bucket", key, begun.upload_id, sent, size_bytes=len(BODY), algorithm=algorithm,
         checksum=whole_checksum(algorithm),
     )  # fmt: skip
@@ -160,16 +167,16 @@ def test_an_upload_from_begin_to_end(service: Service, algorithm: str) -> None:
     assert (told.checksum == expected) is not service.lacks(algorithm)
     assert (told.content, told.token) == (OPTIONS.content, "nonce")
     assert (told.storage_class, told.tags) == ("STANDARD_IA", 1)
-    assert objects.object_tags(sdk, "bucket", key, "") == OPTIONS.tags
+    assert object_tags(sdk, "bucket", key, "") == OPTIONS.tags
     assert stored_bytes(sdk, key) == BODY
 
 
 def test_an_upload_without_checksum(service: Service) -> None:
     """An upload that asked for no checksum is begun and completed without one, and nothing is echoed."""
-    begun = multipart.create_upload(service.sdk, "bucket", "plain", ObjectOptions(), algorithm="", token="")
+    begun = create_upload(service.sdk, "bucket", "plain", ObjectOptions(), algorithm="", token="")
     assert begun.algorithm == ""
     parts = send_parts(service.sdk, "plain", begun.upload_id, "CRC32")
-    stored = multipart.complete_upload(
+    stored = complete_upload(
         service.sdk, "bucket", "plain", begun.upload_id, parts, size_bytes=len(BODY), algorithm="", checksum=""
     )
     assert head_object(service.sdk, "bucket", "plain").etag == stored.etag
@@ -179,13 +186,13 @@ def test_an_upload_without_checksum(service: Service) -> None:
 def test_completion_of_other_bytes(service: Service, wrong: str) -> None:
     """A size or a checksum that is not that of the parts is refused, and nothing is stored."""
     sdk, key = service.sdk, f"wrong/{wrong}"
-    begun = multipart.create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="CRC32", token="")
+    begun = create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="CRC32", token="")
     parts = send_parts(sdk, key, begun.upload_id, "CRC32")
     claimed = {"size_bytes": len(BODY) + 1, "checksum": whole_checksum("CRC32")}
     if wrong == "checksum at completion":
         claimed = {"size_bytes": len(BODY), "checksum": encoded_crc("CRC32", 1)}
     try:
-        multipart.complete_upload(sdk, "bucket", key, begun.upload_id, parts, algorithm="CRC32", **claimed)  # type: ignore[arg-type]
+        complete_upload(sdk, "bucket", key, begun.upload_id, parts, algorithm="CRC32", **claimed)  # type: ignore[arg-type]
     except TransferError:
         assert not service.lacks(wrong)
         with pytest.raises(NotFound):
@@ -199,15 +206,15 @@ def test_completion_of_other_bytes(service: Service, wrong: str) -> None:
 def test_abort(service: Service) -> None:
     """An aborted upload is gone, aborting it again is success, and a bucket that is not there is an error."""
     sdk = service.sdk
-    begun = multipart.create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
+    begun = create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
     send_parts(sdk, KEY, begun.upload_id, "CRC32")
     for _ in range(2):
-        multipart.abort_upload(sdk, "bucket", KEY, begun.upload_id)
+        abort_upload(sdk, "bucket", KEY, begun.upload_id)
         with pytest.raises(NotFound) as raised:
-            multipart.list_parts(sdk, "bucket", KEY, begun.upload_id, 0)
+            list_parts(sdk, "bucket", KEY, begun.upload_id, 0)
         assert raised.value.info.service_code == "NoSuchUpload"
     with pytest.raises(NotFound):
-        multipart.abort_upload(sdk, "no-such-bucket", KEY, begun.upload_id)
+        abort_upload(sdk, "no-such-bucket", KEY, begun.upload_id)
 
 
 ODD_KEYS = ["odd/a b+c", "odd/a+b", "odd/x%41", "odd/ü&<>\"'", "odd/tab\t", "odd/cr\rlf\n", "odd/a\x01b", "odd/\ufffe"]
@@ -225,13 +232,13 @@ def test_uploads_of_odd_keys(service: Service) -> None:
     sdk = service.sdk
     keys = [key for key in ODD_KEYS if carried(service, key)]
     for key in keys:
-        multipart.create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="", token="")
-    page = multipart.list_uploads(sdk, "bucket", "odd/", "", "")
+        create_upload(sdk, "bucket", key, ObjectOptions(), algorithm="", token="")
+    page = list_uploads(sdk, "bucket", "odd/", "", "")
     assert sorted(one.key for one in page.uploads) == sorted(keys)
     assert all(one.initiated for one in page.uploads)
     for one in page.uploads:
-        multipart.abort_upload(sdk, "bucket", one.key, one.upload_id)
-    assert multipart.list_uploads(sdk, "bucket", "odd/", "", "").uploads == ()
+        abort_upload(sdk, "bucket", one.key, one.upload_id)
+    assert list_uploads(sdk, "bucket", "odd/", "", "").uploads == ()
 
 
 def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
@@ -240,24 +247,24 @@ def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
     keys = [key for key in ODD_KEYS if not (service.lacks("line breaks") and "\n" in key)]
     for key in keys:
         service.put(key, b"x")
-    assert sorted(entry.key for entry in pages.list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
+    assert sorted(entry.key for entry in list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
     if not service.lacks("control characters"):
-        versions = objects.list_versions(sdk, "bucket", "odd/", "", "").versions
+        versions = list_versions(sdk, "bucket", "odd/", "", "").versions
         assert sorted(one.key for one in versions) == sorted(keys)
     doomed = [Doomed(key) for key in [*keys, "odd/was never there"]]
-    assert objects.delete_objects(sdk, "bucket", doomed) == ()
-    assert pages.list_page(sdk, "bucket", "odd/", "").entries == ()
+    assert delete_objects(sdk, "bucket", doomed) == ()
+    assert list_page(sdk, "bucket", "odd/", "").entries == ()
 
 
 def test_a_thousand_keys_at_once(service: Service) -> None:
     """One batch takes a thousand keys, most of which never were."""
     service.put("batch/7", b"x")
     doomed = [Doomed(f"batch/{number}") for number in range(MAX_DELETE_BATCH)]
-    assert objects.delete_objects(service.sdk, "bucket", doomed) == ()
+    assert delete_objects(service.sdk, "bucket", doomed) == ()
     with pytest.raises(NotFound):
         head_object(service.sdk, "bucket", "batch/7")
     with pytest.raises(NotFound):
-        objects.delete_objects(service.sdk, "no-such-bucket", doomed[:1])
+        delete_objects(service.sdk, "no-such-bucket", doomed[:1])
 
 
 def test_a_copy_in_parts(service: Service) -> None:
@@ -269,18 +276,18 @@ def test_a_copy_in_parts(service: Service) -> None:
         "source_etag": head_object(sdk, "bucket", "source/parts").etag,
     }  # fmt: skip
     for only_chance in (True, False):
-        begun = multipart.create_upload(sdk, "bucket", "copied/ü", ObjectOptions(), algorithm="", token="nonce")
+        begun = create_upload(sdk, "bucket", "copied/ü", ObjectOptions(), algorithm="", token="nonce")
         parts = [
-            multipart.copy_part(sdk, "bucket", "copied/ü", begun.upload_id, number, start=start, end=end, **source)
+            copy_part(sdk, "bucket", "copied/ü", begun.upload_id, number, start=start, end=end, **source)
             for number, start, end in ((1, 0, 5 * MIB), (2, 5 * MIB, len(BODY)))
         ]
         assert [part.size_bytes for part in parts] == [5 * MIB, 1000]
         completed = {"size_bytes": len(BODY), "algorithm": "", "checksum": "", "only_if_absent": True}
         if only_chance:
-            multipart.complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
+            complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
         else:
             with pytest.raises(PreconditionFailed):
-                multipart.complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
+                complete_upload(sdk, "bucket", "copied/ü", begun.upload_id, parts, **completed)  # type: ignore[arg-type]
     assert stored_bytes(sdk, "copied/ü") == BODY
     assert head_object(sdk, "bucket", "copied/ü").token == "nonce"
 
@@ -288,25 +295,25 @@ def test_a_copy_in_parts(service: Service) -> None:
 def test_a_copy_keeps_or_replaces(service: Service) -> None:
     """A copy has its source's headers and metadata, or those that it was given, never a mixture; likewise its tags."""
     sdk = service.sdk
-    begun = multipart.create_upload(sdk, "bucket", KEY, OPTIONS, algorithm="CRC32", token="")
+    begun = create_upload(sdk, "bucket", KEY, OPTIONS, algorithm="CRC32", token="")
     parts = send_parts(sdk, KEY, begun.upload_id, "CRC32")
-    source = multipart.complete_upload(
+    source = complete_upload(
         sdk, "bucket", KEY, begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
         checksum=whole_checksum("CRC32"),
     )  # fmt: skip
     named = {"source_bucket": "bucket", "source_key": KEY, "source_version": "", "source_etag": source.etag}
-    kept = objects.copy_object(sdk, "bucket", "copy/kept", options=None, **named)
+    kept = copy_object(sdk, "bucket", "copy/kept", options=None, **named)
     told = head_object(sdk, "bucket", "copy/kept")
     assert (told.etag, told.content) == (kept.etag, OPTIONS.content)
-    assert objects.object_tags(sdk, "bucket", "copy/kept", "") == OPTIONS.tags
+    assert object_tags(sdk, "bucket", "copy/kept", "") == OPTIONS.tags
     assert (kept.checksum is None) == service.lacks("checksum of a copy")
     given = ObjectOptions(content=Content(content_type="x/y", metadata={"z": "1"}))
-    objects.copy_object(sdk, "bucket", "copy/given", options=given, **named)
+    copy_object(sdk, "bucket", "copy/given", options=given, **named)
     told = head_object(sdk, "bucket", "copy/given")
-    assert (told.content, objects.object_tags(sdk, "bucket", "copy/given", "")) == (given.content, OPTIONS.tags)
+    assert (told.content, object_tags(sdk, "bucket", "copy/given", "")) == (given.content, OPTIONS.tags)
     retagged = ObjectOptions(content=Content(content_type="x/y"), tags={"only": "this"})
-    objects.copy_object(sdk, "bucket", "copy/retagged", options=retagged, **named)
-    assert objects.object_tags(sdk, "bucket", "copy/retagged", "") == {"only": "this"}
+    copy_object(sdk, "bucket", "copy/retagged", options=retagged, **named)
+    assert object_tags(sdk, "bucket", "copy/retagged", "") == {"only": "this"}
     assert told.storage_class == ("STANDARD_IA" if service.lacks("class of a copy") else "")
     assert stored_bytes(sdk, "copy/kept") == stored_bytes(sdk, "copy/given") == BODY
 
@@ -318,21 +325,21 @@ def test_an_object_that_is_a_folder_too(service: Service) -> None:
     service.put("both/more", b"y")
     service.put("upload/more", b"y")
     named = {"source_bucket": "bucket", "source_key": "both", "source_version": "", "source_etag": ""}
-    objects.copy_object(sdk, "bucket", "both-copied", options=None, **named)
+    copy_object(sdk, "bucket", "both-copied", options=None, **named)
     assert stored_bytes(sdk, "both-copied") == b"x"
-    begun = multipart.create_upload(sdk, "bucket", "upload", ObjectOptions(), algorithm="", token="")
+    begun = create_upload(sdk, "bucket", "upload", ObjectOptions(), algorithm="", token="")
     parts = send_parts(sdk, "upload", begun.upload_id, "CRC32")
 
     def complete() -> None:
-        multipart.complete_upload(
+        complete_upload(
             sdk, "bucket", "upload", begun.upload_id, parts, size_bytes=len(BODY), algorithm="", checksum=""
         )
 
-    def copy_part() -> None:
-        upload_id = multipart.create_upload(sdk, "bucket", "b", ObjectOptions(), algorithm="", token="").upload_id
-        multipart.copy_part(sdk, "bucket", "b", upload_id, 1, start=0, end=1, **named)
+    def copy_a_part() -> None:
+        upload_id = create_upload(sdk, "bucket", "b", ObjectOptions(), algorithm="", token="").upload_id
+        copy_part(sdk, "bucket", "b", upload_id, 1, start=0, end=1, **named)
 
-    for operation, kind in ((complete, ServerError), (copy_part, NotFound)):
+    for operation, kind in ((complete, ServerError), (copy_a_part, NotFound)):
         if service.lacks("object and folder"):
             with pytest.raises(kind):
                 operation()
@@ -345,22 +352,22 @@ def test_a_copy_of_what_has_changed(service: Service) -> None:
     sdk = service.sdk
     service.put("source/changed", b"x" * 10)
     stale = {"source_bucket": "bucket", "source_key": "source/changed", "source_version": "", "source_etag": '"old"'}
-    begun = multipart.create_upload(sdk, "bucket", "copy/part", ObjectOptions(), algorithm="", token="")
+    begun = create_upload(sdk, "bucket", "copy/part", ObjectOptions(), algorithm="", token="")
 
     def copy() -> None:
-        objects.copy_object(sdk, "bucket", "copy/changed", options=None, **stale)
+        copy_object(sdk, "bucket", "copy/changed", options=None, **stale)
 
-    def copy_part() -> None:
-        multipart.copy_part(sdk, "bucket", "copy/part", begun.upload_id, 1, start=0, end=10, **stale)
+    def copy_a_part() -> None:
+        copy_part(sdk, "bucket", "copy/part", begun.upload_id, 1, start=0, end=10, **stale)
 
-    for operation in (copy, copy_part):
+    for operation in (copy, copy_a_part):
         if service.lacks("condition of a copy"):
             operation()
         else:
             with pytest.raises(PreconditionFailed, match="s3://bucket/source/changed"):
                 operation()
     with pytest.raises(NotFound, match="s3://bucket/nowhere"):
-        objects.copy_object(sdk, "bucket", "copy/none", options=None, **(stale | {"source_key": "nowhere"}))
+        copy_object(sdk, "bucket", "copy/none", options=None, **(stale | {"source_key": "nowhere"}))
 
 
 def test_versions(service: Service) -> None:
@@ -368,8 +375,8 @@ def test_versions(service: Service) -> None:
     sdk, key = service.sdk, "k +ü"
     for body in (b"1", b"22", b"333"):
         sdk.client.put_object(Bucket="versioned", Key=key, Body=body)
-    objects.delete_object(sdk, "versioned", key, "")
-    listed = objects.list_versions(sdk, "versioned", "k", "", "").versions
+    delete_object(sdk, "versioned", key, "")
+    listed = list_versions(sdk, "versioned", "k", "", "").versions
     assert {one.key for one in listed} == {key}
     assert sorted((one.size_bytes, one.delete_marker, one.latest) for one in listed) == [
         (0, True, True), (1, False, False), (2, False, False), (3, False, False),
@@ -377,7 +384,7 @@ def test_versions(service: Service) -> None:
     oldest = next(one for one in listed if one.size_bytes == 1)
     told = head_object(sdk, "versioned", key, oldest.version_id)
     assert (told.size_bytes, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
-    stored = objects.copy_object(
+    stored = copy_object(
         sdk, "versioned", "restored", source_bucket="versioned", source_key=key, source_version=oldest.version_id,
         source_etag=oldest.etag, options=None,
     )  # fmt: skip
@@ -385,10 +392,10 @@ def test_versions(service: Service) -> None:
     assert head_object(sdk, "versioned", "restored").size_bytes == 1
     with pytest.raises(NotFound):
         head_object(sdk, "versioned", key)
-    objects.delete_object(sdk, "versioned", key, next(one for one in listed if one.delete_marker).version_id)
+    delete_object(sdk, "versioned", key, next(one for one in listed if one.delete_marker).version_id)
     assert head_object(sdk, "versioned", key).size_bytes == 3
-    assert objects.delete_objects(sdk, "versioned", [Doomed(one.key, one.version_id) for one in listed]) == ()
-    assert objects.list_versions(sdk, "versioned", "k", "", "").versions == ()
+    assert delete_objects(sdk, "versioned", [Doomed(one.key, one.version_id) for one in listed]) == ()
+    assert list_versions(sdk, "versioned", "k", "", "").versions == ()
 
 
 def test_a_folder(service: Service) -> None:
@@ -396,13 +403,13 @@ def test_a_folder(service: Service) -> None:
     sdk = service.sdk
     for key in ("folder/a", "folder/b", "folder/c d/e", "folder/c d/f", "folder/g/h"):
         service.put(key, b"x")
-    page = pages.list_folder(sdk, "bucket", "folder/", "")
+    page = list_folder(sdk, "bucket", "folder/", "")
     assert sorted(entry.key for entry in page.entries) == ["folder/a", "folder/b"]
     assert sorted(page.prefixes) == ["folder/c d/", "folder/g/"]
     assert page.next_token == ""
-    short = pages.list_page(sdk, "bucket", "folder/", "", 1)
+    short = list_page(sdk, "bucket", "folder/", "", 1)
     assert len(short.entries) == 1
-    rest = pages.list_page(sdk, "bucket", "folder/", short.next_token)
+    rest = list_page(sdk, "bucket", "folder/", short.next_token)
     assert len(rest.entries) == 4
     assert {entry.key for entry in rest.entries}.isdisjoint({entry.key for entry in short.entries})
 
@@ -418,7 +425,7 @@ def fetch(url: str) -> bytes:
 def test_a_presigned_url(service: Service) -> None:
     """A stranger can fetch with it, and with no other; whether the object exists is not asked (C37)."""
     service.put(KEY, b"for strangers")
-    url = objects.presign_get(service.client(request_payer=True), "bucket", KEY, "", 60)
+    url = presign_get(service.client(request_payer=True), "bucket", KEY, "", 60)
     assert fetch(url) == b"for strangers"
     changed = url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")
     if service.lacks("signatures"):
@@ -426,40 +433,40 @@ def test_a_presigned_url(service: Service) -> None:
     else:
         with pytest.raises(urllib.error.HTTPError, match="403"):
             fetch(changed)
-    assert objects.presign_get(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
+    assert presign_get(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
     with pytest.raises(CredentialsError):
-        objects.presign_get(service.client(sign_requests=False), "bucket", KEY, "", 60)
+        presign_get(service.client(sign_requests=False), "bucket", KEY, "", 60)
 
 
 def test_the_region(service: Service) -> None:
     """The region is told for a bucket that there is, where the service tells any."""
-    assert objects.bucket_region(service.sdk, "bucket") == ("" if service.lacks("region") else "us-east-1")
+    assert bucket_region(service.sdk, "bucket") == ("" if service.lacks("region") else "us-east-1")
     with pytest.raises(NotFound):
-        objects.bucket_region(service.sdk, "no-such-bucket")
+        bucket_region(service.sdk, "no-such-bucket")
 
 
 def test_a_customers_key(service: Service) -> None:
     """With SSE-C objects are uploaded, asked for, copied and copied in parts by their key, and by no other means."""
     sdk = service.client(sse_c_key=SSE_C_KEY, request_payer=True)
-    begun = multipart.create_upload(sdk, "bucket", "secret", ObjectOptions(), algorithm="CRC32", token="")
+    begun = create_upload(sdk, "bucket", "secret", ObjectOptions(), algorithm="CRC32", token="")
     parts = send_parts(sdk, "secret", begun.upload_id, "CRC32")
-    listed = multipart.list_parts(sdk, "bucket", "secret", begun.upload_id, 0).parts
+    listed = list_parts(sdk, "bucket", "secret", begun.upload_id, 0).parts
     assert [part.size_bytes for part in listed] == [5 * MIB, 1000]
-    source = multipart.complete_upload(
+    source = complete_upload(
         sdk, "bucket", "secret", begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
         checksum=whole_checksum("CRC32"),
     )  # fmt: skip
     named = {"source_bucket": "bucket", "source_key": "secret", "source_version": "", "source_etag": source.etag}
-    objects.copy_object(sdk, "bucket", "secret-copy", options=None, **named)
-    begun = multipart.create_upload(sdk, "bucket", "secret-parts", ObjectOptions(), algorithm="", token="")
+    copy_object(sdk, "bucket", "secret-copy", options=None, **named)
+    begun = create_upload(sdk, "bucket", "secret-parts", ObjectOptions(), algorithm="", token="")
     keys = ["secret", "secret-copy"]
     try:
-        part = multipart.copy_part(sdk, "bucket", "secret-parts", begun.upload_id, 1, start=0, end=len(BODY), **named)
+        part = copy_part(sdk, "bucket", "secret-parts", begun.upload_id, 1, start=0, end=len(BODY), **named)
     except Unsupported:
         assert service.lacks("customer's key for copied parts")
     else:
         assert not service.lacks("customer's key for copied parts")
-        multipart.complete_upload(
+        complete_upload(
             sdk, "bucket", "secret-parts", begun.upload_id, [part], size_bytes=len(BODY), algorithm="", checksum=""
         )
         keys.append("secret-parts")
@@ -478,5 +485,5 @@ def test_options_that_no_header_carries(service: Service) -> None:
     """What would forge a header is refused before anything is sent: no upload is begun."""
     forged = ObjectOptions(content=Content(metadata={"a": "1\r\nx-amz-acl: public-read"}))
     with pytest.raises(UsageError):
-        multipart.create_upload(service.sdk, "bucket", "forged", forged, algorithm="", token="")
-    assert multipart.list_uploads(service.sdk, "bucket", "forged", "", "").uploads == ()
+        create_upload(service.sdk, "bucket", "forged", forged, algorithm="", token="")
+    assert list_uploads(service.sdk, "bucket", "forged", "", "").uploads == ()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.wire.sdk import pages
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.list_objects import list_folder, list_page
 from tests.engines import Rig, running_rig
 from tests.faultserver import FaultServer, OldListings, make_object
 from tests.unit.test_sdk_client import settings
@@ -38,7 +38,7 @@ def test_all_pages_are_followed(server: FaultServer, sdk: SdkClient, max_keys: i
     """Every key once, as it is, whatever the length of the pages; a token says by itself what it is of."""
     found, token, fresh = list[str](), "", sdk
     while True:
-        page = pages.list_page(fresh, "bucket", "p/", token, max_keys)
+        page = list_page(fresh, "bucket", "p/", token, max_keys)
         found += [entry.key for entry in page.entries]
         if not (token := page.next_token):
             break
@@ -49,7 +49,7 @@ def test_all_pages_are_followed(server: FaultServer, sdk: SdkClient, max_keys: i
 
 def test_folders_are_folded(sdk: SdkClient) -> None:
     """A delimiter works as ever, and the listing goes on after a folder."""
-    page = pages.list_folder(sdk, "bucket", "p/", "")
+    page = list_folder(sdk, "bucket", "p/", "")
     assert page.prefixes == ("p/x/", "p/y/")
     assert len(page.entries) == 5
 
@@ -58,15 +58,15 @@ def test_a_folder_goes_on_after_a_key_of_control_characters(server: FaultServer,
     """The marker of ListObjects is a key, and so it may be any text."""
     for number in range(1001):
         server.store.put("bucket", f"c/\x01\n{number:04}", make_object(b""))
-    first = pages.list_folder(sdk, "bucket", "c/", "")
-    second = pages.list_folder(sdk, "bucket", "c/", first.next_token)
+    first = list_folder(sdk, "bucket", "c/", "")
+    second = list_folder(sdk, "bucket", "c/", first.next_token)
     assert (len(first.entries), len(second.entries), second.next_token) == (1000, 1, "")
 
 
 def test_it_is_learnt(server: FaultServer, sdk: SdkClient) -> None:
     """One request in vain, then ListObjects at once."""
     for _ in range(3):
-        pages.list_page(sdk, "bucket", "", "", 2)
+        list_page(sdk, "bucket", "", "", 2)
     assert [one.operation for one in server.requests].count("ListObjectsV2") == 1
 
 

@@ -13,9 +13,10 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.writing import Doomed, NotDeleted, Stored, UploadedPart
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.learned import CHECKSUM_MODE, OBJECT_SIZE, Learned
-from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.delete_objects import delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
+from bulkhaul.wire.sdk.multipart_upload import complete_upload
 from tests.unit.canned import Canned
 
 LENGTH = {"Content-Length": "5", "ETag": '"e"'}
@@ -47,13 +48,13 @@ def modes(canned: Canned) -> list[bool]:
 
 def delete(sdk: SdkClient) -> tuple[NotDeleted, ...]:
     """Delete two keys."""
-    return objects.delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b")])
+    return delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b")])
 
 
 def complete(sdk: SdkClient) -> Stored:
     """Complete an upload of one part."""
     parts = [UploadedPart(1, 7, '"a"')]
-    return multipart.complete_upload(sdk, "bucket", "k", "id", parts, size_bytes=7, algorithm="", checksum="")
+    return complete_upload(sdk, "bucket", "k", "id", parts, size_bytes=7, algorithm="", checksum="")
 
 
 def test_a_head_that_may_not_ask_for_the_checksum() -> None:

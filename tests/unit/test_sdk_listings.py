@@ -13,13 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.engine.messages.requests import ListPage
+from bulkhaul.engine.worker import control
 from bulkhaul.engine.worker.control import Asked, answer
 from bulkhaul.errors import OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk import pages
-from bulkhaul.wire.sdk.objects import list_versions
+from bulkhaul.wire.sdk import list_objects
+from bulkhaul.wire.sdk.list_objects import FolderPage, list_folder, list_page
+from bulkhaul.wire.sdk.list_versions import list_versions
+from bulkhaul.wire.sdk.listing_checks import require_bucket
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, read_page
 from tests.unit.canned import Canned
 from tests.unit.test_sdk_client import settings
@@ -55,7 +58,7 @@ class Readings:
         for canned in (self._quick, self._slow):
             canned.replies = [(200, body)]
             try:
-                found.append(pages.list_folder(canned.sdk, "bucket", "", ""))
+                found.append(list_folder(canned.sdk, "bucket", "", ""))
             except (TransferError, ValueError, OverflowError, TypeError) as error:
                 found.append(error)
         quick, slow = (found[0], found[1])
@@ -137,7 +140,7 @@ def test_a_plain_page_reads_as_the_sdk_reads_it(readings: Readings, body: str) -
     """What services write is read quickly, and exactly as the SDK reads it."""
     assert QUICKLY_READ in read_quickly(body)
     quick, slow = readings.both(body)
-    assert isinstance(quick, pages.FolderPage), quick
+    assert isinstance(quick, FolderPage), quick
     assert quick == slow
 
 
@@ -171,7 +174,7 @@ def test_the_sdk_parses_nothing_of_it() -> None:
     """The hook runs before everything that parses a reply: the SDK's private name that this needs still works."""
     canned = Canned((200, page(entry())))
     with patch("botocore.handlers.ETree.XMLParser", side_effect=AssertionError("parsed for an error")):
-        assert len(pages.list_page(canned.sdk, "bucket", "", "").entries) == 1
+        assert len(list_page(canned.sdk, "bucket", "", "").entries) == 1
 
 
 def test_errors_are_not_pages() -> None:
@@ -199,10 +202,10 @@ def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[s
     canned = Canned((200, page(entry(), about=about)))
     heard: list[str] = []
     with contextlib.suppress(TransferError):
-        found = pages.list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
+        found = list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
         assert heard in ([], [found.next_token])
     assert heard == told
-    pages.list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
+    list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
     assert heard == told
 
 
@@ -215,11 +218,11 @@ def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[s
 )  # fmt: skip
 def test_an_alias_is_answered_with_the_bucket_that_it_stands_for(alias: str) -> None:
     """Access points of buckets, of Outposts and of directory buckets; any other name must be the bucket's own."""
-    pages.require_bucket("bucket", alias, "s3://point")
-    pages.require_bucket("", "bucket", "s3://bucket")
-    pages.require_bucket(None, "bucket", "s3://bucket")
+    require_bucket("bucket", alias, "s3://point")
+    require_bucket("", "bucket", "s3://bucket")
+    require_bucket(None, "bucket", "s3://bucket")
     with pytest.raises(UnexpectedReply, match="another bucket"):
-        pages.require_bucket("bucket", "bucket-2", "s3://bucket-2")
+        require_bucket("bucket", "bucket-2", "s3://bucket-2")
 
 
 KINDS = ("second version", "first version", "versions")
@@ -234,7 +237,7 @@ def listed_keys(body: str, kind: str) -> list[str]:
         return [one.key for one in list_versions(canned.sdk, "bucket", "", "", "").versions]
     if kind == "first version":
         canned.sdk.does_without(PAGES_V2)
-    return [one.key for one in pages.list_page(canned.sdk, "bucket", "", "").entries]
+    return [one.key for one in list_page(canned.sdk, "bucket", "", "").entries]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -264,13 +267,13 @@ def test_a_page_may_end_with_any_key() -> None:
     """Where the token is the last key, as with Ceph, or the marker is, it may hold line breaks and the like."""
     about = "<IsTruncated>true</IsTruncated>{}"
     token = "<NextContinuationToken>a&#10;b\u0085c</NextContinuationToken>"
-    found = pages.list_page(Canned((200, page(entry(), about=about.format(token)))).sdk, "bucket", "", "")
+    found = list_page(Canned((200, page(entry(), about=about.format(token)))).sdk, "bucket", "", "")
     assert found.next_token == "a\nb\x85c"
     marker = "<EncodingType>url</EncodingType><NextMarker>a%0Ab%C2%85c</NextMarker>"
     canned = Canned((200, page(entry(), about=about.format(marker))), (200, page(entry())))
     canned.sdk.does_without(PAGES_V2)
-    found = pages.list_page(canned.sdk, "bucket", "", "")
-    pages.list_page(canned.sdk, "bucket", "", found.next_token)
+    found = list_page(canned.sdk, "bucket", "", "")
+    list_page(canned.sdk, "bucket", "", found.next_token)
     assert canned.sent[-1].query["marker"] == "a\nb\x85c"
 
 
@@ -281,7 +284,7 @@ def test_a_token_is_never_taken_for_a_key() -> None:
     """
     canned = Canned((200, page(entry())))
     canned.sdk.does_without(PAGES_V2)
-    pages.list_page(canned.sdk, "bucket", "", "t0ken")
+    list_page(canned.sdk, "bucket", "", "t0ken")
     assert canned.sent[-1].query.get("continuation-token") == "t0ken"
     assert "marker" not in canned.sent[-1].query
 
@@ -300,10 +303,10 @@ def test_the_next_token_travels_ahead_of_the_page() -> None:
 def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
     """Which of the two is right cannot be known, so nothing is listed that may have a gap."""
 
-    def contradicting(*arguments: Any) -> pages.ListPage:
+    def contradicting(*arguments: Any) -> list_objects.ListPage:
         arguments[-1]("two")
-        return pages.ListPage((ObjectHead("a", 1),), whole)
+        return list_objects.ListPage((ObjectHead("a", 1),), whole)
 
-    monkeypatch.setattr(pages, "list_page", contradicting)
+    monkeypatch.setattr(control, "list_page", contradicting)
     with pytest.raises(OtherError, match="two places"):
         answer(ListPage("bucket", "", ""), Asked(settings(), Canned().sdk, -1, lambda _: None))

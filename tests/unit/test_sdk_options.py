@@ -18,8 +18,9 @@ from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import checked, header_text, told_content
 from bulkhaul.policy.storerules import content_of
-from bulkhaul.wire.sdk import multipart, objects
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.copy_object import copy_object
+from bulkhaul.wire.sdk.multipart_upload import create_upload
 from bulkhaul.wire.sdk.option_headers import put_headers
 from tests.unit.canned import Canned
 
@@ -70,12 +71,12 @@ COPIED = "<CopyObjectResult><ETag>e</ETag></CopyObjectResult>"
 
 def create(sdk: SdkClient, options: ObjectOptions) -> None:
     """Begin an upload."""
-    multipart.create_upload(sdk, "bucket", "k", options, algorithm="", token="")
+    create_upload(sdk, "bucket", "k", options, algorithm="", token="")
 
 
 def copy(sdk: SdkClient, options: ObjectOptions) -> None:
     """Copy an object."""
-    objects.copy_object(
+    copy_object(
         sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=options
     )
 
@@ -134,7 +135,7 @@ def _utf8(text: str) -> bool:
 def test_a_copy_that_keeps_all_says_nothing_of_it() -> None:
     """To keep metadata and tags is what the service does unasked, and some stores refuse to be told so."""
     canned = Canned((200, COPIED))
-    objects.copy_object(
+    copy_object(
         canned.sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=None,
         storage_class="GLACIER",
     )  # fmt: skip

@@ -25,9 +25,15 @@ from bulkhaul.errors import (
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, PendingUpload, Stored, UploadBegun, UploadedPart
-from bulkhaul.wire.sdk import multipart, objects, pages
+from bulkhaul.wire.sdk.buckets import bucket_region
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
+from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
+from bulkhaul.wire.sdk.list_objects import list_folder, list_page
+from bulkhaul.wire.sdk.list_versions import list_versions
+from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
+from bulkhaul.wire.sdk.presigned_url import presign_get
 from bulkhaul.wire.values import Credentials
 from tests.unit.canned import Canned, Operation
 from tests.unit.test_sdk_client import settings
@@ -40,20 +46,20 @@ PARTS = (UploadedPart(1, 5, '"a"', "AAAAAA=="), UploadedPart(2, 2, '"b"', "BBBBB
 
 def create(sdk: SdkClient) -> object:
     """Begin an upload."""
-    return multipart.create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="nonce")
+    return create_upload(sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="nonce")
 
 
 def complete(sdk: SdkClient, algorithm: str = "CRC32", *, only_if_absent: bool = False) -> object:
     """Complete an upload of PARTS."""
-    return multipart.complete_upload(
+    return complete_upload(
         sdk, "bucket", KEY, "id", PARTS, size_bytes=7, algorithm=algorithm, checksum="CCCCCC==",
         only_if_absent=only_if_absent,
     )  # fmt: skip
 
 
-def copy_part(sdk: SdkClient) -> object:
+def copy_a_part(sdk: SdkClient) -> object:
     """Copy a part from a version of an object with an ETag."""
-    return multipart.copy_part(
+    return copy_part(
         sdk, "bucket", "k", "id", 3, source_bucket="from", source_key=KEY, source_version="v1", source_etag='"e"',
         start=10, end=20,
     )  # fmt: skip
@@ -61,14 +67,14 @@ def copy_part(sdk: SdkClient) -> object:
 
 def copy(sdk: SdkClient, options: ObjectOptions | None = None) -> object:
     """Copy an object."""
-    return objects.copy_object(
+    return copy_object(
         sdk, "bucket", "k", source_bucket="from", source_key=KEY, source_version="", source_etag='"e"', options=options
     )
 
 
 def delete(sdk: SdkClient) -> object:
     """Delete two keys at once."""
-    return objects.delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
+    return delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
 
 
 # Uploads
@@ -81,7 +87,7 @@ def test_an_upload_carries_its_token_and_its_algorithm() -> None:
     told = {"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "FULL_OBJECT"}
     canned = Canned((200, BEGUN), headers=told)
     options = ObjectOptions(content=Content(metadata={"a": "1"}), storage_class="GLACIER_IR")
-    begun = multipart.create_upload(canned.sdk, "bucket", KEY, options, algorithm="CRC32", token="nonce")
+    begun = create_upload(canned.sdk, "bucket", KEY, options, algorithm="CRC32", token="nonce")
     assert begun == UploadBegun("id", "CRC32")
     (sent,) = canned.sent
     assert (sent.method, sent.path, sent.query) == ("POST", PATH, {"uploads": ""})
@@ -98,7 +104,7 @@ def test_an_upload_carries_its_token_and_its_algorithm() -> None:
 def test_a_service_that_keeps_checksums_of_parts_is_told_none_of_the_whole() -> None:
     """Some make a checksum of the parts' checksums, whatever they were asked for: one of the whole would not match."""
     canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": "CRC32", "x-amz-checksum-type": "COMPOSITE"})
-    begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="")
+    begun = create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="CRC32", token="")
     assert begun == UploadBegun("id", "")
 
 
@@ -106,14 +112,14 @@ def test_a_service_that_keeps_checksums_of_parts_is_told_none_of_the_whole() -> 
 def test_a_service_that_says_no_type_knows_none(algorithm: str, believed: str) -> None:
     """Before S3 had types a checksum of an upload was one of checksums; CRC64NVME has never been that."""
     canned = Canned((200, BEGUN), headers={"x-amz-checksum-algorithm": algorithm})
-    begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm=algorithm, token="")
+    begun = create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm=algorithm, token="")
     assert begun == UploadBegun("id", believed)
 
 
 def test_an_upload_without_checksum_or_token_names_neither() -> None:
     """A store that knows neither gets a plain request, and nothing is believed that it did not say."""
     canned = Canned((200, BEGUN))
-    begun = multipart.create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
+    begun = create_upload(canned.sdk, "bucket", KEY, ObjectOptions(), algorithm="", token="")
     assert begun == UploadBegun("id", "")
     assert not [name for name in canned.sent[0].headers if "checksum" in name or "meta" in name]
 
@@ -167,7 +173,7 @@ def test_a_friendly_status_is_no_success(operation: Operation, body: str, kind: 
 
 @pytest.mark.parametrize(
     ("operation", "body"),
-    [(create, "<InitiateMultipartUploadResult/>"), (copy_part, "<CopyPartResult/>")],
+    [(create, "<InitiateMultipartUploadResult/>"), (copy_a_part, "<CopyPartResult/>")],
     ids=["no upload id", "no ETag of a part"],
 )
 def test_what_an_upload_cannot_go_on_without(operation: Operation, body: str) -> None:
@@ -180,7 +186,7 @@ def test_what_an_upload_cannot_go_on_without(operation: Operation, body: str) ->
 def test_a_copied_part_names_its_source() -> None:
     """The source is encoded once (C34), held to its ETag (C32), and its range is inclusive on the wire."""
     canned = Canned((200, "<CopyPartResult><ETag>e</ETag><ChecksumCRC32C>AAAAAA==</ChecksumCRC32C></CopyPartResult>"))
-    assert copy_part(canned.sdk) == UploadedPart(3, 10, '"e"', "AAAAAA==")
+    assert copy_a_part(canned.sdk) == UploadedPart(3, 10, '"e"', "AAAAAA==")
     (sent,) = canned.sent
     assert sent.query == {"partNumber": "3", "uploadId": "id"}
     assert sent.headers["x-amz-copy-source"] == "from/dir/a%20b%2Bc/%C3%BC%2541?versionId=v1"
@@ -190,7 +196,7 @@ def test_a_copied_part_names_its_source() -> None:
 
 def test_errors_of_a_copy_name_the_source() -> None:
     """Whoever copies learns that it is the source that is missing or has changed (C35)."""
-    for operation in (copy, copy_part):
+    for operation in (copy, copy_a_part):
         with pytest.raises(NotFound, match=r"s3://from/dir"):
             operation(Canned((404, "<Error><Code>NoSuchKey</Code></Error>")).sdk)
 
@@ -202,10 +208,10 @@ def test_abort_of_what_is_gone(code: str, gone: bool) -> None:
     """An upload that is not there (any more) is aborted; a bucket that is not there is an error."""
     canned = Canned((404, f"<Error><Code>{code}</Code></Error>" if code else ""))
     if gone:
-        multipart.abort_upload(canned.sdk, "bucket", KEY, "id")
+        abort_upload(canned.sdk, "bucket", KEY, "id")
     else:
         with pytest.raises(NotFound):
-            multipart.abort_upload(canned.sdk, "bucket", KEY, "id")
+            abort_upload(canned.sdk, "bucket", KEY, "id")
     assert [(one.method, one.query) for one in canned.sent] == [("DELETE", {"uploadId": "id"})]
 
 
@@ -221,7 +227,7 @@ ENCODED = """<ListMultipartUploadsResult><EncodingType>url</EncodingType><IsTrun
 def test_keys_of_uploads_are_not_decoded_unasked() -> None:
     """A key is taken as it stands unless it was asked for encoded: stores lie about what they encode."""
     canned = Canned((200, PLAIN))
-    page = multipart.list_uploads(canned.sdk, "bucket", "a", "from", "0")
+    page = list_uploads(canned.sdk, "bucket", "a", "from", "0")
     assert page.uploads == (PendingUpload("a+b%41", "1"),)
     assert (page.next_key_marker, page.next_id_marker) == ("a+b%41", "2")
     (sent,) = canned.sent
@@ -236,7 +242,7 @@ def test_keys_of_uploads_are_not_decoded_unasked() -> None:
 def test_keys_of_uploads_that_xml_cannot_carry(first: str) -> None:
     """A listing that holds a control character is asked for again, percent-encoded, and decoded."""
     canned = Canned((200, first), (200, ENCODED))
-    page = multipart.list_uploads(canned.sdk, "bucket", "", "", "")
+    page = list_uploads(canned.sdk, "bucket", "", "", "")
     assert page.uploads == (PendingUpload("a b+\x01", "1"),)
     assert [one.query.get("encoding-type") for one in canned.sent] == [None, "url"]
 
@@ -245,7 +251,7 @@ def test_keys_of_uploads_that_are_no_text() -> None:
     """What is encoded and not UTF-8 is refused: by another name an upload would pass for one that is gone."""
     broken = ENCODED.replace("a+b%2B%01", "a%FFb")
     with pytest.raises(UnexpectedReply, match=r"s3://bucket/: .*not valid UTF-8"):
-        multipart.list_uploads(Canned((200, PLAIN.replace("a+b", "a\x01b")), (200, broken)).sdk, "bucket", "", "", "")
+        list_uploads(Canned((200, PLAIN.replace("a+b", "a\x01b")), (200, broken)).sdk, "bucket", "", "", "")
 
 
 TRUNCATED = "<{0}><IsTruncated>true</IsTruncated></{0}>"
@@ -255,10 +261,10 @@ TRUNCATED = "<{0}><IsTruncated>true</IsTruncated></{0}>"
 @pytest.mark.parametrize(
     ("root", "operation"),
     [
-        ("ListMultipartUploadsResult", lambda sdk: multipart.list_uploads(sdk, "bucket", "", "", "")),
-        ("ListPartsResult", lambda sdk: multipart.list_parts(sdk, "bucket", KEY, "id", 0)),
-        ("ListVersionsResult", lambda sdk: objects.list_versions(sdk, "bucket", "", "", "")),
-        ("ListBucketResult", lambda sdk: pages.list_folder(sdk, "bucket", "", "")),
+        ("ListMultipartUploadsResult", lambda sdk: list_uploads(sdk, "bucket", "", "", "")),
+        ("ListPartsResult", lambda sdk: list_parts(sdk, "bucket", KEY, "id", 0)),
+        ("ListVersionsResult", lambda sdk: list_versions(sdk, "bucket", "", "", "")),
+        ("ListBucketResult", lambda sdk: list_folder(sdk, "bucket", "", "")),
     ],
     ids=["uploads", "parts", "versions", "folder"],
 )
@@ -275,8 +281,8 @@ def test_parts_go_on_behind_the_marker() -> None:
     <Part><PartNumber>9</PartNumber><Size>5</Size><ETag>"e"</ETag><ChecksumCRC64NVME>AA==</ChecksumCRC64NVME></Part>
     </ListPartsResult>"""
     canned = Canned((200, body), (200, body.replace("true", "false")))
-    first = multipart.list_parts(canned.sdk, "bucket", KEY, "id", 8)
-    last = multipart.list_parts(canned.sdk, "bucket", KEY, "id", 8)
+    first = list_parts(canned.sdk, "bucket", KEY, "id", 8)
+    last = list_parts(canned.sdk, "bucket", KEY, "id", 8)
     assert first.parts == last.parts == (UploadedPart(9, 5, '"e"', "AA=="),)
     assert (first.next_marker, last.next_marker) == (9, 0)
     assert canned.sent[0].query == {"uploadId": "id", "part-number-marker": "8"}
@@ -300,7 +306,7 @@ def test_a_batch_says_what_was_not_deleted() -> None:
 
 def test_a_batch_that_is_silent_on_a_key_has_not_deleted_it() -> None:
     """A result with nothing in it confirms nothing."""
-    told = objects.delete_objects(Canned((200, "<DeleteResult/>")).sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
+    told = delete_objects(Canned((200, "<DeleteResult/>")).sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
     assert told == (NotDeleted("a", unconfirmed=True), NotDeleted("b", "v2", unconfirmed=True))
 
 
@@ -327,7 +333,7 @@ def test_keys_that_xml_cannot_carry_are_deleted_singly() -> None:
     """A control character never reaches the document; tabs and line breaks do, escaped where a parser needs it."""
     canned = Canned((200, "<DeleteResult><Deleted><Key>c\t\n</Key></Deleted></DeleteResult>"), (204, ""))
     odd = ["a\x01", "b\ufffe", "c\t\r\n"]
-    assert objects.delete_objects(canned.sdk, "bucket", [Doomed(key) for key in odd]) == ()
+    assert delete_objects(canned.sdk, "bucket", [Doomed(key) for key in odd]) == ()
     assert [(one.method, one.path) for one in canned.sent] == [
         ("POST", "/bucket"),
         ("DELETE", "/bucket/a%01"),
@@ -340,16 +346,16 @@ def test_keys_that_xml_cannot_carry_are_deleted_singly() -> None:
 def test_a_key_that_cannot_be_deleted_singly_is_told() -> None:
     """One key that is refused, or that is no text at all, does not keep the others from being deleted."""
     canned = Canned((403, "<Error><Code>AccessDenied</Code></Error>"), (204, ""))
-    told = objects.delete_objects(canned.sdk, "bucket", [Doomed("a\x01"), Doomed("\ud800"), Doomed("b\x01")])
+    told = delete_objects(canned.sdk, "bucket", [Doomed("a\x01"), Doomed("\ud800"), Doomed("b\x01")])
     assert [(one.key, one.service_code) for one in told] == [("a\x01", "AccessDenied"), ("\ud800", "UsageError")]
     assert [one.path for one in canned.sent] == ["/bucket/a%01", "/bucket/b%01"]
 
 
 def test_deleting_what_is_gone_is_success() -> None:
     """A key that is not there is deleted, also where a store says so with 404; a missing bucket is an error."""
-    objects.delete_object(Canned((404, "<Error><Code>NoSuchKey</Code></Error>")).sdk, "bucket", "k", "")
+    delete_object(Canned((404, "<Error><Code>NoSuchKey</Code></Error>")).sdk, "bucket", "k", "")
     with pytest.raises(NotFound):
-        objects.delete_object(Canned((404, "<Error><Code>NoSuchBucket</Code></Error>")).sdk, "bucket", "k", "")
+        delete_object(Canned((404, "<Error><Code>NoSuchBucket</Code></Error>")).sdk, "bucket", "k", "")
 
 
 # Copying and asking
@@ -394,18 +400,18 @@ def test_the_standard_class_has_no_name() -> None:
     body += "<Contents><Key>p/b</Key><Size>2</Size><StorageClass>GLACIER</StorageClass></Contents>"
     body += "<CommonPrefixes><Prefix>p/c/</Prefix></CommonPrefixes></ListBucketResult>"
     canned = Canned((200, body))
-    page = pages.list_folder(canned.sdk, "bucket", "p/", "next")
+    page = list_folder(canned.sdk, "bucket", "p/", "next")
     assert [(entry.key, entry.storage_class) for entry in page.entries] == [("p/a", ""), ("p/b", "GLACIER")]
     assert page.prefixes == ("p/c/",)
     assert {"delimiter": "/", "prefix": "p/", "continuation-token": "next"}.items() <= canned.sent[0].query.items()
-    pages.list_page(canned.sdk, "bucket", "p", "", 1)
+    list_page(canned.sdk, "bucket", "p", "", 1)
     assert (canned.sent[1].query["max-keys"], "delimiter" in canned.sent[1].query) == ("1", False)
 
 
 @pytest.mark.parametrize(("headers", "region"), [({"x-amz-bucket-region": "eu-central-1"}, "eu-central-1"), ({}, "")])
 def test_the_region_of_a_bucket(headers: dict[str, str], region: str) -> None:
     """What the service says; where it says nothing, nothing is made up: a client may be set to another region."""
-    assert objects.bucket_region(Canned((200, ""), headers=headers).sdk, "bucket") == region
+    assert bucket_region(Canned((200, ""), headers=headers).sdk, "bucket") == region
 
 
 # Presigning
@@ -420,7 +426,7 @@ def test_a_presigned_url_carries_everything() -> None:
     """SigV4 with token, version and life in the URL, nothing but the host in headers, and no request made (C37)."""
     canned = Canned(request_payer=True)
     canned.sdk.register("before-sign.s3.GetObject", lambda request, **_: request.headers.add_header("x-amz-x", "1"))
-    url = objects.presign_get(canned.sdk, "bucket", KEY, "v1", 60)
+    url = presign_get(canned.sdk, "bucket", KEY, "v1", 60)
     assert url.startswith(f"http://127.0.0.1:9{PATH}?")
     pieces = query_of(url).split("&")
     assert {
@@ -439,23 +445,23 @@ def test_a_presigned_url_carries_everything() -> None:
 def test_the_life_of_a_presigned_url(ttl_s: int) -> None:
     """A life that the service would refuse is refused here (C37)."""
     with pytest.raises(OtherError, match="604800"):
-        objects.presign_get(Canned().sdk, "bucket", "k", "", ttl_s)
-    assert "X-Amz-Expires=604800" in objects.presign_get(Canned().sdk, "bucket", "k", "", 604_800)
+        presign_get(Canned().sdk, "bucket", "k", "", ttl_s)
+    assert "X-Amz-Expires=604800" in presign_get(Canned().sdk, "bucket", "k", "", 604_800)
 
 
 def test_a_presigned_url_needs_credentials() -> None:
     """Without signing, or before credentials came, there is no URL; with SSE-C it would be of no use."""
     for changes in ({"sign_requests": False}, {}):
         with pytest.raises(CredentialsError):
-            objects.presign_get(SdkClient(settings(**changes)), "bucket", "k", "", 60)
+            presign_get(SdkClient(settings(**changes)), "bucket", "k", "", 60)
     with pytest.raises(Unsupported, match="SSE-C"):
-        objects.presign_get(Canned(sse_c_key=SSE_C_KEY).sdk, "bucket", "k", "", 60)
+        presign_get(Canned(sse_c_key=SSE_C_KEY).sdk, "bucket", "k", "", 60)
 
 
 # Both clients
 
 
-@pytest.mark.parametrize("operation", [create, complete, copy, copy_part, delete], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("operation", [create, complete, copy, copy_a_part, delete], ids=lambda one: one.__name__)
 def test_writes_are_waited_for(operation: Operation) -> None:
     """A write goes through the client that waits ``ack_s``, and questions through the one that waits ``read_s``."""
     canned = Canned((500, ""), timeouts=Timeouts(read_s=7.0, ack_s=70.0))
@@ -523,19 +529,19 @@ def test_an_idle_client_closes_both(monkeypatch: pytest.MonkeyPatch) -> None:
 
 ASKS: dict[str, Operation] = {
     "HeadObject": lambda sdk: head_object(sdk, "bucket", "k"),
-    "ListParts": lambda sdk: multipart.list_parts(sdk, "bucket", "k", "id", 0),
+    "ListParts": lambda sdk: list_parts(sdk, "bucket", "k", "id", 0),
     "CreateMultipartUpload": create,
     "CompleteMultipartUpload": complete,
-    "UploadPartCopy": copy_part,
+    "UploadPartCopy": copy_a_part,
     "CopyObject": copy,
     "GetObjectAttributes": lambda sdk: sdk.client.get_object_attributes(
         Bucket="bucket", Key="k", ObjectAttributes=["ObjectParts"]
     ),
-    "ListObjectsV2": lambda sdk: pages.list_page(sdk, "bucket", "", ""),
+    "ListObjectsV2": lambda sdk: list_page(sdk, "bucket", "", ""),
     "DeleteObjects": delete,
-    "DeleteObject": lambda sdk: objects.delete_object(sdk, "bucket", "k", ""),
-    "AbortMultipartUpload": lambda sdk: multipart.abort_upload(sdk, "bucket", "k", "id"),
-    "HeadBucket": lambda sdk: objects.bucket_region(sdk, "bucket"),
+    "DeleteObject": lambda sdk: delete_object(sdk, "bucket", "k", ""),
+    "AbortMultipartUpload": lambda sdk: abort_upload(sdk, "bucket", "k", "id"),
+    "HeadBucket": lambda sdk: bucket_region(sdk, "bucket"),
 }
 
 #: Operations whose documented request has the headers. Source: S3 API Reference.
@@ -588,9 +594,9 @@ def test_a_refusal_keeps_its_name_whatever_its_document_says() -> None:
     hostile = "<!DOCTYPE a [<!ENTITY b 'c'>]><Error><Code>NoSuchKey</Code></Error>"
     twice = "<Error><Code>InvalidObjectState</Code><StorageClass>A</StorageClass><StorageClass>B</StorageClass></Error>"
     with pytest.raises(OtherError) as plain:
-        pages.list_page(Canned((400, hostile)).sdk, "bucket", "", "x")
+        list_page(Canned((400, hostile)).sdk, "bucket", "", "x")
     assert type(plain.value) is OtherError
     with pytest.raises(Unsupported, match="archived"):
         head_object(Canned((403, twice)).sdk, "bucket", "k")
     with pytest.raises(UnexpectedReply):
-        pages.list_page(Canned((200, hostile.replace("Error", "ListBucketResult"))).sdk, "bucket", "", "")
+        list_page(Canned((200, hostile.replace("Error", "ListBucketResult"))).sdk, "bucket", "", "")

@@ -14,9 +14,16 @@ from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
 from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk import multipart, object_attributes, objects, pages
+from bulkhaul.wire.sdk import object_attributes
+from bulkhaul.wire.sdk.buckets import list_buckets
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
+from bulkhaul.wire.sdk.delete_objects import delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
+from bulkhaul.wire.sdk.list_objects import list_folder
+from bulkhaul.wire.sdk.list_versions import list_versions
+from bulkhaul.wire.sdk.multipart_upload import complete_upload, create_upload, list_parts, list_uploads
+from bulkhaul.wire.sdk.object_tags import object_tags
 from tests.unit.canned import Canned
 
 from . import truths
@@ -148,7 +155,7 @@ OF_PARTS = ObjectHead(KEY, 9, '"e-2"', checksum=Checksum("CRC32", "AAAAAA==-2", 
 
 def folder(sdk: SdkClient) -> object:
     """List, by the quick reader where it can."""
-    page = pages.list_folder(sdk, BUCKET, PREFIX, "")
+    page = list_folder(sdk, BUCKET, PREFIX, "")
     return page.entries, page.prefixes, page.next_token
 
 
@@ -160,7 +167,7 @@ def old_folder(sdk: SdkClient) -> object:
 
 def versions(sdk: SdkClient) -> object:
     """List versions; their order is the client's."""
-    page = objects.list_versions(sdk, BUCKET, PREFIX, "", "")
+    page = list_versions(sdk, BUCKET, PREFIX, "", "")
     return list(page.versions), page.next_key_marker, page.next_version_marker
 
 
@@ -174,38 +181,38 @@ def versions_in_order(reply: Reply) -> object:
 
 def parts(sdk: SdkClient) -> object:
     """List the parts of an upload."""
-    page = multipart.list_parts(sdk, BUCKET, KEY, "id", 0)
+    page = list_parts(sdk, BUCKET, KEY, "id", 0)
     return page.parts, page.next_marker
 
 
 def uploads(sdk: SdkClient) -> object:
     """List uploads."""
-    page = multipart.list_uploads(sdk, BUCKET, PREFIX, "", "")
+    page = list_uploads(sdk, BUCKET, PREFIX, "", "")
     return page.uploads, page.next_key_marker, page.next_id_marker
 
 
 def buckets(sdk: SdkClient) -> object:
     """List buckets."""
-    page = objects.list_buckets(sdk, "")
+    page = list_buckets(sdk, "")
     return page.buckets, page.next_token
 
 
 def complete(sdk: SdkClient) -> object:
     """Complete an upload."""
     sent = [UploadedPart(1, 7, '"a"')]
-    return multipart.complete_upload(sdk, BUCKET, KEY, "id", sent, size_bytes=7, algorithm="", checksum="")
+    return complete_upload(sdk, BUCKET, KEY, "id", sent, size_bytes=7, algorithm="", checksum="")
 
 
 def copy(sdk: SdkClient) -> object:
     """Copy an object."""
-    return objects.copy_object(
+    return copy_object(
         sdk, BUCKET, KEY, source_bucket="b", source_key="k", source_version="", source_etag="", options=None
     )
 
 
-def copy_part(sdk: SdkClient) -> object:
+def copy_a_part(sdk: SdkClient) -> object:
     """Copy a part of ten bytes."""
-    return multipart.copy_part(
+    return copy_part(
         sdk, BUCKET, KEY, "id", 3, source_bucket="b", source_key="k", source_version="", source_etag="", start=0, end=10
     )
 
@@ -217,7 +224,7 @@ def told_parts(sdk: SdkClient) -> object:
 
 def create(sdk: SdkClient) -> object:
     """Begin an upload."""
-    return multipart.create_upload(sdk, BUCKET, KEY, ObjectOptions(), algorithm="CRC32", token="t")
+    return create_upload(sdk, BUCKET, KEY, ObjectOptions(), algorithm="CRC32", token="t")
 
 
 KINDS: dict[str, tuple[Reply, Ask, Callable[[Reply], object]]] = {
@@ -229,16 +236,16 @@ KINDS: dict[str, tuple[Reply, Ask, Callable[[Reply], object]]] = {
     "ListBuckets": (Reply(BUCKETS), buckets, truths.buckets_page),
     "CompleteMultipartUpload": (Reply(COMPLETED, VERSIONED), complete, truths.completed),
     "CopyObject": (Reply(COPIED, VERSIONED), copy, truths.completed),
-    "UploadPartCopy": (Reply(COPIED_PART), copy_part, truths.copied_part),
+    "UploadPartCopy": (Reply(COPIED_PART), copy_a_part, truths.copied_part),
     "CreateMultipartUpload": (Reply(BEGUN, KEPT), create, truths.begun),
     "DeleteObjects": (
-        Reply(DELETED), lambda sdk: objects.delete_objects(sdk, BUCKET, [*map(Doomed, "abc")]), truths.deleted,
+        Reply(DELETED), lambda sdk: delete_objects(sdk, BUCKET, [*map(Doomed, "abc")]), truths.deleted,
     ),
     "GetObjectAttributes": (
         Reply(ATTRIBUTES), told_parts,
         truths.attributes,
     ),
-    "GetObjectTagging": (Reply(TAGS), lambda sdk: objects.object_tags(sdk, BUCKET, KEY, ""), truths.tags),
+    "GetObjectTagging": (Reply(TAGS), lambda sdk: object_tags(sdk, BUCKET, KEY, ""), truths.tags),
 }  # fmt: skip
 
 

@@ -51,12 +51,19 @@ from bulkhaul.model.writing import (
     UploadsPage,
     VersionsPage,
 )
-from bulkhaul.wire.sdk import multipart, objects, pages
+from bulkhaul.wire.sdk.buckets import bucket_region, list_buckets, locate
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
 from bulkhaul.wire.sdk.credential_chain import resolve_credentials
+from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
-from bulkhaul.wire.sdk.locate import locate
+from bulkhaul.wire.sdk.list_objects import list_folder, list_page
+from bulkhaul.wire.sdk.list_versions import list_versions
+from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
 from bulkhaul.wire.sdk.object_attributes import part_checksums
+from bulkhaul.wire.sdk.object_tags import object_tags
+from bulkhaul.wire.sdk.presigned_url import presign_get
+from bulkhaul.wire.sdk.put_small import put_small
 from bulkhaul.wire.values import Credentials, Target, WireSettings
 
 A = TypeVar("A")
@@ -136,7 +143,7 @@ def _head(asked: Asked, request: Head) -> ObjectHead:
 def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
     bucket, prefix, token = request.bucket, request.prefix, request.token
     if request.folder:
-        folder = pages.list_folder(asked.sdk, bucket, prefix, token)
+        folder = list_folder(asked.sdk, bucket, prefix, token)
         return ObjectsPage(folder.entries, folder.next_token, folder.prefixes)
     early = ""
 
@@ -145,7 +152,7 @@ def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
         early = next_token
         asked.tell_early(next_token)
 
-    page = pages.list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell)
+    page = list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell)
     if early not in ("", page.next_token):
         raise OtherError("the page tells two places where the listing goes on")
     return ObjectsPage(page.entries, page.next_token)
@@ -153,7 +160,7 @@ def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
 
 @_answers(ListBuckets)
 def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
-    return objects.list_buckets(asked.sdk, request.token)
+    return list_buckets(asked.sdk, request.token)
 
 
 @_answers(PartChecksums)
@@ -163,7 +170,7 @@ def _part_checksums(asked: Asked, request: PartChecksums) -> tuple[PartChecksum,
 
 @_answers(PutSmall)
 def _put_small(asked: Asked, request: PutSmall) -> Stored:
-    return objects.put_small(
+    return put_small(
         asked.sdk,
         request.bucket,
         request.key,
@@ -177,17 +184,17 @@ def _put_small(asked: Asked, request: PutSmall) -> Stored:
 @_answers(CreateUpload)
 def _create_upload(asked: Asked, request: CreateUpload) -> UploadBegun:
     bucket, key, options = request.bucket, request.key, request.options
-    return multipart.create_upload(asked.sdk, bucket, key, options, algorithm=request.algorithm, token=request.token)
+    return create_upload(asked.sdk, bucket, key, options, algorithm=request.algorithm, token=request.token)
 
 
 @_answers(ListParts)
 def _list_parts(asked: Asked, request: ListParts) -> PartsPage:
-    return multipart.list_parts(asked.sdk, request.bucket, request.key, request.upload_id, request.marker)
+    return list_parts(asked.sdk, request.bucket, request.key, request.upload_id, request.marker)
 
 
 @_answers(CompleteUpload)
 def _complete_upload(asked: Asked, request: CompleteUpload) -> Stored:
-    return multipart.complete_upload(
+    return complete_upload(
         asked.sdk,
         request.bucket,
         request.key,
@@ -201,18 +208,18 @@ def _complete_upload(asked: Asked, request: CompleteUpload) -> Stored:
 
 @_answers(AbortUpload)
 def _abort_upload(asked: Asked, request: AbortUpload) -> None:
-    multipart.abort_upload(asked.sdk, request.bucket, request.key, request.upload_id)
+    abort_upload(asked.sdk, request.bucket, request.key, request.upload_id)
 
 
 @_answers(ListUploads)
 def _list_uploads(asked: Asked, request: ListUploads) -> UploadsPage:
-    return multipart.list_uploads(asked.sdk, request.bucket, request.prefix, request.key_marker, request.id_marker)
+    return list_uploads(asked.sdk, request.bucket, request.prefix, request.key_marker, request.id_marker)
 
 
 @_answers(CopyPart)
 def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
     source = request.source
-    return multipart.copy_part(
+    return copy_part(
         asked.sdk,
         request.bucket,
         request.key,
@@ -230,7 +237,7 @@ def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
 @_answers(CopyObject)
 def _copy_object(asked: Asked, request: CopyObject) -> Stored:
     source = request.source
-    return objects.copy_object(
+    return copy_object(
         asked.sdk,
         request.bucket,
         request.key,
@@ -245,29 +252,29 @@ def _copy_object(asked: Asked, request: CopyObject) -> Stored:
 
 @_answers(Delete)
 def _delete(asked: Asked, request: Delete) -> None:
-    objects.delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
+    delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
 
 
 @_answers(DeleteMany)
 def _delete_many(asked: Asked, request: DeleteMany) -> tuple[NotDeleted, ...]:
-    return objects.delete_objects(asked.sdk, request.bucket, asked.memory(list[Doomed]))
+    return delete_objects(asked.sdk, request.bucket, asked.memory(list[Doomed]))
 
 
 @_answers(ListVersions)
 def _list_versions(asked: Asked, request: ListVersions) -> VersionsPage:
-    return objects.list_versions(asked.sdk, request.bucket, request.prefix, request.key_marker, request.version_marker)
+    return list_versions(asked.sdk, request.bucket, request.prefix, request.key_marker, request.version_marker)
 
 
 @_answers(Tags)
 def _tags(asked: Asked, request: Tags) -> dict[str, str]:
-    return objects.object_tags(asked.sdk, request.bucket, request.key, request.version_id)
+    return object_tags(asked.sdk, request.bucket, request.key, request.version_id)
 
 
 @_answers(Presign)
 def _presign(asked: Asked, request: Presign) -> str:
-    return objects.presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
+    return presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
 
 
 @_answers(BucketRegion)
 def _bucket_region(asked: Asked, request: BucketRegion) -> str:
-    return objects.bucket_region(asked.sdk, request.bucket)
+    return bucket_region(asked.sdk, request.bucket)

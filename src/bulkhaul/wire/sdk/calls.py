@@ -9,11 +9,13 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from bulkhaul.model.errors import TransferError, UnexpectedReply, UsageError, error_of
+from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, UsageError, error_of
 from bulkhaul.model.objects import Checksum
+from bulkhaul.model.writing import Stored
 from bulkhaul.wire import told
 from bulkhaul.wire.classify import network_error, service_error
-from bulkhaul.wire.reply import stored_checksum
+from bulkhaul.wire.reply import stored_checksum, untold
+from bulkhaul.wire.sdk.client import SdkClient
 
 T = TypeVar("T")
 
@@ -90,4 +92,25 @@ def version(value: object, subject: str = "") -> str:
     return "" if found == "null" else found
 
 
-__all__ = ["call", "checksum_in", "client_error", "instant", "storage_class", "version"]
+def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
+    """Return what a reply says of the object that was stored.
+
+    Args:
+        result: the part of the reply that holds ETag and checksums.
+
+    Raises:
+        ServerError: it says nothing of it. The SDK itself makes a 500 of a 200 with an error or with spaces only, but
+            takes an empty or a foreign document for a result.
+    """
+    etag = told.etag(result.get("ETag"), subject)
+    if not etag:
+        raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
+    return Stored(quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
+
+
+def quoted(etag: str) -> str:
+    """Return an ETag with the quotes that belong to it: some stores leave them out where they copy."""
+    return etag if '"' in etag else f'"{etag}"'
+
+
+__all__ = ["call", "checksum_in", "client_error", "instant", "quoted", "storage_class", "stored", "version"]

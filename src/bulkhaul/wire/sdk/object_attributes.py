@@ -11,7 +11,7 @@ from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
 from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.pages import goes_on_nowhere
+from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere
 
 
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:

@@ -1,10 +1,8 @@
-"""Listings of objects, page by page, blocking, through a boto3 client; it must not know who wants them.
+"""Lists objects, page by page: a whole prefix, or one folder.
 
 ListObjectsV2 is asked; where an endpoint does not know it, ListObjects, whose pages go on after a key:
 
     token of V2: as it is        token of V1: AFTER + key, so that whichever worker is asked next knows
-
-What every listing must show (that it is one, of this bucket, of these keys, and where it goes on) is checked here.
 """
 
 from __future__ import annotations
@@ -14,20 +12,17 @@ from typing import Any, Final
 
 import msgspec
 
-from bulkhaul.model.errors import OtherError, TransferError, UnexpectedReply
+from bulkhaul.model.errors import TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk.calls import call, instant, storage_class
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_key, require_listing
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
 
 AFTER: Final = "bulkhaul:after:"
 """Begins our own token of a page of ListObjects; no service's token begins so."""
-
-_ALIASES = ("-s3alias", "--op-s3", "--xa-s3", "--x-s3", ".mrap")
-"""How aliases of access points end: of buckets, of Outposts, of directory buckets, of several Regions. Source: S3 User
-Guide, "Access point aliases" and "Naming rules"; AWS Outposts User Guide, "Using a bucket-style alias"."""
 
 
 class ListPage(msgspec.Struct, frozen=True):
@@ -157,46 +152,6 @@ def _read(
     return entries, prefixes
 
 
-def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
-    """Return whether a listing goes on after this reply.
-
-    Raises:
-        UnexpectedReply: the reply is no listing; it would pass for an empty one.
-    """
-    if "IsTruncated" not in reply:
-        raise UnexpectedReply("the reply to a listing is no listing", subject)
-    return bool(reply["IsTruncated"])
-
-
-def require_markers(key: str, number: str, subject: str) -> None:
-    """Raise UnexpectedReply for markers of the next page (a key, and an id) that are longer than any is."""
-    if len(key) > told.MAX_TOKEN_CHARACTERS or len(number) > told.MAX_TOKEN_CHARACTERS:
-        raise UnexpectedReply("the listing goes on at a marker that is longer than any key or id", subject)
-
-
-def require_bucket(named: object, bucket: str, subject: str) -> None:
-    """Raise UnexpectedReply for a listing that names another bucket; an alias is answered with what it stands for."""
-    alias = bucket.startswith("arn:") or bucket.endswith(_ALIASES)
-    if named and named != bucket and not alias:
-        cause = f"it names {str(named)[:80]!r}"
-        raise UnexpectedReply("the endpoint answered with the listing of another bucket", subject, cause)
-
-
-def goes_on_nowhere(subject: str) -> OtherError:
-    """Return the error for a listing that is truncated and has no marker."""
-    return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
-
-
-def require_key(item: Mapping[str, Any], prefix: str, subject: str, member: str = "Key") -> str:
-    """Return the key of an entry of a listing of ``prefix``.
-
-    Raises:
-        OtherError: it has none.
-        UnexpectedReply: it is no key, or none that was asked for.
-    """
-    return told.key(item.get(member), prefix, subject)
-
-
 def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
     return ObjectHead(
         key=require_key(item, prefix, subject),
@@ -207,14 +162,4 @@ def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
     )
 
 
-__all__ = [
-    "FolderPage",
-    "ListPage",
-    "goes_on_nowhere",
-    "list_folder",
-    "list_page",
-    "require_bucket",
-    "require_key",
-    "require_listing",
-    "require_markers",
-]
+__all__ = ["FolderPage", "ListPage", "list_folder", "list_page"]

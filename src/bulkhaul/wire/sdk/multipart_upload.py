@@ -1,4 +1,4 @@
-"""Multipart uploads but for their bodies: create, list, copy into, complete, abort; it must not know a plan.
+"""Multipart uploads, all but the bodies of their parts: create, list, complete, abort.
 
 Whatever a service may answer with 200 and no result is an error here: an upload counts as stored only if the reply
 carries the ETag of what was stored.
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from bulkhaul.model.errors import ErrorInfo, NotFound, OtherError, ServerError, TransferError, UnexpectedReply, error_of
+from bulkhaul.model.errors import NotFound, OtherError, ServerError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import TOKEN_KEY
 from bulkhaul.model.writing import (
     ObjectOptions,
@@ -23,11 +23,10 @@ from bulkhaul.model.writing import (
 )
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import OBJECT_SIZE
-from bulkhaul.wire.reply import untold
-from bulkhaul.wire.sdk.calls import call, checksum_in, instant, version
+from bulkhaul.wire.sdk.calls import call, checksum_in, instant, stored
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_listing, require_markers
 from bulkhaul.wire.sdk.option_headers import METADATA_PREFIX, put_headers
-from bulkhaul.wire.sdk.pages import goes_on_nowhere, require_bucket, require_listing, require_markers
 from bulkhaul.wire.sdk.strict_xml import require_decodable
 
 
@@ -197,74 +196,6 @@ def list_uploads(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_m
     return page
 
 
-def copy_part(
-    sdk: SdkClient,
-    bucket: str,
-    key: str,
-    upload_id: str,
-    number: int,
-    *,
-    source_bucket: str,
-    source_key: str,
-    source_version: str,
-    source_etag: str,
-    start: int,
-    end: int,
-) -> UploadedPart:
-    """Copy bytes ``[start, end)`` of an object into an upload; errors name the source (C35).
-
-    Args:
-        source_version: empty for the current one.
-        source_etag: the source must still have it; empty to copy whatever is there.
-
-    Raises:
-        OtherError: the reply has no ETag.
-        PreconditionFailed: the source has changed.
-        TransferError: the service or the connection failed.
-    """
-    subject = f"s3://{source_bucket}/{source_key}"
-    sdk.require_unrewritten(key)
-    reply = call(
-        sdk.patient.upload_part_copy,
-        subject=subject,
-        Bucket=bucket,
-        Key=key,
-        UploadId=upload_id,
-        PartNumber=number,
-        CopySourceRange=f"bytes={start}-{end - 1}",  # RFC 9110 §14: inclusive
-        **copy_source(source_bucket, source_key, source_version, source_etag),
-    )
-    result = reply.get("CopyPartResult", {})
-    etag = told.etag(result.get("ETag"), subject)
-    if not etag:
-        text = f"the service copied part {number}, but did not say its ETag; check --endpoint-url ({sdk.host})"
-        raise OtherError(text, subject)
-    checksum = checksum_in(result)
-    return UploadedPart(number, end - start, quoted(etag), checksum.value if checksum else "")
-
-
-def copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, Any]:
-    """Return the parameters that name what is copied; the SDK encodes the names (C34)."""
-    source = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
-    return {"CopySource": source} | ({"CopySourceIfMatch": etag} if etag else {})
-
-
-def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
-    """Return what a reply says of the object that was stored.
-
-    Args:
-        result: the part of the reply that holds ETag and checksums.
-
-    Raises:
-        ServerError: it says nothing of it. The SDK itself makes a 500 of a 200 with an error or with spaces only, but
-            takes an empty or a foreign document for a result.
-    """
-    etag = told.etag(result.get("ETag"), subject)
-    if not etag:
-        raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
-    return Stored(quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
-
-
 def _part(item: Mapping[str, Any], subject: str) -> UploadedPart:
     number = told.number(item.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
     checksum = checksum_in(item)
@@ -307,19 +238,4 @@ def _uploads(
     return UploadsPage(tuple(uploads), next_key, next_id)
 
 
-def quoted(etag: str) -> str:
-    """Return an ETag with the quotes that belong to it: some stores leave them out where they copy."""
-    return etag if '"' in etag else f'"{etag}"'
-
-
-__all__ = [
-    "abort_upload",
-    "complete_upload",
-    "copy_part",
-    "copy_source",
-    "create_upload",
-    "list_parts",
-    "list_uploads",
-    "quoted",
-    "stored",
-]
+__all__ = ["abort_upload", "complete_upload", "create_upload", "list_parts", "list_uploads"]

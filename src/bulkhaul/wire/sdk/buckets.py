@@ -1,0 +1,65 @@
+"""Buckets themselves: the list of the caller's, the region of one, and where requests for it go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bulkhaul.model.errors import TransferError, UnexpectedReply
+from bulkhaul.model.objects import Bucket
+from bulkhaul.model.writing import BucketsPage
+from bulkhaul.wire import told
+from bulkhaul.wire.sdk.calls import call, instant
+from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.values import Target
+
+_TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
+"""Refusals of a HEAD of the bucket that come from where the bucket is, or would be: who asks for more will see."""
+
+
+def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
+    """Return one page of the caller's buckets; an empty token asks for the first.
+
+    Raises:
+        UnexpectedReply: the reply is no list of buckets.
+        TransferError: the service or the connection failed.
+    """
+    reply = call(sdk.client.list_buckets, subject="s3://", **({"ContinuationToken": token} if token else {}))
+    if "Buckets" not in reply:
+        raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
+    found = tuple(_bucket(one) for one in reply["Buckets"])
+    return BucketsPage(found, told.marker(reply.get("ContinuationToken"), "ContinuationToken", "s3://"))
+
+
+def bucket_region(sdk: SdkClient, bucket: str) -> str:
+    """Return the region that a bucket lives in, empty where the endpoint does not tell.
+
+    Raises:
+        TransferError: the service or the connection failed.
+    """
+    reply = call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+    return told.text(reply.get("BucketRegion"), "region", f"s3://{bucket}", most=told.MAX_NAME_CHARACTERS)
+
+
+def locate(sdk: SdkClient, bucket: str) -> Target:
+    """Return where requests for a bucket go; whether it exists, and is readable, is not asked.
+
+    Raises:
+        TransferError: the endpoint cannot be reached, or sends requests elsewhere.
+    """
+    try:
+        call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+    except TransferError as error:
+        if error.info.code not in _TELLING or not error.info.status:
+            raise
+    return sdk.target(bucket)
+
+
+def _bucket(item: Mapping[str, Any]) -> Bucket:
+    name = told.text(item.get("Name"), "Name", "s3://", most=told.MAX_NAME_CHARACTERS)
+    if not name:
+        raise UnexpectedReply("the list of buckets holds one without a name", "s3://")
+    return Bucket(name, instant(item.get("CreationDate")))
+
+
+__all__ = ["bucket_region", "list_buckets", "locate"]

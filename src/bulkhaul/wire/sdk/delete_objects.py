@@ -1,0 +1,139 @@
+"""Deletes keys and versions: one by one, or up to 1,000 in a request where the endpoint can."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.writing import Doomed, NotDeleted
+from bulkhaul.policy.deletions import ToldDeleted, not_deleted
+from bulkhaul.wire.learned import BATCHES
+from bulkhaul.wire.sdk.calls import call, quoted
+from bulkhaul.wire.sdk.client import SdkClient
+
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+"""What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
+written as the complement of that, for compiling it takes 10 ms of every start."""
+
+_NO_BATCHES = frozenset({400, 403, 404, 405, 500, 501})
+"""How endpoints say that they have no DeleteObjects. Source: boto/boto3 issue 2293 (Google Cloud Storage: 400
+InvalidArgument), supabase/storage issue 898 (400 NotImplemented), scality/cloudserver issue 83 (400 InvalidURI),
+basho/riak_cs issue 549 (405)."""
+
+PATIENCE = 3
+"""Batches in a row that may end in a 500 before it is taken for the endpoint's way to say so."""
+
+
+def delete_object(
+    sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "", *, known: bool = False
+) -> None:
+    """Delete a key, or one version of it; that there is none (any more) is success, unless it is ``known`` to be there.
+
+    Args:
+        etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+
+    Raises:
+        PreconditionFailed: the object has another ETag.
+        TransferError: the service or the connection failed.
+    """
+    sdk.require_unrewritten(key)
+    more = {"VersionId": version_id} if version_id else {}
+    if etag:
+        more["IfMatch"] = quoted(etag)
+    try:
+        call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
+    except NotFound as error:
+        if known or error.info.service_code == "NoSuchBucket":
+            raise
+
+
+def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:
+    """Delete up to 1,000 keys and return those that the service did not delete, or not for sure, with its reasons.
+
+    One request for all of them where that can be: keys that XML cannot carry are deleted singly, and so is everything
+    where the endpoint has no batches.
+
+    Raises:
+        TransferError: the service or the connection failed; what was deleted until then is.
+    """
+    assert len(doomed) <= MAX_DELETE_BATCH
+    together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
+    singly = [one for one in doomed if _NOT_IN_XML.search(one.key)]
+    failed: list[NotDeleted] = []
+    if together and not sdk.takes(BATCHES):
+        singly = [*together, *singly]
+    elif together:
+        try:
+            failed += _delete_batch(sdk, bucket, together)
+        except TransferError as error:
+            failed += _instead_of_batch(sdk, bucket, together, error)
+    failed += [wrong for one in singly if (wrong := _delete_singly(sdk, bucket, one)) is not None]
+    return tuple(failed)
+
+
+def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
+    objects = [{"Key": one.key} | ({"VersionId": one.version_id} if one.version_id else {}) for one in doomed]
+    reply = call(
+        sdk.patient.delete_objects,
+        subject=f"s3://{bucket}",
+        Bucket=bucket,
+        Delete={"Objects": objects, "Quiet": False},  # a quiet answer says nothing of what was deleted
+    )
+    sdk.worked(BATCHES)
+    deleted = [ToldDeleted(str(item.get("Key", "")), _versions_in(item)) for item in reply.get("Deleted", ())]
+    errors = [
+        NotDeleted(
+            str(item.get("Key", "")),
+            str(item.get("VersionId", "")),
+            str(item.get("Code", "")),
+            str(item.get("Message", "")),
+        )
+        for item in reply.get("Errors", ())
+    ]
+    return not_deleted(doomed, deleted, errors)
+
+
+def _versions_in(item: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(item[name]) for name in ("VersionId", "DeleteMarkerVersionId") if item.get(name))
+
+
+def _instead_of_batch(
+    sdk: SdkClient, bucket: str, doomed: Sequence[Doomed], refused: TransferError
+) -> list[NotDeleted]:
+    """Delete one by one where the endpoint has no batches, which it may say in many ways; else raise ``refused``.
+
+    What is refused to a single key as well was not about the batch.
+    """
+    passing = refused.info.status == 500
+    alone = refused.info.status in _NO_BATCHES and refused.info.service_code != "NoSuchBucket"
+    if not alone or (passing and sdk.failed(BATCHES) < PATIENCE):
+        raise refused
+    first, *others = doomed
+    wrong = _delete_singly(sdk, bucket, first, known=isinstance(refused, NotFound))
+    if wrong is not None and wrong.service_code in (refused.info.service_code, refused.info.code, "NotFound"):
+        raise refused
+    if not passing:
+        sdk.does_without(BATCHES)
+    outcomes = [wrong, *(_delete_singly(sdk, bucket, one) for one in others)]
+    return [one for one in outcomes if one is not None]
+
+
+def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed, *, known: bool = False) -> NotDeleted | None:
+    """Delete a key, and return why it could not be.
+
+    Args:
+        known: that there is none is no success: the endpoint may answer everything with 404.
+    """
+    try:
+        delete_object(sdk, bucket, one.key, one.version_id, known=known)
+    except TransferError as error:
+        if error.retryable or error.info.service_code == "NoSuchBucket":
+            raise
+        return NotDeleted(one.key, one.version_id, error.info.service_code or error.info.code, error.message)
+    return None
+
+
+__all__ = ["delete_object", "delete_objects"]

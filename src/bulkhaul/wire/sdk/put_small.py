@@ -1,0 +1,29 @@
+"""PUT of a few bytes with a checksum of the caller's: how ``doctor`` sees what an endpoint does with it."""
+
+from __future__ import annotations
+
+from bulkhaul.model.writing import Stored
+from bulkhaul.wire.reply import stored_by
+from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.client import SdkClient
+
+
+def put_small(
+    sdk: SdkClient, bucket: str, key: str, body: bytes, *, algorithm: str, checksum: str, only_if_absent: bool
+) -> Stored:
+    """Store a few bytes with a checksum that is sent as it is, right or wrong; to see what an endpoint does with it.
+
+    Raises:
+        PreconditionFailed: the object exists, and was not to.
+        TransferError: the service or the connection failed.
+    """
+    subject = f"s3://{bucket}/{key}"
+    more: dict[str, object] = {f"Checksum{algorithm}": checksum} if algorithm else {}
+    if only_if_absent:
+        more["IfNoneMatch"] = "*"
+    reply = call(sdk.patient.put_object, subject=subject, Bucket=bucket, Key=key, Body=body, **more)
+    headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+    return stored_by(headers, etag=str(reply.get("ETag", "")), where=sdk.host)
+
+
+__all__ = ["put_small"]
