@@ -24,7 +24,7 @@ from bulkhaul.errors import (
 )
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
-from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
+from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
 from bulkhaul.wire.sdk.buckets import bucket_region
 from bulkhaul.wire.sdk.client import SdkClient
@@ -271,14 +271,11 @@ def test_a_copy_in_parts(service: Service) -> None:
     """Half-open ranges of a source make the same object, on condition of its ETag, and only where there is none."""
     sdk = service.sdk
     service.put("source/parts", BODY)
-    source = {
-        "source_bucket": "bucket", "source_key": "source/parts", "source_version": "",
-        "source_etag": head_object(sdk, "bucket", "source/parts").etag,
-    }  # fmt: skip
+    source = CopySource("bucket", "source/parts", head_object(sdk, "bucket", "source/parts").etag)
     for only_chance in (True, False):
         begun = create_upload(sdk, "bucket", "copied/ü", ObjectOptions(), algorithm="", token="nonce")
         parts = [
-            copy_part(sdk, "bucket", "copied/ü", begun.upload_id, number, start=start, end=end, **source)
+            copy_part(sdk, "bucket", "copied/ü", begun.upload_id, number, source, start=start, end=end)
             for number, start, end in ((1, 0, 5 * MIB), (2, 5 * MIB, len(BODY)))
         ]
         assert [part.size_bytes for part in parts] == [5 * MIB, 1000]
@@ -301,18 +298,18 @@ def test_a_copy_keeps_or_replaces(service: Service) -> None:
         sdk, "bucket", KEY, begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
         checksum=whole_checksum("CRC32"),
     )  # fmt: skip
-    named = {"source_bucket": "bucket", "source_key": KEY, "source_version": "", "source_etag": source.etag}
-    kept = copy_object(sdk, "bucket", "copy/kept", options=None, **named)
+    named = CopySource("bucket", KEY, source.etag)
+    kept = copy_object(sdk, "bucket", "copy/kept", named, options=None)
     told = head_object(sdk, "bucket", "copy/kept")
     assert (told.etag, told.content) == (kept.etag, OPTIONS.content)
     assert object_tags(sdk, "bucket", "copy/kept", "") == OPTIONS.tags
     assert (kept.checksum is None) == service.lacks("checksum of a copy")
     given = ObjectOptions(content=Content(content_type="x/y", metadata={"z": "1"}))
-    copy_object(sdk, "bucket", "copy/given", options=given, **named)
+    copy_object(sdk, "bucket", "copy/given", named, options=given)
     told = head_object(sdk, "bucket", "copy/given")
     assert (told.content, object_tags(sdk, "bucket", "copy/given", "")) == (given.content, OPTIONS.tags)
     retagged = ObjectOptions(content=Content(content_type="x/y"), tags={"only": "this"})
-    copy_object(sdk, "bucket", "copy/retagged", options=retagged, **named)
+    copy_object(sdk, "bucket", "copy/retagged", named, options=retagged)
     assert object_tags(sdk, "bucket", "copy/retagged", "") == {"only": "this"}
     assert told.storage_class == ("STANDARD_IA" if service.lacks("class of a copy") else "")
     assert stored_bytes(sdk, "copy/kept") == stored_bytes(sdk, "copy/given") == BODY
@@ -324,8 +321,8 @@ def test_an_object_that_is_a_folder_too(service: Service) -> None:
     service.put("both", b"x")
     service.put("both/more", b"y")
     service.put("upload/more", b"y")
-    named = {"source_bucket": "bucket", "source_key": "both", "source_version": "", "source_etag": ""}
-    copy_object(sdk, "bucket", "both-copied", options=None, **named)
+    named = CopySource("bucket", "both")
+    copy_object(sdk, "bucket", "both-copied", named, options=None)
     assert stored_bytes(sdk, "both-copied") == b"x"
     begun = create_upload(sdk, "bucket", "upload", ObjectOptions(), algorithm="", token="")
     parts = send_parts(sdk, "upload", begun.upload_id, "CRC32")
@@ -337,7 +334,7 @@ def test_an_object_that_is_a_folder_too(service: Service) -> None:
 
     def copy_a_part() -> None:
         upload_id = create_upload(sdk, "bucket", "b", ObjectOptions(), algorithm="", token="").upload_id
-        copy_part(sdk, "bucket", "b", upload_id, 1, start=0, end=1, **named)
+        copy_part(sdk, "bucket", "b", upload_id, 1, named, start=0, end=1)
 
     for operation, kind in ((complete, ServerError), (copy_a_part, NotFound)):
         if service.lacks("object and folder"):
@@ -351,14 +348,14 @@ def test_a_copy_of_what_has_changed(service: Service) -> None:
     """A source with another ETag, or none at all, is not copied; the error names the source."""
     sdk = service.sdk
     service.put("source/changed", b"x" * 10)
-    stale = {"source_bucket": "bucket", "source_key": "source/changed", "source_version": "", "source_etag": '"old"'}
+    stale = CopySource("bucket", "source/changed", '"old"')
     begun = create_upload(sdk, "bucket", "copy/part", ObjectOptions(), algorithm="", token="")
 
     def copy() -> None:
-        copy_object(sdk, "bucket", "copy/changed", options=None, **stale)
+        copy_object(sdk, "bucket", "copy/changed", stale, options=None)
 
     def copy_a_part() -> None:
-        copy_part(sdk, "bucket", "copy/part", begun.upload_id, 1, start=0, end=10, **stale)
+        copy_part(sdk, "bucket", "copy/part", begun.upload_id, 1, stale, start=0, end=10)
 
     for operation in (copy, copy_a_part):
         if service.lacks("condition of a copy"):
@@ -367,7 +364,7 @@ def test_a_copy_of_what_has_changed(service: Service) -> None:
             with pytest.raises(PreconditionFailed, match="s3://bucket/source/changed"):
                 operation()
     with pytest.raises(NotFound, match="s3://bucket/nowhere"):
-        copy_object(sdk, "bucket", "copy/none", options=None, **(stale | {"source_key": "nowhere"}))
+        copy_object(sdk, "bucket", "copy/none", CopySource("bucket", "nowhere", '"old"'), options=None)
 
 
 def test_versions(service: Service) -> None:
@@ -385,8 +382,7 @@ def test_versions(service: Service) -> None:
     told = head_object(sdk, "versioned", key, oldest.version_id)
     assert (told.size_bytes, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
     stored = copy_object(
-        sdk, "versioned", "restored", source_bucket="versioned", source_key=key, source_version=oldest.version_id,
-        source_etag=oldest.etag, options=None,
+        sdk, "versioned", "restored", CopySource("versioned", key, oldest.etag, oldest.version_id), options=None
     )  # fmt: skip
     assert head_object(sdk, "versioned", "restored").version_id == stored.version_id != ""
     assert head_object(sdk, "versioned", "restored").size_bytes == 1
@@ -456,12 +452,12 @@ def test_a_customers_key(service: Service) -> None:
         sdk, "bucket", "secret", begun.upload_id, parts, size_bytes=len(BODY), algorithm="CRC32",
         checksum=whole_checksum("CRC32"),
     )  # fmt: skip
-    named = {"source_bucket": "bucket", "source_key": "secret", "source_version": "", "source_etag": source.etag}
-    copy_object(sdk, "bucket", "secret-copy", options=None, **named)
+    named = CopySource("bucket", "secret", source.etag)
+    copy_object(sdk, "bucket", "secret-copy", named, options=None)
     begun = create_upload(sdk, "bucket", "secret-parts", ObjectOptions(), algorithm="", token="")
     keys = ["secret", "secret-copy"]
     try:
-        part = copy_part(sdk, "bucket", "secret-parts", begun.upload_id, 1, start=0, end=len(BODY), **named)
+        part = copy_part(sdk, "bucket", "secret-parts", begun.upload_id, 1, named, start=0, end=len(BODY))
     except Unsupported:
         assert service.lacks("customer's key for copied parts")
     else:

@@ -15,7 +15,7 @@ from bulkhaul.cli.commands import cp
 from bulkhaul.cli.option_values import carried, parsed_date, parsed_metadata
 from bulkhaul.errors import UsageError
 from bulkhaul.model.objects import Content
-from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.model.writing import CopySource, ObjectOptions
 from bulkhaul.policy.described import checked, header_text, told_content
 from bulkhaul.policy.storerules import content_of
 from bulkhaul.wire.sdk.client import SdkClient
@@ -76,9 +76,7 @@ def create(sdk: SdkClient, options: ObjectOptions) -> None:
 
 def copy(sdk: SdkClient, options: ObjectOptions) -> None:
     """Copy an object."""
-    copy_object(
-        sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=options
-    )
+    copy_object(sdk, "bucket", "k", CopySource("b", "k"), options=options)
 
 
 def sent(canned: Canned) -> dict[str, str]:
@@ -136,7 +134,7 @@ def test_a_copy_that_keeps_all_says_nothing_of_it() -> None:
     """To keep metadata and tags is what the service does unasked, and some stores refuse to be told so."""
     canned = Canned((200, COPIED))
     copy_object(
-        canned.sdk, "bucket", "k", source_bucket="b", source_key="k", source_version="", source_etag="", options=None,
+        canned.sdk, "bucket", "k", CopySource("b", "k"), options=None,
         storage_class="GLACIER",
     )  # fmt: skip
     assert sent(canned) == {"x-amz-storage-class": "GLACIER"}

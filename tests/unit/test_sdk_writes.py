@@ -24,7 +24,16 @@ from bulkhaul.errors import (
 )
 from bulkhaul.model.objects import TOKEN_KEY, Checksum, Content
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.model.writing import Doomed, NotDeleted, ObjectOptions, PendingUpload, Stored, UploadBegun, UploadedPart
+from bulkhaul.model.writing import (
+    CopySource,
+    Doomed,
+    NotDeleted,
+    ObjectOptions,
+    PendingUpload,
+    Stored,
+    UploadBegun,
+    UploadedPart,
+)
 from bulkhaul.wire.sdk.buckets import bucket_region
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
@@ -60,16 +69,14 @@ def complete(sdk: SdkClient, algorithm: str = "CRC32", *, only_if_absent: bool =
 def copy_a_part(sdk: SdkClient) -> object:
     """Copy a part from a version of an object with an ETag."""
     return copy_part(
-        sdk, "bucket", "k", "id", 3, source_bucket="from", source_key=KEY, source_version="v1", source_etag='"e"',
+        sdk, "bucket", "k", "id", 3, CopySource("from", KEY, '"e"', "v1"),
         start=10, end=20,
     )  # fmt: skip
 
 
 def copy(sdk: SdkClient, options: ObjectOptions | None = None) -> object:
     """Copy an object."""
-    return copy_object(
-        sdk, "bucket", "k", source_bucket="from", source_key=KEY, source_version="", source_etag='"e"', options=options
-    )
+    return copy_object(sdk, "bucket", "k", CopySource("from", KEY, '"e"'), options=options)
 
 
 def delete(sdk: SdkClient) -> object:

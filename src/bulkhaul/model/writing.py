@@ -149,7 +149,12 @@ class NotDeleted(msgspec.Struct, frozen=True):
 
 
 class CopySource(msgspec.Struct, frozen=True):
-    """The object that a copy is made of, on condition of its ETag; without one where the service tells none."""
+    """The object that a copy is made of.
+
+    Attributes:
+        etag: the object must still have it; empty to copy whatever is there.
+        version_id: empty for the current one.
+    """
 
     bucket: str
     key: str

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
-from bulkhaul.model.writing import Doomed, ObjectOptions, UploadedPart
+from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import object_attributes
 from bulkhaul.wire.sdk.buckets import list_buckets
@@ -205,16 +205,12 @@ def complete(sdk: SdkClient) -> object:
 
 def copy(sdk: SdkClient) -> object:
     """Copy an object."""
-    return copy_object(
-        sdk, BUCKET, KEY, source_bucket="b", source_key="k", source_version="", source_etag="", options=None
-    )
+    return copy_object(sdk, BUCKET, KEY, CopySource("b", "k"), options=None)
 
 
 def copy_a_part(sdk: SdkClient) -> object:
     """Copy a part of ten bytes."""
-    return copy_part(
-        sdk, BUCKET, KEY, "id", 3, source_bucket="b", source_key="k", source_version="", source_etag="", start=0, end=10
-    )
+    return copy_part(sdk, BUCKET, KEY, "id", 3, CopySource("b", "k"), start=0, end=10)
 
 
 def told_parts(sdk: SdkClient) -> object:

@@ -218,17 +218,13 @@ def _list_uploads(asked: Asked, request: ListUploads) -> UploadsPage:
 
 @_answers(CopyPart)
 def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
-    source = request.source
     return copy_part(
         asked.sdk,
         request.bucket,
         request.key,
         request.upload_id,
         request.number,
-        source_bucket=source.bucket,
-        source_key=source.key,
-        source_version=source.version_id,
-        source_etag=source.etag,
+        request.source,
         start=request.start,
         end=request.end,
     )
@@ -236,15 +232,11 @@ def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
 
 @_answers(CopyObject)
 def _copy_object(asked: Asked, request: CopyObject) -> Stored:
-    source = request.source
     return copy_object(
         asked.sdk,
         request.bucket,
         request.key,
-        source_bucket=source.bucket,
-        source_key=source.key,
-        source_version=source.version_id,
-        source_etag=source.etag,
+        request.source,
         options=request.options,
         storage_class=request.storage_class,
     )

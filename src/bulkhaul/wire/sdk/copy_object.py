@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bulkhaul.model.errors import OtherError
-from bulkhaul.model.writing import ObjectOptions, Stored, UploadedPart
+from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadedPart
 from bulkhaul.wire import told
 from bulkhaul.wire.sdk.calls import call, checksum_in, quoted, stored
 from bulkhaul.wire.sdk.client import SdkClient
@@ -16,19 +16,14 @@ def copy_object(
     sdk: SdkClient,
     bucket: str,
     key: str,
+    source: CopySource,
     *,
-    source_bucket: str,
-    source_key: str,
-    source_version: str,
-    source_etag: str,
     options: ObjectOptions | None,
     storage_class: str = "",
 ) -> Stored:
     """Copy an object of at most 5 GiB within the service; errors name the source (C35).
 
     Args:
-        source_version: empty for the current one.
-        source_etag: the source must still have it; empty to copy whatever is there.
         options: how the copy is to be stored; None to keep headers, metadata and tags. Without tags it keeps those.
         storage_class: of a copy that keeps the rest; empty for the service's own. It never comes along by itself.
 
@@ -38,7 +33,7 @@ def copy_object(
         ServerError: no result came. Whether the copy is there is unknown.
         TransferError: the service or the connection failed.
     """
-    subject = f"s3://{source_bucket}/{source_key}"
+    subject = f"s3://{source.bucket}/{source.key}"
     sdk.require_unrewritten(key)
     # To keep all is what the service does if nothing is said, and some stores refuse to be told so.
     directives = {} if options is None else {"MetadataDirective": "REPLACE"}
@@ -54,7 +49,7 @@ def copy_object(
             Bucket=bucket,
             Key=key,
             **directives,
-            **_copy_source(source_bucket, source_key, source_version, source_etag),
+            **_source_parameters(source),
         )
     return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
 
@@ -65,26 +60,19 @@ def copy_part(
     key: str,
     upload_id: str,
     number: int,
+    source: CopySource,
     *,
-    source_bucket: str,
-    source_key: str,
-    source_version: str,
-    source_etag: str,
     start: int,
     end: int,
 ) -> UploadedPart:
     """Copy bytes ``[start, end)`` of an object into an upload; errors name the source (C35).
-
-    Args:
-        source_version: empty for the current one.
-        source_etag: the source must still have it; empty to copy whatever is there.
 
     Raises:
         OtherError: the reply has no ETag.
         PreconditionFailed: the source has changed.
         TransferError: the service or the connection failed.
     """
-    subject = f"s3://{source_bucket}/{source_key}"
+    subject = f"s3://{source.bucket}/{source.key}"
     sdk.require_unrewritten(key)
     reply = call(
         sdk.patient.upload_part_copy,
@@ -94,7 +82,7 @@ def copy_part(
         UploadId=upload_id,
         PartNumber=number,
         CopySourceRange=f"bytes={start}-{end - 1}",  # RFC 9110 §14: inclusive
-        **_copy_source(source_bucket, source_key, source_version, source_etag),
+        **_source_parameters(source),
     )
     result = reply.get("CopyPartResult", {})
     etag = told.etag(result.get("ETag"), subject)
@@ -105,10 +93,12 @@ def copy_part(
     return UploadedPart(number, end - start, quoted(etag), checksum.value if checksum else "")
 
 
-def _copy_source(bucket: str, key: str, version_id: str, etag: str) -> dict[str, Any]:
+def _source_parameters(source: CopySource) -> dict[str, Any]:
     """Return the parameters that name what is copied; the SDK encodes the names (C34)."""
-    source = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
-    return {"CopySource": source} | ({"CopySourceIfMatch": etag} if etag else {})
+    named = {"Bucket": source.bucket, "Key": source.key} | (
+        {"VersionId": source.version_id} if source.version_id else {}
+    )
+    return {"CopySource": named} | ({"CopySourceIfMatch": source.etag} if source.etag else {})
 
 
 __all__ = ["copy_object", "copy_part"]
