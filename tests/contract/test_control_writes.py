@@ -247,13 +247,13 @@ def test_odd_keys_are_listed_and_deleted(service: Service) -> None:
     keys = [key for key in ODD_KEYS if not (service.lacks("line breaks") and "\n" in key)]
     for key in keys:
         service.put(key, b"x")
-    assert sorted(entry.key for entry in list_page(sdk, "bucket", "odd/", "").entries) == sorted(keys)
+    assert sorted(entry.key for entry in list_page(sdk, "bucket", "odd/", "").objects) == sorted(keys)
     if not service.lacks("control characters"):
         versions = list_versions(sdk, "bucket", "odd/", "", "").versions
         assert sorted(one.key for one in versions) == sorted(keys)
     doomed = [Doomed(key) for key in [*keys, "odd/was never there"]]
     assert delete_objects(sdk, "bucket", doomed) == ()
-    assert list_page(sdk, "bucket", "odd/", "").entries == ()
+    assert list_page(sdk, "bucket", "odd/", "").objects == ()
 
 
 def test_a_thousand_keys_at_once(service: Service) -> None:
@@ -400,14 +400,14 @@ def test_a_folder(service: Service) -> None:
     for key in ("folder/a", "folder/b", "folder/c d/e", "folder/c d/f", "folder/g/h"):
         service.put(key, b"x")
     page = list_folder(sdk, "bucket", "folder/", "")
-    assert sorted(entry.key for entry in page.entries) == ["folder/a", "folder/b"]
+    assert sorted(entry.key for entry in page.objects) == ["folder/a", "folder/b"]
     assert sorted(page.prefixes) == ["folder/c d/", "folder/g/"]
     assert page.next_token == ""
     short = list_page(sdk, "bucket", "folder/", "", 1)
-    assert len(short.entries) == 1
+    assert len(short.objects) == 1
     rest = list_page(sdk, "bucket", "folder/", short.next_token)
-    assert len(rest.entries) == 4
-    assert {entry.key for entry in rest.entries}.isdisjoint({entry.key for entry in short.entries})
+    assert len(rest.objects) == 4
+    assert {entry.key for entry in rest.objects}.isdisjoint({entry.key for entry in short.objects})
 
 
 def fetch(url: str) -> bytes:

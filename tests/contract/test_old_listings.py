@@ -39,7 +39,7 @@ def test_all_pages_are_followed(server: FaultServer, sdk: SdkClient, max_keys: i
     found, token, fresh = list[str](), "", sdk
     while True:
         page = list_page(fresh, "bucket", "p/", token, max_keys)
-        found += [entry.key for entry in page.entries]
+        found += [entry.key for entry in page.objects]
         if not (token := page.next_token):
             break
         # The next page may be asked for by another worker, which has learnt nothing yet.
@@ -51,7 +51,7 @@ def test_folders_are_folded(sdk: SdkClient) -> None:
     """A delimiter works as ever, and the listing goes on after a folder."""
     page = list_folder(sdk, "bucket", "p/", "")
     assert page.prefixes == ("p/x/", "p/y/")
-    assert len(page.entries) == 5
+    assert len(page.objects) == 5
 
 
 def test_a_folder_goes_on_after_a_key_of_control_characters(server: FaultServer, sdk: SdkClient) -> None:
@@ -60,7 +60,7 @@ def test_a_folder_goes_on_after_a_key_of_control_characters(server: FaultServer,
         server.store.put("bucket", f"c/\x01\n{number:04}", make_object(b""))
     first = list_folder(sdk, "bucket", "c/", "")
     second = list_folder(sdk, "bucket", "c/", first.next_token)
-    assert (len(first.entries), len(second.entries), second.next_token) == (1000, 1, "")
+    assert (len(first.objects), len(second.objects), second.next_token) == (1000, 1, "")
 
 
 def test_it_is_learnt(server: FaultServer, sdk: SdkClient) -> None:

@@ -19,8 +19,7 @@ from bulkhaul.errors import OtherError, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk import list_objects
-from bulkhaul.wire.sdk.list_objects import FolderPage, list_folder, list_page
+from bulkhaul.wire.sdk.list_objects import list_folder, list_page
 from bulkhaul.wire.sdk.list_versions import list_versions
 from bulkhaul.wire.sdk.listing_checks import require_bucket
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, read_page
@@ -140,7 +139,7 @@ def test_a_plain_page_reads_as_the_sdk_reads_it(readings: Readings, body: str) -
     """What services write is read quickly, and exactly as the SDK reads it."""
     assert QUICKLY_READ in read_quickly(body)
     quick, slow = readings.both(body)
-    assert isinstance(quick, FolderPage), quick
+    assert isinstance(quick, ObjectsPage), quick
     assert quick == slow
 
 
@@ -174,7 +173,7 @@ def test_the_sdk_parses_nothing_of_it() -> None:
     """The hook runs before everything that parses a reply: the SDK's private name that this needs still works."""
     canned = Canned((200, page(entry())))
     with patch("botocore.handlers.ETree.XMLParser", side_effect=AssertionError("parsed for an error")):
-        assert len(list_page(canned.sdk, "bucket", "", "").entries) == 1
+        assert len(list_page(canned.sdk, "bucket", "", "").objects) == 1
 
 
 def test_errors_are_not_pages() -> None:
@@ -237,7 +236,7 @@ def listed_keys(body: str, kind: str) -> list[str]:
         return [one.key for one in list_versions(canned.sdk, "bucket", "", "", "").versions]
     if kind == "first version":
         canned.sdk.does_without(PAGES_V2)
-    return [one.key for one in list_page(canned.sdk, "bucket", "", "").entries]
+    return [one.key for one in list_page(canned.sdk, "bucket", "", "").objects]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -303,9 +302,9 @@ def test_the_next_token_travels_ahead_of_the_page() -> None:
 def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
     """Which of the two is right cannot be known, so nothing is listed that may have a gap."""
 
-    def contradicting(*arguments: Any) -> list_objects.ListPage:
+    def contradicting(*arguments: Any) -> ObjectsPage:
         arguments[-1]("two")
-        return list_objects.ListPage((ObjectHead("a", 1),), whole)
+        return ObjectsPage((ObjectHead("a", 1),), whole)
 
     monkeypatch.setattr(control, "list_page", contradicting)
     with pytest.raises(OtherError, match="two places"):

@@ -408,7 +408,7 @@ def test_the_standard_class_has_no_name() -> None:
     body += "<CommonPrefixes><Prefix>p/c/</Prefix></CommonPrefixes></ListBucketResult>"
     canned = Canned((200, body))
     page = list_folder(canned.sdk, "bucket", "p/", "next")
-    assert [(entry.key, entry.storage_class) for entry in page.entries] == [("p/a", ""), ("p/b", "GLACIER")]
+    assert [(entry.key, entry.storage_class) for entry in page.objects] == [("p/a", ""), ("p/b", "GLACIER")]
     assert page.prefixes == ("p/c/",)
     assert {"delimiter": "/", "prefix": "p/", "continuation-token": "next"}.items() <= canned.sent[0].query.items()
     list_page(canned.sdk, "bucket", "p", "", 1)

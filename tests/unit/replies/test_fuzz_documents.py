@@ -156,7 +156,7 @@ OF_PARTS = ObjectHead(KEY, 9, '"e-2"', checksum=Checksum("CRC32", "AAAAAA==-2", 
 def folder(sdk: SdkClient) -> object:
     """List, by the quick reader where it can."""
     page = list_folder(sdk, BUCKET, PREFIX, "")
-    return page.entries, page.prefixes, page.next_token
+    return page.objects, page.prefixes, page.next_token
 
 
 def old_folder(sdk: SdkClient) -> object:

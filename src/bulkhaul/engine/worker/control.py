@@ -143,8 +143,7 @@ def _head(asked: Asked, request: Head) -> ObjectHead:
 def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
     bucket, prefix, token = request.bucket, request.prefix, request.token
     if request.folder:
-        folder = list_folder(asked.sdk, bucket, prefix, token)
-        return ObjectsPage(folder.entries, folder.next_token, folder.prefixes)
+        return list_folder(asked.sdk, bucket, prefix, token)
     early = ""
 
     def tell(next_token: str) -> None:
@@ -155,7 +154,7 @@ def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
     page = list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell)
     if early not in ("", page.next_token):
         raise OtherError("the page tells two places where the listing goes on")
-    return ObjectsPage(page.entries, page.next_token)
+    return page
 
 
 @_answers(ListBuckets)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
 from bulkhaul.model.errors import TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk.calls import call, instant, storage_class
@@ -25,21 +24,6 @@ AFTER: Final = "bulkhaul:after:"
 """Begins our own token of a page of ListObjects; no service's token begins so."""
 
 
-class ListPage(msgspec.Struct, frozen=True):
-    """One page of a listing; ``next_token`` is empty on the last one."""
-
-    entries: tuple[ObjectHead, ...]
-    next_token: str
-
-
-class FolderPage(msgspec.Struct, frozen=True):
-    """One page of a folder: the objects in it, and the prefixes (ending in ``/``) of the folders in it."""
-
-    entries: tuple[ObjectHead, ...]
-    prefixes: tuple[str, ...]
-    next_token: str
-
-
 def list_page(
     sdk: SdkClient,
     bucket: str,
@@ -47,7 +31,7 @@ def list_page(
     token: str,
     max_keys: int | None = None,
     on_token: Callable[[str], None] | None = None,
-) -> ListPage:
+) -> ObjectsPage:
     """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
 
     Args:
@@ -60,24 +44,21 @@ def list_page(
     """
     parameters = {} if max_keys is None else {"MaxKeys": max_keys}
     with telling(on_token):
-        entries, _, next_token = _listing(sdk, bucket, prefix, token, parameters)
-    return ListPage(entries, next_token)
+        return _listing(sdk, bucket, prefix, token, parameters)
 
 
-def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> FolderPage:
+def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ObjectsPage:
     """Return one page of what lies in a folder: ``prefix`` is empty or ends in ``/``.
 
     Raises:
         OtherError: an entry without a key.
         TransferError: the service or the connection failed.
     """
-    return FolderPage(*_listing(sdk, bucket, prefix, token, {"Delimiter": "/"}))
+    return _listing(sdk, bucket, prefix, token, {"Delimiter": "/"})
 
 
-def _listing(
-    sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]
-) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
-    """Return (objects, common prefixes, next token) of one page."""
+def _listing(sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]) -> ObjectsPage:
+    """Return one page, as ListObjectsV2 or ListObjects gives it."""
     if token.startswith(AFTER) or not (token or sdk.takes(PAGES_V2)):
         return _listing_after(sdk, bucket, prefix, token.removeprefix(AFTER), parameters)
     more = {**parameters, "ContinuationToken": token} if token else parameters
@@ -98,12 +79,12 @@ def _listing(
         return _learnt_listing(sdk, bucket, prefix, parameters, nowhere)
     entries, prefixes = _read(reply, bucket, prefix, subject)
     following = reply.get("NextContinuationToken") if truncated else None
-    return entries, prefixes, told.marker(following, "NextContinuationToken", subject)
+    return ObjectsPage(entries, told.marker(following, "NextContinuationToken", subject), prefixes)
 
 
 def _learnt_listing(
     sdk: SdkClient, bucket: str, prefix: str, parameters: Mapping[str, object], failure: TransferError
-) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+) -> ObjectsPage:
     """Return the first page as ListObjects gives it, or raise ``failure`` if that fails as well."""
     try:
         found = _listing_after(sdk, bucket, prefix, "", parameters)
@@ -115,7 +96,7 @@ def _learnt_listing(
 
 def _listing_after(
     sdk: SdkClient, bucket: str, prefix: str, after: str, parameters: Mapping[str, object]
-) -> tuple[tuple[ObjectHead, ...], tuple[str, ...], str]:
+) -> ObjectsPage:
     """Return one page of ListObjects, of what comes after a key."""
     more = {**parameters, "Marker": after} if after else parameters
     subject = f"s3://{bucket}/{prefix}"
@@ -123,13 +104,13 @@ def _listing_after(
     truncated = require_listing(reply, subject)
     entries, prefixes = _read(reply, bucket, prefix, subject)
     if not truncated:
-        return entries, prefixes, ""
+        return ObjectsPage(entries, "", prefixes)
     # Where nothing is folded the service need not say it: it goes on after the last key.
     last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
     following = told.marker(reply.get("NextMarker"), "NextMarker", subject) or last
     if not following or following == after:
         raise goes_on_nowhere(subject)
-    return entries, prefixes, AFTER + following
+    return ObjectsPage(entries, AFTER + following, prefixes)
 
 
 def _read(
@@ -162,4 +143,4 @@ def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
     )
 
 
-__all__ = ["FolderPage", "ListPage", "list_folder", "list_page"]
+__all__ = ["list_folder", "list_page"]
