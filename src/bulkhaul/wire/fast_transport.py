@@ -29,7 +29,7 @@ from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.transport import Sent, Sink, TransportError
+from bulkhaul.wire.transport import OnSent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, object_headers
 
 WATCH_S = 0.25
@@ -136,14 +136,14 @@ class FastTransport:
             # It broke off after its head: the service was there.
             raise TransportError(msgspec.structs.replace(error.info, status=status)) from error
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``."""
         payload = await self._payload_sha256(request.target, body)
         stored = Stored()
 
         async def exchange(connection: Connection) -> None:
             nonlocal stored
-            reply = await connection.send(self._encode_put(request, len(body), payload), body, sent)
+            reply = await connection.send(self._encode_put(request, len(body), payload), body, on_sent)
             if wrong := failed_put(reply.status, reply.headers, connection.error_body):
                 raise TransportError(wrong)
             try:

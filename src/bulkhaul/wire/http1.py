@@ -17,7 +17,7 @@ import httptools
 import msgspec
 
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.transport import NotSpoken, Sent, Sink
+from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
 
 MAX_HEAD_BYTES = 64 * 1024
 """Longest header block. S3 sends under 8 KiB; a larger one is refused rather than stored."""
@@ -173,17 +173,17 @@ class Connection(asyncio.BufferedProtocol):
             self._done = self._begin = self._sink = self._error = None
             _look_at(done)
 
-    async def send(self, request: bytes, body: memoryview, sent: Sent) -> ReplyHead:
+    async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
         """Send a request with its body; of the reply's own body, ``error_body`` holds the beginning, whatever it says.
 
         A reply that comes before the whole body has left ends the exchange, and the connection with it.
 
         Args:
-            sent: called with the number of bytes that have left and that are left; raises to break the body off.
+            on_sent: called with the number of bytes that have left and that are left; raises to break the body off.
 
         Raises:
             ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
-            Whatever ``sent`` raises.
+            Whatever ``on_sent`` raises.
         """
         assert self._transport is not None
         done = self._ready(None)
@@ -193,7 +193,7 @@ class Connection(asyncio.BufferedProtocol):
             # Room again means: everything has left. Not high=0: uvloop's TLS pauses at "at least", and would for ever.
             self._transport.set_write_buffer_limits(high=1, low=0)
             self._transport.write(request)
-            whole = await self._send_body(body, done, sent)
+            whole = await self._send_body(body, done, on_sent)
             self.sending = False
             reply = await self._reply_of(done)
             if not whole:
@@ -227,7 +227,7 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
         return reply
 
-    async def _send_body(self, body: memoryview, done: asyncio.Future[ReplyHead], sent: Sent) -> bool:
+    async def _send_body(self, body: memoryview, done: asyncio.Future[ReplyHead], on_sent: OnSent) -> bool:
         """Hand the body to the socket, piece by piece; False if a reply came before its end."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
@@ -240,7 +240,7 @@ class Connection(asyncio.BufferedProtocol):
                 return False
             piece = body[start : start + size]
             if start + len(piece) == len(body):
-                sent(start, len(piece))  # the last word before the peer has it all
+                on_sent(start, len(piece))  # the last word before the peer has it all
             self._piece_bytes = len(piece)
             self._transport.write(piece)
             await self._room.wait()
@@ -249,7 +249,7 @@ class Connection(asyncio.BufferedProtocol):
             start += len(piece)
             self.bytes_out += len(piece)
             self._piece_bytes = 0
-            sent(start, len(body) - start)
+            on_sent(start, len(body) - start)
             if self._throttle is not None:
                 await asyncio.sleep(self._throttle.moved(len(piece)))
             began_s, now_s = now_s, loop.time()

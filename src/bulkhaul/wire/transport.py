@@ -31,7 +31,7 @@ class Sink(Protocol):
         ...
 
 
-Sent = Callable[[int, int], None]
+OnSent = Callable[[int, int], None]
 """Told how much of a body has left and how much has not; the last time before the end just ahead of its last piece.
 
 It raises TransferError to break the body off, which then never counts as stored.
@@ -62,12 +62,12 @@ class Transport(Protocol):
         """
         ...
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole.
 
         Raises:
             TransportError: the service refused, or no complete reply came: it may or may not have taken effect.
-            TransferError: ``sent`` has broken it off.
+            TransferError: ``on_sent`` has broken it off.
         """
         ...
 

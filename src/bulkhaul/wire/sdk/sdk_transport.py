@@ -24,7 +24,7 @@ from bulkhaul.wire.reply import check_get, stored_by, stored_checksum, transcode
 from bulkhaul.wire.sdk.calls import client_error
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.transport import Sent, Sink, TransportError
+from bulkhaul.wire.transport import OnSent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
 
 READ_BYTES = 1024 * 1024
@@ -73,12 +73,12 @@ class SdkTransport:
             work.exception()  # looked at: the cancellation is the news
             raise
 
-    async def put(self, request: PutRequest, body: memoryview, sent: Sent) -> Stored:
+    async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``.
 
         A cancelled PUT comes back only when its thread has let go of the body.
         """
-        outgoing = _Body(body, sent, self._throttle)
+        outgoing = _Body(body, on_sent, self._throttle)
         work = asyncio.get_running_loop().run_in_executor(self._threads, self._put, request, outgoing)
         try:
             return await asyncio.shield(work)
@@ -229,10 +229,10 @@ class SdkTransport:
 class _Body:
     """A body that the SDK reads piece by piece, more than once if it hashes it first."""
 
-    def __init__(self, view: memoryview, sent: Sent, throttle: Throttle | None) -> None:
+    def __init__(self, view: memoryview, on_sent: OnSent, throttle: Throttle | None) -> None:
         self._throttle = throttle
         self._view = view
-        self._sent = sent
+        self._on_sent = on_sent
         self._at = 0
         self.cancelled = False
         self.broken_off: TransferError | None = None
@@ -250,7 +250,7 @@ class _Body:
         """
         end = len(self._view) if size < 0 else min(len(self._view), self._at + size)
         try:
-            self._sent(self._at, len(self._view) - self._at)
+            self._on_sent(self._at, len(self._view) - self._at)
         except TransferError as error:
             self.broken_off = error
         if self.cancelled or self.broken_off is not None:
