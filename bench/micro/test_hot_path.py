@@ -13,7 +13,7 @@ from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import new_part_table
 from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.checksums import fold, updater
-from bulkhaul.wire.http1 import parse_head
+from bulkhaul.wire.http1_parsing import parse_head
 from bulkhaul.wire.sigv4 import Signer
 from bulkhaul.wire.values import Credentials
 

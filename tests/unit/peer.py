@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar, cast
 
 from bulkhaul.model.objects import Checksum
-from bulkhaul.wire.http1 import Begin, Connection, ReplyHead
+from bulkhaul.wire.http1 import Begin, Connection
+from bulkhaul.wire.http1_parsing import ReplyHead
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ from urllib3.exceptions import ProtocolError as BrokenReply
 from bulkhaul.model import errors
 from bulkhaul.policy.outage import sign_of
 from bulkhaul.wire.classify import error_document, network_error, service_error
-from bulkhaul.wire.http1 import ProtocolError
+from bulkhaul.wire.http1_parsing import ProtocolError
 
 NOW_S = float(calendar.timegm((2026, 1, 2, 3, 4, 5)))
 NOW_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.wire.http1 import MAX_HEAD_BYTES, ConnectionClosed, ProtocolError
+from bulkhaul.wire.http1 import MAX_HEAD_BYTES, ConnectionClosed
+from bulkhaul.wire.http1_parsing import ProtocolError
 from bulkhaul.wire.transport import NotSpoken
 from tests.unit.peer import Kept, Peer, pieces_of, run
 

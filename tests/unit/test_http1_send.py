@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkhaul.wire.http1 import FIRST_PIECE_BYTES, ConnectionClosed, ReplyHead
+from bulkhaul.wire.http1 import FIRST_PIECE_BYTES, ConnectionClosed
+from bulkhaul.wire.http1_parsing import ReplyHead
 from tests.unit.peer import Peer, run
 
 PUT = b"PUT /k HTTP/1.1\r\nhost: h\r\ncontent-length: 200000\r\n\r\n"

@@ -24,7 +24,8 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
-from bulkhaul.wire.http1 import Connection, ConnectionClosed, ReplyHead
+from bulkhaul.wire.http1 import Connection, ConnectionClosed
+from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer

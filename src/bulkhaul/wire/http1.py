@@ -4,7 +4,7 @@
       any byte in IDLE, anything malformed, any doubt: the connection is closed and never used again
 
 As an asyncio.BufferedProtocol it hands the socket the caller's own memory while a body comes or goes, so that the
-kernel copies each byte once. Header blocks are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
+kernel copies each byte once.
 """
 
 from __future__ import annotations
@@ -13,17 +13,12 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-import httptools
-import msgspec
-
+from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, ErrorDocument, ProtocolError, ReplyHead, parse_head
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
 
 MAX_HEAD_BYTES = 64 * 1024
 """Longest header block. S3 sends under 8 KiB; a larger one is refused rather than stored."""
-
-MAX_ERROR_BYTES = 64 * 1024
-"""How much of an error document is kept."""
 
 MIN_HEAD_READ_BYTES = 4 * 1024
 """Where the bandwidth is limited: little of the body may come along with the header block, but that should be whole."""
@@ -42,18 +37,6 @@ QUICK_PIECE_S = 0.05
 """A piece that took no longer is followed by one of twice the length, any other by one of half."""
 
 
-class ReplyHead(msgspec.Struct):
-    """Status and headers of a reply, header names in lower case, repeated ones joined by a comma."""
-
-    status: int
-    headers: dict[str, str]
-    keep_alive: bool
-
-
-class ProtocolError(ConnectionError):
-    """The peer sent something that is no HTTP/1.1 reply to a GET."""
-
-
 class ConnectionClosed(ConnectionError):
     """The peer closed before the reply was complete.
 
@@ -64,42 +47,6 @@ class ConnectionClosed(ConnectionError):
     def __init__(self, message: str, *, stale: bool = False) -> None:
         super().__init__(message)
         self.stale = stale
-
-
-class _HeadParser:
-    """Collects what llhttp finds in one header block."""
-
-    def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
-        self.parser = httptools.HttpResponseParser(self)
-        self.complete = self.keep_alive = False
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-        self.keep_alive = self.parser.should_keep_alive()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
-
-def parse_head(block: bytes) -> ReplyHead:
-    """Parse one header block, its blank line included.
-
-    Raises:
-        ProtocolError: it is not a well-formed HTTP/1.1 reply.
-    """
-    found = _HeadParser()
-    parser = found.parser
-    try:
-        parser.feed_data(block)
-        status = parser.get_status_code()
-        keep_alive = found.keep_alive and parser.get_http_version() == "1.1"
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-        raise ProtocolError(f"malformed reply header: {error}") from None
-    if not found.complete:
-        raise ProtocolError("a reply without a status line")
-    return ReplyHead(status, found.headers, keep_alive)
 
 
 Begin = Callable[[ReplyHead], Sink]
@@ -139,7 +86,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reply: ReplyHead | None = None
         self._sink: Sink | None = None
         self._remaining = 0
-        self._error: _ErrorDocument | None = None
+        self._error: ErrorDocument | None = None
         self.error_body = b""
 
     @property
@@ -369,7 +316,7 @@ class Connection(asyncio.BufferedProtocol):
         self._reply = reply
         length = reply.headers.get("content-length", "")
         if self._begin is None or not 200 <= reply.status < 300:
-            self._error = _ErrorDocument(block)
+            self._error = ErrorDocument(block)
             self._error_came(early)
             return
         if "transfer-encoding" in reply.headers or not (length.isascii() and length.isdigit()):
@@ -415,31 +362,3 @@ def _look_at(done: asyncio.Future[ReplyHead]) -> None:
     """Take note of a failure that came when something else had ended the exchange already."""
     if done.done() and not done.cancelled():
         done.exception()
-
-
-class _ErrorDocument:
-    """The body of a reply that is no success, however it is framed; S3 sends these in chunks."""
-
-    def __init__(self, head: bytes) -> None:
-        self.body = bytearray()
-        self.garbled = False
-        self._complete = False
-        self._parser = httptools.HttpResponseParser(self)
-        self.read(head)
-
-    def on_body(self, data: bytes) -> None:
-        """Called by the parser with the next bytes."""
-        self.body += data
-
-    def on_message_complete(self) -> None:
-        """Called by the parser at the end."""
-        self._complete = True
-
-    def read(self, data: bytes) -> bool:
-        """Take the next bytes of the reply; True when it has ended, or enough of it is known."""
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            self.garbled = True  # what was understood up to here says what happened
-            return True
-        return self._complete or len(self.body) >= MAX_ERROR_BYTES

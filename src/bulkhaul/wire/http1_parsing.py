@@ -1,0 +1,88 @@
+"""Parses what an HTTP/1.1 reply says beside a body: its header block, and the document of an error.
+
+Both are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
+"""
+
+from __future__ import annotations
+
+import httptools
+import msgspec
+
+MAX_ERROR_BYTES = 64 * 1024
+"""How much of an error document is kept."""
+
+
+class ReplyHead(msgspec.Struct):
+    """Status and headers of a reply, header names in lower case, repeated ones joined by a comma."""
+
+    status: int
+    headers: dict[str, str]
+    keep_alive: bool
+
+
+class ProtocolError(ConnectionError):
+    """The peer sent something that is no HTTP/1.1 reply to a GET."""
+
+
+class _HeadParser:
+    """Collects what llhttp finds in one header block."""
+
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+        self.parser = httptools.HttpResponseParser(self)
+        self.complete = self.keep_alive = False
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+        self.keep_alive = self.parser.should_keep_alive()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
+        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
+
+
+def parse_head(block: bytes) -> ReplyHead:
+    """Parse one header block, its blank line included.
+
+    Raises:
+        ProtocolError: it is not a well-formed HTTP/1.1 reply.
+    """
+    found = _HeadParser()
+    parser = found.parser
+    try:
+        parser.feed_data(block)
+        status = parser.get_status_code()
+        keep_alive = found.keep_alive and parser.get_http_version() == "1.1"
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+        raise ProtocolError(f"malformed reply header: {error}") from None
+    if not found.complete:
+        raise ProtocolError("a reply without a status line")
+    return ReplyHead(status, found.headers, keep_alive)
+
+
+class ErrorDocument:
+    """The body of a reply that is no success, however it is framed; S3 sends these in chunks."""
+
+    def __init__(self, head: bytes) -> None:
+        self.body = bytearray()
+        self.garbled = False
+        self._complete = False
+        self._parser = httptools.HttpResponseParser(self)
+        self.read(head)
+
+    def on_body(self, data: bytes) -> None:
+        """Called by the parser with the next bytes."""
+        self.body += data
+
+    def on_message_complete(self) -> None:
+        """Called by the parser at the end."""
+        self._complete = True
+
+    def read(self, data: bytes) -> bool:
+        """Take the next bytes of the reply; True when it has ended, or enough of it is known."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.garbled = True  # what was understood up to here says what happened
+            return True
+        return self._complete or len(self.body) >= MAX_ERROR_BYTES
