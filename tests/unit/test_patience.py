@@ -146,6 +146,7 @@ def test_two_dead_workers_are_enough() -> None:
     patience = Patience()
     assert patience.lost_worker()
     assert not patience.lost_worker()
+    assert Patience(deaths=1).lost_worker(unsure=1)
     assert patience.deaths == 2
 
 

@@ -82,7 +82,11 @@ class Patience(msgspec.Struct):
             self.throttled_since_s, self.successes = now_s, throttling.successes
         return now_s - self.throttled_since_s < throttling.patience_s
 
-    def lost_worker(self) -> bool:
-        """Count a worker that died with it; return whether another one gets it."""
+    def lost_worker(self, *, unsure: int = 0) -> bool:
+        """Count a worker that died with it; return whether another one gets it.
+
+        Args:
+            unsure: how many of the deaths may have come before the worker had begun with it.
+        """
         self.deaths += 1
-        return self.deaths <= rule_for("WorkerDied").max_failures
+        return self.deaths - unsure <= rule_for("WorkerDied").max_failures

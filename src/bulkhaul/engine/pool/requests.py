@@ -207,7 +207,8 @@ class Desk:
                 if on_doubt is not None and gone.asked:
                     on_doubt()
                 patience = patience or Patience()
-                if not gone.blameless and not patience.lost_worker():
+                # Workers that are killed together are lost one by one: the second may have been dead when it was asked.
+                if not gone.blameless and not patience.lost_worker(unsure=1):
                     deaths = f"{patience.deaths} workers died with this request"
                     raise WorkerDied(f"{deaths}, the last one by {self._dispatcher.last_death}", subject) from None
             except TransferError as error:
