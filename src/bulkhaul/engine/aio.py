@@ -386,8 +386,8 @@ class AsyncEngine(EngineLife):
         else:
             if move and ref == target and await self._serves(origin, ref.bucket):
                 raise same_object(ref.url)
-            result = await coordinator.copier.relay(
-                origin._entered().copier, ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
+            result = await coordinator.relay.copy(
+                origin._entered().origin, ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
             )
         return result
 

@@ -11,6 +11,7 @@ from bulkhaul.engine.transfers.copy import Copier
 from bulkhaul.engine.transfers.download import Downloader
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+from bulkhaul.engine.transfers.relay import Origin, Relay
 from bulkhaul.engine.transfers.stream import Streamer
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
@@ -26,7 +27,8 @@ class Coordinator:
         desk: questions to the service.
         control: the small operations.
         multipart_guard: the multipart uploads under way, whichever direction they belong to.
-        downloader, uploader, streamer, copier: the directions.
+        downloader, uploader, streamer, copier, relay: the directions.
+        origin: what the relay of another engine needs of this one.
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
@@ -40,7 +42,9 @@ class Coordinator:
         self.downloader = Downloader(settings, self.control, self.dispatcher, remover)
         self.uploader = Uploader(settings, self.control, outbox, guard, checksums)
         self.streamer = Streamer(settings, self.control, self.dispatcher, self.uploader, guard)
-        self.copier = Copier(settings, self.control, self.dispatcher, guard, self.uploader, remover)
+        self.copier = Copier(settings, self.control, guard, remover)
+        self.relay = Relay(settings, self.control, guard, self.uploader)
+        self.origin = Origin(self.control, self.dispatcher, remover)
 
 
 def _wire(settings: Settings) -> WireSettings:

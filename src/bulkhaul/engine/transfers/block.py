@@ -81,12 +81,17 @@ class MemoryBudget:
 
 
 class BlockReader:
-    """Fetches parts of one object into memory."""
+    """Fetches parts of one object into memory.
+
+    Attributes:
+        remote: the object.
+        layout: its parts.
+    """
 
     def __init__(self, dispatcher: Dispatcher, remote: RemoteObject, layout: Layout) -> None:
         self._dispatcher = dispatcher
-        self._remote = remote
-        self._layout = layout
+        self.remote = remote
+        self.layout = layout
 
     async def fetch(self, part: Part, algorithm: str = "") -> Block:
         """Fetch one part; the caller closes the block.
@@ -100,22 +105,22 @@ class BlockReader:
         try:
             fd = new_memory()
         except OSError as error:
-            raise local_error(error, self._remote.ref.url) from error
+            raise local_error(error, self.remote.ref.url) from error
         try:
             os.ftruncate(fd, part.size_bytes)
             fetching = Fetching(
-                layout=Layout(part.size_bytes, part.size_bytes, whole=self._layout.whole),
-                target=self._remote.target,
-                bucket=self._remote.ref.bucket,
-                key=self._remote.ref.key,
-                etag=self._remote.head.etag,
+                layout=Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole),
+                target=self.remote.target,
+                bucket=self.remote.ref.bucket,
+                key=self.remote.ref.key,
+                etag=self.remote.head.etag,
                 algorithm=algorithm,
                 mapped=True,
                 fd=fd,
                 arrived=asyncio.get_running_loop().create_future(),
-                size_bytes=self._remote.head.size_bytes,
+                size_bytes=self.remote.head.size_bytes,
                 base=part.start,
-                version_id=self._remote.version_id,
+                version_id=self.remote.version_id,
             )
             self._dispatcher.move(fetching)
             kept = False
@@ -139,12 +144,12 @@ class BlockReader:
             TransferError: a part could not be fetched.
         """
         ahead: deque[asyncio.Task[Block]] = deque()
-        at_once = max(2, min(at_once, MEMORY_BYTES // max(1, self._layout.part_size_bytes)))
-        indices = iter(range(len(self._layout)))
+        at_once = max(2, min(at_once, MEMORY_BYTES // max(1, self.layout.part_size_bytes)))
+        indices = iter(range(len(self.layout)))
         try:
             while True:
                 while len(ahead) < at_once and (index := next(indices, None)) is not None:
-                    ahead.append(asyncio.ensure_future(self.fetch(self._layout[index])))
+                    ahead.append(asyncio.ensure_future(self.fetch(self.layout[index])))
                 if not ahead:
                     return
                 block = await asyncio.shield(ahead[0])

@@ -13,14 +13,20 @@ the source's name.
 from __future__ import annotations
 
 import contextlib
+import functools
+import secrets
 from collections.abc import Awaitable, Callable
 
 import msgspec
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.copy_source import as_found, tags_of
 from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported, error_of
-from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.objects import TOKEN_KEY, ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.sameness import differ, is_unchanged, may_be_told, one_object, refuses_conditions, stays
+from bulkhaul.wire.values import RemoteObject
 
 Mark = Callable[[], Awaitable[str]]
 """Writes a new token into a copy's metadata and returns it; Unsupported where it does not stay there."""
@@ -92,6 +98,28 @@ class SourceRemover:
             raise _replaced(source)
         await self._delete(source, seen)
 
+    async def remove_copied(
+        self, source: RemoteObject, control: Control, result: TransferResult, options: ObjectOptions | None
+    ) -> None:
+        """Delete an object that was copied.
+
+        Args:
+            source: as it was copied.
+            control: of the copy's service.
+            result: of the copy.
+            options: that the copy was stored with.
+
+        Raises:
+            TransferError: the copy is not there, or the source cannot be removed; see ``remove``. The source stays.
+        """
+        copy = ObjectRef(result.bucket, result.key)
+        try:
+            stored = await require_stored(control, copy, result.size_bytes, result.etag)
+            mark = functools.partial(_mark, control, copy, stored, options or ObjectOptions())
+            await self.remove(source.ref, source.head, copy=stored, mark=mark)
+        except TransferError as error:
+            raise not_removed(error, source.ref.url, copy.url) from error
+
     async def _other_than_marked(self, source: ObjectRef, mark: Mark | None) -> ObjectHead:
         """Return the source as it is after its copy was marked, if that does not show in it."""
         assert mark is not None
@@ -142,6 +170,23 @@ class SourceRemover:
         except NotFound:
             return
         raise _replaced(source) from refused
+
+
+async def _mark(control: Control, ref: ObjectRef, stored: ObjectHead, options: ObjectOptions) -> str:
+    """Copy an object onto itself with a new token in its metadata, and return that."""
+    token = secrets.token_hex(16)
+    content = msgspec.structs.replace(stored.content, metadata={**stored.content.metadata, TOKEN_KEY: token})
+    marked = msgspec.structs.replace(
+        options,
+        content=content,
+        tags=await tags_of(control, ref, stored),
+        storage_class=stored.storage_class,
+    )
+    await control.copy_object(ref, as_found(ref, stored), marked)
+    if (await control.head(ref)).token != token:
+        text = "it cannot be told from its copy, so it stays: the endpoint keeps no metadata that would show it"
+        raise Unsupported(f"{text}; delete it with `bulkhaul rm` if it is another object", ref.url)
+    return token
 
 
 def _replaced(source: ObjectRef) -> PreconditionFailed:

@@ -1,0 +1,82 @@
+"""Looks at the object that is copied, and fills in what its copy keeps: headers, metadata, tags, storage class."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.limits import S3Limits
+from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead, ObjectRef
+from bulkhaul.model.writing import CopySource, ObjectOptions
+from bulkhaul.policy.storerules import check_object_size
+from bulkhaul.wire.checksums import CRC_BYTES
+from bulkhaul.wire.values import RemoteObject
+
+
+async def find_source(control: Control, ref: ObjectRef, version_id: str, limits: S3Limits) -> RemoteObject:
+    """Return the object that is to be copied; its head tells the version that was asked for.
+
+    Raises:
+        NotFound: there is no such object.
+        PayloadTooLarge: it is longer than an object may be.
+    """
+    source = await control.look(ref, version_id)
+    check_object_size(source.head.size_bytes, limits=limits)
+    if not version_id:
+        return source
+    # Not every service tells the version.
+    head = msgspec.structs.replace(source.head, version_id=version_id)
+    return msgspec.structs.replace(source, head=head)
+
+
+def as_found(ref: ObjectRef, head: ObjectHead) -> CopySource:
+    """Return what the service is to copy: an object, on condition that it is still the one that ``head`` tells of."""
+    return CopySource(ref.bucket, ref.key, head.etag, head.version_id)
+
+
+async def kept_options(control: Control, source: RemoteObject) -> ObjectOptions:
+    """Return the options that make a copy like its source; its encryption is the destination's affair.
+
+    Raises:
+        TransferError: its tags could not be asked for.
+    """
+    head = source.head
+    tags = await tags_of(control, source.ref, head)
+    return ObjectOptions(content=head.content, storage_class=head.storage_class, tags=tags)
+
+
+async def completed_options(
+    control: Control, source: RemoteObject, options: ObjectOptions, *, storage_class: str = ""
+) -> ObjectOptions:
+    """Return options with the headers and metadata of the source where they name none, and likewise its tags.
+
+    To the service, options are all or nothing: a new storage class alone would lose the metadata.
+
+    Args:
+        storage_class: of the copy, where the options name none.
+
+    Raises:
+        TransferError: its tags could not be asked for.
+    """
+    content = source.head.content if options.content == Content() else options.content
+    tags = options.tags or await tags_of(control, source.ref, source.head)
+    return msgspec.structs.replace(
+        options, content=content, tags=tags, storage_class=options.storage_class or storage_class
+    )
+
+
+async def tags_of(control: Control, ref: ObjectRef, head: ObjectHead) -> dict[str, str]:
+    """Return an object's tags; they are asked for only where its head says that it has any.
+
+    Raises:
+        TransferError: the service refused.
+    """
+    return await control.tags(ref, head.version_id) if head.tags else {}
+
+
+def foldable_checksum(head: ObjectHead) -> Checksum | None:
+    """Return the object's checksum if it can be computed from those of its parts, else None."""
+    stored = head.checksum
+    if stored is None or stored.kind is not ChecksumKind.FULL_OBJECT or stored.algorithm not in CRC_BYTES:
+        return None
+    return stored

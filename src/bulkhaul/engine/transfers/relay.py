@@ -1,0 +1,173 @@
+"""Copies one object from one service to another, through blocks of memory.
+
+ranged GET ─▶ memory ─▶ PUT, part by part, checksum from end to end
+"""
+
+from __future__ import annotations
+
+import os
+import time
+
+import msgspec
+
+from bulkhaul.engine.loop.tasks import all_or_none
+from bulkhaul.engine.messages.memory import new_memory
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
+from bulkhaul.engine.transfers.copy_source import completed_options, find_source, foldable_checksum, kept_options
+from bulkhaul.engine.transfers.meter import Meter, OnMoved
+from bulkhaul.engine.transfers.move_source import SourceRemover
+from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+from bulkhaul.engine.transfers.result import stored_result
+from bulkhaul.engine.transfers.upload import Uploader
+from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
+from bulkhaul.model.objects import Checksum, Integrity, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.uploadplan import plan_upload
+from bulkhaul.wire.checksums import encoded_crc, fold
+from bulkhaul.wire.values import RemoteObject
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """What reaches the service of the source: parts of the engine that was made for it.
+
+    Attributes:
+        control: asks it.
+        dispatcher: whose workers fetch from it, with credentials of their own.
+        remover: deletes what was moved away from it.
+    """
+
+    control: Control
+    dispatcher: Dispatcher
+    remover: SourceRemover
+
+
+class Relay:
+    """Copies objects from other services to the one of this engine.
+
+    Blocks of all its copies together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
+    """
+
+    def __init__(self, settings: Settings, control: Control, guard: MultipartGuard, uploader: Uploader) -> None:
+        self._settings = settings
+        self._control = control
+        self._guard = guard
+        self._uploader = uploader
+        self._budget = MemoryBudget(MEMORY_BYTES, settings.max_in_flight)
+
+    async def copy(
+        self,
+        origin: Origin,
+        source: ObjectRef,
+        ref: ObjectRef,
+        options: ObjectOptions | None = None,
+        *,
+        on_moved: OnMoved | None = None,
+        version_id: str = "",
+        remove: bool = False,
+    ) -> TransferResult:
+        """Copy an object; metadata, content headers and tags stay where the options name none.
+
+        Args:
+            remove: delete the source once it is stored, if it is as it was, and another object: two services may turn
+                out to be one.
+
+        Raises:
+            NotFound: there is no such source.
+            PreconditionFailed: the source was replaced meanwhile.
+            IntegrityError: other bytes came than the source's checksum promises.
+        """
+        began_s = time.monotonic()
+        found = await find_source(origin.control, source, version_id, self._settings.limits)
+        if options is None:
+            kept = await kept_options(origin.control, found)
+            options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes
+        else:
+            options = await completed_options(origin.control, found, options)
+        reader = BlockReader(origin.dispatcher, found, self._layout(found.head.size_bytes))
+        small = found.head.size_bytes < self._settings.multipart_threshold_bytes
+        relay = self._whole if small else self._in_parts
+        try:
+            result = await relay(reader, ref, options, on_moved)
+        except TransferError as error:
+            if error.info.code == "ObjectChanged":
+                raise PreconditionFailed(error.message, source.url, error.cause) from error
+            raise error.named(ref.url) from error.__cause__
+        if remove:
+            await origin.remover.remove_copied(found, self._control, result, options)
+        return msgspec.structs.replace(result, source_etag=found.head.etag, seconds=time.monotonic() - began_s)
+
+    async def _whole(
+        self, reader: BlockReader, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
+    ) -> TransferResult:
+        source, size_bytes = reader.remote, reader.remote.head.size_bytes
+        if not size_bytes:
+            empty = new_memory()
+            try:
+                result = await self._uploader.upload_memory(empty, 0, ref, options)
+            finally:
+                os.close(empty)
+            return msgspec.structs.replace(result, source=source.ref.url)
+        promised = foldable_checksum(source.head)
+        whole = Layout(size_bytes, size_bytes, whole=reader.layout.whole)
+        async with self._budget.hold(size_bytes):
+            block = await reader.fetch(whole[0], promised.algorithm if promised else "")
+            try:
+                _require_promised(promised, [(block.crc, size_bytes)], source.ref)
+                result = await self._uploader.upload_memory(block.fd, size_bytes, ref, options, on_moved=on_moved)
+            finally:
+                block.close()
+        return _relayed(result, source, promised, block.retries)
+
+    async def _in_parts(
+        self, reader: BlockReader, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
+    ) -> TransferResult:
+        source, layout = reader.remote, reader.layout
+        promised = foldable_checksum(source.head)
+        meter = Meter(on_moved)
+        crcs = [(0, 0)] * len(layout)
+        retries = 0
+        async with self._guard.begin(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
+
+            async def pass_on(index: int) -> None:
+                nonlocal retries
+                part = layout[index]
+                async with self._budget.hold(part.size_bytes):
+                    block = await reader.fetch(part, promised.algorithm if promised else "")
+                    try:
+                        await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number))
+                    finally:
+                        block.close()
+                crcs[index] = (block.crc, part.size_bytes)
+                retries += block.retries
+                meter.done(part.number, part.size_bytes)
+
+            await all_or_none(pass_on, range(len(layout)), at_once=self._settings.max_in_flight)
+            _require_promised(promised, crcs, source.ref)
+            stored = await upload.complete()
+        result = stored_result(ref, source.head.size_bytes, stored, len(layout), upload.retries)
+        return _relayed(result, source, promised, retries)
+
+    def _layout(self, size_bytes: int) -> Layout:
+        layout = plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+        return Layout(size_bytes, layout.part_size_bytes, whole=0 < size_bytes <= layout.part_size_bytes)
+
+
+def _require_promised(promised: Checksum | None, crcs: list[tuple[int, int]], source: ObjectRef) -> None:
+    if promised is None:
+        return
+    actual = encoded_crc(promised.algorithm, fold(promised.algorithm, crcs))
+    if actual != promised.value:
+        text = f"{promised.algorithm} does not match: expected {promised.value}, actual {actual}; nothing was stored"
+        raise IntegrityError(text, source.url)
+
+
+def _relayed(result: TransferResult, source: RemoteObject, promised: Checksum | None, retries: int) -> TransferResult:
+    integrity = result.integrity
+    if integrity is Integrity.CHECKSUM and promised is None:
+        integrity = Integrity.ETAG  # the way there is proven, the way from the source by its ETag and lengths
+    return msgspec.structs.replace(result, source=source.ref.url, integrity=integrity, retries=result.retries + retries)
