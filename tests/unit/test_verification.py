@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, PartChecksum, Verify
-from bulkhaul.policy.verification import CheckPlan, needs_parts, plain_md5, plan_checks, uniform_parts
+from bulkhaul.policy.verification import CheckPlan, Proof, compare, needs_parts, plain_md5, plan_checks, uniform_parts
 
 COMPUTABLE = frozenset({"CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"})
 MD5 = "9e107d9d372bb6826bd81d3542a419d6"
@@ -164,3 +164,25 @@ def test_uniform_parts_add_up(size_bytes: int, first_part_bytes: int) -> None:
 def test_parts_that_cannot_be_uniform_are_not_guessed(size: int, first: int, count: int) -> None:
     """A count that does not fit the first part's size says that the parts differ; nothing is returned."""
     assert uniform_parts(size, first, count) == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole", "composite", "parts_match", "proof"),
+    [
+        (ChecksumKind.FULL_OBJECT, "AA==", "", True, Proof.PROVEN),
+        (ChecksumKind.FULL_OBJECT, "BB==", "", True, Proof.REFUTED),
+        (ChecksumKind.COMPOSITE, "BB==", "AA==-2", True, Proof.PROVEN),
+        (ChecksumKind.COMPOSITE, "AA==", "BB==-2", True, Proof.REFUTED),
+        (ChecksumKind.COMPOSITE, "BB==", "AA==-2", False, Proof.REFUTED),
+        (ChecksumKind.UNKNOWN, "AA==", "BB==-2", False, Proof.PROVEN),
+        (ChecksumKind.UNKNOWN, "BB==", "AA==-2", True, Proof.PROVEN),
+        (ChecksumKind.UNKNOWN, "BB==", "CC==-2", True, Proof.UNPROVEN),
+        (ChecksumKind.UNKNOWN, "BB==", "CC==-2", False, Proof.REFUTED),
+    ],
+)
+def test_what_a_comparison_proves(
+    kind: ChecksumKind, whole: str, composite: str, parts_match: bool, proof: Proof
+) -> None:
+    """A checksum of known kind proves or refutes; one of unknown kind refutes only by the parts' own checksums."""
+    stored = Checksum("CRC32", "AA==", kind)
+    assert compare(stored, whole=whole, composite=composite, parts_match=parts_match) is proof

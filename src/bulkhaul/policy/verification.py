@@ -8,6 +8,7 @@ unknown       both; where neither is the stored value nothing is proven, and not
 from __future__ import annotations
 
 import re
+from enum import Enum, auto
 
 import msgspec
 
@@ -82,6 +83,32 @@ def plan_checks(
             stored = None
     integrity = Integrity.CHECKSUM if stored or md5_hex else weakest
     return CheckPlan(stored, boundaries, values, md5_hex, integrity)
+
+
+class Proof(Enum):
+    """What a comparison with the stored checksum shows: it is the same, it is another one, or nothing."""
+
+    PROVEN = auto()
+    REFUTED = auto()
+    UNPROVEN = auto()
+
+
+def compare(stored: Checksum, *, whole: str, composite: str, parts_match: bool = True) -> Proof:
+    """Compare what was computed of an object's bytes with the stored checksum.
+
+    Args:
+        whole: the checksum of all bytes.
+        composite: the checksum of the checksums of its uploaded parts; a full object's needs none.
+        parts_match: no uploaded part has another checksum than the service tells of it.
+    """
+    if stored.kind is not ChecksumKind.COMPOSITE and whole == stored.value:
+        return Proof.PROVEN
+    if stored.kind is ChecksumKind.FULL_OBJECT or not parts_match:
+        return Proof.REFUTED
+    # Some stores leave the number of parts out of a composite value.
+    if composite.partition("-")[0] == stored.value.partition("-")[0]:
+        return Proof.PROVEN
+    return Proof.UNPROVEN if stored.kind is ChecksumKind.UNKNOWN else Proof.REFUTED
 
 
 def without_checksum(info: ObjectHead) -> Integrity:

@@ -7,7 +7,6 @@ ranges in parallel ─▶ memory ─▶ checksum ─▶ write, in order
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import functools
 import time
@@ -27,8 +26,9 @@ from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.pipe import PipeReader, PipeWriter
 from bulkhaul.engine.transfers.result import stored_result
 from bulkhaul.engine.transfers.upload import Uploader
-from bulkhaul.model.errors import IntegrityError, PayloadTooLarge, TransferError
-from bulkhaul.model.objects import ChecksumKind, ObjectRef
+from bulkhaul.engine.transfers.verify import InOrder
+from bulkhaul.model.errors import PayloadTooLarge, TransferError
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
@@ -36,7 +36,6 @@ from bulkhaul.policy.endpoints import profile_for
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.uploadplan import stream_part_bytes
 from bulkhaul.policy.verification import CheckPlan, without_checksum
-from bulkhaul.wire.checksums import composite, hasher
 from bulkhaul.wire.values import RemoteObject
 
 
@@ -196,71 +195,6 @@ class Streamer:
             parts=len(layout),
             retries=retries,
         )
-
-
-class InOrder:
-    """Computes an object's checksum over its bytes as they pass, in order."""
-
-    def __init__(self, checks: CheckPlan) -> None:
-        self._stored = checks.stored
-        self._cuts = [*checks.boundaries[1:], -1] if checks.boundaries else [-1]
-        self._running = hasher(checks.stored.algorithm) if checks.stored is not None else None
-        unknown = checks.stored is not None and checks.stored.kind is ChecksumKind.UNKNOWN
-        self._whole = hasher(checks.stored.algorithm) if unknown and checks.stored is not None else None
-        self._md5 = hasher("MD5") if checks.md5_hex else None
-        self._md5_hex = checks.md5_hex
-        self._values: list[str] = []
-        self._at = 0
-
-    def update(self, data: memoryview) -> None:
-        """Take the next bytes, which do not reach beyond the next cut."""
-        if self._md5 is not None:
-            self._md5.update(data)
-        if self._running is None or self._stored is None:
-            return
-        if self._at == self._cuts[0]:
-            self._cut()
-        self._running.update(data)
-        if self._whole is not None:
-            self._whole.update(data)
-        self._at += len(data)
-
-    def finish(self, ref: ObjectRef) -> bool:
-        """Compare; returns False where the checksum proves nothing, for nobody says what it covers.
-
-        Raises:
-            IntegrityError: other bytes have passed than the service stores.
-        """
-        actual = ""
-        if self._md5 is not None and (actual := self._md5.digest().hex()) != self._md5_hex:
-            raise _mismatch(ref, "the MD5", self._md5_hex, actual)
-        if self._running is None or self._stored is None:
-            return True
-        whole = self._whole or self._running
-        actual = base64.b64encode(whole.digest()).decode()
-        if self._stored.kind is not ChecksumKind.COMPOSITE and actual == self._stored.value:
-            return True
-        if self._stored.kind is not ChecksumKind.FULL_OBJECT:
-            self._cut()
-            actual = composite(self._stored.algorithm, self._values)
-        # Some stores leave the number of parts out of a composite value.
-        if actual.partition("-")[0] == self._stored.value.partition("-")[0]:
-            return True
-        if self._stored.kind is ChecksumKind.UNKNOWN:
-            return False
-        raise _mismatch(ref, self._stored.algorithm, self._stored.value, actual)
-
-    def _cut(self) -> None:
-        assert self._running is not None
-        assert self._stored is not None
-        self._values.append(base64.b64encode(self._running.digest()).decode())
-        self._running = hasher(self._stored.algorithm)
-        self._cuts.pop(0)
-
-
-def _mismatch(ref: ObjectRef, what: str, expected: str, actual: str) -> IntegrityError:
-    text = f"{what} does not match: expected {expected}, actual {actual}; what was written is not the object"
-    return IntegrityError(text, ref.url)
 
 
 def _close(block: Block, _sending: asyncio.Future[None]) -> None:
