@@ -8,7 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bulkhaul.model.objects import Checksum, ChecksumKind
-from bulkhaul.wire.reply import check_get, failed_get, same_etag, stored_checksum
+from bulkhaul.policy.sameness import same_etag
+from bulkhaul.wire.reply import check_get, failed_get, stored_checksum
 from bulkhaul.wire.values import GetRequest, Target
 
 TARGET = Target("https", "h", 443, "/b/", "us-east-1", fast=True)

@@ -45,9 +45,20 @@ def may_be_told(seen: ObjectHead) -> bool:
     return bool(seen.etag or seen.last_modified or seen.version_id)
 
 
+def same_etag(one: str, other: str) -> bool:
+    """Tell whether a reply has the very bytes that an ETag stands for; a weak ETag promises similar ones only.
+
+    Some services leave the quotes out in some replies. Source: RFC 9110 §8.8.3.2, strong comparison.
+    """
+    return one.strip('"') == other.strip('"')
+
+
 def differ(one: str, other: str) -> bool:
-    """Tell whether two ETags are of different bytes; some services leave the quotes out in some replies."""
-    return _plain(one) != _plain(other)
+    """Tell whether two ETags are of different objects; what is on the way may have made one of them weak.
+
+    Source: RFC 9110 §8.8.3.2, weak comparison.
+    """
+    return not same_etag(one.removeprefix("W/"), other.removeprefix("W/"))
 
 
 def stays(subject: str) -> UsageError:
@@ -62,7 +73,3 @@ def refuses_conditions(error: ErrorInfo) -> bool:
         return True
     cause = error.cause.lower()
     return error.status == 400 and any(text in cause for text in _REFUSED_HEADER)
-
-
-def _plain(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')

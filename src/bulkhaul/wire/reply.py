@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from bulkhaul.model.errors import ErrorInfo, UnexpectedReply
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.model.writing import Stored
+from bulkhaul.policy.sameness import same_etag
 from bulkhaul.wire import told
 from bulkhaul.wire.classify import error_document, service_error
 from bulkhaul.wire.values import GetRequest
@@ -145,11 +146,6 @@ def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
         code, detail = error_document(body)
         return service_error(500, service_code=code, detail=detail, headers=headers)
     return None
-
-
-def same_etag(one: str, other: str) -> bool:
-    """Compare two ETags as opaque strings; some stores leave the quotes out in some replies."""
-    return one.strip('"') == other.strip('"')
 
 
 def stored_checksum(headers: Headers) -> Checksum | None:

@@ -38,6 +38,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, UploadedPart
 from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.sameness import same_etag
 from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, hasher
@@ -320,7 +321,7 @@ def _keep_matching(
             continue
         part = layout[found.number - 1]
         known = state.parts.get(found.number)
-        ours = known is not None and known.etag == found.etag
+        ours = known is not None and same_etag(known.etag, found.etag)
         digest = hasher(algorithm or "MD5")
         if algorithm and (ours or found.checksum):
             read_back(fd, part.start, part.end, [digest])
