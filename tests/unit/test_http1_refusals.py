@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.wire.http1 import MAX_HEAD_BYTES, ConnectionClosed
+from bulkhaul.wire.http1 import ConnectionClosed
 from bulkhaul.wire.http1_parsing import ProtocolError
+from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken
 from tests.unit.peer import Kept, Peer, pieces_of, run
 

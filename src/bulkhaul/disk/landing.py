@@ -22,9 +22,7 @@ from bulkhaul.disk.locks import remove_owned, take_lock
 from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError
-
-MAX_NAME_BYTES = 255
-"""Longest file name nearly everywhere. Source: NAME_MAX in linux/limits.h."""
+from bulkhaul.policy.naming import MAX_NAME_BYTES
 
 TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
 """What our temp files are called, and nothing else is likely to be."""

@@ -244,6 +244,9 @@ class Cancelled(TransferError):
     exit_code = 130
 
 
+WRONG_KEYS = frozenset({"InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"})
+"""A service's codes for keys that it does not accept at all. Source: S3 API, "Error responses"."""
+
 _KINDS: dict[str, type[TransferError]] = {
     kind.__name__: kind
     for name in __all__

@@ -18,6 +18,13 @@ MAX_DELETE_BATCH = 1000
 MAX_PRESIGN_S = 7 * 24 * 3600
 """How long a presigned URL may live. Source: S3 API, "Authenticating requests: query parameters", X-Amz-Expires."""
 
+MAX_OFFSET = 2**63 - 1
+"""Largest size of an object, or offset in one: both are signed 64-bit numbers everywhere.
+Source: XML Schema, xs:long, which the S3 API has sizes in."""
+
+MAX_SKEW_S = 15 * 60
+"""A signature whose time differs by so much is refused. Source: S3 API, "Error responses", RequestTimeTooSkewed."""
+
 
 class S3Limits(msgspec.Struct, frozen=True):
     """The limits of one S3 endpoint, in parts and bytes.

@@ -18,6 +18,12 @@ TransportChoice = Literal["auto", "fast", "sdk"]
 LandingChoice = Literal["auto", "mapped", "written"]
 AddressingStyle = Literal["auto", "path", "virtual"]
 
+DEFAULT_PART_SIZE_BYTES = 16 * MIB
+"""Length of a ranged GET. Source: docs/decisions/0003-part-size.md."""
+
+DEFAULT_THRESHOLD_BYTES = 64 * MIB
+"""From this size on an object is uploaded or copied in parts (C24)."""
+
 
 def default_workers() -> int:
     """Return one worker a core, at least 2 (one process alone was 2–4 times slower) and at most 8."""
@@ -100,7 +106,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     landing: LandingChoice = "auto"
     verify: Verify = Verify.AUTO
     fsync: bool = False
-    multipart_threshold_bytes: int = 64 * MIB
+    multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES
     checksum_algorithm: ChecksumChoice = "auto"
     retry_for_s: float = 60.0
     resume: bool = True
@@ -211,6 +217,3 @@ def require_endpoint(url: str, name: str) -> None:
 
 MAX_RETRY_FOR_S = 7 * 86_400.0
 """Longest wait for an endpoint that is away: a week, after which credentials and listings tell of another time."""
-
-DEFAULT_PART_SIZE_BYTES = 16 * MIB
-"""Length of a ranged GET. Source: docs/decisions/0003-part-size.md."""

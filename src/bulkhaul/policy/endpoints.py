@@ -58,6 +58,9 @@ R2 = EndpointProfile("Cloudflare R2", COMMON_CHECKSUM, False, even_parts=True)
 """Source: Cloudflare R2 documentation, "Multipart objects": all parts except the last one have the same size."""
 
 
+DEFAULT_REGION = "us-east-1"
+"""Region that requests to a service beyond AWS are signed for where none was chosen (C66)."""
+
 S5CMD_ENDPOINT = "S3_ENDPOINT_URL"
 """The variable in which s5cmd looks for the endpoint; the SDK does not know it."""
 

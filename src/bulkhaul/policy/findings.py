@@ -9,10 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
-from bulkhaul.model.errors import ErrorInfo, error_of
-
-MAX_SKEW_S = 15 * 60
-"""A signature farther off is refused. Source: S3 API Reference, "Error responses" (RequestTimeTooSkewed)."""
+from bulkhaul.model.errors import WRONG_KEYS, ErrorInfo, error_of
+from bulkhaul.model.limits import MAX_SKEW_S
 
 NOTABLE_SKEW_S = 60.0
 
@@ -50,8 +48,6 @@ _REMEDIES = {
     "Unsupported": "this endpoint does not know the operation",
 }
 
-_WRONG_KEYS = frozenset({"InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"})
-
 
 def refused(check: str, failure: ErrorInfo, permission: str = "", *, needed: bool = True) -> Finding:
     """Return the finding for a check that ended in an error.
@@ -61,7 +57,7 @@ def refused(check: str, failure: ErrorInfo, permission: str = "", *, needed: boo
         needed: transfers cannot do without it.
     """
     remedy = _REMEDIES.get(failure.code, "").format(permission=permission or "this")
-    if failure.service_code in _WRONG_KEYS:
+    if failure.service_code in WRONG_KEYS:
         remedy = "these are not the endpoint's keys: check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and --profile"
     verdict = Verdict.FAILED if needed else Verdict.WARNING
     return Finding(check, verdict, str(error_of(failure)), remedy)

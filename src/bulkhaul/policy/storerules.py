@@ -13,16 +13,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_PRESIGN_S, MIB, TIB, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_OFFSET, MAX_PRESIGN_S, MIB, TIB, S3Limits
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectRef
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import check_text, metadata_of
 
 MAX_METADATA_BYTES = 2048
 """Source: S3 User Guide, "User-defined object metadata": the sum over each name and value, without ``x-amz-meta-``."""
-
-MAX_RANGE_END = 2**63 - 1
-"""Offsets are signed 64-bit numbers to everybody on the way."""
 
 RESERVED_METADATA_BYTES = len(TOKEN_KEY) + 32
 """What a store itself may add to the metadata of any object: a token of 16 bytes, in hexadecimal, and its name."""
@@ -131,7 +128,7 @@ def asks_for_bytes(start: int, end: int, subject: str = "") -> bool:
     """
     if type(start) is not int or type(end) is not int:
         raise UsageError(f"a range is two whole numbers, not {start!r} and {end!r}", subject)
-    if start < 0 or start > end or end > MAX_RANGE_END:
+    if start < 0 or start > end or end > MAX_OFFSET:
         raise outside(start, end, subject)
     return start < end
 

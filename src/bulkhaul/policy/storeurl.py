@@ -23,7 +23,7 @@ import msgspec
 from bulkhaul.model.errors import InvalidUrl
 from bulkhaul.model.limits import MAX_PRESIGN_S
 from bulkhaul.model.settings import AddressingStyle
-from bulkhaul.policy.endpoints import aws_domain, is_within
+from bulkhaul.policy.endpoints import DEFAULT_REGION, aws_domain, is_within
 from bulkhaul.policy.plainhttp import is_loopback, truthy
 
 StoreScheme = Literal["s3", "https", "http"]
@@ -311,7 +311,7 @@ def _divide(host: str) -> tuple[str, str] | None:
 def _region_of(host: str) -> str | None:
     domain = aws_domain(host)
     if domain is None:
-        return "us-east-1"
+        return DEFAULT_REGION
     found = _AWS_REGION.fullmatch(host.removesuffix(f".{domain}"))
     return (found.group(1) or found.group(2)) if found else None
 

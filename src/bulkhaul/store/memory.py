@@ -29,9 +29,10 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import Source, read_exactly, reading_error
 from bulkhaul.model.errors import LocalError, NotFound, TransferError, UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, MIB, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
 from bulkhaul.policy import storerules
 from bulkhaul.policy.layout import Part, plan_download
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
@@ -64,8 +65,8 @@ class MemoryStore:
         bucket: str = "memory",
         *,
         bucket_exists: bool = True,
-        multipart_threshold_bytes: int = 64 * MIB,
-        part_size_bytes: int = 16 * MIB,
+        multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES,
+        part_size_bytes: int = DEFAULT_PART_SIZE_BYTES,
         limits: S3Limits = DEFAULT_LIMITS,
     ) -> None:
         self.bucket = bucket

@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.limits import MAX_SKEW_S
 from bulkhaul.wire.masking import hidden_by_place
 
 _BY_CODE: dict[str, tuple[str, str]] = {
@@ -95,9 +96,6 @@ DELETE_MARKER = (
 )
 """Source: S3 User Guide, "Working with delete markers": a GET of one is answered with 404, or 405 where it is named."""
 
-SKEW_S = 15 * 60
-"""The difference in clocks that S3 refuses. Source: S3 API, error RequestTimeTooSkewed."""
-
 
 def service_error(
     status: int,
@@ -119,7 +117,7 @@ def service_error(
     """
     code = "" if service_code.isdigit() else service_code[:MAX_CODE_CHARACTERS]
     skew_s = _skew_s(headers.get("date", ""), time.time() if now_s is None else now_s)
-    if status == 403 and code in ("", "AccessDenied", "Forbidden") and abs(skew_s) > SKEW_S:
+    if status == 403 and code in ("", "AccessDenied", "Forbidden") and abs(skew_s) >= MAX_SKEW_S:
         code = "RequestTimeTooSkewed"
     known = code if code in _MORE_PRECISE else _BY_STATUS.get(status, code)
     if known in _BY_CODE:

@@ -15,10 +15,8 @@ from typing import cast
 
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, ErrorDocument, ProtocolError, ReplyHead, parse_head
 from bulkhaul.wire.throttle import Throttle
+from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
-
-MAX_HEAD_BYTES = 64 * 1024
-"""Longest header block. S3 sends under 8 KiB; a larger one is refused rather than stored."""
 
 MIN_HEAD_READ_BYTES = 4 * 1024
 """Where the bandwidth is limited: little of the body may come along with the header block, but that should be whole."""

@@ -12,9 +12,8 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.values import Target
-
-MAX_HEAD_BYTES = 64 * 1024
 
 
 class Reach(msgspec.Struct, frozen=True):

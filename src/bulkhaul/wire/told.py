@@ -12,9 +12,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from bulkhaul.model.errors import OtherError, UnexpectedReply
-
-MAX_SIZE_BYTES = 2**63 - 1
-"""Largest length of an object, or of a part. Source: XML Schema, xs:long, which the S3 API has sizes in."""
+from bulkhaul.model.limits import MAX_OFFSET
 
 MAX_PART_NUMBER = 100_000
 """S3 has 10,000 parts; a store that takes ten times as many is believed."""
@@ -34,6 +32,9 @@ MAX_TOKEN_CHARACTERS = 16 * 1024
 MAX_NAME_CHARACTERS = 256
 """Of a storage class, a bucket, a region, an algorithm."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""Status line and headers of one reply. S3 sends under 8 KiB."""
+
 MAX_HEADERS_CHARACTERS = 48 * 1024
 """Content headers and metadata of one object, all together. S3 has about 10 KiB."""
 
@@ -46,7 +47,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def number(value: object, what: str, subject: str = "", *, most: int = MAX_SIZE_BYTES) -> int:
+def number(value: object, what: str, subject: str = "", *, most: int = MAX_OFFSET) -> int:
     """Return a whole number of a reply.
 
     >>> number("0", "Content-Length"), number(7, "Size")
@@ -151,11 +152,11 @@ def _refused(what: str, value: object, subject: str) -> UnexpectedReply:
 __all__ = [
     "MAX_ETAG_CHARACTERS",
     "MAX_HEADERS_CHARACTERS",
+    "MAX_HEAD_BYTES",
     "MAX_ID_CHARACTERS",
     "MAX_KEY_CHARACTERS",
     "MAX_NAME_CHARACTERS",
     "MAX_PART_NUMBER",
-    "MAX_SIZE_BYTES",
     "MAX_TAGS",
     "MAX_TOKEN_CHARACTERS",
     "bounded",

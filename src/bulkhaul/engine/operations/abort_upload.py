@@ -15,7 +15,7 @@ import msgspec
 
 from bulkhaul.engine.messages.requests import AbortUpload, ListParts
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.errors import WRONG_KEYS, NotFound, TransferError
 from bulkhaul.model.objects import ObjectRef
 
 ABORTS = 6
@@ -23,7 +23,6 @@ ABORTS = 6
 
 ABORT_PAUSE_S = 0.2
 
-_WRONG_KEYS = frozenset({"SignatureDoesNotMatch", "InvalidAccessKeyId"})
 """Refusals that say nothing of the operation: no other one would be allowed either."""
 
 
@@ -43,7 +42,7 @@ def not_offered(error: TransferError) -> bool:
     """Whether an operation is not for this role or not of this service, as opposed to one that failed this time."""
     info = error.info
     if info.code == "AccessDenied":
-        return info.service_code not in _WRONG_KEYS
+        return info.service_code not in WRONG_KEYS
     return info.code == "Unsupported" or (info.code, info.status) in (("ServerError", 500), ("OtherError", 400))
 
 

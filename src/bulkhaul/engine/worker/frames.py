@@ -13,6 +13,7 @@ import msgspec
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, encoded
 from bulkhaul.engine.messages.messages import Done, Failed, Report
 from bulkhaul.engine.messages.requests import Answer
+from bulkhaul.engine.worker.transports import MAX_TEXT
 from bulkhaul.model.errors import ErrorInfo, OtherError
 from bulkhaul.wire.values import Target
 
@@ -24,10 +25,6 @@ MAX_REACHED = 4096
 
 PIECE_BYTES = MAX_FRAME_BYTES - 4096
 """Longest piece of an answer: leaves room for what a frame holds besides."""
-
-MAX_TEXT = 500
-"""Characters that are left of each text of an error that does not fit."""
-
 Send = Callable[[object], None]
 
 

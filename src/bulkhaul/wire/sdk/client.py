@@ -26,7 +26,7 @@ from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import require_endpoint
-from bulkhaul.policy.endpoints import S5CMD_ENDPOINT, aws_domain, environment_endpoint, may_go_without
+from bulkhaul.policy.endpoints import DEFAULT_REGION, S5CMD_ENDPOINT, aws_domain, environment_endpoint, may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
@@ -330,7 +330,7 @@ def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.ses
 def _region(settings: WireSettings, session: boto3.session.Session) -> str | None:
     region = chosen_region(settings.region)
     if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
-        return session.region_name or "us-east-1"
+        return session.region_name or DEFAULT_REGION
     return region
 
 
