@@ -58,7 +58,7 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False, ma
         pattern = key + "*" if recursive else key
         return Source(bucket, prefix=before, base=base, pattern=pattern, many=True)
     if recursive:
-        prefix = key if not key or key.endswith("/") else key + "/"
+        prefix = folder_prefix(key)
         return Source(bucket, prefix=prefix, base=prefix, many=True)
     if not key or (key.endswith("/") and not marker):
         raise UsageError("this names a prefix, not an object; add --recursive for everything below it", url)
@@ -88,6 +88,15 @@ def parse_destination(url: str, what: str = "a destination in S3") -> tuple[str,
         InvalidUrl: no ``s3://``, or no bucket.
     """
     return _split(url, what)
+
+
+def folder_prefix(key: str) -> str:
+    """Return what every key below a folder begins with; an empty one is the whole bucket.
+
+    >>> folder_prefix("a/b"), folder_prefix("a/b/"), folder_prefix("")
+    ('a/b/', 'a/b/', '')
+    """
+    return key if not key or key.endswith("/") else key + "/"
 
 
 def _split(url: str, what: str) -> tuple[str, str]:

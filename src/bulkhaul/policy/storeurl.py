@@ -144,7 +144,7 @@ def check_bucket(name: str) -> None:
 
 
 def join_key(prefix: str | None, suffix: str) -> str:
-    """Return the key of ``suffix`` below ``prefix``; every key below a prefix is composed here.
+    """Return the key of ``suffix`` below the prefix of a store's URL, which has no slash at its end (C2).
 
     >>> join_key("a/b", "c"), join_key("a/b", ""), join_key("", "c"), join_key(None, "c")
     ('a/b/c', 'a/b/', 'c', 'c')

@@ -14,7 +14,7 @@ from bulkhaul.disk.streams import stands_for_stream
 from bulkhaul.model.errors import LocalError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.naming import base_name
-from bulkhaul.policy.selection import Source, parse_destination, parse_source
+from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -87,7 +87,7 @@ def destination_prefix(url: str) -> tuple[str, str]:
         InvalidUrl: it names no bucket.
     """
     bucket, key = parse_destination(url)
-    return bucket, key if not key or key.endswith("/") else key + "/"
+    return bucket, folder_prefix(key)
 
 
 def many_source(source: str, *, recursive: bool) -> Source:
