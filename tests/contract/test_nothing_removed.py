@@ -228,7 +228,9 @@ OWN = {
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 
-CARRIERS = {"_delete", "_delete_many", "_abort_upload", "delete_object", "_delete_batch", "abort_upload"}
+CARRIERS = {
+    "_delete", "_delete_many", "_abort_upload", "delete_object", "_delete_singly", "_delete_batch", "abort_upload",
+}  # fmt: skip
 """Functions that carry a request to delete to the service, when it has been decided."""
 
 
@@ -611,7 +613,7 @@ def asks_for_deletion(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("Delete", "DeleteMany", "AbortUpload")
+        and node.func.id in ("Delete", "DeleteMany", "AbortUpload", "delete_object", "delete_objects", "abort_upload")
     )
 
 
