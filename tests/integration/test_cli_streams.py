@@ -142,6 +142,19 @@ def test_full_disk_behind_stdout() -> None:
     assert (done.stderr.count(b"\n"), b"cannot be written" in done.stderr) == (1, True)
 
 
+@pytest.mark.parametrize("words", [["ls", "s3://bucket"], ["cp", "s3://bucket/key", "out"]], ids=["ls", "cp"])
+def test_lines_on_a_full_disk(tmp_path: Path, words: list[str]) -> None:
+    """Lines that cannot be written are an error of one line, and 1, whatever the command."""
+    with FaultServer({"bucket/key": BODY[:MIB]}) as server, open("/dev/full", "wb") as full:
+        command = arguments(words[0], "--json", "--endpoint-url", server.endpoint_url, *words[1:])
+        done = subprocess.run(
+            command, env=environment(), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"bulkhaul: error: the output cannot be written: ")
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_interrupted_before_a_reader_that_pauses() -> None:
     """Ctrl-C ends cat although nobody reads what it has: soon, with 130, and it says that the output is not whole."""
     with FaultServer({"bucket/key": BODY}) as server:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from bulkhaul.cli import early, running
+from bulkhaul.cli import early, run_job
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.options import make_settings
 from bulkhaul.errors import UsageError
@@ -39,16 +39,16 @@ class Ran:
     """What the command handed over to be carried out."""
 
     def __init__(self) -> None:
-        self.job: running.Job | None = None
+        self.job: run_job.Job | None = None
         self.output: dict[str, Any] = {}
 
-    def carry_out(self, job: running.Job, _forkserver: FakeForkserver, **output: Any) -> int:
+    def carry_out(self, job: run_job.Job, _forkserver: FakeForkserver, **output: Any) -> int:
         """Take the place of the real thing."""
         self.job, self.output = job, output
         return 0
 
     @property
-    def given(self) -> running.Job:
+    def given(self) -> run_job.Job:
         """The job, which there must be."""
         assert self.job is not None
         return self.job
@@ -88,7 +88,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
     ran = Ran()
     FakeForkserver.running = 0
     monkeypatch.setattr("bulkhaul.engine.pool.forkserver_process.ForkserverProcess", FakeForkserver)
-    monkeypatch.setattr(running, "carry_out", ran.carry_out)
+    monkeypatch.setattr(run_job, "carry_out", ran.carry_out)
     for name in ("ALLOW_HTTP", "BULKHAUL_ALLOW_HTTP"):
         monkeypatch.delenv(name, raising=False)
     yield ran

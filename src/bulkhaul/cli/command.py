@@ -39,6 +39,27 @@ class SectionedCommand(click.Command):
         """Parse the command line, with the values that were left out."""
         return super().parse_args(ctx, list(_completed(self.params, args)))
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what is wrong before anything has begun ends it here.
+
+        Raises:
+            click.UsageError: the command line makes no sense.
+        """
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            from bulkhaul.model.errors import TransferError  # takes its time, which help does not need
+
+            if not isinstance(error, TransferError):
+                raise
+            from bulkhaul.cli.lines import error_line
+            from bulkhaul.policy.naming import printable
+
+            if error.exit_code == click.UsageError.exit_code:
+                raise click.UsageError(printable(str(error)), ctx) from error
+            click.echo(error_line(error.info), err=True, nl=False)
+            ctx.exit(error.exit_code)
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options under their headings, in the order of declaration."""
         sections: dict[str, list[tuple[str, str]]] = {FIRST: []}

@@ -6,9 +6,10 @@ thrown into the middle of other code.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -47,3 +48,10 @@ class Interruption:
             self._last_words()
             os._exit(self.exit_code)
         self.signum = signum
+
+
+def kill(pids: Iterable[int]) -> None:
+    """Kill processes at once; one that has ended by itself is no failure."""
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)

@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
-from typing import Any
 
 import msgspec
 
+from bulkhaul.cli.lines import json_text
 from bulkhaul.model.objects import Bucket, ObjectHead
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.naming import printable
@@ -84,7 +83,7 @@ def version_lines(versions: Iterable[ObjectVersion], *, human: bool = False) -> 
 def object_json(bucket: str, objects: Iterable[ObjectHead]) -> str:
     """Return a line of JSON for each object."""
     return "".join(
-        _line(
+        json_text(
             {
                 "type": "object",
                 "bucket": bucket,
@@ -102,18 +101,18 @@ def object_json(bucket: str, objects: Iterable[ObjectHead]) -> str:
 
 def folder_json(bucket: str, prefixes: Iterable[str]) -> str:
     """Return a line of JSON for each folder."""
-    return "".join(_line({"type": "prefix", "bucket": bucket, "key": prefix}) for prefix in prefixes)
+    return "".join(json_text({"type": "prefix", "bucket": bucket, "key": prefix}) for prefix in prefixes)
 
 
 def bucket_json(buckets: Iterable[Bucket]) -> str:
     """Return a line of JSON for each bucket."""
-    return "".join(_line({"type": "bucket", "bucket": one.name, "created": one.created}) for one in buckets)
+    return "".join(json_text({"type": "bucket", "bucket": one.name, "created": one.created}) for one in buckets)
 
 
 def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
     """Return a line of JSON for each version."""
     return "".join(
-        _line(
+        json_text(
             {
                 "type": "delete_marker" if one.delete_marker else "version",
                 "bucket": bucket,
@@ -136,13 +135,10 @@ def total_lines(totals: Totals, *, human: bool) -> str:
 
 def total_json(totals: Totals, **more: object) -> str:
     """Return the totals as a line of JSON."""
-    return _line({"operation": "summary", "success": True, "objects": totals.objects, "bytes": totals.bytes, **more})
+    told = {"operation": "summary", "success": True, "objects": totals.objects, "bytes": totals.bytes}
+    return json_text(told | more)
 
 
 def _instant(text: str) -> str:
     """Return the first 19 characters of an ISO time, as people write them."""
     return f"{text[:10]} {text[11:19]}" if text else _NEVER
-
-
-def _line(fields: dict[str, Any]) -> str:
-    return json.dumps(fields) + "\n"

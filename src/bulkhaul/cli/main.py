@@ -54,7 +54,9 @@ def _run(arguments: list[str]) -> int:
     except click.Abort:
         return INTERRUPTED
     except OSError as error:  # of a page that click prints by itself: commands catch their own
+        from bulkhaul.cli.lines import output_lost_line
+
         with contextlib.suppress(OSError):
-            click.echo(f"bulkhaul: error: the output cannot be written: {error.strerror or error}", err=True)
+            click.echo(output_lost_line(error), err=True, nl=False)
         return 1
     return status if isinstance(status, int) else 0

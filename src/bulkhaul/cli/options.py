@@ -173,6 +173,14 @@ _SETTINGS = frozenset(
 )
 
 
+OUTPUT = ("as_json", "quiet", "no_progress", "log_level")
+
+
+def take_output(given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of the options of a command those that say how it reports."""
+    return {name: given.pop(name) for name in OUTPUT if name in given}
+
+
 def take_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Take out of the options of a command those that are settings of the engine."""
     return {name: given.pop(name) for name in list(given) if name in _SETTINGS}

@@ -5,13 +5,12 @@ planned = verified + failed + skipped, however it ends.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from bulkhaul.model.errors import ErrorInfo, error_of
+from bulkhaul.cli.lines import error_fields, error_line, json_text
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.naming import printable
 
@@ -91,11 +90,6 @@ class TransferReport:
             self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run))
 
 
-def error_line(failure: ErrorInfo) -> str:
-    """Return the line for people that says what failed."""
-    return f"bulkhaul: error: {printable(str(error_of(failure)))}\n"
-
-
 def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
     r"""Return the line for people that says what was copied, as s5cmd does, or why it was not.
 
@@ -133,8 +127,8 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
     if result.skipped:
         line["skipped"] = result.skipped
     if result.failure is not None:
-        line["error"] = {"code": result.failure.code, "message": str(error_of(result.failure))}
-    return json.dumps(line) + "\n"
+        line["error"] = error_fields(result.failure)
+    return json_text(line)
 
 
 def summary_line(counts: Counts, seconds: float, *, success: bool, dry_run: bool = False) -> str:
@@ -151,4 +145,4 @@ def summary_line(counts: Counts, seconds: float, *, success: bool, dry_run: bool
         "seconds": round(seconds, 6),
         "bytes_per_s": round(counts.bytes / seconds) if seconds > 0 else 0,
     }
-    return json.dumps(line) + "\n"
+    return json_text(line)

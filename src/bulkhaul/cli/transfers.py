@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.command import adding, section
-from bulkhaul.cli.launch import launch, take_output
 from bulkhaul.cli.object_options import object_options, take_options
 from bulkhaul.cli.options import (
     checksum_option,
@@ -21,6 +20,7 @@ from bulkhaul.cli.options import (
     output_options,
     resume_option,
     speed_options,
+    take_output,
     take_settings,
     threshold_option,
     verify_option,
@@ -42,7 +42,7 @@ from bulkhaul.cli.transfer_arguments import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.run_job import Job
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.objects import ObjectRef
@@ -117,7 +117,10 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
     refuse_misplaced(ctx, direction)
     output = take_output(given)
-    launch(ctx, lambda: _prepared(direction, source, destination, given, move=move), output)
+    job = _prepared(direction, source, destination, given, move=move)
+    from bulkhaul.cli.run_job import run_job
+
+    run_job(ctx, job, output)
 
 
 def pipe_job(url: str, given: dict[str, Any]) -> Job:
@@ -163,7 +166,7 @@ def _prepared(
         results = _from_stdin(destination, stored, dry_run=dry_run)
     else:
         results = _to_stdout(source, given["version_id"], dry_run=dry_run)
-    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.run_job import Job
 
     return Job(
         operation=operation or ("mv" if move else "cp"),

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.command import SectionedCommand, section
-from bulkhaul.cli.launch import launch, take_output
 from bulkhaul.cli.options import (
     connection_options,
     log_option,
     make_settings,
     speed_options,
+    take_output,
     take_settings,
     verify_option,
 )
@@ -22,7 +22,7 @@ from bulkhaul.cli.transfer_arguments import REMAINS, Direction, require_object
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.run_job import Job
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.results import TransferResult
 
@@ -54,7 +54,10 @@ def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **give
     Ranges are fetched in parallel and written in order, in bounded memory. Errors go to stderr.
     """
     output = take_output(given)
-    launch(ctx, lambda: _job(urls, version_id, given), output)
+    job = _job(urls, version_id, given)
+    from bulkhaul.cli.run_job import run_job
+
+    run_job(ctx, job, output)
 
 
 def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
@@ -78,7 +81,7 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
             for one in run.run(matching_urls, run.aio.control, url):
                 yield run.download_stream(one, 1)
 
-    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.run_job import Job
 
     return Job(
         operation="cat",

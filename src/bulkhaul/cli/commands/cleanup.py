@@ -13,7 +13,7 @@ from bulkhaul.cli.options import connection_options, make_settings
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.operations.cleanup import Cleanup, Leftover
 
@@ -64,19 +64,15 @@ def cleanup(
     **connection: Any,
 ) -> NoReturn:
     """Show, and with --yes clear away, what runs that died have left behind."""
-    from bulkhaul.cli.asking import ask, refuse
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.selection import parse_destination
 
     if yes and dry_run:
         raise click.UsageError("--yes and --dry-run contradict each other.")
     if older_than_s is not None and url is None:
         raise click.UsageError("--older-than needs s3://BUCKET: other programs' uploads are only looked for there.")
-    try:
-        bucket, prefix = parse_destination(url, "where uploads are to be looked for") if url is not None else ("", "")
-        settings = make_settings(connection)
-    except TransferError as error:
-        refuse(error)
+    bucket, prefix = parse_destination(url, "where uploads are to be looked for") if url is not None else ("", "")
+    settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.operations.cleanup import Cleanup
@@ -87,7 +83,7 @@ def cleanup(
             await report.one(leftover)
         return await report.end()
 
-    ask(ctx, work, settings, operation="cleanup", as_json=as_json)
+    run_query(ctx, work, settings, operation="cleanup", as_json=as_json)
 
 
 async def _all(
@@ -119,13 +115,13 @@ class LeftoverReport:
 
     async def one(self, leftover: Leftover) -> None:
         """Tell of one leftover."""
-        from bulkhaul.cli.report import error_line
+        from bulkhaul.cli.lines import error_line
 
         self._found += 1
         self._cleared += leftover.cleared
         if leftover.failure is not None:
             self._failed += 1
-            click.echo(error_line(leftover.failure), err=True, nl=False)
+            self._out.error(error_line(leftover.failure))
         if self._as_json:
             await self._out.write(leftover_json(leftover, dry_run=self._dry_run))
         elif leftover.failure is None:
@@ -133,7 +129,7 @@ class LeftoverReport:
 
     async def end(self) -> int:
         """Tell the totals; return the exit code."""
-        from bulkhaul.cli.asking import json_text
+        from bulkhaul.cli.lines import json_text
 
         if self._as_json:
             counts = {"found": self._found, "cleared": self._cleared, "failed": self._failed}
@@ -166,13 +162,12 @@ def leftover_line(leftover: Leftover, *, dry_run: bool) -> str:
 
 def leftover_json(leftover: Leftover, *, dry_run: bool) -> str:
     """Return a line of JSON."""
-    from bulkhaul.cli.asking import json_text
-    from bulkhaul.model.errors import error_of
+    from bulkhaul.cli.lines import error_fields, json_text
 
     line: dict[str, Any] = {"operation": "cleanup", "success": leftover.failure is None, "dryrun": dry_run}
     for name in ("name", "upload_id", "since", "why", "remedy", "cleared"):
         line[name] = getattr(leftover, name)
     line["kind"] = str(leftover.kind)
     if leftover.failure is not None:
-        line["error"] = {"code": leftover.failure.code, "message": str(error_of(leftover.failure))}
+        line["error"] = error_fields(leftover.failure)
     return json_text(line)

@@ -10,7 +10,7 @@ from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.policy.findings import Finding
 
@@ -38,17 +38,14 @@ Exit code: 0 nothing failed, 1 something did, 2 wrong command line.
 @click.pass_context
 def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **connection: Any) -> NoReturn:
     """Try out what transfers to and from a bucket need, and say what to do about what is missing."""
-    from bulkhaul.cli.asking import ask, json_text, refuse
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.lines import json_text
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.findings import fit
     from bulkhaul.policy.selection import parse_destination
 
-    try:
-        bucket, prefix = parse_destination(url, "what is to be tried out")
-        # Who asks what is wrong wants to hear it at once.
-        settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
-    except TransferError as error:
-        refuse(error)
+    bucket, prefix = parse_destination(url, "what is to be tried out")
+    # Who asks what is wrong wants to hear it at once.
+    settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.operations.doctor import examine
@@ -66,7 +63,7 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
             await out.write(table(found))
         return 0 if good else 1
 
-    ask(ctx, work, settings, operation="doctor", as_json=as_json)
+    run_query(ctx, work, settings, operation="doctor", as_json=as_json)
 
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}

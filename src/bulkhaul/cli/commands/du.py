@@ -11,7 +11,7 @@ from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
 
 EPILOG = """\b
@@ -49,19 +49,15 @@ def du(
     **connection: Any,
 ) -> NoReturn:
     """Print how many bytes lie below a prefix, and in how many objects."""
-    from bulkhaul.cli.asking import ask, refuse
     from bulkhaul.cli.listing_lines import Totals, size_text, total_json
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.naming import printable
     from bulkhaul.policy.selection import parse_listing, selector
 
     if group and all_versions:
         raise click.UsageError("--group cannot be had with --all-versions: versions are listed without their class.")
-    try:
-        source = parse_listing(url)
-        settings = make_settings(connection)
-    except TransferError as error:
-        refuse(error)
+    source = parse_listing(url)
+    settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         totals: defaultdict[str, Totals] = defaultdict(Totals)
@@ -91,4 +87,4 @@ def du(
             await out.write(total_json(both, source=url))
         return 0
 
-    ask(ctx, work, settings, operation="du", as_json=as_json, workers=2)
+    run_query(ctx, work, settings, operation="du", as_json=as_json, workers=2)

@@ -10,7 +10,7 @@ from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.model.objects import ObjectHead
 
@@ -37,16 +37,13 @@ Exit code: 0 it is there, 1 it is not, or may not be looked at, 2 wrong command 
 @click.pass_context
 def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **connection: Any) -> NoReturn:
     """Tell size, ETag, time, checksum, content headers, metadata and encryption of one object, without its bytes."""
-    from bulkhaul.cli.asking import ask, json_text, refuse
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.lines import json_text
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_destination
 
-    try:
-        bucket, key = parse_destination(url, "what is to be looked at")
-        settings = make_settings(connection)
-    except TransferError as error:
-        refuse(error)
+    bucket, key = parse_destination(url, "what is to be looked at")
+    settings = make_settings(connection)
     if version_id and not key:
         raise click.UsageError("--version-id needs a key.")
 
@@ -59,7 +56,7 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
         await out.write(json_text(told) if as_json else people_text(told))
         return 0
 
-    ask(ctx, work, settings, operation="head", as_json=as_json)
+    run_query(ctx, work, settings, operation="head", as_json=as_json)
 
 
 def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:

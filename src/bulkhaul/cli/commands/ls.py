@@ -10,7 +10,7 @@ from bulkhaul.cli.command import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.policy.selection import Source
 
@@ -59,17 +59,13 @@ def ls(
 
     Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key.
     """
-    from bulkhaul.cli.asking import ask, refuse
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.selection import parse_listing
 
     if url is None and (recursive or all_versions or summarize):
         raise click.UsageError("--recursive, --all-versions and --summarize need s3://BUCKET.")
-    try:
-        source = parse_listing(url) if url is not None else None
-        settings = make_settings(connection)
-    except TransferError as error:
-        refuse(error)
+    source = parse_listing(url) if url is not None else None
+    settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if source is None:
@@ -84,12 +80,12 @@ def ls(
         return await listing.end(summarize=summarize)
 
     workers = 2 if source is not None and (recursive or source.pattern) else 1
-    ask(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
+    run_query(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
 
 
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:
     """Print the buckets; return the exit code."""
-    from bulkhaul.cli.asking import json_text
+    from bulkhaul.cli.lines import json_text
     from bulkhaul.cli.listing_lines import bucket_json, bucket_lines
 
     shown = 0

@@ -7,7 +7,6 @@ from typing import Any
 import click
 
 from bulkhaul.cli.command import SectionedCommand, section
-from bulkhaul.cli.launch import launch, take_output
 from bulkhaul.cli.object_options import object_options
 from bulkhaul.cli.options import (
     checksum_option,
@@ -15,6 +14,7 @@ from bulkhaul.cli.options import (
     log_option,
     output_options,
     speed_options,
+    take_output,
     threshold_option,
 )
 from bulkhaul.cli.transfers import pipe_job
@@ -49,4 +49,7 @@ def pipe(ctx: click.Context, /, *, url: str, **given: Any) -> None:
     interrupted or failed upload leaves nothing behind. The same as `bulkhaul cp - URL`.
     """
     output = take_output(given)
-    launch(ctx, lambda: pipe_job(url, given), output)
+    job = pipe_job(url, given)
+    from bulkhaul.cli.run_job import run_job
+
+    run_job(ctx, job, output)

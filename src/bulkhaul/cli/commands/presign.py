@@ -11,7 +11,7 @@ from bulkhaul.cli.option_values import parsed_duration
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
-    from bulkhaul.cli.asking import Lines
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
 
 EPILOG = """\b
@@ -48,19 +48,16 @@ def presign(
     ctx: click.Context, /, *, url: str, expires_s: int, version_id: str, as_json: bool, **connection: Any
 ) -> NoReturn:
     """Print a URL that fetches one object without credentials, until it expires."""
-    from bulkhaul.cli.asking import ask, json_text, refuse
-    from bulkhaul.model.errors import TransferError
+    from bulkhaul.cli.lines import json_text
+    from bulkhaul.cli.run_query import run_query
     from bulkhaul.model.limits import MAX_PRESIGN_S
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source
 
     if not 1 <= expires_s <= MAX_PRESIGN_S:
         raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_PRESIGN_S} s), not {expires_s} s.")
-    try:
-        source = parse_source(url, literal=True, marker=True)
-        settings = make_settings(connection)
-    except TransferError as error:
-        refuse(error)
+    source = parse_source(url, literal=True, marker=True)
+    settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         signed = await engine.control.presign(ObjectRef(source.bucket, source.key), expires_s, version_id)
@@ -68,4 +65,4 @@ def presign(
         await out.write(json_text(line) if as_json else f"{signed}\n")
         return 0
 
-    ask(ctx, work, settings, operation="presign", as_json=as_json)
+    run_query(ctx, work, settings, operation="presign", as_json=as_json)

@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.command import SectionedCommand
-from bulkhaul.cli.launch import launch, take_output
-from bulkhaul.cli.options import connection_options, log_option, make_settings, output_options, take_settings
+from bulkhaul.cli.options import (
+    connection_options,
+    log_option,
+    make_settings,
+    output_options,
+    take_output,
+    take_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulkhaul.cli.job import Job
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.results import TransferResult
 
@@ -68,39 +73,38 @@ def rm(
     """Delete objects from S3."""
     output, connection = take_output(given), take_settings(given)
 
-    def prepare() -> Job:
-        from bulkhaul.cli.job import Job
-        from bulkhaul.policy.selection import parse_source
+    from bulkhaul.policy.selection import parse_source
 
-        sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
-        many = any(source.many for source in sources)
-        if (include or exclude) and not many:
-            raise click.UsageError("--include and --exclude need --recursive or a pattern.")
-        if version_id and (many or all_versions or len(sources) > 1):
-            raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
-        settings = make_settings(connection | {"workers": 1, "concurrency": 2})
+    sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
+    many = any(source.many for source in sources)
+    if (include or exclude) and not many:
+        raise click.UsageError("--include and --exclude need --recursive or a pattern.")
+    if version_id and (many or all_versions or len(sources) > 1):
+        raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
+    settings = make_settings(connection | {"workers": 1, "concurrency": 2})
 
-        def results(engine: Engine) -> Iterator[TransferResult]:
-            from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
+    def results(engine: Engine) -> Iterator[TransferResult]:
+        from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 
-            deletion = Deletion(
-                sources=sources,
-                version_id=version_id,
-                all_versions=all_versions,
-                include=include,
-                exclude=exclude,
-                dry_run=dry_run,
-            )
-            yield from engine.each(delete_sources(engine.aio.control, deletion))
-
-        return Job(
-            operation="rm",
-            results=results,
-            source=urls[0],
-            destination="",
+        deletion = Deletion(
+            sources=sources,
+            version_id=version_id,
+            all_versions=all_versions,
+            include=include,
+            exclude=exclude,
             dry_run=dry_run,
-            settings=settings,
-            remains="what was reported as deleted is gone",
         )
+        yield from engine.each(delete_sources(engine.aio.control, deletion))
 
-    launch(ctx, prepare, output)
+    from bulkhaul.cli.run_job import Job, run_job
+
+    job = Job(
+        operation="rm",
+        results=results,
+        source=urls[0],
+        destination="",
+        dry_run=dry_run,
+        settings=settings,
+        remains="what was reported as deleted is gone",
+    )
+    run_job(ctx, job, output)

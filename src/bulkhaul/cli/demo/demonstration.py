@@ -11,7 +11,6 @@ import contextlib
 import gc
 import os
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -27,9 +26,9 @@ from bulkhaul.cli.demo.bundle import LARGE_KEY, SMALL_PREFIX, Bundle
 from bulkhaul.cli.demo.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.demo.upload_bundle import uploaded
-from bulkhaul.cli.interruption import Interruption
+from bulkhaul.cli.interruption import Interruption, kill
+from bulkhaul.cli.lines import error_line
 from bulkhaul.cli.progress import TICK_S
-from bulkhaul.cli.report import error_line
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
 from bulkhaul.model.objects import ObjectRef
@@ -131,9 +130,7 @@ class _Demo:
         pids = [*(self._engine.worker_pids if self._engine else ())]
         if self._server is not None:
             pids.append(self._server.process_id)
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        kill(pids)
 
 
 def use_only(credentials: Credentials) -> None:

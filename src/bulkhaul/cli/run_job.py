@@ -1,0 +1,173 @@
+"""Runs a command that does something to objects and reports each of them: cp, mv, cat, pipe, rm.
+
+engine ─▶ job (a thread) ─▶ main thread ─▶ report ─▶ stdout, stderr
+                                 ├──────▶ display, 8 times a second
+                                 ╰── looks at the noted signal
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import click
+import msgspec
+
+from bulkhaul.cli import early
+from bulkhaul.cli.background_iterator import BackgroundIterator
+from bulkhaul.cli.progress import TICK_S, Display, shows_on
+from bulkhaul.cli.report import TransferReport
+from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
+from bulkhaul.cli.standard_streams import require_stdout
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.facade import Engine
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
+from bulkhaul.model.errors import TransferError
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """What one command is to do.
+
+    Attributes:
+        operation: how its lines begin: cp, mv, rm …
+        results: does it and yields one result an object; with ``dry_run`` it only says what it would do.
+        source, destination: what the command line names, for a failure of the job as a whole.
+        to_stdout: stdout is for the bytes of objects; success is told to nobody, all else to stderr.
+        quietly: no progress display: a person types what is uploaded.
+        remains: what an interruption leaves of an object, for people.
+    """
+
+    operation: str
+    results: Callable[[Engine], Iterator[TransferResult]]
+    source: str
+    destination: str
+    dry_run: bool
+    settings: Settings
+    to_stdout: bool = False
+    quietly: bool = False
+    remains: str = "no partial file was left behind"
+
+
+def run_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn:
+    """Carry out a job, and end the command.
+
+    Args:
+        output: ``as_json``, ``quiet``, ``no_progress`` and ``log_level``, as far as the command has them.
+
+    Raises:
+        click.UsageError: stdout is closed, and lines are owed.
+        TransferError: the engine's processes cannot be started.
+    """
+    as_json = output.get("as_json", False)
+    if as_json:
+        require_stdout()  # lines for people are a courtesy; whoever asks for these depends on them
+    status = carry_out(
+        job,
+        early.take(),
+        as_json=as_json,
+        quiet=output.get("quiet", False),
+        progress=not output.get("no_progress", False),
+        log_level=output.get("log_level", "warning"),
+    )
+    ctx.exit(status)
+
+
+def carry_out(
+    job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str
+) -> int:
+    """Do it, say what happened, and return the exit code."""
+    hidden = quiet or job.dry_run or job.to_stdout or job.quietly
+    display = Display() if progress and not hidden and os.isatty(2) else None
+    return _JobRun(job, forkserver, display, as_json=as_json, quiet=quiet, log_level=log_level).exit_code()
+
+
+class _JobRun(Run):
+    """One run of such a command."""
+
+    def __init__(
+        self,
+        job: Job,
+        forkserver: ForkserverProcess,
+        display: Display | None,
+        *,
+        as_json: bool,
+        quiet: bool,
+        log_level: str,
+    ) -> None:
+        super().__init__(log_level=log_level, err=display.above if display else None)
+        self._began_s = time.monotonic()
+        self._job = job
+        self._forkserver = forkserver
+        self._display = display
+        out = display.above if display and shows_on(1) else self.stdout.write
+        self._report = TransferReport(
+            self.err if job.to_stdout else out,
+            self.err,
+            operation=job.operation,
+            as_json=as_json,
+            quiet=quiet or (job.to_stdout and not job.dry_run),
+            dry_run=job.dry_run,
+            remains=job.remains,
+        )
+
+    def work(self) -> int:
+        """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
+        with Engine(self._job.settings, forkserver=self._forkserver) as engine:
+            self.engine = engine
+            results = BackgroundIterator(lambda: self._job.results(engine))
+            try:
+                self._report_all(results, engine)
+            finally:
+                engine.close()  # what ends the thread of the results, once it has put what the engine had handed it
+                results.abandon()
+                results.join(LAST_LINES_S)
+            if not results.ended:
+                return self._interrupted(results, engine)
+        if isinstance(results.error, OSError) and not isinstance(results.error, BrokenPipeError):
+            raise local_error(results.error)  # not of the output
+        if results.error is not None:
+            raise results.error
+        return 1 if self._report.counts.failed else 0
+
+    def tell(self, error: TransferError) -> None:
+        """Report a failure of the job as a whole."""
+        source, destination = self._job.source, self._job.destination
+        where = source if source.startswith("s3://") else destination
+        bucket, _, key = where.removeprefix("s3://").partition("/")
+        self._report.ended(
+            TransferResult(source=source, destination=destination, bucket=bucket, key=key, failure=error.info)
+        )
+
+    def finish(self, status: int) -> int:
+        """Report the totals, and leave the display; return the exit code."""
+        self._report.summary(time.monotonic() - self._began_s, success=status == 0)
+        if self._display is not None:
+            self._display.close()
+        return super().finish(status)
+
+    def _report_all(self, results: BackgroundIterator[TransferResult], engine: Engine) -> None:
+        next_tick_s = time.monotonic() + TICK_S
+        while not results.ended and not self.interruption.signum:
+            if self.stdout.full or self.stderr.full:
+                self.flush(TICK_S)
+            elif (result := results.take(LOOK_UP_S)) is not None:
+                self._report.ended(result)
+            if results.idle:
+                self.flush(0.0)
+            if self._display is not None and time.monotonic() >= next_tick_s:
+                self._display.update(engine.progress())
+                next_tick_s = time.monotonic() + TICK_S
+        if self._display is not None:
+            self._display.update(engine.progress())
+
+    def _interrupted(self, results: BackgroundIterator[TransferResult], engine: Engine) -> int:
+        """Report what had ended before the signal came, and count what had not."""
+        while (result := results.take(0.0)) is not None:
+            self._report.ended(result)
+        unfinished = max(0, engine.progress().planned_objects - self._report.counts.planned)
+        self._report.cancelled(unfinished, self.interruption.name)
+        return self.interruption.exit_code

@@ -1,0 +1,132 @@
+"""Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup, doctor.
+
+    engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
+
+Everything is on one event loop. A reader that is behind keeps the work from asking for more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import click
+import msgspec
+
+from bulkhaul.cli import early
+from bulkhaul.cli.lines import error_fields, error_line, json_text
+from bulkhaul.cli.run import LOOK_UP_S, Run
+from bulkhaul.cli.standard_streams import require_stdout
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
+from bulkhaul.model.errors import Cancelled, TransferError
+from bulkhaul.model.settings import Settings
+
+CONCURRENCY = 2
+"""Requests in flight: one, and the next one ahead of it."""
+
+_PAUSES_S = (0.001, 0.002, 0.005, 0.02)
+"""Waits for a reader that is behind: short ones first, as most of them are only a little slower."""
+
+Work = Callable[[AsyncEngine, "Lines"], Awaitable[int]]
+
+
+def run_query(
+    ctx: click.Context,
+    work: Work,
+    settings: Settings,
+    *,
+    operation: str,
+    as_json: bool = False,
+    workers: int = 1,
+) -> NoReturn:
+    """Run ``work``, which returns the exit code, and end the command with it.
+
+    Args:
+        operation: names the command in the JSON of a failure.
+        workers: processes that ask: with two, one reads a page while the other one asks for the next.
+
+    Raises:
+        click.UsageError: stdout is closed, and nobody would see the answer.
+        TransferError: the engine's processes cannot be started.
+    """
+    require_stdout()
+    small = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
+    ctx.exit(_Query(work, small, early.take(), operation=operation, as_json=as_json).exit_code())
+
+
+class Lines:
+    """Whole lines on their way out."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    async def write(self, text: str) -> None:
+        """Write lines to stdout; ends when all of them have left.
+
+        Raises:
+            BrokenPipeError: nobody reads any more.
+            OSError: the disk behind stdout is full, or gone.
+        """
+        self._run.stdout.write(text)
+        waits = 0
+        while not self._run.flush(0.0):
+            await asyncio.sleep(_PAUSES_S[min(waits, len(_PAUSES_S) - 1)])
+            waits += 1
+
+    def error(self, text: str) -> None:
+        """Take lines for stderr; they leave before what is written next."""
+        self._run.err(text)
+
+
+class _Query(Run):
+    """One run of such a command."""
+
+    def __init__(
+        self, work: Work, settings: Settings, forkserver: ForkserverProcess, *, operation: str, as_json: bool
+    ) -> None:
+        super().__init__()
+        self._work = work
+        self._engine = self.engine = AsyncEngine(settings, forkserver=forkserver)
+        self._operation = operation
+        self._as_json = as_json
+
+    def work(self) -> int:
+        """Ask and print; return the exit code."""
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(self._answered())
+
+    def tell(self, error: TransferError) -> None:
+        """Say what failed; as JSON too, where that was asked for."""
+        self.err(error_line(error.info))
+        self._tell_json(error)
+
+    async def _answered(self) -> int:
+        """Wait for the end of the work, which a signal cancels."""
+        task = asyncio.create_task(self._in_engine())
+        while not task.done():
+            await asyncio.wait([task], timeout=LOOK_UP_S)
+            self.flush(0.0)
+            if self.interruption.signum and task.cancel():
+                await asyncio.wait([task])
+                if task.cancelled() or task.exception() is not None:
+                    return self._interrupted()
+        return await task
+
+    async def _in_engine(self) -> int:
+        async with self._engine:
+            return await self._work(self._engine, Lines(self))
+
+    def _interrupted(self) -> int:
+        text = f"interrupted by {self.interruption.name}"
+        self.err(f"bulkhaul: {text}\n")
+        self._tell_json(Cancelled(text))
+        return self.interruption.exit_code
+
+    def _tell_json(self, error: TransferError) -> None:
+        if self._as_json:
+            failure = {"operation": self._operation, "success": False, "error": error_fields(error.info)}
+            self.stdout.write(json_text(failure))
