@@ -102,18 +102,19 @@ class Cleanup:
         Raises:
             TransferError: they cannot be listed.
         """
-        async for page in self._control.pending_uploads(bucket, prefix):
-            for upload in page:
-                if (bucket, upload.upload_id) in self._named or not upload.initiated:
-                    continue
-                age_s = now_s - datetime.fromisoformat(upload.initiated).timestamp()
-                if age_s < older_than_s:
-                    continue
-                ref = ObjectRef(bucket, upload.key)
-                leftover = _of_upload(ref, upload, "no journal on this machine names it")
-                if self.clears:
-                    leftover = await self._cleared(leftover, ref, upload)
-                yield leftover
+        async with contextlib.aclosing(self._control.pending_uploads(bucket, prefix)) as pages:
+            async for page in pages:
+                for upload in page:
+                    if (bucket, upload.upload_id) in self._named or not upload.initiated:
+                        continue
+                    age_s = now_s - datetime.fromisoformat(upload.initiated).timestamp()
+                    if age_s < older_than_s:
+                        continue
+                    ref = ObjectRef(bucket, upload.key)
+                    leftover = _of_upload(ref, upload, "no journal on this machine names it")
+                    if self.clears:
+                        leftover = await self._cleared(leftover, ref, upload)
+                    yield leftover
 
     def temp_files(self, folder: str) -> list[Leftover]:
         """Return temp files of ours that nobody holds, in a folder and all below it; links are not followed.
@@ -227,8 +228,9 @@ class Cleanup:
     async def _pending(self, ref: ObjectRef) -> list[PendingUpload]:
         """Return the pending uploads of exactly this key."""
         found: list[PendingUpload] = []
-        async for page in self._control.pending_uploads(ref.bucket, ref.key):
-            found += [upload for upload in page if upload.key == ref.key]
+        async with contextlib.aclosing(self._control.pending_uploads(ref.bucket, ref.key)) as pages:
+            async for page in pages:
+                found += [upload for upload in page if upload.key == ref.key]
         return found
 
 

@@ -6,7 +6,7 @@ sources ─▶ keys of a listing, or named ones ─▶ batches of 1,000 ─▶ o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import msgspec
 
@@ -39,25 +39,30 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
 async def delete_sources(control: Control, deletion: Deletion) -> AsyncGenerator[TransferResult, None]:
     """Delete and yield one result a key; a source that fails as a whole is one failed result, and the others go on."""
+    for bucket, doomed, url in _doomed(control, deletion):
+        async with contextlib.aclosing(_deleted(control, bucket, doomed, url, dry_run=deletion.dry_run)) as results:
+            async for result in results:
+                yield result
+
+
+def _doomed(control: Control, deletion: Deletion) -> Iterator[tuple[str, AsyncGenerator[Doomed, None], str]]:
+    """Yield what is deleted together: its bucket, its keys, and the URL that a failure of all of them is about."""
     named: dict[str, list[Doomed]] = {}
     for source in deletion.sources:
-        if not source.many and not deletion.all_versions:
+        if source.many or deletion.all_versions:
+            yield source.bucket, _found(control, source, deletion), _url(source)
+        else:
             named.setdefault(source.bucket, []).append(Doomed(source.key, deletion.version_id))
-            continue
-        found = _found(control, source, deletion)
-        async for result in _removed(control, source.bucket, found, _url(source), deletion):
-            yield result
-    for bucket, doomed in named.items():
-        async for result in _removed(control, bucket, _each(doomed), f"s3://{bucket}/{doomed[0].key}", deletion):
-            yield result
+    for bucket, keys in named.items():
+        yield bucket, _each(keys), ObjectRef(bucket, keys[0].key).url
 
 
-async def _removed(
-    control: Control, bucket: str, doomed: AsyncGenerator[Doomed, None], url: str, deletion: Deletion
+async def _deleted(
+    control: Control, bucket: str, doomed: AsyncGenerator[Doomed, None], url: str, *, dry_run: bool
 ) -> AsyncGenerator[TransferResult, None]:
     try:
         async with contextlib.aclosing(doomed):
-            if deletion.dry_run:
+            if dry_run:
                 async for one in doomed:
                     yield _result(bucket, one)
             else:
@@ -78,11 +83,13 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
     takes = selector(source, deletion.include, deletion.exclude)
     empty = True
     if deletion.all_versions:
-        async for versions in control.versions(source.bucket, source.prefix if source.many else source.key):
-            for version in versions:
-                if takes(version.key) if source.many else version.key == source.key:
-                    empty = False
-                    yield Doomed(version.key, version.version_id or "null")
+        prefix = source.prefix if source.many else source.key
+        async with contextlib.aclosing(control.versions(source.bucket, prefix)) as pages:
+            async for versions in pages:
+                for version in versions:
+                    if takes(version.key) if source.many else version.key == source.key:
+                        empty = False
+                        yield Doomed(version.key, version.version_id or "null")
     else:
         async with contextlib.aclosing(control.pages(source.bucket, source.prefix, ahead=True)) as pages:
             async for page in pages:

@@ -6,6 +6,7 @@ put ─▶ head, get, ranges ─▶ conditions ─▶ checksums ─▶ multipart
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import AsyncGenerator, Awaitable
 
@@ -58,8 +59,9 @@ async def examine(
     if write:
         algorithm = profile_for(target.host).checksum or COMMON_CHECKSUM
         trial = _TrialObject(control, ObjectRef(bucket, f"{prefix}bulkhaul-doctor-{secrets.token_hex(8)}"), algorithm)
-        async for finding in trial.run():
-            yield finding
+        async with contextlib.aclosing(trial.run()) as tried:
+            async for finding in tried:
+                yield finding
         return
     if first is None:
         why = "there is no object with bytes to try it on; --write makes one"
@@ -94,8 +96,9 @@ async def _bucket(control: Control, bucket: str, target: Target, chosen: str) ->
 async def _list(control: Control, bucket: str, prefix: str) -> tuple[Finding, ObjectHead | None]:
     """Return the finding, and the first object with bytes of the first page."""
     try:
-        async for page in control.pages(bucket, prefix, max_keys=100):
-            return findings.ok("list"), next((one for one in page if one.size_bytes), None)
+        async with contextlib.aclosing(control.pages(bucket, prefix, max_keys=100)) as pages:
+            async for page in pages:
+                return findings.ok("list"), next((one for one in page if one.size_bytes), None)
     except TransferError as error:
         return findings.refused("list", error.info, "s3:ListBucket"), None
     return findings.ok("list"), None

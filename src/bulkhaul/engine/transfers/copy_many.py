@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import AsyncGenerator, Callable, Coroutine
 
@@ -42,14 +43,15 @@ async def copy_pieces(
         TransferError: the listing failed.
     """
     nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
-    async for remote in list_selected(control, source, takes):
-        head = remote.head
-        ref = ObjectRef(bucket, prefix + head.key.removeprefix(source.base))
-        result = result_of(remote.ref, head, ref.url, ref)
-        if not ref.key:
-            failure = ErrorInfo("UsageError", "its key would be empty", remote.ref.url)
-            yield Piece(msgspec.structs.replace(result, failure=failure))
-        elif nested and head.key.startswith(prefix):
-            yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
-        else:
-            yield Piece(result, functools.partial(copy, remote.ref, ref))
+    async with contextlib.aclosing(list_selected(control, source, takes)) as found:
+        async for remote in found:
+            head = remote.head
+            ref = ObjectRef(bucket, prefix + head.key.removeprefix(source.base))
+            result = result_of(remote.ref, head, ref.url, ref)
+            if not ref.key:
+                failure = ErrorInfo("UsageError", "its key would be empty", remote.ref.url)
+                yield Piece(msgspec.structs.replace(result, failure=failure))
+            elif nested and head.key.startswith(prefix):
+                yield Piece(msgspec.structs.replace(result, skipped="it lies in the destination"))
+            else:
+                yield Piece(result, functools.partial(copy, remote.ref, ref))

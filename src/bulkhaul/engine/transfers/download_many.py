@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 from collections.abc import AsyncGenerator, Callable
@@ -98,12 +99,13 @@ class Restore:
         """
         tree = self._tree = DestinationTree(self._root)
         self._downloader.look_at_umask()
-        async for remote, planned in self._named(folds_case=tree.folds_case()):
-            result = self._result(remote, planned)
-            if planned.components:
-                yield Piece(result, functools.partial(self._one, tree, planned.components, remote))
-            else:
-                yield Piece(result)
+        async with contextlib.aclosing(self._named(folds_case=tree.folds_case())) as named:
+            async for remote, planned in named:
+                result = self._result(remote, planned)
+                if planned.components:
+                    yield Piece(result, functools.partial(self._one, tree, planned.components, remote))
+                else:
+                    yield Piece(result)
 
     def close(self) -> None:
         """Let go of the destination folder, when no piece of work needs it any more."""
@@ -118,14 +120,16 @@ class Restore:
             NotFound: nothing is selected.
             TransferError: the listing failed.
         """
-        async for remote, planned in self._named(folds_case=False):
-            yield self._result(remote, planned)
+        async with contextlib.aclosing(self._named(folds_case=False)) as named:
+            async for remote, planned in named:
+                yield self._result(remote, planned)
 
     async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, Planned], None]:
         naming = Naming(self._source.base, folds_case=folds_case)
         try:
-            async for remote in list_selected(self._control, self._source, self._takes):
-                yield remote, naming.plan(remote.head)
+            async with contextlib.aclosing(list_selected(self._control, self._source, self._takes)) as found:
+                async for remote in found:
+                    yield remote, naming.plan(remote.head)
         finally:
             naming.close()
 

@@ -9,6 +9,7 @@ A move of a folder removes each file as soon as it is stored, so what needs a fi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import sys
@@ -56,25 +57,26 @@ async def upload_pieces(
     """
     found = False
     under_way = _UnderWay()
-    async for entry in _entries(folder, links, under_way):
-        if not isinstance(entry, LocalFile):
-            if takes(entry.path.removeprefix(os.path.join(folder, ""))):
-                found = True
-                yield Piece(_refused(entry, bucket))
-            continue
-        if not takes(entry.relative):
-            continue
-        found = True
-        ref = ObjectRef(bucket, prefix + entry.relative)
-        result = TransferResult(
-            source=entry.path, destination=ref.url, bucket=bucket, key=ref.key, size_bytes=entry.size_bytes
-        )
-        if (length := len(ref.key.encode())) > MAX_KEY_BYTES:
-            text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
-            failure = ErrorInfo("LocalError", text, entry.path)
-            yield Piece(_failed(result, failure))
-        else:
-            yield Piece(result, under_way.counted(functools.partial(upload, entry, ref)))
+    async with contextlib.aclosing(_entries(folder, links, under_way)) as entries:
+        async for entry in entries:
+            if not isinstance(entry, LocalFile):
+                if takes(entry.path.removeprefix(os.path.join(folder, ""))):
+                    found = True
+                    yield Piece(_refused(entry, bucket))
+                continue
+            if not takes(entry.relative):
+                continue
+            found = True
+            ref = ObjectRef(bucket, prefix + entry.relative)
+            result = TransferResult(
+                source=entry.path, destination=ref.url, bucket=bucket, key=ref.key, size_bytes=entry.size_bytes
+            )
+            if (length := len(ref.key.encode())) > MAX_KEY_BYTES:
+                text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
+                failure = ErrorInfo("LocalError", text, entry.path)
+                yield Piece(_failed(result, failure))
+            else:
+                yield Piece(result, under_way.counted(functools.partial(upload, entry, ref)))
     if not found:
         raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
