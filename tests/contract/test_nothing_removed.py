@@ -114,7 +114,7 @@ class Case:
         key = f"{self.name}/in/a"
         (upload_id,) = self.rig.pending(key)
         endpoint = self.rig.server.endpoint_url
-        intent = Intent(VERSION, endpoint, "us-east-1", "bucket", key, "token", None, 2**23, "", "", "boot", 1, 1.0)
+        intent = Intent(VERSION, endpoint, "bucket", key, "token", None, 2**23, "", "", 1.0)
         journal = Journal.create(str(folder), intent, resumable=True)
         journal.begun(upload_id, "")
         journal.close()

@@ -44,7 +44,6 @@ class Shop:
         intent = Intent(
             VERSION,
             endpoint,
-            "us-east-1",
             "bucket",
             key,
             "token",
@@ -52,8 +51,6 @@ class Shop:
             2**23,
             "",
             "",
-            "boot",
-            os.getpid(),
             time.time(),
         )
         journal = Journal.create(str(self.uploads), intent, resumable=True)

@@ -22,7 +22,7 @@ import sys
 from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.records import VERSION, Intent
 
-intent = Intent(VERSION, "https://s3.example", "r", "bucket", "key", "token", None, 5, "CRC32", "", "", 0, 0.0)
+intent = Intent(VERSION, "https://s3.example", "bucket", "key", "token", None, 5, "CRC32", "", 0.0)
 journal = Journal.create(sys.argv[1], intent, resumable=True)
 journal.begun("id-1", "CRC32")
 print(journal.path, flush=True)

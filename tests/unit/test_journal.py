@@ -36,14 +36,13 @@ from bulkhaul.disk.records import (
     read_frames,
     read_journal,
 )
-from bulkhaul.disk.state import boot_id, flush_folder, state_folder, state_path
+from bulkhaul.disk.state import flush_folder, state_folder, state_path
 from bulkhaul.errors import DiskFull, LocalError
 from bulkhaul.model.files import SourceIdentity
 
 INTENT = Intent(
     version=VERSION,
     endpoint="https://s3.example",
-    region="eu-west-1",
     bucket="bucket",
     key="a/ключ",
     token="9f0c",
@@ -51,8 +50,6 @@ INTENT = Intent(
     part_size_bytes=16 << 20,
     algorithm="CRC64NVME",
     options_digest="ab12",
-    boot_id="b",
-    pid=77,
     began_s=1.5,
 )
 PLACE = (INTENT.endpoint, INTENT.bucket, INTENT.key)
@@ -712,13 +709,25 @@ def test_a_file_system_that_makes_no_folders() -> None:
     assert caught.value.__cause__.__class__ is FileNotFoundError
 
 
-def test_boot_has_a_name() -> None:
-    """A boot of this machine has one name, the same for everybody who asks."""
-    assert boot_id() == Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
 def test_ended_journal_reads_as_ended() -> None:
     """An Ended record survives whatever was written before it."""
     state, _ = read_journal(frame(INTENT) + frame(Begun("x", "")) + frame(Ended()))
     assert isinstance(state, JournalState)
     assert state.ended
+
+
+class EarlierIntent(Intent, tag="Intent", frozen=True, kw_only=True):
+    """An Intent as it was written when it told the region, and the process that began the upload."""
+
+    region: str
+    boot_id: str
+    pid: int
+
+
+def test_journal_with_fields_of_an_earlier_time_is_read() -> None:
+    """What an Intent no longer has is passed over: the upload of an earlier run can be resumed and aborted."""
+    fields = {name: getattr(INTENT, name) for name in INTENT.__struct_fields__}
+    earlier = EarlierIntent(**fields, region="eu-west-1", boot_id="b", pid=77)
+    data = frame(earlier) + frame(Begun("id", "CRC64NVME"))
+    assert b"boot_id" in data
+    assert read_journal(data) == (JournalState(INTENT, "id", "CRC64NVME", {}, completing=False), len(data))

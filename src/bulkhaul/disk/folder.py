@@ -7,6 +7,7 @@ planted inside can lead outside. It must not know keys: ``policy.naming`` has ma
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -48,6 +49,19 @@ class FolderHandle:
         self._users -= 1
         if not self._users:
             os.close(self.fd)
+
+
+def flush(fd: int) -> None:
+    """Flush a folder, so that the names in it survive a power failure.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has nothing to flush for a folder
+            raise
 
 
 def open_folder(path: str) -> FolderHandle:

@@ -18,7 +18,8 @@ import re
 import secrets
 import stat
 
-from bulkhaul.disk.locks import remove_owned, take_lock
+from bulkhaul.disk.folder import flush
+from bulkhaul.disk.locks import NO_LOCKS, remove_owned, take_lock
 from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError
@@ -165,7 +166,7 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         try:
             ours = take_lock(fd) and os.fstat(fd).st_nlink > 0
         except OSError as error:
-            ours = error.errno in _UNSUPPORTED or error.errno == errno.ENOLCK  # without locks nobody sweeps, either
+            ours = error.errno in NO_LOCKS | _UNSUPPORTED  # without locks nobody sweeps, either
             if not ours:
                 raise
         finally:
@@ -247,9 +248,7 @@ def _maps(fd: int) -> bool:
 
 def _flush_folder(folder_fd: int, path: str) -> None:
     try:
-        os.fsync(folder_fd)
+        flush(folder_fd)
     except OSError as error:
-        if error.errno == errno.EINVAL:  # a file system that has nothing to flush for a folder
-            return
         text = "the object is published, but its folder could not be flushed: it may be gone after a power failure"
         raise DurabilityUnknown(text, path, errno.errorcode.get(error.errno or 0, "")) from error

@@ -7,9 +7,13 @@ looks takes the shared lock for a moment, so that two who look never take each o
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import time
+
+NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
+"""What file systems without locks answer."""
 
 _LOOKS = 50
 _LOOK_S = 0.001

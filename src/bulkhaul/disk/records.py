@@ -34,13 +34,11 @@ class Intent(msgspec.Struct, tag=True, frozen=True):
         source: the file that is uploaded, None for streams and copies, which are never resumed.
         algorithm: the checksum that was asked for.
         options_digest: of everything else that a resumed upload must have in common; never the options themselves.
-        boot_id, pid: of the process that began it.
         began_s: seconds since the epoch.
     """
 
     version: int
     endpoint: str
-    region: str
     bucket: str
     key: str
     token: str
@@ -48,8 +46,6 @@ class Intent(msgspec.Struct, tag=True, frozen=True):
     part_size_bytes: int
     algorithm: str
     options_digest: str
-    boot_id: str
-    pid: int
     began_s: float
 
 

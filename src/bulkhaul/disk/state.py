@@ -7,12 +7,12 @@ import errno
 import os
 import pwd
 
+from bulkhaul.disk.folder import flush
+from bulkhaul.disk.locks import NO_LOCKS
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
 
 _REMEDY = "set BULKHAUL_STATE_DIR to a folder that can hold the journals of uploads"
-
-_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
 def state_path(setting: str | None) -> str:
@@ -48,7 +48,7 @@ def state_folder(setting: str | None) -> str:
 def state_error(error: OSError, path: str) -> LocalError:
     """Return the typed error for a failed system call in the state folder, with its remedy."""
     known = local_error(error, path)
-    happened = "its file system has no locks" if error.errno in _NO_LOCKS else known.message.split(";")[0]
+    happened = "its file system has no locks" if error.errno in NO_LOCKS else known.message.split(";")[0]
     return type(known)(f"{happened}; {_REMEDY}", path, known.cause)
 
 
@@ -60,21 +60,9 @@ def flush_folder(path: str) -> None:
     """
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that has nothing to flush for a folder
-            raise
+        flush(fd)
     finally:
         os.close(fd)
-
-
-def boot_id() -> str:
-    """Return what tells one boot of this machine from the next, empty where the system does not say."""
-    try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return file.read().strip()
-    except OSError:
-        return ""
 
 
 def _default() -> str:

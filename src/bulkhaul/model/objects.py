@@ -121,7 +121,6 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True):
         last_modified: as the service wrote it (ISO 8601), empty where unknown.
         version_id: version of the object in a versioned bucket, else empty.
         checksum: the stored checksum, where HEAD told one.
-        parts_count: number of parts that the object was uploaded in, 0 where unknown.
         encryption: server-side encryption as the service names it; with KMS or a customer's key an ETag is no MD5.
         storage_class: as the service names it, empty for the standard one.
         tags: how many tags the object has, where HEAD told it.
@@ -134,7 +133,6 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True):
     last_modified: str = ""
     version_id: str = ""
     checksum: Checksum | None = None
-    parts_count: int = 0
     encryption: str = ""
     content: Content = Content()
     storage_class: str = ""

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +18,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.records import VERSION, Intent, JournalState
-from bulkhaul.disk.state import boot_id, state_folder
+from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
@@ -108,7 +107,6 @@ class MultipartGuard:
         intent = Intent(
             version=VERSION,
             endpoint=f"{target.scheme}://{target.host_header}",
-            region=target.region,
             bucket=ref.bucket,
             key=ref.key,
             token=secrets.token_hex(16),
@@ -116,8 +114,6 @@ class MultipartGuard:
             part_size_bytes=part_size_bytes,
             algorithm=algorithm,
             options_digest=options_digest,
-            boot_id=boot_id(),
-            pid=os.getpid(),
             began_s=time.time(),
         )
         creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
