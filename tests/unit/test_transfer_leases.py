@@ -10,7 +10,7 @@ import pytest
 from bulkhaul.model.limits import GIB, KIB, MIB
 from bulkhaul.policy.events import Assign, Fail, Heard, Kill, Revoke, Verify
 from bulkhaul.policy.layout import plan_download
-from bulkhaul.policy.parttable import PartState, new_part_table
+from bulkhaul.policy.parttable import new_part_table
 from bulkhaul.policy.transfer import SMALL_PART_DEPTH
 from tests.unit.world import LARGE, World
 
@@ -240,14 +240,18 @@ def test_events_about_transfers_that_have_ended_change_nothing() -> None:
 # What is known of each part
 
 
-def test_the_table_tells_who_owns_which_part() -> None:
-    """State, owner, attempts, bytes and CRC of each part stand in the transfer's table."""
+def test_how_far_each_part_is() -> None:
+    """The machine tells which parts are done and which are leased, the transfer's table what came of each."""
     world = started(workers=1, connections=2, max_in_flight=2)
     world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     world.done(1)
-    table = world.machine.transfer(1).table
-    assert table["state"].tolist() == [PartState.DONE, PartState.LEASED, PartState.LEASED]
-    assert table["owner"].tolist() == [-1, 1, 1]
+    transfer = world.machine.transfer(1)
+    assert (transfer.done, transfer.leases) == (1, 2)
+    assert {lease.index: world.machine.transfer_of_lease(number, 1) for number, lease in world.leases.items()} == {
+        1: 1,
+        2: 1,
+    }
+    table = transfer.table
     assert table["bytes"].tolist() == [LARGE, 0, 0]
     assert table["attempt"].tolist() == [1, 1, 1]
 
@@ -259,8 +263,7 @@ def test_ten_thousand_parts_take_less_than_half_a_megabyte() -> None:
     assert isinstance(table, np.ndarray)
     assert 9_000 < len(table) <= 10_000
     assert table.nbytes < 500_000
-    assert set(table["owner"].tolist()) == {-1}
-    assert set(table["state"].tolist()) == {PartState.PENDING}
+    assert set(table["bytes"].tolist()) == set(table["attempt"].tolist()) == {0}
 
 
 @pytest.mark.parametrize("n_parts", [1, 2])
@@ -268,10 +271,8 @@ def test_tables_of_one_and_of_many_rows_are_alike(n_parts: int) -> None:
     """A single part, kept without numpy, reads and writes as a row of a large table does."""
     table = new_part_table(n_parts)
     last = n_parts - 1
-    fresh = {name: table[last][name] for name in ("state", "attempt", "owner", "started", "bytes", "crc")}
-    assert fresh == {"state": 0, "attempt": 0, "owner": -1, "started": 0.0, "bytes": 0, "crc": 0}
+    fresh = {name: table[last][name] for name in ("attempt", "bytes", "crc")}
+    assert fresh == {"attempt": 0, "bytes": 0, "crc": 0}
     table[last]["crc"] = 2**64 - 1
     table[last]["attempt"] += 1
     assert (int(table["crc"][last]), int(table["attempt"][last])) == (2**64 - 1, 1)
-    table[last] = (PartState.DONE, 2, 3, 0.5, 7, 9)
-    assert [table[last][name] for name in fresh] == [PartState.DONE, 2, 3, 0.5, 7, 9]

@@ -47,7 +47,7 @@ from bulkhaul.policy.events import (
 from bulkhaul.policy.layout import Layout, Part
 from bulkhaul.policy.outage import Outage
 from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling, Window
-from bulkhaul.policy.parttable import PartState, new_part_table
+from bulkhaul.policy.parttable import new_part_table
 from bulkhaul.policy.patience import Host, Patience
 
 SMALL_PART_BYTES = MIB
@@ -323,7 +323,6 @@ class TransferMachine:
         transfer = self._transfers[lease.transfer]
         self._count(lease, event.received_bytes)
         row = transfer.table[lease.index]
-        row["state"], row["owner"] = PartState.DONE, -1
         row["bytes"] = int(row["bytes"]) + event.received_bytes
         row["crc"] = event.crc
         transfer.done += 1
@@ -340,7 +339,6 @@ class TransferMachine:
             return
         transfer = self._transfers[lease.transfer]
         row = transfer.table[lease.index]
-        row["state"], row["owner"] = PartState.PENDING, -1
         # A failure after the last byte puts all of them in doubt.
         received = event.received_bytes if event.received_bytes < lease.end - lease.start else 0
         self._count(lease, received)
@@ -380,8 +378,6 @@ class TransferMachine:
             self._forget(lease)
             transfer = self._transfers[lease.transfer]
             transfer.leases -= 1
-            row = transfer.table[lease.index]
-            row["state"], row["owner"] = PartState.PENDING, -1
             waited = position >= worker.connections  # for its turn: the worker had not begun with it
             if transfer.phase is Phase.FAILING:
                 self._settle(lease.transfer, transfer, out)
@@ -414,10 +410,11 @@ class TransferMachine:
         transfer.rejected = True
         transfer.phase = Phase.ACTIVE
         for index in event.indices:
-            rejected_bytes = int(transfer.table["bytes"][index])
+            row = transfer.table[index]
+            rejected_bytes = int(row["bytes"])
             self.received_bytes -= rejected_bytes
             transfer.moved_bytes -= rejected_bytes
-            transfer.table[index] = (PartState.PENDING, transfer.table["attempt"][index], -1, 0.0, 0, 0)
+            row["bytes"], row["crc"] = 0, 0
             transfer.patience.pop(index, None)
             transfer.done -= 1
             transfer.retries += 1
@@ -449,8 +446,6 @@ class TransferMachine:
 
     def _again(self, lease: Lease, now_s: float, not_before_s: float) -> None:
         transfer = self._transfers[lease.transfer]
-        row = transfer.table[lease.index]
-        row["state"], row["owner"] = PartState.PENDING, -1
         transfer.retries += 1
         heapq.heappush(self._retries, (max(now_s, not_before_s), lease.transfer, lease.index))
 
@@ -567,7 +562,6 @@ class TransferMachine:
         index = part.number - 1
         row = transfer.table[index]
         start = part.start + int(row["bytes"])
-        row["state"], row["owner"], row["started"] = PartState.LEASED, worker_id, now_s
         row["attempt"] += 1
         lease_id = self._next_lease
         self._next_lease += 1
