@@ -124,17 +124,22 @@ def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) 
     """Return the typed error for a reply to ``request`` that is no 2xx; ``body`` is its beginning."""
     code, detail = error_document(body)
     info = service_error(status, service_code=code, detail=detail, headers=headers)
-    if info.code == "PreconditionFailed":
-        return ErrorInfo(
-            "ObjectChanged",
-            f"the object changed: it is no longer the one with ETag {request.etag}",
-            cause=info.cause,
-            status=status,
-            service_code=info.service_code,
-            request_id=info.request_id,
-            host_id=info.host_id,
-        )
-    return info
+    return changed_if_412(request, info)
+
+
+def changed_if_412(request: GetRequest, info: ErrorInfo) -> ErrorInfo:
+    """Return what a refusal of ``request`` means: its only condition is the ETag of the object."""
+    if info.code != "PreconditionFailed":
+        return info
+    return ErrorInfo(
+        "ObjectChanged",
+        f"the object changed: it is no longer the one with ETag {request.etag}",
+        cause=info.cause,
+        status=info.status,
+        service_code=info.service_code,
+        request_id=info.request_id,
+        host_id=info.host_id,
+    )
 
 
 def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
@@ -175,8 +180,7 @@ def stored_by(headers: Headers, *, etag: str, where: str) -> Stored:
     """
     if not (found := told.etag(etag)):
         raise UnexpectedReply(untold(where))
-    version = told.text(headers.get("x-amz-version-id", ""), "version id", most=told.MAX_ID_CHARACTERS)
-    return Stored(found, "" if version == "null" else version, stored_checksum(headers))
+    return Stored(found, told.version(headers.get("x-amz-version-id")), stored_checksum(headers))
 
 
 def untold(where: str) -> str:

@@ -85,6 +85,16 @@ def text(value: object, what: str, subject: str = "", *, most: int) -> str:
     return value
 
 
+def version(value: object, subject: str = "") -> str:
+    """Return a version id, empty where there are no versions.
+
+    Raises:
+        UnexpectedReply: it is longer than any, or holds control characters.
+    """
+    found = text(value, "version id", subject, most=MAX_ID_CHARACTERS)
+    return "" if found == "null" else found
+
+
 def marker(value: object, what: str, subject: str = "") -> str:
     """Return where a listing goes on, empty where it is not said. It may be a key, and hold any character.
 
@@ -165,4 +175,5 @@ __all__ = [
     "marker",
     "number",
     "text",
+    "version",
 ]

@@ -144,12 +144,14 @@ def object_headers(settings: WireSettings) -> tuple[tuple[str, str], ...]:
     headers: list[tuple[str, str]] = []
     if settings.request_payer:
         headers.append(("x-amz-request-payer", "requester"))
-    if (key := settings.sse_c_key) is not None:
+    if settings.sse_c_key is not None:
         prefix = "x-amz-server-side-encryption-customer-"
-        digest = hashlib.md5(key, usedforsecurity=False).digest()
-        headers += [
-            (f"{prefix}algorithm", "AES256"),
-            (f"{prefix}key", base64.b64encode(key).decode()),
-            (f"{prefix}key-md5", base64.b64encode(digest).decode()),
-        ]
+        algorithm, key, md5 = customer_key(settings.sse_c_key)
+        headers += [(f"{prefix}algorithm", algorithm), (f"{prefix}key", key), (f"{prefix}key-md5", md5)]
     return tuple(headers)
+
+
+def customer_key(key: bytes) -> tuple[str, str, str]:
+    """Return what a request says of a customer's key (SSE-C): its algorithm, the key itself, and its MD5, encoded."""
+    digest = hashlib.md5(key, usedforsecurity=False).digest()
+    return "AES256", base64.b64encode(key).decode(), base64.b64encode(digest).decode()

@@ -47,6 +47,16 @@ def call(operation: Callable[..., T], *, subject: str = "", **parameters: object
         raise UnexpectedReply("the reply cannot be read", subject, type(error).__name__) from error
 
 
+def object_names(bucket: str, key: str, version_id: str = "") -> dict[str, str]:
+    """Return the parameters that name an object; an empty ``version_id`` names the current version."""
+    return {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+
+
+def reply_headers(reply: Mapping[str, Any]) -> dict[str, str]:
+    """Return the headers of a reply as they came, names in lower case."""
+    return {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+
+
 def client_error(error: ClientError, subject: str = "") -> TransferError:
     """Return the typed error for what boto3 raised."""
     response: Mapping[str, Any] = error.response
@@ -86,12 +96,6 @@ def instant(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else ""
 
 
-def version(value: object, subject: str = "") -> str:
-    """Return a version id, empty where there are no versions."""
-    found = told.text(value, "version id", subject, most=told.MAX_ID_CHARACTERS)
-    return "" if found == "null" else found
-
-
 def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
     """Return what a reply says of the object that was stored.
 
@@ -105,7 +109,7 @@ def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], 
     etag = told.etag(result.get("ETag"), subject)
     if not etag:
         raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
-    return Stored(quoted(etag), version(reply.get("VersionId"), subject), checksum_in(result))
+    return Stored(quoted(etag), told.version(reply.get("VersionId"), subject), checksum_in(result))
 
 
 def quoted(etag: str) -> str:
@@ -113,4 +117,14 @@ def quoted(etag: str) -> str:
     return etag if '"' in etag else f'"{etag}"'
 
 
-__all__ = ["call", "checksum_in", "client_error", "instant", "quoted", "storage_class", "stored", "version"]
+__all__ = [
+    "call",
+    "checksum_in",
+    "client_error",
+    "instant",
+    "object_names",
+    "quoted",
+    "reply_headers",
+    "storage_class",
+    "stored",
+]

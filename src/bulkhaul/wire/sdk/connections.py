@@ -32,18 +32,19 @@ class _FinalResponse(http.client.HTTPResponse):
         return version, 100 if 101 < status < 200 else status, reason
 
 
-class _Connection(AWSHTTPConnection):  # type: ignore[misc] # botocore has no types
+class _Guarded:
     response_class = _FinalResponse
 
     def getresponse(self) -> Any:
-        return _bounded(super().getresponse())
+        return _bounded(super().getresponse())  # type: ignore[misc] # of the connection that it is mixed into
 
 
-class _SecureConnection(AWSHTTPSConnection):  # type: ignore[misc] # botocore has no types
-    response_class = _FinalResponse
+class _Connection(_Guarded, AWSHTTPConnection):  # type: ignore[misc] # botocore has no types
+    pass
 
-    def getresponse(self) -> Any:
-        return _bounded(super().getresponse())
+
+class _SecureConnection(_Guarded, AWSHTTPSConnection):  # type: ignore[misc] # botocore has no types
+    pass
 
 
 def _bounded(response: Any) -> Any:

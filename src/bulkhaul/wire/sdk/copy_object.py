@@ -7,7 +7,7 @@ from typing import Any
 from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadedPart
 from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call, checksum_in, quoted, stored
+from bulkhaul.wire.sdk.calls import call, checksum_in, object_names, quoted, stored
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.option_headers import put_headers
 
@@ -95,10 +95,8 @@ def copy_part(
 
 def _source_parameters(source: CopySource) -> dict[str, Any]:
     """Return the parameters that name what is copied; the SDK encodes the names (C34)."""
-    named = {"Bucket": source.bucket, "Key": source.key} | (
-        {"VersionId": source.version_id} if source.version_id else {}
-    )
-    return {"CopySource": named} | ({"CopySourceIfMatch": source.etag} if source.etag else {})
+    condition = {"CopySourceIfMatch": source.etag} if source.etag else {}
+    return {"CopySource": object_names(source.bucket, source.key, source.version_id), **condition}
 
 
 __all__ = ["copy_object", "copy_part"]

@@ -11,7 +11,7 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.policy.deletions import ToldDeleted, not_deleted
 from bulkhaul.wire.learned import BATCHES
-from bulkhaul.wire.sdk.calls import call, quoted
+from bulkhaul.wire.sdk.calls import call, object_names, quoted
 from bulkhaul.wire.sdk.client import SdkClient
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
@@ -40,11 +40,14 @@ def delete_object(
         TransferError: the service or the connection failed.
     """
     sdk.require_unrewritten(key)
-    more = {"VersionId": version_id} if version_id else {}
-    if etag:
-        more["IfMatch"] = quoted(etag)
+    condition = {"IfMatch": quoted(etag)} if etag else {}
     try:
-        call(sdk.patient.delete_object, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
+        call(
+            sdk.patient.delete_object,
+            subject=f"s3://{bucket}/{key}",
+            **object_names(bucket, key, version_id),
+            **condition,
+        )
     except NotFound as error:
         if known or error.info.service_code == "NoSuchBucket":
             raise

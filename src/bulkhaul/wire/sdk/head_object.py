@@ -11,7 +11,7 @@ from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead
 from bulkhaul.wire import told
 from bulkhaul.wire.learned import CHECKSUM_MODE
 from bulkhaul.wire.reply import stored_checksum, transcoded
-from bulkhaul.wire.sdk.calls import call, instant, storage_class, version
+from bulkhaul.wire.sdk.calls import call, instant, object_names, reply_headers, storage_class
 from bulkhaul.wire.sdk.client import SdkClient
 
 CONTENT_HEADERS = (
@@ -28,19 +28,15 @@ def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> 
     """
     subject = f"s3://{bucket}/{key}"
     sdk.require_unrewritten(key)
-    names = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
+    names = object_names(bucket, key, version_id)
     reply = _asked_head(sdk, names, subject)
-    headers = _headers(reply)
+    headers = reply_headers(reply)
     if sdk.unpacked(headers):
         reply = _asked_head(sdk, names, subject)
-        headers = _headers(reply)
+        headers = reply_headers(reply)
     if "ContentLength" not in reply and (unpacked := transcoded(headers)) is not None:
         raise error_of(unpacked).about(subject)
     return _object_head(key, reply, headers, subject)
-
-
-def _headers(reply: Mapping[str, Any]) -> dict[str, str]:
-    return {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
 
 
 def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mapping[str, Any]:
@@ -95,7 +91,7 @@ def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str],
         size_bytes=told.number(headers.get("content-length"), "Content-Length", subject),
         etag=told.etag(reply.get("ETag"), subject),
         last_modified=instant(reply.get("LastModified")),
-        version_id=version(reply.get("VersionId"), subject),
+        version_id=told.version(reply.get("VersionId"), subject),
         checksum=stored_checksum(headers),
         encryption=encryption or ("SSE-C" if "SSECustomerAlgorithm" in reply else ""),
         content=content,

@@ -24,7 +24,7 @@ from bulkhaul.wire.fast_transport import KEEPALIVE_OPTIONS
 from bulkhaul.wire.sdk.connections import pass_over_interim_replies
 from bulkhaul.wire.sdk.page_xml import read_page
 from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
-from bulkhaul.wire.values import WireSettings
+from bulkhaul.wire.values import WireSettings, customer_key
 
 _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
 
@@ -72,11 +72,9 @@ def _add_parameters(client: Any, settings: WireSettings) -> None:
     if settings.request_payer:
         extra["RequestPayer"] = "requester"
     if settings.sse_c_key is not None:
-        digest = hashlib.md5(settings.sse_c_key, usedforsecurity=False).digest()
+        algorithm, key, md5 = customer_key(settings.sse_c_key)
         for prefix in ("SSECustomer", "CopySourceSSECustomer"):
-            extra[f"{prefix}Algorithm"] = "AES256"
-            extra[f"{prefix}Key"] = base64.b64encode(settings.sse_c_key).decode()
-            extra[f"{prefix}KeyMD5"] = base64.b64encode(digest).decode()
+            extra |= {f"{prefix}Algorithm": algorithm, f"{prefix}Key": key, f"{prefix}KeyMD5": md5}
 
     def add(params: Mapping[str, Any], model: Any, **_: object) -> dict[str, Any]:
         taken = model.input_shape.members if model.input_shape else {}

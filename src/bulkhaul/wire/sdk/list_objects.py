@@ -17,7 +17,7 @@ from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk.calls import call, instant, storage_class
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_key, require_listing
+from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_listing
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
 
 AFTER: Final = "bulkhaul:after:"
@@ -126,7 +126,7 @@ def _read(
                 told.key(name, prefix, subject)  # says what is wrong
     else:
         entries = tuple(_entry(item, prefix, subject) for item in reply.get("Contents", ()))
-        prefixes = tuple(require_key(item, prefix, subject, "Prefix") for item in reply.get("CommonPrefixes", ()))
+        prefixes = tuple(told.key(item.get("Prefix"), prefix, subject) for item in reply.get("CommonPrefixes", ()))
     if reply.get("KeyCount", 0) > len(entries) + len(prefixes):
         text = f"the page says that it holds {reply['KeyCount']} keys, and holds {len(entries) + len(prefixes)}"
         raise UnexpectedReply(text, subject)
@@ -135,7 +135,7 @@ def _read(
 
 def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
     return ObjectHead(
-        key=require_key(item, prefix, subject),
+        key=told.key(item.get("Key"), prefix, subject),
         size_bytes=told.number(item.get("Size"), "Size", subject),
         etag=told.etag(item.get("ETag"), subject),
         last_modified=instant(item.get("LastModified")),

@@ -9,13 +9,7 @@ from bulkhaul.model.writing import ObjectVersion, VersionsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.sdk.calls import call, instant
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import (
-    goes_on_nowhere,
-    require_bucket,
-    require_key,
-    require_listing,
-    require_markers,
-)
+from bulkhaul.wire.sdk.listing_checks import next_markers, require_bucket, require_listing
 
 
 def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, version_marker: str) -> VersionsPage:
@@ -34,23 +28,21 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
         more["VersionIdMarker"] = version_marker
     reply = call(sdk.client.list_object_versions, subject=subject, Bucket=bucket, Prefix=prefix, **more)
     truncated = require_listing(reply, subject)
-    next_key = str(reply.get("NextKeyMarker", "")) if truncated else ""
-    next_version = str(reply.get("NextVersionIdMarker", "")) if truncated else ""
     require_bucket(reply.get("Name"), bucket, subject)
-    require_markers(next_key, next_version, subject)
-    if truncated and (not next_key or (next_key, next_version) == (key_marker, version_marker)):
-        raise goes_on_nowhere(subject)
+    following = ("", "")
+    if truncated:
+        following = next_markers(reply, "NextVersionIdMarker", (key_marker, version_marker), subject)
     versions = [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())]
     versions += [_version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
     # The SDK's parser tells versions and delete markers apart, and loses the order of both together.
     versions.sort(key=lambda one: one.last_modified, reverse=True)
     versions.sort(key=lambda one: (one.key.encode(), not one.latest))
-    return VersionsPage(tuple(versions), next_key, next_version)
+    return VersionsPage(tuple(versions), *following)
 
 
 def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_marker: bool) -> ObjectVersion:
     return ObjectVersion(
-        key=require_key(item, prefix, subject),
+        key=told.key(item.get("Key"), prefix, subject),
         version_id=told.text(item.get("VersionId"), "VersionId", subject, most=told.MAX_ID_CHARACTERS),
         size_bytes=0 if delete_marker else told.number(item.get("Size"), "Size", subject),
         etag=told.etag(item.get("ETag"), subject),

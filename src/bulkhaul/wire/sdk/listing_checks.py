@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bulkhaul.model.errors import OtherError, UnexpectedReply
@@ -24,10 +24,44 @@ def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
     return bool(reply["IsTruncated"])
 
 
-def require_markers(key: str, number: str, subject: str) -> None:
-    """Raise UnexpectedReply for markers of the next page (a key, and an id) that are longer than any is."""
+def next_markers(
+    reply: Mapping[str, Any],
+    id_name: str,
+    asked: tuple[str, str],
+    subject: str,
+    decode: Callable[[str], str] = str,
+) -> tuple[str, str]:
+    """Return the key and the id at which a truncated listing goes on.
+
+    Args:
+        id_name: the member that holds the id.
+        asked: the markers of this page.
+        decode: how the key is to be read.
+
+    Raises:
+        OtherError: there is no key, or the listing would begin here once more.
+        UnexpectedReply: one of them is longer than any is.
+    """
+    key, number = decode(str(reply.get("NextKeyMarker", ""))), str(reply.get(id_name, ""))
     if len(key) > told.MAX_TOKEN_CHARACTERS or len(number) > told.MAX_TOKEN_CHARACTERS:
         raise UnexpectedReply("the listing goes on at a marker that is longer than any key or id", subject)
+    if not key or (key, number) == asked:
+        raise goes_on_nowhere(subject)
+    return key, number
+
+
+def next_part(reply: Mapping[str, Any], marker: int, subject: str) -> int:
+    """Return the part number after which a truncated listing of parts goes on; this page went on after ``marker``.
+
+    Raises:
+        OtherError: there is none, or none that is larger.
+        UnexpectedReply: it is no number of a part.
+    """
+    name = "NextPartNumberMarker"
+    following = told.number(reply[name], name, subject, most=told.MAX_PART_NUMBER) if reply.get(name) else 0
+    if following <= marker:
+        raise goes_on_nowhere(subject)
+    return following
 
 
 def require_bucket(named: object, bucket: str, subject: str) -> None:
@@ -43,14 +77,4 @@ def goes_on_nowhere(subject: str) -> OtherError:
     return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
 
 
-def require_key(item: Mapping[str, Any], prefix: str, subject: str, member: str = "Key") -> str:
-    """Return the key of an entry of a listing of ``prefix``.
-
-    Raises:
-        OtherError: it has none.
-        UnexpectedReply: it is no key, or none that was asked for.
-    """
-    return told.key(item.get(member), prefix, subject)
-
-
-__all__ = ["goes_on_nowhere", "require_bucket", "require_key", "require_listing", "require_markers"]
+__all__ = ["goes_on_nowhere", "next_markers", "next_part", "require_bucket", "require_listing"]

@@ -25,7 +25,7 @@ from bulkhaul.wire import told
 from bulkhaul.wire.learned import OBJECT_SIZE
 from bulkhaul.wire.sdk.calls import call, checksum_in, instant, stored
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_listing, require_markers
+from bulkhaul.wire.sdk.listing_checks import next_markers, next_part, require_bucket, require_listing
 from bulkhaul.wire.sdk.option_headers import METADATA_PREFIX, put_headers
 from bulkhaul.wire.sdk.strict_xml import require_decodable
 
@@ -82,12 +82,7 @@ def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: in
         raise UnexpectedReply("the reply tells a part twice", subject)
     if not truncated:
         return PartsPage(parts)
-    if not reply.get("NextPartNumberMarker"):
-        raise goes_on_nowhere(subject)
-    following = told.number(reply["NextPartNumberMarker"], "NextPartNumberMarker", subject, most=told.MAX_PART_NUMBER)
-    if following <= marker:
-        raise goes_on_nowhere(subject)
-    return PartsPage(parts, following)
+    return PartsPage(parts, next_part(reply, marker, subject))
 
 
 def complete_upload(
@@ -223,11 +218,9 @@ def _uploads(
     decode = unquote_plus if encoded and reply.get("EncodingType") == "url" else str
     truncated = require_listing(reply, subject)
     require_bucket(reply.get("Bucket"), bucket, subject)
-    next_key = decode(str(reply.get("NextKeyMarker", ""))) if truncated else ""
-    next_id = str(reply.get("NextUploadIdMarker", "")) if truncated else ""
-    require_markers(next_key, next_id, subject)
-    if truncated and (not next_key or (next_key, next_id) == (key_marker, id_marker)):
-        raise goes_on_nowhere(subject)
+    following = ("", "")
+    if truncated:
+        following = next_markers(reply, "NextUploadIdMarker", (key_marker, id_marker), subject, decode)
     uploads = []
     for item in reply.get("Uploads", ()):
         key = told.key(decode(item.get("Key") or ""), prefix, subject)
@@ -235,7 +228,7 @@ def _uploads(
             raise OtherError("the listing holds an upload without an id", subject)
         upload_id = told.text(item["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
         uploads.append(PendingUpload(key, upload_id, instant(item.get("Initiated"))))
-    return UploadsPage(tuple(uploads), next_key, next_id)
+    return UploadsPage(tuple(uploads), *following)
 
 
 __all__ = ["abort_upload", "complete_upload", "create_upload", "list_parts", "list_uploads"]

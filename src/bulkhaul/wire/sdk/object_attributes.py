@@ -9,9 +9,9 @@ from bulkhaul.model.errors import TransferError, UnexpectedReply, Unsupported
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.calls import call, object_names, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere
+from bulkhaul.wire.sdk.listing_checks import next_part
 
 
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
@@ -21,7 +21,7 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: st
     tells sizes, if all parts but the last are of one size.
     """
     assert info.checksum is not None
-    names = {"Bucket": bucket, "Key": info.key} | ({"VersionId": version_id} if version_id else {})
+    names = object_names(bucket, info.key, version_id)
     try:
         parts = tuple(_attribute_parts(sdk, info, names))
     except (Unsupported, UnexpectedReply):
@@ -39,8 +39,7 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: st
         if error.retryable or error.info.status == 404:
             raise
         return ()
-    length = reply["ResponseMetadata"]["HTTPHeaders"].get("content-length")
-    first_bytes = told.number(length, "Content-Length", subject)
+    first_bytes = told.number(reply_headers(reply).get("content-length"), "Content-Length", subject)
     if not first_bytes:
         return ()
     number = info.checksum.value.rpartition("-")[2]
@@ -69,12 +68,7 @@ def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str])
             yield PartChecksum(told.number(part.get("Size"), "Size", subject), value)
         if not parts.get("IsTruncated"):
             return
-        following = told.number(
-            parts.get("NextPartNumberMarker"), "NextPartNumberMarker", subject, most=told.MAX_PART_NUMBER
-        )
-        if following <= marker:
-            raise goes_on_nowhere(subject)
-        marker = following
+        marker = next_part(parts, marker, subject)
 
 
 def _part_number(part: Mapping[str, Any], last: int, subject: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
 
 
@@ -15,15 +15,15 @@ def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[
         TransferError: the service or the connection failed.
     """
     sdk.require_unrewritten(key)
-    more = {"VersionId": version_id} if version_id else {}
-    reply = call(sdk.client.get_object_tagging, subject=f"s3://{bucket}/{key}", Bucket=bucket, Key=key, **more)
+    subject = f"s3://{bucket}/{key}"
+    reply = call(sdk.client.get_object_tagging, subject=subject, **object_names(bucket, key, version_id))
     found = reply.get("TagSet")
     if found is None or any(tag.get("Key") is None or tag.get("Value") is None for tag in found):
-        raise UnexpectedReply("the reply to a question for tags tells none", f"s3://{bucket}/{key}")
+        raise UnexpectedReply("the reply to a question for tags tells none", subject)
     tags = {str(tag["Key"]): str(tag["Value"]) for tag in found}
     if len(tags) < len(found) or len(tags) > told.MAX_TAGS:
-        raise UnexpectedReply("the reply tells a tag twice, or more than any object has", f"s3://{bucket}/{key}")
-    told.bounded((), tags, f"s3://{bucket}/{key}")
+        raise UnexpectedReply("the reply tells a tag twice, or more than any object has", subject)
+    told.bounded((), tags, subject)
     return tags
 
 

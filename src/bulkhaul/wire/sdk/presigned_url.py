@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkhaul.model.errors import CredentialsError, OtherError, Unsupported
 from bulkhaul.model.limits import MAX_PRESIGN_S
-from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
 
 
@@ -24,12 +24,11 @@ def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: i
     if sdk.encrypts:
         raise Unsupported("who fetches by a presigned URL does not send the SSE-C key that the object needs", subject)
     sdk.require_unrewritten(key)
-    params = {"Bucket": bucket, "Key": key} | ({"VersionId": version_id} if version_id else {})
     url: str = call(
         sdk.client.generate_presigned_url,
         subject=subject,
         ClientMethod="get_object",
-        Params=params,
+        Params=object_names(bucket, key, version_id),
         ExpiresIn=int(ttl_s),
     )
     return url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.reply import stored_by
-from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.calls import call, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
 
 
@@ -22,8 +22,7 @@ def put_small(
     if only_if_absent:
         more["IfNoneMatch"] = "*"
     reply = call(sdk.patient.put_object, subject=subject, Bucket=bucket, Key=key, Body=body, **more)
-    headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
-    return stored_by(headers, etag=str(reply.get("ETag", "")), where=sdk.host)
+    return stored_by(reply_headers(reply), etag=str(reply.get("ETag", "")), where=sdk.host)
 
 
 __all__ = ["put_small"]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar, TypeVarTuple
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
@@ -20,8 +21,8 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.learned import CHECKSUM_MODE
-from bulkhaul.wire.reply import check_get, stored_by, stored_checksum, transcoded
-from bulkhaul.wire.sdk.calls import client_error
+from bulkhaul.wire.reply import changed_if_412, check_get, stored_by, stored_checksum, transcoded
+from bulkhaul.wire.sdk.calls import client_error, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
@@ -35,6 +36,13 @@ FIRST_READ_BYTES = 8 * 1024
 
 QUICK_READ_S = 0.05
 """A read that took no longer is followed by one of twice the length, any other by one of half."""
+
+
+_CIRCLE = ErrorInfo("EndpointRedirect", "the endpoint redirects requests in a circle")
+"""What the SDK says of it is a RecursionError."""
+
+T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 class SdkTransport:
@@ -64,28 +72,28 @@ class SdkTransport:
         A cancelled GET comes back only when its thread has let go of the sink.
         """
         cancelled = threading.Event()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._get, request, sink, cancelled)
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancelled.set()
-            await asyncio.wait([work])
-            work.exception()  # looked at: the cancellation is the news
-            raise
+        await self._in_thread(cancelled, self._get, request, sink, cancelled)
 
     async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``.
 
         A cancelled PUT comes back only when its thread has let go of the body.
         """
-        outgoing = _Body(body, on_sent, self._throttle)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, self._put, request, outgoing)
+        cancelled = threading.Event()
+        outgoing = _Body(body, on_sent, self._throttle, cancelled)
+        return await self._in_thread(cancelled, self._put, request, outgoing)
+
+    async def _in_thread(
+        self, cancelled: threading.Event, function: Callable[[*Arguments], T], *arguments: *Arguments
+    ) -> T:
+        """Run a request in a thread; once it is cancelled, wait until the thread has noticed."""
+        work = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
-            outgoing.cancelled = True
+            cancelled.set()
             await asyncio.wait([work])
-            work.exception()  # looked at: the cancellation is the news
+            work.exception()  # looked at: that it was cancelled is what counts
             raise
 
     def _put(self, request: PutRequest, body: _Body) -> Stored:
@@ -106,15 +114,14 @@ class SdkTransport:
         except ClientError as error:
             raise TransportError(client_error(error).info) from error
         except RecursionError as error:
-            text = "the endpoint redirects requests in a circle"
-            raise TransportError(ErrorInfo("EndpointRedirect", text)) from error
+            raise TransportError(_CIRCLE) from error
         except (BotoCoreError, OSError) as error:
             if body.broken_off is not None:
                 raise TransportError(body.broken_off.info) from error
             raise TransportError(network_error(error)) from error
         finally:
             self._bodies.body = None
-        headers = {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
+        headers = reply_headers(reply)
         try:
             return stored_by(headers, etag=headers.get("etag", ""), where=request.target.host_header)
         except TransferError as error:
@@ -141,22 +148,20 @@ class SdkTransport:
         except TransferError as error:
             raise TransportError(error.info) from error
         except ClientError as error:
-            raise TransportError(_changed_if_412(client_error(error).info, request)) from error
+            raise TransportError(changed_if_412(request, client_error(error).info)) from error
         except RecursionError as error:
-            text = "the endpoint redirects requests in a circle"
-            raise TransportError(ErrorInfo("EndpointRedirect", text)) from error
+            raise TransportError(_CIRCLE) from error
         except BotoCoreError as error:
             raise TransportError(network_error(error)) from error
         body = reply["Body"]
         try:
-            metadata = reply["ResponseMetadata"]
-            headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
+            headers = reply_headers(reply)
             if self._sdk.unpacked(headers):
                 body.close()
                 reply = self._asked(parameters, whole=request.whole)
-                body, metadata = reply["Body"], reply["ResponseMetadata"]
-                headers = {name.lower(): str(value) for name, value in metadata["HTTPHeaders"].items()}
-            if wrong := check_get(request, int(metadata["HTTPStatusCode"]), headers):
+                body, headers = reply["Body"], reply_headers(reply)
+            status = int(reply["ResponseMetadata"]["HTTPStatusCode"])
+            if wrong := check_get(request, status, headers):
                 raise TransportError(transcoded(headers) or _broken_if_short(wrong, body))
             try:
                 sink.expect(stored_checksum(headers) if request.whole else None)
@@ -164,7 +169,7 @@ class SdkTransport:
                 raise TransportError(error.info) from error
             length = headers.get("content-length", "")
             wanted = request.end - request.start if request.end >= 0 else int(length) if length else -1
-            self._receive(wanted, body, sink, cancelled, int(metadata["HTTPStatusCode"]))
+            self._receive(wanted, body, sink, cancelled, status)
             if wanted >= 0 and not length and body.read(1):
                 text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"
                 raise TransportError(ErrorInfo("UnexpectedReply", text))
@@ -229,12 +234,14 @@ class SdkTransport:
 class _Body:
     """A body that the SDK reads piece by piece, more than once if it hashes it first."""
 
-    def __init__(self, view: memoryview, on_sent: OnSent, throttle: Throttle | None) -> None:
+    def __init__(
+        self, view: memoryview, on_sent: OnSent, throttle: Throttle | None, cancelled: threading.Event
+    ) -> None:
         self._throttle = throttle
         self._view = view
         self._on_sent = on_sent
         self._at = 0
-        self.cancelled = False
+        self._cancelled = cancelled
         self.broken_off: TransferError | None = None
         self.on_its_way = False
 
@@ -253,7 +260,7 @@ class _Body:
             self._on_sent(self._at, len(self._view) - self._at)
         except TransferError as error:
             self.broken_off = error
-        if self.cancelled or self.broken_off is not None:
+        if self._cancelled.is_set() or self.broken_off is not None:
             if self.on_its_way:
                 raise OSError("the body was broken off")
             return b""
@@ -271,13 +278,6 @@ class _Body:
     def tell(self) -> int:
         """Return the position of the next byte."""
         return self._at
-
-
-def _changed_if_412(info: ErrorInfo, request: GetRequest) -> ErrorInfo:
-    if info.code != "PreconditionFailed":
-        return info
-    text = f"the object changed: it is no longer the one with ETag {request.etag}"
-    return ErrorInfo("ObjectChanged", text, cause=info.cause, status=info.status, request_id=info.request_id)
 
 
 def _broken_if_short(wrong: ErrorInfo, body: Any) -> ErrorInfo:
