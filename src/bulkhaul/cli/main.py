@@ -28,6 +28,7 @@ def main() -> NoReturn:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         early.start(sys.argv[1:])
+        _leave_at_interrupt()
         status = _run(sys.argv[1:])
     except KeyboardInterrupt:
         status = INTERRUPTED
@@ -38,6 +39,22 @@ def main() -> NoReturn:
             if stream is not None:  # closed by whoever started us
                 stream.flush()
     os._exit(status)  # everything is closed; taking the interpreter apart would take another 0.1 s
+
+
+def _leave_at_interrupt() -> None:
+    """Have Ctrl-C end the process at once, until a command takes it over: there is nothing to put away yet.
+
+    Python's own handler raises wherever the process is, and some of those places, as in the import system, drop it.
+    """
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _leave(_signum: int, _frame: object) -> None:
+    early.abandon()
+    os._exit(INTERRUPTED)
 
 
 def _run(arguments: list[str]) -> int:
