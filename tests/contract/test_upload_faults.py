@@ -77,8 +77,7 @@ def fresh_budget(request: pytest.FixtureRequest) -> None:
     """Give each test the whole budget for retries: what one spends is no business of the next."""
     if "rig" in request.fixturenames:
         rig: WriteRig = request.getfixturevalue("rig")
-        coordinator = rig.engine.aio._coordinator
-        assert coordinator is not None
+        coordinator = rig.engine.aio._life.running()
         budget = coordinator.dispatcher.machine.budget
         budget.tokens = budget.capacity
 

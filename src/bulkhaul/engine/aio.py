@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
 
 from bulkhaul.disk.paths import local_path
-from bulkhaul.disk.source import folder_identity
-from bulkhaul.disk.walk import LocalFile
-from bulkhaul.engine.coordinator import Coordinator
-from bulkhaul.engine.lifetime import EngineLife
-from bulkhaul.engine.messages.memory import memory_of
+from bulkhaul.engine.lifetime import Lifetime, OnSize
+from bulkhaul.engine.messages.memory import in_memory
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.transfers.batch import Many, Piece
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.copy_many import copy_pieces
 from bulkhaul.engine.transfers.download_many import Restore
 from bulkhaul.engine.transfers.endpoints import (
-    Placed,
     destination_prefix,
     destination_ref,
+    file_path,
     length_of,
     many_source,
     object_ref,
+    opened,
 )
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.upload_many import LinkRule, upload_pieces
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
-from bulkhaul.policy.storerules import copies_nothing, flat, same_object
+from bulkhaul.policy.storerules import flat
 
 DEFAULT_OPTIONS = ObjectOptions()
 
 
-class AsyncEngine(EngineLife):
+class AsyncEngine:
     """Moves objects between S3 and disk, and between services, with worker processes.
 
     Usage::
@@ -48,6 +53,76 @@ class AsyncEngine(EngineLife):
     It works inside any program: workers are started by exec, so no ``if __name__ == "__main__"`` is needed and no
     thread or lock of the program is copied. An engine must not be used in a process forked from its own.
     """
+
+    def __init__(
+        self,
+        settings: Settings | None = None,
+        *,
+        forkserver: ForkserverProcess | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+        **fields: Any,
+    ) -> None:
+        """Check the settings; processes start when the engine is entered.
+
+        Args:
+            settings: every setting; or give them by name as keyword arguments.
+            forkserver: one that was started earlier, while the caller was still importing.
+            on_progress: called with the total when it has changed, at most four times a second, and at the end. What
+                it raises is logged, and it is not called again.
+            fields: fields of ``Settings``.
+
+        Raises:
+            UsageError: a setting is unknown or out of range.
+        """
+        try:
+            base = settings or Settings()
+            self.settings: Settings = msgspec.structs.replace(base, **fields) if fields else base
+        except TypeError as error:
+            raise UsageError(f"no such setting: {error}") from error
+        self._life = Lifetime(self.settings, forkserver, on_progress)
+
+    async def __aenter__(self) -> Self:
+        self._life.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def abandon(self) -> None:
+        """End the forkserver of an engine that was never entered."""
+        self._life.abandon()
+
+    async def close(self) -> None:
+        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
+        await self._life.close()
+
+    def hurry(self) -> None:
+        """Let ``close`` wait for nobody any more."""
+        self._life.hurry()
+
+    def kill_workers(self) -> None:
+        """Kill every worker at once: for a caller that is about to leave without waiting."""
+        self._life.kill_workers()
+
+    @property
+    def worker_pids(self) -> list[int]:
+        """Process ids of the workers that run now."""
+        return self._life.worker_pids
+
+    def progress(self) -> Progress:
+        """Return one total over everything that this engine was asked for."""
+        return self._life.progress()
+
+    @property
+    def control(self) -> Control:
+        """The small operations: look, list, delete, sign, clean up.
+
+        Raises:
+            UsageError: the engine is not running.
+        """
+        return self._life.running().control
 
     # One object
 
@@ -72,8 +147,16 @@ class AsyncEngine(EngineLife):
         """
         ref = object_ref(url)
         _require_current(ref, version_id, move=move)
-        work = self._download(self._entered(), ref, local_path(path), on_moved, move=move, version_id=version_id)
-        return await self._tracked(work, ref.url)
+        downloader = self._life.running().downloader
+        file = file_path(ref, local_path(path))
+
+        async def work(on_size: OnSize) -> TransferResult:
+            with opened(file) as destination:
+                return await downloader.download(
+                    ref, destination, on_size=on_size, on_moved=on_moved, remove=move, version_id=version_id
+                )
+
+        return await self._life.one(work, ref.url)
 
     async def upload(
         self,
@@ -94,9 +177,14 @@ class AsyncEngine(EngineLife):
             SourceChanged: the file changed meanwhile; no object was made of it.
             TransferError: it could not be done; nothing is left of it that no journal names.
         """
-        ref, file = destination_ref(url, local_path(path)), local_path(path)
-        work = self._entered().uploader.upload_file(file, ref, checked(options), on_moved=on_moved, remove=move)
-        return await self._tracked(self._counted(work, length_of(file)), ref.url)
+        file = local_path(path)
+        ref, options = destination_ref(url, file), checked(options)
+        uploader = self._life.running().uploader
+
+        async def work(_: OnSize) -> TransferResult:
+            return await uploader.upload_file(file, ref, options, on_moved=on_moved, remove=move)
+
+        return await self._life.one(work, ref.url, length_of(file))
 
     async def upload_bytes(
         self,
@@ -117,8 +205,16 @@ class AsyncEngine(EngineLife):
             UsageError: the bytes do not lie one after another in memory.
         """
         ref, view = object_ref(url), flat(data)
-        work = self._upload_bytes(view, ref, checked(options), only_if_absent=only_if_absent, on_moved=on_moved)
-        return await self._tracked(self._counted(work, len(view)), ref.url)
+        options = with_content_type(checked(options), ref.key)
+        uploader = self._life.running().uploader
+
+        async def work(_: OnSize) -> TransferResult:
+            with in_memory(view) as fd:
+                return await uploader.upload_memory(
+                    fd, len(view), ref, options, only_if_absent=only_if_absent, on_moved=on_moved
+                )
+
+        return await self._life.one(work, ref.url, len(view))
 
     async def upload_stream(
         self,
@@ -133,9 +229,9 @@ class AsyncEngine(EngineLife):
         Raises:
             TransferError: it could not be done; nothing is left of it.
         """
-        ref = object_ref(url)
-        work = self._entered().streamer.upload(fd, ref, checked(options), on_moved=on_moved)
-        return await self._tracked(self._counted(work, 0), ref.url)
+        ref, options = object_ref(url), checked(options)
+        streamer = self._life.running().streamer
+        return await self._life.one(lambda _: streamer.upload(fd, ref, options, on_moved=on_moved), ref.url)
 
     async def download_stream(self, url: str | ObjectRef, fd: int, *, version_id: str = "") -> TransferResult:
         """Write one object to a descriptor, in order; what was written before an error cannot be taken back.
@@ -145,7 +241,15 @@ class AsyncEngine(EngineLife):
             TransferError: it could not be done.
         """
         ref = object_ref(url)
-        return await self._tracked(self._download_stream(self._entered(), ref, fd, version_id), ref.url)
+        running = self._life.running()
+
+        async def work(on_size: OnSize) -> TransferResult:
+            remote = await running.control.look(ref, version_id)
+            on_size(remote.head.size_bytes)
+            checks = await running.downloader.checks_of(remote)
+            return await running.streamer.download(remote, checks, fd)
+
+        return await self._life.one(work, ref.url)
 
     async def copy(
         self,
@@ -175,8 +279,12 @@ class AsyncEngine(EngineLife):
         target = destination_ref(destination, ref.key)
         _require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
-        work = self._copy(ref, target, options, origin, on_moved, move=move, version_id=version_id)
-        return await self._tracked(self._counted(work, 0), ref.url)
+        copy = self._copying(origin, on_moved)
+
+        async def work(_: OnSize) -> TransferResult:
+            return await copy(ref, target, options, version_id=version_id, remove=move)
+
+        return await self._life.one(work, ref.url)
 
     # Many objects
 
@@ -206,13 +314,13 @@ class AsyncEngine(EngineLife):
         """
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
-        running = self._entered()
+        running = self._life.running()
         restore = Restore(
             self.settings, running.control, running.downloader, parsed, takes, local_path(destination), remove=move
         )
         if dry_run:
             return restore.dry()
-        return self._many(restore.pieces, at_end=restore.close)
+        return self._life.many(restore.pieces, at_end=restore.close)
 
     def upload_many(
         self,
@@ -241,28 +349,15 @@ class AsyncEngine(EngineLife):
         """
         bucket, prefix = destination_prefix(url)
         takes = selector(Source(bucket, many=True), include, exclude)
-        options = checked(options)
-        uploader = self._entered().uploader
-
-        root = local_path(folder)
         links = LinkRule(
             follow=follow_symlinks is not False,
             enter=bool(follow_symlinks) or (follow_symlinks is None and not move),
             first=move and not dry_run,
         )
-
-        async def plan() -> AsyncGenerator[Piece, None]:
-            inside = folder_identity(root) if move else None
-
-            async def upload(file: LocalFile, ref: ObjectRef) -> TransferResult:
-                remove = move and not file.behind
-                return await uploader.upload_file(file.path, ref, options, remove=remove, inside=inside)
-
-            async with contextlib.aclosing(upload_pieces(root, bucket, prefix, takes, upload, links)) as pieces:
-                async for piece in pieces:
-                    yield piece
-
-        return self._planned(plan) if dry_run else self._many(plan)
+        uploader = self._life.running().uploader
+        where = (local_path(folder), bucket, prefix, takes)
+        plan = functools.partial(upload_pieces, uploader, *where, checked(options), links, remove=move)
+        return self._many(plan, dry_run=dry_run)
 
     def copy_many(
         self,
@@ -288,116 +383,26 @@ class AsyncEngine(EngineLife):
         parsed = many_source(source, recursive=recursive)
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)
-        lister = (origin or self)._entered().control
         options = None if options is None else checked(options)
+        copy = functools.partial(self._copying(origin), options=options, remove=move)
+        plan = functools.partial(
+            copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
+        )
+        return self._many(plan, dry_run=dry_run)
 
-        async def copy(ref: ObjectRef, target: ObjectRef) -> TransferResult:
-            return await self._copy(ref, target, options, origin, None, move=move)
-
-        async def plan() -> AsyncGenerator[Piece, None]:
-            within = origin is None or await self._serves(origin, bucket)
-            async with contextlib.aclosing(
-                copy_pieces(lister, parsed, takes, bucket, prefix, copy, within=within)
-            ) as pieces:
-                async for piece in pieces:
-                    yield piece
-
-        return self._planned(plan) if dry_run else self._many(plan)
-
-    # How it is done
-
-    async def _download(
-        self,
-        coordinator: Coordinator,
-        ref: ObjectRef,
-        path: str,
-        on_moved: OnMoved | None,
-        *,
-        move: bool,
-        version_id: str,
-    ) -> TransferResult:
-        planned_bytes = 0
-
-        def plan(size_bytes: int) -> None:
-            nonlocal planned_bytes
-            self._note(planned_bytes=size_bytes - planned_bytes)
-            planned_bytes = size_bytes
-
-        self._note(planned_objects=1)
-        try:
-            with contextlib.closing(Placed(ref, path)) as placed:
-                result = await coordinator.downloader.download(
-                    ref, placed.destination, on_size=plan, on_moved=on_moved, remove=move, version_id=version_id
-                )
-        except BaseException:
-            self._note(failed_objects=1)
-            raise
-        self._note(verified_objects=1)
-        return result
-
-    async def _download_stream(
-        self, coordinator: Coordinator, ref: ObjectRef, fd: int, version_id: str
-    ) -> TransferResult:
-        remote = await coordinator.control.look(ref, version_id)
-        checks = await coordinator.downloader.checks_of(remote)
-        work = coordinator.streamer.download(remote, checks, fd)
-        return await self._counted(work, remote.head.size_bytes)
-
-    async def _upload_bytes(
-        self,
-        view: memoryview,
-        ref: ObjectRef,
-        options: ObjectOptions,
-        *,
-        only_if_absent: bool,
-        on_moved: OnMoved | None,
-    ) -> TransferResult:
-        fd = memory_of(view)
-        try:
-            return await self._entered().uploader.upload_memory(
-                fd,
-                len(view),
-                ref,
-                with_content_type(options, ref.key),
-                only_if_absent=only_if_absent,
-                on_moved=on_moved,
-            )
-        finally:
-            os.close(fd)
-
-    async def _copy(
-        self,
-        ref: ObjectRef,
-        target: ObjectRef,
-        options: ObjectOptions | None,
-        origin: AsyncEngine | None,
-        on_moved: OnMoved | None,
-        *,
-        move: bool,
-        version_id: str = "",
-    ) -> TransferResult:
-        coordinator = self._entered()
+    def _copying(
+        self, origin: AsyncEngine | None, on_moved: OnMoved | None = None
+    ) -> Callable[..., Coroutine[None, None, TransferResult]]:
+        """Return what copies one object: the service by itself, or the relay from another one."""
+        running = self._life.running()
         if origin is None:
-            if copies_nothing(ref, target, options, version_id, move=move):
-                await self.control.head(ref)  # that it is missing is the more useful news
-                raise same_object(ref.url)
-            result = await coordinator.copier.copy(ref, target, options, version_id=version_id, remove=move)
-            self._copied_bytes += result.size_bytes
-        else:
-            if move and ref == target and await self._serves(origin, ref.bucket):
-                raise same_object(ref.url)
-            result = await coordinator.relay.copy(
-                origin._entered().origin, ref, target, options, on_moved=on_moved, version_id=version_id, remove=move
-            )
-        return result
+            return running.copier.copy
+        return functools.partial(running.relay.copy, origin._life.running().origin, on_moved=on_moved)
 
-    async def _serves(self, other: AsyncEngine, bucket: str) -> bool:
-        """Whether a bucket of another engine is the one of this engine, perhaps asked for by somebody else."""
-        ours, theirs = await self._entered().desk.target(bucket), await other._entered().desk.target(bucket)
-        return (ours.host, ours.port, ours.path_prefix) == (theirs.host, theirs.port, theirs.path_prefix)
-
-    def _planned(self, plan: Callable[[], AsyncGenerator[Piece, None]]) -> AsyncGenerator[TransferResult, None]:
-        return Many(self.settings, plan).planned()
+    def _many(
+        self, plan: Callable[[], AsyncGenerator[Piece, None]], *, dry_run: bool
+    ) -> AsyncGenerator[TransferResult, None]:
+        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
 
 def _require_current(ref: ObjectRef, version_id: str, *, move: bool) -> None:

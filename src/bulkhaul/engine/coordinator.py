@@ -46,6 +46,11 @@ class Coordinator:
         self.relay = Relay(settings, self.control, guard, self.uploader)
         self.origin = Origin(self.control, self.dispatcher, remover)
 
+    @property
+    def received_bytes(self) -> int:
+        """How many bytes are in place, by the workers' hands or copied by the service itself."""
+        return self.dispatcher.machine.received_bytes + self.copier.copied_bytes
+
 
 def _wire(settings: Settings) -> WireSettings:
     return WireSettings(

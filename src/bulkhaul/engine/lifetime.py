@@ -1,4 +1,4 @@
-"""An engine's life: what runs in it, what is counted, how it begins and ends; it must not know directions.
+"""Starts an engine, runs and counts its transfers, and ends all of it: first kindly, then by force.
 
 Everything runs on the caller's event loop but the workers, which are processes of their own.
 """
@@ -10,14 +10,11 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
-from types import TracebackType
-from typing import Any, Self
 
 import msgspec
 
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.loop.tasks import outlast
-from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.transfers.batch import Many, Piece
 from bulkhaul.model.errors import Cancelled, UsageError
@@ -42,62 +39,56 @@ LOOK_S = 0.1
 """How often it is looked whether the service still answers."""
 
 
-class EngineLife:
-    """What every engine has, whatever it moves."""
+OnSize = Callable[[int], None]
+"""Is told how long the object of a transfer is, as soon as that is known, and again if it has changed."""
+
+
+class Lifetime:
+    """One engine from its start to its end, and the transfers in between."""
 
     def __init__(
         self,
-        settings: Settings | None = None,
-        *,
-        forkserver: ForkserverProcess | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        **fields: Any,
+        settings: Settings,
+        forkserver: ForkserverProcess | None,
+        on_progress: Callable[[Progress], None] | None,
     ) -> None:
-        """Check the settings; processes start when the engine is entered.
-
-        Args:
-            settings: every setting; or give them by name as keyword arguments.
-            forkserver: one that was started earlier, while the caller was still importing.
-            on_progress: called with the total when it has changed, at most four times a second, and at the end. What
-                it raises is logged, and it is not called again.
-            fields: fields of ``Settings``.
-
-        Raises:
-            UsageError: a setting is unknown or out of range.
-        """
-        try:
-            base = settings or Settings()
-            self.settings: Settings = msgspec.structs.replace(base, **fields) if fields else base
-        except TypeError as error:
-            raise UsageError(f"no such setting: {error}") from error
+        self._settings = settings
         self._forkserver = forkserver
         self._pid = os.getpid()
         self._coordinator: Coordinator | None = None
         self._runs: list[Many] = []
-        self._copied_bytes = 0  # by the service itself
         self._single = Progress(planning_done=True)
-        self._running: set[asyncio.Task[TransferResult]] = set()
+        self._tasks: set[asyncio.Task[TransferResult]] = set()
         self._on_progress = on_progress
         self._telling: asyncio.Task[None] | None = None
         self._last_received = 0
         self._hurried = False
         self._deaf = False  # the progress callback has failed
 
-    async def __aenter__(self) -> Self:
-        self._coordinator = Coordinator(self.settings, self._forkserver or ForkserverProcess())
+    def start(self) -> None:
+        """Start the workers on the running event loop."""
+        self._coordinator = Coordinator(self._settings, self._forkserver or ForkserverProcess())
         self._forkserver = None
         self._coordinator.dispatcher.start()
         if self._on_progress is not None:
             self._telling = asyncio.create_task(self._tell(self._on_progress))
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
+    def running(self) -> Coordinator:
+        """Return the parts of the engine.
+
+        Raises:
+            UsageError: it is not running, or in another process.
+        """
+        if os.getpid() != self._pid:
+            raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
+        if self._coordinator is None:
+            raise UsageError("the engine is not running; use it in a `with` block")
+        return self._coordinator
+
+    # Its end
 
     def abandon(self) -> None:
-        """End the forkserver of an engine that was never entered."""
+        """End the forkserver of an engine that was never started."""
         forkserver, self._forkserver = self._forkserver, None
         if forkserver is not None:
             forkserver.close()
@@ -109,11 +100,11 @@ class EngineLife:
         if coordinator is None:
             return
         runs = [many for many in self._runs if many.under_way]
-        if self._running or runs:
+        if self._tasks or runs:
             await self._cancel(coordinator, runs)
         coordinator.desk.close()
         await coordinator.dispatcher.stop()
-        self._last_received = coordinator.dispatcher.machine.received_bytes
+        self._last_received = coordinator.received_bytes
         self._coordinator = None
         telling, self._telling = self._telling, None
         if telling is not None and self._on_progress is not None:
@@ -122,9 +113,9 @@ class EngineLife:
 
     async def _cancel(self, coordinator: Coordinator, runs: list[Many]) -> None:
         """Cancel what is under way: first kindly, so that uploads can be aborted, then by force."""
-        for task in self._running:
+        for task in self._tasks:
             task.cancel()
-        ending = asyncio.gather(*self._running, *(many.stop() for many in runs), return_exceptions=True)
+        ending = asyncio.gather(*self._tasks, *(many.stop() for many in runs), return_exceptions=True)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         while not ending.done() and not self._hurried:
@@ -140,30 +131,6 @@ class EngineLife:
             coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
         await ending
 
-    @property
-    def control(self) -> Control:
-        """The small operations: look, list, delete, sign, clean up.
-
-        Raises:
-            UsageError: the engine is not running.
-        """
-        return self._entered().control
-
-    def progress(self) -> Progress:
-        """Return one total over everything that this engine was asked for."""
-        every = [self._single, *(many.progress for many in self._runs)]
-        received = self._coordinator.dispatcher.machine.received_bytes if self._coordinator else self._last_received
-        return Progress(
-            planned_objects=sum(p.planned_objects for p in every),
-            verified_objects=sum(p.verified_objects for p in every),
-            failed_objects=sum(p.failed_objects for p in every),
-            skipped_objects=sum(p.skipped_objects for p in every),
-            planned_bytes=sum(p.planned_bytes for p in every),
-            received_bytes=received + self._copied_bytes,
-            planning_done=all(p.planning_done for p in every),
-            resolved=self._coordinator is None or self._coordinator.desk.resolved,
-        )
-
     def hurry(self) -> None:
         """Let ``close`` wait for nobody any more."""
         self._hurried = True
@@ -178,45 +145,61 @@ class EngineLife:
         """Process ids of the workers that run now."""
         return [] if self._coordinator is None else list(self._coordinator.dispatcher.worker_pids.values())
 
-    def _entered(self) -> Coordinator:
-        if os.getpid() != self._pid:
-            raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
-        if self._coordinator is None:
-            raise UsageError("the engine is not running; use it in a `with` block")
-        return self._coordinator
+    # Its transfers
 
-    # What runs in it
+    async def one(
+        self, work: Callable[[OnSize], Coroutine[None, None, TransferResult]], subject: str, planned_bytes: int = 0
+    ) -> TransferResult:
+        """Carry out and count one transfer; it ends with the engine at the latest.
 
-    async def _tracked(self, work: Coroutine[None, None, TransferResult], subject: str) -> TransferResult:
-        """Run work that ends with the engine at the latest, and has let go of everything when it is cancelled."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
+        Args:
+            planned_bytes: the object's size, as far as it is known beforehand.
+
+        Raises:
+            Cancelled: the engine was closed meanwhile.
+            TransferError: the transfer failed.
+        """
+        task = asyncio.create_task(self._counted(work, planned_bytes))
+        self._tasks.add(task)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             if task.cancelled():
                 raise Cancelled("the engine was closed during the transfer", subject) from None
             task.cancel()
-            await outlast(task)
+            await outlast(task)  # by then it has let go of everything
             raise
         finally:
-            self._running.discard(task)
+            self._tasks.discard(task)
 
-    async def _counted(self, work: Coroutine[None, None, TransferResult], planned_bytes: int) -> TransferResult:
+    async def _counted(
+        self, work: Callable[[OnSize], Coroutine[None, None, TransferResult]], planned_bytes: int
+    ) -> TransferResult:
+        def plan(size_bytes: int) -> None:
+            nonlocal planned_bytes
+            self._note(planned_bytes=size_bytes - planned_bytes)
+            planned_bytes = size_bytes
+
         self._note(planned_objects=1, planned_bytes=planned_bytes)
         try:
-            result = await work
+            result = await work(plan)
         except BaseException:
             self._note(failed_objects=1)
             raise
-        self._note(verified_objects=1, planned_bytes=result.size_bytes - planned_bytes)
+        plan(result.size_bytes)
+        self._note(verified_objects=1)
         return result
 
-    async def _many(
+    async def many(
         self, plan: Callable[[], AsyncGenerator[Piece, None]], *, at_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[TransferResult, None]:
-        self._entered()
-        many = Many(self.settings, plan, at_end=at_end)
+        """Carry out and count many transfers; they end with the engine at the latest.
+
+        Raises:
+            TransferError: the plan cannot be made any further.
+        """
+        self.running()
+        many = Many(self._settings, plan, at_end=at_end)
         self._runs.append(many)
         try:
             async with contextlib.aclosing(many.run()) as results:
@@ -232,6 +215,27 @@ class EngineLife:
                 skipped_objects=ended.skipped_objects,
                 planned_bytes=ended.planned_bytes,
             )
+
+    def _note(self, **counts: int) -> None:
+        self._single = msgspec.structs.replace(
+            self._single, **{name: getattr(self._single, name) + count for name, count in counts.items()}
+        )
+
+    # Its progress
+
+    def progress(self) -> Progress:
+        """Return one total over everything that the engine was asked for."""
+        every = [self._single, *(many.progress for many in self._runs)]
+        return Progress(
+            planned_objects=sum(p.planned_objects for p in every),
+            verified_objects=sum(p.verified_objects for p in every),
+            failed_objects=sum(p.failed_objects for p in every),
+            skipped_objects=sum(p.skipped_objects for p in every),
+            planned_bytes=sum(p.planned_bytes for p in every),
+            received_bytes=self._coordinator.received_bytes if self._coordinator else self._last_received,
+            planning_done=all(p.planning_done for p in every),
+            resolved=self._coordinator is None or self._coordinator.desk.resolved,
+        )
 
     async def _tell(self, on_progress: Callable[[Progress], None]) -> None:
         told = None
@@ -250,8 +254,3 @@ class EngineLife:
         except BaseException:  # noqa: BLE001 - it may raise anything, and on the loop some of that would end everything
             self._deaf = True
             _log.warning("the progress callback failed, so it is not called any more", exc_info=True)
-
-    def _note(self, **counts: int) -> None:
-        self._single = msgspec.structs.replace(
-            self._single, **{name: getattr(self._single, name) + count for name, count in counts.items()}
-        )

@@ -21,22 +21,12 @@ def new_memory(name: str = "bulkhaul") -> int:
         return os.dup(file.fileno())
 
 
-def memory_of(data: Buffer) -> int:
-    """Return a descriptor of anonymous memory that holds ``data``."""
-    fd = new_memory()
-    try:
-        write_all(fd, memoryview(data), 0)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
 @contextlib.contextmanager
 def in_memory(data: Buffer) -> Iterator[int]:
     """Hold a descriptor of anonymous memory that holds ``data``."""
-    fd = memory_of(data)
+    fd = new_memory()
     try:
+        write_all(fd, memoryview(data), 0)
         yield fd
     finally:
         os.close(fd)

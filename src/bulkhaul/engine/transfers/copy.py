@@ -27,6 +27,7 @@ from bulkhaul.model.objects import Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
+from bulkhaul.policy.storerules import copies_nothing, same_object
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.policy.verification import without_checksum
 from bulkhaul.wire.values import RemoteObject
@@ -36,13 +37,18 @@ MAX_COPY_BYTES = 5 * 1024**3
 
 
 class Copier:
-    """Copies objects within one service."""
+    """Copies objects within one service.
+
+    Attributes:
+        copied_bytes: of all objects that were copied.
+    """
 
     def __init__(self, settings: Settings, control: Control, guard: MultipartGuard, remover: SourceRemover) -> None:
         self._settings = settings
         self._control = control
         self._guard = guard
         self._remover = remover
+        self.copied_bytes = 0
 
     async def copy(
         self,
@@ -61,9 +67,13 @@ class Copier:
         Raises:
             NotFound: there is no such source.
             PreconditionFailed: the source was replaced meanwhile.
+            UsageError: source and destination are the same object, and nothing about it is changed.
             TransferError: it could not be copied.
         """
         began_s = time.monotonic()
+        if copies_nothing(source, ref, options, version_id, move=remove):
+            await self._control.head(source)  # that it is missing is the more useful news
+            raise same_object(source.url)
         found = await find_source(self._control, source, version_id, self._settings.limits)
         head = found.head
         if options is not None:
@@ -75,6 +85,7 @@ class Copier:
             result = await self._in_parts(found, ref, options)
         if remove:
             await self._remover.remove_copied(found, self._control, result, options)
+        self.copied_bytes += head.size_bytes
         return msgspec.structs.replace(result, source_etag=head.etag, seconds=time.monotonic() - began_s)
 
     async def _whole(self, source: RemoteObject, ref: ObjectRef, options: ObjectOptions | None) -> TransferResult:

@@ -11,6 +11,7 @@ import msgspec
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_selected import list_selected
 from bulkhaul.engine.transfers.batch import Piece
+from bulkhaul.engine.transfers.relay import same_bucket
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectRef
@@ -21,29 +22,31 @@ CopyOne = Callable[[ObjectRef, ObjectRef], Coroutine[None, None, TransferResult]
 
 
 async def copy_pieces(
-    control: Control,
+    origin: Control,
     source: Source,
     takes: Callable[[str], bool],
+    control: Control,
     bucket: str,
     prefix: str,
     copy: CopyOne,
-    *,
-    within: bool,
 ) -> AsyncGenerator[Piece, None]:
     """Yield the work of each key that a listing selects.
 
+    Where the destination lies in the source, what is in it is skipped: the listing would come upon the copies, and
+    copy them again, without end.
+
     Args:
-        control: of the source's service.
+        origin: asks the service of the source.
+        control: asks the service of the destination.
         prefix: put before what is left of each key.
-        within: source and destination are of one service. Where the destination then lies in the source, what is
-            in it is skipped: the listing would come upon the copies, and copy them again, without end.
 
     Raises:
         NotFound: nothing is selected.
         TransferError: the listing failed.
     """
+    within = origin is control or await same_bucket(origin, control, bucket)
     nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
-    async with contextlib.aclosing(list_selected(control, source, takes)) as found:
+    async with contextlib.aclosing(list_selected(origin, source, takes)) as found:
         async for remote in found:
             head = remote.head
             ref = ObjectRef(bucket, prefix + head.key.removeprefix(source.base))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 import msgspec
 
@@ -131,15 +133,16 @@ def file_path(ref: ObjectRef, path: str) -> str:
     return path
 
 
-class Placed:
-    """The destination of one object, resolved from what the caller gave; holds its folder open."""
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[Destination]:
+    """Hold the folder of a file open, as the destination of one object.
 
-    def __init__(self, ref: ObjectRef, path: str) -> None:
-        self.path = file_path(ref, path)
-        folder, name = os.path.split(self.path)
-        self._folder = open_folder(folder)
-        self.destination = Destination(self._folder, name, self.path)
-
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._folder.release()
+    Raises:
+        LocalError: there is no such folder.
+    """
+    folder, name = os.path.split(path)
+    handle = open_folder(folder)
+    try:
+        yield Destination(handle, name, path)
+    finally:
+        handle.release()

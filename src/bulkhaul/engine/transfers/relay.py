@@ -27,6 +27,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.storerules import same_object
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, fold
 from bulkhaul.wire.values import RemoteObject
@@ -80,8 +81,11 @@ class Relay:
             NotFound: there is no such source.
             PreconditionFailed: the source was replaced meanwhile.
             IntegrityError: other bytes came than the source's checksum promises.
+            UsageError: an object would be moved onto itself.
         """
         began_s = time.monotonic()
+        if remove and source == ref and await same_bucket(origin.control, self._control, ref.bucket):
+            raise same_object(source.url)
         found = await find_source(origin.control, source, version_id, self._settings.limits)
         if options is None:
             kept = await kept_options(origin.control, found)
@@ -155,6 +159,12 @@ class Relay:
     def _layout(self, size_bytes: int) -> Layout:
         layout = plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
         return Layout(size_bytes, layout.part_size_bytes, whole=0 < size_bytes <= layout.part_size_bytes)
+
+
+async def same_bucket(origin: Control, control: Control, bucket: str) -> bool:
+    """Whether a bucket of one engine is the bucket of that name of another, perhaps asked for by somebody else."""
+    ours, theirs = await control.target(bucket), await origin.target(bucket)
+    return (ours.host, ours.port, ours.path_prefix) == (theirs.host, theirs.port, theirs.path_prefix)
 
 
 def _require_promised(promised: Checksum | None, crcs: list[tuple[int, int]], source: ObjectRef) -> None:

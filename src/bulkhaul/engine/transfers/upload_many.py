@@ -13,18 +13,19 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
+from bulkhaul.disk.source import folder_identity
 from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
 from bulkhaul.engine.transfers.batch import Piece, Work
+from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import ErrorInfo, LocalError
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
-
-UploadOne = Callable[[LocalFile, ObjectRef], Coroutine[None, None, TransferResult]]
+from bulkhaul.model.writing import ObjectOptions
 
 
 class LinkRule(msgspec.Struct, frozen=True):
@@ -42,7 +43,15 @@ class LinkRule(msgspec.Struct, frozen=True):
 
 
 async def upload_pieces(
-    folder: str, bucket: str, prefix: str, takes: Callable[[str], bool], upload: UploadOne, links: LinkRule
+    uploader: Uploader,
+    folder: str,
+    bucket: str,
+    prefix: str,
+    takes: Callable[[str], bool],
+    options: ObjectOptions,
+    links: LinkRule,
+    *,
+    remove: bool,
 ) -> AsyncGenerator[Piece, None]:
     """Yield the work of each file below a folder; what is no regular file fails by name, and the rest goes on.
 
@@ -51,11 +60,13 @@ async def upload_pieces(
     Args:
         prefix: put before each path below the folder.
         takes: whether a path below the folder is selected.
+        remove: remove each file once it is stored, but none that lies behind a link to a folder.
 
     Raises:
         LocalError: the folder cannot be read, or nothing in it is selected.
     """
     found = False
+    inside = folder_identity(folder) if remove else None
     under_way = _UnderWay()
     async with contextlib.aclosing(_entries(folder, links, under_way)) as entries:
         async for entry in entries:
@@ -76,7 +87,11 @@ async def upload_pieces(
                 failure = ErrorInfo("LocalError", text, entry.path)
                 yield Piece(_failed(result, failure))
             else:
-                yield Piece(result, under_way.counted(functools.partial(upload, entry, ref)))
+                removed = remove and not entry.behind
+                upload = functools.partial(
+                    uploader.upload_file, entry.path, ref, options, remove=removed, inside=inside
+                )
+                yield Piece(result, under_way.counted(upload))
     if not found:
         raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
