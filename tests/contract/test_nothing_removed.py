@@ -149,7 +149,7 @@ class Operation:
 
 
 MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("Source.remove",)
-BATCH = ("Control._delete_batch", "_deleted", "_started")
+BATCH = ("_deleted", "_started")
 ABORTED = ("abort_until_gone", "Cleanup._cleared")
 
 OPERATIONS: dict[str, Operation] = {

@@ -18,7 +18,6 @@ from bulkhaul.engine.messages.requests import (
     CopyPart,
     CreateUpload,
     Delete,
-    DeleteMany,
     Head,
     ListBuckets,
     ListPage,
@@ -32,16 +31,15 @@ from bulkhaul.engine.messages.requests import (
     Tags,
 )
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
-from bulkhaul.engine.operations.list_pages import listed_pages, marked_pages
+from bulkhaul.engine.operations.delete_batch import delete_in_batches
+from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.model.errors import ErrorInfo, UsageError
-from bulkhaul.model.limits import MAX_DELETE_BATCH, MIB
+from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import (
     CopySource,
     Doomed,
-    NotDeleted,
     ObjectOptions,
     ObjectVersion,
     PendingUpload,
@@ -49,7 +47,6 @@ from bulkhaul.model.writing import (
     UploadBegun,
     UploadedPart,
 )
-from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.values import RemoteObject, Target
 
 
@@ -85,18 +82,16 @@ class Control:
         request = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
         return await self._desk.ask(request, remote.ref.url)
 
-    async def buckets(self) -> AsyncGenerator[list[Bucket], None]:
+    def buckets(self) -> AsyncGenerator[list[Bucket], None]:
         """Yield the pages of the list of the caller's buckets.
 
         Raises:
             AccessDenied: the credentials may not list them.
         """
         listing = marked_pages(self._desk, ListBuckets, "", lambda page: page.next_token, "s3://")
-        async with contextlib.aclosing(listing) as pages:
-            async for page in pages:
-                yield list(page.buckets)
+        return each_of(listing, lambda page: list(page.buckets))
 
-    async def pages(
+    def pages(
         self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = False
     ) -> AsyncGenerator[list[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
@@ -111,20 +106,16 @@ class Control:
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
         listing = listed_pages(self._desk, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
-        async with contextlib.aclosing(listing) as pages:
-            async for page in pages:
-                yield list(page.objects)
+        return each_of(listing, lambda page: list(page.objects))
 
-    async def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
+    def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.
 
         Raises:
             NotFound: there is no such bucket.
         """
         listing = listed_pages(self._desk, bucket, prefix, folder=True, max_keys=0, ahead=False)
-        async with contextlib.aclosing(listing) as pages:
-            async for page in pages:
-                yield list(page.objects), list(page.prefixes)
+        return each_of(listing, lambda page: (list(page.objects), list(page.prefixes)))
 
     async def probe(self, bucket: str, prefix: str = "") -> None:
         """List one key, to see whether the bucket can be reached and read.
@@ -134,7 +125,7 @@ class Control:
         """
         await self._desk.ask(ListPage(bucket, prefix, "", max_keys=1), f"s3://{bucket}/{prefix}")
 
-    async def versions(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectVersion], None]:
+    def versions(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectVersion], None]:
         """Yield the pages of a listing of versions and delete markers.
 
         Raises:
@@ -147,9 +138,7 @@ class Control:
             lambda page: (page.next_key_marker, page.next_version_marker),
             f"s3://{bucket}/{prefix}",
         )
-        async with contextlib.aclosing(listing) as pages:
-            async for page in pages:
-                yield list(page.versions)
+        return each_of(listing, lambda page: list(page.versions))
 
     async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
         """Return an object, or ``[start, end)`` of it, by one unconditional GET.
@@ -190,22 +179,13 @@ class Control:
         """
         await self._desk.ask(Delete(ref.bucket, ref.key, version_id, etag), ref.url, before_again=before_again)
 
-    async def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
+    def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
         """Delete in batches of 1,000 and yield each key's outcome.
 
         Raises:
             TransferError: a whole batch failed.
         """
-        batch: list[Doomed] = []
-        async for one in doomed:
-            batch.append(one)
-            if len(batch) == MAX_DELETE_BATCH:
-                for result in await self._delete_batch(bucket, batch):
-                    yield result
-                batch = []
-        if batch:
-            for result in await self._delete_batch(bucket, batch):
-                yield result
+        return delete_in_batches(self._desk, bucket, doomed)
 
     async def presign(self, ref: ObjectRef, ttl_s: int, version_id: str = "") -> str:
         """Return a URL that fetches the object without credentials for ``ttl_s`` seconds; it is a secret.
@@ -231,7 +211,7 @@ class Control:
         """
         return await self._desk.ask(BucketRegion(bucket), f"s3://{bucket}")
 
-    async def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
+    def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
         """Yield the pages of a listing of uploads that were neither completed nor aborted.
 
         Raises:
@@ -244,9 +224,7 @@ class Control:
             lambda page: (page.next_key_marker, page.next_id_marker),
             f"s3://{bucket}/{prefix}",
         )
-        async with contextlib.aclosing(listing) as pages:
-            async for page in pages:
-                yield list(page.uploads)
+        return each_of(listing, lambda page: list(page.uploads))
 
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False
@@ -383,33 +361,3 @@ class Control:
         if aborted.unseen is not None:
             raise aborted.unseen
         return aborted.gone
-
-    async def _delete_batch(self, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
-        try:
-            encoded = msgspec.msgpack.encode(batch)
-        except UnicodeEncodeError as error:
-            raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
-        with in_memory(encoded) as fd:
-            kept = await self._desk.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
-        refused = {(one.key, one.version_id): one for one in kept}
-        return [_removed(bucket, one, refused.get((one.key, one.version_id))) for one in batch]
-
-
-def _removed(bucket: str, doomed: Doomed, refused: NotDeleted | None) -> TransferResult:
-    ref = ObjectRef(bucket, doomed.key)
-    failure: ErrorInfo | None = None
-    if refused is not None and refused.unconfirmed:
-        text = "the service did not confirm that it was deleted; look with `bulkhaul ls`, and delete it again"
-        failure = ErrorInfo("UnexpectedReply", text, ref.url, refused.message)
-    elif refused is not None:
-        failure = service_error(
-            0, service_code=refused.service_code, detail=refused.message, headers={}, subject=ref.url
-        )
-    return TransferResult(
-        source=ref.url,
-        destination="",
-        bucket=bucket,
-        key=doomed.key,
-        version_id=doomed.version_id,
-        failure=failure,
-    )

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 import msgspec
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.delete_batch import deleted_result
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -64,7 +65,7 @@ async def _deleted(
         async with contextlib.aclosing(doomed):
             if dry_run:
                 async for one in doomed:
-                    yield _result(bucket, one)
+                    yield deleted_result(bucket, one)
             else:
                 async with contextlib.aclosing(control.delete_many(bucket, doomed)) as results:
                     async for result in results:
@@ -104,11 +105,6 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
 async def _each(doomed: Sequence[Doomed]) -> AsyncGenerator[Doomed, None]:
     for one in doomed:
         yield one
-
-
-def _result(bucket: str, doomed: Doomed) -> TransferResult:
-    url = ObjectRef(bucket, doomed.key).url
-    return TransferResult(source=url, destination="", bucket=bucket, key=doomed.key, version_id=doomed.version_id)
 
 
 def _url(source: Source) -> str:

@@ -12,6 +12,7 @@ What is listed may be deleted next, so a page that names anything outside of the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
@@ -22,6 +23,7 @@ from bulkhaul.model.writing import ObjectsPage
 
 Marker = TypeVar("Marker")
 Page = TypeVar("Page")
+Taken = TypeVar("Taken")
 
 
 async def listed_pages(
@@ -93,6 +95,13 @@ async def marked_pages(
         if (marker := after(page)) == first:
             return
         require_news(marker, seen, subject)
+
+
+async def each_of(pages: AsyncGenerator[Page, None], take: Callable[[Page], Taken]) -> AsyncGenerator[Taken, None]:
+    """Yield what ``take`` makes of each page; the listing is closed when this generator is."""
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            yield take(page)
 
 
 class _Page:

@@ -1,0 +1,73 @@
+"""Deletes keys in batches, and makes of the answers one result a key."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+
+import msgspec
+
+from bulkhaul.engine.messages.memory import in_memory
+from bulkhaul.engine.messages.requests import DeleteMany
+from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.model.errors import ErrorInfo, UsageError
+from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import Doomed, NotDeleted
+from bulkhaul.wire.classify import service_error
+
+
+async def delete_in_batches(
+    desk: Desk, bucket: str, doomed: AsyncIterable[Doomed]
+) -> AsyncGenerator[TransferResult, None]:
+    """Delete in batches of 1,000 and yield each key's outcome.
+
+    Raises:
+        TransferError: a whole batch failed.
+    """
+    batch: list[Doomed] = []
+    async for one in doomed:
+        batch.append(one)
+        if len(batch) == MAX_DELETE_BATCH:
+            for result in await _delete_batch(desk, bucket, batch):
+                yield result
+            batch = []
+    if batch:
+        for result in await _delete_batch(desk, bucket, batch):
+            yield result
+
+
+def deleted_result(bucket: str, doomed: Doomed, refused: NotDeleted | None = None) -> TransferResult:
+    """Return the result for a key that was to be deleted.
+
+    Args:
+        refused: what the service said of it, None if it deleted it.
+    """
+    ref = ObjectRef(bucket, doomed.key)
+    failure: ErrorInfo | None = None
+    if refused is not None and refused.unconfirmed:
+        text = "the service did not confirm that it was deleted; look with `bulkhaul ls`, and delete it again"
+        failure = ErrorInfo("UnexpectedReply", text, ref.url, refused.message)
+    elif refused is not None:
+        failure = service_error(
+            0, service_code=refused.service_code, detail=refused.message, headers={}, subject=ref.url
+        )
+    return TransferResult(
+        source=ref.url,
+        destination="",
+        bucket=bucket,
+        key=doomed.key,
+        version_id=doomed.version_id,
+        failure=failure,
+    )
+
+
+async def _delete_batch(desk: Desk, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
+    try:
+        encoded = msgspec.msgpack.encode(batch)
+    except UnicodeEncodeError as error:
+        raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
+    with in_memory(encoded) as fd:
+        kept = await desk.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
+    refused = {(one.key, one.version_id): one for one in kept}
+    return [deleted_result(bucket, one, refused.get((one.key, one.version_id))) for one in batch]
