@@ -75,6 +75,11 @@ class Target(msgspec.Struct, frozen=True):
     why_not: str = ""
 
     @property
+    def endpoint(self) -> str:
+        """The URL of the host, as it is told to people and kept in journals."""
+        return f"{self.scheme}://{self.host_header}"
+
+    @property
     def host_header(self) -> str:
         """Host as it stands in the header: the default port is left out, an IPv6 address is bracketed."""
         host = f"[{self.host}]" if ":" in self.host else self.host

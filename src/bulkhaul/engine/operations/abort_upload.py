@@ -1,10 +1,10 @@
-"""Gives a multipart upload up until nothing of it is left; it must not know journals, or why it is given up.
+"""Aborts a multipart upload, again and again until the service lists no part of it.
 
     abort ─▶ look for parts ─▶ none: gone
-      ▲            ╰─ some are listed: they were under way ─╮
-      ╰─────────────────────── pause ───────────────────────╯
+      ▲            ╰─ some are listed: they arrived after the abort ─╮
+      ╰─────────────────────────── pause ────────────────────────────╯
 
-Where parts may not be listed, what the service has confirmed is all that anybody will know, so that counts.
+Where parts may not be listed, the aborts that the service has confirmed must do.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ ABORTS = 6
 """Aborts of one upload at most. AWS: a part that was under way may land after an abort; abort until none is listed."""
 
 ABORT_PAUSE_S = 0.2
-
-"""Refusals that say nothing of the operation: no other one would be allowed either."""
+"""The first pause between two aborts; each further one is longer by as much."""
 
 
 class Aborted(msgspec.Struct, frozen=True):
     """What became of an upload that the service has confirmed to be aborted.
 
     Attributes:
-        gone: nothing of it is left.
-        unseen: why it could not be looked whether a part that was under way is left; None if it could.
+        gone: nothing of it is left, as far as can be seen.
+        unseen: why the search for parts that are left failed; None if it did not.
     """
 
     gone: bool
@@ -39,7 +38,7 @@ class Aborted(msgspec.Struct, frozen=True):
 
 
 def not_offered(error: TransferError) -> bool:
-    """Whether an operation is not for this role or not of this service, as opposed to one that failed this time."""
+    """Whether the service lacks an operation or these credentials may not use it, so that a second try is useless."""
     info = error.info
     if info.code == "AccessDenied":
         return info.service_code not in WRONG_KEYS
@@ -49,12 +48,12 @@ def not_offered(error: TransferError) -> bool:
 async def abort_until_gone(
     desk: Desk, ref: ObjectRef, upload_id: str, *, looks: int = 1, listable: bool = True
 ) -> Aborted:
-    """Abort an upload until the service lists no part of it; one that is gone already is no error.
+    """Abort an upload until the service lists no part of it. An upload that is gone already is no error.
 
     Args:
-        looks: listings in a row that must be empty; two where parts were under way a moment ago. Where parts cannot
-            be listed, so many aborts.
-        listable: parts may be listed, as far as anybody knows.
+        looks: how many listings in a row must be empty: two where parts were under way a moment ago. Where parts
+            cannot be listed, how many aborts are sent.
+        listable: parts may be listed; False where the service is known to refuse that.
 
     Raises:
         TransferError: the service has confirmed no abort.
@@ -79,7 +78,7 @@ async def abort_until_gone(
 
 
 async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool | None:
-    """Whether any part is listed; None if parts may not be listed."""
+    """Return whether any part is listed, None if parts may not be listed."""
     try:
         return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).parts)
     except NotFound:

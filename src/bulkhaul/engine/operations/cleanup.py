@@ -1,10 +1,11 @@
-"""Finds what runs that died have left behind, and clears it away on demand; it must not know the command line.
+"""Finds what dead runs have left behind, and clears it away on demand: journals, pending uploads, temp files.
 
-    journals of the state folder ─▶ their uploads, if they are pending still ─▶ abort, then the journal goes
-    pending uploads of a bucket, older than asked for ─▶ abort             temp files without an owner ─▶ remove
+    journal of a dead run ─▶ its upload is still pending ─▶ abort the upload, then remove the journal
+    pending upload of a bucket, old enough ─▶ abort
+    temp file without an owner ─▶ remove
 
-Each is looked at again right before it is touched: the lock of a journal is held over its abort, and an upload must
-still be listed as it was. What cannot be told apart is reported and stays.
+Each is looked at again right before it is touched: the lock of a journal is held during the abort, and an upload must
+still be listed as it was. What may belong to somebody else is reported and stays.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that a run has left behind.
 
     Attributes:
-        name: the URL of the object that was to be, or a path.
-        since: when it was begun, ISO 8601, empty where nobody knows.
+        name: the URL of the object that was being uploaded, or a path.
+        since: when it was begun, ISO 8601, empty where that is unknown.
         why: how it came to be here.
-        remedy: what the user can do about it where we do nothing; empty where it can be cleared away.
+        remedy: what the user can do where bulkhaul does nothing; empty where it can be cleared away.
         cleared: it is gone now.
     """
 
@@ -59,7 +60,7 @@ class Cleanup:
     """Finds what dead runs have left, in one place after the other.
 
     Attributes:
-        clears: clear away what can be; else only say so.
+        clears: clear away what can be cleared; else only report it.
     """
 
     def __init__(self, control: Control, *, clears: bool) -> None:
@@ -69,7 +70,7 @@ class Cleanup:
         self._unlistable: dict[str, str] = {}  # bucket → why its uploads cannot be listed
 
     async def journals(self, folder: str, bucket: str = "", prefix: str = "") -> AsyncGenerator[Leftover, None]:
-        """Yield what the journals of dead runs name; of one bucket and prefix only, if given.
+        """Yield what the journals of dead runs name, if given those of one bucket and prefix only.
 
         Raises:
             LocalError: the state folder cannot be read.
@@ -94,7 +95,7 @@ class Cleanup:
     async def uploads(
         self, bucket: str, prefix: str, *, older_than_s: float, now_s: float
     ) -> AsyncGenerator[Leftover, None]:
-        """Yield pending uploads of anybody that were begun long ago.
+        """Yield old pending uploads, whoever began them, but those that a journal names.
 
         Args:
             now_s: seconds since the epoch, by this machine's clock.
@@ -117,7 +118,7 @@ class Cleanup:
                     yield leftover
 
     def temp_files(self, folder: str) -> list[Leftover]:
-        """Return temp files of ours that nobody holds, in a folder and all below it; links are not followed.
+        """Return the temp files of dead runs in a folder and all below it; links are not followed.
 
         Raises:
             LocalError: a folder cannot be read.
@@ -147,14 +148,14 @@ class Cleanup:
             yield self._discarded(msgspec.structs.replace(about, why="its upload has ended"), found.path)
             return
         target = await self._control.target(ref.bucket)
-        if state.intent.endpoint != f"{target.scheme}://{target.host_header}":
+        if state.intent.endpoint != target.endpoint:
             remedy = f"run this again with --endpoint-url or --region for {state.intent.endpoint}"
             yield msgspec.structs.replace(about, why="its upload is at another endpoint", remedy=remedy)
             return
         pending: list[PendingUpload] = []
         if ref.bucket not in self._unlistable:
             try:
-                pending = await self._pending(ref)
+                pending = await self._control.pending_uploads_of(ref)
             except TransferError as error:
                 if not not_offered(error):
                     raise
@@ -179,7 +180,7 @@ class Cleanup:
             yield self._discarded(msgspec.structs.replace(about, why="no upload of its key is pending"), found.path)
 
     async def _unlisted(self, about: Leftover, path: str, ref: ObjectRef) -> Leftover:
-        """Deal with a journal where uploads may not be listed: one whose id is known can be aborted all the same."""
+        """Abort the upload of a journal where uploads may not be listed; without its id, say what the user can do."""
         if not about.upload_id:
             remedy = f"run this again with credentials that may list uploads, or remove {path}"
             refused = self._unlistable[ref.bucket]
@@ -197,7 +198,7 @@ class Cleanup:
     async def _aborted(
         self, leftover: Leftover, path: str, ref: ObjectRef, upload: PendingUpload, *, listable: bool = True
     ) -> Leftover:
-        """Abort an upload while its journal is ours, then remove the journal."""
+        """Abort an upload while its journal is locked, then remove the journal."""
         claimed = claim(path)
         if claimed is None:
             return msgspec.structs.replace(leftover, why="a run has just taken it over, so it stays")
@@ -217,21 +218,13 @@ class Cleanup:
     ) -> Leftover:
         """Abort an upload that is still listed as it was, where uploads can be listed."""
         try:
-            if listable and upload not in await self._pending(ref):
+            if listable and upload not in await self._control.pending_uploads_of(ref):
                 return msgspec.structs.replace(leftover, why="it has ended since it was listed", cleared=True)
             if await self._control.abort_upload(ref, upload.upload_id, listable=listable):
                 return msgspec.structs.replace(leftover, cleared=True)
             raise OtherError("parts of the upload are listed however often it is aborted; try again later", ref.url)
         except TransferError as error:
             return msgspec.structs.replace(leftover, failure=error.info)
-
-    async def _pending(self, ref: ObjectRef) -> list[PendingUpload]:
-        """Return the pending uploads of exactly this key."""
-        found: list[PendingUpload] = []
-        async with contextlib.aclosing(self._control.pending_uploads(ref.bucket, ref.key)) as pages:
-            async for page in pages:
-                found += [upload for upload in page if upload.key == ref.key]
-        return found
 
 
 def _ref(state: JournalState) -> ObjectRef:

@@ -1,4 +1,4 @@
-"""The small operations of a store: look, list, delete, sign, clean up; it must not move an object's bytes to disk."""
+"""Makes each small request to a service: HEAD, list, delete, sign, and the steps of a multipart upload."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ from bulkhaul.wire.values import RemoteObject, Target
 
 
 class Control:
-    """Makes each request of a service, through the workers; the transfers make theirs by these methods too."""
+    """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -225,6 +225,15 @@ class Control:
             f"s3://{bucket}/{prefix}",
         )
         return each_of(listing, lambda page: list(page.uploads))
+
+    async def pending_uploads_of(self, ref: ObjectRef) -> list[PendingUpload]:
+        """Return the uploads to exactly one key that were neither completed nor aborted.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        async with contextlib.aclosing(self.pending_uploads(ref.bucket, ref.key)) as pages:
+            return [upload async for page in pages for upload in page if upload.key == ref.key]
 
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False

@@ -1,6 +1,6 @@
-"""Deletes what URLs name: keys, prefixes, patterns, versions; it must not know the command line.
+"""Deletes what sources name: keys, prefixes, patterns, versions.
 
-sources ─▶ keys of a listing, or named ones ─▶ batches of 1,000 ─▶ one result a key
+sources ─▶ named keys, or those of a listing ─▶ batches of 1,000 ─▶ one result a key
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Tries out whether an endpoint, a bucket and the credentials are fit for transfers; it must not judge by itself.
+"""Tries whether an endpoint, a bucket and the credentials are fit for transfers; policy.findings judges.
 
-reach ─▶ credentials ─▶ bucket ─▶ clock ─▶ list ─▶ read       always: nothing is changed
-put ─▶ head, get, ranges ─▶ conditions ─▶ checksums ─▶ multipart ─▶ delete       with ``write``: one small object
+reach ─▶ credentials ─▶ bucket ─▶ clock ─▶ list ─▶ read       always; nothing is changed
+put ─▶ head, get, ranges ─▶ conditions ─▶ checksums ─▶ multipart ─▶ delete       with ``write``, one small object
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READING = WRITING[1:4]
 async def examine(
     control: Control, settings: Settings, bucket: str, prefix: str, *, write: bool
 ) -> AsyncGenerator[Finding, None]:
-    """Yield one finding a check, in order; a failure is a finding too. Without ``write`` nothing is changed."""
+    """Yield one finding for each check, in order. A failure is a finding too. Without ``write`` nothing is changed."""
     try:
         target = await control.target(bucket)
     except TransferError as error:
@@ -40,16 +40,16 @@ async def examine(
         return
     skew_s = None
     if target.why_not == "a proxy is configured":
-        yield findings.ok("endpoint", f"{target.scheme}://{target.host_header}, through a proxy")
+        yield findings.ok("endpoint", f"{target.endpoint}, through a proxy")
     else:
         try:
             reach = await look(target, timeout_s=LOOK_S, verify_tls=settings.verify_tls, ca_bundle=settings.ca_bundle)
         except TransferError as error:
-            # What the SDK has just reached is no failure: it may trust authorities that this look does not know.
+            # No failure: the SDK has just reached it, and may trust authorities that this look does not know.
             yield findings.refused("endpoint", error.info, needed=False)
         else:
             skew_s = reach.skew_s
-            details = f"{target.scheme}://{target.host_header} at {', '.join(reach.addresses[:3])} {reach.tls}".rstrip()
+            details = f"{target.endpoint} at {', '.join(reach.addresses[:3])} {reach.tls}".rstrip()
             yield findings.certificate(reach.certificate_days, details)
     yield findings.credentials(control.access_key, signs=settings.sign_requests)
     yield await _bucket(control, bucket, target, settings.region or "")
@@ -76,7 +76,7 @@ async def examine(
 
 
 async def _outcome(work: Awaitable[object]) -> ErrorInfo | None:
-    """Return how it failed, None if it did not."""
+    """Return how work failed, None if it did not."""
     try:
         await work
     except TransferError as error:

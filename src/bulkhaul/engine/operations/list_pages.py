@@ -1,10 +1,11 @@
-"""Asks for the pages of listings, one after the other or one ahead; it must not know what becomes of them.
+"""Asks for the pages of listings, one after the other or one ahead.
 
     ahead:   ask 1 ─▶ token of 2 ─▶ rest of 1 ─▶ yield 1 ─▶ yield 2
                            └─▶ ask 2 ─▶ token of 3 ─▶ rest of 2 ─┘      (page 3 is asked for when page 1 is done with)
 
-The token comes before the page has been read, so the service looks the next page up meanwhile, and another worker reads
-it. It is a hint: what was asked on it counts only if the whole page, of whichever try, names the same token.
+A worker tells the token of the next page before it has read the rest of this one, so the service looks the next page up
+meanwhile, and another worker reads it. The early token is a hint: the page that was asked for with it counts only if
+this page, when all of it has come, names the same token.
 
 What is listed may be deleted next, so a page that names anything outside of the prefix is refused (``wire.told``).
 """
@@ -56,7 +57,7 @@ async def listed_pages(
             if token := listed.next_token:
                 require_news(token, seen, subject)
             if following is not None and following.token != token:
-                # What told it early failed, and the next try was told another place.
+                # The try that told the early token failed, and the next try was told another one.
                 await _give_up(following)
                 following = None
             if ahead and token and following is None:
@@ -76,7 +77,7 @@ async def marked_pages(
     after: Callable[[Page], Marker],
     subject: str,
 ) -> AsyncGenerator[Page, None]:
-    """Yield each page of a listing that goes on at markers, in the service's order.
+    """Yield each page of a listing whose pages name the marker of the next one, in the service's order.
 
     Args:
         request_at: makes the request for the page at a marker.
@@ -108,7 +109,7 @@ class _Page:
     """One page of a listing, asked for.
 
     Attributes:
-        token: where it begins.
+        token: of its beginning.
         answer: the whole page, or why there is none.
     """
 
@@ -118,7 +119,7 @@ class _Page:
         self.answer = asyncio.create_task(desk.ask(request, subject, on_early=self._told))
 
     async def early_token(self) -> str:
-        """Return where the next page begins, as soon as that is told; nothing if the page has come or failed first."""
+        """Return the token of the next page as soon as it is told, empty if this page has come or failed before."""
         either: list[asyncio.Future[Any]] = [self.answer, self._early]
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         return "" if self.answer.done() else self._early.result()
@@ -129,7 +130,7 @@ class _Page:
 
 
 async def _give_up(*pages: _Page | None) -> None:
-    """Wait for pages no more, whatever became of them."""
+    """Cancel pages that are under way, and wait until they have ended."""
     answers = [page.answer for page in pages if page is not None]
     for answer in answers:
         answer.cancel()
@@ -137,7 +138,7 @@ async def _give_up(*pages: _Page | None) -> None:
 
 
 def require_news(marker: object, seen: set[int], subject: str) -> None:
-    """Raise OtherError for a marker that was met before; one number a page of 1,000 keys is remembered."""
+    """Raise OtherError for a marker that was met before. One number is remembered for each page of 1,000 keys."""
     if hash(marker) in seen:
         raise OtherError("the listing repeats its continuation token, so it would never end", subject)
     seen.add(hash(marker))

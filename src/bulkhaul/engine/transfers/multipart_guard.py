@@ -106,7 +106,7 @@ class MultipartGuard:
         folder = await in_thread(state_folder, self._settings.state_dir)
         intent = Intent(
             version=VERSION,
-            endpoint=f"{target.scheme}://{target.host_header}",
+            endpoint=target.endpoint,
             bucket=ref.bucket,
             key=ref.key,
             token=secrets.token_hex(16),
@@ -181,7 +181,8 @@ class MultipartGuard:
         """
         try:
             async with asyncio.timeout(DOUBT_S):
-                others = await self._listed(ref) - {known}
+                pending = await self._control.pending_uploads_of(ref)
+                others = {upload.upload_id for upload in pending} - {known}
         except (TransferError, TimeoutError) as error:
             _log.warning("it cannot be told whether an upload to %s is left: %s", ref.url, error)
             others = {""}
@@ -194,14 +195,6 @@ class MultipartGuard:
             _log.warning("the journal of an upload could not be put away: %s", error)
         finally:
             lost.close()
-
-    async def _listed(self, ref: ObjectRef) -> set[str]:
-        """Return the ids of the uploads to one key."""
-        found: set[str] = set()
-        async with contextlib.aclosing(self._control.pending_uploads(ref.bucket, ref.key)) as pages:
-            async for uploads in pages:
-                found |= {one.upload_id for one in uploads if one.key == ref.key}
-        return found
 
     async def _create(
         self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent

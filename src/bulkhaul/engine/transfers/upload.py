@@ -231,7 +231,7 @@ class Uploader:
 
     def _interrupted(self, target: Target, ref: ObjectRef) -> tuple[Journal, JournalState] | None:
         folder = state_folder(self._settings.state_dir)
-        return open_for_resume(folder, f"{target.scheme}://{target.host_header}", ref.bucket, ref.key)
+        return open_for_resume(folder, target.endpoint, ref.bucket, ref.key)
 
     async def _resume(
         self,
