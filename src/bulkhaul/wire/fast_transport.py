@@ -30,6 +30,7 @@ from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
+from bulkhaul.wire.tls import client_context
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, object_headers
 
@@ -286,11 +287,8 @@ class FastTransport:
 
     def _tls_context(self) -> ssl.SSLContext:
         if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=self._ca_bundle)
+            self._tls = client_context(self._ca_bundle, verify=self._ca_bundle is not None)
             self._tls.set_alpn_protocols(["http/1.1"])
-            if self._ca_bundle is None:
-                self._tls.check_hostname = False
-                self._tls.verify_mode = ssl.CERT_NONE
         return self._tls
 
     # Deadlines

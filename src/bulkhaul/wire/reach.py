@@ -12,6 +12,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.tls import client_context
 from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.values import Target
 
@@ -40,7 +41,8 @@ async def look(target: Target, *, timeout_s: float, verify_tls: bool = True, ca_
     """
     try:
         async with asyncio.timeout(timeout_s):
-            return await _look(target, _context(verify_tls, ca_bundle) if target.scheme == "https" else None)
+            tls = client_context(ca_bundle, verify=verify_tls) if target.scheme == "https" else None
+            return await _look(target, tls)
     except TimeoutError as error:
         raise error_of(ErrorInfo("NetworkError", f"no answer within {timeout_s:g} s", target.host_header)) from error
     except OSError as error:
@@ -70,14 +72,6 @@ async def _look(target: Target, tls: ssl.SSLContext | None) -> Reach:
         raise ConnectionError("it sent no HTTP reply") from error
     finally:
         writer.close()
-
-
-def _context(verify: bool, ca_bundle: str | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_bundle)
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _days(certificate: dict[str, object] | None, now_s: float) -> float | None:
