@@ -95,7 +95,6 @@ def complete_upload(
     size_bytes: int,
     algorithm: str,
     checksum: str,
-    only_if_absent: bool = False,
 ) -> Stored:
     """Make the object of its parts.
 
@@ -105,10 +104,8 @@ def complete_upload(
         algorithm: what the parts were sent with; empty to send no checksum. Services that keep those of the parts alone
             demand them here, too, whatever they said when the upload was created.
         checksum: of the whole object, base64; empty if the service keeps none.
-        only_if_absent: refuse if there is an object of this key.
 
     Raises:
-        PreconditionFailed: ``only_if_absent``, and there is one.
         ServerError: no result came. Whether the object is there is unknown: HEAD and its token tell.
         TransferError: the service or the connection failed.
     """
@@ -123,8 +120,6 @@ def complete_upload(
     parameters: dict[str, Any] = {}
     if algorithm and checksum:
         parameters |= {member: checksum, "ChecksumType": "FULL_OBJECT"}
-    if only_if_absent:
-        parameters["IfNoneMatch"] = "*"
 
     def ask(more: Mapping[str, Any]) -> Mapping[str, Any]:
         reply: Mapping[str, Any] = call(
