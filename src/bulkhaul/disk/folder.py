@@ -1,7 +1,7 @@
-"""The destination folder of many objects: opens the folder of each file without ever leaving it.
+"""Opens and makes the folders below a destination, never leaving it, and flushes folders.
 
 Paths are walked component by component with O_NOFOLLOW from the root's descriptor, so neither ``..`` nor a symlink
-planted inside can lead outside. It must not know keys: ``policy.naming`` has made the components.
+planted inside can lead outside. Callers pass components of ``policy.naming``, never keys.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def _enter(parent_fd: int, name: str) -> int:
     try:
         return os.open(name, flags, dir_fd=parent_fd)
     except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):  # somebody was faster
+        with contextlib.suppress(FileExistsError):  # another process was faster
             os.mkdir(name, dir_fd=parent_fd)
         return os.open(name, flags, dir_fd=parent_fd)
 

@@ -1,10 +1,10 @@
-"""Writes the journal of one multipart upload: what a later run needs to resume or abort it; it must not know S3.
+"""Writes the journal of one multipart upload: what a later run needs to resume or abort it.
 
     create ─▶ begun ─▶ part* ─▶ completing ─▶ finish: the file is gone
        └────────┴────────┴──────────┴──▶ close, or a crash: ``disk.pending`` finds it
 
-One file an upload, locked for as long as it is open. The upload's name is on the disk before its first part is sent;
-records of parts are not flushed: losing one costs sending a part again.
+Each upload has one file, which is locked for as long as it is open. The upload's id is on the disk before the first
+part is sent. Records of parts are not flushed: if one is lost, its part is sent again.
 """
 
 from __future__ import annotations
@@ -76,10 +76,10 @@ class Journal:
         return journal
 
     def begun(self, upload_id: str, algorithm: str) -> None:
-        """Write down the upload's name; when this returns, not even a power failure makes it forgotten.
+        """Write down the upload's id; when this returns, it survives a power failure.
 
         Raises:
-            LocalError: it may be forgotten; the upload must be aborted before any part is sent.
+            LocalError: it may be lost; the upload must be aborted before any part is sent.
         """
         self._append(Begun(upload_id, algorithm))
         self._flush()

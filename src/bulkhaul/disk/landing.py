@@ -1,10 +1,11 @@
-"""The temp file that an object lands in, from its creation to its publication; it must not know S3 or workers.
+"""Creates the temp file that an object is received into, and publishes or discards it.
 
     create ─▶ (workers fill it) ─▶ publish: fchmod, [fsync], rename, [fsync of the folder]
                                └─▶ discard: unlink
 
-The temp file lies beside its destination, is opened O_CREAT|O_EXCL|O_NOFOLLOW, mode 0600, and locked (flock) for as
-long as this process, or a worker that it passed the descriptor to, lives: a later run may take one whose lock is free.
+The temp file lies beside its destination and is opened O_CREAT|O_EXCL|O_NOFOLLOW, mode 0600. It is locked for as long
+as this process, or a worker that has its descriptor, lives (``disk.locks``): a later run removes one whose lock is
+free.
 """
 
 from __future__ import annotations
@@ -97,7 +98,7 @@ class Landing:
         """Make sure that the temp file is still ours and whole.
 
         Raises:
-            LocalError: it was truncated, unlinked or replaced by somebody else.
+            LocalError: another program truncated, unlinked or replaced it.
         """
         try:
             mine = os.fstat(self.fd)
@@ -166,7 +167,7 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         try:
             ours = take_lock(fd) and os.fstat(fd).st_nlink > 0
         except OSError as error:
-            ours = error.errno in NO_LOCKS | _UNSUPPORTED  # without locks nobody sweeps, either
+            ours = error.errno in NO_LOCKS | _UNSUPPORTED  # without locks no run sweeps, either
             if not ours:
                 raise
         finally:

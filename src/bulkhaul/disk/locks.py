@@ -1,7 +1,8 @@
-"""Files that are locked for as long as their owner lives; it must not know what is in them.
+"""Locks files for as long as the process that owns them lives: temp files and journals.
 
-The owner holds flock's exclusive lock, which goes with its last descriptor, however the process ends. Whoever only
-looks takes the shared lock for a moment, so that two who look never take each other for the owner.
+The owner holds flock's exclusive lock, which ends with its last descriptor, however the process ends. A process that
+only looks whether there is an owner takes the shared lock for a moment. So two that look never take each other for the
+owner, and one that wants to own the file tries again while others look.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP})
 
 _LOOKS = 50
 _LOOK_S = 0.001
-"""How often, and after which pause, a lock is tried again while somebody only looks."""
+"""How often, and after which pause, a lock is tried again while others only look."""
 
 
 def take_lock(fd: int) -> bool:
@@ -36,7 +37,7 @@ def take_lock(fd: int) -> bool:
 
 
 def has_owner(fd: int) -> bool:
-    """Whether somebody else holds the file; the caller must not.
+    """Whether another descriptor holds the file; the caller's must not.
 
     Raises:
         OSError: the file system has no locks.
@@ -76,7 +77,7 @@ def create_locked(path: str, mode: int) -> int | None:
         os.close(fd)
         os.unlink(path)
         raise
-    os.close(fd)  # somebody who clears empty files was faster than the lock
+    os.close(fd)  # a run that clears empty files was faster than the lock
     return None
 
 

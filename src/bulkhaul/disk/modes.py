@@ -1,10 +1,8 @@
-"""Decides who may read a published file: by the umask, the folder's default ACL, or the file that it replaces.
+"""Sets the permissions of a published file: by the umask, the folder's default ACL, or the file that it replaces.
 
-a new file      the folder's default ACL, else 0666 less the umask: as any program's
-a replaced one  mode, group and ACL of the old file, so that nobody gains access by a transfer
-another user's  what both of these allow: he may have put it there to read what replaces it
-
-It must not know how files get their names.
+a new file                  the folder's default ACL, else 0666 less the umask: as any program's
+a replaced file             mode, group and ACL of the old file, so that a transfer gives no user more access
+a replaced file, not ours   what both of these allow: its owner may have put it there to read what replaces it
 """
 
 from __future__ import annotations
@@ -83,7 +81,7 @@ def set_access(fd: int, mode: int, replaced: os.stat_result | None, replaced_pat
         with contextlib.suppress(OSError):
             os.removexattr(fd, _ACCESS)
     if acl is not None or not same_group:
-        # The bits were a mask, or another group's: this group gets what everybody has.
+        # The bits were a mask, or another group's: this group gets the bits of all others.
         kept &= ~0o070 | (kept & 0o007) << 3
     os.fchmod(fd, kept)
 

@@ -1,4 +1,4 @@
-"""Tells files that are mount points: a rename onto one fails, and would do so after the last byte."""
+"""Finds out whether a file is a mount point, onto which no rename succeeds, before a byte is fetched."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def is_mounted(path: str) -> bool:
         with open(_TABLE, "rb") as table:
             fields = [line.split(b" ", 5)[4] for line in table]
     except (OSError, IndexError):
-        return False  # it shows in the end
+        return False  # then the rename at the end fails
     return place in (_ESCAPED.sub(lambda found: bytes([int(found[1], 8)]), field) for field in fields)

@@ -1,4 +1,4 @@
-"""Maps what the operating system reports to our typed errors; it must not know what was being done, only where."""
+"""Turns errors of the operating system into typed errors with a remedy."""
 
 from __future__ import annotations
 

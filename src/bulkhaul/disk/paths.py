@@ -1,4 +1,4 @@
-"""Takes the paths that callers give; it must not open them."""
+"""Checks the paths that callers pass, without opening them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def local_path(path: str | bytes | os.PathLike[str]) -> str:
     """Return a path as text.
 
     Raises:
-        LocalError: no file can have it.
+        LocalError: it holds NUL, which no path can.
     """
     text = os.fsdecode(path)
     if "\0" in text:

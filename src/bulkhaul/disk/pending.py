@@ -1,6 +1,7 @@
-"""Finds the journals that earlier runs left behind, and takes them over; it must not know what becomes of uploads.
+"""Finds the journals that earlier runs left behind, and takes them over.
 
-A journal whose lock is free belongs to nobody. What is no journal of ours, or cannot be read, is reported and stays.
+A journal whose lock is free has no owner any more. A file that is no journal of ours, or cannot be read, is reported
+and stays.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def open_for_resume(folder: str, endpoint: str, bucket: str, key: str) -> tuple[
     if claimed is not None:
         intent = claimed[1].intent
         if (intent.endpoint, intent.bucket, intent.key) != (endpoint, bucket, key):
-            claimed[0].close()  # somebody renamed it
+            claimed[0].close()  # its file was renamed
             return None
     return claimed
 
@@ -85,7 +86,7 @@ def claim(path: str) -> tuple[Journal, JournalState] | None:
 
 
 def scan(folder: str) -> Iterator[FoundJournal]:
-    """Look at every file of the state folder, in order of names; waits for nobody and changes nothing.
+    """Look at every file of the state folder, in order of names; waits for no lock and changes nothing.
 
     Raises:
         LocalError: the folder cannot be read.
@@ -105,7 +106,7 @@ def scan(folder: str) -> Iterator[FoundJournal]:
 
 
 def discard_journal(path: str) -> bool:
-    """Remove a journal that nobody holds, whatever upload it names.
+    """Remove a journal that has no owner, whichever upload it names.
 
     Returns:
         False if its owner lives, it is gone, or it is none that can be read: such a file stays.

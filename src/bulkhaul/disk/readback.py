@@ -1,4 +1,4 @@
-"""Computes checksums of a file by reading it back; it must not know what they are compared with."""
+"""Computes checksums of a file by reading it back."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The records of an upload's journal and their frames; it must not know files or locks.
+"""Defines the format of an upload's journal: its records, their frames, and how they are read.
 
     frame    length u32 LE │ crc32 u32 LE over length and body │ body: msgpack, tagged
     order    Intent ─▶ Begun ─▶ PartSent* ─▶ Completing ─▶ Ended
 
-Reading stops at the first frame that is not whole: what follows it was never promised to anybody.
+Reading stops at the first frame that is not whole: what follows it was never flushed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Intent(msgspec.Struct, tag=True, frozen=True):
     """An upload is about to be created; first record of every journal.
 
     Attributes:
-        token: goes into the object's metadata, and tells afterwards whether it is the one of this upload.
+        token: goes into the object's metadata, and tells afterwards whether this upload made the object.
         source: the file that is uploaded, None for streams and copies, which are never resumed.
         algorithm: the checksum that was asked for.
         options_digest: of everything else that a resumed upload must have in common; never the options themselves.

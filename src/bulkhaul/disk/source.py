@@ -1,9 +1,9 @@
-"""The file that is uploaded: opened once, read by position, checked for changes; it must not know what is sent.
+"""Opens the file that is uploaded once, reads it by position, and checks that it does not change.
 
 mapped   page of the file ─▶ socket                      no copy but the kernel's
 read     page of the file ─▶ buffer ─▶ socket            where the file system maps no files
 
-A length is what the file system claims. It is believed once nothing can be read behind it.
+The length that the file system tells is believed only if nothing can be read behind it: files of /proc tell 0.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ def kind_of_file(mode: int) -> str:
 
 
 class Source:
-    """One regular file, open for reading. Whatever is done to its path meanwhile, this stays the same file.
+    """One regular file, open for reading; it stays the same file even if its path leads to another one meanwhile.
 
     Attributes:
         fd: workers get it passed.
         path: for messages.
-        size_bytes: how much is uploaded, whatever is appended later.
+        size_bytes: how much is uploaded, even if more is appended later.
         identity: the file's state when it was opened.
     """
 
@@ -130,7 +130,7 @@ class Source:
         """Remove the file from its path, if it is unchanged and still the one there; of a link, the link itself.
 
         Args:
-            inside: a folder that the path must not leave, through a link that somebody has put into it meanwhile.
+            inside: a folder that the path must not leave through a link that was put into it meanwhile.
 
         Raises:
             SourceChanged: it has changed, or another file is in its place; nothing was removed.
@@ -174,7 +174,7 @@ def folder_identity(path: str) -> FolderIdentity:
 
 
 def _lies_in(folder_fd: int, inside: FolderIdentity) -> bool:
-    """Whether an open folder is the other one, or lies below it: by the way up, which no link can change."""
+    """Whether an open folder is the other one or lies below it; ``..`` is followed up, which no link can change."""
     fd, below = os.dup(folder_fd), None
     try:
         while True:
@@ -224,8 +224,8 @@ def _has_more(fd: int, size_bytes: int, path: str) -> bool:
     """Whether anything can be read behind the end that the file system tells.
 
     Raises:
-        LocalError: it has no places to read at.
-        OSError: what else the file system says.
+        LocalError: it cannot be read by position.
+        OSError: any other error of the file system.
     """
     try:
         return bool(os.pread(fd, 1, size_bytes))
@@ -238,8 +238,8 @@ def _has_more(fd: int, size_bytes: int, path: str) -> bool:
 class SourceWindow:
     """``[start, end)`` of a file, mapped for reading and prefaulted; read into memory where it cannot be mapped.
 
-    A file that is cut short while a window of it is read kills the process (SIGBUS): who cannot afford that calls
-    ``read_exactly``. Closing while somebody still holds a slice of ``view`` leaves the map to the garbage collector.
+    If the file is cut short while a window of it is read, SIGBUS kills the process; a caller that cannot afford that
+    uses ``read_exactly``. If a slice of ``view`` is still held at ``close``, the garbage collector frees the map.
 
     Attributes:
         view: the bytes, read-only; gone after ``close``.
@@ -271,7 +271,7 @@ class SourceWindow:
         self.view.release()
         mapped, self._map = self._map, None
         if mapped is not None:
-            # A socket that was closed in the middle of a send may hold a slice until it is collected; so is the map.
+            # A socket that was closed in the middle of a send may hold a slice; the map is then collected with it.
             with contextlib.suppress(BufferError):
                 mapped.close()
 
@@ -291,8 +291,8 @@ def _mapped(fd: int, start: int, end: int) -> mmap.mmap | None:
         if hasattr(mmap.mmap, "madvise"):
             mapped.madvise(MADV_POPULATE_READ)
     except OSError as error:
-        # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. All else (a disk
-        # error, a file that was cut) would be a SIGBUS at the first touch; a read tells it as an error.
+        # An older kernel says EINVAL, and the pages are faulted in one by one, which is only slower. Any other error
+        # (of the disk, or of a file that was cut) would be a SIGBUS at the first touch; a read reports it as an error.
         if error.errno != errno.EINVAL:
             mapped.close()
             return None
@@ -300,7 +300,7 @@ def _mapped(fd: int, start: int, end: int) -> mmap.mmap | None:
 
 
 def read_exactly(fd: int, start: int, buffer: memoryview) -> None:
-    """Fill ``buffer`` with the file's bytes from ``start`` on, whatever position the descriptor is at.
+    """Fill ``buffer`` with the file's bytes from ``start`` on; the descriptor's own position does not matter.
 
     Raises:
         LocalError: the file ends before the buffer is full, and its length still says that it does not.

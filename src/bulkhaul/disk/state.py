@@ -1,4 +1,4 @@
-"""Makes and flushes the folder of what must outlive a run, and words its errors; it must not know what lies in it."""
+"""Finds, makes and flushes the state folder, which holds the journals of uploads, and words its errors."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _default() -> str:
 
 
 def _home() -> str:
-    """Return the user's home; ``expanduser`` would return ``~`` itself, or the root, where nobody knows one.
+    """Return the user's home; where none is known, ``expanduser`` would return ``~`` itself, or the root.
 
     Raises:
         LocalError: neither the environment nor the system tells one.

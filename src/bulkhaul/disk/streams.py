@@ -1,6 +1,6 @@
-"""Tells paths that stand for open streams from names of files; it must not open them.
+"""Finds out whether a path stands for an open stream, such as /dev/stdout, rather than for a file.
 
-/dev/stdout ─▶ /proc/self/fd/1 ─▶ whatever is open there: a rename or an unlink would hit the first link
+/dev/stdout ─▶ /proc/self/fd/1 ─▶ the open file or pipe: a rename or an unlink would replace the link in /dev
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Clears temp files that a killed run left behind; it must not touch one whose owner lives.
+"""Removes temp files that a killed run left behind, and none whose owner lives.
 
-A temp file's owner holds its lock until it ends, however it ends. Each folder is looked at once a run.
+The owner of a temp file holds its lock until its process ends (``disk.locks``). A run looks at each folder once.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Sweeper:
 
 
 def stale_temps(folder: str) -> Iterator[str]:
-    """Yield the paths of temp files that nobody holds, in a folder and all below it; links are not followed.
+    """Yield the paths of temp files without an owner, in a folder and all below it; links are not followed.
 
     Raises:
         LocalError: a folder cannot be read.
@@ -66,7 +66,7 @@ def stale_temps(folder: str) -> Iterator[str]:
 
 
 def remove_temp(path: str) -> bool:
-    """Remove a temp file if nobody holds it; whether it was removed.
+    """Remove a temp file if it has no owner; whether it was removed.
 
     Raises:
         LocalError: its folder is gone.
@@ -86,7 +86,7 @@ def _is_stale(path: str) -> bool:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
-        return False  # gone, not ours to open, or no file: whatever it is, it stays
+        return False  # it is gone, or not ours to open, or no file: it stays
     try:
         return stat.S_ISREG(os.fstat(fd).st_mode) and not has_owner(fd)
     except OSError:
@@ -99,7 +99,7 @@ def _remove_if_stale(folder_fd: int, name: str) -> bool:
     try:
         fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
     except OSError:
-        return False  # gone, not ours to open, or no file: whatever it is, it stays
+        return False  # it is gone, or not ours to open, or no file: it stays
     try:
         return take_lock(fd) and remove_owned(fd, name, folder_fd=folder_fd)
     except OSError:

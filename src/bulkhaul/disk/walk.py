@@ -1,7 +1,7 @@
-"""Lists the files below a local folder, in the order of their keys; it must not know what becomes of them.
+"""Lists the files below a local folder, in the order in which S3 lists their keys.
 
-Names come in the order in which S3 lists keys (UTF-8 bytes of ``relative``), so that both can be merged. In memory are
-the names of one folder, and those still to come in each folder above it.
+That order is by the UTF-8 bytes of ``relative``, so that both listings can be merged. Memory holds the names of one
+folder, and the remaining names of each folder above it.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def _is_folder(entry: os.DirEntry[str], how: _How) -> bool:
     try:
         return entry.is_dir(follow_symlinks=how.enter)
     except OSError:
-        return False  # a link in a circle, or to where nobody may look: refused when its turn comes
+        return False  # a link in a circle, or to where this user may not look: refused when its turn comes
 
 
 def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> LocalFile | Refused:

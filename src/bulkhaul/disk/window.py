@@ -1,6 +1,6 @@
-"""Where the bytes of one part go: a mapped window of the temp file, or a hot buffer that is written to it.
+"""Puts the bytes of one part into the temp file: by a mapped window, or by a buffer that is written to it.
 
-Both have the same interface and are used by workers only; neither knows where bytes come from.
+Both ways have the same interface. Only workers use them.
 
     mapped    socket ─▶ page of the file                     one copy, page faults
     written   socket ─▶ 1 MiB hot buffer ─▶ pwrite            two copies, the first one in cache
@@ -51,8 +51,8 @@ class MappedWindow:
         except ValueError as error:  # it does not reach that far any more
             raise OSError(errno.ESTALE, CUT_SHORT) from error
         if hasattr(mmap.mmap, "madvise"):
-            # An older kernel says EINVAL and the pages are faulted in one by one: slower, nothing else. What makes
-            # populating fail otherwise (a disk error) shows again when the pages are written.
+            # An older kernel says EINVAL, and the pages are faulted in one by one, which is only slower. Any other
+            # error (of the disk) shows again when the pages are written.
             with contextlib.suppress(OSError):
                 self._map.madvise(MADV_POPULATE_WRITE)
         self._view = memoryview(self._map)[start - aligned :]
@@ -69,7 +69,7 @@ class MappedWindow:
     def close(self) -> None:
         """See ``Window.close``."""
         self._view.release()
-        # A socket that was closed in the middle of a read may hold the space until it is collected; so is the map.
+        # A socket that was closed in the middle of a read may hold the space; the map is then collected with it.
         with contextlib.suppress(BufferError):
             self._map.close()
 
@@ -91,7 +91,7 @@ class WrittenWindow:
     def received(self, count: int) -> None:
         """See ``Window.received``."""
         if os.fstat(self._fd).st_size < self._size_bytes:
-            # Writing on would make it whole again in length alone, with a hole where others had put their parts.
+            # Writing on would restore its length but leave a hole where other workers had put their parts.
             raise OSError(errno.ESTALE, CUT_SHORT)
         data = self._buffer[:count]
         while data:

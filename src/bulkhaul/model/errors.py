@@ -1,8 +1,7 @@
-"""The one tree of errors; it must not know where an error came from or who retries it.
+"""Defines every error that bulkhaul raises, and its value for messages between processes.
 
-Every error is built from plain strings, so that it survives pickling and the way between processes:
-``message`` says what happened and what to do, ``subject`` names the object or path, ``cause`` keeps the text of
-what lay beneath. ``ErrorInfo`` is the same as a value for the way between processes.
+Errors hold plain strings, so that they survive pickling: ``message`` says what happened and what to do, ``subject``
+names the object or path, ``cause`` keeps the text of the error beneath. ``ErrorInfo`` holds the same as a value.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ __all__ = [
 
 
 class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A TransferError as a plain value: what crosses between processes and into reports.
+    """A TransferError as a plain value, for messages between processes and for reports.
 
     Attributes:
         code: class name of the error.
@@ -55,9 +54,9 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         service_code: the S3 error code, such as ``NoSuchKey``.
         request_id, host_id: what AWS support asks for.
         retry_after_s: how long the service asked to wait, 0 where it did not say.
-        attempts: tries that a body took, the one that failed included; 0 where they were not counted.
+        attempts: tries that a body took, including the one that failed; 0 where they were not counted.
         unreached: no connection could be made, so nothing was asked for.
-        garbled: what came back is no HTTP reply, so something is there that answers.
+        garbled: the reply is no HTTP, so something answers at the endpoint.
     """
 
     code: str
@@ -119,7 +118,7 @@ class InvalidUrl(UsageError):
 
 
 class OtherError(TransferError):
-    """Anything that has no type of its own; the cause is kept."""
+    """A failure without a type of its own; the cause is kept."""
 
 
 class NotFound(TransferError):

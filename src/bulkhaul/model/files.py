@@ -1,4 +1,4 @@
-"""What is known of a local file, as a value; it must not know how it was learnt."""
+"""Defines how a local file or folder is recognised again: its identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What S3 allows, as a value that a caller can replace; it must not know any plan."""
+"""Has the limits of S3, and the units of bytes; a caller can replace those of objects and parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of one object, as values; it must not know how it was learnt."""
+"""Defines the values that describe an object in a bucket: name, content headers, checksum, HEAD."""
 
 from __future__ import annotations
 

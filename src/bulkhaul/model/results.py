@@ -1,4 +1,4 @@
-"""What a transfer reports: results and progress, as values; it must not know how they are shown."""
+"""Defines the result of a transfer and its progress, as callers get them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every setting of an engine, validated, with the reason for its default; it must not know who uses it."""
+"""Defines and validates every setting of an engine, with the reason for its default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written to a store and what it answers, as values; it must not know how they are sent."""
+"""Defines the values of requests that write, and of what the service answers: options, uploads, deletions, pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
 
 
 class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How an object is to be stored; empty fields leave it to the service.
+    """How an object is to be stored; the service decides what a field leaves empty.
 
     Attributes:
         content: headers that the object is given back with.
@@ -152,7 +152,7 @@ class CopySource(msgspec.Struct, frozen=True):
     """The object that a copy is made of.
 
     Attributes:
-        etag: the object must still have it; empty to copy whatever is there.
+        etag: the object must still have it; empty to copy any object of that key.
         version_id: empty for the current one.
     """
 

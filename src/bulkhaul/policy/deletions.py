@@ -1,11 +1,12 @@
-"""Decides what the answer to a batch of deletes says of each key that was asked for; it must not know requests.
+"""Decides which keys of a DeleteObjects request were deleted, by what the reply says of each.
 
-    told deleted            deleted
-    told failed             not deleted, also where both are told
-    told nothing            not confirmed
+    reply says deleted      deleted
+    reply says failed       not deleted, also where the reply says both
+    reply says nothing      not confirmed
 
-Silence is no success: services leave keys out, and tell of failures by names that nobody has asked for. So whatever of
-the answer belongs to no key leaves every key unconfirmed that has no word of its own, and the whole batch if all have.
+A key that the reply leaves out is no success: services do leave keys out. Some report a failure under a name that was
+not in the request. Such a failure may be about any key: every key that the reply does not mention stays unconfirmed,
+and if it mentions all of them, the whole batch does.
 """
 
 from __future__ import annotations

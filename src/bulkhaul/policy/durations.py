@@ -1,4 +1,4 @@
-"""Reads spans of time as people give them; it must not know what they measure.
+"""Reads a span of time from text, such as ``90s`` or ``7d``.
 
 3600 = 3600s    90m    12h    7d    2w
 """

@@ -1,4 +1,4 @@
-"""Decides what an endpoint is to be asked for by its name; it must not know how to reach it.
+"""Decides which endpoint the environment names, and by the name of an endpoint what it is asked for.
 
 amazonaws.com, api.aws …      CRC64NVME, required: a refusal is an error
 googleapis.com, backblazeb2   none: documented not to take ``x-amz-checksum-*``

@@ -1,6 +1,6 @@
-"""The vocabulary of the transfer state machine: events go in, instructions come out; it must not hold state.
+"""Defines what goes into the transfer state machine (events) and what comes out of it (instructions).
 
-Workers, transfers and leases are named by integers that the coordinator hands out and never uses twice.
+Workers, transfers and leases are named by integers, and none of them is used twice.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ class WorkerReady(msgspec.Struct, frozen=True):
 
 
 class WorkerLost(msgspec.Struct, frozen=True):
-    """A worker is dead: nothing of it can touch a file any more.
+    """A worker is dead, so it can no longer touch a file.
 
     Attributes:
-        blameless: it was well and had to go, so its death says nothing about the parts that it held.
+        blameless: it worked well until it was ended, so its death says nothing about the parts that it held.
     """
 
     worker: int
@@ -35,7 +35,7 @@ class TransferAdded(msgspec.Struct, frozen=True):
 
     Attributes:
         lease_s: a lease without any progress for this long is taken back; 0 for ``Timeouts.lease_s``.
-        sends: the bytes go to the service, so their progress says nothing of it.
+        sends: the bytes go to the service, so their progress does not show that it answers.
     """
 
     transfer: int
@@ -155,13 +155,13 @@ class RefreshCredentials(msgspec.Struct, frozen=True):
 
 
 class Verify(msgspec.Struct, frozen=True):
-    """Every part has arrived and nobody holds a lease: check and publish."""
+    """Every part has arrived and no lease is out: check and publish."""
 
     transfer: int
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """The transfer has failed and nobody holds a lease: its temp file can go."""
+    """The transfer has failed and no lease is out: its temp file can go."""
 
     transfer: int
     error: ErrorInfo

@@ -1,4 +1,4 @@
-"""Judges what an endpoint did when it was tried out, and says what helps; it must not try anything.
+"""Judges each check of ``bulkhaul doctor`` and says what helps.
 
 an answer or a failure ─▶ Finding: ok, warning (works, with less safety or comfort), failed, skipped
 """
@@ -113,7 +113,7 @@ def region(actual: str, signed: str, chosen: str = "") -> Finding:
     Args:
         actual: as the service tells it.
         signed: what requests for the bucket ended up with.
-        chosen: what the settings name; the SDK finds another one by being refused first.
+        chosen: what the settings name; where it is wrong, the SDK learns the right one from a refusal.
     """
     remedy = f"set --region {actual or signed}"
     if actual and signed and actual != signed:

@@ -1,4 +1,4 @@
-"""Decides how an object is cut into parts; it must not know how parts are fetched.
+"""Decides how an object is cut into parts for its download.
 
 A layout is a value that computes a part when it is asked for one, so a plan of 10,000 parts costs nothing to hold:
 
@@ -119,7 +119,7 @@ def _aligned(size_bytes: int, part_bytes: int, boundaries: tuple[int, ...], limi
             for begin, end in zip(boundaries, (*boundaries[1:], size_bytes), strict=True)
             for start in range(begin, end, part_bytes)
         ]
-        # The object's own parts are within the limit already: pieces that grow to cover them whole always end this.
+        # This ends: pieces that cover the object's own parts whole are no more than those.
         if len(starts) <= max(limits.max_parts, len(boundaries)):
             return Layout(size_bytes, part_bytes, tuple(starts), whole=len(starts) == 1)
         part_bytes *= 2

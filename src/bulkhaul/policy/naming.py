@@ -1,4 +1,4 @@
-"""Decides which local path a key gets, or that it gets none; it must not know what is on the disk.
+"""Decides which local path a key gets, or why it gets none.
 
 key under the source prefix  ─▶  path components below the destination folder   (never above, never beside)
 """

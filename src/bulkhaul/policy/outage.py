@@ -1,10 +1,10 @@
-"""Decides whether the endpoint is away, and who may ask it meanwhile; it must not know a clock, or what is asked.
+"""Decides whether the endpoint is away, and when the next request may try it.
 
-    no connection can be made, or all that are made break   ─▶ away ─▶ one request a pause, pauses grow
-    anything that the service answers                       ─▶ back ─▶ everybody goes on
+    no connection can be made, or every connection breaks   ─▶ away ─▶ one request a pause, pauses grow
+    the service answers anything                            ─▶ back ─▶ all requests go out again
 
-An endpoint that is away is one event, however many requests notice it: they wait together, and none of them pays for it
-from its own tries or from the host's budget. Only time ends the wait: ``retry_for_s`` after the event began.
+An outage is one event, however many requests notice it. They wait together, and their failures count neither as tries
+of their own nor against the host's retry budget. The wait ends ``retry_for_s`` after the outage began.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.pacing import Randomness, backoff_s
 
 PAUSE_CAP_S = 2.0
-"""Longest pause between two requests to an endpoint that is away: so late at most its return is noticed."""
+"""Longest pause between two requests to an endpoint that is away; its return is noticed no later than that."""
 
 MAX_BROKEN = 8
-"""So many requests that break one after the other, with none answered in between, are all of them, however many are in
-flight. A network that loses every tenth request does that once in 10⁸."""
+"""After so many broken requests in a row, none answered in between, the endpoint is away, however many more are in
+flight. A network that loses every tenth request breaks that many in a row once in 10⁸."""
 
 STALE_S = 30.0
-"""A failure that comes this long after the last one tells of another event."""
+"""A failure this long after the last one belongs to another outage."""
 
 MAX_VAIN = 8
-"""So many tries are one request's own at least, however long each takes. Source: ``RETRY_RULES``, NetworkError."""
+"""Tries that each request has at least, however long each takes. Source: ``RETRY_RULES``, NetworkError."""
 
 _GATEWAY = frozenset({502, 504})
 """What a gateway answers when the service behind it is away. Source: RFC 9110 §15.6.3, §15.6.5."""
@@ -46,16 +46,16 @@ def sign_of(error: ErrorInfo) -> Sign:
     if error.status in _GATEWAY:
         return "broken"
     if error.code == "NetworkError":
-        # A reply that broke off had begun, perhaps long ago; one that is no HTTP comes from what is there.
+        # A reply that broke off may have begun long ago. One that is no HTTP comes from something that is not away.
         return "none" if error.status or error.garbled else "broken"
     return "answered" if error.status else "none"
 
 
 class Vain(msgspec.Struct):
-    """Tries of one request that were signs of an outage, since it last brought anything.
+    """Tries of one request that were signs of an outage, since it last made progress.
 
-    Where it alone fails, because of what it asks for, or takes so long that each failure seems another event, no outage
-    lasts: its own time has to end it.
+    A request may fail alone, because of what it asks for, or so slowly that each failure counts as another outage. Then
+    no outage lasts long enough to end it, and its own count and time do.
     """
 
     began_s: float
@@ -73,7 +73,7 @@ class Outage:
     """
 
     def __init__(self, retry_for_s: float, rng: Randomness) -> None:
-        """Take how long an endpoint that is away is waited for; with 0 nobody waits."""
+        """Take how long to wait for an endpoint that is away; 0 for not at all."""
         self.retry_for_s = retry_for_s
         self.began_s: float | None = None
         self.away = False
@@ -91,8 +91,8 @@ class Outage:
             in_flight: requests under way, this one included.
 
         Returns:
-            Whether the endpoint is away and this failure one of its signs: ``bears`` decides about it then, and
-            no rule for single failures.
+            Whether the endpoint is away and this failure a sign of it. Then ``bears`` decides whether the request is
+            made again, and the rule for its kind of error does not.
         """
         sign = sign_of(error)
         if sign == "answered":
@@ -118,7 +118,7 @@ class Outage:
         self.away, self.began_s, self._broken, self._tries = False, None, 0, 0
 
     def patient(self, now_s: float) -> bool:
-        """Whether the endpoint is still waited for."""
+        """Whether requests still wait for the endpoint."""
         return self.began_s is None or now_s - self.began_s < self.retry_for_s
 
     def bears(self, vain: Vain, now_s: float) -> bool:
@@ -137,7 +137,7 @@ class Outage:
             self.next_try_s = now_s + backoff_s(self._tries, self._rng, cap_s=PAUSE_CAP_S)
 
     def given_up(self, error: ErrorInfo, now_s: float) -> ErrorInfo:
-        """Return the error for a request that has waited in vain; its own where the endpoint is not what failed it."""
+        """Return the error for a request that has waited in vain; its own error where the endpoint is not away."""
         if self.patient(now_s):
             return error
         began_s = now_s if self.began_s is None else self.began_s

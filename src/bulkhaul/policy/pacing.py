@@ -1,4 +1,4 @@
-"""Decides how fast and how often to ask: backoff, retry budget, concurrency window; it must not know a clock.
+"""Has the numbers of retries and the pace of requests: rules by error, backoff, retry budget, window, throttling.
 
 backoff(attempt)  ~  uniform(0, min(cap, base · 2^(attempt−1)))          full jitter
 window            ←  window / 2 when told to slow down, + 1/window a success
@@ -41,7 +41,7 @@ class RetryRule(msgspec.Struct, frozen=True):
         max_failures: failures without progress that a part or a request may have of this kind; one more is final.
         paced: bounded by ``Timeouts.throttle_s`` instead, and slows the whole host down.
         budgeted: each retry is paid from the host-wide budget.
-        at_once: no time mends it, so none is waited.
+        at_once: waiting does not mend it, so the next try follows at once.
     """
 
     max_failures: int = 0
@@ -79,7 +79,7 @@ RETRY_COST = 5
 
 
 class RetryBudget:
-    """The host-wide allowance for retries: when all fail, nobody hammers the service.
+    """The host-wide allowance for retries: a service that fails all requests is not flooded with retries.
 
     Source: AWS SDKs reference guide, "Retry behavior" (retry quota).
     """
@@ -122,7 +122,7 @@ class Window:
         """The service asked for less while ``in_flight`` requests were under way: allow half of those.
 
         Returns:
-            Whether that was news: False for a reply that belongs to the last cut.
+            Whether the window was cut; False for a reply to a request that was sent before the last cut.
         """
         if now_s - self._cut_at_s < self.hold_s:
             return False
@@ -136,9 +136,9 @@ class Window:
 
 
 class Throttling:
-    """How the host answers a service that asks it to slow down: the window is cut, and nothing goes out for a while.
+    """What the host does when the service asks it to slow down: it cuts the window and sends nothing for a while.
 
-    All wait, not only what was refused: fresh requests would take its place, and the service would see no difference.
+    All requests wait, not only the refused ones: others would take their place, and the service would notice no pause.
 
     Attributes:
         patience_s: throttling is borne for this long without a success.

@@ -1,7 +1,7 @@
 """Decides whether a part or a request that has failed is tried again, and when: the one retry rule.
 
     the endpoint is away   ─▶ again when requests go out          until retry_for_s is over
-    throttled              ─▶ again after a pause, for everybody  until throttle_s without a success are over
+    throttled              ─▶ again after a pause of all requests until throttle_s without a success are over
     another error          ─▶ again after a backoff               max_failures times, paid from the host's budget
     its worker died        ─▶ again at once                       max_failures times
 
@@ -60,7 +60,7 @@ class Patience(msgspec.Struct):
             self.failures.clear()
             self.vain = None
         elif host.outage.failed(error, now_s, in_flight=min(in_flight, host.max_in_flight)):
-            # Nobody's failure: it goes out again when requests do.
+            # The endpoint's failure, not the request's: it goes out again when requests do.
             self.vain = self.vain or Vain(now_s)
             return 0.0 if host.outage.bears(self.vain, now_s) else host.outage.given_up(error, now_s)
         else:

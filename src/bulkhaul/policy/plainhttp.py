@@ -1,6 +1,6 @@
 """Decides which hosts may be reached by plain http: this machine's own, and any other where the user allows it.
 
-Plain http shows signatures and data to everybody on the way (C59).
+Plain http shows signatures and data to any machine on the way (C59).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Decides whether two descriptions are of one object; it must not know how they were asked for.
+"""Decides whether two replies of a service are about one object, by ETag, version, time and token.
 
 version ids told by both      equal: one object         different: two
-else                          any of ETag, time, token different: two       all alike: nobody can tell
+else                          any of ETag, time, token different: two       all alike: unknown
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def one_object(one: ObjectHead, other: ObjectHead) -> Literal["yes", "no", "perh
 
 
 def is_unchanged(now: ObjectHead, before: ObjectHead) -> bool:
-    """Tell whether an object is the one that it was before, by whatever both looks tell of it."""
+    """Tell whether an object has not changed between two looks, by all that both of them tell."""
     return (
         not differ(now.etag, before.etag)
         and now.size_bytes == before.size_bytes
@@ -54,7 +54,7 @@ def same_etag(one: str, other: str) -> bool:
 
 
 def differ(one: str, other: str) -> bool:
-    """Tell whether two ETags are of different objects; what is on the way may have made one of them weak.
+    """Tell whether two ETags are of different objects; a proxy on the way may have made one of them weak.
 
     Source: RFC 9110 §8.8.3.2, weak comparison.
     """

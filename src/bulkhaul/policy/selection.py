@@ -1,4 +1,4 @@
-"""Decides what a source names and which keys it selects; it must not know how keys are listed.
+"""Parses ``s3://`` URLs of sources and destinations, and decides which keys a prefix or pattern selects.
 
 s3://bucket/key            one object
 s3://bucket/prefix/        everything below it         (recursive)

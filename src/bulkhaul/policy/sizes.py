@@ -1,4 +1,4 @@
-"""Reads and writes sizes as people give them; it must not know what they measure.
+"""Reads sizes such as ``8MiB`` from text, and writes them.
 
 8MiB = 8M = 8,388,608 bytes    8MB = 8,000,000 bytes    8388608 = 8388608B
 """

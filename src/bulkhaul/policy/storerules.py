@@ -1,6 +1,6 @@
-"""Decides what a call to a store may ask for, before any request; it must not know which store is asked.
+"""Checks the arguments of a store's methods before any request: keys, metadata, ranges, sizes, times.
 
-Every store applies the same rules, so that what a test in memory accepts, a real bucket accepts too:
+Every store applies the same rules, so that a real bucket accepts what a test in memory accepts:
 
     key        1 to 1024 bytes of UTF-8
     metadata   sum of bytes of all names and values ≤ 2048

@@ -1,4 +1,4 @@
-"""Decides what the URL of a store means; it must not know the environment, credentials or the network.
+"""Parses the URL of a store: bucket, prefix, endpoint, region, addressing and flags.
 
 s3+https://host[:port]/bucket/prefix?flags     path-style: the bucket is the first part of the path
 s3+https://bucket.host[:port]/prefix?flags     virtual-hosted: the bucket is in the host
@@ -7,8 +7,9 @@ s3://bucket/prefix?flags                       AWS, or the endpoint of the setti
 
 The bucket is taken from the host where ``.s3.`` or ``.s3-`` follows it, and only where the host shows that it is one:
 any host of AWS; a provider known to serve buckets so; or a region and a domain after it, as in
-``bucket.s3.eu-west-1.example.com``. ``minio.s3.corp`` shows neither, so it is an endpoint of that name. A wrong guess
-that way still talks to the host that was typed; the other way it would talk to another. ``addressing`` overrides it.
+``bucket.s3.eu-west-1.example.com``. ``minio.s3.corp`` shows neither, so it is an endpoint of that name. If that guess
+is wrong, requests still go to the host that was typed; the opposite guess would send them to another host.
+``addressing`` overrides both. No environment is read here: the caller says whether plain http is allowed.
 """
 
 from __future__ import annotations

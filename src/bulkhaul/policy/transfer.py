@@ -1,4 +1,4 @@
-"""The transfer state machine: event and now in, instructions out; it must not know processes, sockets or files.
+"""Decides which worker gets which part, and when a transfer is whole or has failed: the transfer state machine.
 
     TransferAdded ─▶ ACTIVE ──all parts done──▶ VERIFYING ──TransferClosed──▶ (gone)
                        │  ▲                        │
@@ -6,9 +6,11 @@
              failure   ▼
                     FAILING ──last lease let go, or its worker reaped──▶ Fail
 
+An event and the present instant go in, instructions come out. No clock is read here, so that a test can script time.
+
 A part has one owner at a time: its lease ends only by PartDone, PartFailed or WorkerLost, never by a deadline. A
-deadline only leads to Revoke, and a Revoke that is not answered to Kill. Restarting a changed object is a new
-transfer and the coordinator's affair.
+deadline only leads to Revoke, and a Revoke that is not answered to Kill. The download of an object that has changed
+begins anew as another transfer; the coordinator decides that.
 """
 
 from __future__ import annotations
@@ -123,7 +125,7 @@ class TransferMachine:
 
     Attributes:
         window: how many leases the host may hold.
-        outage: whether the endpoint is away; questions tell it of theirs.
+        outage: whether the endpoint is away; requests that are no parts report to it as well.
         received_bytes: bytes of all transfers that are in place, each counted once.
         late_events: replies about leases that had ended already; they change nothing.
     """
@@ -154,7 +156,7 @@ class TransferMachine:
         self._workers: dict[int, Worker] = {}
         self._transfers: dict[int, Transfer] = {}
         self._leases: dict[int, Lease] = {}
-        self._queue: deque[int] = deque()  # transfers with parts that nobody had yet
+        self._queue: deque[int] = deque()  # transfers with parts that were never leased
         self._retries: list[tuple[float, int, int]] = []  # heap of (not before, transfer, index)
         self._next_lease = 1
         self._assigned_s = float("-inf")
@@ -189,7 +191,7 @@ class TransferMachine:
         return held.transfer if held is not None and held.worker == worker else None
 
     def next_wake_s(self) -> float:
-        """Return the instant at which the next part may be handed out that may not be now, infinite without one."""
+        """Return the instant at which the next part that waits for a time may be leased; infinite without one."""
         if self._refreshing or not (self._retries or self._queue):
             return float("inf")
         due_s = self._retries[0][0] if self._retries else float("inf")
@@ -197,7 +199,7 @@ class TransferMachine:
             due_s = calm_until_s if self._queue else max(due_s, calm_until_s)
         if self.outage.away:
             due_s = self.outage.next_try_s if self._queue else max(due_s, self.outage.next_try_s)
-        # One that was due and could not be leased waits for a connection, not for a time.
+        # A due part that found no free worker is tried again on the next event, so it needs no timer.
         return due_s if due_s > self._assigned_s else float("inf")
 
     @property
@@ -279,7 +281,7 @@ class TransferMachine:
         return out
 
     def forgive_pause(self, pause_s: float) -> None:
-        """Move every deadline by a pause of this process (stopped, suspended): the others were not late, we were."""
+        """Move every deadline by a pause of this process (stopped, suspended): it was late, not the others."""
         for worker in self._workers.values():
             worker.silent_deadline_s += pause_s
         for lease in self._leases.values():

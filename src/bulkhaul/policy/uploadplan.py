@@ -1,4 +1,4 @@
-"""Decides how what is written is cut into parts; it must not know what is sent or where.
+"""Decides how an upload or a copy is cut into parts.
 
 known length     parts of 16 MiB, grown to the smallest whole MiB that keeps to 10,000 parts
 unknown length   part n  =  16 MiB + growth · (n − 1), so that 10,000 parts hold the largest object

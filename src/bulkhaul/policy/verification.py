@@ -1,8 +1,10 @@
-"""Decides what must be checked before an object is published; it must not compute a checksum.
+"""Decides which checksums are checked before an object is published, and what the comparison proves.
 
 full object   one segment:  [0, size) against the stored value
 composite     one segment a part of the upload, then checksum-of-checksums against value "…-N"
-unknown       both; where neither is the stored value nothing is proven, and nothing refuted
+unknown       both; where the stored value is neither, nothing is proven and nothing refuted
+
+Checksums are computed elsewhere: the caller says which algorithms it can compute.
 """
 
 from __future__ import annotations
@@ -74,7 +76,7 @@ def plan_checks(
     boundaries: tuple[int, ...] = ()
     values: tuple[str, ...] = ()
     if stored and stored.kind is not ChecksumKind.FULL_OBJECT:
-        # An empty part has a checksum but no bytes to cut at; such an object is rare, and left to its ETag.
+        # An empty part has a checksum but no bytes to cut at; such an object is rare, and checked by its ETag only.
         whole = sum(part.size_bytes for part in parts) == info.size_bytes
         if parts and whole and all(part.size_bytes for part in parts):
             boundaries = _boundaries(parts)
@@ -99,7 +101,7 @@ def compare(stored: Checksum, *, whole: str, composite: str, parts_match: bool =
     Args:
         whole: the checksum of all bytes.
         composite: the checksum of the checksums of its uploaded parts; a full object's needs none.
-        parts_match: no uploaded part has another checksum than the service tells of it.
+        parts_match: every uploaded part has the checksum that the service tells of it.
     """
     if stored.kind is not ChecksumKind.COMPOSITE and whole == stored.value:
         return Proof.PROVEN
@@ -112,7 +114,7 @@ def compare(stored: Checksum, *, whole: str, composite: str, parts_match: bool =
 
 
 def without_checksum(info: ObjectHead) -> Integrity:
-    """Return the level that a success reaches that no checksum has proven."""
+    """Return the level that a success without a checksum reaches."""
     return Integrity.ETAG if info.etag else Integrity.LENGTH
 
 

@@ -1,1 +1,1 @@
-"""One bucket as an object with methods; it must not know processes, sockets or the command line."""
+"""One bucket as an object with methods: the store contract (docs/store.md), kept by the engine and in memory."""

@@ -1,4 +1,4 @@
-"""One bucket as a store, for asyncio programs: the contract on top of the engine; it must not know sockets.
+"""Keeps the store contract for one bucket of S3, for asyncio programs, by means of the engine.
 
 docs/store.md has the contract, row by row (C1 … C72), and where each row is tested.
 """
@@ -100,7 +100,7 @@ class S3Store:
         return cls(parsed, chosen)
 
     def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
-        """Pickle what the store was made from; a store of its own, which has not begun, comes of it."""
+        """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
         return type(self), (self.url, self._settings)
 
     def __eq__(self, other: object) -> bool:
@@ -122,7 +122,7 @@ class S3Store:
         await self.close()
 
     async def close(self) -> None:
-        """End the engine, and what is under way with it. Safe to call twice.
+        """End the engine and all operations under way. Safe to call twice.
 
         Raises:
             UsageError: the engine runs on another event loop.
@@ -215,7 +215,7 @@ class S3Store:
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> TransferResult:
-        """Store ``body`` in place of whatever the key had; in parts from the threshold on (C24, C26).
+        """Store ``body`` in place of what the key had; in parts from the threshold on (C24, C26).
 
         Raises:
             UsageError: metadata or a disposition that no header can carry (C5).
@@ -249,8 +249,8 @@ class S3Store:
     async def put_if_absent(self, key: str, body: bytes) -> bool:
         """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
 
-        A write whose reply was lost is settled by a token in the object's metadata, so that nobody loses against
-        his own retry. That takes a HEAD; where the first try was answered there is nothing to settle.
+        If the reply to a write was lost, a HEAD looks for the token of this call in the object's metadata, so that no
+        call loses against its own retry. A call whose first try was answered asks for no HEAD.
 
         Raises:
             Conflict: the service refused with a 409 that is not about another writer, and there is no object.
@@ -265,7 +265,7 @@ class S3Store:
             return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
         except Conflict as error:
             if error.info.service_code != ANOTHER_WRITER:
-                # It may be about anything, such as a folder of that name: only an object in the way is an answer.
+                # Its cause may be another one, such as a folder of that name: only an object in the way is an answer.
                 return await self._found_token(engine, ref, error) == token
             _log.info("%s was being written by somebody else: %s", ref.url, error)
             return error.info.attempts > 1 and await self._is_ours(engine, ref, token)

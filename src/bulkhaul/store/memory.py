@@ -1,4 +1,4 @@
-"""A store in memory for tests of code that uses a store; it must not know the network.
+"""Keeps the store contract in memory, for tests of programs that use a store.
 
 It keeps the whole contract of ``ObjectStore`` and adds what a test needs: faults that strike once, in the order they
 were queued; a rival that wins a conditional write; objects of any age.

@@ -1,4 +1,4 @@
-"""What every store promises its callers; it must not know how any store keeps the promise.
+"""Defines what every store promises its callers: the store contract as a Protocol.
 
     list ─┐             ┌─ put_bytes, put_path, put_if_absent
     head ─┤   one       ├─ copy
@@ -27,7 +27,7 @@ or for a copy.
 """
 
 CLOSED = "the store is closed; make a new one"
-"""What a closed store says to whatever is asked."""
+"""What a closed store says to every call."""
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class ObjectStore(Protocol):
         NotFound: the bucket does not exist (C50).
         AccessDenied: the credentials do not allow it (C51).
         NetworkError: no complete reply came; the cause is kept (C56).
-        OtherError: whatever has no type of its own (C57).
+        OtherError: any failure without a type of its own (C57).
 
     An error about an object names it as ``s3://bucket/key`` in ``subject``. A key that is empty, longer than 1024
     bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
@@ -51,7 +51,7 @@ class ObjectStore(Protocol):
     ) -> None: ...
 
     def close(self) -> None:
-        """Let go of everything; whatever is asked afterwards is a UsageError. Safe to call twice."""
+        """Let go of everything; every later call is a UsageError. Safe to call twice."""
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -117,7 +117,7 @@ class ObjectStore(Protocol):
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> TransferResult:
-        """Store ``body``, in place of whatever the key had; in parts from the store's threshold on (C24).
+        """Store ``body`` in place of what the key had; in parts from the store's threshold on (C24).
 
         Metadata and disposition are given back by ``head``, names in lower case, however large the body is (C5, C26).
         In the result, ``source`` is ``-``.

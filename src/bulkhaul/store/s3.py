@@ -1,4 +1,4 @@
-"""One bucket as a store, for programs without an event loop: a thin facade over ``bulkhaul.aio.S3Store``."""
+"""Keeps the store contract for one bucket of S3, for programs without an event loop: a facade over ``store.aio``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 def _blocking(
     method: Callable[Concatenate[aio.S3Store, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[S3Store, P], T]:
-    """Return a method that waits for the one of the async store."""
+    """Return a method that runs a method of the async store and waits for it."""
 
     @functools.wraps(method)
     def wait_for(self: S3Store, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -80,7 +80,7 @@ class S3Store:
         return cls(parsed, chosen)
 
     def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
-        """Pickle what the store was made from; a store of its own, which has not begun, comes of it."""
+        """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
         return type(self), (self.url, self._effective())
 
     def __eq__(self, other: object) -> bool:
@@ -105,7 +105,7 @@ class S3Store:
         self.close()
 
     def close(self) -> None:
-        """End the engine, and what is under way with it. Safe to call twice."""
+        """End the engine and all operations under way. Safe to call twice."""
         with self._lock:
             self._closed = True
             engine = self._engine
