@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from bulkhaul.store.aio import Deltas
+from bulkhaul.store.progress import Deltas
 
 
 class Fragile:
@@ -38,7 +38,7 @@ def test_what_a_callback_did_not_take_is_told_again() -> None:
 def test_a_callback_that_fails_at_the_end_fails_no_transfer(caplog: pytest.LogCaptureFixture) -> None:
     """C48: the object is in place by then: a warning with the exception is logged, and nothing raised."""
     callback = Fragile(fails_at=1)
-    with caplog.at_level(logging.WARNING, "bulkhaul.store.aio"):
+    with caplog.at_level(logging.WARNING, "bulkhaul.store.progress"):
         Deltas(callback).end(50)
     (record,) = caplog.records
     assert record.exc_info is not None

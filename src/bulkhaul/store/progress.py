@@ -1,0 +1,38 @@
+"""Turns the totals of a transfer into the differences that a store's progress callback gets."""
+
+from __future__ import annotations
+
+import logging
+
+from bulkhaul.store.protocol import ProgressCallback
+
+_log = logging.getLogger(__name__)
+
+
+class Deltas:
+    """The differences between totals; their sum is the size on success (C48, C49).
+
+    After an object was replaced its bytes count from 0 again: nothing is told until they pass what was told before.
+    """
+
+    def __init__(self, progress: ProgressCallback | None) -> None:
+        self._progress = progress
+        self._told = 0
+
+    def reached(self, total: int) -> None:
+        """Take how many bytes are there."""
+        if self._progress is not None and total > self._told:
+            self._progress(total - self._told)
+            self._told = total  # only now: a callback that raised was told nothing
+
+    def end(self, size_bytes: int) -> None:
+        """Tell what is missing to the size; a negative difference if an object became shorter meanwhile.
+
+        The object is in place by now, so what the callback raises is logged: it must not look like a failure of that.
+        """
+        if self._progress is not None and size_bytes != self._told:
+            try:
+                self._progress(size_bytes - self._told)
+            except Exception:  # noqa: BLE001 - a callback may raise anything
+                _log.warning("the progress callback failed after the transfer had succeeded", exc_info=True)
+            self._told = size_bytes
