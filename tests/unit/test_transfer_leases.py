@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bulkhaul.model.limits import GIB, KIB, MIB
+from bulkhaul.policy.crew import SMALL_PART_DEPTH
 from bulkhaul.policy.events import Assign, Fail, Heard, Kill, Revoke, Verify
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import new_part_table
-from bulkhaul.policy.transfer import SMALL_PART_DEPTH
 from tests.unit.world import LARGE, World
 
 

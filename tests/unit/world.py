@@ -13,6 +13,7 @@ from typing import TypeVar
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.policy.crew import SMALL_PART_BYTES, SMALL_PART_DEPTH
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -37,7 +38,7 @@ from bulkhaul.policy.events import (
 )
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.pacing import Randomness
-from bulkhaul.policy.transfer import SMALL_PART_BYTES, SMALL_PART_DEPTH, TransferMachine
+from bulkhaul.policy.transfer import TransferMachine
 
 T = TypeVar("T")
 

@@ -20,7 +20,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.transfer import SMALL_PART_DEPTH
+from bulkhaul.policy.crew import SMALL_PART_DEPTH
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones have one for each request in flight."""

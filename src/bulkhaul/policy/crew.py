@@ -1,0 +1,216 @@
+"""Keeps the workers of an engine and the leases that each holds: who is free, who is late, and who is replaced.
+
+    (started) ──WorkerReady──▶ ready ──late, or wrong──▶ doomed ──WorkerLost──▶ (gone, its leases come back)
+
+A deadline never ends a lease: it only leads to Revoke, and a Revoke that is not answered to Kill.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.settings import Timeouts
+from bulkhaul.policy.events import Instruction, Kill, Revoke, Spawn
+
+SMALL_PART_BYTES = MIB
+"""Parts up to this size are queued at a worker ahead of its connections, to hide the hop to the coordinator."""
+
+SMALL_PART_DEPTH = 8
+"""Small parts queued at a worker, as a multiple of its connections. Source: bench/results, small objects."""
+
+
+class Lease(msgspec.Struct):
+    """One part given to one worker.
+
+    Attributes:
+        reached_bytes: how many bytes of it the worker has reported.
+        lease_s: without progress for this long it is taken back.
+        deadline_s: when that will be; it moves with progress.
+        generation: of the credentials that its request is signed with.
+    """
+
+    transfer: int
+    index: int
+    worker: int
+    start: int
+    end: int
+    lease_s: float
+    deadline_s: float
+    generation: int
+    reached_bytes: int = 0
+    revoked: bool = False
+
+
+class Worker(msgspec.Struct):
+    """A worker that is ready, or doomed: it was killed and is not yet reaped."""
+
+    connections: int
+    silent_deadline_s: float
+    doomed: bool = False
+    leases: dict[int, None] = msgspec.field(default_factory=dict)  # in order of assignment
+
+
+class Crew:
+    """The workers, and the leases by number.
+
+    Attributes:
+        last_death: what the last dead worker died by.
+    """
+
+    def __init__(self, wanted: int, max_in_flight: int, timeouts: Timeouts, respawns: int | None) -> None:
+        """Take how many workers there are to be.
+
+        Args:
+            respawns: how many may be started anew before any part arrives; None for twice as many, four at least.
+        """
+        self.workers: dict[int, Worker] = {}
+        self.leases: dict[int, Lease] = {}
+        self.last_death = ""
+        self._wanted = wanted
+        self._starting = 0
+        self._max_respawns = self._respawns = max(4, 2 * wanted) if respawns is None else respawns
+        self._max_in_flight = max_in_flight
+        self._timeouts = timeouts
+        self._next_lease = 1
+
+    # Workers
+
+    @property
+    def alive(self) -> bool:
+        """Whether any worker runs or is starting."""
+        return bool(self.workers) or self._starting > 0
+
+    def start(self) -> list[Instruction]:
+        """Return the instructions that bring the first workers up."""
+        self._starting = self._wanted
+        return [Spawn() for _ in range(self._wanted)]
+
+    def retire(self) -> None:
+        """Start no more workers."""
+        self._wanted = 0
+
+    def ready(self, worker: int, connections: int, now_s: float) -> None:
+        """A worker has started."""
+        self._starting = max(0, self._starting - 1)
+        self.workers[worker] = Worker(connections, now_s + self._timeouts.heartbeat_s)
+
+    def heard(self, worker_id: int, now_s: float) -> bool:
+        """Take a sign of life; return whether the worker is known."""
+        if (worker := self.workers.get(worker_id)) is None:
+            return False
+        worker.silent_deadline_s = now_s + self._timeouts.heartbeat_s
+        return True
+
+    def works(self) -> None:
+        """A part has arrived: the allowance for new workers is for those that die without doing anything."""
+        self._respawns = self._max_respawns
+
+    def lost(self, worker_id: int, reason: str, *, blameless: bool) -> list[tuple[Lease, bool]]:
+        """A worker is dead; return its leases, each with whether the worker had begun with it."""
+        self.last_death = reason
+        if blameless:
+            self._respawns = min(self._max_respawns, self._respawns + 1)  # its successor costs nothing
+        worker = self.workers.pop(worker_id, None)
+        if worker is None:  # died before it was ready
+            self._starting = max(0, self._starting - 1)
+            return []
+        return [
+            (self.leases.pop(lease_id), position < worker.connections)
+            for position, lease_id in enumerate(worker.leases)
+        ]
+
+    def replace(self, out: list[Instruction]) -> None:
+        """Start as many workers as are missing, as far as the allowance for new ones goes."""
+        missing = self._wanted - self._starting - sum(not worker.doomed for worker in self.workers.values())
+        while missing > 0 and self._respawns > 0:
+            self._respawns -= 1
+            self._starting += 1
+            missing -= 1
+            out.append(Spawn())
+
+    def kill(self, worker_id: int, reason: str, out: list[Instruction]) -> None:
+        """Kill a worker, once."""
+        worker = self.workers[worker_id]
+        if not worker.doomed:
+            worker.doomed = True
+            out.append(Kill(worker_id, reason))
+
+    def freest(self, size_bytes: int) -> int | None:
+        """Return the worker with the fewest leases that takes one more part of this size, None if all are full."""
+        depth = SMALL_PART_DEPTH if size_bytes <= SMALL_PART_BYTES else 1
+        if depth == 1 and len(self.leases) >= self._max_in_flight:
+            return None
+        best, best_load = None, self._max_in_flight * SMALL_PART_DEPTH
+        for worker_id, worker in self.workers.items():
+            load = len(worker.leases)
+            if not worker.doomed and load < worker.connections * depth and load < best_load:
+                best, best_load = worker_id, load
+        return best
+
+    # Leases
+
+    def give(self, lease: Lease) -> int:
+        """Give a lease to its worker and return its number."""
+        number = self._next_lease
+        self._next_lease = number + 1
+        self.leases[number] = lease
+        self.workers[lease.worker].leases[number] = None
+        return number
+
+    def held(self, lease_id: int, worker: int) -> Lease | None:
+        """Return a lease if this worker holds it."""
+        lease = self.leases.get(lease_id)
+        return lease if lease is not None and lease.worker == worker else None
+
+    def transfers_of(self, worker: int) -> set[int]:
+        """Return the transfers that the worker holds a lease of."""
+        return (
+            {self.leases[lease].transfer for lease in self.workers[worker].leases} if worker in self.workers else set()
+        )
+
+    def let_go(self, lease_id: int, worker: int) -> Lease | None:
+        """End a lease that its worker has let go of; None if this worker does not hold it."""
+        lease = self.leases.get(lease_id)
+        if lease is None or lease.worker != worker:
+            return None
+        del self.leases[lease_id]
+        del self.workers[worker].leases[lease_id]
+        return lease
+
+    def revoke_all(self, transfer: int, now_s: float, out: list[Instruction]) -> None:
+        """Ask for every lease of a transfer back."""
+        for lease_id, lease in self.leases.items():
+            if lease.transfer == transfer:
+                self._revoke(lease_id, lease, now_s, out)
+
+    def _revoke(self, lease_id: int, lease: Lease, now_s: float, out: list[Instruction]) -> None:
+        if not lease.revoked:
+            lease.revoked = True
+            lease.deadline_s = now_s + self._timeouts.release_s
+            out.append(Revoke(lease.worker, lease_id))
+
+    # Deadlines
+
+    def expire(self, now_s: float, out: list[Instruction]) -> None:
+        """Revoke leases without progress, and kill workers that are silent or hold on to one."""
+        for worker_id, worker in self.workers.items():
+            if now_s >= worker.silent_deadline_s:
+                self.kill(worker_id, f"silence for {self._timeouts.heartbeat_s:g} s", out)
+            for position, lease_id in enumerate(worker.leases):
+                lease = self.leases[lease_id]
+                if position >= worker.connections and not lease.revoked:
+                    lease.deadline_s = now_s + lease.lease_s  # it waits its turn at the worker
+                elif now_s < lease.deadline_s:
+                    continue
+                elif lease.revoked:
+                    self.kill(worker_id, "holding on to a part", out)
+                else:
+                    self._revoke(lease_id, lease, now_s, out)
+
+    def forgive_pause(self, pause_s: float) -> None:
+        """Move every deadline by a pause of this process (stopped, suspended): the others were not late, we were."""
+        for worker in self.workers.values():
+            worker.silent_deadline_s += pause_s
+        for lease in self.leases.values():
+            lease.deadline_s += pause_s

@@ -1,0 +1,106 @@
+"""Tells which part of which transfer is to be leased next: due retries first, then the others in order."""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from enum import Enum
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.parttable import new_part_table
+from bulkhaul.policy.patience import Patience
+
+
+class Phase(Enum):
+    """Where a transfer is; docs/architecture.md defines each."""
+
+    ACTIVE = "active"
+    VERIFYING = "verifying"
+    FAILING = "failing"
+
+
+class Transfer:
+    """The parts of one object and how far they are.
+
+    Attributes:
+        lease_s: a lease without progress for this long is taken back.
+        sends: the bytes go to the service.
+        moved_bytes: bytes that are in place or were reported by leases that still run, each counted once.
+        next_index: parts before it were leased at least once.
+        done: parts that are whole.
+        leases: leases that workers hold.
+        rejected: parts of it were found wrong once.
+        patience: by index, of parts that have failed.
+        error: what it fails with.
+    """
+
+    def __init__(self, layout: Layout, lease_s: float, *, sends: bool) -> None:
+        self.layout = layout
+        self.lease_s = lease_s
+        self.sends = sends
+        self.moved_bytes = 0
+        self.table = new_part_table(len(layout))
+        self.phase = Phase.ACTIVE
+        self.next_index = 0
+        self.done = 0
+        self.leases = 0
+        self.retries = 0
+        self.rejected = False
+        self.patience: dict[int, Patience] = {}
+        self.error: ErrorInfo | None = None
+
+    def patience_with(self, index: int) -> Patience:
+        """Return the failures of a part so far."""
+        return self.patience.setdefault(index, Patience())
+
+
+class PartQueue:
+    """Parts that nobody has.
+
+    Attributes:
+        fresh: transfers with parts that were never leased, in order.
+    """
+
+    def __init__(self, transfers: dict[int, Transfer]) -> None:
+        """Take the transfers by number; parts of those that are gone or not active are left out."""
+        self.fresh: deque[int] = deque()
+        self._transfers = transfers
+        self._retries: list[tuple[float, int, int]] = []  # heap of (not before, transfer, index)
+
+    def retry(self, transfer: int, index: int, not_before_s: float) -> None:
+        """Put a part back."""
+        self._transfers[transfer].retries += 1
+        heapq.heappush(self._retries, (not_before_s, transfer, index))
+
+    @property
+    def next_retry_s(self) -> float:
+        """The instant of the first retry, infinite without one."""
+        return self._retries[0][0] if self._retries else float("inf")
+
+    def first(self, now_s: float) -> tuple[int, int, bool] | None:
+        """Return (transfer, index, retried) of the part to lease next; it stays in the queue until ``take``."""
+        while self._retries and self._retries[0][0] <= now_s:
+            _, transfer_id, index = self._retries[0]
+            if self._is_active(transfer_id):
+                return transfer_id, index, True
+            heapq.heappop(self._retries)
+        while self.fresh:
+            transfer_id = self.fresh[0]
+            if self._is_active(transfer_id):
+                return transfer_id, self._transfers[transfer_id].next_index, False
+            self.fresh.popleft()
+        return None
+
+    def take(self, transfer: Transfer, *, retried: bool) -> None:
+        """Remove the part that ``first`` has returned."""
+        if retried:
+            heapq.heappop(self._retries)
+            return
+        transfer.next_index += 1
+        if transfer.next_index == len(transfer.layout):
+            self.fresh.popleft()
+
+    def _is_active(self, transfer_id: int) -> bool:
+        transfer = self._transfers.get(transfer_id)
+        return transfer is not None and transfer.phase is Phase.ACTIVE
