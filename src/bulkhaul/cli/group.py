@@ -8,21 +8,11 @@ import click
 
 from bulkhaul import __version__
 
-_COMMANDS = {
-    "cp": ("bulkhaul.cli.commands.cp", "cp"),
-    "mv": ("bulkhaul.cli.commands.mv", "mv"),
-    "cat": ("bulkhaul.cli.commands.cat", "cat"),
-    "pipe": ("bulkhaul.cli.commands.pipe", "pipe"),
-    "ls": ("bulkhaul.cli.commands.ls", "ls"),
-    "du": ("bulkhaul.cli.commands.du", "du"),
-    "head": ("bulkhaul.cli.commands.head", "head"),
-    "rm": ("bulkhaul.cli.commands.rm", "rm"),
-    "presign": ("bulkhaul.cli.commands.presign", "presign"),
-    "cleanup": ("bulkhaul.cli.commands.cleanup", "cleanup"),
-    "doctor": ("bulkhaul.cli.commands.doctor", "doctor"),
-    "completion": ("bulkhaul.cli.commands.completion", "completion"),
-    "demo": ("bulkhaul.cli.commands.demo", "demo"),
-}
+_COMMANDS = (
+    *("cp", "mv", "cat", "pipe", "ls", "du", "head", "rm", "presign"),
+    *("cleanup", "doctor", "completion", "demo"),
+)
+"""In the order of the help page; each is a module of ``commands`` with a function of its name."""
 
 
 class LazyGroup(click.Group):
@@ -36,8 +26,7 @@ class LazyGroup(click.Group):
         """Return a command, None if there is no such one."""
         if cmd_name not in _COMMANDS:
             return None
-        module, name = _COMMANDS[cmd_name]
-        command = getattr(import_module(module), name)
+        command = getattr(import_module(f"bulkhaul.cli.commands.{cmd_name}"), cmd_name)
         assert isinstance(command, click.Command)
         return command
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -83,19 +84,7 @@ def version_lines(versions: Iterable[ObjectVersion], *, human: bool = False) -> 
 def object_json(bucket: str, objects: Iterable[ObjectHead]) -> str:
     """Return a line of JSON for each object."""
     return "".join(
-        json_text(
-            {
-                "type": "object",
-                "bucket": bucket,
-                "key": one.key,
-                "size": one.size_bytes,
-                "etag": one.etag,
-                "last_modified": one.last_modified,
-                "version_id": one.version_id,
-                "storage_class": one.storage_class or "STANDARD",
-            }
-        )
-        for one in objects
+        json_text(_entry("object", bucket, one) | {"storage_class": one.storage_class or "STANDARD"}) for one in objects
     )
 
 
@@ -112,18 +101,7 @@ def bucket_json(buckets: Iterable[Bucket]) -> str:
 def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
     """Return a line of JSON for each version."""
     return "".join(
-        json_text(
-            {
-                "type": "delete_marker" if one.delete_marker else "version",
-                "bucket": bucket,
-                "key": one.key,
-                "size": one.size_bytes,
-                "etag": one.etag,
-                "last_modified": one.last_modified,
-                "version_id": one.version_id,
-                "latest": one.latest,
-            }
-        )
+        json_text(_entry("delete_marker" if one.delete_marker else "version", bucket, one) | {"latest": one.latest})
         for one in versions
     )
 
@@ -142,3 +120,15 @@ def total_json(totals: Totals, **more: object) -> str:
 def _instant(text: str) -> str:
     """Return the first 19 characters of an ISO time, as people write them."""
     return f"{text[:10]} {text[11:19]}" if text else _NEVER
+
+
+def _entry(kind: str, bucket: str, one: ObjectHead | ObjectVersion) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "bucket": bucket,
+        "key": one.key,
+        "size": one.size_bytes,
+        "etag": one.etag,
+        "last_modified": one.last_modified,
+        "version_id": one.version_id,
+    }

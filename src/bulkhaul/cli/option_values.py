@@ -2,42 +2,37 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_TAGS = 10
 """Source: S3 User Guide, "Categorizing your storage using tags"."""
 
 
-def parsed_size(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def parsed_size(_ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
     """Return the bytes of a size option, None where it was not given.
 
     Raises:
         click.BadParameter: it is no size.
     """
-    if value is None:
-        return None
     from bulkhaul.policy.sizes import parse_size
 
-    try:
-        return parse_size(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=param) from error
+    return _parsed(parse_size, param, text)
 
 
-def parsed_duration(_ctx: click.Context, param: click.Parameter, value: str | None) -> int | None:
+def parsed_duration(_ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
     """Return the seconds of a span of time, None where it was not given.
 
     Raises:
         click.BadParameter: it is no span of time.
     """
-    if value is None:
-        return None
     from bulkhaul.policy.durations import parse_duration
 
-    try:
-        return parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param=param) from error
+    return _parsed(parse_duration, param, text)
 
 
 def parsed_key(_ctx: click.Context, param: click.Parameter, value: str | None) -> bytes | None:
@@ -150,6 +145,13 @@ def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> st
         text = "a header carries printable ASCII only, and no white space at its ends; encode the rest."
         raise click.BadParameter(text, param=param) from error
     return text
+
+
+def _parsed(parse: Callable[[str], int], param: click.Parameter, text: str | None) -> int | None:
+    try:
+        return None if text is None else parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param=param) from error
 
 
 def _pairs(text: str, param: click.Parameter) -> list[tuple[str, str]]:

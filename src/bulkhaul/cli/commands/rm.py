@@ -71,10 +71,9 @@ def rm(
     **given: Any,
 ) -> None:
     """Delete objects from S3."""
-    output, connection = take_output(given), take_settings(given)
-
     from bulkhaul.policy.selection import parse_source
 
+    output, connection = take_output(given), take_settings(given)
     sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
     many = any(source.many for source in sources)
     if (include or exclude) and not many:
