@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.option_values import carried, parsed_date, parsed_metadata, parsed_tags
 
 if TYPE_CHECKING:

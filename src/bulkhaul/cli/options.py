@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.option_values import parsed_duration, parsed_key, parsed_payer, parsed_size
 
 if TYPE_CHECKING:

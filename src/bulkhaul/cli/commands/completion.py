@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from bulkhaul.cli.command import SectionedCommand
+from bulkhaul.cli.click_extensions import SectionedCommand
 
 VARIABLE = "_BULKHAUL_COMPLETE"
 """With this in the environment the command completes a command line instead of running it. Source: click's naming."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from bulkhaul.cli.command import SectionedCommand
-from bulkhaul.cli.transfers import transfer, transfer_options, version_option
+from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.transfer_job import transfer, transfer_options, version_option
 
 EPILOG = """\b
 Examples:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from bulkhaul.cli.command import SectionedCommand
+from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bulkhaul.cli.command import SectionedCommand, section
+from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.object_options import object_options
 from bulkhaul.cli.options import (
     checksum_option,
@@ -17,7 +17,7 @@ from bulkhaul.cli.options import (
     take_output,
     threshold_option,
 )
-from bulkhaul.cli.transfers import pipe_job
+from bulkhaul.cli.transfer_job import pipe_job
 
 EPILOG = """\b
 Examples:

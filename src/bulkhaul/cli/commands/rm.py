@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.command import SectionedCommand
+from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import (
     connection_options,
     log_option,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.command import adding, section
+from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.object_options import object_options, take_options
 from bulkhaul.cli.options import (
     checksum_option,
