@@ -84,7 +84,7 @@ class TestLineStream:
             stream.flush(0.1)
 
 
-class TestFeed:
+class TestBackgroundIterator:
     """An iterator in a thread."""
 
     def test_items_then_end(self) -> None:

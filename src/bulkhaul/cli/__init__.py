@@ -1,1 +1,1 @@
-"""The ``bulkhaul`` command: options in, lines and an exit code out. Everything else is the engine's."""
+"""The ``bulkhaul`` command: reads options, prints lines and exits with a code. The engine does everything else."""

@@ -10,14 +10,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 _LOOK_UP_S = 0.01
-"""How often a full feed looks whether there is room: too seldom, and whoever takes would wait for it."""
+"""How often a full queue is checked for room: if it looked less often, the consumer would wait for it."""
 
 _MAX_WAITING = 1024
-"""Items that nobody has taken yet: a few hundred KiB of results."""
+"""Items in the queue at most: a few hundred KiB of results."""
 
 
 class _End:
-    """Comes after the last item."""
+    """Marks the end in the queue, after the last item."""
 
 
 class BackgroundIterator(Generic[T]):
@@ -25,7 +25,7 @@ class BackgroundIterator(Generic[T]):
 
     Attributes:
         ended: whether the last item was taken.
-        error: what the iterator raised; it is known when the feed has ended.
+        error: what the iterator raised, None if nothing; final when ``ended`` is true.
     """
 
     def __init__(self, items: Callable[[], Iterator[T]]) -> None:
@@ -40,11 +40,11 @@ class BackgroundIterator(Generic[T]):
 
     @property
     def idle(self) -> bool:
-        """Whether a wait would have to wait."""
+        """Whether no item is ready to take."""
         return self._queue.empty()
 
     def take(self, timeout_s: float) -> T | None:
-        """Return the next item; None if none came in time, or the feed has ended."""
+        """Return the next item; None if none came in time, or there are no more."""
         try:
             item = self._queue.get(timeout=timeout_s) if timeout_s > 0 else self._queue.get_nowait()
         except queue.Empty:
@@ -55,11 +55,11 @@ class BackgroundIterator(Generic[T]):
         return item
 
     def abandon(self) -> None:
-        """Let the thread end instead of waiting for us; what it has put is still there to take."""
+        """Tell the thread to stop after its current item; items already in the queue can still be taken."""
         self._abandoned.set()
 
     def join(self, timeout_s: float) -> None:
-        """Wait for the end of the thread, but not for ever."""
+        """Wait at most ``timeout_s`` for the thread to end."""
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
@@ -68,7 +68,7 @@ class BackgroundIterator(Generic[T]):
                 self._put(item)
                 if self._abandoned.is_set():
                     return
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is the main thread's to judge
+        except BaseException as error:  # noqa: BLE001 - the main thread decides what it means
             self.error = error
         finally:
             self._put(_End())

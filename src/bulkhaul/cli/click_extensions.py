@@ -1,4 +1,4 @@
-"""Options that stand under headings on the help page, and may leave out their value; it must not know any of them."""
+"""Extends click: options under headings on the help page, options whose value may be left out, typed errors."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class SectionOption(click.Option):
 
 
 class SectionedCommand(click.Command):
-    """A command whose help page groups its options."""
+    """A command whose help page groups its options, and which reports our typed errors as click's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, with the values that were left out."""
+        """Parse the command line, after adding the values that were left out."""
         return super().parse_args(ctx, list(_completed(self.params, args)))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; what is wrong before anything has begun ends it here.
+        """Run the command; an error raised before its run begins is shown here.
 
         Raises:
             click.UsageError: the command line makes no sense.
@@ -48,7 +48,7 @@ class SectionedCommand(click.Command):
         try:
             return super().invoke(ctx)
         except Exception as error:
-            from bulkhaul.model.errors import TransferError  # takes its time, which help does not need
+            from bulkhaul.model.errors import TransferError  # imported late: help pages do not need it
 
             if not isinstance(error, TransferError):
                 raise

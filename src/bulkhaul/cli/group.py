@@ -1,4 +1,4 @@
-"""The ``bulkhaul`` command group: names its commands and imports one when it is called for."""
+"""The ``bulkhaul`` command group: lists its commands, and imports a command when it is called."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _COMMANDS = (
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command when it is asked for."""
+    """A group that imports a command when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names, in the order of the help page."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's
-        """Return a command, None if there is no such one."""
+        """Return the command of this name, None if there is none."""
         if cmd_name not in _COMMANDS:
             return None
         command = getattr(import_module(f"bulkhaul.cli.commands.{cmd_name}"), cmd_name)

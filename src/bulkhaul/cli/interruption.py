@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first one asks, the second one leaves at once; it must not know what is under way.
+"""Handles Ctrl-C, SIGTERM and SIGHUP: the first signal is noted, the second one ends the process at once.
 
-The handler only notes the signal, and the main thread looks at the note several times a second: nothing is ever
-thrown into the middle of other code.
+The handler raises no exception into code that is running: the main thread looks at the note several times a second
+and cancels the work itself.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interruption:
-    """What signals have asked for since ``install``.
+    """The signals since ``install``.
 
     Attributes:
         signum: the first signal that came, 0 while there was none.
     """
 
     def __init__(self, last_words: Callable[[], None]) -> None:
-        """Take what the second signal does before the process is gone; it must not wait for anything."""
+        """Take what to do at the second signal, right before the process exits; it must not wait for anything."""
         self.signum = 0
         self._last_words = last_words
 
     @property
     def exit_code(self) -> int:
-        """What a shell expects of a program that a signal ended."""
+        """The exit code that shells expect of a program that a signal ended."""
         return 128 + self.signum
 
     @property
@@ -38,7 +38,7 @@ class Interruption:
         return signal.Signals(self.signum).name
 
     def install(self) -> None:
-        """Take over the signals, but those that the parent has us ignore (nohup, background jobs)."""
+        """Handle the signals, except those that the parent has set to be ignored (nohup, background jobs)."""
         for number in _SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._came)
@@ -51,7 +51,7 @@ class Interruption:
 
 
 def kill(pids: Iterable[int]) -> None:
-    """Kill processes at once; one that has ended by itself is no failure."""
+    """Send SIGKILL to processes; those that have ended already are passed over."""
     for pid in pids:
         with contextlib.suppress(OSError):
             os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
-"""Writes lines to a descriptor without ever blocking on it; it must not know what they say.
+"""Writes lines to a descriptor without ever blocking on it.
 
-A reader that pauses (``| less``) must not keep us from hearing Ctrl-C, nor the engine from being served.
+A reader that pauses (``| less``) would otherwise keep the main thread from seeing Ctrl-C and from serving the engine.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ ATOMIC_BYTES = 4096
 """What a pipe that polls as writable takes at once. Source: PIPE_BUF (pipe(7)); one free page on Linux."""
 
 FULL_BYTES = 64 * 1024
-"""With so much unwritten, whoever makes lines should wait."""
+"""With so many bytes unwritten, the writer of lines should wait."""
 
 
 class LineStream:
-    """Lines on their way to a descriptor."""
+    """A descriptor, and the lines that are not yet written to it."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -27,18 +27,18 @@ class LineStream:
 
     @property
     def full(self) -> bool:
-        """Whether more lines should wait."""
+        """Whether the writer should wait before it adds lines."""
         return len(self._pending) >= FULL_BYTES
 
     def write(self, text: str) -> None:
-        """Take lines, from any thread; they leave with the next flush. What UTF-8 cannot hold is escaped."""
+        """Add lines, from any thread; the next flush writes them. What UTF-8 cannot encode is escaped."""
         self._pending += text.encode("utf-8", "backslashreplace")
 
     def flush(self, timeout_s: float) -> bool:
-        """Write what can be written within the time; False if something is left.
+        """Write what can be written within the time; return False if something is left.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has left.
             OSError: the disk behind it is full, or gone.
         """
         deadline_s = time.monotonic() + timeout_s

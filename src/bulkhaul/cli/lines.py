@@ -1,4 +1,4 @@
-"""Writes lines that any command may print: JSON, what failed, and that the output is lost."""
+"""Makes the lines that every command may print: JSON, errors, and that the output cannot be written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def json_text(fields: dict[str, Any]) -> str:
 
 
 def error_fields(failure: ErrorInfo) -> dict[str, str]:
-    """Return what the JSON of a failure tells of it."""
+    """Return the ``error`` field of a line of JSON."""
     return {"code": failure.code, "message": str(error_of(failure))}
 
 

@@ -1,4 +1,4 @@
-"""Writes what a listing found as lines, for people or as JSON; it must not know where it came from.
+"""Makes the lines of ls and du: objects, folders, buckets, versions and totals, for people or as JSON.
 
 2024-05-17 12:34:56    1048576 run/a.bin      date and time in UTC, bytes, key
                            PRE run/deep/      a folder
@@ -21,7 +21,7 @@ _NEVER = " " * 19
 
 
 class Totals(msgspec.Struct):
-    """What was listed so far."""
+    """Objects and bytes listed so far."""
 
     objects: int = 0
     bytes: int = 0

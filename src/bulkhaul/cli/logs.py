@@ -1,6 +1,6 @@
-"""Sends log records to stderr; it must not let secrets out.
+"""Sends log records to stderr, without secrets.
 
-botocore logs headers and signatures at DEBUG, so it never goes below INFO, whatever is asked for.
+botocore logs headers and signatures at DEBUG, so its level never goes below INFO, whatever is asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 
 
 class _LineHandler(logging.Handler):
-    """Hands each record over as one line."""
+    """Passes each record to ``write`` as lines."""
 
     def __init__(self, write: Callable[[str], None]) -> None:
         super().__init__()

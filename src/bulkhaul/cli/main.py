@@ -1,6 +1,6 @@
-"""Entry of the ``bulkhaul`` command; it must not know what its commands do.
+"""Entry point of the ``bulkhaul`` command: starts the forkserver, runs the command line, exits.
 
-Start-up is part of every transfer's time, so nothing is imported before it is needed, here and in the commands.
+Start-up is part of every transfer's time. So here and in the commands, nothing is imported before it is needed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ INTERRUPTED = 130
 def main() -> NoReturn:
     """Run the command of this process's command line, and exit."""
     standard_streams.fill_closed()
-    gc.disable()  # importing makes no garbage; a command that allocates turns it on again
-    # numpy's OpenBLAS starts a thread a core, which nobody needs; where it gets none it raises SIGINT.
+    gc.disable()  # imports make no garbage; a command that runs turns it on again
+    # numpy's OpenBLAS would start a thread per core, which we do not need; where it cannot, it raises SIGINT.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         early.start(sys.argv[1:])
@@ -35,10 +35,10 @@ def main() -> NoReturn:
     finally:
         early.abandon()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it any more
-            if stream is not None:  # closed by whoever started us
+        with contextlib.suppress(OSError):  # the reader has left
+            if stream is not None:  # it was closed at the start
                 stream.flush()
-    os._exit(status)  # everything is closed; taking the interpreter apart would take another 0.1 s
+    os._exit(status)  # everything is closed; finalizing the interpreter would take another 0.1 s
 
 
 def _leave_at_interrupt() -> None:
@@ -65,12 +65,12 @@ def _run(arguments: list[str]) -> int:
     try:
         status = cli.main(arguments, prog_name="bulkhaul", standalone_mode=False)
     except click.ClickException as error:
-        with contextlib.suppress(OSError):  # nobody can be told
+        with contextlib.suppress(OSError):  # stderr is lost too
             error.show()
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
-    except OSError as error:  # of a page that click prints by itself: commands catch their own
+    except OSError as error:  # from a page that click prints; the run of a command handles its own
         from bulkhaul.cli.lines import output_lost_line
 
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The options that say how an object is stored, and the value they make; it must not know which command has them."""
+"""Declares the options that say how an object is stored, and makes the ``ObjectOptions`` of them."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ object_options = adding(
 
 
 def take_options(given: dict[str, Any]) -> ObjectOptions | None:
-    """Take out of the options of a command those of an object; None if none of them was given.
+    """Remove the options of an object from ``given`` and return their value; None if none was given.
 
     Raises:
         click.UsageError: two of them exclude each other.

@@ -66,7 +66,7 @@ def parsed_key(_ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 def parsed_payer(_ctx: click.Context, _param: click.Parameter, value: str | None) -> bool | None:
-    """Return whether the requester pays, None where it was not said."""
+    """Return True if the requester pays, None where the option was not given."""
     return None if value is None else True
 
 
@@ -129,7 +129,7 @@ def parsed_date(_ctx: click.Context, param: click.Parameter, text: str | None) -
 
 
 def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
-    """Return a text as it is, if a header can carry it.
+    """Return the text unchanged, if a header can carry it.
 
     Raises:
         click.BadParameter: none can.

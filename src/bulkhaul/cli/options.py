@@ -1,4 +1,4 @@
-"""The options that more than one command takes, and the settings they make; it must not import the engine."""
+"""Declares the options that several commands share, and makes the ``Settings`` of them."""
 
 from __future__ import annotations
 
@@ -177,17 +177,17 @@ OUTPUT = ("as_json", "quiet", "no_progress", "log_level")
 
 
 def take_output(given: dict[str, Any]) -> dict[str, Any]:
-    """Take out of the options of a command those that say how it reports."""
+    """Remove the options that say how the command reports from ``given``, and return them."""
     return {name: given.pop(name) for name in OUTPUT if name in given}
 
 
 def take_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """Take out of the options of a command those that are settings of the engine."""
+    """Remove the options that are settings of the engine from ``given``, and return them."""
     return {name: given.pop(name) for name in list(given) if name in _SETTINGS}
 
 
 def make_settings(given: dict[str, Any]) -> Settings:
-    """Return the settings for options that were given; the others keep the engine's defaults.
+    """Return the settings of the options that were given; the others keep the engine's defaults.
 
     Raises:
         UsageError: a value is out of its range.

@@ -1,8 +1,8 @@
-"""Shows one honest total on a terminal while objects arrive; it must not know the engine that counts them.
+"""Shows the total progress on a terminal, on one line that is updated while objects arrive.
 
     12.4 GiB of 18.0 GiB  1.1 GiB/s  37 of 52 objects  ETA 0:00:05
 
-Lines that belong to the same terminal go through ``above``, or they would tear the display.
+Other lines for the same terminal must go through ``above``, or they would break up the display.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.progress import Task, TaskID
 
 TICK_S = 0.125
-"""Time between two looks at the engine: often enough to seem smooth, seldom enough to cost nothing."""
+"""Time between two looks at the engine: often enough to look smooth, and cheap."""
 
 
 class Display:
@@ -35,7 +35,7 @@ class Display:
         self._above.append(lines)
 
     def update(self, progress: Progress) -> None:
-        """Show what is done of what is planned; nothing while somebody may be typing an MFA code."""
+        """Show what is done of what is planned; show nothing while the user may be typing an MFA code."""
         if not progress.resolved:
             return
         bar, task = self._opened()
@@ -45,7 +45,7 @@ class Display:
         bar.refresh()
 
     def close(self) -> None:
-        """Print what is left to print and leave the last state of the bar."""
+        """Print the remaining lines and leave the last state of the bar."""
         if self._bar is None:
             sys.stderr.write("".join(self._above))
             sys.stderr.flush()
@@ -70,7 +70,7 @@ class Display:
 
 
 def amount_text(progress: Progress) -> str:
-    """Return how many objects have ended, of how many; a total that still grows says so.
+    """Return how many objects have ended, of how many; ``+`` marks a total that still grows.
 
     >>> amount_text(Progress(planned_objects=3, verified_objects=1, failed_objects=1, planning_done=True))
     '2 of 3 objects, 1 failed'
@@ -99,7 +99,7 @@ def _make_bar() -> Bar:
     from rich.text import Text
 
     class Volume(ProgressColumn):
-        """Bytes that are there, of how many, and how fast they come."""
+        """Bytes that have arrived, of how many, and their rate."""
 
         def render(self, task: Task) -> Text:
             total = f" of {format_size(task.total)}" if task.total is not None else ""
@@ -107,7 +107,7 @@ def _make_bar() -> Bar:
             return Text(f"{format_size(task.completed)}{total}{rate}")
 
     return Bar(
-        BarColumn(bar_width=None, table_column=Column(max_width=40)),  # what shrinks on a narrow terminal
+        BarColumn(bar_width=None, table_column=Column(max_width=40)),  # the one that shrinks where it is narrow
         Volume(table_column=Column(no_wrap=True)),
         TextColumn("{task.fields[amount]}", table_column=Column(no_wrap=True)),
         TextColumn("ETA", table_column=Column(no_wrap=True)),

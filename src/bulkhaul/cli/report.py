@@ -1,6 +1,6 @@
-"""Says what happened to each object, for people or as JSON, and keeps count; it must not know how it happened.
+"""Reports what happened to each object, for people or as JSON, and counts the outcomes.
 
-planned = verified + failed + skipped, however it ends.
+planned = verified + failed + skipped, however the command ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Write = Callable[[str], None]
 
 
 class Counts(msgspec.Struct):
-    """How the objects ended that have ended so far."""
+    """Outcomes of the objects that have ended so far."""
 
     verified: int = 0
     failed: int = 0
@@ -27,7 +27,7 @@ class Counts(msgspec.Struct):
 
     @property
     def planned(self) -> int:
-        """All of them."""
+        """All objects that were planned and reported."""
         return self.verified + self.failed + self.skipped
 
 
@@ -35,7 +35,7 @@ class TransferReport:
     """The lines of one command.
 
     Attributes:
-        counts: how the objects ended that were reported.
+        counts: outcomes of the objects reported so far.
     """
 
     def __init__(

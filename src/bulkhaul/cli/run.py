@@ -1,7 +1,7 @@
-"""Runs a command to its exit code, however it ends: signals, failures, readers that pause or leave, last lines.
+"""Runs a command to its exit code, however it ends: success, failure, a signal, output that cannot be written.
 
-A reader that pauses (``| less``) holds the command up and nothing else: the engine goes on, and Ctrl-C is heard.
-``run_job`` and ``run_query`` say what the work is.
+A reader that pauses (``| less``) holds up the command's output only: the engine goes on, and Ctrl-C still works.
+The two kinds of command are in ``run_job`` and ``run_query``.
 """
 
 from __future__ import annotations
@@ -20,25 +20,26 @@ from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.model.errors import TransferError
 
 LAST_LINES_S = 0.5
-"""How long an interrupted command tries to get rid of its last lines."""
+"""How long an interrupted command tries to write its last lines."""
 
 LOOK_UP_S = 0.025
-"""How often a signal is looked for; less than the engine waits at the end of an input whose writer it may have hit."""
+"""How often we look for a signal. The engine waits longer than this at the end of stdin: Ctrl-C may also have ended the
+program that writes there, and then the input is not whole."""
 
 
 class Run(ABC):
     """One run of a command.
 
     Attributes:
-        engine: what does the work, None before it is made; a second signal kills its workers.
+        engine: does the work, None before it is made; a second signal kills its workers.
         interruption: the signals that came.
-        stdout, stderr: lines on their way out.
+        stdout, stderr: where lines go.
         err: takes lines for stderr, from any thread.
     """
 
     def __init__(self, *, log_level: str = "warning", err: Callable[[str], None] | None = None) -> None:
-        """Take over signals and logs; ``err`` is for a display that has stderr to itself."""
-        gc.freeze()  # the imports are done, and stay
+        """Handle signals and logs from now on; a display takes the lines for stderr by ``err``."""
+        gc.freeze()  # what was imported stays for good
         gc.enable()
         self.engine: Engine | AsyncEngine | None = None
         self.interruption = Interruption(lambda: kill(self.engine.worker_pids if self.engine else ()))
@@ -52,7 +53,7 @@ class Run(ABC):
         try:
             status = self.work()
         except BrokenPipeError:
-            status = 1  # nobody reads any more: stop, quietly
+            status = 1  # the reader has left: stop, quietly
         except TransferError as error:
             status = self._fail(error)
         except OSError as error:
@@ -70,7 +71,7 @@ class Run(ABC):
 
         Raises:
             TransferError: it failed as a whole.
-            BrokenPipeError: nobody reads the output any more.
+            BrokenPipeError: the reader of the output has left.
             OSError: the output cannot be written.
         """
 
@@ -79,28 +80,28 @@ class Run(ABC):
         """Write the lines about a failure of the work as a whole."""
 
     def finish(self, status: int) -> int:
-        """Write what is left, however slowly it is read, but not for long after a signal; return the exit code."""
+        """Write the last lines, however slowly they are read, but after a signal not for long; return the exit code."""
         try:
             while not self.flush(LAST_LINES_S) and not self.interruption.signum:
                 pass
         except BrokenPipeError:
-            return status or 1  # the lines are lost, and with them what the caller wanted to know
+            return status or 1  # the reader has missed lines, so this is no success
         except OSError as error:
-            if status == 0:  # else it was told already that not all is well
+            if status == 0:  # else an error was written already
                 self.stderr.write(output_lost_line(error))
                 self.stderr.flush(LAST_LINES_S)
             return status or 1
         return status
 
     def flush(self, timeout_s: float) -> bool:
-        """Write what can be written within the time; False if something is left.
+        """Write what can be written within the time; return False if something is left.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has left.
             OSError: the disk behind it is full, or gone.
         """
         try:
-            told = self.stderr.flush(timeout_s)  # first, as it may tell why stdout cannot be written
+            told = self.stderr.flush(timeout_s)  # first: it may say why stdout cannot be written
         finally:
             done = self.stdout.flush(timeout_s)
         return told and done

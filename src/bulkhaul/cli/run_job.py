@@ -2,7 +2,7 @@
 
 engine ─▶ job (a thread) ─▶ main thread ─▶ report ─▶ stdout, stderr
                                  ├──────▶ display, 8 times a second
-                                 ╰── looks at the noted signal
+                                 ╰── looks for a signal
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from bulkhaul.model.settings import Settings
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """What one command is to do.
+    """The work of one command.
 
     Attributes:
         operation: how its lines begin: cp, mv, rm …
-        results: does it and yields one result an object; with ``dry_run`` it only says what it would do.
+        results: does the work and yields one result per object; with ``dry_run`` it only yields what it would do.
         source, destination: what the command line names, for a failure of the job as a whole.
-        to_stdout: stdout is for the bytes of objects; success is told to nobody, all else to stderr.
-        quietly: no progress display: a person types what is uploaded.
-        remains: what an interruption leaves of an object, for people.
+        to_stdout: stdout takes the bytes of objects; errors are reported on stderr, successes nowhere.
+        quietly: no progress display, because a person types what is uploaded.
+        remains: says what an interruption leaves of an object.
     """
 
     operation: str
@@ -59,12 +59,12 @@ def run_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn:
         output: ``as_json``, ``quiet``, ``no_progress`` and ``log_level``, as far as the command has them.
 
     Raises:
-        click.UsageError: stdout is closed, and lines are owed.
+        click.UsageError: ``--json`` was given and stdout is closed.
         TransferError: the engine's processes cannot be started.
     """
     as_json = output.get("as_json", False)
     if as_json:
-        require_stdout()  # lines for people are a courtesy; whoever asks for these depends on them
+        require_stdout()  # a program depends on these lines; those for people may get lost
     status = carry_out(
         job,
         early.take(),
@@ -79,14 +79,14 @@ def run_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn:
 def carry_out(
     job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str
 ) -> int:
-    """Do it, say what happened, and return the exit code."""
+    """Carry out the job, report it, and return the exit code."""
     hidden = quiet or job.dry_run or job.to_stdout or job.quietly
     display = Display() if progress and not hidden and os.isatty(2) else None
     return _JobRun(job, forkserver, display, as_json=as_json, quiet=quiet, log_level=log_level).exit_code()
 
 
 class _JobRun(Run):
-    """One run of such a command."""
+    """The run of a job."""
 
     def __init__(
         self,
@@ -115,20 +115,20 @@ class _JobRun(Run):
         )
 
     def work(self) -> int:
-        """Report results until there are no more, or until a signal or a lost reader; return the exit code."""
+        """Report results until there are no more or a signal comes; return the exit code."""
         with Engine(self._job.settings, forkserver=self._forkserver) as engine:
             self.engine = engine
             results = BackgroundIterator(lambda: self._job.results(engine))
             try:
                 self._report_all(results, engine)
             finally:
-                engine.close()  # what ends the thread of the results, once it has put what the engine had handed it
+                engine.close()  # ends the thread of the results, after it has queued what the engine had yielded
                 results.abandon()
                 results.join(LAST_LINES_S)
             if not results.ended:
                 return self._interrupted(results, engine)
         if isinstance(results.error, OSError) and not isinstance(results.error, BrokenPipeError):
-            raise local_error(results.error)  # not of the output
+            raise local_error(results.error)  # of the work, not of the output
         if results.error is not None:
             raise results.error
         return 1 if self._report.counts.failed else 0
@@ -143,7 +143,7 @@ class _JobRun(Run):
         )
 
     def finish(self, status: int) -> int:
-        """Report the totals, and leave the display; return the exit code."""
+        """Report the totals and close the display; return the exit code."""
         self._report.summary(time.monotonic() - self._began_s, success=status == 0)
         if self._display is not None:
             self._display.close()
@@ -165,7 +165,7 @@ class _JobRun(Run):
             self._display.update(engine.progress())
 
     def _interrupted(self, results: BackgroundIterator[TransferResult], engine: Engine) -> int:
-        """Report what had ended before the signal came, and count what had not."""
+        """Report the objects that had ended before the signal came, and count the others."""
         while (result := results.take(0.0)) is not None:
             self._report.ended(result)
         unfinished = max(0, engine.progress().planned_objects - self._report.counts.planned)

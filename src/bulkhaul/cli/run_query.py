@@ -2,7 +2,7 @@
 
     engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
 
-Everything is on one event loop. A reader that is behind keeps the work from asking for more.
+All of it runs on one event loop. The work waits for a reader that is behind before it asks the service for more.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from bulkhaul.model.errors import Cancelled, TransferError
 from bulkhaul.model.settings import Settings
 
 CONCURRENCY = 2
-"""Requests in flight: one, and the next one ahead of it."""
+"""Requests in flight: one, and the next one ahead."""
 
 _PAUSES_S = (0.001, 0.002, 0.005, 0.02)
-"""Waits for a reader that is behind: short ones first, as most of them are only a little slower."""
+"""Waits for a reader that is behind: short ones first, as most readers are only a little slower than we are."""
 
 Work = Callable[[AsyncEngine, "Lines"], Awaitable[int]]
 
@@ -45,10 +45,10 @@ def run_query(
 
     Args:
         operation: names the command in the JSON of a failure.
-        workers: processes that ask: with two, one reads a page while the other one asks for the next.
+        workers: worker processes: with two, one reads a page while the other one asks for the next.
 
     Raises:
-        click.UsageError: stdout is closed, and nobody would see the answer.
+        click.UsageError: stdout is closed, so the answer could not be seen.
         TransferError: the engine's processes cannot be started.
     """
     require_stdout()
@@ -57,16 +57,16 @@ def run_query(
 
 
 class Lines:
-    """Whole lines on their way out."""
+    """The output of a query."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     async def write(self, text: str) -> None:
-        """Write lines to stdout; ends when all of them have left.
+        """Write lines to stdout, and wait until all of them are written.
 
         Raises:
-            BrokenPipeError: nobody reads any more.
+            BrokenPipeError: the reader has left.
             OSError: the disk behind stdout is full, or gone.
         """
         self._run.stdout.write(text)
@@ -76,12 +76,12 @@ class Lines:
             waits += 1
 
     def error(self, text: str) -> None:
-        """Take lines for stderr; they leave before what is written next."""
+        """Add lines for stderr; they are written before the next ``write``."""
         self._run.err(text)
 
 
 class _Query(Run):
-    """One run of such a command."""
+    """The run of a query."""
 
     def __init__(
         self, work: Work, settings: Settings, forkserver: ForkserverProcess, *, operation: str, as_json: bool
@@ -100,12 +100,12 @@ class _Query(Run):
             return runner.run(self._answered())
 
     def tell(self, error: TransferError) -> None:
-        """Say what failed; as JSON too, where that was asked for."""
+        """Write what failed, with ``--json`` also as a line of JSON."""
         self.err(error_line(error.info))
         self._tell_json(error)
 
     async def _answered(self) -> int:
-        """Wait for the end of the work, which a signal cancels."""
+        """Wait until the work ends; cancel it at a signal."""
         task = asyncio.create_task(self._in_engine())
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_UP_S)

@@ -1,6 +1,6 @@
-"""Standard streams that were closed before the command began: fills their places, and refuses who needs them.
+"""Handles standard streams that were closed at the start: fills their descriptors, refuses commands that need them.
 
-This is imported before the forkserver is started, so it imports nothing heavy.
+It is imported before the forkserver is started, so it must import nothing heavy.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import sys
 
 
 def fill_closed() -> None:
-    """Put /dev/null where a standard stream is closed: the next file or socket would take its place, and our output."""
+    """Open /dev/null where a standard stream is closed, or the next file or socket would get its number."""
     for fd in range(3):
         try:
             os.fstat(fd)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
 
 
 def require_stdin() -> None:
-    """Make sure that there is an input to read.
+    """Make sure that stdin was open at the start.
 
     Raises:
         click.UsageError: stdin is closed.
@@ -28,7 +28,7 @@ def require_stdin() -> None:
 
 
 def require_stdout() -> None:
-    """Make sure that there is an output to write.
+    """Make sure that stdout was open at the start.
 
     Raises:
         click.UsageError: stdout is closed.
@@ -37,7 +37,7 @@ def require_stdout() -> None:
 
 
 def _require_open(stream: object, name: str) -> None:
-    """Make sure that the program was started with this stream open; its descriptor may be something else by now.
+    """Make sure that Python found this stream open at the start; its descriptor exists in any case by now.
 
     Raises:
         click.UsageError: it was not.

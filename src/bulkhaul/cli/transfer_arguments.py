@@ -1,4 +1,4 @@
-"""Tells from SRC and DEST what a transfer is, and which options mean something for it; it must not carry it out.
+"""Checks SRC, DEST and the options of a transfer, and tells its direction.
 
 s3://… ─▶ path  download     path ─▶ s3://…  upload     s3://… ─▶ s3://…  copy
 s3://… ─▶ -     to stdout    -    ─▶ s3://…  from stdin
@@ -22,7 +22,7 @@ STREAM = "-"
 
 
 class Direction(Enum):
-    """What a transfer is; the value is how an error calls it."""
+    """The direction of a transfer; the value is its name in errors."""
 
     DOWNLOAD = "a download"
     UPLOAD = "an upload"
@@ -38,7 +38,7 @@ REMAINS = {
     Direction.FROM_STDIN: "no partial object was made",
     Direction.TO_STDOUT: "what was written is not whole",
 }
-"""What an interruption leaves, for people."""
+"""What an interruption leaves, as people are told."""
 
 _DOWNLOADS = frozenset({Direction.DOWNLOAD, Direction.TO_STDOUT})
 _WRITES = frozenset({Direction.UPLOAD, Direction.COPY, Direction.FROM_STDIN})
@@ -59,11 +59,11 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     ),
     "as_json": frozenset(Direction) - {Direction.TO_STDOUT},
 }
-"""Which directions an option means something for; what is not named means something for all."""
+"""The directions that an option applies to; an option that is not named applies to all."""
 
 
 def direction_of(source: str, destination: str) -> Direction:
-    """Return what a transfer from ``source`` to ``destination`` is.
+    """Return the direction of a transfer from ``source`` to ``destination``.
 
     Raises:
         click.UsageError: neither of them is in S3, or one is empty.
@@ -102,7 +102,7 @@ def two_places(paths: tuple[str, ...]) -> tuple[str, str]:
 
 
 def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
-    """Refuse the first option of the command line that means nothing in this direction.
+    """Refuse the first option of the command line that does not apply to this direction.
 
     Raises:
         click.UsageError: there is one; the message names it.
@@ -138,7 +138,7 @@ def refuse_unselective(
 
 
 def refuse_many(source: str, option: str, *, recursive: bool, raw: bool) -> None:
-    """Make sure that SRC is one object, for an option that means nothing else.
+    """Make sure that SRC is one object, for an option that needs this.
 
     Raises:
         click.UsageError: it is a prefix or a pattern.
@@ -154,7 +154,7 @@ def require_object(url: str, *, role: str, marker: bool = False, what: str = "a 
 
     Args:
         marker: see ``parse_source``.
-        what: how an error calls something that is no URL of S3.
+        what: names the argument in the error for something that is no URL of S3.
 
     Raises:
         click.UsageError: it names a bucket, a prefix or a pattern.

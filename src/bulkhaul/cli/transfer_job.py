@@ -1,4 +1,4 @@
-"""Turns the command line of cp, mv and pipe into a job, direction by direction; it must not run it."""
+"""Makes the job of cp, mv and pipe from their options, direction by direction."""
 
 from __future__ import annotations
 
@@ -312,9 +312,9 @@ def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
 
 
 def _one(source: str) -> str | ObjectRef:
-    """Return the object that SRC names; a key that ends in a slash by its name, for as a URL that is a prefix.
+    """Return the object that SRC names: its URL, or for a key that ends in a slash its ``ObjectRef``.
 
-    Only ``--raw`` lets it come so far.
+    Only ``--raw`` allows such a key; as a URL it would be a prefix.
     """
     if not source.endswith("/"):
         return source
@@ -326,7 +326,7 @@ def _one(source: str) -> str | ObjectRef:
 
 
 def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | None:
-    """Return the settings of SRC's own side; None where it is the same as that of DEST."""
+    """Return the settings for SRC, where a ``--source-`` option was given; None where they are those of DEST."""
     fields = {field: given[name] for name, field in _SOURCE.items() if given.get(name) is not None}
     if not fields:
         return None

@@ -1,1 +1,1 @@
-"""The commands, one a module; each is imported when it is called for."""
+"""The commands, one per module; a command is imported when it is called."""

@@ -1,4 +1,4 @@
-"""``bulkhaul cat``: its options and its page; it must not know how it is carried out."""
+"""``bulkhaul cat``: its help page, options and job."""
 
 from __future__ import annotations
 

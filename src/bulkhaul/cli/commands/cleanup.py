@@ -1,4 +1,4 @@
-"""``bulkhaul cleanup``: the command line, checked, and its answer in lines; it must not know how things are found."""
+"""``bulkhaul cleanup``: its help page, options and output."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ async def _all(
 
 
 class LeftoverReport:
-    """What was found, on its way to stdout and stderr."""
+    """Writes and counts what was found."""
 
     def __init__(self, out: Lines, *, as_json: bool, dry_run: bool) -> None:
         self._out = out
@@ -114,7 +114,7 @@ class LeftoverReport:
         self._found = self._cleared = self._failed = 0
 
     async def one(self, leftover: Leftover) -> None:
-        """Tell of one leftover."""
+        """Write one leftover."""
         from bulkhaul.cli.lines import error_line
 
         self._found += 1
@@ -128,7 +128,7 @@ class LeftoverReport:
             await self._out.write(leftover_line(leftover, dry_run=self._dry_run))
 
     async def end(self) -> int:
-        """Tell the totals; return the exit code."""
+        """Write the totals; return the exit code."""
         from bulkhaul.cli.lines import json_text
 
         if self._as_json:
@@ -143,7 +143,7 @@ class LeftoverReport:
 
 
 def leftover_line(leftover: Leftover, *, dry_run: bool) -> str:
-    """Return a line for people, two with a remedy."""
+    """Return the line for people, and the remedy as a second line."""
     from bulkhaul.policy.naming import printable
 
     verb = "abort" if leftover.kind == "upload" else "remove"
@@ -161,7 +161,7 @@ def leftover_line(leftover: Leftover, *, dry_run: bool) -> str:
 
 
 def leftover_json(leftover: Leftover, *, dry_run: bool) -> str:
-    """Return a line of JSON."""
+    """Return the line of JSON."""
     from bulkhaul.cli.lines import error_fields, json_text
 
     line: dict[str, Any] = {"operation": "cleanup", "success": leftover.failure is None, "dryrun": dry_run}

@@ -1,4 +1,4 @@
-"""``bulkhaul completion``: prints click's completion scripts; it must not import the engine."""
+"""``bulkhaul completion``: prints click's completion scripts."""
 
 from __future__ import annotations
 

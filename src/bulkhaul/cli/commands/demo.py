@@ -1,4 +1,4 @@
-"""``bulkhaul demo``: what it needs, checked at once; it must not know how the demo goes."""
+"""``bulkhaul demo``: its options, and the check of what it needs; ``demo.demonstration`` carries it out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import click
 from bulkhaul.cli.option_values import parsed_size
 
 SPACE_FACTOR = 3.5
-"""Free space that the demo asks for, in sizes of the bundle: stored once, restored once, and room for the server."""
+"""Free space that the demo needs, as a multiple of the bundle: stored once, restored once, and room for the server."""
 
 
 @click.command("demo", short_help="See it work, with a server on this machine.")

@@ -1,4 +1,4 @@
-"""``bulkhaul doctor``: the command line, checked, and the table that answers it; it must not try anything by itself."""
+"""``bulkhaul doctor``: its help page, options and table of findings."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
     from bulkhaul.policy.selection import parse_destination
 
     bucket, prefix = parse_destination(url, "what is to be tried out")
-    # Who asks what is wrong wants to hear it at once.
+    # Without waiting for an endpoint that is away: that is a finding.
     settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
 
     async def work(engine: AsyncEngine, out: Lines) -> int:

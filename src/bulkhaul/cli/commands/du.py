@@ -1,4 +1,4 @@
-"""``bulkhaul du``: the command line, checked, and the sums that answer it; it must not know how keys are listed."""
+"""``bulkhaul du``: its help page, options and sums."""
 
 from __future__ import annotations
 

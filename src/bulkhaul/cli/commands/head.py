@@ -1,4 +1,4 @@
-"""``bulkhaul head``: the command line, checked, and what is told of an object; it must not ask by itself."""
+"""``bulkhaul head``: its help page, options and the fields that it prints."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
 
 
 def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:
-    """Return what is told of an object, in order; what is unknown is left out, but the size never is."""
+    """Return the fields of an object, in the order of the output; unknown ones are left out, but never the size."""
     from bulkhaul.policy.described import told_content
 
     content = told_content(info.content)

@@ -1,4 +1,4 @@
-"""``bulkhaul ls``: what the command line says, checked, and which lines answer it; it must not know how they look."""
+"""``bulkhaul ls``: its help page, options and pages; ``listing_lines`` makes the lines."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int
 
 
 class Listing:
-    """One listing on its way to stdout, page by page."""
+    """Prints one listing, page by page, and counts it."""
 
     def __init__(self, source: Source, out: Lines, *, human: bool, as_json: bool) -> None:
         from bulkhaul.cli.listing_lines import Totals
@@ -157,7 +157,7 @@ class Listing:
         """Print the totals; return the exit code.
 
         Raises:
-            NotFound: there is nothing, and something was asked for by name.
+            NotFound: nothing was found, and a prefix or pattern was given.
         """
         from bulkhaul.cli.listing_lines import total_json, total_lines
         from bulkhaul.model.errors import NotFound

@@ -1,4 +1,4 @@
-"""``bulkhaul mv``: its options and its page; it must not know how it is carried out."""
+"""``bulkhaul mv``: its help page; ``transfer_job`` has its options and makes its job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``bulkhaul pipe``: its options and its page; it must not know how it is carried out."""
+"""``bulkhaul pipe``: its help page and options; ``transfer_job`` makes its job."""
 
 from __future__ import annotations
 

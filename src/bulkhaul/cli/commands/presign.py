@@ -1,4 +1,4 @@
-"""``bulkhaul presign``: the command line, checked; it must not know how a URL is signed."""
+"""``bulkhaul presign``: its help page, options and output."""
 
 from __future__ import annotations
 

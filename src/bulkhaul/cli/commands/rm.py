@@ -1,4 +1,4 @@
-"""``bulkhaul rm``: what the command line says, checked; it must not know how keys are deleted."""
+"""``bulkhaul rm``: its help page, options and job."""
 
 from __future__ import annotations
 

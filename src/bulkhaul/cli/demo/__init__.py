@@ -1,1 +1,1 @@
-"""What `bulkhaul demo` alone needs: its server, its bytes, its stages."""
+"""What only ``bulkhaul demo`` needs: its server, its objects, its stages."""

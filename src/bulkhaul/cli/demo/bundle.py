@@ -1,7 +1,7 @@
-"""Makes the bytes of the demo: a bundle of one large object and many small ones, the same from any thread.
+"""Makes the objects of the demo, one large and many small ones, with bytes that can be made again to compare.
 
-Every piece of every object is one random block, XORed with a number of its own: made at memory speed, and no two
-pieces are alike, so a byte in the wrong place cannot go unnoticed.
+Every piece of every object is one random block, XORed with a number of its own: this is as fast as memory, and no two
+pieces are alike, so the comparison finds every misplaced byte.
 """
 
 from __future__ import annotations
@@ -53,11 +53,11 @@ class Bundle:
 
     @property
     def size_bytes(self) -> int:
-        """All objects together."""
+        """Size of all objects together."""
         return sum(payload.size_bytes for payload in self.payloads)
 
     def read(self, key: str, start: int, end: int) -> bytes:
-        """Return the bytes ``[start, end)`` of an object; the caller keeps to its size."""
+        """Return the bytes ``[start, end)`` of an object; ``end`` must not exceed its size."""
         pieces = []
         for index in range(start // PIECE_BYTES, -(-end // PIECE_BYTES)):
             first = index * PIECE_BYTES

@@ -1,8 +1,8 @@
-"""Carries out ``bulkhaul demo``, stage by stage; it must not know the command line.
+"""Carries out ``bulkhaul demo``, stage by stage.
 
 server up ─▶ upload ─▶ restore ─▶ compare ─▶ table ─▶ everything removed
 
-Every stage is an iterator in a thread of its own, so that the main thread shows progress and hears Ctrl-C.
+Every stage is an iterator in a thread of its own, so that the main thread can show progress and look for Ctrl-C.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def demonstrate(size_bytes: int, objects: int) -> int:
 
 
 class _Demo:
-    """One run.
+    """One run of the demo.
 
     Attributes:
         interruption: the signals that came.
@@ -160,7 +160,7 @@ def _started(server: Seaweed, engine: Engine) -> Iterator[None]:
         except TransferError:
             if time.monotonic() > deadline_s:
                 raise
-            yield None  # whoever waits for this may have had enough
+            yield None  # lets the stage end here if it was interrupted
             time.sleep(TICK_S)
         else:
             return
@@ -185,7 +185,7 @@ def _restored(engine: Engine, key: str, folder: Path) -> Iterator[TransferResult
 
 
 def _received(engine: Engine) -> Callable[[object], int]:
-    """Return what tells the bytes that have come from now on."""
+    """Return a function that tells how many bytes have arrived since now."""
     before = engine.progress().received_bytes
     return lambda _: engine.progress().received_bytes - before
 

@@ -1,4 +1,4 @@
-"""Runs SeaweedFS for the demo: one process, this machine only, in a folder that goes away with it."""
+"""Runs SeaweedFS for the demo: one process, reachable from this machine only, in a temporary folder."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _LOG_LINES = 20
 
 
 class Seaweed:
-    """A server that is starting or up.
+    """A server that is starting or running.
 
     Attributes:
         endpoint_url: where it speaks S3.
         credentials: what requests must be signed with; made up for this run.
-        process_id: what to kill if there is no time for more.
+        process_id: for killing it at once.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], port: int, credentials: Credentials, log: Path) -> None:
@@ -44,7 +44,7 @@ class Seaweed:
         self._log = log
 
     def check(self) -> None:
-        """See that it runs.
+        """Make sure that it still runs.
 
         Raises:
             OtherError: it has ended; the message shows its last lines.
@@ -113,7 +113,7 @@ def seaweed(folder: Path) -> Iterator[Seaweed]:
             stdin=subprocess.DEVNULL,
             stdout=sink,
             stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours to hear
+            start_new_session=True,  # Ctrl-C must not reach it: the demo ends it
         )
     try:
         yield Seaweed(process, s3, credentials, log)

@@ -1,4 +1,4 @@
-"""Runs one stage after the other, each in a thread, with a line of progress for it; it must not know what they do."""
+"""Runs the stages of the demo one after the other, each in a thread, and shows the progress of each."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ T = TypeVar("T")
 
 
 class Interrupted(Exception):
-    """A signal was seen; what was open is to be closed."""
+    """A signal came; the demo must close what is open and end."""
 
 
 class Stages:
-    """Stages with their progress on stderr: bars on a terminal, else one line each when it is done."""
+    """Shows progress on stderr: a bar per stage on a terminal, else a line when the stage is done."""
 
     def __init__(self, interruption: Interruption) -> None:
         self._interruption = interruption
@@ -63,7 +63,7 @@ class Stages:
         """Take all items of one stage; return them and the seconds that it took.
 
         Args:
-            done: from the items so far, the bytes that are done; with it goes ``total_bytes``.
+            done: returns the bytes that are done, from the items so far; ``total_bytes`` goes with it.
 
         Raises:
             Interrupted: a signal came.
@@ -98,7 +98,7 @@ class Stages:
 
 
 def _note(done_bytes: int, total_bytes: int, seconds: float) -> str:
-    """Return what a stage has done so far.
+    """Return the text about what a stage has done so far.
 
     >>> _note(1024**3, 2 * 1024**3, 2.0), _note(0, 0, 1.25)
     ('1.0 GiB of 2.0 GiB  512.0 MiB/s  2.0 s', '1.2 s')

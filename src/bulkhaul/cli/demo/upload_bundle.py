@@ -1,4 +1,4 @@
-"""Uploads the demo's bundle through the engine, nothing of it on disk; it must not know the stages."""
+"""Uploads the demo's objects through the engine, from memory: nothing of them is written to disk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PIPE_BYTES = 1024 * 1024
 
 
 def uploaded(engine: Engine, bucket: str, bundle: Bundle) -> Iterator[TransferResult]:
-    """Upload everything and yield the results. Closing the iterator stops it.
+    """Upload all objects and yield their results. Closing the iterator stops the upload.
 
     Raises:
         TransferError: the first failure.
