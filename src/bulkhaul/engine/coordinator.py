@@ -5,7 +5,6 @@ from __future__ import annotations
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.transfers.copy import Copier
 from bulkhaul.engine.transfers.download import Downloader
@@ -37,10 +36,9 @@ class Coordinator:
         self.control = Control(self.desk)
         remover = SourceRemover(self.control)
         checksums = UploadChecksums(settings, self.control)
-        outbox = Outbox(self.dispatcher, self.desk)
-        guard = self.multipart_guard = MultipartGuard(settings, self.control, outbox, checksums)
+        guard = self.multipart_guard = MultipartGuard(settings, self.control, self.dispatcher, checksums)
         self.downloader = Downloader(settings, self.control, self.dispatcher, remover)
-        self.uploader = Uploader(settings, self.control, outbox, guard, checksums)
+        self.uploader = Uploader(settings, self.control, self.dispatcher, guard, checksums)
         self.streamer = Streamer(settings, self.control, self.dispatcher, self.uploader, guard)
         self.copier = Copier(settings, self.control, guard, remover)
         self.relay = Relay(settings, self.control, guard, self.uploader)

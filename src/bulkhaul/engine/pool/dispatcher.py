@@ -6,16 +6,22 @@ worker messages, timers ─▶ events ─▶ TransferMachine ─▶ instructions
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import math
 import random
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
+
+import msgspec
 
 from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
+from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.messages import (
+    AnyLease,
     Configure,
     Done,
     Failed,
@@ -28,7 +34,7 @@ from bulkhaul.engine.messages.messages import (
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
-from bulkhaul.engine.pool.job import Fetching, Given, Moving, Sending, framed, given, measure
+from bulkhaul.engine.pool.job import GetJob, Job, PutJob, framed, measure
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
@@ -109,8 +115,8 @@ class Dispatcher:
         self._connections: dict[int, int] = {}  # worker → connections that it was given
         self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
         self._waiting_to_sign: list[int] = []
-        self._moving: dict[int, Moving] = {}
-        self._outbox: dict[int, list[Given]] = defaultdict(list)
+        self._jobs: dict[int, Job] = {}  # transfer → what it moves
+        self._outbox: dict[int, list[tuple[AnyLease, Job]]] = defaultdict(list)  # worker → its new leases
         self._flushing = False
         self._next_transfer = 1
         self._stopped = False
@@ -172,10 +178,10 @@ class Dispatcher:
         try:
             await self._supervisor.end_all(END_S)
         finally:
-            for moving in self._moving.values():
-                if not moving.arrived.done():
-                    moving.arrived.set_exception(error_of(error.info))
-            self._moving.clear()
+            for job in self._jobs.values():
+                if not job.arrived.done():
+                    job.arrived.set_exception(error_of(error.info))
+            self._jobs.clear()
 
     def kill_workers(self) -> None:
         """Kill every worker now; transfers end as soon as they are reaped."""
@@ -195,43 +201,75 @@ class Dispatcher:
             self._usable(number)
         self.handle(CredentialsReplaced(credentials.generation if credentials else 0))
 
-    # Transfers
+    # Jobs
 
-    def move(self, moving: Moving) -> None:
-        """Begin to fetch or to send, as ``moving.transfer``; ``moving.arrived`` tells the end.
+    async def run(self, job: Job) -> None:
+        """Have workers move a job's bytes; none of them touches its file any more when this returns or raises.
 
         Raises:
             UsageError: it holds what no worker could read.
-            TransferError: the engine has ended.
+            TransferError: the bytes could not be moved, or the engine has ended.
+        """
+        async with self.arrival(job):
+            pass
+
+    @asynccontextmanager
+    async def arrival(self, job: Job) -> AsyncIterator[PartTable]:
+        """Like ``run``, but the bytes count as moved only if the block, in which they can be verified, succeeds."""
+        self._begin(job)
+        kept = False
+        try:
+            yield await self._arrived(job)
+            kept = True
+        finally:
+            self._jobs.pop(job.transfer, None)
+            self.handle(TransferClosed(job.transfer, kept))
+
+    async def fetch_again(self, job: Job, indices: tuple[int, ...], error: ErrorInfo) -> PartTable:
+        """Fetch parts once more that have arrived and are wrong.
+
+        Raises:
+            TransferError: the parts could not be fetched, or have been fetched twice already.
         """
         if self._broken is not None:
             raise error_of(self._broken.info)
-        measure(moving)
-        number, self._next_transfer = self._next_transfer, self._next_transfer + 1
-        moving.transfer = number
-        self._moving[number] = moving
-        timeouts = self._settings.timeouts
-        # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
-        sends = isinstance(moving, Sending)
-        lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
-        self.handle(TransferAdded(number, moving.layout, lease_s, sends))
+        job.arrived = self._loop.create_future()
+        self.handle(PartsRejected(job.transfer, indices, error))
+        return await self._arrived(job)
 
-    def reject(self, transfer: int, indices: tuple[int, ...], error: ErrorInfo) -> asyncio.Future[PartTable]:
-        """Fetch these parts once more and return the future of their arrival."""
+    def _begin(self, job: Job) -> None:
         if self._broken is not None:
             raise error_of(self._broken.info)
-        arrived = self._moving[transfer].arrived = self._loop.create_future()
-        self.handle(PartsRejected(transfer, indices, error))
-        return arrived
+        measure(job)
+        number, self._next_transfer = self._next_transfer, self._next_transfer + 1
+        job.transfer = number
+        self._jobs[number] = job
+        timeouts = self._settings.timeouts
+        # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
+        sends = isinstance(job, PutJob)
+        lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
+        self.handle(TransferAdded(number, job.layout, lease_s, sends))
 
-    def abort(self, transfer: int, error: ErrorInfo) -> None:
-        """Make a transfer fail; its future tells when no worker holds it any more."""
-        self.handle(TransferAborted(transfer, error))
+    async def _arrived(self, job: Job) -> PartTable:
+        """Wait until all parts are there. When cancelled, wait until no worker touches the file any more, then go on.
 
-    def close(self, transfer: int, *, kept: bool) -> None:
-        """Forget a transfer whose parts had arrived."""
-        self._moving.pop(transfer, None)
-        self.handle(TransferClosed(transfer, kept))
+        Raises:
+            TransferError: they could not be moved; no worker touches the file any more.
+        """
+        try:
+            return await asyncio.shield(job.arrived)
+        except asyncio.CancelledError:
+            if not job.arrived.done():
+                self._abort(job, ErrorInfo("Cancelled", "the transfer was cancelled"))
+                with contextlib.suppress(asyncio.CancelledError):  # raised below
+                    await outlast(job.arrived)
+            if not job.arrived.cancelled():
+                job.arrived.exception()  # it is ours to look at; the cancellation is the news
+            raise
+
+    def _abort(self, job: Job, error: ErrorInfo) -> None:
+        """Make a job fail; its future tells when no worker holds its file any more."""
+        self.handle(TransferAborted(job.transfer, error))
 
     # Events and instructions
 
@@ -244,10 +282,10 @@ class Dispatcher:
         for instruction in instructions:
             match instruction:
                 case Assign():
-                    moving = self._moving[instruction.transfer]
-                    self._outbox[instruction.worker].append(given(moving, instruction))
+                    job = self._jobs[instruction.transfer]
+                    self._outbox[instruction.worker].append((job.lease(instruction), job))
                 case Verify():
-                    self._arrived(instruction.transfer)
+                    self._moved(instruction.transfer)
                 case Fail():
                     self._failed(instruction.transfer, instruction.error)
                 case Revoke():
@@ -273,24 +311,25 @@ class Dispatcher:
         for worker, outgoing in outbox.items():
             for some in framed(outgoing):
                 try:
-                    self._supervisor.send(worker, Leases([one.lease for one in some]), [one.fd for one in some])
+                    self._supervisor.send(worker, Leases([lease for lease, _ in some]), [job.fd for _, job in some])
                 except TransferError as error:  # theirs alone; what else goes out now has nothing to do with it
-                    for one in some:
-                        self.handle(PartFailed(worker, one.lease.lease, 0, 0, error.info))
+                    for lease, _ in some:
+                        self.handle(PartFailed(worker, lease.lease, 0, 0, error.info))
 
-    def _arrived(self, transfer: int) -> None:
-        moving = self._moving[transfer]
+    def _moved(self, transfer: int) -> None:
+        job = self._jobs[transfer]
         known = self.machine.transfer(transfer)
-        moving.retries = known.retries
-        if not moving.arrived.done():
-            moving.arrived.set_result(known.table)
+        job.retries = known.retries
+        if not job.arrived.done():
+            job.arrived.set_result(known.table)
 
     def _failed(self, transfer: int, error: ErrorInfo) -> None:
-        moving = self._moving.pop(transfer)
-        if not moving.arrived.done():
-            failed = error_of(error)
-            failed.__cause__ = moving.raised
-            moving.arrived.set_exception(failed)
+        job = self._jobs.pop(transfer)
+        if not job.arrived.done():
+            attempts = job.attempts if isinstance(job, PutJob) else 0
+            failed = error_of(msgspec.structs.replace(error, attempts=attempts))
+            failed.__cause__ = job.raised
+            job.arrived.set_exception(failed)
 
     # Workers
 
@@ -330,25 +369,25 @@ class Dispatcher:
             touched.add(self.machine.transfer_of_lease(failed.lease, worker))
             self._part_failed(worker, failed)
         for transfer in touched:
-            moving = self._moving.get(transfer) if transfer is not None else None
-            if moving is not None and moving.on_moved is not None and self.machine.holds(moving.transfer):
-                self._tell(moving, moving.on_moved)
+            job = self._jobs.get(transfer) if transfer is not None else None
+            if job is not None and job.on_moved is not None and self.machine.holds(job.transfer):
+                self._tell(job, job.on_moved)
 
-    def _tell(self, moving: Moving, on_moved: Callable[[int], None]) -> None:
+    def _tell(self, job: Job, on_moved: Callable[[int], None]) -> None:
         try:
-            on_moved(self.machine.transfer(moving.transfer).moved_bytes)
+            on_moved(self.machine.transfer(job.transfer).moved_bytes)
         except BaseException as error:  # noqa: BLE001 - the caller's own code; it fails its transfer and nothing else
-            moving.on_moved = None
-            moving.raised = error
-            self.abort(moving.transfer, callback_failed(error).info)
+            job.on_moved = None
+            job.raised = error
+            self._abort(job, callback_failed(error).info)
 
     def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)
-        moving = self._moving.get(transfer) if transfer is not None else None  # one that failed has leases for a while
-        if isinstance(moving, Fetching):
-            moving.promised = done.checksum or moving.promised
-        elif isinstance(moving, Sending) and done.stored is not None:
-            moving.stored = done.stored
+        job = self._jobs.get(transfer) if transfer is not None else None  # one that failed has leases for a while
+        if isinstance(job, GetJob):
+            job.promised = done.checksum or job.promised
+        elif isinstance(job, PutJob) and done.stored is not None:
+            job.stored = done.stored
         self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))
         return transfer
 
@@ -362,9 +401,9 @@ class Dispatcher:
         if worker in self._waiting_to_sign:
             self._waiting_to_sign.remove(worker)
         for transfer in self.machine.transfers_of(worker):
-            moving = self._moving.get(transfer)
-            if moving is not None and (damage := moving.damage()) is not None:
-                self.abort(transfer, damage)  # what killed this worker would kill the next one
+            job = self._jobs.get(transfer)
+            if job is not None and (damage := job.damage()) is not None:
+                self._abort(job, damage)  # what killed this worker would kill the next one
         self.handle(WorkerLost(worker, how, blameless))
         self.on_worker(worker, "orphaned" if blameless else "lost")
 

@@ -1,4 +1,4 @@
-"""What the bytes of one transfer have in common, and the leases that workers get of it; it must not know workers."""
+"""The jobs that move bytes, one GET or PUT of a file's bytes each, and the leases that workers get of them."""
 
 from __future__ import annotations
 
@@ -25,38 +25,57 @@ NUMBERS_BYTES = 64
 """By how much the numbers in a lease may be longer than those of its sample."""
 
 
-class Fetching(msgspec.Struct):
-    """Bytes of one object that are being fetched: what their leases have in common, and where the news go.
+def _future() -> asyncio.Future[PartTable]:
+    return asyncio.get_running_loop().create_future()
+
+
+class _Job(msgspec.Struct, kw_only=True):
+    """What both kinds of jobs have.
 
     Attributes:
-        fd: the file that they go to, which begins with byte ``base`` of the object.
-        size_bytes: of the object.
-        version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
-        promised: the checksum that the reply to a whole GET promised.
+        fd: the file whose bytes are moved.
+        on_moved: called with the bytes that have been moved, whenever that has changed.
+        arrived: done when all bytes have been moved (or the job has failed) and no worker holds the file any more.
+        retries: tries that failed.
+        raised: what ``on_moved`` has raised.
+        transfer: its number in the state machine.
         lease_bytes: encoded length of a lease, without what larger numbers add.
-        arrived: done when all parts are there (or the transfer has failed) and no worker holds it any more.
-        on_moved: called with the bytes that are there, whenever that has changed.
-        raised: what that has raised.
     """
 
-    layout: Layout
     target: Target
     bucket: str
     key: str
-    etag: str
     algorithm: str
-    mapped: bool
     fd: int
-    arrived: asyncio.Future[PartTable]
+    on_moved: Callable[[int], None] | None = None
+    arrived: asyncio.Future[PartTable] = msgspec.field(default_factory=_future)
+    retries: int = 0
+    raised: BaseException | None = None
+    transfer: int = 0
+    lease_bytes: int = 0
+
+    @property
+    def crc(self) -> int:
+        """Checksum of the first part, once all have arrived."""
+        return int(self.arrived.result()["crc"][0])
+
+
+class GetJob(_Job, kw_only=True):
+    """Bytes of one object that are fetched into a file, which begins with byte ``base`` of the object.
+
+    Attributes:
+        size_bytes: of the object.
+        version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
+        promised: the checksum that the reply to a whole GET promised.
+    """
+
+    layout: Layout
+    etag: str
+    mapped: bool
     size_bytes: int
     base: int = 0
     version_id: str = ""
-    on_moved: Callable[[int], None] | None = None
-    raised: BaseException | None = None
     promised: Checksum | None = None
-    retries: int = 0
-    transfer: int = 0
-    lease_bytes: int = 0
 
     def lease(self, assign: Assign) -> Lease:
         """Return what a worker is told."""
@@ -86,43 +105,32 @@ class Fetching(msgspec.Struct):
         return ErrorInfo("LocalError", text)
 
 
-class Sending(msgspec.Struct):
-    """One body that is being sent: ``[start, start + layout.size_bytes)`` of a file, whole or as part ``number``.
+class PutJob(_Job, kw_only=True):
+    """One body that is sent: ``[start, start + size_bytes)`` of a file, whole or as part ``number``.
 
     Attributes:
         options, only_if_absent, unchanged: see ``PutLease``.
-        lease_bytes: encoded length of a lease, without what larger numbers add.
-        arrived: done when the service has it (or the transfer has failed) and no worker holds it any more.
-        on_moved: called with the bytes that have left, whenever that has changed.
-        raised: what that has raised.
         stored: what the service said of it.
         attempts: how often it was given to a worker.
     """
 
-    layout: Layout
-    target: Target
-    bucket: str
-    key: str
-    algorithm: str
-    fd: int
     start: int
-    arrived: asyncio.Future[PartTable]
+    size_bytes: int
     options: ObjectOptions | None = None
     only_if_absent: bool = False
     upload_id: str = ""
     number: int = 0
     unchanged: SourceIdentity | None = None
-    on_moved: Callable[[int], None] | None = None
-    raised: BaseException | None = None
     stored: Stored = Stored()
     attempts: int = 0
-    retries: int = 0
-    transfer: int = 0
-    lease_bytes: int = 0
+
+    @property
+    def layout(self) -> Layout:
+        """The body as one part, also where it is empty: that is a request too."""
+        return Layout(self.size_bytes, max(1, self.size_bytes), starts=() if self.size_bytes else (0,), whole=True)
 
     def lease(self, assign: Assign) -> PutLease:
         """Return what a worker is told."""
-        self.attempts = assign.attempt
         return PutLease(
             lease=assign.lease,
             target=self.target,
@@ -141,46 +149,34 @@ class Sending(msgspec.Struct):
     def damage(self) -> ErrorInfo | None:
         """Tell whether the source was cut: it is mapped, and kills whoever touches what is missing with SIGBUS."""
         size_bytes = os.fstat(self.fd).st_size
-        if size_bytes >= self.start + self.layout.size_bytes:
+        if size_bytes >= self.start + self.size_bytes:
             return None
         return ErrorInfo("SourceChanged", f"the source was cut to {size_bytes} bytes during the upload; send it again")
 
 
-Moving = Fetching | Sending
+Job = GetJob | PutJob
 
 
-class Given(msgspec.Struct, frozen=True):
-    """A lease for a worker, its descriptor, and how long it may be when it is encoded."""
-
-    lease: AnyLease
-    fd: int
-    most_bytes: int
-
-
-def given(moving: Moving, assign: Assign) -> Given:
-    """Return what a worker gets for a part."""
-    return Given(moving.lease(assign), moving.fd, moving.lease_bytes + NUMBERS_BYTES)
-
-
-def measure(moving: Moving) -> None:
+def measure(job: Job) -> None:
     """Note how long its leases are.
 
     Raises:
         UsageError: a worker could not read them.
     """
-    sample = moving.lease(Assign(0, 0, 0, 0, 0, 0, 0, 0))
-    moving.lease_bytes = require_sound(sample, LEASES, ObjectRef(moving.bucket, moving.key).url)
+    sample = job.lease(Assign(0, 0, 0, 0, 0, 0, 0, 0))
+    job.lease_bytes = require_sound(sample, LEASES, ObjectRef(job.bucket, job.key).url)
 
 
-def framed(outgoing: list[Given]) -> Iterator[list[Given]]:
+def framed(outgoing: list[tuple[AnyLease, Job]]) -> Iterator[list[tuple[AnyLease, Job]]]:
     """Cut leases so that each piece fits a frame."""
-    piece: list[Given] = []
+    piece: list[tuple[AnyLease, Job]] = []
     length = 0
-    for one in outgoing:
-        if piece and (length + one.most_bytes > LONGEST_BYTES or len(piece) == MAX_LEASES):
+    for lease, job in outgoing:
+        most_bytes = job.lease_bytes + NUMBERS_BYTES
+        if piece and (length + most_bytes > LONGEST_BYTES or len(piece) == MAX_LEASES):
             yield piece
             piece, length = [], 0
-        piece.append(one)
-        length += one.most_bytes
+        piece.append((lease, job))
+        length += most_bytes
     if piece:
         yield piece

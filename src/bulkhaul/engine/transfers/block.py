@@ -14,9 +14,8 @@ from contextlib import asynccontextmanager
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.memory import new_memory
-from bulkhaul.engine.pool.arrival import arrival
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.job import Fetching
+from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.model.limits import MIB
 from bulkhaul.policy.layout import Layout, Part
 from bulkhaul.wire.values import RemoteObject
@@ -108,7 +107,7 @@ class BlockReader:
             raise local_error(error, self.remote.ref.url) from error
         try:
             os.ftruncate(fd, part.size_bytes)
-            fetching = Fetching(
+            job = GetJob(
                 layout=Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole),
                 target=self.remote.target,
                 bucket=self.remote.ref.bucket,
@@ -117,22 +116,15 @@ class BlockReader:
                 algorithm=algorithm,
                 mapped=True,
                 fd=fd,
-                arrived=asyncio.get_running_loop().create_future(),
                 size_bytes=self.remote.head.size_bytes,
                 base=part.start,
                 version_id=self.remote.version_id,
             )
-            self._dispatcher.move(fetching)
-            kept = False
-            try:
-                table = await arrival(self._dispatcher, fetching)
-                kept = True
-            finally:
-                self._dispatcher.close(fetching.transfer, kept=kept)
+            await self._dispatcher.run(job)
         except BaseException:
             os.close(fd)
             raise
-        return Block(part, fd, int(table["crc"][0]), fetching.retries)
+        return Block(part, fd, job.crc, job.retries)
 
     async def in_order(self, *, at_once: int) -> AsyncGenerator[Block, None]:
         """Yield every part in order, the next ones already on their way; the caller closes each block.

@@ -21,9 +21,8 @@ from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.arrival import arrival
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.job import Fetching
+from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.verify import Verdict, reads_back, verify
@@ -141,20 +140,20 @@ class Downloader:
             limits=self._settings.limits,
         )
         landing = await self._land(destination, layout)
-        fetching: Fetching | None = None
-        kept = False
+        publish = functools.partial(self._publish, landing, destination.folder, fsync=fsync or self._settings.fsync)
+        retries = 0
         try:
             if len(layout):
-                fetching = self._fetch(remote, layout, checks, landing)
-                fetching.on_moved = on_moved
-                checks = await self._receive(remote, fetching, checks, landing)
-            elif checks.stored is not None or checks.md5_hex:
-                verify(checks, layout, _NO_PARTS, landing, hot=False)
-            await self._publish(landing, destination.folder, fsync=fsync or self._settings.fsync)
-            kept = True
+                job = _job(remote, layout, checks, landing, on_moved)
+                async with self._dispatcher.arrival(job) as table:
+                    checks = await self._verified(remote, job, table, checks, landing)
+                    await publish()
+                retries = job.retries
+            else:
+                if checks.stored is not None or checks.md5_hex:
+                    verify(checks, layout, _NO_PARTS, landing, hot=False)
+                await publish()
         finally:
-            if fetching is not None:
-                self._dispatcher.close(fetching.transfer, kept=kept)
             landing.discard()
         return TransferResult(
             source=ref.url,
@@ -167,7 +166,7 @@ class Downloader:
             last_modified=head.last_modified,
             integrity=checks.integrity,
             parts=len(layout),
-            retries=fetching.retries if fetching else 0,
+            retries=retries,
         )
 
     async def checks_of(self, remote: RemoteObject) -> CheckPlan:
@@ -198,40 +197,20 @@ class Downloader:
             raise OtherError(text, destination.path)
         return landing
 
-    def _fetch(self, remote: RemoteObject, layout: Layout, checks: CheckPlan, landing: Landing) -> Fetching:
-        """Begin to fetch the parts."""
-        fetching = Fetching(
-            layout=layout,
-            target=remote.target,
-            bucket=remote.ref.bucket,
-            key=remote.ref.key,
-            etag=remote.head.etag,
-            algorithm=checks.folded,
-            mapped=landing.mapped,
-            fd=landing.fd,
-            arrived=asyncio.get_running_loop().create_future(),
-            size_bytes=layout.size_bytes,
-            version_id=remote.version_id,
-        )
-        self._dispatcher.move(fetching)
-        return fetching
-
-    async def _receive(
-        self, remote: RemoteObject, fetching: Fetching, checks: CheckPlan, landing: Landing
+    async def _verified(
+        self, remote: RemoteObject, job: GetJob, table: PartTable, checks: CheckPlan, landing: Landing
     ) -> CheckPlan:
-        """Wait for the parts and verify them; returns the checks that were made. Nobody writes afterwards."""
-        table = await arrival(self._dispatcher, fetching)
+        """Verify what has arrived, and once more what had to be fetched again; returns the checks that were made."""
         hot = True
-        if checks.stored is None and fetching.promised is not None:
+        if checks.stored is None and job.promised is not None:
             # A listing tells no checksum, the reply does; one of the whole object was computed on the way.
-            hot = fetching.promised.kind is ChecksumKind.FULL_OBJECT
-            told = msgspec.structs.replace(remote.head, checksum=fetching.promised)
+            hot = job.promised.kind is ChecksumKind.FULL_OBJECT
+            told = msgspec.structs.replace(remote.head, checksum=job.promised)
             checks = await self.checks_of(msgspec.structs.replace(remote, head=told))
-        verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+        verdict = await self._verify(checks, job.layout, table, landing, hot=hot)
         if verdict.error is not None:
-            self._dispatcher.reject(fetching.transfer, verdict.wrong_parts, verdict.error.info)
-            table = await arrival(self._dispatcher, fetching)
-            verdict = await self._verify(checks, fetching.layout, table, landing, hot=hot)
+            table = await self._dispatcher.fetch_again(job, verdict.wrong_parts, verdict.error.info)
+            verdict = await self._verify(checks, job.layout, table, landing, hot=hot)
             if verdict.error is not None:
                 raise verdict.error
         if verdict.unproven:
@@ -252,6 +231,29 @@ class Downloader:
             await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
         else:
             landing.publish(mode=mode, fsync=False, inherits=inherits)
+
+
+def _job(
+    remote: RemoteObject,
+    layout: Layout,
+    checks: CheckPlan,
+    landing: Landing,
+    on_moved: Callable[[int], None] | None,
+) -> GetJob:
+    """Return the job of fetching all parts."""
+    return GetJob(
+        target=remote.target,
+        bucket=remote.ref.bucket,
+        key=remote.ref.key,
+        etag=remote.head.etag,
+        version_id=remote.version_id,
+        size_bytes=layout.size_bytes,
+        layout=layout,
+        algorithm=checks.folded,
+        mapped=landing.mapped,
+        fd=landing.fd,
+        on_moved=on_moved,
+    )
 
 
 def may_skip_head(head: ObjectHead, settings: Settings) -> bool:

@@ -20,8 +20,9 @@ import msgspec
 from bulkhaul.disk.journal import Journal
 from bulkhaul.engine.operations.abort_upload import not_offered
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.job import PutJob
 from bulkhaul.engine.pool.requests import DOUBTFUL
-from bulkhaul.engine.pool.sending import Outbox
 from bulkhaul.model.errors import IntegrityError, NotFound, OtherError, TransferError, error_of
 from bulkhaul.model.objects import ChecksumKind, ObjectRef
 from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
@@ -53,7 +54,7 @@ class MultipartUpload:
     def __init__(
         self,
         control: Control,
-        outbox: Outbox,
+        dispatcher: Dispatcher,
         ref: ObjectRef,
         journal: Journal,
         begun: UploadBegun,
@@ -71,7 +72,7 @@ class MultipartUpload:
         self.retries = 0
         self.unknown = False
         self._control = control
-        self._outbox = outbox
+        self._dispatcher = dispatcher
         self._ref = ref
         self._journal = journal
         self._asked = asked
@@ -102,28 +103,31 @@ class MultipartUpload:
             TransferError: it could not be sent; no worker holds it any more.
         """
         try:
-            sending = await self._outbox.send(
-                self._ref,
-                fd,
-                start,
-                part.size_bytes,
+            job = PutJob(
+                target=await self._control.target(self._ref.bucket),
+                bucket=self._ref.bucket,
+                key=self._ref.key,
                 algorithm=self._asked,
+                fd=fd,
+                start=start,
+                size_bytes=part.size_bytes,
                 upload_id=self.upload_id,
                 number=part.number,
                 on_moved=on_moved,
             )
+            await self._dispatcher.run(job)
         except asyncio.CancelledError:
             self._broken_off = True
             raise
-        self.retries += sending.retries
-        etag = sending.stored.etag
+        self.retries += job.retries
+        etag = job.stored.etag
         if not etag:
             raise OtherError(f"the reply to part {part.number} has no ETag; this endpoint takes no uploads in parts")
-        told = sending.stored.checksum
-        checksum = encoded_crc(self._asked, sending.crc) if told is not None and told.algorithm == self._asked else ""
+        told = job.stored.checksum
+        checksum = encoded_crc(self._asked, job.crc) if told is not None and told.algorithm == self._asked else ""
         sent = UploadedPart(part.number, part.size_bytes, etag, checksum)
-        self.keep(sent, sending.crc if self._asked else None)
-        self._journal.part(part.number, etag, sending.crc, part.size_bytes)
+        self.keep(sent, job.crc if self._asked else None)
+        self._journal.part(part.number, etag, job.crc, part.size_bytes)
 
     async def copy(self, part: Part, source: CopySource) -> None:
         """Have the service copy ``part`` of an object.

@@ -22,7 +22,7 @@ from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.errors import TransferError
@@ -44,10 +44,12 @@ class MultipartGuard:
         under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
     """
 
-    def __init__(self, settings: Settings, control: Control, outbox: Outbox, checksums: UploadChecksums) -> None:
+    def __init__(
+        self, settings: Settings, control: Control, dispatcher: Dispatcher, checksums: UploadChecksums
+    ) -> None:
         self._settings = settings
         self._control = control
-        self._outbox = outbox
+        self._dispatcher = dispatcher
         self._checksums = checksums
         self.under_way = 0
 
@@ -134,7 +136,7 @@ class MultipartGuard:
         """Return the upload that an earlier run began."""
         begun = UploadBegun(state.upload_id, state.algorithm)
         return MultipartUpload(
-            self._control, self._outbox, ref, journal, begun, state.intent.algorithm, state.intent.token
+            self._control, self._dispatcher, ref, journal, begun, state.intent.algorithm, state.intent.token
         )
 
     @asynccontextmanager
@@ -221,7 +223,7 @@ class MultipartGuard:
         except BaseException:
             journal.close()
             raise
-        upload = MultipartUpload(self._control, self._outbox, ref, journal, begun, intent.algorithm, intent.token)
+        upload = MultipartUpload(self._control, self._dispatcher, ref, journal, begun, intent.algorithm, intent.token)
         lost: Journal | None = None
         try:
             if doubts:

@@ -23,7 +23,8 @@ from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.abort_upload import not_offered
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.sending import Outbox
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.job import PutJob
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
@@ -51,11 +52,16 @@ class Uploader:
     """Uploads files and bytes through the workers."""
 
     def __init__(
-        self, settings: Settings, control: Control, outbox: Outbox, guard: MultipartGuard, checksums: UploadChecksums
+        self,
+        settings: Settings,
+        control: Control,
+        dispatcher: Dispatcher,
+        guard: MultipartGuard,
+        checksums: UploadChecksums,
     ) -> None:
         self._settings = settings
         self._control = control
-        self._outbox = outbox
+        self._dispatcher = dispatcher
         self._guard = guard
         self._checksums = checksums
 
@@ -185,19 +191,22 @@ class Uploader:
         unchanged: SourceIdentity | None = None,
     ) -> TransferResult:
         """Send all of it in one PUT."""
-        sent = await self._outbox.send(
-            ref,
-            fd,
-            0,
-            size_bytes,
+        job = PutJob(
+            target=await self._control.target(ref.bucket),
+            bucket=ref.bucket,
+            key=ref.key,
             algorithm=algorithm,
+            fd=fd,
+            start=0,
+            size_bytes=size_bytes,
             options=options,
             only_if_absent=only_if_absent,
             unchanged=unchanged,
             on_moved=on_moved,
         )
-        stored = confirmed(sent.stored, encoded_crc(algorithm, sent.crc) if algorithm else "")
-        return stored_result(ref, size_bytes, stored, 1, sent.retries)
+        await self._dispatcher.run(job)
+        stored = confirmed(job.stored, encoded_crc(algorithm, job.crc) if algorithm else "")
+        return stored_result(ref, size_bytes, stored, 1, job.retries)
 
     async def _parts(
         self,
