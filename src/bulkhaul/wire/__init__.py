@@ -1,1 +1,1 @@
-"""S3 over the network. Nothing in here knows a file."""
+"""S3 over the network. Nothing in here knows files on disk; only ``sdk`` knows boto3."""

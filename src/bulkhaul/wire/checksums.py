@@ -1,4 +1,4 @@
-"""Computes and combines the checksums that S3 stores; it must not know where bytes come from.
+"""Computes and combines the checksums that S3 stores.
 
 awscrt is loaded on first use: it takes longer to import than a small transfer takes. CRC32 is zlib-ng's: awscrt has
 it without the processor's help, at a quarter of the speed (docs/decisions/0008-upload-bodies.md).
@@ -19,18 +19,19 @@ Update = Callable[[Buffer, int], int]
 Combine = Callable[[int, int, int], int]
 
 CRC_BYTES = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8}
-"""Length of each foldable checksum. Source: S3 User Guide, "Checking object integrity"."""
+"""Bytes of each checksum that can be combined from those of the parts. Source: S3 User Guide, "Checking object
+integrity"."""
 
 DIGESTS = {"SHA1": "sha1", "SHA256": "sha256", "SHA512": "sha512", "MD5": "md5"}
 """Checksums that hashlib computes, in order from the first byte."""
 
 COMPUTABLE = frozenset(CRC_BYTES) | frozenset(DIGESTS)
-"""All that can be checked here; an object that carries only another one is verified by ETag and length."""
+"""All that can be checked here. An object whose only checksum is another one is verified by ETag and length."""
 
 
 @functools.cache
 def updater(algorithm: str) -> Update:
-    """Return ``update(data, crc) -> crc`` of a foldable checksum; it begins at 0."""
+    """Return ``update(data, crc) -> crc`` of a checksum in ``CRC_BYTES``; the first ``crc`` is 0."""
     if algorithm == "CRC32":
         from zlib_ng import zlib_ng
 
@@ -55,7 +56,7 @@ def combiner(algorithm: str) -> Combine:
 
 
 def fold(algorithm: str, parts: Iterable[tuple[int, int]]) -> int:
-    """Return the checksum of adjacent ranges from their own: ``parts`` are (crc, length in bytes), in order."""
+    """Return the CRC of a whole from those of its parts: ``parts`` are (crc, length in bytes), in order."""
     combine = combiner(algorithm)
     whole = 0
     for crc, length in parts:
@@ -107,7 +108,7 @@ def hasher(algorithm: str) -> Hasher:
 
 
 def composite(algorithm: str, values: Iterable[str]) -> str:
-    """Return the checksum of checksums over the parts' (base64, in order), as S3 writes it: ``base64-count``."""
+    """Return the checksum of the parts' checksums (base64, in order), as S3 writes it: ``base64-count``."""
     whole, count = hasher(algorithm), 0
     for value in values:
         whole.update(base64.b64decode(value))

@@ -1,6 +1,6 @@
-"""Maps what a service or a library reports to our typed errors, in one table; it must not decide on retries.
+"""The error table: maps what a service or a library reports to our typed errors.
 
-The status decides first, then the S3 error code (a HEAD has no body, so often there is none).
+The status of a reply decides first, then its S3 error code: the reply to a HEAD has no body, and so no code.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ _MORE_PRECISE = frozenset(
         "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict",
     }
 )  # fmt: skip
-"""Codes that say more than the status that they come with."""
+"""Codes that decide before the status, for they say more."""
 
 _UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"})
 """Source: botocore.exceptions."""
 
 _GARBLED_NAMES = frozenset({"BadStatusLine", "LineTooLong", "UnknownProtocol", "InvalidHeader"})
-"""What is said of a head that is no HTTP. Source: http.client, and urllib3.exceptions for the last."""
+"""Errors of libraries for a head that is no HTTP. Source: http.client, and urllib3.exceptions for the last."""
 
 _UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
@@ -106,10 +106,10 @@ def service_error(
     subject: str = "",
     now_s: float | None = None,
 ) -> ErrorInfo:
-    """Return the typed error for a reply that is no success.
+    """Return the typed error for a reply that reports a failure.
 
     Args:
-        status: 0 where it is one of many outcomes in a reply.
+        status: 0 where one reply reports many outcomes, and this is one of them.
         service_code: from the error document; empty or the bare status where there was none.
         detail: the service's own message.
         headers: of the reply, names in lower case.
@@ -145,7 +145,7 @@ def service_error(
 
 
 def error_document(body: bytes) -> tuple[str, str]:
-    """Return (code, message) of an S3 error document, empty where it is none. Reads, never expands, the XML."""
+    """Return (code, message) of an S3 error document; both are empty for another document. No entity is expanded."""
     code = re.search(rb"<Code>([^<]{1,128})</Code>", body)
     message = re.search(rb"<Message>([^<]{1,512})</Message>", body)
     return (
@@ -158,7 +158,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     """Return the typed error for a connection that failed; the text never holds a request.
 
     Args:
-        connecting: it failed before it could carry a request; of some errors this is known without.
+        connecting: it failed while it was being made. Some errors tell this by themselves.
     """
     garbled = _garbled(error)
     beneath = garbled or _beneath(error)
@@ -185,7 +185,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
 
 
 def _beneath(error: BaseException) -> BaseException:
-    """Return why the SDK could not connect: it says only where to, with the whole URL."""
+    """Return the cause beneath an error of the SDK's that only tells the URL it could not connect to."""
     known = type(error).__name__ in _UNREACHED_NAMES - {"ProxyConnectionError"}  # that it is the proxy says more
     inner = getattr(error, "kwargs", {}).get("error") if known else None
     if not isinstance(inner, BaseException):
@@ -194,14 +194,14 @@ def _beneath(error: BaseException) -> BaseException:
 
 
 def _unreached(error: BaseException) -> bool:
-    """Whether no connection could be made, by the error alone: the SDK's are known by their names."""
+    """Whether the error alone tells that no connection was made. The SDK's errors are known by their names."""
     if type(error).__name__ in _UNREACHED_NAMES or isinstance(error, ConnectionRefusedError | socket.gaierror):
         return True
     return isinstance(error, OSError) and error.errno in _UNREACHED_ERRNOS
 
 
 def _garbled(error: BaseException) -> BaseException | None:
-    """Return what says that no HTTP was answered: the fast transport's error, or what the SDK has wrapped."""
+    """Return the error that tells that the reply was no HTTP: the fast transport's, or one that the SDK has wrapped."""
     if isinstance(error, ConnectionError):
         return error if type(error).__name__ == "ProtocolError" else None
     inner = getattr(error, "kwargs", {}).get("error")
@@ -216,7 +216,7 @@ def _seconds(text: str) -> float:
 
 
 def _skew_s(date: str, now_s: float) -> float:
-    """Return how far this machine's clock is ahead of an HTTP date, 0 where there is none to compare with."""
+    """Return how far this machine's clock is ahead of an HTTP date; 0 if ``date`` is none."""
     try:
         return now_s - calendar.timegm(time.strptime(date, "%a, %d %b %Y %H:%M:%S GMT"))
     except ValueError:

@@ -1,7 +1,7 @@
-"""The fast transport: signed GETs and PUTs over pooled HTTP/1.1 connections; it must not know where a body goes.
+"""The fast transport: sends signed GETs and PUTs over pooled HTTP/1.1 connections of its own, without boto3.
 
 A watcher ticks four times a second and breaks what stalls: no reply head or no byte for ``read_s``, a body slower
-than the speed floor over ``speed_window_s``, no reply to a body for ``ack_s``. Neither way costs a timer per request.
+than the speed floor over ``speed_window_s``, no reply to a body for ``ack_s``. So no request needs a timer.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ KEEPALIVE_OPTIONS: tuple[tuple[int, str, int], ...] = (
     (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
 )
-"""A dead peer is noticed in a minute. Source: tcp(7); the kernel's own timers wait two hours."""
+"""A dead peer is noticed within a minute; the kernel's own timers wait two hours. Source: tcp(7)."""
 
 
 class _Watch(msgspec.Struct):
@@ -73,8 +73,8 @@ class FastTransport:
         Args:
             settings: ``request_payer`` and ``sse_c_key`` become headers of every request.
             ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
-            throttle: what limits the bandwidth, if anything does.
-            learned: what endpoints do not take, shared with who else asks them.
+            throttle: the limit of the bandwidth; None for none.
+            learned: what endpoints do not take; shared with the other clients of the process.
         """
         self._learned = learned or Learned()
         self._ca_bundle = ca_bundle
@@ -135,7 +135,7 @@ class FastTransport:
         except TransportError as error:
             if not status or error.info.code != "NetworkError":
                 raise
-            # It broke off after its head: the service was there.
+            # The connection broke after the head of the reply: the service can be reached.
             raise TransportError(msgspec.structs.replace(error.info, status=status)) from error
 
     async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
@@ -154,7 +154,7 @@ class FastTransport:
             except TransferError as error:
                 raise TransportError(error.info) from error
 
-        # A condition may have been met by the very request whose reply was lost: that must be known, not hidden.
+        # If the lost request stored the object, its repetition would fail on the condition and hide that it did.
         plain = not any(name == "if-none-match" for name, _ in request.headers)
         await self._with_connection(request.target, exchange, sends=True, again=plain)
         return stored
@@ -176,7 +176,7 @@ class FastTransport:
         sends: bool,
         again: bool = True,
     ) -> None:
-        """Run one exchange; on a connection that turns out to have been closed while idle, once more on another."""
+        """Run one exchange; repeat it on another connection if this one had been closed while it was idle."""
         while True:
             connection = await self._connection(target)
             self._busy[connection] = _Watch(connection.moved_bytes, time.monotonic(), sends)
@@ -245,7 +245,7 @@ class FastTransport:
         return ("\r\n".join(lines) + f"\r\n{unsigned}user-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
 
     async def _payload_sha256(self, target: Target, body: memoryview) -> str:
-        """Return what the signature says of the body: nothing where nobody on the way can change it."""
+        """Return the payload hash for the signature; the body is not hashed where nobody on the way can change it."""
         if self._credentials is None or target.scheme == "https" or is_loopback(target.host):
             return UNSIGNED_PAYLOAD
         return (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
@@ -311,7 +311,7 @@ class FastTransport:
         elif now_s - watch.changed_s >= patience_s:
             return TimeoutError(f"no bytes for {patience_s:g} s")
         if watch.sends:
-            return None  # what the kernel holds counts as sent, so a pause is all that can be told
+            return None  # bytes in the kernel count as sent, so a speed cannot be told, only a pause
         if watch.window_began_s is None or now_s - watch.window_began_s < self._timeouts.speed_window_s:
             return None
         elapsed_s, came = now_s - watch.window_began_s, connection.bytes_in - watch.window_bytes
@@ -322,7 +322,7 @@ class FastTransport:
 
 
 def _require_watch(watcher: asyncio.Task[None]) -> None:
-    """Without it no deadline is kept: its failure must not go unnoticed, and the loop's owner hears of it so."""
+    """Raise the failure of the watcher in the loop: without it no deadline is kept."""
     if not watcher.cancelled():
         watcher.result()
 

@@ -1,10 +1,10 @@
-"""One HTTP/1.1 connection whose bodies come and go where they belong; it must not know S3, signatures or files.
+"""One HTTP/1.1 connection: sends a request, and moves bodies from and to the caller's memory; it must not know S3.
 
     IDLE ──send──▶ HEAD ──header block, interim 1xx skipped──▶ BODY ──last byte──▶ IDLE
       any byte in IDLE, anything malformed, any doubt: the connection is closed and never used again
 
-As an asyncio.BufferedProtocol it hands the socket the caller's own memory while a body comes or goes, so that the
-kernel copies each byte once.
+It is an asyncio.BufferedProtocol: the socket reads a body into the caller's own memory, and writes it from there, so
+that the kernel copies each byte once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
 
 MIN_HEAD_READ_BYTES = 4 * 1024
-"""Where the bandwidth is limited: little of the body may come along with the header block, but that should be whole."""
+"""Bytes read at once while a head is awaited, if the bandwidth is limited: enough for a header block, little body."""
 
 _END = b"\r\n\r\n"
 
@@ -29,7 +29,7 @@ FIRST_PIECE_BYTES = 64 * 1024
 MAX_PIECE_BYTES = 1024 * 1024
 
 MAX_TLS_PIECE_BYTES = 256 * 1024
-"""Over TLS a piece shows as sent only when all of it has left, so it must not take long."""
+"""Over TLS a piece counts as sent only when all of it has left, so it must leave soon."""
 
 QUICK_PIECE_S = 0.05
 """A piece that took no longer is followed by one of twice the length, any other by one of half."""
@@ -39,7 +39,7 @@ class ConnectionClosed(ConnectionError):
     """The peer closed before the reply was complete.
 
     Attributes:
-        stale: nothing of the reply had come on a connection that had been used before: it was closed while idle.
+        stale: the connection had been used before, and nothing of this reply had come: it was closed while idle.
     """
 
     def __init__(self, message: str, *, stale: bool = False) -> None:
@@ -52,12 +52,12 @@ Begin = Callable[[ReplyHead], Sink]
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection and the one exchange that it is in.
+    """A connection, and the exchange that is under way on it.
 
     Attributes:
-        bytes_in: every byte that ever came; a watcher compares it to notice a stall.
-        bytes_out: every byte of a body that ever left, piece by piece.
-        sending: whether a body is on its way; afterwards it is the peer's turn.
+        bytes_in: count of all bytes received; a watcher compares it to notice a stall.
+        bytes_out: count of all bytes of bodies that have left.
+        sending: whether a body is being sent; after that the reply is awaited.
         usable: whether another request may be sent.
     """
 
@@ -89,21 +89,21 @@ class Connection(asyncio.BufferedProtocol):
 
     @property
     def moved_bytes(self) -> int:
-        """Every byte that ever came or left; over plain TCP also what has left of the piece that is leaving."""
+        """Count of all bytes received and sent; over plain TCP including the sent bytes of an unfinished piece."""
         leaving = 0
         if self._piece_bytes and self._transport is not None and not self._tls:
             leaving = max(0, self._piece_bytes - self._transport.get_write_buffer_size())
         return self.bytes_in + self.bytes_out + leaving
 
     async def exchange(self, request: bytes, begin: Begin) -> ReplyHead:
-        """Send a request and receive its reply; the body of a 2xx reply goes to the sink that ``begin`` returns.
+        """Send a request and receive its reply; the sink that ``begin`` returns takes the body of a 2xx reply.
 
         Returns:
-            The head of the reply. Of a reply that is no 2xx, ``error_body`` holds the beginning.
+            The head of the reply. For other replies ``error_body`` holds the beginning of the body.
 
         Raises:
-            ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
-            NotSpoken: a reply framed in a way that is not read here.
+            ConnectionError: the reply is incomplete; if ``ConnectionClosed.stale``, the request may be sent again.
+            NotSpoken: the reply is framed in a way that this connection does not read.
             Whatever ``begin`` or its sink raises.
         """
         assert self._transport is not None
@@ -119,7 +119,7 @@ class Connection(asyncio.BufferedProtocol):
             _look_at(done)
 
     async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
-        """Send a request with its body; of the reply's own body, ``error_body`` holds the beginning, whatever it says.
+        """Send a request with its body; ``error_body`` then holds the beginning of the reply's, whatever its status.
 
         A reply that comes before the whole body has left ends the exchange, and the connection with it.
 
@@ -127,7 +127,7 @@ class Connection(asyncio.BufferedProtocol):
             on_sent: called with the number of bytes that have left and that are left; raises to break the body off.
 
         Raises:
-            ConnectionError: the reply did not come whole; ``ConnectionClosed.stale`` if it may just be sent again.
+            ConnectionError: the reply is incomplete; if ``ConnectionClosed.stale``, the request may be sent again.
             Whatever ``on_sent`` raises.
         """
         assert self._transport is not None
@@ -135,7 +135,7 @@ class Connection(asyncio.BufferedProtocol):
         done.add_done_callback(self._wake)
         self.sending = True
         try:
-            # Room again means: everything has left. Not high=0: uvloop's TLS pauses at "at least", and would for ever.
+            # low=0: resume_writing means that everything has left. high=1: with 0, uvloop's TLS would pause for ever.
             self._transport.set_write_buffer_limits(high=1, low=0)
             self._transport.write(request)
             whole = await self._send_body(body, done, on_sent)
@@ -163,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._done
 
     def _wake(self, _done: asyncio.Future[ReplyHead]) -> None:
-        """A reply that comes while a body waits for room ends the wait: its peer may never read the rest."""
+        """End the wait for room when a reply comes early: the peer may never read the rest of the body."""
         self._room.set()
 
     async def _reply_of(self, done: asyncio.Future[ReplyHead]) -> ReplyHead:
@@ -185,7 +185,7 @@ class Connection(asyncio.BufferedProtocol):
                 return False
             piece = body[start : start + size]
             if start + len(piece) == len(body):
-                on_sent(start, len(piece))  # the last word before the peer has it all
+                on_sent(start, len(piece))  # the last call before the peer has the whole body
             self._piece_bytes = len(piece)
             self._transport.write(piece)
             await self._room.wait()
@@ -203,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
         return True
 
     def close(self) -> None:
-        """Close at once; unread bytes are thrown away."""
+        """Close at once, and drop unread bytes."""
         self.usable = False
         if self._pause is not None:
             self._pause.cancel()
@@ -211,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
 
     def fail(self, error: BaseException) -> None:
-        """End the exchange with ``error`` and close: the watcher's way to break a stall."""
+        """End the exchange with ``error`` and close; called by the watcher of a stall."""
         if self._done is not None and not self._done.done():
             self._done.set_exception(error)
         self._room.set()
@@ -220,7 +220,7 @@ class Connection(asyncio.BufferedProtocol):
     # asyncio.BufferedProtocol
 
     def pause_writing(self) -> None:
-        """Called by the loop when what was written has not all left yet."""
+        """Called by the loop while some of what was written has not left."""
         self._full = True
         self._room.clear()
 
@@ -236,7 +236,7 @@ class Connection(asyncio.BufferedProtocol):
         self.usable = True
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the protocol's signature
-        """Return where the next bytes go: the body's own place, or the buffer for header blocks."""
+        """Return where the next bytes go: the sink's space, or the buffer for header blocks."""
         if self._sink is not None:
             most = self._remaining if self._throttle is None else min(self._remaining, self._throttle.piece_bytes)
             return self._sink.space()[:most]
@@ -247,7 +247,7 @@ class Connection(asyncio.BufferedProtocol):
         """Called by the loop with the number of bytes that came."""
         self.bytes_in += nbytes
         if self._done is None or self._done.done():
-            self.close()  # bytes that nobody asked for
+            self.close()  # bytes without a request
             return
         try:
             if self._sink is not None:
@@ -263,7 +263,7 @@ class Connection(asyncio.BufferedProtocol):
             self.fail(error)
 
     def _moved(self, count: int) -> None:
-        """Read no more for as long as the limit of the bandwidth asks for it."""
+        """Pause reading for as long as the limit of the bandwidth asks for it."""
         if self._throttle is None or self._transport is None or not (pause_s := self._throttle.moved(count)):
             return
         if self._pause is None:
@@ -278,15 +278,15 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def eof_received(self) -> bool:
-        """Called by the loop: the peer sends no more, so neither do we."""
+        """Called by the loop when the peer sends no more: close."""
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the loop when the connection is gone."""
         self.usable = False
-        self._room.set()  # nothing will leave any more, and the exchange's future says why
+        self._room.set()  # end the wait for room: the exchange's future tells why nothing leaves any more
         if self._error is not None and exc is None:
-            self._error_ends()  # its end may be the connection's
+            self._error_ends()  # an error document may end with its connection
         if self._done is not None and not self._done.done():
             stale = self._exchanges > 1 and self.bytes_in == self._bytes_before
             missing = f", {self._remaining} bytes short" if self._remaining else ""
@@ -322,7 +322,7 @@ class Connection(asyncio.BufferedProtocol):
         sink = self._begin(reply)
         self._sink, self._remaining = sink, int(length)
         if len(early) > self._remaining:
-            reply.keep_alive = False  # more than it announced: the reply is whole, the connection is not to be trusted
+            reply.keep_alive = False  # more than announced: this reply is whole, but the next would not begin here
             early = early[: self._remaining]
         count = len(early)
         while early:
@@ -357,6 +357,6 @@ class Connection(asyncio.BufferedProtocol):
 
 
 def _look_at(done: asyncio.Future[ReplyHead]) -> None:
-    """Take note of a failure that came when something else had ended the exchange already."""
+    """Retrieve a failure that came after the exchange had ended otherwise; asyncio would report it as lost."""
     if done.done() and not done.cancelled():
         done.exception()

@@ -1,6 +1,6 @@
-"""Parses what an HTTP/1.1 reply says beside a body: its header block, and the document of an error.
+"""Parses the header block of an HTTP/1.1 reply, and the body of one that reports an error.
 
-Both are parsed by llhttp (httptools), which refuses what RFC 9112 forbids.
+llhttp (httptools) does the parsing; it refuses what RFC 9112 forbids.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import httptools
 import msgspec
 
 MAX_ERROR_BYTES = 64 * 1024
-"""How much of an error document is kept."""
+"""Most bytes of an error document that are kept."""
 
 
 class ReplyHead(msgspec.Struct):
@@ -21,7 +21,7 @@ class ReplyHead(msgspec.Struct):
 
 
 class ProtocolError(ConnectionError):
-    """The peer sent something that is no HTTP/1.1 reply to a GET."""
+    """The peer sent something other than an HTTP/1.1 reply."""
 
 
 class _HeadParser:
@@ -61,7 +61,7 @@ def parse_head(block: bytes) -> ReplyHead:
 
 
 class ErrorDocument:
-    """The body of a reply that is no success, however it is framed; S3 sends these in chunks."""
+    """The body of a reply that reports an error, in any framing; S3 sends these in chunks."""
 
     def __init__(self, head: bytes) -> None:
         self.body = bytearray()
@@ -79,7 +79,7 @@ class ErrorDocument:
         self._complete = True
 
     def read(self, data: bytes) -> bool:
-        """Take the next bytes of the reply; True when it has ended, or enough of it is known."""
+        """Take the next bytes of the reply; True when it has ended, or ``MAX_ERROR_BYTES`` of it are known."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:

@@ -1,8 +1,8 @@
-"""What endpoints turned out not to take, though it was not needed; it must not know how they are asked.
+"""Remembers which optional features of requests an endpoint has refused, so that they are left out from then on.
 
-    a request with it is refused ─▶ the same without it works ─▶ never again, at this host
+    a request with the feature is refused ─▶ the same without it works ─▶ left out, for this host
 
-Nothing is asked for ahead, so services that take it see no request more. Each worker learns for itself.
+Nothing is probed, so a service that takes everything sees no extra request. Each worker learns for itself.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ class Learned:
         self._manners: dict[str, tuple[bool, bool]] = {}  # of many GETs to a few hosts
 
     def manner(self, host: str) -> tuple[bool, bool]:
-        """Return how GETs are made: whether they ask for the checksum, and whether they must say that gzip is taken."""
+        """Return how GETs are made: (they ask for the checksum, they must say that they take gzip)."""
         known = self._manners.get(host)
         if known is None:
             known = self._manners[host] = (self.takes(host, CHECKSUM_MODE), self.unpacks(host))
         return known
 
     def takes(self, host: str, what: str) -> bool:
-        """Whether requests are to have it."""
+        """Whether requests are to have the feature ``what``."""
         if what == CHECKSUM_MODE and profile_for(host).checksum is None:
             return False  # documented to refuse it, like every header about checksums
         return (host, what) not in self._refused
@@ -42,22 +42,22 @@ class Learned:
     def unpacks(self, host: str) -> bool:
         """Whether the host unpacks what is stored gzipped, unless a request says that it takes gzip.
 
-        Nobody else is told so: a proxy would compress what is stored plain.
+        Requests to other hosts do not say it: a proxy would then compress what is stored plain.
         """
         return is_within(host, "googleapis.com") or (host, _PACKED) in self._refused
 
     def has_unpacked(self, host: str) -> None:
-        """Remember that the host does so."""
+        """Remember that the host unpacks."""
         self._refused.add((host, _PACKED))
         self._manners.clear()
 
     def does_without(self, host: str, what: str) -> None:
-        """Remember that a request worked without it that had failed with it."""
+        """Remember that a request failed with the feature and worked without it."""
         self._refused.add((host, what))
         self._manners.clear()
 
     def failed(self, host: str, what: str) -> int:
-        """Count a failure that may pass, and return how many there were in a row."""
+        """Count a failure that may be temporary, and return how many there were in a row."""
         self._failures[host, what] = count = self._failures.get((host, what), 0) + 1
         return count
 

@@ -1,7 +1,7 @@
-"""Keeps secrets out of texts, by what they are and by where they stand; it must not know what the texts are for.
+"""Keeps secrets out of texts: known secrets in every spelling, and whatever stands where a secret stands.
 
 A service, a library or a program that gives out keys may show a secret in any spelling: as it is, quoted, escaped,
-percent-encoded. What stands in the place of a secret is hidden whatever it is.
+percent-encoded. A header such as Authorization is hidden whatever its value is.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 SHORTEST_SECRET = 8
-"""Anything shorter is no secret of a service, but one of a test: masked, it would make holes in words."""
+"""Shortest secret that is masked. No service has shorter ones; a test's would be found within words."""
 
 HIDDEN = "***"
 
 _REFUSED_HEADER = re.compile(r"Invalid header (?:value|name)\b.*", re.DOTALL)
-"""What http.client says of a header that it does not send: the rest is the header itself."""
+"""What http.client says of a header that it refuses to send; the rest of the text is the header itself."""
 
 _PLACES = re.compile(
     r"(?P<name>\b(?:authorization|x-amz-security-token|x-amz-server-side-encryption-customer-key|"
@@ -33,7 +33,7 @@ _PLACES = re.compile(
 
 
 def hidden_by_place(text: str) -> str:
-    r"""Return a text without what stands where secrets stand.
+    r"""Return a text in which every value that stands in the place of a secret is hidden.
 
     >>> hidden_by_place("GET /k?X-Amz-Expires=9&X-Amz-Signature=f00 failed")
     'GET /k?X-Amz-Expires=9&X-Amz-Signature=*** failed'
@@ -45,7 +45,7 @@ def hidden_by_place(text: str) -> str:
 
 
 class Mask:
-    """Hides secrets that are known, in every spelling, and all that stands where secrets stand."""
+    """Hides known secrets, in every spelling, and every value that stands in the place of a secret."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         found = {form for secret in secrets for form in _spellings(secret) if len(form) >= SHORTEST_SECRET}
@@ -60,7 +60,7 @@ class Mask:
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return how a secret may be written."""
+    """Return the spellings in which a secret may be written."""
     found: set[str] = set()
     for form in {secret, secret.strip()}:
         raw = form.encode("utf-8", "surrogateescape")

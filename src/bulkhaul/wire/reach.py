@@ -1,4 +1,4 @@
-"""Looks at an endpoint below S3: names, TCP, TLS and its clock, by one unsigned HEAD; it must not know S3."""
+"""Looks at an endpoint below S3, for ``doctor``: its addresses, TLS, certificate and clock, by one unsigned HEAD."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from bulkhaul.wire.values import Target
 
 
 class Reach(msgspec.Struct, frozen=True):
-    """What was seen.
+    """What one look has shown.
 
     Attributes:
-        addresses: that the name of the host stands for.
+        addresses: of the host.
         tls: the protocol, empty for plain http.
-        certificate_days: until the certificate ends; None where there is none, or it is not verified.
-        skew_s: how far this machine's clock is ahead; None where the endpoint tells no time.
+        certificate_days: until the certificate expires; None without one, or if it is not verified.
+        skew_s: how far this machine's clock is ahead of the endpoint's; None if its reply tells no time.
     """
 
     addresses: tuple[str, ...]
@@ -34,7 +34,7 @@ class Reach(msgspec.Struct, frozen=True):
 
 
 async def look(target: Target, *, timeout_s: float, verify_tls: bool = True, ca_bundle: str | None = None) -> Reach:
-    """Look once.
+    """Connect once, and return what is seen.
 
     Raises:
         NetworkError: the host has no address, refuses, breaks off, or takes too long.
@@ -80,7 +80,7 @@ def _days(certificate: dict[str, object] | None, now_s: float) -> float | None:
 
 
 def _skew_s(head: bytes, now_s: float) -> float | None:
-    """Return how far ``now_s`` is ahead of the Date of a reply; it is in whole seconds, so half of one is its error."""
+    """Return how far ``now_s`` is ahead of the Date of a reply, which is cut to whole seconds: half of one is added."""
     for line in head.decode("latin-1").split("\r\n")[1:]:
         name, _, value = line.partition(":")
         if name.strip().lower() == "date":

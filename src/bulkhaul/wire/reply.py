@@ -1,9 +1,9 @@
-"""Decides whether the reply to a GET describes exactly the bytes that were asked for; it must not read a body.
+"""Decides whether the reply to a GET describes exactly the bytes that were asked for, and reads those to PUTs.
 
     whole object   200, Content-Length = size,          the same ETag
     range          206, Content-Range = "bytes a-b/size", Content-Length = b − a + 1, the same ETag
 
-Whatever else comes is an error, however friendly it looks: a body is written only after this has passed.
+Anything else is an error, whatever its status: a body is written only after this check.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _CHECKSUMS = tuple(
 
 _CHECKSUM_VALUE = re.compile(r"[0-9A-Za-z+/]{1,128}={0,2}(?:-[0-9]{1,6})?")
 _OF_PARTS = re.compile(r'-[0-9]{1,6}"?')
-"""How ETags of uploads in parts end, in every service that has them."""
+"""How the ETag of an object uploaded in parts ends, in every service that tells them apart."""
 
 
 def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
@@ -41,7 +41,7 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
 
     Args:
         headers: names in lower case. ``content-length`` may be missing only if the body is chunked; the caller then
-            counts that exactly the bytes asked for arrive.
+            counts the bytes that arrive.
     """
     if request.size_bytes < 0:
         return _check_unsized(request, status, headers)
@@ -49,7 +49,7 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     length = headers.get("content-length")
     etag = headers.get("etag", "")
     if request.etag and etag and not same_etag(etag, request.etag):
-        return _changed(request, etag)  # before anything is said of the length: another object has another one
+        return _changed(request, etag)  # before the length is judged: another object has another length
     if request.whole:
         if status != 200:
             return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
@@ -69,14 +69,14 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
 
 
 def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:
-    """Judge the reply to a GET of an object whose size nobody has asked for."""
+    """Judge the reply to a GET of an object of unknown size."""
     if request.whole:
         if status != 200:
             return ErrorInfo("UnexpectedReply", f"a GET of the whole object was answered with status {status}")
         if (length := headers.get("content-length")) is None:
             if "chunked" in headers.get("transfer-encoding", "").lower():
                 return None
-            # Nobody could tell the end of the object from that of the connection.
+            # The end of the object could not be told from a broken connection.
             return ErrorInfo("UnexpectedReply", "the reply does not say how long the object is")
         if not _LENGTH.fullmatch(length):
             return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]!r}, which is no length")
@@ -105,7 +105,7 @@ def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorI
 
 
 def transcoded(headers: Headers) -> ErrorInfo | None:
-    """Return what to say of a reply whose body the service unpacked on the way, None for any other one.
+    """Return the error for a reply whose body the service has unpacked, None for any other reply.
 
     Source: Google Cloud Storage documentation, "Transcoding of gzip-compressed files".
     """
@@ -121,7 +121,7 @@ def transcoded(headers: Headers) -> ErrorInfo | None:
 
 
 def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:
-    """Return the typed error for a reply to ``request`` that is no 2xx; ``body`` is its beginning."""
+    """Return the typed error for a reply to ``request`` other than a 2xx; ``body`` is the beginning of its body."""
     code, detail = error_document(body)
     info = service_error(status, service_code=code, detail=detail, headers=headers)
     return changed_if_412(request, info)
@@ -143,7 +143,7 @@ def changed_if_412(request: GetRequest, info: ErrorInfo) -> ErrorInfo:
 
 
 def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
-    """Return the typed error for the reply to a PUT, None if it says that the body is stored; ``body`` is its own."""
+    """Return the typed error for the reply to a PUT, None for success; ``body`` is the beginning of its body."""
     if not 200 <= status < 300:
         code, detail = error_document(body)
         return service_error(status, service_code=code, detail=detail, headers=headers)
@@ -154,7 +154,7 @@ def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
 
 
 def stored_checksum(headers: Headers) -> Checksum | None:
-    """Return the object's checksum from reply headers; where several are sent, the one that is cheapest to check.
+    """Return the object's checksum from the headers of a reply; of several, the cheapest to check.
 
     Raises:
         UnexpectedReply: a value that is no checksum.
@@ -169,14 +169,14 @@ def stored_checksum(headers: Headers) -> Checksum | None:
 
 
 def stored_by(headers: Headers, *, etag: str, where: str) -> Stored:
-    """Return what the reply to a PUT says of what was stored.
+    """Return what the reply to a PUT tells of the stored object.
 
     Args:
-        etag: as it was told.
+        etag: of the reply.
         where: host of the endpoint.
 
     Raises:
-        UnexpectedReply: it has no ETag, so it does not say that anything was stored; or a value that can be none.
+        UnexpectedReply: it has no ETag, and so does not say that anything was stored; or a value is malformed.
     """
     if not (found := told.etag(etag)):
         raise UnexpectedReply(untold(where))
@@ -184,7 +184,7 @@ def stored_by(headers: Headers, *, etag: str, where: str) -> Stored:
 
 
 def untold(where: str) -> str:
-    """Return what to say of a friendly reply to a write that does not tell what was stored."""
+    """Return the message for a reply to a write that reports success but tells no ETag."""
     return (
         f"{where} answered with success, but told no ETag, as every S3 service does of what it has stored: whether"
         " anything was stored is unknown; check --endpoint-url, for it may lead to something that answers everybody so"
@@ -192,13 +192,13 @@ def untold(where: str) -> str:
 
 
 def _kind(algorithm: str, value: str, headers: Headers) -> ChecksumKind:
-    """Return what a checksum covers. Stores that predate the type header mark those of checksums by "-<parts>"."""
+    """Return what a checksum covers. Stores without the type header mark a checksum of checksums by "-<parts>"."""
     said = headers.get("x-amz-checksum-type", "")
     if said == "COMPOSITE" or "-" in value:
         return ChecksumKind.COMPOSITE
     if said == "FULL_OBJECT" or algorithm == "CRC64NVME":
         return ChecksumKind.FULL_OBJECT
-    # Some mark nothing: of an object that was uploaded in parts it may then be either.
+    # Some stores mark neither kind: for an object that was uploaded in parts it is unknown.
     return ChecksumKind.UNKNOWN if said or _OF_PARTS.search(headers.get("etag", "")[-8:]) else ChecksumKind.FULL_OBJECT
 
 

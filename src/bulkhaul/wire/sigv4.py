@@ -1,8 +1,8 @@
-"""Signs a request with AWS Signature Version 4; it must not know what is requested.
+"""Signs a request with AWS Signature Version 4; it must not know what the request means.
 
     signature = HMAC(HMAC(HMAC(HMAC(HMAC("AWS4" + secret, date), region), service), "aws4_request"), string to sign)
 
-A property test holds it equal to botocore's signer, byte for byte; it is here because it costs a tenth.
+It costs a tenth of botocore's signer; a property test compares the two, byte for byte.
 Source: AWS General Reference, "Signature Version 4 signing process".
 """
 
@@ -19,11 +19,11 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 """Payload hash of every request without a body."""
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-"""Payload hash of a body that the signature does not cover. Source: S3 API, "x-amz-content-sha256"."""
+"""Stands for the payload hash where the signature does not cover the body. Source: S3 API, "x-amz-content-sha256"."""
 
 
 class Signer:
-    """Signs requests of one set of credentials for one region; the derived key is kept for its day."""
+    """Signs requests with one set of credentials for one region; keeps the derived key for its day."""
 
     def __init__(self, credentials: Credentials, region: str, service: str = "s3") -> None:
         self._credentials = credentials
@@ -45,7 +45,7 @@ class Signer:
         now_s: float,
         payload_sha256: str = EMPTY_SHA256,
     ) -> list[tuple[str, str]]:
-        """Return every header of the signed request, Host and Authorization included.
+        """Return all headers of the signed request, Host and Authorization included.
 
         Args:
             host: as in the Host header.
@@ -75,7 +75,7 @@ class Signer:
         canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
         day = self._stamp[:8]
         scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()  # text of headers is bytes, read so
+        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()  # headers are bytes read as Latin-1
         to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._key_of(day), to_sign.encode(), "sha256").hex()
         authorization = (
@@ -94,5 +94,5 @@ class Signer:
 
 
 def _trimmed(value: str) -> str:
-    """Return a value with its runs of spaces made one. Beyond ASCII, what Python calls a space is part of a letter."""
+    """Return a value with each run of spaces made one. ``split()`` would also cut at 0x85 and 0xA0, bytes in UTF-8."""
     return " ".join(filter(None, value.replace("\t", " ").split(" ")))

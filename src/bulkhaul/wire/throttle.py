@@ -1,4 +1,4 @@
-"""Spreads bytes over time, for all bodies of one worker together; it must not know connections or who waits."""
+"""Keeps the bodies of one worker, all together, within a rate of bytes per second."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import threading
 import time
 
 PIECES_PER_S = 16
-"""Into how many pieces a second's bytes are cut at least: a body that waits for its turn waits for short ones."""
+"""At least so many pieces are cut from a second's bytes, so that a waiting body waits only for short ones."""
 
 SAVED_S = 0.25
-"""How much time without a byte is made up for, so that short delays do not add up to a lower rate."""
+"""Idle time that may be made up for, so that short delays do not add up to a lower rate."""
 
 
 class Throttle:
-    """A rate that is shared: whoever has moved bytes learns how long to pause. For any thread.
+    """A rate that bodies share: each reports the bytes it has moved, and is told how long to pause. Thread-safe.
 
     Attributes:
-        piece_bytes: the most to move before asking.
+        piece_bytes: the most bytes to move before the next report.
     """
 
     def __init__(self, bytes_per_s: int, connections: int) -> None:
@@ -31,7 +31,7 @@ class Throttle:
         self._lock = threading.Lock()
 
     def moved(self, count: int) -> float:
-        """Return for how many seconds no more may be moved by whoever has moved ``count`` bytes."""
+        """Take note of ``count`` bytes moved, and return how many seconds the mover has to pause."""
         with self._lock:
             now_s = time.monotonic()
             self._busy_until_s = max(self._busy_until_s, now_s - SAVED_S) + count / self._bytes_per_s

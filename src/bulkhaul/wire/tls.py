@@ -1,4 +1,4 @@
-"""Makes the TLS context of our own connections: whom they trust, and whether they verify at all."""
+"""Makes the TLS context of connections without the SDK: which authorities they trust, and whether they verify."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Takes numbers and texts of a reply for what they are, or refuses them; it must not know which reply they came in.
+"""Checks what a reply tells (numbers, texts, keys, ETags, ids): returns a plausible value, or refuses the reply.
 
     present, well-formed, within bounds ─▶ the value        anything else ─▶ UnexpectedReply, never a guess
 
-A bound here is no limit of S3 but one of sanity: what lies beyond it is no value that a store has, and would fill
-memory, frames between processes, or a screen.
+The bounds are limits of sanity, not of S3: no store has values beyond them, and they would fill memory, frames
+between processes, or a screen.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from bulkhaul.model.errors import OtherError, UnexpectedReply
 from bulkhaul.model.limits import MAX_OFFSET
 
 MAX_PART_NUMBER = 100_000
-"""S3 has 10,000 parts; a store that takes ten times as many is believed."""
+"""S3 allows 10,000 parts; some stores allow more."""
 
 MAX_KEY_CHARACTERS = 4096
-"""S3 has 1,024 bytes; a store on a file system has what a path can have. Source: Linux, PATH_MAX."""
+"""S3 allows 1,024 bytes; a store on a file system allows the length of a path. Source: Linux, PATH_MAX."""
 
 MAX_ETAG_CHARACTERS = 512
-"""S3 has 38."""
+"""S3's have 38."""
 
 MAX_ID_CHARACTERS = 2048
-"""Of a version or an upload; S3 has 32 and about 130, stores that keep their state in the id have hundreds."""
+"""Of a version or an upload. S3's ids have 32 and about 130; stores that keep their state in the id have hundreds."""
 
 MAX_TOKEN_CHARACTERS = 16 * 1024
-"""Of a continuation token; some stores put the last key into it, encoded twice."""
+"""Of a continuation token. Some stores put the last key into it, encoded twice."""
 
 MAX_NAME_CHARACTERS = 256
 """Of a storage class, a bucket, a region, an algorithm."""
@@ -36,10 +36,10 @@ MAX_HEAD_BYTES = 64 * 1024
 """Status line and headers of one reply. S3 sends under 8 KiB."""
 
 MAX_HEADERS_CHARACTERS = 48 * 1024
-"""Content headers and metadata of one object, all together. S3 has about 10 KiB."""
+"""Content headers and metadata of one object together. S3 allows about 10 KiB."""
 
 MAX_TAGS = 1000
-"""S3 has 10 tags an object; other services have 50."""
+"""Tags of one object. S3 allows 10, other services 50."""
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _ETAG = re.compile(rf'(?:W/)?"[ !#-~\xa0-\xff]{{0,{MAX_ETAG_CHARACTERS}}}"|[!#-~]{{1,{MAX_ETAG_CHARACTERS}}}')
@@ -54,12 +54,12 @@ def number(value: object, what: str, subject: str = "", *, most: int = MAX_OFFSE
     (0, 7)
 
     Args:
-        value: digits, or a number that was read from some.
+        value: digits, or a number that was parsed from them.
         what: the name of the field.
         most: the largest that it can be; the smallest is 0.
 
     Raises:
-        UnexpectedReply: it is missing, no plain number, negative, or larger.
+        UnexpectedReply: it is missing, negative, larger than ``most``, or no whole number.
     """
     if type(value) is int:
         found = value
@@ -73,7 +73,7 @@ def number(value: object, what: str, subject: str = "", *, most: int = MAX_OFFSE
 
 
 def text(value: object, what: str, subject: str = "", *, most: int) -> str:
-    """Return a text of a reply, empty where there is none.
+    """Return a text of a reply, empty if the reply has none.
 
     Raises:
         UnexpectedReply: it is longer than ``most`` characters, or holds control characters.
@@ -86,20 +86,20 @@ def text(value: object, what: str, subject: str = "", *, most: int) -> str:
 
 
 def version(value: object, subject: str = "") -> str:
-    """Return a version id, empty where there are no versions.
+    """Return a version id, empty if the object has no versions.
 
     Raises:
-        UnexpectedReply: it is longer than any, or holds control characters.
+        UnexpectedReply: it is too long, or holds control characters.
     """
     found = text(value, "version id", subject, most=MAX_ID_CHARACTERS)
     return "" if found == "null" else found
 
 
 def marker(value: object, what: str, subject: str = "") -> str:
-    """Return where a listing goes on, empty where it is not said. It may be a key, and hold any character.
+    """Return the marker at which a listing goes on, empty if there is none. It may be a key, and hold any character.
 
     Raises:
-        UnexpectedReply: it is longer than any, or cannot be sent back.
+        UnexpectedReply: it is too long, or cannot be sent back.
     """
     if value is None:
         return ""
@@ -109,13 +109,13 @@ def marker(value: object, what: str, subject: str = "") -> str:
 
 
 def etag(value: object, subject: str = "") -> str:
-    """Return an ETag as it was told, empty where there is none, or only a pair of quotes.
+    """Return an ETag as it came, empty if there is none, or only a pair of quotes.
 
     >>> etag('"d41d8"'), etag("d41d8"), etag('""'), etag(None)
     ('"d41d8"', 'd41d8', '', '')
 
     Raises:
-        UnexpectedReply: it has no ETag's shape (RFC 9110 §8.8.3; stores that leave the quotes out are forgiven).
+        UnexpectedReply: it is malformed (RFC 9110 §8.8.3; the quotes may be missing, as some stores leave them out).
     """
     if value in (None, "", '""'):
         return ""
@@ -125,11 +125,11 @@ def etag(value: object, subject: str = "") -> str:
 
 
 def key(value: object, prefix: str, subject: str = "") -> str:
-    """Return the key, or the folder, of an entry of a listing of ``prefix``.
+    """Return the key, or the common prefix, of an entry of a listing of ``prefix``.
 
     Raises:
         OtherError: there is none.
-        UnexpectedReply: it is longer than any key, or does not begin with what was asked for.
+        UnexpectedReply: it is longer than any key, or does not begin with ``prefix``.
     """
     if not isinstance(value, str) or not value:
         raise OtherError("the listing holds an entry without a key", subject)
@@ -145,7 +145,7 @@ def key(value: object, prefix: str, subject: str = "") -> str:
 
 
 def bounded(headers: Iterable[str], metadata: Mapping[str, str], subject: str = "") -> None:
-    """Raise UnexpectedReply for more of headers and metadata than any object has."""
+    """Raise UnexpectedReply if headers and metadata together are longer than any object's."""
     length = sum(map(len, headers)) + sum(len(name) + len(value) for name, value in metadata.items())
     if length > MAX_HEADERS_CHARACTERS:
         text = f"the reply has {length} characters of headers and metadata, where an object has a few thousand at most"

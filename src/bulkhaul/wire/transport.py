@@ -1,4 +1,4 @@
-"""The small interface between whoever moves bytes and the two ways of moving them; it must not know either way."""
+"""The protocol of transports: what ``fast_transport`` and ``sdk.sdk_transport`` both offer, and what they are given."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
 
 
 class Sink(Protocol):
-    """Where a body goes. A transport tells what to expect, asks for space, fills it, and says how much came."""
+    """Where a body goes. A transport calls ``expect`` once, then asks for space, fills it, and tells how much came."""
 
     def expect(self, checksum: Checksum | None) -> None:
-        """Told once before the first byte: the checksum that the reply promises for the whole object, if any."""
+        """Take the checksum that the reply tells of the whole object, if any; called once, before the first byte."""
         ...
 
     def space(self) -> memoryview:
@@ -32,14 +32,14 @@ class Sink(Protocol):
 
 
 OnSent = Callable[[int, int], None]
-"""Told how much of a body has left and how much has not; the last time before the end just ahead of its last piece.
+"""Called with the bytes of a body that have left and those that have not; also just before the last piece leaves.
 
-It raises TransferError to break the body off, which then never counts as stored.
+It may raise TransferError to break the body off, which then never counts as stored.
 """
 
 
 class TransportError(Exception):
-    """A request failed; ``info`` says how. What reached the sink of a GET before is in place and stays."""
+    """A request failed; ``info`` tells how. The bytes that had reached the sink of a GET stay there."""
 
     def __init__(self, info: ErrorInfo) -> None:
         super().__init__(info)
@@ -47,17 +47,17 @@ class TransportError(Exception):
 
 
 class NotSpoken(Exception):
-    """A reply that the fast transport does not read (chunked, no length): the SDK is asked instead."""
+    """The fast transport does not read such a reply (chunked, or without a length): the SDK's is used instead."""
 
 
 class Transport(Protocol):
-    """Sends GETs and PUTs; of a GET it lets only a checked body through."""
+    """Sends GETs and PUTs. A body reaches the sink only after its reply has passed ``reply.check_get``."""
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch exactly ``[start, end)`` into ``sink``.
 
         Raises:
-            TransportError: the reply was refused or broke; the sink holds the bytes up to there.
+            TransportError: the reply was refused, or broke off; the sink holds the bytes before that.
             OSError: the sink could not store the bytes.
         """
         ...
@@ -66,8 +66,8 @@ class Transport(Protocol):
         """Send ``body``, whole.
 
         Raises:
-            TransportError: the service refused, or no complete reply came: it may or may not have taken effect.
-            TransferError: ``on_sent`` has broken it off.
+            TransportError: the service refused, or no complete reply came: the body may be stored or not.
+            TransferError: ``on_sent`` raised it.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What requests and credentials are made of, as values; it must not know a library or a socket."""
+"""The values of the wire: credentials, the settings of a worker, and what a GET and a PUT are made of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Credentials(msgspec.Struct, frozen=True):
 
     Attributes:
         expires_s: Unix time at which they end, 0 if they do not.
-        generation: counts the refreshes; the coordinator tells old from new by it.
+        generation: counts the renewals; it tells the coordinator old keys from new ones.
     """
 
     access_key: str
@@ -63,7 +63,7 @@ class Target(msgspec.Struct, frozen=True):
 
     Attributes:
         path_prefix: comes before the encoded key: ``/`` or ``/bucket/``.
-        fast: whether the data path may speak to it by itself; if not, ``why_not`` says what only the SDK can do.
+        fast: whether the fast transport can be used; if not, ``why_not`` says why only the SDK can.
     """
 
     scheme: str
@@ -81,7 +81,7 @@ class Target(msgspec.Struct, frozen=True):
 
     @property
     def host_header(self) -> str:
-        """Host as it stands in the header: the default port is left out, an IPv6 address is bracketed."""
+        """The value of the Host header: without the default port, an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         default = 443 if self.scheme == "https" else 80
         return host if self.port == default else f"{host}:{self.port}"
@@ -126,7 +126,7 @@ class PutRequest(msgspec.Struct, frozen=True):
     """A PUT of one body: a whole object, or part ``number`` of a multipart upload.
 
     Attributes:
-        headers: (name in lower case, value), all of them signed; secret (SSE-C), so ``repr`` never shows them.
+        headers: (name in lower case, value), all of them signed. They may hold a key (SSE-C): ``repr`` hides them.
         upload_id: empty for a whole object.
     """
 
@@ -157,6 +157,6 @@ def object_headers(settings: WireSettings) -> tuple[tuple[str, str], ...]:
 
 
 def customer_key(key: bytes) -> tuple[str, str, str]:
-    """Return what a request says of a customer's key (SSE-C): its algorithm, the key itself, and its MD5, encoded."""
+    """Return (algorithm, key, MD5 of the key) as requests carry a customer's key (SSE-C): the last two in base64."""
     digest = hashlib.md5(key, usedforsecurity=False).digest()
     return "AES256", base64.b64encode(key).decode(), base64.b64encode(digest).decode()

@@ -1,4 +1,4 @@
-"""Buckets themselves: the list of the caller's, the region of one, and where requests for it go."""
+"""Requests about buckets: lists the caller's, tells the region of one, and finds out where requests for it go."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Target
 
 _TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
-"""Refusals of a HEAD of the bucket that come from where the bucket is, or would be: who asks for more will see."""
+"""Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
 
 
 def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
@@ -42,7 +42,7 @@ def bucket_region(sdk: SdkClient, bucket: str) -> str:
 
 
 def locate(sdk: SdkClient, bucket: str) -> Target:
-    """Return where requests for a bucket go; whether it exists, and is readable, is not asked.
+    """Return where requests for a bucket go; it need not exist, nor be readable.
 
     Raises:
         TransferError: the endpoint cannot be reached, or sends requests elsewhere.

@@ -1,4 +1,4 @@
-"""Runs one call of the SDK and reads what many replies have in common; every failure comes out as a typed error."""
+"""Runs one call of the SDK, turns its failures into typed errors, and reads what many replies have in common."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def call(operation: Callable[..., T], *, subject: str = "", **parameters: object) -> T:
-    """Run one SDK call and let only typed errors out.
+    """Run one call of the SDK; it fails with typed errors only.
 
     Raises:
         TransferError: what the service or the connection reported.
@@ -40,10 +40,10 @@ def call(operation: Callable[..., T], *, subject: str = "", **parameters: object
         raise error_of(service_error(301, headers={}, subject=subject)) from error
     except BotoCoreError as error:
         if isinstance(refused := error.kwargs.get("error"), TransferError):
-            raise refused.about(subject) from error  # the connection's own, packed up by the SDK
+            raise refused.about(subject) from error  # an error of our own hooks, wrapped by the SDK
         raise error_of(network_error(error, subject)) from error
     except (ResponseParserError, AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        # What the SDK's reader stumbles over; its text may quote the whole reply.
+        # The SDK's parser failed; the text of its error may quote the whole reply.
         raise UnexpectedReply("the reply cannot be read", subject, type(error).__name__) from error
 
 
@@ -75,7 +75,7 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
 
 
 def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
-    """Return the checksum among the members of an SDK reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
+    """Return the checksum in the members of a reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
     prefix = "Checksum"
     headers = {
         f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
@@ -86,25 +86,25 @@ def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
 
 
 def storage_class(members: Mapping[str, Any], subject: str) -> str:
-    """Return the class; listings name the standard one, HEAD does not."""
+    """Return the storage class, empty for the standard one: listings name it, HEAD does not."""
     name = told.text(members.get("StorageClass"), "StorageClass", subject, most=told.MAX_NAME_CHARACTERS)
     return "" if name == "STANDARD" else name
 
 
 def instant(value: object) -> str:
-    """Return a time of the SDK as text, empty where there is none."""
+    """Return a time of the SDK as ISO 8601, empty if there is none."""
     return value.isoformat() if isinstance(value, datetime) else ""
 
 
 def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
-    """Return what a reply says of the object that was stored.
+    """Return what the reply to a write tells of the stored object.
 
     Args:
-        result: the part of the reply that holds ETag and checksums.
+        result: the member of the reply that holds ETag and checksums.
 
     Raises:
-        ServerError: it says nothing of it. The SDK itself makes a 500 of a 200 with an error or with spaces only, but
-            takes an empty or a foreign document for a result.
+        ServerError: it has no ETag. The SDK reports a 200 that holds an error, or only spaces, as a 500, but takes an
+            empty or a foreign document for a result.
     """
     etag = told.etag(result.get("ETag"), subject)
     if not etag:
@@ -113,7 +113,7 @@ def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], 
 
 
 def quoted(etag: str) -> str:
-    """Return an ETag with the quotes that belong to it: some stores leave them out where they copy."""
+    """Return an ETag in its quotes: some stores leave them out in replies to copies."""
     return etag if '"' in etag else f'"{etag}"'
 
 

@@ -1,7 +1,7 @@
-"""Builds tuned boto3 clients and tells where their requests go; it must not know what they are used for.
+"""Builds a worker's boto3 clients, and tells where their requests go.
 
-Clients never retry: the engine does. They sign with the credentials that the coordinator pushes. One is made before
-workers are forked, and each of them goes on with its own copy: the SDK's data files are read and parsed once.
+The clients never retry: the engine does. They sign with the credentials that the coordinator sends. One client is
+made before the workers are forked, so that the SDK's data files are read once; each worker goes on with its copy.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _loader: QuickLoader | None = None
 
 
 class _Pushed(SdkCredentials):  # type: ignore[misc] # botocore has no types
-    """The SDK's view of whatever credentials were pushed last."""
+    """The credentials that were sent last, as the SDK sees them."""
 
     def __init__(self) -> None:
         self.put(Credentials("", ""))
@@ -70,13 +70,13 @@ class _Provider(CredentialProvider):  # type: ignore[misc] # botocore has no typ
 
 
 class SdkClient:
-    """One tuned boto3 client and what it resolved.
+    """The boto3 clients of one process, and what they resolved.
 
     Attributes:
-        client: the boto3 client for questions, for any thread; ``patient`` is the one for writes.
+        client: for reads, thread-safe; ``patient`` is the one for writes.
         ca_bundle: file of certificate authorities that the SDK trusts.
         learned: what the endpoint does not take.
-        raw: headers that go with a thread's requests as they are.
+        raw: headers that a thread's requests carry byte for byte.
 
     Raises:
         UsageError: the settings cannot be used together (plain http, unknown profile …).
@@ -113,7 +113,7 @@ class SdkClient:
         self._rewriting_proxy = bool(proxied) and urlsplit(endpoint).scheme == "http"
         _require_private(endpoint, settings.allow_http, sends_key=settings.sse_c_key is not None)
         self._tune(self.client)
-        # What the SDK itself verifies against; it has no public name on a client.
+        # The authorities that the SDK itself trusts; a client has no public name for them.
         verify = self.client._endpoint.http_session._verify
         self.verify_tls = verify is not False
         self.ca_bundle: str | None = get_cert_path(verify) if self.verify_tls else None
@@ -125,9 +125,9 @@ class SdkClient:
 
     @property
     def patient(self) -> Client:
-        """The client for writes: it waits ``ack_s`` for a reply, for a store may first have to copy or assemble.
+        """The client for writes: like ``client``, but it waits ``ack_s`` for a reply: a store may have to copy first.
 
-        In all else it is like ``client``. It is made when it is first asked for, by whichever thread.
+        It is made on first use, by any thread.
         """
         with self._lock:
             if self._patient is None:
@@ -140,36 +140,36 @@ class SdkClient:
 
     @property
     def host(self) -> str:
-        """The endpoint's host, for people."""
+        """The endpoint's host, for messages."""
         return urlsplit(self.endpoint_url).netloc
 
     def takes(self, what: str) -> bool:
-        """Whether requests to the endpoint are to have it; see ``Learned``."""
+        """Whether requests to the endpoint are to have the feature ``what``; see ``Learned``."""
         return self.learned.takes(self._hostname, what)
 
     def may_do_without(self, error: TransferError) -> bool:
-        """Whether a request may have been refused for what it had and did not need."""
+        """Whether a request may have been refused for an optional feature."""
         return may_go_without(self._hostname, error.info)
 
     def does_without(self, what: str) -> None:
-        """Remember that a request worked without it that had failed with it."""
+        """Remember that a request failed with the feature and worked without it."""
         self.learned.does_without(self._hostname, what)
 
     def unpacked(self, headers: Mapping[str, str]) -> bool:
-        """Whether the reply to this thread's last request was unpacked on the way, and would not be again."""
+        """Whether the reply to this thread's last request was unpacked by the service; the next one will not be."""
         if transcoded(headers) is None or self._sent.packed:
             return False
         self.learned.has_unpacked(self._hostname)
         return True
 
     def _take_packed(self, request: Any, **_: object) -> None:
-        """Ask for bytes as they are stored; unsigned, for Google's front ends change it on the way."""
+        """Ask for bytes as they are stored, in an unsigned header: Google's front ends change it on the way."""
         self._sent.packed = self.learned.unpacks(self._hostname)
         if self._sent.packed:
             request.headers["Accept-Encoding"] = "gzip"
 
     def failed(self, what: str) -> int:
-        """Count a failure that may pass, and return how many there were in a row."""
+        """Count a failure that may be temporary, and return how many there were in a row."""
         return self.learned.failed(self._hostname, what)
 
     def worked(self, what: str) -> None:
@@ -209,7 +209,7 @@ class SdkClient:
             self._pushed.put(credentials)
 
     def require_unrewritten(self, key: str) -> None:
-        """Refuse a key that an http proxy would take for another one.
+        """Refuse a key that an http proxy would resolve to another one.
 
         Raises:
             Unsupported: the key has a segment "." or "..", and a proxy that sees the path is in force.
@@ -227,9 +227,9 @@ class SdkClient:
             self.last_used_s = time.monotonic()
 
     def target(self, bucket: str, key: str = "") -> Target:
-        """Return where this thread's last request went, which must have been for ``bucket`` (and ``key``, if any).
+        """Return where this thread's last request went; it must have been for ``bucket`` (and ``key``, if any).
 
-        It is what the SDK settled on in the end, after a change of region too, and so what a GET may use.
+        A change of region that the SDK followed is part of it, so the fast transport may use it.
         """
         url: str = self._sent.url
         parts = urlsplit(url)
@@ -284,11 +284,11 @@ class SdkClient:
             s3=s3 or None,
             connect_timeout=timeouts.connect_s,
             read_timeout=read_timeout_s or timeouts.read_s,
-            # bodies, slow questions, quick ones, those of uploads that end
+            # bodies, slow requests, quick ones, and aborts of uploads
             max_pool_connections=2 * settings.connections + CONTROL_THREADS + ENDING_THREADS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
-            # A range cannot be compared with the checksum of the whole object; everything is checked by ourselves.
+            # The SDK cannot check a range against the checksum of the whole object; we check everything ourselves.
             response_checksum_validation="when_required",
             request_checksum_calculation="when_required",
         )
@@ -305,11 +305,11 @@ CONTROL_THREADS = 4
 """Control operations that one worker runs at a time."""
 
 ENDING_THREADS = 8
-"""Aborts of uploads that one worker runs at a time, besides."""
+"""Aborts of uploads that one worker runs at a time, besides its control operations."""
 
 
 def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.session.Session:
-    """Return a session that has read the configuration as it is now.
+    """Return a new session, which reads the AWS configuration as it is now.
 
     Raises:
         CredentialsError: the configuration cannot be read, or has no such profile.

@@ -1,8 +1,7 @@
-"""Teaches the SDK's connections what its HTTP library does not know of replies; it must not know requests.
+"""Makes the SDK's connections skip interim replies, and refuse documents that would fill the memory.
 
-Interim replies are passed over, as RFC 9110 §15.2 wants: http.client does so with status 100 alone, and takes any other
-1xx for the reply itself. A document is read to a bound: the SDK holds it in memory, however long it is. What is read
-piece by piece, the body of an object, has none.
+Interim replies (1xx) come before the reply itself (RFC 9110 §15.2); http.client skips status 100 alone. The SDK reads
+a document whole, however long it is, so there is a bound; the body of an object is read in pieces, and has none.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from botocore.awsrequest import (
 from bulkhaul.model.errors import UnexpectedReply
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""Longest document of a reply. A page of 1,000 keys has under 4 MiB, if each of them is as long as a key can be."""
+"""Longest document of a reply. A page of 1,000 keys of the greatest length has under 4 MiB."""
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -48,8 +47,8 @@ class _SecureConnection(_Guarded, AWSHTTPSConnection):  # type: ignore[misc] # b
 
 
 def _bounded(response: Any) -> Any:
-    """Return a response whose ``stream``, by which the SDK reads documents, ends at the bound."""
-    # Weak, for a response that held itself would wait for the garbage collector.
+    """Bound ``stream`` of a response, by which the SDK reads documents."""
+    # A weak reference: a response that held itself would stay until the garbage collector runs.
     response.stream = functools.partial(_stream, weakref.ref(response))
     return response
 
@@ -72,5 +71,5 @@ class _SecurePool(AWSHTTPSConnectionPool):  # type: ignore[misc] # botocore has 
 
 
 def pass_over_interim_replies(client: Any) -> None:
-    """Have a client's connections do so; botocore has no setting for it, and tests watch that this one works."""
+    """Give a client such connections. botocore has no setting for it; a test watches that the private name works."""
     client._endpoint.http_session._pool_classes_by_scheme.update({"http": _Pool, "https": _SecurePool})

@@ -24,18 +24,19 @@ def copy_object(
     """Copy an object of at most 5 GiB within the service; errors name the source (C35).
 
     Args:
-        options: how the copy is to be stored; None to keep headers, metadata and tags. Without tags it keeps those.
-        storage_class: of a copy that keeps the rest; empty for the service's own. It never comes along by itself.
+        options: how the copy is to be stored; None to keep headers, metadata and tags. If it has no tags, the
+            source's are kept.
+        storage_class: of a copy with ``options`` None; empty for the service's default. It is never copied along.
 
     Raises:
         NotFound: there is no such source.
         PreconditionFailed: the source has changed.
-        ServerError: no result came. Whether the copy is there is unknown.
+        ServerError: the reply has no result: the copy may exist or not.
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{source.bucket}/{source.key}"
     sdk.require_unrewritten(key)
-    # To keep all is what the service does if nothing is said, and some stores refuse to be told so.
+    # Without a directive the service keeps everything; some stores refuse the directive to do so.
     directives = {} if options is None else {"MetadataDirective": "REPLACE"}
     if options is not None and options.tags:
         directives["TaggingDirective"] = "REPLACE"

@@ -1,7 +1,7 @@
-"""Asks the SDK's chain for keys and says in plain words why there are none; it must not know what they sign.
+"""Asks the SDK's credential chain for keys, and says in plain words why there are none.
 
-A key that no header can carry is refused here, before any request: a library would quote the whole header.
-Messages name the place that a key came from and what is wrong with it, never the key.
+A key that no header can carry is refused before any request: a library's error would quote the whole header.
+Messages name where a key came from and what is wrong with it, never the key.
 """
 
 from __future__ import annotations
@@ -23,33 +23,33 @@ from bulkhaul.wire.sdk.mfa import ask_code
 from bulkhaul.wire.values import Credentials, WireSettings
 
 MAX_CAUSE = 300
-"""Longest text of a source that failed, in characters."""
+"""Characters of the error of a source that messages quote at most."""
 
 _VARIABLES = {
     "access key id": ("AWS_ACCESS_KEY_ID",),
     "secret access key": ("AWS_SECRET_ACCESS_KEY",),
     "session token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
 }
-"""Where the SDK finds each in the environment, the one that counts first."""
+"""The variables in which the SDK looks for each key, in its order."""
 
 _FILES = (
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file", "the web identity token"),
     ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "", "the container's authorization token"),
     ("AWS_CREDENTIAL_FILE", "", "credentials"),
 )
-"""(variable, name in the configuration, what the file holds) of what the chain opens without a fallback."""
+"""(variable, name in the configuration, what the file holds) of the files whose absence is an error of the chain."""
 
 _OPTIONAL_FILES = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
-"""Files that the SDK passes over in silence if they are missing."""
+"""Variables that name files which the SDK skips in silence if they are missing."""
 
 
 def resolve_credentials(
     settings: WireSettings, generation: int, prepared: botocore.session.Session | None = None
 ) -> Credentials | None:
-    """Ask the SDK's credential chain, anew; None if requests are not to be signed.
+    """Ask the SDK's credential chain anew; None if requests are not to be signed.
 
     Args:
-        prepared: a session that was made just now, and so has read the files as they are. Making one takes 20 ms.
+        prepared: a session that has just read the files, to save the 20 ms of making another.
 
     Raises:
         CredentialsError: the chain finds none, one of its sources failed, or a key cannot be sent.
@@ -61,18 +61,18 @@ def resolve_credentials(
     try:
         resolver = create_credential_resolver(session, region_name=region)
         for provider in resolver.providers:
-            if hasattr(provider, "_prompter"):  # no public name; it can be given to the provider's maker only
+            if hasattr(provider, "_prompter"):  # it has no public name here
                 provider._prompter = ask_code
         found = resolver.load_credentials()
         keys = found.get_frozen_credentials() if found is not None else None
     except CredentialsError:
-        raise  # nobody can be asked for a code
+        raise  # of ask_code
     except Exception as error:  # a role that is refused, a process that prints no JSON: the chain raises anything
         raise _failure(error, session) from error
     if keys is None:
         raise CredentialsError(f"no credentials found; {_missing_files()}{_REMEDY}")
     source = _source(str(found.method), session)
-    expiry = getattr(found, "_expiry_time", None)  # no public name; without it they are renewed when refused
+    expiry = getattr(found, "_expiry_time", None)  # no public name; without it keys are renewed when refused
     return Credentials(
         _sendable(keys.access_key, "access key id", source),
         _hashable(keys.secret_key, "secret access key", source),
@@ -91,10 +91,10 @@ _REMEDY = (
 
 
 def _sendable(value: object, name: str, source: str, *, optional: bool = False) -> str:
-    """Return a key that goes into a header, without the blanks and line ends around it.
+    """Return a key that is sent in a header, without the blanks and line ends around it.
 
     Raises:
-        CredentialsError: it is missing, or holds what no header may hold.
+        CredentialsError: it is missing, or holds a character that no header may hold.
     """
     text = _hashable(value, name, source, optional=optional)
     if not all("!" <= character <= "~" for character in text):
@@ -104,10 +104,10 @@ def _sendable(value: object, name: str, source: str, *, optional: bool = False) 
 
 
 def _hashable(value: object, name: str, source: str, *, optional: bool = False) -> str:
-    """Return a key that is only computed with: any printable text.
+    """Return a key that is never sent, only computed with: any printable text.
 
     Raises:
-        CredentialsError: it is missing, or holds what cannot have been meant.
+        CredentialsError: it is missing, or holds a character that is a mistake.
     """
     text = value.strip() if isinstance(value, str) else ""
     if not text and not (optional and not value):
@@ -146,7 +146,7 @@ def _source(method: str, session: botocore.session.Session) -> str:
 
 
 def _failure(error: Exception, session: botocore.session.Session) -> CredentialsError:
-    """Return what a failure of the chain means to the user."""
+    """Return the error that tells the user why the chain failed."""
     process = _process(session)
     if isinstance(error, OSError) and error.filename is not None:
         name, cause = os.fsdecode(error.filename), error.strerror or type(error).__name__
@@ -174,7 +174,7 @@ def _failure(error: Exception, session: botocore.session.Session) -> Credentials
 
 
 _NO_JSON = (ValueError, AttributeError, TypeError)
-"""What the SDK raises for an output that it does not understand."""
+"""What the SDK raises if the output of a credential_process is not the expected JSON."""
 
 
 def _provider_of(error: Exception) -> str:
@@ -197,7 +197,7 @@ def _process(session: botocore.session.Session) -> str:
 
 
 def _holds(path: str, session: botocore.session.Session) -> str:
-    """Say what a file was to hold, and where it is named."""
+    """Say what a file was expected to hold, and which setting names it."""
     configured = _profile_settings(session)
     for variable, name, what in _FILES:
         if os.environ.get(variable) == path:
@@ -208,7 +208,7 @@ def _holds(path: str, session: botocore.session.Session) -> str:
 
 
 def _missing_files() -> str:
-    """Name the files that were asked for and are not there."""
+    """Name the configured files that do not exist."""
     texts = []
     for variable in _OPTIONAL_FILES:
         path = os.environ.get(variable, "")

@@ -1,7 +1,7 @@
-"""Reads the SDK's data files (service models, endpoint rules) quickly; it must not know what is in them.
+"""Reads the SDK's data files (service models, endpoint rules) quickly.
 
-botocore's own reader spends 0.1 s of every start here: half on parsing JSON into ordered dictionaries, half on looking
-through the folders of 400 services for the names of those it knows. Both are replaced through its public interfaces.
+botocore's own reader takes 0.1 s of every start: half for parsing JSON into ordered dictionaries, half for looking
+into the folders of 400 services. Both are replaced through its public interfaces.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from botocore.loaders import Loader
 
 
 class _FileLoader:
-    """Loads ``name.json`` or ``name.json.gz``; plain dictionaries keep their order as well."""
+    """Loads ``name.json`` or ``name.json.gz`` into plain dictionaries, which keep their order, too."""
 
     def exists(self, file_path: str) -> bool:
         """Whether there is such a file."""
@@ -32,19 +32,19 @@ class _FileLoader:
 
 
 class QuickLoader(Loader):  # type: ignore[misc] # botocore has no types
-    """botocore's loader with a quick reader and a quick answer to which services there are."""
+    """botocore's loader, with a quick reader and a quick list of services."""
 
     def __init__(self, data_path: str | None) -> None:
-        """Search where botocore does.
+        """Search the folders that botocore searches.
 
         Args:
             data_path: the SDK's ``data_path`` setting (AWS_DATA_PATH), or None.
         """
         extra = [os.path.expanduser(os.path.expandvars(path)) for path in (data_path or "").split(os.pathsep) if path]
-        extra = [path for path in extra if not path.startswith("~")]  # of a user whose home nobody knows
+        extra = [path for path in extra if not path.startswith("~")]  # of a user without a known home
         super().__init__(extra_search_paths=extra, file_loader=_FileLoader())
 
     def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002 - the SDK's signature
-        """Return every folder of a service; one that lacks ``type_name`` fails when that is loaded."""
+        """Return all folders of services; one without ``type_name`` fails only when it is loaded."""
         folders = (path for path in self.search_paths if os.path.isdir(path))
         return sorted({entry.name for folder in folders for entry in os.scandir(folder) if entry.is_dir()})

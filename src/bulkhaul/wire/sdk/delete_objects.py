@@ -15,22 +15,22 @@ from bulkhaul.wire.sdk.calls import call, object_names, quoted
 from bulkhaul.wire.sdk.client import SdkClient
 
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What a document cannot hold: the SDK writes it as it is, and no parser reads it. Source: XML 1.0 §2.2, Char; not
-written as the complement of that, for compiling it takes 10 ms of every start."""
+"""Characters that XML cannot carry; the SDK would send them, and no parser would read them. Source: XML 1.0 §2.2, Char.
+The complement of that production says the same, but takes 10 ms to compile."""
 
 _NO_BATCHES = frozenset({400, 403, 404, 405, 500, 501})
-"""How endpoints say that they have no DeleteObjects. Source: boto/boto3 issue 2293 (Google Cloud Storage: 400
-InvalidArgument), supabase/storage issue 898 (400 NotImplemented), scality/cloudserver issue 83 (400 InvalidURI),
-basho/riak_cs issue 549 (405)."""
+"""Statuses by which endpoints say that they have no DeleteObjects. Source: boto/boto3 issue 2293 (Google Cloud
+Storage: 400 InvalidArgument), supabase/storage issue 898 (400 NotImplemented), scality/cloudserver issue 83 (400
+InvalidURI), basho/riak_cs issue 549 (405)."""
 
 PATIENCE = 3
-"""Batches in a row that may end in a 500 before it is taken for the endpoint's way to say so."""
+"""After so many batches in a row that end in a 500, the endpoint is taken to have no DeleteObjects."""
 
 
 def delete_object(
     sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "", *, known: bool = False
 ) -> None:
-    """Delete a key, or one version of it; that there is none (any more) is success, unless it is ``known`` to be there.
+    """Delete a key, or one version of it; success also if there is none (any more), unless it is ``known`` to exist.
 
     Args:
         etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
@@ -54,13 +54,13 @@ def delete_object(
 
 
 def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:
-    """Delete up to 1,000 keys and return those that the service did not delete, or not for sure, with its reasons.
+    """Delete up to 1,000 keys; return those that are not deleted for sure, with the service's reasons.
 
-    One request for all of them where that can be: keys that XML cannot carry are deleted singly, and so is everything
-    where the endpoint has no batches.
+    One request deletes them all. Keys that XML cannot carry are deleted one by one, and so are all keys where the
+    endpoint has no DeleteObjects.
 
     Raises:
-        TransferError: the service or the connection failed; what was deleted until then is.
+        TransferError: the service or the connection failed; some keys may have been deleted before.
     """
     assert len(doomed) <= MAX_DELETE_BATCH
     together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
@@ -83,7 +83,7 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
         sdk.patient.delete_objects,
         subject=f"s3://{bucket}",
         Bucket=bucket,
-        Delete={"Objects": objects, "Quiet": False},  # a quiet answer says nothing of what was deleted
+        Delete={"Objects": objects, "Quiet": False},  # a quiet reply does not tell what was deleted
     )
     sdk.worked(BATCHES)
     deleted = [ToldDeleted(str(item.get("Key", "")), _versions_in(item)) for item in reply.get("Deleted", ())]
@@ -106,9 +106,9 @@ def _versions_in(item: Mapping[str, Any]) -> tuple[str, ...]:
 def _instead_of_batch(
     sdk: SdkClient, bucket: str, doomed: Sequence[Doomed], refused: TransferError
 ) -> list[NotDeleted]:
-    """Delete one by one where the endpoint has no batches, which it may say in many ways; else raise ``refused``.
+    """Delete one by one if ``refused`` may mean that the endpoint has no DeleteObjects; else raise it.
 
-    What is refused to a single key as well was not about the batch.
+    If a single key is refused with the same error, the refusal was not about the batch.
     """
     passing = refused.info.status == 500
     alone = refused.info.status in _NO_BATCHES and refused.info.service_code != "NoSuchBucket"
@@ -125,10 +125,10 @@ def _instead_of_batch(
 
 
 def _delete_singly(sdk: SdkClient, bucket: str, one: Doomed, *, known: bool = False) -> NotDeleted | None:
-    """Delete a key, and return why it could not be.
+    """Delete a key; return why it could not be deleted, None for success.
 
     Args:
-        known: that there is none is no success: the endpoint may answer everything with 404.
+        known: a 404 is no success: the endpoint may answer everything so.
     """
     try:
         delete_object(sdk, bucket, one.key, one.version_id, known=known)

@@ -1,4 +1,4 @@
-"""Reads the environment as most tools do: what is empty is unset; it must not know what a variable is for.
+"""Has the SDK read its variables as most tools do: an empty variable is unset, and ``AWS_REGION`` counts.
 
 The SDK takes an empty variable for a value: a profile, a region or a file of authorities without a name.
 """
@@ -30,11 +30,11 @@ _NO_PATHS = (
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "S3_ENDPOINT_URL",
 )
-"""Values that never begin or end with a blank: such a one came from the file or the secret that they were read from."""
+"""Variables whose values never begin or end with a blank: a blank there came along from a file or a secret store."""
 
 
 def tidy(environ: MutableMapping[str, str]) -> None:
-    r"""Drop the variables of the SDK that are empty, and the blanks and line ends around those that have none.
+    r"""Drop the SDK's variables that are empty, and the blanks and line ends around values that never have any.
 
     >>> given = {"AWS_PROFILE": "", "AWS_REGION": "eu-west-1\n", "AWS_CONFIG_FILE": " my config", "HOME": ""}
     >>> tidy(given)

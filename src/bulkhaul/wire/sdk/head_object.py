@@ -1,4 +1,4 @@
-"""HEAD of an object: asks for it, and reads the reply into an ``ObjectHead``."""
+"""HEAD of an object: sends it, and parses the reply into an ``ObjectHead``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONTENT_HEADERS = (
 
 
 def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectHead:
-    """Return what HEAD tells, the stored checksum included; an empty ``version_id`` asks for the current version.
+    """Return what HEAD tells of an object, its checksum included; an empty ``version_id`` asks for the current version.
 
     Raises:
         OtherError: the reply has no length: it is not taken for an empty object (C10).
@@ -40,7 +40,7 @@ def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> 
 
 
 def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mapping[str, Any]:
-    """Ask, and ask again where a HEAD has no body to say what was wrong with it."""
+    """Send HEAD, and again where a refusal has no body to say why, or may be about the checksum that it asks for."""
 
     def ask() -> Mapping[str, Any]:
         mode = {"ChecksumMode": "ENABLED"} if sdk.takes(CHECKSUM_MODE) else {}
@@ -52,8 +52,8 @@ def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mappi
     except TransferError as error:
         failure = error
     if failure.info.status == 400 and not failure.info.service_code:
-        # A GET of nothing much says why; or it finds the bucket's region, where a HEAD is then answered, too.
-        with suppress(RangeNotSatisfiable):  # there is an object, and it is empty
+        # A GET of one byte is refused with a reason; or it finds the bucket's region, where HEAD then works, too.
+        with suppress(RangeNotSatisfiable):  # the object exists, and is empty
             call(sdk.client.get_object, subject=subject, Range="bytes=0-0", **names)["Body"].close()
         try:
             return ask()
@@ -79,7 +79,7 @@ def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str],
         content_encoding=headers.get("content-encoding", ""),
         content_language=headers.get("content-language", ""),
         cache_control=headers.get("cache-control", ""),
-        expires=str(reply.get("ExpiresString", "")),  # the SDK takes the header away if it is no date
+        expires=str(reply.get("ExpiresString", "")),  # the SDK removes the header if it is no date
         metadata=metadata,
     )
     told.bounded((getattr(content, name) for name in CONTENT_HEADERS), metadata, subject)

@@ -1,10 +1,10 @@
-"""Tunes a boto3 client by its events: sockets, redirects, what the settings add; it must not know who calls it.
+"""Tunes a boto3 client through its events: what it sends along, which replies it refuses, how it reads listings.
 
-provide-client-params   the requester pays, the customer's key
-before-sign             a presigned URL needs no headers; an MD5 for stores that insist on one
-before-parse            a batch of deletes is answered by its result or not at all; listings are read quickly
-after-call              names of listings that the SDK would decode to others
-needs-retry             no redirect but one change of region, on AWS
+provide-client-params   requester pays, the customer's key
+before-sign             a presigned URL without headers; an MD5 for stores that insist on one
+before-parse            a batch of deletes without a result is refused; listings are read quickly
+after-call              names of listings that the SDK would decode to other names are refused
+needs-retry             redirects are refused, but for one change of region, on AWS
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
 def _tune_sockets(client: Any) -> None:
     """Give the SDK's connections real keepalive timers.
 
-    botocore has no setting for them: its session shares this list with the pools it makes. A test watches that the
-    private name still works.
+    botocore has no setting for them, but its session shares this list with the pools that it makes. A test watches
+    that the private name works.
     """
     options: list[tuple[int, int, int]] = client._endpoint.http_session._socket_options
     for level, name, value in KEEPALIVE_OPTIONS:
@@ -64,9 +64,9 @@ def _tune_sockets(client: Any) -> None:
 
 
 def _add_parameters(client: Any, settings: WireSettings) -> None:
-    """Add what the settings say to every operation that takes it.
+    """Add to every operation the parameters that the settings ask for, if it takes them.
 
-    The key is given encoded and with its MD5: the SDK would do that for some of the operations only.
+    The customer's key is passed encoded, with its MD5: the SDK would do that for some operations only.
     """
     extra: dict[str, str] = {}
     if settings.request_payer:
@@ -84,7 +84,7 @@ def _add_parameters(client: Any, settings: WireSettings) -> None:
 
 
 def _leave_all_to_the_url(request: Any, signature_version: object, **_: object) -> None:
-    """Move or drop the headers of a presigned URL: who fetches it sends none, and a signed one would be missing."""
+    """Move or drop the headers of a presigned URL: whoever fetches it sends none, so none may be signed."""
     if not str(signature_version).endswith("-query"):
         return
     payer = request.headers.get("x-amz-request-payer")
@@ -95,7 +95,7 @@ def _leave_all_to_the_url(request: Any, signature_version: object, **_: object) 
 
 
 def _protect_by_md5(request: Any, **_: object) -> None:
-    """Send the MD5 that the S3 API once required in place of the SDK's CRC, which older stores refuse."""
+    """Send an MD5, which the S3 API once required, instead of the SDK's CRC, which older stores refuse."""
     for name in [name for name in request.headers if name.lower().startswith(("x-amz-checksum-", "x-amz-sdk-"))]:
         del request.headers[name]
     digest = hashlib.md5(request.body, usedforsecurity=False).digest()
@@ -103,15 +103,15 @@ def _protect_by_md5(request: Any, **_: object) -> None:
 
 
 def _require_delete_result(response_dict: Mapping[str, Any], **_: object) -> None:
-    """Refuse a 200 that is no result: without an error in it, the SDK would say that everything was deleted."""
+    """Refuse a 200 without a result: if it has no error in it, the SDK would report that everything was deleted."""
     if response_dict["status_code"] == 200 and not _DELETE_RESULT.search(response_dict["body"]):
         raise UnexpectedReply("the reply to a batch of deletes is no result of one; nobody knows what was deleted")
 
 
 def _read_pages_quickly(events: Any) -> None:
-    """Read listings before the SDK parses every reply for an error, which costs as much as reading it here.
+    """Have ``page_xml`` read listings before the SDK parses each reply for an error, which costs as much again.
 
-    Its hook has no public name; without it pages are read all the same, only later. A test watches the order.
+    The SDK's hook has no public name; if it is not found, pages are still read, only later. A test watches the order.
     """
     errors_first = getattr(handlers, "_handle_200_error", None)
     if errors_first is not None:
@@ -122,7 +122,7 @@ def _read_pages_quickly(events: Any) -> None:
 
 
 def _refuse_redirects(client: Any, *, custom: bool) -> None:
-    """Let the SDK follow one change of region on AWS, and nothing anywhere else: it would loop (boto/botocore#3644)."""
+    """Let the SDK follow one change of region on AWS, and no other redirect: it would loop (boto/botocore#3644)."""
 
     def refuse(response: tuple[Any, Mapping[str, Any]] | None, request_dict: Mapping[str, Any], **_: object) -> None:
         if response is None or response[0] is None or response[0].status_code not in (301, 302, 307, 308):

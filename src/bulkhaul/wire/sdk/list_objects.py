@@ -1,8 +1,8 @@
 """Lists objects, page by page: a whole prefix, or one folder.
 
-ListObjectsV2 is asked; where an endpoint does not know it, ListObjects, whose pages go on after a key:
+It asks by ListObjectsV2; where the endpoint does not know it, by ListObjects, whose next page begins after a key:
 
-    token of V2: as it is        token of V1: AFTER + key, so that whichever worker is asked next knows
+    token of V2: as it came        token of V1: AFTER + key, so that any worker can ask for the next page
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, re
 from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
 
 AFTER: Final = "bulkhaul:after:"
-"""Begins our own token of a page of ListObjects; no service's token begins so."""
+"""Begins our own token of a page of ListObjects; no service's token begins like this."""
 
 
 def list_page(
@@ -36,7 +36,7 @@ def list_page(
 
     Args:
         max_keys: fewer objects a page.
-        on_token: called with the next token as soon as it is known, where that is before the page has been read.
+        on_token: called with the next token if it is known before the page has been read.
 
     Raises:
         OtherError: an entry without a key.
@@ -48,7 +48,7 @@ def list_page(
 
 
 def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ObjectsPage:
-    """Return one page of what lies in a folder: ``prefix`` is empty or ends in ``/``.
+    """Return one page of a folder, the prefixes of its folders included: ``prefix`` is empty or ends in ``/``.
 
     Raises:
         OtherError: an entry without a key.
@@ -75,7 +75,7 @@ def _listing(sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: M
         nowhere = goes_on_nowhere(subject)
         if token or "KeyCount" in reply:
             raise nowhere
-        # A page of ListObjects, for list-type was ignored; the SDK has not read where that one goes on.
+        # The endpoint ignored list-type and sent a page of ListObjects, whose marker the SDK has not read.
         return _learnt_listing(sdk, bucket, prefix, parameters, nowhere)
     entries, prefixes = _read(reply, bucket, prefix, subject)
     following = reply.get("NextContinuationToken") if truncated else None
@@ -85,7 +85,7 @@ def _listing(sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: M
 def _learnt_listing(
     sdk: SdkClient, bucket: str, prefix: str, parameters: Mapping[str, object], failure: TransferError
 ) -> ObjectsPage:
-    """Return the first page as ListObjects gives it, or raise ``failure`` if that fails as well."""
+    """Return the first page by ListObjects; raise ``failure`` if that fails, too."""
     try:
         found = _listing_after(sdk, bucket, prefix, "", parameters)
     except TransferError:
@@ -97,7 +97,7 @@ def _learnt_listing(
 def _listing_after(
     sdk: SdkClient, bucket: str, prefix: str, after: str, parameters: Mapping[str, object]
 ) -> ObjectsPage:
-    """Return one page of ListObjects, of what comes after a key."""
+    """Return one page of ListObjects: what comes after a key."""
     more = {**parameters, "Marker": after} if after else parameters
     subject = f"s3://{bucket}/{prefix}"
     reply = call(sdk.client.list_objects, subject=subject, Bucket=bucket, Prefix=prefix, **more)
@@ -105,7 +105,7 @@ def _listing_after(
     entries, prefixes = _read(reply, bucket, prefix, subject)
     if not truncated:
         return ObjectsPage(entries, "", prefixes)
-    # Where nothing is folded the service need not say it: it goes on after the last key.
+    # Without a delimiter the service may leave the marker out: the listing goes on after the last key.
     last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
     following = told.marker(reply.get("NextMarker"), "NextMarker", subject) or last
     if not following or following == after:
@@ -123,7 +123,7 @@ def _read(
         entries, prefixes = read
         for name in (*[one.key for one in entries], *prefixes):
             if len(name) > told.MAX_KEY_CHARACTERS or not name.startswith(prefix):
-                told.key(name, prefix, subject)  # says what is wrong
+                told.key(name, prefix, subject)  # raises, and says what is wrong
     else:
         entries = tuple(_entry(item, prefix, subject) for item in reply.get("Contents", ()))
         prefixes = tuple(told.key(item.get("Prefix"), prefix, subject) for item in reply.get("CommonPrefixes", ()))

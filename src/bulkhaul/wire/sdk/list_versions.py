@@ -15,7 +15,7 @@ from bulkhaul.wire.sdk.listing_checks import next_markers, require_bucket, requi
 def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, version_marker: str) -> VersionsPage:
     """Return one page of the versions of keys that begin with ``prefix``; empty markers ask for the first.
 
-    They are in the order of keys, the newest of a key first; the version of an object from before versioning is
+    They are in the order of keys, the newest version of a key first. An object from before versioning has the version
     ``null``.
 
     Raises:
@@ -34,7 +34,7 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
         following = next_markers(reply, "NextVersionIdMarker", (key_marker, version_marker), subject)
     versions = [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())]
     versions += [_version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
-    # The SDK's parser tells versions and delete markers apart, and loses the order of both together.
+    # The SDK returns versions and delete markers in two lists, and so loses their common order.
     versions.sort(key=lambda one: one.last_modified, reverse=True)
     versions.sort(key=lambda one: (one.key.encode(), not one.latest))
     return VersionsPage(tuple(versions), *following)

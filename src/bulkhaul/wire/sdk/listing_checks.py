@@ -1,4 +1,4 @@
-"""What every listing must show: that it is one, of this bucket, of these keys, and where it goes on."""
+"""Checks of every listing: that the reply is one, of this bucket, and that it tells where it goes on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulkhaul.model.errors import OtherError, UnexpectedReply
 from bulkhaul.wire import told
 
 _ALIASES = ("-s3alias", "--op-s3", "--xa-s3", "--x-s3", ".mrap")
-"""How aliases of access points end: of buckets, of Outposts, of directory buckets, of several Regions. Source: S3 User
+"""How aliases of access points end (of buckets, Outposts, directory buckets, several Regions). Source: S3 User
 Guide, "Access point aliases" and "Naming rules"; AWS Outposts User Guide, "Using a bucket-style alias"."""
 
 
@@ -17,7 +17,7 @@ def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
     """Return whether a listing goes on after this reply.
 
     Raises:
-        UnexpectedReply: the reply is no listing; it would pass for an empty one.
+        UnexpectedReply: the reply is no listing; it would be read as an empty one.
     """
     if "IsTruncated" not in reply:
         raise UnexpectedReply("the reply to a listing is no listing", subject)
@@ -65,7 +65,7 @@ def next_part(reply: Mapping[str, Any], marker: int, subject: str) -> int:
 
 
 def require_bucket(named: object, bucket: str, subject: str) -> None:
-    """Raise UnexpectedReply for a listing that names another bucket; an alias is answered with what it stands for."""
+    """Raise UnexpectedReply if a listing names another bucket. That of an alias names the bucket behind it."""
     alias = bucket.startswith("arn:") or bucket.endswith(_ALIASES)
     if named and named != bucket and not alias:
         cause = f"it names {str(named)[:80]!r}"
@@ -73,7 +73,7 @@ def require_bucket(named: object, bucket: str, subject: str) -> None:
 
 
 def goes_on_nowhere(subject: str) -> OtherError:
-    """Return the error for a listing that is truncated and has no marker."""
+    """Return the error for a listing that is truncated but tells no marker, or the same one."""
     return OtherError("the listing says that it goes on, but not where; nobody knows what is missing", subject)
 
 

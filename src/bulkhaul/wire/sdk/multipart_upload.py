@@ -1,7 +1,6 @@
 """Multipart uploads, all but the bodies of their parts: create, list, complete, abort.
 
-Whatever a service may answer with 200 and no result is an error here: an upload counts as stored only if the reply
-carries the ETag of what was stored.
+A 200 without a result is an error here: an object counts as stored only if the reply tells its ETag.
 """
 
 from __future__ import annotations
@@ -56,13 +55,13 @@ def create_upload(
     require_bucket(reply.get("Bucket"), bucket, subject)
     upload_id = told.text(reply["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
     kept = told.text(reply.get("ChecksumAlgorithm"), "algorithm", subject, most=told.MAX_NAME_CHARACTERS)
-    # Who says no type knows none, and makes of CRC32 a checksum of checksums. There is none of CRC64NVME.
+    # A service that tells no type computes CRC32 per part (composite); CRC64NVME is always of the full object.
     kind = reply.get("ChecksumType", "FULL_OBJECT" if kept == "CRC64NVME" else "COMPOSITE")
     return UploadBegun(upload_id, kept if kind == "FULL_OBJECT" else "")
 
 
 def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
-    """Return one page of the parts that the service holds, in order, those after number ``marker``.
+    """Return one page of the parts that the service holds, in order: those after part ``marker``.
 
     Raises:
         NotFound: there is no such upload (any more).
@@ -96,17 +95,17 @@ def complete_upload(
     algorithm: str,
     checksum: str,
 ) -> Stored:
-    """Make the object of its parts.
+    """Complete an upload: the service makes the object of its parts.
 
     Args:
         parts: in order of their numbers.
-        size_bytes: of the whole object; a service that takes it refuses another one.
-        algorithm: what the parts were sent with; empty to send no checksum. Services that keep those of the parts alone
-            demand them here, too, whatever they said when the upload was created.
+        size_bytes: of the whole object; a service that knows this parameter refuses any other size.
+        algorithm: of the parts' checksums; empty to send none. Services that keep only those of the parts demand them
+            here, too, whatever they said when the upload was created.
         checksum: of the whole object, base64; empty if the service keeps none.
 
     Raises:
-        ServerError: no result came. Whether the object is there is unknown: HEAD and its token tell.
+        ServerError: the reply has no result: the object may exist or not; HEAD and the token in it tell.
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{bucket}/{key}"
@@ -146,9 +145,9 @@ def complete_upload(
 
 
 def abort_upload(sdk: SdkClient, bucket: str, key: str, upload_id: str) -> None:
-    """Give an upload up; that there is none (any more) is success.
+    """Abort an upload; success also if there is none (any more).
 
-    Parts that were under way may still land: abort again until ``list_parts`` says that there is no such upload.
+    Parts that were under way may still be stored: abort again until ``list_parts`` says that there is no such upload.
 
     Raises:
         TransferError: the service or the connection failed.
@@ -170,8 +169,8 @@ def abort_upload(sdk: SdkClient, bucket: str, key: str, upload_id: str) -> None:
 def list_uploads(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_marker: str) -> UploadsPage:
     """Return one page of the uploads under way whose key begins with ``prefix``; empty markers ask for the first.
 
-    Keys are asked for as they are: some stores claim to percent-encode them and do not, and then nobody can tell
-    ``a+b`` from ``a b``. Only what XML cannot carry is asked for again, encoded.
+    The keys are requested unencoded: some stores say that they percent-encode them and do not, and ``a+b`` cannot be
+    told from ``a b`` then. A page with keys that XML cannot carry is requested again, encoded.
 
     Raises:
         OtherError: an entry without a key or an id.
@@ -179,7 +178,7 @@ def list_uploads(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_m
     """
     try:
         page = _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=False)
-    except ServerError:  # what the SDK makes of a document that it cannot parse
+    except ServerError:  # so the SDK reports a document that it cannot parse
         return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)
     if any("\ufffd" in text for text in (page.next_key_marker, *(one.key for one in page.uploads))):
         return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)

@@ -1,4 +1,4 @@
-"""The parts that an object was uploaded in, blocking, through a boto3 client; it must not know what they are for."""
+"""Tells the parts that an object was uploaded in, their sizes and checksums, by GetObjectAttributes or by HEAD."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from bulkhaul.wire.sdk.listing_checks import next_part
 
 
 def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
-    """Return the parts that an object was uploaded in; empty where the endpoint does not tell.
+    """Return the parts that an object was uploaded in; empty if the endpoint does not tell.
 
     GetObjectAttributes tells sizes and checksums. Where it is missing, not allowed or nonsense, HEAD of the first part
-    tells sizes, if all parts but the last are of one size.
+    tells the size of all parts but the last, if they are of one size.
     """
     assert info.checksum is not None
     names = object_names(bucket, info.key, version_id)
     try:
         parts = tuple(_attribute_parts(sdk, info, names))
     except (Unsupported, UnexpectedReply):
-        parts = ()  # nothing of it is believed
+        parts = ()  # no part of such a reply is used
     except TransferError as error:
         if error.retryable or error.info.status == 404:
             raise
-        parts = ()  # not allowed, or not understood: the sizes are had in another way
+        parts = ()  # not allowed, or not understood
     if sum(part.size_bytes for part in parts) == info.size_bytes:
         return parts
     subject = f"s3://{bucket}/{info.key}"
@@ -43,7 +43,7 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: st
     if not first_bytes:
         return ()
     number = info.checksum.value.rpartition("-")[2]
-    # Some stores leave the number of parts out of the value; the sizes are a guess then, and the checksum judges it.
+    # Some stores leave the number of parts out of the value. The sizes are then a guess, which the checksum confirms.
     count = int(number) if "-" in info.checksum.value else -(-info.size_bytes // first_bytes)
     return uniform_parts(info.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
 
@@ -72,7 +72,7 @@ def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str])
 
 
 def _part_number(part: Mapping[str, Any], last: int, subject: str) -> int:
-    """Return the number of a part, which must come after the ``last`` one."""
+    """Return the number of a part; it must be larger than ``last``."""
     number = told.number(part.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
     if number <= last:
         raise UnexpectedReply(f"the reply tells part {number} after part {last}", subject)

@@ -1,4 +1,4 @@
-"""The tags of an object."""
+"""Reads the tags of an object."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Spells ``ObjectOptions`` as the headers that the service knows; it must not know who sends them, or says them.
+"""Spells ``ObjectOptions`` as the headers of a PUT, a copy or a multipart upload.
 
-What a caller says was checked where he said it. What a service told goes back as it came, so nothing is judged here
-but what would forge another header.
+The options of a caller have been checked before; those that a service told go back as they came. So only text that
+would forge another header is refused here.
 """
 
 from __future__ import annotations

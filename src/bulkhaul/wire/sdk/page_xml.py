@@ -1,10 +1,13 @@
-"""Reads a page of ListObjectsV2 many times faster than the SDK, or leaves it to the SDK; it must not know who asked.
+"""Parses the XML of a page of ListObjectsV2 many times faster than the SDK, or leaves it to the SDK.
 
     body ─▶ one regular expression that matches plain pages only ─▶ fields        anything else ─▶ the SDK's parsers
 
-A page of 1,000 keys goes through two XML parsers in the SDK, and then through its models: that costs more than all
-else about a listing. What matches the expression here is XML that has one reading (no comments, CDATA, attributes but
-one namespace, control characters or doubled fields), so the two readings agree by construction; a test compares them.
+The SDK runs two XML parsers over a page of 1,000 keys, then its models: that costs more than the rest of a listing.
+The expression matches only XML with a single reading (no comments, CDATA or control characters, no attribute but one
+namespace, no field twice), so both ways read the same; tests/unit/test_sdk_listings.py compares them.
+
+To switch it off, remove the line ``_read_pages_quickly(events)`` of ``hooks.tune``: the SDK then reads every page, and
+listings differ in nothing but time.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from bulkhaul.wire import told
 from bulkhaul.wire.sdk.strict_xml import INSTANT
 
 QUICKLY_READ: Final = "bulkhaul.page"
-"""Where the SDK's reply holds what was read here: (objects, common prefixes)."""
+"""The member of the SDK's reply that holds (objects, common prefixes) as read here."""
 
 _S = r"[ \n\t]*+"
 _OWNER = rf"<Owner>(?:{_S}<(?:ID>[^<>]*+</ID|DisplayName>[^<>]*+</DisplayName)>)*+{_S}</Owner>"
@@ -41,10 +44,10 @@ _PAGE = re.compile(
 )
 _OWNERS = re.compile(_OWNER)
 _LEAVES = re.compile(r"<([A-Za-z]++)>([^<>]*+)</")
-"""Of what matches the page, where every end tag is the right one."""
+"""The fields of a page that has matched: there every end tag fits."""
 
 _NOT_PLAIN = re.compile("[\x00-\x08\x0b-\x1f\ud800-\udfff\ufffe\uffff]")
-"""What XML forbids, and the carriage return, which a parser turns into something else. Source: XML 1.0 §2.2, §2.11."""
+"""Characters that XML forbids, and the carriage return, which a parser replaces. Source: XML 1.0 §2.2, §2.11."""
 
 _REFERENCE = re.compile(r"&(?:(amp|lt|gt|quot|apos)|#([0-9]{1,7})|#x([0-9a-fA-F]{1,6}));")
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
@@ -59,12 +62,12 @@ _told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=No
 
 
 class _NotPlainError(Exception):
-    """The page is the SDK's to read."""
+    """The page is not plain: the SDK has to read it."""
 
 
 @contextmanager
 def telling(told: Callable[[str], None] | None) -> Iterator[None]:
-    """Call ``told`` with the next token of a page that this thread asks for, before the page is read."""
+    """While in the block, call ``told`` with the next token of a page of this thread's before the page is read."""
     before = _told.set(told)
     try:
         yield
@@ -78,7 +81,7 @@ def read_page(
     customized_response_dict: MutableMapping[str, Any],
     **_: object,
 ) -> None:
-    """Read a reply before the SDK does, and leave it nothing to read; a hook of ``before-parse``."""
+    """Read a reply in place of the SDK, which then finds an empty body; a hook of ``before-parse``."""
     if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
     told = _told.get()
@@ -93,7 +96,7 @@ def read_page(
 
 
 def _early_token(body: bytes) -> str:
-    """Return where the next page begins, if that can be seen without reading this one; else nothing."""
+    """Return the token of the next page if it can be found without reading this one, else an empty text."""
     found = _NEXT.findall(body)
     if len(found) != 1 or body.count(_TRUNCATED) != 1 or b"<!" in body:
         return ""
@@ -105,14 +108,14 @@ def _early_token(body: bytes) -> str:
 
 
 def _read(text: str) -> dict[str, Any]:
-    # What is printable is plain; asking for that costs a fraction.
+    # Printable text is plain, and isprintable() costs a fraction of the search.
     if not text.replace("\n", "").isprintable() and _NOT_PLAIN.search(text):
         raise _NotPlainError
     if not _PAGE.fullmatch(text):
         raise _NotPlainError
     text = text.replace("&#34;", '"').replace("&quot;", '"')  # of every ETag
     if "&" in text:
-        _unescaped(text)  # also of what nobody asks for: a parser would refuse the page
+        _unescaped(text)  # checks also the fields that are not used: a parser would refuse the page for them
     if "<Owner>" in text:
         text = _OWNERS.sub("", text)
     items, folders, singles = [], [], [text[text.index("<ListBucketResult") :].partition(">")[2]]
@@ -143,7 +146,7 @@ def _read(text: str) -> dict[str, Any]:
 
 
 def _cut(pieces: list[str], end: str) -> tuple[list[str], list[str]]:
-    """Return what comes before ``end`` in each piece, and what comes after it where that is anything."""
+    """Split each piece at ``end``; return all that stands before it, and what stands after it, unless empty."""
     halves = [piece.partition(end) for piece in pieces]
     return [before for before, _, _ in halves], [after for _, _, after in halves if after]
 
@@ -189,7 +192,7 @@ def _instant(text: str) -> str:
 
 
 def _unescaped(text: str) -> str:
-    """Return character data with its references resolved, where every one of them is well-formed."""
+    """Return character data with its references resolved; _NotPlainError if one of them is malformed."""
     if "&" not in text:
         return text
     if text.count("&") != len(_REFERENCE.findall(text)):

@@ -1,4 +1,4 @@
-"""Presigned URLs, by which anybody may GET an object for a while."""
+"""Makes presigned URLs, by which anybody may GET an object for a limited time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bulkhaul.wire.sdk.client import SdkClient
 
 
 def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
-    """Return a URL that anybody can GET the object with for ``ttl_s`` seconds; nobody asks whether there is one (C37).
+    """Return a URL by which anybody may GET an object for ``ttl_s`` seconds; the object need not exist (C37).
 
     Raises:
         OtherError: ``ttl_s`` is not 1 to 604,800.

@@ -1,4 +1,4 @@
-"""PUT of a few bytes with a checksum of the caller's: how ``doctor`` sees what an endpoint does with it."""
+"""PUT of a few bytes with a checksum that the caller chose, right or wrong: a probe of ``doctor``'s."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bulkhaul.wire.sdk.client import SdkClient
 def put_small(
     sdk: SdkClient, bucket: str, key: str, body: bytes, *, algorithm: str, checksum: str, only_if_absent: bool
 ) -> Stored:
-    """Store a few bytes with a checksum that is sent as it is, right or wrong; to see what an endpoint does with it.
+    """Store a few bytes with a checksum that is sent unchecked, to see what the endpoint does with it.
 
     Raises:
-        PreconditionFailed: the object exists, and was not to.
+        PreconditionFailed: the object exists, and ``only_if_absent``.
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{bucket}/{key}"

@@ -1,10 +1,10 @@
-"""Sends headers through the SDK as they are, byte for byte; it must not know what they say.
+"""Sends headers through the SDK byte for byte.
 
-before-sign   they are added, spelled as the signer encodes them to the same bytes
-before-send   they are given their bytes
+before-sign   they are added as text that the signer encodes to the right bytes
+before-send   text that is not ASCII is replaced by its bytes
 
-As parameters the SDK would spell them in a way of its own, and refuse what services have stored: text that is not
-ASCII, an Expires that is no date.
+As parameters they would be respelled, and values that services have stored would be refused: text that is not ASCII,
+an Expires that is no date.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ OPERATIONS = ("PutObject", "UploadPart", "CreateMultipartUpload", "CopyObject")
 
 
 class RawHeaders:
-    """The headers of the request that a thread is about to make."""
+    """The headers to send with the requests of a thread."""
 
     def __init__(self) -> None:
         self._held = threading.local()
 
     @contextmanager
     def sending(self, headers: Sequence[tuple[str, str]]) -> Iterator[None]:
-        """Send ``headers`` (names in lower case) with the requests that this thread makes in the block."""
+        """In the block, send ``headers`` (names in lower case) with the requests of this thread."""
         self._held.headers = headers
         try:
             yield
@@ -35,7 +35,7 @@ class RawHeaders:
             self._held.headers = ()
 
     def tune(self, client: Any) -> None:
-        """Have a client do so."""
+        """Have a client send them."""
         for operation in OPERATIONS:
             client.meta.events.register(f"before-sign.s3.{operation}", self._add)
             client.meta.events.register_first(f"before-send.s3.{operation}", self._encode)

@@ -1,7 +1,7 @@
-"""The SDK's transport: the same requests through boto3, for what the fast one does not speak; it must not know files.
+"""The SDK's transport: sends GETs and PUTs through boto3, where the fast transport cannot.
 
-It is complete by itself: it judges replies by the same rules, counts every byte, and has the same deadlines. A body
-is read in a thread, straight into the sink's space.
+It judges replies by the same rules, counts every byte, and has the same deadlines as the fast one. Each request runs
+in a thread, which reads a body straight into the sink's space.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ READ_BYTES = 1024 * 1024
 """Most bytes of one read."""
 
 FIRST_READ_BYTES = 8 * 1024
-"""Bytes of the first read. A read waits until it has them all, so it must not ask a slow body for many."""
+"""Bytes of the first read. A read returns only with all of its bytes, so it must be short for a slow body."""
 
 QUICK_READ_S = 0.05
 """A read that took no longer is followed by one of twice the length, any other by one of half."""
 
 
 _CIRCLE = ErrorInfo("EndpointRedirect", "the endpoint redirects requests in a circle")
-"""What the SDK says of it is a RecursionError."""
+"""Where the SDK raises RecursionError."""
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -69,7 +69,7 @@ class SdkTransport:
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``.
 
-        A cancelled GET comes back only when its thread has let go of the sink.
+        A cancelled GET returns only when its thread no longer uses the sink.
         """
         cancelled = threading.Event()
         await self._in_thread(cancelled, self._get, request, sink, cancelled)
@@ -77,7 +77,7 @@ class SdkTransport:
     async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``.
 
-        A cancelled PUT comes back only when its thread has let go of the body.
+        A cancelled PUT returns only when its thread no longer uses the body.
         """
         cancelled = threading.Event()
         outgoing = _Body(body, on_sent, self._throttle, cancelled)
@@ -86,14 +86,14 @@ class SdkTransport:
     async def _in_thread(
         self, cancelled: threading.Event, function: Callable[[*Arguments], T], *arguments: *Arguments
     ) -> T:
-        """Run a request in a thread; once it is cancelled, wait until the thread has noticed."""
+        """Run a request in a thread; when cancelled, set ``cancelled`` and wait until the thread has ended it."""
         work = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             cancelled.set()
             await asyncio.wait([work])
-            work.exception()  # looked at: that it was cancelled is what counts
+            work.exception()  # retrieved, or asyncio would report it as lost
             raise
 
     def _put(self, request: PutRequest, body: _Body) -> Stored:
@@ -128,7 +128,7 @@ class SdkTransport:
             raise TransportError(error.info) from error
 
     def _note_departure(self, **_: object) -> None:
-        """From now on this thread's body is sent; before, it may have been hashed."""
+        """Note that this thread's body is sent from now on; reads before that only hashed it."""
         body = getattr(self._bodies, "body", None)
         if body is not None:
             body.on_its_way = True
@@ -174,10 +174,10 @@ class SdkTransport:
                 text = f"the reply goes on after the {request.end - request.start} bytes that were asked for"
                 raise TransportError(ErrorInfo("UnexpectedReply", text))
         finally:
-            body.close()  # a body that was not read to its end takes its connection with it
+            body.close()  # a body that was not read to its end closes its connection
 
     def _asked(self, parameters: dict[str, str], *, whole: bool) -> Any:
-        """Return the reply to a GET; without the stored checksum where the endpoint refuses to be asked for it."""
+        """Return the reply to a GET; where the endpoint refuses to be asked for the stored checksum, one without."""
         self._bodies.asks_checksum = whole and self._sdk.takes(CHECKSUM_MODE)
         try:
             return self._sdk.client.get_object(**parameters)
@@ -190,12 +190,12 @@ class SdkTransport:
         return reply
 
     def _ask_for_checksum(self, request: Any, **_: object) -> None:
-        """Ask for the stored checksum; as a parameter it would make the SDK compute one as well."""
+        """Ask for the stored checksum in a header; by the parameter the SDK would compute one as well."""
         if getattr(self._bodies, "asks_checksum", False):
             request.headers[CHECKSUM_MODE] = "ENABLED"
 
     def _receive(self, wanted: int, body: Any, sink: Sink, cancelled: threading.Event, status: int) -> None:
-        """Receive ``wanted`` bytes, or all there are with -1: the connection's end is not told from the body's then."""
+        """Receive ``wanted`` bytes; with -1 all until the end, which may then be that of the connection."""
         window_began_s, window_bytes, got = time.monotonic(), 0, 0
         most = READ_BYTES if self._throttle is None else min(READ_BYTES, self._throttle.piece_bytes)
         now_s, size = window_began_s, min(most, FIRST_READ_BYTES)
@@ -208,7 +208,7 @@ class SdkTransport:
             except (BotoCoreError, HTTPClientError, HTTPError, OSError) as error:
                 broken = network_error(error)
             if broken is not None:
-                # Not from within the except: the SDK's frames hold the window's memory as long as their error lives.
+                # Raised outside the except: as its context the SDK's error would keep the sink's memory alive.
                 begun = {"status": status} if broken.code == "NetworkError" else {}
                 raise TransportError(msgspec.structs.replace(broken, **begun))
             if not count and wanted < 0:
@@ -232,7 +232,7 @@ class SdkTransport:
 
 
 class _Body:
-    """A body that the SDK reads piece by piece, more than once if it hashes it first."""
+    """A body that the SDK reads piece by piece, twice if it hashes it first."""
 
     def __init__(
         self, view: memoryview, on_sent: OnSent, throttle: Throttle | None, cancelled: threading.Event
@@ -252,8 +252,8 @@ class _Body:
         """Return the next bytes.
 
         Raises:
-            OSError: the request was cancelled, or is to be broken off. Whoever only hashes the body is told that it
-                ends here: the signer of awscrt would print the error.
+            OSError: the request was cancelled, or is to be broken off. A reader that only hashes the body sees its end
+                instead: the signer of awscrt would print the error.
         """
         end = len(self._view) if size < 0 else min(len(self._view), self._at + size)
         try:
@@ -271,7 +271,7 @@ class _Body:
         return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Go to another byte."""
+        """Move to another byte."""
         self._at = offset + (0, self._at, len(self._view))[whence]
         return self._at
 
@@ -281,7 +281,7 @@ class _Body:
 
 
 def _broken_if_short(wrong: ErrorInfo, body: Any) -> ErrorInfo:
-    """Tell a header block that broke off from one that is wrong: http.client takes the end of either for its end."""
+    """Tell a wrong reply from a header block that broke off, which http.client takes for a whole one."""
     if wrong.code != "RangeIgnored":
         return wrong
     try:

@@ -1,7 +1,7 @@
-"""Reads XML and headers for the SDK, strictly: what has not one reading is refused; it must not know operations.
+"""Makes the SDK parse XML and headers of replies strictly: a value with more than one reading is refused.
 
-The SDK's own reader is kind: any word but ``true`` is false (a listing would seem to end), ``1_0`` and ``١`` are
-numbers, of a field that comes twice it makes whatever comes out, and text with an element in it is cut off there.
+The SDK's own parser is lenient: any word but ``true`` is false (a listing would seem to end), ``1_0`` and ``١`` are
+numbers, a field that comes twice becomes anything, and text with an element in it is cut off there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ INSTANT = re.compile(
 
 
 class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
-    """The SDK's reader of S3 replies, without its kindness."""
+    """The SDK's parser of S3 replies, made strict."""
 
     def _handle_integer(self, shape: Any, value: Any) -> int:
         text = _text_of(shape, value)
@@ -48,7 +48,7 @@ class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
     def _handle_timestamp(self, shape: Any, value: Any) -> Any:
         text = _text_of(shape, value)
         if shape.name == "Expires":
-            return text  # any text may be stored there, and "0" often is
+            return text  # any text may be stored there; "0" often is
         if not INSTANT.fullmatch(text):
             raise _refused(shape, text)
         try:
@@ -73,37 +73,37 @@ class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
         try:
             return super()._do_modeled_error_parse(response, shape)
         except UnexpectedReply:
-            return {}  # status and code say what went wrong; the rest of a refusal decides nothing
+            return {}  # status and code say what went wrong; the rest of an error decides nothing
 
     def _parse_xml_string_to_dom(self, xml_string: bytes) -> Any:
         if b"<!DOCTYPE" in xml_string:
-            # Of an error document the SDK then goes by the status alone.
+            # For an error document the SDK then goes by the status alone.
             raise ResponseParserError("the reply declares entities of its own, as no S3 service does")
         root = super()._parse_xml_string_to_dom(xml_string)
-        root.tag = self._node_tag(root)  # an error document in a namespace is one, too
+        root.tag = self._node_tag(root)  # so that an error document in a namespace is found, too
         return root
 
 
 class StrictParserFactory(ResponseParserFactory):  # type: ignore[misc] # botocore has no types
-    """Makes strict readers where the SDK would make its own."""
+    """Makes strict parsers where the SDK would make its own."""
 
     def create_parser(self, protocol_name: str) -> Any:
-        """Return a reader of the protocol; S3 has one."""
+        """Return a parser of the protocol; S3's is rest-xml."""
         if protocol_name != "rest-xml":
             return super().create_parser(protocol_name)
         return StrictParser(**self._defaults)
 
 
 def read_strictly(client: Any) -> None:
-    """Have a client read replies so; botocore has no setting for it, and tests watch that this one works."""
+    """Give a client the strict parser. botocore has no setting for it; a test watches that the private name works."""
     client._endpoint._response_parser_factory = StrictParserFactory()
 
 
 def require_decodable(parsed: Mapping[str, Any], **_: object) -> None:
-    """Refuse names of which whoever decodes them next would make others; a hook of ``after-call`` of listings.
+    """Refuse a listing whose encoded names would be decoded to other names; a hook of ``after-call``.
 
     Raises:
-        UnexpectedReply: what is percent-encoded in one of them is not UTF-8.
+        UnexpectedReply: a name is not UTF-8 under its percent-encoding.
     """
     if parsed.get("EncodingType") != "url":
         return
@@ -120,7 +120,7 @@ _MARKERS = ("NextMarker", "NextKeyMarker")
 _NAMED = (
     ("Contents", "Key"), ("Versions", "Key"), ("DeleteMarkers", "Key"), ("Uploads", "Key"), ("CommonPrefixes", "Prefix")
 )  # fmt: skip
-"""Where listings have encoded names. Source: botocore.handlers, ``decode_list_object``; S3 API Reference,
+"""The members of listings that hold encoded names. Source: botocore.handlers, ``decode_list_object``; S3 API Reference,
 ListMultipartUploads."""
 
 
