@@ -1,4 +1,4 @@
-"""Files and bytes to objects: whole or in parts, resumed where an earlier run was killed; it must not know workers.
+"""Uploads one file, or what memory holds: whole by one PUT, or in parts.
 
 open ─▶ whole PUT                                     below the threshold
      └▶ journal ─▶ parts in parallel ─▶ unchanged? ─▶ complete      from the threshold on
@@ -6,22 +6,13 @@ open ─▶ whole PUT                                     below the threshold
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
-from collections.abc import Iterable
 
 import msgspec
 
-from bulkhaul.disk.journal import Journal
-from bulkhaul.disk.pending import open_for_resume
-from bulkhaul.disk.readback import read_back
-from bulkhaul.disk.records import JournalState
-from bulkhaul.disk.source import Source, reading_error
-from bulkhaul.disk.state import state_folder
-from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
-from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.operations.abort_upload import not_offered
+from bulkhaul.disk.source import Source
+from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import PutJob
@@ -32,18 +23,17 @@ from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, stored_result
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
-from bulkhaul.model.errors import LocalError, NotFound, PayloadTooLarge, TransferError
+from bulkhaul.engine.transfers.upload_resume import UploadResumer, options_digest
+from bulkhaul.model.errors import LocalError, PayloadTooLarge, TransferError
 from bulkhaul.model.files import FolderIdentity, SourceIdentity
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import ObjectOptions, UploadedPart
+from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.layout import Layout
-from bulkhaul.policy.sameness import same_etag
 from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
-from bulkhaul.wire.checksums import encoded_crc, hasher
-from bulkhaul.wire.values import Target
+from bulkhaul.wire.checksums import encoded_crc
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +54,7 @@ class Uploader:
         self._dispatcher = dispatcher
         self._guard = guard
         self._checksums = checksums
+        self._resumer = UploadResumer(settings, control, guard)
 
     async def upload_file(
         self,
@@ -161,12 +152,12 @@ class Uploader:
                 source.fd, source.size_bytes, ref, options, algorithm, on_moved, unchanged=source.identity
             )
         digest = options_digest(options, self._settings.checksum_algorithm)
-        target = await self._control.target(ref.bucket)
-        found = await undisturbed(in_thread(self._interrupted, target, ref), undo=_let_go)
-        if found is not None:
-            result = await self._resume(*found, source, ref, digest, on_moved)
-            if result is not None:
-                return result
+        resumed = await self._resumer.take_up(source, ref, digest)
+        if resumed is not None and resumed.stored is not None:
+            return stored_result(ref, source.size_bytes, resumed.stored, len(resumed.layout), 0)
+        if resumed is not None:
+            async with self._guard.aborted_on_failure(resumed.upload):
+                return await self._parts(resumed.upload, resumed.layout, source.fd, ref, on_moved, source)
         layout = self._layout(source.size_bytes)
         async with self._guard.begin_with(
             ref,
@@ -235,110 +226,3 @@ class Uploader:
 
     def _layout(self, size_bytes: int) -> Layout:
         return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
-
-    # Resuming
-
-    def _interrupted(self, target: Target, ref: ObjectRef) -> tuple[Journal, JournalState] | None:
-        folder = state_folder(self._settings.state_dir)
-        return open_for_resume(folder, target.endpoint, ref.bucket, ref.key)
-
-    async def _resume(
-        self,
-        journal: Journal,
-        state: JournalState,
-        source: Source,
-        ref: ObjectRef,
-        digest: str,
-        on_moved: OnMoved | None,
-    ) -> TransferResult | None:
-        """Go on with what an earlier run has begun; None if it is given up, and the upload begins anew."""
-        upload = self._guard.resumed(ref, journal, state)
-        intent = state.intent
-        if not state.upload_id:
-            await self._guard.settle_lost_create(ref, journal)
-            return None
-        layout = Layout(source.size_bytes, intent.part_size_bytes)
-        async with self._guard.left_on_failure(upload):
-            same = (intent.source, intent.options_digest) == (source.identity, digest)
-            if same and state.completing and (stored := await upload.settle(source.size_bytes)) is not None:
-                upload.finish()
-                _keep_journaled(upload, state, layout)
-                return stored_result(ref, source.size_bytes, upload.verified(stored), len(layout), 0)
-            try:
-                listed = await upload.listed_parts() if same and self._settings.resume else []
-            except NotFound:
-                upload.finish()
-                return None
-            except TransferError as error:
-                if not not_offered(error):
-                    raise
-                text = (
-                    "an earlier upload to %s cannot be resumed, so it is aborted and begins anew: listing its parts: %s"
-                )
-                _log.warning(text, ref.url, error.message)
-                await upload.abort()
-                return None
-            if not same or not self._settings.resume:
-                await upload.abort()
-                return None
-            try:
-                matching = (upload, listed, state, layout, source.fd, intent.algorithm)
-                await undisturbed(in_thread(_keep_matching, *matching))
-            except OSError as error:
-                raise reading_error(error, source.path) from error
-        async with self._guard.aborted_on_failure(upload):
-            return await self._parts(upload, layout, source.fd, ref, on_moved, source)
-
-
-def options_digest(options: ObjectOptions, checksum: str) -> str:
-    """Return what tells whether two uploads would store the same object, without saying how.
-
-    Args:
-        checksum: the algorithm that was asked for, also where the endpoint turned out to take none.
-    """
-    return hashlib.blake2b(msgspec.msgpack.encode((options, checksum)), digest_size=16).hexdigest()
-
-
-def _let_go(found: tuple[Journal, JournalState] | None) -> None:
-    if found is not None:
-        found[0].close()
-
-
-def _keep_journaled(upload: MultipartUpload, state: JournalState, layout: Layout) -> None:
-    """Keep the parts as the journal has them, if it has them all: they are what an object was made of."""
-    if upload.algorithm and sorted(state.parts) == list(range(1, len(layout) + 1)):
-        for sent in state.parts.values():
-            checksum = encoded_crc(upload.algorithm, sent.crc)
-            upload.keep(UploadedPart(sent.number, sent.size_bytes, sent.etag, checksum), sent.crc)
-
-
-def _keep_matching(
-    upload: MultipartUpload,
-    listed: Iterable[UploadedPart],
-    state: JournalState,
-    layout: Layout,
-    fd: int,
-    algorithm: str,
-) -> None:
-    """Keep the listed parts that are what the file holds, by their checksum; the others are sent again.
-
-    Raises:
-        OSError: the file cannot be read.
-    """
-    for found in listed:
-        if not 1 <= found.number <= len(layout) or layout[found.number - 1].size_bytes != found.size_bytes:
-            continue
-        part = layout[found.number - 1]
-        known = state.parts.get(found.number)
-        ours = known is not None and same_etag(known.etag, found.etag)
-        digest = hasher(algorithm or "MD5")
-        if algorithm and (ours or found.checksum):
-            read_back(fd, part.start, part.end, [digest])
-            crc = int.from_bytes(digest.digest(), "big")
-            value = encoded_crc(algorithm, crc)
-            if found.checksum == value or (not found.checksum and known is not None and known.crc == crc):
-                upload.keep(found, crc)
-        elif not algorithm:
-            read_back(fd, part.start, part.end, [digest])
-            if found.etag.strip('"') == digest.digest().hex():
-                upload.keep(found, None)
