@@ -1,8 +1,8 @@
-"""Many objects: carries pieces of work out side by side, in bounded memory; it must not know what they do.
+"""Carries out the work on many objects side by side, and yields each result as it ends.
 
     pieces ─▶ slots (small, large) ─▶ work ─▶ results, as they end
 
-Memory is bounded by the slots, never by the number of objects (I7).
+Memory is bounded by the slots, whatever the number of objects (I7).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ MAX_SMALL_SLOTS = 512
 """Small objects under way at most; fewer where the limit of open files is low."""
 
 MAX_WAITING = 512
-"""Results that wait for the caller at most: a slow one holds nothing up before that many."""
+"""Results that wait for the caller at most. With more, no further object is begun until the caller takes some."""
 
 Work = Callable[[], Coroutine[None, None, TransferResult]]
 
@@ -50,7 +50,7 @@ class Many:
     """One run over many objects.
 
     Attributes:
-        progress: what was planned and how it ended, so far.
+        progress: what was planned so far, and how it ended.
     """
 
     def __init__(
@@ -60,14 +60,14 @@ class Many:
         *,
         at_end: Callable[[], None] | None = None,
     ) -> None:
-        """Take what makes the plan, and what lets go of all that the pieces of work share."""
+        """Take what makes the plan, and what is called at the end to let go of all that the pieces of work share."""
         self._plan = plan
         self._at_end = at_end
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
         self._planned_all = False
         self._feeding: asyncio.Task[None] | None = None
         self._ended: deque[TransferResult] = deque()
-        self._room = asyncio.Semaphore(MAX_WAITING)  # for what has ended and nobody has taken yet
+        self._room = asyncio.Semaphore(MAX_WAITING)  # for results that the caller has not taken yet
         self._news = asyncio.Event()
         self._large = asyncio.Semaphore(settings.max_in_flight)
         self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
@@ -80,7 +80,7 @@ class Many:
 
     @property
     def progress(self) -> Progress:
-        """Return the counts so far; ``received_bytes`` is the engine's to know."""
+        """Return the counts so far, without ``received_bytes``: the engine knows that."""
         return Progress(
             planned_objects=self._counts["planned"],
             verified_objects=self._counts["verified"],
@@ -127,7 +127,7 @@ class Many:
         self._tasks.clear()  # one that was cancelled before its first step could not see to that
         self._news.set()
         if not self._feeding.cancelled():
-            self._feeding.exception()  # looked at: whoever stops does not ask how the plan went
+            self._feeding.exception()  # looked at: a caller who stops does not ask how the plan ended
 
     async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
         """Return the next result, None when there will be no more."""
@@ -140,7 +140,7 @@ class Many:
         return self._ended.popleft()
 
     async def _end(self, result: TransferResult) -> None:
-        """Hand a result over, as soon as there is room: that bounds memory."""
+        """Hand a result to the caller; wait until there is room for it, as that bounds memory."""
         await self._room.acquire()
         self._ended.append(result)
         self._news.set()
@@ -152,11 +152,11 @@ class Many:
                     await self._begin(piece)
         finally:
             self._planned_all = True
-            # The end of the plan, good or bad, is news only after what it has begun.
+            # Report the end of the plan only after all work that it has begun has ended.
             while self._tasks:
                 done, _ = await asyncio.wait(set(self._tasks))
                 self._tasks -= done
-            self._news.set()  # in the step that ends this task
+            self._news.set()  # no step comes between this and the end of the task
 
     async def _begin(self, piece: Piece) -> None:
         self._counts["planned"] += 1

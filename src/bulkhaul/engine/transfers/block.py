@@ -1,4 +1,4 @@
-"""Ranges of objects in anonymous memory: fetched, checked and handed on without a file; it must not know to whom.
+"""Fetches parts of an object into blocks of anonymous memory, and bounds what blocks hold together.
 
 parts in order ─▶ at most ``memory_bytes`` of them under way ─▶ Block ─▶ whoever writes or sends it
 """

@@ -1,4 +1,4 @@
-"""Restores one object to a file: from HEAD to publication.
+"""Downloads one object to a file, from HEAD to publication.
 
 HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verify ─▶ publish
 ▲                                        │ the object changed

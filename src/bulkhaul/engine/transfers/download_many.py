@@ -1,4 +1,4 @@
-"""Plans the restoring of many objects: listing ─▶ selection ─▶ names; it must not fetch by itself."""
+"""Plans the download of a listing: one piece of work a key, each key with a path of its own."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Planned(msgspec.Struct, frozen=True):
 
 
 class Naming:
-    """Gives each key of one listing its path, or says why it gets none."""
+    """Gives each key of one listing its path, or tells why it gets none."""
 
     def __init__(self, base: str, *, folds_case: bool) -> None:
         self._base = base

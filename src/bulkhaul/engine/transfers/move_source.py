@@ -1,13 +1,13 @@
-"""Removes the sources of moves, each when nothing is left to doubt; it must not know how copies are made.
+"""Removes the source of a move, once it is certain that its copy is stored and is another object.
 
     copy ─▶ is it stored? (HEAD of the copy: length, ETag)
          ─▶ is the source as it was, and another object than the copy? (HEAD of the source)
          ─▶ DELETE, on condition of its ETag
 
-One object may have two names: two of one host, a bucket and its access point, spellings that a store takes for one. A
-copy onto itself shows in the source, which is newer then, or looks exactly like the copy. Where it looks like the copy
-and was not newer (both were written within one second), a token in the copy's metadata tells: it is looked for under
-the source's name.
+One object may have two names: of its host, of its bucket and an access point, or spellings that a store takes for one.
+If the copy went onto the source itself, the source is newer than before, or looks exactly like the copy. If it looks
+like the copy and is no newer (both were written within one second), a token is written into the copy's metadata, and
+looked for under the source's name.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Mark = Callable[[], Awaitable[str]]
 
 
 async def require_stored(control: Control, ref: ObjectRef, size_bytes: int, etag: str) -> ObjectHead:
-    """Return what HEAD tells of an object that the service has said to have stored.
+    """Return what HEAD tells of an object that the service says it has stored.
 
     Args:
         etag: as it was told when the object was stored.
@@ -75,13 +75,13 @@ class SourceRemover:
 
         Args:
             seen: what it was when its copy was made.
-            copy: what HEAD tells of the copy since, None if that is a file; see ``require_stored``.
-            mark: used where the copy cannot be told from the source.
+            copy: what HEAD tells of the copy, None if that is a file; see ``require_stored``.
+            mark: called where HEAD cannot tell the copy from the source.
 
         Raises:
-            PreconditionFailed: another one is there by now; it stays.
+            PreconditionFailed: another object is there by now; it stays.
             UsageError: the copy is the source under another name; it stays.
-            Unsupported: it cannot be told; it stays.
+            Unsupported: it cannot be told from the copy, or from a later object; it stays.
             TransferError: it could not be looked at or deleted.
         """
         if not may_be_told(seen):
@@ -121,7 +121,7 @@ class SourceRemover:
             raise not_removed(error, source.ref.url, copy.url) from error
 
     async def _other_than_marked(self, source: ObjectRef, mark: Mark | None) -> ObjectHead:
-        """Return the source as it is after its copy was marked, if that does not show in it."""
+        """Mark the copy, and return the source as it is then, provided that it does not show the mark."""
         assert mark is not None
         token = await mark()
         now = await self._control.head(source)
@@ -133,7 +133,7 @@ class SourceRemover:
         """Delete an object that was looked at a moment ago, on condition of its ETag where the service takes one."""
 
         async def look() -> None:
-            """Look again: by now the object may be gone, or be another one."""
+            """Look again before another try: by now the object may be gone, or be another one."""
             try:
                 now = await self._control.head(source)
             except NotFound as error:
@@ -142,7 +142,7 @@ class SourceRemover:
                 raise _replaced(source)
 
         async def delete(etag: str = "") -> None:
-            # A try whose answer was lost may have deleted it, and what is there since is not ours to delete.
+            # A try whose answer was lost may have deleted it; an object that was stored since then must stay.
             with contextlib.suppress(_GoneError):
                 await self._control.delete(source, etag=etag, before_again=look)
 
@@ -164,7 +164,7 @@ class SourceRemover:
         await delete()
 
     async def _require_gone(self, source: ObjectRef, refused: TransferError) -> None:
-        """Return if there is no object: an earlier try, whose answer was lost, has deleted it."""
+        """Return if there is no object: then an earlier try, whose answer was lost, has deleted it."""
         try:
             await self._control.head(source)
         except NotFound:
@@ -194,6 +194,6 @@ def _replaced(source: ObjectRef) -> PreconditionFailed:
 
 
 def not_removed(error: TransferError, source: str, destination: str) -> TransferError:
-    """Return the error for a source that stays although its copy was made, so that nobody looks for that elsewhere."""
+    """Return the error for a source that stays although its copy was made; it tells where the copy is."""
     text = f"it was copied to {destination}, but could not be removed: {error.message}"
     return error_of(msgspec.structs.replace(error.info, message=text, subject=source))

@@ -1,11 +1,11 @@
-"""One multipart upload from its creation to its end, whatever that is; it must not know where parts come from.
+"""Carries one multipart upload to its end: sends and copies parts, completes, settles a lost reply, or aborts.
 
     INTENT ─▶ create ─▶ BEGUN ─▶ parts … ─▶ COMPLETING ─▶ complete ─▶ (journal gone)
-                 every way out but success: parts let go ─▶ abort until no part is listed ─▶ (journal gone)
+                 on a failure: no part is under way any more ─▶ abort until no part is listed ─▶ (journal gone)
 
-The journal names the upload before its first part is sent, so that not even a killed run leaves one that nobody knows.
-Where the reply to a Create was lost, an intent of its own stays for the upload that nobody has the id of.
-A lost reply to Complete is settled by the token in the object's metadata, never by hope.
+The journal names the upload before its first part is sent, so even a killed run leaves no upload without a journal.
+If the reply to a Create is lost, a second journal stays for the upload whose id we never got.
+If the reply to Complete is lost, the token in the object's metadata tells whether the object is the one of this upload.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from bulkhaul.policy.layout import Part
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
 
 SETTLE_ATTEMPTS = 3
-"""Looks at an object after a lost reply to Complete: the service may still be putting it together."""
+"""How often an object is looked at after a lost reply to Complete: the service may still be putting it together."""
 
 SETTLE_PAUSE_S = 0.2
 
@@ -45,10 +45,10 @@ class MultipartUpload:
 
     Attributes:
         algorithm: checksum that the service keeps for the whole object, empty if it said that it keeps none.
-        upload_id: its name at the service.
+        upload_id: the service's id of it.
         parts: acknowledged parts by number.
         retries: tries that failed, all parts together.
-        unknown: Complete was sent, and nobody could tell what became of it.
+        unknown: Complete was sent, and it could not be found out what became of it.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class MultipartUpload:
         self._journal = journal
         self._asked = asked
         self._token = token
-        self._broken_off = False  # a part was under way when it failed: it may land yet
+        self._broken_off = False  # a part was under way when the upload failed: it may still arrive
         self._listable = True  # as far as anybody knows
         self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not
 
@@ -152,7 +152,7 @@ class MultipartUpload:
         parts = self._in_order()
         size_bytes = sum(part.size_bytes for part in parts)
         checksum = self._whole_checksum()
-        if checksum:  # the service keeps them all, whichever it has told
+        if checksum:  # the service keeps them all, even where it told none
             values = [encoded_crc(self._asked, self._crcs[part.number]) for part in parts]
         else:
             values = [part.checksum for part in parts]
@@ -204,7 +204,7 @@ class MultipartUpload:
         return stored
 
     async def settle(self, size_bytes: int) -> Stored | None:
-        """Look whether the object is the one of this upload, by its token; None if it is not, or cannot be told."""
+        """Return what was stored if the object has this upload's token; None if not, or if it cannot be told."""
         for attempt in range(SETTLE_ATTEMPTS):
             if attempt:
                 await asyncio.sleep(attempt * SETTLE_PAUSE_S)
@@ -221,7 +221,7 @@ class MultipartUpload:
         return None
 
     async def abort(self) -> bool:
-        """Give the upload up, until the service lists no part of it; its journal stays if that cannot be had.
+        """Abort the upload until the service lists no part of it. Its journal stays if that cannot be reached.
 
         Returns:
             Whether nothing is left of it.
@@ -244,14 +244,14 @@ class MultipartUpload:
         return False
 
     def finish(self) -> None:
-        """Forget the upload: it is over."""
+        """Remove the journal: the upload has ended."""
         try:
             self._journal.finish()
         except TransferError as error:
             _log.warning("the upload is over, but its journal could not be removed: %s", error)
 
     def leave(self) -> None:
-        """Let go of the journal, for a later run."""
+        """Close the journal, and leave it to a later run."""
         self._journal.close()
 
     async def listed_parts(self) -> list[UploadedPart]:

@@ -1,9 +1,7 @@
-"""Begins multipart uploads and guards each until its end; it must not know parts.
+"""Begins multipart uploads, and aborts each that fails or is cancelled before it is complete.
 
-    guard ─▶ success: journal gone          every other way out: aborted, until no part is listed
-    lost reply to a Create ─▶ an intent of its own, gone when a listing shows that no upload is left
-
-Whose an upload without a known id is, nobody can tell: it is named by its intent, never aborted on a guess.
+If the reply to a Create is lost, we do not know the upload's id. A listing may show an upload to that key, but that may
+be somebody else's, so we never abort by guess: a journal with the intent stays, and `bulkhaul cleanup` reports it.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ class MultipartGuard:
     """Begins multipart uploads, each under its guard.
 
     Attributes:
-        under_way: above 0 while any upload has begun and not ended, by its abort or otherwise.
+        under_way: above 0 while any upload has begun and not ended, its abort included.
     """
 
     def __init__(
@@ -57,7 +55,7 @@ class MultipartGuard:
     async def begin(
         self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int, kept: str = ""
     ) -> AsyncIterator[MultipartUpload]:
-        """Begin an upload with the endpoint's checksum, without one where it turns out to take none; see ``begin``.
+        """Begin an upload with the endpoint's checksum, or without one if the endpoint takes none; see ``begin_with``.
 
         Args:
             kept: the checksum that a copy is to have in common with its source, empty for the endpoint's own.
@@ -141,7 +139,7 @@ class MultipartGuard:
 
     @asynccontextmanager
     async def left_on_failure(self, upload: MultipartUpload) -> AsyncIterator[None]:
-        """Keep an upload for a later run on every way out but success: nothing was done to it yet."""
+        """Leave an upload to a later run if the block fails: nothing was done to it yet."""
         try:
             yield
         except BaseException:
@@ -150,7 +148,7 @@ class MultipartGuard:
 
     @asynccontextmanager
     async def aborted_on_failure(self, upload: MultipartUpload) -> AsyncIterator[None]:
-        """Abort an upload on every way out but success."""
+        """Abort an upload if the block fails; if it succeeds, the upload is complete."""
         with self._one_more():
             try:
                 yield
@@ -173,12 +171,10 @@ class MultipartGuard:
             self.under_way -= 1
 
     async def settle_lost_create(self, ref: ObjectRef, lost: Journal, known: str = "") -> None:
-        """Look whether a Create whose reply was lost has left an upload; its intent stays unless there is none.
-
-        Whose an upload is that only its key tells of, nobody can know: it is reported, never aborted.
+        """Look whether a Create whose reply was lost may have left an upload; if so, the journal of its intent stays.
 
         Args:
-            lost: the intent, which is let go of.
+            lost: that journal, which is closed.
             known: id of the upload that a later Create has begun.
         """
         try:
@@ -201,7 +197,7 @@ class MultipartGuard:
     async def _create(
         self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
     ) -> tuple[MultipartUpload, Journal | None]:
-        """Return the upload, and the intent of one more that a lost reply may have left."""
+        """Return the upload, and a journal for the second one that a lost reply may have left."""
         journal = Journal.create(folder, intent, resumable=intent.source is not None)
         doubts: list[None] = []
         try:
@@ -235,7 +231,7 @@ class MultipartGuard:
         return upload, lost
 
     async def _end(self, ref: ObjectRef, creating: asyncio.Future[tuple[MultipartUpload, Journal | None]]) -> None:
-        """Give up an upload that is being created: once it was asked for, its id is waited for."""
+        """Give up an upload that is being created: wait for its id, since only then it can be aborted."""
         await asyncio.wait([creating], timeout=DOUBT_S)
         if not creating.done():
             creating.cancel()

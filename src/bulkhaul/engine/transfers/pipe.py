@@ -1,4 +1,4 @@
-"""Ends of pipes, read and written block by block in threads that can be told to stop; it must not know objects."""
+"""Reads and writes pipes block by block, in threads that can be told to stop."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ LOOK_UP_S = 0.2
 """How often a read or a write that waits for the other end looks whether it was cancelled."""
 
 END_PAUSE_S = 0.1
-"""How long the end of an input is not believed. Ctrl-C goes to every program of a pipeline, and the one before us may
-be gone before we have heard: what it had written by then is not all that it had to say."""
+"""How long we wait before we believe the end of an input. Ctrl-C goes to every program of a pipeline; the one before us
+may have died of it before we hear of it, and then what it has written is not all that it had to write."""
 
 
 class Pipe:
     """One end of a pipe, read or written in a thread that can be told to stop."""
 
     def __init__(self, fd: int, event: int) -> None:
-        # A thread of its own: whoever is silent at the other end must not keep others waiting.
+        # A thread of its own: a silent program at the other end must not keep other transfers waiting.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="pipe")
         self._fd = fd
         self._stopped = threading.Event()

@@ -1,4 +1,4 @@
-"""Objects to and from descriptors that have no length and no way back: pipes; it must not know who holds their ends.
+"""Uploads what a pipe gives, and writes objects into pipes: unknown length, no seek.
 
 read ─▶ memory of one part ─▶ PUT, parts in parallel ─▶ complete         the length shows at the end
 ranges in parallel ─▶ memory ─▶ checksum ─▶ write, in order
@@ -117,7 +117,7 @@ class Streamer:
         try:
             while block.part.size_bytes:
                 sending = asyncio.ensure_future(send(block))
-                # Also if it never takes its first step.
+                # Also where the task is cancelled before its first step.
                 sending.add_done_callback(self._dispatcher.last_resort.guard(functools.partial(_close, block)))
                 held[sending] = block.part.size_bytes
                 at, number = block.part.end, number + 1
@@ -202,7 +202,7 @@ def _close(block: Block, _sending: asyncio.Future[None]) -> None:
 
 
 async def _next(read: Coroutine[None, None, Block], held: dict[asyncio.Task[None], int]) -> Block:
-    """Wait for the next block; a part that fails meanwhile ends the wait for a writer who may be silent for long."""
+    """Wait for the next block. A part that fails meanwhile ends the wait, as the writer may be silent for long."""
     reading = asyncio.ensure_future(read)
     try:
         while not reading.done():
