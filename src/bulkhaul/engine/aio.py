@@ -8,14 +8,12 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import msgspec
-
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.lifetime import Lifetime, OnSize
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
-from bulkhaul.engine.transfers.batch import Many, Piece
+from bulkhaul.engine.transfers.batch import Many
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.copy_many import copy_pieces
 from bulkhaul.engine.transfers.download_many import Restore
@@ -29,17 +27,15 @@ from bulkhaul.engine.transfers.endpoints import (
     opened,
 )
 from bulkhaul.engine.transfers.meter import OnMoved
-from bulkhaul.engine.transfers.upload_many import LinkRule, upload_pieces
-from bulkhaul.model.errors import UsageError
+from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.engine.transfers.upload_many import link_rule, upload_pieces
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
-from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
-from bulkhaul.policy.storerules import flat
-
-DEFAULT_OPTIONS = ObjectOptions()
+from bulkhaul.policy.storerules import flat, require_current
 
 
 class AsyncEngine:
@@ -52,6 +48,8 @@ class AsyncEngine:
 
     It works inside any program: workers are started by exec, so no ``if __name__ == "__main__"`` is needed and no
     thread or lock of the program is copied. An engine must not be used in a process forked from its own.
+
+    With ``dry_run=True`` a method returns or yields what it would do, and touches nothing.
     """
 
     def __init__(
@@ -74,11 +72,7 @@ class AsyncEngine:
         Raises:
             UsageError: a setting is unknown or out of range.
         """
-        try:
-            base = settings or Settings()
-            self.settings: Settings = msgspec.structs.replace(base, **fields) if fields else base
-        except TypeError as error:
-            raise UsageError(f"no such setting: {error}") from error
+        self.settings: Settings = with_fields(settings or Settings(), fields)
         self._life = Lifetime(self.settings, forkserver, on_progress)
 
     async def __aenter__(self) -> Self:
@@ -134,6 +128,7 @@ class AsyncEngine:
         on_moved: OnMoved | None = None,
         move: bool = False,
         version_id: str = "",
+        dry_run: bool = False,
     ) -> TransferResult:
         """Restore one object to ``path``; a folder takes the key's last segment.
 
@@ -146,13 +141,16 @@ class AsyncEngine:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
         """
         ref = object_ref(url)
-        _require_current(ref, version_id, move=move)
-        downloader = self._life.running().downloader
+        require_current(ref, version_id, move=move)
+        running = self._life.running()
         file = file_path(ref, local_path(path))
+        if dry_run:
+            with opened(file):
+                return result_of(ref, await running.control.head(ref, version_id), file)
 
         async def work(on_size: OnSize) -> TransferResult:
             with opened(file) as destination:
-                return await downloader.download(
+                return await running.downloader.download(
                     ref, destination, on_size=on_size, on_moved=on_moved, remove=move, version_id=version_id
                 )
 
@@ -166,6 +164,7 @@ class AsyncEngine:
         *,
         on_moved: OnMoved | None = None,
         move: bool = False,
+        dry_run: bool = False,
     ) -> TransferResult:
         """Upload one file; a URL that ends in a slash takes the file's name.
 
@@ -179,12 +178,12 @@ class AsyncEngine:
         """
         file = local_path(path)
         ref, options = destination_ref(url, file), checked(options)
-        uploader = self._life.running().uploader
-
-        async def work(_: OnSize) -> TransferResult:
-            return await uploader.upload_file(file, ref, options, on_moved=on_moved, remove=move)
-
-        return await self._life.one(work, ref.url, length_of(file))
+        upload = functools.partial(
+            self._life.running().uploader.upload_file, file, ref, options, on_moved=on_moved, remove=move
+        )
+        if dry_run:
+            return await upload(dry_run=True)
+        return await self._life.one(lambda _: upload(), ref.url, length_of(file))
 
     async def upload_bytes(
         self,
@@ -223,6 +222,7 @@ class AsyncEngine:
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         on_moved: OnMoved | None = None,
+        dry_run: bool = False,
     ) -> TransferResult:
         """Upload what a descriptor gives until its end; its length need not be known.
 
@@ -231,9 +231,13 @@ class AsyncEngine:
         """
         ref, options = object_ref(url), checked(options)
         streamer = self._life.running().streamer
+        if dry_run:
+            return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
         return await self._life.one(lambda _: streamer.upload(fd, ref, options, on_moved=on_moved), ref.url)
 
-    async def download_stream(self, url: str | ObjectRef, fd: int, *, version_id: str = "") -> TransferResult:
+    async def download_stream(
+        self, url: str | ObjectRef, fd: int, *, version_id: str = "", dry_run: bool = False
+    ) -> TransferResult:
         """Write one object to a descriptor, in order; what was written before an error cannot be taken back.
 
         Raises:
@@ -242,6 +246,8 @@ class AsyncEngine:
         """
         ref = object_ref(url)
         running = self._life.running()
+        if dry_run:
+            return result_of(ref, await running.control.head(ref, version_id), "-")
 
         async def work(on_size: OnSize) -> TransferResult:
             remote = await running.control.look(ref, version_id)
@@ -261,6 +267,7 @@ class AsyncEngine:
         on_moved: OnMoved | None = None,
         move: bool = False,
         version_id: str = "",
+        dry_run: bool = False,
     ) -> TransferResult:
         """Copy one object; a destination that ends in a slash takes the key's last segment.
 
@@ -277,14 +284,13 @@ class AsyncEngine:
         """
         ref = object_ref(source)
         target = destination_ref(destination, ref.key)
-        _require_current(ref, version_id, move=move)
+        require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
-        copy = self._copying(origin, on_moved)
-
-        async def work(_: OnSize) -> TransferResult:
-            return await copy(ref, target, options, version_id=version_id, remove=move)
-
-        return await self._life.one(work, ref.url)
+        copying = self._copying(origin, on_moved)
+        copy = functools.partial(copying, ref, target, options, version_id=version_id, remove=move)
+        if dry_run:
+            return await copy(dry_run=True)
+        return await self._life.one(lambda _: copy(), ref.url)
 
     # Many objects
 
@@ -303,7 +309,6 @@ class AsyncEngine:
 
         Args:
             move: delete each object once its file is on disk for good.
-            dry_run: yield what would be done, and touch nothing.
 
         Yields:
             One result an object, as it ends. A failed one carries its error; the others go on.
@@ -349,15 +354,11 @@ class AsyncEngine:
         """
         bucket, prefix = destination_prefix(url)
         takes = selector(Source(bucket, many=True), include, exclude)
-        links = LinkRule(
-            follow=follow_symlinks is not False,
-            enter=bool(follow_symlinks) or (follow_symlinks is None and not move),
-            first=move and not dry_run,
-        )
+        links = link_rule(follow_symlinks, move=move, dry_run=dry_run)
         uploader = self._life.running().uploader
         where = (local_path(folder), bucket, prefix, takes)
         plan = functools.partial(upload_pieces, uploader, *where, checked(options), links, remove=move)
-        return self._many(plan, dry_run=dry_run)
+        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
     def copy_many(
         self,
@@ -388,7 +389,7 @@ class AsyncEngine:
         plan = functools.partial(
             copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
         )
-        return self._many(plan, dry_run=dry_run)
+        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
     def _copying(
         self, origin: AsyncEngine | None, on_moved: OnMoved | None = None
@@ -398,13 +399,3 @@ class AsyncEngine:
         if origin is None:
             return running.copier.copy
         return functools.partial(running.relay.copy, origin._life.running().origin, on_moved=on_moved)
-
-    def _many(
-        self, plan: Callable[[], AsyncGenerator[Piece, None]], *, dry_run: bool
-    ) -> AsyncGenerator[TransferResult, None]:
-        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
-
-
-def _require_current(ref: ObjectRef, version_id: str, *, move: bool) -> None:
-    if move and version_id:
-        raise UsageError("an older version is not moved: copy it, and delete it by its id", ref.url)

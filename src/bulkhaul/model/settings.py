@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
@@ -190,6 +191,18 @@ def _plain_fields() -> list[tuple[str, Any]]:
     """Return the fields that are no choices, with their types."""
     fields = msgspec.structs.fields(Settings)
     return [(one.name, one.type) for one in fields if get_origin(one.type) is not Literal and one.name != "verify"]
+
+
+def with_fields(settings: Settings, fields: Mapping[str, Any]) -> Settings:
+    """Return settings with some of them given by name.
+
+    Raises:
+        UsageError: a setting is unknown or out of range.
+    """
+    try:
+        return msgspec.structs.replace(settings, **fields) if fields else settings
+    except TypeError as error:
+        raise UsageError(f"no such setting: {error}") from error
 
 
 def require_endpoint(url: str, name: str) -> None:

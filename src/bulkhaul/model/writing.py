@@ -32,6 +32,10 @@ class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     tags: dict[str, str] = {}
 
 
+DEFAULT_OPTIONS = ObjectOptions()
+"""Everything is left to the service."""
+
+
 class UploadBegun(msgspec.Struct, frozen=True):
     """A multipart upload that was created.
 

@@ -109,6 +109,16 @@ def same_object(subject: str) -> UsageError:
     return UsageError("source and destination are the same object", subject)
 
 
+def require_current(source: ObjectRef, version_id: str, *, move: bool) -> None:
+    """Make sure that what is moved is the current version of an object.
+
+    Raises:
+        UsageError: it is an older one.
+    """
+    if move and version_id:
+        raise UsageError("an older version is not moved: copy it, and delete it by its id", source.url)
+
+
 def check_ttl(ttl_s: int) -> None:
     """Make sure that a presigned URL may live so long (C37).
 

@@ -21,7 +21,7 @@ from bulkhaul.engine.transfers.copy_source import (
 )
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
-from bulkhaul.engine.transfers.result import confirmed, stored_result
+from bulkhaul.engine.transfers.result import confirmed, result_of, stored_result
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -58,11 +58,13 @@ class Copier:
         *,
         version_id: str = "",
         remove: bool = False,
+        dry_run: bool = False,
     ) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
 
         Args:
             remove: delete the source once its copy was asked for, if it is as it was, and another object.
+            dry_run: return what would be done, and do nothing.
 
         Raises:
             NotFound: there is no such source.
@@ -76,6 +78,8 @@ class Copier:
             raise same_object(source.url)
         found = await find_source(self._control, source, version_id, self._settings.limits)
         head = found.head
+        if dry_run:
+            return result_of(source, head, ref.url, ref)
         if options is not None:
             options = await completed_options(self._control, found, options, storage_class=head.storage_class)
         small = head.size_bytes < self._settings.multipart_threshold_bytes and head.size_bytes <= MAX_COPY_BYTES

@@ -19,7 +19,7 @@ from bulkhaul.engine.transfers.copy_source import completed_options, find_source
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
-from bulkhaul.engine.transfers.result import stored_result
+from bulkhaul.engine.transfers.result import result_of, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, Integrity, ObjectRef
@@ -70,12 +70,14 @@ class Relay:
         on_moved: OnMoved | None = None,
         version_id: str = "",
         remove: bool = False,
+        dry_run: bool = False,
     ) -> TransferResult:
         """Copy an object; metadata, content headers and tags stay where the options name none.
 
         Args:
             remove: delete the source once it is stored, if it is as it was, and another object: two services may turn
                 out to be one.
+            dry_run: return what would be done, and do nothing.
 
         Raises:
             NotFound: there is no such source.
@@ -87,6 +89,8 @@ class Relay:
         if remove and source == ref and await same_bucket(origin.control, self._control, ref.bucket):
             raise same_object(source.url)
         found = await find_source(origin.control, source, version_id, self._settings.limits)
+        if dry_run:
+            return result_of(source, found.head, ref.url, ref)
         if options is None:
             kept = await kept_options(origin.control, found)
             options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes

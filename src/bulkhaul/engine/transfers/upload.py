@@ -65,12 +65,14 @@ class Uploader:
         on_moved: OnMoved | None = None,
         remove: bool = False,
         inside: FolderIdentity | None = None,
+        dry_run: bool = False,
     ) -> TransferResult:
         """Upload a file; what is at the key is the old object, or exactly the new one.
 
         Args:
             remove: remove the file once the object was stored and looked at, if it still is the one that was uploaded.
             inside: a folder out of which nothing is removed.
+            dry_run: return what would be done, and do nothing.
 
         Raises:
             SourceChanged: the file changed meanwhile; no object was made of it.
@@ -81,6 +83,10 @@ class Uploader:
         source = Source.open(path, removable=remove)
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
+            if dry_run:
+                return TransferResult(
+                    source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=source.size_bytes
+                )
             options = with_content_type(options, path, ref.key)
             result = await self._checksums.with_or_without(
                 ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)

@@ -42,6 +42,12 @@ class LinkRule(msgspec.Struct, frozen=True):
     first: bool = False
 
 
+def link_rule(follow_symlinks: bool | None, *, move: bool, dry_run: bool) -> LinkRule:
+    """Return the rule that a caller asks for; None for the usual one, by which a move enters no links to folders."""
+    enter = not move if follow_symlinks is None else follow_symlinks
+    return LinkRule(follow=follow_symlinks is not False, enter=enter, first=move and not dry_run)
+
+
 async def upload_pieces(
     uploader: Uploader,
     folder: str,
