@@ -209,7 +209,7 @@ class Crew:
                     self._revoke(lease_id, lease, now_s, out)
 
     def forgive_pause(self, pause_s: float) -> None:
-        """Move every deadline by a pause of this process (stopped, suspended): the others were not late, we were."""
+        """Move every deadline by a pause of this process (stopped, suspended): it was late, not the others."""
         for worker in self.workers.values():
             worker.silent_deadline_s += pause_s
         for lease in self.leases.values():

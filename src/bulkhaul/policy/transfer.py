@@ -8,9 +8,8 @@
 
 An event and the present instant go in, instructions come out. No clock is read here, so that a test can script time.
 
-A part has one owner at a time: its lease ends only by PartDone, PartFailed or WorkerLost, never by a deadline. A
-deadline only leads to Revoke, and a Revoke that is not answered to Kill. The download of an object that has changed
-begins anew as another transfer; the coordinator decides that.
+A part has one owner at a time: its lease ends only by PartDone, PartFailed or WorkerLost, never by a deadline. The
+download of an object that has changed begins anew as another transfer; the coordinator decides that.
 """
 
 from __future__ import annotations
@@ -108,7 +107,7 @@ class TransferMachine:
         return None if held is None else held.transfer
 
     def next_wake_s(self) -> float:
-        """Return the instant at which the next part may be handed out that may not be now, infinite without one."""
+        """Return the instant at which the next part that waits for a time may be leased; infinite without one."""
         due_s, fresh = self._queue.next_retry_s, self._queue.fresh
         if self._refreshing or not (fresh or due_s < float("inf")):
             return float("inf")
@@ -116,7 +115,7 @@ class TransferMachine:
             due_s = calm_until_s if fresh else max(due_s, calm_until_s)
         if self.outage.away:
             due_s = self.outage.next_try_s if fresh else max(due_s, self.outage.next_try_s)
-        # A due part that found no free worker is leased on a later event, so it sets no timer.
+        # A due part that found no free worker is tried again on the next event, so it needs no timer.
         return due_s if due_s > self._assigned_s else float("inf")
 
     @property
@@ -196,7 +195,7 @@ class TransferMachine:
         return out
 
     def forgive_pause(self, pause_s: float) -> None:
-        """Move every deadline by a pause of this process (stopped, suspended): the others were not late, we were."""
+        """Move every deadline by a pause of this process (stopped, suspended): it was late, not the others."""
         self._crew.forgive_pause(pause_s)
 
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
