@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
 from bulkhaul.engine import facade
-from bulkhaul.engine.facade import READ_AHEAD, _driven
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.facade import READ_AHEAD, Engine, _driven
 
 
 def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[int]]:
@@ -108,3 +110,18 @@ def test_generator_that_nobody_takes_from_waits() -> None:
 
     asyncio.run(run())
     assert (len(made), closed) == (2 * READ_AHEAD, [True])
+
+
+def test_every_operation_has_a_twin() -> None:
+    """What ``AsyncEngine`` offers to await or to iterate over, ``Engine`` offers blocking, with the same signature."""
+    methods = {
+        name: method
+        for name, method in inspect.getmembers(AsyncEngine, inspect.isfunction)
+        if not name.startswith("_")
+        and (inspect.iscoroutinefunction(method) or method.__annotations__["return"].startswith("AsyncGenerator"))
+    }
+    assert {"download", "upload_many", "head", "list", "delete_many"} <= set(methods)
+    for name, method in methods.items():
+        twin = getattr(Engine, name)
+        assert inspect.signature(twin) == inspect.signature(method), name
+        assert not inspect.iscoroutinefunction(twin), name

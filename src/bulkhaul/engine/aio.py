@@ -13,6 +13,7 @@ from bulkhaul.engine.lifetime import Lifetime, OnSize
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.small_operations import SmallOperations
 from bulkhaul.engine.transfers.batch import Many
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.copy_many import copy_pieces
@@ -38,7 +39,7 @@ from bulkhaul.policy.selection import Source, selector
 from bulkhaul.policy.storerules import flat, require_current
 
 
-class AsyncEngine:
+class AsyncEngine(SmallOperations):
     """Moves objects between S3 and disk, and between services, with worker processes.
 
     Usage::
@@ -111,11 +112,7 @@ class AsyncEngine:
 
     @property
     def control(self) -> Control:
-        """The small operations: look, list, delete, sign, clean up.
-
-        Raises:
-            UsageError: the engine is not running.
-        """
+        """The small operations by bucket and key, where listings come page by page."""
         return self._life.running().control
 
     # One object

@@ -196,16 +196,6 @@ class Engine:
         self._beside.append(other)
         return other
 
-    download = _blocking(AsyncEngine.download)
-    upload = _blocking(AsyncEngine.upload)
-    upload_bytes = _blocking(AsyncEngine.upload_bytes)
-    upload_stream = _blocking(AsyncEngine.upload_stream)
-    download_stream = _blocking(AsyncEngine.download_stream)
-    copy = _blocking(AsyncEngine.copy)
-    download_many = _iterating(AsyncEngine.download_many)
-    upload_many = _iterating(AsyncEngine.upload_many)
-    copy_many = _iterating(AsyncEngine.copy_many)
-
     def progress(self) -> Progress:
         """Return one total over everything that this engine was asked for."""
         return self._engine.progress()
@@ -224,6 +214,32 @@ class Engine:
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that run now."""
         return self._engine.worker_pids
+
+    download = _blocking(AsyncEngine.download)
+    upload = _blocking(AsyncEngine.upload)
+    upload_bytes = _blocking(AsyncEngine.upload_bytes)
+    upload_stream = _blocking(AsyncEngine.upload_stream)
+    download_stream = _blocking(AsyncEngine.download_stream)
+    copy = _blocking(AsyncEngine.copy)
+    download_many = _iterating(AsyncEngine.download_many)
+    upload_many = _iterating(AsyncEngine.upload_many)
+    copy_many = _iterating(AsyncEngine.copy_many)
+
+    head = _blocking(AsyncEngine.head)
+    tags = _blocking(AsyncEngine.tags)
+    read = _blocking(AsyncEngine.read)
+    read_range = _blocking(AsyncEngine.read_range)
+    presign = _blocking(AsyncEngine.presign)
+    buckets = _iterating(AsyncEngine.buckets)
+    list = _iterating(AsyncEngine.list)
+    list_folder = _iterating(AsyncEngine.list_folder)
+    versions = _iterating(AsyncEngine.versions)
+    probe = _blocking(AsyncEngine.probe)
+    region = _blocking(AsyncEngine.region)
+    delete = _blocking(AsyncEngine.delete)
+    delete_many = _iterating(AsyncEngine.delete_many)
+    pending_uploads = _iterating(AsyncEngine.pending_uploads)
+    abort_upload = _blocking(AsyncEngine.abort_upload)
 
     def _running(self) -> Portal:
         if os.getpid() != self._pid:

@@ -20,6 +20,10 @@ _ACCESS_POINT = re.compile(r"(arn:[^:/]+:s3[a-z-]*:[^:/]*:[^:/]*:accesspoint[:/]
 """Source: S3 User Guide, "Access point ARNs"; the ARN holds a slash itself."""
 
 
+LISTED = "what is to be listed"
+"""How an error calls the URL of a listing."""
+
+
 class Source(msgspec.Struct, frozen=True):
     """What to restore.
 
@@ -71,7 +75,7 @@ def parse_listing(url: str) -> Source:
     Raises:
         InvalidUrl: no ``s3://``, or no bucket.
     """
-    bucket, key = _split(url, "what is to be listed")
+    bucket, key = _split(url, LISTED)
     wildcard = _WILDCARD.search(key)
     if wildcard is None:
         return Source(bucket, prefix=key, many=True)

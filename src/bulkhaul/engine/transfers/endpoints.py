@@ -16,7 +16,7 @@ from bulkhaul.disk.streams import stands_for_stream
 from bulkhaul.model.errors import LocalError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.naming import base_name
-from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source
+from bulkhaul.policy.selection import LISTED, Source, folder_prefix, parse_destination, parse_listing, parse_source
 
 
 class Destination(msgspec.Struct, frozen=True):
@@ -90,6 +90,25 @@ def destination_prefix(url: str) -> tuple[str, str]:
     """
     bucket, key = parse_destination(url)
     return bucket, folder_prefix(key)
+
+
+def listed(url: str | ObjectRef, *, literal: bool = False) -> Source:
+    """Return what a listing is to find below a prefix, which is cut at no slash.
+
+    Args:
+        literal: ``*`` and ``?`` stand for themselves, as they always do in an ``ObjectRef``.
+
+    Raises:
+        InvalidUrl: it names no bucket.
+        UsageError: the name is not valid UTF-8.
+    """
+    if isinstance(url, ObjectRef):
+        ref = _sound(url)
+        return Source(ref.bucket, prefix=ref.key, many=True)
+    if literal:
+        bucket, prefix = parse_destination(url, LISTED)
+        return Source(bucket, prefix=prefix, many=True)
+    return parse_listing(url)
 
 
 def many_source(source: str, *, recursive: bool) -> Source:

@@ -1,0 +1,249 @@
+"""The operations of an engine that move no object to or from disk: look, list, read, delete, sign, clean up."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Iterable, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
+from bulkhaul.engine.transfers.endpoints import listed, object_ref
+from bulkhaul.model.errors import RangeNotSatisfiable, TransferError, UsageError
+from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import ObjectVersion, PendingUpload
+from bulkhaul.policy.selection import Source, parse_source, selector
+from bulkhaul.policy.storerules import asks_for_bytes, check_ttl, outside
+
+
+class SmallOperations(ABC):
+    """What an engine offers besides transfers.
+
+    An object, or a prefix, is named by its URL or by an ``ObjectRef``, whose key is taken as it is.
+    """
+
+    @property
+    @abstractmethod
+    def control(self) -> Control:
+        """The same operations by bucket and key, where listings come page by page.
+
+        Raises:
+            UsageError: the engine is not running.
+        """
+
+    async def head(self, url: str | ObjectRef, *, version_id: str = "") -> ObjectHead:
+        """Return what the service knows of one object.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        return await self.control.head(object_ref(url), version_id)
+
+    async def tags(self, url: str | ObjectRef, *, version_id: str = "") -> dict[str, str]:
+        """Return the tags of one object.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return await self.control.tags(object_ref(url), version_id)
+
+    async def read(self, url: str | ObjectRef) -> bytes:
+        """Return a whole object, by one GET; a large one is better downloaded.
+
+        Raises:
+            NotFound: there is no such object.
+            NetworkError: the body broke off, however often it was tried.
+            IntegrityError: the bytes are not those that the stored checksum promises.
+        """
+        return await self.control.read(object_ref(url))
+
+    async def read_range(self, url: str | ObjectRef, start: int, end: int) -> bytes:
+        """Return exactly the bytes ``[start, end)`` of an object; an empty range is empty without a request.
+
+        Raises:
+            RangeNotSatisfiable: the object cannot fill the range, or the range is none.
+            NotFound: there is no such object.
+        """
+        ref = object_ref(url)
+        if not asks_for_bytes(start, end, ref.url):
+            return b""
+        try:
+            return await self.control.read(ref, start, end)
+        except RangeNotSatisfiable as error:
+            told = outside(start, end, ref.url)
+            told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
+            raise told from error
+        except TransferError as error:
+            raise error.about(ref.url) from error.__cause__
+
+    async def presign(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
+        """Return a URL that fetches an object without credentials for ``ttl_s`` seconds; it is a secret.
+
+        Raises:
+            OtherError: the time is not 1 to 604800 whole seconds.
+            CredentialsError: there are no credentials to sign with.
+        """
+        check_ttl(ttl_s)
+        return await self.control.presign(object_ref(url), ttl_s, version_id)
+
+    # Listings
+
+    async def buckets(self) -> AsyncGenerator[Bucket, None]:
+        """Yield the caller's buckets.
+
+        Raises:
+            AccessDenied: the credentials may not list them.
+        """
+        async with aclosing(self.control.buckets()) as pages:
+            async for page in pages:
+                for bucket in page:
+                    yield bucket
+
+    async def list(self, url: str | ObjectRef) -> AsyncGenerator[ObjectHead, None]:
+        """Yield every object whose key begins with the URL's, or matches it if it holds ``*`` or ``?``.
+
+        They come in the service's order, 1,000 a request.
+
+        Raises:
+            NotFound: there is no such bucket.
+        """
+        source = listed(url)
+        takes = selector(source)
+        async with aclosing(self.control.pages(source.bucket, source.prefix, ahead=True)) as pages:
+            async for page in pages:
+                for head in page:
+                    if takes(head.key):
+                        yield head
+
+    async def list_folder(self, url: str | ObjectRef) -> AsyncGenerator[ObjectHead | str, None]:
+        """Yield what lies in one folder: its objects, and the folders in it as prefixes that end in a slash.
+
+        Args:
+            url: of the folder, with a slash at its end; of a bucket for what lies in no folder.
+
+        Raises:
+            NotFound: there is no such bucket.
+        """
+        source = listed(url, literal=True)
+        async with aclosing(self.control.folder(source.bucket, source.prefix)) as pages:
+            async for objects, prefixes in pages:
+                for prefix in prefixes:
+                    yield prefix
+                for head in objects:
+                    yield head
+
+    async def versions(self, url: str | ObjectRef) -> AsyncGenerator[ObjectVersion, None]:
+        """Yield every version and delete marker of the objects that ``list`` would yield, had they not been deleted.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        source = listed(url)
+        takes = selector(source)
+        async with aclosing(self.control.versions(source.bucket, source.prefix)) as pages:
+            async for page in pages:
+                for version in page:
+                    if takes(version.key):
+                        yield version
+
+    async def probe(self, url: str | ObjectRef) -> None:
+        """List at most one key below a prefix, to see whether the bucket can be reached and read.
+
+        Raises:
+            TransferError: it cannot.
+        """
+        source = listed(url, literal=True)
+        await self.control.probe(source.bucket, source.prefix)
+
+    async def region(self, bucket: str) -> str:
+        """Return the region of a bucket, as the service tells it; empty where it does not.
+
+        Args:
+            bucket: its name.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return await self.control.region(bucket)
+
+    # Deletions
+
+    async def delete(self, url: str | ObjectRef, *, version_id: str = "") -> None:
+        """Delete one object, or one version of it; that it is not there is no error.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        await self.control.delete(object_ref(url), version_id)
+
+    def delete_many(
+        self,
+        urls: Iterable[str | ObjectRef],
+        *,
+        recursive: bool = False,
+        literal: bool = False,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        all_versions: bool = False,
+        version_id: str = "",
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Delete objects, prefixes and what matches patterns, 1,000 keys a request.
+
+        Args:
+            recursive: each URL names everything below it, up to a slash.
+            literal: ``*``, ``?`` and a slash at the end of a URL stand for themselves.
+            include, exclude: patterns for the path below each prefix.
+            all_versions: delete every version and delete marker, for good.
+            version_id: delete this version of the only URL, an object, for good.
+
+        Yields:
+            One result a key. One that is refused, or a URL that selects nothing, carries its error; the others go on.
+
+        Raises:
+            UsageError: a URL names a prefix without ``recursive``, or a version id goes with more than one object.
+        """
+        sources = tuple(_doomed(url, recursive=recursive, literal=literal) for url in urls)
+        if version_id and (all_versions or len(sources) != 1 or sources[0].many):
+            raise UsageError("a version id goes with exactly one object")
+        deletion = Deletion(
+            sources=sources,
+            version_id=version_id,
+            all_versions=all_versions,
+            include=tuple(include),
+            exclude=tuple(exclude),
+            dry_run=dry_run,
+        )
+        return delete_sources(self.control, deletion)
+
+    # Uploads that were begun
+
+    async def pending_uploads(self, url: str | ObjectRef) -> AsyncGenerator[PendingUpload, None]:
+        """Yield the uploads below a prefix that were neither completed nor aborted.
+
+        Raises:
+            TransferError: the listing failed.
+        """
+        source = listed(url, literal=True)
+        async with aclosing(self.control.pending_uploads(source.bucket, source.prefix)) as pages:
+            async for page in pages:
+                for upload in page:
+                    yield upload
+
+    async def abort_upload(self, url: str | ObjectRef, upload_id: str) -> bool:
+        """Give a pending upload up; returns whether nothing is left of it.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return await self.control.abort_upload(object_ref(url), upload_id)
+
+
+def _doomed(url: str | ObjectRef, *, recursive: bool, literal: bool) -> Source:
+    if isinstance(url, ObjectRef):
+        ref = object_ref(url)
+        return Source(ref.bucket, key=ref.key)
+    return parse_source(url, recursive=recursive, literal=literal, marker=literal)
