@@ -58,7 +58,7 @@ _INSTANT = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T((?:[01][0-9]|2[0-3]):[0-5]
 _TRUNCATED = b"<IsTruncated>true</IsTruncated>"
 _NEXT = re.compile(rb"<NextContinuationToken>([^<>]++)</NextContinuationToken>")
 
-_told: ContextVar[Callable[[str], None] | None] = ContextVar("_told", default=None)
+_tell_next: ContextVar[Callable[[str], None] | None] = ContextVar("_tell_next", default=None)
 
 
 class _NotPlainError(Exception):
@@ -66,13 +66,13 @@ class _NotPlainError(Exception):
 
 
 @contextmanager
-def telling(told: Callable[[str], None] | None) -> Iterator[None]:
-    """While in the block, call ``told`` with the next token of a page of this thread's before the page is read."""
-    before = _told.set(told)
+def telling(tell: Callable[[str], None] | None) -> Iterator[None]:
+    """While in the block, call ``tell`` with the next token of a page of this thread's before the page is read."""
+    before = _tell_next.set(tell)
     try:
         yield
     finally:
-        _told.reset(before)
+        _tell_next.reset(before)
 
 
 def read_page(
@@ -84,9 +84,9 @@ def read_page(
     """Read a reply in place of the SDK, which then finds an empty body; a hook of ``before-parse``."""
     if operation_model.name != "ListObjectsV2" or response_dict["status_code"] != 200:
         return
-    told = _told.get()
-    if told is not None and (token := _early_token(response_dict["body"])):
-        told(token)
+    tell = _tell_next.get()
+    if tell is not None and (token := _early_token(response_dict["body"])):
+        tell(token)
     try:
         read = _read(response_dict["body"].decode())
     except (_NotPlainError, ValueError, OverflowError):
