@@ -128,7 +128,7 @@ def test_a_frame_that_cannot_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     send = Supervisor.send
 
     def refusing(self: Supervisor, number: int, message: object, descriptors: list[int] | None = None) -> None:
-        if isinstance(message, Leases) and any(lease.key == "case-2" for lease in message.leases):
+        if isinstance(message, Leases) and any(lease.request.key == "case-2" for lease in message.leases):
             raise errors.LocalError("no room")
         send(self, number, message, descriptors)
 

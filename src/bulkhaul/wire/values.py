@@ -58,8 +58,8 @@ class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
         return [("endpoint_url", self.endpoint_url), ("region", self.region), ("profile", self.profile)]
 
 
-class Target(msgspec.Struct, frozen=True):
-    """Where requests for one bucket go, as the SDK resolved it.
+class Target(msgspec.Struct, frozen=True, array_like=True):
+    """Where requests for one bucket go, as the SDK resolved it. One goes with every lease: hence ``array_like``.
 
     Attributes:
         path_prefix: comes before the encoded key: ``/`` or ``/bucket/``.
@@ -87,19 +87,6 @@ class Target(msgspec.Struct, frozen=True):
         return host if self.port == default else f"{host}:{self.port}"
 
 
-class RemoteObject(msgspec.Struct, frozen=True):
-    """One object, what its service tells of it, and where requests for it go.
-
-    Attributes:
-        version_id: as it was asked for, empty for the current version.
-    """
-
-    ref: ObjectRef
-    head: ObjectHead
-    target: Target
-    version_id: str = ""
-
-
 class GetRequest(msgspec.Struct, frozen=True):
     """A GET of ``[start, end)`` of one object of ``size_bytes``, on condition of its ETag.
 
@@ -122,6 +109,33 @@ class GetRequest(msgspec.Struct, frozen=True):
     version_id: str = ""
 
 
+class RemoteObject(msgspec.Struct, frozen=True):
+    """One object, what its service tells of it, and where requests for it go.
+
+    Attributes:
+        version_id: as it was asked for, empty for the current version.
+    """
+
+    ref: ObjectRef
+    head: ObjectHead
+    target: Target
+    version_id: str = ""
+
+    def request(self, start: int, end: int, *, whole: bool) -> GetRequest:
+        """Return the GET of ``[start, end)`` of it."""
+        return GetRequest(
+            self.target,
+            self.ref.bucket,
+            self.ref.key,
+            self.head.etag,
+            start,
+            end,
+            self.head.size_bytes,
+            whole,
+            self.version_id,
+        )
+
+
 class PutRequest(msgspec.Struct, frozen=True):
     """A PUT of one body: a whole object, or part ``number`` of a multipart upload.
 
@@ -133,7 +147,7 @@ class PutRequest(msgspec.Struct, frozen=True):
     target: Target
     bucket: str
     key: str
-    headers: tuple[tuple[str, str], ...]
+    headers: tuple[tuple[str, str], ...] = ()
     upload_id: str = ""
     number: int = 0
 

@@ -19,11 +19,8 @@ from bulkhaul.engine.messages.requests import Answer, Ask, Early
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum
-from bulkhaul.model.writing import (
-    ObjectOptions,
-    Stored,
-)
-from bulkhaul.wire.values import Credentials, Target, WireSettings
+from bulkhaul.model.writing import ObjectOptions, Stored
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
 
 
 class Configure(msgspec.Struct, tag=True, frozen=True):
@@ -38,59 +35,45 @@ class UseCredentials(msgspec.Struct, tag=True, frozen=True):
     credentials: Credentials | None
 
 
-class Lease(msgspec.Struct, tag=True, frozen=True):
-    """``[start, end)`` of an object, to be received into the file whose descriptor comes with the message.
+class GetLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Bytes of an object, to be received into the file whose descriptor comes with the message.
 
     Attributes:
         base: the byte of the object that is the file's first one.
-        whole: ask for the whole object, without a Range.
         mapped: receive into a mapped window, else write.
         algorithm: checksum to go on with from ``crc``, empty for none.
-        version_id: of the object, empty for the current one.
     """
 
-    lease: int
-    target: Target
-    bucket: str
-    key: str
-    etag: str
-    start: int
-    end: int
-    size_bytes: int
-    whole: bool
+    lease: int = 0
+    request: GetRequest
+    base: int = 0
     mapped: bool
     algorithm: str
-    crc: int
-    base: int = 0
-    version_id: str = ""
+    crc: int = 0
 
 
-class PutLease(msgspec.Struct, tag=True, frozen=True):
+class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     """``[start, end)`` of the file whose descriptor comes with the message, to be sent as one body.
 
     Attributes:
+        request: still without the headers that a worker makes of the following.
         options: how a whole object is to be stored; a part has none.
         only_if_absent: the object must not exist yet.
-        upload_id: with ``number`` a part of that upload, empty for a whole object.
         algorithm: checksum to send along, empty for none.
         unchanged: the state that the file must still be in when its last bytes leave, None for memory.
     """
 
-    lease: int
-    target: Target
-    bucket: str
-    key: str
-    options: ObjectOptions | None
-    only_if_absent: bool
-    upload_id: str
-    number: int
+    lease: int = 0
+    request: PutRequest
+    options: ObjectOptions | None = None
+    only_if_absent: bool = False
+    algorithm: str
     start: int
     end: int
-    algorithm: str
-    unchanged: SourceIdentity | None
+    unchanged: SourceIdentity | None = None
 
 
-AnyLease = Lease | PutLease
+AnyLease = GetLease | PutLease
 
 
 class Leases(msgspec.Struct, tag=True, frozen=True):

@@ -8,15 +8,13 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import LEASES, LONGEST_BYTES, AnyLease, Lease, PutLease, require_sound
+from bulkhaul.engine.messages.messages import LEASES, LONGEST_BYTES, AnyLease, GetLease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum, ObjectRef
-from bulkhaul.model.writing import ObjectOptions, Stored
+from bulkhaul.model.writing import Stored
 from bulkhaul.policy.events import Assign
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.parttable import PartTable
-from bulkhaul.wire.values import Target
 
 MAX_LEASES = 48
 """Leases of one frame at most; fewer where they are long."""
@@ -42,10 +40,6 @@ class _Job(msgspec.Struct, kw_only=True):
         lease_bytes: encoded length of a lease, without what larger numbers add.
     """
 
-    target: Target
-    bucket: str
-    key: str
-    algorithm: str
     fd: int
     on_moved: Callable[[int], None] | None = None
     arrived: asyncio.Future[PartTable] = msgspec.field(default_factory=_future)
@@ -61,95 +55,65 @@ class _Job(msgspec.Struct, kw_only=True):
 
 
 class GetJob(_Job, kw_only=True):
-    """Bytes of one object that are fetched into a file, which begins with byte ``base`` of the object.
+    """Bytes of one object that are fetched into a file.
 
     Attributes:
-        size_bytes: of the object.
-        version_id: of the object, empty for the current one (docs/decisions/0005-versions.md).
+        template: a lease of everything, of which workers get pieces.
+        layout: of these bytes.
         promised: the checksum that the reply to a whole GET promised.
     """
 
+    template: GetLease
     layout: Layout
-    etag: str
-    mapped: bool
-    size_bytes: int
-    base: int = 0
-    version_id: str = ""
     promised: Checksum | None = None
 
-    def lease(self, assign: Assign) -> Lease:
+    def lease(self, assign: Assign) -> GetLease:
         """Return what a worker is told."""
-        return Lease(
-            lease=assign.lease,
-            target=self.target,
-            bucket=self.bucket,
-            key=self.key,
-            etag=self.etag,
-            start=self.base + assign.start,
-            end=self.base + assign.end,
-            size_bytes=self.size_bytes,
+        request = msgspec.structs.replace(
+            self.template.request,
+            start=self.template.base + assign.start,
+            end=self.template.base + assign.end,
             whole=self.layout.whole and assign.start == 0,
-            mapped=self.mapped,
-            algorithm=self.algorithm,
-            crc=assign.crc,
-            base=self.base,
-            version_id=self.version_id,
         )
+        return msgspec.structs.replace(self.template, lease=assign.lease, request=request, crc=assign.crc)
 
     def damage(self) -> ErrorInfo | None:
         """Tell whether the file was cut: a mapped one kills whoever touches what is missing with SIGBUS."""
         size_bytes = os.fstat(self.fd).st_size
-        if not self.mapped or size_bytes >= self.layout.size_bytes:
+        if not self.template.mapped or size_bytes >= self.layout.size_bytes:
             return None
         text = f"the temp file was cut to {size_bytes} bytes by another program during the transfer"
         return ErrorInfo("LocalError", text)
 
 
 class PutJob(_Job, kw_only=True):
-    """One body that is sent: ``[start, start + size_bytes)`` of a file, whole or as part ``number``.
+    """One body that is sent, whole in each try.
 
     Attributes:
-        options, only_if_absent, unchanged: see ``PutLease``.
+        template: its lease, but for the number.
         stored: what the service said of it.
         attempts: how often it was given to a worker.
     """
 
-    start: int
-    size_bytes: int
-    options: ObjectOptions | None = None
-    only_if_absent: bool = False
-    upload_id: str = ""
-    number: int = 0
-    unchanged: SourceIdentity | None = None
+    template: PutLease
     stored: Stored = Stored()
     attempts: int = 0
 
     @property
     def layout(self) -> Layout:
         """The body as one part, also where it is empty: that is a request too."""
-        return Layout(self.size_bytes, max(1, self.size_bytes), starts=() if self.size_bytes else (0,), whole=True)
+        size_bytes = self.template.end - self.template.start
+        return Layout(size_bytes, max(1, size_bytes), starts=() if size_bytes else (0,), whole=True)
 
     def lease(self, assign: Assign) -> PutLease:
         """Return what a worker is told."""
-        return PutLease(
-            lease=assign.lease,
-            target=self.target,
-            bucket=self.bucket,
-            key=self.key,
-            options=self.options,
-            only_if_absent=self.only_if_absent,
-            upload_id=self.upload_id,
-            number=self.number,
-            start=self.start + assign.start,
-            end=self.start + assign.end,
-            algorithm=self.algorithm,
-            unchanged=self.unchanged,
-        )
+        self.attempts = assign.attempt
+        return msgspec.structs.replace(self.template, lease=assign.lease)
 
     def damage(self) -> ErrorInfo | None:
         """Tell whether the source was cut: it is mapped, and kills whoever touches what is missing with SIGBUS."""
         size_bytes = os.fstat(self.fd).st_size
-        if size_bytes >= self.start + self.size_bytes:
+        if size_bytes >= self.template.end:
             return None
         return ErrorInfo("SourceChanged", f"the source was cut to {size_bytes} bytes during the upload; send it again")
 
@@ -163,8 +127,8 @@ def measure(job: Job) -> None:
     Raises:
         UsageError: a worker could not read them.
     """
-    sample = job.lease(Assign(0, 0, 0, 0, 0, 0, 0, 0))
-    job.lease_bytes = require_sound(sample, LEASES, ObjectRef(job.bucket, job.key).url)
+    request = job.template.request
+    job.lease_bytes = require_sound(job.template, LEASES, ObjectRef(request.bucket, request.key).url)
 
 
 def framed(outgoing: list[tuple[AnyLease, Job]]) -> Iterator[list[tuple[AnyLease, Job]]]:

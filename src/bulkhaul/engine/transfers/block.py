@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.memory import new_memory
+from bulkhaul.engine.messages.messages import GetLease
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.model.limits import MIB
@@ -107,19 +108,10 @@ class BlockReader:
             raise local_error(error, self.remote.ref.url) from error
         try:
             os.ftruncate(fd, part.size_bytes)
-            job = GetJob(
-                layout=Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole),
-                target=self.remote.target,
-                bucket=self.remote.ref.bucket,
-                key=self.remote.ref.key,
-                etag=self.remote.head.etag,
-                algorithm=algorithm,
-                mapped=True,
-                fd=fd,
-                size_bytes=self.remote.head.size_bytes,
-                base=part.start,
-                version_id=self.remote.version_id,
-            )
+            layout = Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole)
+            request = self.remote.request(part.start, part.end, whole=layout.whole)
+            lease = GetLease(request=request, base=part.start, mapped=True, algorithm=algorithm)
+            job = GetJob(template=lease, layout=layout, fd=fd)
             await self._dispatcher.run(job)
         except BaseException:
             os.close(fd)

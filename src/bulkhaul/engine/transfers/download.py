@@ -20,6 +20,7 @@ from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.sweep import Sweeper
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.messages.messages import GetLease
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
@@ -144,7 +145,9 @@ class Downloader:
         retries = 0
         try:
             if len(layout):
-                job = _job(remote, layout, checks, landing, on_moved)
+                request = remote.request(0, layout.size_bytes, whole=layout.whole)
+                lease = GetLease(request=request, mapped=landing.mapped, algorithm=checks.folded)
+                job = GetJob(template=lease, layout=layout, fd=landing.fd, on_moved=on_moved)
                 async with self._dispatcher.arrival(job) as table:
                     checks = await self._verified(remote, job, table, checks, landing)
                     await publish()
@@ -231,29 +234,6 @@ class Downloader:
             await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
         else:
             landing.publish(mode=mode, fsync=False, inherits=inherits)
-
-
-def _job(
-    remote: RemoteObject,
-    layout: Layout,
-    checks: CheckPlan,
-    landing: Landing,
-    on_moved: Callable[[int], None] | None,
-) -> GetJob:
-    """Return the job of fetching all parts."""
-    return GetJob(
-        target=remote.target,
-        bucket=remote.ref.bucket,
-        key=remote.ref.key,
-        etag=remote.head.etag,
-        version_id=remote.version_id,
-        size_bytes=layout.size_bytes,
-        layout=layout,
-        algorithm=checks.folded,
-        mapped=landing.mapped,
-        fd=landing.fd,
-        on_moved=on_moved,
-    )
 
 
 def may_skip_head(head: ObjectHead, settings: Settings) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.disk.journal import Journal
+from bulkhaul.engine.messages.messages import PutLease
 from bulkhaul.engine.operations.abort_upload import not_offered
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
@@ -28,6 +29,7 @@ from bulkhaul.model.objects import ChecksumKind, ObjectRef
 from bulkhaul.model.writing import CopySource, Stored, UploadBegun, UploadedPart
 from bulkhaul.policy.layout import Part
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, fold
+from bulkhaul.wire.values import PutRequest
 
 SETTLE_ATTEMPTS = 3
 """How often an object is looked at after a lost reply to Complete: the service may still be putting it together."""
@@ -103,18 +105,10 @@ class MultipartUpload:
             TransferError: it could not be sent; no worker holds it any more.
         """
         try:
-            job = PutJob(
-                target=await self._control.target(self._ref.bucket),
-                bucket=self._ref.bucket,
-                key=self._ref.key,
-                algorithm=self._asked,
-                fd=fd,
-                start=start,
-                size_bytes=part.size_bytes,
-                upload_id=self.upload_id,
-                number=part.number,
-                on_moved=on_moved,
-            )
+            target = await self._control.target(self._ref.bucket)
+            request = PutRequest(target, self._ref.bucket, self._ref.key, (), self.upload_id, part.number)
+            lease = PutLease(request=request, algorithm=self._asked, start=start, end=start + part.size_bytes)
+            job = PutJob(template=lease, fd=fd, on_moved=on_moved)
             await self._dispatcher.run(job)
         except asyncio.CancelledError:
             self._broken_off = True

@@ -13,6 +13,7 @@ import msgspec
 
 from bulkhaul.disk.source import Source
 from bulkhaul.engine.loop.tasks import all_or_none
+from bulkhaul.engine.messages.messages import PutLease
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import PutJob
@@ -34,6 +35,7 @@ from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc
+from bulkhaul.wire.values import PutRequest
 
 _log = logging.getLogger(__name__)
 
@@ -188,19 +190,16 @@ class Uploader:
         unchanged: SourceIdentity | None = None,
     ) -> TransferResult:
         """Send all of it in one PUT."""
-        job = PutJob(
-            target=await self._control.target(ref.bucket),
-            bucket=ref.bucket,
-            key=ref.key,
-            algorithm=algorithm,
-            fd=fd,
-            start=0,
-            size_bytes=size_bytes,
+        lease = PutLease(
+            request=PutRequest(await self._control.target(ref.bucket), ref.bucket, ref.key),
             options=options,
             only_if_absent=only_if_absent,
+            algorithm=algorithm,
+            start=0,
+            end=size_bytes,
             unchanged=unchanged,
-            on_moved=on_moved,
         )
+        job = PutJob(template=lease, fd=fd, on_moved=on_moved)
         await self._dispatcher.run(job)
         stored = confirmed(job.stored, encoded_crc(algorithm, job.crc) if algorithm else "")
         return stored_result(ref, size_bytes, stored, 1, job.retries)

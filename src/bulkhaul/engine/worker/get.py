@@ -7,7 +7,7 @@ import asyncio
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.loop.threads import no_thread
-from bulkhaul.engine.messages.messages import Done, Failed, Lease
+from bulkhaul.engine.messages.messages import Done, Failed, GetLease
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum, ChecksumKind
@@ -76,15 +76,17 @@ class Fetcher:
         """Return (lease, bytes received) of what is being fetched."""
         return [(lease, receiver.received_bytes) for lease, receiver in self._receivers.items()]
 
-    async def fetch(self, lease: Lease, fd: int) -> Done | Failed:
+    async def fetch(self, lease: GetLease, fd: int) -> Done | Failed:
         """Receive a lease into its file and say how it went; never raises."""
         try:
+            request = lease.request
+            at = request.start - lease.base
             if lease.mapped:
-                return await self._into(lease, MappedWindow(fd, lease.start - lease.base, lease.end - lease.base))
+                return await self._into(lease, MappedWindow(fd, at, request.end - lease.base))
             buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
             try:
-                shortest = 0 if lease.base else lease.size_bytes
-                return await self._into(lease, WrittenWindow(fd, lease.start - lease.base, shortest, buffer))
+                shortest = 0 if lease.base else request.size_bytes
+                return await self._into(lease, WrittenWindow(fd, at, shortest, buffer))
             finally:
                 self._buffers.append(buffer)
         except OSError as error:
@@ -94,11 +96,11 @@ class Fetcher:
             known = no_thread(error)
             return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(known.info if known else info))
 
-    async def _into(self, lease: Lease, window: Window) -> Done | Failed:
-        receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.whole)
+    async def _into(self, lease: GetLease, window: Window) -> Done | Failed:
+        receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.request.whole)
         self._receivers[lease.lease] = receiver
         try:
-            await self._get(lease, receiver)
+            await self._get(lease.request, receiver)
             return Done(lease.lease, receiver.received_bytes, receiver.crc, receiver.promised)
         except TransportError as error:
             return self._failed(lease, receiver, error.info)
@@ -110,24 +112,13 @@ class Fetcher:
             del self._receivers[lease.lease]
             receiver.close()
 
-    async def _get(self, lease: Lease, receiver: Receiver) -> None:
-        request = GetRequest(
-            lease.target,
-            lease.bucket,
-            lease.key,
-            lease.etag,
-            lease.start,
-            lease.end,
-            lease.size_bytes,
-            lease.whole,
-            lease.version_id,
-        )
+    async def _get(self, request: GetRequest, receiver: Receiver) -> None:
         try:
-            await self._wires.choose(lease.target).get(request, receiver)
+            await self._wires.choose(request.target).get(request, receiver)
         except NotSpoken as error:
             await self._wires.instead(error).get(request, receiver)
 
-    def _failed(self, lease: Lease, receiver: Receiver, error: ErrorInfo) -> Failed:
+    def _failed(self, lease: GetLease, receiver: Receiver, error: ErrorInfo) -> Failed:
         error = self._wires.cleaned(error)
         # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
         if error.code == "UnexpectedReply" or receiver.discovered:

@@ -33,7 +33,7 @@ from bulkhaul.engine.messages.messages import (
     Configure,
     Done,
     Failed,
-    Lease,
+    GetLease,
     Leases,
     Ready,
     Release,
@@ -184,7 +184,7 @@ class Worker:
         if self._fetcher is None or self._sender is None:
             error = self._setup.error or TransferError("the worker has no client")
             return _refused(lease, error.info)
-        work = self._fetcher.fetch(lease, fd) if isinstance(lease, Lease) else self._sender.send(lease, fd)
+        work = self._fetcher.fetch(lease, fd) if isinstance(lease, GetLease) else self._sender.send(lease, fd)
         task = self._active[lease.lease] = asyncio.create_task(work)
         try:
             return await task
@@ -264,7 +264,7 @@ class Worker:
 
 def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
     """Say that nothing was done of a lease."""
-    return Failed(lease.lease, 0, lease.crc if isinstance(lease, Lease) else 0, error)
+    return Failed(lease.lease, 0, lease.crc if isinstance(lease, GetLease) else 0, error)
 
 
 def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
+
 from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread, no_thread
@@ -19,7 +21,6 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.sdk.option_headers import put_headers
 from bulkhaul.wire.transport import TransportError
-from bulkhaul.wire.values import PutRequest
 
 INLINE_BYTES = MIB
 """Up to this size the checksum is computed on the loop: handing it to a thread would take longer."""
@@ -64,15 +65,14 @@ class Sender:
             window, crc = await undisturbed(in_thread(_prepare, lease, fd), undo=_close)
         try:
             checksum = encoded_crc(lease.algorithm, crc) if lease.algorithm else ""
-            headers = _headers(lease, checksum)
-            request = PutRequest(lease.target, lease.bucket, lease.key, headers, lease.upload_id, lease.number)
+            request = msgspec.structs.replace(lease.request, headers=_headers(lease, checksum))
 
             def sent(count: int, left: int) -> None:
                 self._sent[lease.lease] = count
                 if left and lease.unchanged is not None:
                     require_unchanged(fd, lease.unchanged)
 
-            stored = await self._wires.choose(lease.target).put(request, window.view, sent)
+            stored = await self._wires.choose(request.target).put(request, window.view, sent)
         finally:
             window.close()
         if checksum:
