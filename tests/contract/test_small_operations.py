@@ -204,5 +204,5 @@ def test_pending_uploads(ask: Ask, server: RunningServer, prefix: str) -> None:
     upload_id = client.create_multipart_upload(Bucket="bucket", Key=key)["UploadId"]
     (found,) = ask("pending_uploads", f"{prefix}/p")
     assert (found.key, found.upload_id) == (key, upload_id)
-    assert ask("abort_upload", f"{prefix}/pending", upload_id)
+    ask("abort_upload", f"{prefix}/pending", upload_id)
     assert ask("pending_uploads", f"{prefix}/p") == []

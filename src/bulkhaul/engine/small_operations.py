@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import msgspec
 
+from bulkhaul.engine.operations.abort_upload import parts_left
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.engine.transfers.endpoints import listed, object_ref
@@ -233,13 +234,16 @@ class SmallOperations(ABC):
                 for upload in page:
                     yield upload
 
-    async def abort_upload(self, url: str | ObjectRef, upload_id: str) -> bool:
-        """Give a pending upload up; returns whether nothing is left of it.
+    async def abort_upload(self, url: str | ObjectRef, upload_id: str) -> None:
+        """Give a pending upload up, until nothing of it is left; that it is not there is no error.
 
         Raises:
+            OtherError: parts of it are left, however often it was aborted.
             TransferError: the service refused.
         """
-        return await self.control.abort_upload(object_ref(url), upload_id)
+        ref = object_ref(url)
+        if not await self.control.abort_upload(ref, upload_id):
+            raise parts_left(ref.url)
 
 
 def _doomed(url: str | ObjectRef, *, recursive: bool, literal: bool) -> Source:

@@ -15,7 +15,7 @@ import msgspec
 
 from bulkhaul.engine.messages.requests import AbortUpload, ListParts
 from bulkhaul.engine.pool.requests import Desk
-from bulkhaul.model.errors import WRONG_KEYS, NotFound, TransferError
+from bulkhaul.model.errors import WRONG_KEYS, NotFound, OtherError, TransferError
 from bulkhaul.model.objects import ObjectRef
 
 ABORTS = 6
@@ -43,6 +43,11 @@ def not_offered(error: TransferError) -> bool:
     if info.code == "AccessDenied":
         return info.service_code not in WRONG_KEYS
     return info.code == "Unsupported" or (info.code, info.status) in (("ServerError", 500), ("OtherError", 400))
+
+
+def parts_left(subject: str) -> OtherError:
+    """Return the error for an upload of which every abort has left something."""
+    return OtherError("parts of the upload are listed however often it is aborted; try again later", subject)
 
 
 async def abort_until_gone(

@@ -20,9 +20,9 @@ import msgspec
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, scan
 from bulkhaul.disk.records import Flaw, JournalState
 from bulkhaul.disk.sweep import remove_temp, stale_temps
-from bulkhaul.engine.operations.abort_upload import not_offered
+from bulkhaul.engine.operations.abort_upload import not_offered, parts_left
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.model.errors import ErrorInfo, OtherError, TransferError
+from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import PendingUpload
 
@@ -222,7 +222,7 @@ class Cleanup:
                 return msgspec.structs.replace(leftover, why="it has ended since it was listed", cleared=True)
             if await self._control.abort_upload(ref, upload.upload_id, listable=listable):
                 return msgspec.structs.replace(leftover, cleared=True)
-            raise OtherError("parts of the upload are listed however often it is aborted; try again later", ref.url)
+            raise parts_left(ref.url)
         except TransferError as error:
             return msgspec.structs.replace(leftover, failure=error.info)
 
