@@ -26,11 +26,9 @@ from bulkhaul.disk.records import VERSION, Intent
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.operations import abort_upload as aborting
 from bulkhaul.engine.operations.cleanup import Cleanup, Leftover
-from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.selection import parse_source
 from bulkhaul.policy.storeurl import parse_store_url
 from bulkhaul.store.aio import S3Store
 from tests.faultserver import (
@@ -91,8 +89,20 @@ class Case:
 
     def removed(self, key: str, *, recursive: bool = False, **more: Any) -> list[Any]:
         """Do what ``rm`` does."""
-        sources = (parse_source(self.url(key), recursive=recursive),)
-        return list(self.engine.each(delete_sources(self.engine.aio.control, Deletion(sources=sources, **more))))
+        return list(self.engine.delete_many([self.url(key)], recursive=recursive, **more))
+
+    def deleted(self) -> list[TransferResult]:
+        """Delete one object."""
+        ref = ObjectRef("bucket", f"{self.name}/in/a")
+        self.engine.delete(ref)
+        return [TransferResult(source=ref.url, destination="", bucket=ref.bucket, key=ref.key)]
+
+    def aborted(self) -> list[TransferResult]:
+        """Give one upload up."""
+        ref = ObjectRef("bucket", f"{self.name}/in/a")
+        (upload_id,) = self.rig.pending(ref.key)
+        self.engine.abort_upload(ref, upload_id)
+        return [TransferResult(source=ref.url, destination="", bucket=ref.bucket, key=ref.key)]
 
     def deleted_from_a_store(self) -> list[Any]:
         """Delete as a store does."""
@@ -149,7 +159,7 @@ class Operation:
 
 
 MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("Source.remove",)
-BATCH = ("_deleted", "_started")
+BATCH = ("_deleted", "rm.results")
 ABORTED = ("abort_until_gone", "Cleanup._cleared")
 
 OPERATIONS: dict[str, Operation] = {
@@ -213,7 +223,11 @@ OPERATIONS: dict[str, Operation] = {
         lambda case: case.removed("in/a", all_versions=True), BATCH,
         listing="ListObjectVersions", batch=True, versions=True,
     ),
+    "delete": Operation(lambda case: case.deleted(), ("Control.delete", "SmallOperations.delete")),
     "delete of a store": Operation(lambda case: case.deleted_from_a_store(), ("Control.delete", "S3Store.delete")),
+    "abort of an upload": Operation(
+        lambda case: case.aborted(), ("abort_until_gone", "SmallOperations.abort_upload"), origin="upload",
+    ),
     "cleanup of uploads": Operation(
         lambda case: case.tidied(), ABORTED, origin="upload", listing="ListMultipartUploads",
     ),
@@ -224,12 +238,13 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN = {
     "create_locked", "remove_owned", "DestinationTree.folds_case", "_remove_sockets", "MultipartUpload.abort",
-    "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete",
+    "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 
 CARRIERS = {
     "_delete", "_delete_many", "_abort_upload", "delete_object", "_delete_singly", "_delete_batch", "abort_upload",
+    "Engine",
 }  # fmt: skip
 """Functions that carry a request to delete to the service, when it has been decided."""
 
@@ -609,7 +624,9 @@ def asks_for_deletion(node: ast.AST) -> bool:
     """Tell whether code makes a request that deletes, has it made, or calls the SDK to delete."""
     if isinstance(node, ast.Attribute):
         named = ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload", "abort_until_gone")
-        return node.attr in named or ast.unparse(node).endswith(("control.delete", "control.delete_many"))
+        if node.attr in ("delete", "delete_many"):
+            return ast.unparse(node.value).endswith(("control", "engine"))
+        return node.attr in named
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)

@@ -103,7 +103,7 @@ def invoke(*arguments: str | Path) -> Result:
 KEY = bytes(range(32))
 FILTERS = ["--recursive", "--include", "*.a", "--include", "b/*", "--exclude", "*.tmp"]
 FILTERED = {"include": ("*.a", "b/*"), "exclude": ("*.tmp",)}
-CURRENT = {"version_id": ""}
+CURRENT = {"version_id": "", "dry_run": False}
 MANY = {"recursive": True, "include": (), "exclude": ()}
 
 
@@ -463,7 +463,7 @@ class TestDirections:
                 ["s3://b/p*", "out"],
                 ("download_many", ("s3://b/p*", "out"), {**MANY, "recursive": False, "move": move, "dry_run": False}),
             ),
-            (["a", "s3://b/p/"], ("upload", ("a", "s3://b/p/", none), {"move": move})),
+            (["a", "s3://b/p/"], ("upload", ("a", "s3://b/p/", none), {"move": move, "dry_run": False})),
             (
                 [*FILTERS, "--no-follow-symlinks", "--dry-run", ".", "s3://b/p"],
                 (
@@ -499,11 +499,11 @@ class TestDirections:
     def test_streams(self, ran: Ran) -> None:
         """stdin is descriptor 0 and stdout is descriptor 1; only the latter is for bytes alone."""
         assert invoke("cp", "-", "s3://b/k").exit_code == 0
-        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {})]
+        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {"dry_run": False})]
         assert (ran.given.operation, ran.given.to_stdout) == ("cp", False)
         FakeForkserver.running = 0
         assert invoke("pipe", "s3://b/k").exit_code == 0
-        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {})]
+        assert ran.calls() == [("upload_stream", (0, "s3://b/k", ObjectOptions()), {"dry_run": False})]
         assert (ran.given.operation, ran.given.to_stdout) == ("pipe", False)
         FakeForkserver.running = 0
         assert invoke("cp", "s3://b/k", "-").exit_code == 0

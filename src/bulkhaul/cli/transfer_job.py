@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -198,12 +197,8 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
                 move=move,
                 dry_run=dry_run,
             )
-        elif dry_run:
-            from bulkhaul.engine.transfers.dry_run import planned_download
-
-            yield run.run(planned_download, run.aio.control, _one(source), destination, version_id)
         else:
-            yield run.download(_one(source), destination, move=move, version_id=version_id)
+            yield run.download(_one(source), destination, move=move, version_id=version_id, dry_run=dry_run)
 
     return results
 
@@ -219,7 +214,7 @@ def _uploads(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         if given["follow_symlinks"] is False and os.path.islink(source):
-            from bulkhaul.engine.transfers.dry_run import left_out
+            from bulkhaul.engine.transfers.upload_many import left_out
 
             yield left_out(source, destination)
         elif given["recursive"]:
@@ -233,12 +228,8 @@ def _uploads(
                 move=move,
                 dry_run=given["dry_run"],
             )
-        elif given["dry_run"]:
-            from bulkhaul.engine.transfers.dry_run import planned_upload
-
-            yield planned_upload(source, destination)
         else:
-            yield run.upload(source, destination, options, move=move)
+            yield run.upload(source, destination, options, move=move, dry_run=given["dry_run"])
 
     return results
 
@@ -272,13 +263,16 @@ def _copies(
                 move=move,
                 dry_run=dry_run,
             )
-        elif dry_run:
-            from bulkhaul.engine.transfers.dry_run import planned_copy
-
-            plan = functools.partial(planned_copy, move=move, relayed=origin is not None)
-            yield run.run(plan, (origin or run.aio).control, _one(source), destination, options, version_id)
         else:
-            yield run.copy(_one(source), destination, options, origin=origin, move=move, version_id=version_id)
+            yield run.copy(
+                _one(source),
+                destination,
+                options,
+                origin=origin,
+                move=move,
+                version_id=version_id,
+                dry_run=dry_run,
+            )
 
     return results
 
@@ -289,24 +283,14 @@ def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool
     options = stored or ObjectOptions()
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if dry_run:
-            from bulkhaul.engine.transfers.dry_run import planned_stream
-
-            yield planned_stream(destination)
-        else:
-            yield run.upload_stream(0, destination, options)
+        yield run.upload_stream(0, destination, options, dry_run=dry_run)
 
     return results
 
 
 def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
     def results(run: Engine) -> Iterator[TransferResult]:
-        if dry_run:
-            from bulkhaul.engine.transfers.dry_run import planned_reading
-
-            yield run.run(planned_reading, run.aio.control, _one(source), version_id)
-        else:
-            yield run.download_stream(_one(source), 1, version_id=version_id)
+        yield run.download_stream(_one(source), 1, version_id=version_id, dry_run=dry_run)
 
     return results
 

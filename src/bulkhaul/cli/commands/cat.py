@@ -61,11 +61,13 @@ def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **give
 
 
 def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
+    from bulkhaul.model.errors import NotFound
+    from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source
 
     for url in urls:
         require_object(url, role="URL", what="cat writes objects, and takes no local files: each URL")
-    patterns = frozenset(url for url in urls if parse_source(url).many)
+    patterns = {url: source for url in urls if (source := parse_source(url)).many}
     if version_id and (len(urls) > 1 or patterns):
         raise click.UsageError("--version-id goes with the URL of one object.")
     require_stdout()
@@ -76,10 +78,11 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
             if url not in patterns:
                 yield run.download_stream(url, 1, version_id=version_id)
                 continue
-            from bulkhaul.engine.transfers.dry_run import matching_urls
-
-            for one in run.run(matching_urls, run.aio.control, url):
-                yield run.download_stream(one, 1)
+            keys = sorted((head.key for head in run.list(url)), key=str.encode)
+            if not keys:
+                raise NotFound("no object matches", url)
+            for key in keys:
+                yield run.download_stream(ObjectRef(patterns[url].bucket, key).url, 1)
 
     from bulkhaul.cli.run_job import Job
 

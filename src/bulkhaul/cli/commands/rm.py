@@ -83,17 +83,16 @@ def rm(
     settings = make_settings(connection | {"workers": 1, "concurrency": 2})
 
     def results(engine: Engine) -> Iterator[TransferResult]:
-        from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
-
-        deletion = Deletion(
-            sources=sources,
-            version_id=version_id,
-            all_versions=all_versions,
+        yield from engine.delete_many(
+            urls,
+            recursive=recursive,
+            literal=raw,
             include=include,
             exclude=exclude,
+            all_versions=all_versions,
+            version_id=version_id,
             dry_run=dry_run,
         )
-        yield from engine.each(delete_sources(engine.aio.control, deletion))
 
     from bulkhaul.cli.run_job import Job, run_job
 

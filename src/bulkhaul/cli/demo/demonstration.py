@@ -31,7 +31,6 @@ from bulkhaul.cli.lines import error_line
 from bulkhaul.cli.progress import TICK_S
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
-from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.sizes import format_size
 from bulkhaul.wire.values import Credentials
@@ -156,7 +155,7 @@ def _started(server: Seaweed, engine: Engine) -> Iterator[None]:
         server.check()
         try:
             engine.upload_bytes(b"1", f"s3://{BUCKET}/probe")
-            engine.run(engine.aio.control.delete, ObjectRef(BUCKET, "probe"))
+            engine.delete(f"s3://{BUCKET}/probe")
         except TransferError:
             if time.monotonic() > deadline_s:
                 raise

@@ -18,8 +18,9 @@ from collections.abc import AsyncGenerator, Callable
 import msgspec
 
 from bulkhaul.disk.source import folder_identity
-from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
+from bulkhaul.disk.walk import NOT_FOLLOWED, LocalFile, Names, Refused, walk
 from bulkhaul.engine.transfers.batch import Piece, Work
+from bulkhaul.engine.transfers.endpoints import destination_prefix
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import ErrorInfo, LocalError
 from bulkhaul.model.limits import MAX_KEY_BYTES
@@ -46,6 +47,15 @@ def link_rule(follow_symlinks: bool | None, *, move: bool, dry_run: bool) -> Lin
     """Return the rule that a caller asks for; None for the usual one, by which a move enters no links to folders."""
     enter = not move if follow_symlinks is None else follow_symlinks
     return LinkRule(follow=follow_symlinks is not False, enter=enter, first=move and not dry_run)
+
+
+def left_out(path: str, url: str) -> TransferResult:
+    """Return the result of a symbolic link that is named itself where links are left out.
+
+    Raises:
+        InvalidUrl: the URL names no bucket.
+    """
+    return _refused(Refused(path, NOT_FOLLOWED, unwanted=True), destination_prefix(url)[0])
 
 
 async def upload_pieces(
