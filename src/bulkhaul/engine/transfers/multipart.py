@@ -18,6 +18,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.records import Intent
 from bulkhaul.engine.messages.messages import PutLease
 from bulkhaul.engine.operations.abort_upload import not_offered
 from bulkhaul.engine.operations.control import Control
@@ -57,28 +58,26 @@ class MultipartUpload:
         self,
         control: Control,
         dispatcher: Dispatcher,
-        ref: ObjectRef,
         journal: Journal,
+        intent: Intent,
         begun: UploadBegun,
-        asked: str,
-        token: str,
     ) -> None:
         """Take over an upload that the service has begun.
 
         Args:
-            asked: the checksum that goes along with every part, whether the service keeps it or not.
+            journal: of the upload; ``intent`` is its first record.
         """
-        self.algorithm = asked if begun.algorithm == asked else ""
+        self.algorithm = begun.algorithm if begun.algorithm == intent.algorithm else ""
         self.upload_id = begun.upload_id
         self.parts: dict[int, UploadedPart] = {}
         self.retries = 0
         self.unknown = False
         self._control = control
         self._dispatcher = dispatcher
-        self._ref = ref
+        self._ref = ObjectRef(intent.bucket, intent.key)
         self._journal = journal
-        self._asked = asked
-        self._token = token
+        self._asked = intent.algorithm  # goes along with every part, whether the service keeps it or not
+        self._token = intent.token
         self._broken_off = False  # a part was under way when the upload failed: it may still arrive
         self._listable = True  # as far as anybody knows
         self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not

@@ -89,53 +89,38 @@ class MultipartGuard:
             TransferError: it could not be created, or its journal could not be written.
         """
         with self._one_more():
-            async with self._begun(ref, options, algorithm, part_size_bytes, source, options_digest) as upload:
-                yield upload
+            target = await self._control.target(ref.bucket)
+            folder = await in_thread(state_folder, self._settings.state_dir)
+            intent = Intent(
+                version=VERSION,
+                endpoint=target.endpoint,
+                bucket=ref.bucket,
+                key=ref.key,
+                token=secrets.token_hex(16),
+                source=source,
+                part_size_bytes=part_size_bytes,
+                algorithm=algorithm,
+                options_digest=options_digest,
+                began_s=time.time(),
+            )
+            creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
+            try:
+                upload, lost = await asyncio.shield(creating)
+            except asyncio.CancelledError:
+                with contextlib.suppress(asyncio.CancelledError):  # raised below
+                    await outlast(asyncio.ensure_future(self._end(ref, creating)))
+                raise
+            try:
+                async with self.aborted_on_failure(upload):
+                    yield upload
+            finally:
+                if lost is not None:
+                    await outlast(asyncio.ensure_future(self.settle_lost_create(ref, lost, upload.upload_id)))
 
-    @asynccontextmanager
-    async def _begun(
-        self,
-        ref: ObjectRef,
-        options: ObjectOptions,
-        algorithm: str,
-        part_size_bytes: int,
-        source: SourceIdentity | None,
-        options_digest: str,
-    ) -> AsyncIterator[MultipartUpload]:
-        target = await self._control.target(ref.bucket)
-        folder = await in_thread(state_folder, self._settings.state_dir)
-        intent = Intent(
-            version=VERSION,
-            endpoint=target.endpoint,
-            bucket=ref.bucket,
-            key=ref.key,
-            token=secrets.token_hex(16),
-            source=source,
-            part_size_bytes=part_size_bytes,
-            algorithm=algorithm,
-            options_digest=options_digest,
-            began_s=time.time(),
-        )
-        creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
-        try:
-            upload, lost = await asyncio.shield(creating)
-        except asyncio.CancelledError:
-            with contextlib.suppress(asyncio.CancelledError):  # raised below
-                await outlast(asyncio.ensure_future(self._end(ref, creating)))
-            raise
-        try:
-            async with self.aborted_on_failure(upload):
-                yield upload
-        finally:
-            if lost is not None:
-                await outlast(asyncio.ensure_future(self.settle_lost_create(ref, lost, upload.upload_id)))
-
-    def resumed(self, ref: ObjectRef, journal: Journal, state: JournalState) -> MultipartUpload:
+    def resumed(self, journal: Journal, state: JournalState) -> MultipartUpload:
         """Return the upload that an earlier run began."""
         begun = UploadBegun(state.upload_id, state.algorithm)
-        return MultipartUpload(
-            self._control, self._dispatcher, ref, journal, begun, state.intent.algorithm, state.intent.token
-        )
+        return MultipartUpload(self._control, self._dispatcher, journal, state.intent, begun)
 
     @asynccontextmanager
     async def left_on_failure(self, upload: MultipartUpload) -> AsyncIterator[None]:
@@ -219,7 +204,7 @@ class MultipartGuard:
         except BaseException:
             journal.close()
             raise
-        upload = MultipartUpload(self._control, self._dispatcher, ref, journal, begun, intent.algorithm, intent.token)
+        upload = MultipartUpload(self._control, self._dispatcher, journal, intent, begun)
         lost: Journal | None = None
         try:
             if doubts:

@@ -6,7 +6,7 @@ open ─▶ whole PUT                                     below the threshold
 
 from __future__ import annotations
 
-import logging
+import functools
 import time
 
 import msgspec
@@ -24,9 +24,9 @@ from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, stored_result
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
-from bulkhaul.engine.transfers.upload_resume import UploadResumer, options_digest
+from bulkhaul.engine.transfers.upload_resume import Resumed, UploadResumer, options_digest
 from bulkhaul.model.errors import LocalError, PayloadTooLarge, TransferError
-from bulkhaul.model.files import FolderIdentity, SourceIdentity
+from bulkhaul.model.files import FolderIdentity
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -37,7 +37,22 @@ from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc
 from bulkhaul.wire.values import PutRequest
 
-_log = logging.getLogger(__name__)
+
+class _Body(msgspec.Struct, frozen=True):
+    """What one upload sends, and what is made of it.
+
+    Attributes:
+        ref, options: the object that is made.
+        fd: holds the bytes, from its first one on.
+        source: the file that they are of, None for memory.
+    """
+
+    ref: ObjectRef
+    options: ObjectOptions
+    fd: int
+    size_bytes: int
+    on_moved: OnMoved | None
+    source: Source | None = None
 
 
 class Uploader:
@@ -90,9 +105,8 @@ class Uploader:
                     source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=source.size_bytes
                 )
             options = with_content_type(options, path, ref.key)
-            result = await self._checksums.with_or_without(
-                ref, lambda algorithm: self._file(source, ref, options, algorithm, on_moved)
-            )
+            body = _Body(ref, options, source.fd, source.size_bytes, on_moved, source)
+            result = await self._checksums.with_or_without(ref, functools.partial(self._send, body))
             if remove:
                 try:
                     await require_stored(self._control, ref, result.size_bytes, result.etag)
@@ -132,102 +146,73 @@ class Uploader:
         if only_if_absent and size_bytes > self._settings.limits.max_part_bytes:
             most = exact_size(self._settings.limits.max_part_bytes)
             raise PayloadTooLarge(f"the body has {size_bytes} bytes, and one PUT takes at most {most}", ref.url)
-
-        async def attempt(algorithm: str) -> TransferResult:
-            if only_if_absent or size_bytes < self._settings.multipart_threshold_bytes:
-                return await self._whole(
-                    fd, size_bytes, ref, options, algorithm, on_moved, only_if_absent=only_if_absent
-                )
-            layout = self._layout(size_bytes)
-            async with self._guard.begin_with(
-                ref, options, algorithm=algorithm, part_size_bytes=layout.part_size_bytes
-            ) as upload:
-                return await self._parts(upload, layout, fd, ref, on_moved)
-
+        body = _Body(ref, options, fd, size_bytes, on_moved)
+        send = functools.partial(self._send, body, only_if_absent=only_if_absent)
         try:
-            result = await self._checksums.with_or_without(ref, attempt)
+            result = await self._checksums.with_or_without(ref, send)
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
 
-    # Files
-
-    async def _file(
-        self, source: Source, ref: ObjectRef, options: ObjectOptions, algorithm: str, on_moved: OnMoved | None
-    ) -> TransferResult:
-        if source.size_bytes < self._settings.multipart_threshold_bytes:
-            return await self._whole(
-                source.fd, source.size_bytes, ref, options, algorithm, on_moved, unchanged=source.identity
-            )
-        digest = options_digest(options, self._settings.checksum_algorithm)
-        resumed = await self._resumer.take_up(source, ref, digest)
-        if resumed is not None and resumed.stored is not None:
-            return stored_result(ref, source.size_bytes, resumed.stored, len(resumed.layout), 0)
-        if resumed is not None:
-            async with self._guard.aborted_on_failure(resumed.upload):
-                return await self._parts(resumed.upload, resumed.layout, source.fd, ref, on_moved, source)
-        layout = self._layout(source.size_bytes)
-        async with self._guard.begin_with(
-            ref,
-            options,
+    async def _send(self, body: _Body, algorithm: str, *, only_if_absent: bool = False) -> TransferResult:
+        if only_if_absent or body.size_bytes < self._settings.multipart_threshold_bytes:
+            return await self._whole(body, algorithm, only_if_absent=only_if_absent)
+        identity, digest = None, ""
+        if body.source is not None:
+            identity, digest = body.source.identity, options_digest(body.options, self._settings.checksum_algorithm)
+            resumed = await self._resumer.take_up(body.source, body.ref, digest)
+            if resumed is not None:
+                return await self._resume(resumed, body)
+        layout = plan_upload(
+            body.size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits
+        )
+        begun = self._guard.begin_with(
+            body.ref,
+            body.options,
             algorithm=algorithm,
             part_size_bytes=layout.part_size_bytes,
-            source=source.identity,
+            source=identity,
             options_digest=digest,
-        ) as upload:
-            return await self._parts(upload, layout, source.fd, ref, on_moved, source)
+        )
+        async with begun as upload:
+            return await self._in_parts(upload, layout, body)
 
-    async def _whole(
-        self,
-        fd: int,
-        size_bytes: int,
-        ref: ObjectRef,
-        options: ObjectOptions,
-        algorithm: str,
-        on_moved: OnMoved | None,
-        *,
-        only_if_absent: bool = False,
-        unchanged: SourceIdentity | None = None,
-    ) -> TransferResult:
+    async def _whole(self, body: _Body, algorithm: str, *, only_if_absent: bool) -> TransferResult:
         """Send all of it in one PUT."""
+        ref = body.ref
         lease = PutLease(
             request=PutRequest(await self._control.target(ref.bucket), ref.bucket, ref.key),
-            options=options,
+            options=body.options,
             only_if_absent=only_if_absent,
             algorithm=algorithm,
             start=0,
-            end=size_bytes,
-            unchanged=unchanged,
+            end=body.size_bytes,
+            unchanged=body.source.identity if body.source is not None else None,
         )
-        job = PutJob(template=lease, fd=fd, on_moved=on_moved)
+        job = PutJob(template=lease, fd=body.fd, on_moved=body.on_moved)
         await self._dispatcher.run(job)
         stored = confirmed(job.stored, encoded_crc(algorithm, job.crc) if algorithm else "")
-        return stored_result(ref, size_bytes, stored, 1, job.retries)
+        return stored_result(ref, body.size_bytes, stored, 1, job.retries)
 
-    async def _parts(
-        self,
-        upload: MultipartUpload,
-        layout: Layout,
-        fd: int,
-        ref: ObjectRef,
-        on_moved: OnMoved | None,
-        source: Source | None = None,
-    ) -> TransferResult:
+    async def _resume(self, resumed: Resumed, body: _Body) -> TransferResult:
+        if resumed.stored is not None:
+            return stored_result(body.ref, body.size_bytes, resumed.stored, len(resumed.layout), 0)
+        async with self._guard.aborted_on_failure(resumed.upload):
+            return await self._in_parts(resumed.upload, resumed.layout, body)
+
+    async def _in_parts(self, upload: MultipartUpload, layout: Layout, body: _Body) -> TransferResult:
         """Send what the service does not have yet, and complete the upload."""
-        meter = Meter(on_moved, upload.moved_bytes)
+        meter = Meter(body.on_moved, upload.moved_bytes)
         meter.tell()
 
         async def send(index: int) -> None:
             part = layout[index]
-            await upload.send(part, fd, start=part.start, on_moved=meter.part(part.number))
+            await upload.send(part, body.fd, start=part.start, on_moved=meter.part(part.number))
             meter.done(part.number, part.size_bytes)
 
         missing = (index for index in range(len(layout)) if index + 1 not in upload.parts)
         await all_or_none(send, missing, at_once=self._settings.max_in_flight + 1)
-        if source is not None:
-            source.check_unchanged()
+        if body.source is not None:
+            body.source.check_unchanged()
         stored = await upload.complete()
-        return stored_result(ref, layout.size_bytes, stored, len(layout), upload.retries)
-
-    def _layout(self, size_bytes: int) -> Layout:
-        return plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+        return stored_result(body.ref, layout.size_bytes, stored, len(layout), upload.retries)

@@ -77,7 +77,7 @@ class UploadResumer:
         if not state.upload_id:
             await self._guard.settle_lost_create(ref, journal)
             return None
-        upload = self._guard.resumed(ref, journal, state)
+        upload = self._guard.resumed(journal, state)
         layout = Layout(source.size_bytes, state.intent.part_size_bytes)
         same = (state.intent.source, state.intent.options_digest) == (source.identity, digest)
         async with self._guard.left_on_failure(upload):
