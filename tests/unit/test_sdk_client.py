@@ -10,14 +10,14 @@ import pytest
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.errors import Unsupported, UsageError
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.model.settings import Timeouts
+from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.sdk_transport import SdkTransport
-from bulkhaul.wire.values import Credentials, WireSettings
+from bulkhaul.wire.values import Credentials
 
 
-def settings(**changes: object) -> WireSettings:
+def settings(**changes: object) -> Settings:
     """Return settings for a client of a store on loopback."""
     fields: dict[str, object] = {
         "endpoint_url": "http://127.0.0.1:9",
@@ -30,9 +30,8 @@ def settings(**changes: object) -> WireSettings:
         "addressing_style": "auto",
         "transport": "auto",
         "timeouts": Timeouts(),
-        "connections": 4,
     }
-    return WireSettings(**(fields | changes))  # type: ignore[arg-type] # every field has its type above
+    return Settings(**(fields | changes))  # type: ignore[arg-type] # every field has its type above
 
 
 def test_connections_have_real_keepalive_timers() -> None:

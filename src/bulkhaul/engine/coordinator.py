@@ -15,7 +15,6 @@ from bulkhaul.engine.transfers.stream import Streamer
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.settings import Settings
-from bulkhaul.wire.values import WireSettings
 
 
 class Coordinator:
@@ -31,7 +30,7 @@ class Coordinator:
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
-        self.dispatcher = Dispatcher(settings, _wire(settings), forkserver)
+        self.dispatcher = Dispatcher(settings, forkserver)
         self.desk = Desk(settings, self.dispatcher)
         self.control = Control(self.desk)
         remover = SourceRemover(self.control)
@@ -48,22 +47,3 @@ class Coordinator:
     def received_bytes(self) -> int:
         """How many bytes are in place, by the workers' hands or copied by the service itself."""
         return self.dispatcher.machine.received_bytes + self.copier.copied_bytes
-
-
-def _wire(settings: Settings) -> WireSettings:
-    return WireSettings(
-        endpoint_url=settings.endpoint_url,
-        region=settings.region,
-        profile=settings.profile,
-        sign_requests=settings.sign_requests,
-        verify_tls=settings.verify_tls,
-        ca_bundle=settings.ca_bundle,
-        allow_http=settings.allow_http,
-        addressing_style=settings.addressing_style,
-        transport=settings.transport,
-        timeouts=settings.timeouts,
-        connections=settings.connections,
-        request_payer=settings.request_payer,
-        sse_c_key=settings.sse_c_key,
-        bandwidth_bytes_per_s=settings.bandwidth_bytes_per_s,
-    )

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import Stored
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
@@ -32,7 +33,7 @@ from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.tls import client_context
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, WireSettings, object_headers
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, object_headers
 
 WATCH_S = 0.25
 
@@ -61,7 +62,7 @@ class FastTransport:
 
     def __init__(
         self,
-        settings: WireSettings,
+        settings: Settings,
         *,
         ca_bundle: str | None,
         user_agent: str,

@@ -1,4 +1,4 @@
-"""The values of the wire: credentials, the settings of a worker, and what a GET and a PUT are made of."""
+"""The values of the wire: credentials, and what a GET and a PUT are made of."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from bulkhaul.model.objects import ObjectHead, ObjectRef
-from bulkhaul.model.settings import AddressingStyle, Timeouts, TransportChoice
+from bulkhaul.model.settings import Settings
 
 
 class Credentials(msgspec.Struct, frozen=True):
@@ -31,31 +31,6 @@ class Credentials(msgspec.Struct, frozen=True):
 
     def __rich_repr__(self) -> list[tuple[str, Any]]:
         return [("generation", self.generation)]
-
-
-class WireSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The settings that a worker needs to speak to the service."""
-
-    endpoint_url: str | None
-    region: str | None
-    profile: str | None
-    sign_requests: bool
-    verify_tls: bool
-    ca_bundle: str | None
-    allow_http: bool
-    addressing_style: AddressingStyle
-    transport: TransportChoice
-    timeouts: Timeouts
-    connections: int
-    request_payer: bool = False
-    sse_c_key: bytes | None = None
-    bandwidth_bytes_per_s: int | None = None
-
-    def __repr__(self) -> str:
-        return f"WireSettings(endpoint_url={self.endpoint_url!r}, region={self.region!r}, profile={self.profile!r})"
-
-    def __rich_repr__(self) -> list[tuple[str, Any]]:
-        return [("endpoint_url", self.endpoint_url), ("region", self.region), ("profile", self.profile)]
 
 
 class Target(msgspec.Struct, frozen=True, array_like=True):
@@ -158,7 +133,7 @@ class PutRequest(msgspec.Struct, frozen=True):
         return [("bucket", self.bucket), ("key", self.key), ("number", self.number)]
 
 
-def object_headers(settings: WireSettings) -> tuple[tuple[str, str], ...]:
+def object_headers(settings: Settings) -> tuple[tuple[str, str], ...]:
     """Return the headers that the settings put on every GET and PUT of an object."""
     headers: list[tuple[str, str]] = []
     if settings.request_payer:

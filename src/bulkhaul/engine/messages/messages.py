@@ -19,8 +19,9 @@ from bulkhaul.engine.messages.requests import Answer, Ask, Early
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
-from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
 
 
 class Configure(msgspec.Struct, tag=True, frozen=True):
@@ -170,7 +171,7 @@ FromWorker = Ready | Report | Early | Answer
 class Prepare(msgspec.Struct, tag=True, frozen=True):
     """First message to a forkserver: how workers will speak to the service; it makes their boto3 client ready."""
 
-    wire: WireSettings
+    settings: Settings
 
 
 class Fork(msgspec.Struct, tag=True, frozen=True):

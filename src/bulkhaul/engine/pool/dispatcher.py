@@ -62,7 +62,7 @@ from bulkhaul.policy.events import (
 )
 from bulkhaul.policy.parttable import PartTable
 from bulkhaul.policy.transfer import TransferMachine
-from bulkhaul.wire.values import Credentials, WireSettings
+from bulkhaul.wire.values import Credentials
 
 WorkerNews = Literal["configured", "usable", "lost", "orphaned"]
 """What became of a worker; an orphaned one was well and is lost all the same."""
@@ -116,7 +116,7 @@ class Dispatcher:
         last_resort: guards callbacks and watches tasks of the engine.
     """
 
-    def __init__(self, settings: Settings, wire: WireSettings, forkserver: ForkserverProcess) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
         self.machine = TransferMachine(
             workers=settings.worker_count,
             max_in_flight=settings.max_in_flight,
@@ -132,7 +132,9 @@ class Dispatcher:
         self.last_death = ""
         self._settings = settings
         guard = self.last_resort.guard
-        self._supervisor = Supervisor(forkserver, wire, on_message=self._on_message, on_lost=self._on_lost, guard=guard)
+        self._supervisor = Supervisor(
+            forkserver, settings, on_message=self._on_message, on_lost=self._on_lost, guard=guard
+        )
         self._flush, self._ticks, self._wakes = guard(self._flush_leases), guard(self._tick), guard(self._wake)
         self._broken: TransferError | None = None
         self._ending: asyncio.Task[None] | None = None

@@ -33,7 +33,7 @@ from bulkhaul.engine.messages.messages import (
 )
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, start_error
 from bulkhaul.model.errors import OtherError, TransferError
-from bulkhaul.wire.values import WireSettings
+from bulkhaul.model.settings import Settings
 
 MAX_RESTARTS = 3
 """Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
@@ -83,7 +83,7 @@ class Supervisor:
     def __init__(
         self,
         forkserver: ForkserverProcess,
-        wire: WireSettings,
+        settings: Settings,
         *,
         on_message: Callable[[int, FromWorker], None],
         on_lost: Callable[[int, str, bool], None],
@@ -92,7 +92,7 @@ class Supervisor:
         """Take over a forkserver.
 
         Args:
-            wire: how workers will speak to the service.
+            settings: tell workers how to speak to the service.
             on_message: called with (worker, message).
             on_lost: called once a worker is dead, with (worker, how it died, whether it died of its forkserver's
                 death and not of anything that it did).
@@ -102,7 +102,8 @@ class Supervisor:
             TransferError: the settings cannot be passed on.
         """
         self._forkserver = forkserver
-        self._wire = wire
+        # No worker needs the folder of the journals; its name may have bytes that no message can carry.
+        self._settings = msgspec.structs.replace(settings, state_dir=None)
         self._on_message = on_message
         self._on_lost = on_lost
         self._guard = guard
@@ -294,7 +295,7 @@ class Supervisor:
             guard=self._guard,
         )
         try:
-            control.send(Prepare(self._wire))
+            control.send(Prepare(self._settings))
         except BaseException:
             control.close()
             raise

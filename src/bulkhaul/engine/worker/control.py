@@ -39,6 +39,7 @@ from bulkhaul.engine.messages.requests import (
 )
 from bulkhaul.model.errors import OtherError
 from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import (
     BucketsPage,
     Doomed,
@@ -64,7 +65,7 @@ from bulkhaul.wire.sdk.object_attributes import part_checksums
 from bulkhaul.wire.sdk.object_tags import object_tags
 from bulkhaul.wire.sdk.presigned_url import presign_get
 from bulkhaul.wire.sdk.put_small import put_small
-from bulkhaul.wire.values import Credentials, Target, WireSettings
+from bulkhaul.wire.values import Credentials, Target
 
 A = TypeVar("A")
 
@@ -77,7 +78,7 @@ class Asked(msgspec.Struct):
         tell_early: tells where the next page begins, before the answer.
     """
 
-    wire: WireSettings
+    settings: Settings
     sdk: SdkClient
     memory_fd: int
     tell_early: Callable[[str], None]
@@ -131,7 +132,7 @@ def _locate(asked: Asked, request: Locate) -> Target:
 def _resolve(asked: Asked, request: Resolve) -> Credentials | None:
     # The first time, what the session has read before the fork is new; for a renewal everything is read again.
     prepared = asked.sdk.session if request.generation == FIRST_GENERATION else None
-    return resolve_credentials(asked.wire, request.generation, prepared)
+    return resolve_credentials(asked.settings, request.generation, prepared)
 
 
 @_answers(Head)

@@ -26,7 +26,7 @@ from bulkhaul.engine.messages.messages import Exited, Forked, NotForked, Prepare
 
 if TYPE_CHECKING:
     from bulkhaul.engine.worker.process import Setup
-    from bulkhaul.wire.values import WireSettings
+    from bulkhaul.model.settings import Settings
 
 
 class Forkserver:
@@ -55,7 +55,7 @@ class Forkserver:
                             return
                         message, descriptors = received
                         if isinstance(message, Prepare):
-                            self._prepare(message.wire)
+                            self._prepare(message.settings)
                         else:
                             self._fork(message.worker, descriptors, poll)
                     elif fd in self._workers:
@@ -67,11 +67,11 @@ class Forkserver:
         finally:
             self._kill_all()
 
-    def _prepare(self, wire: WireSettings) -> None:
+    def _prepare(self, settings: Settings) -> None:
         """Make the client that every worker inherits. It has no socket and no thread; each copy is its worker's own."""
         from bulkhaul.engine.worker.process import Setup
 
-        self._setup = Setup.prepare(wire)
+        self._setup = Setup.prepare(settings)
         gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
 
     def _fork(self, worker: int, descriptors: list[int], poll: select.poll) -> None:

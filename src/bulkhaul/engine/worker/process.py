@@ -49,12 +49,13 @@ from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.read import Reader
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.settings import Settings
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
 from bulkhaul.wire.sdk.environment import tidy
 from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.values import Target, WireSettings, object_headers
+from bulkhaul.wire.values import Target, object_headers
 
 HEARTBEAT_S = 0.25
 
@@ -62,18 +63,18 @@ HEARTBEAT_S = 0.25
 class Setup(msgspec.Struct, frozen=True):
     """What a worker speaks to the service with, made before the fork; or why that could not be made."""
 
-    wire: WireSettings
+    settings: Settings
     sdk: SdkClient | None
     error: TransferError | None
 
     @classmethod
-    def prepare(cls, wire: WireSettings) -> Setup:
+    def prepare(cls, settings: Settings) -> Setup:
         """Make the tuned boto3 client; what is wrong with the settings is told when something is asked."""
         tidy(os.environ)  # of this process and those that it forks: they are ours alone
         try:
-            return cls(wire, SdkClient(wire), None)
+            return cls(settings, SdkClient(settings), None)
         except TransferError as error:
-            return cls(wire, None, error)
+            return cls(settings, None, error)
 
 
 class Worker:
@@ -142,16 +143,18 @@ class Worker:
                 self._stopped.set()
 
     def _configure(self, connections: int) -> None:
-        wire = msgspec.structs.replace(self._setup.wire, connections=connections)
+        settings = self._setup.settings
         self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
         if (sdk := self._setup.sdk) is not None:
-            throttle = Throttle(wire.bandwidth_bytes_per_s, connections) if wire.bandwidth_bytes_per_s else None
+            rate = settings.bandwidth_bytes_per_s
+            throttle = Throttle(rate, connections) if rate else None
             agent = f"bulkhaul/{__version__}"
             fast = FastTransport(
-                wire, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
+                settings, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
             )
-            secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
-            self._wires = Wires(wire.transport, fast, SdkTransport(wire, sdk, throttle), secrets=secrets)
+            slow = SdkTransport(settings, sdk, throttle, connections)
+            secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
+            self._wires = Wires(settings.transport, fast, slow, secrets=secrets)
             self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)
         for _ in range(connections):
             self._start(self._serve_leases())
@@ -256,7 +259,9 @@ class Worker:
             asyncio.run_coroutine_threadsafe(self._tell(Early(message.ask, token)), loop).result()
 
         threads = {"quick": self._control, "slow": self._slow, "ending": self._ending}[request.line]
-        return await loop.run_in_executor(threads, answer, request, Asked(setup.wire, setup.sdk, memory_fd, tell_early))
+        return await loop.run_in_executor(
+            threads, answer, request, Asked(setup.settings, setup.sdk, memory_fd, tell_early)
+        )
 
     async def _tell(self, early: Early) -> None:
         self._channel.send(early)

@@ -25,7 +25,7 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import get_environ_proxies
 
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
-from bulkhaul.model.settings import require_endpoint
+from bulkhaul.model.settings import Settings, require_endpoint
 from bulkhaul.policy.endpoints import DEFAULT_REGION, S5CMD_ENDPOINT, aws_domain, environment_endpoint, may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
@@ -34,7 +34,7 @@ from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw_headers import RawHeaders
-from bulkhaul.wire.values import Credentials, Target, WireSettings
+from bulkhaul.wire.values import Credentials, Target
 
 Client = Any
 """A boto3 S3 client; boto3 makes its classes at run time, so they have no static type."""
@@ -82,7 +82,7 @@ class SdkClient:
         UsageError: the settings cannot be used together (plain http, unknown profile …).
     """
 
-    def __init__(self, settings: WireSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
@@ -327,7 +327,7 @@ def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.ses
         raise CredentialsError("the AWS configuration cannot be used", cause=str(error)) from error
 
 
-def _region(settings: WireSettings, session: boto3.session.Session) -> str | None:
+def _region(settings: Settings, session: boto3.session.Session) -> str | None:
     region = chosen_region(settings.region)
     if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
         return session.region_name or DEFAULT_REGION

@@ -16,11 +16,12 @@ from botocore.credentials import create_credential_resolver
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bulkhaul.model.errors import CredentialsError
+from bulkhaul.model.settings import Settings
 from bulkhaul.wire.masking import hidden_by_place
 from bulkhaul.wire.sdk.client import new_session
 from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.mfa import ask_code
-from bulkhaul.wire.values import Credentials, WireSettings
+from bulkhaul.wire.values import Credentials
 
 MAX_CAUSE = 300
 """Characters of the error of a source that messages quote at most."""
@@ -44,7 +45,7 @@ _OPTIONAL_FILES = ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE")
 
 
 def resolve_credentials(
-    settings: WireSettings, generation: int, prepared: botocore.session.Session | None = None
+    settings: Settings, generation: int, prepared: botocore.session.Session | None = None
 ) -> Credentials | None:
     """Ask the SDK's credential chain anew; None if requests are not to be signed.
 

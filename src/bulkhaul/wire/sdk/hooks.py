@@ -20,16 +20,17 @@ from urllib.parse import urlsplit
 from botocore import handlers
 
 from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
+from bulkhaul.model.settings import Settings
 from bulkhaul.wire.fast_transport import KEEPALIVE_OPTIONS
 from bulkhaul.wire.sdk.connections import pass_over_interim_replies
 from bulkhaul.wire.sdk.page_xml import read_page
 from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
-from bulkhaul.wire.values import WireSettings, customer_key
+from bulkhaul.wire.values import customer_key
 
 _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
 
 
-def tune(client: Any, settings: WireSettings, *, custom: bool) -> None:
+def tune(client: Any, settings: Settings, *, custom: bool) -> None:
     """Tune a new client.
 
     Args:
@@ -63,7 +64,7 @@ def _tune_sockets(client: Any) -> None:
             options.append((level, option, value))
 
 
-def _add_parameters(client: Any, settings: WireSettings) -> None:
+def _add_parameters(client: Any, settings: Settings) -> None:
     """Add to every operation the parameters that the settings ask for, if it takes them.
 
     The customer's key is passed encoded, with its MD5: the SDK would do that for some operations only.

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 from urllib3.exceptions import HTTPError
 
 from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.learned import CHECKSUM_MODE
@@ -26,7 +27,7 @@ from bulkhaul.wire.sdk.calls import client_error, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
-from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, WireSettings
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
 
 READ_BYTES = 1024 * 1024
 """Most bytes of one read."""
@@ -48,11 +49,19 @@ Arguments = TypeVarTuple("Arguments")
 class SdkTransport:
     """Fetches through a boto3 client, one thread per request in flight."""
 
-    def __init__(self, settings: WireSettings, sdk: SdkClient, throttle: Throttle | None = None) -> None:
+    def __init__(
+        self, settings: Settings, sdk: SdkClient, throttle: Throttle | None = None, connections: int | None = None
+    ) -> None:
+        """Connect nowhere yet.
+
+        Args:
+            throttle: the limit of the bandwidth; None for none.
+            connections: requests in flight at most; None for what the settings give each worker.
+        """
         self._sdk = sdk
         self._throttle = throttle
         self._timeouts = settings.timeouts
-        self._threads = ThreadPoolExecutor(settings.connections, thread_name_prefix="sdk-get")
+        self._threads = ThreadPoolExecutor(connections or settings.connections, thread_name_prefix="sdk-get")
         self._bodies = threading.local()
         sdk.client.meta.events.register("before-sign.s3.GetObject", self._ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
