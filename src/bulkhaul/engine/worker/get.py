@@ -1,17 +1,22 @@
-"""Carries out a lease to receive, in a worker: window, transport, outcome; it must not retry: the coordinator does."""
+"""Receives bytes by GET, in a worker: the lease of a part into its file, or what a ``Read`` asks for into memory.
+
+A GET is tried once. Whether it is tried again the coordinator decides.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.messages.messages import Done, Failed, GetLease
+from bulkhaul.engine.messages.requests import Read
 from bulkhaul.engine.worker.transports import Wires
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, IntegrityError, error_of
 from bulkhaul.model.objects import Checksum, ChecksumKind
-from bulkhaul.wire.checksums import CRC_BYTES, updater
+from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, updater
 from bulkhaul.wire.transport import NotSpoken, TransportError
 from bulkhaul.wire.values import GetRequest
 
@@ -65,7 +70,7 @@ class Receiver:
 
 
 class Fetcher:
-    """Fetches leases by the transport that fits their target."""
+    """Fetches bytes by the transport that fits their target."""
 
     def __init__(self, wires: Wires) -> None:
         self._wires = wires
@@ -96,6 +101,29 @@ class Fetcher:
             known = no_thread(error)
             return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(known.info if known else info))
 
+    async def read(self, request: Read, fd: int) -> None:
+        """Put an object, or a range of it, into memory, from the beginning of ``fd`` on.
+
+        Raises:
+            TransferError: the service or the connection failed, or the bytes are not those that were promised.
+        """
+        whole = request.end < 0
+        start = 0 if whole else request.start
+        get = GetRequest(request.target, request.bucket, request.key, "", start, request.end, -1, whole)
+        try:
+            os.ftruncate(fd, 0)
+            window = WrittenWindow(fd, 0, 0, memoryview(bytearray(BUFFER_BYTES)))
+            receiver = Receiver(window, "", 0, learn=whole)
+            try:
+                await self._get(get, receiver)
+            finally:
+                receiver.close()
+        except TransportError as error:
+            raise error_of(error.info) from error
+        except OSError as error:
+            raise local_error(error) from error
+        _require_promised(receiver)
+
     async def _into(self, lease: GetLease, window: Window) -> Done | Failed:
         receiver = Receiver(window, lease.algorithm, lease.crc, learn=lease.request.whole)
         self._receivers[lease.lease] = receiver
@@ -124,3 +152,17 @@ class Fetcher:
         if error.code == "UnexpectedReply" or receiver.discovered:
             return Failed(lease.lease, 0, lease.crc, error)
         return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)
+
+
+def _require_promised(receiver: Receiver) -> None:
+    """Compare with the checksum that the reply promised, if that was computed on the way.
+
+    Raises:
+        IntegrityError: it is another one.
+    """
+    promised = receiver.promised
+    if promised is None or promised.kind is not ChecksumKind.FULL_OBJECT or promised.algorithm not in CRC_BYTES:
+        return
+    if (computed := encoded_crc(promised.algorithm, receiver.crc)) != promised.value:
+        text = f"the bytes have the {promised.algorithm} {computed}, the object has {promised.value}"
+        raise IntegrityError(text)

@@ -46,7 +46,6 @@ from bulkhaul.engine.worker.control import Asked, answer
 from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
 from bulkhaul.engine.worker.put import Sender
-from bulkhaul.engine.worker.read import Reader
 from bulkhaul.engine.worker.transports import Wires
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
@@ -89,7 +88,6 @@ class Worker:
         self._wires: Wires | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
-        self._reader: Reader | None = None
         self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
@@ -155,7 +153,7 @@ class Worker:
             slow = SdkTransport(settings, sdk, throttle, connections)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._wires = Wires(settings.transport, fast, slow, secrets=secrets)
-            self._fetcher, self._sender, self._reader = Fetcher(self._wires), Sender(self._wires), Reader(self._wires)
+            self._fetcher, self._sender = Fetcher(self._wires), Sender(self._wires)
         for _ in range(connections):
             self._start(self._serve_leases())
 
@@ -248,9 +246,9 @@ class Worker:
         if memory_fd < 0 and request.with_memory:
             raise local_error(OSError(errno.EMFILE, ""))  # there was no room for its descriptor
         if isinstance(request, Read):
-            if self._reader is None:
+            if self._fetcher is None:
                 raise TransferError("the worker has no client")
-            await self._reader.read(request, memory_fd)
+            await self._fetcher.read(request, memory_fd)
             return None, None
         loop = asyncio.get_running_loop()
 
