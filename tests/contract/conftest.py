@@ -12,7 +12,7 @@ from tests.engines import Rig, running_rig
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """The engine waits a twentieth of a second at most between tries: eight of them would take half a minute."""
-    for room in ("bulkhaul.policy.patience", "bulkhaul.policy.pacing", "bulkhaul.engine.pool.requests"):
+    for room in ("bulkhaul.policy.patience", "bulkhaul.policy.pacing", "bulkhaul.engine.pool.credentials"):
         monkeypatch.setattr(f"{room}.backoff_s", lambda _, rng: rng.uniform(0.0, 0.05))
 
 

@@ -22,7 +22,7 @@ import uvloop
 
 from bulkhaul import AsyncEngine, errors
 from bulkhaul.engine.loop.last_resort import Guarded
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from tests.engines import aws_environment, descendants, keys, serving, temp_files
 from tests.faultserver import MIB, FaultServer, Status, make_object
 from tests.patience import PATIENCE_S
@@ -219,10 +219,10 @@ def test_every_callback_of_the_engine(tmp_path: Path) -> None:
 def test_background_tasks_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A task that nobody waits for and that fails by a defect ends the engine's transfers; they do not wait for it."""
 
-    async def failing(_desk: Desk, _worker: int, _generation: int) -> None:
+    async def failing(_credentials: RefreshableCredentials, _worker: int, _generation: int) -> None:
         raise ZeroDivisionError("injected")
 
-    monkeypatch.setattr(Desk, "_resolve", failing)
+    monkeypatch.setattr(RefreshableCredentials, "_resolve", failing)
     _, error = run(tmp_path / "task", "", arm_late=False)
     assert isinstance(error, errors.TransferError)
     assert "ZeroDivisionError: injected" in str(error)

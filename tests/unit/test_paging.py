@@ -3,86 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
-import msgspec
 import pytest
 
-from bulkhaul.engine.loop.last_resort import LastResort
-from bulkhaul.engine.messages.requests import Answer, Ask, Early, ListPage
+from bulkhaul.engine.messages.requests import Answer, Early, ListPage
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.requests import Desk
 from bulkhaul.errors import AccessDenied, OtherError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
-from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.policy.transfer import TransferMachine
+from tests.unit.workers import Workers, settle
 
 Pages = AsyncGenerator[list[ObjectHead], None]
 
 
-class Workers:
-    """Two workers that note what they are asked; a test says what they answer, and when.
+class Pagers(Workers):
+    """Workers that are asked for pages."""
 
-    Attributes:
-        asked: (worker, token, number of the question), in order.
-    """
-
-    def __init__(self) -> None:
-        timeouts = Timeouts()
-        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=timeouts, rng=random.Random(1))
-        self.last_death = "SIGKILL"
-        self.asked: list[tuple[int, str, int]] = []
-        self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
-        self.desk = Desk(Settings(timeouts=timeouts), cast("Dispatcher", self))
-        self.on_answer: Callable[[Answer | Early], None]
-        self.on_worker: Callable[[int, str], None]
-        for worker in (1, 2):
-            self.on_worker(worker, "usable")
-
-    def ask(self, worker: int, message: Ask, _descriptors: list[int]) -> None:
-        """Note a question."""
-        assert isinstance(message.request, ListPage)
-        self.asked.append((worker, message.request.token, message.ask))
+    @property
+    def pages(self) -> list[tuple[int, str]]:
+        """(worker, token) of the pages that were asked for, in order."""
+        requests = [(worker, message.request) for worker, message in self.asked]
+        return [(worker, request.token) for worker, request in requests if isinstance(request, ListPage)]
 
     @property
     def tokens(self) -> list[str]:
         """The tokens that pages were asked for with, in order."""
-        return [token for _, token, _ in self.asked]
+        return [token for _, token in self.pages]
 
     async def tell(self, nth: int, token: str) -> None:
         """Tell early where the page after the nth one that was asked for begins."""
-        await self._say(Early(self.asked[nth][2], token))
+        self.say(Early(self.asked[nth][1].ask, token))
+        await settle()
 
     async def give(self, nth: int, keys: str, token: str = "") -> None:
-        """Answer the nth question with a whole page: a key a letter."""
-        page = msgspec.msgpack.encode(ObjectsPage(tuple(ObjectHead(key, 1) for key in keys), token))
-        number, half = self.asked[nth][2], len(page) // 2
-        await self._say(Answer(number, last=False, piece=page[:half]))
-        await self._say(Answer(number, piece=page[half:]))
+        """Answer the nth request with a whole page: a key a letter."""
+        self.answer(nth, ObjectsPage(tuple(ObjectHead(key, 1) for key in keys), token))
+        await settle()
 
-    async def refuse(self, nth: int) -> None:
-        """Answer the nth question with an error."""
-        await self._say(Answer(self.asked[nth][2], error=ErrorInfo("AccessDenied", "no", status=403)))
+    async def deny(self, nth: int) -> None:
+        """Answer the nth request with an error."""
+        self.refuse(nth, ErrorInfo("AccessDenied", "no", status=403))
+        await settle()
 
     async def kill(self, worker: int) -> None:
         """Let a worker die with whatever it was asked."""
-        self.on_worker(worker, "lost")
+        self.change(worker, "lost")
         await settle()
-
-    async def _say(self, answer: Answer | Early) -> None:
-        self.on_answer(answer)
-        await settle()
-
-
-async def settle() -> None:
-    """Let everything go on as far as it can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
 
 
 async def begun(pages: Pages) -> asyncio.Task[str]:
@@ -96,18 +65,18 @@ async def begun(pages: Pages) -> asyncio.Task[str]:
     return task
 
 
-def run(story: Callable[[Workers, Pages], Awaitable[None]]) -> None:
+def run(story: Callable[[Pagers, Pages], Awaitable[None]]) -> None:
     """Tell a story of a listing that asks ahead, and see that nothing of it is left."""
 
     async def told() -> None:
-        workers = Workers()
-        pages = Control(workers.desk).pages("bucket", "", ahead=True)
+        workers = Pagers()
+        pages = Control(workers.requests).pages("bucket", "", ahead=True)
         try:
             async with asyncio.timeout(10):
                 await story(workers, pages)
         finally:
             await pages.aclose()
-        assert workers.desk._open == {}
+        assert workers.requests.under_way == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(told())
@@ -116,10 +85,10 @@ def run(story: Callable[[Workers, Pages], Awaitable[None]]) -> None:
 def test_the_next_page_is_asked_for_before_the_last_one_has_come() -> None:
     """An early token asks another worker at once; the pages come in order all the same, whichever is there first."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
-        assert [(worker, token) for worker, token, _ in workers.asked] == [(1, ""), (2, "two")]
+        assert workers.pages == [(1, ""), (2, "two")]
         await workers.give(1, "cd")
         assert not first.done()
         await workers.give(0, "ab", "two")
@@ -135,7 +104,7 @@ def test_the_next_page_is_asked_for_before_the_last_one_has_come() -> None:
 def test_pages_without_early_tokens_are_asked_for_when_the_last_one_has_come() -> None:
     """A service whose tokens cannot be seen early is listed all the same, one page ahead of the caller."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         assert workers.tokens == [""]
         await workers.give(0, "ab", "two")
@@ -150,7 +119,7 @@ def test_pages_without_early_tokens_are_asked_for_when_the_last_one_has_come() -
 def test_no_more_than_one_page_waits_for_the_caller() -> None:
     """While the caller has a page in hand one more is fetched, and the one after that is not asked for."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
         await workers.give(0, "ab", "two")
@@ -167,10 +136,10 @@ def test_no_more_than_one_page_waits_for_the_caller() -> None:
 def test_a_later_page_that_fails_fails_the_listing_in_its_turn() -> None:
     """The pages before it are yielded first, even if its failure was there before them."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
-        await workers.refuse(1)
+        await workers.deny(1)
         assert not first.done()
         await workers.give(0, "ab", "two")
         assert await first == "ab"
@@ -183,10 +152,10 @@ def test_a_later_page_that_fails_fails_the_listing_in_its_turn() -> None:
 def test_a_page_that_fails_takes_the_one_asked_ahead_with_it() -> None:
     """After a failure nothing is waited for any more."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
-        await workers.refuse(0)
+        await workers.deny(0)
         with pytest.raises(AccessDenied):
             await first
         assert workers.tokens == ["", "two"]
@@ -197,7 +166,7 @@ def test_a_page_that_fails_takes_the_one_asked_ahead_with_it() -> None:
 def test_a_repeated_token_is_noticed() -> None:
     """A listing that goes on where it went on before ends in an error, also if the token was told early."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
         await workers.give(0, "ab", "two")
@@ -215,12 +184,12 @@ def test_a_repeated_token_is_noticed() -> None:
 def test_a_worker_that_dies_after_an_early_token(again: str) -> None:
     """The page is asked for again, and what it says then decides: no key comes twice, and none is left out."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
-        await workers._say(Answer(workers.asked[0][2], last=False, piece=b"\x83"))
+        workers.say(Answer(workers.asked[0][1].ask, last=False, piece=b"\x83"))
         await workers.kill(1)
-        assert [(worker, token) for worker, token, _ in workers.asked] == [(1, ""), (2, "two"), (2, "")]
+        assert workers.pages == [(1, ""), (2, "two"), (2, "")]
         if again:
             await workers.tell(2, again)
         await workers.give(2, "ab", again)
@@ -240,13 +209,14 @@ def test_a_worker_that_dies_after_an_early_token(again: str) -> None:
 def test_a_listing_that_is_given_up_leaves_nothing() -> None:
     """Whoever stops in the middle waits for no page that was asked ahead."""
 
-    async def story(workers: Workers, pages: Pages) -> None:
+    async def story(workers: Pagers, pages: Pages) -> None:
         first = await begun(pages)
         await workers.tell(0, "two")
         await workers.give(0, "ab", "two")
         assert await first == "ab"
-        late: Any = workers.asked[1][2]
+        late: Any = workers.asked[1][1].ask
         await pages.aclose()
-        await workers._say(Answer(late))
+        workers.say(Answer(late))
+        await settle()
 
     run(story)

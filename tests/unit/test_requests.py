@@ -12,7 +12,8 @@ from bulkhaul.engine.worker import control
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
-from tests.unit.test_asking import Workers, run, settle
+from tests.unit.test_pool_requests import run
+from tests.unit.workers import Workers, settle
 
 
 def test_every_request_has_a_function() -> None:
@@ -30,7 +31,7 @@ def test_an_answer_of_another_type_fails_its_request() -> None:
     """A worker is of this program, but what it sends is read strictly all the same."""
 
     async def story(workers: Workers) -> None:
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         await settle()
         workers.answer(0, ["no", "head"])
         with pytest.raises(TransferError, match="cannot be read"):

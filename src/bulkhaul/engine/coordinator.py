@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.transfers.copy import Copier
 from bulkhaul.engine.transfers.download import Downloader
@@ -22,7 +22,7 @@ class Coordinator:
 
     Attributes:
         dispatcher: the workers and what they hold.
-        desk: questions to the service.
+        requests: requests to the service that move no bytes of objects.
         control: the small operations.
         multipart_guard: the multipart uploads under way, whichever direction they belong to.
         downloader, uploader, streamer, copier, relay: the directions.
@@ -31,8 +31,8 @@ class Coordinator:
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
         self.dispatcher = Dispatcher(settings, forkserver)
-        self.desk = Desk(settings, self.dispatcher)
-        self.control = Control(self.desk)
+        self.requests = Requests(settings, self.dispatcher)
+        self.control = Control(self.requests)
         remover = SourceRemover(self.control)
         checksums = UploadChecksums(settings, self.control)
         guard = self.multipart_guard = MultipartGuard(settings, self.control, self.dispatcher, checksums)

@@ -69,7 +69,7 @@ class Lifetime:
         """Start the workers on the running event loop."""
         self._coordinator = Coordinator(self._settings, self._forkserver or ForkserverProcess())
         self._forkserver = None
-        self._coordinator.dispatcher.start()
+        self._coordinator.dispatcher.start(self._coordinator.requests)
         if self._on_progress is not None:
             self._telling = asyncio.create_task(self._tell(self._on_progress))
 
@@ -102,7 +102,7 @@ class Lifetime:
         runs = [many for many in self._runs if many.under_way]
         if self._tasks or runs:
             await self._cancel(coordinator, runs)
-        coordinator.desk.close()
+        coordinator.requests.close()
         await coordinator.dispatcher.stop()
         self._last_received = coordinator.received_bytes
         self._coordinator = None
@@ -121,11 +121,11 @@ class Lifetime:
         while not ending.done() and not self._hurried:
             until_s = began_s + CANCEL_S
             if coordinator.multipart_guard.under_way:
-                until_s = min(max(began_s, coordinator.desk.answered_s) + QUIET_S, began_s + ABORTS_S)
+                until_s = min(max(began_s, coordinator.requests.answered_s) + QUIET_S, began_s + ABORTS_S)
             if loop.time() >= until_s:
                 break
             await asyncio.wait([ending], timeout=min(until_s - loop.time(), LOOK_S))
-        coordinator.desk.close()
+        coordinator.requests.close()
         if not ending.done():
             coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors
             coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
@@ -234,7 +234,7 @@ class Lifetime:
             planned_bytes=sum(p.planned_bytes for p in every),
             received_bytes=self._coordinator.received_bytes if self._coordinator else self._last_received,
             planning_done=all(p.planning_done for p in every),
-            resolved=self._coordinator is None or self._coordinator.desk.resolved,
+            resolved=self._coordinator is None or self._coordinator.requests.resolved,
         )
 
     async def _tell(self, on_progress: Callable[[Progress], None]) -> None:

@@ -14,7 +14,7 @@ import asyncio
 import msgspec
 
 from bulkhaul.engine.messages.requests import AbortUpload, ListParts
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.errors import WRONG_KEYS, NotFound, OtherError, TransferError
 from bulkhaul.model.objects import ObjectRef
 
@@ -51,7 +51,7 @@ def parts_left(subject: str) -> OtherError:
 
 
 async def abort_until_gone(
-    desk: Desk, ref: ObjectRef, upload_id: str, *, looks: int = 1, listable: bool = True
+    requests: Requests, ref: ObjectRef, upload_id: str, *, looks: int = 1, listable: bool = True
 ) -> Aborted:
     """Abort an upload until the service lists no part of it. An upload that is gone already is no error.
 
@@ -68,9 +68,9 @@ async def abort_until_gone(
         if attempt:
             await asyncio.sleep(ABORT_PAUSE_S * attempt)
         try:
-            await desk.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
+            await requests.ask(AbortUpload(ref.bucket, ref.key, upload_id), ref.url)
             confirmed = True
-            left = await _has_parts(desk, ref, upload_id) if listable else None
+            left = await _has_parts(requests, ref, upload_id) if listable else None
             listable = left is not None
             empty = 0 if left else empty + 1
         except TransferError as error:
@@ -82,10 +82,10 @@ async def abort_until_gone(
     return Aborted(gone=False)
 
 
-async def _has_parts(desk: Desk, ref: ObjectRef, upload_id: str) -> bool | None:
+async def _has_parts(requests: Requests, ref: ObjectRef, upload_id: str) -> bool | None:
     """Return whether any part is listed, None if parts may not be listed."""
     try:
-        return bool((await desk.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).parts)
+        return bool((await requests.ask(ListParts(ref.bucket, ref.key, upload_id), ref.url)).parts)
     except NotFound:
         return False
     except TransferError as error:

@@ -33,7 +33,7 @@ from bulkhaul.engine.messages.requests import (
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
 from bulkhaul.engine.operations.delete_batch import delete_in_batches
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
 from bulkhaul.model.results import TransferResult
@@ -53,8 +53,8 @@ from bulkhaul.wire.values import RemoteObject, Target
 class Control:
     """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
 
     async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:
         """Return what the service knows of one object.
@@ -62,7 +62,7 @@ class Control:
         Raises:
             NotFound: there is no such object.
         """
-        return await self._desk.ask(Head(ref.bucket, ref.key, version_id), ref.url)
+        return await self._requests.ask(Head(ref.bucket, ref.key, version_id), ref.url)
 
     async def look(self, ref: ObjectRef, version_id: str = "") -> RemoteObject:
         """Return what the service knows of one object, and where it is.
@@ -80,7 +80,7 @@ class Control:
             TransferError: the service refused.
         """
         request = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
-        return await self._desk.ask(request, remote.ref.url)
+        return await self._requests.ask(request, remote.ref.url)
 
     def buckets(self) -> AsyncGenerator[list[Bucket], None]:
         """Yield the pages of the list of the caller's buckets.
@@ -88,7 +88,7 @@ class Control:
         Raises:
             AccessDenied: the credentials may not list them.
         """
-        listing = marked_pages(self._desk, ListBuckets, "", lambda page: page.next_token, "s3://")
+        listing = marked_pages(self._requests, ListBuckets, "", lambda page: page.next_token, "s3://")
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
@@ -105,7 +105,7 @@ class Control:
             OtherError: the listing would never end.
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
-        listing = listed_pages(self._desk, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
+        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
         return each_of(listing, lambda page: list(page.objects))
 
     def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
@@ -114,7 +114,7 @@ class Control:
         Raises:
             NotFound: there is no such bucket.
         """
-        listing = listed_pages(self._desk, bucket, prefix, folder=True, max_keys=0, ahead=False)
+        listing = listed_pages(self._requests, bucket, prefix, folder=True, max_keys=0, ahead=False)
         return each_of(listing, lambda page: (list(page.objects), list(page.prefixes)))
 
     async def probe(self, bucket: str, prefix: str = "") -> None:
@@ -123,7 +123,7 @@ class Control:
         Raises:
             TransferError: it cannot.
         """
-        await self._desk.ask(ListPage(bucket, prefix, "", max_keys=1), f"s3://{bucket}/{prefix}")
+        await self._requests.ask(ListPage(bucket, prefix, "", max_keys=1), f"s3://{bucket}/{prefix}")
 
     def versions(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectVersion], None]:
         """Yield the pages of a listing of versions and delete markers.
@@ -132,7 +132,7 @@ class Control:
             TransferError: the listing failed.
         """
         listing = marked_pages(
-            self._desk,
+            self._requests,
             lambda markers: ListVersions(bucket, prefix, *markers),
             ("", ""),
             lambda page: (page.next_key_marker, page.next_version_marker),
@@ -149,10 +149,10 @@ class Control:
             IntegrityError: the bytes are not those that the stored checksum promises.
         """
         subject = ref.url if end < 0 else f"{ref.url} bytes [{start}, {end})"
-        request = Read(await self._desk.target(ref.bucket), ref.bucket, ref.key, start, end)
+        request = Read(await self._requests.target(ref.bucket), ref.bucket, ref.key, start, end)
         fd = new_memory()
         try:
-            await self._desk.ask(request, subject, memory_fd=fd)
+            await self._requests.ask(request, subject, memory_fd=fd)
             # A large object is copied in a thread: the loop has others to serve meanwhile.
             small = os.fstat(fd).st_size <= MIB
             return read_all(fd) if small else await undisturbed(in_thread(read_all, fd))
@@ -177,7 +177,7 @@ class Control:
             PreconditionFailed: the object has another ETag.
             TransferError: the service refused.
         """
-        await self._desk.ask(Delete(ref.bucket, ref.key, version_id, etag), ref.url, before_again=before_again)
+        await self._requests.ask(Delete(ref.bucket, ref.key, version_id, etag), ref.url, before_again=before_again)
 
     def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
         """Delete in batches of 1,000 and yield each key's outcome.
@@ -185,7 +185,7 @@ class Control:
         Raises:
             TransferError: a whole batch failed.
         """
-        return delete_in_batches(self._desk, bucket, doomed)
+        return delete_in_batches(self._requests, bucket, doomed)
 
     async def presign(self, ref: ObjectRef, ttl_s: int, version_id: str = "") -> str:
         """Return a URL that fetches the object without credentials for ``ttl_s`` seconds; it is a secret.
@@ -193,7 +193,7 @@ class Control:
         Raises:
             CredentialsError: there are no credentials to sign with.
         """
-        return await self._desk.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)
+        return await self._requests.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)
 
     async def tags(self, ref: ObjectRef, version_id: str = "") -> dict[str, str]:
         """Return an object's tags.
@@ -201,7 +201,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        return await self._desk.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
+        return await self._requests.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
 
     async def region(self, bucket: str) -> str:
         """Return the bucket's region, as the service says; empty where it does not.
@@ -209,7 +209,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        return await self._desk.ask(BucketRegion(bucket), f"s3://{bucket}")
+        return await self._requests.ask(BucketRegion(bucket), f"s3://{bucket}")
 
     def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
         """Yield the pages of a listing of uploads that were neither completed nor aborted.
@@ -218,7 +218,7 @@ class Control:
             TransferError: the listing failed.
         """
         listing = marked_pages(
-            self._desk,
+            self._requests,
             lambda markers: ListUploads(bucket, prefix, *markers),
             ("", ""),
             lambda page: (page.next_key_marker, page.next_id_marker),
@@ -245,7 +245,7 @@ class Control:
             TransferError: the service refused.
         """
         request = PutSmall(ref.bucket, ref.key, body, algorithm, checksum, only_if_absent)
-        return await self._desk.ask(request, ref.url)
+        return await self._requests.ask(request, ref.url)
 
     async def begin_upload(self, ref: ObjectRef) -> str:
         """Begin a multipart upload that no journal names, and return its id; the caller aborts it.
@@ -275,7 +275,7 @@ class Control:
             TransferError: the service refused.
         """
         request = CreateUpload(ref.bucket, ref.key, options, algorithm, token)
-        return await self._desk.ask(request, ref.url, on_doubt=on_doubt)
+        return await self._requests.ask(request, ref.url, on_doubt=on_doubt)
 
     async def copy_part(
         self, ref: ObjectRef, upload_id: str, number: int, source: CopySource, start: int, end: int
@@ -286,7 +286,7 @@ class Control:
             TransferError: the service refused.
         """
         request = CopyPart(ref.bucket, ref.key, upload_id, number, source, start, end)
-        return await self._desk.ask(request, ObjectRef(source.bucket, source.key).url)
+        return await self._requests.ask(request, ObjectRef(source.bucket, source.key).url)
 
     async def copy_object(
         self, ref: ObjectRef, source: CopySource, options: ObjectOptions | None, *, storage_class: str = ""
@@ -297,7 +297,7 @@ class Control:
             TransferError: the service refused.
         """
         request = CopyObject(ref.bucket, ref.key, source, options, storage_class)
-        return await self._desk.ask(request, ObjectRef(source.bucket, source.key).url)
+        return await self._requests.ask(request, ObjectRef(source.bucket, source.key).url)
 
     async def complete_upload(
         self,
@@ -320,7 +320,7 @@ class Control:
         """
         request = CompleteUpload(ref.bucket, ref.key, upload_id, size_bytes, algorithm, checksum)
         with in_memory(msgspec.msgpack.encode(parts)) as fd:
-            return await self._desk.ask(request, ref.url, memory_fd=fd)
+            return await self._requests.ask(request, ref.url, memory_fd=fd)
 
     async def parts(self, ref: ObjectRef, upload_id: str) -> list[UploadedPart]:
         """Return the parts that the service holds of an upload.
@@ -330,7 +330,7 @@ class Control:
             TransferError: it could not be asked.
         """
         listing = marked_pages(
-            self._desk,
+            self._requests,
             lambda marker: ListParts(ref.bucket, ref.key, upload_id, marker),
             0,
             lambda page: page.next_marker,
@@ -345,17 +345,17 @@ class Control:
         Raises:
             TransferError: no request could be made at all.
         """
-        return await self._desk.target(bucket)
+        return await self._requests.target(bucket)
 
     @property
     def access_key(self) -> str:
         """The id of the key that requests are signed with, empty before the first answer or without one."""
-        credentials = self._desk.credentials
+        credentials = self._requests.credentials
         return credentials.access_key if credentials else ""
 
     async def abort_until_gone(self, ref: ObjectRef, upload_id: str, *, looks: int, listable: bool) -> Aborted:
         """Give an upload up until nothing of it is left; see ``abort_upload.abort_until_gone``."""
-        return await abort_until_gone(self._desk, ref, upload_id, looks=looks, listable=listable)
+        return await abort_until_gone(self._requests, ref, upload_id, looks=looks, listable=listable)
 
     async def abort_upload(self, ref: ObjectRef, upload_id: str, *, listable: bool = True) -> bool:
         """Give a pending upload up; whether nothing is left of it.
@@ -366,7 +366,7 @@ class Control:
         Raises:
             TransferError: the service refused.
         """
-        aborted = await abort_until_gone(self._desk, ref, upload_id, listable=listable)
+        aborted = await abort_until_gone(self._requests, ref, upload_id, listable=listable)
         if aborted.unseen is not None:
             raise aborted.unseen
         return aborted.gone

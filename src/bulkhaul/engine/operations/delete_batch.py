@@ -8,7 +8,7 @@ import msgspec
 
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.messages.requests import DeleteMany
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import ObjectRef
@@ -18,7 +18,7 @@ from bulkhaul.wire.classify import service_error
 
 
 async def delete_in_batches(
-    desk: Desk, bucket: str, doomed: AsyncIterable[Doomed]
+    requests: Requests, bucket: str, doomed: AsyncIterable[Doomed]
 ) -> AsyncGenerator[TransferResult, None]:
     """Delete in batches of 1,000 and yield each key's outcome.
 
@@ -29,11 +29,11 @@ async def delete_in_batches(
     async for one in doomed:
         batch.append(one)
         if len(batch) == MAX_DELETE_BATCH:
-            for result in await _delete_batch(desk, bucket, batch):
+            for result in await _delete_batch(requests, bucket, batch):
                 yield result
             batch = []
     if batch:
-        for result in await _delete_batch(desk, bucket, batch):
+        for result in await _delete_batch(requests, bucket, batch):
             yield result
 
 
@@ -62,12 +62,12 @@ def deleted_result(bucket: str, doomed: Doomed, refused: NotDeleted | None = Non
     )
 
 
-async def _delete_batch(desk: Desk, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
+async def _delete_batch(requests: Requests, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
     try:
         encoded = msgspec.msgpack.encode(batch)
     except UnicodeEncodeError as error:
         raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
     with in_memory(encoded) as fd:
-        kept = await desk.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
+        kept = await requests.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
     refused = {(one.key, one.version_id): one for one in kept}
     return [deleted_result(bucket, one, refused.get((one.key, one.version_id))) for one in batch]

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
 from bulkhaul.engine.messages.requests import ListPage, Request
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import ObjectsPage
 
@@ -28,7 +28,7 @@ Taken = TypeVar("Taken")
 
 
 async def listed_pages(
-    desk: Desk, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
+    requests: Requests, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
 ) -> AsyncGenerator[ObjectsPage, None]:
     """Yield each page, in the service's order.
 
@@ -46,7 +46,7 @@ async def listed_pages(
     seen = set[int]()
 
     def begin(token: str) -> _Page:
-        return _Page(desk, ListPage(bucket, prefix, token, folder, max_keys), subject)
+        return _Page(requests, ListPage(bucket, prefix, token, folder, max_keys), subject)
 
     page, following = begin(""), None
     try:
@@ -71,7 +71,7 @@ async def listed_pages(
 
 
 async def marked_pages(
-    desk: Desk,
+    requests: Requests,
     request_at: Callable[[Marker], Request[Page]],
     first: Marker,
     after: Callable[[Page], Marker],
@@ -91,7 +91,7 @@ async def marked_pages(
     """
     marker, seen = first, set[int]()
     while True:
-        page = await desk.ask(request_at(marker), subject)
+        page = await requests.ask(request_at(marker), subject)
         yield page
         if (marker := after(page)) == first:
             return
@@ -113,10 +113,10 @@ class _Page:
         answer: the whole page, or why there is none.
     """
 
-    def __init__(self, desk: Desk, request: ListPage, subject: str) -> None:
+    def __init__(self, requests: Requests, request: ListPage, subject: str) -> None:
         self.token = request.token
         self._early: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self.answer = asyncio.create_task(desk.ask(request, subject, on_early=self._told))
+        self.answer = asyncio.create_task(requests.ask(request, subject, on_early=self._told))
 
     async def early_token(self) -> str:
         """Return the token of the next page as soon as it is told, empty if this page has come or failed before."""

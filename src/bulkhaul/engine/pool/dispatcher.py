@@ -13,7 +13,6 @@ import random
 from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
-from typing import Literal
 
 import msgspec
 
@@ -34,6 +33,7 @@ from bulkhaul.engine.messages.messages import (
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
+from bulkhaul.engine.pool.interface import Listener
 from bulkhaul.engine.pool.job import GetJob, Job, PutJob, framed, measure
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
@@ -63,9 +63,6 @@ from bulkhaul.policy.events import (
 from bulkhaul.policy.parttable import PartTable
 from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials
-
-WorkerNews = Literal["configured", "usable", "lost", "orphaned"]
-"""What became of a worker; an orphaned one was well and is lost all the same."""
 
 AWAY_NOTICE_S = 2.0
 """An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
@@ -109,10 +106,6 @@ class Dispatcher:
     """The workers of one engine and what they hold.
 
     Attributes:
-        on_answer: called with every Early and every Answer of a worker.
-        on_expired: called with the generation of credentials that a service refused as expired.
-        on_worker: called with a worker's number and what became of it.
-        on_broken: called with the error that everything ends with when a callback has failed.
         last_resort: guards callbacks and watches tasks of the engine.
     """
 
@@ -124,12 +117,9 @@ class Dispatcher:
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             retry_for_s=settings.retry_for_s,
         )
-        self.on_answer: Callable[[Answer | Early], None] = _ignore
-        self.on_expired: Callable[[int], None] = _ignore
-        self.on_worker: Callable[[int, WorkerNews], None] = _ignore
-        self.on_broken: Callable[[TransferError], None] = _ignore
         self.last_resort = LastResort(self.fail)
         self.last_death = ""
+        self._listener: Listener  # from the start on
         self._settings = settings
         guard = self.last_resort.guard
         self._supervisor = Supervisor(
@@ -159,8 +149,13 @@ class Dispatcher:
         """Return worker → pid."""
         return self._supervisor.pids
 
-    def start(self) -> None:
-        """Start the workers and the clock."""
+    def start(self, listener: Listener) -> None:
+        """Start the workers and the clock.
+
+        Args:
+            listener: told what workers say of requests, and what becomes of them.
+        """
+        self._listener = listener
         self.last_resort.begin(self._loop)
         self._perform(self.machine.start())
         self._tick()
@@ -199,7 +194,7 @@ class Dispatcher:
         if self._broken is None:
             self._broken = error
             self._stop_clock()
-            self.on_broken(error)
+            self._listener.fail(error)
             self._ending = self._loop.create_task(self._end_all(error))
 
     async def _end_all(self, error: TransferError) -> None:
@@ -215,7 +210,7 @@ class Dispatcher:
         """Kill every worker now; transfers end as soon as they are reaped."""
         self._supervisor.kill_all()
 
-    def ask(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
+    def send(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker."""
         self._supervisor.send(worker, message, descriptors)
 
@@ -319,7 +314,7 @@ class Dispatcher:
                 case Spawn():
                     self._starting[self._supervisor.spawn()] = self._loop.time()
                 case RefreshCredentials():
-                    self.on_expired(instruction.generation)
+                    self._listener.credentials_expired(instruction.generation)
         if self._outbox and not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
@@ -362,7 +357,7 @@ class Dispatcher:
             case Report():
                 self._report(worker, message)
             case Answer() | Early():
-                self.on_answer(message)
+                self._listener.answered(message)
             case Ready():
                 self._configure(worker)
 
@@ -375,14 +370,14 @@ class Dispatcher:
         self._supervisor.tell(worker, Configure(connections))
         if self._signing is None:
             self._waiting_to_sign.append(worker)
-            self.on_worker(worker, "configured")
+            self._listener.worker_changed(worker, "configured")
         else:
             self._supervisor.tell(worker, UseCredentials(self._signing[0]))
             self._usable(worker)
 
     def _usable(self, worker: int) -> None:
         self.handle(WorkerReady(worker, self._connections[worker]))
-        self.on_worker(worker, "usable")
+        self._listener.worker_changed(worker, "usable")
 
     def _report(self, worker: int, report: Report) -> None:
         touched = {self.machine.transfer_of_lease(lease, worker) for lease, _ in report.reached}
@@ -429,7 +424,7 @@ class Dispatcher:
             if job is not None and (damage := job.damage()) is not None:
                 self._abort(job, damage)  # what killed this worker would kill the next one
         self.handle(WorkerLost(worker, how, blameless))
-        self.on_worker(worker, "orphaned" if blameless else "lost")
+        self._listener.worker_changed(worker, "orphaned" if blameless else "lost")
 
     # Time
 
@@ -483,7 +478,3 @@ class Dispatcher:
 
 
 _log = logging.getLogger(__name__)
-
-
-def _ignore(*_: object) -> None:
-    """Nobody listens yet."""

@@ -3,82 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable
-from typing import cast
 
-import msgspec
 import pytest
 
-from bulkhaul.engine.loop.last_resort import LastResort
-from bulkhaul.engine.messages.requests import Answer, Ask, CopyPart, Early, Head, Resolve
-from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.pool.requests import Desk
+from bulkhaul.engine.messages.requests import Answer, CopyPart, Head, Resolve
 from bulkhaul.model.errors import Cancelled, ErrorInfo, ServerError, TransferError, WorkerDied
 from bulkhaul.model.objects import ObjectHead
-from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.model.writing import CopySource, UploadedPart
-from bulkhaul.policy.events import Event, Tick, TransferAdded, WorkerReady
+from bulkhaul.policy.events import Tick, TransferAdded, WorkerReady
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import MAX_VAIN
 from bulkhaul.policy.pacing import RETRY_RULES, Randomness
-from bulkhaul.policy.transfer import TransferMachine
-
-SETTINGS = Settings(workers=2, concurrency=2)
-
-
-class Workers:
-    """Two workers that note what they are asked; a test says what they answer, and when."""
-
-    def __init__(self, rng: Randomness) -> None:
-        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=rng)
-        self.last_death = "SIGKILL"
-        self.asked: list[tuple[int, Ask]] = []
-        self._more = asyncio.Event()
-        self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
-        self.desk = Desk(SETTINGS, cast("Dispatcher", self))
-        self.on_answer: Callable[[Answer | Early], None]
-        self.on_worker: Callable[[int, str], None]
-        for worker in (1, 2):
-            self.on_worker(worker, "usable")
-
-    def ask(self, worker: int, message: Ask, _descriptors: list[int]) -> None:
-        """Note a question."""
-        self.asked.append((worker, message))
-        self._more.set()
-
-    async def until_asked(self, count: int) -> None:
-        """Wait until so many questions were asked."""
-        while len(self.asked) < count:
-            self._more.clear()
-            await self._more.wait()
-
-    def handle(self, event: Event) -> None:
-        """Give the machine an event."""
-        self.machine.handle(event, now_s=0.0)
-
-    def sign_with(self, _credentials: object) -> None:
-        """Take what was resolved."""
-
-    async def copied(self, nth: int) -> None:
-        """Answer the nth question: the part was copied."""
-        self.answer(nth, UploadedPart(1, 1, '"e"'))
-        await settle()
-
-    def answer(self, nth: int, value: object) -> None:
-        """Answer the nth question."""
-        self.on_answer(Answer(self.asked[nth][1].ask, piece=msgspec.msgpack.encode(value)))
-
-
-async def settle() -> None:
-    """Let everything go on as far as it can."""
-    for _ in range(20):
-        await asyncio.sleep(0)
+from tests.unit.workers import Workers, settle
 
 
 def part(number: int) -> CopyPart:
     """Return the question for one part of a copy."""
     return CopyPart("b", "k", "id", number, CopySource("b", "source"), 0, 1)
+
+
+async def copied(workers: Workers, nth: int) -> None:
+    """Answer the nth request: the part was copied."""
+    workers.answer(nth, UploadedPart(1, 1, '"e"'))
+    await settle()
 
 
 class Share:
@@ -96,10 +44,10 @@ def run(story: Callable[[Workers], Awaitable[None]], rng: Randomness | None = No
     """Tell a story and see that nothing of it is left."""
 
     async def told() -> None:
-        workers = Workers(rng or random.Random(1))
+        workers = Workers(rng)
         async with asyncio.timeout(10):
             await story(workers)
-        assert workers.desk._open == {}
+        assert workers.requests.under_way == 0
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     asyncio.run(told())
@@ -109,12 +57,12 @@ def test_a_cancelled_copy_waits_for_what_is_under_way() -> None:
     """Its part may land at any time until the service has answered: only then may the upload be aborted (I6)."""
 
     async def story(workers: Workers) -> None:
-        copying = asyncio.create_task(workers.desk.ask(part(1)))
+        copying = asyncio.create_task(workers.requests.ask(part(1)))
         await settle()
         copying.cancel()
         await settle()
         assert not copying.done()
-        await workers.copied(0)
+        await copied(workers, 0)
         assert copying.cancelled()
 
     run(story)
@@ -124,17 +72,17 @@ def test_slow_questions_are_asked_a_few_at_a_time() -> None:
     """As many as requests in flight; the next one goes out when one of them is answered, and quick ones at once."""
 
     async def story(workers: Workers) -> None:
-        copies = [asyncio.create_task(workers.desk.ask(part(number))) for number in (1, 2, 3)]
+        copies = [asyncio.create_task(workers.requests.ask(part(number))) for number in (1, 2, 3)]
         await settle()
         assert len(workers.asked) == 2
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         await settle()
         workers.answer(2, ObjectHead("k", 1))
         assert (await looking).key == "k"
-        await workers.copied(0)
+        await copied(workers, 0)
         assert [one[1].request for one in workers.asked[3:]] == [part(3)]
-        await workers.copied(1)
-        await workers.copied(3)
+        await copied(workers, 1)
+        await copied(workers, 3)
         assert all(copied.etag for copied in await asyncio.gather(*copies))
 
     run(story)
@@ -144,16 +92,16 @@ def test_a_question_that_has_waited_goes_to_a_worker_that_lives() -> None:
     """Who answers is chosen when the question is really asked."""
 
     async def story(workers: Workers) -> None:
-        copies = [asyncio.create_task(workers.desk.ask(part(number))) for number in (1, 2, 3)]
+        copies = [asyncio.create_task(workers.requests.ask(part(number))) for number in (1, 2, 3)]
         await settle()
         first = workers.asked[0][0]
-        await workers.copied(1)
-        workers.on_worker(first, "lost")
+        await copied(workers, 1)
+        workers.change(first, "lost")
         await settle()
         assert {worker for worker, _ in workers.asked[3:]} == {3 - first}
         for nth in range(2, len(workers.asked)):
             if workers.asked[nth][0] != first:
-                await workers.copied(nth)
+                await copied(workers, nth)
         assert all(copied.etag for copied in await asyncio.gather(*copies))
 
     run(story)
@@ -166,16 +114,16 @@ def test_answers_give_back_what_retries_have_cost() -> None:
         budget = workers.machine.budget
         for _ in range(300):
             asked = len(workers.asked)
-            looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+            looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
             await settle()
             workers.answer(asked, ObjectHead("k", 1))
             await looking
         assert budget.tokens == budget.capacity
         budget.tokens = 5
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         await settle()
         failure = ErrorInfo("ServerError", "it failed", status=500)
-        workers.on_answer(Answer(workers.asked[-1][1].ask, error=failure))
+        workers.refuse(-1, failure)
         await workers.until_asked(len(workers.asked) + 1)
         workers.answer(-1, ObjectHead("k", 1))
         assert (await looking).key == "k"
@@ -189,10 +137,10 @@ def test_questions_wait_together_for_an_endpoint_that_is_away() -> None:
 
     async def story(workers: Workers) -> None:
         refused = ErrorInfo("NetworkError", "refused", unreached=True)
-        looks = [asyncio.create_task(workers.desk.ask(Head("b", f"{number}"))) for number in range(6)]
+        looks = [asyncio.create_task(workers.requests.ask(Head("b", f"{number}"))) for number in range(6)]
         await settle()
         for _, message in list(workers.asked):
-            workers.on_answer(Answer(message.ask, error=refused))
+            workers.say(Answer(message.ask, error=refused))
         assert len(workers.asked) == 6
         await workers.until_asked(7)
         assert len(workers.asked) == 7
@@ -209,12 +157,12 @@ def test_a_question_that_alone_fails_is_not_asked_for_ever() -> None:
 
     async def story(workers: Workers) -> None:
         workers.machine.outage.retry_for_s = 0.01
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         bad_gateway = ErrorInfo("ServerError", "bad gateway", status=502)
         tries = 0
         while tries < 50 and not looking.done():
             await workers.until_asked(tries + 1)
-            workers.on_answer(Answer(workers.asked[tries][1].ask, error=bad_gateway))
+            workers.refuse(tries, bad_gateway)
             await settle()
             workers.machine.outage.answered()
             tries += 1
@@ -230,14 +178,14 @@ def test_a_worker_that_dies_before_it_is_asked_is_not_asked() -> None:
 
     async def story(workers: Workers) -> None:
         doubts: list[int] = []
-        copying = asyncio.create_task(workers.desk.ask(part(1), on_doubt=lambda: doubts.append(1)))
+        copying = asyncio.create_task(workers.requests.ask(part(1), on_doubt=lambda: doubts.append(1)))
         await asyncio.sleep(0)
         assert workers.asked == []
-        workers.on_worker(1, "lost")
+        workers.change(1, "lost")
         await settle()
         assert [worker for worker, _ in workers.asked] == [2]
         assert doubts == []
-        await workers.copied(0)
+        await copied(workers, 0)
         assert (await copying).etag
 
     run(story)
@@ -247,10 +195,10 @@ def test_nothing_is_asked_after_the_end() -> None:
     """An engine may end between the choice of a worker and the question to it: nobody would answer that any more."""
 
     async def story(workers: Workers) -> None:
-        copying = asyncio.create_task(workers.desk.ask(part(1)))
+        copying = asyncio.create_task(workers.requests.ask(part(1)))
         await asyncio.sleep(0)
         assert workers.asked == []
-        workers.desk.close()
+        workers.requests.close()
         with pytest.raises(Cancelled):
             await copying
         assert workers.asked == []
@@ -262,9 +210,9 @@ def test_credentials_are_asked_of_a_worker_that_lives() -> None:
     """The worker that was to ask the chain dies before its first step: another one is asked at once."""
 
     async def story(workers: Workers) -> None:
-        workers.on_worker(1, "configured")
-        workers.on_worker(2, "configured")
-        workers.on_worker(1, "lost")
+        workers.change(1, "configured")
+        workers.change(2, "configured")
+        workers.change(1, "lost")
         await settle()
         assert [(worker, type(ask.request)) for worker, ask in workers.asked] == [(2, Resolve)]
         workers.answer(0, None)
@@ -277,12 +225,12 @@ def test_workers_that_died_with_their_forkserver_say_nothing_about_a_question() 
     """However often a forkserver takes well workers with it, the question is asked again."""
 
     async def story(workers: Workers) -> None:
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k")))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         for time in range(5):
             await settle()
             worker, _ = workers.asked[time]
-            workers.on_worker(worker, "orphaned")
-            workers.on_worker(worker + 2, "usable")
+            workers.change(worker, "orphaned")
+            workers.change(worker + 2, "usable")
         await settle()
         workers.answer(-1, ObjectHead("k", 1))
         assert (await looking).key == "k"
@@ -295,12 +243,12 @@ def test_a_question_is_asked_as_often_as_a_part(code: str) -> None:
     """Each kind of failure has the rule that parts have."""
 
     async def story(workers: Workers) -> None:
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k"), "s3://b/k"))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k"), "s3://b/k"))
         failure = ErrorInfo(code, "it failed", status=500)
         tries = 0
         while not looking.done():
             if tries < len([one for one in workers.asked if isinstance(one[1].request, Head)]):
-                workers.on_answer(Answer(workers.asked[-1][1].ask, error=failure))
+                workers.refuse(-1, failure)
                 tries += 1
             await settle()
         with pytest.raises(TransferError, match="s3://b/k: it failed") as raised:
@@ -317,12 +265,12 @@ def test_a_throttled_question_keeps_everybody_calm() -> None:
     async def story(workers: Workers) -> None:
         machine, loop = workers.machine, asyncio.get_running_loop()
         machine.handle(WorkerReady(1, 2), now_s=loop.time())
-        looks = [asyncio.create_task(workers.desk.ask(Head("b", "1")))]
+        looks = [asyncio.create_task(workers.requests.ask(Head("b", "1")))]
         await settle()
-        workers.on_answer(Answer(workers.asked[0][1].ask, error=ErrorInfo("Throttled", "slow down", status=503)))
+        workers.refuse(0, ErrorInfo("Throttled", "slow down", status=503))
         await settle()
         calm_until_s = loop.time() + 0.1
-        looks.append(asyncio.create_task(workers.desk.ask(Head("b", "2"))))
+        looks.append(asyncio.create_task(workers.requests.ask(Head("b", "2"))))
         await settle()
         layout = plan_download(1)
         assert machine.handle(TransferAdded(1, layout), now_s=loop.time()) == []
@@ -342,11 +290,11 @@ def test_a_question_that_kills_workers_is_poison() -> None:
     """It is asked once more than a part: of two workers that are killed together the second may never have got it."""
 
     async def story(workers: Workers) -> None:
-        looking = asyncio.create_task(workers.desk.ask(Head("b", "k"), "s3://b/k"))
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k"), "s3://b/k"))
         for time in range(3):
             await settle()
-            workers.on_worker(workers.asked[time][0], "lost")
-            workers.on_worker(10 + time, "usable")
+            workers.change(workers.asked[time][0], "lost")
+            workers.change(10 + time, "usable")
         await settle()
         text = "s3://b/k: 3 workers died with this request, the last one by SIGKILL"
         with pytest.raises(WorkerDied, match=text):

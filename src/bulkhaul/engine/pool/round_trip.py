@@ -1,0 +1,221 @@
+"""Sends a request to one worker and waits for its answer; knows which workers take requests and how busy each is.
+
+Ask ─▶ worker ─▶ Early, Answer … Answer(last) ─▶ one value of the request's type
+╰▶ its death                    ─▶ WorkerGone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from bulkhaul.engine.messages.requests import (
+    Answer,
+    AnyRequest,
+    Ask,
+    Early,
+    Head,
+    ListPage,
+    Read,
+    Request,
+    answer_decoder,
+)
+from bulkhaul.engine.pool.interface import Workers, WorkerState
+from bulkhaul.model.errors import OtherError, StallTimeout, TransferError, WorkerDied, error_of
+from bulkhaul.model.settings import Timeouts
+from bulkhaul.wire.values import Target
+
+A = TypeVar("A")
+
+READ_S = 24 * 3600.0
+"""Longest read of an object into memory: 5 TiB at 64 MB/s."""
+
+
+class WorkerGone(Exception):
+    """The worker died before it answered.
+
+    Attributes:
+        blameless: the request has nothing to do with that.
+        asked: the request may have reached it.
+    """
+
+    def __init__(self, *, blameless: bool = False, asked: bool = True) -> None:
+        super().__init__()
+        self.blameless = blameless
+        self.asked = asked
+
+
+class _Open(msgspec.Struct):
+    """A request under way.
+
+    Attributes:
+        pieces: of its answer, encoded, that have come.
+    """
+
+    worker: int
+    request: Request[Any]
+    future: asyncio.Future[Any]
+    on_early: Callable[[str], None] | None
+    pieces: list[bytes] = msgspec.field(default_factory=list)
+
+
+class RoundTrips:
+    """The requests under way at each worker.
+
+    Attributes:
+        targets: bucket → where its requests go, as far as answers have told.
+        configured: workers that can resolve credentials, in the order of their start.
+        failure: why no worker will ever take requests.
+        closed: why no request is sent any more.
+        answered_s: instant of the loop's clock when the service last answered otherwise than by an error.
+    """
+
+    def __init__(self, workers: Workers, timeouts: Timeouts) -> None:
+        self.targets: dict[str, Target] = {}
+        self.configured: list[int] = []
+        self.failure: TransferError | None = None
+        self.closed: TransferError | None = None
+        self.answered_s = 0.0
+        self._workers = workers
+        self._timeouts = timeouts
+        self._loop = asyncio.get_running_loop()
+        self._open: dict[int, _Open] = {}
+        self._next = 1
+        self._load: dict[int, int] = {}  # usable worker → requests that it has
+        self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
+
+    @property
+    def under_way(self) -> int:
+        """Requests that wait for their answers."""
+        return len(self._open)
+
+    @property
+    def usable(self) -> bool:
+        """Whether any worker takes requests."""
+        return bool(self._load)
+
+    def least_busy(self) -> int:
+        """Return the worker with the fewest requests; there must be a usable one."""
+        return min(self._load, key=self._load.__getitem__)
+
+    async def worker(self) -> int:
+        """Wait for a usable worker and return the least busy one.
+
+        Raises:
+            TransferError: there will be none.
+        """
+        while not self._load or self.closed is not None:
+            if self.failure is not None:
+                raise self.failure
+            if not self._workers.machine.alive:
+                raise WorkerDied(f"no worker is left; the last one died by {self._workers.last_death}")
+            self._changed.clear()
+            await self._changed.wait()
+        return self.least_busy()
+
+    async def make(
+        self,
+        worker: int,
+        request: Request[A],
+        memory_fd: int = -1,
+        on_early: Callable[[str], None] | None = None,
+    ) -> A:
+        """Have a worker make a request, once, and return the answer.
+
+        Raises:
+            WorkerGone: the worker is dead.
+            TransferError: the request failed, or no answer came in time.
+        """
+        if self.closed is not None:
+            raise self.closed
+        if worker not in self._load and worker not in self.configured:
+            # It died between the choice and the first step of the task that asks: nobody would tell of its end again.
+            raise WorkerGone(blameless=True, asked=False)
+        number, self._next = self._next, self._next + 1
+        future: asyncio.Future[A] = self._loop.create_future()
+        self._open[number] = _Open(worker, request, future, on_early)
+        if worker in self._load:
+            self._load[worker] += 1
+        limit_s = self._timeouts.ask_s
+        if request.line == "slow":
+            limit_s += self._timeouts.ack_s
+        elif isinstance(request, Read):
+            limit_s = READ_S  # the worker notices by itself when nothing moves
+        try:
+            self._workers.send(worker, Ask(number, cast("AnyRequest", request)), [] if memory_fd < 0 else [memory_fd])
+            async with asyncio.timeout(limit_s):
+                return await future
+        except TimeoutError:
+            raise StallTimeout(f"no answer within {limit_s:g} s") from None
+        finally:
+            self._open.pop(number, None)
+            if worker in self._load:
+                self._load[worker] -= 1
+
+    async def pause(self, wait_s: float) -> None:
+        """Wait, but not beyond the end: the next request then raises."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._closing.wait()
+
+    def answered(self, message: Answer | Early) -> None:
+        """Take what a worker says of a request."""
+        waiting = self._open.get(message.ask)
+        if waiting is None or waiting.future.done():
+            return
+        if isinstance(message, Early):
+            self.answered_s = self._loop.time()
+            if waiting.on_early is not None:
+                waiting.on_early(message.token)
+        elif message.error is not None:
+            waiting.future.set_exception(error_of(message.error))
+        else:
+            self.answered_s = self._loop.time()
+            waiting.pieces.append(message.piece)
+            if message.last:
+                self._complete(waiting, message.target)
+
+    def _complete(self, waiting: _Open, target: Target | None) -> None:
+        try:
+            answer = answer_decoder(type(waiting.request)).decode(b"".join(waiting.pieces))
+        except msgspec.MsgspecError as error:
+            waiting.future.set_exception(OtherError("a worker's answer cannot be read", cause=str(error)))
+            return
+        if target is not None and isinstance(waiting.request, Head | ListPage):
+            self.targets[waiting.request.bucket] = target
+        waiting.future.set_result(answer)
+
+    def worker_changed(self, worker: int, state: WorkerState) -> None:
+        """Take what a worker has become."""
+        match state:
+            case "configured":
+                self.configured.append(worker)
+            case "usable":
+                self._load[worker] = 0
+            case "lost" | "orphaned":
+                self._load.pop(worker, None)
+                if worker in self.configured:
+                    self.configured.remove(worker)
+                for waiting in list(self._open.values()):
+                    if waiting.worker == worker and not waiting.future.done():
+                        waiting.future.set_exception(WorkerGone(blameless=state == "orphaned"))
+        self._changed.set()
+
+    def give_up(self, error: TransferError) -> None:
+        """No worker will become usable: whoever waits for one gets this error."""
+        self.failure = error
+        self._changed.set()
+
+    def fail(self, error: TransferError) -> None:
+        """End every request with an error, those that are made from now on as well."""
+        self.failure = self.closed = error
+        self._closing.set()
+        for waiting in self._open.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(error)
+        self._changed.set()
