@@ -47,3 +47,25 @@ def test_the_readme_has_two_commands() -> None:
         found = re.search(rf"<!-- {name} -->\n```sh\n(.+)\n```\n<!-- end -->", readme)
         assert found is not None
         assert found.group(1).count("&&") == 2
+
+
+def _named(page: str) -> set[str]:
+    """Return the modules and folders that the tables of a page name; without a room they are below ``engine/``."""
+    rows = [line for line in (ROOT / page).read_text().splitlines() if line.startswith("|")]
+    found: set[str] = set()
+    for row in rows:
+        folder = ""
+        for name in re.findall(r"`([\w/]+(?:\.py|/))`", row):
+            # A second file of the same folder is named without it.
+            folder = name.rpartition("/")[0] if "/" in name else folder
+            found.add(name if "/" in name else f"{folder}/{name}")
+    return found
+
+
+@pytest.mark.parametrize("page", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_the_files_that_the_map_names_are_there(page: str) -> None:
+    """A map that names a file which has moved leads astray."""
+    places = (ROOT, ROOT / "src/bulkhaul", ROOT / "src/bulkhaul/engine")
+    named = _named(page)
+    assert len(named) > 10
+    assert [name for name in sorted(named) if not any((place / name).exists() for place in places)] == []
