@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from bulkhaul.engine.transfers.batch import MAX_WAITING, SMALL_OBJECT_BYTES, Many, Piece
+from bulkhaul.engine.transfers.batch import MAX_WAITING, SMALL_OBJECT_BYTES, Batch, Piece
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -35,9 +35,9 @@ def plan_of(pieces: list[Piece], error: Exception | None = None) -> Callable[[],
     return plan
 
 
-async def results_of(many: Many) -> list[TransferResult]:
+async def results_of(batch: Batch) -> list[TransferResult]:
     """Return all results of a run."""
-    async with aclosing(many.run()) as results:
+    async with aclosing(batch.run()) as results:
         return [result async for result in results]
 
 
@@ -59,11 +59,11 @@ def test_every_piece_ends_once_and_is_counted() -> None:
         )
         left = TransferResult(source="s3://b/k5", destination="", bucket="b", key="k5", skipped="nothing in it")
         works_, fails_, breaks_ = Piece(planned(1), works), Piece(planned(2), fails), Piece(planned(3), breaks)
-        many = Many(SETTINGS, plan_of([works_, fails_, breaks_, Piece(refused), Piece(left)]))
-        results = {result.key: result for result in await results_of(many)}
+        batch = Batch(SETTINGS, plan_of([works_, fails_, breaks_, Piece(refused), Piece(left)]))
+        results = {result.key: result for result in await results_of(batch)}
         failures = {key: result.failure.code for key, result in results.items() if result.failure is not None}
         assert failures == {"k2": "NetworkError", "k3": "OtherError", "k4": "UnsafeKey"}
-        total = many.progress
+        total = batch.progress
         ended = (total.verified_objects, total.failed_objects, total.skipped_objects)
         assert (total.planned_objects, *ended, total.planning_done) == (5, 1, 3, 1, True)
         assert total.planned_bytes == 3
@@ -90,8 +90,8 @@ def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) ->
             at_once -= 1
             return planned(0, size_bytes)
 
-        many = Many(SETTINGS, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
-        assert len(await results_of(many)) == 100
+        batch = Batch(SETTINGS, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
+        assert len(await results_of(batch)) == 100
         assert peak == most
 
     asyncio.run(play())
@@ -105,8 +105,8 @@ def test_a_plan_that_fails_is_told_after_what_it_has_begun() -> None:
             await asyncio.sleep(0.01)
             return planned(1)
 
-        many = Many(SETTINGS, plan_of([Piece(planned(1), work)], NotFound("no such bucket", "s3://b")))
-        async with aclosing(many.run()) as results:
+        batch = Batch(SETTINGS, plan_of([Piece(planned(1), work)], NotFound("no such bucket", "s3://b")))
+        async with aclosing(batch.run()) as results:
             assert (await anext(results)).key == "k1"
             with pytest.raises(NotFound, match="no such bucket"):
                 await anext(results)
@@ -133,13 +133,13 @@ def test_leaving_early_cancels_what_is_under_way_and_lets_go() -> None:
             return planned(1)
 
         pieces = [Piece(planned(1), slow), Piece(planned(0), quick)]
-        many = Many(SETTINGS, plan_of(pieces), at_end=lambda: told.append("end"))
-        async with aclosing(many.run()) as results:
+        batch = Batch(SETTINGS, plan_of(pieces), at_end=lambda: told.append("end"))
+        async with aclosing(batch.run()) as results:
             async for result in results:
                 assert result.key == "k0"
                 break
         assert told == ["let go", "end"]
-        assert not many.under_way
+        assert not batch.under_way
 
     asyncio.run(play())
 
@@ -151,8 +151,8 @@ def test_a_dry_run_does_no_work() -> None:
         async def work() -> TransferResult:
             raise AssertionError("it was done")
 
-        many = Many(SETTINGS, plan_of([Piece(planned(n), work) for n in range(3)]))
-        assert [result.key async for result in many.planned()] == ["k0", "k1", "k2"]
+        batch = Batch(SETTINGS, plan_of([Piece(planned(n), work) for n in range(3)]))
+        assert [result.key async for result in batch.planned()] == ["k0", "k1", "k2"]
 
     asyncio.run(play())
 
@@ -167,12 +167,12 @@ def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
             return planned(0)
 
         left = TransferResult(source="s", destination="", bucket="b", key="k", skipped="nothing in it")
-        many = Many(SETTINGS, plan_of([Piece(planned(0), works) if working else Piece(left)] * total))
-        async with aclosing(many.run()) as results:
+        batch = Batch(SETTINGS, plan_of([Piece(planned(0), works) if working else Piece(left)] * total))
+        async with aclosing(batch.run()) as results:
             await anext(results)
             seen = -1
-            while seen != many.progress.planned_objects or seen <= MAX_WAITING:
-                seen = many.progress.planned_objects
+            while seen != batch.progress.planned_objects or seen <= MAX_WAITING:
+                seen = batch.progress.planned_objects
                 await asyncio.sleep(0.05)
             assert MAX_WAITING < seen < 2 * MAX_WAITING
             assert len([result async for result in results]) == total - 1

@@ -14,10 +14,10 @@ from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
 from bulkhaul.engine.small_operations import SmallOperations
-from bulkhaul.engine.transfers.batch import Many
+from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.copy_many import copy_pieces
-from bulkhaul.engine.transfers.download_many import Restore
+from bulkhaul.engine.transfers.download_many import DownloadPlan
 from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
     destination_ref,
@@ -280,11 +280,11 @@ class AsyncEngine(SmallOperations):
             TransferError: it could not be done.
         """
         ref = object_ref(source)
-        target = destination_ref(destination, ref.key)
+        copy_ref = destination_ref(destination, ref.key)
         require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
         copying = self._copying(origin, on_moved)
-        copy = functools.partial(copying, ref, target, options, version_id=version_id, remove=move)
+        copy = functools.partial(copying, ref, copy_ref, options, version_id=version_id, remove=move)
         if dry_run:
             return await copy(dry_run=True)
         return await self._life.one(lambda _: copy(), ref.url)
@@ -317,12 +317,12 @@ class AsyncEngine(SmallOperations):
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
         running = self._life.running()
-        restore = Restore(
+        plan = DownloadPlan(
             self.settings, running.control, running.downloader, parsed, takes, local_path(destination), remove=move
         )
         if dry_run:
-            return restore.dry()
-        return self._life.many(restore.pieces, at_end=restore.close)
+            return plan.dry()
+        return self._life.many(plan.pieces, at_end=plan.close)
 
     def upload_many(
         self,
@@ -355,7 +355,7 @@ class AsyncEngine(SmallOperations):
         uploader = self._life.running().uploader
         where = (local_path(folder), bucket, prefix, takes)
         plan = functools.partial(upload_pieces, uploader, *where, checked(options), links, remove=move)
-        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
     def copy_many(
         self,
@@ -386,7 +386,7 @@ class AsyncEngine(SmallOperations):
         plan = functools.partial(
             copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
         )
-        return Many(self.settings, plan).planned() if dry_run else self._life.many(plan)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
     def _copying(
         self, origin: AsyncEngine | None, on_moved: OnMoved | None = None

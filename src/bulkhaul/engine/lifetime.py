@@ -16,7 +16,7 @@ import msgspec
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.pool.supervisor import ForkserverProcess
-from bulkhaul.engine.transfers.batch import Many, Piece
+from bulkhaul.engine.transfers.batch import Batch, Piece
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
@@ -56,7 +56,7 @@ class Lifetime:
         self._forkserver = forkserver
         self._pid = os.getpid()
         self._coordinator: Coordinator | None = None
-        self._runs: list[Many] = []
+        self._runs: list[Batch] = []
         self._single = Progress(planning_done=True)
         self._tasks: set[asyncio.Task[TransferResult]] = set()
         self._on_progress = on_progress
@@ -99,7 +99,7 @@ class Lifetime:
         coordinator = self._coordinator
         if coordinator is None:
             return
-        runs = [many for many in self._runs if many.under_way]
+        runs = [batch for batch in self._runs if batch.under_way]
         if self._tasks or runs:
             await self._cancel(coordinator, runs)
         coordinator.requests.close()
@@ -111,11 +111,11 @@ class Lifetime:
             telling.cancel()
             self._told(self._on_progress, self.progress())
 
-    async def _cancel(self, coordinator: Coordinator, runs: list[Many]) -> None:
+    async def _cancel(self, coordinator: Coordinator, runs: list[Batch]) -> None:
         """Cancel what is under way: first kindly, so that uploads can be aborted, then by force."""
         for task in self._tasks:
             task.cancel()
-        ending = asyncio.gather(*self._tasks, *(many.stop() for many in runs), return_exceptions=True)
+        ending = asyncio.gather(*self._tasks, *(batch.stop() for batch in runs), return_exceptions=True)
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         while not ending.done() and not self._hurried:
@@ -199,15 +199,15 @@ class Lifetime:
             TransferError: the plan cannot be made any further.
         """
         self.running()
-        many = Many(self._settings, plan, at_end=at_end)
-        self._runs.append(many)
+        batch = Batch(self._settings, plan, at_end=at_end)
+        self._runs.append(batch)
         try:
-            async with contextlib.aclosing(many.run()) as results:
+            async with contextlib.aclosing(batch.run()) as results:
                 async for result in results:
                     yield result
         finally:
-            self._runs.remove(many)
-            ended = many.progress
+            self._runs.remove(batch)
+            ended = batch.progress
             self._note(
                 planned_objects=ended.planned_objects,
                 verified_objects=ended.verified_objects,
@@ -225,7 +225,7 @@ class Lifetime:
 
     def progress(self) -> Progress:
         """Return one total over everything that the engine was asked for."""
-        every = [self._single, *(many.progress for many in self._runs)]
+        every = [self._single, *(batch.progress for batch in self._runs)]
         return Progress(
             planned_objects=sum(p.planned_objects for p in every),
             verified_objects=sum(p.verified_objects for p in every),

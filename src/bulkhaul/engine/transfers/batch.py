@@ -46,7 +46,7 @@ class Piece(msgspec.Struct, frozen=True):
     work: Work | None = None
 
 
-class Many:
+class Batch:
     """One run over many objects.
 
     Attributes:

@@ -26,6 +26,7 @@ from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
+from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.engine.transfers.verify import Verdict, reads_back, verify
 from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
@@ -86,13 +87,14 @@ class Downloader:
         self._sweeper.sweep(destination.folder.fd)
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self.look_at_umask()
-        attempt = functools.partial(self._attempt, ref, destination, fsync=remove, version_id=version_id)
         try:
+            remote = listed or await self._look(ref, version_id)
+            attempt = functools.partial(self._attempt, destination, on_size, on_moved, fsync=remove)
             try:
-                result = await attempt(listed, on_size, on_moved)
+                result = await attempt(remote)
             except ObjectChanged:
                 try:
-                    result = await attempt(None, on_size, on_moved)
+                    result = await attempt(await self._look(ref, version_id))
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -111,25 +113,22 @@ class Downloader:
 
     # One attempt
 
+    async def _look(self, ref: ObjectRef, version_id: str) -> RemoteObject:
+        preparing = asyncio.ensure_future(in_thread(prepare_tables))  # while the service is being asked
+        try:
+            return await self._control.look(ref, version_id)
+        finally:
+            await preparing
+
     async def _attempt(
         self,
-        ref: ObjectRef,
         destination: Destination,
-        listed: RemoteObject | None,
         on_size: Callable[[int], None] | None,
         on_moved: Callable[[int], None] | None,
+        remote: RemoteObject,
         *,
         fsync: bool,
-        version_id: str,
     ) -> TransferResult:
-        if listed is None:
-            preparing = asyncio.ensure_future(in_thread(prepare_tables))  # while the service is being asked
-            try:
-                remote = await self._control.look(ref, version_id)
-            finally:
-                await preparing
-        else:
-            remote = listed
         head = remote.head
         if on_size is not None:
             on_size(head.size_bytes)
@@ -158,15 +157,8 @@ class Downloader:
                 await publish()
         finally:
             landing.discard()
-        return TransferResult(
-            source=ref.url,
-            destination=destination.path,
-            bucket=ref.bucket,
-            key=ref.key,
-            size_bytes=head.size_bytes,
-            etag=head.etag,
-            version_id=head.version_id,
-            last_modified=head.last_modified,
+        return msgspec.structs.replace(
+            result_of(remote.ref, head, destination.path),
             integrity=checks.integrity,
             parts=len(layout),
             retries=retries,

@@ -25,7 +25,7 @@ from bulkhaul.policy.selection import Source
 from bulkhaul.wire.values import RemoteObject
 
 
-class Planned(msgspec.Struct, frozen=True):
+class KeyPlan(msgspec.Struct, frozen=True):
     """What becomes of one key.
 
     Attributes:
@@ -47,19 +47,19 @@ class Naming:
         self._clash = FileFolderClash()
         self._seen = SeenNames() if folds_case else None
 
-    def plan(self, head: ObjectHead) -> Planned:
+    def plan(self, head: ObjectHead) -> KeyPlan:
         """Return what becomes of a key."""
         relative = head.key.removeprefix(self._base)
         if head.key.endswith("/") and head.size_bytes == 0:
-            return Planned(skipped="it marks a folder and holds nothing")
+            return KeyPlan(skipped="it marks a folder and holds nothing")
         name = local_name(relative)
         if name.refused:
-            return Planned(refused=name.refused)
+            return KeyPlan(refused=name.refused)
         if parent := self._clash.parent_of(relative):
-            return Planned(refused=f"it needs a folder where the key {parent!r} is a file")
+            return KeyPlan(refused=f"it needs a folder where the key {parent!r} is a file")
         if self._seen is not None and (earlier := self._seen.earlier(folded(name.components), head.key)):
-            return Planned(refused=f"on this file system it would be the same file as the key {earlier!r}")
-        return Planned(components=name.components)
+            return KeyPlan(refused=f"on this file system it would be the same file as the key {earlier!r}")
+        return KeyPlan(components=name.components)
 
     def close(self) -> None:
         """Forget the names."""
@@ -67,8 +67,8 @@ class Naming:
             self._seen.close()
 
 
-class Restore:
-    """The plan of restoring what a listing selects into a folder."""
+class DownloadPlan:
+    """The download of what a listing selects into a folder, planned key by key."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class Restore:
             async for remote, planned in named:
                 yield self._result(remote, planned)
 
-    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, Planned], None]:
+    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, KeyPlan], None]:
         naming = Naming(self._source.base, folds_case=folds_case)
         try:
             async with contextlib.aclosing(list_selected(self._control, self._source, self._takes)) as found:
@@ -143,7 +143,7 @@ class Restore:
         finally:
             folder.release()
 
-    def _result(self, remote: RemoteObject, planned: Planned) -> TransferResult:
+    def _result(self, remote: RemoteObject, planned: KeyPlan) -> TransferResult:
         ref = remote.ref
         failure = None
         if planned.refused:

@@ -1,4 +1,4 @@
-"""Makes the result of a transfer from what the service told of the object."""
+"""Makes the result of a transfer from what is known of the object, before it or after it."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ def confirmed(stored: Stored, checksum: str) -> Stored:
     return stored
 
 
+def upload_result(path: str, ref: ObjectRef, size_bytes: int) -> TransferResult:
+    """Return what is known of the upload of a file before it begins."""
+    return TransferResult(source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=size_bytes)
+
+
 def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, retries: int) -> TransferResult:
-    """Return the result of an upload.
+    """Return the result of an upload, or of a copy; the caller names the source.
 
     Args:
         stored: with the service's checksum if that was compared with what was sent; success rests on it then.
     """
-    return TransferResult(
-        source="",
-        destination=ref.url,
-        bucket=ref.bucket,
-        key=ref.key,
-        size_bytes=size_bytes,
+    return msgspec.structs.replace(
+        upload_result("", ref, size_bytes),
         etag=stored.etag,
         version_id=stored.version_id,
         integrity=Integrity.CHECKSUM if stored.checksum is not None else Integrity.LENGTH,

@@ -24,7 +24,7 @@ from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.pipe import PipeReader, PipeWriter
-from bulkhaul.engine.transfers.result import stored_result
+from bulkhaul.engine.transfers.result import result_of, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.engine.transfers.verify import InOrder
 from bulkhaul.model.errors import PayloadTooLarge, TransferError
@@ -181,15 +181,8 @@ class Streamer:
         finally:
             pipe.close()
         proven = watch.finish(ref)
-        return TransferResult(
-            source=ref.url,
-            destination="-",
-            bucket=ref.bucket,
-            key=ref.key,
-            size_bytes=head.size_bytes,
-            etag=head.etag,
-            version_id=head.version_id,
-            last_modified=head.last_modified,
+        return msgspec.structs.replace(
+            result_of(ref, head, "-"),
             integrity=checks.integrity if proven else without_checksum(head),
             seconds=time.monotonic() - began_s,
             parts=len(layout),

@@ -22,7 +22,7 @@ from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
-from bulkhaul.engine.transfers.result import confirmed, stored_result
+from bulkhaul.engine.transfers.result import confirmed, stored_result, upload_result
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.engine.transfers.upload_resume import Resumed, UploadResumer, options_digest
 from bulkhaul.model.errors import LocalError, PayloadTooLarge, TransferError
@@ -101,9 +101,7 @@ class Uploader:
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             if dry_run:
-                return TransferResult(
-                    source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=source.size_bytes
-                )
+                return upload_result(path, ref, source.size_bytes)
             options = with_content_type(options, path, ref.key)
             body = _Body(ref, options, source.fd, source.size_bytes, on_moved, source)
             result = await self._checksums.with_or_without(ref, functools.partial(self._send, body))

@@ -21,6 +21,7 @@ from bulkhaul.disk.source import folder_identity
 from bulkhaul.disk.walk import NOT_FOLLOWED, LocalFile, Names, Refused, walk
 from bulkhaul.engine.transfers.batch import Piece, Work
 from bulkhaul.engine.transfers.endpoints import destination_prefix
+from bulkhaul.engine.transfers.result import upload_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import ErrorInfo, LocalError
 from bulkhaul.model.limits import MAX_KEY_BYTES
@@ -95,9 +96,7 @@ async def upload_pieces(
                 continue
             found = True
             ref = ObjectRef(bucket, prefix + entry.relative)
-            result = TransferResult(
-                source=entry.path, destination=ref.url, bucket=bucket, key=ref.key, size_bytes=entry.size_bytes
-            )
+            result = upload_result(entry.path, ref, entry.size_bytes)
             if (length := len(ref.key.encode())) > MAX_KEY_BYTES:
                 text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
                 failure = ErrorInfo("LocalError", text, entry.path)
