@@ -127,7 +127,7 @@ class Batch:
         self._tasks.clear()  # one that was cancelled before its first step could not see to that
         self._news.set()
         if not self._feeding.cancelled():
-            self._feeding.exception()  # looked at: a caller who stops does not ask how the plan ended
+            self._feeding.exception()  # else asyncio reports it, though the caller does not ask
 
     async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
         """Return the next result, None when there will be no more."""

@@ -1,6 +1,6 @@
 """Fetches parts of an object into blocks of anonymous memory, and bounds what blocks hold together.
 
-parts in order ─▶ at most ``memory_bytes`` of them under way ─▶ Block ─▶ whoever writes or sends it
+parts in order ─▶ at most ``MEMORY_BYTES`` of them under way ─▶ Block ─▶ written or sent, and closed
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Block:
 
 
 class MemoryBudget:
-    """What blocks may hold together: so many bytes, or one block of any length, and so many of them."""
+    """Bounds what blocks hold together: so many bytes, or one block of any length, and so many blocks."""
 
     def __init__(self, max_bytes: int, max_blocks: int) -> None:
         self._max_bytes = max_bytes

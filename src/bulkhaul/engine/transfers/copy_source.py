@@ -35,7 +35,7 @@ def as_found(ref: ObjectRef, head: ObjectHead) -> CopySource:
 
 
 async def kept_options(control: Control, source: RemoteObject) -> ObjectOptions:
-    """Return the options that make a copy like its source; its encryption is the destination's affair.
+    """Return the options that make a copy like its source; its encryption is left to the destination.
 
     Raises:
         TransferError: its tags could not be asked for.

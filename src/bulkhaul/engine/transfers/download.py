@@ -58,7 +58,7 @@ class Downloader:
         self._sweeper = Sweeper()
 
     def look_at_umask(self) -> None:
-        """Read what mode new files get from now on; a run over a listing does so once, not for each object."""
+        """Read which mode new files get from now on; a run over a listing does so once, not for each object."""
         self._mode = published_mode()
 
     async def download(
@@ -88,10 +88,9 @@ class Downloader:
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self.look_at_umask()
         try:
-            remote = listed or await self._look(ref, version_id)
             attempt = functools.partial(self._attempt, destination, on_size, on_moved, fsync=remove)
             try:
-                result = await attempt(remote)
+                result = await attempt(listed or await self._look(ref, version_id))
             except ObjectChanged:
                 try:
                     result = await attempt(await self._look(ref, version_id))
@@ -102,7 +101,7 @@ class Downloader:
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         if remove:
-            # The ETag says it all; without one the time has to do. Listings tell that more precisely than HEAD.
+            # The ETag suffices. The time is only compared without one: listings tell it more precisely than HEAD does.
             last_modified = "" if result.etag else result.last_modified
             seen = ObjectHead(ref.key, result.size_bytes, result.etag, last_modified, result.version_id)
             try:

@@ -11,7 +11,7 @@ OnMoved = Callable[[int], None]
 
 
 class Meter:
-    """Adds up what several bodies of one object have moved, each counted once."""
+    """Adds up the bytes that several bodies of one object have moved, each byte once."""
 
     def __init__(self, on_moved: OnMoved | None, base_bytes: int = 0) -> None:
         self._on_moved = on_moved
@@ -19,7 +19,7 @@ class Meter:
         self._moving: dict[int, int] = {}
 
     def part(self, number: int) -> OnMoved | None:
-        """Return what part ``number`` tells its progress to, None if nobody wants to know."""
+        """Return the callback for the progress of part ``number``, None where the transfer has none."""
         if self._on_moved is None:
             return None
 
@@ -36,7 +36,7 @@ class Meter:
         self.tell()
 
     def tell(self) -> None:
-        """Tell the sum.
+        """Call the callback with the sum.
 
         Raises:
             TransferError: the callback failed.
@@ -45,6 +45,6 @@ class Meter:
             return
         try:
             self._on_moved(self._total_bytes)
-        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this transfer's failure alone
+        except BaseException as error:  # noqa: BLE001 - it may raise anything, and that is the failure of this transfer alone
             failed = callback_failed(error)
             raise failed from failed.__cause__

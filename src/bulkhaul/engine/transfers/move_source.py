@@ -130,7 +130,7 @@ class SourceRemover:
         return now
 
     async def _delete(self, source: ObjectRef, seen: ObjectHead) -> None:
-        """Delete an object that was looked at a moment ago, on condition of its ETag where the service takes one."""
+        """Delete an object right after a HEAD, on condition of its ETag where the service takes conditions."""
 
         async def look() -> None:
             """Look again before another try: by now the object may be gone, or be another one."""

@@ -177,7 +177,7 @@ class MultipartUpload:
         return self._compared(stored, checksum)
 
     def verified(self, stored: Stored) -> Stored:
-        """Return what the service said of the object, its checksum only if that is the one of the acknowledged parts.
+        """Return what the service said of the object, without its checksum unless that can be compared with the parts'.
 
         Raises:
             IntegrityError: it is another one.

@@ -48,7 +48,7 @@ class Origin(msgspec.Struct, frozen=True):
 
 
 class Relay:
-    """Copies objects from other services to the one of this engine.
+    """Copies objects from other services to this engine's own.
 
     Blocks of all its copies together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
     """
@@ -183,5 +183,5 @@ def _require_promised(promised: Checksum | None, crcs: list[tuple[int, int]], so
 def _relayed(result: TransferResult, source: RemoteObject, promised: Checksum | None, retries: int) -> TransferResult:
     integrity = result.integrity
     if integrity is Integrity.CHECKSUM and promised is None:
-        integrity = Integrity.ETAG  # the way there is proven, the way from the source by its ETag and lengths
+        integrity = Integrity.ETAG  # a checksum proves the way there, the ETag the way from the source
     return msgspec.structs.replace(result, source=source.ref.url, integrity=integrity, retries=result.retries + retries)

@@ -31,7 +31,11 @@ def result_of(source: ObjectRef, head: ObjectHead, destination: str, named: Obje
 
 
 def confirmed(stored: Stored, checksum: str) -> Stored:
-    """Return what the service said, its checksum only where it is the one of what was sent (empty: none is known)."""
+    """Return what the service said, without its checksum unless that is ``checksum``, the one of what was sent.
+
+    Args:
+        checksum: empty where it is not known.
+    """
     if stored.checksum is not None and checksum != stored.checksum.value:
         stored = msgspec.structs.replace(stored, checksum=None)
     return stored
@@ -46,7 +50,7 @@ def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, r
     """Return the result of an upload, or of a copy; the caller names the source.
 
     Args:
-        stored: with the service's checksum if that was compared with what was sent; success rests on it then.
+        stored: it has a checksum only if that was compared with what was sent; success rests on it then.
     """
     return msgspec.structs.replace(
         upload_result("", ref, size_bytes),

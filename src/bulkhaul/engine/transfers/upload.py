@@ -84,10 +84,10 @@ class Uploader:
         inside: FolderIdentity | None = None,
         dry_run: bool = False,
     ) -> TransferResult:
-        """Upload a file; what is at the key is the old object, or exactly the new one.
+        """Upload a file; at any time the key has the old object, or exactly the new one.
 
         Args:
-            remove: remove the file once the object was stored and looked at, if it still is the one that was uploaded.
+            remove: remove the file once a HEAD has shown its object, if it still is the file that was uploaded.
             inside: a folder out of which nothing is removed.
             dry_run: return what would be done, and do nothing.
 
@@ -113,7 +113,7 @@ class Uploader:
                 source.remove(inside)
         except TransferError as error:
             if error.info.code in ("BodyCorrupted", "WorkerDied"):
-                source.check_unchanged()  # the likelier reason, and the one that can be mended
+                source.check_unchanged()  # the likelier reason, and one that the user can mend
             about = path if isinstance(error, LocalError) else ref.url
             raise error.named(about) from error.__cause__
         finally:
