@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import math
 import random
-from collections import defaultdict
 from collections.abc import Callable
 from types import TracebackType
 
@@ -20,12 +17,10 @@ from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.messages import (
-    AnyLease,
     Configure,
     Done,
     Failed,
     FromWorker,
-    Leases,
     Ready,
     Release,
     Report,
@@ -33,8 +28,11 @@ from bulkhaul.engine.messages.messages import (
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
+from bulkhaul.engine.pool.clock import Clock
 from bulkhaul.engine.pool.interface import Listener
-from bulkhaul.engine.pool.job import GetJob, Job, PutJob, framed, measure
+from bulkhaul.engine.pool.job import GetJob, Job, PutJob, measure
+from bulkhaul.engine.pool.outage_notice import OutageNotice
+from bulkhaul.engine.pool.outbox import Outbox
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
@@ -63,13 +61,6 @@ from bulkhaul.policy.events import (
 from bulkhaul.policy.parttable import PartTable
 from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials
-
-AWAY_NOTICE_S = 2.0
-"""An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
-
-TICK_S = 0.25
-"""How often deadlines are looked at."""
-
 
 END_S = 5.0
 """How long it is waited, after an internal error, that killed workers are dead. One that hangs in the kernel holds
@@ -125,7 +116,9 @@ class Dispatcher:
         self._supervisor = Supervisor(
             forkserver, settings, on_message=self._on_message, on_lost=self._on_lost, guard=guard
         )
-        self._flush, self._ticks, self._wakes = guard(self._flush_leases), guard(self._tick), guard(self._wake)
+        self._clock = Clock(on_tick=self._tick, on_wake=self._wake, guard=guard)
+        self._notice = OutageNotice(settings.endpoint_url)
+        self._outbox = Outbox(send=self._supervisor.send, on_unsent=self._not_sent, guard=guard)
         self._broken: TransferError | None = None
         self._ending: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -134,15 +127,7 @@ class Dispatcher:
         self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
         self._waiting_to_sign: list[int] = []
         self._jobs: dict[int, Job] = {}  # transfer → what it moves
-        self._outbox: dict[int, list[tuple[AnyLease, Job]]] = defaultdict(list)  # worker → its new leases
-        self._flushing = False
         self._next_transfer = 1
-        self._stopped = False
-        self._last_tick_s = self._loop.time()
-        self._away_since_s: float | None = None  # the outage that people were told of
-        self._tick_timer: asyncio.TimerHandle | None = None
-        self._wake_timer: asyncio.Handle | None = None
-        self._wake_s = math.inf
 
     @property
     def worker_pids(self) -> dict[int, int]:
@@ -158,12 +143,12 @@ class Dispatcher:
         self._listener = listener
         self.last_resort.begin(self._loop)
         self._perform(self.machine.start())
-        self._tick()
+        self._clock.start()
 
     async def stop(self) -> None:
         """Stop every worker: asked first, killed at the deadline; none is left on return."""
-        self._stop_clock()
-        self._tell_outage(self._loop.time())  # it may have come back since the last tick
+        self._clock.stop()
+        self._notice.look(self.machine.outage, self._loop.time())  # it may have come back since the last tick
         self.machine.retire()
         try:
             if self._broken is None:
@@ -182,18 +167,11 @@ class Dispatcher:
         if self._broken is None:
             self._supervisor.close()
 
-    def _stop_clock(self) -> None:
-        for timer in (self._tick_timer, self._wake_timer):
-            if timer is not None:
-                timer.cancel()
-        self._tick_timer = self._wake_timer = None
-        self._stopped = True
-
     def fail(self, error: TransferError) -> None:
         """End everything with an error, at once: what is known here can no longer be trusted."""
         if self._broken is None:
             self._broken = error
-            self._stop_clock()
+            self._clock.stop()
             self._listener.fail(error)
             self._ending = self._loop.create_task(self._end_all(error))
 
@@ -302,7 +280,7 @@ class Dispatcher:
             match instruction:
                 case Assign():
                     job = self._jobs[instruction.transfer]
-                    self._outbox[instruction.worker].append((job.lease(instruction), job))
+                    self._outbox.put(instruction.worker, job.lease(instruction), job)
                 case Verify():
                     self._moved(instruction.transfer)
                 case Fail():
@@ -315,25 +293,10 @@ class Dispatcher:
                     self._starting[self._supervisor.spawn()] = self._loop.time()
                 case RefreshCredentials():
                     self._listener.credentials_expired(instruction.generation)
-        if self._outbox and not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
-        self._set_wake_timer()
+        self._clock.wake_at(self.machine.next_wake_s())
 
-    def _flush_leases(self) -> None:
-        """Send what one turn of the loop has leased: many small objects then share a frame.
-
-        Their descriptors are open still: a transfer ends only when its leases have.
-        """
-        self._flushing = False
-        outbox, self._outbox = self._outbox, defaultdict(list)
-        for worker, outgoing in outbox.items():
-            for some in framed(outgoing):
-                try:
-                    self._supervisor.send(worker, Leases([lease for lease, _ in some]), [job.fd for _, job in some])
-                except TransferError as error:  # theirs alone; what else goes out now has nothing to do with it
-                    for lease, _ in some:
-                        self.handle(PartFailed(worker, lease.lease, 0, 0, error.info))
+    def _not_sent(self, worker: int, lease: int, error: ErrorInfo) -> None:
+        self.handle(PartFailed(worker, lease, 0, 0, error))
 
     def _moved(self, transfer: int) -> None:
         job = self._jobs[transfer]
@@ -428,53 +391,16 @@ class Dispatcher:
 
     # Time
 
-    def _tick(self) -> None:
+    def _tick(self, pause_s: float) -> None:
         now_s = self._loop.time()
-        late_s = now_s - self._last_tick_s - TICK_S
-        if late_s > 4 * TICK_S:
-            self.machine.forgive_pause(late_s)
-            self._starting = {worker: started_s + late_s for worker, started_s in self._starting.items()}
-        self._last_tick_s = now_s
+        if pause_s:
+            self.machine.forgive_pause(pause_s)
+            self._starting = {worker: started_s + pause_s for worker, started_s in self._starting.items()}
         for worker, started_s in list(self._starting.items()):
             if now_s - started_s > self._settings.timeouts.start_s:
                 self._supervisor.kill(worker, "not being ready in time", unborn=True)
         self.handle(Tick())
-        self._tell_outage(now_s)
-        if not self._stopped:
-            self._tick_timer = self._loop.call_later(TICK_S, self._ticks)
-
-    def _tell_outage(self, now_s: float) -> None:
-        """Say that the endpoint is away when that has lasted, and that it is back."""
-        outage = self.machine.outage
-        if outage.away and outage.began_s is not None:
-            if self._away_since_s is None and now_s - outage.began_s >= AWAY_NOTICE_S:
-                self._away_since_s = outage.began_s
-                _log.warning(
-                    "the endpoint %s cannot be reached (%s); trying again for %.0f s in all (--retry-for)",
-                    self._settings.endpoint_url or "of S3",
-                    outage.cause,
-                    outage.retry_for_s,
-                )
-        elif self._away_since_s is not None:
-            _log.warning("the endpoint is back after %.1f s", now_s - self._away_since_s)
-            self._away_since_s = None
-
-    def _set_wake_timer(self) -> None:
-        if self._stopped:
-            return
-        wake_s = self.machine.next_wake_s()
-        if self._wake_timer is not None and self._wake_s <= max(wake_s, self._loop.time()):
-            return
-        if self._wake_timer is not None:
-            self._wake_timer.cancel()
-            self._wake_timer = None
-        if wake_s < self._loop.time() + TICK_S:  # the tick does for later ones
-            # Its instant is kept here: for one that is due, uvloop returns a handle without any.
-            self._wake_timer, self._wake_s = self._loop.call_at(wake_s, self._wakes), wake_s
+        self._notice.look(self.machine.outage, now_s)
 
     def _wake(self) -> None:
-        self._wake_timer = None
         self.handle(Tick())
-
-
-_log = logging.getLogger(__name__)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import LEASES, LONGEST_BYTES, AnyLease, GetLease, PutLease, require_sound
+from bulkhaul.engine.messages.messages import LEASES, GetLease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import Stored
 from bulkhaul.policy.events import Assign
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.parttable import PartTable
-
-MAX_LEASES = 48
-"""Leases of one frame at most; fewer where they are long."""
-
-NUMBERS_BYTES = 64
-"""By how much the numbers in a lease may be longer than those of its sample."""
 
 
 def _future() -> asyncio.Future[PartTable]:
@@ -129,18 +123,3 @@ def measure(job: Job) -> None:
     """
     request = job.template.request
     job.lease_bytes = require_sound(job.template, LEASES, ObjectRef(request.bucket, request.key).url)
-
-
-def framed(outgoing: list[tuple[AnyLease, Job]]) -> Iterator[list[tuple[AnyLease, Job]]]:
-    """Cut leases so that each piece fits a frame."""
-    piece: list[tuple[AnyLease, Job]] = []
-    length = 0
-    for lease, job in outgoing:
-        most_bytes = job.lease_bytes + NUMBERS_BYTES
-        if piece and (length + most_bytes > LONGEST_BYTES or len(piece) == MAX_LEASES):
-            yield piece
-            piece, length = [], 0
-        piece.append((lease, job))
-        length += most_bytes
-    if piece:
-        yield piece

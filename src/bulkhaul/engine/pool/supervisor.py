@@ -10,11 +10,7 @@ Workers are forked by a forkserver that was started by exec, so nothing of the c
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
-import os
-import select
-import signal
 import socket
 from collections.abc import Callable
 
@@ -22,7 +18,6 @@ import msgspec
 
 from bulkhaul.engine.messages.channel import END_OF_FILE, Channel, close_all
 from bulkhaul.engine.messages.messages import (
-    EXIT_SHORTAGE,
     Exited,
     Fork,
     Forked,
@@ -32,6 +27,7 @@ from bulkhaul.engine.messages.messages import (
     Prepare,
 )
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, start_error
+from bulkhaul.engine.pool.worker_process import WorkerProcess, death
 from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.settings import Settings
 
@@ -54,27 +50,6 @@ POLL_S = 0.01
 """How often it is looked whether killed workers are dead, where no callback is to be relied on."""
 
 ORPHANED = "the end of its forkserver"
-
-
-class WorkerProcess(msgspec.Struct):
-    """One worker as its supervisor sees it.
-
-    Attributes:
-        pidfd: -1 until its forkserver has told of it.
-        early: what it said before that.
-        dead: its pidfd says so.
-        orphaned: it was well when its forkserver died.
-        hindrance: why it could not be used, if that is known better than how it died.
-    """
-
-    channel: Channel[FromWorker] | None = None
-    pid: int = 0
-    pidfd: int = -1
-    early: list[FromWorker] = msgspec.field(default_factory=list)
-    kill_reason: str = ""
-    dead: bool = False
-    orphaned: bool = False
-    hindrance: str = ""
 
 
 class Supervisor:
@@ -107,7 +82,7 @@ class Supervisor:
         self._on_message = on_message
         self._on_lost = on_lost
         self._guard = guard
-        self._ended = False
+        self._closed = False
         self._workers: dict[int, WorkerProcess] = {}
         self._next = 1
         self._restarts = 0
@@ -129,7 +104,7 @@ class Supervisor:
     def spawn(self) -> int:
         """Start a worker and return its number; ``on_lost`` tells, later, if it cannot be started."""
         number, self._next = self._next, self._next + 1
-        if self._ended:
+        if self._closed:
             return number
         worker = self._workers[number] = WorkerProcess()
         try:
@@ -217,8 +192,7 @@ class Supervisor:
             return
         worker.kill_reason = worker.kill_reason or reason
         if worker.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+            worker.kill()
         elif unborn:
             self._forkserver.process.kill()  # its loss is the news that ends this worker
 
@@ -250,7 +224,7 @@ class Supervisor:
             self._control = None
         self._forkserver.close()
         for worker in self._workers.values():
-            self._forget(worker)
+            worker.close(self._loop)
         self._workers.clear()
 
     async def end_all(self, timeout_s: float) -> None:
@@ -258,15 +232,14 @@ class Supervisor:
 
         It relies on no callback: one of them may be what has failed.
         """
-        self._ended = True
+        self._closed = True
         workers, self._workers = self._workers, {}
         for worker in workers.values():
             if worker.channel is not None:
                 worker.channel.close()
             if worker.pidfd >= 0:
                 self._loop.remove_reader(worker.pidfd)
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+                worker.kill()
         if self._control is not None:
             self._control.close()
             self._control = None
@@ -274,12 +247,12 @@ class Supervisor:
         deadline_s = self._loop.time() + timeout_s
         # An event would need a callback that sets it.
         while (  # noqa: ASYNC110
-            self._loop.time() < deadline_s and not all(_is_dead(worker.pidfd) for worker in workers.values())
+            self._loop.time() < deadline_s and not all(worker.looks_dead() for worker in workers.values())
         ):
             await asyncio.sleep(POLL_S)
         self._forkserver.close()
         for worker in workers.values():
-            self._forget(worker)
+            worker.close(self._loop)
         self._all_gone.set()
 
     def _listen(self) -> None:
@@ -316,7 +289,7 @@ class Supervisor:
         match message:
             case Exited():
                 close_all(descriptors)
-                self._lost(message.worker, _death(message.status))
+                self._lost(message.worker, death(message.status))
             case NotForked():
                 close_all(descriptors)
                 self._cannot_start(message.worker, start_error(OSError(message.errno, "")))
@@ -389,41 +362,10 @@ class Supervisor:
             reason = worker.hindrance or how
             if worker.kill_reason and not worker.orphaned:
                 reason = f"being killed for {worker.kill_reason}"
-            self._forget(worker)
+            worker.close(self._loop)
             if not self._workers:
                 self._all_gone.set()
             self._on_lost(number, reason, worker.orphaned or orphaned)
 
-    def _forget(self, worker: WorkerProcess) -> None:
-        if worker.channel is not None:
-            worker.channel.close()
-        if worker.pidfd >= 0:
-            self._loop.remove_reader(worker.pidfd)
-            os.close(worker.pidfd)
-            worker.pidfd = -1
 
-
-def _is_dead(pidfd: int) -> bool:
-    """Whether a process is dead; one that was never told of counts as dead."""
-    if pidfd < 0:
-        return True
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _death(status: int) -> str:
-    """Say how a process died, for people."""
-    if status == EXIT_SHORTAGE:
-        return "a lack of threads or descriptors; raise the limits (ulimit -u, ulimit -n), or lower --concurrency"
-    if status >= 0:
-        return f"exit with status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = f"signal {-status}"
-    hints = {"SIGKILL": " (perhaps out of memory)", "SIGBUS": " (a disk error or a truncated file)"}
-    return name + hints.get(name, "")
-
-
-__all__ = ["ForkserverProcess", "Supervisor", "WorkerProcess"]
+__all__ = ["ForkserverProcess", "Supervisor"]
