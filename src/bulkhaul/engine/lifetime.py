@@ -127,7 +127,7 @@ class Lifetime:
             await asyncio.wait([ending], timeout=min(until_s - loop.time(), LOOK_S))
         coordinator.requests.close()
         if not ending.done():
-            coordinator.dispatcher.machine.retire()  # workers that are killed now need no successors
+            coordinator.dispatcher.machine.stop_spawning()  # workers that are killed now need no successors
             coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
         await ending
 

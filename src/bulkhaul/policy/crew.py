@@ -86,7 +86,7 @@ class Crew:
         self._starting = self._wanted
         return [Spawn() for _ in range(self._wanted)]
 
-    def retire(self) -> None:
+    def stop_spawning(self) -> None:
         """Start no more workers."""
         self._wanted = 0
 

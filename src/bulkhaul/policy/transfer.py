@@ -83,9 +83,9 @@ class TransferMachine:
         self._assigned_s = float("-inf")
         self._refreshing = False
 
-    def retire(self) -> None:
+    def stop_spawning(self) -> None:
         """Start no more workers: the engine stops."""
-        self._crew.retire()
+        self._crew.stop_spawning()
 
     # What others may look at
 

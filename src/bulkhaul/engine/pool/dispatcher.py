@@ -149,7 +149,7 @@ class Dispatcher:
         """Stop every worker: asked first, killed at the deadline; none is left on return."""
         self._clock.stop()
         self._notice.look(self.machine.outage, self._loop.time())  # it may have come back since the last tick
-        self.machine.retire()
+        self.machine.stop_spawning()
         try:
             if self._broken is None:
                 await self._stop_workers()
@@ -173,11 +173,11 @@ class Dispatcher:
             self._broken = error
             self._clock.stop()
             self._listener.fail(error)
-            self._ending = self._loop.create_task(self._end_all(error))
+            self._ending = self._loop.create_task(self._fail_jobs(error))
 
-    async def _end_all(self, error: TransferError) -> None:
+    async def _fail_jobs(self, error: TransferError) -> None:
         try:
-            await self._supervisor.end_all(END_S)
+            await self._supervisor.kill_and_wait(END_S)
         finally:
             for job in self._jobs.values():
                 if not job.arrived.done():

@@ -227,7 +227,7 @@ class Supervisor:
             worker.close(self._loop)
         self._workers.clear()
 
-    async def end_all(self, timeout_s: float) -> None:
+    async def kill_and_wait(self, timeout_s: float) -> None:
         """Kill everything and return when every worker is dead, or the time is over; nobody is told of it.
 
         It relies on no callback: one of them may be what has failed.
