@@ -13,7 +13,7 @@ import tracemalloc
 
 from bulkhaul.model.limits import GIB, MIB
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.policy.events import Assign, PartDone, TransferAdded, Verify, WorkerReady
+from bulkhaul.policy.events import Assign, HandOver, PartDone, TransferAdded, WorkerReady
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import prepare_tables
 from bulkhaul.policy.transfer import TransferMachine
@@ -43,7 +43,7 @@ def main() -> int:
             covered += length
             done = PartDone(instruction.worker, instruction.lease, length, instruction.index)
             instructions += machine.handle(done, now_s=1.0)
-        verified = verified or isinstance(instruction, Verify)
+        verified = verified or isinstance(instruction, HandOver)
     peak_bytes = tracemalloc.get_traced_memory()[1]
     print(
         json.dumps(

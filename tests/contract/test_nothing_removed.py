@@ -158,7 +158,7 @@ class Operation:
     body: bytes = BODY
 
 
-MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("Source.remove",)
+MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("SourceFile.remove",)
 BATCH = ("_deleted", "rm.results")
 ABORTED = ("abort_until_gone", "Cleanup._cleared")
 

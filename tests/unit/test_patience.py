@@ -8,7 +8,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import Outage
-from bulkhaul.policy.pacing import RetryBudget, Throttling, Window
+from bulkhaul.policy.pacing import InFlightWindow, RetryBudget, Throttling
 from bulkhaul.policy.patience import Host, Patience
 from bulkhaul.policy.transfer import TransferMachine
 from tests.unit.world import LARGE, World
@@ -41,7 +41,7 @@ class Longest:
 def a_host(*, tokens: int = 500, retry_for_s: float = 60.0) -> Host:
     """Return a host of 64 requests that bears a storm for 60 s."""
     rng = Longest()
-    throttling = Throttling(Window(64), 60.0, rng)
+    throttling = Throttling(InFlightWindow(64), 60.0, rng)
     return Host(Outage(retry_for_s, rng), throttling, RetryBudget(tokens), 64, rng)
 
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkhaul.disk.source import Source, SourceWindow, read_exactly, require_unchanged
+from bulkhaul.disk.source import SourceFile, SourceWindow, read_exactly, require_unchanged
 from bulkhaul.errors import LocalError, SourceChanged
 from bulkhaul.model.files import SourceIdentity
 from tests.engines import eventually
@@ -51,7 +51,7 @@ def listen(path: Path) -> None:
 
 def test_opened_file_is_described(path: Path) -> None:
     """Length and identity are those of the descriptor, which no child inherits."""
-    source = Source.open(str(path))
+    source = SourceFile.open(str(path))
     found = os.stat(path)
     assert source.path == str(path)
     assert source.size_bytes == len(BODY)
@@ -69,7 +69,7 @@ def test_opened_file_is_described(path: Path) -> None:
 def test_symlinks_lead_to_their_file(path: Path, tmp_path: Path) -> None:
     """Who names a link means the file behind it."""
     (tmp_path / "link").symlink_to(path)
-    source = Source.open(str(tmp_path / "link"))
+    source = SourceFile.open(str(tmp_path / "link"))
     assert source.identity.inode == os.stat(path).st_ino
     source.close()
 
@@ -97,7 +97,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, make: Callable[[Path
     make(made)
     held = len(os.listdir("/proc/self/fd"))
     with pytest.raises(LocalError) as caught:
-        Source.open(str(made))
+        SourceFile.open(str(made))
     assert str(caught.value).startswith(f"{made}: {reason}")
     assert len(os.listdir("/proc/self/fd")) == held
 
@@ -110,7 +110,7 @@ def test_unreadable_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("os.open", refuse)
     with pytest.raises(LocalError, match=r"source: permission denied; it cannot be read \(cause: EACCES\)"):
-        Source.open(str(path))
+        SourceFile.open(str(path))
 
 
 # Lengths that are not true
@@ -121,11 +121,11 @@ def test_more_than_its_length(tmp_path: Path) -> None:
     assert os.stat("/proc/version").st_size == 0
     held = len(os.listdir("/proc/self/fd"))
     with pytest.raises(LocalError, match=r"^/proc/version: it has more than its length says.*use `pipe`") as caught:
-        Source.open("/proc/version")
+        SourceFile.open("/proc/version")
     assert type(caught.value) is LocalError
     assert len(os.listdir("/proc/self/fd")) == held
     (tmp_path / "empty").touch()
-    empty = Source.open(str(tmp_path / "empty"))
+    empty = SourceFile.open(str(tmp_path / "empty"))
     assert empty.size_bytes == 0
     empty.close()
 
@@ -135,7 +135,7 @@ def test_more_than_its_length_in_the_end() -> None:
     with subprocess.Popen(["sh", "-c", "read line; sleep 60 & wait"], stdin=subprocess.PIPE) as shell:
         assert shell.stdin is not None
         children = Path(f"/proc/{shell.pid}/task/{shell.pid}/children")  # made up by the kernel, and 0 bytes long
-        source = Source.open(str(children))
+        source = SourceFile.open(str(children))
         source.check_unchanged()
         shell.stdin.write(b"\n")
         shell.stdin.close()
@@ -153,7 +153,7 @@ def test_less_than_its_length() -> None:
     path = "/sys/kernel/mm/transparent_hugepage/enabled"
     holds = len(Path(path).read_bytes())
     assert holds < os.stat(path).st_size
-    source = Source.open(path)
+    source = SourceFile.open(path)
     with pytest.raises(LocalError, match=r"^it has less than its length says.*use `pipe`") as caught:
         SourceWindow(source.fd, 0, source.size_bytes)
     assert type(caught.value) is LocalError
@@ -171,7 +171,7 @@ def test_a_file_that_grows_is_not_called_a_liar(path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr("os.pread", append)
     with pytest.raises(SourceChanged, match=f"it had {len(BODY)} bytes and has {len(BODY) + 8}"):
-        Source.open(str(path))
+        SourceFile.open(str(path))
 
 
 @pytest.mark.parametrize("number", [errno.EAGAIN, errno.ESPIPE, errno.EINVAL])
@@ -183,7 +183,7 @@ def test_no_reading_by_position(path: Path, monkeypatch: pytest.MonkeyPatch, num
 
     monkeypatch.setattr("os.pread", refuse)
     with pytest.raises(LocalError, match=r"cannot be read by position.*use `pipe`"):
-        Source.open(str(path))
+        SourceFile.open(str(path))
 
 
 # Changes
@@ -191,7 +191,7 @@ def test_no_reading_by_position(path: Path, monkeypatch: pytest.MonkeyPatch, num
 
 def test_unchanged_file(path: Path, tmp_path: Path) -> None:
     """Reading, another mode or name, and another file in its place are no change: what was opened is uploaded."""
-    source = Source.open(str(path))
+    source = SourceFile.open(str(path))
     path.read_bytes()
     path.chmod(0o600)
     path.rename(tmp_path / "away")
@@ -205,7 +205,7 @@ def test_unchanged_file(path: Path, tmp_path: Path) -> None:
 
 def test_changed_length(path: Path) -> None:
     """A file that grew or shrank is told with both lengths, even if its time was set back."""
-    source = Source.open(str(path))
+    source = SourceFile.open(str(path))
     for size in (len(BODY) + 1, 7):
         os.truncate(path, size)
         os.utime(path, ns=(source.identity.mtime_ns, source.identity.mtime_ns))
@@ -218,7 +218,7 @@ def test_changed_length(path: Path) -> None:
 
 def test_changed_time(path: Path) -> None:
     """A file that was written to in place is told by its modification time; the error survives pickling."""
-    source = Source.open(str(path))
+    source = SourceFile.open(str(path))
     os.utime(path, ns=(0, source.identity.mtime_ns + 1))
     with pytest.raises(SourceChanged, match="changed during the upload: its modification time is another") as caught:
         source.check_unchanged()
@@ -232,11 +232,11 @@ def test_changed_time(path: Path) -> None:
 
 def test_descriptor_alone(path: Path, tmp_path: Path) -> None:
     """Whoever has only the descriptor and the identity can tell a change, and another file, as well."""
-    source = Source.open(str(path))
+    source = SourceFile.open(str(path))
     require_unchanged(source.fd, source.identity)
     (tmp_path / "copy").write_bytes(BODY)
     os.utime(tmp_path / "copy", ns=(0, source.identity.mtime_ns))
-    copy = Source.open(str(tmp_path / "copy"))
+    copy = SourceFile.open(str(tmp_path / "copy"))
     with pytest.raises(LocalError, match="another file"):
         require_unchanged(copy.fd, source.identity)
     copy.close()
@@ -265,7 +265,7 @@ def test_both_ways_read_the_same_bytes(tmp_path_factory: pytest.TempPathFactory,
     start, end = min(one, other), max(one, other)
     made = tmp_path_factory.getbasetemp() / "read-me"
     made.write_bytes(BODY)
-    source = Source.open(str(made))
+    source = SourceFile.open(str(made))
     window = SourceWindow(source.fd, start, end)
     assert window.view == BODY[start:end]
     assert window.view.readonly

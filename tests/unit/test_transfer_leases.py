@@ -9,7 +9,7 @@ import pytest
 
 from bulkhaul.model.limits import GIB, KIB, MIB
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
-from bulkhaul.policy.events import Assign, Fail, Heard, Kill, Revoke, Verify
+from bulkhaul.policy.events import Assign, Fail, HandOver, Heard, Kill, Revoke
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import new_part_table
 from tests.unit.world import LARGE, World
@@ -59,20 +59,20 @@ def test_an_empty_object_is_verified_without_any_lease() -> None:
     """Size 0: no GET, straight to publication (C13)."""
     world = started()
     transfer = world.add(plan_download(0))
-    assert world.last == [Verify(transfer)]
+    assert world.last == [HandOver(transfer)]
     world.close(transfer)
     assert not world.machine.holds(transfer)
 
 
 def test_a_transfer_is_verified_when_the_last_part_is_in() -> None:
-    """Verify comes with the last PartDone, whichever part it is, and never twice."""
+    """HandOver comes with the last PartDone, whichever part it is, and never twice."""
     world = started()
     transfer = world.add(plan_download(4 * LARGE, part_size_bytes=LARGE))
     for lease in (3, 1, 4):
         world.done(lease)
-        assert not world.found(Verify)
+        assert not world.found(HandOver)
     world.done(2)
-    assert world.last == [Verify(transfer)]
+    assert world.last == [HandOver(transfer)]
     assert world.machine.received_bytes == 4 * LARGE
 
 
@@ -188,7 +188,7 @@ def test_parts_rejected_a_second_time_fail_the_transfer() -> None:
     world.done(1)
     world.reject(transfer, 0)
     world.done(2)
-    assert world.found(Verify)
+    assert world.found(HandOver)
     world.reject(transfer, 0)
     assert [(fail.transfer, fail.error.code) for fail in world.found(Fail)] == [(transfer, "IntegrityError")]
     assert world.machine.received_bytes == 0

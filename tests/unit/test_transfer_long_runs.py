@@ -8,7 +8,7 @@ import pytest
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import KIB, MIB
-from bulkhaul.policy.events import Assign, Fail, PartFailed, RefreshCredentials, Revoke, Spawn, Verify
+from bulkhaul.policy.events import Assign, Fail, HandOver, PartFailed, RefreshCredentials, Revoke, Spawn
 from bulkhaul.policy.layout import Layout, plan_download
 from tests.unit.world import World
 
@@ -104,7 +104,7 @@ def test_bad_days_hold_what_they_are_meant_to_try() -> None:
     """The runs are no fair weather: all kinds of instructions come, parts continue and are fetched anew."""
     worlds = [bad_day(seed) for seed in range(4)]
     seen = [one for world in worlds for one in world.seen]
-    assert {type(one) for one in seen} >= {Assign, Fail, RefreshCredentials, Revoke, Spawn, Verify}
+    assert {type(one) for one in seen} >= {Assign, Fail, RefreshCredentials, Revoke, Spawn, HandOver}
     again = [one for one in seen if isinstance(one, Assign) and one.attempt > 1]
     assert any(one.crc for one in again)
     assert any(not one.crc for one in again)

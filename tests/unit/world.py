@@ -19,6 +19,7 @@ from bulkhaul.policy.events import (
     CredentialsReplaced,
     Event,
     Fail,
+    HandOver,
     Heard,
     Instruction,
     Kill,
@@ -32,7 +33,6 @@ from bulkhaul.policy.events import (
     TransferAborted,
     TransferAdded,
     TransferClosed,
-    Verify,
     WorkerLost,
     WorkerReady,
 )
@@ -313,7 +313,7 @@ class World:
                     assert self.refreshing is None
                     self.refreshed.add(one.generation)
                     self.refreshing = one.generation
-                case Verify():
+                case HandOver():
                     book = self.books[one.transfer]
                     assert not book.outcome
                     assert not book.verifying

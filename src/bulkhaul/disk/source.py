@@ -70,7 +70,7 @@ def kind_of_file(mode: int) -> str:
     return "" if stat.S_ISREG(mode) else _KINDS.get(stat.S_IFMT(mode), "a file of an unknown kind")
 
 
-class Source:
+class SourceFile:
     """One regular file, open for reading; it stays the same file even if its path leads to another one meanwhile.
 
     Attributes:
@@ -87,7 +87,7 @@ class Source:
         self.identity = identity
 
     @classmethod
-    def open(cls, path: str, *, removable: bool = False) -> Source:
+    def open(cls, path: str, *, removable: bool = False) -> SourceFile:
         """Open a file, never waiting for a FIFO's writer; symlinks are followed.
 
         Args:

@@ -42,7 +42,7 @@ class Lease(msgspec.Struct):
     revoked: bool = False
 
 
-class Worker(msgspec.Struct):
+class CrewMember(msgspec.Struct):
     """A worker that is ready, or doomed: it was killed and is not yet reaped."""
 
     connections: int
@@ -64,7 +64,7 @@ class Crew:
         Args:
             respawns: how many may be started anew before any part arrives; None for twice as many, four at least.
         """
-        self.workers: dict[int, Worker] = {}
+        self.workers: dict[int, CrewMember] = {}
         self.leases: dict[int, Lease] = {}
         self.last_death = ""
         self._wanted = wanted
@@ -93,7 +93,7 @@ class Crew:
     def ready(self, worker: int, connections: int, now_s: float) -> None:
         """A worker has started."""
         self._starting = max(0, self._starting - 1)
-        self.workers[worker] = Worker(connections, now_s + self._timeouts.heartbeat_s)
+        self.workers[worker] = CrewMember(connections, now_s + self._timeouts.heartbeat_s)
 
     def heard(self, worker_id: int, now_s: float) -> bool:
         """Take a sign of life; return whether the worker is known."""

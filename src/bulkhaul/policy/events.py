@@ -154,7 +154,7 @@ class RefreshCredentials(msgspec.Struct, frozen=True):
     generation: int
 
 
-class Verify(msgspec.Struct, frozen=True):
+class HandOver(msgspec.Struct, frozen=True):
     """Every part has arrived and no lease is out: check and publish."""
 
     transfer: int
@@ -167,4 +167,4 @@ class Fail(msgspec.Struct, frozen=True):
     error: ErrorInfo
 
 
-Instruction = Assign | Revoke | Kill | Spawn | RefreshCredentials | Verify | Fail
+Instruction = Assign | Revoke | Kill | Spawn | RefreshCredentials | HandOver | Fail

@@ -100,7 +100,7 @@ class RetryBudget:
         self.tokens = min(self.capacity, self.tokens + 1)
 
 
-class Window:
+class InFlightWindow:
     """How many requests the host may have in flight: additive increase, multiplicative decrease.
 
     One storm is one signal: after a cut the window ignores further cuts for ``hold_s``, since replies to requests
@@ -146,7 +146,7 @@ class Throttling:
         successes: parts and requests that have succeeded.
     """
 
-    def __init__(self, window: Window, patience_s: float, rng: Randomness) -> None:
+    def __init__(self, window: InFlightWindow, patience_s: float, rng: Randomness) -> None:
         self.patience_s = patience_s
         self.calm_until_s = float("-inf")
         self.successes = 0

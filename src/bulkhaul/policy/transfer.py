@@ -23,6 +23,7 @@ from bulkhaul.policy.events import (
     CredentialsReplaced,
     Event,
     Fail,
+    HandOver,
     Heard,
     Instruction,
     PartDone,
@@ -33,13 +34,12 @@ from bulkhaul.policy.events import (
     TransferAborted,
     TransferAdded,
     TransferClosed,
-    Verify,
     WorkerLost,
     WorkerReady,
 )
 from bulkhaul.policy.layout import Part
 from bulkhaul.policy.outage import Outage
-from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling, Window
+from bulkhaul.policy.pacing import InFlightWindow, Randomness, RetryBudget, Throttling
 from bulkhaul.policy.partqueue import PartQueue, Phase, Transfer
 from bulkhaul.policy.patience import Host, Patience
 
@@ -68,7 +68,7 @@ class TransferMachine:
         retry_for_s: float = 60.0,
     ) -> None:
         self.outage = Outage(retry_for_s, rng)
-        self.window = Window(max_in_flight * SMALL_PART_DEPTH)
+        self.window = InFlightWindow(max_in_flight * SMALL_PART_DEPTH)
         self.budget = RetryBudget()
         self._throttling = Throttling(self.window, timeouts.throttle_s, rng)
         self._host = Host(self.outage, self._throttling, self.budget, max_in_flight, rng)
@@ -205,7 +205,7 @@ class TransferMachine:
             self._queue.fresh.append(event.transfer)
         else:
             transfer.phase = Phase.VERIFYING
-            out.append(Verify(event.transfer))
+            out.append(HandOver(event.transfer))
         if not self._crew.alive:
             self._replace_workers(out)
 
@@ -342,7 +342,7 @@ class TransferMachine:
             out.append(Fail(transfer_id, transfer.error))
         elif transfer.done == len(transfer.layout):
             transfer.phase = Phase.VERIFYING
-            out.append(Verify(transfer_id))
+            out.append(HandOver(transfer_id))
 
     def _fail(self, transfer_id: int, error: ErrorInfo, now_s: float, out: list[Instruction]) -> None:
         transfer = self._transfers[transfer_id]

@@ -27,7 +27,7 @@ from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
-from bulkhaul.disk.source import Source, read_exactly, reading_error
+from bulkhaul.disk.source import SourceFile, read_exactly, reading_error
 from bulkhaul.model.errors import LocalError, NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
@@ -216,7 +216,7 @@ class MemoryStore:
         storerules.check_key(key)
         content = _content(content_disposition, metadata)
         body = bytearray()
-        with closing(Source.open(local_path(path))) as source:
+        with closing(SourceFile.open(local_path(path))) as source:
             storerules.check_object_size(source.size_bytes, self._url(key), limits=self._limits)
             self._begin("put_path", key)
             for part in self._upload_parts(source.size_bytes):
@@ -342,7 +342,7 @@ def _content(content_disposition: str, metadata: Mapping[str, str] | None) -> Co
     return storerules.content_of(content_disposition, metadata, reserved_bytes=reserved_bytes)
 
 
-def _read(source: Source, part: Part) -> bytes:
+def _read(source: SourceFile, part: Part) -> bytes:
     body = bytearray(part.size_bytes)
     try:
         read_exactly(source.fd, part.start, memoryview(body))

@@ -41,6 +41,7 @@ from bulkhaul.policy.events import (
     CredentialsReplaced,
     Event,
     Fail,
+    HandOver,
     Heard,
     Instruction,
     Kill,
@@ -54,7 +55,6 @@ from bulkhaul.policy.events import (
     TransferAborted,
     TransferAdded,
     TransferClosed,
-    Verify,
     WorkerLost,
     WorkerReady,
 )
@@ -281,7 +281,7 @@ class Dispatcher:
                 case Assign():
                     job = self._jobs[instruction.transfer]
                     self._outbox.put(instruction.worker, job.lease(instruction), job)
-                case Verify():
+                case HandOver():
                     self._moved(instruction.transfer)
                 case Fail():
                     self._failed(instruction.transfer, instruction.error)

@@ -27,7 +27,7 @@ from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.result import result_of
-from bulkhaul.engine.transfers.verify import Verdict, reads_back, verify
+from bulkhaul.engine.transfers.verify import Verification, reads_back, verify
 from bulkhaul.model.errors import ObjectChanged, OtherError, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
@@ -213,7 +213,7 @@ class Downloader:
 
     async def _verify(
         self, checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool
-    ) -> Verdict:
+    ) -> Verification:
         if layout.size_bytes > INLINE_BYTES and reads_back(checks, hot=hot):
             return await undisturbed(in_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)

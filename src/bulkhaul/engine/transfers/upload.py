@@ -11,7 +11,7 @@ import time
 
 import msgspec
 
-from bulkhaul.disk.source import Source
+from bulkhaul.disk.source import SourceFile
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.messages import PutLease
 from bulkhaul.engine.operations.control import Control
@@ -52,7 +52,7 @@ class _Body(msgspec.Struct, frozen=True):
     fd: int
     size_bytes: int
     on_moved: OnMoved | None
-    source: Source | None = None
+    source: SourceFile | None = None
 
 
 class Uploader:
@@ -97,7 +97,7 @@ class Uploader:
         """
         began_s = time.monotonic()
         # Here, as files are listed and renamed: a thread would take longer than the file.
-        source = Source.open(path, removable=remove)
+        source = SourceFile.open(path, removable=remove)
         try:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             if dry_run:

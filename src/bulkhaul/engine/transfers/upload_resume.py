@@ -17,7 +17,7 @@ from bulkhaul.disk.journal import Journal
 from bulkhaul.disk.pending import open_for_resume
 from bulkhaul.disk.readback import read_back
 from bulkhaul.disk.records import JournalState
-from bulkhaul.disk.source import Source, reading_error
+from bulkhaul.disk.source import SourceFile, reading_error
 from bulkhaul.disk.state import state_folder
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
@@ -59,7 +59,7 @@ class UploadResumer:
         self._control = control
         self._guard = guard
 
-    async def take_up(self, source: Source, ref: ObjectRef, digest: str) -> Resumed | None:
+    async def take_up(self, source: SourceFile, ref: ObjectRef, digest: str) -> Resumed | None:
         """Return what an earlier run has begun; None if there is nothing, or it was given up: the upload begins anew.
 
         Args:

@@ -22,7 +22,7 @@ from bulkhaul.policy.verification import CheckPlan, Proof, compare
 from bulkhaul.wire.checksums import composite, encoded_crc, fold, hasher
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verification(msgspec.Struct, frozen=True):
     """The outcome of a check: nothing wrong, or these parts (indices) do not have the checksum that they should.
 
     Attributes:
@@ -39,7 +39,7 @@ def reads_back(checks: CheckPlan, *, hot: bool) -> bool:
     return bool(checks.md5_hex) or (checks.stored is not None and not (hot and checks.folded))
 
 
-def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool) -> Verdict:
+def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing, *, hot: bool) -> Verification:
     """Check an object whose parts have all arrived.
 
     Args:
@@ -67,7 +67,7 @@ def verify(checks: CheckPlan, layout: Layout, table: PartTable, landing: Landing
         actual = base64.b64decode(_digest("MD5", landing, 0, layout.size_bytes)).hex()
         if actual != checks.md5_hex:
             raise _mismatch("MD5 (from the ETag)", checks.md5_hex, actual)
-    return Verdict()
+    return Verification()
 
 
 class InOrder:
@@ -146,7 +146,7 @@ def _digest(algorithm: str, landing: Landing, start: int, end: int) -> str:
 
 def _compared(
     checks: CheckPlan, layout: Layout, segments: list[tuple[int, int]], values: list[str], whole: str
-) -> Verdict:
+) -> Verification:
     assert checks.stored is not None
     algorithm, expected = checks.stored.algorithm, checks.stored.value
     told = zip(values, checks.part_values, strict=False)
@@ -154,13 +154,13 @@ def _compared(
     actual = _composite(checks.stored, values)
     match compare(checks.stored, whole=whole, composite=actual, parts_match=not wrong):
         case Proof.PROVEN:
-            return Verdict()
+            return Verification()
         case Proof.UNPROVEN:
-            return Verdict(unproven=True)
+            return Verification(unproven=True)
         case Proof.REFUTED if wrong:
             first = wrong[0]
             error = _mismatch(f"{algorithm} of uploaded part {first + 1}", checks.part_values[first], values[first])
-            return Verdict(tuple(i for segment in wrong for i in parts_within(layout, *segments[segment])), error)
+            return Verification(tuple(i for segment in wrong for i in parts_within(layout, *segments[segment])), error)
         case Proof.REFUTED:
             raise _mismatch(f"composite {algorithm}" if actual else algorithm, expected, actual or whole)
 
