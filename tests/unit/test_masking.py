@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus
 import msgspec
 import pytest
 
-from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.fast_transport import FastTransport
@@ -84,15 +84,15 @@ def test_no_part_of_an_error_shows_a_secret(field: str) -> None:
     wire = settings(sse_c_key=b"CANARY-customer-key-of-32-bytes!")
     sdk = SdkTransport(wire, SdkClient(wire))
     secrets = tuple(value for name, value in object_headers(wire) if "customer-key" in name)
-    wires = Wires("fast", FastTransport(wire, ca_bundle=None, user_agent="t"), sdk, secrets=secrets)
-    wires.use(Credentials("AKIDEXAMPLE", "CANARY/secret", "CANARY/token"))
+    transports = Transports("fast", FastTransport(wire, ca_bundle=None, user_agent="t"), sdk, secrets=secrets)
+    transports.use(Credentials("AKIDEXAMPLE", "CANARY/secret", "CANARY/token"))
     for secret in (
         "CANARY/secret",
         quote("CANARY/token", safe=""),
         *secrets,
         b"CANARY-customer-key-of-32-bytes!".hex(),
     ):
-        told = wires.cleaned(msgspec.structs.replace(ErrorInfo("OtherError", "no"), **{field: f"echo {secret}"}))
+        told = transports.cleaned(msgspec.structs.replace(ErrorInfo("OtherError", "no"), **{field: f"echo {secret}"}))
         assert getattr(told, field) == "echo ***"
 
 
@@ -100,8 +100,8 @@ def test_keys_that_were_renewed_are_hidden_for_a_while() -> None:
     """What was signed with the last ones may be answered yet, and so quote them."""
     wire = settings()
     sdk = SdkTransport(wire, SdkClient(wire))
-    wires = Wires("fast", FastTransport(wire, ca_bundle=None, user_agent="t"), sdk, secrets=())
+    transports = Transports("fast", FastTransport(wire, ca_bundle=None, user_agent="t"), sdk, secrets=())
     for token in ("CANARY/first", "CANARY/second"):
-        wires.use(Credentials("AKIDEXAMPLE", "CANARY/secret", token))
-    told = wires.cleaned(ErrorInfo("ExpiredCredentials", "CANARY/first has expired", cause="not CANARY/second"))
+        transports.use(Credentials("AKIDEXAMPLE", "CANARY/secret", token))
+    told = transports.cleaned(ErrorInfo("ExpiredCredentials", "CANARY/first has expired", cause="not CANARY/second"))
     assert (told.message, told.cause) == ("*** has expired", "not ***")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.errors import Unsupported, UsageError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Settings, Timeouts
@@ -100,14 +100,14 @@ def test_a_proxy_does_not_get_dot_segments(monkeypatch: pytest.MonkeyPatch) -> N
 def test_secrets_that_a_service_echoes_are_masked() -> None:
     """An error that a worker reports holds neither the secret key nor the token, whatever the service wrote."""
     plain = settings()
-    wires = Wires(
+    transports = Transports(
         "fast",
         FastTransport(plain, ca_bundle=None, user_agent="t"),
         SdkTransport(plain, SdkClient(plain)),
         secrets=("canary-sse-c",),
     )
-    wires.use(Credentials("AKIDEXAMPLE", "canary-secret", "canary-token"))
-    told = wires.cleaned(
+    transports.use(Credentials("AKIDEXAMPLE", "canary-secret", "canary-token"))
+    told = transports.cleaned(
         ErrorInfo("OtherError", "no canary-secret, canary-sse-c", cause="token canary-token is bad" + "x" * 9999)
     )
     assert "canary" not in told.message + told.cause

@@ -13,7 +13,7 @@ from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWind
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.messages.messages import Done, Failed, GetLease
 from bulkhaul.engine.messages.requests import Read
-from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, IntegrityError, error_of
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, updater
@@ -72,8 +72,8 @@ class Receiver:
 class Fetcher:
     """Fetches bytes by the transport that fits their target."""
 
-    def __init__(self, wires: Wires) -> None:
-        self._wires = wires
+    def __init__(self, transports: Transports) -> None:
+        self._transports = transports
         self._buffers: list[memoryview] = []
         self._receivers: dict[int, Receiver] = {}
 
@@ -99,7 +99,7 @@ class Fetcher:
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
             info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
             known = no_thread(error)
-            return Failed(lease.lease, 0, lease.crc, self._wires.cleaned(known.info if known else info))
+            return Failed(lease.lease, 0, lease.crc, self._transports.cleaned(known.info if known else info))
 
     async def read(self, request: Read, fd: int) -> None:
         """Put an object, or a range of it, into memory, from the beginning of ``fd`` on.
@@ -142,12 +142,12 @@ class Fetcher:
 
     async def _get(self, request: GetRequest, receiver: Receiver) -> None:
         try:
-            await self._wires.choose(request.target).get(request, receiver)
+            await self._transports.choose(request.target).get(request, receiver)
         except NotSpoken as error:
-            await self._wires.instead(error).get(request, receiver)
+            await self._transports.instead(error).get(request, receiver)
 
     def _failed(self, lease: GetLease, receiver: Receiver, error: ErrorInfo) -> Failed:
-        error = self._wires.cleaned(error)
+        error = self._transports.cleaned(error)
         # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
         if error.code == "UnexpectedReply" or receiver.discovered:
             return Failed(lease.lease, 0, lease.crc, error)

@@ -46,7 +46,7 @@ from bulkhaul.engine.worker.control import Asked, answer
 from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
 from bulkhaul.engine.worker.put import Sender
-from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
 from bulkhaul.wire.fast_transport import FastTransport
@@ -85,7 +85,7 @@ class Worker:
         )
         self._stopped = asyncio.Event()
         self._setup = setup
-        self._wires: Wires | None = None
+        self._transports: Transports | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
         self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
@@ -133,8 +133,8 @@ class Worker:
             case Ask():
                 self._start(self._answer(message, descriptors))
             case UseCredentials():
-                if self._wires is not None:
-                    self._wires.use(message.credentials)
+                if self._transports is not None:
+                    self._transports.use(message.credentials)
             case Configure():
                 self._configure(message.connections)
             case Stop():
@@ -152,8 +152,8 @@ class Worker:
             )
             slow = SdkTransport(settings, sdk, throttle, connections)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
-            self._wires = Wires(settings.transport, fast, slow, secrets=secrets)
-            self._fetcher, self._sender = Fetcher(self._wires), Sender(self._wires)
+            self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
+            self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
         for _ in range(connections):
             self._start(self._serve_leases())
 
@@ -211,8 +211,8 @@ class Worker:
     async def _beat(self) -> None:
         while True:
             reached: list[tuple[int, int]] = []
-            if self._wires is not None and self._fetcher is not None and self._sender is not None:
-                self._wires.drop_idle()
+            if self._transports is not None and self._fetcher is not None and self._sender is not None:
+                self._transports.drop_idle()
                 reached = [*self._fetcher.reached(), *self._sender.reached()]
             tell_reached(self._channel.send, reached)
             await asyncio.sleep(HEARTBEAT_S)
@@ -220,7 +220,7 @@ class Worker:
     # Requests
 
     def _cleaned(self, info: ErrorInfo) -> ErrorInfo:
-        return info if self._wires is None else self._wires.cleaned(info)
+        return info if self._transports is None else self._transports.cleaned(info)
 
     async def _answer(self, message: Ask, descriptors: list[int]) -> None:
         send = self._channel.send

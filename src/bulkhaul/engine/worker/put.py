@@ -13,7 +13,7 @@ from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread, no_thread
 from bulkhaul.engine.messages.messages import Done, Failed, PutLease
-from bulkhaul.engine.worker.transports import Wires
+from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind
@@ -29,8 +29,8 @@ INLINE_BYTES = MIB
 class Sender:
     """Sends leases by the transport that fits their target."""
 
-    def __init__(self, wires: Wires) -> None:
-        self._wires = wires
+    def __init__(self, transports: Transports) -> None:
+        self._transports = transports
         self._sent: dict[int, int] = {}
 
     def reached(self) -> list[tuple[int, int]]:
@@ -43,9 +43,9 @@ class Sender:
         try:
             return await self._send(lease, fd)
         except TransportError as error:
-            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+            return Failed(lease.lease, 0, 0, self._transports.cleaned(error.info))
         except TransferError as error:
-            return Failed(lease.lease, 0, 0, self._wires.cleaned(error.info))
+            return Failed(lease.lease, 0, 0, self._transports.cleaned(error.info))
         except OSError as error:
             return Failed(lease.lease, 0, 0, reading_error(error, "").info)
         except asyncio.CancelledError:
@@ -53,7 +53,7 @@ class Sender:
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
             info = ErrorInfo("OtherError", "the part could not be sent", cause=f"{type(error).__name__}: {error}")
             known = no_thread(error)
-            return Failed(lease.lease, 0, 0, self._wires.cleaned(known.info if known else info))
+            return Failed(lease.lease, 0, 0, self._transports.cleaned(known.info if known else info))
         finally:
             del self._sent[lease.lease]
 
@@ -72,7 +72,7 @@ class Sender:
                 if left and lease.unchanged is not None:
                     require_unchanged(fd, lease.unchanged)
 
-            stored = await self._wires.choose(request.target).put(request, window.view, sent)
+            stored = await self._transports.choose(request.target).put(request, window.view, sent)
         finally:
             window.close()
         if checksum:

@@ -12,7 +12,7 @@ MAX_TEXT = 500
 """Longest text of an error, in characters: enough to understand it, and many failed leases fit a frame."""
 
 
-class Wires:
+class Transports:
     """Chooses between the fast transport and the SDK's, and keeps secrets out of what they report."""
 
     def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport, *, secrets: tuple[str, ...]) -> None:
