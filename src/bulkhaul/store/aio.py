@@ -25,8 +25,6 @@ from bulkhaul.model.errors import (
     NotFound,
     OtherError,
     PreconditionFailed,
-    RangeNotSatisfiable,
-    TransferError,
     UsageError,
 )
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
@@ -37,12 +35,9 @@ from bulkhaul.policy.described import told_content
 from bulkhaul.policy.plainhttp import allowed_by
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
-    asks_for_bytes,
     check_key,
     check_prefix,
-    check_ttl,
     content_of,
-    outside,
 )
 from bulkhaul.policy.storeurl import StoreUrl, parse_store_url
 from bulkhaul.store.progress import Deltas
@@ -161,7 +156,7 @@ class S3Store:
             OtherError: the service tells no length or no time.
         """
         ref = self._ref(key)
-        return _info(await (await self._running()).control.head(ref), ref.url)
+        return _info(await (await self._running()).head(ref), ref.url)
 
     async def get_to_file(
         self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
@@ -186,7 +181,7 @@ class S3Store:
             NotFound: there is no such object.
             NetworkError: the body broke off, however often it was tried.
         """
-        return await (await self._running()).control.read(self._ref(key))
+        return await (await self._running()).read(self._ref(key))
 
     async def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
@@ -195,17 +190,7 @@ class S3Store:
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
-        if not asks_for_bytes(start, end, ref.url):
-            return b""
-        try:
-            return await (await self._running()).control.read(ref, start, end)
-        except RangeNotSatisfiable as error:
-            told = outside(start, end, ref.url)
-            told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
-            raise told from error
-        except TransferError as error:
-            raise error.about(ref.url) from error.__cause__
+        return await (await self._running()).read_range(self._ref(key), start, end)
 
     async def put_bytes(
         self,
@@ -292,9 +277,9 @@ class S3Store:
             NotFound: there is no such object.
         """
         ref = self._ref(key)
-        control = (await self._running()).control
-        await control.head(ref)
-        await control.delete(ref)
+        engine = await self._running()
+        await engine.head(ref)
+        await engine.delete(ref)
 
     async def presigned_get_url(self, key: str, ttl_s: int) -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).
@@ -302,8 +287,7 @@ class S3Store:
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
         """
-        check_ttl(ttl_s)
-        return await (await self._running()).control.presign(self._ref(key), ttl_s)
+        return await (await self._running()).presign(self._ref(key), ttl_s)
 
     async def probe(self, prefix: str = "") -> None:
         """Ask once for at most one key below ``prefix`` (C38).
@@ -312,7 +296,7 @@ class S3Store:
             TransferError: the bucket cannot be listed.
         """
         check_prefix(prefix)
-        await (await self._running()).control.probe(self.url.bucket, prefix)
+        await (await self._running()).probe(ObjectRef(self.url.bucket, prefix))
 
     async def _running(self) -> AsyncEngine:
         if self._closed:
@@ -334,13 +318,13 @@ class S3Store:
     async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:
         """Return the token of the object that is in the way; raises ``refusal`` if there is none."""
         try:
-            return (await engine.control.head(ref)).token
+            return (await engine.head(ref)).token
         except NotFound:
             raise refusal from None
 
     async def _is_ours(self, engine: AsyncEngine, ref: ObjectRef, token: str) -> bool:
         try:
-            return (await engine.control.head(ref)).token == token
+            return (await engine.head(ref)).token == token
         except NotFound:
             return False
 
