@@ -1,4 +1,4 @@
-"""Resolves what a caller gives as a source or a destination, for one object or many; it must not move anything."""
+"""Resolves the URLs and paths that a caller names: which object or prefix, and which file in which folder."""
 
 from __future__ import annotations
 
