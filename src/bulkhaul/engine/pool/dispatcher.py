@@ -17,7 +17,6 @@ from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.messages import (
-    Configure,
     Done,
     Failed,
     FromWorker,
@@ -25,7 +24,6 @@ from bulkhaul.engine.messages.messages import (
     Release,
     Report,
     Stop,
-    UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.clock import Clock
@@ -33,6 +31,7 @@ from bulkhaul.engine.pool.interface import Listener
 from bulkhaul.engine.pool.job import GetJob, Job, PutJob, measure
 from bulkhaul.engine.pool.outage_notice import OutageNotice
 from bulkhaul.engine.pool.outbox import Outbox
+from bulkhaul.engine.pool.startup import Startup
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
@@ -116,16 +115,15 @@ class Dispatcher:
         self._supervisor = Supervisor(
             forkserver, settings, on_message=self._on_message, on_lost=self._on_lost, guard=guard
         )
+        self._startup = Startup(
+            settings, self._supervisor, on_configured=self._on_configured, on_usable=self._on_usable
+        )
         self._clock = Clock(on_tick=self._tick, on_wake=self._wake, guard=guard)
         self._notice = OutageNotice(settings.endpoint_url)
         self._outbox = Outbox(send=self._supervisor.send, on_unsent=self._not_sent, guard=guard)
         self._broken: TransferError | None = None
         self._ending: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
-        self._starting: dict[int, float] = {}  # worker → instant of its start
-        self._connections: dict[int, int] = {}  # worker → connections that it was given
-        self._signing: tuple[Credentials | None] | None = None  # what workers were told to sign with, once it is known
-        self._waiting_to_sign: list[int] = []
         self._jobs: dict[int, Job] = {}  # transfer → what it moves
         self._next_transfer = 1
 
@@ -159,7 +157,7 @@ class Dispatcher:
             self.last_resort.finish(self._loop)
 
     async def _stop_workers(self) -> None:
-        for number in list(self._connections):
+        for number in list(self._startup.connections):
             self._supervisor.tell(number, Stop())
         if not await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s):
             self.kill_workers()
@@ -194,12 +192,7 @@ class Dispatcher:
 
     def sign_with(self, credentials: Credentials | None) -> None:
         """Give every worker these credentials; the first time, this is what makes workers usable."""
-        self._signing = (credentials,)
-        for number in self._connections:
-            self._supervisor.tell(number, UseCredentials(credentials))
-        waiting, self._waiting_to_sign = self._waiting_to_sign, []
-        for number in waiting:
-            self._usable(number)
+        self._startup.sign_with(credentials)
         self.handle(CredentialsReplaced(credentials.generation if credentials else 0))
 
     # Jobs
@@ -290,7 +283,7 @@ class Dispatcher:
                 case Kill():
                     self._supervisor.kill(instruction.worker, instruction.reason)
                 case Spawn():
-                    self._starting[self._supervisor.spawn()] = self._loop.time()
+                    self._startup.started(self._supervisor.spawn(), self._loop.time())
                 case RefreshCredentials():
                     self._listener.credentials_expired(instruction.generation)
         self._clock.wake_at(self.machine.next_wake_s())
@@ -322,24 +315,13 @@ class Dispatcher:
             case Answer() | Early():
                 self._listener.answered(message)
             case Ready():
-                self._configure(worker)
+                self._startup.ready(worker)
 
-    def _configure(self, worker: int) -> None:
-        if self._starting.pop(worker, None) is None:
-            return
-        free = self._settings.max_in_flight - sum(self._connections.values())
-        missing = max(1, self._settings.worker_count - len(self._connections))
-        connections = self._connections[worker] = max(1, -(-free // missing))
-        self._supervisor.tell(worker, Configure(connections))
-        if self._signing is None:
-            self._waiting_to_sign.append(worker)
-            self._listener.worker_changed(worker, "configured")
-        else:
-            self._supervisor.tell(worker, UseCredentials(self._signing[0]))
-            self._usable(worker)
+    def _on_configured(self, worker: int) -> None:
+        self._listener.worker_changed(worker, "configured")
 
-    def _usable(self, worker: int) -> None:
-        self.handle(WorkerReady(worker, self._connections[worker]))
+    def _on_usable(self, worker: int) -> None:
+        self.handle(WorkerReady(worker, self._startup.connections[worker]))
         self._listener.worker_changed(worker, "usable")
 
     def _report(self, worker: int, report: Report) -> None:
@@ -378,10 +360,7 @@ class Dispatcher:
 
     def _on_lost(self, worker: int, how: str, blameless: bool) -> None:
         self.last_death = how
-        self._starting.pop(worker, None)
-        self._connections.pop(worker, None)
-        if worker in self._waiting_to_sign:
-            self._waiting_to_sign.remove(worker)
+        self._startup.lost(worker)
         for transfer in self.machine.transfers_of(worker):
             job = self._jobs.get(transfer)
             if job is not None and (damage := job.damage()) is not None:
@@ -395,10 +374,7 @@ class Dispatcher:
         now_s = self._loop.time()
         if pause_s:
             self.machine.forgive_pause(pause_s)
-            self._starting = {worker: started_s + pause_s for worker, started_s in self._starting.items()}
-        for worker, started_s in list(self._starting.items()):
-            if now_s - started_s > self._settings.timeouts.start_s:
-                self._supervisor.kill(worker, "not being ready in time", unborn=True)
+        self._startup.expire(now_s, pause_s)
         self.handle(Tick())
         self._notice.look(self.machine.outage, now_s)
 
