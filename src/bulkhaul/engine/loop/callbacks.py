@@ -1,7 +1,7 @@
-"""What becomes of an exception that a caller's own callback raises; it must not know who called it.
+"""Turns an exception that a caller's callback raises into an error of its transfer, and back into the original.
 
-On the event loop SystemExit and KeyboardInterrupt end everything at once, with nothing put away. So whatever a
-callback raises becomes an error of its transfer, and where somebody waits on another thread he gets the original.
+On the event loop SystemExit and KeyboardInterrupt would end everything at once, with nothing cleaned up. So whatever
+a callback raises becomes an error of its transfer; a caller that waits on another thread gets the original.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def callback_failed(error: BaseException) -> TransferError:
 
 
 def original(error: BaseException) -> BaseException:
-    """Return what a callback raised to end the program, where an error comes of that; else the error itself."""
+    """Return the SystemExit or KeyboardInterrupt of a callback that an error was made of; else the error itself."""
     cause: BaseException | None = error
     while isinstance(cause, TransferError):
         cause = cause.__cause__

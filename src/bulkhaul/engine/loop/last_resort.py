@@ -1,8 +1,8 @@
-"""Ends an engine when one of its callbacks or background tasks raises; it must not know what they are for.
+"""Ends an engine when one of its callbacks or background tasks raises, so that no transfer waits for ever.
 
-What a callback of the loop raises is only logged there, and whoever waits for what it should have done waits for ever.
-So the engine's own callbacks are guarded, its background tasks watched, and while it runs a handler of the loop looks
-at what is left over. Whatever it was, everything of the engine then fails with a typed error.
+The loop only logs what a callback raises, and nobody learns that its work was not done. So the engine guards its own
+callbacks, watches its background tasks, and has the loop's exception handler look at what escapes both. Any such
+exception fails everything of the engine with a typed error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Handler = Callable[[asyncio.AbstractEventLoop, dict[str, Any]], object]
 
 
 class Guarded:
-    """A callback whose exceptions end the engine that it belongs to, and never in the loop.
+    """A callback whose exceptions end the engine that it belongs to, instead of being logged by the loop.
 
     Attributes:
         callback: what is called.
@@ -47,10 +47,10 @@ class Guarded:
 
 
 class LastResort:
-    """What is done when the unexpected happens in one engine."""
+    """Ends one engine when one of its callbacks or background tasks has raised."""
 
     def __init__(self, end: Callable[[TransferError], None]) -> None:
-        """Take what ends everything of the engine with an error."""
+        """Take the function that ends everything of the engine with an error."""
         self._end = end
 
     def guard(self, callback: Callable[..., object]) -> Guarded:
@@ -58,7 +58,7 @@ class LastResort:
         return Guarded(callback, self.raised)
 
     def watch(self, task: asyncio.Task[Any]) -> None:
-        """See to it that the failure of a task that nobody waits for is no secret."""
+        """End the engine when a task that nobody waits for fails."""
         task.add_done_callback(self.guard(_pass_on))
 
     def raised(self, error: BaseException) -> None:
@@ -71,21 +71,21 @@ class LastResort:
         self._end(OtherError(text, cause=f"{type(error).__name__}: {error}"))
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Have what callbacks of ours raise on a loop told here too, if it comes past the guards."""
+        """Listen to the loop's exception handler for callbacks of ours that are not guarded."""
         if (listening := _listening.get(loop)) is None:
             listening = _listening[loop] = _Listening(loop.get_exception_handler())
             loop.set_exception_handler(listening.handle)
         listening.resorts.append(self)
 
     def finish(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Hear no more of it; the last one gives the loop its own handler back. Safe to call twice."""
+        """Listen no more; the last engine gives the loop its former handler back. Safe to call twice."""
         listening = _listening.get(loop)
         if listening is None or self not in listening.resorts:
             return
         listening.resorts.remove(self)
         if not listening.resorts:
             del _listening[loop]
-            if loop.get_exception_handler() == listening.handle:  # whoever set another one meanwhile keeps his own
+            if loop.get_exception_handler() == listening.handle:  # one that was set meanwhile stays
                 loop.set_exception_handler(listening.before)
 
 
@@ -97,9 +97,9 @@ class _Listening:
         self.resorts: list[LastResort] = []
 
     def handle(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        """End all engines of the loop if this is of our making; the former handler hears of everything."""
+        """End all engines of the loop if our code raised; pass everything on to the former handler."""
         error = context.get("exception")
-        # A task or a future that nobody looked at is its owner's affair, and ours are watched.
+        # A failed task that nobody looked at may be the caller's; ours are watched.
         if isinstance(error, BaseException) and not context.keys() & {"task", "future"} and is_ours(error):
             for resort in list(self.resorts):
                 resort.raised(error)

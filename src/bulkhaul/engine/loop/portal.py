@@ -1,10 +1,10 @@
-"""An event loop (uvloop) in a thread of its own, for callers without one; it must not know what runs on it.
+"""Runs async functions on an event loop (uvloop) in a thread of its own, for callers that have no loop.
 
     caller's thread ── start(work) ──▶ task on the loop ── result, error ──▶ future
                     ◀─ cancelling the future cancels the task; ``run`` waits until it has ended
 
-The thread is a daemon and is nobody's generator: a program, or a child that was forked, ends without asking it.
-Nothing that runs on the loop can end it, not even SystemExit.
+The thread is a daemon: a program, or a child that was forked, ends without waiting for it. Nothing that runs on the
+loop can end it, not even SystemExit.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 class _Pending(Future[T], Generic[T]):
-    """A future that also knows when its task has let go of everything: a cancelled one is done before that."""
+    """A future that also tells when its task has ended; a cancelled future is done before that."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Portal:
 
     @property
     def here(self) -> bool:
-        """Whether this is the loop's own thread, where nobody can wait for it."""
+        """Whether this is the loop's own thread, where waiting for it would block it."""
         return threading.get_ident() == self.thread.ident
 
     def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
@@ -79,7 +79,7 @@ class Portal:
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the loop and wait for its result.
 
-        What interrupts the wait, as Ctrl-C does, cancels the work, and is raised when that has let go of everything.
+        What interrupts the wait, as Ctrl-C does, cancels the work, and is raised when the work has ended.
 
         Raises:
             Whatever the work raises.
@@ -111,7 +111,7 @@ class Portal:
                     try:
                         runner.run(self._wait(started))
                     except (SystemExit, KeyboardInterrupt):
-                        # Only what runs in a callback of the loop gets here; nobody waits for it.
+                        # A callback of the loop raised it; the exceptions of tasks go to their futures.
                         _log.warning("something tried to end the engine's thread; it goes on", exc_info=True)
         except BaseException as error:
             if started.done():
@@ -162,7 +162,7 @@ class Portal:
 async def _outcome(
     work: Callable[..., Awaitable[T]], arguments: tuple[Any, ...]
 ) -> tuple[T | None, BaseException | None]:
-    """Do the work and return its result or its error: the loop would take some errors for its own end."""
+    """Do the work and return its result or its error: SystemExit, if raised, would end the loop."""
     try:
         return await work(*arguments), None
     except asyncio.CancelledError:

@@ -1,6 +1,6 @@
 """Waits for tasks: waits that a cancellation cannot cut short, and many pieces of one job side by side.
 
-Letting go of a file takes a moment: workers must answer first. asyncio cancels a task once, anyio's scopes again in
+A file can be closed only after the workers that hold it have answered. asyncio cancels a task once, anyio's scopes in
 every turn of the loop until it ends, so cleaning up needs a wait that outlasts both.
 """
 
@@ -34,11 +34,11 @@ async def outlast(*tasks: asyncio.Future[Any]) -> None:
 async def undisturbed(
     work: Awaitable[T], *, hurry: Callable[[], object] | None = None, undo: Callable[[T], object] | None = None
 ) -> T:
-    """Wait for work even when cancelled: what it has in hand must not be taken away under it.
+    """Wait until work has ended, even when cancelled, so that what it uses stays open until then.
 
     Args:
-        hurry: called at the cancellation, to have the work end soon.
-        undo: called with what the work has made that nobody takes any more.
+        hurry: called at the cancellation, to make the work end soon.
+        undo: called with the result of work that ended after the cancellation.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -48,14 +48,14 @@ async def undisturbed(
             hurry()
         with contextlib.suppress(asyncio.CancelledError):  # raised below
             await outlast(task)
-        # Its failure is looked at either way: the cancellation is the news.
+        # Calling exception() also keeps asyncio from logging a failure that the cancellation hides.
         if not task.cancelled() and task.exception() is None and undo is not None:
             undo(task.result())
         raise
 
 
 async def all_or_none(work: Callable[[Item], Awaitable[None]], items: Iterable[Item], *, at_once: int) -> None:
-    """Do ``work`` for every item; when one fails, cancel the others, wait until all have let go, and raise its error.
+    """Do ``work`` for every item; when one fails, cancel the others, wait until all have ended, and raise its error.
 
     Args:
         at_once: pieces under way at most; the next item is taken when one of them ends.
@@ -92,7 +92,7 @@ def require_done(done: Iterable[asyncio.Future[Item]]) -> None:
 
 
 def look_at(ended: Iterable[asyncio.Future[Item]]) -> None:
-    """Take note of all failures: one is the news, and nobody is to complain that the others were not looked at."""
+    """Retrieve all failures: one is raised, and asyncio would log the others as never retrieved."""
     for task in ended:
         if not task.cancelled():
             task.exception()

@@ -1,4 +1,4 @@
-"""Runs blocking work in threads, and tells it as a typed error when there are no more; it must not know the work."""
+"""Runs blocking work in a thread, and raises a typed error when no thread can be started."""
 
 from __future__ import annotations
 

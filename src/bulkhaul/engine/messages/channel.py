@@ -1,8 +1,8 @@
-"""One end of a socketpair that carries whole messages and descriptors; it must not know what they mean.
+"""Sends and receives whole messages with descriptors over one end of a socketpair between processes.
 
 SOCK_SEQPACKET keeps message boundaries in the kernel, so a frame is never torn and descriptors stay with their
-message. A frame that is too long or does not decode closes the channel: its sender is not to be trusted. Descriptors
-that did not come along are no fault of the sender: the kernel drops them where the receiver may open no more.
+message. A frame that is too long or does not decode closes the channel: its sender cannot be trusted. Missing
+descriptors are not the sender's fault: the kernel drops them when the receiver may open no more files.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ MAX_DESCRIPTORS = 128
 """Most descriptors of one frame. Source: SCM_MAX_FD is 253 (include/net/scm.h)."""
 
 END_OF_FILE = "end of file"
-"""The reason with which a channel ends whose peer has closed it, or died."""
+"""The reason that ``on_closed`` gets when the peer has closed the channel, or died."""
 
-_CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))  # plain numbers: these flags are looked at for every frame
-_TRUNCATED = int(socket.MSG_TRUNC)  # of the frame; see receive_now for its descriptors
+_CLOEXEC = int(getattr(socket, "MSG_CMSG_CLOEXEC", 0))  # plain numbers: enums cost time, and every frame needs these
+_TRUNCATED = int(socket.MSG_TRUNC)  # the frame was; missing descriptors are allowed, see receive_now
 
 Incoming = TypeVar("Incoming")
 
@@ -96,15 +96,15 @@ def receive_now(sock: socket.socket, decoder: msgspec.msgpack.Decoder[Incoming])
 
 
 def close_all(descriptors: Sequence[int]) -> None:
-    """Close descriptors that nobody wants."""
+    """Close descriptors that are not needed."""
     for descriptor in descriptors:
         with contextlib.suppress(OSError):
             os.close(descriptor)
 
 
 def hang_up(sock: socket.socket) -> None:
-    """End a conversation: a child that the caller has forked may hold a copy, which closing alone would leave open."""
-    with contextlib.suppress(OSError):  # it is closed, or nobody listens any more
+    """Close a socket for both ends, even if a child that the caller has forked holds a copy of it."""
+    with contextlib.suppress(OSError):  # it is closed, or the peer is gone
         sock.shutdown(socket.SHUT_RDWR)
     sock.close()
 
@@ -177,7 +177,7 @@ class Channel(Generic[Incoming]):
             self._unsent.append((frame, _duplicates(descriptors)))
             self._loop.add_writer(self._sock.fileno(), self._guard(self._writable))
         except ConnectionError:
-            self._end(END_OF_FILE)  # it is gone: what it died of is told by whoever reaps it
+            self._end(END_OF_FILE)  # its forkserver tells what it died of
         except OSError as error:
             raise local_error(error) from error
 
@@ -197,7 +197,7 @@ class Channel(Generic[Incoming]):
             self._on_closed(reason)
 
     def _readable(self) -> None:
-        for _ in range(16):  # then let others have the loop
+        for _ in range(16):  # then let other callbacks run
             if self._closed:
                 return
             try:
@@ -205,7 +205,7 @@ class Channel(Generic[Incoming]):
             except BlockingIOError:
                 return
             except ConnectionError:
-                continue  # it died with unread messages; what it had sent before can still be read, then comes the end
+                continue  # it died with unread messages; what it sent before is still to be read
             except (MalformedFrame, OSError) as error:
                 self._end(f"{type(error).__name__}: {error}")
                 return

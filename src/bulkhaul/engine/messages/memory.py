@@ -1,4 +1,4 @@
-"""Bytes too long for a frame, handed between processes as a descriptor of anonymous memory; it knows no meaning."""
+"""Makes, fills and reads anonymous memory, whose descriptor carries bytes too long for a frame between processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def new_memory(name: str = "bulkhaul") -> int:
 
 @contextlib.contextmanager
 def in_memory(data: Buffer) -> Iterator[int]:
-    """Hold a descriptor of anonymous memory that holds ``data``."""
+    """Keep a descriptor of anonymous memory with ``data`` in it open for the block."""
     fd = new_memory()
     try:
         write_all(fd, memoryview(data), 0)

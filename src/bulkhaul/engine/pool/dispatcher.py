@@ -1,4 +1,4 @@
-"""Performs the state machine's instructions: leases to workers, kills, spawns; it must not know objects or paths.
+"""Runs jobs of bytes on the workers: tells the state machine what happens and performs what it instructs.
 
 worker messages, timers ─▶ events ─▶ TransferMachine ─▶ instructions ─▶ frames, signals, futures
 """
@@ -62,8 +62,8 @@ from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials
 
 END_S = 5.0
-"""How long it is waited, after an internal error, that killed workers are dead. One that hangs in the kernel holds
-nothing up: what it may still write goes into a file that is thrown away."""
+"""How long to wait, after an internal error, until killed workers are dead. One that hangs in the kernel delays nothing
+more: what it may still write goes into a file that is thrown away."""
 
 
 class Arrival:
@@ -146,7 +146,7 @@ class Dispatcher:
     async def stop(self) -> None:
         """Stop every worker: asked first, killed at the deadline; none is left on return."""
         self._clock.stop()
-        self._notice.look(self.machine.outage, self._loop.time())  # it may have come back since the last tick
+        self._notice.look(self.machine.outage, self._loop.time())  # the endpoint may be back since the last tick
         self.machine.stop_spawning()
         try:
             if self._broken is None:
@@ -166,7 +166,7 @@ class Dispatcher:
             self._supervisor.close()
 
     def fail(self, error: TransferError) -> None:
-        """End everything with an error, at once: what is known here can no longer be trusted."""
+        """End everything with an error, at once: after an internal error the state here cannot be trusted."""
         if self._broken is None:
             self._broken = error
             self._clock.stop()
@@ -254,7 +254,7 @@ class Dispatcher:
                 with contextlib.suppress(asyncio.CancelledError):  # raised below
                     await outlast(job.arrived)
             if not job.arrived.cancelled():
-                job.arrived.exception()  # it is ours to look at; the cancellation is the news
+                job.arrived.exception()  # retrieved, or asyncio would log a failure that the cancellation hides
             raise
 
     def _abort(self, job: Job, error: ErrorInfo) -> None:
@@ -347,7 +347,7 @@ class Dispatcher:
 
     def _done(self, worker: int, done: Done) -> int | None:
         transfer = self.machine.transfer_of_lease(done.lease, worker)
-        job = self._jobs.get(transfer) if transfer is not None else None  # one that failed has leases for a while
+        job = self._jobs.get(transfer) if transfer is not None else None  # None: it has failed and waits for its leases
         if isinstance(job, GetJob):
             job.promised = done.checksum or job.promised
         elif isinstance(job, PutJob) and done.stored is not None:
@@ -364,7 +364,7 @@ class Dispatcher:
         for transfer in self.machine.transfers_of(worker):
             job = self._jobs.get(transfer)
             if job is not None and (damage := job.damage()) is not None:
-                self._abort(job, damage)  # what killed this worker would kill the next one
+                self._abort(job, damage)  # another worker would die of it too
         self.handle(WorkerLost(worker, how, blameless))
         self._listener.worker_changed(worker, "orphaned" if blameless else "lost")
 

@@ -1,6 +1,6 @@
-"""Starts the forkserver by exec, as early as a program can; it must import next to nothing itself.
+"""Starts the forkserver by exec; imports next to nothing itself, so that a program can do it first of all.
 
-The forkserver's imports take half a second. A caller that starts it before its own imports has them for free.
+The forkserver's imports take half a second. They cost a caller nothing that starts it before its own imports.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from bulkhaul.model.errors import OtherError
 
 _OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
-"""What a terminal tells every process of a command; the coordinator alone decides what it means."""
+"""Signals that a terminal sends to every process of a command; only the coordinator acts on them."""
 
 # It begins with these signals blocked, or one that comes during its imports would end it with a traceback.
-# Importing makes garbage for nobody: without collections the start takes a quarter less.
+# Imports leave hardly any garbage: without collections the start takes a quarter less.
 _BOOT = (
     "import gc, sys, _signal; [_signal.signal(number, _signal.SIG_IGN) for number in {ours}];"
     " _signal.pthread_sigmask(_signal.SIG_UNBLOCK, {ours}); gc.disable(); sys.path[:] = {path!r};"
@@ -31,7 +31,7 @@ _BOOT = (
 
 
 class ForkserverProcess:
-    """The forkserver, started but not spoken to yet.
+    """The forkserver, started; ``Supervisor`` speaks with it.
 
     Attributes:
         control: our end of the channel to it.
@@ -49,7 +49,7 @@ class ForkserverProcess:
 
     def close(self) -> None:
         """Tell it to end (it kills what it forked) and reap it."""
-        with contextlib.suppress(OSError):  # it is closed, or nobody listens any more
+        with contextlib.suppress(OSError):  # it is closed, or the forkserver is gone
             self.control.shutdown(socket.SHUT_RDWR)  # a child of the caller's may hold a copy of our end
         self.control.close()
         try:

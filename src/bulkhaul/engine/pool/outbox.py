@@ -52,7 +52,7 @@ class Outbox:
             for some in _framed(leases):
                 try:
                     self._send(worker, Leases([lease for lease, _ in some]), [job.fd for _, job in some])
-                except TransferError as error:  # theirs alone; what else goes out now has nothing to do with it
+                except TransferError as error:  # of these leases alone; the others still go out
                     for lease, _ in some:
                         self._on_unsent(worker, lease.lease, error.info)
 

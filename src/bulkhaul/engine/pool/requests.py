@@ -84,7 +84,7 @@ class Requests:
     def _located(self, bucket: str, locating: asyncio.Task[Target]) -> None:
         del self._locating[bucket]
         if not locating.cancelled():
-            locating.exception()  # looked at: perhaps nobody waits any more
+            locating.exception()  # retrieved, or asyncio would log it if no caller waits any more
 
     async def ask(
         self,

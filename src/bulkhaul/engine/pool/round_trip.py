@@ -134,7 +134,7 @@ class RoundTrips:
         if self.closed is not None:
             raise self.closed
         if worker not in self._load and worker not in self.configured:
-            # It died between the choice and the first step of the task that asks: nobody would tell of its end again.
+            # It died between the choice and the first step of the task that asks; its death is not told a second time.
             raise WorkerGone(blameless=True, asked=False)
         number, self._next = self._next, self._next + 1
         future: asyncio.Future[A] = self._loop.create_future()

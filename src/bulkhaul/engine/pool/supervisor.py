@@ -1,4 +1,4 @@
-"""Starts, kills and reaps worker processes for the coordinator; it must not know what they work on.
+"""Starts and kills worker processes, and tells when and how each has died.
 
 Workers are forked by a forkserver that was started by exec, so nothing of the calling program (its threads, its
 ``__main__``) is in them. A worker's pidfd tells that it is dead, its forkserver tells how it died:
@@ -32,22 +32,22 @@ from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.settings import Settings
 
 MAX_RESTARTS = 3
-"""Forkservers that may be lost: one that dies again and again has a reason that a new one will not change."""
+"""Forkservers that may die one after the other: if so many do, a new one would die as well."""
 
 LONG_LIFE_S = 60.0
-"""A forkserver that was lost after so long was not one of those."""
+"""A forkserver that lived for so long is not counted among them."""
 
 REAP_S = 1.0
 """How long a forkserver may take to report that a dead worker is reaped."""
 
 LOOKS = 4
-"""In how many steps that time passes: after a pause of this process the report is read before the time is over."""
+"""In how many steps: a pause of this process ends one step only, so a report that has come meanwhile is still read."""
 
 SPAWN_PAUSE_S = 0.5
 """How long a worker that could not be started counts as starting: the next one would meet the same shortage."""
 
 POLL_S = 0.01
-"""How often it is looked whether killed workers are dead, where no callback is to be relied on."""
+"""How often to look whether killed workers are dead, when callbacks cannot be relied on."""
 
 ORPHANED = "the end of its forkserver"
 
@@ -175,7 +175,7 @@ class Supervisor:
             worker.channel.send(message, descriptors or ())
 
     def tell(self, number: int, message: object) -> None:
-        """Send a message that a worker must have: one that cannot be told is killed."""
+        """Send a message that a worker must have; if it cannot be sent, the worker is killed."""
         try:
             self.send(number, message)
         except TransferError as error:
@@ -194,7 +194,7 @@ class Supervisor:
         if worker.pidfd >= 0:
             worker.kill()
         elif unborn:
-            self._forkserver.process.kill()  # its loss is the news that ends this worker
+            self._forkserver.process.kill()  # its loss ends this worker
 
     def kill_all(self) -> None:
         """Kill every worker at once; a forkserver that does not report their ends in time is killed as well."""
@@ -228,7 +228,7 @@ class Supervisor:
         self._workers.clear()
 
     async def kill_and_wait(self, timeout_s: float) -> None:
-        """Kill everything and return when every worker is dead, or the time is over; nobody is told of it.
+        """Kill everything and return when every worker is dead, or the time is over; ``on_lost`` is not called.
 
         It relies on no callback: one of them may be what has failed.
         """
@@ -245,7 +245,7 @@ class Supervisor:
             self._control = None
         self._forkserver.process.kill()
         deadline_s = self._loop.time() + timeout_s
-        # An event would need a callback that sets it.
+        # Polled, since an event would need a callback that sets it.
         while (  # noqa: ASYNC110
             self._loop.time() < deadline_s and not all(worker.looks_dead() for worker in workers.values())
         ):
@@ -257,7 +257,7 @@ class Supervisor:
 
     def _listen(self) -> None:
         def ended(_reason: str) -> None:
-            # Not at once: it may be noticed in the middle of an instruction, where nobody expects workers to be lost.
+            # Not at once: it may be noticed while an instruction is performed, and workers must not be lost there.
             self._loop.call_soon(self._guard(self._forkserver_lost), control)
 
         control: Channel[FromForkserver] = Channel(
@@ -278,7 +278,7 @@ class Supervisor:
         close_all(descriptors)
         worker = self._workers[number]
         if worker.pidfd < 0:
-            worker.early.append(message)  # nothing is given to a worker whose death nobody could see
+            worker.early.append(message)  # without its pidfd its death could not be seen, so it gets no work yet
         else:
             self._on_message(number, message)
 
@@ -314,7 +314,7 @@ class Supervisor:
             self._on_message(message.worker, said)
 
     def _died(self, number: int) -> None:
-        """Its pidfd says that a worker is dead: no thread of it runs, so nothing of it can write any more."""
+        """The pidfd says that a worker is dead: none of its threads runs, so it can write no more."""
         worker = self._workers.get(number)
         if worker is None or worker.dead:
             return
@@ -335,7 +335,7 @@ class Supervisor:
             self._forkserver_lost(self._control)
 
     def _forkserver_lost(self, control: Channel[FromForkserver]) -> None:
-        """Without a forkserver nobody reaps: kill all workers, whose pidfds tell when they are dead.
+        """Kill all workers, since none can be reaped without the forkserver; their pidfds tell when they are dead.
 
         The next worker that is asked for starts another forkserver.
         """
