@@ -1,11 +1,11 @@
-"""The messages between coordinator, forkserver and workers, as tagged values; it must not know how they travel.
+"""The messages between coordinator, forkserver and workers. Requests to the service are in ``requests``.
 
     coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one), Stop
     worker ─▶ coordinator       Ready, Report, Early, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
 
-Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``. Requests to the service are in ``requests``.
+Each message is one msgpack frame of at most ``channel.MAX_FRAME_BYTES``, which ``channel`` sends and receives.
 """
 
 from __future__ import annotations
@@ -31,18 +31,20 @@ class Configure(msgspec.Struct, tag=True, frozen=True):
 
 
 class UseCredentials(msgspec.Struct, tag=True, frozen=True):
-    """Sign with these from now on; None sends requests unsigned."""
+    """Sign all further requests with these credentials; None: send them unsigned."""
 
     credentials: Credentials | None
 
 
 class GetLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """Bytes of an object, to be received into the file whose descriptor comes with the message.
+    """Receive bytes of an object into the file whose descriptor comes with the message.
 
     Attributes:
-        base: the byte of the object that is the file's first one.
+        lease: its number; 0 in the template of a job.
+        base: offset in the object of the file's first byte.
         mapped: receive into a mapped window, else write.
-        algorithm: checksum to go on with from ``crc``, empty for none.
+        algorithm: of the checksum to compute, empty for none.
+        crc: the checksum of the part up to the first byte of the request.
     """
 
     lease: int = 0
@@ -54,14 +56,15 @@ class GetLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
 
 
 class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
-    """``[start, end)`` of the file whose descriptor comes with the message, to be sent as one body.
+    """Send ``[start, end)`` of the file whose descriptor comes with the message as one body.
 
     Attributes:
-        request: still without the headers that a worker makes of the following.
+        lease: its number; 0 in the template of a job.
+        request: without headers; the worker adds those of ``options``, ``only_if_absent`` and the checksum.
         options: how a whole object is to be stored; a part has none.
         only_if_absent: the object must not exist yet.
-        algorithm: checksum to send along, empty for none.
-        unchanged: the state that the file must still be in when its last bytes leave, None for memory.
+        algorithm: of the checksum to send along, empty for none.
+        unchanged: the file must still be in this state when its last bytes are sent; None for memory.
     """
 
     lease: int = 0
@@ -78,13 +81,13 @@ AnyLease = GetLease | PutLease
 
 
 class Leases(msgspec.Struct, tag=True, frozen=True):
-    """New leases; one descriptor for each comes along, in the same order."""
+    """New leases. The descriptors of their files come along, in the same order."""
 
     leases: list[AnyLease]
 
 
 class Release(msgspec.Struct, tag=True, frozen=True):
-    """Let go of a lease; its Report says how far it came."""
+    """Stop working on a lease; the next Report says how far it came."""
 
     lease: int
 
@@ -96,13 +99,14 @@ LONGEST_BYTES = MAX_FRAME_BYTES - 1024
 
 
 def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: str) -> int:
-    """Make sure that a worker will be able to read a value: it would die of one that it cannot, and so would the next.
+    """Encode and decode a value before it is sent: a worker that cannot read its message dies, and so does the next.
 
     Args:
-        reader: reads values of the right type.
+        reader: decodes values of the type that the worker expects.
+        subject: what an error is about.
 
     Returns:
-        Its encoded length in bytes.
+        The encoded length in bytes.
 
     Raises:
         UsageError: a caller has passed something of another type, too large, too long, or no valid Unicode.
@@ -122,22 +126,23 @@ def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: 
 
 
 class Stop(msgspec.Struct, tag=True, frozen=True):
-    """Let go of everything and exit."""
+    """Stop working on all leases and exit."""
 
 
 class Ready(msgspec.Struct, tag=True, frozen=True):
-    """The worker runs and awaits Configure."""
+    """First message of a worker: it runs and waits for Configure."""
 
     pid: int
 
 
 class Done(msgspec.Struct, frozen=True):
-    """A fulfilled lease.
+    """All bytes of a lease have been moved.
 
     Attributes:
         received_bytes: bytes moved, in either direction.
-        checksum: what the reply to a whole GET promised; ``crc`` is of its algorithm then.
-        stored: what the service said of a body that was sent.
+        crc: the checksum of the part.
+        checksum: from the reply to a GET of a whole object; ``crc`` has its algorithm then.
+        stored: the reply to a PUT.
     """
 
     lease: int
@@ -148,7 +153,7 @@ class Done(msgspec.Struct, frozen=True):
 
 
 class Failed(msgspec.Struct, frozen=True):
-    """A lease that was let go; the first ``received_bytes`` of it are in the file, covered by ``crc``."""
+    """A lease has failed. Its first ``received_bytes`` are in the file; ``crc`` covers the part up to their end."""
 
     lease: int
     received_bytes: int
@@ -157,7 +162,7 @@ class Failed(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """What became of leases since the last one, and how far the active ones are. Also the sign of life."""
+    """Leases that have ended since the last Report, and (lease, bytes moved) of active ones. Also the sign of life."""
 
     done: list[Done] = []
     failed: list[Failed] = []
@@ -169,26 +174,26 @@ FromWorker = Ready | Report | Early | Answer
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):
-    """First message to a forkserver: how workers will speak to the service; it makes their boto3 client ready."""
+    """First message to a forkserver: the settings of the boto3 client that every worker inherits."""
 
     settings: Settings
 
 
 class Fork(msgspec.Struct, tag=True, frozen=True):
-    """Fork a worker; its end of the socketpair comes along."""
+    """Fork a worker; its socket comes along."""
 
     worker: int
 
 
 class Forked(msgspec.Struct, tag=True, frozen=True):
-    """A worker was forked; its pidfd comes along."""
+    """A worker was forked; a pidfd of it comes along."""
 
     worker: int
     pid: int
 
 
 class NotForked(msgspec.Struct, tag=True, frozen=True):
-    """A worker could not be forked. ``errno``: why the operating system refused."""
+    """A worker could not be forked; ``errno`` is of the call that failed."""
 
     worker: int
     errno: int
@@ -199,7 +204,7 @@ EXIT_SHORTAGE = 71
 
 
 class Exited(msgspec.Struct, tag=True, frozen=True):
-    """A worker is dead and reaped. ``status``: exit code, or minus the number of the signal."""
+    """A worker is dead and reaped. ``status``: its exit code, or minus the number of the signal that killed it."""
 
     worker: int
     status: int

@@ -1,4 +1,7 @@
-"""The jobs that move bytes, one GET or PUT of a file's bytes each, and the leases that workers get of them."""
+"""A job of moving bytes (``GetJob``, ``PutJob``), and the leases that it gives to workers.
+
+A job belongs to one file: what is downloaded into it, or the one body that is sent from it. ``Dispatcher.run`` runs it.
+"""
 
 from __future__ import annotations
 
@@ -22,16 +25,16 @@ def _future() -> asyncio.Future[PartTable]:
 
 
 class _Job(msgspec.Struct, kw_only=True):
-    """What both kinds of jobs have.
+    """What GetJob and PutJob have in common.
 
     Attributes:
-        fd: the file whose bytes are moved.
-        on_moved: called with the bytes that have been moved, whenever that has changed.
-        arrived: done when all bytes have been moved (or the job has failed) and no worker holds the file any more.
-        retries: tries that failed.
-        raised: what ``on_moved`` has raised.
-        transfer: its number in the state machine.
-        lease_bytes: encoded length of a lease, without what larger numbers add.
+        fd: of the file; whoever makes the job closes it.
+        on_moved: called with the number of bytes that have been moved, whenever it has changed.
+        arrived: the part table, when all bytes have been moved, or the error; no worker holds the file any more then.
+        retries: number of tries that failed.
+        raised: the exception of ``on_moved``.
+        transfer: the job's number in the state machine.
+        lease_bytes: encoded length of the template.
     """
 
     fd: int
@@ -44,17 +47,17 @@ class _Job(msgspec.Struct, kw_only=True):
 
     @property
     def crc(self) -> int:
-        """Checksum of the first part, once all have arrived."""
+        """Checksum of a job of one part, once ``arrived`` is done."""
         return int(self.arrived.result()["crc"][0])
 
 
 class GetJob(_Job, kw_only=True):
-    """Bytes of one object that are fetched into a file.
+    """Fetches an object, or a part of one, into a file.
 
     Attributes:
-        template: a lease of everything, of which workers get pieces.
-        layout: of these bytes.
-        promised: the checksum that the reply to a whole GET promised.
+        template: a lease of all bytes; a worker gets that of one part.
+        layout: how the bytes are cut into parts.
+        promised: the checksum in the reply to a GET of the whole object.
     """
 
     template: GetLease
@@ -62,7 +65,7 @@ class GetJob(_Job, kw_only=True):
     promised: Checksum | None = None
 
     def lease(self, assign: Assign) -> GetLease:
-        """Return what a worker is told."""
+        """Return the lease that a worker gets."""
         request = msgspec.structs.replace(
             self.template.request,
             start=self.template.base + assign.start,
@@ -72,7 +75,7 @@ class GetJob(_Job, kw_only=True):
         return msgspec.structs.replace(self.template, lease=assign.lease, request=request, crc=assign.crc)
 
     def damage(self) -> ErrorInfo | None:
-        """Tell whether the file was cut: a mapped one kills whoever touches what is missing with SIGBUS."""
+        """Return an error if the file was cut: a worker may map it, and dies by SIGBUS if it writes beyond the end."""
         size_bytes = os.fstat(self.fd).st_size
         if not self.template.mapped or size_bytes >= self.layout.size_bytes:
             return None
@@ -81,12 +84,12 @@ class GetJob(_Job, kw_only=True):
 
 
 class PutJob(_Job, kw_only=True):
-    """One body that is sent, whole in each try.
+    """Sends one body: a whole object, or one part of a multipart upload. A retry begins at its first byte.
 
     Attributes:
-        template: its lease, but for the number.
-        stored: what the service said of it.
-        attempts: how often it was given to a worker.
+        template: the lease, without its number.
+        stored: the service's reply.
+        attempts: how often a worker was given the body.
     """
 
     template: PutLease
@@ -95,17 +98,17 @@ class PutJob(_Job, kw_only=True):
 
     @property
     def layout(self) -> Layout:
-        """The body as one part, also where it is empty: that is a request too."""
+        """The body as one part; an empty body is a part too, since it takes a request."""
         size_bytes = self.template.end - self.template.start
         return Layout(size_bytes, max(1, size_bytes), starts=() if size_bytes else (0,), whole=True)
 
     def lease(self, assign: Assign) -> PutLease:
-        """Return what a worker is told."""
+        """Return the lease that a worker gets."""
         self.attempts = assign.attempt
         return msgspec.structs.replace(self.template, lease=assign.lease)
 
     def damage(self) -> ErrorInfo | None:
-        """Tell whether the source was cut: it is mapped, and kills whoever touches what is missing with SIGBUS."""
+        """Return an error if the source was cut: a worker maps it, and dies by SIGBUS if it reads beyond the end."""
         size_bytes = os.fstat(self.fd).st_size
         if size_bytes >= self.template.end:
             return None
@@ -116,10 +119,10 @@ Job = GetJob | PutJob
 
 
 def measure(job: Job) -> None:
-    """Note how long its leases are.
+    """Set ``lease_bytes``.
 
     Raises:
-        UsageError: a worker could not read them.
+        UsageError: a worker could not read the leases.
     """
     request = job.template.request
     job.lease_bytes = require_sound(job.template, LEASES, ObjectRef(request.bucket, request.key).url)

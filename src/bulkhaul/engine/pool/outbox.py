@@ -14,7 +14,7 @@ MAX_LEASES = 48
 """Leases of one frame at most; fewer where they are long."""
 
 NUMBERS_BYTES = 64
-"""By how much the numbers in a lease may be longer than those of its sample."""
+"""By how much the numbers in a lease may be longer than those of its template."""
 
 
 class Outbox:

@@ -1,1 +1,1 @@
-"""What runs in a worker process or in the forkserver; the only wing that may import ``wire.sdk``."""
+"""The code of the worker processes and of the forkserver; nothing else may import ``wire.sdk``."""

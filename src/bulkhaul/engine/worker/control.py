@@ -1,7 +1,7 @@
 """Answers the coordinator's requests through the worker's boto3 client, in threads.
 
-Each function below answers one request, the type checker sees that its answer is of the type that the request names.
-``Read`` alone is answered elsewhere, on the loop.
+Each function below answers one request; the type checker sees that its answer has the type that the request names.
+``Read`` is answered in ``get``, on the loop.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ A = TypeVar("A")
 
 
 class Asked(msgspec.Struct):
-    """What a request is answered with.
+    """What the functions below answer requests with.
 
     Attributes:
-        memory_fd: came along with the request, -1 for none.
-        tell_early: tells where the next page begins, before the answer.
+        memory_fd: descriptor that came along with the request, -1 for none.
+        tell_early: called with where the next page begins, before the answer is ready.
     """
 
     settings: Settings
@@ -84,7 +84,7 @@ class Asked(msgspec.Struct):
     tell_early: Callable[[str], None]
 
     def memory(self, kind: type[A]) -> A:
-        """Return what the memory holds."""
+        """Return the value in the memory that came along."""
         return msgspec.msgpack.decode(read_all(self.memory_fd), type=kind)
 
 
@@ -99,7 +99,7 @@ def answer(request: AnyRequest, asked: Asked) -> tuple[object, Target | None]:
 
 
 def _target(sdk: SdkClient, request: AnyRequest) -> Target | None:
-    """Return where a request went, if that shows where others for the bucket will go."""
+    """Return where a request went, if further requests for the bucket will go there too."""
     match request:
         case Head(bucket, key):
             return sdk.target(bucket, key)

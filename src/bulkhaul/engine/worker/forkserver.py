@@ -1,7 +1,7 @@
-"""The process that workers are forked from: single-threaded, with the heavy imports done, and nothing else.
+"""The process that workers are forked from: it forks them when asked, reaps them, and reports each death.
 
-It knows no transfer. It forks on request, reaps, and reports each death. When the coordinator is gone, however that
-came about, it kills every worker it has (a stopped one too), reaps it, and ends.
+It has one thread, no transfer, and all heavy imports done. When the coordinator has ended, for whatever reason, it
+kills and reaps every worker, stopped ones too, and ends.
 
     coordinator ──exec──▶ forkserver ──fork──▶ worker 1 … N
         ╰── pidfd of the coordinator, inherited by all ──╯
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Forkserver:
-    """Forks workers and outlives none of them."""
+    """Forks workers, and ends after the last of them."""
 
     def __init__(self, control: socket.socket, coordinator_pidfd: int) -> None:
         self._control = control
@@ -63,20 +63,20 @@ class Forkserver:
                         worker, status = self._reap(fd)
                         send_now(self._control, Exited(worker, status))
         except (OSError, MalformedFrame):
-            return  # the coordinator went away in the middle of a message
+            return  # the coordinator has ended in the middle of a message
         finally:
             self._kill_all()
 
     def _prepare(self, settings: Settings) -> None:
-        """Make the client that every worker inherits. It has no socket and no thread; each copy is its worker's own."""
+        """Make the boto3 client that every worker inherits; it has no socket and no thread yet, so it can be copied."""
         from bulkhaul.engine.worker.process import Setup
 
         self._setup = Setup.prepare(settings)
-        gc.freeze()  # what is shared stays shared: a collection in a worker would copy every page
+        gc.freeze()  # a collection in a worker would write to every page, and so copy it
 
     def _fork(self, worker: int, descriptors: list[int], poll: select.poll) -> None:
         try:
-            if len(descriptors) != 1:  # there was no room for it in this process
+            if len(descriptors) != 1:  # this process may open no more files
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             pid, pidfd = self._forked(descriptors[0])
         except OSError as error:
@@ -137,9 +137,9 @@ class Forkserver:
 def main(control_fd: int, coordinator_pidfd: int) -> None:
     """Entry of the process; the descriptors are inherited."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # the terminal tells everyone; the coordinator decides
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, the kernel reaps, and nobody learns the status
-    import bulkhaul.engine.worker.process  # noqa: F401 - the heavy imports, before anybody asks for them
+        signal.signal(number, signal.SIG_IGN)  # a terminal signals every process; the coordinator decides
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel reaps, and the status is lost
+    import bulkhaul.engine.worker.process  # noqa: F401 - the heavy imports, before the first worker is asked for
 
     with socket.socket(fileno=control_fd) as control:
         Forkserver(control, coordinator_pidfd).serve()

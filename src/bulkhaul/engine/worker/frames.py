@@ -1,7 +1,8 @@
-"""Cuts what a worker says into frames that fit, whatever a service has told it; it must not know what is said.
+"""Cuts a worker's reports and answers into messages that fit a frame.
 
-A worker that says more than a frame holds would die of it, and so would the next one with the same object. What does
-not even fit alone becomes an error of its object.
+A service decides how long a listing or the text of an error is. A worker that sent too long a message would die, and so
+would the next worker with the same object. So long lists take several messages, long texts of errors are cut, and a
+report that is too long by itself becomes an error of its object.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from bulkhaul.model.errors import ErrorInfo, OtherError
 from bulkhaul.wire.values import Target
 
 MAX_REPORTED = 256
-"""Ended leases of one Report that is tried whole."""
+"""Most ended leases of one Report; fewer where their texts are long."""
 
 MAX_REACHED = 4096
-"""Active leases of one Report: each takes up to 18 bytes."""
+"""Most active leases of one Report: each takes up to 18 bytes."""
 
 PIECE_BYTES = MAX_FRAME_BYTES - 4096
 """Longest piece of an answer: leaves room for what a frame holds besides."""
+
 Send = Callable[[object], None]
 
 
@@ -36,13 +38,13 @@ def tell_ended(send: Send, done: list[Done], failed: list[Failed]) -> None:
 
 
 def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:
-    """Report how far active leases are; also without any, as the sign of life."""
+    """Report how far active leases are; without any, an empty Report is the sign of life."""
     for at in range(0, max(1, len(reached)), MAX_REACHED):
         send(Report(reached=reached[at : at + MAX_REACHED]))
 
 
 def tell_answer(send: Send, ask: int, value: object, target: Target | None) -> None:
-    """Send an answer in as few frames as hold it; one that has no encoding is told as an error."""
+    """Send an answer in as few frames as hold it; send an error instead if it cannot be encoded."""
     try:
         data = encoded(value)
         for at in range(0, len(data) - PIECE_BYTES, PIECE_BYTES):
@@ -53,7 +55,7 @@ def tell_answer(send: Send, ask: int, value: object, target: Target | None) -> N
 
 
 def tell_error(send: Send, ask: int, error: ErrorInfo) -> None:
-    """Answer with an error, its texts cut where they do not fit."""
+    """Answer a request with an error; cut its texts if they do not fit a frame."""
     try:
         send(Answer(ask, error=error))
     except OtherError:
@@ -61,7 +63,7 @@ def tell_error(send: Send, ask: int, error: ErrorInfo) -> None:
 
 
 def cut(info: ErrorInfo) -> ErrorInfo:
-    """Return an error whose texts fit a frame, and can be encoded."""
+    """Return the error with its texts cut, and with ``?`` for what cannot be encoded."""
     texts = {
         name: value[:MAX_TEXT].encode("utf-8", "replace").decode()
         for name, value in msgspec.structs.asdict(info).items()

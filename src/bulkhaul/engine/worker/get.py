@@ -1,6 +1,6 @@
 """Receives bytes by GET, in a worker: the lease of a part into its file, or what a ``Read`` asks for into memory.
 
-A GET is tried once. Whether it is tried again the coordinator decides.
+Each GET is tried once; the coordinator decides about retries.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Receiver:
 
     Attributes:
         crc: of the part up to the last byte received.
-        promised: the checksum that the reply to a whole GET promised.
-        discovered: the algorithm was learnt from the reply; nobody could go on from the middle with it.
+        promised: the checksum in the reply to a GET of the whole object.
+        discovered: the algorithm was learnt from the reply, so a retry cannot go on from the middle.
     """
 
     def __init__(self, window: Window, algorithm: str, crc: int, *, learn: bool) -> None:
@@ -45,26 +45,26 @@ class Receiver:
         return self._window.received_bytes
 
     def expect(self, checksum: Checksum | None) -> None:
-        """Take up the checksum that the reply promises, if it is one that can be computed on the way."""
+        """Note the checksum in the reply's header, and compute it from now on if that is possible and asked for."""
         self.promised = checksum
         if self._learn and checksum and checksum.kind is ChecksumKind.FULL_OBJECT and checksum.algorithm in CRC_BYTES:
             self._update = updater(checksum.algorithm)
             self.discovered = True
 
     def space(self) -> memoryview:
-        """Return the window's space."""
+        """Return writable space for the next bytes."""
         self._space = self._window.space()
         return self._space
 
     def received(self, count: int) -> None:
-        """Checksum and keep what came."""
+        """Take the first ``count`` bytes of the space as received."""
         if self._update is not None:
             self.crc = self._update(self._space[:count], self.crc)
         self._space = memoryview(b"")
         self._window.received(count)
 
     def close(self) -> None:
-        """Let go of the window; this object itself may live on in the frames of an error."""
+        """Let go of the window, also if the traceback of an error still refers to this object."""
         self._space = memoryview(b"")
         self._window.close()
 
@@ -78,11 +78,11 @@ class Fetcher:
         self._receivers: dict[int, Receiver] = {}
 
     def reached(self) -> list[tuple[int, int]]:
-        """Return (lease, bytes received) of what is being fetched."""
+        """Return (lease, bytes received) of the leases that are being fetched."""
         return [(lease, receiver.received_bytes) for lease, receiver in self._receivers.items()]
 
     async def fetch(self, lease: GetLease, fd: int) -> Done | Failed:
-        """Receive a lease into its file and say how it went; never raises."""
+        """Receive a lease into its file and return what came of it; never raises."""
         try:
             request = lease.request
             at = request.start - lease.base
@@ -148,7 +148,7 @@ class Fetcher:
 
     def _failed(self, lease: GetLease, receiver: Receiver, error: ErrorInfo) -> Failed:
         error = self._transports.cleaned(error)
-        # Bytes of a reply that was not what it said do not count, nor those whose checksum nobody can go on with.
+        # Bytes of an unexpected reply do not count, nor those whose checksum a retry could not go on with.
         if error.code == "UnexpectedReply" or receiver.discovered:
             return Failed(lease.lease, 0, lease.crc, error)
         return Failed(lease.lease, receiver.received_bytes, receiver.crc, error)

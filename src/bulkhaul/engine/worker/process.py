@@ -1,9 +1,11 @@
-"""A worker process: receives leases, moves their bytes, reports; it must not decide anything and knows no paths.
+"""A worker process: takes leases and requests from the coordinator, carries them out, and reports.
 
-    channel ─▶ Leases ─▶ queue ─▶ k fetchers ─▶ window of the file
-            ◀─ Report (four times a second, and as soon as leases end)
+    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py
+            ─▶ Ask ─▶ threads ─▶ control.py
+            ◀─ Report (four times a second, and as soon as leases end), Answer
 
-It holds no state that matters: whatever it has not reported counts as never done.
+It gets descriptors, never paths, and decides nothing. It can be killed at any time: whatever it has not reported
+counts as not done.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ HEARTBEAT_S = 0.25
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What a worker speaks to the service with, made before the fork; or why that could not be made."""
+    """What every worker inherits from the forkserver: the settings, and the boto3 client or why there is none."""
 
     settings: Settings
     sdk: SdkClient | None
@@ -68,8 +70,8 @@ class Setup(msgspec.Struct, frozen=True):
 
     @classmethod
     def prepare(cls, settings: Settings) -> Setup:
-        """Make the tuned boto3 client; what is wrong with the settings is told when something is asked."""
-        tidy(os.environ)  # of this process and those that it forks: they are ours alone
+        """Make the boto3 client; an error in the settings becomes the answer to every request."""
+        tidy(os.environ)  # of the forkserver and its workers; the user's own process keeps its environment
         try:
             return cls(settings, SdkClient(settings), None)
         except TransferError as error:
@@ -77,7 +79,7 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Worker:
-    """One worker and what it has in hand."""
+    """Carries out the leases and requests of one worker, side by side."""
 
     def __init__(self, sock: socket.socket, setup: Setup) -> None:
         self._channel: Channel[ToWorker] = Channel(
@@ -112,7 +114,7 @@ class Worker:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A task that fails is a defect: the worker dies of it in the open, and its parts go to another one."""
+        """End the process if a task has failed: that is a defect, and another worker gets the parts."""
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             traceback.print_exception(error)
@@ -126,7 +128,7 @@ class Worker:
             case Leases():
                 for lease, fd in zip(message.leases, descriptors, strict=False):
                     self._queue.put_nowait((lease, fd))
-                for lease in message.leases[len(descriptors) :]:  # there was no room for their descriptors
+                for lease in message.leases[len(descriptors) :]:  # this process may open no more files
                     self._ended_with(_refused(lease, local_error(OSError(errno.EMFILE, "")).info))
             case Release():
                 self._release(message.lease)
@@ -169,7 +171,7 @@ class Worker:
             self._ended_with(outcome)
 
     def _ended_with(self, outcome: Done | Failed) -> None:
-        """Have it reported in this turn of the loop, with whatever else ends in it."""
+        """Report the outcome in the next turn of the loop, with every other that ends in this one."""
         if isinstance(outcome, Done):
             self._done.append(outcome)
         else:
@@ -189,7 +191,7 @@ class Worker:
         task = self._active[lease.lease] = asyncio.create_task(work)
         try:
             return await task
-        except asyncio.CancelledError:  # taken back before its first step; neither of the two ever raises
+        except asyncio.CancelledError:  # taken back before its first step: fetch and send never raise
             return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
         finally:
             del self._active[lease.lease]
@@ -228,7 +230,7 @@ class Worker:
             value, target = await self._made(message, descriptors[0] if descriptors else -1)
         except TransferError as error:
             tell_error(send, message.ask, self._cleaned(error.info))
-        except Exception as error:  # noqa: BLE001 - a reply that nobody foresaw fails its object, not every worker
+        except Exception as error:  # noqa: BLE001 - an unforeseen reply fails its request, not every worker
             text = "the service's reply could not be understood"
             info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
             known = no_thread(error)
@@ -244,7 +246,7 @@ class Worker:
         if setup.error is not None or setup.sdk is None:
             raise setup.error or TransferError("the worker has no client")
         if memory_fd < 0 and request.with_memory:
-            raise local_error(OSError(errno.EMFILE, ""))  # there was no room for its descriptor
+            raise local_error(OSError(errno.EMFILE, ""))  # this process may open no more files
         if isinstance(request, Read):
             if self._fetcher is None:
                 raise TransferError("the worker has no client")
@@ -253,7 +255,7 @@ class Worker:
         loop = asyncio.get_running_loop()
 
         def tell_early(token: str) -> None:
-            """Have the loop send a frame, and wait until it has: the work that goes on would keep it from that."""
+            """Have the loop send the message, and wait for it: this thread's work would hold the loop up."""
             asyncio.run_coroutine_threadsafe(self._tell(Early(message.ask, token)), loop).result()
 
         threads = {"quick": self._control, "slow": self._slow, "ending": self._ending}[request.line]
@@ -266,7 +268,7 @@ class Worker:
 
 
 def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
-    """Say that nothing was done of a lease."""
+    """Return the failure of a lease that was not begun."""
     return Failed(lease.lease, 0, lease.crc if isinstance(lease, GetLease) else 0, error)
 
 
@@ -276,8 +278,8 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
 
     async def serve() -> None:
         await Worker(sock, setup).run()
-        # Threads in the middle of an SDK call would hold the process up, and nothing is left to save. Nor is the loop
-        # closed: it would complain of every connection that is open still.
+        # Nothing is left to save. A usual exit would wait for threads in the middle of an SDK call, and closing the
+        # loop would log a complaint about every open connection.
         os._exit(0)
 
     try:
@@ -293,9 +295,9 @@ def run_worker(sock: socket.socket, coordinator_pidfd: int, setup: Setup) -> Non
 
 
 def _end_in_the_open(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A callback that fails is a defect, like a task: the worker dies of it, and its parts go to another one.
+    """End the process if a callback has failed: that is a defect, and another worker gets the parts.
 
-    What is told of a connection or of a future has reached whoever waits for it.
+    An error of a task, a future or a connection reaches whoever waits for it, so it is only logged here.
     """
     error = context.get("exception")
     if isinstance(error, BaseException) and not context.keys() & {"task", "future", "transport", "protocol"}:
@@ -311,7 +313,7 @@ SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM})
 
 
 def _die_with(coordinator_pidfd: int) -> None:
-    """End this process within milliseconds of the coordinator's end, whatever the loop is doing."""
+    """End this process within milliseconds of the coordinator's end, even if the loop hangs."""
     poll = select.poll()
     poll.register(coordinator_pidfd, select.POLLIN)
     poll.poll()

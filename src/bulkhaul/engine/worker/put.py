@@ -1,6 +1,8 @@
-"""Carries out a lease to send, in a worker: window of the source, checksum, PUT, outcome; it must not retry.
+"""Sends the bytes of a file by PUT, in a worker: a whole object, or a part of a multipart upload.
 
-source ─▶ mapped window ─▶ CRC (in a thread, which also brings the pages in) ─▶ socket
+    source ─▶ mapped window ─▶ checksum (in a thread, which also reads the pages from the disk) ─▶ socket
+
+Each PUT is tried once; the coordinator decides about retries.
 """
 
 from __future__ import annotations
@@ -27,18 +29,18 @@ INLINE_BYTES = MIB
 
 
 class Sender:
-    """Sends leases by the transport that fits their target."""
+    """Sends bodies, each by the transport that fits its target."""
 
     def __init__(self, transports: Transports) -> None:
         self._transports = transports
         self._sent: dict[int, int] = {}
 
     def reached(self) -> list[tuple[int, int]]:
-        """Return (lease, bytes that have left) of what is being sent."""
+        """Return (lease, bytes sent) of the bodies that are being sent."""
         return list(self._sent.items())
 
     async def send(self, lease: PutLease, fd: int) -> Done | Failed:
-        """Send a lease's bytes and say how it went; never raises. A failure counts as nothing sent."""
+        """Send a body and return what came of it; never raises. After a failure no byte counts as sent."""
         self._sent[lease.lease] = 0
         try:
             return await self._send(lease, fd)
@@ -61,7 +63,7 @@ class Sender:
         if lease.end - lease.start <= INLINE_BYTES:
             window, crc = _prepare(lease, fd)
         else:
-            # Its descriptor is closed as soon as this has ended, however it ends.
+            # The caller closes the descriptor when this returns or is cancelled, so the thread must have ended by then.
             window, crc = await undisturbed(in_thread(_prepare, lease, fd), undo=_close)
         try:
             checksum = encoded_crc(lease.algorithm, crc) if lease.algorithm else ""
@@ -90,15 +92,15 @@ def _headers(lease: PutLease, checksum: str) -> tuple[tuple[str, str], ...]:
 
 
 def _require_same(lease: PutLease, checksum: str, stored: Stored) -> None:
-    """Some services check nothing, but tell the checksum of what has arrived.
+    """Compare the checksum in the reply with the one that was sent: some services tell one, but check none.
 
     Raises:
-        TransportError: it is not the one of what was sent.
+        TransportError: they differ.
     """
     told, kind = stored.checksum, (lease.algorithm, ChecksumKind.FULL_OBJECT)
     if told is None or (told.algorithm, told.kind) != kind or told.value == checksum:
         return
-    # A conditional write cannot be made good: what it has stored is in the way of the next try.
+    # A conditional write cannot be tried again: the object that it has just stored would fail the condition.
     code = "IntegrityError" if lease.only_if_absent else "BodyCorrupted"
     cause = f"{lease.algorithm} {told.value}, {checksum} was sent"
     raise TransportError(ErrorInfo(code, "the service stored other bytes than were sent", cause=cause))

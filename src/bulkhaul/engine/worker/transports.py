@@ -1,4 +1,4 @@
-"""The transports of one worker, and which of them a request takes; it must not know leases or files."""
+"""Chooses the transport of each request, the fast one or the SDK's, and hides secrets in the errors of both."""
 
 from __future__ import annotations
 
@@ -9,14 +9,18 @@ from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, Target
 
 MAX_TEXT = 500
-"""Longest text of an error, in characters: enough to understand it, and many failed leases fit a frame."""
+"""Longest text of an error, in characters: enough to understand it, and short enough for many in one frame."""
 
 
 class Transports:
-    """Chooses between the fast transport and the SDK's, and keeps secrets out of what they report."""
+    """The two transports of a worker."""
 
     def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport, *, secrets: tuple[str, ...]) -> None:
-        """Take the transports; ``secrets`` are texts that no error may show, besides the credentials."""
+        """Take the transports.
+
+        Args:
+            secrets: texts that no error may show, besides the credentials.
+        """
         self._choice = choice
         self._fast = fast
         self._sdk = sdk
@@ -27,7 +31,7 @@ class Transports:
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
         last, self._held = self._held, credentials or Credentials("", "")
-        # What was signed with the last ones may be answered yet.
+        # A request that was signed with the last credentials may still be answered, and its reply may show them.
         hidden = [secret for held in (last, self._held) for secret in (held.secret_key, held.token)]
         self._mask = Mask((*self._always_secret, *hidden))
         self._fast.use(credentials)
@@ -42,7 +46,7 @@ class Transports:
         """Return the transport for a request to ``target``.
 
         Raises:
-            TransportError: the one that was asked for cannot do it.
+            TransportError: the settings ask for the fast transport, and it cannot make the request.
         """
         if self._choice == "fast" and not target.fast:
             text = f"the fast transport cannot be used: {target.why_not}; use --transport auto"
@@ -53,7 +57,7 @@ class Transports:
         """Return the transport for a request whose reply the fast one does not read.
 
         Raises:
-            TransportError: no other one is wanted.
+            TransportError: the settings ask for the fast transport only.
         """
         if self._choice == "fast":
             text = f"the fast transport does not read {error}; use --transport auto"
