@@ -1,4 +1,7 @@
-"""The engine for asyncio programs: ``async with AsyncEngine(...)``; it must not know the command line."""
+"""Offers the transfers, of one object or many, to asyncio programs: ``async with AsyncEngine(...)``.
+
+Each method resolves what its caller names, and hands the transfer to the part of the engine that carries it out.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ class AsyncEngine(SmallOperations):
         await self._life.close()
 
     def hurry(self) -> None:
-        """Let ``close`` wait for nobody any more."""
+        """Have ``close`` wait no longer, and kill the workers instead."""
         self._life.hurry()
 
     def kill_workers(self) -> None:
@@ -130,9 +133,9 @@ class AsyncEngine(SmallOperations):
         """Restore one object to ``path``; a folder takes the key's last segment.
 
         Args:
-            on_moved: called with the bytes that are there; from 0 again if the object was replaced meanwhile.
+            on_moved: called with how many bytes are in place; from 0 again if the object was replaced meanwhile.
             move: delete the object once the file is on disk for good.
-            version_id: of the object, empty for the current one; it is not moved.
+            version_id: which version; empty for the current one. An older version cannot be moved.
 
         Raises:
             TransferError: it could not be done; the destination is untouched and nothing is left behind.
@@ -166,12 +169,12 @@ class AsyncEngine(SmallOperations):
         """Upload one file; a URL that ends in a slash takes the file's name.
 
         Args:
-            on_moved: called with the bytes that have left.
+            on_moved: called with how many bytes have been sent.
             move: remove the file once the object is stored.
 
         Raises:
             SourceChanged: the file changed meanwhile; no object was made of it.
-            TransferError: it could not be done; nothing is left of it that no journal names.
+            TransferError: it could not be done; a journal names whatever is left of it.
         """
         file = local_path(path)
         ref, options = destination_ref(url, file), checked(options)
@@ -273,7 +276,7 @@ class AsyncEngine(SmallOperations):
                 all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
             move: delete the source once the copy is stored.
-            version_id: of the source, empty for the current one; it may be copied onto its own key, and is not moved.
+            version_id: which version; empty for the current one. An older version cannot be moved.
 
         Raises:
             PreconditionFailed: the source was replaced meanwhile.
@@ -317,9 +320,8 @@ class AsyncEngine(SmallOperations):
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
         running = self._life.running()
-        plan = DownloadPlan(
-            self.settings, running.control, running.downloader, parsed, takes, local_path(destination), remove=move
-        )
+        root = local_path(destination)
+        plan = DownloadPlan(self.settings, running.control, running.downloader, parsed, takes, root, remove=move)
         if dry_run:
             return plan.dry()
         return self._life.many(plan.pieces, at_end=plan.close)
@@ -340,8 +342,8 @@ class AsyncEngine(SmallOperations):
 
         Args:
             follow_symlinks: upload what symbolic links lead to. By default a move does so for links to files only.
-            move: remove each file once it is stored. Of a link the link is removed, and what it leads to stays; so
-                does everything behind a link to a folder.
+            move: remove each file once it is stored. A link is removed, but not the file that it leads to, nor
+                anything behind a link to a folder.
 
         Yields:
             One result a file, as it ends. A failed one carries its error; the others go on.
@@ -391,7 +393,7 @@ class AsyncEngine(SmallOperations):
     def _copying(
         self, origin: AsyncEngine | None, on_moved: OnMoved | None = None
     ) -> Callable[..., Coroutine[None, None, TransferResult]]:
-        """Return what copies one object: the service by itself, or the relay from another one."""
+        """Return what copies one object: within the service, or from that of another engine."""
         running = self._life.running()
         if origin is None:
             return running.copier.copy

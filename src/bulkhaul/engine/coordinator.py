@@ -18,15 +18,15 @@ from bulkhaul.model.settings import Settings
 
 
 class Coordinator:
-    """What runs in one engine: each direction, and the small operations, over the same workers.
+    """The parts of one running engine: its workers, its requests to the service, and its transfers in each direction.
 
     Attributes:
         dispatcher: the workers and what they hold.
         requests: requests to the service that move no bytes of objects.
         control: the small operations.
-        multipart_guard: the multipart uploads under way, whichever direction they belong to.
-        downloader, uploader, streamer, copier, relay: the directions.
-        origin: what the relay of another engine needs of this one.
+        multipart_guard: the multipart uploads under way, of files, streams and copies.
+        downloader, uploader, streamer, copier, relay: the transfers, one part for each direction.
+        origin: what a relay of another engine needs to copy from this one's service.
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
@@ -45,5 +45,5 @@ class Coordinator:
 
     @property
     def received_bytes(self) -> int:
-        """How many bytes are in place, by the workers' hands or copied by the service itself."""
+        """How many bytes are in place, whether workers moved them or the service copied them."""
         return self.dispatcher.machine.received_bytes + self.copier.copied_bytes

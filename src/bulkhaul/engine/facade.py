@@ -1,6 +1,7 @@
-"""The engine for programs without an event loop: ``with Engine(...)``; a thin facade over ``AsyncEngine``.
+"""Offers all that ``AsyncEngine`` does to programs without an event loop: ``with Engine(...)``.
 
-The loop (uvloop) runs in a thread of its own; every method hands its work over and waits, or returns a future.
+The event loop (uvloop) runs in a thread of its own. A method hands its work to that thread, and waits for it or
+returns a future.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Engine:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice.
 
         Raises:
-            UsageError: this is the engine's own thread, as in a callback: nobody could wait there.
+            UsageError: it is called on the engine's own thread, as by a callback: that thread cannot wait for itself.
         """
         if os.getpid() != self._pid:
             return  # in a forked child: the engine, its threads and its workers are the parent's
@@ -145,7 +146,7 @@ class Engine:
             engine.hurry()
 
     def end(self) -> None:
-        """Close from wherever the garbage collector happens to run; on the engine's own thread without waiting."""
+        """Close, on whichever thread the garbage collector runs; on the engine's own thread without waiting."""
         if os.getpid() != self._pid:
             return
         if self._on_own_thread():
@@ -158,16 +159,16 @@ class Engine:
 
     @property
     def aio(self) -> AsyncEngine:
-        """The engine itself; what it offers runs by ``run`` and ``each``."""
+        """The async engine behind this one; ``run`` awaits its methods, and ``each`` iterates over what they yield."""
         return self._engine
 
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the engine's loop and return its result.
 
-        An exception that interrupts the wait, as Ctrl-C does, is raised when the work has let go of everything.
+        An exception that interrupts the wait, as Ctrl-C does, cancels the work and is raised when that has ended.
 
         Raises:
-            Whatever it raises.
+            Whatever the work raises.
         """
         return self._running().run(work, *arguments)
 
@@ -176,17 +177,35 @@ class Engine:
         return self._running().start(work, *arguments)
 
     def each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Iterate over an async generator of the engine's."""
-        return self._iterate(items)
+        """Iterate over an async generator of the engine's; one task runs it, so that a cancellation reaches it."""
+        portal = self._running()
+        driven = _driven(items)
+        left = False
+        try:
+            take = portal.run(driven.__aenter__)
+            try:
+                while found := portal.run(take):
+                    yield from found
+            except GeneratorExit:
+                left = True
+                raise
+            finally:
+                portal.run(driven.__aexit__, None, None, None)
+        except (FutureCancelledError, RuntimeError) as error:
+            if not self._ended:
+                raise
+            # The engine was closed by another thread, and everything of this generator ended with it.
+            if not left:
+                raise Cancelled("the engine was closed") from error
 
     def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
         """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
         return self.start(self._engine.download, url, path)
 
     def beside(self, settings: Settings) -> AsyncEngine:
-        """Return another engine, of another endpoint or other credentials, that ends with this one.
+        """Return an engine for another endpoint or other credentials, on the same event loop; it ends with this one.
 
-        It is what ``origin`` of ``copy`` and ``copy_many`` takes: two engines that share a loop.
+        It can be the ``origin`` of ``copy`` and ``copy_many``.
 
         Raises:
             UsageError: this engine is not running.
@@ -248,52 +267,30 @@ class Engine:
             raise UsageError("the engine is not running; use it in a `with` block")
         return self._portal
 
-    def _iterate(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Pull an async generator from this thread; one task drives it, so that a cancellation reaches all of it."""
-        portal = self._running()
-        driven = _driven(items)
-        left = False
-        try:
-            take = portal.run(driven.__aenter__)
-            try:
-                while found := portal.run(take):
-                    yield from found
-            except GeneratorExit:
-                left = True
-                raise
-            finally:
-                portal.run(driven.__aexit__, None, None, None)
-        except (FutureCancelledError, RuntimeError) as error:
-            if not self._ended:
-                raise
-            # The engine was closed by another thread, and everything of this generator ended with it.
-            if not left:
-                raise Cancelled("the engine was closed") from error
-
 
 _open: set[Engine] = set()
-"""Engines that were entered and not closed yet: a program that forgets one ends all the same."""
+"""Engines that are entered and not closed. They are closed at exit, so that a program that forgets one ends."""
 
 
 def _close_forgotten() -> None:
     for engine in list(_open):
-        with contextlib.suppress(Exception):  # nobody is there any more who could hear of it
+        with contextlib.suppress(Exception):  # at exit there is no caller to tell
             engine.close()
 
 
 atexit.register(_close_forgotten)
 
 READ_AHEAD = 256
-"""Items that wait for the caller's thread at most."""
+"""How many items may wait for the caller's thread."""
 
 LINGER_S = 0.01
-"""How long an item waits for others to be handed over with: each time costs two switches of threads. Nobody notices
-10 ms, and at 1,000 small objects a second it brings ten of them together."""
+"""How long an item waits so that others can be handed over with it: each handover costs two switches of threads. At
+1,000 small objects a second, 10 ms bring ten of them together."""
 
 
 @asynccontextmanager
 async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
-    """Run a generator in one task and hand out what it has, an empty list at its end; it is closed at the end."""
+    """Run a generator in one task, and yield what takes its items: a list each time, empty when there are no more."""
     found: list[T] = []
     some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

@@ -1,6 +1,6 @@
 """Starts an engine, runs and counts its transfers, and ends all of it: first kindly, then by force.
 
-Everything runs on the caller's event loop but the workers, which are processes of their own.
+Everything runs on the caller's event loop, except the workers, which are processes.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from bulkhaul.model.settings import Settings
 _log = logging.getLogger(__name__)
 
 PROGRESS_S = 0.25
-"""How often a progress callback is called at most."""
+"""The shortest time between two calls of a progress callback."""
 
 CANCEL_S = 1.0
-"""How long work that is cancelled may take to let go before the workers are killed."""
+"""How long cancelled work may take to end before the workers are killed."""
 
 QUIET_S = 5.0
-"""How long a service may stay silent while uploads are being aborted; as long as it answers, they go on."""
+"""How long the service may be silent while uploads are being aborted. As long as it answers, the aborts go on."""
 
 ABORTS_S = 30.0
-"""How long the aborts of an engine that ends may take, all together. What is left then, journals name."""
+"""How long all aborts of an engine that ends may take together. Journals name the uploads that are left then."""
 
 LOOK_S = 0.1
-"""How often it is looked whether the service still answers."""
+"""The time between two looks at whether the service still answers."""
 
 
 OnSize = Callable[[int], None]
@@ -132,7 +132,7 @@ class Lifetime:
         await ending
 
     def hurry(self) -> None:
-        """Let ``close`` wait for nobody any more."""
+        """Have ``close`` wait no longer, and kill the workers instead."""
         self._hurried = True
 
     def kill_workers(self) -> None:
@@ -246,7 +246,7 @@ class Lifetime:
                 told = now
 
     def _told(self, on_progress: Callable[[Progress], None], now: Progress) -> None:
-        """Tell the total to a caller whose own failure is no failure of the transfers."""
+        """Call the progress callback; what it raises fails no transfer, and it is not called again."""
         if self._deaf:
             return
         try:

@@ -20,7 +20,7 @@ from bulkhaul.policy.selection import LISTED, Source, folder_prefix, parse_desti
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """Where one object goes: a name in an open folder. ``path`` is for people."""
+    """The file that one object is restored to: a name in an open folder. ``path`` is for people."""
 
     folder: FolderHandle
     name: str
@@ -28,7 +28,7 @@ class Destination(msgspec.Struct, frozen=True):
 
 
 def object_ref(url: str | ObjectRef) -> ObjectRef:
-    """Return the one object that a URL names, or what is a name already.
+    """Return the object that a URL names; an ``ObjectRef`` is returned as it is.
 
     Raises:
         InvalidUrl: it is no ``s3://bucket/key``.
@@ -41,7 +41,7 @@ def object_ref(url: str | ObjectRef) -> ObjectRef:
 
 
 def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
-    """Return the object that something called ``name`` becomes at a URL, which may end in a slash.
+    """Return the object that a source called ``name`` is stored as; see ``key_for`` for a URL that ends in a slash.
 
     Raises:
         InvalidUrl: it names no bucket.
@@ -57,10 +57,10 @@ def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
 
 
 def key_for(url_key: str, name: str) -> str:
-    """Return the key of one object: a destination that is empty or ends in a slash takes the source's last segment.
+    """Return the key of a destination; one that is empty or ends in a slash takes the last segment of ``name``.
 
     Raises:
-        LocalError: that is not valid UTF-8, as a file's name may be.
+        LocalError: that segment is not valid UTF-8, so it is a file's name that cannot be a key.
     """
     if url_key and not url_key.endswith("/"):
         return url_key
@@ -74,7 +74,7 @@ def key_for(url_key: str, name: str) -> str:
 
 
 def _sound(ref: ObjectRef) -> ObjectRef:
-    """Return a name that a caller has made, if a service could have it; a URL is checked where it is parsed."""
+    """Return an ``ObjectRef`` of the caller's, checked; a URL is checked where it is parsed."""
     try:
         ref.url.encode()
     except UnicodeEncodeError as error:
@@ -83,7 +83,7 @@ def _sound(ref: ObjectRef) -> ObjectRef:
 
 
 def destination_prefix(url: str) -> tuple[str, str]:
-    """Return (bucket, what is put before each key): the URL's key up to a slash.
+    """Return the bucket and the prefix that many objects are stored below; the prefix is empty or ends in a slash.
 
     Raises:
         InvalidUrl: it names no bucket.
@@ -93,7 +93,7 @@ def destination_prefix(url: str) -> tuple[str, str]:
 
 
 def listed(url: str | ObjectRef, *, literal: bool = False) -> Source:
-    """Return what a listing is to find below a prefix, which is cut at no slash.
+    """Return what a URL lists: the keys that begin with its key, or that match it if it is a pattern.
 
     Args:
         literal: ``*`` and ``?`` stand for themselves, as they always do in an ``ObjectRef``.
@@ -112,7 +112,7 @@ def listed(url: str | ObjectRef, *, literal: bool = False) -> Source:
 
 
 def many_source(source: str, *, recursive: bool) -> Source:
-    """Return what a prefix or a pattern names.
+    """Return the prefix or the pattern that a URL names as the source of many objects.
 
     Raises:
         UsageError: it names one object.
@@ -124,18 +124,18 @@ def many_source(source: str, *, recursive: bool) -> Source:
 
 
 def length_of(path: str) -> int:
-    """Return the length of a file, 0 if it cannot be told now."""
+    """Return the length of a file, 0 if it cannot be looked at."""
     try:
         return os.stat(path).st_size
     except OSError:
-        return 0  # what is wrong with it is told when it is opened
+        return 0  # opening it will tell why
 
 
 def file_path(ref: ObjectRef, path: str) -> str:
-    """Return the path of the file that an object becomes: a folder takes the key's last segment.
+    """Return the path of the file that an object is restored to; in a folder it takes the key's last segment.
 
     Raises:
-        LocalError: the key gives no file name, or the path leads to what is no file and must not be replaced.
+        LocalError: the key gives no file name, or the path leads to something that is no file and must stay.
         UsageError: the path names no file.
     """
     if path.endswith("/") or os.path.isdir(path):
@@ -154,7 +154,7 @@ def file_path(ref: ObjectRef, path: str) -> str:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Destination]:
-    """Hold the folder of a file open, as the destination of one object.
+    """Open the folder of a path, and yield the path as a destination.
 
     Raises:
         LocalError: there is no such folder.
