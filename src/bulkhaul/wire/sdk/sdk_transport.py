@@ -89,7 +89,7 @@ class SdkTransport:
         A cancelled PUT returns only when its thread no longer uses the body.
         """
         cancelled = threading.Event()
-        outgoing = _Body(body, on_sent, self._throttle, cancelled)
+        outgoing = _SentBody(body, on_sent, self._throttle, cancelled)
         return await self._in_thread(cancelled, self._put, request, outgoing)
 
     async def _in_thread(
@@ -105,7 +105,7 @@ class SdkTransport:
             work.exception()  # retrieved, or asyncio would report it as lost
             raise
 
-    def _put(self, request: PutRequest, body: _Body) -> Stored:
+    def _put(self, request: PutRequest, body: _SentBody) -> Stored:
         client = self._sdk.patient
         parameters: dict[str, Any] = {"Bucket": request.bucket, "Key": request.key, "Body": body}
         operation = client.put_object
@@ -240,7 +240,7 @@ class SdkTransport:
                 window_began_s, window_bytes = now_s, got
 
 
-class _Body:
+class _SentBody:
     """A body that the SDK reads piece by piece, twice if it hashes it first."""
 
     def __init__(
