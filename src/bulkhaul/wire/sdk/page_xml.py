@@ -4,7 +4,7 @@
 
 The SDK runs two XML parsers over a page of 1,000 keys, then its models: that costs more than the rest of a listing.
 The expression matches only XML with a single reading (no comments, CDATA or control characters, no attribute but one
-namespace, no field twice), so both ways read the same; tests/unit/test_sdk_listings.py compares them.
+namespace, no field twice), so both ways read the same; tests/unit/test_page_xml.py compares them.
 
 To switch it off, remove the line ``_read_pages_quickly(events)`` of ``hooks.tune``: the SDK then reads every page, and
 listings differ in nothing but time.
