@@ -6,6 +6,7 @@ import pytest
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.policy.events import TransferAdded
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import Outage
 from bulkhaul.policy.pacing import InFlightWindow, RetryBudget, Throttling
@@ -19,6 +20,7 @@ BROKEN_OFF = ErrorInfo("NetworkError", "7 bytes short", status=206)
 BAD_GATEWAY = ErrorInfo("ServerError", "bad gateway", status=502)
 FAILED = ErrorInfo("ServerError", "it failed", status=500)
 FAILED_FOR_5_S = ErrorInfo("ServerError", "it failed", status=500, retry_after_s=5.0)
+FAILED_FOR_1_H = ErrorInfo("ServerError", "it failed", status=500, retry_after_s=3600.0)
 STALLED = ErrorInfo("StallTimeout", "no bytes for 30 s")
 UNEXPECTED = ErrorInfo("UnexpectedReply", "another range", status=206)
 CORRUPTED = ErrorInfo("BodyCorrupted", "bad digest", status=400)
@@ -57,6 +59,7 @@ def a_host(*, tokens: int = 500, retry_for_s: float = 60.0) -> Host:
         (NOT_FOUND, []),
         (DISK_FULL, []),
         (FAILED_FOR_5_S, [5.0, 5.0, 5.0, 5.0, 5.0, 5.0, 6.4, 8.0]),
+        (FAILED_FOR_1_H, [20.0] * 8),
         (SLOW_DOWN, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, *[8.0] * 6]),
         (SLOW_DOWN_7_S, [7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 7.0, 8.0, 8.0]),
         (SLOW_DOWN_1_H, [60.0]),
@@ -112,11 +115,53 @@ def test_anybodys_success_renews_the_patience_with_throttling() -> None:
     assert patience.failed(SLOW_DOWN, 119.0, host, in_flight=10) == SLOW_DOWN
 
 
-def test_what_was_never_throttled_before_owes_nothing_to_an_old_storm() -> None:
-    """A request that was given up in a storm does not shorten the time of one that comes a minute later."""
+def test_a_storm_has_one_clock_for_all() -> None:
+    """What is first refused in its 61st second ends at once: many parts would wait one after another."""
     host = a_host()
     Patience().failed(SLOW_DOWN, 0.0, host, in_flight=10)
-    assert Patience().failed(SLOW_DOWN, 61.0, host, in_flight=10) == 0.1
+    assert Patience().failed(SLOW_DOWN, 59.0, host, in_flight=10) == 0.1
+    assert Patience().failed(SLOW_DOWN, 61.0, host, in_flight=10) == SLOW_DOWN
+
+
+def test_a_storm_that_nobody_waited_in_is_forgotten() -> None:
+    """A lone request, or the first part of an idle engine, has its 60 s, however the last ones ended."""
+    machine = TransferMachine(workers=1, max_in_flight=1, timeouts=Timeouts(), rng=Longest())
+    assert machine.request_failed(Patience(), SLOW_DOWN, 0.0, requests=1) == 0.1
+    assert machine.request_failed(Patience(), SLOW_DOWN, 70.0, requests=2) == SLOW_DOWN
+    assert machine.request_failed(Patience(), SLOW_DOWN, 70.0, requests=1) == 0.1
+    assert machine.request_failed(Patience(), SLOW_DOWN, 131.0, requests=2) == SLOW_DOWN
+    machine.handle(TransferAdded(1, plan_download(1)), now_s=131.0)
+    assert machine.request_failed(Patience(), SLOW_DOWN, 131.0, requests=1) == 0.1
+
+
+def test_what_is_refused_while_others_succeed_ends_too() -> None:
+    """Later than in a storm without any success, but not never."""
+    host, patience, now_s = a_host(), Patience(), 0.0
+    while patience.failed(SLOW_DOWN, now_s, host, in_flight=10) != SLOW_DOWN:
+        host.throttling.success()
+        now_s += 10.0
+    assert now_s == 300.0
+
+
+def test_the_end_of_an_upload_does_not_wait_for_calm() -> None:
+    """An engine that ends has seconds for its aborts; while the endpoint is away they wait like everything else."""
+    machine = TransferMachine(workers=1, max_in_flight=1, timeouts=Timeouts(), rng=Longest())
+    machine.request_failed(Patience(), SLOW_DOWN, 0.0, requests=1)
+    assert machine.admit_request(0.0) > 0
+    assert machine.admit_request(0.0, ending=True) == 0
+    machine.request_failed(Patience(), REFUSED, 0.0, requests=1)
+    assert machine.admit_request(0.0, ending=True) > 0
+
+
+def test_wrong_bytes_forgive_no_failure() -> None:
+    """A part that is fetched again has the failures that it had."""
+    host, patience = a_host(), Patience()
+    for _ in range(8):
+        patience.failed(FAILED, 0.0, host, in_flight=10)
+    patience.lost_worker()
+    patience.reject()
+    assert patience.lost_worker()
+    assert patience.failed(FAILED, 0.0, host, in_flight=10) == FAILED
 
 
 def test_throttling_keeps_everybody_calm() -> None:
@@ -193,6 +238,7 @@ def tries_of_a_request(error: ErrorInfo) -> tuple[list[float], ErrorInfo]:
         BAD_GATEWAY,
         FAILED,
         FAILED_FOR_5_S,
+        FAILED_FOR_1_H,
         STALLED,
         UNEXPECTED,
         CORRUPTED,

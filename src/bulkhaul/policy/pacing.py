@@ -143,13 +143,13 @@ class Throttling:
     Attributes:
         patience_s: throttling is borne for this long without a success.
         calm_until_s: nothing goes out before.
-        successes: parts and requests that have succeeded.
+        since_s: instant of the first refusal since the last success, infinite without one.
     """
 
     def __init__(self, window: InFlightWindow, patience_s: float, rng: Randomness) -> None:
         self.patience_s = patience_s
         self.calm_until_s = float("-inf")
-        self.successes = 0
+        self.since_s = float("inf")
         self._window = window
         self._rng = rng
         self._cuts = 0  # of the window since the last success
@@ -158,9 +158,14 @@ class Throttling:
         """The service asked for less while ``in_flight`` requests were under way."""
         if self._window.slow_down(now_s, in_flight=in_flight):
             self._cuts += 1
+        self.since_s = min(self.since_s, now_s)
         self.calm_until_s = max(self.calm_until_s, now_s + backoff_s(self._cuts, self._rng))
 
     def success(self) -> None:
         """The service did what it was asked for."""
-        self.successes += 1
+        self.since_s = float("inf")
         self._cuts = 0
+
+    def forget(self) -> None:
+        """Nothing was under way: a storm that nobody waited in says nothing about now."""
+        self.since_s = float("inf")

@@ -1,7 +1,7 @@
 """Decides whether a part or a request that has failed is tried again, and when: the one retry rule.
 
     the endpoint is away   ─▶ again when requests go out          until retry_for_s is over
-    throttled              ─▶ again after a pause of all requests until throttle_s without a success are over
+    throttled              ─▶ again after a pause of all requests until throttle_s without any success are over
     another error          ─▶ again after a backoff               max_failures times, paid from the host's budget
     its worker died        ─▶ again at once                       max_failures times
 
@@ -15,6 +15,12 @@ import msgspec
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.outage import Outage, Vain
 from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling, backoff_s, rule_for
+
+ALONE_FACTOR = 5
+"""What is throttled while others succeed is borne this many times longer than a storm without any success."""
+
+MAX_RETRY_AFTER_S = 20.0
+"""Longest Retry-After that is kept to after an error that is no throttling: a proxy may ask for hours."""
 
 
 class Host(msgspec.Struct, frozen=True):
@@ -33,15 +39,13 @@ class Patience(msgspec.Struct):
     Attributes:
         failures: kind of error → how often, since it last made progress.
         vain: tries that met no endpoint, since it last made progress.
-        throttled_since_s: instant of its first throttled try since the host's last success.
-        successes: the host's successes at that instant.
+        throttled_since_s: instant of its first throttled try since it last made progress, infinite without one.
         deaths: workers that died with it.
     """
 
     failures: dict[str, int] = msgspec.field(default_factory=dict)
     vain: Vain | None = None
-    throttled_since_s: float = 0.0
-    successes: int = -1
+    throttled_since_s: float = float("inf")
     deaths: int = 0
 
     def failed(
@@ -59,6 +63,7 @@ class Patience(msgspec.Struct):
         if progress:
             self.failures.clear()
             self.vain = None
+            self.throttled_since_s = float("inf")
         elif host.outage.failed(error, now_s, in_flight=min(in_flight, host.max_in_flight)):
             # The endpoint's failure, not the request's: it goes out again when requests do.
             self.vain = self.vain or Vain(now_s)
@@ -70,17 +75,23 @@ class Patience(msgspec.Struct):
         wait_s = backoff_s(max(1, failures), host.rng)
         if rule.paced:
             host.throttling.slow_down(now_s, in_flight=in_flight)
+            self.throttled_since_s = min(self.throttled_since_s, now_s)
             again = self._bears_throttling(now_s, host.throttling)
         else:
             again = failures <= rule.max_failures and (not rule.budgeted or host.budget.take())
         if not again:
             return error
-        return 0.0 if rule.at_once else max(wait_s, min(error.retry_after_s, host.throttling.patience_s))
+        longest_s = host.throttling.patience_s if rule.paced else MAX_RETRY_AFTER_S
+        return 0.0 if rule.at_once else max(wait_s, min(error.retry_after_s, longest_s))
 
     def _bears_throttling(self, now_s: float, throttling: Throttling) -> bool:
-        if self.successes != throttling.successes:
-            self.throttled_since_s, self.successes = now_s, throttling.successes
-        return now_s - self.throttled_since_s < throttling.patience_s
+        """Whether anything has succeeded lately, and this one is not refused for ever while others succeed."""
+        alone_s = ALONE_FACTOR * throttling.patience_s
+        return now_s - throttling.since_s < throttling.patience_s and now_s - self.throttled_since_s < alone_s
+
+    def reject(self) -> None:
+        """Begin anew with bytes that were wrong; its failures count on, but for vain tries and deaths."""
+        self.vain, self.deaths = None, 0
 
     def lost_worker(self, *, unsure: int = 0) -> bool:
         """Count a worker that died with it; return whether another one gets it.

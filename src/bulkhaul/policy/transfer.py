@@ -130,9 +130,13 @@ class TransferMachine:
 
     # Requests that are no parts
 
-    def admit_request(self, now_s: float) -> float:
-        """Return how long a request to the service has to wait; 0 if it goes out now, which is taken note of."""
-        until_s = self._throttling.calm_until_s
+    def admit_request(self, now_s: float, *, ending: bool = False) -> float:
+        """Return how long a request to the service has to wait; 0 if it goes out now, which is taken note of.
+
+        Args:
+            ending: it ends an upload; an engine that ends has no time for calm.
+        """
+        until_s = float("-inf") if ending else self._throttling.calm_until_s
         if not self.outage.admits(now_s):
             until_s = max(until_s, self.outage.next_try_s)
         if now_s < until_s:
@@ -152,6 +156,8 @@ class TransferMachine:
         Args:
             requests: requests under way, this one included.
         """
+        if requests == 1 and not self._transfers and not patience.failures:
+            self._throttling.forget()
         return patience.failed(error, now_s, self._host, in_flight=len(self._leases) + requests)
 
     # Events
@@ -199,6 +205,8 @@ class TransferMachine:
         self._crew.forgive_pause(pause_s)
 
     def _added(self, event: TransferAdded, out: list[Instruction]) -> None:
+        if not self._transfers:
+            self._throttling.forget()
         lease_s = event.lease_s or self._timeouts.lease_s
         self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
         if len(event.layout):
@@ -312,7 +320,8 @@ class TransferMachine:
             self.received_bytes -= rejected_bytes
             transfer.moved_bytes -= rejected_bytes
             row["bytes"], row["crc"] = 0, 0
-            transfer.patience.pop(index, None)
+            if (patience := transfer.patience.get(index)) is not None:
+                patience.reject()
             transfer.done -= 1
             self._queue.retry(event.transfer, index, 0.0)
         if not self._crew.alive:

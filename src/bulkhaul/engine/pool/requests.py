@@ -109,56 +109,69 @@ class Requests:
             TransferError: the last failure, about ``subject``.
         """
         require_sound(request, REQUESTS, subject)
-        machine, trips = self._workers.machine, self._trips
-        patience: Patience | None = None  # of one that has failed
-        generation = 0
+        patience = Patience()
         doubtful = False
+
+        def doubt() -> None:
+            nonlocal doubtful
+            doubtful = True
+            if on_doubt is not None:
+                on_doubt()
+
         while True:
             self._credentials.renew_if_due()
             if doubtful and before_again is not None:
                 await before_again()
                 doubtful = False
+            generation = 0
             try:
-                worker = await trips.worker()
+                worker = await self._trips.worker()
                 held = self._credentials.current
                 generation = held.generation if held else 0
-                if request.line == "slow":
-                    answer = await self._make_whole(request, memory_fd)
-                elif not request.sent:
-                    answer = await trips.make(worker, request, memory_fd)
-                else:
-                    await self._admitted()
-                    answer = await trips.make(await trips.worker(), request, memory_fd, on_early)
-                if request.sent:
-                    machine.request_answered()
-                return answer
+                return await self._try(worker, request, memory_fd, on_early)
             except WorkerGone as gone:
-                doubtful = doubtful or gone.asked
-                if on_doubt is not None and gone.asked:
-                    on_doubt()
-                patience = patience or Patience()
+                if gone.asked:
+                    doubt()
                 # Workers that are killed together are lost one by one: the second may have been dead when it was asked.
                 if not gone.blameless and not patience.lost_worker(unsure=1):
                     deaths = f"{patience.deaths} workers died with this request"
                     raise WorkerDied(f"{deaths}, the last one by {self._workers.last_death}", subject) from None
             except TransferError as error:
                 if error.info.code in DOUBTFUL and not error.info.unreached:
-                    doubtful = True
-                    if on_doubt is not None:
-                        on_doubt()
-                patience = patience or Patience()
-                wait = machine.request_failed(patience, error.info, self._loop.time(), requests=trips.under_way + 1)
-                if isinstance(wait, ErrorInfo):
-                    raise error_of(wait).about(subject) from error
-                if error.info.code == "ExpiredCredentials":
-                    await self._credentials.renew(generation)
-                elif wait:
-                    await trips.pause(wait)
+                    doubt()
+                await self._wait_or_raise(error, patience, generation, subject)
 
-    async def _admitted(self) -> None:
+    async def _try(self, worker: int, request: Request[A], memory_fd: int, on_early: Callable[[str], None] | None) -> A:
+        """Make a request once, as soon as it may go out."""
+        if not request.sent:
+            return await self._trips.make(worker, request, memory_fd)
+        if request.line == "slow":
+            answer = await self._make_whole(request, memory_fd)
+        else:
+            await self._admitted(ending=request.line == "ending")
+            answer = await self._trips.make(await self._trips.worker(), request, memory_fd, on_early)
+        self._workers.machine.request_answered()
+        return answer
+
+    async def _wait_or_raise(self, error: TransferError, patience: Patience, generation: int, subject: str) -> None:
+        """Wait as long as a failed request has to, or raise what it ends with.
+
+        Args:
+            generation: of the credentials that it was signed with.
+        """
+        machine, requests = self._workers.machine, self._trips.under_way + 1
+        wait = machine.request_failed(patience, error.info, self._loop.time(), requests=requests)
+        if isinstance(wait, ErrorInfo):
+            raise error_of(wait).about(subject) from error
+        if error.info.code == "ExpiredCredentials":
+            await self._credentials.renew(generation)
+        elif wait:
+            await self._trips.pause(wait)
+
+    async def _admitted(self, *, ending: bool = False) -> None:
         """Wait until a request may go out: a pause at a time while the endpoint is away, or has asked for calm."""
         machine = self._workers.machine
-        while (wait_s := machine.admit_request(self._loop.time())) and self._trips.closed is None:
+        while (wait_s := machine.admit_request(self._loop.time(), ending=ending)) and self._trips.closed is None:
             await self._trips.pause(min(wait_s, LOOK_S))  # it may be back before
 
     async def _make_whole(self, request: Request[A], memory_fd: int) -> A:

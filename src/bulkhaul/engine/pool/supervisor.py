@@ -29,6 +29,7 @@ from bulkhaul.engine.messages.messages import (
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, start_error
 from bulkhaul.engine.pool.worker_process import WorkerProcess, death
 from bulkhaul.model.errors import OtherError, TransferError
+from bulkhaul.model.limits import DEFAULT_LIMITS
 from bulkhaul.model.settings import Settings
 
 MAX_RESTARTS = 3
@@ -77,8 +78,8 @@ class Supervisor:
             TransferError: the settings cannot be passed on.
         """
         self._forkserver = forkserver
-        # No worker needs the folder of the journals; its name may have bytes that no message can carry.
-        self._settings = msgspec.structs.replace(settings, state_dir=None)
+        # No worker needs these two, and not every value of theirs can be sent: bytes of a name, numbers beyond 64 bits.
+        self._settings = msgspec.structs.replace(settings, state_dir=None, limits=DEFAULT_LIMITS)
         self._on_message = on_message
         self._on_lost = on_lost
         self._guard = guard
