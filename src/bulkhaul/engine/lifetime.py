@@ -127,8 +127,7 @@ class Lifetime:
             await asyncio.wait([ending], timeout=min(until_s - loop.time(), LOOK_S))
         coordinator.requests.close()
         if not ending.done():
-            coordinator.dispatcher.machine.stop_spawning()  # workers that are killed now need no successors
-            coordinator.dispatcher.kill_workers()  # the quickest way to be sure that nobody writes any more
+            coordinator.dispatcher.kill_for_good()  # the quickest way to be sure that nobody writes any more
         await ending
 
     def hurry(self) -> None:

@@ -45,9 +45,9 @@ class CheckPlan(msgspec.Struct, frozen=True):
         return self.stored.algorithm if self.stored and self.stored.algorithm in FOLDABLE else ""
 
 
-def needs_parts(info: ObjectHead, verify: Verify, *, computable: frozenset[str]) -> bool:
+def needs_parts(head: ObjectHead, verify: Verify, *, computable: frozenset[str]) -> bool:
     """Return whether the object's own part sizes must be asked for before it can be checked."""
-    stored = info.checksum
+    stored = head.checksum
     return (
         verify is not Verify.NONE
         and stored is not None
@@ -57,7 +57,7 @@ def needs_parts(info: ObjectHead, verify: Verify, *, computable: frozenset[str])
 
 
 def plan_checks(
-    info: ObjectHead, verify: Verify, *, computable: frozenset[str], parts: tuple[PartChecksum, ...] = ()
+    head: ObjectHead, verify: Verify, *, computable: frozenset[str], parts: tuple[PartChecksum, ...] = ()
 ) -> CheckPlan:
     """Return what to check of an object.
 
@@ -66,18 +66,18 @@ def plan_checks(
         parts: the object's own parts in order, where they are known; a composite checksum needs them, and is left
             unchecked (integrity falls to ``etag``) if they do not add up to the object's size.
     """
-    weakest = without_checksum(info)
+    weakest = without_checksum(head)
     if verify is Verify.NONE:
         return CheckPlan(integrity=weakest)
     # Source: S3 API, Object.ETag: an MD5 only for objects stored in the clear or with SSE-S3, in one part.
-    is_md5 = verify is Verify.FULL and info.encryption in ("", "AES256")
-    md5_hex = plain_md5(info.etag) if is_md5 else ""
-    stored = info.checksum if info.checksum and info.checksum.algorithm in computable else None
+    is_md5 = verify is Verify.FULL and head.encryption in ("", "AES256")
+    md5_hex = plain_md5(head.etag) if is_md5 else ""
+    stored = head.checksum if head.checksum and head.checksum.algorithm in computable else None
     boundaries: tuple[int, ...] = ()
     values: tuple[str, ...] = ()
     if stored and stored.kind is not ChecksumKind.FULL_OBJECT:
         # An empty part has a checksum but no bytes to cut at; such an object is rare, and checked by its ETag only.
-        whole = sum(part.size_bytes for part in parts) == info.size_bytes
+        whole = sum(part.size_bytes for part in parts) == head.size_bytes
         if parts and whole and all(part.size_bytes for part in parts):
             boundaries = _boundaries(parts)
             values = tuple(part.value for part in parts) if all(part.value for part in parts) else ()
@@ -113,9 +113,9 @@ def compare(stored: Checksum, *, whole: str, composite: str, parts_match: bool =
     return Proof.UNPROVEN if stored.kind is ChecksumKind.UNKNOWN else Proof.REFUTED
 
 
-def without_checksum(info: ObjectHead) -> Integrity:
+def without_checksum(head: ObjectHead) -> Integrity:
     """Return the level that a success without a checksum reaches."""
-    return Integrity.ETAG if info.etag else Integrity.LENGTH
+    return Integrity.ETAG if head.etag else Integrity.LENGTH
 
 
 def plain_md5(etag: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from bulkhaul.model.errors import OtherError
+from bulkhaul.model.errors import ErrorInfo, OtherError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,3 +31,9 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         return await asyncio.to_thread(work, *args, **kwargs)
     except RuntimeError as error:
         raise no_thread(error) or error from error
+
+
+def unforeseen(error: Exception, text: str) -> ErrorInfo:
+    """Return the error for an exception that nothing else has caught; the lack of threads has one of its own."""
+    known = no_thread(error)
+    return known.info if known is not None else ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")

@@ -97,7 +97,7 @@ class PartChecksums(Request[tuple[PartChecksum, ...]], tag=True, frozen=True):
     """The parts that an object was uploaded in; an empty ``version_id`` asks for the current version."""
 
     bucket: str
-    info: ObjectHead
+    head: ObjectHead
     version_id: str = ""
 
 

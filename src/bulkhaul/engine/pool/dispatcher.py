@@ -11,8 +11,6 @@ import random
 from collections.abc import Callable
 from types import TracebackType
 
-import msgspec
-
 from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.loop.tasks import outlast
@@ -179,12 +177,17 @@ class Dispatcher:
         finally:
             for job in self._jobs.values():
                 if not job.arrived.done():
-                    job.arrived.set_exception(error_of(error.info))
+                    job.fail(error.info)
             self._jobs.clear()
 
     def kill_workers(self) -> None:
         """Kill every worker now; transfers end as soon as they are reaped."""
         self._supervisor.kill_all()
+
+    def kill_for_good(self) -> None:
+        """Kill every worker now, and start no others in their place."""
+        self.machine.stop_spawning()
+        self.kill_workers()
 
     def send(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker."""
@@ -301,10 +304,7 @@ class Dispatcher:
     def _failed(self, transfer: int, error: ErrorInfo) -> None:
         job = self._jobs.pop(transfer)
         if not job.arrived.done():
-            attempts = job.attempts if isinstance(job, PutJob) else 0
-            failed = error_of(msgspec.structs.replace(error, attempts=attempts))
-            failed.__cause__ = job.raised
-            job.arrived.set_exception(failed)
+            job.fail(error)
 
     # Workers
 

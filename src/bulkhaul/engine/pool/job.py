@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.engine.messages.messages import LEASES, GetLease, PutLease, require_sound
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import Stored
 from bulkhaul.policy.events import Assign
@@ -32,6 +32,7 @@ class _Job(msgspec.Struct, kw_only=True):
         on_moved: called with the number of bytes that have been moved, whenever it has changed.
         arrived: the part table, when all bytes have been moved, or the error; no worker holds the file any more then.
         retries: number of tries that failed.
+        attempts: of a body, how often it was given to a worker.
         raised: the exception of ``on_moved``.
         transfer: the job's number in the state machine.
         lease_bytes: encoded length of the template.
@@ -41,6 +42,7 @@ class _Job(msgspec.Struct, kw_only=True):
     on_moved: Callable[[int], None] | None = None
     arrived: asyncio.Future[PartTable] = msgspec.field(default_factory=_future)
     retries: int = 0
+    attempts: int = 0
     raised: BaseException | None = None
     transfer: int = 0
     lease_bytes: int = 0
@@ -49,6 +51,12 @@ class _Job(msgspec.Struct, kw_only=True):
     def crc(self) -> int:
         """Checksum of a job of one part, once ``arrived`` is done."""
         return int(self.arrived.result()["crc"][0])
+
+    def fail(self, error: ErrorInfo) -> None:
+        """End it with an error, that tells how often it was tried."""
+        failed = error_of(msgspec.structs.replace(error, attempts=self.attempts))
+        failed.__cause__ = self.raised
+        self.arrived.set_exception(failed)
 
 
 class GetJob(_Job, kw_only=True):
@@ -89,12 +97,10 @@ class PutJob(_Job, kw_only=True):
     Attributes:
         template: the lease, without its number.
         stored: the service's reply.
-        attempts: how often a worker was given the body.
     """
 
     template: PutLease
     stored: Stored = Stored()
-    attempts: int = 0
 
     @property
     def layout(self) -> Layout:

@@ -22,7 +22,7 @@ CopyOne = Callable[[ObjectRef, ObjectRef], Coroutine[None, None, TransferResult]
 
 
 async def copy_pieces(
-    origin: Control,
+    source_control: Control,
     source: Source,
     takes: Callable[[str], bool],
     control: Control,
@@ -36,7 +36,7 @@ async def copy_pieces(
     copy them again, without end.
 
     Args:
-        origin: asks the service of the source.
+        source_control: asks the service of the source.
         control: asks the service of the destination.
         prefix: put before what is left of each key.
 
@@ -44,9 +44,9 @@ async def copy_pieces(
         NotFound: nothing is selected.
         TransferError: the listing failed.
     """
-    within = origin is control or await same_bucket(origin, control, bucket)
+    within = source_control is control or await same_bucket(source_control, control, bucket)
     nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
-    async with contextlib.aclosing(list_selected(origin, source, takes)) as found:
+    async with contextlib.aclosing(list_selected(source_control, source, takes)) as found:
         async for remote in found:
             head = remote.head
             ref = ObjectRef(bucket, prefix + head.key.removeprefix(source.base))

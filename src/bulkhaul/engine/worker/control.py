@@ -165,7 +165,7 @@ def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
 
 @_answers(PartChecksums)
 def _part_checksums(asked: Asked, request: PartChecksums) -> tuple[PartChecksum, ...]:
-    return part_checksums(asked.sdk, request.bucket, request.info, request.version_id)
+    return part_checksums(asked.sdk, request.bucket, request.head, request.version_id)
 
 
 @_answers(PutSmall)

@@ -10,7 +10,7 @@ import os
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
-from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.loop.threads import unforeseen
 from bulkhaul.engine.messages.messages import Done, Failed, GetLease
 from bulkhaul.engine.messages.requests import Read
 from bulkhaul.engine.worker.transports import Transports
@@ -97,9 +97,8 @@ class Fetcher:
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
-            info = ErrorInfo("OtherError", "the part could not be received", cause=f"{type(error).__name__}: {error}")
-            known = no_thread(error)
-            return Failed(lease.lease, 0, lease.crc, self._transports.cleaned(known.info if known else info))
+            info = unforeseen(error, "the part could not be received")
+            return Failed(lease.lease, 0, lease.crc, self._transports.cleaned(info))
 
     async def read(self, request: Read, fd: int) -> None:
         """Put an object, or a range of it, into memory, from the beginning of ``fd`` on.

@@ -27,7 +27,7 @@ import uvloop
 
 from bulkhaul import __version__
 from bulkhaul.disk.oserrors import local_error
-from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.loop.threads import no_thread, unforeseen
 from bulkhaul.engine.messages.channel import Channel, close_all
 from bulkhaul.engine.messages.messages import (
     EXIT_SHORTAGE,
@@ -231,10 +231,8 @@ class Worker:
         except TransferError as error:
             tell_error(send, message.ask, self._cleaned(error.info))
         except Exception as error:  # noqa: BLE001 - an unforeseen reply fails its request, not every worker
-            text = "the service's reply could not be understood"
-            info = ErrorInfo("OtherError", text, cause=f"{type(error).__name__}: {error}")
-            known = no_thread(error)
-            tell_error(send, message.ask, self._cleaned(known.info if known else info))
+            info = unforeseen(error, "the service's reply could not be understood")
+            tell_error(send, message.ask, self._cleaned(info))
         else:
             tell_answer(send, message.ask, value, target)
         finally:

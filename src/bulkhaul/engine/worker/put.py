@@ -13,7 +13,7 @@ import msgspec
 
 from bulkhaul.disk.source import SourceWindow, reading_error, require_unchanged
 from bulkhaul.engine.loop.tasks import undisturbed
-from bulkhaul.engine.loop.threads import in_thread, no_thread
+from bulkhaul.engine.loop.threads import in_thread, unforeseen
 from bulkhaul.engine.messages.messages import Done, Failed, PutLease
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
@@ -44,18 +44,15 @@ class Sender:
         self._sent[lease.lease] = 0
         try:
             return await self._send(lease, fd)
-        except TransportError as error:
-            return Failed(lease.lease, 0, 0, self._transports.cleaned(error.info))
-        except TransferError as error:
+        except (TransportError, TransferError) as error:
             return Failed(lease.lease, 0, 0, self._transports.cleaned(error.info))
         except OSError as error:
             return Failed(lease.lease, 0, 0, reading_error(error, "").info)
         except asyncio.CancelledError:
             return Failed(lease.lease, 0, 0, ErrorInfo("Cancelled", "the lease was taken back"))
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
-            info = ErrorInfo("OtherError", "the part could not be sent", cause=f"{type(error).__name__}: {error}")
-            known = no_thread(error)
-            return Failed(lease.lease, 0, 0, self._transports.cleaned(known.info if known else info))
+            info = unforeseen(error, "the part could not be sent")
+            return Failed(lease.lease, 0, 0, self._transports.cleaned(info))
         finally:
             del self._sent[lease.lease]
 

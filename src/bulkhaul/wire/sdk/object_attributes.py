@@ -14,25 +14,25 @@ from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.listing_checks import next_part
 
 
-def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
+def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:
     """Return the parts that an object was uploaded in; empty if the endpoint does not tell.
 
     GetObjectAttributes tells sizes and checksums. Where it is missing, not allowed or nonsense, HEAD of the first part
     tells the size of all parts but the last, if they are of one size.
     """
-    assert info.checksum is not None
-    names = object_names(bucket, info.key, version_id)
+    assert head.checksum is not None
+    names = object_names(bucket, head.key, version_id)
     try:
-        parts = tuple(_attribute_parts(sdk, info, names))
+        parts = tuple(_attribute_parts(sdk, head, names))
     except (Unsupported, UnexpectedReply):
         parts = ()  # no part of such a reply is used
     except TransferError as error:
         if error.retryable or error.info.status == 404:
             raise
         parts = ()  # not allowed, or not understood
-    if sum(part.size_bytes for part in parts) == info.size_bytes:
+    if sum(part.size_bytes for part in parts) == head.size_bytes:
         return parts
-    subject = f"s3://{bucket}/{info.key}"
+    subject = f"s3://{bucket}/{head.key}"
     try:
         reply = call(sdk.client.head_object, subject=subject, PartNumber=1, **names)
     except TransferError as error:
@@ -42,15 +42,15 @@ def part_checksums(sdk: SdkClient, bucket: str, info: ObjectHead, version_id: st
     first_bytes = told.number(reply_headers(reply).get("content-length"), "Content-Length", subject)
     if not first_bytes:
         return ()
-    number = info.checksum.value.rpartition("-")[2]
+    number = head.checksum.value.rpartition("-")[2]
     # Some stores leave the number of parts out of the value. The sizes are then a guess, which the checksum confirms.
-    count = int(number) if "-" in info.checksum.value else -(-info.size_bytes // first_bytes)
-    return uniform_parts(info.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
+    count = int(number) if "-" in head.checksum.value else -(-head.size_bytes // first_bytes)
+    return uniform_parts(head.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
 
 
-def _attribute_parts(sdk: SdkClient, info: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
-    assert info.checksum is not None
-    member, subject = f"Checksum{info.checksum.algorithm}", f"s3://{names['Bucket']}/{info.key}"
+def _attribute_parts(sdk: SdkClient, head: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
+    assert head.checksum is not None
+    member, subject = f"Checksum{head.checksum.algorithm}", f"s3://{names['Bucket']}/{head.key}"
     marker, last = 0, 0
     while True:
         reply = call(
