@@ -93,3 +93,12 @@ def test_what_would_fail_fails_alike(rig: WriteRig, what: str) -> None:
         told.append((type(caught.value), caught.value.message, caught.value.subject))
     assert told[0] == told[1]
     assert rig.stored("there") == b"object"
+
+
+def test_what_is_refused_counts_as_one_that_failed(rig: WriteRig) -> None:
+    """However early it is refused: by its destination, or by a folder that is missing."""
+    before = rig.engine.progress().failed_objects
+    for path in (os.devnull, rig.folder / "missing" / "file"):
+        with pytest.raises(TransferError):
+            rig.engine.download(URL, path)
+    assert rig.engine.progress().failed_objects == before + 2

@@ -251,3 +251,16 @@ def test_progress_counts_each_byte_once(tmp_path: Path) -> None:
         progress = rig.engine.progress()
         assert (progress.received_bytes, progress.planned_bytes) == (len(BODY), len(BODY))
         assert (progress.planned_objects, progress.verified_objects, progress.failed_objects) == (1, 1, 0)
+
+
+def test_totals_outlive_a_restart(tmp_path: Path) -> None:
+    """An engine that is entered again goes on counting, whether workers or the service moved the bytes."""
+    with running_rig(tmp_path) as rig, aws_environment(keys()):
+        rig.server.store.put("bucket", "counted", make_object(b"123456"))
+        engine = Engine(endpoint_url=rig.server.endpoint_url, workers=1)
+        for turn in (1, 2):
+            with engine:
+                engine.download("s3://bucket/counted", tmp_path / "counted")
+                engine.copy("s3://bucket/counted", "s3://bucket/copied")
+                assert engine.progress().received_bytes == turn * 12
+        assert engine.progress().received_bytes == 24

@@ -142,14 +142,13 @@ class AsyncEngine(SmallOperations):
         """
         ref = object_ref(url)
         require_current(ref, version_id, move=move)
-        running = self._life.running()
-        file = file_path(ref, local_path(path))
+        running, path = self._life.running(), local_path(path)
         if dry_run:
-            with opened(file):
-                return result_of(ref, await running.control.head(ref, version_id), file)
+            with opened(file_path(ref, path)) as destination:
+                return result_of(ref, await running.control.head(ref, version_id), destination.path)
 
         async def work(on_size: OnSize) -> TransferResult:
-            with opened(file) as destination:
+            with opened(file_path(ref, path)) as destination:
                 return await running.downloader.download(
                     ref, destination, on_size=on_size, on_moved=on_moved, remove=move, version_id=version_id
                 )

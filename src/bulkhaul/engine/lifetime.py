@@ -61,7 +61,7 @@ class Lifetime:
         self._tasks: set[asyncio.Task[TransferResult]] = set()
         self._on_progress = on_progress
         self._telling: asyncio.Task[None] | None = None
-        self._last_received = 0
+        self._received_before = 0  # by what ran between earlier starts and ends
         self._hurried = False
         self._deaf = False  # the progress callback has failed
 
@@ -104,7 +104,7 @@ class Lifetime:
             await self._cancel(coordinator, runs)
         coordinator.requests.close()
         await coordinator.dispatcher.stop()
-        self._last_received = coordinator.received_bytes
+        self._received_before += coordinator.received_bytes
         self._coordinator = None
         telling, self._telling = self._telling, None
         if telling is not None and self._on_progress is not None:
@@ -231,7 +231,7 @@ class Lifetime:
             failed_objects=sum(p.failed_objects for p in every),
             skipped_objects=sum(p.skipped_objects for p in every),
             planned_bytes=sum(p.planned_bytes for p in every),
-            received_bytes=self._coordinator.received_bytes if self._coordinator else self._last_received,
+            received_bytes=self._received_before + (self._coordinator.received_bytes if self._coordinator else 0),
             planning_done=all(p.planning_done for p in every),
             resolved=self._coordinator is None or self._coordinator.requests.resolved,
         )

@@ -235,7 +235,7 @@ class SmallOperations(ABC):
                     yield upload
 
     async def abort_upload(self, url: str | ObjectRef, upload_id: str) -> None:
-        """Give a pending upload up, until nothing of it is left; that it is not there is no error.
+        """Abort a pending upload until nothing of it is left; one that does not exist is no error.
 
         Raises:
             OtherError: parts of it are left, however often it was aborted.

@@ -35,8 +35,10 @@ from bulkhaul.policy.described import told_content
 from bulkhaul.policy.plainhttp import allowed_by
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
+    asks_for_bytes,
     check_key,
     check_prefix,
+    check_ttl,
     content_of,
 )
 from bulkhaul.policy.storeurl import StoreUrl, parse_store_url
@@ -190,7 +192,10 @@ class S3Store:
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        return await (await self._running()).read_range(self._ref(key), start, end)
+        ref = self._ref(key)
+        if not asks_for_bytes(start, end, ref.url):
+            return b""
+        return await (await self._running()).read_range(ref, start, end)
 
     async def put_bytes(
         self,
@@ -287,7 +292,9 @@ class S3Store:
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
         """
-        return await (await self._running()).presign(self._ref(key), ttl_s)
+        check_ttl(ttl_s)
+        ref = self._ref(key)
+        return await (await self._running()).presign(ref, ttl_s)
 
     async def probe(self, prefix: str = "") -> None:
         """Ask once for at most one key below ``prefix`` (C38).

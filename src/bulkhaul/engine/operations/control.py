@@ -354,14 +354,14 @@ class Control:
         return credentials.access_key if credentials else ""
 
     async def abort_until_gone(self, ref: ObjectRef, upload_id: str, *, looks: int, listable: bool) -> Aborted:
-        """Give an upload up until nothing of it is left; see ``abort_upload.abort_until_gone``."""
+        """Abort an upload until nothing of it is left; see ``abort_upload.abort_until_gone``."""
         return await abort_until_gone(self._requests, ref, upload_id, looks=looks, listable=listable)
 
     async def abort_upload(self, ref: ObjectRef, upload_id: str, *, listable: bool = True) -> bool:
-        """Give a pending upload up; whether nothing is left of it.
+        """Abort a pending upload, and return whether nothing of it is left.
 
         Args:
-            listable: what is pending may be listed, as far as anybody knows; else what the service confirms counts.
+            listable: False where parts may not be listed: then the abort that the service confirms has to do.
 
         Raises:
             TransferError: the service refused.

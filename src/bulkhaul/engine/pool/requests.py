@@ -184,7 +184,7 @@ class Requests:
             return await undisturbed(self._trips.make(await self._trips.worker(), request, memory_fd))
 
     def close(self) -> None:
-        """Answer nobody any more: whoever waits for an answer, or asks from now on, gets Cancelled."""
+        """End every request, those under way and those that are made from now on, with Cancelled."""
         self.fail(Cancelled("the engine was closed"))
 
     # What the workers tell

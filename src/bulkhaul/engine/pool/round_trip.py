@@ -207,7 +207,7 @@ class RoundTrips:
         self._changed.set()
 
     def give_up(self, error: TransferError) -> None:
-        """No worker will become usable: whoever waits for one gets this error."""
+        """Fail every wait for a usable worker with this error: there will be none."""
         self.failure = error
         self._changed.set()
 

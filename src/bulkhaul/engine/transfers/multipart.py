@@ -79,7 +79,7 @@ class MultipartUpload:
         self._asked = intent.algorithm  # goes along with every part, whether the service keeps it or not
         self._token = intent.token
         self._broken_off = False  # a part was under way when the upload failed: it may still arrive
-        self._listable = True  # as far as anybody knows
+        self._listable = True  # until the service refuses to list its parts
         self._crcs: dict[int, int] = {}  # of the parts whose checksum is known, told or not
 
     @property

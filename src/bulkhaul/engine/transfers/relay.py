@@ -5,13 +5,12 @@ ranged GET ─▶ memory ─▶ PUT, part by part, checksum from end to end
 
 from __future__ import annotations
 
-import os
 import time
 
 import msgspec
 
 from bulkhaul.engine.loop.tasks import all_or_none
-from bulkhaul.engine.messages.memory import new_memory
+from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
@@ -114,11 +113,8 @@ class Relay:
     ) -> TransferResult:
         source, size_bytes = reader.remote, reader.remote.head.size_bytes
         if not size_bytes:
-            empty = new_memory()
-            try:
+            with in_memory(b"") as empty:
                 result = await self._uploader.upload_memory(empty, 0, ref, options)
-            finally:
-                os.close(empty)
             return msgspec.structs.replace(result, source=source.ref.url)
         promised = foldable_checksum(source.head)
         whole = Layout(size_bytes, size_bytes, whole=reader.layout.whole)
