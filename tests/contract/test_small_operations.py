@@ -177,18 +177,24 @@ def test_delete_many(ask: Ask, prefix: str) -> None:
     assert sorted(below(prefix, done)) == [KEYS[2], KEYS[3]]
     assert all(one.ok for one in done)
     assert below(prefix, ask("list", f"{prefix}/")) == KEYS[:2]
+    below_run = ask("delete_many", [ObjectRef("bucket", f"{own}/run")], recursive=True, dry_run=True)
+    assert below(prefix, below_run) == KEYS[:2]
     (nothing,) = ask("delete_many", [f"{prefix}/none*"])
     assert isinstance(nothing.error, NotFound)
     assert len(ask("delete_many", [f"{prefix}/"], recursive=True, all_versions=True)) == 6
 
 
 def test_delete_many_refuses_what_is_ambiguous(ask: Ask, prefix: str) -> None:
-    """A prefix has to be meant as one, and a version goes with one object."""
+    """A prefix has to be meant as one, a version goes with one object, and filters with none."""
     for urls, more in (
         ([f"{prefix}/run/"], {}),
         ([f"{prefix}/run/a.txt", f"{prefix}/running"], {"version_id": "v"}),
         ([f"{prefix}/run/*"], {"version_id": "v"}),
         ([f"{prefix}/running"], {"version_id": "v", "all_versions": True}),
+        ([f"{prefix}/running"], {"exclude": ["*"]}),
+        ([f"{prefix}/run/*", f"{prefix}/running"], {"include": ["*.txt"]}),
+        (f"{prefix}/running", {}),
+        ([ObjectRef("bucket", "")], {}),
     ):
         with pytest.raises(UsageError):
             ask("delete_many", urls, **more)
@@ -206,3 +212,11 @@ def test_pending_uploads(ask: Ask, server: RunningServer, prefix: str) -> None:
     assert (found.key, found.upload_id) == (key, upload_id)
     ask("abort_upload", f"{prefix}/pending", upload_id)
     assert ask("pending_uploads", f"{prefix}/p") == []
+
+
+@pytest.mark.parametrize("name", ["head", "read", "tags", "presign", "delete"])
+@pytest.mark.parametrize("ref", [ObjectRef("bucket", ""), ObjectRef("", "key")], ids=["no key", "no bucket"])
+def test_an_object_has_a_bucket_and_a_key(ask: Ask, name: str, ref: ObjectRef) -> None:
+    """Without a key a request would be about the bucket: its listing is not an object's bytes."""
+    with pytest.raises(UsageError, match="must not be empty"):
+        ask(name, ref)

@@ -21,7 +21,7 @@ from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 PROGRESS_S = 0.25
 """The shortest time between two calls of a progress callback."""

@@ -16,7 +16,7 @@ from bulkhaul.model.errors import RangeNotSatisfiable, TransferError, UsageError
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectVersion, PendingUpload
-from bulkhaul.policy.selection import Source, parse_source, selector
+from bulkhaul.policy.selection import Source, folder_prefix, parse_source, selector
 from bulkhaul.policy.storerules import asks_for_bytes, check_ttl, outside
 
 
@@ -68,11 +68,11 @@ class SmallOperations(ABC):
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        ref = object_ref(url)
+        ref, control = object_ref(url), self.control
         if not asks_for_bytes(start, end, ref.url):
             return b""
         try:
-            return await self.control.read(ref, start, end)
+            return await control.read(ref, start, end)
         except RangeNotSatisfiable as error:
             told = outside(start, end, ref.url)
             told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
@@ -205,9 +205,13 @@ class SmallOperations(ABC):
             One result a key. One that is refused, or a URL that selects nothing, carries its error; the others go on.
 
         Raises:
-            UsageError: a URL names a prefix without ``recursive``, or a version id goes with more than one object.
+            UsageError: a URL names a prefix without ``recursive``; filters go with one object, a version id with more.
         """
+        if isinstance(urls, str):
+            raise UsageError("URLs are given as a list, also a single one", urls)
         sources = tuple(_doomed(url, recursive=recursive, literal=literal) for url in urls)
+        if (include or exclude) and not all(source.many for source in sources):
+            raise UsageError("include and exclude select below prefixes and patterns; a URL of one object has none")
         if version_id and (all_versions or len(sources) != 1 or sources[0].many):
             raise UsageError("a version id goes with exactly one object")
         deletion = Deletion(
@@ -248,6 +252,9 @@ class SmallOperations(ABC):
 
 def _doomed(url: str | ObjectRef, *, recursive: bool, literal: bool) -> Source:
     if isinstance(url, ObjectRef):
+        if recursive:
+            prefix = folder_prefix(listed(url).prefix)
+            return Source(url.bucket, prefix=prefix, base=prefix, many=True)
         ref = object_ref(url)
         return Source(ref.bucket, key=ref.key)
     return parse_source(url, recursive=recursive, literal=literal, marker=literal)

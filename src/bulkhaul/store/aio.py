@@ -48,7 +48,7 @@ from bulkhaul.store.protocol import CLOSED, ProgressCallback
 ANOTHER_WRITER = "ConditionalRequestConflict"
 """The code of the one 409 that says so. Source: S3 API, PutObject, If-None-Match."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class S3Store:

@@ -6,7 +6,7 @@ import logging
 
 from bulkhaul.store.protocol import ProgressCallback
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class Deltas:

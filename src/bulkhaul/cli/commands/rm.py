@@ -76,7 +76,7 @@ def rm(
     output, connection = take_output(given), take_settings(given)
     sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
     many = any(source.many for source in sources)
-    if (include or exclude) and not many:
+    if (include or exclude) and not all(source.many for source in sources):
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
     if version_id and (many or all_versions or len(sources) > 1):
         raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")

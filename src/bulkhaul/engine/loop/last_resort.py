@@ -16,7 +16,7 @@ from typing import Any
 
 from bulkhaul.model.errors import OtherError, TransferError
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 _OF_LOOPS = frozenset({"asyncio", "uvloop"})
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 _Task = asyncio.Task[tuple[T | None, BaseException | None]]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class _Pending(Future[T], Generic[T]):

@@ -9,7 +9,7 @@ from bulkhaul.policy.outage import Outage
 NOTICE_S = 2.0
 """An endpoint that is away for longer is told of: before, nobody has noticed a pause."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class OutageNotice:

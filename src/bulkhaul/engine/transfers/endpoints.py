@@ -32,10 +32,10 @@ def object_ref(url: str | ObjectRef) -> ObjectRef:
 
     Raises:
         InvalidUrl: it is no ``s3://bucket/key``.
-        UsageError: the name is not valid UTF-8.
+        UsageError: bucket or key is empty, or not valid UTF-8.
     """
     if isinstance(url, ObjectRef):
-        return _sound(url)
+        return _named(url)
     source = parse_source(url, literal=True)
     return ObjectRef(source.bucket, source.key)
 
@@ -49,7 +49,7 @@ def destination_ref(url: str | ObjectRef, name: str) -> ObjectRef:
         UsageError: the key would be empty, or is not valid UTF-8.
     """
     if isinstance(url, ObjectRef):
-        return _sound(url)
+        return _named(url)
     bucket, key = parse_destination(url)
     if not (key := key_for(key, name)):
         raise UsageError("the destination names no key", url)
@@ -71,6 +71,13 @@ def key_for(url_key: str, name: str) -> str:
         text = "its name is not valid UTF-8, so it cannot be a key; name the key in the destination"
         raise LocalError(text, name) from error
     return url_key + last
+
+
+def _named(ref: ObjectRef) -> ObjectRef:
+    """Return an ``ObjectRef`` of the caller's, checked: without a key a request would be about the bucket."""
+    if not ref.bucket or not ref.key:
+        raise UsageError("bucket and key must not be empty; name an object", ref.url)
+    return _sound(ref)
 
 
 def _sound(ref: ObjectRef) -> ObjectRef:

@@ -40,7 +40,7 @@ SETTLE_PAUSE_S = 0.2
 _AMBIGUOUS = DOUBTFUL | {"NotFound"}
 """Failures of Complete after which the object may exist: a reply was lost, or the retry found no such upload."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class MultipartUpload:

@@ -32,7 +32,7 @@ from bulkhaul.model.writing import ObjectOptions, UploadBegun
 DOUBT_S = 5.0
 """How long it may take to look whether a Create whose reply was lost has left an upload."""
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class MultipartGuard:

@@ -14,7 +14,7 @@ from bulkhaul.policy.endpoints import may_go_without, profile_for
 
 T = TypeVar("T")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class UploadChecksums:

@@ -34,7 +34,7 @@ from bulkhaul.policy.sameness import same_etag
 from bulkhaul.wire.checksums import encoded_crc, hasher
 from bulkhaul.wire.values import Target
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("bulkhaul")
 
 
 class Resumed(msgspec.Struct, frozen=True):
