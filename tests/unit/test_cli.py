@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from bulkhaul.cli import early, run_job
 from bulkhaul.cli.group import cli
+from bulkhaul.cli.option_values import parsed_duration, parsed_size
 from bulkhaul.cli.options import make_settings
 from bulkhaul.errors import UsageError
 from bulkhaul.model.objects import Content, Verify
@@ -649,3 +652,12 @@ def test_names_of_other_tools(ran: Ran) -> None:
     key = base64.b64encode(KEY).decode()
     assert invoke("cp", "--numworkers", "3", "--sse-c", "AES256", "--sse-c-key", key, "s3://b/a", "out").exit_code == 0
     assert (ran.given.settings.workers, ran.given.settings.sse_c_key) == (3, KEY)
+
+
+def test_options_that_are_not_given_cost_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What parses sizes and spans of time is not loaded for a command line that has none."""
+    for name in ("sizes", "durations"):
+        monkeypatch.setitem(sys.modules, f"bulkhaul.policy.{name}", None)
+    context, option = click.Context(cli), click.Option(["--any"])
+    assert parsed_size(context, option, None) is None
+    assert parsed_duration(context, option, None) is None

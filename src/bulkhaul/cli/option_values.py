@@ -19,6 +19,8 @@ def parsed_size(_ctx: click.Context, param: click.Parameter, text: str | None) -
     Raises:
         click.BadParameter: it is no size.
     """
+    if text is None:
+        return None
     from bulkhaul.policy.sizes import parse_size
 
     return _parsed(parse_size, param, text)
@@ -30,6 +32,8 @@ def parsed_duration(_ctx: click.Context, param: click.Parameter, text: str | Non
     Raises:
         click.BadParameter: it is no span of time.
     """
+    if text is None:
+        return None
     from bulkhaul.policy.durations import parse_duration
 
     return _parsed(parse_duration, param, text)
@@ -147,9 +151,9 @@ def carried(_ctx: click.Context, param: click.Parameter, text: str | None) -> st
     return text
 
 
-def _parsed(parse: Callable[[str], int], param: click.Parameter, text: str | None) -> int | None:
+def _parsed(parse: Callable[[str], int], param: click.Parameter, text: str) -> int:
     try:
-        return None if text is None else parse(text)
+        return parse(text)
     except ValueError as error:
         raise click.BadParameter(str(error), param=param) from error
 
