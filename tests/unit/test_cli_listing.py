@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncGenerator
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from bulkhaul.cli.commands.head import object_fields, people_text
+from bulkhaul.cli.commands.ls import Listing, list_buckets
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.listing_lines import (
     Totals,
@@ -181,3 +186,34 @@ def test_what_is_told_of_an_object() -> None:
         "metadata.a\\x0a: 1",
         "metadata.b: 2",
     ]
+
+
+@pytest.mark.parametrize("kind", ["buckets", "objects", "folder", "versions"])
+def test_pages_are_closed_with_the_output(kind: str) -> None:
+    """A listing whose output is lost has let go of its requests before its failure is told."""
+    closed = []
+
+    async def pages(*_words: str, **_options: bool) -> AsyncGenerator[Any, None]:
+        try:
+            while True:
+                yield ([], []) if kind == "folder" else []
+        finally:
+            closed.append(kind)
+
+    async def write(_text: str) -> None:
+        raise BrokenPipeError
+
+    control = SimpleNamespace(buckets=pages, pages=pages, folder=pages, versions=pages)
+    engine: Any = SimpleNamespace(control=control)
+    out: Any = SimpleNamespace(write=write)
+
+    async def listed() -> None:
+        listing = Listing(Source("b", many=True), out, human=False, as_json=False)
+        try:
+            await (list_buckets(engine, out, as_json=False) if kind == "buckets" else getattr(listing, kind)(engine))
+        except BrokenPipeError:
+            assert closed == [kind]
+            raise
+
+    with pytest.raises(BrokenPipeError):
+        asyncio.run(listed())

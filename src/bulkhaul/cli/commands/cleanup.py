@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -79,8 +80,10 @@ def cleanup(
 
         places = Cleanup(engine.control, clears=yes)
         report = LeftoverReport(out, as_json=as_json, dry_run=not yes)
-        async for leftover in _all(places, bucket, prefix, older_than_s, temp_folder, settings.state_dir):
-            await report.one(leftover)
+        found = _all(places, bucket, prefix, older_than_s, temp_folder, settings.state_dir)
+        async with contextlib.aclosing(found):
+            async for leftover in found:
+                await report.one(leftover)
         return await report.end()
 
     run_query(ctx, work, settings, operation="cleanup", as_json=as_json)
@@ -94,11 +97,14 @@ async def _all(
 
     from bulkhaul.disk.state import state_path
 
-    async for leftover in places.journals(state_path(state_dir), bucket, prefix):
-        yield leftover
-    if older_than_s is not None:
-        async for leftover in places.uploads(bucket, prefix, older_than_s=older_than_s, now_s=time.time()):
+    async with contextlib.aclosing(places.journals(state_path(state_dir), bucket, prefix)) as named:
+        async for leftover in named:
             yield leftover
+    if older_than_s is not None:
+        uploads = places.uploads(bucket, prefix, older_than_s=older_than_s, now_s=time.time())
+        async with contextlib.aclosing(uploads):
+            async for leftover in uploads:
+                yield leftover
     if temp_folder is not None:
         for leftover in await asyncio.to_thread(places.temp_files, temp_folder):
             yield leftover

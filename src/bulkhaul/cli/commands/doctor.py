@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -51,11 +52,12 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
         from bulkhaul.engine.operations.doctor import examine
 
         found = []
-        async for finding in examine(engine.control, settings, bucket, prefix, write=write):
-            found.append(finding)
-            if as_json:
-                told = {name: getattr(finding, name) for name in ("check", "details", "remedy")}
-                await out.write(json_text({"operation": "doctor", "result": str(finding.verdict), **told}))
+        async with contextlib.aclosing(examine(engine.control, settings, bucket, prefix, write=write)) as findings:
+            async for finding in findings:
+                found.append(finding)
+                if as_json:
+                    told = {name: getattr(finding, name) for name in ("check", "details", "remedy")}
+                    await out.write(json_text({"operation": "doctor", "result": str(finding.verdict), **told}))
         good = fit(found)
         if as_json:
             await out.write(json_text({"operation": "summary", "success": good, "checks": len(found)}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -63,16 +64,18 @@ def du(
         totals: defaultdict[str, Totals] = defaultdict(Totals)
         takes = selector(source) if source.pattern else None
         if all_versions:
-            async for versions in engine.control.versions(source.bucket, source.prefix):
-                for one in versions:
-                    if not one.delete_marker and (takes is None or takes(one.key)):
-                        totals[""].add((one.size_bytes,))
+            async with contextlib.aclosing(engine.control.versions(source.bucket, source.prefix)) as found:
+                async for versions in found:
+                    for one in versions:
+                        if not one.delete_marker and (takes is None or takes(one.key)):
+                            totals[""].add((one.size_bytes,))
         else:
-            async for page in engine.control.pages(source.bucket, source.prefix, ahead=True):
-                for head in page:
-                    if takes is None or takes(head.key):
-                        name = (head.storage_class or "STANDARD") if group else ""
-                        totals[name].add((head.size_bytes,))
+            async with contextlib.aclosing(engine.control.pages(source.bucket, source.prefix, ahead=True)) as pages:
+                async for page in pages:
+                    for head in page:
+                        if takes is None or takes(head.key):
+                            name = (head.storage_class or "STANDARD") if group else ""
+                            totals[name].add((head.size_bytes,))
         if not group or not (totals or as_json):
             totals[""].add(())
         for name, total in sorted(totals.items()):

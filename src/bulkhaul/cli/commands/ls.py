@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -89,9 +90,10 @@ async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int
     from bulkhaul.cli.listing_lines import bucket_json, bucket_lines
 
     shown = 0
-    async for page in engine.control.buckets():
-        shown += len(page)
-        await out.write(bucket_json(page) if as_json else bucket_lines(page))
+    async with contextlib.aclosing(engine.control.buckets()) as pages:
+        async for page in pages:
+            shown += len(page)
+            await out.write(bucket_json(page) if as_json else bucket_lines(page))
     if as_json:
         await out.write(json_text({"operation": "summary", "success": True, "buckets": shown}))
     return 0
@@ -117,13 +119,14 @@ class Listing:
         from bulkhaul.cli.listing_lines import object_json, object_lines
 
         bucket = self._source.bucket
-        async for page in engine.control.pages(bucket, self._source.prefix, ahead=True):
-            taken = [one for one in page if self._takes(one.key)] if self._takes else page
-            self._totals.add(one.size_bytes for one in taken)
-            self._shown += len(taken)
-            await self._out.write(
-                object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
-            )
+        async with contextlib.aclosing(engine.control.pages(bucket, self._source.prefix, ahead=True)) as pages:
+            async for page in pages:
+                taken = [one for one in page if self._takes(one.key)] if self._takes else page
+                self._totals.add(one.size_bytes for one in taken)
+                self._shown += len(taken)
+                await self._out.write(
+                    object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
+                )
 
     async def folder(self, engine: AsyncEngine) -> None:
         """Print one folder."""
@@ -131,27 +134,29 @@ class Listing:
 
         bucket, prefix = self._source.bucket, self._source.prefix
         cut = prefix.rfind("/") + 1
-        async for objects, prefixes in engine.control.folder(bucket, prefix):
-            self._totals.add(one.size_bytes for one in objects)
-            self._shown += len(objects) + len(prefixes)
-            if self._as_json:
-                await self._out.write(folder_json(bucket, prefixes) + object_json(bucket, objects))
-            else:
-                lines = folder_lines(prefixes, cut=cut) + object_lines(objects, cut=cut, human=self._human)
-                await self._out.write(lines)
+        async with contextlib.aclosing(engine.control.folder(bucket, prefix)) as pages:
+            async for objects, prefixes in pages:
+                self._totals.add(one.size_bytes for one in objects)
+                self._shown += len(objects) + len(prefixes)
+                if self._as_json:
+                    await self._out.write(folder_json(bucket, prefixes) + object_json(bucket, objects))
+                else:
+                    lines = folder_lines(prefixes, cut=cut) + object_lines(objects, cut=cut, human=self._human)
+                    await self._out.write(lines)
 
     async def versions(self, engine: AsyncEngine) -> None:
         """Print every version and delete marker."""
         from bulkhaul.cli.listing_lines import version_json, version_lines
 
         bucket = self._source.bucket
-        async for page in engine.control.versions(bucket, self._source.prefix):
-            taken = [one for one in page if self._takes(one.key)] if self._takes else page
-            self._totals.add(one.size_bytes for one in taken if not one.delete_marker)
-            self._shown += len(taken)
-            await self._out.write(
-                version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._human)
-            )
+        async with contextlib.aclosing(engine.control.versions(bucket, self._source.prefix)) as pages:
+            async for page in pages:
+                taken = [one for one in page if self._takes(one.key)] if self._takes else page
+                self._totals.add(one.size_bytes for one in taken if not one.delete_marker)
+                self._shown += len(taken)
+                await self._out.write(
+                    version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._human)
+                )
 
     async def end(self, *, summarize: bool) -> int:
         """Print the totals; return the exit code.
