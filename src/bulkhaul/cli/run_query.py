@@ -105,15 +105,27 @@ class _Query(Run):
         self._tell_json(error)
 
     async def _answered(self) -> int:
-        """Wait until the work ends; cancel it at a signal."""
+        """Wait until the work ends; cancel it at a signal, or when nothing can be written to stderr any more.
+
+        The work itself finds out about stdout.
+        """
         task = asyncio.create_task(self._in_engine())
+        interrupted = False
+        lost: OSError | None = None
         while not task.done():
             await asyncio.wait([task], timeout=LOOK_UP_S)
-            self.flush(0.0)
-            if self.interruption.signum and task.cancel():
-                await asyncio.wait([task])
-                if task.cancelled() or task.exception() is not None:
-                    return self._interrupted()
+            if self.interruption.signum and not interrupted:
+                interrupted = task.cancel()
+            if lost is None and not task.done():
+                try:
+                    self.stderr.flush(0.0)  # also after the signal: a second one drops what is left
+                except OSError as error:
+                    lost = error
+                    task.cancel()
+        if interrupted and (task.cancelled() or task.exception() is not None):
+            return self._interrupted()
+        if lost is not None and task.cancelled():
+            raise lost
         return await task
 
     async def _in_engine(self) -> int:
