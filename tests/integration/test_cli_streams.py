@@ -155,6 +155,21 @@ def test_lines_on_a_full_disk(tmp_path: Path, words: list[str]) -> None:
     assert done.stderr.count(b"\n") == 1
 
 
+@pytest.mark.parametrize("words", [["ls", "s3://none"], ["cp", "s3://none/key", "out"]], ids=["ls", "cp"])
+def test_failure_on_a_full_disk(tmp_path: Path, words: list[str]) -> None:
+    """A program whose line of JSON about a failure is lost is told so, after the failure itself."""
+    with FaultServer({"bucket/key": BODY[:MIB]}) as server, open("/dev/full", "wb") as full:
+        command = arguments(words[0], "--json", "--endpoint-url", server.endpoint_url, *words[1:])
+        done = subprocess.run(
+            command, env=environment(), cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=PATIENCE_S
+        )
+    assert done.returncode == 1
+    failure, lost = done.stderr.splitlines()
+    assert failure.startswith(b"bulkhaul: error: ")
+    assert b"s3://none" in failure
+    assert lost == b"bulkhaul: error: the output cannot be written: No space left on device"
+
+
 def test_interrupted_before_a_reader_that_pauses() -> None:
     """Ctrl-C ends cat although nobody reads what it has: soon, with 130, and it says that the output is not whole."""
     with FaultServer({"bucket/key": BODY}) as server:

@@ -6,6 +6,7 @@ The two kinds of command are in ``run_job`` and ``run_query``.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -47,6 +48,7 @@ class Run(ABC):
         self.stdout, self.stderr = LineStream(1), LineStream(2)
         self.err = err or self.stderr.write
         log_to(self.err, log_level)
+        self._told_lost = False  # the line about lost output is written
 
     def exit_code(self) -> int:
         """Do the work, tell how it ended, and return the exit code."""
@@ -58,6 +60,7 @@ class Run(ABC):
             status = self._fail(error)
         except OSError as error:
             self.err(output_lost_line(error))
+            self._told_lost = True
             status = 1
         except RuntimeError as error:
             if (known := no_thread(error)) is None:
@@ -87,8 +90,9 @@ class Run(ABC):
         except BrokenPipeError:
             return status or 1  # the reader has missed lines, so this is no success
         except OSError as error:
-            if status == 0:  # else an error was written already
+            if not self._told_lost:
                 self.stderr.write(output_lost_line(error))
+            with contextlib.suppress(OSError):  # stderr is lost too
                 self.stderr.flush(LAST_LINES_S)
             return status or 1
         return status
