@@ -1,4 +1,4 @@
-"""Makes the lines that every command may print: JSON, errors, and that the output cannot be written."""
+"""Makes the lines that every command may print: JSON, errors, interruptions, and that the output cannot be written."""
 
 from __future__ import annotations
 
@@ -21,9 +21,19 @@ def error_fields(failure: ErrorInfo) -> dict[str, str]:
 
 def error_line(failure: ErrorInfo) -> str:
     """Return the line for people that says what failed."""
-    return f"bulkhaul: error: {printable(str(error_of(failure)))}\n"
+    return problem_line(printable(str(error_of(failure))))
+
+
+def problem_line(text: str) -> str:
+    """Return the line for people that says what is wrong, in words without control characters."""
+    return f"bulkhaul: error: {text}\n"
+
+
+def interrupted_text(signal_name: str) -> str:
+    """Return how a line, and the JSON of a failure, says that a signal ended the command."""
+    return f"interrupted by {signal_name}"
 
 
 def output_lost_line(error: OSError) -> str:
     """Return the line for people that says why nothing more can be written."""
-    return f"bulkhaul: error: the output cannot be written: {error.strerror or error}\n"
+    return problem_line(f"the output cannot be written: {error.strerror or error}")

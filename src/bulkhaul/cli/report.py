@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bulkhaul.cli.lines import error_fields, error_line, json_text
+from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.naming import printable
 
@@ -82,7 +82,7 @@ class TransferReport:
         """Count objects that were planned and did not end, because of a signal."""
         self.counts.failed += count
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
-        self._err(f"bulkhaul: interrupted by {signal_name}{what}{self._remains}\n")
+        self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{self._remains}\n")
 
     def summary(self, seconds: float, *, success: bool) -> None:
         """Report the totals, as JSON only: people have the progress display and the exit code."""

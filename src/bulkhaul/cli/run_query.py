@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from bulkhaul.cli import early
-from bulkhaul.cli.lines import error_fields, error_line, json_text
+from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
 from bulkhaul.cli.run import LOOK_UP_S, Run
 from bulkhaul.cli.standard_streams import require_stdout
 from bulkhaul.engine.aio import AsyncEngine
@@ -133,7 +133,7 @@ class _Query(Run):
             return await self._work(self._engine, Lines(self))
 
     def _interrupted(self) -> int:
-        text = f"interrupted by {self.interruption.name}"
+        text = interrupted_text(self.interruption.name)
         self.err(f"bulkhaul: {text}\n")
         self._tell_json(Cancelled(text))
         return self.interruption.exit_code

@@ -36,10 +36,11 @@ def demo(ctx: click.Context, /, *, size_bytes: int, objects: int) -> None:
     with the engine, compares every byte, prints a table, and leaves nothing behind.
     """
     from bulkhaul.cli.demo.demonstration import demonstrate, missing
+    from bulkhaul.cli.lines import problem_line
 
     if size_bytes < 1:
         raise click.BadParameter("the large object needs at least one byte.", param_hint="--size")
     if problem := missing(size_bytes, objects, SPACE_FACTOR):
-        click.echo(f"bulkhaul: error: {problem}", err=True)
+        click.echo(problem_line(problem), err=True, nl=False)
         ctx.exit(1)
     ctx.exit(demonstrate(size_bytes, objects))

@@ -27,7 +27,7 @@ from bulkhaul.cli.demo.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.demo.upload_bundle import uploaded
 from bulkhaul.cli.interruption import Interruption, kill
-from bulkhaul.cli.lines import error_line
+from bulkhaul.cli.lines import error_line, interrupted_text
 from bulkhaul.cli.progress import TICK_S
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
@@ -65,7 +65,7 @@ def demonstrate(size_bytes: int, objects: int) -> int:
         with contextlib.ExitStack() as stack:
             demo.run(stack, size_bytes, objects)
     except Interrupted:
-        sys.stderr.write(f"bulkhaul: interrupted by {demo.interruption.name}, everything was removed\n")
+        sys.stderr.write(f"bulkhaul: {interrupted_text(demo.interruption.name)}, everything was removed\n")
         return demo.interruption.exit_code
     except TransferError as error:
         sys.stderr.write(error_line(error.info))
