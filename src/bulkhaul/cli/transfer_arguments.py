@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 
 import click
@@ -137,15 +137,15 @@ def refuse_unselective(
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
 
 
-def refuse_many(source: str, option: str, *, recursive: bool, raw: bool) -> None:
-    """Make sure that SRC is one object, for an option that needs this.
+def refuse_many(urls: Sequence[str], option: str, *, recursive: bool = False, raw: bool = False) -> None:
+    """Make sure that the URLs are one object, for an option that needs this.
 
     Raises:
-        click.UsageError: it is a prefix or a pattern.
+        click.UsageError: there are several, or it is a prefix or a pattern.
     """
     from bulkhaul.policy.selection import parse_source
 
-    if parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
+    if len(urls) > 1 or parse_source(urls[0], recursive=recursive, literal=raw, marker=raw).many:
         raise click.UsageError(f"{option} goes with the URL of one object.")
 
 

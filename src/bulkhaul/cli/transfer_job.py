@@ -147,7 +147,7 @@ def _prepared(
         filters = [*given["include"], *given["exclude"]]
         refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"], filters=filters)
         if given["version_id"]:
-            refuse_many(source, "--version-id", recursive=given["recursive"], raw=given["raw"])
+            refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
     settings = make_settings(take_settings(given))
     least_bytes = settings.limits.min_part_bytes

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from bulkhaul.model.errors import InvalidUrl, UsageError
+from bulkhaul.model.errors import InvalidUrl, NotFound, UsageError
 
 _WILDCARD = re.compile(r"[*?]")
 
@@ -40,6 +40,11 @@ class Source(msgspec.Struct, frozen=True):
     base: str = ""
     pattern: str = ""
     many: bool = False
+
+    @property
+    def url(self) -> str:
+        """The URL that errors name."""
+        return f"s3://{self.bucket}/{self.pattern or self.key or self.prefix}"
 
 
 def parse_source(url: str, *, recursive: bool = False, literal: bool = False, marker: bool = False) -> Source:
@@ -148,3 +153,8 @@ def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str]
         return not any(pattern.fullmatch(path) for pattern in unwanted)
 
     return takes
+
+
+def nothing_matches(source: Source) -> NotFound:
+    """Return the error of a source that no object matches."""
+    return NotFound("no object matches", source.url)

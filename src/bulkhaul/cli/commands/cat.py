@@ -17,7 +17,7 @@ from bulkhaul.cli.options import (
     verify_option,
 )
 from bulkhaul.cli.standard_streams import require_stdout
-from bulkhaul.cli.transfer_arguments import REMAINS, Direction, require_object
+from bulkhaul.cli.transfer_arguments import REMAINS, Direction, refuse_many, require_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,15 +61,14 @@ def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **give
 
 
 def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
-    from bulkhaul.model.errors import NotFound
     from bulkhaul.model.objects import ObjectRef
-    from bulkhaul.policy.selection import parse_source
+    from bulkhaul.policy.selection import nothing_matches, parse_source
 
     for url in urls:
         require_object(url, role="URL", what="cat writes objects, and takes no local files: each URL")
     patterns = {url: source for url in urls if (source := parse_source(url)).many}
-    if version_id and (len(urls) > 1 or patterns):
-        raise click.UsageError("--version-id goes with the URL of one object.")
+    if version_id:
+        refuse_many(urls, "--version-id")
     require_stdout()
     settings = make_settings(take_settings(given))
 
@@ -80,7 +79,7 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
                 continue
             keys = sorted((head.key for head in run.list(url)), key=str.encode)
             if not keys:
-                raise NotFound("no object matches", url)
+                raise nothing_matches(patterns[url])
             for key in keys:
                 yield run.download_stream(ObjectRef(patterns[url].bucket, key).url, 1)
 

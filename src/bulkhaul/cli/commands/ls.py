@@ -165,11 +165,10 @@ class Listing:
             NotFound: nothing was found, and a prefix or pattern was given.
         """
         from bulkhaul.cli.listing_lines import total_json, total_lines
-        from bulkhaul.model.errors import NotFound
+        from bulkhaul.policy.selection import nothing_matches
 
         if not self._shown and (self._source.prefix or self._source.pattern):
-            wanted = self._source.pattern or self._source.prefix
-            raise NotFound("no object matches", f"s3://{self._source.bucket}/{wanted}")
+            raise nothing_matches(self._source)
         if self._as_json:
             await self._out.write(total_json(self._totals))
         elif summarize:

@@ -12,11 +12,11 @@ import msgspec
 
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_batch import deleted_result
-from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed
-from bulkhaul.policy.selection import Source, selector
+from bulkhaul.policy.selection import Source, nothing_matches, selector
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,7 +51,7 @@ def _doomed(control: Control, deletion: Deletion) -> Iterator[tuple[str, AsyncGe
     named: dict[str, list[Doomed]] = {}
     for source in deletion.sources:
         if source.many or deletion.all_versions:
-            yield source.bucket, _found(control, source, deletion), _url(source)
+            yield source.bucket, _found(control, source, deletion), source.url
         else:
             named.setdefault(source.bucket, []).append(Doomed(source.key, deletion.version_id))
     for bucket, keys in named.items():
@@ -99,16 +99,12 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
                         empty = False
                         yield Doomed(head.key)
     if empty:
-        raise NotFound("no object matches", _url(source))
+        raise nothing_matches(source)
 
 
 async def _each(doomed: Sequence[Doomed]) -> AsyncGenerator[Doomed, None]:
     for one in doomed:
         yield one
-
-
-def _url(source: Source) -> str:
-    return f"s3://{source.bucket}/{source.pattern or source.key or source.prefix}"
 
 
 __all__ = ["Deletion", "delete_sources"]

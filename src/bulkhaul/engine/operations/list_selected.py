@@ -30,5 +30,4 @@ async def list_selected(
                     found = True
                     yield RemoteObject(ObjectRef(source.bucket, head.key), head, target)
     if not found:
-        where = f"s3://{source.bucket}/{source.pattern or source.prefix}"
-        raise NotFound("no object matches; check the prefix, --include and --exclude", where)
+        raise NotFound("no object matches; check the prefix, --include and --exclude", source.url)
