@@ -40,7 +40,8 @@ class Transfer:
         self.lease_s = lease_s
         self.sends = sends
         self.moved_bytes = 0
-        self.table = new_part_table(len(layout))
+        self.n_parts = len(layout)
+        self.table = new_part_table(self.n_parts)
         self.phase = Phase.ACTIVE
         self.next_index = 0
         self.done = 0
@@ -98,7 +99,7 @@ class PartQueue:
             heapq.heappop(self._retries)
             return
         transfer.next_index += 1
-        if transfer.next_index == len(transfer.layout):
+        if transfer.next_index == transfer.n_parts:
             self.fresh.popleft()
 
     def _is_active(self, transfer_id: int) -> bool:

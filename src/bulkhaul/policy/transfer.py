@@ -209,7 +209,7 @@ class TransferMachine:
             self._throttling.forget()
         lease_s = event.lease_s or self._timeouts.lease_s
         self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
-        if len(event.layout):
+        if transfer.n_parts:
             self._queue.fresh.append(event.transfer)
         else:
             transfer.phase = Phase.VERIFYING
@@ -349,7 +349,7 @@ class TransferMachine:
             del self._transfers[transfer_id]
             self.received_bytes -= transfer.moved_bytes
             out.append(Fail(transfer_id, transfer.error))
-        elif transfer.done == len(transfer.layout):
+        elif transfer.done == transfer.n_parts:
             transfer.phase = Phase.VERIFYING
             out.append(HandOver(transfer_id))
 

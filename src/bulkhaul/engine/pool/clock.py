@@ -54,7 +54,7 @@ class Clock:
 
     def wake_at(self, wake_s: float) -> None:
         """Call ``on_wake`` at an instant; an instant after the next tick is left to the tick."""
-        if self._stopped:
+        if self._stopped or (wake_s == math.inf and self._wake_timer is None):
             return
         if self._wake_timer is not None and self._wake_s <= max(wake_s, self._loop.time()):
             return

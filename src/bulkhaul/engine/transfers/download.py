@@ -142,7 +142,7 @@ class Downloader:
         publish = functools.partial(self._publish, landing, destination.folder, fsync=fsync or self._settings.fsync)
         retries = 0
         try:
-            if len(layout):
+            if layout.size_bytes:
                 request = remote.request(0, layout.size_bytes, whole=layout.whole)
                 lease = GetLease(request=request, mapped=landing.mapped, algorithm=checks.folded)
                 job = GetJob(template=lease, layout=layout, fd=landing.fd, on_moved=on_moved)
@@ -175,7 +175,7 @@ class Downloader:
         return plan_checks(remote.head, self._settings.verify, computable=COMPUTABLE, parts=parts)
 
     async def _land(self, destination: Destination, layout: Layout) -> Landing:
-        many = len(layout) > 1 and self._settings.worker_count > WRITING_WORKERS
+        many = self._settings.worker_count > WRITING_WORKERS and len(layout) > 1
         prefer_mapped = self._settings.landing == "mapped" or (self._settings.landing == "auto" and many)
         arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
         if layout.size_bytes <= INLINE_BYTES:

@@ -103,7 +103,9 @@ class DownloadPlan:
             async for remote, planned in named:
                 result = self._result(remote, planned)
                 if planned.components:
-                    yield Piece(result, functools.partial(self._one, tree, planned.components, remote))
+                    yield Piece(
+                        result, functools.partial(self._one, tree, planned.components, remote, result.destination)
+                    )
                 else:
                     yield Piece(result)
 
@@ -133,8 +135,9 @@ class DownloadPlan:
         finally:
             naming.close()
 
-    async def _one(self, tree: DestinationTree, components: tuple[str, ...], remote: RemoteObject) -> TransferResult:
-        path = os.path.join(self._root, *components)
+    async def _one(
+        self, tree: DestinationTree, components: tuple[str, ...], remote: RemoteObject, path: str
+    ) -> TransferResult:
         known = remote if may_skip_head(remote.head, self._settings) else None
         folder = tree.folder(components[:-1])
         try:
@@ -151,4 +154,6 @@ class DownloadPlan:
             failure = ErrorInfo("UnsafeKey", text, ref.url)
         destination = os.path.join(self._root, *planned.components) if planned.components else ""
         result = result_of(ref, remote.head, destination)
+        if destination:
+            return result
         return msgspec.structs.replace(result, skipped=planned.skipped, failure=failure)
