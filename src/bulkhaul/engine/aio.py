@@ -1,4 +1,4 @@
-"""Offers the transfers, of one object or many, to asyncio programs: ``async with AsyncEngine(...)``.
+"""Offers the transfers, of one object or many, and their dry runs to asyncio programs: ``AsyncEngine``.
 
 Each method resolves what its caller names, and hands the transfer to the part of the engine that carries it out.
 """

@@ -1,4 +1,4 @@
-"""Resolves the URLs and paths that a caller names: which object or prefix, and which file in which folder."""
+"""Resolves URLs and paths that a caller names to objects and files, also where one ends in a slash or is a folder."""
 
 from __future__ import annotations
 
