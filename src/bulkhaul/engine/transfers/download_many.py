@@ -87,6 +87,7 @@ class DownloadPlan:
         self._source = source
         self._takes = takes
         self._root = root
+        self._below = os.path.join(root, "")  # joined once, not for each key: components are plain names
         self._remove = remove
         self._tree: DestinationTree | None = None
 
@@ -152,7 +153,7 @@ class DownloadPlan:
         if planned.refused:
             text = f"the key cannot be a file below {self._root}: {planned.refused}"
             failure = ErrorInfo("UnsafeKey", text, ref.url)
-        destination = os.path.join(self._root, *planned.components) if planned.components else ""
+        destination = self._below + "/".join(planned.components) if planned.components else ""
         result = result_of(ref, remote.head, destination)
         if destination:
             return result
