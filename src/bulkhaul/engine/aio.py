@@ -247,14 +247,8 @@ class AsyncEngine(SmallOperations):
         running = self._life.running()
         if dry_run:
             return result_of(ref, await running.control.head(ref, version_id), "-")
-
-        async def work(on_size: OnSize) -> TransferResult:
-            remote = await running.control.look(ref, version_id)
-            on_size(remote.head.size_bytes)
-            checks = await running.downloader.checks_of(remote)
-            return await running.streamer.download(remote, checks, fd)
-
-        return await self._life.one(work, ref.url)
+        work = functools.partial(running.streamer.download, ref, fd, version_id=version_id)
+        return await self._life.one(lambda on_size: work(on_size=on_size), ref.url)
 
     async def copy(
         self,

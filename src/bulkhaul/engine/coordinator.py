@@ -38,7 +38,7 @@ class Coordinator:
         guard = self.multipart_guard = MultipartGuard(settings, self.control, self.dispatcher, checksums)
         self.downloader = Downloader(settings, self.control, self.dispatcher, remover)
         self.uploader = Uploader(settings, self.control, self.dispatcher, guard, checksums)
-        self.streamer = Streamer(settings, self.control, self.dispatcher, self.uploader, guard)
+        self.streamer = Streamer(settings, self.control, self.dispatcher, self.downloader, self.uploader, guard)
         self.copier = Copier(settings, self.control, guard, remover)
         self.relay = Relay(settings, self.control, guard, self.uploader)
         self.origin = Origin(self.control, self.dispatcher, remover)

@@ -132,12 +132,7 @@ class Downloader:
         if on_size is not None:
             on_size(head.size_bytes)
         checks = await self.checks_of(remote)
-        layout = plan_download(
-            head.size_bytes,
-            part_size_bytes=self._settings.part_size_bytes,
-            boundaries=checks.boundaries,
-            limits=self._settings.limits,
-        )
+        layout = self.layout_of(head, checks)
         landing = await self._land(destination, layout)
         publish = functools.partial(self._publish, landing, destination.folder, fsync=fsync or self._settings.fsync)
         retries = 0
@@ -161,6 +156,15 @@ class Downloader:
             integrity=checks.integrity,
             parts=len(layout),
             retries=retries,
+        )
+
+    def layout_of(self, head: ObjectHead, checks: CheckPlan) -> Layout:
+        """Return the parts to fetch an object in; what is to be checked may shape them."""
+        return plan_download(
+            head.size_bytes,
+            part_size_bytes=self._settings.part_size_bytes,
+            boundaries=checks.boundaries,
+            limits=self._settings.limits,
         )
 
     async def checks_of(self, remote: RemoteObject) -> CheckPlan:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
 import msgspec
@@ -20,6 +20,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.transfers.content_type import with_content_type
+from bulkhaul.engine.transfers.download import Downloader
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
@@ -33,10 +34,8 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.endpoints import profile_for
-from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.uploadplan import stream_part_bytes
-from bulkhaul.policy.verification import CheckPlan, without_checksum
-from bulkhaul.wire.values import RemoteObject
+from bulkhaul.policy.verification import without_checksum
 
 
 class Streamer:
@@ -47,12 +46,14 @@ class Streamer:
         settings: Settings,
         control: Control,
         dispatcher: Dispatcher,
+        downloader: Downloader,
         uploader: Uploader,
         guard: MultipartGuard,
     ) -> None:
         self._settings = settings
         self._control = control
         self._dispatcher = dispatcher
+        self._downloader = downloader
         self._uploader = uploader
         self._guard = guard
 
@@ -147,23 +148,27 @@ class Streamer:
         sized = 1 if even else number
         return stream_part_bytes(sized, part_size_bytes=settings.part_size_bytes, limits=settings.limits)
 
-    async def download(self, remote: RemoteObject, checks: CheckPlan, fd: int) -> TransferResult:
+    async def download(
+        self, ref: ObjectRef, fd: int, *, on_size: Callable[[int], None], version_id: str = ""
+    ) -> TransferResult:
         """Write an object to a descriptor, in order.
 
         What has been written cannot be taken back: an error after the first byte means that the output is not whole.
+
+        Args:
+            on_size: called with the object's size as soon as it is known.
+            version_id: of the object, empty for the current one.
 
         Raises:
             BrokenPipeError: nobody reads any more.
             TransferError: it could not be done.
         """
+        remote = await self._control.look(ref, version_id)
+        head = remote.head
+        on_size(head.size_bytes)
+        checks = await self._downloader.checks_of(remote)
         began_s = time.monotonic()
-        ref, head = remote.ref, remote.head
-        layout = plan_download(
-            head.size_bytes,
-            part_size_bytes=self._settings.part_size_bytes,
-            boundaries=checks.boundaries,
-            limits=self._settings.limits,
-        )
+        layout = self._downloader.layout_of(head, checks)
         reader = BlockReader(self._dispatcher, remote, layout)
         watch = InOrder(checks)
         pipe = PipeWriter(fd)
