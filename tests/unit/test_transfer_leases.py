@@ -11,7 +11,7 @@ from bulkhaul.model.limits import GIB, KIB, MIB
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
 from bulkhaul.policy.events import Assign, Fail, HandOver, Heard, Kill, Revoke
 from bulkhaul.policy.layout import plan_download
-from bulkhaul.policy.parttable import new_part_table
+from bulkhaul.policy.parttable import LISTED_PARTS, new_part_table
 from tests.unit.world import LARGE, World
 
 
@@ -252,8 +252,8 @@ def test_how_far_each_part_is() -> None:
         2: 1,
     }
     table = transfer.table
-    assert table["bytes"].tolist() == [LARGE, 0, 0]
-    assert table["attempt"].tolist() == [1, 1, 1]
+    assert list(table["bytes"]) == [LARGE, 0, 0]
+    assert list(table["attempt"]) == [1, 1, 1]
 
 
 def test_ten_thousand_parts_take_less_than_half_a_megabyte() -> None:
@@ -266,10 +266,12 @@ def test_ten_thousand_parts_take_less_than_half_a_megabyte() -> None:
     assert set(table["bytes"].tolist()) == set(table["attempt"].tolist()) == {0}
 
 
-@pytest.mark.parametrize("n_parts", [1, 2])
-def test_tables_of_one_and_of_many_rows_are_alike(n_parts: int) -> None:
-    """A single part, kept without numpy, reads and writes as a row of a large table does."""
+@pytest.mark.parametrize("n_parts", [1, 2, LISTED_PARTS, LISTED_PARTS + 1])
+def test_tables_of_few_and_of_many_rows_are_alike(n_parts: int) -> None:
+    """A table that is kept without numpy reads and writes as a large one does."""
     table = new_part_table(n_parts)
+    assert len(table) == len(table["crc"]) == n_parts
+    assert isinstance(table, np.ndarray) == (n_parts > LISTED_PARTS)
     last = n_parts - 1
     fresh = {name: table[last][name] for name in ("attempt", "bytes", "crc")}
     assert fresh == {"attempt": 0, "bytes": 0, "crc": 0}

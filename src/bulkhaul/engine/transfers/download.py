@@ -7,7 +7,6 @@ HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verif
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import time
 from collections.abc import Callable
@@ -34,7 +33,7 @@ from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChec
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.layout import Layout, plan_download
-from bulkhaul.policy.parttable import PartTable, new_part_table, prepare_tables
+from bulkhaul.policy.parttable import LISTED_PARTS, PartTable, new_part_table, prepare_tables
 from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, without_checksum
 from bulkhaul.wire.checksums import COMPUTABLE
 from bulkhaul.wire.values import RemoteObject
@@ -90,10 +89,10 @@ class Downloader:
         try:
             attempt = functools.partial(self._attempt, destination, on_size, on_moved, fsync=remove)
             try:
-                result = await attempt(listed or await self._look(ref, version_id))
+                result = await attempt(listed or await self._control.look(ref, version_id))
             except ObjectChanged:
                 try:
-                    result = await attempt(await self._look(ref, version_id))
+                    result = await attempt(await self._control.look(ref, version_id))
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -112,13 +111,6 @@ class Downloader:
 
     # One attempt
 
-    async def _look(self, ref: ObjectRef, version_id: str) -> RemoteObject:
-        preparing = asyncio.ensure_future(in_thread(prepare_tables))  # while the service is being asked
-        try:
-            return await self._control.look(ref, version_id)
-        finally:
-            await preparing
-
     async def _attempt(
         self,
         destination: Destination,
@@ -133,6 +125,8 @@ class Downloader:
             on_size(head.size_bytes)
         checks = await self.checks_of(remote)
         layout = self.layout_of(head, checks)
+        if len(layout) > LISTED_PARTS:
+            await in_thread(prepare_tables)  # here, the import would hold up the loop
         landing = await self._land(destination, layout)
         publish = functools.partial(self._publish, landing, destination.folder, fsync=fsync or self._settings.fsync)
         retries = 0

@@ -131,8 +131,7 @@ def _segments(checks: CheckPlan, layout: Layout) -> list[tuple[int, int]]:
 
 def _folded(algorithm: str, layout: Layout, table: PartTable, start: int, end: int) -> str:
     parts = parts_within(layout, start, end) if end > start else range(0)
-    crcs = table["crc"]
-    return encoded_crc(algorithm, fold(algorithm, ((int(crcs[i]), layout[i].size_bytes) for i in parts)))
+    return encoded_crc(algorithm, fold(algorithm, ((int(table[i]["crc"]), layout[i].size_bytes) for i in parts)))
 
 
 def _digest(algorithm: str, landing: Landing, start: int, end: int) -> str:
