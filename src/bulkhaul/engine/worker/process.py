@@ -51,9 +51,9 @@ from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.environment import tidy
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
-from bulkhaul.wire.sdk.environment import tidy
 from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import Target, object_headers

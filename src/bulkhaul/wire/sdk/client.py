@@ -27,11 +27,11 @@ from botocore.utils import get_environ_proxies
 from bulkhaul.model.errors import CredentialsError, TransferError, Unsupported, UsageError
 from bulkhaul.model.settings import Settings, require_endpoint
 from bulkhaul.policy.endpoints import DEFAULT_REGION, S5CMD_ENDPOINT, aws_domain, environment_endpoint, may_go_without
+from bulkhaul.policy.environment import chosen_region
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
 from bulkhaul.wire.sdk.datafiles import QuickLoader
-from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw_headers import RawHeaders
 from bulkhaul.wire.values import Credentials, Target
@@ -328,7 +328,7 @@ def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.ses
 
 
 def _region(settings: Settings, session: boto3.session.Session) -> str | None:
-    region = chosen_region(settings.region)
+    region = chosen_region(settings.region, os.environ)
     if region is None and settings.endpoint_url and not _is_aws(settings.endpoint_url):
         return session.region_name or DEFAULT_REGION
     return region

@@ -1,8 +1,4 @@
-"""Asks the SDK's credential chain for keys, and says in plain words why there are none.
-
-A key that no header can carry is refused before any request: a library's error would quote the whole header.
-Messages name where a key came from and what is wrong with it, never the key.
-"""
+"""Asks the SDK's credential chain for keys, and says in plain words why there are none."""
 
 from __future__ import annotations
 
@@ -17,21 +13,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.environment import chosen_region
 from bulkhaul.wire.masking import hidden_by_place
 from bulkhaul.wire.sdk.client import new_session
-from bulkhaul.wire.sdk.environment import chosen_region
 from bulkhaul.wire.sdk.mfa import ask_code
+from bulkhaul.wire.usable_keys import ENVIRONMENT, usable_credentials
 from bulkhaul.wire.values import Credentials
 
 MAX_CAUSE = 300
 """Characters of the error of a source that messages quote at most."""
-
-_VARIABLES = {
-    "access key id": ("AWS_ACCESS_KEY_ID",),
-    "secret access key": ("AWS_SECRET_ACCESS_KEY",),
-    "session token": ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN"),
-}
-"""The variables in which the SDK looks for each key, in its order."""
 
 _FILES = (
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file", "the web identity token"),
@@ -58,7 +48,7 @@ def resolve_credentials(
     if not settings.sign_requests:
         return None
     session = prepared or new_session(settings.profile)._session
-    region = chosen_region(settings.region)  # a role is asked for there
+    region = chosen_region(settings.region, os.environ)  # a role is asked for there
     try:
         resolver = create_credential_resolver(session, region_name=region)
         for provider in resolver.providers:
@@ -74,12 +64,9 @@ def resolve_credentials(
         raise CredentialsError(f"no credentials found; {_missing_files()}{_REMEDY}")
     source = _source(str(found.method), session)
     expiry = getattr(found, "_expiry_time", None)  # no public name; without it keys are renewed when refused
-    return Credentials(
-        _sendable(keys.access_key, "access key id", source),
-        _hashable(keys.secret_key, "secret access key", source),
-        _sendable(keys.token, "session token", source, optional=True),
-        expiry.timestamp() if expiry is not None else 0.0,
-        generation,
+    expires_s = expiry.timestamp() if expiry is not None else 0.0
+    return usable_credentials(
+        keys.access_key, keys.secret_key, keys.token, source=source, expires_s=expires_s, generation=generation
     )
 
 
@@ -88,54 +75,11 @@ _REMEDY = (
 )
 
 
-# Keys
-
-
-def _sendable(value: object, name: str, source: str, *, optional: bool = False) -> str:
-    """Return a key that is sent in a header, without the blanks and line ends around it.
-
-    Raises:
-        CredentialsError: it is missing, or holds a character that no header may hold.
-    """
-    text = _hashable(value, name, source, optional=optional)
-    if not all("!" <= character <= "~" for character in text):
-        what = "a blank" if " " in text else "a character that is not ASCII"
-        raise _unusable(name, source, f"holds {what}")
-    return text
-
-
-def _hashable(value: object, name: str, source: str, *, optional: bool = False) -> str:
-    """Return a key that is never sent, only computed with: any printable text.
-
-    Raises:
-        CredentialsError: it is missing, or holds a character that is a mistake.
-    """
-    text = value.strip() if isinstance(value, str) else ""
-    if not text and not (optional and not value):
-        raise _unusable(name, source, "is empty")
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise _unusable(name, source, "is not valid UTF-8")
-    if any(ord(character) < 0x20 or 0x7F <= ord(character) < 0xA0 for character in text):
-        what = "a line break" if "\n" in text or "\r" in text else "a control character"
-        raise _unusable(name, source, f"holds {what}")
-    return text
-
-
-def _unusable(name: str, source: str, what: str) -> CredentialsError:
-    where = source
-    if source == _ENVIRONMENT:
-        where = next((variable for variable in _VARIABLES[name] if variable in os.environ), source)
-    return CredentialsError(f"the {name} {what} ({where}); copy it again, on one line")
-
-
-_ENVIRONMENT = "the environment"
-
-
 def _source(method: str, session: botocore.session.Session) -> str:
     """Say where the chain has found keys."""
     profile = _profile(session)
     known = {
-        "env": _ENVIRONMENT,
+        "env": ENVIRONMENT,
         "custom-process": f"credential_process of profile {profile!r}",
         "shared-credentials-file": f"profile {profile!r} of {session.get_config_variable('credentials_file')}",
         "config-file": f"profile {profile!r} of {session.get_config_variable('config_file')}",

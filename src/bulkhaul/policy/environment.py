@@ -1,12 +1,11 @@
-"""Has the SDK read its variables as most tools do: an empty variable is unset, and ``AWS_REGION`` counts.
+"""Reads the SDK's variables as most tools do: an empty variable is unset, and ``AWS_REGION`` counts.
 
 The SDK takes an empty variable for a value: a profile, a region or a file of authorities without a name.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 
 _ALSO_OURS = frozenset({"BOTO_CONFIG", "REQUESTS_CA_BUNDLE", "S3_ENDPOINT_URL"})
 """What the SDK and this package read besides AWS_*."""
@@ -49,9 +48,9 @@ def tidy(environ: MutableMapping[str, str]) -> None:
             environ[name] = value.strip()
 
 
-def chosen_region(setting: str | None) -> str | None:
+def chosen_region(setting: str | None, environment: Mapping[str, str]) -> str | None:
     """Return the region that the user chose; None leaves it to the SDK.
 
     Other SDKs read ``AWS_REGION``; boto3 reads ``AWS_DEFAULT_REGION`` and the configuration files only.
     """
-    return setting or os.environ.get("AWS_REGION") or None
+    return setting or environment.get("AWS_REGION") or None
