@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import time
 from urllib.parse import urlsplit
 
@@ -17,7 +16,7 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.policy.awsfiles import Unsure
 from bulkhaul.policy.environment import tidy
 from bulkhaul.policy.resolution import AskSdk, KeysOfProcess, Resolved, resolve
-from bulkhaul.wire.usable_keys import ENVIRONMENT, usable_credentials
+from bulkhaul.wire.usable_keys import ENVIRONMENT, unix_time, usable_credentials
 from bulkhaul.wire.values import Credentials, Target
 
 MAX_FILE_BYTES = 1024 * 1024
@@ -38,7 +37,7 @@ class Settled:
 
     Attributes:
         endpoint_url: without any bucket.
-        ca_bundle: file of certificate authorities; None where TLS is not used or not verified.
+        ca_bundle: file of certificate authorities that is trusted; None where certificates are not verified.
         runs_process: ``credentials`` runs a program, so it blocks for as long as that takes.
     """
 
@@ -86,7 +85,7 @@ class Settled:
                 access_key, secret_key, token, expires = found.access_key, found.secret_key, found.token, found.expires
             else:
                 access_key, secret_key, token, expires = keys.access_key, keys.secret_key, keys.token, keys.expires
-            expires_s = _unix_time(expires) if expires else 0.0
+            expires_s = unix_time(expires) if expires else 0.0
             if expires and expires_s <= time.time():
                 return AskSdk("the keys have ended")
         except Unsure as unsure:
@@ -152,8 +151,6 @@ def _authorities(resolved: Resolved) -> str | None:
         return None
     path = resolved.ca_bundle
     if path is None:
-        if resolved.addressing.scheme == "http":
-            return None
         path = _bundled_authorities()
     if not os.path.exists(path):
         raise Unsure("there is no such file of certificate authorities")
@@ -167,22 +164,3 @@ def _bundled_authorities() -> str:
         if spec is not None and spec.origin is not None:
             return os.path.join(os.path.dirname(spec.origin), name)
     raise Unsure("there is no file of certificate authorities")
-
-
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
-
-
-def _unix_time(text: str) -> float:
-    """Return the Unix time of an ISO 8601 date with its time zone.
-
-    Raises:
-        Unsure: it has another form, which the SDK may still understand.
-    """
-    from datetime import datetime
-
-    if not _TIME.fullmatch(text):
-        raise Unsure("the date at which the keys end has an odd form")
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError as error:
-        raise Unsure("the date at which the keys end does not exist") from error

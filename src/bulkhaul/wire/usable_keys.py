@@ -7,8 +7,10 @@ the key.
 from __future__ import annotations
 
 import os
+import re
 
 from bulkhaul.model.errors import CredentialsError
+from bulkhaul.policy.awsfiles import Unsure
 from bulkhaul.wire.values import Credentials
 
 ENVIRONMENT = "the environment"
@@ -79,3 +81,22 @@ def _unusable(name: str, source: str, what: str) -> CredentialsError:
     if source == ENVIRONMENT:
         where = next((variable for variable in _VARIABLES[name] if variable in os.environ), source)
     return CredentialsError(f"the {name} {what} ({where}); copy it again, on one line")
+
+
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+
+
+def unix_time(text: str) -> float:
+    """Return the Unix time of an ISO 8601 date with its time zone.
+
+    Raises:
+        Unsure: it has another form, which the SDK may still understand.
+    """
+    from datetime import datetime
+
+    if not _TIME.fullmatch(text):
+        raise Unsure("the date at which the keys end has an odd form")
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except ValueError as error:
+        raise Unsure("the date at which the keys end does not exist") from error
