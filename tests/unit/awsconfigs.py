@@ -179,6 +179,66 @@ NESTED_LINES = (["", "  ", "  # a note"], ["  no setting", "  a = b = c", "not n
 
 def any_configuration(rng: random.Random) -> Configuration:
     """Return some configuration."""
+    return _about_one_thing(rng) if rng.random() < 0.5 else _about_anything(rng)
+
+
+class _Theme(msgspec.Struct, frozen=True):
+    """One thing that many places can choose."""
+
+    variables: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    s3: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
+
+
+THEMES = [
+    _Theme(("AWS_REGION", "AWS_DEFAULT_REGION"), ("region",), (), ("region", "endpoint_url")),
+    _Theme(
+        ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "S3_ENDPOINT_URL", "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"),
+        ("endpoint_url", "services", "ignore_configured_endpoint_urls"),
+        (),
+        ("endpoint_url", "region"),
+    ),
+    _Theme(("AWS_ENDPOINT_URL",), ("endpoint_url",), ("addressing_style",), ("addressing_style", "endpoint_url")),
+    _Theme(
+        ("AWS_USE_DUALSTACK_ENDPOINT", "AWS_USE_FIPS_ENDPOINT", "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT", "AWS_REGION"),
+        ("use_dualstack_endpoint", "use_fips_endpoint"),
+        ("use_dualstack_endpoint", "us_east_1_regional_endpoint"),
+    ),
+    _Theme(("AWS_PROFILE", "AWS_DEFAULT_PROFILE"), ("credential_process",), (), ("profile",)),
+    _Theme(("AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE"), (), (), ("profile", "sign_requests")),
+    _Theme(("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"), ("ca_bundle",), (), ("ca_bundle", "verify_tls")),
+]
+
+
+def _about_one_thing(rng: random.Random) -> Configuration:
+    """Return a configuration in which many places choose the same thing, each with a value of its own."""
+    theme = rng.choice(THEMES)
+    variables = {name: _one(rng, VARIABLES[name]) for name in _few(rng, [*theme.variables])}
+    if rng.random() < 2 * ODD:
+        name = rng.choice(list(ODD_VARIABLES))
+        variables[name] = rng.choice(ODD_VARIABLES[name][0])
+    if rng.random() < 0.5:
+        variables |= {"AWS_ACCESS_KEY_ID": "AKIDVARIABLE", "AWS_SECRET_ACCESS_KEY": "secret"}
+    values = _all_settings(rng)
+    settings = {name: values[name] for name in _few(rng, [*theme.settings])}
+
+    def profile(keys: float) -> dict[str, Any]:
+        values: dict[str, Any] = {name: _one(rng, OPTIONS[name]) for name in _few(rng, [*theme.options])}
+        if nested := {name: _one(rng, S3_OPTIONS[name]) for name in _few(rng, [*theme.s3])}:
+            values["s3"] = nested
+        return values | (_keys(rng) if rng.random() < keys else {})
+
+    headings = [("[default]", 0.4), ("[profile work]", 0.4)]
+    services = ("[services local]", {"s3": {"endpoint_url": _one(rng, ENDPOINTS)}})
+    config = _text(rng, [*((heading, profile(keys)) for heading, keys in headings), services])
+    credentials = None
+    if rng.random() < 0.7:
+        credentials = _text(rng, [(heading, profile(0.7)) for heading in ("[default]", "[work]")])
+    return Configuration(config, credentials, variables, settings, [any_bucket(rng) for _ in range(3)])
+
+
+def _about_anything(rng: random.Random) -> Configuration:
     variables = _some(rng, VARIABLES, ODD_VARIABLES, rng.randint(0, 4))
     if rng.random() < 0.5:
         variables |= {"AWS_ACCESS_KEY_ID": "AKIDVARIABLE\n", "AWS_SECRET_ACCESS_KEY": "secret"}
@@ -213,7 +273,13 @@ def config_text(rng: random.Random) -> str:
 
 
 def _settings(rng: random.Random) -> dict[str, Any]:
-    kinds: dict[str, Any] = {
+    values = _all_settings(rng)
+    found = {name: values[name] for name in rng.sample(list(values), rng.choice([0, 0, 1, 1, 2, 3]))}
+    return found | ({"sse_c_key": b"k" * 32} if rng.random() < ODD else {})
+
+
+def _all_settings(rng: random.Random) -> dict[str, Any]:
+    return {
         "endpoint_url": rng.choice(ENDPOINTS[0]),
         "region": rng.choice(REGIONS[0]),
         "profile": _one(rng, PROFILES),
@@ -223,8 +289,6 @@ def _settings(rng: random.Random) -> dict[str, Any]:
         "ca_bundle": _one(rng, (["ca.pem"], ["/nowhere.pem", ""])),
         "allow_http": True,
     }
-    found = {name: kinds[name] for name in rng.sample(list(kinds), rng.choice([0, 0, 1, 1, 2, 3]))}
-    return found | ({"sse_c_key": b"k" * 32} if rng.random() < ODD else {})
 
 
 def _profile(rng: random.Random, *, keys: float) -> dict[str, Any]:
@@ -235,12 +299,16 @@ def _profile(rng: random.Random, *, keys: float) -> dict[str, Any]:
     """
     values: dict[str, Any] = _some(rng, OPTIONS, ODD_OPTIONS, rng.randint(0, 4))
     if rng.random() < keys:
-        values |= {"aws_access_key_id": "AKIDFILE", "aws_secret_access_key": "secret=of#file;"}
-        values |= {name: _one(rng, KEYS) for name in _few(rng, ["aws_session_token", "aws_security_token"])}
+        values |= _keys(rng)
     if rng.random() < 0.4:
         values["s3"] = _some(rng, S3_OPTIONS, ODD_S3_OPTIONS, rng.randint(1, 3))
     names = rng.sample(list(values), len(values))
     return {name: values[name] for name in names}
+
+
+def _keys(rng: random.Random) -> dict[str, Any]:
+    keys = {"aws_access_key_id": f"AKIDFILE{rng.randint(1, 9)}", "aws_secret_access_key": "secret=of#file;"}
+    return keys | {name: _one(rng, KEYS) for name in _few(rng, ["aws_session_token", "aws_security_token"])}
 
 
 def _some(rng: random.Random, kinds: Kinds, odd: Kinds, count: int) -> dict[str, str]:

@@ -124,7 +124,7 @@ def process_keys(settled: Any) -> Credentials:
 answered = {"all": 0, "certain": 0}
 
 
-@settings(max_examples=1200)
+@settings(max_examples=1600)
 @given(rng=st.randoms(use_true_random=True))
 def test_any_configuration(machine: Machine, rng: random.Random) -> None:
     """Credentials, authorities and the target of every bucket are the SDK's, or the SDK is asked."""
