@@ -20,10 +20,10 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .content import PERIOD_BYTES, Content
-from .requests import Request, parse, trailer_of
+from .requests import HttpChunks, Request, parse, trailer_of
 from .service import Reply, Service
 
 QUANTUM_BYTES = 256 << 10
@@ -31,6 +31,7 @@ BURST_S = 0.02
 TOGETHER_BYTES = 64 << 10  # up to here head and body go out by one call, which copies
 HEAD_BYTES = 64 << 10  # most of one read of heads
 TAIL_BYTES = 1024  # kept of every uploaded body, for the trailer of aws-chunked
+UNKNOWN_BYTES = 1 << 62  # left of a body whose end its framing will tell
 BACKLOG = 4096
 EVENTS = 256  # most of one poll
 GONE = select.EPOLLERR | select.EPOLLHUP
@@ -66,15 +67,14 @@ class Counters:
     late_s: float = 0.0
     latest_s: float = 0.0
     accepted: int = 0
-    by_method: dict[str, int] = field(default_factory=dict)
 
 
 class Connection:
     """One connection: reads a request, has its reply timed, sends it, and begins again."""
 
     __slots__ = (
-        "_body", "_body_left", "_due_s", "_free_at_s", "_head", "_loop", "_masked", "_reply", "_request", "_sent",
-        "_tail", "file", "is_open", "sock",
+        "_body", "_body_left", "_chunks", "_due_s", "_free_at_s", "_head", "_loop", "_masked", "_reply", "_request",
+        "_sent", "_tail", "file", "is_open", "sock",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, loop: Loop) -> None:
@@ -84,6 +84,7 @@ class Connection:
         self._loop = loop
         self._head = b""
         self._request: Request | None = None
+        self._chunks: HttpChunks | None = None
         self._body: bytearray | None = None
         self._tail = b""
         self._body_left = 0
@@ -104,7 +105,7 @@ class Connection:
                 self._read_body(now_s)
             else:
                 self._read_head(now_s)
-        except (ConnectionError, ssl.SSLError):
+        except (ConnectionError, ssl.SSLError, ValueError):
             self.close()
 
     def close(self) -> None:
@@ -143,7 +144,8 @@ class Connection:
             self.close()
             return
         rest, self._head = self._head[end + 4 :], b""
-        left = request.content_length
+        self._chunks = HttpChunks() if request.headers.get("transfer-encoding", "").lower() == "chunked" else None
+        left = request.content_length if self._chunks is None else UNKNOWN_BYTES
         if not left:
             request.body = b"" if self._loop.service.wants_body(request) else None
             self._head = rest
@@ -170,7 +172,7 @@ class Connection:
                 loop.at(self._free_at_s, self.on_event)
                 return
             try:
-                if self._body is None and loop.discards and self._body_left > TAIL_BYTES:
+                if self._body is None and loop.discards and TAIL_BYTES < self._body_left < UNKNOWN_BYTES // 2:
                     # Linux: MSG_TRUNC lets TCP throw bytes away without copying them.
                     most = min(self._body_left - TAIL_BYTES, QUANTUM_BYTES)
                     count = self.sock.recv_into(loop.buffer, most, socket.MSG_TRUNC)
@@ -190,11 +192,16 @@ class Connection:
                 self._took(taken, now_s)
 
     def _took(self, data: memoryview, now_s: float) -> None:
+        count = len(data)
+        if self._chunks is not None:
+            data = memoryview(self._chunks.feed(bytes(data)))
+            if self._chunks.is_over:
+                self._body_left = count
         if self._body is not None:
             self._body += data
         elif self._request is not None and self._request.is_chunked:
             self._tail = (self._tail + bytes(data[-TAIL_BYTES:]))[-TAIL_BYTES:]
-        self._account(len(data), now_s)
+        self._account(count, now_s)
 
     def _account(self, count: int, now_s: float) -> None:
         self._body_left -= count

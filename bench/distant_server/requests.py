@@ -65,6 +65,50 @@ def trailer_of(tail: bytes) -> tuple[tuple[str, str], ...]:
     return tuple((name, value.strip()) for name, _, value in rows)
 
 
+class HttpChunks:
+    """The body of a request with ``Transfer-Encoding: chunked``, taken apart as it comes."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self._left = 0  # of the chunk's bytes
+        self._skip = 0  # of the line's end after them
+        self.is_over = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the bytes of the body among these.
+
+        Raises:
+            ValueError: the framing is wrong, or something follows the body.
+        """
+        pieces, at = [], 0
+        while at < len(data):
+            if self.is_over:
+                raise ValueError("bytes after the last chunk")
+            if self._left > 0:
+                piece = data[at : at + self._left]
+                pieces.append(piece)
+                self._left -= len(piece)
+                self._skip = 0 if self._left else 2
+                at += len(piece)
+            elif self._skip:
+                self._skip -= 1
+                at += 1
+            else:
+                end = data.find(b"\n", at) + 1 or len(data)
+                self._line += data[at:end]
+                at = end
+                if self._line.endswith(b"\r\n"):
+                    self._take_line(self._line[:-2])
+                    self._line = b""
+        return b"".join(pieces)
+
+    def _take_line(self, line: bytes) -> None:
+        if self._left < 0:  # after the chunk of no bytes: headers, then an empty line
+            self.is_over = not line
+        else:
+            self._left = int(line.partition(b";")[0], 16) or -1
+
+
 def without_framing(body: bytes) -> bytes:
     """Return the bytes of an aws-chunked body.
 

@@ -70,6 +70,12 @@ class Service:
 
     def reply(self, request: Request) -> Reply:
         """Do what the request asks and return the reply."""
+        try:
+            return self._reply(request)
+        except ValueError as error:
+            return self._error(request, 400, "InvalidRequest", message=escape(str(error)))
+
+    def _reply(self, request: Request) -> Reply:
         method, key, query = request.method, request.key, request.query
         bucket = self.catalogue.buckets.get(request.bucket)
         if request.bucket == "-":
