@@ -1,11 +1,12 @@
 """The AWS Common Runtime's S3 client reading files by itself, as a whole program.
 
-Part size, throughput target and memory limit are the client's own defaults.
+Part size, throughput target and memory limit are the client's own defaults, or what is set.
 """
 
 import os
 import sys
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,8 @@ from awscrt.s3 import (
     S3RequestType,
     create_default_s3_signing_config,
 )
+
+MOST_AT_ONCE = 500  # of many: the client opens their files at once
 
 
 def tls_settings(endpoint: str) -> dict[str, Any]:
@@ -32,20 +35,30 @@ def tls_settings(endpoint: str) -> dict[str, Any]:
     return {"tls_mode": S3RequestTlsMode.ENABLED, "tls_connection_options": connection}
 
 
-def main() -> None:
-    """Upload SOURCE to BUCKET/KEY at ENDPOINT; the files of a folder to KEY/NAME."""
-    endpoint, bucket, key, source = sys.argv[1:]
+def make_client(endpoint: str, settings: dict[str, int]) -> S3Client:
+    """Return the client; settings: gbps, connections, part_mib."""
     region = os.environ["AWS_REGION"]
     credentials = AwsCredentialsProvider.new_static(
         os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
     )
-    client = S3Client(
+    return S3Client(
         region=region,
-        **tls_settings(endpoint),
         signing_config=create_default_s3_signing_config(region=region, credential_provider=credentials),
+        throughput_target_gbps=settings.get("gbps"),
+        max_active_connections_override=settings.get("connections"),
+        part_size=settings["part_mib"] << 20 if "part_mib" in settings else None,
+        **tls_settings(endpoint),
     )
-    path = Path(source)
-    files = {f"{key}/{each.name}": each for each in path.iterdir()} if path.is_dir() else {key: path}
+
+
+def main() -> None:
+    """Upload PATH to BUCKET/KEY at ENDPOINT; the files of a folder to KEY/NAME."""
+    endpoint, bucket, key, source = sys.argv[1:5]
+    settings = {name: int(number) for name, _, number in (pair.partition("=") for pair in sys.argv[5:])}
+    client = make_client(endpoint, settings)
+    path, prefix = Path(source), key.removesuffix("/")
+    files = {f"{prefix}/{each.name}": each for each in path.iterdir()} if path.is_dir() else {key: path}
+    free = BoundedSemaphore(MOST_AT_ONCE)
     uploads = []
     for name, file in files.items():
         headers = HttpHeaders(
@@ -55,10 +68,13 @@ def main() -> None:
                 ("content-type", "application/octet-stream"),
             ]
         )
+        free.acquire()
         request = HttpRequest("PUT", f"/{bucket}/{name}", headers)
-        uploads.append(client.make_request(type=S3RequestType.PUT_OBJECT, request=request, send_filepath=str(file)))
-    for upload in uploads:
-        upload.finished_future.result()
+        upload = client.make_request(type=S3RequestType.PUT_OBJECT, request=request, send_filepath=str(file))
+        upload.finished_future.add_done_callback(lambda _done: free.release())
+        uploads.append(upload.finished_future)
+    for finished in uploads:
+        finished.result()
 
 
 if __name__ == "__main__":

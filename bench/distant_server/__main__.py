@@ -59,10 +59,12 @@ def parse_arguments() -> argparse.Namespace:
 
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return the server's side of TLS for 127.0.0.1, and the authority that clients have to trust."""
-    from tests.servers.certificates import make_certificates
+    from bench.certificates import make_certificates  # not needed without TLS
 
     made = make_certificates(folder)
-    return made.server_context(), made.ca_bundle
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(made.chain, made.key)
+    return context, made.ca_bundle
 
 
 def main() -> None:
@@ -84,7 +86,9 @@ def main() -> None:
     catalogue.fill(arguments.bucket, arguments.objects, checksum=arguments.checksum, now_s=time.time())
 
     def statistics() -> bytes:
-        return json.dumps(asdict(counters) | {"cpu_s": time.process_time()}).encode()
+        seen = asdict(counters) | {"cpu_s": time.process_time()}
+        counters.begin_peaks()
+        return json.dumps(seen).encode()
 
     service = Service(catalogue, keeps_bodies=arguments.keep, statistics=statistics)
     tls, ca_bundle = server_context(arguments.tls) if arguments.tls else (None, None)

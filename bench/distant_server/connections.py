@@ -56,7 +56,14 @@ class Distance:
 
 @dataclass(slots=True)
 class Counters:
-    """What happened since the server started; lateness says whether the server itself was too slow."""
+    """What happened since the server started.
+
+    Attributes:
+        late_s: by how much all replies together began later than they should; else than the server's own
+            slowness, it shows that of a machine whose cores are taken.
+        latest_s, most_connections, most_waiting: peaks since the last look at these counters.
+        accepted: connections that were ever opened.
+    """
 
     requests: int = 0
     received_bytes: int = 0
@@ -67,6 +74,10 @@ class Counters:
     late_s: float = 0.0
     latest_s: float = 0.0
     accepted: int = 0
+
+    def begin_peaks(self) -> None:
+        """Forget the peaks."""
+        self.latest_s, self.most_waiting, self.most_connections = 0.0, 0, self.connections
 
 
 class Connection:

@@ -1,0 +1,219 @@
+"""Compare whole programs that move thousands of small objects over loopback, in interleaved paired rounds.
+
+    python -m bench.small --cases down-nginx,up-nanio --rounds 5
+
+    down-weed       10,000 x 16 KiB from SeaweedFS, which has them in memory
+    down-nginx      the same from nginx, which costs next to nothing, by a listing written beforehand
+    down-nginx-tls  the same over TLS
+    up-weed         5,000 x 64 KiB to SeaweedFS
+    up-nanio        the same to nanio, with its folder where ``--server-folder`` says (in memory)
+
+What counts is the client's CPU time an object: wall time is shared with the server, on the same cores.
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+from bench.comparison import Comparison
+from bench.contestants import BULKHAUL, choose, without_paths
+from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.listed_files import listed_files
+from bench.machine import describe_machine
+from bench.measure import Usage
+from bench.movers import BEST, NEAR, find_movers
+from bench.moving import Expected, MovingArena, Place, Task, expected_of
+from bench.objects import parse_size
+from bench.report import MIB, Target, figure, paired_ratio, print_targets
+from bench.stores import BUCKET, STORES, Store
+from bench.tally import cpu_ratio, print_tally, tally
+
+CASES = ("down-weed", "down-nginx", "down-nginx-tls", "up-weed", "up-nanio")
+FILLING_THREADS = 16
+PREFIX = "small/"
+
+# Source: the project's goals for small objects.
+MAX_CPU_OF_S5CMD = {"down": 0.4, "up": 0.5}
+MAX_WALL_OF_S5CMD = 0.8
+MAX_WALL_OF_BEST = 1.0
+MAX_PRIVATE_BYTES = 150 * MIB
+
+
+def make_files(folder: Path, files: int, size_bytes: int) -> Path:
+    """Write the files and return their folder."""
+    folder.mkdir(parents=True)
+    for number in range(files):
+        # Not by make_object: to flush thousands of files would take minutes.
+        (folder / f"{number:08d}.bin").write_bytes(random.Random(number).randbytes(size_bytes))
+    return folder
+
+
+def fill(store: Store, folder: Path) -> None:
+    """Store the folder's files below PREFIX, and read each once, so that the server has it in memory."""
+
+    def put(path: Path) -> None:
+        key = f"{PREFIX}{path.name}"
+        store.client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
+        store.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+
+    with ThreadPoolExecutor(FILLING_THREADS) as threads:
+        for _ in threads.map(put, folder.iterdir()):
+            pass
+
+
+@contextmanager
+def open_tasks(arguments: argparse.Namespace, folder: Path, server_folder: Path) -> Iterator[list[Task]]:
+    """Start the servers that the chosen cases need, and give the tasks."""
+    with ExitStack() as servers:
+        tasks: list[Task] = []
+        down: Path | None = None
+        up: Path | None = None
+        expected: dict[str, Expected] = {}
+        if any(case.startswith("down") for case in arguments.cases):
+            down = make_files(folder / "root" / BUCKET / PREFIX, arguments.down_objects, arguments.down_size)
+            expected = expected_of(down)
+        if any(case.startswith("up") for case in arguments.cases):
+            up = make_files(folder / "up", arguments.up_objects, arguments.up_size)
+        nginx = None
+        for case in arguments.cases:
+            if case.startswith("down-nginx"):
+                assert down is not None
+                if nginx is None:
+                    (server_folder / "nginx").mkdir()
+                    nginx = servers.enter_context(
+                        listed_files(folder / "root", server_folder / "nginx", BUCKET, PREFIX)
+                    )
+                place = Place(nginx.tls_endpoint, ca_bundle=nginx.ca_bundle) if "tls" in case else Place(nginx.endpoint)
+                tasks.append(Task(case, place, True, expected, key=PREFIX))
+                continue
+            direction, _, server = case.partition("-")
+            (server_folder / case).mkdir()
+            store = servers.enter_context(STORES[server](server_folder / case))
+            place = Place(store.endpoint, store.keys, store=store)
+            if direction == "down":
+                assert down is not None
+                fill(store, down)
+                tasks.append(Task(case, place, True, expected, key=PREFIX))
+            else:
+                assert up is not None
+                tasks.append(Task(case, place, False, expected_of(up), source=up))
+        yield tasks
+
+
+def judge(
+    task: str, is_download: bool, runs: Mapping[str, Sequence[Usage]], memory: Mapping[str, Usage]
+) -> list[Target]:
+    """Compare bulkhaul with the goals at one task.
+
+    Args:
+        task: its name.
+        is_download: its direction.
+        runs: timed runs by contestant, one a round.
+        memory: the sampled run by contestant.
+    """
+    ours, targets = runs.get(BULKHAUL), []
+    most_cpu = MAX_CPU_OF_S5CMD["down" if is_download else "up"]
+    for peer in ("s5cmd", f"s5cmd{BEST}"):
+        ratio = cpu_ratio(ours, runs.get(peer))
+        reached = None if ratio is None else ratio <= most_cpu
+        targets.append(Target(f"{task}: CPU at most {most_cpu} x {peer}'s", figure(ratio), reached))
+    walls = {name: paired_ratio(ours, theirs) for name, theirs in runs.items() if not name.startswith(BULKHAUL)}
+    known = {name: ratio for name, ratio in walls.items() if ratio is not None}
+    if is_download:
+        known = {name: ratio for name, ratio in known.items() if name.startswith("s5cmd")}
+    best = max(known, key=lambda name: known[name], default=None)
+    most_wall = MAX_WALL_OF_S5CMD if is_download else MAX_WALL_OF_BEST
+    goal = f"{task}: wall at most {most_wall} x that of {'the faster s5cmd' if is_download else 'the best peer'}"
+    measured = figure(None) if best is None else f"{known[best]:.2f} ({best})"
+    targets.append(Target(goal, measured, None if best is None else known[best] <= most_wall))
+    return [*targets, judge_memory(task, memory)]
+
+
+def judge_memory(task: str, memory: Mapping[str, Usage]) -> Target:
+    """Compare bulkhaul's private memory at one task with the goal."""
+    private = memory[BULKHAUL].peak_private_bytes if BULKHAUL in memory else None
+    goal = f"{task}: private MiB at most {MAX_PRIVATE_BYTES // MIB}"
+    if private is None:
+        return Target(goal, figure(None), None)
+    return Target(goal, figure(private / MIB, 0), private <= MAX_PRIVATE_BYTES)
+
+
+def chosen_of(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Return an argparse type: some of these names, comma-separated."""
+
+    def parse(text: str) -> list[str]:
+        chosen = [name.strip() for name in text.split(",")]
+        if unknown := set(chosen) - set(names):
+            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not of {', '.join(names)}")
+        return chosen
+
+    return parse
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = comparison_parser("bench.small", __doc__)
+    parser.add_argument(
+        "--cases", type=chosen_of(CASES), default=",".join(CASES), help=f"default: all of {', '.join(CASES)}"
+    )
+    parser.add_argument("--down-objects", type=positive, default=10_000, help="default: 10000")
+    parser.add_argument("--down-size", type=parse_size, default="16KiB", help="default: 16KiB")
+    parser.add_argument("--up-objects", type=positive, default=5_000, help="default: 5000")
+    parser.add_argument("--up-size", type=parse_size, default="64KiB", help="default: 64KiB")
+    parser.add_argument(
+        "--server-folder", type=Path, default=Path("/dev/shm"), help="where servers keep objects (default: /dev/shm)"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
+    arguments = parse_arguments()
+    console = open_console()
+    chosen = choose(find_movers(arguments.peers_bin, NEAR), arguments.only)
+    contestants = present(chosen, console)
+    machine = describe_machine(arguments.folder)
+    with (
+        tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=arguments.folder) as name,
+        tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=arguments.server_folder) as server_name,
+        open_tasks(arguments, Path(name), Path(server_name)) as tasks,
+    ):
+        (Path(name) / "home").mkdir()
+        arena = MovingArena(Path(name), arguments.timeout)
+        comparison = Comparison(arena, contestants, tasks, console)
+        comparison.check_and_sample()
+        comparison.time_rounds(arguments.rounds)
+
+    rows, targets = [], []
+    for task in tasks:
+        runs, memory = comparison.timed[task], comparison.memory[task]
+        rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes, objects=task.objects))
+        targets += judge(task.name, task.is_download, runs, memory)
+        title = f"{task.name}: {task.objects:,} objects, medians of {arguments.rounds} paired rounds"
+        print_tally(console, title, finished, comparison.failures[task])
+    print_targets(console, targets, "at small objects")
+    path = write_results(
+        arguments.results,
+        "small",
+        {
+            "machine": machine,
+            "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
+            "contestants": without_paths(chosen),
+            "medians": [asdict(row) for row in rows],
+            "goals": [asdict(target) for target in targets],
+            **comparison.encoded(),
+        },
+    )
+    console.print(f"written to {path.name}")
+    missed = arguments.check and not all(target.reached for target in targets)
+    sys.exit(1 if comparison.failed or missed else 0)
+
+
+if __name__ == "__main__":
+    main()
