@@ -65,11 +65,11 @@ class BestFlags:
 
 
 NEAR = BestFlags(
-    s5cmd_many=("--numworkers", "32"),
+    s5cmd_many=("--numworkers", "64"),
     s5cmd_large=("--concurrency", "8", "--part-size", "16"),
-    rclone_many=("--transfers", "16", "--checkers", "16", "--no-traverse", "--s3-disable-checksum"),
+    rclone_many=("--transfers", "8", "--checkers", "16", "--no-traverse", "--s3-disable-checksum"),
     rclone_large=("--multi-thread-streams", "8"),
-    clients_many={"obstore": ("threads=16",), "awscrt": ("connections=32",), "boto3": ("concurrency=4",)},
+    clients_many={"obstore": ("threads=16",), "awscrt": ("connections=32",), "boto3": ("concurrency=16",)},
     clients_large={"obstore": ("threads=4",), "awscrt": ("gbps=50",), "boto3": ("concurrency=16",)},
 )
 FAR = BestFlags(

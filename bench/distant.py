@@ -1,0 +1,228 @@
+"""Compare whole programs in front of a distant server, in interleaved paired rounds.
+
+    python -m bench.distant --latency-ms 30 --rate 60 --rounds 5 --fixed 8,16,32,64,128,256
+
+Replies begin 30 ms after their requests, and each connection carries 60 MB/s: what S3 does, roughly. Many
+small objects and a large one, both ways. ``--fixed`` has bulkhaul run with these numbers of requests in
+flight too, which says what the best fixed setting would have been.
+"""
+
+import argparse
+import json
+import ssl
+import sys
+import tempfile
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from bench.comparison import Comparison
+from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, choose, without_paths
+from bench.distant_server.catalogue import prefix_of
+from bench.distant_server.content import Content
+from bench.distant_server.launch import DistantServer, distant_server
+from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.machine import describe_machine
+from bench.measure import Usage
+from bench.movers import BEST, FAR, find_movers
+from bench.moving import LARGE_NAME, Expected, MovingArena, Place, Task, expected_of
+from bench.objects import format_size, make_object, parse_size
+from bench.report import Target, figure, paired_ratio, print_targets
+from bench.small import chosen_of, judge_memory, make_files
+from bench.stores import Store
+from bench.tally import print_tally, tally
+
+CASES = ("down-many", "down-large", "up-many", "up-large")
+
+# Source: the project's goals for distant services; how many times as fast as s5cmd.
+MIN_TIMES_S5CMD = {"down-many": 2.0, "down-large": 2.0, "up-many": 1.5, "up-large": 1.5}
+MIN_OF_BEST_FIXED = 0.9
+
+
+def connect(server: DistantServer) -> Store:
+    """Return the server as a store, for everything that is not measured."""
+    client = boto3.client(
+        "s3",
+        endpoint_url=server.endpoint,
+        aws_access_key_id=DUMMY_KEYS[0],
+        aws_secret_access_key=DUMMY_KEYS[1],
+        region_name=REGION,
+        verify=str(server.ca_bundle) if server.ca_bundle else None,
+        config=Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required"),
+    )
+    return Store("distant", "", server.endpoint, DUMMY_KEYS, client)
+
+
+def counters(server: DistantServer) -> Mapping[str, float]:
+    """Return what the server counted."""
+    context = ssl.create_default_context(cafile=str(server.ca_bundle)) if server.ca_bundle else None
+    with urllib.request.urlopen(f"{server.endpoint}/-/statistics", context=context) as reply:  # noqa: S310 - loopback
+        counted: dict[str, float] = json.load(reply)
+    return counted
+
+
+def generated(content: Content, objects: int, size_bytes: int) -> dict[str, Expected]:
+    """Return what must arrive of the server's generated objects of one kind."""
+    return {
+        f"{number:08d}.bin" if objects > 1 else LARGE_NAME: Expected(
+            size_bytes, content.md5(Content.start_of(number), size_bytes)
+        )
+        for number in range(objects)
+    }
+
+
+@contextmanager
+def open_tasks(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Task]]:
+    """Start the server, and one that keeps what is uploaded for the checked runs; give the tasks."""
+    distance = ["--latency-ms", str(arguments.latency_ms), "--jitter-ms", str(arguments.jitter_ms)]
+    distance += ["--rate", str(arguments.rate)]
+    many, large = (arguments.objects, arguments.object_size), (1, arguments.down_size)
+    kinds = [kind for case, kind in (("down-many", many), ("down-large", large)) if case in arguments.cases]
+    options = [text for objects, size in kinds for text in ("--objects", f"{objects}x{format_size(size)}")]
+    with ExitStack() as servers:
+        tls = []
+        for name in ("tls", "tls-checking"):
+            (folder / name).mkdir()
+            tls.append(folder / name if arguments.tls else None)
+        server = servers.enter_context(distant_server([*distance, *options], tls_folder=tls[0]))
+        down = Place(server.endpoint, ca_bundle=server.ca_bundle, statistics=lambda: counters(server))
+        uploads = any(case.startswith("up") for case in arguments.cases)
+        tasks = []
+        content = Content() if kinds else None
+        for objects, size_bytes in kinds:
+            assert content is not None
+            prefix = prefix_of(objects, size_bytes)
+            name, key = ("down-many", prefix) if objects > 1 else ("down-large", f"{prefix}{0:08d}.bin")
+            tasks.append(Task(name, down, True, generated(content, objects, size_bytes), key=key))
+        if uploads:
+            # Uploads have a server of their own: their bucket is emptied before each run.
+            taking = servers.enter_context(distant_server(distance, tls_folder=tls[1]))
+            (folder / "tls-keeping").mkdir()
+            keeping_tls = folder / "tls-keeping" if arguments.tls else None
+            keeping = servers.enter_context(distant_server([*distance, "--keep"], tls_folder=keeping_tls))
+            bundle = None
+            if taking.ca_bundle and keeping.ca_bundle:
+                bundle = folder / "both.pem"
+                bundle.write_bytes(taking.ca_bundle.read_bytes() + keeping.ca_bundle.read_bytes())
+            up = Place(
+                taking.endpoint,
+                ca_bundle=bundle,
+                store=connect(taking),
+                checking_store=connect(keeping),
+                statistics=lambda: counters(taking),
+            )
+            if "up-many" in arguments.cases:
+                source = make_files(folder / "up", arguments.objects, arguments.object_size)
+                tasks.append(Task("up-many", up, False, expected_of(source), source=source))
+            if "up-large" in arguments.cases:
+                (folder / "large").mkdir()
+                source = folder / "large" / "source.bin"
+                make_object(source, arguments.up_size, seed=1)
+                tasks.append(Task("up-large", up, False, expected_of(source), source=source))
+        yield tasks
+
+
+def judge(task: str, runs: Mapping[str, Sequence[Usage]], memory: Mapping[str, Usage]) -> list[Target]:
+    """Compare bulkhaul with the goals at one task.
+
+    Args:
+        task: its name.
+        runs: timed runs by contestant, one a round.
+        memory: the sampled run by contestant.
+    """
+    ours, targets = runs.get(BULKHAUL), []
+    least = MIN_TIMES_S5CMD[task]
+    for peer in ("s5cmd", f"s5cmd{BEST}"):
+        ratio = paired_ratio(runs.get(peer), ours)
+        reached = None if ratio is None else ratio >= least
+        targets.append(Target(f"{task}: at least {least} x as fast as {peer}", figure(ratio), reached))
+    fixed = {name: paired_ratio(runs[name], ours) for name in runs if name.startswith(f"{BULKHAUL}-c")}
+    known = {name: ratio for name, ratio in fixed.items() if ratio is not None}
+    best = min(known, key=lambda name: known[name], default=None)
+    measured = figure(None) if best is None else f"{known[best]:.2f} ({best})"
+    reached = None if best is None else known[best] >= MIN_OF_BEST_FIXED
+    targets.append(Target(f"{task}: at least {MIN_OF_BEST_FIXED} of the best fixed -c", measured, reached))
+    return [*targets, judge_memory(task, memory)]
+
+
+def numbers(text: str) -> list[int]:
+    """Return comma-separated numbers, for argparse; an empty text holds none."""
+    return [positive(number) for number in text.split(",") if number]
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = comparison_parser("bench.distant", __doc__)
+    parser.add_argument("--latency-ms", type=float, default=30.0, help="before each reply (default: 30)")
+    parser.add_argument("--jitter-ms", type=float, default=0.0, help="up to this is added to it (default: 0)")
+    parser.add_argument("--rate", type=float, default=60.0, help="MB/s of each connection, each way (default: 60)")
+    parser.add_argument("--tls", action="store_true", help="over TLS")
+    parser.add_argument("--cases", type=chosen_of(CASES), default=",".join(CASES), help=f"of {', '.join(CASES)}")
+    parser.add_argument("--objects", type=positive, default=5_000, help="many (default: 5000)")
+    parser.add_argument("--object-size", type=parse_size, default="64KiB", help="of each of them (default: 64KiB)")
+    parser.add_argument("--down-size", type=parse_size, default="2GiB", help="of the large object (default: 2GiB)")
+    parser.add_argument("--up-size", type=parse_size, default="1GiB", help="of the large file (default: 1GiB)")
+    parser.add_argument(
+        "--fixed", type=numbers, default="", metavar="N,…", help="bulkhaul also with these as --concurrency"
+    )
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
+    arguments = parse_arguments()
+    console = open_console()
+    chosen = choose(find_movers(arguments.peers_bin, FAR, arguments.fixed), arguments.only)
+    contestants = present(chosen, console)
+    machine = describe_machine(arguments.folder)
+    with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=arguments.folder) as name:
+        folder = Path(name)
+        (folder / "home").mkdir()
+        with open_tasks(arguments, folder) as tasks:
+            arena = MovingArena(folder, arguments.timeout)
+            comparison = Comparison(arena, contestants, tasks, console)
+            comparison.check_and_sample()
+            comparison.time_rounds(arguments.rounds)
+
+    rows, targets = [], []
+    for task in tasks:
+        runs, memory = comparison.timed[task], comparison.memory[task]
+        objects = task.objects if task.is_many else None
+        rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes, objects=objects))
+        targets += judge(task.name, runs, memory)
+        where = f"{arguments.latency_ms:g} ms, {arguments.rate:g} MB/s a connection" + ", TLS" * arguments.tls
+        print_tally(console, f"{task.name}: {where}, {arguments.rounds} rounds", finished, comparison.failures[task])
+    print_targets(console, targets, "far away")
+    server: dict[str, Any] = {
+        "latency_ms": arguments.latency_ms,
+        "jitter_ms": arguments.jitter_ms,
+        "mb_per_s_of_connection": arguments.rate,
+        "tls": arguments.tls,
+    }
+    path = write_results(
+        arguments.results,
+        "distant",
+        {
+            "machine": machine,
+            "server": server,
+            "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
+            "contestants": without_paths(chosen),
+            "medians": [asdict(row) for row in rows],
+            "goals": [asdict(target) for target in targets],
+            "server_runs": arena.server_runs,
+            **comparison.encoded(),
+        },
+    )
+    console.print(f"written to {path.name}")
+    missed = arguments.check and not all(target.reached for target in targets)
+    sys.exit(1 if comparison.failed or missed else 0)
+
+
+if __name__ == "__main__":
+    main()
