@@ -10,6 +10,8 @@ costs as little as possible of the cores that it shares with what is measured.
     requests    the head of a request, parsed
     listings    ListObjects and ListObjectsV2 as XML
     service     which reply a request gets
+    distance    how far away it is, and what it counts
     connections sockets, timers and the pace of each connection
     launch      the server as a process of its own, for benchmarks
+    ceiling     what the server itself can do: a program
 """

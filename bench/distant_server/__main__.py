@@ -19,8 +19,9 @@ from types import FrameType
 from bench.objects import parse_size
 
 from .catalogue import CHECKSUMS, Catalogue
-from .connections import BACKLOG, Counters, Distance, Loop
+from .connections import BACKLOG, Loop
 from .content import Content
+from .distance import Counters, Distance
 from .service import Service
 
 MEGABYTE = 10**6

@@ -23,7 +23,6 @@ class DistantServer:
     Attributes:
         endpoint: its URL, without a slash at the end.
         ca_bundle: what a client has to trust, or None without TLS.
-        side_door: the statistics' URL is below this one.
     """
 
     endpoint: str
