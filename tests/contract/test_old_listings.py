@@ -47,6 +47,14 @@ def test_all_pages_are_followed(server: FaultServer, sdk: SdkClient, max_keys: i
     assert sorted(found) == sorted(f"p/{key}" for key in ODD)
 
 
+@pytest.mark.parametrize("after", ["p/a b", "p/m", "p/z"])
+def test_a_page_may_begin_after_any_text(sdk: SdkClient, after: str) -> None:
+    """Also where no key is called so; the marker of ListObjects stands for it."""
+    page = list_page(sdk, "bucket", "p/", "", start_after=after)
+    everything = sorted((f"p/{key}" for key in ODD), key=str.encode)
+    assert [entry.key for entry in page.objects] == [key for key in everything if key > after]
+
+
 def test_folders_are_folded(sdk: SdkClient) -> None:
     """A delimiter works as ever, and the listing goes on after a folder."""
     page = list_folder(sdk, "bucket", "p/", "")

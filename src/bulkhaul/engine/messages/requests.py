@@ -78,6 +78,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
     Attributes:
         folder: stop at the next slash: the page's ``prefixes`` name what lies below.
         max_keys: length of the page, 0 for the service's own.
+        start_after: without a token, begin after this text; no key needs to be called so.
     """
 
     bucket: str
@@ -85,6 +86,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
     token: str
     folder: bool = False
     max_keys: int = 0
+    start_after: str = ""
 
 
 class ListBuckets(Request[BucketsPage], tag=True, frozen=True):

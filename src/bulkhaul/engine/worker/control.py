@@ -152,7 +152,7 @@ def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
         early = next_token
         asked.tell_early(next_token)
 
-    page = list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell)
+    page = list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, tell, start_after=request.start_after)
     if early not in ("", page.next_token):
         raise OtherError("the page tells two places where the listing goes on")
     return page

@@ -31,12 +31,15 @@ def list_page(
     token: str,
     max_keys: int | None = None,
     on_token: Callable[[str], None] | None = None,
+    *,
+    start_after: str = "",
 ) -> ObjectsPage:
     """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
 
     Args:
         max_keys: fewer objects a page.
         on_token: called with the next token if it is known before the page has been read.
+        start_after: without a token, begin after this text; whether the service did is not looked at.
 
     Raises:
         OtherError: an entry without a key.
@@ -44,7 +47,7 @@ def list_page(
     """
     parameters = {} if max_keys is None else {"MaxKeys": max_keys}
     with telling(on_token):
-        return _listing(sdk, bucket, prefix, token, parameters)
+        return _listing(sdk, bucket, prefix, token, parameters, start_after)
 
 
 def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ObjectsPage:
@@ -57,11 +60,17 @@ def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> Objects
     return _listing(sdk, bucket, prefix, token, {"Delimiter": "/"})
 
 
-def _listing(sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object]) -> ObjectsPage:
+def _listing(
+    sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: Mapping[str, object], start_after: str = ""
+) -> ObjectsPage:
     """Return one page, as ListObjectsV2 or ListObjects gives it."""
     if token.startswith(AFTER) or not (token or sdk.takes(PAGES_V2)):
-        return _listing_after(sdk, bucket, prefix, token.removeprefix(AFTER), parameters)
-    more = {**parameters, "ContinuationToken": token} if token else parameters
+        return _listing_after(sdk, bucket, prefix, token.removeprefix(AFTER) or start_after, parameters)
+    more = dict(parameters)
+    if token:
+        more["ContinuationToken"] = token
+    elif start_after:
+        more["StartAfter"] = start_after
     subject = f"s3://{bucket}/{prefix}"
     try:
         reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
@@ -70,24 +79,29 @@ def _listing(sdk: SdkClient, bucket: str, prefix: str, token: str, parameters: M
         unknown = sdk.may_do_without(error) or (error.info.status == 405 and error.info.code == "Unsupported")
         if token or not unknown:
             raise
-        return _learnt_listing(sdk, bucket, prefix, parameters, error)
+        return _learnt_listing(sdk, bucket, prefix, parameters, start_after, error)
     if truncated and not reply.get("NextContinuationToken"):
         nowhere = goes_on_nowhere(subject)
         if token or "KeyCount" in reply:
             raise nowhere
         # The endpoint ignored list-type and sent a page of ListObjects, whose marker the SDK has not read.
-        return _learnt_listing(sdk, bucket, prefix, parameters, nowhere)
+        return _learnt_listing(sdk, bucket, prefix, parameters, start_after, nowhere)
     entries, prefixes = _read(reply, bucket, prefix, subject)
     following = reply.get("NextContinuationToken") if truncated else None
     return ObjectsPage(entries, told.marker(following, "NextContinuationToken", subject), prefixes)
 
 
 def _learnt_listing(
-    sdk: SdkClient, bucket: str, prefix: str, parameters: Mapping[str, object], failure: TransferError
+    sdk: SdkClient,
+    bucket: str,
+    prefix: str,
+    parameters: Mapping[str, object],
+    start_after: str,
+    failure: TransferError,
 ) -> ObjectsPage:
-    """Return the first page by ListObjects; raise ``failure`` if that fails, too."""
+    """Return a page without a token by ListObjects; raise ``failure`` if that fails, too."""
     try:
-        found = _listing_after(sdk, bucket, prefix, "", parameters)
+        found = _listing_after(sdk, bucket, prefix, start_after, parameters)
     except TransferError:
         raise failure from None
     sdk.does_without(PAGES_V2)
