@@ -1,4 +1,4 @@
-"""Listings that ask ahead: the next page is asked for on an early token, and only the whole page decides."""
+"""Listings by one stream that ask ahead: the next page is asked for on an early token, the whole page decides."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bulkhaul.engine.messages.requests import Answer, Early, ListPage
-from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_pages import each_of, listed_pages
 from bulkhaul.errors import AccessDenied, OtherError
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
@@ -70,7 +70,8 @@ def run(story: Callable[[Pagers, Pages], Awaitable[None]]) -> None:
 
     async def told() -> None:
         workers = Pagers()
-        pages = Control(workers.requests).pages("bucket", "", ahead=True)
+        stream = listed_pages(workers.requests, "bucket", "", folder=False, max_keys=0, ahead=True)
+        pages = each_of(stream, lambda page: list(page.objects))
         try:
             async with asyncio.timeout(10):
                 await story(workers, pages)

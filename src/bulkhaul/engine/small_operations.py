@@ -113,7 +113,7 @@ class SmallOperations(ABC):
         """
         source = listed(url)
         takes = selector(source)
-        async with aclosing(self.control.pages(source.bucket, source.prefix, ahead=True)) as pages:
+        async with aclosing(self.control.pages(source.bucket, source.prefix)) as pages:
             async for page in pages:
                 for head in page:
                     if takes(head.key):

@@ -112,7 +112,7 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
-class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True):
+class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What HEAD, LIST or GET said about an object.
 
     Attributes:

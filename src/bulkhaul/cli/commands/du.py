@@ -70,7 +70,7 @@ def du(
                         if not one.delete_marker and (takes is None or takes(one.key)):
                             totals[""].add((one.size_bytes,))
         else:
-            async with contextlib.aclosing(engine.control.pages(source.bucket, source.prefix, ahead=True)) as pages:
+            async with contextlib.aclosing(engine.control.pages(source.bucket, source.prefix)) as pages:
                 async for page in pages:
                     for head in page:
                         if takes is None or takes(head.key):

@@ -119,7 +119,7 @@ class Listing:
         from bulkhaul.cli.listing_lines import object_json, object_lines
 
         bucket = self._source.bucket
-        async with contextlib.aclosing(engine.control.pages(bucket, self._source.prefix, ahead=True)) as pages:
+        async with contextlib.aclosing(engine.control.pages(bucket, self._source.prefix)) as pages:
             async for page in pages:
                 taken = [one for one in page if self._takes(one.key)] if self._takes else page
                 self._totals.add(one.size_bytes for one in taken)

@@ -33,6 +33,7 @@ from bulkhaul.engine.messages.requests import (
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
 from bulkhaul.engine.operations.delete_batch import delete_in_batches
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
+from bulkhaul.engine.operations.list_ranges import ranged_pages
 from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
@@ -92,21 +93,23 @@ class Control:
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
-        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = False
-    ) -> AsyncGenerator[list[ObjectHead], None]:
+        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True
+    ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
         Args:
-            ahead: ask for the next page as soon as the service has told where it begins: before the last one has been
-                read, and while the caller has it in hand. At most two pages are under way.
+            ahead: ask for pages that follow while the caller has one in hand, more of them side by side the longer the
+                caller had to wait for them.
 
         Raises:
             NotFound: there is no such bucket.
             OtherError: the listing would never end.
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
-        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=ahead)
-        return each_of(listing, lambda page: list(page.objects))
+        if ahead:
+            return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys)
+        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False)
+        return each_of(listing, lambda page: page.objects)
 
     def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.

@@ -92,7 +92,7 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
                         empty = False
                         yield Doomed(version.key, version.version_id or "null")
     else:
-        async with contextlib.aclosing(control.pages(source.bucket, source.prefix, ahead=True)) as pages:
+        async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
             async for page in pages:
                 for head in page:
                     if takes(head.key):

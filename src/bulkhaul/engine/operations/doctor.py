@@ -96,7 +96,7 @@ async def _bucket(control: Control, bucket: str, target: Target, chosen: str) ->
 async def _list(control: Control, bucket: str, prefix: str) -> tuple[Finding, ObjectHead | None]:
     """Return the finding, and the first object with bytes of the first page."""
     try:
-        async with contextlib.aclosing(control.pages(bucket, prefix, max_keys=100)) as pages:
+        async with contextlib.aclosing(control.pages(bucket, prefix, max_keys=100, ahead=False)) as pages:
             async for page in pages:
                 return findings.ok("list"), next((one for one in page if one.size_bytes), None)
     except TransferError as error:

@@ -28,7 +28,7 @@ Taken = TypeVar("Taken")
 
 
 async def listed_pages(
-    requests: Requests, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool
+    requests: Requests, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool, token: str = ""
 ) -> AsyncGenerator[ObjectsPage, None]:
     """Yield each page, in the service's order.
 
@@ -36,6 +36,7 @@ async def listed_pages(
         folder: stop at the next slash.
         max_keys: length of a page, 0 for the service's own.
         ahead: see above.
+        token: of the first page, empty for the beginning.
 
     Raises:
         OtherError: the listing would never end, or a page contradicts what was told early of it.
@@ -48,7 +49,7 @@ async def listed_pages(
     def begin(token: str) -> _Page:
         return _Page(requests, ListPage(bucket, prefix, token, folder, max_keys), subject)
 
-    page, following = begin(""), None
+    page, following = begin(token), None
     try:
         while True:
             if ahead and (early := await page.early_token()):
