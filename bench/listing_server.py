@@ -1,0 +1,167 @@
+"""An S3 server that only lists: computed keys, by ListObjectsV2, each page a while after it was asked for.
+
+    python -m bench.listing_server --port 9000 --keys 1000000 --latency 0.03
+
+Bucket ``bench`` holds ``--keys`` keys below a prefix for each shape of ``listed_keys``: ``hashed/…``, ``counter/…``.
+It looks at no signature. A page costs it less than any client takes to read it: all objects have one size, one ETag
+and one time, so a page is its keys joined by a constant. ``--latency`` is of one request; requests do not wait for
+each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+from urllib.parse import parse_qsl, quote
+from xml.sax.saxutils import escape
+
+from bench.listed_keys import SHAPES, Keys
+from bench.serving import free_ports, running
+
+BUCKET = "bench"
+PAGE_KEYS = 1000
+_BEFORE = b"<Contents><Key>"
+_AFTER = (
+    b"</Key><LastModified>2024-05-17T12:34:56.000Z</LastModified>"
+    b"<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>4096</Size>"
+    b"<StorageClass>STANDARD</StorageClass></Contents>"
+)
+_BETWEEN = (_AFTER + _BEFORE).decode()
+
+
+class Listings:
+    """What the bucket holds, as pages."""
+
+    def __init__(self, keys: int) -> None:
+        self._shapes = {f"{name}/": make(keys) for name, make in sorted(SHAPES.items())}
+
+    def page(self, query: dict[str, str]) -> bytes:
+        """Return the XML of the page that a query of ListObjectsV2 asks for; the prefix begins with a shape's name."""
+        prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
+        limit = min(int(query.get("max-keys", PAGE_KEYS)), PAGE_KEYS)
+        token = query.get("continuation-token")
+        after = query.get("start-after", "") if token is None else base64.urlsafe_b64decode(token).decode()
+        shape = next((name for name in self._shapes if prefix.startswith(name)), None)
+        objects: list[str] = []
+        folders: list[str] = []
+        more = False
+        if shape is None:
+            folders = [name for name in self._shapes if name.startswith(prefix) and name > after]
+        else:
+            objects, folders, more = _entries(
+                self._shapes[shape], prefix.removeprefix(shape), delimiter, after[len(shape) :], limit
+            )
+            objects, folders = [shape + key for key in objects], [shape + name for name in folders]
+        last = max((*objects[-1:], *folders[-1:]), default="")
+        encode = (lambda text: quote(text, safe="/")) if query.get("encoding-type") == "url" else escape
+        about = [f"<Name>{BUCKET}</Name><Prefix>{encode(prefix)}</Prefix><MaxKeys>{limit}</MaxKeys>"]
+        about.append(
+            f"<KeyCount>{len(objects) + len(folders)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>"
+        )
+        if query.get("encoding-type") == "url":
+            about.append("<EncodingType>url</EncodingType>")
+        if more:
+            next_token = base64.urlsafe_b64encode(last.encode()).decode()
+            about.append(f"<NextContinuationToken>{next_token}</NextContinuationToken>")
+        if objects:
+            about.append(_BEFORE.decode() + _BETWEEN.join(objects) + _AFTER.decode())
+        about += [f"<CommonPrefixes><Prefix>{encode(name)}</Prefix></CommonPrefixes>" for name in folders]
+        body = "".join(about)
+        return (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f'<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">{body}</ListBucketResult>'
+        ).encode()
+
+
+def _entries(keys: Keys, prefix: str, delimiter: str, after: str, limit: int) -> tuple[list[str], list[str], bool]:
+    """Return the keys and the folders of a page, and whether there are more."""
+    index, end = max(keys.after(after) if after else 0, keys.at_least(prefix)), keys.at_least(prefix + "\U0010ffff")
+    if not delimiter:
+        stop = min(index + limit, end)
+        return [keys.key_at(number) for number in range(index, stop)], [], stop < end
+    objects: list[str] = []
+    folders: list[str] = []
+    while index < end and len(objects) + len(folders) < limit:
+        key = keys[index]
+        cut = key.find(delimiter, len(prefix))
+        if cut < 0:
+            objects.append(key)
+            index += 1
+        else:
+            folder = key[: cut + len(delimiter)]
+            if folder > after:
+                folders.append(folder)
+            index = keys.at_least(folder + "\U0010ffff")
+    return objects, folders, index < end
+
+
+class Connection(asyncio.Protocol):
+    """One client's connection: requests without bodies, answered one after the other."""
+
+    def __init__(self, listings: Listings, latency_s: float) -> None:
+        self._listings = listings
+        self._latency_s = latency_s
+        self._received = b""
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the way back."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own does not derive from it
+
+    def data_received(self, data: bytes) -> None:
+        """Answer each request, ``latency`` after its last byte."""
+        self._received += data
+        while b"\r\n\r\n" in self._received:
+            head, _, self._received = self._received.partition(b"\r\n\r\n")
+            asyncio.get_running_loop().call_later(self._latency_s, self._answer, head.split(b" ", 2)[1].decode())
+
+    def _answer(self, target: str) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        path, _, text = target.partition("?")
+        query = dict(parse_qsl(text, keep_blank_values=True))
+        if path.strip("/") != BUCKET or "location" in query:
+            body = b'<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
+        else:
+            body = self._listings.page(query)
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._transport.write(head.encode() + body)
+
+
+@contextmanager
+def listing_server(folder: Path, keys: int, latency_s: float) -> Iterator[str]:
+    """Run the server in a process of its own until the block ends; gives its endpoint."""
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "bench.listing_server", "--port", str(port), "--keys", str(keys)]
+    with running([*command, "--latency", str(latency_s)], port=port, log=folder / "server.log"):
+        yield f"http://127.0.0.1:{port}"
+
+
+async def serve(port: int, listings: Listings, latency_s: float) -> None:
+    """Serve until the process is ended."""
+    server = await asyncio.get_running_loop().create_server(
+        lambda: Connection(listings, latency_s), "127.0.0.1", port, backlog=512
+    )
+    await server.serve_forever()
+
+
+def main() -> None:
+    """Serve at a loopback port."""
+    import uvloop
+
+    parser = argparse.ArgumentParser(prog="python -m bench.listing_server", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--keys", type=int, default=1_000_000, help="of each shape (default: 1000000)")
+    parser.add_argument("--latency", type=float, default=0.03, help="seconds (default: 0.03)")
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, Listings(arguments.keys), arguments.latency))
+
+
+if __name__ == "__main__":
+    main()
