@@ -38,11 +38,11 @@ _NOT_BUCKETS = ("--x-s3", "--xa-s3", "--op-s3", "--ol-s3", "--table-s3", "-s3ali
 _REGION = re.compile(r"(?![0-9]+$)(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 """Source: botocore.utils, ``validate_region_name``."""
 
-_PARTITIONS = (
-    (re.compile(r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+"), "amazonaws.com"),
-    (re.compile(r"us-gov-[a-z]+-[0-9]+"), "amazonaws.com"),
-    (re.compile(r"cn-[a-z]+-[0-9]+"), "amazonaws.com.cn"),
-)
+_PARTITIONS = {
+    r"(?:us|eu|ap|sa|ca|me|af|il|mx)-[a-z]+-[0-9]+": "amazonaws.com",
+    r"us-gov-[a-z]+-[0-9]+": "amazonaws.com",
+    r"cn-[a-z]+-[0-9]+": "amazonaws.com.cn",
+}
 """Source: botocore's data/partitions.json; regions of other partitions are the SDK's to resolve."""
 
 GLOBAL_REGION = "us-east-1"
@@ -165,7 +165,7 @@ def aws_endpoint(region: str, *, dual_stack: bool, fips: bool, regional: bool, f
     'photos.s3.dualstack.eu-west-1.amazonaws.com'
     """
     _require_plain(region)
-    domain = next((domain for pattern, domain in _PARTITIONS if pattern.fullmatch(region)), None)
+    domain = next((domain for pattern, domain in _PARTITIONS.items() if re.fullmatch(pattern, region)), None)
     if domain is None or (fips and domain != "amazonaws.com"):
         raise Unsure("the region is not one of AWS's common partitions")
     if region == GLOBAL_REGION and not (regional or dual_stack or fips):

@@ -19,7 +19,7 @@ Value = str | dict[str, str]
 
 Section = dict[str, Value]
 
-_PLAIN_WORDS = re.compile(r"[A-Za-z0-9_.@:/+=, \t-]*")
+_PLAIN_WORDS = r"[A-Za-z0-9_.@:/+=, \t-]*"
 """A heading whose words are parted by blanks alone, without quotes or escapes."""
 
 
@@ -105,7 +105,7 @@ def _nested(value: str, name: str) -> dict[str, str]:
 
 def _named(heading: str, section: Section) -> dict[str, Section]:
     """Return the section by the name that is the heading's second word, nothing if it has more or fewer words."""
-    if _PLAIN_WORDS.fullmatch(heading):
+    if re.fullmatch(_PLAIN_WORDS, heading):
         words = heading.split()
     else:
         import shlex

@@ -83,7 +83,7 @@ def _unusable(name: str, source: str, what: str) -> CredentialsError:
     return CredentialsError(f"the {name} {what} ({where}); copy it again, on one line")
 
 
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})")
+_TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?(?:Z|[+-][0-9]{2}:[0-9]{2})"
 
 
 def unix_time(text: str) -> float:
@@ -94,7 +94,7 @@ def unix_time(text: str) -> float:
     """
     from datetime import datetime
 
-    if not _TIME.fullmatch(text):
+    if not re.fullmatch(_TIME, text):
         raise Unsure("the date at which the keys end has an odd form")
     try:
         return datetime.fromisoformat(text).timestamp()
