@@ -35,8 +35,7 @@ UNSURE = {
     "too much": ("print('x' * 10_000_000)", "too much"),
     "an endless line": ("while True: print('x' * 1000, end='')", "too much"),
     "half": ('print(\'{"Version": 1, "AccessKeyId": "CANARY"}\')', "no keys"),
-    "failing": (f"print({GOOD!r}); raise SystemExit(3)", "failed"),
-    "killed": (f"import os; print({GOOD!r}, flush=True); os.kill(os.getpid(), 9)", "failed"),
+    "failing with bytes": (r"import sys; sys.stderr.buffer.write(b'\xff'); raise SystemExit(3)", "no text"),
 }
 
 
@@ -48,11 +47,47 @@ def test_a_program_that_gives_no_keys(tmp_path: Path, code: str, said: str) -> N
     assert "CANARY" not in str(caught.value)
 
 
-@pytest.mark.parametrize("command", ["/nowhere/issue CANARY", "/etc/passwd", "", "  ", "'CANARY", "a\0b"])
-def test_a_command_that_cannot_be_started(command: str) -> None:
+FAILING = {
+    "failing": (f"print({GOOD!r}); raise SystemExit('no ticket')", "no ticket"),
+    "failing with a secret": (
+        f"print({GOOD!r}); raise SystemExit('no ticket; X-Amz-Security-Token=CANARY')",
+        "no ticket",
+    ),
+    "failing at length": (
+        "import sys; print('x' * 10**7 + ' no ticket', file=sys.stderr); raise SystemExit(1)",
+        "no ticket",
+    ),
+    "killed": (f"import os; print({GOOD!r}, flush=True); os.kill(os.getpid(), 9)", ""),
+}
+
+
+@pytest.mark.parametrize(("code", "said"), FAILING.values(), ids=FAILING)
+def test_a_program_that_fails(tmp_path: Path, code: str, said: str) -> None:
+    """It is named, with the end of what it says, and is not run again; its output is not shown."""
+    with pytest.raises(CredentialsError, match=f"'work', {sys.executable}, failed") as caught:
+        run_process(program(tmp_path, code), profile="work", deadline_s=30)
+    assert said in str(caught.value)
+    assert len(str(caught.value)) < 1000
+    for secret in ("CANARY", "AKID", "issue.py"):
+        assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["", "  ", "'CANARY", "a\0b"])
+def test_what_is_no_command(command: str) -> None:
     """The SDK is asked, and the reason shows no argument."""
     with pytest.raises(Unsure) as caught:
         run_process(command, profile="work", deadline_s=30)
+    assert "CANARY" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "cause"), [("/nowhere/issue CANARY", "No such file"), ("/etc/passwd CANARY", "Permission denied")]
+)
+def test_a_program_that_cannot_be_started(command: str, cause: str) -> None:
+    """It is named, with the cause and what to do, and without its arguments."""
+    with pytest.raises(CredentialsError, match="cannot be started") as caught:
+        run_process(command, profile="work", deadline_s=30)
+    assert cause in str(caught.value)
     assert "CANARY" not in str(caught.value)
 
 

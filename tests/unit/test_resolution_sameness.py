@@ -29,7 +29,16 @@ from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.credential_chain import resolve_credentials
 from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.values import Credentials, Target
-from tests.unit.awsconfigs import any_configuration
+from tests.unit.awsconfigs import (
+    ODD_OPTIONS,
+    ODD_S3_OPTIONS,
+    ODD_VARIABLES,
+    OPTIONS,
+    S3_OPTIONS,
+    VARIABLES,
+    Kinds,
+    any_configuration,
+)
 from tests.unit.awsmachine import Machine, new_machine
 
 
@@ -124,7 +133,7 @@ def process_keys(settled: Any) -> Credentials:
 answered = {"all": 0, "certain": 0}
 
 
-@settings(max_examples=1600)
+@settings(max_examples=1000)
 @given(rng=st.randoms(use_true_random=True))
 def test_any_configuration(machine: Machine, rng: random.Random) -> None:
     """Credentials, authorities and the target of every bucket are the SDK's, or the SDK is asked."""
@@ -178,6 +187,43 @@ def clients(machine: Machine) -> Iterator[dict[str, tuple[Settled, SdkClient]]]:
             assert isinstance(settled, Settled)
             made[repr(store)] = settled, client_of(chosen)[0]
         yield made
+
+
+BASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
+    "AWS": ({"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "secret"}, {}),
+    "a store": ({}, {"endpoint_url": "https://store.example.com", "addressing_style": "virtual"}),
+}
+PLACES: dict[str, tuple[Kinds, Kinds]] = {
+    "variable": (VARIABLES, ODD_VARIABLES),
+    "option": (OPTIONS, ODD_OPTIONS),
+    "s3": (S3_OPTIONS, ODD_S3_OPTIONS),
+}
+
+
+def each_value(place: str) -> Iterator[tuple[str, str]]:
+    """Give each setting of a place with each of its values; those that take the same values take all of them once."""
+    complete: list[object] = []
+    for kinds in PLACES[place]:
+        for name, (usual, odd) in kinds.items():
+            yield from ((name, value) for value in (usual + odd if usual not in complete else usual[:2]))
+            complete.append(usual)
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("place", PLACES)
+def test_each_value_of_each_setting(machine: Machine, base: str, place: str) -> None:
+    """Every value that the place is given above, alone: it means what it means to the SDK, or the SDK is asked."""
+    fixed, fields = BASES[base]
+    keys = "aws_access_key_id = AKIDFILE\naws_secret_access_key = secret\n"
+    services = "[services local]\ns3 =\n  endpoint_url = https://10.0.0.1:9000\n[profile work]\nregion = us-west-2\n"
+    for name, value in each_value(place):
+        variables = fixed | ({name: value} if place == "variable" else {})
+        line = {"option": f"{name} = {value}", "s3": f"s3 =\n  {name} = {value}"}.get(place, "")
+        with (
+            machine.set_up(f"[default]\n{keys}{line}\n{services}", f"[work]\n{keys}", variables),
+            chdir(machine.folder),
+        ):
+            require_same(Settings(workers=2, **fields), ["photos", "photos.2024"])
 
 
 # What must be certain

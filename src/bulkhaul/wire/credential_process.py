@@ -1,7 +1,7 @@
-"""Runs the program that a profile names for its keys, and reads what it prints as the SDK does.
+"""Runs the program that a profile names for its keys, reads what it prints as the SDK does, and words its failures.
 
-Whatever is odd is left to the SDK, which runs the program again and tells what is wrong with it. Only a program that
-does not end is not run twice.
+A program that cannot be started, fails or does not end is told at once: it may ask its user something, and is not run
+twice. Odd output is left to the SDK, which runs the program again.
 
 Source: botocore.credentials, ``ProcessProvider``; AWS SDKs and Tools Reference Guide, "Process credential provider".
 """
@@ -21,6 +21,9 @@ from bulkhaul.policy.awsfiles import Unsure
 
 MAX_OUTPUT_BYTES = 64 * 1024
 """Longest output that is read. Keys and a token are a few kilobytes at most."""
+
+MAX_CAUSE = 300
+"""Characters of what a source of credentials says that messages quote at most."""
 
 
 class Printed(msgspec.Struct, frozen=True):
@@ -51,60 +54,95 @@ def run_process(command: str, *, profile: str, deadline_s: float) -> Printed:
         deadline_s: how long it may take; it is killed then.
 
     Raises:
-        CredentialsError: it did not end in time.
-        Unsure: it could not be started, failed, or printed something else.
+        CredentialsError: it could not be started, failed, or did not end in time.
+        Unsure: it is no command, or printed something odd.
     """
     try:
         words = shlex.split(command)
     except ValueError as error:  # a quote that is never closed
         raise Unsure("the credential_process is no command") from error
-    if not words:
+    if not words or "\0" in command:
         raise Unsure("the credential_process is no command")
+    named = name_process(profile, words[0])
     try:
         # It keeps the terminal, on which it may ask for a code; the SDK does not show its errors either.
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)  # noqa: S603 - the user's own
-    except (OSError, ValueError) as error:
-        raise Unsure("the credential_process cannot be started") from error
-    try:
-        output = _output_of(process, time.monotonic() + deadline_s)
-    except TimeoutError:
-        text = f"the credential_process of profile {profile!r}, {words[0]}, did not end within {deadline_s:g} s"
-        raise CredentialsError(f"{text}; run it by hand to see why") from None
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603 - the user's own
+    except OSError as error:
+        raise not_started(named, error) from error
+    with process:
+        try:
+            output, said = _read(process, time.monotonic() + deadline_s)
+        except TimeoutError:
+            text = f"{named} did not end within {deadline_s:g} s; run it by hand to see why"
+            raise CredentialsError(text) from None
+        finally:
+            if process.poll() is None:
+                process.kill()
     if process.returncode != 0:
-        raise Unsure("the credential_process failed")
+        try:
+            raise failed(named, said.decode())
+        except UnicodeDecodeError:
+            raise Unsure("the credential_process fails with bytes that are no text") from None
     return read_output(output)
 
 
-def _output_of(process: subprocess.Popen[bytes], end_s: float) -> bytes:
-    """Return all that the process prints, once it has ended.
+def _read(process: subprocess.Popen[bytes], end_s: float) -> tuple[bytes, bytes]:
+    """Return what the process prints and the end of what it says on stderr, once it has ended.
 
     Raises:
         TimeoutError: it has not ended at ``end_s``.
         Unsure: it prints too much.
     """
     assert process.stdout is not None
-    fd = process.stdout.fileno()
+    assert process.stderr is not None
+    out, err = process.stdout.fileno(), process.stderr.fileno()
+    texts = {out: bytearray(), err: bytearray()}
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    output = bytearray()
-    while poll.poll(max(0.0, end_s - time.monotonic()) * 1000):
-        read = os.read(fd, MAX_OUTPUT_BYTES)
-        output += read
-        if len(output) > MAX_OUTPUT_BYTES:
-            raise Unsure("the credential_process prints too much")
-        if not read:
-            try:
-                process.wait(max(0.0, end_s - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                break
-            return bytes(output)
-    raise TimeoutError
+    for fd in texts:
+        poll.register(fd, select.POLLIN)
+    unfinished = {out, err}
+    while unfinished:
+        ready = poll.poll(max(0.0, end_s - time.monotonic()) * 1000)
+        if not ready or time.monotonic() > end_s:
+            raise TimeoutError
+        for fd, _ in ready:
+            read = os.read(fd, MAX_OUTPUT_BYTES)
+            texts[fd] += read
+            del texts[err][:-MAX_OUTPUT_BYTES]
+            if len(texts[out]) > MAX_OUTPUT_BYTES:
+                raise Unsure("the credential_process prints too much")
+            if not read:
+                poll.unregister(fd)
+                unfinished.discard(fd)
+    try:
+        process.wait(max(0.0, end_s - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        raise TimeoutError from None
+    return bytes(texts[out]), bytes(texts[err])
+
+
+def name_process(profile: str, program: str) -> str:
+    """Name the program in a message, without its arguments, which may be secrets."""
+    return f"the credential_process of profile {profile!r}, {program},"
+
+
+def not_started(named: str, error: OSError) -> CredentialsError:
+    """Return the error of a program that could not be started."""
+    text = f"{named} cannot be started; correct its path or its permissions"
+    return CredentialsError(text, cause=error.strerror or type(error).__name__)
+
+
+def failed(named: str, said: str) -> CredentialsError:
+    """Return the error of a program that failed.
+
+    Args:
+        said: what it wrote on stderr.
+    """
+    from bulkhaul.wire.masking import hidden_by_place
+
+    return CredentialsError(
+        f"{named} failed; run it by hand to see why", cause=hidden_by_place(said.strip())[-MAX_CAUSE:]
+    )
 
 
 def read_output(output: bytes) -> Printed:

@@ -14,14 +14,12 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.environment import chosen_region
+from bulkhaul.wire.credential_process import MAX_CAUSE, failed, name_process, not_started
 from bulkhaul.wire.masking import hidden_by_place
 from bulkhaul.wire.sdk.client import new_session
 from bulkhaul.wire.sdk.mfa import ask_code
 from bulkhaul.wire.usable_keys import ENVIRONMENT, usable_credentials
 from bulkhaul.wire.values import Credentials
-
-MAX_CAUSE = 300
-"""Characters of the error of a source that messages quote at most."""
 
 _FILES = (
     ("AWS_WEB_IDENTITY_TOKEN_FILE", "web_identity_token_file", "the web identity token"),
@@ -96,15 +94,13 @@ def _failure(error: Exception, session: botocore.session.Session) -> Credentials
     if isinstance(error, OSError) and error.filename is not None:
         name, cause = os.fsdecode(error.filename), error.strerror or type(error).__name__
         if name == process:
-            text = f"{_named(session)} cannot be started; correct its path or its permissions"
-            return CredentialsError(text, cause=cause)
+            return not_started(_named(session), error)
         return CredentialsError(f"{name}, the file of {_holds(name, session)}, cannot be read", cause=cause)
     if process and isinstance(error, _NO_JSON):
         text = f"{_named(session)} printed something else than the JSON of credentials; run it by hand to see"
         return CredentialsError(text)
     if process and _provider_of(error) == "custom-process":
-        said = hidden_by_place(str(getattr(error, "kwargs", {}).get("error_msg", "")).strip())
-        return CredentialsError(f"{_named(session)} failed; run it by hand to see why", cause=said[-MAX_CAUSE:])
+        return failed(_named(session), str(getattr(error, "kwargs", {}).get("error_msg", "")))
     if isinstance(error, ValueError) and "not a legal header value" in str(error):
         text = "the container's authorization token (AWS_CONTAINER_AUTHORIZATION_TOKEN or its file) holds a line break"
         return CredentialsError(text)
@@ -128,8 +124,7 @@ def _provider_of(error: Exception) -> str:
 
 
 def _named(session: botocore.session.Session) -> str:
-    """Name the process without its arguments, which may be secrets."""
-    return f"the credential_process of profile {_profile(session)!r}, {_process(session)},"
+    return name_process(_profile(session), _process(session))
 
 
 def _process(session: botocore.session.Session) -> str:
