@@ -49,8 +49,8 @@ class Contestant(Generic[J]):
 
     def shown_command(self) -> str:
         """Return the command line without a path of this machine."""
-        program = [Path(part).name if part.startswith("/") else part for part in self.program]
-        return " ".join([*program, *self.arguments(self.example)])
+        command = self.command(self.example)
+        return " ".join(Path(part).name if part.startswith("/") else part for part in command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ NEAR = BestFlags(
     s5cmd_large=("--concurrency", "8", "--part-size", "16"),
     rclone_many=("--transfers", "8", "--checkers", "16", "--no-traverse", "--s3-disable-checksum"),
     rclone_large=("--multi-thread-streams", "8"),
-    clients_many={"obstore": ("threads=16",), "awscrt": ("connections=32",), "boto3": ("concurrency=16",)},
+    clients_many={"obstore": ("threads=16",), "awscrt": ("gbps=20",), "boto3": ("concurrency=16",)},
     clients_large={"obstore": ("threads=4",), "awscrt": ("gbps=50",), "boto3": ("concurrency=16",)},
 )
 FAR = BestFlags(
@@ -80,10 +80,10 @@ FAR = BestFlags(
         "--multi-thread-streams", "64", "--multi-thread-chunk-size", "8Mi", "--s3-chunk-size", "8Mi",
         "--s3-upload-concurrency", "64", "--s3-disable-checksum",
     ),
-    clients_many={"obstore": ("threads=128",), "awscrt": ("connections=256",), "boto3": ("concurrency=64",)},
+    clients_many={"obstore": ("threads=128",), "awscrt": ("gbps=100",), "boto3": ("concurrency=64",)},
     clients_large={
         "obstore": ("threads=64", "part_mib=8"),
-        "awscrt": ("gbps=100", "connections=128"),
+        "awscrt": ("gbps=100",),
         "boto3": ("concurrency=64", "part_mib=8"),
     },
 )  # fmt: skip

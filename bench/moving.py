@@ -207,6 +207,6 @@ def etags(store: Store) -> dict[str, str]:
 
 
 def difference(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
-    """Return what a server's counters counted between two looks; peaks are of the time between them."""
-    peaks = ("most_connections", "most_waiting", "latest_s")
-    return {name: after[name] if name in peaks else after[name] - before[name] for name in after}
+    """Return what a server's counters counted between two looks; peaks and states are the later."""
+    states = ("most_connections", "most_waiting", "latest_s", "connections", "nice")
+    return {name: after[name] if name in states else after[name] - before[name] for name in after}
