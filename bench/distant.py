@@ -213,6 +213,7 @@ def main() -> None:
             "server": server,
             "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
             "contestants": without_paths(chosen),
+            "best_flags": asdict(FAR),
             "medians": [asdict(row) for row in rows],
             "goals": [asdict(target) for target in targets],
             "server_runs": arena.server_runs,

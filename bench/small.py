@@ -205,6 +205,7 @@ def main() -> None:
             "machine": machine,
             "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
             "contestants": without_paths(chosen),
+            "best_flags": asdict(NEAR),
             "medians": [asdict(row) for row in rows],
             "goals": [asdict(target) for target in targets],
             **comparison.encoded(),
