@@ -135,6 +135,14 @@ class InFlightWindow:
         self._size = min(float(self.max_in_flight), self._size + 1.0 / self._size)
 
 
+class Cuttable(Protocol):
+    """A window that can be told that the service asks for less."""
+
+    def slow_down(self, now_s: float, *, in_flight: int) -> bool:
+        """Return whether the window was cut; False for a reply to a request that was sent before the last cut."""
+        ...
+
+
 class Throttling:
     """What the host does when the service asks it to slow down: it cuts the window and sends nothing for a while.
 
@@ -146,7 +154,7 @@ class Throttling:
         since_s: instant of the first refusal since the last success, infinite without one.
     """
 
-    def __init__(self, window: InFlightWindow, patience_s: float, rng: Randomness) -> None:
+    def __init__(self, window: Cuttable, patience_s: float, rng: Randomness) -> None:
         self.patience_s = patience_s
         self.calm_until_s = float("-inf")
         self.since_s = float("inf")
