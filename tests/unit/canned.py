@@ -16,6 +16,8 @@ from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Credentials
 from tests.unit.test_sdk_client import settings
 
+KEYS = Credentials("AKIDEXAMPLE", "secret-canary", "token-canary")
+
 
 class Sent(msgspec.Struct, frozen=True):
     """One request; names of headers in lower case."""
@@ -35,9 +37,15 @@ class Canned:
         replies: (status, body) of the next ones; the last of them is given again and again.
     """
 
-    def __init__(self, *replies: tuple[int, str], headers: Mapping[str, str] | None = None, **changes: object) -> None:
+    def __init__(
+        self,
+        *replies: tuple[int, str],
+        headers: Mapping[str, str] | None = None,
+        credentials: Credentials | None = KEYS,
+        **changes: object,
+    ) -> None:
         self.sdk = SdkClient(settings(**changes))
-        self.sdk.use(Credentials("AKIDEXAMPLE", "secret-canary", "token-canary"))
+        self.sdk.use(credentials)
         self.sent: list[Sent] = []
         self.replies = list(replies) or [(200, "")]
         self.headers = dict(headers or {})

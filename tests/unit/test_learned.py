@@ -13,17 +13,14 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.writing import Doomed, NotDeleted, Stored, UploadedPart
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.learned import CHECKSUM_MODE, OBJECT_SIZE, Learned
-from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.delete_objects import delete_objects
-from bulkhaul.wire.sdk.head_object import head_object
-from bulkhaul.wire.sdk.multipart_upload import complete_upload
-from tests.unit.canned import Canned
+from tests.unit.both_ways import Canned, Client, complete_upload, delete_objects, head_object
+from tests.unit.canned import Canned as CannedSdk
 
 LENGTH = {"Content-Length": "5", "ETag": '"e"'}
 COMPLETED = "<CompleteMultipartUploadResult><ETag>e</ETag></CompleteMultipartUploadResult>"
 
 
-class Bucket(Canned):
+class Bucket(CannedSdk):
     """A client whose SDK may look for the bucket's region after a bare 400; that is answered, and not counted."""
 
     def _answer(self, request: Any, **more: object) -> AWSResponse:
@@ -41,17 +38,17 @@ def error(code: str) -> str:
     return f"<Error><Code>{code}</Code><Message>no</Message></Error>"
 
 
-def modes(canned: Canned) -> list[bool]:
+def modes(canned: Any) -> list[bool]:
     """Return which HEADs asked for the stored checksum."""
     return [CHECKSUM_MODE in one.headers for one in canned.sent if one.method == "HEAD"]
 
 
-def delete(sdk: SdkClient) -> tuple[NotDeleted, ...]:
+def delete(sdk: Client) -> tuple[NotDeleted, ...]:
     """Delete two keys."""
     return delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b")])
 
 
-def complete(sdk: SdkClient) -> Stored:
+def complete(sdk: Client) -> Stored:
     """Complete an upload of one part."""
     parts = [UploadedPart(1, 7, '"a"')]
     return complete_upload(sdk, "bucket", "k", "id", parts, size_bytes=7, algorithm="", checksum="")
@@ -74,6 +71,7 @@ def test_a_head_that_is_refused_by_name() -> None:
     assert {one.method for one in canned.sent} == {"HEAD"}
 
 
+@pytest.mark.usefixtures("way")
 def test_a_head_of_a_service_that_takes_it_costs_nothing_more() -> None:
     """One request for one question."""
     canned = Canned((200, ""), headers=LENGTH)
@@ -107,6 +105,7 @@ def test_a_head_is_asked_again_where_the_get_found_the_way(get: tuple[int, str])
     assert modes(canned) == [True, True], "nothing was wrong with the header"
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("status", "code"),
     [(400, "InvalidArgument"), (400, "NotImplemented"), (400, "InvalidURI"), (403, "Forbidden"), (404, "NoSuchKey"),
@@ -119,6 +118,7 @@ def test_a_store_that_has_no_batches_of_deletes(status: int, code: str) -> None:
     assert [one.method for one in canned.sent] == ["POST", *["DELETE"] * 4]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_store_that_answers_batches_with_500_for_ever() -> None:
     """A failure that may pass is tried again by the engine; the third in a row is taken for the endpoint's way."""
     canned = Canned((500, error("InternalError")), (500, error("InternalError")), (500, ""), (204, ""))
@@ -129,6 +129,7 @@ def test_a_store_that_answers_batches_with_500_for_ever() -> None:
     assert [one.method for one in canned.sent] == ["POST", "POST", "POST", "DELETE", "DELETE"]
 
 
+@pytest.mark.usefixtures("way")
 def test_what_is_refused_to_a_single_key_too_is_no_matter_of_batches() -> None:
     """Credentials that may not delete are told so after one more request, not after a thousand."""
     canned = Canned((403, error("AccessDenied")))
@@ -137,6 +138,7 @@ def test_what_is_refused_to_a_single_key_too_is_no_matter_of_batches() -> None:
     assert [one.method for one in canned.sent] == ["POST", "DELETE"]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_batch_is_protected_by_md5_alone() -> None:
     """Stores that refuse checksum headers refuse the SDK's CRC32; the MD5 was always part of the API."""
     canned = Canned((200, "<DeleteResult/>"))
@@ -146,6 +148,7 @@ def test_a_batch_is_protected_by_md5_alone() -> None:
     assert not [name for name in sent.headers if name.startswith(("x-amz-checksum", "x-amz-sdk"))]
 
 
+@pytest.mark.usefixtures("way")
 def test_the_size_of_the_object_is_left_out_where_it_is_refused() -> None:
     """Complete tells the size as a check; a store that refuses the header loses the check, not the upload."""
     canned = Canned((400, error("InvalidArgument")), (200, COMPLETED))
@@ -153,6 +156,7 @@ def test_the_size_of_the_object_is_left_out_where_it_is_refused() -> None:
     assert [OBJECT_SIZE in one.headers for one in canned.sent] == [True, False, False]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(("status", "code"), [(400, "InvalidPart"), (404, "NoSuchUpload"), (403, "AccessDenied")])
 def test_a_refused_complete_is_not_sent_twice(status: int, code: str) -> None:
     """Only what may be about a header is tried without it."""

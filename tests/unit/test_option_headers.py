@@ -18,10 +18,10 @@ from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import CopySource, ObjectOptions
 from bulkhaul.policy.described import checked, header_text, told_content
 from bulkhaul.policy.storerules import content_of
+from bulkhaul.wire.option_headers import put_headers
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.copy_object import copy_object
 from bulkhaul.wire.sdk.multipart_upload import create_upload
-from bulkhaul.wire.sdk.option_headers import put_headers
 from tests.unit.canned import Canned
 
 FULL = ObjectOptions(

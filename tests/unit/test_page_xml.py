@@ -1,32 +1,25 @@
-"""The quick reading of a page: the same as the SDK's wherever it reads at all, and never a guess."""
+"""The reading of a page by the lane: the same as the SDK's, and never a guess."""
 
 from __future__ import annotations
 
 import contextlib
-import re
-from typing import Any
-from unittest.mock import patch
 from xml.sax.saxutils import escape
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.engine.messages.requests import ListPage
-from bulkhaul.engine.worker import control
-from bulkhaul.engine.worker.control import Asked, answer
-from bulkhaul.errors import OtherError, TransferError, UnexpectedReply
+from bulkhaul.errors import OtherError, Throttled, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
+from bulkhaul.wire.lane import list_objects
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk.list_objects import list_folder, list_page
-from bulkhaul.wire.sdk.list_versions import list_versions
-from bulkhaul.wire.sdk.listing_checks import require_bucket
-from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, read_page
+from bulkhaul.wire.replies.listing_checks import require_bucket
+from tests.unit.both_ways import Canned as CannedEither
+from tests.unit.both_ways import list_folder, list_page, list_versions
 from tests.unit.canned import Canned
-from tests.unit.test_sdk_client import settings
+from tests.unit.canned_lane import CannedLane
 
-ADDRESS = re.compile("0x[0-9a-f]+")
 XMLNS = ' xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 ENTRY = (
     "<Contents><Key>{key}</Key><LastModified>{modified}</LastModified><ETag>&quot;{etag}&quot;</ETag>"
@@ -46,41 +39,28 @@ def entry(key: str = "k", size: object = 1, modified: str = "2024-05-17T12:34:56
 
 
 class Readings:
-    """One reply, read both ways."""
+    """One reply, read by the lane and by the SDK."""
 
-    def __init__(self, quick: Canned, slow: Canned) -> None:
-        self._quick, self._slow = quick, slow
+    def __init__(self, lane: CannedLane, sdk: Canned) -> None:
+        self._clients: tuple[CannedLane | Canned, ...] = (lane, sdk)
 
     def both(self, body: str) -> tuple[object, object]:
-        """Return what a page of the folder reads as: by us, and by the SDK alone."""
+        """Return what a page of the folder reads as: by the lane, and by the SDK; an error by its kind and cause."""
         found: list[object] = []
-        for canned in (self._quick, self._slow):
+        for canned in self._clients:
             canned.replies = [(200, body)]
+            canned.sdk.learned._refused.clear()
             try:
                 found.append(list_folder(canned.sdk, "bucket", "", ""))
-            except (TransferError, ValueError, OverflowError, TypeError) as error:
-                found.append(error)
-        quick, slow = (found[0], found[1])
-        if isinstance(quick, Exception) or ADDRESS.search(repr(quick)):  # the SDK's own garbage
-            return ADDRESS.sub("", repr(quick)), ADDRESS.sub("", repr(slow))
-        return quick, slow
+            except TransferError as error:
+                found.append((type(error), error.info.status, error.info.service_code))
+        return found[0], found[1]
 
 
 @pytest.fixture(scope="module")
 def readings() -> Readings:
-    """Two clients, one without the hook."""
-    quick, slow = Canned((200, "")), Canned((200, ""))
-    slow.sdk.client.meta.events.unregister("before-parse.s3.*", read_page)
-    return Readings(quick, slow)
-
-
-def read_quickly(body: str) -> dict[str, Any]:
-    """Return what the hook makes of a body, empty if it leaves it to the SDK."""
-    read: dict[str, Any] = {}
-    reply = {"status_code": 200, "body": body.encode()}
-    read_page(type("Model", (), {"name": "ListObjectsV2"}), reply, read)
-    assert reply["body"] == (b"" if read else body.encode())
-    return read
+    """Two clients."""
+    return Readings(CannedLane(), Canned())
 
 
 OWNER = "<Owner><ID>0123</ID><DisplayName>me</DisplayName></Owner>"
@@ -105,7 +85,7 @@ PLAIN = [
     page("\n  ", entry(), "\n", "<CommonPrefixes>\n<Prefix>f/</Prefix></CommonPrefixes>", "\n"),
 ]
 
-LEFT_TO_THE_SDK = [
+ODD = [
     "",
     "<html>welcome</html>",
     page(entry())[:-3],
@@ -136,19 +116,68 @@ LEFT_TO_THE_SDK = [
 
 @pytest.mark.parametrize("body", PLAIN)
 def test_a_plain_page_reads_as_the_sdk_reads_it(readings: Readings, body: str) -> None:
-    """What services write is read quickly, and exactly as the SDK reads it."""
-    assert QUICKLY_READ in read_quickly(body)
-    quick, slow = readings.both(body)
-    assert isinstance(quick, ObjectsPage), quick
-    assert quick == slow
+    """What services write reads exactly as the SDK reads it."""
+    lane, sdk = readings.both(body)
+    assert isinstance(lane, ObjectsPage), lane
+    assert lane == sdk
 
 
-@pytest.mark.parametrize("body", LEFT_TO_THE_SDK)
-def test_anything_else_is_the_sdk_s(readings: Readings, body: str) -> None:
-    """What is not plainly a page is left alone, and ends as it would without us."""
-    assert read_quickly(body) == {}
-    quick, slow = readings.both(body)
-    assert quick == slow
+@pytest.mark.parametrize("body", ODD)
+def test_what_is_odd_reads_as_the_sdk_reads_it(readings: Readings, body: str) -> None:
+    """What no service writes is refused, or has one reading."""
+    lane, sdk = readings.both(body)
+    assert lane == sdk
+
+
+REFUSED = [
+    "",
+    "<html>welcome</html>",
+    page(entry())[:-3],
+    page(entry()) + "x",
+    page(about=""),
+    page(about="<IsTruncated>false</IsTruncated><IsTruncated>true</IsTruncated>"),
+    page(about="<IsTruncated>yes</IsTruncated>"),
+    page(entry("&unknown;")),
+    page(entry("a & b")),
+    page(entry("a\x01b")),
+    page(entry("&#1;")),
+    page(entry("a]]>b")),
+    page(entry("")),
+    page(entry(size="-1")),
+    page(entry(size="")),
+    page(entry(size="1_0")),
+    page(entry(size="\u0661")),
+    page(entry(more="<Key>second</Key>")),
+    page(entry(modified="")),
+    page(entry(modified="2024-13-17T12:34:56Z")),
+    page("<CommonPrefixes><Prefix>a/</Prefix><Prefix>b/</Prefix></CommonPrefixes>"),
+    page(entry("<b>k</b>")),
+    '<!DOCTYPE x [<!ENTITY e "v">]>' + page(entry("&e;"))[39:],
+    "<!DOCTYPE x>" + page(entry())[39:],
+    "<Error><Code>SlowDown</Code><Message>slow</Message></Error>",
+]
+
+
+@pytest.mark.parametrize("body", REFUSED)
+def test_a_page_without_one_reading_is_refused(readings: Readings, body: str) -> None:
+    """By both, as the same error."""
+    lane, sdk = readings.both(body)
+    assert not isinstance(lane, ObjectsPage), lane
+    assert lane == sdk
+
+
+def test_an_error_in_a_namespace_is_told() -> None:
+    """In place of a page it says what went wrong."""
+    with pytest.raises(Throttled):
+        list_folder(CannedLane((200, f"<Error{XMLNS}><Code>SlowDown</Code></Error>")).sdk, "bucket", "", "")
+
+
+def test_declared_entities_are_never_expanded() -> None:
+    """A document that would fill the memory is refused at its declaration."""
+    lines = ['<!ENTITY a0 "aaaaaaaaaa">', *(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 12))]
+    bomb = f"<!DOCTYPE x [{''.join(lines)}]>" + page(entry("&a11;"))[39:]
+    with pytest.raises(UnexpectedReply, match="entities of its own"):
+        list_folder(CannedLane((200, bomb)).sdk, "bucket", "", "")
 
 
 @given(
@@ -159,29 +188,14 @@ def test_anything_else_is_the_sdk_s(readings: Readings, body: str) -> None:
     cut=st.integers(0, 400),
 )
 def test_both_readings_agree(readings: Readings, key: str, size: object, url: bool, more: str, cut: int) -> None:
-    """Whatever a page holds, wherever it is cut: quickly or not, the same comes out."""
+    """Whatever a page holds, wherever it is cut: by either, the same comes out."""
     key = key.encode("utf-8", "replace").decode()
     body = page(
         entry(escape(key), escape(str(size)), more=more), about=URL if url else "<IsTruncated>false</IsTruncated>"
     )
     body = body[: len(body) - cut] if cut > 350 else body
-    quick, slow = readings.both(body.encode("utf-8", "replace").decode())
-    assert quick == slow
-
-
-def test_the_sdk_parses_nothing_of_it() -> None:
-    """The hook runs before everything that parses a reply: the SDK's private name that this needs still works."""
-    canned = Canned((200, page(entry())))
-    with patch("botocore.handlers.ETree.XMLParser", side_effect=AssertionError("parsed for an error")):
-        assert len(list_page(canned.sdk, "bucket", "", "").objects) == 1
-
-
-def test_errors_are_not_pages() -> None:
-    """A reply of another status is not looked at."""
-    read: dict[str, Any] = {}
-    read_page(type("Model", (), {"name": "ListObjectsV2"}), {"status_code": 503, "body": page().encode()}, read)
-    read_page(type("Model", (), {"name": "ListObjects"}), {"status_code": 200, "body": page().encode()}, read)
-    assert read == {}
+    lane, sdk = readings.both(body.encode("utf-8", "replace").decode())
+    assert lane == sdk
 
 
 @pytest.mark.parametrize(
@@ -191,20 +205,19 @@ def test_errors_are_not_pages() -> None:
         (TRUNCATED.replace("true", "false"), []),
         (TRUNCATED.replace("</NextContinuationToken>", "</NextContinuationToken><!-- -->"), []),
         (TRUNCATED * 2, []),
-        (TRUNCATED.replace("&amp;", "&#13;"), []),
+        (TRUNCATED.replace("&amp;", "&#13;"), ["a\rb="]),
+        (TRUNCATED.replace("&amp;", "&#1;"), []),
         ("<IsTruncated>false</IsTruncated><NextContinuationToken></NextContinuationToken>", []),
     ],
-    ids=["plain", "the last page", "with a comment", "twice", "a carriage return", "empty"],
+    ids=["plain", "the last page", "with a comment", "twice", "a carriage return", "a control character", "empty"],
 )
 def test_the_next_token_is_told_before_the_page_is_read(about: str, told: list[str]) -> None:
     """It is told early where it has one reading, once, and then is what the page says; else it comes with the page."""
-    canned = Canned((200, page(entry(), about=about)))
+    canned = CannedLane((200, page(entry(), about=about)))
     heard: list[str] = []
     with contextlib.suppress(TransferError):
-        found = list_page(canned.sdk, "bucket", "", "", on_token=heard.append)
+        found = list_page(canned.sdk, "bucket", "", "", tell_early=heard.append)
         assert heard in ([], [found.next_token])
-    assert heard == told
-    list_page(Canned((200, page(entry(), about=TRUNCATED))).sdk, "bucket", "", "")
     assert heard == told
 
 
@@ -230,7 +243,7 @@ ENCODED = "<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
 
 def listed_keys(body: str, kind: str) -> list[str]:
     """Return the keys of a page, as each of the listings reads it."""
-    canned = Canned((200, body))
+    canned = CannedEither((200, body))
     if kind == "versions":
         canned.replies = [(200, body.replace("Contents>", "Version>"))]
         return [one.key for one in list_versions(canned.sdk, "bucket", "", "", "").versions]
@@ -239,14 +252,16 @@ def listed_keys(body: str, kind: str) -> list[str]:
     return [one.key for one in list_page(canned.sdk, "bucket", "", "").objects]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_replacement_character_is_one_of_the_key(kind: str) -> None:
     """Programs that took a name for another encoding have stored it so; the key is listed, and can be removed."""
     for about, key in ((ENCODED, "a%EF%BF%BDb"), ("<IsTruncated>false</IsTruncated>", "a\ufffdb")):
         assert listed_keys(page(entry(key), about=about), kind) == ["a\ufffdb"]
-        assert listed_keys(page(entry(key), "<!-- read by the SDK -->", about=about), kind) == ["a\ufffdb"]
+        assert listed_keys(page(entry(key), "<!-- odd -->", about=about), kind) == ["a\ufffdb"]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize(
     ("kind", "bad"),
     [
@@ -262,50 +277,38 @@ def test_what_is_not_utf_8_is_no_key(kind: str, bad: str) -> None:
         listed_keys(page(entry(), bad, about=ENCODED), kind)
 
 
+@pytest.mark.usefixtures("way")
 def test_a_page_may_end_with_any_key() -> None:
     """Where the token is the last key, as with Ceph, or the marker is, it may hold line breaks and the like."""
     about = "<IsTruncated>true</IsTruncated>{}"
     token = "<NextContinuationToken>a&#10;b\u0085c</NextContinuationToken>"
-    found = list_page(Canned((200, page(entry(), about=about.format(token)))).sdk, "bucket", "", "")
+    found = list_page(CannedEither((200, page(entry(), about=about.format(token)))).sdk, "bucket", "", "")
     assert found.next_token == "a\nb\x85c"
     marker = "<EncodingType>url</EncodingType><NextMarker>a%0Ab%C2%85c</NextMarker>"
-    canned = Canned((200, page(entry(), about=about.format(marker))), (200, page(entry())))
+    canned = CannedEither((200, page(entry(), about=about.format(marker))), (200, page(entry())))
     canned.sdk.does_without(PAGES_V2)
     found = list_page(canned.sdk, "bucket", "", "")
     list_page(canned.sdk, "bucket", "", found.next_token)
     assert canned.sent[-1].query["marker"] == "a\nb\x85c"
 
 
+@pytest.mark.usefixtures("way")
 def test_a_token_is_never_taken_for_a_key() -> None:
     """A worker that was told of ListObjectsV2 by another one's token asks with it, whatever it has learnt itself.
 
     As the marker of ListObjects it would skip every key before it.
     """
-    canned = Canned((200, page(entry())))
+    canned = CannedEither((200, page(entry())))
     canned.sdk.does_without(PAGES_V2)
     list_page(canned.sdk, "bucket", "", "t0ken")
     assert canned.sent[-1].query.get("continuation-token") == "t0ken"
     assert "marker" not in canned.sent[-1].query
 
 
-def test_the_next_token_travels_ahead_of_the_page() -> None:
-    """A worker tells it at once, while it has the rest to read yet."""
-    canned = Canned((200, page(entry("one"), about=TRUNCATED)))
-    ahead: list[str] = []
-    listed, _ = answer(ListPage("bucket", "", ""), Asked(settings(), canned.sdk, -1, ahead.append))
-    assert ahead == ["a&b="]
-    assert isinstance(listed, ObjectsPage)
-    assert ([one.key for one in listed.objects], listed.next_token) == (["one"], "a&b=")
-
-
 @pytest.mark.parametrize("whole", ["three", ""], ids=["another place", "no place"])
 def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
     """Which of the two is right cannot be known, so nothing is listed that may have a gap."""
-
-    def contradicting(*arguments: Any) -> ObjectsPage:
-        arguments[-1]("two")
-        return ObjectsPage((ObjectHead("a", 1),), whole)
-
-    monkeypatch.setattr(control, "list_page", contradicting)
+    monkeypatch.setattr(list_objects, "page_by_token", lambda *_: ObjectsPage((ObjectHead("a", 1),), whole))
+    canned = CannedLane((200, page(entry("one"), about=TRUNCATED)))
     with pytest.raises(OtherError, match="two places"):
-        answer(ListPage("bucket", "", ""), Asked(settings(), Canned().sdk, -1, lambda _: None))
+        list_page(canned.sdk, "bucket", "", "", tell_early=lambda _: None)

@@ -14,7 +14,7 @@ import socket
 import ssl
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -26,7 +26,7 @@ from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection, ConnectionClosed
-from bulkhaul.wire.http1_parsing import ReplyHead
+from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
@@ -160,6 +160,50 @@ class FastTransport:
         await self._with_connection(request.target, exchange, sends=True, again=plain)
         return stored
 
+    async def ask(
+        self,
+        target: Target,
+        method: str,
+        path: str,
+        query: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes = b"",
+        *,
+        most_bytes: int,
+        patient: bool,
+        again: bool,
+    ) -> tuple[ReplyHead, bytes]:
+        """Make a small request and return its whole reply, of any status.
+
+        Args:
+            path: percent-encoded; ``query`` too, without the question mark.
+            headers: further ones, all of them signed; names in lower case.
+            most_bytes: of the body of a reply that reports success.
+            patient: wait ``ack_s`` for the reply: the service may first have to copy or assemble.
+            again: send it once more if the connection had been closed while it was idle.
+
+        Raises:
+            TransportError: no complete reply came.
+        """
+        digest = hashlib.sha256(body).hexdigest() if body else EMPTY_SHA256
+        told: tuple[ReplyHead, bytes] | None = None
+
+        async def exchange(connection: Connection) -> None:
+            nonlocal told
+            sent = [*headers, ("content-length", str(len(body)))] if body or method in ("PUT", "POST") else [*headers]
+            packed = method == "HEAD" and self._learned.unpacks(target.host)
+            unsigned = "accept-encoding: gzip\r\n" if packed else ""
+            request = self._encode(method, target, path, query, sent, digest, unsigned=unsigned) + body
+            reply = await connection.ask(request, bodiless=method == "HEAD", most_bytes=most_bytes)
+            told = reply, connection.error_body
+
+        try:
+            await self._with_connection(target, exchange, sends=patient, again=again)
+        except DocumentTooLong as error:
+            raise TransportError(ErrorInfo("UnexpectedReply", str(error))) from error
+        assert told is not None
+        return told
+
     def drop_idle(self) -> None:
         """Close connections that have been unused for ``idle_s``."""
         oldest_s = time.monotonic() - self._timeouts.idle_s
@@ -203,27 +247,28 @@ class FastTransport:
         query = f"versionId={quote(request.version_id, safe='-_.~')}" if request.version_id else ""
         # Not signed: Google's front ends change it on the way.
         unsigned = "accept-encoding: gzip\r\n" if self._learned.manner(request.target.host)[1] else ""
-        return self._encode("GET", request.target, request.key, query, headers, EMPTY_SHA256, unsigned=unsigned)
+        return self._encode(
+            "GET", request.target, request.target.path(request.key), query, headers, EMPTY_SHA256, unsigned=unsigned
+        )
 
     def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
         query = ""
         if request.upload_id:
             query = f"partNumber={request.number}&uploadId={quote(request.upload_id, safe='-_.~')}"
         headers = [*request.headers, *self._extra_headers, ("content-length", str(length))]
-        return self._encode("PUT", request.target, request.key, query, headers, payload_sha256)
+        return self._encode("PUT", request.target, request.target.path(request.key), query, headers, payload_sha256)
 
     def _encode(
         self,
         method: str,
         target: Target,
-        key: str,
+        path: str,
         query: str,
         headers: list[tuple[str, str]],
         payload_sha256: str,
         *,
         unsigned: str = "",
     ) -> bytes:
-        path = target.path_prefix + quote(key, safe="/-_.~")
         if self._credentials is not None:
             signer = self._signers.get(target.region)
             if signer is None:

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
-from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, ErrorDocument, ProtocolError, ReplyHead, parse_head
+from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, Document, ProtocolError, ReplyHead, parse_head
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
@@ -84,7 +84,9 @@ class Connection(asyncio.BufferedProtocol):
         self._reply: ReplyHead | None = None
         self._sink: Sink | None = None
         self._remaining = 0
-        self._error: ErrorDocument | None = None
+        self._document: Document | None = None
+        self._most_bytes = MAX_ERROR_BYTES
+        self._bodiless = False
         self.error_body = b""
 
     @property
@@ -115,7 +117,35 @@ class Connection(asyncio.BufferedProtocol):
             self.close()
             raise
         finally:
-            self._done = self._begin = self._sink = self._error = None
+            self._done = self._begin = self._sink = self._document = None
+            _look_at(done)
+
+    async def ask(self, request: bytes, *, bodiless: bool, most_bytes: int) -> ReplyHead:
+        """Send a request, its small body included, and receive the whole reply; ``error_body`` then holds its body.
+
+        Args:
+            bodiless: the reply has none, whatever its headers announce: it is one to HEAD.
+            most_bytes: of the body of a 2xx reply; of others the beginning is kept.
+
+        Raises:
+            ConnectionError: the reply is incomplete; if ``ConnectionClosed.stale``, the request may be sent again.
+            DocumentTooLong: it is longer than ``most_bytes``.
+        """
+        assert self._transport is not None
+        done = self._ready(None)
+        self._bodiless, self._most_bytes = bodiless, most_bytes
+        try:
+            self._transport.write(request)
+            reply = await self._reply_of(done)
+            if 200 <= reply.status < 300 and self._document is not None:
+                self._document.require_whole()
+            return reply
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._bodiless, self._most_bytes = False, MAX_ERROR_BYTES
+            self._done = self._document = None
             _look_at(done)
 
     async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
@@ -150,11 +180,11 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self.sending = False
             self._piece_bytes = 0
-            self._done = self._error = None
+            self._done = self._document = None
             _look_at(done)
 
     def _ready(self, begin: Begin | None) -> asyncio.Future[ReplyHead]:
-        self._begin, self._reply, self._sink, self._error = begin, None, None, None
+        self._begin, self._reply, self._sink, self._document = begin, None, None, None
         self._filled = self._remaining = 0
         self.error_body = b""
         self._exchanges += 1
@@ -240,7 +270,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._sink is not None:
             most = self._remaining if self._throttle is None else min(self._remaining, self._throttle.piece_bytes)
             return self._sink.space()[:most]
-        room = self._head if self._error is not None else self._head[self._filled :]
+        room = self._head if self._document is not None else self._head[self._filled :]
         return room if self._throttle is None else room[: max(MIN_HEAD_READ_BYTES, self._throttle.piece_bytes)]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -254,8 +284,8 @@ class Connection(asyncio.BufferedProtocol):
                 self._sink.received(nbytes)
                 self._moved(nbytes)
                 self._body_came(nbytes)
-            elif self._error is not None:
-                self._error_came(bytes(self._head[:nbytes]))
+            elif self._document is not None:
+                self._document_came(bytes(self._head[:nbytes]))
             else:
                 self._filled += nbytes
                 self._head_came()
@@ -285,8 +315,10 @@ class Connection(asyncio.BufferedProtocol):
         """Called by the loop when the connection is gone."""
         self.usable = False
         self._room.set()  # end the wait for room: the exchange's future tells why nothing leaves any more
-        if self._error is not None and exc is None:
-            self._error_ends()  # an error document may end with its connection
+        if self._document is not None and self._reply is not None and exc is None:
+            if not self._reply.headers.keys() & {"content-length", "transfer-encoding"}:
+                self._document.complete = not self._document.garbled
+            self._document_ends()  # a document may end with its connection
         if self._done is not None and not self._done.done():
             stale = self._exchanges > 1 and self.bytes_in == self._bytes_before
             missing = f", {self._remaining} bytes short" if self._remaining else ""
@@ -313,9 +345,14 @@ class Connection(asyncio.BufferedProtocol):
     def _body_begins(self, reply: ReplyHead, block: bytes, early: bytes) -> None:
         self._reply = reply
         length = reply.headers.get("content-length", "")
+        if self._bodiless:
+            reply.keep_alive = reply.keep_alive and not early
+            if self._done is not None:
+                self._done.set_result(reply)
+            return
         if self._begin is None or not 200 <= reply.status < 300:
-            self._error = ErrorDocument(block)
-            self._error_came(early)
+            self._document = Document(block, self._most_bytes if 200 <= reply.status < 300 else MAX_ERROR_BYTES)
+            self._document_came(early)
             return
         if "transfer-encoding" in reply.headers or not (length.isascii() and length.isdigit()):
             raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
@@ -334,18 +371,19 @@ class Connection(asyncio.BufferedProtocol):
         self._moved(count)
         self._body_came(count)
 
-    def _error_came(self, data: bytes) -> None:
+    def _document_came(self, data: bytes) -> None:
         """Read on in an error document."""
-        assert self._error is not None
-        if self._error.read(data):
-            self._error_ends()
+        assert self._document is not None
+        if self._document.read(data):
+            self._document_ends()
 
-    def _error_ends(self) -> None:
-        if self._done is not None and not self._done.done() and self._reply and self._error:
-            self.error_body = bytes(self._error.body[:MAX_ERROR_BYTES])
-            # Only a plain Content-Length leaves no doubt where the next reply begins.
-            exact = self._reply.headers.get("content-length") == str(len(self._error.body)) and not self._error.garbled
-            self._reply.keep_alive = self._reply.keep_alive and exact
+    def _document_ends(self) -> None:
+        if self._done is not None and not self._done.done() and self._reply and self._document:
+            self.error_body = bytes(self._document.body[: self._document.most_bytes])
+            # Only a plain framing that was read to its end leaves no doubt where the next reply begins.
+            headers, document = self._reply.headers, self._document
+            framed = "transfer-encoding" in headers or headers.get("content-length") == str(len(document.body))
+            self._reply.keep_alive &= framed and document.complete and not document.garbled
             self._done.set_result(self._reply)
 
     def _body_came(self, count: int) -> None:

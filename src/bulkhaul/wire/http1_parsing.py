@@ -60,15 +60,28 @@ def parse_head(block: bytes) -> ReplyHead:
     return ReplyHead(status, found.headers, keep_alive)
 
 
-class ErrorDocument:
-    """The body of a reply that reports an error, in any framing; S3 sends these in chunks."""
+class DocumentTooLong(Exception):
+    """The body of a reply is longer than any that it can be."""
 
-    def __init__(self, head: bytes) -> None:
+
+class Document:
+    """The body of a reply that is kept whole, in any framing: an error, or what a small request asked for.
+
+    Attributes:
+        complete: all of it has come.
+        garbled: its framing is broken, or more has come than it announces.
+    """
+
+    def __init__(self, head: bytes, most_bytes: int = MAX_ERROR_BYTES) -> None:
         self.body = bytearray()
-        self.garbled = False
-        self._complete = False
+        self.complete = self.garbled = False
+        self.most_bytes = most_bytes
         self._parser = httptools.HttpResponseParser(self)
         self.read(head)
+
+    def on_message_begin(self) -> None:
+        """Called by the parser at the beginning, and again if another reply follows."""
+        self.garbled = self.complete
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser with the next bytes."""
@@ -76,13 +89,25 @@ class ErrorDocument:
 
     def on_message_complete(self) -> None:
         """Called by the parser at the end."""
-        self._complete = True
+        self.complete = True
 
     def read(self, data: bytes) -> bool:
-        """Take the next bytes of the reply; True when it has ended, or ``MAX_ERROR_BYTES`` of it are known."""
+        """Take the next bytes of the reply; True when it has ended, or its most bytes are known."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
             self.garbled = True  # what was understood up to here says what happened
             return True
-        return self._complete or len(self.body) >= MAX_ERROR_BYTES
+        return self.complete or len(self.body) > self.most_bytes
+
+    def require_whole(self) -> None:
+        """Raise unless all of it has come, and no more than its most bytes.
+
+        Raises:
+            DocumentTooLong: it is longer.
+            ProtocolError: its framing is broken, or it was cut off.
+        """
+        if len(self.body) > self.most_bytes:
+            raise DocumentTooLong(f"the reply is a document of more than {self.most_bytes >> 20} MiB")
+        if not self.complete:
+            raise ProtocolError("the framing of the reply's body is broken")

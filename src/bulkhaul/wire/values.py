@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 
@@ -53,6 +54,10 @@ class Target(msgspec.Struct, frozen=True, array_like=True):
     def endpoint(self) -> str:
         """The URL of the host, as it is told to people and kept in journals."""
         return f"{self.scheme}://{self.host_header}"
+
+    def path(self, key: str) -> str:
+        """Return the percent-encoded path of a key, or without one of the bucket."""
+        return self.path_prefix + quote(key, safe="/-_.~") if key else self.path_prefix.rstrip("/") or "/"
 
     @property
     def host_header(self) -> str:

@@ -13,23 +13,32 @@ from hypothesis import strategies as st
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
 from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
+from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.sdk import object_attributes
 from bulkhaul.wire.sdk.buckets import list_buckets
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
-from bulkhaul.wire.sdk.delete_objects import delete_objects
-from bulkhaul.wire.sdk.head_object import head_object
-from bulkhaul.wire.sdk.list_objects import list_folder
-from bulkhaul.wire.sdk.list_versions import list_versions
-from bulkhaul.wire.sdk.multipart_upload import complete_upload, create_upload, list_parts, list_uploads
-from bulkhaul.wire.sdk.object_tags import object_tags
-from tests.unit.canned import Canned
+from tests.unit.both_ways import (
+    Client,
+    complete_upload,
+    copy_object,
+    copy_part,
+    create_upload,
+    delete_objects,
+    head_object,
+    list_folder,
+    list_parts,
+    list_uploads,
+    list_versions,
+    object_tags,
+)
+from tests.unit.canned import Canned, Sent
+from tests.unit.canned_lane import CannedLane
 
 from . import truths
 from .documents import Element, NoTruthError, Reply, element, every_change, mutated
 
-Ask = Callable[[SdkClient], object]
+Ask = Callable[[Any], object]
 BUCKET, PREFIX, KEY = truths.BUCKET, truths.PREFIX, truths.KEY
 TIME = "2026-01-02T03:04:05.000Z"
 FUZZ = settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -49,20 +58,45 @@ class Answered(Canned):
         return super()._answer(request)
 
 
+class AnsweredLane(CannedLane):
+    """The same, by the lane."""
+
+    reply = Reply()
+
+    def _answer(self, sent: Sent) -> tuple[ReplyHead, bytes]:
+        assert len(self.sent) < 10, "it asks for ever"
+        reply = self.reply
+        self.replies = [(reply.status, reply.body)]
+        self.headers = {name: str(reply.header(name)) for name in {name for name, _ in reply.headers}}
+        return super()._answer(sent)
+
+
+Clients = Answered | AnsweredLane
+
+ONLY_SDK = frozenset({("lane", "ListBuckets"), ("lane", "GetObjectAttributes")})
+"""What the lane does not speak."""
+
+
 @pytest.fixture(scope="module")
-def client() -> Answered:
+def by_sdk() -> Answered:
     """One client for all examples: making one takes as long as a hundred of them."""
     return Answered()
 
 
-def asked(client: Answered, reply: Reply, ask: Ask) -> object:
+@pytest.fixture
+def client(way: str, by_sdk: Answered) -> Clients:
+    """The client of the way that is tested."""
+    return by_sdk if way == "sdk" else AnsweredLane()
+
+
+def asked(client: Clients, reply: Reply, ask: Ask) -> object:
     """Return what is made of a reply."""
     client.reply, client.sent[:] = reply, []
     client.sdk.learned._refused.clear()
     return ask(client.sdk)
 
 
-def judge(client: Answered, reply: Reply, ask: Ask, truth: Callable[[Reply], object]) -> None:
+def judge(client: Clients, reply: Reply, ask: Ask, truth: Callable[[Reply], object]) -> None:
     """A value is the truth; where there is none, or nothing is said, it is a TransferError."""
     try:
         got = asked(client, reply, ask)
@@ -153,19 +187,19 @@ OF_PARTS = ObjectHead(KEY, 9, '"e-2"', checksum=Checksum("CRC32", "AAAAAA==-2", 
 # How they are asked for
 
 
-def folder(sdk: SdkClient) -> object:
+def folder(sdk: Client) -> object:
     """List, by the quick reader where it can."""
     page = list_folder(sdk, BUCKET, PREFIX, "")
     return page.objects, page.prefixes, page.next_token
 
 
-def old_folder(sdk: SdkClient) -> object:
+def old_folder(sdk: Client) -> object:
     """List an endpoint that is known to have no second version."""
     sdk.does_without(PAGES_V2)
     return folder(sdk)
 
 
-def versions(sdk: SdkClient) -> object:
+def versions(sdk: Client) -> object:
     """List versions; their order is the client's."""
     page = list_versions(sdk, BUCKET, PREFIX, "", "")
     return list(page.versions), page.next_key_marker, page.next_version_marker
@@ -179,13 +213,13 @@ def versions_in_order(reply: Reply) -> object:
     return found, following, number
 
 
-def parts(sdk: SdkClient) -> object:
+def parts(sdk: Client) -> object:
     """List the parts of an upload."""
     page = list_parts(sdk, BUCKET, KEY, "id", 0)
     return page.parts, page.next_marker
 
 
-def uploads(sdk: SdkClient) -> object:
+def uploads(sdk: Client) -> object:
     """List uploads."""
     page = list_uploads(sdk, BUCKET, PREFIX, "", "")
     return page.uploads, page.next_key_marker, page.next_id_marker
@@ -197,18 +231,18 @@ def buckets(sdk: SdkClient) -> object:
     return page.buckets, page.next_token
 
 
-def complete(sdk: SdkClient) -> object:
+def complete(sdk: Client) -> object:
     """Complete an upload."""
     sent = [UploadedPart(1, 7, '"a"')]
     return complete_upload(sdk, BUCKET, KEY, "id", sent, size_bytes=7, algorithm="", checksum="")
 
 
-def copy(sdk: SdkClient) -> object:
+def copy(sdk: Client) -> object:
     """Copy an object."""
     return copy_object(sdk, BUCKET, KEY, CopySource("b", "k"), options=None)
 
 
-def copy_a_part(sdk: SdkClient) -> object:
+def copy_a_part(sdk: Client) -> object:
     """Copy a part of ten bytes."""
     return copy_part(sdk, BUCKET, KEY, "id", 3, CopySource("b", "k"), start=0, end=10)
 
@@ -218,7 +252,7 @@ def told_parts(sdk: SdkClient) -> object:
     return tuple(object_attributes._attribute_parts(sdk, OF_PARTS, {"Bucket": BUCKET, "Key": KEY}))
 
 
-def create(sdk: SdkClient) -> object:
+def create(sdk: Client) -> object:
     """Begin an upload."""
     return create_upload(sdk, BUCKET, KEY, ObjectOptions(), algorithm="CRC32", token="t")
 
@@ -245,25 +279,31 @@ KINDS: dict[str, tuple[Reply, Ask, Callable[[Reply], object]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_good_replies_are_believed(client: Answered, kind: str) -> None:
+WAYS = pytest.mark.parametrize("way", ["sdk", "lane"])
+WAYS_AND_KINDS = pytest.mark.parametrize(
+    ("way", "kind"), [(way, kind) for kind in KINDS for way in ("sdk", "lane") if (way, kind) not in ONLY_SDK]
+)
+
+
+@WAYS_AND_KINDS
+def test_good_replies_are_believed(client: Clients, kind: str) -> None:
     """Unchanged, each reply is what the model says that it is: the tests below are about something."""
     good, ask, truth = KINDS[kind]
     assert asked(client, good, ask) == truth(good)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_no_single_change_is_believed_too_far(client: Answered, kind: str) -> None:
+@WAYS_AND_KINDS
+def test_no_single_change_is_believed_too_far(client: Clients, kind: str) -> None:
     """Each field with each nonsense, missing, doubled, renamed, nested, broken off: one at a time, all of them."""
     good, ask, truth = KINDS[kind]
     for reply in every_change(good):
         judge(client, reply, ask, truth)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@WAYS_AND_KINDS
 @FUZZ
 @given(data=st.data())
-def test_changed_replies_are_the_truth_or_refused(client: Answered, kind: str, data: st.DataObject) -> None:
+def test_changed_replies_are_the_truth_or_refused(client: Clients, kind: str, data: st.DataObject) -> None:
     """Values missing, doubled, renamed, nested, broken off, or nonsense: never a wrong one, never a crash."""
     good, ask, truth = KINDS[kind]
     judge(client, data.draw(mutated(good)), ask, truth)
@@ -272,10 +312,10 @@ def test_changed_replies_are_the_truth_or_refused(client: Answered, kind: str, d
 ERROR = element("Error", element("Code", "NoSuchKey"), element("Message", "no"), element("RequestId", "r"))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@WAYS_AND_KINDS
 @FUZZ
 @given(reply=mutated(Reply(ERROR)), status=st.sampled_from([400, 403, 404, 405, 409, 412, 416, 500, 501, 503]))
-def test_errors_are_errors(client: Answered, kind: str, reply: Reply, status: int) -> None:
+def test_errors_are_errors(client: Clients, kind: str, reply: Reply, status: int) -> None:
     """Whatever is left of an error document, it is a TransferError of bounded length, and no value."""
     _, ask, _ = KINDS[kind]
     with pytest.raises(TransferError) as caught:
@@ -293,7 +333,7 @@ HEAD = Reply(
 )  # fmt: skip
 
 
-def head(sdk: SdkClient) -> object:
+def head(sdk: Client) -> object:
     """Ask for an object, and pick what the model tells of."""
     info = head_object(sdk, BUCKET, KEY)
     return (
@@ -302,19 +342,22 @@ def head(sdk: SdkClient) -> object:
     )  # fmt: skip
 
 
-def test_a_good_head_is_believed(client: Answered) -> None:
+@WAYS
+def test_a_good_head_is_believed(client: Clients) -> None:
     """Unchanged, it is what the model says."""
     assert asked(client, HEAD, head) == truths.head(HEAD)
 
 
-def test_no_single_change_of_a_head_is_believed_too_far(client: Answered) -> None:
+@WAYS
+def test_no_single_change_of_a_head_is_believed_too_far(client: Clients) -> None:
     """Each header with each nonsense, missing, doubled, or under another name."""
     for reply in every_change(HEAD):
         judge(client, reply, head, truths.head)
 
 
+@WAYS
 @FUZZ
 @given(reply=mutated(HEAD))
-def test_changed_heads_are_the_truth_or_refused(client: Answered, reply: Reply) -> None:
+def test_changed_heads_are_the_truth_or_refused(client: Clients, reply: Reply) -> None:
     """A header that is missing, doubled, or nonsense makes no other object of it."""
     judge(client, reply, head, truths.head)

@@ -21,7 +21,7 @@ from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.checksums import encoded_crc, updater
-from bulkhaul.wire.sdk.option_headers import put_headers
+from bulkhaul.wire.option_headers import put_headers
 from bulkhaul.wire.transport import TransportError
 
 INLINE_BYTES = MIB

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bulkhaul.model.errors import TransferError, UnexpectedReply
-from bulkhaul.model.objects import Bucket
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call, instant
+from bulkhaul.wire.replies.buckets_page import buckets_page
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Target
 
@@ -25,10 +22,7 @@ def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
         TransferError: the service or the connection failed.
     """
     reply = call(sdk.client.list_buckets, subject="s3://", **({"ContinuationToken": token} if token else {}))
-    if "Buckets" not in reply:
-        raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
-    found = tuple(_bucket(one) for one in reply["Buckets"])
-    return BucketsPage(found, told.marker(reply.get("ContinuationToken"), "ContinuationToken", "s3://"))
+    return buckets_page(reply)
 
 
 def bucket_region(sdk: SdkClient, bucket: str) -> str:
@@ -53,13 +47,6 @@ def locate(sdk: SdkClient, bucket: str) -> Target:
         if error.info.code not in _TELLING or not error.info.status:
             raise
     return sdk.target(bucket)
-
-
-def _bucket(item: Mapping[str, Any]) -> Bucket:
-    name = told.text(item.get("Name"), "Name", "s3://", most=told.MAX_NAME_CHARACTERS)
-    if not name:
-        raise UnexpectedReply("the list of buckets holds one without a name", "s3://")
-    return Bucket(name, instant(item.get("CreationDate")))
 
 
 __all__ = ["bucket_region", "list_buckets", "locate"]

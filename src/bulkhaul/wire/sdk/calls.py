@@ -1,21 +1,15 @@
-"""Runs one call of the SDK, turns its failures into typed errors, and reads what many replies have in common."""
+"""Runs one call of the SDK, and turns its failures into typed errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
-from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, UsageError, error_of
-from bulkhaul.model.objects import Checksum
-from bulkhaul.model.writing import Stored
-from bulkhaul.wire import told
+from bulkhaul.model.errors import TransferError, UnexpectedReply, UsageError, error_of
 from bulkhaul.wire.classify import network_error, service_error
-from bulkhaul.wire.reply import stored_checksum, untold
-from bulkhaul.wire.sdk.client import SdkClient
 
 T = TypeVar("T")
 
@@ -74,57 +68,9 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
     )
 
 
-def checksum_in(members: Mapping[str, Any]) -> Checksum | None:
-    """Return the checksum in the members of a reply (``ChecksumCRC32``, ``ChecksumType`` …)."""
-    prefix = "Checksum"
-    headers = {
-        f"x-amz-checksum-{name.removeprefix(prefix).lower()}": str(value)
-        for name, value in members.items()
-        if name.startswith(prefix)
-    }
-    return stored_checksum({**headers, "etag": str(members.get("ETag", ""))})
-
-
-def storage_class(members: Mapping[str, Any], subject: str) -> str:
-    """Return the storage class, empty for the standard one: listings name it, HEAD does not."""
-    name = told.text(members.get("StorageClass"), "StorageClass", subject, most=told.MAX_NAME_CHARACTERS)
-    return "" if name == "STANDARD" else name
-
-
-def instant(value: object) -> str:
-    """Return a time of the SDK as ISO 8601, empty if there is none."""
-    return value.isoformat() if isinstance(value, datetime) else ""
-
-
-def stored(sdk: SdkClient, reply: Mapping[str, Any], result: Mapping[str, Any], subject: str) -> Stored:
-    """Return what the reply to a write tells of the stored object.
-
-    Args:
-        result: the member of the reply that holds ETag and checksums.
-
-    Raises:
-        ServerError: it has no ETag. The SDK reports a 200 that holds an error, or only spaces, as a 500, but takes an
-            empty or a foreign document for a result.
-    """
-    etag = told.etag(result.get("ETag"), subject)
-    if not etag:
-        raise error_of(ErrorInfo("ServerError", untold(sdk.host), subject, status=200))
-    return Stored(quoted(etag), told.version(reply.get("VersionId"), subject), checksum_in(result))
-
-
-def quoted(etag: str) -> str:
-    """Return an ETag in its quotes: some stores leave them out in replies to copies."""
-    return etag if '"' in etag else f'"{etag}"'
-
-
 __all__ = [
     "call",
-    "checksum_in",
     "client_error",
-    "instant",
     "object_names",
-    "quoted",
     "reply_headers",
-    "storage_class",
-    "stored",
 ]

@@ -20,9 +20,7 @@ from botocore.awsrequest import (
 )
 
 from bulkhaul.model.errors import UnexpectedReply
-
-MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-"""Longest document of a reply. A page of 1,000 keys of the greatest length has under 4 MiB."""
+from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES
 
 
 class _FinalResponse(http.client.HTTPResponse):

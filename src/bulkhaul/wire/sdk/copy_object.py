@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadedPart
-from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call, checksum_in, object_names, quoted, stored
+from bulkhaul.wire.option_headers import put_headers
+from bulkhaul.wire.replies.fields import stored
+from bulkhaul.wire.replies.uploads import copied_part
+from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.option_headers import put_headers
 
 
 def copy_object(
@@ -52,7 +52,7 @@ def copy_object(
             **directives,
             **_source_parameters(source),
         )
-    return stored(sdk, reply, reply.get("CopyObjectResult", {}), subject)
+    return stored(reply.get("CopyObjectResult", {}), reply.get("VersionId"), sdk.host, subject)
 
 
 def copy_part(
@@ -85,13 +85,7 @@ def copy_part(
         CopySourceRange=f"bytes={start}-{end - 1}",  # RFC 9110 §14: inclusive
         **_source_parameters(source),
     )
-    result = reply.get("CopyPartResult", {})
-    etag = told.etag(result.get("ETag"), subject)
-    if not etag:
-        text = f"the service copied part {number}, but did not say its ETag; check --endpoint-url ({sdk.host})"
-        raise OtherError(text, subject)
-    checksum = checksum_in(result)
-    return UploadedPart(number, end - start, quoted(etag), checksum.value if checksum else "")
+    return copied_part(reply.get("CopyPartResult", {}), number, end - start, sdk.host, subject)
 
 
 def _source_parameters(source: CopySource) -> dict[str, Any]:

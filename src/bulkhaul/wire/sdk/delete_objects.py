@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.writing import Doomed, NotDeleted
-from bulkhaul.policy.deletions import ToldDeleted, not_deleted
 from bulkhaul.wire.learned import BATCHES
-from bulkhaul.wire.sdk.calls import call, object_names, quoted
+from bulkhaul.wire.replies.batch_result import NO_BATCHES, NOT_IN_XML, PATIENCE, batch_result
+from bulkhaul.wire.replies.fields import quoted
+from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
-
-_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-"""Characters that XML cannot carry; the SDK would send them, and no parser would read them. Source: XML 1.0 §2.2, Char.
-The complement of that production says the same, but takes 10 ms to compile."""
-
-_NO_BATCHES = frozenset({400, 403, 404, 405, 500, 501})
-"""Statuses by which endpoints say that they have no DeleteObjects. Source: boto/boto3 issue 2293 (Google Cloud
-Storage: 400 InvalidArgument), supabase/storage issue 898 (400 NotImplemented), scality/cloudserver issue 83 (400
-InvalidURI), basho/riak_cs issue 549 (405)."""
-
-PATIENCE = 3
-"""After so many batches in a row that end in a 500, the endpoint is taken to have no DeleteObjects."""
 
 
 def delete_object(
@@ -63,8 +50,8 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
         TransferError: the service or the connection failed; some keys may have been deleted before.
     """
     assert len(doomed) <= MAX_DELETE_BATCH
-    together = [one for one in doomed if not _NOT_IN_XML.search(one.key)]
-    singly = [one for one in doomed if _NOT_IN_XML.search(one.key)]
+    together = [one for one in doomed if not NOT_IN_XML.search(one.key)]
+    singly = [one for one in doomed if NOT_IN_XML.search(one.key)]
     failed: list[NotDeleted] = []
     if together and not sdk.takes(BATCHES):
         singly = [*together, *singly]
@@ -86,21 +73,7 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
         Delete={"Objects": objects, "Quiet": False},  # a quiet reply does not tell what was deleted
     )
     sdk.worked(BATCHES)
-    deleted = [ToldDeleted(str(item.get("Key", "")), _versions_in(item)) for item in reply.get("Deleted", ())]
-    errors = [
-        NotDeleted(
-            str(item.get("Key", "")),
-            str(item.get("VersionId", "")),
-            str(item.get("Code", "")),
-            str(item.get("Message", "")),
-        )
-        for item in reply.get("Errors", ())
-    ]
-    return not_deleted(doomed, deleted, errors)
-
-
-def _versions_in(item: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(str(item[name]) for name in ("VersionId", "DeleteMarkerVersionId") if item.get(name))
+    return batch_result(reply, doomed)
 
 
 def _instead_of_batch(
@@ -111,7 +84,7 @@ def _instead_of_batch(
     If a single key is refused with the same error, the refusal was not about the batch.
     """
     passing = refused.info.status == 500
-    alone = refused.info.status in _NO_BATCHES and refused.info.service_code != "NoSuchBucket"
+    alone = refused.info.status in NO_BATCHES and refused.info.service_code != "NoSuchBucket"
     if not alone or (passing and sdk.failed(BATCHES) < PATIENCE):
         raise refused
     first, *others = doomed

@@ -1,4 +1,4 @@
-"""HEAD of an object: sends it, and parses the reply into an ``ObjectHead``."""
+"""HEAD of an object."""
 
 from __future__ import annotations
 
@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from bulkhaul.model.errors import OtherError, RangeNotSatisfiable, TransferError, UnexpectedReply, error_of
-from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead
-from bulkhaul.wire import told
+from bulkhaul.model.errors import RangeNotSatisfiable, TransferError
+from bulkhaul.model.objects import ObjectHead
 from bulkhaul.wire.learned import CHECKSUM_MODE
-from bulkhaul.wire.reply import stored_checksum, transcoded
-from bulkhaul.wire.sdk.calls import call, instant, object_names, reply_headers, storage_class
+from bulkhaul.wire.replies.object_head import object_head
+from bulkhaul.wire.sdk.calls import call, object_names, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
-
-CONTENT_HEADERS = (
-    "content_type", "content_disposition", "content_encoding", "content_language", "cache_control", "expires",
-)  # fmt: skip
 
 
 def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> ObjectHead:
@@ -34,9 +29,8 @@ def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> 
     if sdk.unpacked(headers):
         reply = _asked_head(sdk, names, subject)
         headers = reply_headers(reply)
-    if "ContentLength" not in reply and (unpacked := transcoded(headers)) is not None:
-        raise error_of(unpacked).about(subject)
-    return _object_head(key, reply, headers, subject)
+    # The SDK removes the header Expires if it is no date.
+    return object_head(key, {**headers, "expires": str(reply.get("ExpiresString", ""))}, subject)
 
 
 def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mapping[str, Any]:
@@ -64,41 +58,6 @@ def _asked_head(sdk: SdkClient, names: Mapping[str, str], subject: str) -> Mappi
     reply: Mapping[str, Any] = call(sdk.client.head_object, subject=subject, **names)
     sdk.does_without(CHECKSUM_MODE)
     return reply
-
-
-def _object_head(key: str, reply: Mapping[str, Any], headers: Mapping[str, str], subject: str) -> ObjectHead:
-    if "ContentLength" not in reply:
-        raise OtherError("HEAD told no Content-Length, so the object's size is unknown", subject)
-    if not reply.get("ETag") and not reply.get("LastModified"):
-        text = "HEAD told neither ETag nor Last-Modified, so there is no object that it describes; check --endpoint-url"
-        raise UnexpectedReply(text, subject)
-    metadata = {name.lower(): value for name, value in reply.get("Metadata", {}).items()}
-    content = Content(
-        content_type=headers.get("content-type", ""),
-        content_disposition=headers.get("content-disposition", ""),
-        content_encoding=headers.get("content-encoding", ""),
-        content_language=headers.get("content-language", ""),
-        cache_control=headers.get("cache-control", ""),
-        expires=str(reply.get("ExpiresString", "")),  # the SDK removes the header if it is no date
-        metadata=metadata,
-    )
-    told.bounded((getattr(content, name) for name in CONTENT_HEADERS), metadata, subject)
-    encryption = told.text(reply.get("ServerSideEncryption"), "encryption", subject, most=told.MAX_NAME_CHARACTERS)
-    token = told.text(metadata.pop(TOKEN_KEY, ""), "token", subject, most=told.MAX_NAME_CHARACTERS)
-    tags = headers.get("x-amz-tagging-count")
-    return ObjectHead(
-        key=key,
-        size_bytes=told.number(headers.get("content-length"), "Content-Length", subject),
-        etag=told.etag(reply.get("ETag"), subject),
-        last_modified=instant(reply.get("LastModified")),
-        version_id=told.version(reply.get("VersionId"), subject),
-        checksum=stored_checksum(headers),
-        encryption=encryption or ("SSE-C" if "SSECustomerAlgorithm" in reply else ""),
-        content=content,
-        storage_class=storage_class(reply, subject),
-        tags=0 if tags is None else told.number(tags, "x-amz-tagging-count", subject, most=told.MAX_TAGS),
-        token=token,
-    )
 
 
 __all__ = ["head_object"]

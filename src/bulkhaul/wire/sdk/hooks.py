@@ -1,8 +1,8 @@
-"""Tunes a boto3 client through its events: what it sends along, which replies it refuses, how it reads listings.
+"""Tunes a boto3 client through its events: what it sends along, and which replies it refuses.
 
 provide-client-params   requester pays, the customer's key
 before-sign             a presigned URL without headers; an MD5 for stores that insist on one
-before-parse            a batch of deletes without a result is refused; listings are read quickly
+before-parse            a batch of deletes without a result is refused
 after-call              names of listings that the SDK would decode to other names are refused
 needs-retry             redirects are refused, but for one change of region, on AWS
 """
@@ -11,23 +11,18 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 import socket
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore import handlers
-
-from bulkhaul.model.errors import EndpointRedirect, UnexpectedReply
+from bulkhaul.model.errors import EndpointRedirect
 from bulkhaul.model.settings import Settings
 from bulkhaul.wire.fast_transport import KEEPALIVE_OPTIONS
+from bulkhaul.wire.replies.batch_result import require_result
 from bulkhaul.wire.sdk.connections import pass_over_interim_replies
-from bulkhaul.wire.sdk.page_xml import read_page
 from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
 from bulkhaul.wire.values import customer_key
-
-_DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
 
 
 def tune(client: Any, settings: Settings, *, custom: bool) -> None:
@@ -46,7 +41,6 @@ def tune(client: Any, settings: Settings, *, custom: bool) -> None:
     if custom:
         events.register("before-sign.s3.DeleteObjects", _protect_by_md5)
     events.register("before-parse.s3.DeleteObjects", _require_delete_result)
-    _read_pages_quickly(events)
     for operation in ("ListObjects", "ListObjectsV2", "ListObjectVersions"):
         events.register_first(f"after-call.s3.{operation}", require_decodable)
     _refuse_redirects(client, custom=custom)
@@ -105,21 +99,8 @@ def _protect_by_md5(request: Any, **_: object) -> None:
 
 def _require_delete_result(response_dict: Mapping[str, Any], **_: object) -> None:
     """Refuse a 200 without a result: if it has no error in it, the SDK would report that everything was deleted."""
-    if response_dict["status_code"] == 200 and not _DELETE_RESULT.search(response_dict["body"]):
-        raise UnexpectedReply("the reply to a batch of deletes is no result of one; nobody knows what was deleted")
-
-
-def _read_pages_quickly(events: Any) -> None:
-    """Have ``page_xml`` read listings before the SDK parses each reply for an error, which costs as much again.
-
-    The SDK's hook has no public name; if it is not found, pages are still read, only later. A test watches the order.
-    """
-    errors_first = getattr(handlers, "_handle_200_error", None)
-    if errors_first is not None:
-        events.unregister("before-parse.s3.*", errors_first)
-    events.register_first("before-parse.s3.*", read_page)
-    if errors_first is not None:
-        events.register_first("before-parse.s3.*", errors_first)
+    if response_dict["status_code"] == 200:
+        require_result(response_dict["body"])
 
 
 def _refuse_redirects(client: Any, *, custom: bool) -> None:

@@ -1,27 +1,19 @@
 """Lists objects, page by page: a whole prefix, or one folder.
 
-It asks by ListObjectsV2; where the endpoint does not know it, by ListObjects, whose next page begins after a key:
-
-    token of V2: as it came        token of V1: AFTER + key, so that any worker can ask for the next page
+It asks by ListObjectsV2; where the endpoint does not know it, by ListObjects, whose next page begins after a key.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
 
-from bulkhaul.model.errors import TransferError, UnexpectedReply
-from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.wire import told
 from bulkhaul.wire.learned import PAGES_V2
-from bulkhaul.wire.sdk.calls import call, instant, storage_class
+from bulkhaul.wire.replies.listing_checks import goes_on_nowhere
+from bulkhaul.wire.replies.objects_page import AFTER, is_older, page_by_key, page_by_token
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import goes_on_nowhere, require_bucket, require_listing
-from bulkhaul.wire.sdk.page_xml import QUICKLY_READ, telling
-
-AFTER: Final = "bulkhaul:after:"
-"""Begins our own token of a page of ListObjects; no service's token begins like this."""
 
 
 def list_page(
@@ -30,7 +22,6 @@ def list_page(
     prefix: str,
     token: str,
     max_keys: int | None = None,
-    on_token: Callable[[str], None] | None = None,
     *,
     start_after: str = "",
 ) -> ObjectsPage:
@@ -38,7 +29,6 @@ def list_page(
 
     Args:
         max_keys: fewer objects a page.
-        on_token: called with the next token if it is known before the page has been read.
         start_after: without a token, begin after this text; whether the service did is not looked at.
 
     Raises:
@@ -46,8 +36,7 @@ def list_page(
         TransferError: the service or the connection failed.
     """
     parameters = {} if max_keys is None else {"MaxKeys": max_keys}
-    with telling(on_token):
-        return _listing(sdk, bucket, prefix, token, parameters, start_after)
+    return _listing(sdk, bucket, prefix, token, parameters, start_after)
 
 
 def list_folder(sdk: SdkClient, bucket: str, prefix: str, token: str) -> ObjectsPage:
@@ -74,21 +63,15 @@ def _listing(
     subject = f"s3://{bucket}/{prefix}"
     try:
         reply = call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, Prefix=prefix, **more)
-        truncated = require_listing(reply, subject)
+        older = is_older(reply, token, subject)
     except TransferError as error:
         unknown = sdk.may_do_without(error) or (error.info.status == 405 and error.info.code == "Unsupported")
         if token or not unknown:
             raise
         return _learnt_listing(sdk, bucket, prefix, parameters, start_after, error)
-    if truncated and not reply.get("NextContinuationToken"):
-        nowhere = goes_on_nowhere(subject)
-        if token or "KeyCount" in reply:
-            raise nowhere
-        # The endpoint ignored list-type and sent a page of ListObjects, whose marker the SDK has not read.
-        return _learnt_listing(sdk, bucket, prefix, parameters, start_after, nowhere)
-    entries, prefixes = _read(reply, bucket, prefix, subject)
-    following = reply.get("NextContinuationToken") if truncated else None
-    return ObjectsPage(entries, told.marker(following, "NextContinuationToken", subject), prefixes)
+    if older:  # its marker has not been read by the SDK
+        return _learnt_listing(sdk, bucket, prefix, parameters, start_after, goes_on_nowhere(subject))
+    return page_by_token(reply, bucket, prefix, subject)
 
 
 def _learnt_listing(
@@ -115,46 +98,7 @@ def _listing_after(
     more = {**parameters, "Marker": after} if after else parameters
     subject = f"s3://{bucket}/{prefix}"
     reply = call(sdk.client.list_objects, subject=subject, Bucket=bucket, Prefix=prefix, **more)
-    truncated = require_listing(reply, subject)
-    entries, prefixes = _read(reply, bucket, prefix, subject)
-    if not truncated:
-        return ObjectsPage(entries, "", prefixes)
-    # Without a delimiter the service may leave the marker out: the listing goes on after the last key.
-    last = max((*[one.key for one in entries[-1:]], *prefixes[-1:]), key=str.encode, default="")
-    following = told.marker(reply.get("NextMarker"), "NextMarker", subject) or last
-    if not following or following == after:
-        raise goes_on_nowhere(subject)
-    return ObjectsPage(entries, AFTER + following, prefixes)
-
-
-def _read(
-    reply: Mapping[str, Any], bucket: str, prefix: str, subject: str
-) -> tuple[tuple[ObjectHead, ...], tuple[str, ...]]:
-    """Return the objects and the common prefixes of a page."""
-    require_bucket(reply.get("Name"), bucket, subject)
-    entries: tuple[ObjectHead, ...]
-    if (read := reply.get(QUICKLY_READ)) is not None:
-        entries, prefixes = read
-        for name in (*[one.key for one in entries], *prefixes):
-            if len(name) > told.MAX_KEY_CHARACTERS or not name.startswith(prefix):
-                told.key(name, prefix, subject)  # raises, and says what is wrong
-    else:
-        entries = tuple(_entry(item, prefix, subject) for item in reply.get("Contents", ()))
-        prefixes = tuple(told.key(item.get("Prefix"), prefix, subject) for item in reply.get("CommonPrefixes", ()))
-    if reply.get("KeyCount", 0) > len(entries) + len(prefixes):
-        text = f"the page says that it holds {reply['KeyCount']} keys, and holds {len(entries) + len(prefixes)}"
-        raise UnexpectedReply(text, subject)
-    return entries, prefixes
-
-
-def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
-    return ObjectHead(
-        key=told.key(item.get("Key"), prefix, subject),
-        size_bytes=told.number(item.get("Size"), "Size", subject),
-        etag=told.etag(item.get("ETag"), subject),
-        last_modified=instant(item.get("LastModified")),
-        storage_class=storage_class(item, subject),
-    )
+    return page_by_key(reply, bucket, prefix, after, subject)
 
 
 __all__ = ["list_folder", "list_page"]

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from bulkhaul.model.writing import ObjectVersion, VersionsPage
-from bulkhaul.wire import told
-from bulkhaul.wire.sdk.calls import call, instant
+from bulkhaul.model.writing import VersionsPage
+from bulkhaul.wire.replies.versions_page import versions_page
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import next_markers, require_bucket, require_listing
 
 
 def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, version_marker: str) -> VersionsPage:
@@ -27,29 +23,7 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
     if version_marker:
         more["VersionIdMarker"] = version_marker
     reply = call(sdk.client.list_object_versions, subject=subject, Bucket=bucket, Prefix=prefix, **more)
-    truncated = require_listing(reply, subject)
-    require_bucket(reply.get("Name"), bucket, subject)
-    following = ("", "")
-    if truncated:
-        following = next_markers(reply, "NextVersionIdMarker", (key_marker, version_marker), subject)
-    versions = [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())]
-    versions += [_version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
-    # The SDK returns versions and delete markers in two lists, and so loses their common order.
-    versions.sort(key=lambda one: one.last_modified, reverse=True)
-    versions.sort(key=lambda one: (one.key.encode(), not one.latest))
-    return VersionsPage(tuple(versions), *following)
-
-
-def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_marker: bool) -> ObjectVersion:
-    return ObjectVersion(
-        key=told.key(item.get("Key"), prefix, subject),
-        version_id=told.text(item.get("VersionId"), "VersionId", subject, most=told.MAX_ID_CHARACTERS),
-        size_bytes=0 if delete_marker else told.number(item.get("Size"), "Size", subject),
-        etag=told.etag(item.get("ETag"), subject),
-        last_modified=instant(item.get("LastModified")),
-        latest=bool(item.get("IsLatest", False)),
-        delete_marker=delete_marker,
-    )
+    return versions_page(reply, bucket, prefix, (key_marker, version_marker), subject)
 
 
 __all__ = ["list_versions"]

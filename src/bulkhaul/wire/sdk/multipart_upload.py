@@ -9,23 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote_plus
 
-from bulkhaul.model.errors import NotFound, OtherError, ServerError, TransferError, UnexpectedReply
+from bulkhaul.model.errors import NotFound, ServerError, TransferError
 from bulkhaul.model.objects import TOKEN_KEY
-from bulkhaul.model.writing import (
-    ObjectOptions,
-    PartsPage,
-    PendingUpload,
-    Stored,
-    UploadBegun,
-    UploadedPart,
-    UploadsPage,
-)
-from bulkhaul.wire import told
+from bulkhaul.model.writing import ObjectOptions, PartsPage, Stored, UploadBegun, UploadedPart, UploadsPage
 from bulkhaul.wire.learned import OBJECT_SIZE
-from bulkhaul.wire.sdk.calls import call, checksum_in, instant, stored
+from bulkhaul.wire.option_headers import METADATA_PREFIX, put_headers
+from bulkhaul.wire.replies.fields import stored
+from bulkhaul.wire.replies.uploads import needs_encoding, parts_page, upload_begun, uploads_page
+from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import next_markers, next_part, require_bucket, require_listing
-from bulkhaul.wire.sdk.option_headers import METADATA_PREFIX, put_headers
 from bulkhaul.wire.sdk.strict_xml import require_decodable
 
 
@@ -50,14 +42,7 @@ def create_upload(
     kept_by = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"} if algorithm else {}
     with sdk.raw.sending(headers):
         reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **kept_by)
-    if not reply.get("UploadId"):
-        raise OtherError("the service began an upload, but did not say its id", subject)
-    require_bucket(reply.get("Bucket"), bucket, subject)
-    upload_id = told.text(reply["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
-    kept = told.text(reply.get("ChecksumAlgorithm"), "algorithm", subject, most=told.MAX_NAME_CHARACTERS)
-    # A service that tells no type computes CRC32 per part (composite); CRC64NVME is always of the full object.
-    kind = reply.get("ChecksumType", "FULL_OBJECT" if kept == "CRC64NVME" else "COMPOSITE")
-    return UploadBegun(upload_id, kept if kind == "FULL_OBJECT" else "")
+    return upload_begun(reply, bucket, subject)
 
 
 def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
@@ -72,16 +57,7 @@ def list_parts(sdk: SdkClient, bucket: str, key: str, upload_id: str, marker: in
     reply = call(
         sdk.client.list_parts, subject=subject, Bucket=bucket, Key=key, UploadId=upload_id, PartNumberMarker=marker
     )
-    truncated = require_listing(reply, subject)
-    require_bucket(reply.get("Bucket"), bucket, subject)
-    if reply.get("UploadId", upload_id) != upload_id:
-        raise UnexpectedReply("the endpoint answered with the parts of another upload", subject)
-    parts = tuple(_part(item, subject) for item in reply.get("Parts", ()))
-    if len({part.number for part in parts}) < len(parts):
-        raise UnexpectedReply("the reply tells a part twice", subject)
-    if not truncated:
-        return PartsPage(parts)
-    return PartsPage(parts, next_part(reply, marker, subject))
+    return parts_page(reply, bucket, upload_id, marker, subject)
 
 
 def complete_upload(
@@ -141,7 +117,7 @@ def complete_upload(
             raise
         reply = ask({})
         sdk.does_without(OBJECT_SIZE)
-    return stored(sdk, reply, reply, subject)
+    return stored(reply, reply.get("VersionId"), sdk.host, subject)
 
 
 def abort_upload(sdk: SdkClient, bucket: str, key: str, upload_id: str) -> None:
@@ -180,20 +156,9 @@ def list_uploads(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, id_m
         page = _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=False)
     except ServerError:  # so the SDK reports a document that it cannot parse
         return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)
-    if any("\ufffd" in text for text in (page.next_key_marker, *(one.key for one in page.uploads))):
+    if needs_encoding(page):
         return _uploads(sdk, bucket, prefix, key_marker, id_marker, encoded=True)
     return page
-
-
-def _part(item: Mapping[str, Any], subject: str) -> UploadedPart:
-    number = told.number(item.get("PartNumber"), "PartNumber", subject, most=told.MAX_PART_NUMBER)
-    checksum = checksum_in(item)
-    return UploadedPart(
-        number,
-        told.number(item.get("Size"), "Size", subject),
-        told.etag(item.get("ETag"), subject),
-        checksum.value if checksum else "",
-    )
 
 
 def _uploads(
@@ -210,19 +175,7 @@ def _uploads(
     if encoded:
         call(require_decodable, subject=subject, parsed=reply)
     decode = unquote_plus if encoded and reply.get("EncodingType") == "url" else str
-    truncated = require_listing(reply, subject)
-    require_bucket(reply.get("Bucket"), bucket, subject)
-    following = ("", "")
-    if truncated:
-        following = next_markers(reply, "NextUploadIdMarker", (key_marker, id_marker), subject, decode)
-    uploads = []
-    for item in reply.get("Uploads", ()):
-        key = told.key(decode(item.get("Key") or ""), prefix, subject)
-        if not item.get("UploadId"):
-            raise OtherError("the listing holds an upload without an id", subject)
-        upload_id = told.text(item["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
-        uploads.append(PendingUpload(key, upload_id, instant(item.get("Initiated"))))
-    return UploadsPage(tuple(uploads), *following)
+    return uploads_page(reply, bucket, prefix, (key_marker, id_marker), subject, decode)
 
 
 __all__ = ["abort_upload", "complete_upload", "create_upload", "list_parts", "list_uploads"]

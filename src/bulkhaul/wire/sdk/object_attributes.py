@@ -9,9 +9,9 @@ from bulkhaul.model.errors import TransferError, UnexpectedReply, Unsupported
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.policy.verification import uniform_parts
 from bulkhaul.wire import told
+from bulkhaul.wire.replies.listing_checks import next_part
 from bulkhaul.wire.sdk.calls import call, object_names, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.listing_checks import next_part
 
 
 def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: str = "") -> tuple[PartChecksum, ...]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bulkhaul.model.errors import CredentialsError, OtherError, Unsupported
-from bulkhaul.model.limits import MAX_PRESIGN_S
+from bulkhaul.wire.presigning import require_presignable
 from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
 
@@ -17,12 +16,7 @@ def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: i
         Unsupported: the object's key (SSE-C) would have to come with the request.
     """
     subject = f"s3://{bucket}/{key}"
-    if not 1 <= ttl_s <= MAX_PRESIGN_S or ttl_s != int(ttl_s):
-        raise OtherError(f"a presigned URL lives 1 to {MAX_PRESIGN_S} whole seconds, not {ttl_s}", subject)
-    if not sdk.signs:
-        raise CredentialsError("a presigned URL needs credentials to sign it with", subject)
-    if sdk.encrypts:
-        raise Unsupported("who fetches by a presigned URL does not send the SSE-C key that the object needs", subject)
+    require_presignable(ttl_s, signs=sdk.signs, encrypts=sdk.encrypts, subject=subject)
     sdk.require_unrewritten(key)
     url: str = call(
         sdk.client.generate_presigned_url,

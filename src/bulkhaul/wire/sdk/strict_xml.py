@@ -9,23 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote_plus
 
 from botocore.parsers import ResponseParserError, ResponseParserFactory, RestXMLParser
 
 from bulkhaul.model.errors import UnexpectedReply
+from bulkhaul.wire.instants import INSTANT
+from bulkhaul.wire.replies.fields import decoded
 
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 """Source: XML Schema, xs:boolean."""
-
-INSTANT = re.compile(
-    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}"
-    r"|[A-Z][a-z]{2,8},? [0-9]{1,2}[ -][A-Z][a-z]{2}[ -](?:[0-9]{2}){1,2} [0-9]{2}:[0-9]{2}:[0-9]{2}"
-    r"|[A-Z][a-z]{2} [A-Z][a-z]{2} [ 0-9][0-9] [0-9]{2}:[0-9]{2}:[0-9]{2} [0-9]{4})"
-    r"(?:\.[0-9]{1,9})? ?(?:Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})?"
-)
-"""Source: XML Schema, xs:dateTime; RFC 9110 §5.6.7, with its obsolete forms."""
 
 
 class StrictParser(RestXMLParser):  # type: ignore[misc] # botocore has no types
@@ -110,10 +103,7 @@ def require_decodable(parsed: Mapping[str, Any], **_: object) -> None:
     names = [parsed.get(name, "") for name in _MARKERS]
     names += [item.get(field, "") for name, field in _NAMED for item in parsed.get(name, ())]
     for name in names:
-        try:
-            unquote_plus(name, errors="strict")
-        except UnicodeDecodeError as error:
-            raise UnexpectedReply("the listing holds a key that is not valid UTF-8", cause=repr(name[:80])) from error
+        decoded(name)
 
 
 _MARKERS = ("NextMarker", "NextKeyMarker")
@@ -139,4 +129,4 @@ def _refused(shape: Any, value: str) -> UnexpectedReply:
     return UnexpectedReply("the reply tells a value that can be none", cause=f"{shape.name}: {value[:80]!r}")
 
 
-__all__ = ["INSTANT", "read_strictly", "require_decodable"]
+__all__ = ["read_strictly", "require_decodable"]

@@ -1,0 +1,181 @@
+"""Sends one small request of S3 and judges its reply: an error is typed, a document is read, the rest is the SDK's.
+
+    2xx, a document or none ─▶ headers and members        <Error> in a 200, or cut XML ─▶ ServerError
+    another status          ─▶ typed error                redirect, another region     ─▶ SdkNeeded
+
+``SdkNeeded`` is raised only where the first reply shows that nothing was done, so it may be asked once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from urllib.parse import quote
+from xml.etree.ElementTree import Element
+
+import msgspec
+
+from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, UsageError, error_of
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.endpoints import may_go_without
+from bulkhaul.wire.classify import service_error
+from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, local_name, members, parse
+from bulkhaul.wire.fast_transport import FastTransport
+from bulkhaul.wire.learned import Learned
+from bulkhaul.wire.transport import TransportError
+from bulkhaul.wire.values import Credentials, Target, object_headers
+
+REDIRECTS = frozenset({301, 302, 307, 308})
+
+_OF_REGIONS = frozenset(
+    {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect", "IllegalLocationConstraintException"}
+)
+"""Codes of refusals that say, or may say, that the bucket lives in another region. Source: botocore.utils,
+``S3RegionRedirectorv2``."""
+
+Pairs = Iterable[tuple[str, str]]
+
+
+class SdkNeeded(Exception):
+    """The SDK has to make this request; nothing was done by the lane's. The argument says why."""
+
+
+class Reply(msgspec.Struct, frozen=True):
+    """A reply that reports success.
+
+    Attributes:
+        headers: names in lower case.
+        body: the document, empty if there is none.
+        subject: what the request was about.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    subject: str
+
+    def root(self) -> Element | None:
+        """Return the root of the document, None if there is none.
+
+        Raises:
+            ServerError: it is an error, or was cut off.
+            UnexpectedReply: it declares entities.
+        """
+        if not self.body:
+            return None
+        try:
+            root = parse(self.body)
+        except UnexpectedReply as error:
+            raise error.about(self.subject) from None
+        except Unreadable as error:
+            raise error_of(service_error(500, headers=self.headers, subject=self.subject)) from error
+        if local_name(root.tag) == "Error":
+            raise error_of(_typed(500, self.headers, self.body, self.subject))
+        return root
+
+    def members(self, shape: Shape) -> Members:
+        """Return the fields of the document; see ``root`` for what it raises."""
+        root = self.root()
+        try:
+            return {} if root is None else members(root, shape)
+        except UnexpectedReply as error:
+            raise error.about(self.subject) from None
+
+
+class Lane:
+    """Makes small requests over the connections of a ``FastTransport``.
+
+    Attributes:
+        learned: what endpoints do not take.
+        credentials: what requests are signed with.
+        payer: the headers of requests that are not about one object's bytes.
+        about_object: the headers of those that are.
+    """
+
+    def __init__(self, settings: Settings, fast: FastTransport, learned: Learned) -> None:
+        self.settings = settings
+        self.learned = learned
+        self.credentials: Credentials | None = None
+        self.about_object = object_headers(settings)
+        self.payer = tuple(pair for pair in self.about_object if pair[0] == "x-amz-request-payer")
+        self._fast = fast
+
+    def use(self, credentials: Credentials | None) -> None:
+        """Sign further requests with these, or not at all with None; the transport is told by its owner."""
+        self.credentials = credentials
+
+    def may_do_without(self, target: Target, error: TransferError) -> bool:
+        """Return whether a request may have been refused for an optional feature."""
+        return may_go_without(target.host, error.info)
+
+    async def ask(
+        self,
+        target: Target,
+        method: str,
+        key: str = "",
+        query: Pairs = (),
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        subject: str,
+        patient: bool = False,
+        again: bool | None = None,
+    ) -> Reply:
+        """Make a request and return the reply that reports success.
+
+        Args:
+            key: empty for the bucket, or for the service where ``target`` names none.
+            query: decoded names and values.
+            patient: the service may have to work before it answers.
+            again: it may be sent once more if its connection had been closed while idle; None for GET and HEAD.
+
+        Raises:
+            SdkNeeded: only the SDK can follow this reply.
+            TransferError: what the service or the connection reported.
+        """
+        try:
+            told = await self._fast.ask(
+                target,
+                method,
+                target.path(key),
+                encoded_query(query),
+                headers,
+                body,
+                most_bytes=MAX_DOCUMENT_BYTES,
+                patient=patient,
+                again=method in ("GET", "HEAD") if again is None else again,
+            )
+        except TransportError as error:
+            raise error_of(error.info).about(subject) from error
+        except UnicodeEncodeError as error:
+            raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
+        head, document = told
+        if 200 <= head.status < 300:
+            return Reply(head.status, head.headers, document, subject)
+        info = _typed(head.status, head.headers, document, subject)
+        if head.status in REDIRECTS or info.service_code in _OF_REGIONS:
+            raise SdkNeeded(f"HTTP {head.status} {info.service_code}".rstrip())
+        if head.status == 400 and method == "HEAD":
+            raise SdkNeeded("HTTP 400 to a HEAD, which does not say why")
+        raise error_of(info)
+
+
+def encoded_query(pairs: Pairs) -> str:
+    """Return the query of a URL.
+
+    >>> encoded_query([("uploads", ""), ("prefix", "a b/ü")])
+    'uploads=&prefix=a%20b%2F%C3%BC'
+    """
+    return "&".join(f"{name}={quote(value, safe='-_.~')}" for name, value in pairs)
+
+
+def version_query(version_id: str) -> list[tuple[str, str]]:
+    """Return the query that names a version; empty for the current one."""
+    return [("versionId", version_id)] if version_id else []
+
+
+def _typed(status: int, headers: Mapping[str, str], document: bytes, subject: str) -> ErrorInfo:
+    code, detail = error_in(document)
+    return service_error(status, service_code=code, detail=detail, headers=headers, subject=subject)
+
+
+__all__ = ["Lane", "Reply", "SdkNeeded", "encoded_query", "version_query"]
