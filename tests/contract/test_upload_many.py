@@ -25,14 +25,14 @@ def fill(folder: Path) -> Path:
 
 
 def located(rig: WriteRig) -> int:
-    """Return how often the server was asked for the bucket."""
+    """Return how often the server was asked for the bucket; beyond AWS, only the SDK's way asks."""
     return len(rig.server.requests_for("HeadBucket"))
 
 
 def test_bucket_is_located_once(tmp_path: Path) -> None:
     """However many files wait to know where their bucket is, one request asks for it."""
     slow = serving_writes(faults=[Latency(operation="HeadBucket", seconds=0.3)])
-    with running_write_rig(tmp_path / "rig", server=slow) as rig:
+    with running_write_rig(tmp_path / "rig", server=slow, transport="sdk") as rig:
         results = list(rig.engine.upload_many(fill(tmp_path / "files"), "s3://bucket/many/"))
         assert [one.failure for one in results] == [None] * FILES
         assert {rig.stored(f"many/{number:02}") for number in range(FILES)} == {b"%d" % n for n in range(FILES)}
@@ -42,7 +42,7 @@ def test_bucket_is_located_once(tmp_path: Path) -> None:
 def test_bucket_that_cannot_be_located(tmp_path: Path) -> None:
     """All who wait get the one answer: no file asks anew, which would take as long for each of them."""
     broken = Status(operation="HeadBucket", code="InternalError", attempt="every")
-    with running_write_rig(tmp_path / "rig", server=serving_writes(faults=[broken])) as rig:
+    with running_write_rig(tmp_path / "rig", server=serving_writes(faults=[broken]), transport="sdk") as rig:
         results = list(rig.engine.upload_many(fill(tmp_path / "files"), "s3://bucket/many/"))
         assert {one.failure.code if one.failure else "" for one in results} == {"ServerError"}
         asked_by_the_first = located(rig)
@@ -56,7 +56,7 @@ def test_first_who_asked_is_cancelled() -> None:
     """The question goes on for the others."""
 
     async def run(endpoint_url: str) -> bool:
-        async with AsyncEngine(endpoint_url=endpoint_url, workers=1, timeouts=HASTY) as engine:
+        async with AsyncEngine(endpoint_url=endpoint_url, workers=1, timeouts=HASTY, transport="sdk") as engine:
             first = asyncio.create_task(engine.upload_bytes(b"first", "s3://bucket/first"))
             second = asyncio.create_task(engine.upload_bytes(b"second", "s3://bucket/second"))
             await asyncio.to_thread(server.wait_for, lambda s: bool(s.requests_for("HeadBucket")))
@@ -79,7 +79,7 @@ def test_nobody_asks_after_the_end() -> None:
 
     async def run(endpoint_url: str) -> set[asyncio.Task[None]]:
         before = asyncio.all_tasks()
-        async with AsyncEngine(endpoint_url=endpoint_url, workers=1, timeouts=HASTY) as engine:
+        async with AsyncEngine(endpoint_url=endpoint_url, workers=1, timeouts=HASTY, transport="sdk") as engine:
             writing = asyncio.create_task(engine.upload_bytes(b"body", "s3://bucket/key"))
             await asyncio.to_thread(server.wait_for, lambda s: bool(s.requests_for("HeadBucket")))
             await asyncio.sleep(0.2)  # the reply has come; the pause before the next try takes seconds

@@ -13,6 +13,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.writing import Doomed, NotDeleted, Stored, UploadedPart
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.learned import CHECKSUM_MODE, OBJECT_SIZE, Learned
+from bulkhaul.wire.sdk.client import SdkClient
 from tests.unit.both_ways import Canned, Client, complete_upload, delete_objects, head_object
 from tests.unit.canned import Canned as CannedSdk
 
@@ -31,6 +32,11 @@ class Bucket(CannedSdk):
         reply = super()._answer(request, **more)
         reply.raw = io.BytesIO(reply.content)
         return reply
+
+
+def bucket(*replies: tuple[int, str], **more: Any) -> Any:
+    """Return a client of the way that is tested."""
+    return Bucket(*replies, **more) if isinstance(Canned().sdk, SdkClient) else Canned(*replies, **more)
 
 
 def error(code: str) -> str:
@@ -54,18 +60,20 @@ def complete(sdk: Client) -> Stored:
     return complete_upload(sdk, "bucket", "k", "id", parts, size_bytes=7, algorithm="", checksum="")
 
 
+@pytest.mark.usefixtures("way")
 def test_a_head_that_may_not_ask_for_the_checksum() -> None:
     """A bare 400 that a GET cannot explain is tried without the header; where that works it is never sent again."""
-    canned = Bucket((400, ""), (206, "x"), (400, ""), (200, ""), headers=LENGTH)
+    canned = bucket((400, ""), (206, "x"), (400, ""), (200, ""), headers=LENGTH)
     for _ in range(2):
         assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert modes(canned) == [True, True, False, False]
     assert [one.method for one in canned.sent].count("GET") == 1
 
 
+@pytest.mark.usefixtures("way")
 def test_a_head_that_is_refused_by_name() -> None:
     """A 501 needs no explanation: the header is left out at once."""
-    canned = Bucket((501, ""), (200, ""), headers=LENGTH)
+    canned = bucket((501, ""), (200, ""), headers=LENGTH)
     assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert modes(canned) == [True, False]
     assert {one.method for one in canned.sent} == {"HEAD"}
@@ -79,27 +87,30 @@ def test_a_head_of_a_service_that_takes_it_costs_nothing_more() -> None:
     assert modes(canned) == [True]
 
 
+@pytest.mark.usefixtures("way")
 def test_nothing_is_learnt_from_a_head_that_fails_all_the_same() -> None:
     """The next question asks for the checksum again: that was not what was wrong."""
-    canned = Bucket((501, ""), (404, ""), (200, ""), headers=LENGTH)
+    canned = bucket((501, ""), (404, ""), (200, ""), headers=LENGTH)
     with pytest.raises(NotFound):
         head_object(canned.sdk, "bucket", "k")
     head_object(canned.sdk, "bucket", "k")
     assert modes(canned) == [True, False, True]
 
 
+@pytest.mark.usefixtures("way")
 def test_a_bare_400_is_explained_by_a_get() -> None:
     """A HEAD has no body to say why; the GET's reason is what is told."""
-    canned = Bucket((400, ""), (400, error("UserKeyMustBeSpecified")), headers=LENGTH)
+    canned = bucket((400, ""), (400, error("UserKeyMustBeSpecified")), headers=LENGTH)
     with pytest.raises(OtherError, match="UserKeyMustBeSpecified"):
         head_object(canned.sdk, "bucket", "k")
     assert [one.method for one in canned.sent] == ["HEAD", "GET"]
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("get", [(206, "x"), (416, error("InvalidRange"))], ids=["with bytes", "empty"])
 def test_a_head_is_asked_again_where_the_get_found_the_way(get: tuple[int, str]) -> None:
     """The SDK follows a GET to the bucket's region, and knows it from then on: the question is answered there."""
-    canned = Bucket((400, ""), get, (200, ""), headers=LENGTH)
+    canned = bucket((400, ""), get, (200, ""), headers=LENGTH)
     assert head_object(canned.sdk, "bucket", "k").size_bytes == 5
     assert [one.method for one in canned.sent] == ["HEAD", "GET", "HEAD"]
     assert modes(canned) == [True, True], "nothing was wrong with the header"

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from bulkhaul.engine.messages.requests import AnyRequest, Head, ListPage, Read, answer_decoder
-from bulkhaul.engine.worker import control
+from bulkhaul.engine.worker import sdk_answers
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
@@ -18,7 +18,7 @@ from tests.unit.workers import Workers, settle
 
 def test_every_request_has_a_function() -> None:
     """But Read, which the worker's loop answers."""
-    assert set(control._ANSWERS) == set(get_args(AnyRequest)) - {Read}
+    assert set(sdk_answers._ANSWERS) == set(get_args(AnyRequest)) - {Read}
 
 
 def test_an_answer_has_the_type_that_its_request_names() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from bulkhaul.errors import (
+    AccessDenied,
     CredentialsError,
     NotFound,
     OtherError,
@@ -328,6 +329,13 @@ def test_a_batch_that_is_silent_on_a_key_has_not_deleted_it() -> None:
 def test_a_batch_without_a_result_deleted_nothing_for_sure(body: str) -> None:
     """A 200 that is no result is an error: silence would mean that everything was deleted."""
     with pytest.raises(TransferError):
+        delete(Canned((200, body)).sdk)
+
+
+def test_a_batch_that_is_refused_within_a_success() -> None:
+    """The error in a 200 is told as such: it is no reply that may be asked for once more."""
+    body = "<Error><Code>AccessDenied</Code><Message>no</Message></Error>"
+    with pytest.raises(AccessDenied):
         delete(Canned((200, body)).sdk)
 
 

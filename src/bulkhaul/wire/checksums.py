@@ -45,10 +45,13 @@ def updater(algorithm: str) -> Update:
 @functools.cache
 def combiner(algorithm: str) -> Combine:
     """Return ``combine(crc_of_a, crc_of_b, length_of_b) -> crc_of_a_then_b``."""
+    if algorithm == "CRC32":
+        from zlib_ng import zlib_ng
+
+        return zlib_ng.crc32_combine
     import awscrt.checksums as crt
 
     functions: dict[str, Combine] = {
-        "CRC32": crt.combine_crc32,
         "CRC32C": crt.combine_crc32c,
         "CRC64NVME": crt.combine_crc64nvme,
     }

@@ -1,13 +1,14 @@
-"""Parses the XML documents of replies strictly: a value with more than one reading is refused.
+"""Reads the XML documents of replies strictly: a value with more than one reading is refused.
 
     bytes ─▶ expat, UTF-8 only, no declarations ─▶ elements ─▶ the fields of a ``Shape``, each once ─▶ a dictionary
 
 Entities cannot be declared, so nothing expands. Elements that a shape does not name are passed over, as every client
-of S3 does; attributes and namespaces decide nothing.
+of S3 does; attributes and namespaces decide nothing. The tree is built in C: by callbacks a page would cost more.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NoReturn
@@ -38,20 +39,29 @@ class Shape(msgspec.Struct, frozen=True):
     """The fields of an element.
 
     Attributes:
-        single: name of an element that comes once → how its value is read.
-        many: name of an element that may be repeated → (name of the member, shape of each).
+        single: name of an element with text, which comes once → how the text is read; it raises ValueError.
+        many: name of an element with fields, which may be repeated → (name of the member, shape of each).
+        lists: name of an element that holds a list, and comes once → shape of its items, whatever they are called.
     """
 
-    single: Mapping[str, Callable[[Element], Any]]
+    single: Mapping[str, Callable[[str], Any]]
     many: Mapping[str, tuple[str, Shape]] = {}
+    lists: Mapping[str, Shape] = {}
 
 
-def parse(document: bytes) -> Element:
-    """Return the root of a document.
+class Document(msgspec.Struct, frozen=True):
+    """What was read. ``root``: the name of the outermost element, without its namespace."""
+
+    root: str
+    members: Members
+
+
+def read(document: bytes, shape: Shape) -> Document:
+    """Return the fields of a document.
 
     Raises:
         Unreadable: it is not well-formed.
-        UnexpectedReply: it declares entities.
+        UnexpectedReply: a field comes twice, or holds what it cannot; or the document declares entities.
     """
     if b"<!DOCTYPE" in document:
         _refuse_declarations(document)
@@ -61,7 +71,10 @@ def parse(document: bytes) -> Element:
         root: Element = parser.close()
     except ParseError as error:
         raise Unreadable from error
-    return root
+    # Only a document whose elements all stand where they are expected has as many as these.
+    count = document.count(b"</") + document.count(b"/>")
+    flat = count == 1 + len(root) + sum(map(len, root))
+    return Document(_local(root.tag), _fields(root, shape, {} if flat else None))
 
 
 def _refuse_declarations(document: bytes) -> NoReturn:
@@ -79,94 +92,109 @@ def _refuse_declarations(document: bytes) -> NoReturn:
     refuse()
 
 
-def error_in(document: bytes) -> tuple[str, str]:
-    """Return (code, message) of an error document; both are empty for another one."""
+Layouts = dict[tuple[str, ...], tuple[str, ...]]
+"""Tags of the elements of an item → their names."""
+
+
+def _fields(node: Element, shape: Shape, layouts: Layouts | None) -> Members:
+    """Return the fields of an element.
+
+    Args:
+        layouts: those of the items that were read before, where the document is known to be flat; None if it may
+            have elements within the texts of items.
+    """
+    found: Members = {}
+    single, many, lists = shape.single, shape.many, shape.lists
+    for child in node:
+        name = _local(child.tag)
+        if (plan := many.get(name)) is not None:
+            member, inner = plan
+            item = None if layouts is None else _flat_item(child, inner, layouts)
+            found.setdefault(member, []).append(_fields(child, inner, None) if item is None else item)
+        elif (how := single.get(name)) is not None:
+            if name in found:
+                raise refused(name, "it comes twice")
+            if len(child):
+                raise refused(name, "an element within its text")
+            found[name] = _value(name, child.text, how)
+        elif (inner_list := lists.get(name)) is not None:
+            if name in found:
+                raise refused(name, "it comes twice")
+            found[name] = [_fields(one, inner_list, None) for one in child]
+    return found
+
+
+def _flat_item(node: Element, shape: Shape, layouts: Layouts) -> Members | None:
+    """Return the fields of an item without elements in its texts; None if it must be looked at more closely."""
+    said = {child.tag: child.text for child in node}
+    tags = tuple(said)
+    names = layouts.get(tags)
+    if names is None:
+        names = layouts[tags] = tuple(map(_local, tags))
+    found = dict(zip(names, said.values(), strict=True))
+    if len(found) != len(node) or not found.keys() <= shape.single.keys() or None in found.values():
+        return None
+    for name, how in shape.single.items():
+        if how is not text and name in found:
+            found[name] = _value(name, found[name], how)
+    return found
+
+
+def _value(name: str, said: str | None, how: Callable[[str], Any]) -> Any:
     try:
-        root = parse(document)
-    except (Unreadable, UnexpectedReply):
-        return "", ""
-    if local_name(root.tag) != "Error":
-        root = next((child for child in root if local_name(child.tag) == "Error"), root)
-        if local_name(root.tag) != "Error":
-            return "", ""
-    found = {"Code": "", "Message": ""}
-    for name in found:
-        said = [child.text or "" for child in root if local_name(child.tag) == name and not len(child)]
-        if len(said) == 1:
-            found[name] = said[0]
-    return found["Code"], found["Message"]
+        return how(said or "")
+    except (ValueError, OverflowError) as error:
+        raise refused(name, said or "") from error
 
 
-def local_name(tag: str) -> str:
+@functools.lru_cache(maxsize=256)
+def _local(tag: str) -> str:
     """Return the name of an element without its namespace."""
     return tag.rpartition("}")[2]
 
 
-def members(node: Element, shape: Shape) -> Members:
-    """Return the fields of an element.
+def error_in(document: bytes) -> tuple[str, str]:
+    """Return (code, message) of an error document; both are empty for another one."""
+    try:
+        found = read(document, _ERROR)
+    except (Unreadable, UnexpectedReply):
+        return "", ""
+    told = found.members if found.root == "Error" else found.members.get("Error", [{}])[0]
+    return told.get("Code", ""), told.get("Message", "")
+
+
+def text(said: str) -> str:
+    """Return a text as it is."""
+    return said
+
+
+def integer(said: str) -> int:
+    """Return a whole number.
 
     Raises:
-        UnexpectedReply: a field comes twice, or holds what it cannot.
+        ValueError: it is none.
     """
-    found: Members = {}
-    single, many = shape.single, shape.many
-    for child in node:
-        name = child.tag
-        if name[:1] == "{":
-            name = name.rpartition("}")[2]
-        if name in single:
-            if name in found:
-                raise refused(name, "it comes twice")
-            found[name] = single[name](child)
-        elif name in many:
-            member, inner = many[name]
-            found.setdefault(member, []).append(members(child, inner))
-    return found
-
-
-def text(node: Element) -> str:
-    """Return the text of an element."""
-    if len(node):
-        raise refused(local_name(node.tag), "an element within its text")
-    return node.text or ""
-
-
-def integer(node: Element) -> int:
-    """Return a whole number."""
-    said = text(node)
     if not _INTEGER.fullmatch(said):
-        raise refused(local_name(node.tag), said)
+        raise ValueError("no whole number")
     return int(said)
 
 
-def boolean(node: Element) -> bool:
-    """Return a truth value."""
-    said = text(node).lower()
-    if said not in _BOOLEANS:
-        raise refused(local_name(node.tag), said)
-    return _BOOLEANS[said]
+def boolean(said: str) -> bool:
+    """Return a truth value.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found = _BOOLEANS.get(said.lower())
+    if found is None:
+        raise ValueError("no truth value")
+    return found
 
 
-def instant(node: Element) -> str:
-    """Return an instant in ISO 8601."""
-    said = text(node)
-    try:
-        return iso_instant(said)
-    except (ValueError, OverflowError) as error:
-        raise refused(local_name(node.tag), said) from error
+instant = iso_instant
 
 
-def structure(shape: Shape) -> Callable[[Element], Members]:
-    """Return a reader of an element with fields."""
-    return lambda node: members(node, shape)
-
-
-def items(shape: Shape) -> Callable[[Element], list[Members]]:
-    """Return a reader of an element that holds a list; whatever an item is called, it must have the shape."""
-    return lambda node: [members(child, shape) for child in node]
-
-
-def texts(names: Iterable[str]) -> dict[str, Callable[[Element], str]]:
+def texts(names: Iterable[str]) -> dict[str, Callable[[str], str]]:
     """Return fields that all are texts."""
     return dict.fromkeys(names, text)
 
@@ -176,8 +204,14 @@ def refused(name: str, value: str) -> UnexpectedReply:
     return UnexpectedReply("the reply tells a value that can be none", cause=f"{name}: {value[:80]!r}")
 
 
+_TOLD = Shape(texts(("Code", "Message")))
+_ERROR = Shape(_TOLD.single, {"Error": ("Error", _TOLD)})
+"""An error document; some services wrap it."""
+
+
 __all__ = [
     "MAX_DOCUMENT_BYTES",
+    "Document",
     "Members",
     "Shape",
     "Unreadable",
@@ -185,12 +219,8 @@ __all__ = [
     "error_in",
     "instant",
     "integer",
-    "items",
-    "local_name",
-    "members",
-    "parse",
+    "read",
     "refused",
-    "structure",
     "text",
     "texts",
 ]

@@ -174,7 +174,7 @@ FromWorker = Ready | Report | Early | Answer
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):
-    """First message to a forkserver: the settings of the boto3 client that every worker inherits."""
+    """First message to a forkserver: the settings of every worker."""
 
     settings: Settings
 

@@ -301,11 +301,16 @@ AnyRequest = (
 REQUESTS: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)
 
 
-class Ask(msgspec.Struct, tag=True, frozen=True):
-    """A request for a worker to make; ``ask`` numbers it."""
+class Ask(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
+    """A request for a worker to make; ``ask`` numbers it.
+
+    Attributes:
+        target: where requests for its bucket go, if an answer has told.
+    """
 
     ask: int
     request: AnyRequest
+    target: Target | None = None
 
 
 class Early(msgspec.Struct, tag=True, frozen=True):

@@ -18,8 +18,6 @@ from bulkhaul.engine.messages.requests import (
     AnyRequest,
     Ask,
     Early,
-    Head,
-    ListPage,
     Read,
     Request,
     answer_decoder,
@@ -147,7 +145,9 @@ class RoundTrips:
         elif isinstance(request, Read):
             limit_s = READ_S  # the worker notices by itself when nothing moves
         try:
-            self._workers.send(worker, Ask(number, cast("AnyRequest", request)), [] if memory_fd < 0 else [memory_fd])
+            target = self.targets.get(getattr(request, "bucket", ""))
+            ask = Ask(number, cast("AnyRequest", request), target)
+            self._workers.send(worker, ask, [] if memory_fd < 0 else [memory_fd])
             async with asyncio.timeout(limit_s):
                 return await future
         except TimeoutError:
@@ -186,8 +186,9 @@ class RoundTrips:
         except msgspec.MsgspecError as error:
             waiting.future.set_exception(OtherError("a worker's answer cannot be read", cause=str(error)))
             return
-        if target is not None and isinstance(waiting.request, Head | ListPage):
-            self.targets[waiting.request.bucket] = target
+        bucket = getattr(waiting.request, "bucket", "")
+        if target is not None and bucket:
+            self.targets[bucket] = target
         waiting.future.set_result(answer)
 
     def worker_changed(self, worker: int, state: WorkerState) -> None:

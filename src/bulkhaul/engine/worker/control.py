@@ -1,261 +1,108 @@
-"""Answers the coordinator's requests through the worker's boto3 client, in threads.
+"""Has each request of the coordinator answered by who can: the lane on the loop, or the SDK in a thread.
 
-Each function below answers one request; the type checker sees that its answer has the type that the request names.
-``Read`` is answered in ``get``, on the loop.
+settled, and spoken by the lane ─▶ lane_answers ──SdkNeeded──╮
+anything else ───────────────────────────────────────────────┴▶ sdk_answers
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
-from bulkhaul.engine.messages.memory import read_all
-from bulkhaul.engine.messages.requests import (
-    FIRST_GENERATION,
-    AbortUpload,
-    AnyRequest,
-    BucketRegion,
-    CompleteUpload,
-    CopyObject,
-    CopyPart,
-    CreateUpload,
-    Delete,
-    DeleteMany,
-    Head,
-    ListBuckets,
-    ListPage,
-    ListParts,
-    ListUploads,
-    ListVersions,
-    Locate,
-    PartChecksums,
-    Presign,
-    PutSmall,
-    Request,
-    Resolve,
-    Tags,
-)
-from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.messages.requests import FIRST_GENERATION, AnyRequest, Ask, Resolve
+from bulkhaul.engine.worker import lane_answers
+from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import (
-    BucketsPage,
-    Doomed,
-    NotDeleted,
-    ObjectsPage,
-    PartsPage,
-    Stored,
-    UploadBegun,
-    UploadedPart,
-    UploadsPage,
-    VersionsPage,
-)
-from bulkhaul.wire.sdk.buckets import bucket_region, list_buckets, locate
-from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
-from bulkhaul.wire.sdk.credential_chain import resolve_credentials
-from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
-from bulkhaul.wire.sdk.head_object import head_object
-from bulkhaul.wire.sdk.list_objects import list_folder, list_page
-from bulkhaul.wire.sdk.list_versions import list_versions
-from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
-from bulkhaul.wire.sdk.object_attributes import part_checksums
-from bulkhaul.wire.sdk.object_tags import object_tags
-from bulkhaul.wire.sdk.presigned_url import presign_get
-from bulkhaul.wire.sdk.put_small import put_small
+from bulkhaul.policy.resolution import AskSdk
+from bulkhaul.wire.lane.client import Lane, SdkNeeded
+from bulkhaul.wire.sdk import CONTROL_THREADS, ENDING_THREADS
+from bulkhaul.wire.settled import Settled, settled_credentials
 from bulkhaul.wire.values import Credentials, Target
 
-A = TypeVar("A")
+RESOLVED_WITHIN = 0.8
+"""Part of the time for a request that the program of a profile may take to print keys: its end is told, too."""
 
 
-class Asked(msgspec.Struct):
-    """What the functions below answer requests with.
+class Control:
+    """Answers the requests of one worker."""
 
-    Attributes:
-        memory_fd: descriptor that came along with the request, -1 for none.
-        tell_early: called with where the next page begins, before the answer is ready.
-    """
+    def __init__(
+        self, settings: Settings, settled: Settled | None, lane: Lane | None, sdk: SdkOnDemand, connections: int
+    ) -> None:
+        """Take what answers.
 
-    settings: Settings
-    sdk: SdkClient
-    memory_fd: int
-    tell_early: Callable[[str], None]
+        Args:
+            settled: None if only the SDK knows where requests go.
+            lane: None for the same reason.
+            connections: requests of each line that are made at a time, at least.
+        """
+        self._settings = settings
+        self._settled = settled
+        self._lane = lane
+        self._sdk = sdk
+        most = max(connections, CONTROL_THREADS)
+        self._lines = {
+            "quick": asyncio.Semaphore(most),
+            "slow": asyncio.Semaphore(most),
+            "ending": asyncio.Semaphore(ENDING_THREADS),
+        }
+        self._connections = connections
+        self._threads: dict[str, ThreadPoolExecutor] = {}
 
-    def memory(self, kind: type[A]) -> A:
-        """Return the value in the memory that came along."""
-        return msgspec.msgpack.decode(read_all(self.memory_fd), type=kind)
+    async def answer(self, ask: Ask, memory_fd: int, tell_early: Callable[[str], None]) -> tuple[object, Target | None]:
+        """Return the answer to a request, of the type that it names, and where the request went.
 
+        Args:
+            memory_fd: descriptor that came along with it, -1 for none.
+            tell_early: called with where the next page of a listing begins, before the answer is ready.
 
-def answer(request: AnyRequest, asked: Asked) -> tuple[object, Target | None]:
-    """Return the answer to a request, of the type that it names, and where the request went.
+        Raises:
+            TransferError: what the service or the SDK reported.
+        """
+        request = ask.request
+        if isinstance(request, Resolve):
+            found = await self._credentials(request.generation)
+            if not isinstance(found, AskSdk):
+                return found, None
+        elif self._lane is not None and lane_answers.speaks(request):
+            target = ask.target or self._target(request)
+            if target is not None and target.fast:
+                asked = lane_answers.Asked(self._lane, target, memory_fd, tell_early)
+                try:
+                    async with self._lines[request.line]:
+                        return await lane_answers.answer(request, asked), target
+                except SdkNeeded:
+                    pass  # nothing was done
+        return await self._by_sdk(request, memory_fd)
 
-    Raises:
-        TransferError: what the service or the SDK reported.
-    """
-    value = _ANSWERS[type(request)](asked, request)
-    return value, _target(asked.sdk, request)
+    def _target(self, request: AnyRequest) -> Target | None:
+        """Return where requests for the bucket go, None if only the SDK knows."""
+        bucket = getattr(request, "bucket", "")
+        if self._settled is None or not bucket:
+            return None
+        found = self._settled.target(bucket)
+        return None if isinstance(found, AskSdk) else found
 
+    async def _credentials(self, generation: int) -> Credentials | AskSdk | None:
+        """Return what requests are signed with, as far as that is known without the SDK."""
+        settled, deadline_s = self._settled, self._settings.timeouts.ask_s * RESOLVED_WITHIN
+        if settled is None:
+            return AskSdk("nothing is settled")
+        if generation != FIRST_GENERATION:  # the files may have changed
+            return await in_thread(settled_credentials, self._settings, generation, deadline_s=deadline_s)
+        if settled.runs_process:
+            return await in_thread(settled.credentials, generation, deadline_s=deadline_s)
+        return settled.credentials(generation, deadline_s=deadline_s)
 
-def _target(sdk: SdkClient, request: AnyRequest) -> Target | None:
-    """Return where a request went, if further requests for the bucket will go there too."""
-    match request:
-        case Head(bucket, key):
-            return sdk.target(bucket, key)
-        case ListPage(bucket):
-            return sdk.target(bucket)
-    return None
+    async def _by_sdk(self, request: AnyRequest, memory_fd: int) -> tuple[object, Target | None]:
+        client = await self._sdk.client()
+        from bulkhaul.engine.worker import sdk_answers
 
-
-_ANSWERS: dict[type[Request[Any]], Callable[[Asked, Any], object]] = {}
-
-_Answering = Callable[[Asked, Any], A]
-
-
-def _answers(kind: type[Request[A]]) -> Callable[[_Answering[A]], _Answering[A]]:
-    """Have a function answer the requests of a kind."""
-
-    def register(function: _Answering[A]) -> _Answering[A]:
-        _ANSWERS[kind] = function
-        return function
-
-    return register
-
-
-@_answers(Locate)
-def _locate(asked: Asked, request: Locate) -> Target:
-    return locate(asked.sdk, request.bucket)
-
-
-@_answers(Resolve)
-def _resolve(asked: Asked, request: Resolve) -> Credentials | None:
-    # The first time, what the session has read before the fork is new; for a renewal everything is read again.
-    prepared = asked.sdk.session if request.generation == FIRST_GENERATION else None
-    return resolve_credentials(asked.settings, request.generation, prepared)
-
-
-@_answers(Head)
-def _head(asked: Asked, request: Head) -> ObjectHead:
-    return head_object(asked.sdk, request.bucket, request.key, version_id=request.version_id)
-
-
-@_answers(ListPage)
-def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
-    bucket, prefix, token = request.bucket, request.prefix, request.token
-    if request.folder:
-        return list_folder(asked.sdk, bucket, prefix, token)
-    return list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, start_after=request.start_after)
-
-
-@_answers(ListBuckets)
-def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
-    return list_buckets(asked.sdk, request.token)
-
-
-@_answers(PartChecksums)
-def _part_checksums(asked: Asked, request: PartChecksums) -> tuple[PartChecksum, ...]:
-    return part_checksums(asked.sdk, request.bucket, request.head, request.version_id)
-
-
-@_answers(PutSmall)
-def _put_small(asked: Asked, request: PutSmall) -> Stored:
-    return put_small(
-        asked.sdk,
-        request.bucket,
-        request.key,
-        request.body,
-        algorithm=request.algorithm,
-        checksum=request.checksum,
-        only_if_absent=request.only_if_absent,
-    )
-
-
-@_answers(CreateUpload)
-def _create_upload(asked: Asked, request: CreateUpload) -> UploadBegun:
-    bucket, key, options = request.bucket, request.key, request.options
-    return create_upload(asked.sdk, bucket, key, options, algorithm=request.algorithm, token=request.token)
-
-
-@_answers(ListParts)
-def _list_parts(asked: Asked, request: ListParts) -> PartsPage:
-    return list_parts(asked.sdk, request.bucket, request.key, request.upload_id, request.marker)
-
-
-@_answers(CompleteUpload)
-def _complete_upload(asked: Asked, request: CompleteUpload) -> Stored:
-    return complete_upload(
-        asked.sdk,
-        request.bucket,
-        request.key,
-        request.upload_id,
-        asked.memory(list[UploadedPart]),
-        size_bytes=request.size_bytes,
-        algorithm=request.algorithm,
-        checksum=request.checksum,
-    )
-
-
-@_answers(AbortUpload)
-def _abort_upload(asked: Asked, request: AbortUpload) -> None:
-    abort_upload(asked.sdk, request.bucket, request.key, request.upload_id)
-
-
-@_answers(ListUploads)
-def _list_uploads(asked: Asked, request: ListUploads) -> UploadsPage:
-    return list_uploads(asked.sdk, request.bucket, request.prefix, request.key_marker, request.id_marker)
-
-
-@_answers(CopyPart)
-def _copy_part(asked: Asked, request: CopyPart) -> UploadedPart:
-    return copy_part(
-        asked.sdk,
-        request.bucket,
-        request.key,
-        request.upload_id,
-        request.number,
-        request.source,
-        start=request.start,
-        end=request.end,
-    )
-
-
-@_answers(CopyObject)
-def _copy_object(asked: Asked, request: CopyObject) -> Stored:
-    return copy_object(
-        asked.sdk,
-        request.bucket,
-        request.key,
-        request.source,
-        options=request.options,
-        storage_class=request.storage_class,
-    )
-
-
-@_answers(Delete)
-def _delete(asked: Asked, request: Delete) -> None:
-    delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
-
-
-@_answers(DeleteMany)
-def _delete_many(asked: Asked, request: DeleteMany) -> tuple[NotDeleted, ...]:
-    return delete_objects(asked.sdk, request.bucket, asked.memory(list[Doomed]))
-
-
-@_answers(ListVersions)
-def _list_versions(asked: Asked, request: ListVersions) -> VersionsPage:
-    return list_versions(asked.sdk, request.bucket, request.prefix, request.key_marker, request.version_marker)
-
-
-@_answers(Tags)
-def _tags(asked: Asked, request: Tags) -> dict[str, str]:
-    return object_tags(asked.sdk, request.bucket, request.key, request.version_id)
-
-
-@_answers(Presign)
-def _presign(asked: Asked, request: Presign) -> str:
-    return presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
-
-
-@_answers(BucketRegion)
-def _bucket_region(asked: Asked, request: BucketRegion) -> str:
-    return bucket_region(asked.sdk, request.bucket)
+        if request.line not in self._threads:
+            count = {"quick": CONTROL_THREADS, "slow": self._connections, "ending": ENDING_THREADS}[request.line]
+            self._threads[request.line] = ThreadPoolExecutor(count, thread_name_prefix=f"{request.line}-control")
+        asked = sdk_answers.Asked(self._settings, client, memory_fd)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads[request.line], sdk_answers.answer, request, asked)

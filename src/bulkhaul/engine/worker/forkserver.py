@@ -1,7 +1,7 @@
 """The process that workers are forked from: it forks them when asked, reaps them, and reports each death.
 
-It has one thread, no transfer, and all heavy imports done. When the coordinator has ended, for whatever reason, it
-kills and reaps every worker, stopped ones too, and ends.
+It has one thread, no transfer, and every import done that a worker needs on the usual path. When the coordinator has
+ended, for whatever reason, it kills and reaps every worker, stopped ones too, and ends.
 
     coordinator ──exec──▶ forkserver ──fork──▶ worker 1 … N
         ╰── pidfd of the coordinator, inherited by all ──╯
@@ -68,7 +68,7 @@ class Forkserver:
             self._kill_all()
 
     def _prepare(self, settings: Settings) -> None:
-        """Make the boto3 client that every worker inherits; it has no socket and no thread yet, so it can be copied."""
+        """Settle what every worker inherits. A boto3 client, if there must be one, has no socket and no thread yet."""
         from bulkhaul.engine.worker.process import Setup
 
         self._setup = Setup.prepare(settings)
@@ -139,7 +139,7 @@ def main(control_fd: int, coordinator_pidfd: int) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal signals every process; the coordinator decides
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel reaps, and the status is lost
-    import bulkhaul.engine.worker.process  # noqa: F401 - the heavy imports, before the first worker is asked for
+    import bulkhaul.engine.worker.process  # noqa: F401 - before the first worker is asked for
 
     with socket.socket(fileno=control_fd) as control:
         Forkserver(control, coordinator_pidfd).serve()

@@ -1,7 +1,7 @@
 """A worker process: takes leases and requests from the coordinator, carries them out, and reports.
 
     channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py
-            ─▶ Ask ─▶ threads ─▶ control.py
+            ─▶ Ask ─▶ control.py ─▶ lane_answers.py on the loop, or sdk_answers.py in threads
             ◀─ Report (four times a second, and as soon as leases end), Answer
 
 It gets descriptors, never paths, and decides nothing. It can be killed at any time: whatever it has not reported
@@ -19,8 +19,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Coroutine
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import uvloop
@@ -44,38 +43,53 @@ from bulkhaul.engine.messages.messages import (
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Ask, Early, Read
-from bulkhaul.engine.worker.control import Asked, answer
+from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
 from bulkhaul.engine.worker.put import Sender
+from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.environment import tidy
 from bulkhaul.wire.fast_transport import FastTransport
-from bulkhaul.wire.sdk.client import CONTROL_THREADS, ENDING_THREADS, SdkClient
-from bulkhaul.wire.sdk.sdk_transport import SdkTransport
+from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import Target, object_headers
+
+if TYPE_CHECKING:
+    from bulkhaul.wire.sdk.client import SdkClient
 
 HEARTBEAT_S = 0.25
 
 
 class Setup(msgspec.Struct, frozen=True):
-    """What every worker inherits from the forkserver: the settings, and the boto3 client or why there is none."""
+    """What every worker inherits from the forkserver.
+
+    Attributes:
+        settled: where requests go and what they are signed with, if that is certain without the SDK.
+        sdk: the boto3 client, made where nothing is settled.
+        error: why there is no client at all; the answer to every request.
+    """
 
     settings: Settings
-    sdk: SdkClient | None
-    error: TransferError | None
+    settled: Settled | None = None
+    sdk: SdkClient | None = None
+    error: TransferError | None = None
 
     @classmethod
     def prepare(cls, settings: Settings) -> Setup:
-        """Make the boto3 client; an error in the settings becomes the answer to every request."""
+        """Settle what can be settled without the SDK, and make its client where that is not enough."""
         tidy(os.environ)  # of the forkserver and its workers; the user's own process keeps its environment
+        if settings.transport != "sdk" and isinstance(settled := settle(settings), Settled):
+            return cls(settings, settled)
+        from bulkhaul.wire.sdk.client import SdkClient
+
         try:
-            return cls(settings, SdkClient(settings), None)
+            return cls(settings, sdk=SdkClient(settings))
         except TransferError as error:
-            return cls(settings, None, error)
+            return cls(settings, error=error)
 
 
 class Worker:
@@ -88,6 +102,7 @@ class Worker:
         self._stopped = asyncio.Event()
         self._setup = setup
         self._transports: Transports | None = None
+        self._lane: Lane | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
         self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
@@ -96,9 +111,7 @@ class Worker:
         self._done: list[Done] = []
         self._failed: list[Failed] = []
         self._flushing = False
-        self._control = ThreadPoolExecutor(CONTROL_THREADS, thread_name_prefix="control")
-        self._slow = self._control  # until the number of connections is known
-        self._ending = ThreadPoolExecutor(ENDING_THREADS, thread_name_prefix="ending-control")
+        self._control: Control | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -137,22 +150,26 @@ class Worker:
             case UseCredentials():
                 if self._transports is not None:
                     self._transports.use(message.credentials)
+                if self._lane is not None:
+                    self._lane.use(message.credentials)
             case Configure():
                 self._configure(message.connections)
             case Stop():
                 self._stopped.set()
 
     def _configure(self, connections: int) -> None:
-        settings = self._setup.settings
-        self._slow = ThreadPoolExecutor(connections, thread_name_prefix="slow-control")
-        if (sdk := self._setup.sdk) is not None:
+        setup, settings = self._setup, self._setup.settings
+        if (given := setup.settled or setup.sdk) is not None:
             rate = settings.bandwidth_bytes_per_s
             throttle = Throttle(rate, connections) if rate else None
             agent = f"bulkhaul/{__version__}"
+            sdk = SdkOnDemand(settings, setup.sdk)
             fast = FastTransport(
-                settings, ca_bundle=sdk.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
+                settings, ca_bundle=given.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
             )
-            slow = SdkTransport(settings, sdk, throttle, connections)
+            slow = TransportOnDemand(settings, sdk, throttle, connections)
+            self._lane = None if setup.settled is None else Lane(settings, fast, sdk.learned)
+            self._control = Control(settings, setup.settled, self._lane, sdk, connections)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
             self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
@@ -240,29 +257,19 @@ class Worker:
 
     async def _made(self, message: Ask, memory_fd: int) -> tuple[object, Target | None]:
         """Make a request and return its answer, and where it went."""
-        setup, request = self._setup, message.request
-        if setup.error is not None or setup.sdk is None:
-            raise setup.error or TransferError("the worker has no client")
+        request = message.request
+        if self._control is None or self._fetcher is None:
+            raise self._setup.error or TransferError("the worker has no client")
         if memory_fd < 0 and request.with_memory:
             raise local_error(OSError(errno.EMFILE, ""))  # this process may open no more files
         if isinstance(request, Read):
-            if self._fetcher is None:
-                raise TransferError("the worker has no client")
             await self._fetcher.read(request, memory_fd)
             return None, None
-        loop = asyncio.get_running_loop()
 
         def tell_early(token: str) -> None:
-            """Have the loop send the message, and wait for it: this thread's work would hold the loop up."""
-            asyncio.run_coroutine_threadsafe(self._tell(Early(message.ask, token)), loop).result()
+            self._channel.send(Early(message.ask, token))
 
-        threads = {"quick": self._control, "slow": self._slow, "ending": self._ending}[request.line]
-        return await loop.run_in_executor(
-            threads, answer, request, Asked(setup.settings, setup.sdk, memory_fd, tell_early)
-        )
-
-    async def _tell(self, early: Early) -> None:
-        self._channel.send(early)
+        return await self._control.answer(message, memory_fd, tell_early)
 
 
 def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:

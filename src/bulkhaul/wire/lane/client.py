@@ -3,14 +3,14 @@
     2xx, a document or none ─▶ headers and members        <Error> in a 200, or cut XML ─▶ ServerError
     another status          ─▶ typed error                redirect, another region     ─▶ SdkNeeded
 
-``SdkNeeded`` is raised only where the first reply shows that nothing was done, so it may be asked once more.
+``SdkNeeded`` is raised only where the first reply shows that nothing was done, or where nothing can be done by what was
+asked (GET, HEAD), so it may be asked once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import quote
-from xml.etree.ElementTree import Element
 
 import msgspec
 
@@ -18,7 +18,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, Usa
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.classify import service_error
-from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, local_name, members, parse
+from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, read
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.transport import TransportError
@@ -31,6 +31,8 @@ _OF_REGIONS = frozenset(
 )
 """Codes of refusals that say, or may say, that the bucket lives in another region. Source: botocore.utils,
 ``S3RegionRedirectorv2``."""
+
+_NOTHING = Shape({})
 
 Pairs = Iterable[tuple[str, str]]
 
@@ -53,32 +55,25 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
     subject: str
 
-    def root(self) -> Element | None:
-        """Return the root of the document, None if there is none.
+    def members(self, shape: Shape = _NOTHING) -> Members:
+        """Return the fields of the document, none if there is no document.
 
         Raises:
-            ServerError: it is an error, or was cut off.
-            UnexpectedReply: it declares entities.
+            ServerError: it was cut off, or is an error without a code.
+            TransferError: it is an error.
+            UnexpectedReply: it declares entities, or a field can have no such value.
         """
         if not self.body:
-            return None
+            return {}
         try:
-            root = parse(self.body)
-        except UnexpectedReply as error:
-            raise error.about(self.subject) from None
+            found = read(self.body, shape)
         except Unreadable as error:
             raise error_of(service_error(500, headers=self.headers, subject=self.subject)) from error
-        if local_name(root.tag) == "Error":
-            raise error_of(_typed(500, self.headers, self.body, self.subject))
-        return root
-
-    def members(self, shape: Shape) -> Members:
-        """Return the fields of the document; see ``root`` for what it raises."""
-        root = self.root()
-        try:
-            return {} if root is None else members(root, shape)
         except UnexpectedReply as error:
             raise error.about(self.subject) from None
+        if found.root == "Error":
+            raise error_of(_typed(500, self.headers, self.body, self.subject))
+        return found.members
 
 
 class Lane:
@@ -145,6 +140,8 @@ class Lane:
                 again=method in ("GET", "HEAD") if again is None else again,
             )
         except TransportError as error:
+            if error.info.garbled and method in ("GET", "HEAD"):
+                raise SdkNeeded("the reply is framed in a way that is not read here") from error
             raise error_of(error.info).about(subject) from error
         except UnicodeEncodeError as error:
             raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
@@ -154,8 +151,8 @@ class Lane:
         info = _typed(head.status, head.headers, document, subject)
         if head.status in REDIRECTS or info.service_code in _OF_REGIONS:
             raise SdkNeeded(f"HTTP {head.status} {info.service_code}".rstrip())
-        if head.status == 400 and method == "HEAD":
-            raise SdkNeeded("HTTP 400 to a HEAD, which does not say why")
+        if head.status == 400 and method == "HEAD" and not key:
+            raise SdkNeeded("HTTP 400 to a HEAD of a bucket, which does not say why")
         raise error_of(info)
 
 

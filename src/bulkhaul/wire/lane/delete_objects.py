@@ -47,7 +47,7 @@ async def delete_object(
         reply = await lane.ask(
             target, "DELETE", key, version_query(version_id), headers, subject=f"s3://{bucket}/{key}", patient=True
         )
-        reply.root()  # an error within a success
+        reply.members()  # an error within a success
     except NotFound as error:
         if known or error.info.service_code == "NoSuchBucket":
             raise
@@ -90,8 +90,8 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
     headers = [*lane.payer, *_protection(target, body)]
     subject = f"s3://{bucket}"
     reply = await lane.ask(target, "POST", "", [("delete", "")], headers, body, subject=subject, patient=True)
-    require_result(reply.body, subject)
     result = reply.members(_RESULT)
+    require_result(reply.body, subject)
     lane.learned.worked(target.host, BATCHES)
     return batch_result(result, doomed)
 

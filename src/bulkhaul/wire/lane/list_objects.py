@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.wire.documents import Members, Shape, Unreadable, boolean, instant, integer, parse, text, texts
+from bulkhaul.wire.documents import Members, Shape, Unreadable, boolean, instant, integer, read, texts
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.replies.fields import decoded
@@ -155,10 +155,10 @@ def _early_token(body: bytes) -> str:
     if len(found) != 1 or body.count(_TRUNCATED) != 1 or b"<!" in body:
         return ""
     try:
-        token = text(parse(found[0]))
+        token = read(b"<Page>" + found[0] + b"</Page>", PAGE).members["NextContinuationToken"]
     except Unreadable:
         return ""
-    return "" if len(token) > MAX_TOKEN_CHARACTERS else token
+    return "" if len(token) > MAX_TOKEN_CHARACTERS else str(token)
 
 
 __all__ = ["PAGE", "ask_page", "named"]

@@ -113,9 +113,9 @@ async def complete_upload(
     listed = [
         element(
             "Part",
+            element("PartNumber", str(part.number)),
             element("ETag", part.etag),
             *([element(member, part.checksum)] if algorithm and part.checksum else []),
-            element("PartNumber", str(part.number)),
         )
         for part in parts
     ]
@@ -156,7 +156,7 @@ async def abort_upload(lane: Lane, target: Target, bucket: str, key: str, upload
             subject=f"s3://{bucket}/{key}",
             again=True,
         )
-        reply.root()  # an error within a success
+        reply.members()  # an error within a success
     except NotFound as error:
         if error.info.service_code == "NoSuchBucket":
             raise

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bulkhaul.wire.documents import Shape, items, texts
+from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane, version_query
 from bulkhaul.wire.replies.tags import tags_of
 from bulkhaul.wire.values import Target
 
-_TAGGING = Shape({"TagSet": items(Shape(texts(("Key", "Value"))))})
+_TAGGING = Shape({}, lists={"TagSet": Shape(texts(("Key", "Value")))})
 """Source: S3 API Reference, GetObjectTagging."""
 
 

@@ -36,7 +36,7 @@ async def put_small(
     reply = await lane.ask(
         target, "PUT", key, (), headers, body, subject=subject, patient=True, again=not only_if_absent
     )
-    reply.root()  # an error within a success
+    reply.members()  # an error within a success
     return stored_by(reply.headers, etag=reply.headers.get("etag", ""), where=target.host_header)
 
 

@@ -31,6 +31,7 @@ from bulkhaul.policy.environment import chosen_region
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
+from bulkhaul.wire.sdk import CONTROL_THREADS, ENDING_THREADS
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
 from bulkhaul.wire.sdk.raw_headers import RawHeaders
@@ -77,17 +78,22 @@ class SdkClient:
         ca_bundle: file of certificate authorities that the SDK trusts.
         learned: what the endpoint does not take.
         raw: headers that a thread's requests carry byte for byte.
-
-    Raises:
-        UsageError: the settings cannot be used together (plain http, unknown profile …).
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, learned: Learned | None = None) -> None:
+        """Make the first client.
+
+        Args:
+            learned: what endpoints do not take; shared with the other clients of the process.
+
+        Raises:
+            UsageError: the settings cannot be used together (plain http, unknown profile …).
+        """
         self._settings = settings
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
         self.raw = RawHeaders()
-        self.learned = Learned()
+        self.learned = learned or Learned()
         self._lock = threading.Lock()
         self._patient: Client | None = None
         self._hooks: list[tuple[str, Callable[..., None]]] = []
@@ -301,13 +307,6 @@ class SdkClient:
         )
 
 
-CONTROL_THREADS = 4
-"""Control operations that one worker runs at a time."""
-
-ENDING_THREADS = 8
-"""Aborts of uploads that one worker runs at a time, besides its control operations."""
-
-
 def new_session(profile: str | None, pushed: _Pushed | None = None) -> boto3.session.Session:
     """Return a new session, which reads the AWS configuration as it is now.
 
@@ -362,4 +361,4 @@ def _require_private(endpoint_url: str, allow_http: bool, *, sends_key: bool) ->
         raise UsageError(text, parts.hostname or "")
 
 
-__all__ = ["CONTROL_THREADS", "ENDING_THREADS", "Client", "SdkClient", "new_session"]
+__all__ = ["Client", "SdkClient", "new_session"]
