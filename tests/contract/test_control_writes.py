@@ -5,10 +5,13 @@ A gap is asserted as well: a server that learns the missing thing fails its test
 
 from __future__ import annotations
 
+import asyncio
 import random
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -26,20 +29,34 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import Checksum, Content
 from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
 from bulkhaul.wire.checksums import encoded_crc, fold, updater
-from bulkhaul.wire.sdk.buckets import bucket_region
+from bulkhaul.wire.fast_transport import FastTransport
+from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.sdk.client import SdkClient
-from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
-from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
-from bulkhaul.wire.sdk.head_object import head_object
-from bulkhaul.wire.sdk.list_objects import list_folder, list_page
-from bulkhaul.wire.sdk.list_versions import list_versions
-from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
-from bulkhaul.wire.sdk.object_tags import object_tags
-from bulkhaul.wire.sdk.presigned_url import presign_get
-from bulkhaul.wire.values import Credentials
+from bulkhaul.wire.values import Credentials, Target
 from tests.faultserver import MIB
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, moto, weed
+from tests.unit.both_ways import (
+    Client,
+    abort_upload,
+    bucket_region,
+    complete_upload,
+    copy_object,
+    copy_part,
+    create_upload,
+    delete_object,
+    delete_objects,
+    head_object,
+    list_folder,
+    list_page,
+    list_parts,
+    list_uploads,
+    list_versions,
+    object_tags,
+    presign_get,
+)
+from tests.unit.canned_lane import LaneClient
 from tests.unit.test_sdk_client import settings
 
 KEY = "dir/a b+c/ü%41"
@@ -85,41 +102,69 @@ GAPS: dict[str, dict[str, str]] = {
 
 
 class Service(msgspec.Struct, frozen=True):
-    """A running server, our client for it, and what it is known not to do."""
+    """A running server, our client for it, and what it is known not to do.
+
+    Attributes:
+        loop: that the lane's requests run on; None for a client of the SDK.
+    """
 
     name: str
     server: RunningServer
-    sdk: SdkClient
+    boto: SdkClient
+    loop: asyncio.AbstractEventLoop | None
+    sdk: Any
 
     def lacks(self, what: str) -> bool:
         """Whether a gap is declared."""
         return what in GAPS[self.name]
 
-    def client(self, **changes: object) -> SdkClient:
+    def client(self, **changes: object) -> Any:
         """Return another client of ours."""
-        sdk = SdkClient(settings(endpoint_url=self.server.endpoint_url, **changes))
-        sdk.use(Credentials(self.server.access_key, self.server.secret_key))
-        return sdk
+        return client_of(self.server, self.loop, **changes)
 
     def put(self, key: str, body: bytes, **parameters: object) -> None:
         """Store an object by boto3's own means."""
-        self.sdk.client.put_object(Bucket="bucket", Key=key, Body=body, **parameters)
+        self.boto.client.put_object(Bucket="bucket", Key=key, Body=body, **parameters)
 
 
-@pytest.fixture(scope="module", params=["weed", "moto"])
+def client_of(server: RunningServer, loop: asyncio.AbstractEventLoop | None, **changes: object) -> Client:
+    """Return a client of ours: the lane's on a loop, the SDK's without one."""
+    changed = settings(endpoint_url=server.endpoint_url, **changes)
+    credentials = Credentials(server.access_key, server.secret_key)
+    sdk = SdkClient(changed)
+    sdk.use(credentials)
+    if loop is None:
+        return sdk
+    learned, parts = Learned(), urlsplit(server.endpoint_url)
+    fast = FastTransport(changed, ca_bundle=None, user_agent="test", learned=learned)
+    lane = Lane(changed, fast, learned)
+    for one in (fast, lane):
+        one.use(credentials if changed.sign_requests else None)
+    target = Target("http", parts.hostname or "", parts.port or 80, "/", "us-east-1", fast=True)
+    return LaneClient(lane, target, loop.run_until_complete, sdk.client)
+
+
+@pytest.fixture(scope="module", params=["weed-sdk", "weed-lane", "moto-sdk", "moto-lane"])
 def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """A real server with an empty bucket and one with versions."""
-    with weed() if request.param == "weed" else moto() as server:
-        made = Service(request.param, server, SdkClient(settings(endpoint_url=server.endpoint_url)))
-        made.sdk.use(Credentials(server.access_key, server.secret_key))
+    """A real server with an empty bucket and one with versions, and a client of either way."""
+    name, _, way = request.param.partition("-")
+    loop = asyncio.new_event_loop() if way == "lane" else None
+    with weed() if name == "weed" else moto() as server:
+        boto = client_of(server, None)
+        assert isinstance(boto, SdkClient)
         for bucket in ("bucket", "versioned"):
-            made.sdk.client.create_bucket(Bucket=bucket)
-        versioning = {"Status": "Enabled"}
-        made.sdk.client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration=versioning)
-        yield made
+            boto.client.create_bucket(Bucket=bucket)
+        boto.client.put_bucket_versioning(Bucket="versioned", VersioningConfiguration={"Status": "Enabled"})
+        yield Service(name, server, boto, loop, client_of(server, loop))
+    if loop is not None:
+        watchers = asyncio.all_tasks(loop)  # of the transports
+        for task in watchers:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*watchers, return_exceptions=True))
+        loop.close()
 
 
-def send_parts(sdk: SdkClient, key: str, upload_id: str, algorithm: str) -> list[UploadedPart]:
+def send_parts(sdk: Any, key: str, upload_id: str, algorithm: str) -> list[UploadedPart]:
     """Upload PIECES, with their checksums."""
     parts = []
     for number, piece in enumerate(PIECES, 1):
@@ -138,7 +183,7 @@ def whole_checksum(algorithm: str) -> str:
     return encoded_crc(algorithm, fold(algorithm, [(update(piece, 0), len(piece)) for piece in PIECES]))
 
 
-def stored_bytes(sdk: SdkClient, key: str) -> bytes:
+def stored_bytes(sdk: Any, key: str) -> bytes:
     """Return what is stored."""
     body: bytes = sdk.client.get_object(Bucket="bucket", Key=key)["Body"].read()
     return body
@@ -192,7 +237,7 @@ def test_completion_of_other_bytes(service: Service, wrong: str) -> None:
     if wrong == "checksum at completion":
         claimed = {"size_bytes": len(BODY), "checksum": encoded_crc("CRC32", 1)}
     try:
-        complete_upload(sdk, "bucket", key, begun.upload_id, parts, algorithm="CRC32", **claimed)  # type: ignore[arg-type]
+        complete_upload(sdk, "bucket", key, begun.upload_id, parts, algorithm="CRC32", **claimed)
     except TransferError:
         assert not service.lacks(wrong)
         with pytest.raises(NotFound):

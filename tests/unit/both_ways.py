@@ -89,7 +89,7 @@ def head_object(client: Client, bucket: str, key: str, version_id: str = "") -> 
     """HEAD of an object."""
     if isinstance(client, SdkClient):
         return sdk_head.head_object(client, bucket, key, version_id)
-    return client.run(lane_head.ask_head(client.lane, client.target, bucket, key, version_id))  # type: ignore[no-any-return]
+    return client.run(lane_head.ask_head(client.lane, client.at(bucket), bucket, key, version_id))  # type: ignore[no-any-return]
 
 
 def list_page(
@@ -98,7 +98,7 @@ def list_page(
     """One page of a prefix."""
     if isinstance(client, SdkClient):
         return sdk_list.list_page(client, bucket, prefix, token, max_keys, **more)
-    work = lane_list.ask_page(client.lane, client.target, bucket, prefix, token, max_keys=max_keys or 0, **more)
+    work = lane_list.ask_page(client.lane, client.at(bucket), bucket, prefix, token, max_keys=max_keys or 0, **more)
     return client.run(work)  # type: ignore[no-any-return]
 
 
@@ -106,21 +106,21 @@ def list_folder(client: Client, bucket: str, prefix: str, token: str) -> Objects
     """One page of a folder."""
     if isinstance(client, SdkClient):
         return sdk_list.list_folder(client, bucket, prefix, token)
-    return client.run(lane_list.ask_page(client.lane, client.target, bucket, prefix, token, folder=True))  # type: ignore[no-any-return]
+    return client.run(lane_list.ask_page(client.lane, client.at(bucket), bucket, prefix, token, folder=True))  # type: ignore[no-any-return]
 
 
 def list_versions(client: Client, *arguments: str) -> VersionsPage:
     """One page of versions."""
     if isinstance(client, SdkClient):
         return sdk_versions.list_versions(client, *arguments)
-    return client.run(lane_versions.list_versions(client.lane, client.target, *arguments))  # type: ignore[no-any-return]
+    return client.run(lane_versions.list_versions(client.lane, client.at(arguments[0]), *arguments))  # type: ignore[no-any-return]
 
 
 def put_small(client: Client, bucket: str, key: str, body: bytes, **more: Any) -> Stored:
     """PUT of a few bytes."""
     if isinstance(client, SdkClient):
         return sdk_put.put_small(client, bucket, key, body, **more)
-    return client.run(lane_put.put_small(client.lane, client.target, bucket, key, body, **more))  # type: ignore[no-any-return]
+    return client.run(lane_put.put_small(client.lane, client.at(bucket), bucket, key, body, **more))  # type: ignore[no-any-return]
 
 
 def delete_object(client: Client, bucket: str, key: str, version_id: str, etag: str = "") -> None:
@@ -128,28 +128,28 @@ def delete_object(client: Client, bucket: str, key: str, version_id: str, etag: 
     if isinstance(client, SdkClient):
         sdk_delete.delete_object(client, bucket, key, version_id, etag)
     else:
-        client.run(lane_delete.delete_object(client.lane, client.target, bucket, key, version_id, etag))
+        client.run(lane_delete.delete_object(client.lane, client.at(bucket), bucket, key, version_id, etag))
 
 
 def delete_objects(client: Client, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:
     """Delete many keys."""
     if isinstance(client, SdkClient):
         return sdk_delete.delete_objects(client, bucket, doomed)
-    return client.run(lane_delete.delete_objects(client.lane, client.target, bucket, doomed))  # type: ignore[no-any-return]
+    return client.run(lane_delete.delete_objects(client.lane, client.at(bucket), bucket, doomed))  # type: ignore[no-any-return]
 
 
 def create_upload(client: Client, bucket: str, key: str, options: ObjectOptions, **more: Any) -> UploadBegun:
     """Begin an upload."""
     if isinstance(client, SdkClient):
         return multipart_upload.create_upload(client, bucket, key, options, **more)
-    return client.run(lane_multipart.create_upload(client.lane, client.target, bucket, key, options, **more))  # type: ignore[no-any-return]
+    return client.run(lane_multipart.create_upload(client.lane, client.at(bucket), bucket, key, options, **more))  # type: ignore[no-any-return]
 
 
 def list_parts(client: Client, bucket: str, key: str, upload_id: str, marker: int) -> PartsPage:
     """One page of parts."""
     if isinstance(client, SdkClient):
         return multipart_upload.list_parts(client, bucket, key, upload_id, marker)
-    return client.run(lane_multipart.list_parts(client.lane, client.target, bucket, key, upload_id, marker))  # type: ignore[no-any-return]
+    return client.run(lane_multipart.list_parts(client.lane, client.at(bucket), bucket, key, upload_id, marker))  # type: ignore[no-any-return]
 
 
 def complete_upload(
@@ -158,7 +158,7 @@ def complete_upload(
     """Complete an upload."""
     if isinstance(client, SdkClient):
         return multipart_upload.complete_upload(client, bucket, key, upload_id, parts, **more)
-    work = lane_multipart.complete_upload(client.lane, client.target, bucket, key, upload_id, parts, **more)
+    work = lane_multipart.complete_upload(client.lane, client.at(bucket), bucket, key, upload_id, parts, **more)
     return client.run(work)  # type: ignore[no-any-return]
 
 
@@ -167,21 +167,21 @@ def abort_upload(client: Client, bucket: str, key: str, upload_id: str) -> None:
     if isinstance(client, SdkClient):
         multipart_upload.abort_upload(client, bucket, key, upload_id)
     else:
-        client.run(lane_multipart.abort_upload(client.lane, client.target, bucket, key, upload_id))
+        client.run(lane_multipart.abort_upload(client.lane, client.at(bucket), bucket, key, upload_id))
 
 
 def list_uploads(client: Client, *arguments: str) -> UploadsPage:
     """One page of pending uploads."""
     if isinstance(client, SdkClient):
         return multipart_upload.list_uploads(client, *arguments)
-    return client.run(lane_multipart.list_uploads(client.lane, client.target, *arguments))  # type: ignore[no-any-return]
+    return client.run(lane_multipart.list_uploads(client.lane, client.at(arguments[0]), *arguments))  # type: ignore[no-any-return]
 
 
 def copy_object(client: Client, bucket: str, key: str, source: CopySource, **more: Any) -> Stored:
     """Copy an object."""
     if isinstance(client, SdkClient):
         return sdk_copy.copy_object(client, bucket, key, source, **more)
-    return client.run(lane_copy.copy_object(client.lane, client.target, key, source, **more))  # type: ignore[no-any-return]
+    return client.run(lane_copy.copy_object(client.lane, client.at(bucket), key, source, **more))  # type: ignore[no-any-return]
 
 
 def copy_part(
@@ -190,28 +190,28 @@ def copy_part(
     """Copy a part."""
     if isinstance(client, SdkClient):
         return sdk_copy.copy_part(client, bucket, key, upload_id, number, source, **more)
-    return client.run(lane_copy.copy_part(client.lane, client.target, key, upload_id, number, source, **more))  # type: ignore[no-any-return]
+    return client.run(lane_copy.copy_part(client.lane, client.at(bucket), key, upload_id, number, source, **more))  # type: ignore[no-any-return]
 
 
 def object_tags(client: Client, bucket: str, key: str, version_id: str) -> dict[str, str]:
     """Read the tags of an object."""
     if isinstance(client, SdkClient):
         return sdk_tags.object_tags(client, bucket, key, version_id)
-    return client.run(lane_tags.object_tags(client.lane, client.target, bucket, key, version_id))  # type: ignore[no-any-return]
+    return client.run(lane_tags.object_tags(client.lane, client.at(bucket), bucket, key, version_id))  # type: ignore[no-any-return]
 
 
 def presign_get(client: Client, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
     """Make a presigned URL."""
     if isinstance(client, SdkClient):
         return presigned_url.presign_get(client, bucket, key, version_id, ttl_s)
-    return lane_presign.presign_get(client.lane, client.target, bucket, key, version_id, ttl_s)
+    return lane_presign.presign_get(client.lane, client.at(bucket), bucket, key, version_id, ttl_s)
 
 
 def bucket_region(client: Client, bucket: str) -> str:
     """Tell the region of a bucket."""
     if isinstance(client, SdkClient):
         return buckets.bucket_region(client, bucket)
-    return client.run(lane_buckets.bucket_region(client.lane, client.target, bucket))  # type: ignore[no-any-return]
+    return client.run(lane_buckets.bucket_region(client.lane, client.at(bucket), bucket))  # type: ignore[no-any-return]
 
 
 _chosen: ContextVar[str] = ContextVar("_chosen", default="sdk")

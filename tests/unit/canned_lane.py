@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import parse_qs
 
+import msgspec
+
 from bulkhaul.model.settings import Settings
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.http1_parsing import ReplyHead
@@ -23,21 +25,31 @@ TARGET = Target("http", "127.0.0.1", 9, "/bucket/", "us-east-1", fast=True)
 
 
 class LaneClient:
-    """A lane and the target of its requests, in the place of an ``SdkClient``; ``run`` ends a request of it."""
+    """A lane in the place of an ``SdkClient``.
 
-    def __init__(self, lane: Lane, target: Target, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
+    Attributes:
+        lane: the client.
+        learned: what endpoints do not take.
+        run: ends a request.
+        client: the SDK's own, for what a test needs besides; None in canned tests.
+    """
+
+    def __init__(
+        self, lane: Lane, target: Target, run: Callable[[Coroutine[Any, Any, Any]], Any], client: Any = None
+    ) -> None:
         self.lane = lane
-        self.target = target
         self.learned = lane.learned
         self.run = run
+        self.client = client
+        self._target = target
+
+    def at(self, bucket: str) -> Target:
+        """Return where requests for a bucket go."""
+        return msgspec.structs.replace(self._target, path_prefix=f"/{bucket}/")
 
     def does_without(self, what: str) -> None:
         """Remember that a request failed with the feature and worked without it."""
-        self.learned.does_without(self.target.host, what)
-
-    def takes(self, what: str) -> bool:
-        """Whether requests to the endpoint are to have the feature."""
-        return self.learned.takes(self.target.host, what)
+        self.learned.does_without(self._target.host, what)
 
 
 class _Canned(FastTransport):

@@ -71,9 +71,8 @@ def read(document: bytes, shape: Shape) -> Document:
         root: Element = parser.close()
     except ParseError as error:
         raise Unreadable from error
-    # Only a document whose elements all stand where they are expected has as many as these.
-    count = document.count(b"</") + document.count(b"/>")
-    flat = count == 1 + len(root) + sum(map(len, root))
+    # Only a document without an element below the fields of items has as many as these.
+    flat = len(list(root.iter())) == 1 + len(root) + sum(map(len, root))
     return Document(_local(root.tag), _fields(root, shape, {} if flat else None))
 
 
@@ -92,8 +91,22 @@ def _refuse_declarations(document: bytes) -> NoReturn:
     refuse()
 
 
-Layouts = dict[tuple[str, ...], tuple[str, ...]]
-"""Tags of the elements of an item → their names."""
+class Layout(msgspec.Struct, frozen=True):
+    """What is known of items with the same tags.
+
+    Attributes:
+        names: of their elements.
+        read_by: those whose text means something else, and how it is read.
+        plain: the shape names all of them, once.
+    """
+
+    names: tuple[str, ...]
+    read_by: tuple[tuple[str, Callable[[str], Any]], ...]
+    plain: bool
+
+
+Layouts = dict[tuple[str, ...], Layout]
+"""Tags of the elements of an item → its layout."""
 
 
 def _fields(node: Element, shape: Shape, layouts: Layouts | None) -> Members:
@@ -128,15 +141,18 @@ def _flat_item(node: Element, shape: Shape, layouts: Layouts) -> Members | None:
     """Return the fields of an item without elements in its texts; None if it must be looked at more closely."""
     said = {child.tag: child.text for child in node}
     tags = tuple(said)
-    names = layouts.get(tags)
-    if names is None:
-        names = layouts[tags] = tuple(map(_local, tags))
-    found = dict(zip(names, said.values(), strict=True))
-    if len(found) != len(node) or not found.keys() <= shape.single.keys() or None in found.values():
+    layout = layouts.get(tags)
+    if layout is None:
+        names = tuple(map(_local, tags))
+        plain = len(set(names)) == len(names) and shape.single.keys() >= set(names)
+        read_by = tuple((name, shape.single[name]) for name in names if plain and shape.single[name] is not text)
+        layout = layouts[tags] = Layout(names, read_by, plain)
+    values = said.values()
+    if not layout.plain or len(said) != len(node) or None in values:
         return None
-    for name, how in shape.single.items():
-        if how is not text and name in found:
-            found[name] = _value(name, found[name], how)
+    found: Members = dict(zip(layout.names, values, strict=True))
+    for name, how in layout.read_by:
+        found[name] = _value(name, found[name], how)
     return found
 
 

@@ -79,12 +79,12 @@ def _entries(
 
 
 def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
-    kept_as = item.get("StorageClass", "STANDARD")
+    kept_as, modified = item.get("StorageClass", "STANDARD"), item.get("LastModified")
     return ObjectHead(
         told.key(item.get("Key"), prefix, subject),
         told.number(item.get("Size"), "Size", subject),
         told.etag(item.get("ETag"), subject),
-        instant(item.get("LastModified")),
+        modified if type(modified) is str else instant(modified),
         storage_class="" if kept_as == "STANDARD" else storage_class(kept_as, subject),
     )
 
