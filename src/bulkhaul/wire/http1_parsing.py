@@ -81,11 +81,12 @@ class Document:
 
     def on_message_begin(self) -> None:
         """Called by the parser at the beginning, and again if another reply follows."""
-        self.garbled = self.complete
+        self.garbled = self.garbled or self.complete
 
     def on_body(self, data: bytes) -> None:
         """Called by the parser with the next bytes."""
-        self.body += data
+        if not self.complete:  # not of a second reply, which nobody has asked for
+            self.body += data
 
     def on_message_complete(self) -> None:
         """Called by the parser at the end."""
