@@ -7,11 +7,12 @@ from typing import get_args
 
 import pytest
 
-from bulkhaul.engine.messages.requests import AnyRequest, Head, ListPage, Read, answer_decoder
+from bulkhaul.engine.messages.requests import AnyRequest, Delete, Head, ListPage, Read, answer_decoder
 from bulkhaul.engine.worker import sdk_answers
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
+from bulkhaul.wire.values import Target
 from tests.unit.test_pool_requests import run
 from tests.unit.workers import Workers, settle
 
@@ -36,5 +37,28 @@ def test_an_answer_of_another_type_fails_its_request() -> None:
         workers.answer(0, ["no", "head"])
         with pytest.raises(TransferError, match="cannot be read"):
             await looking
+
+    run(story)
+
+
+def test_where_a_request_went_goes_along_with_the_next() -> None:
+    """One worker has found out where a bucket lives; no other has to, whatever it is asked."""
+    there = Target("https", "bucket.s3.eu-west-1.amazonaws.com", 443, "/", "eu-west-1", fast=True)
+
+    async def story(workers: Workers) -> None:
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
+        await workers.until_asked(1)
+        workers.answer(0, ObjectHead("k", 1), there)
+        await looking
+        deleting = asyncio.create_task(workers.requests.ask(Delete("b", "k")))
+        await workers.until_asked(2)
+        workers.answer(1, None)
+        await deleting
+        other = asyncio.create_task(workers.requests.ask(Head("other", "k")))
+        await workers.until_asked(3)
+        assert [ask.target for _, ask in workers.asked] == [None, there, None]
+        assert await workers.requests.target("b") == there
+        workers.answer(2, ObjectHead("k", 1))
+        await other
 
     run(story)

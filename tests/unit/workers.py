@@ -17,7 +17,7 @@ from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.policy.events import Event
 from bulkhaul.policy.pacing import Randomness
 from bulkhaul.policy.transfer import TransferMachine
-from bulkhaul.wire.values import Credentials
+from bulkhaul.wire.values import Credentials, Target
 
 SETTINGS = Settings(workers=2, concurrency=2)
 
@@ -66,12 +66,12 @@ class Workers:
         """Let a worker say something."""
         self._listener.answered(message)
 
-    def answer(self, nth: int, value: object) -> None:
+    def answer(self, nth: int, value: object, target: Target | None = None) -> None:
         """Answer the nth request, in two pieces."""
         number, answer = self.asked[nth][1].ask, msgspec.msgpack.encode(value)
         half = len(answer) // 2
         self.say(Answer(number, last=False, piece=answer[:half]))
-        self.say(Answer(number, piece=answer[half:]))
+        self.say(Answer(number, piece=answer[half:], target=target))
 
     def refuse(self, nth: int, error: ErrorInfo) -> None:
         """Answer the nth request with an error."""
