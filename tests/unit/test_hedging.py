@@ -75,6 +75,14 @@ def test_ten_twins_at_first_and_then_one_for_twenty_replies() -> None:
     assert not hedging.take()
 
 
+def test_the_budget_is_capped() -> None:
+    """However many replies came before, ten twins may go out at once and no more."""
+    hedging = Hedging()
+    for _ in range(10_000):
+        hedging.note(0.03)
+    assert sum(hedging.take() for _ in range(50)) == 10
+
+
 def test_no_twin_while_not_calm_and_it_costs_nothing() -> None:
     """While the service throttles or is away, or the machine is busy, nothing is doubled or spent."""
     hedging = Hedging()

@@ -125,6 +125,26 @@ def test_what_is_not_wanted_teaches_nothing() -> None:
     assert path.window.size == 512
 
 
+def test_a_held_window_stays_while_less_is_wanted() -> None:
+    """What was found stays for as long as fewer requests are wanted, and none of them is a trial."""
+    path = Path(Window(), up_to(64))
+    path.play(20.0)
+    path.wanted = 5
+    path.play(5.0)  # a trial that was under way ends
+    assert len(set(path.play(60.0))) == 1
+
+
+def test_a_trial_in_which_less_was_wanted_says_nothing() -> None:
+    """What five requests delivered, however much, is no reason to hold the size that was being tried."""
+    path = Path(Window(), up_to(64))
+    path.play(20.0)
+    held = path.window.size
+    while path.play(0.125)[0] == held:
+        pass
+    path.wanted, path.rate = 5, lambda _: 50_000.0
+    assert set(path.play(30.0)[20:]) == {held}
+
+
 def test_idle_time_does_not_count() -> None:
     """A minute without any request changes nothing, neither at first nor once a size is held."""
     path = Path(Window(), up_to(64))
@@ -237,6 +257,14 @@ def test_it_follows_a_path_that_becomes_wider_and_narrower() -> None:
     path.rate = up_to(16, each=528.0)  # the same delivery, by far fewer
     path.play(120.0)
     assert mean(path.play(20.0)) <= 100
+
+
+def test_a_path_that_becomes_much_wider_is_in_use_within_seconds() -> None:
+    """A change of what is delivered is looked into at once, and a step that gains all of itself leads to doubling."""
+    path = Path(Window(), up_to(16))
+    path.play(120.0)  # trials rest for half a minute by now
+    path.rate = up_to(10_000, each=66.0)
+    assert max(path.play(7.0)) == 512
 
 
 def test_a_silent_throttle_is_met_with_less() -> None:

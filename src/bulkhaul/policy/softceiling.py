@@ -25,7 +25,7 @@ FALL = 0.8
 
 FIRST_PAUSE_S = 2.0
 PAUSE_MOST_S = 16.0
-"""Pauses between two rises. The one before the edge doubles with each storm that found it."""
+"""Pauses between two rises, in seconds. Those near the edge double with each storm that found it, up to the second."""
 
 
 class SoftCeiling:

@@ -193,7 +193,7 @@ class Window:
 
     def _hold(self, now_s: float, size: int) -> None:
         self._start = self._trial = None
-        self.size = min(self.ceiling, max(1, size))
+        self.size = size
         self._held_since_s = now_s
         self._reference = 0.0
 
