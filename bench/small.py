@@ -21,8 +21,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+import obstore
+from obstore.store import S3Store
+
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, choose, without_paths
+from bench.contestants import BULKHAUL, REGION, choose, without_paths
 from bench.edges import comparison_parser, open_console, positive, present, write_results
 from bench.listed_files import listed_files
 from bench.machine import describe_machine
@@ -56,11 +59,21 @@ def make_files(folder: Path, files: int, size_bytes: int) -> Path:
 
 def fill(store: Store, folder: Path) -> None:
     """Store the folder's files below PREFIX, and read each once, so that the server has it in memory."""
+    access_key, secret_key = store.keys
+    bucket = S3Store(
+        BUCKET,
+        endpoint=store.endpoint,
+        access_key_id=access_key,
+        secret_access_key=secret_key,
+        region=REGION,
+        virtual_hosted_style_request=False,
+        client_options={"allow_http": True},
+    )
 
     def put(path: Path) -> None:
         key = f"{PREFIX}{path.name}"
-        store.client.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
-        store.client.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        obstore.put(bucket, key, path.read_bytes(), use_multipart=False)
+        obstore.get(bucket, key).bytes()
 
     with ThreadPoolExecutor(FILLING_THREADS) as threads:
         for _ in threads.map(put, folder.iterdir()):
