@@ -15,7 +15,7 @@ from typing import Literal
 from .contents import BytesContent
 from .faults import Delivery, Exchange, Fault
 from .http1 import HttpRequest, Reply
-from .listing import list_objects_v1
+from .listing import list_objects, list_objects_v1
 from .replies import ERROR_STATUS, error_reply
 
 _CHECKSUM = re.compile(r"x-amz-(checksum-(?!mode$).*|sdk-checksum-algorithm|trailer)")
@@ -162,6 +162,23 @@ class OldListings(_Mode):
         if not self.ignored:
             return error_reply(400, "InvalidArgument", "list-type is not supported", request.key, {})
         return list_objects_v1(request.bucket, exchange.store.in_bucket(request.bucket), request.query)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoStartAfter(_Mode):
+    """Refuses to begin a listing after a text, as directory buckets do; with ``ignored`` begins at the beginning."""
+
+    ignored: bool = False
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer a ListObjectsV2 with a start-after."""
+        request = exchange.request
+        if request.operation != "ListObjectsV2" or "start-after" not in request.query:
+            return None
+        if not self.ignored:
+            return error_reply(400, "InvalidArgument", "start-after is not supported", request.key, {})
+        query = {name: value for name, value in request.query.items() if name != "start-after"}
+        return list_objects(request.bucket, exchange.store.in_bucket(request.bucket), query)
 
 
 @dataclass(frozen=True, kw_only=True)
