@@ -138,6 +138,7 @@ ORDERS: dict[str, Callable[[str], Any]] = {
     "slashes first": lambda key: key.replace("/", "\x01").encode(),
     "backwards": lambda key: (*(-byte for byte in key.encode()), 1),
     "by hash": lambda key: (hash_of(key), key),
+    "folders in another order": lambda key: ("7c1e0a9f2b4d8356/".find(key[0]), key),
     "case does not matter": lambda key: (key.lower(), key),
 }
 
@@ -185,6 +186,34 @@ def test_what_a_new_range_leaves_out_is_listed(seed: int, shape: str) -> None:
     rng = random.Random(seed)
     keys = keys_of(shape, rng, 300)
     assert Listing(Beyond(keys), 10, rng).run() == sorted(keys, key=str.encode)
+
+
+class Phantoms(Store):
+    """A store that lists, after a text, keys that it does not list otherwise."""
+
+    def page(self, fetch: Fetch, length: int) -> ObjectsPage:
+        page = super().page(fetch, length)
+        if fetch.token or not fetch.start_after:
+            return page
+        return ObjectsPage(tuple(ObjectHead(head.key + "!", 1) for head in page.objects), page.next_token)
+
+
+def test_ranges_that_are_never_met_are_given_up() -> None:
+    """After a few of them the service is listed by one stream."""
+    keys = keys_of("hashed", random.Random(2), 2000)
+    listing = FastListing(Phantoms(keys), 10, random.Random(2))
+    assert listing.run() == keys
+    assert listing.ranges.single
+
+
+def test_what_a_range_holds_beyond_the_end_of_the_stream_is_listed() -> None:
+    """It was added since, or the stream left it out: more is right, fewer may be wrong."""
+    listing = begun()
+    fetch = next(fetch for fetch in listing.open if fetch.start_after)
+    beyond = tuple(ObjectHead(f"9{number}", 1) for number in range(3))
+    listing.ranges.arrived(fetch, ObjectsPage(beyond))
+    listing.store.keys = listing.store.keys[:15]
+    assert listing.run()[-3:] == ["90", "91", "92"]
 
 
 @settings(max_examples=60, deadline=None)

@@ -103,7 +103,7 @@ class _Fetching:
         except TransferError as error:
             self.ranges.failed(fetch, error, refused=error.info.status in _NO_SUCH_PARAMETER)
         else:
-            self._in_flight.arrived(asyncio.get_running_loop().time())
+            self._in_flight.arrived(asyncio.get_running_loop().time(), under_way=len(self._tasks))
             self.ranges.arrived(fetch, page)
         finally:
             del self._tasks[fetch]
