@@ -48,6 +48,7 @@ from tests.unit.both_ways import (
     delete_object,
     delete_objects,
     head_object,
+    list_buckets,
     list_folder,
     list_page,
     list_parts,
@@ -471,6 +472,14 @@ def test_a_presigned_url(service: Service) -> None:
     assert presign_get(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
     with pytest.raises(CredentialsError):
         presign_get(service.client(sign_requests=False), "bucket", KEY, "", 60)
+
+
+def test_buckets_are_listed(service: Service) -> None:
+    """With the time of their making."""
+    page = list_buckets(service.sdk, "")
+    assert {"bucket", "versioned"} <= {one.name for one in page.buckets}
+    assert all(one.created for one in page.buckets)
+    assert page.next_token == ""
 
 
 def test_the_region(service: Service) -> None:

@@ -107,6 +107,13 @@ def test_a_stream_imports_nothing_heavy(watched: Watched) -> None:
     assert watched.found() == (set(), set())
 
 
+def test_the_question_for_buckets_imports_nothing_heavy(watched: Watched) -> None:
+    """Also where the answer is no: this server has no list of buckets."""
+    done = run("ls", variables=watched.variables)
+    assert "NoSuchBucket" in done.stderr
+    assert watched.found() == (set(), set())
+
+
 def test_what_only_the_sdk_does_imports_it(watched: Watched, tmp_path: Path) -> None:
     """The watch sees what it watches for: by the SDK's transport everything goes through boto3."""
     done = run("cp", "--transport", "sdk", "s3://bucket/one", tmp_path / "one", variables=watched.variables)

@@ -12,6 +12,7 @@ from typing import Any
 
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import (
+    BucketsPage,
     CopySource,
     Doomed,
     NotDeleted,
@@ -205,6 +206,13 @@ def presign_get(client: Client, bucket: str, key: str, version_id: str, ttl_s: i
     if isinstance(client, SdkClient):
         return presigned_url.presign_get(client, bucket, key, version_id, ttl_s)
     return lane_presign.presign_get(client.lane, client.at(bucket), bucket, key, version_id, ttl_s)
+
+
+def list_buckets(client: Client, token: str) -> BucketsPage:
+    """One page of buckets."""
+    if isinstance(client, SdkClient):
+        return buckets.list_buckets(client, token)
+    return client.run(lane_buckets.list_buckets(client.lane, client.at(""), token))  # type: ignore[no-any-return]
 
 
 def bucket_region(client: Client, bucket: str) -> str:

@@ -44,8 +44,8 @@ class LaneClient:
         self._target = target
 
     def at(self, bucket: str) -> Target:
-        """Return where requests for a bucket go."""
-        return msgspec.structs.replace(self._target, path_prefix=f"/{bucket}/")
+        """Return where requests for a bucket go, or for none."""
+        return msgspec.structs.replace(self._target, path_prefix=f"/{bucket}/" if bucket else "/")
 
     def does_without(self, what: str) -> None:
         """Remember that a request failed with the feature and worked without it."""

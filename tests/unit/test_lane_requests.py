@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import contextlib
 import functools
+import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,9 +18,11 @@ from hypothesis import strategies as st
 from bulkhaul.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
+from bulkhaul.policy.resolution import AskSdk
 from bulkhaul.wire.lane.client import SdkNeeded
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.sigv4 import Signer
 from bulkhaul.wire.values import Credentials
 from tests.unit.both_ways import (
@@ -32,6 +35,7 @@ from tests.unit.both_ways import (
     delete_object,
     delete_objects,
     head_object,
+    list_buckets,
     list_folder,
     list_page,
     list_parts,
@@ -43,6 +47,7 @@ from tests.unit.both_ways import (
 )
 from tests.unit.canned import Canned, Sent
 from tests.unit.canned_lane import CannedLane
+from tests.unit.test_sdk_client import settings
 
 KEY = "dir/a b+c/ü%41'(x)~"
 OPTIONS = ObjectOptions(
@@ -79,6 +84,8 @@ OPERATIONS: dict[str, Operation] = {
     "copy": lambda one: copy_object(one, "bucket", KEY, SOURCE, options=None, storage_class="GLACIER"),
     "copy anew": lambda one: copy_object(one, "bucket", KEY, SOURCE, options=OPTIONS),
     "copy part": lambda one: copy_part(one, "bucket", KEY, "id", 3, SOURCE, start=10, end=20),
+    "buckets": lambda one: list_buckets(one, ""),
+    "more buckets": lambda one: list_buckets(one, "t/+="),
     "tags": lambda one: object_tags(one, "bucket", KEY, "v1"),
     "region": lambda one: bucket_region(one, "bucket"),
 }
@@ -173,6 +180,30 @@ def test_errors_are_the_same_both_ways(name: str, code: str, status: int) -> Non
             found.append((type(error), info.message, info.subject, cause, info.status, info.service_code,
                           info.request_id, info.retry_after_s))  # fmt: skip
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "eu-west-1", "us-gov-west-1", "cn-north-1"])
+@pytest.mark.parametrize("endpoint_url", [None, "http://127.0.0.1:9", "http://127.0.0.1:9/path"])
+def test_buckets_are_asked_for_where_the_sdk_asks(
+    monkeypatch: pytest.MonkeyPatch, region: str, endpoint_url: str | None
+) -> None:
+    """At the endpoint of the region, signed for it; an endpoint with a path is the SDK's."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (("ACCESS_KEY_ID", "AKID"), ("SECRET_ACCESS_KEY", "secret"), ("CONFIG_FILE", os.devnull),
+                        ("SHARED_CREDENTIALS_FILE", os.devnull)):  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    chosen = settings(region=region, endpoint_url=endpoint_url)
+    settled = settle(chosen)
+    assert isinstance(settled, Settled)
+    ours = settled.service()
+    if endpoint_url is not None and endpoint_url.endswith("/path"):
+        assert isinstance(ours, AskSdk)
+        return
+    canned = Canned((200, ""), region=region, endpoint_url=endpoint_url)
+    with contextlib.suppress(TransferError):
+        list_buckets(canned.sdk, "")
+    assert ours == canned.sdk.target("")
 
 
 # Presigned URLs

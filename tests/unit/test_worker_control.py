@@ -9,11 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from bulkhaul.engine.messages.requests import FIRST_GENERATION, Ask, Delete, Head, ListBuckets, Resolve
+from bulkhaul.engine.messages.requests import FIRST_GENERATION, Ask, Delete, Head, ListBuckets, PartChecksums, Resolve
 from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand
-from bulkhaul.errors import AccessDenied, UsageError
-from bulkhaul.model.objects import ObjectHead
+from bulkhaul.errors import AccessDenied, NotFound, UsageError
+from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead
+from bulkhaul.model.writing import BucketsPage
 from bulkhaul.policy.resolution import AskSdk
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.settled import Settled
@@ -34,6 +35,10 @@ class Here(Settled):
 
     def target(self, bucket: str) -> Target | AskSdk:
         """Return where requests for a bucket go."""
+        return self.told
+
+    def service(self) -> Target | AskSdk:
+        """Return where requests for no bucket go."""
         return self.told
 
     def credentials(self, generation: int, *, deadline_s: float) -> Credentials | AskSdk | None:
@@ -103,11 +108,26 @@ def test_a_bucket_that_only_the_sdk_resolves_is_the_sdks(learnt: Target | None) 
 
 
 def test_what_the_lane_does_not_speak_is_the_sdks() -> None:
-    """The list of buckets, for one."""
-    body = "<ListAllMyBucketsResult><Buckets/></ListAllMyBucketsResult>"
-    worker = Answering(CannedLane(), Canned((200, body)))
-    worker.answer(ListBuckets())
+    """The parts that an object was uploaded in, for one."""
+    head = ObjectHead("k", 9, '"e-2"', checksum=Checksum("CRC32", "AAAAAA==-2", ChecksumKind.COMPOSITE))
+    worker = Answering(CannedLane(), Canned((404, "<Error><Code>NoSuchKey</Code></Error>")))
+    with pytest.raises(NotFound):
+        worker.answer(PartChecksums("bucket", head))
     assert (worker.lane.sent, len(worker.sdk.sent)) == ([], 1)
+
+
+def test_buckets_are_listed_at_the_service() -> None:
+    """Where that is settled; an endpoint with a path is the SDK's."""
+    body = "<ListAllMyBucketsResult><Buckets><Bucket><Name>b</Name></Bucket></Buckets></ListAllMyBucketsResult>"
+    service = msgspec.structs.replace(TARGET, path_prefix="/")
+    worker = Answering(CannedLane((200, body)), Canned((200, body)), Here(service))
+    for settled, by_lane in ((Here(service), 1), (Here(AskSdk("the endpoint has a path")), 1)):
+        worker._settled = settled
+        found, _ = worker.answer(ListBuckets())
+        assert isinstance(found, BucketsPage)
+        assert [one.name for one in found.buckets] == ["b"]
+        assert len(worker.lane.sent) == by_lane
+    assert [(one.path, one.method) for one in (*worker.lane.sent, *worker.sdk.sent)] == [("/", "GET")] * 2
 
 
 def test_settled_keys_need_no_sdk(monkeypatch: pytest.MonkeyPatch) -> None:

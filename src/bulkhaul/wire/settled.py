@@ -65,6 +65,14 @@ class Settled:
         region = place.region if self._settings.sign_requests else ""
         return Target(place.scheme, place.host, place.port, place.path_prefix, region, fast=True)
 
+    def service(self) -> Target | AskSdk:
+        """Return where requests go that are about no bucket."""
+        given = self._resolved.addressing
+        if given.path:
+            return AskSdk("the endpoint has a path")
+        region = given.region if self._settings.sign_requests else ""
+        return Target(given.scheme, given.host, given.port, "/", region, fast=True)
+
     def credentials(self, generation: int, *, deadline_s: float) -> Credentials | AskSdk | None:
         """Return what requests are signed with, None if they are not signed.
 

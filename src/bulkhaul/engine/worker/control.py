@@ -78,11 +78,11 @@ class Control:
         return await self._by_sdk(request, memory_fd)
 
     def _target(self, request: AnyRequest) -> Target | None:
-        """Return where requests for the bucket go, None if only the SDK knows."""
-        bucket = getattr(request, "bucket", "")
-        if self._settled is None or not bucket:
+        """Return where the request goes, None if only the SDK knows."""
+        if self._settled is None:
             return None
-        found = self._settled.target(bucket)
+        bucket = getattr(request, "bucket", "")
+        found = self._settled.target(bucket) if bucket else self._settled.service()
         return None if isinstance(found, AskSdk) else found
 
     async def _credentials(self, generation: int) -> Credentials | AskSdk | None:

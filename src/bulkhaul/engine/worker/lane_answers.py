@@ -23,6 +23,7 @@ from bulkhaul.engine.messages.requests import (
     Delete,
     DeleteMany,
     Head,
+    ListBuckets,
     ListPage,
     ListParts,
     ListUploads,
@@ -35,6 +36,7 @@ from bulkhaul.engine.messages.requests import (
 )
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import (
+    BucketsPage,
     Doomed,
     NotDeleted,
     ObjectsPage,
@@ -45,7 +47,7 @@ from bulkhaul.model.writing import (
     UploadsPage,
     VersionsPage,
 )
-from bulkhaul.wire.lane.buckets import bucket_region, locate
+from bulkhaul.wire.lane.buckets import bucket_region, list_buckets, locate
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.copy_object import copy_object, copy_part
 from bulkhaul.wire.lane.delete_objects import delete_object, delete_objects
@@ -65,7 +67,7 @@ class Asked(msgspec.Struct):
     """What the functions below answer requests with.
 
     Attributes:
-        target: where requests for the bucket go.
+        target: where requests for the bucket go, or for the service if it is about none.
         memory_fd: descriptor that came along with the request, -1 for none.
         tell_early: called with where the next page begins, before the answer is ready.
     """
@@ -133,6 +135,11 @@ async def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
         start_after=request.start_after,
         tell_early=asked.tell_early,
     )
+
+
+@_answers(ListBuckets)
+async def _list_buckets(asked: Asked, request: ListBuckets) -> BucketsPage:
+    return await list_buckets(asked.lane, asked.target, request.token)
 
 
 @_answers(PutSmall)

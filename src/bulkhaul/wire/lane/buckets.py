@@ -1,15 +1,38 @@
-"""Requests about buckets by the lane: the region of one, and whether requests for it go where they are sent."""
+"""Requests about buckets by the lane: a list of the caller's, the region of one, and where requests for one go."""
 
 from __future__ import annotations
 
 from bulkhaul.model.errors import TransferError
+from bulkhaul.model.writing import BucketsPage
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire import told
+from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.replies.buckets_page import buckets_page
 from bulkhaul.wire.values import Target
 
 TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
 """Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
+
+
+_PAGE = Shape(texts(("ContinuationToken",)), lists={"Buckets": Shape({**texts(("Name",)), "CreationDate": instant})})
+"""Source: S3 API Reference, ListBuckets."""
+
+
+async def list_buckets(lane: Lane, target: Target, token: str) -> BucketsPage:
+    """Return one page of the caller's buckets; an empty token asks for the first.
+
+    Args:
+        target: of the service.
+
+    Raises:
+        SdkNeeded: the service sends the request elsewhere.
+        UnexpectedReply: the reply is no list of buckets.
+        TransferError: the service or the connection failed.
+    """
+    query = [("continuation-token", token)] if token else []
+    reply = await lane.ask(target, "GET", query=query, subject="s3://")
+    return buckets_page(reply.members(_PAGE))
 
 
 async def bucket_region(lane: Lane, target: Target, bucket: str) -> str:
@@ -43,4 +66,4 @@ async def locate(lane: Lane, target: Target, bucket: str) -> Target:
     return target
 
 
-__all__ = ["bucket_region", "locate"]
+__all__ = ["bucket_region", "list_buckets", "locate"]
