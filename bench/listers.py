@@ -53,6 +53,7 @@ def find_listers(peers_bin: Path | None) -> list[Contestant[Listing] | Absent]:
         contestant("s5cmd", find_s5cmd(path), s5cmd_arguments, EXAMPLE),
         contestant("rclone", find_rclone(path), rclone_arguments, EXAMPLE),
         contestant("boto3", find_client("boto3", "list"), client_arguments, EXAMPLE),
+        contestant("obstore", find_client("obstore", "list"), client_arguments, EXAMPLE),
     ]
 
 

@@ -1,11 +1,12 @@
 """Compare whole programs that list many keys, one by one or as a total, in interleaved paired rounds.
 
+    python -m bench.listing --server computed --keys 10000,1000000 --shapes hashed,dated --rounds 5
     python -m bench.listing --server weed --keys 10000,100000 --rounds 5
 
-The server is a real one, filled with empty objects below a prefix for each number of keys: SeaweedFS takes
-100,000 of them in about a minute. What a program prints goes to a file, and is checked after every run: ``ls``
-must print one line a key, ``du`` their number. The smallest and the largest number of keys show whether
-memory grows with the listing.
+``computed`` computes its keys and answers after ``--latency``, as a service far away does. The others are real ones,
+filled with empty objects below a prefix for each number of keys: SeaweedFS takes 100,000 of them in about a minute.
+What a program prints goes to a file, and is checked after every run: ``ls`` must print one line a key, ``du`` their
+number. The smallest and the largest number of keys show whether memory grows with the listing.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 
 import obstore
@@ -24,22 +26,28 @@ from obstore.store import S3Store
 from rich.console import Console
 
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, REGION, Contestant, choose, clean_environment, without_paths
+from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, Contestant, choose, clean_environment, without_paths
 from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.listed_keys import SHAPES, Keys
 from bench.listers import Listing, find_listers
+from bench.listing_server import listing_prefix, listing_server
 from bench.machine import describe_machine
 from bench.measure import CommandFailedError, Usage, measure
 from bench.report import Target, figure, paired_ratio, print_targets
-from bench.stores import BUCKET, STORES, Store
+from bench.stores import BUCKET, STORES
 from bench.tally import print_tally, tally
 
 FILLING_THREADS = 16
 VERBS = ("ls", "du")
-KEY_DIGITS = 8
+COMPUTED = "computed"
+STORED = "counter"
+"""The shape of keys that are put into a real server."""
 
-# Source: the project's goals for listings. Flat means: no more than this times, from fewest to most keys.
+# Source: the project's goals for listings. Flat means: no more than this times, from fewest to most keys: a listing
+# that has come to its full speed holds 96 pages of 0.4 MB.
 MIN_TIMES_S5CMD = 1.0
-MAX_MEMORY_GROWTH = 1.1
+MIN_TIMES_S5CMD_COMPUTED = 8.0
+MAX_MEMORY_GROWTH = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,32 +56,44 @@ class Question:
 
     verb: str
     keys: int
+    shape: str = STORED
 
     def __str__(self) -> str:
-        return f"{self.verb} {self.keys:,}"
+        return f"{self.verb} {self.keys:,} {self.shape}"
 
     @property
     def prefix(self) -> str:
         """Where the keys are."""
-        return f"keys-{self.keys}/"
+        return listing_prefix(self.shape, self.keys)
+
+    @property
+    def names(self) -> Keys:
+        """The keys, without the prefix."""
+        return SHAPES[self.shape](self.keys)
 
 
 class ListingArena:
-    """The filled server."""
+    """The filled server.
 
-    def __init__(self, folder: Path, store: Store, *, timeout_s: float) -> None:
-        self.store = store
+    Attributes:
+        keys: access key and secret key.
+    """
+
+    def __init__(self, folder: Path, endpoint: str, keys: tuple[str, str], version: str, *, timeout_s: float) -> None:
+        self.endpoint = endpoint
+        self.keys = keys
+        self.version = version
         self.timeout_s = timeout_s
         self.home = folder / "home"
         self.output = folder / "output" / "stdout"
 
-    def fill(self, prefix: str, keys: int) -> float:
-        """Store ``keys`` empty objects below the prefix and return the seconds that it took."""
+    def fill(self, question: Question) -> float:
+        """Store the keys of a question and return the seconds that it took."""
         began_s = time.monotonic()
-        access_key, secret_key = self.store.keys
+        access_key, secret_key = self.keys
         store = S3Store(
             BUCKET,
-            endpoint=self.store.endpoint,
+            endpoint=self.endpoint,
             access_key_id=access_key,
             secret_access_key=secret_key,
             region=REGION,
@@ -81,11 +101,11 @@ class ListingArena:
             client_options={"allow_http": True},
         )
 
-        def put(number: int) -> None:
-            obstore.put(store, f"{prefix}{number:0{KEY_DIGITS}d}", b"", use_multipart=False)
+        def put(name: str) -> None:
+            obstore.put(store, question.prefix + name, b"", use_multipart=False)
 
         with ThreadPoolExecutor(FILLING_THREADS) as threads:
-            for _ in threads.map(put, range(keys)):
+            for _ in threads.map(put, question.names):
                 pass
         return time.monotonic() - began_s
 
@@ -95,10 +115,10 @@ class ListingArena:
         Raises:
             CommandFailedError: the command failed, or did not print what it should.
         """
-        listing = Listing(task.verb, self.store.endpoint, BUCKET, task.prefix)
+        listing = Listing(task.verb, self.endpoint, BUCKET, task.prefix)
         usage = measure(
             contestant.command(listing),
-            environment=clean_environment(self.home, self.store.endpoint, self.store.keys),
+            environment=clean_environment(self.home, self.endpoint, self.keys),
             data_folder=self.output.parent,
             sample_memory=sample_memory,
             timeout_s=self.timeout_s,
@@ -120,32 +140,39 @@ class ListingArena:
     def check(self, task: Question) -> None:
         """Raise CommandFailedError unless ``ls`` printed every key, each once; ``du`` has been checked before."""
         if task.verb == "ls":
-            printed = {line[-KEY_DIGITS:] for line in self.output.read_text().splitlines()}
-            missing = task.keys - sum(f"{number:0{KEY_DIGITS}d}" in printed for number in range(task.keys))
-            if missing:
+            # Some programs print whole keys, others what is below the prefix; sizes stand before a blank or semicolon.
+            words = (re.split("[ ;]", line)[-1] for line in self.output.read_text().splitlines())
+            printed = {word.removeprefix(task.prefix) for word in words}
+            if missing := sum(name not in printed for name in task.names):
                 raise CommandFailedError(f"printed {task.keys} lines, but {missing} keys do not end one")
 
 
 @contextmanager
 def open_arena(
-    parent: Path, server: str, keys: Sequence[int], console: Console, *, timeout_s: float
+    parent: Path, server: str, keys: Sequence[int], console: Console, *, latency_s: float, timeout_s: float
 ) -> Iterator[tuple[ListingArena, dict[int, float]]]:
     """Start the server and fill it; leave nothing behind. Gives the arena, and the seconds of filling by keys."""
     with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name:
         folder = Path(name)
         for part in ("home", "output", "server"):
             (folder / part).mkdir()
+        if server == COMPUTED:
+            with listing_server(folder / "server", keys, latency_s) as endpoint:
+                yield ListingArena(folder, endpoint, DUMMY_KEYS, "computed", timeout_s=timeout_s), {}
+            return
         with STORES[server](folder / "server") as store:
-            arena = ListingArena(folder, store, timeout_s=timeout_s)
+            arena = ListingArena(folder, store.endpoint, store.keys, store.version, timeout_s=timeout_s)
             filled_s = {}
             for count in keys:
-                filled_s[count] = arena.fill(Question("ls", count).prefix, count)
+                filled_s[count] = arena.fill(Question("ls", count))
                 console.print(f"  {server} took {count:,} keys in {filled_s[count]:.1f} s", highlight=False)
             yield arena, filled_s
 
 
 def judge(
     keys: Sequence[int],
+    shapes: Sequence[str],
+    times_s5cmd: float,
     timed: Mapping[Question, Mapping[str, Sequence[Usage]]],
     memory: Mapping[Question, Mapping[str, Usage]],
 ) -> list[Target]:
@@ -153,20 +180,21 @@ def judge(
 
     Args:
         keys: the numbers of keys, smallest first.
+        times_s5cmd: how many times as fast as s5cmd a listing has to be.
         timed: timed runs by question and contestant.
         memory: the sampled run by question and contestant.
     """
     targets = []
-    for verb in VERBS:
-        few, many = Question(verb, keys[0]), Question(verb, keys[-1])
+    for shape, verb in product(shapes, VERBS):
+        few, many = Question(verb, keys[0], shape), Question(verb, keys[-1], shape)
         ratio = paired_ratio(timed[many].get("s5cmd"), timed[many].get(BULKHAUL))
-        reached = None if ratio is None else ratio >= MIN_TIMES_S5CMD
-        targets.append(Target(f"{many}: at least {MIN_TIMES_S5CMD} x as fast as s5cmd", figure(ratio), reached))
+        reached = None if ratio is None else ratio >= times_s5cmd
+        targets.append(Target(f"{many}: at least {times_s5cmd} x as fast as s5cmd", figure(ratio), reached))
         growth = None
         if few != many and BULKHAUL in memory[few] and BULKHAUL in memory[many]:
             least, most = (memory[question][BULKHAUL].peak_private_bytes for question in (few, many))
             growth = most / least if most and least else None
-        goal = f"{verb}: private memory at {keys[-1]:,} keys at most {MAX_MEMORY_GROWTH} x that at {keys[0]:,}"
+        goal = f"{verb} {shape}: private memory at {keys[-1]:,} keys at most {MAX_MEMORY_GROWTH} x that at {keys[0]:,}"
         targets.append(Target(goal, figure(growth), None if growth is None else growth <= MAX_MEMORY_GROWTH))
     return targets
 
@@ -179,9 +207,11 @@ def key_counts(text: str) -> list[int]:
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = comparison_parser("bench.listing", __doc__)
-    parser.add_argument("--server", choices=list(STORES), default="weed", help="default: weed")
+    parser.add_argument("--server", choices=[COMPUTED, *STORES], default=COMPUTED, help="default: computed")
+    parser.add_argument("--latency", type=float, default=0.03, help="seconds before a computed reply (default: 0.03)")
+    parser.add_argument("--shapes", default="hashed", help=f"of computed keys: {', '.join(SHAPES)} (default: hashed)")
     parser.add_argument(
-        "--keys", type=key_counts, default="10000,100000", help="numbers of keys (default: 10000,100000)"
+        "--keys", type=key_counts, default="10000,1000000", help="numbers of keys (default: 10000,1000000)"
     )
     return parser.parse_args()
 
@@ -193,11 +223,17 @@ def main() -> None:
     chosen = choose(find_listers(arguments.peers_bin), arguments.only)
     contestants = present(chosen, console)
     machine = describe_machine(arguments.folder)
-    questions = [Question(verb, count) for count in arguments.keys for verb in VERBS]
-    with open_arena(arguments.folder, arguments.server, arguments.keys, console, timeout_s=arguments.timeout) as (
-        arena,
-        filled_s,
-    ):
+    computed = arguments.server == COMPUTED
+    shapes = arguments.shapes.split(",") if computed else [STORED]
+    questions = [Question(verb, count, shape) for shape in shapes for count in arguments.keys for verb in VERBS]
+    with open_arena(
+        arguments.folder,
+        arguments.server,
+        arguments.keys,
+        console,
+        latency_s=arguments.latency,
+        timeout_s=arguments.timeout,
+    ) as (arena, filled_s):
         comparison = Comparison(arena, contestants, questions, console)
         comparison.check_and_sample()
         comparison.time_rounds(arguments.rounds)
@@ -207,14 +243,20 @@ def main() -> None:
         rows += (finished := tally(str(question), comparison.timed[question], comparison.memory[question]))
         title = f"{question} keys of {arguments.server}, medians of {arguments.rounds} paired rounds"
         print_tally(console, title, finished, comparison.failures[question])
-    targets = judge(arguments.keys, comparison.timed, comparison.memory)
+    times_s5cmd = MIN_TIMES_S5CMD_COMPUTED if computed else MIN_TIMES_S5CMD
+    targets = judge(arguments.keys, shapes, times_s5cmd, comparison.timed, comparison.memory)
     print_targets(console, targets, f"against {arguments.server}")
     path = write_results(
         arguments.results,
         "listing",
         {
             "machine": machine,
-            "server": {"name": arguments.server, "version": arena.store.version, "filled_s": filled_s},
+            "server": {
+                "name": arguments.server,
+                "version": arena.version,
+                "filled_s": filled_s,
+                "latency_s": arguments.latency if computed else 0.0,
+            },
             "contestants": without_paths(chosen),
             "medians": [asdict(row) for row in rows],
             "goals": [asdict(target) for target in targets],

@@ -1,8 +1,8 @@
 """An S3 server that only lists: computed keys, by ListObjectsV2, each page a while after it was asked for.
 
-    python -m bench.listing_server --port 9000 --keys 1000000 --latency 0.03
+    python -m bench.listing_server --port 9000 --keys 10000,1000000 --latency 0.03
 
-Bucket ``bench`` holds ``--keys`` keys below a prefix for each shape of ``listed_keys``: ``hashed/…``, ``counter/…``.
+Bucket ``bench`` holds so many keys of each shape of ``listed_keys``, below a prefix each: ``hashed-1000000/…``.
 It looks at no signature. A page costs it less than any client takes to read it: all objects have one size, one ETag
 and one time, so a page is its keys joined by a constant. ``--latency`` is of one request; requests do not wait for
 each other.
@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import base64
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
@@ -35,11 +35,18 @@ _AFTER = (
 _BETWEEN = (_AFTER + _BEFORE).decode()
 
 
+def listing_prefix(shape: str, keys: int) -> str:
+    """Return what so many keys of a shape are below."""
+    return f"{shape}-{keys}/"
+
+
 class Listings:
     """What the bucket holds, as pages."""
 
-    def __init__(self, keys: int) -> None:
-        self._shapes = {f"{name}/": make(keys) for name, make in sorted(SHAPES.items())}
+    def __init__(self, counts: Sequence[int]) -> None:
+        self._shapes = {
+            listing_prefix(name, count): make(count) for name, make in sorted(SHAPES.items()) for count in counts
+        }
 
     def page(self, query: dict[str, str]) -> bytes:
         """Return the XML of the page that a query of ListObjectsV2 asks for; the prefix begins with a shape's name."""
@@ -135,10 +142,11 @@ class Connection(asyncio.Protocol):
 
 
 @contextmanager
-def listing_server(folder: Path, keys: int, latency_s: float) -> Iterator[str]:
+def listing_server(folder: Path, counts: Sequence[int], latency_s: float) -> Iterator[str]:
     """Run the server in a process of its own until the block ends; gives its endpoint."""
     (port,) = free_ports(1)
-    command = [sys.executable, "-m", "bench.listing_server", "--port", str(port), "--keys", str(keys)]
+    command = [sys.executable, "-m", "bench.listing_server", "--port", str(port)]
+    command += ["--keys", ",".join(map(str, counts))]
     with running([*command, "--latency", str(latency_s)], port=port, log=folder / "server.log"):
         yield f"http://127.0.0.1:{port}"
 
@@ -157,10 +165,11 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(prog="python -m bench.listing_server", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--keys", type=int, default=1_000_000, help="of each shape (default: 1000000)")
+    parser.add_argument("--keys", default="1000000", help="numbers of keys of each shape (default: 1000000)")
     parser.add_argument("--latency", type=float, default=0.03, help="seconds (default: 0.03)")
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, Listings(arguments.keys), arguments.latency))
+    counts = [int(count) for count in arguments.keys.split(",")]
+    uvloop.run(serve(arguments.port, Listings(counts), arguments.latency))
 
 
 if __name__ == "__main__":

@@ -104,14 +104,14 @@ def test_ls_of_nothing() -> None:
 
 
 def test_many_pages() -> None:
-    """Pages are asked for one ahead, and every key is there once, in order; du counts the same."""
+    """Pages are asked for side by side, and every key is there once, in order; du counts the same."""
     keys = [f"many/{number:05}" for number in range(3500)]
     with FaultServer({f"bucket/{key}": b"12" for key in keys}) as server:
         listed = ask(server, "ls", "--recursive", "s3://bucket/many/")
         asked = len(server.requests_for("ListObjectsV2"))
         total = ask(server, "du", "s3://bucket/many/")
     assert names(listed.stdout) == keys
-    assert asked == 4
+    assert 4 <= asked <= 6
     assert total.stdout == "7000 bytes in 3500 objects: s3://bucket/many/\n"
 
 

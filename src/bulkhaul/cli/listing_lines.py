@@ -28,9 +28,9 @@ class Totals(msgspec.Struct):
 
     def add(self, sizes: Iterable[int]) -> None:
         """Count objects of these sizes."""
-        for size_bytes in sizes:
-            self.objects += 1
-            self.bytes += size_bytes
+        found = list(sizes)
+        self.objects += len(found)
+        self.bytes += sum(found)
 
 
 def size_text(size_bytes: int, *, human: bool) -> str:

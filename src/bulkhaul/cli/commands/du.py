@@ -72,10 +72,12 @@ def du(
         else:
             async with contextlib.aclosing(engine.control.pages(source.bucket, source.prefix)) as pages:
                 async for page in pages:
-                    for head in page:
-                        if takes is None or takes(head.key):
-                            name = (head.storage_class or "STANDARD") if group else ""
-                            totals[name].add((head.size_bytes,))
+                    taken = page if takes is None else [head for head in page if takes(head.key)]
+                    if group:
+                        for head in taken:
+                            totals[head.storage_class or "STANDARD"].add((head.size_bytes,))
+                    elif taken:
+                        totals[""].add(head.size_bytes for head in taken)
         if not group or not (totals or as_json):
             totals[""].add(())
         for name, total in sorted(totals.items()):
