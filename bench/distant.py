@@ -27,7 +27,7 @@ from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, choose, without_path
 from bench.distant_server.catalogue import prefix_of
 from bench.distant_server.content import Content
 from bench.distant_server.launch import DistantServer, distant_server
-from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.edges import comparison_parser, end_in_order, open_console, positive, present, write_results
 from bench.machine import describe_machine
 from bench.measure import Usage
 from bench.movers import BEST, FAR, find_movers
@@ -177,6 +177,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     chosen = choose(find_movers(arguments.peers_bin, FAR, arguments.fixed), arguments.only)
     contestants = present(chosen, console)

@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from rich.console import Console
@@ -31,6 +33,15 @@ def comparison_parser(program: str, doc: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--timeout", type=float, default=600.0, help="seconds for one run (default: 600)")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless all goals are reached")
     return parser
+
+
+def end_in_order() -> None:
+    """Have SIGTERM end the program as Ctrl-C does: servers stop, and temporary folders go."""
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def positive(text: str) -> int:

@@ -26,7 +26,7 @@ from obstore.store import S3Store
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, REGION, choose, without_paths
-from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.edges import comparison_parser, end_in_order, open_console, positive, present, write_results
 from bench.listed_files import listed_files
 from bench.machine import describe_machine
 from bench.measure import Usage
@@ -188,6 +188,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     chosen = choose(find_movers(arguments.peers_bin, NEAR), arguments.only)
     contestants = present(chosen, console)
