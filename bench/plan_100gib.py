@@ -29,7 +29,7 @@ def main() -> int:
     began_s = time.perf_counter()
     layout = plan_download(SIZE_BYTES, part_size_bytes=8 * MIB)
     machine = TransferMachine(workers=2, max_in_flight=8, timeouts=Timeouts(), rng=random.Random(1))
-    machine.start()
+    machine.need_workers(2)
     for worker in (1, 2):
         machine.handle(WorkerReady(worker, 4), now_s=0.0)
     instructions = machine.handle(TransferAdded(1, layout), now_s=0.0)

@@ -26,7 +26,8 @@ import msgspec
 import pytest
 import uvloop
 
-from bulkhaul import Engine, TransferResult
+from bulkhaul import AsyncEngine, Engine, TransferResult
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.errors import TransferError
 from bulkhaul.model.settings import Timeouts
 from tests.faultserver import MIB, Credentials, Fault, FaultServer, Request, StoredObject, make_object
@@ -183,13 +184,20 @@ def running_engine(
         children, descriptors = set(descendants()), open_descriptors()
         with nothing_logged(), ExitStack() as stack:
             with _stderr_into(printed.fileno()):
-                engine = stack.enter_context(Engine(endpoint_url=endpoint_url, **chosen))
+                made = Engine(endpoint_url=endpoint_url, forkserver=ForkserverProcess(), **chosen)
+                engine = stack.enter_context(made)
+                engine.run(start_every_worker, engine.aio)
             yield engine
         assert set(descendants()) <= children, "the engine left processes behind"
         left = sorted(open_descriptors().items() - descriptors.items())
         assert left == [], f"the engine left descriptors behind: {left}"
         printed.seek(0)
         assert (said := printed.read().decode()) == "", f"a worker printed something: {said}"
+
+
+async def start_every_worker(engine: AsyncEngine) -> None:
+    """Have an engine start all its workers, as if there were work for them: tests kill them, and count them."""
+    engine._life.running().dispatcher.need(engine.settings.worker_count)
 
 
 @contextmanager

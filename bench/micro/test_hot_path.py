@@ -74,7 +74,7 @@ def test_state_machine_for_1_000_parts(benchmark: BenchmarkFixture) -> None:
 
     def run() -> int:
         machine = TransferMachine(workers=2, max_in_flight=8, timeouts=Timeouts(), rng=random.Random(1))
-        machine.start()
+        machine.need_workers(2)
         for worker in (1, 2):
             machine.handle(WorkerReady(worker, 4), now_s=0.0)
         out = machine.handle(TransferAdded(1, plan_download(1000 * 16 * MIB)), now_s=0.0)

@@ -27,7 +27,7 @@ import sys
 from bulkhaul import Engine
 endpoint_url, path, part_bytes = sys.argv[1:]
 with Engine(endpoint_url=endpoint_url, workers=2, part_size_bytes=int(part_bytes)) as engine:
-    engine.download("s3://bucket/small", path + "-small")
+    engine.download("s3://bucket/first", path + "-first")  # of so many parts that both workers are needed
     print(*engine.worker_pids, flush=True)
     engine.download("s3://bucket/key", path)
 print("done", flush=True)
@@ -38,7 +38,7 @@ print("done", flush=True)
 def program(server: FaultServer, path: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """Run PROGRAM until it is in the middle of its transfer; yields it with its workers and their forkserver."""
     server.store.put("bucket", "key", STORED)
-    server.store.put("bucket", "small", make_object(b"small"))
+    server.store.put("bucket", "first", STORED)
     command = [sys.executable, "-c", PROGRAM, server.endpoint_url, str(path), str(PART_BYTES)]
     with aws_environment(keys() | {"PYTHONPATH": os.pathsep.join(sys.path)}):
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -82,7 +82,7 @@ def test_coordinator_is_killed(tmp_path: Path, stopped: int | None) -> None:
         with running_engine(server.endpoint_url) as engine:
             result = engine.download("s3://bucket/key", path)
         assert (result.integrity, path.read_bytes() == BODY) == ("checksum", True)
-        assert sorted(one.name for one in tmp_path.iterdir()) == ["restored", "restored-small"]
+        assert sorted(one.name for one in tmp_path.iterdir()) == ["restored", "restored-first"]
 
 
 def test_a_living_run_keeps_its_temp_file(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_interrupted(tmp_path: Path) -> None:
             process.send_signal(signal.SIGINT)
             assert process.wait(SOON_S) in (1, -signal.SIGINT)
             eventually(lambda: not any(map(is_alive, others)), f"{others} live on", timeout_s=SOON_S)
-        assert [path.name for path in tmp_path.iterdir()] == ["restored-small"]
+        assert [path.name for path in tmp_path.iterdir()] == ["restored-first"]

@@ -54,7 +54,9 @@ from bulkhaul.model.limits import S3Limits
 path, url, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 limits = S3Limits(min_part_bytes=settings.pop("min_part_bytes"))
 with Engine(workers=2, concurrency=2, limits=limits, **settings) as engine:
-    engine.upload_bytes(b"", "s3://bucket/started")
+    while len(engine.worker_pids) < 2:  # two at once need both workers
+        both = [engine.start(engine.aio.upload_bytes, b"", "s3://bucket/started") for _ in range(2)]
+        assert all(one.result().ok for one in both)
     print(*engine.worker_pids, flush=True)
     print("sent", engine.upload(path, url).etag, flush=True)
 """

@@ -286,6 +286,27 @@ def test_a_throttled_question_keeps_everybody_calm() -> None:
     run(story, Share(1.0))
 
 
+def test_as_many_workers_are_needed_as_questions_are_under_way() -> None:
+    """One question needs one worker, whether it waits or is under way; those that have ended need none."""
+
+    async def story(workers: Workers) -> None:
+        looks = []
+        for number, needed in ((0, 1), (1, 2), (2, 3)):
+            looks.append(asyncio.create_task(workers.requests.ask(Head("b", f"{number}"))))
+            await settle()
+            assert workers.needed[-1] == needed
+        for nth in range(3):
+            workers.answer(nth, ObjectHead("k", 1))
+        await asyncio.gather(*looks)
+        last = asyncio.create_task(workers.requests.ask(Head("b", "3")))
+        await settle()
+        assert workers.needed[-1] == 1
+        workers.answer(3, ObjectHead("k", 1))
+        await last
+
+    run(story)
+
+
 def test_a_question_that_kills_workers_is_poison() -> None:
     """It is asked once more than a part: of two workers that are killed together the second may never have got it."""
 

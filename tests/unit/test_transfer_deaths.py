@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bulkhaul.model.limits import KIB, MIB
-from bulkhaul.policy.events import Assign, Fail, Heard, Kill, PartDone, Revoke, Spawn, WorkerLost
+from bulkhaul.policy.events import Assign, Fail, HandOver, Heard, Kill, PartDone, Revoke, Spawn, WorkerLost
 from bulkhaul.policy.layout import plan_download
 from tests.unit.world import LARGE, World, crc_of
 
@@ -18,8 +18,48 @@ def started(**options: int) -> World:
 
 
 def test_the_first_workers_are_spawned_once() -> None:
-    """start() asks for exactly the wanted workers."""
-    assert World(workers=3).seen == [Spawn(), Spawn(), Spawn()]
+    """As many are started as are needed, each once, and no more than there may be."""
+    world = World(workers=3, needed=2)
+    assert world.seen == [Spawn(), Spawn()]
+    assert world.machine.need_workers(2) == []
+    assert world.machine.need_workers(9) == [Spawn()]
+
+
+def test_no_worker_is_spawned_that_nothing_needs() -> None:
+    """An object of no parts needs no worker, and one of a single part needs one."""
+    world = World(workers=3, connections=2, max_in_flight=6, needed=0)
+    world.add(plan_download(0))
+    world.pass_time(1.0)
+    assert world.seen == [HandOver(1)]
+    assert not world.machine.alive
+    world.add(plan_download(KIB))
+    assert world.last == [Spawn()]
+
+
+@pytest.mark.parametrize(("parts", "workers"), [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (9, 3)])
+def test_as_many_workers_come_as_the_parts_need_connections(parts: int, workers: int) -> None:
+    """Parts of one object and of many count alike, leased or not; three workers of two connections are the most."""
+    for objects, of in ((1, parts), (parts, 1)):
+        world = World(workers=3, connections=2, max_in_flight=6, needed=0, respawns=0)
+        for _ in range(objects):
+            world.add(plan_download(of * LARGE, part_size_bytes=LARGE))
+            world.all_ready()
+        assert len(world.workers) == workers
+        world.finish()
+
+
+def test_a_worker_that_died_is_replaced_only_where_it_was_needed() -> None:
+    """One worker was needed, so one comes in the place of the dead one; the next part that needs another gets it."""
+    world = World(workers=2, connections=1, max_in_flight=2, needed=0, respawns=1)
+    world.add(plan_download(LARGE))
+    world.all_ready()
+    world.lose(1)
+    assert world.last == [Spawn()]
+    world.add(plan_download(LARGE))
+    assert world.last == [Spawn()]  # the allowance is spent, but this one is no replacement
+    world.all_ready()
+    world.finish()
+    assert [book.outcome for book in world.books.values()] == ["verified"] * 2
 
 
 def test_only_the_unfinished_parts_of_a_dead_worker_are_fetched_again() -> None:

@@ -28,6 +28,7 @@ class Workers:
     Attributes:
         requests: those that these workers make.
         asked: (worker, message), in order.
+        needed: how many workers were asked for, in order.
     """
 
     def __init__(self, rng: Randomness | None = None) -> None:
@@ -35,13 +36,19 @@ class Workers:
         self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, Ask]] = []
+        self.needed: list[int] = []
         self._more = asyncio.Event()
         self.requests = Requests(SETTINGS, self)
         self._listener: Listener = self.requests
+        self.machine.need_workers(2)
         for worker in (1, 2):
             self.change(worker, "usable")
 
     # What requests need of them
+
+    def need(self, count: int) -> None:
+        """Note how many are needed."""
+        self.needed.append(count)
 
     def send(self, worker: int, message: object, _descriptors: list[int]) -> None:
         """Note what is asked."""

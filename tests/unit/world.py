@@ -98,7 +98,13 @@ class World:
         rng: Randomness | None = None,
         timeouts: Timeouts | None = None,
         retry_for_s: float = 60.0,
+        needed: int | None = None,
     ) -> None:
+        """Play the part of what is around a machine.
+
+        Args:
+            needed: workers that are started at once; None for all.
+        """
         self.timeouts = timeouts or Timeouts()
         self.machine = TransferMachine(
             workers=workers,
@@ -127,7 +133,7 @@ class World:
         self._worker_ids = 0
         self._spawned = 0
         self._leases_ever: set[int] = set()
-        self._perform(self.machine.start())
+        self._perform(self.machine.need_workers(workers if needed is None else needed))
 
     # What tests look at
 

@@ -18,7 +18,9 @@ from bulkhaul.cli import early
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
 from bulkhaul.cli.run import LOOK_UP_S, Run
 from bulkhaul.cli.standard_streams import require_stdout
+from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.event_loop import new_event_loop
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.errors import Cancelled, TransferError
 from bulkhaul.model.settings import Settings
@@ -94,9 +96,12 @@ class _Query(Run):
 
     def work(self) -> int:
         """Ask and print; return the exit code."""
-        import uvloop
-
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            loop = new_event_loop()
+        except OSError as error:
+            self._engine.abandon()
+            raise local_error(error) from error
+        with asyncio.Runner(loop_factory=lambda: loop) as runner:
             return runner.run(self._answered())
 
     def tell(self, error: TransferError) -> None:

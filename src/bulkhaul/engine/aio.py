@@ -64,11 +64,11 @@ class AsyncEngine(SmallOperations):
         on_progress: Callable[[Progress], None] | None = None,
         **fields: Any,
     ) -> None:
-        """Check the settings; processes start when the engine is entered.
+        """Check the settings; processes start when there is something to do for them.
 
         Args:
             settings: every setting; or give them by name as keyword arguments.
-            forkserver: one that was started earlier, while the caller was still importing.
+            forkserver: one that was started earlier; without one, the engine starts it for its first worker.
             on_progress: called with the total when it has changed, at most four times a second, and at the end. What
                 it raises is logged, and it is not called again.
             fields: fields of ``Settings``.

@@ -29,7 +29,7 @@ class Coordinator:
         origin: what a relay of another engine needs to copy from this one's service.
     """
 
-    def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
         self.dispatcher = Dispatcher(settings, forkserver)
         self.requests = Requests(settings, self.dispatcher)
         self.control = Control(self.requests)

@@ -66,8 +66,8 @@ class Lifetime:
         self._deaf = False  # the progress callback has failed
 
     def start(self) -> None:
-        """Start the workers on the running event loop."""
-        self._coordinator = Coordinator(self._settings, self._forkserver or ForkserverProcess())
+        """Begin on the running event loop; workers are started when there is work for them."""
+        self._coordinator = Coordinator(self._settings, self._forkserver)
         self._forkserver = None
         self._coordinator.dispatcher.start(self._coordinator.requests)
         if self._on_progress is not None:

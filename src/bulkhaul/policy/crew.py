@@ -1,4 +1,4 @@
-"""Keeps the workers of an engine and the leases that each holds: who is free, who is late, and who is replaced.
+"""Keeps the workers of an engine and the leases that each holds: who is needed, free, late, or replaced.
 
     (started) ──WorkerReady──▶ ready ──late, or wrong──▶ doomed ──WorkerLost──▶ (gone, its leases come back)
 
@@ -59,7 +59,7 @@ class Crew:
     """
 
     def __init__(self, wanted: int, max_in_flight: int, timeouts: Timeouts, respawns: int | None) -> None:
-        """Take how many workers there are to be.
+        """Take how many workers there may be.
 
         Args:
             respawns: how many may be started anew before any part arrives; None for twice as many, four at least.
@@ -68,9 +68,11 @@ class Crew:
         self.leases: dict[int, Lease] = {}
         self.last_death = ""
         self._wanted = wanted
+        self._needed = 0  # workers that there was work for so far
         self._starting = 0
         self._max_respawns = self._respawns = max(4, 2 * wanted) if respawns is None else respawns
         self._max_in_flight = max_in_flight
+        self._connections = -(-max_in_flight // wanted)  # of one worker
         self._timeouts = timeouts
         self._next_lease = 1
 
@@ -81,14 +83,25 @@ class Crew:
         """Whether any worker runs or is starting."""
         return bool(self.workers) or self._starting > 0
 
-    def start(self) -> list[Instruction]:
-        """Return the instructions that bring the first workers up."""
-        self._starting = self._wanted
-        return [Spawn() for _ in range(self._wanted)]
+    @property
+    def may_grow(self) -> bool:
+        """Whether there may be more workers than were needed so far."""
+        return self._needed < self._wanted
+
+    def need(self, count: int) -> list[Instruction]:
+        """Start workers until there were as many as this, or as there may be; those cost nothing of the allowance."""
+        more = max(0, min(count, self._wanted) - self._needed)
+        self._needed += more
+        self._starting += more
+        return [Spawn() for _ in range(more)]
+
+    def need_for(self, parts: int) -> list[Instruction]:
+        """Start as many workers as have a connection for each of these parts."""
+        return self.need(-(-parts // self._connections))
 
     def stop_spawning(self) -> None:
         """Start no more workers."""
-        self._wanted = 0
+        self._wanted = self._needed = 0
 
     def ready(self, worker: int, connections: int, now_s: float) -> None:
         """A worker has started."""
@@ -122,7 +135,7 @@ class Crew:
 
     def replace(self, out: list[Instruction]) -> None:
         """Start as many workers as are missing, as far as the allowance for new ones goes."""
-        missing = self._wanted - self._starting - sum(not worker.doomed for worker in self.workers.values())
+        missing = self._needed - self._starting - sum(not worker.doomed for worker in self.workers.values())
         while missing > 0 and self._respawns > 0:
             self._respawns -= 1
             self._starting += 1

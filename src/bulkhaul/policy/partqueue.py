@@ -79,6 +79,12 @@ class PartQueue:
         """The instant of the first retry, infinite without one."""
         return self._retries[0][0] if self._retries else float("inf")
 
+    @property
+    def waiting(self) -> int:
+        """How many parts nobody has; those of transfers that are gone may be among them."""
+        fresh = (self._transfers.get(transfer_id) for transfer_id in self.fresh)
+        return len(self._retries) + sum(one.n_parts - one.next_index for one in fresh if one is not None)
+
     def first(self, now_s: float) -> tuple[int, int, bool] | None:
         """Return (transfer, index, retried) of the part to lease next; it stays in the queue until ``take``."""
         while self._retries and self._retries[0][0] <= now_s:

@@ -145,7 +145,7 @@ class TransferMachine:
         return 0.0
 
     def request_answered(self) -> None:
-        """The service did what a request asked for."""
+        """The service did what a request asked for, whether for a part or not."""
         self.budget.give_back()
         self.outage.answered()
         self._throttling.success()
@@ -162,9 +162,9 @@ class TransferMachine:
 
     # Events
 
-    def start(self) -> list[Instruction]:
-        """Return the instructions that bring the first workers up."""
-        return self._crew.start()
+    def need_workers(self, count: int) -> list[Instruction]:
+        """Return the instructions that bring up as many workers as this, if there may be so many."""
+        return self._crew.need(count)
 
     def handle(self, event: Event, *, now_s: float) -> list[Instruction]:
         """Take one event and return what is to be done, in order."""
@@ -211,6 +211,8 @@ class TransferMachine:
         self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
         if transfer.n_parts:
             self._queue.fresh.append(event.transfer)
+            if self._crew.may_grow:
+                out += self._crew.need_for(len(self._leases) + self._queue.waiting)
         else:
             transfer.phase = Phase.VERIFYING
             out.append(HandOver(event.transfer))
@@ -246,10 +248,8 @@ class TransferMachine:
         row["crc"] = event.crc
         transfer.done += 1
         self._crew.works()
-        self.budget.give_back()
         self.window.success()
-        self.outage.answered()
-        self._throttling.success()
+        self.request_answered()
         self._settle(lease.transfer, transfer, out)
 
     def _part_failed(self, event: PartFailed, now_s: float, out: list[Instruction]) -> None:

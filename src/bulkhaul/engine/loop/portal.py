@@ -17,9 +17,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar, cast
 
-import uvloop
-
 from bulkhaul.engine.loop.callbacks import original
+from bulkhaul.engine.loop.event_loop import new_event_loop
 
 T = TypeVar("T")
 
@@ -106,7 +105,7 @@ class Portal:
 
     def _serve(self, started: Future[asyncio.AbstractEventLoop]) -> None:
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
                 while not self._stopped:
                     try:
                         runner.run(self._wait(started))

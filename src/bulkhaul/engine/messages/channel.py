@@ -181,15 +181,24 @@ class Channel(Generic[Incoming]):
         except OSError as error:
             raise local_error(error) from error
 
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, by whatever side."""
+        return self._closed
+
     def close(self) -> None:
         """Stop and close; ``on_closed`` is not called."""
         if not self._closed:
-            self._closed = True
-            self._loop.remove_reader(self._sock.fileno())
-            self._loop.remove_writer(self._sock.fileno())
-            while self._unsent:
-                close_all(self._unsent.popleft()[1])
-            hang_up(self._sock)
+            hang_up(self.let_go())
+
+    def let_go(self) -> socket.socket:
+        """Stop and return the socket, which is the caller's now; ``on_closed`` is not called. It must not be closed."""
+        self._closed = True
+        self._loop.remove_reader(self._sock.fileno())
+        self._loop.remove_writer(self._sock.fileno())
+        while self._unsent:
+            close_all(self._unsent.popleft()[1])
+        return self._sock
 
     def _end(self, reason: str) -> None:
         if not self._closed:

@@ -21,7 +21,6 @@ from bulkhaul.engine.messages.messages import (
     Ready,
     Release,
     Report,
-    Stop,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.clock import Clock
@@ -31,7 +30,7 @@ from bulkhaul.engine.pool.outage_notice import OutageNotice
 from bulkhaul.engine.pool.outbox import Outbox
 from bulkhaul.engine.pool.startup import Startup
 from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
-from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
+from bulkhaul.model.errors import Cancelled, ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.events import (
     Assign,
@@ -60,7 +59,7 @@ from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials
 
 END_S = 5.0
-"""How long to wait, after an internal error, until killed workers are dead. One that hangs in the kernel delays nothing
+"""How long to wait, at the end, until killed workers are dead. One that hangs in the kernel delays nothing
 more: what it may still write goes into a file that is thrown away."""
 
 
@@ -97,7 +96,7 @@ class Dispatcher:
         last_resort: guards callbacks and watches tasks of the engine.
     """
 
-    def __init__(self, settings: Settings, forkserver: ForkserverProcess) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
         self.machine = TransferMachine(
             workers=settings.worker_count,
             max_in_flight=settings.max_in_flight,
@@ -131,40 +130,33 @@ class Dispatcher:
         return self._supervisor.pids
 
     def start(self, listener: Listener) -> None:
-        """Start the workers and the clock.
+        """Start the clock; workers are started when there is work for them.
 
         Args:
             listener: told what workers say of requests, and what becomes of them.
         """
         self._listener = listener
         self.last_resort.begin(self._loop)
-        self._perform(self.machine.start())
         self._clock.start()
 
+    def need(self, count: int) -> None:
+        """Have as many workers as this, started or starting, if there may be so many."""
+        if self._broken is None:
+            self._perform(self.machine.need_workers(count))
+
     async def stop(self) -> None:
-        """Stop every worker: asked first, killed at the deadline; none is left on return."""
-        self._clock.stop()
+        """End every worker; none is left on return."""
         self._notice.look(self.machine.outage, self._loop.time())  # the endpoint may be back since the last tick
         self.machine.stop_spawning()
+        self.fail(Cancelled("the engine was closed"))
         try:
-            if self._broken is None:
-                await self._stop_workers()
-            if self._ending is not None:
-                await self._ending
+            assert self._ending is not None
+            await self._ending
         finally:
             self.last_resort.finish(self._loop)
 
-    async def _stop_workers(self) -> None:
-        for number in list(self._startup.connections):
-            self._supervisor.tell(number, Stop())
-        if not await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s):
-            self.kill_workers()
-            await self._supervisor.wait_all_gone(self._settings.timeouts.shutdown_s)
-        if self._broken is None:
-            self._supervisor.close()
-
     def fail(self, error: TransferError) -> None:
-        """End everything with an error, at once: after an internal error the state here cannot be trusted."""
+        """End everything with an error, at once."""
         if self._broken is None:
             self._broken = error
             self._clock.stop()
@@ -173,7 +165,7 @@ class Dispatcher:
 
     async def _fail_jobs(self, error: TransferError) -> None:
         try:
-            await self._supervisor.kill_and_wait(END_S)
+            await self._supervisor.end(self._settings.timeouts.shutdown_s, END_S)
         finally:
             for job in self._jobs.values():
                 if not job.arrived.done():

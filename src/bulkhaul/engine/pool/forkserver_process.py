@@ -1,7 +1,4 @@
-"""Starts the forkserver by exec; imports next to nothing itself, so that a program can do it first of all.
-
-The forkserver's imports take half a second. They cost a caller nothing that starts it before its own imports.
-"""
+"""Starts the forkserver by exec and ends it; imports next to nothing itself."""
 
 from __future__ import annotations
 
@@ -10,16 +7,22 @@ import errno
 import os
 import signal
 import socket
-import subprocess
 import sys
 
-TYPE_CHECKING = False  # typing's: this module is imported before everything else
+from bulkhaul.engine.pool.child_process import ChildProcess
+
+TYPE_CHECKING = False  # typing's: importing that would take longer than this module does
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bulkhaul.model.errors import OtherError
 
-_OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
+OURS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 """Signals that a terminal sends to every process of a command; only the coordinator acts on them."""
+
+END_S = 1.0
+"""How long it may take to kill and reap its workers and to end; then it is killed as well."""
 
 # It begins with these signals blocked, or one that comes during its imports would end it with a traceback.
 # Imports leave hardly any garbage: without collections the start takes a quarter less.
@@ -35,28 +38,43 @@ class ForkserverProcess:
 
     Attributes:
         control: our end of the channel to it.
+        serves: it has spoken, so its imports are done.
 
     Raises:
         Unsupported: the platform has no pidfd (Linux 5.3 or newer is needed).
         OtherError: the operating system starts no more processes, or opens no more files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        """Start it.
+
+        Args:
+            environment: its environment variables; None for those of this process.
+        """
+        self.serves = False
         try:
-            self.control, self.process = _started()
+            self.control, self.process = _started(os.environ if environment is None else environment)
         except OSError as error:
             raise start_error(error) from error
 
     def close(self) -> None:
-        """Tell it to end (it kills what it forked) and reap it."""
+        """End it and reap it. Safe to call twice.
+
+        While it serves, it kills and reaps its workers first. Before that it has none, and nobody waits for its
+        imports; one that it may just have forked ends because its channel is closed.
+        """
+        self.hang_up()
+        if self.process.wait(END_S) is None:
+            self.process.kill()
+            self.process.wait(END_S)
+
+    def hang_up(self) -> None:
+        """Have it end, without waiting for that. Safe to call twice."""
+        if not self.serves:
+            self.process.kill()
         with contextlib.suppress(OSError):  # it is closed, or the forkserver is gone
             self.control.shutdown(socket.SHUT_RDWR)  # a child of the caller's may hold a copy of our end
         self.control.close()
-        try:
-            self.process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 def start_error(error: OSError) -> OtherError:
@@ -75,39 +93,48 @@ _REMEDIES = {
 }
 
 
-def _started() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+def _started(environment: Mapping[str, str]) -> tuple[socket.socket, ChildProcess]:
     """Start the process and return our end of the channel to it; nothing is left open when it cannot be done.
 
     Raises:
         OSError: the operating system starts no more processes, or opens no more files.
         Unsupported: it has no pidfd.
     """
-    pidfd = _pidfd_of_this_process()
-    try:
+    with contextlib.ExitStack() as given, contextlib.ExitStack() as kept:
+        pidfd = pidfd_of_this_process()
+        given.callback(os.close, pidfd)
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    except OSError:
-        os.close(pidfd)
-        raise
-    boot = _BOOT.format(path=sys.path, control=theirs.fileno(), pidfd=pidfd, ours=tuple(map(int, _OURS)))
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _OURS)
-    try:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own code
+        given.callback(theirs.close)
+        kept.callback(control.close)
+        # Copies, since only they outlive exec, under numbers that hold nothing which is copied later. Whatever else has
+        # these numbers here, the forkserver would close it anyway.
+        first = next(number for number in range(3, 6) if number not in (theirs.fileno(), pidfd))
+        second = next(number for number in range(3, 6) if number not in (first, pidfd))
+        boot = _BOOT.format(path=sys.path, control=first, pidfd=second, ours=tuple(map(int, OURS)))
+        pid = os.posix_spawn(
+            sys.executable,
             [sys.executable, "-c", boot],
-            pass_fds=(theirs.fileno(), pidfd),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,  # a pipe on our stdout must end with us
+            environment,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, theirs.fileno(), first),
+                (os.POSIX_SPAWN_DUP2, pidfd, second),
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),  # a pipe on our stdout must end with us
+            ],
+            setsigmask=OURS,
         )
-    except BaseException:
-        control.close()
-        raise
-    finally:
-        theirs.close()
-        os.close(pidfd)
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        process = ChildProcess(pid)
+        kept.pop_all()
     return control, process
 
 
-def _pidfd_of_this_process() -> int:
+def pidfd_of_this_process() -> int:
+    """Return a descriptor by which others see that this process has ended.
+
+    Raises:
+        Unsupported: the platform has none (Linux 5.3 or newer is needed).
+        OSError: this process may open no more files.
+    """
     try:
         return os.pidfd_open(os.getpid())
     except (AttributeError, OSError) as error:

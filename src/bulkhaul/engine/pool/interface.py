@@ -23,6 +23,10 @@ class Workers(Protocol):
     last_resort: LastResort
     last_death: str
 
+    def need(self, count: int) -> None:
+        """Have as many workers as this, started or starting, if there may be so many."""
+        ...
+
     def send(self, worker: int, message: object, descriptors: list[int]) -> None:
         """Send a message to a worker."""
         ...

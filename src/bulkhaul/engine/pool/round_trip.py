@@ -84,6 +84,7 @@ class RoundTrips:
         self._open: dict[int, _Open] = {}
         self._next = 1
         self._load: dict[int, int] = {}  # usable worker → requests that it has
+        self._waiting = 0  # requests for a usable worker
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -102,19 +103,25 @@ class RoundTrips:
         return min(self._load, key=self._load.__getitem__)
 
     async def worker(self) -> int:
-        """Wait for a usable worker and return the least busy one.
+        """Wait for a usable worker and return the least busy one; more are started while all are busy.
 
         Raises:
             TransferError: there will be none.
         """
-        while not self._load or self.closed is not None:
-            if self.failure is not None:
-                raise self.failure
-            if not self._workers.machine.alive:
-                raise WorkerDied(f"no worker is left; the last one died by {self._workers.last_death}")
-            self._changed.clear()
-            await self._changed.wait()
-        return self.least_busy()
+        self._waiting += 1
+        try:
+            if self.closed is None:
+                self._workers.need(self._waiting + sum(self._load.values()))
+            while not self._load or self.closed is not None:
+                if self.failure is not None:
+                    raise self.failure
+                if not self._workers.machine.alive:
+                    raise WorkerDied(f"no worker is left; the last one died by {self._workers.last_death}")
+                self._changed.clear()
+                await self._changed.wait()
+            return self.least_busy()
+        finally:
+            self._waiting -= 1
 
     async def make(
         self,

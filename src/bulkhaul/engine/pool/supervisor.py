@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.channel import END_OF_FILE, Channel, close_all
+from bulkhaul.engine.messages.channel import END_OF_FILE, Channel, close_all, frame_of
 from bulkhaul.engine.messages.messages import (
     Exited,
     Fork,
@@ -26,7 +27,7 @@ from bulkhaul.engine.messages.messages import (
     NotForked,
     Prepare,
 )
-from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, start_error
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess, pidfd_of_this_process, start_error
 from bulkhaul.engine.pool.worker_process import WorkerProcess, death
 from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.limits import DEFAULT_LIMITS
@@ -47,8 +48,8 @@ LOOKS = 4
 SPAWN_PAUSE_S = 0.5
 """How long a worker that could not be started counts as starting: the next one would meet the same shortage."""
 
-POLL_S = 0.01
-"""How often to look whether killed workers are dead, when callbacks cannot be relied on."""
+POLLS_S = (0.0005, 0.01)
+"""The shortest and the longest time between two looks whether killed processes are dead: most are within 2 ms."""
 
 ORPHANED = "the end of its forkserver"
 
@@ -58,14 +59,14 @@ class Supervisor:
 
     def __init__(
         self,
-        forkserver: ForkserverProcess,
+        forkserver: ForkserverProcess | None,
         settings: Settings,
         *,
         on_message: Callable[[int, FromWorker], None],
         on_lost: Callable[[int, str, bool], None],
         guard: Callable[[Callable[..., object]], Callable[..., object]],
     ) -> None:
-        """Take over a forkserver.
+        """Take over a forkserver, or without one start it for the first worker.
 
         Args:
             settings: tell workers how to speak to the service.
@@ -75,26 +76,32 @@ class Supervisor:
             guard: wraps what the loop calls.
 
         Raises:
+            Unsupported: this platform can run no workers.
             TransferError: the settings cannot be passed on.
         """
-        self._forkserver = forkserver
+        self._forkserver: ForkserverProcess | None = None
         # No worker needs these two, and not every value of theirs can be sent: bytes of a name, numbers beyond 64 bits.
-        self._settings = msgspec.structs.replace(settings, state_dir=None, limits=DEFAULT_LIMITS)
+        self._environment = dict(os.environ)  # of now: a program may change it before the first worker is needed
+        self._prepare = Prepare(msgspec.structs.replace(settings, state_dir=None, limits=DEFAULT_LIMITS))
         self._on_message = on_message
         self._on_lost = on_lost
         self._guard = guard
         self._closed = False
         self._workers: dict[int, WorkerProcess] = {}
         self._next = 1
-        self._restarts = 0
+        self._used = 0  # forkservers, one after the other
         self._started_s = 0.0
-        self._all_gone = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._control: Channel[FromForkserver] | None = None
         try:
-            self._listen()
+            frame_of(self._prepare)
+            if forkserver is None:
+                os.close(pidfd_of_this_process())
+            else:
+                self._listen(forkserver)
         except BaseException:
-            forkserver.close()
+            if forkserver is not None:
+                forkserver.close()
             raise
 
     @property
@@ -124,7 +131,7 @@ class Supervisor:
             OSError: there are no descriptors for it.
         """
         if self._control is None:
-            self._restart()
+            self._start()
         assert self._control is not None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
@@ -141,20 +148,19 @@ class Supervisor:
                 raise
             self._control.send(Fork(number), [theirs.fileno()])
 
-    def _restart(self) -> None:
-        """Start another forkserver.
+    def _start(self) -> None:
+        """Start a forkserver, the first one or another one.
 
         Raises:
             TransferError: too many were lost, or the operating system starts none.
         """
-        if self._restarts >= MAX_RESTARTS:
+        if self._used > MAX_RESTARTS:
             raise OtherError(f"the end of {MAX_RESTARTS + 1} forkservers, one after the other")
-        self._forkserver = ForkserverProcess()
-        self._restarts += 1
+        forkserver = ForkserverProcess(self._environment)
         try:
-            self._listen()
+            self._listen(forkserver)
         except BaseException:
-            self._forkserver.close()
+            forkserver.close()
             raise
 
     def _cannot_start(self, number: int, error: TransferError) -> None:
@@ -194,7 +200,7 @@ class Supervisor:
         worker.kill_reason = worker.kill_reason or reason
         if worker.pidfd >= 0:
             worker.kill()
-        elif unborn:
+        elif unborn and self._forkserver is not None:
             self._forkserver.process.kill()  # its loss ends this worker
 
     def kill_all(self) -> None:
@@ -204,76 +210,69 @@ class Supervisor:
             self.kill(number, "the engine stops")
 
     def _kill_forkserver_if_needed(self) -> None:
-        if self._workers and self._forkserver.process.poll() is None:
+        if self._workers and self._forkserver is not None:
             self._forkserver.process.kill()
 
-    async def wait_all_gone(self, timeout_s: float) -> bool:
-        """Wait until no worker is left; False if some still are."""
-        self._all_gone.clear()
-        if not self._workers:
-            return True
-        try:
-            await asyncio.wait_for(self._all_gone.wait(), timeout_s)
-        except TimeoutError:
-            return False
-        return True
+    async def end(self, reap_s: float, timeout_s: float) -> None:
+        """Kill every worker and end the forkserver, and return when nothing of them is left; nobody is told.
 
-    def close(self) -> None:
-        """End the forkserver, which kills and reaps whatever worker is left."""
-        if self._control is not None:
-            self._control.close()
-            self._control = None
-        self._forkserver.close()
-        for worker in self._workers.values():
-            worker.close(self._loop)
-        self._workers.clear()
+        Workers hold nothing that must be saved, and one that is starting is not waited for. It relies on no callback:
+        one of them may be what has failed.
 
-    async def kill_and_wait(self, timeout_s: float) -> None:
-        """Kill everything and return when every worker is dead, or the time is over; ``on_lost`` is not called.
-
-        It relies on no callback: one of them may be what has failed.
+        Args:
+            reap_s: how long the forkserver may take to reap them, then it is killed as well.
+            timeout_s: how long to wait for a worker that hangs in the kernel.
         """
         self._closed = True
-        workers, self._workers = self._workers, {}
-        for worker in workers.values():
-            if worker.channel is not None:
-                worker.channel.close()
-            if worker.pidfd >= 0:
-                self._loop.remove_reader(worker.pidfd)
-                worker.kill()
+        workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.begin_end(self._loop)
         if self._control is not None:
             self._control.close()
             self._control = None
-        self._forkserver.process.kill()
-        deadline_s = self._loop.time() + timeout_s
-        # Polled, since an event would need a callback that sets it.
-        while (  # noqa: ASYNC110
-            self._loop.time() < deadline_s and not all(worker.looks_dead() for worker in workers.values())
-        ):
-            await asyncio.sleep(POLL_S)
-        self._forkserver.close()
-        for worker in workers.values():
+        forkserver, self._forkserver = self._forkserver, None
+        if forkserver is not None:
+            forkserver.hang_up()
+            await self._poll(lambda: forkserver.process.poll() is not None, reap_s)
+            forkserver.process.kill()
+        await self._poll(lambda: all(worker.looks_dead() for worker in workers), timeout_s)
+        if forkserver is not None:
+            forkserver.close()
+        for worker in workers:
             worker.close(self._loop)
-        self._all_gone.set()
 
-    def _listen(self) -> None:
+    async def _poll(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until a condition holds, which is nearly at once, or the time is over."""
+        deadline_s, pause_s = self._loop.time() + timeout_s, POLLS_S[0]
+        while not condition() and self._loop.time() < deadline_s:
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, POLLS_S[1])
+
+    def _listen(self, forkserver: ForkserverProcess) -> None:
+        """Take a forkserver into use.
+
+        Raises:
+            TransferError: it cannot be told the settings.
+        """
+
         def ended(_reason: str) -> None:
             # Not at once: it may be noticed while an instruction is performed, and workers must not be lost there.
             self._loop.call_soon(self._guard(self._forkserver_lost), control)
 
         control: Channel[FromForkserver] = Channel(
-            self._forkserver.control,
+            forkserver.control,
             FromForkserver,
             on_message=self._forkserver_says,
             on_closed=ended,
             guard=self._guard,
         )
         try:
-            control.send(Prepare(self._settings))
+            control.send(self._prepare)
         except BaseException:
             control.close()
             raise
-        self._control, self._started_s = control, self._loop.time()
+        self._forkserver, self._control, self._started_s = forkserver, control, self._loop.time()
+        self._used += 1
 
     def _came(self, number: int, message: FromWorker, descriptors: list[int]) -> None:
         close_all(descriptors)
@@ -287,6 +286,8 @@ class Supervisor:
         self.kill(number, "" if reason == END_OF_FILE else f"a bad message: {reason}")
 
     def _forkserver_says(self, message: FromForkserver, descriptors: list[int]) -> None:
+        if self._forkserver is not None:
+            self._forkserver.serves = True
         match message:
             case Exited():
                 close_all(descriptors)
@@ -344,10 +345,12 @@ class Supervisor:
             return
         self._control = None
         control.close()
-        self._forkserver.process.kill()
-        self._forkserver.close()
+        if self._forkserver is not None:
+            self._forkserver.process.kill()
+            self._forkserver.close()
+            self._forkserver = None
         if self._loop.time() - self._started_s > LONG_LIFE_S:
-            self._restarts = 0
+            self._used = 1
         for number, worker in list(self._workers.items()):
             if worker.pidfd < 0:
                 self._lost(number, ORPHANED, orphaned=not worker.hindrance)
@@ -364,8 +367,6 @@ class Supervisor:
             if worker.kill_reason and not worker.orphaned:
                 reason = f"being killed for {worker.kill_reason}"
             worker.close(self._loop)
-            if not self._workers:
-                self._all_gone.set()
             self._on_lost(number, reason, worker.orphaned or orphaned)
 
 

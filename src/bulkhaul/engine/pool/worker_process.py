@@ -7,6 +7,7 @@ import contextlib
 import os
 import select
 import signal
+import socket
 
 import msgspec
 
@@ -23,6 +24,7 @@ class WorkerProcess(msgspec.Struct):
         dead: its pidfd says so.
         orphaned: it was well when its forkserver died.
         hindrance: why it could not be used, if that is known better than how it died.
+        parting: our end of its channel, once nothing is listened to any more.
     """
 
     channel: Channel[FromWorker] | None = None
@@ -33,23 +35,40 @@ class WorkerProcess(msgspec.Struct):
     dead: bool = False
     orphaned: bool = False
     hindrance: str = ""
+    parting: socket.socket | None = None
 
     def kill(self) -> None:
         """Kill it; it must have a pidfd."""
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
+    def begin_end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Listen no more, and kill it; one that is not known to run yet ends when it sees its channel closed."""
+        if self.channel is not None and not self.channel.closed:
+            self.parting = self.channel.let_go()
+            with contextlib.suppress(OSError):  # it is gone
+                self.parting.shutdown(socket.SHUT_WR)
+        if self.pidfd >= 0:
+            loop.remove_reader(self.pidfd)
+            self.kill()
+
     def looks_dead(self) -> bool:
-        """Ask the kernel whether it is dead; without a pidfd it counts as dead."""
-        if self.pidfd < 0:
+        """Ask the kernel whether it is dead, after ``begin_end``.
+
+        Without a pidfd it is if nobody holds the other end of its channel: it, its forkserver, or a message to that.
+        """
+        watched: socket.socket | int | None = self.pidfd if self.pidfd >= 0 else self.parting
+        if watched is None:
             return True
         poll = select.poll()
-        poll.register(self.pidfd, select.POLLIN)
+        poll.register(watched, select.POLLIN if watched is not self.parting else select.POLLHUP)
         return bool(poll.poll(0))
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
         """Close the channel to it and its pidfd."""
-        if self.channel is not None:
+        if self.parting is not None:
+            self.parting.close()
+        elif self.channel is not None:
             self.channel.close()
         if self.pidfd >= 0:
             loop.remove_reader(self.pidfd)

@@ -141,12 +141,26 @@ class Forkserver:
 
 
 def main(control_fd: int, coordinator_pidfd: int) -> None:
-    """Entry of the process; the descriptors are inherited."""
+    """Entry of the process.
+
+    Args:
+        control_fd, coordinator_pidfd: inherited. Whatever else was is closed: a pipe, say, must end with its owner.
+    """
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # a terminal signals every process; the coordinator decides
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if it is ignored, the kernel reaps, and the status is lost
+    _close_all_but(control_fd, coordinator_pidfd)
     import bulkhaul.engine.worker.process  # noqa: F401 - before the first worker is asked for
 
     with socket.socket(fileno=control_fd) as control:
         Forkserver(control, coordinator_pidfd).serve()
     os._exit(0)
+
+
+def _close_all_but(*kept: int) -> None:
+    """Close every descriptor but the standard ones and these."""
+    try:
+        numbers = [int(name) for name in os.listdir("/proc/self/fd")]
+    except OSError:
+        numbers = list(range(os.sysconf("SC_OPEN_MAX")))
+    close_all([number for number in numbers if number > 2 and number not in kept])
