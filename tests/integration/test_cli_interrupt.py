@@ -171,7 +171,7 @@ def test_during_the_imports(tmp_path: Path) -> None:
     for delay_s in (0.0, 0.05, 0.15, 0.3):
         before = set(descendants())
         process = start("cp", "--endpoint-url", "http://127.0.0.1:9", "s3://bucket/key", tmp_path / "out")
-        # Until then Python itself is starting, and speaks for itself: the forkserver is the first thing we do.
+        # By then it is its own master; before, Python itself is starting, and speaks for itself.
         eventually(lambda b=before: len(set(descendants()) - b) > 1, "no forkserver is started")  # type: ignore[misc]
         time.sleep(delay_s)
         process.send_signal(signal.SIGINT)

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from bulkhaul.cli import early, run_job
+from bulkhaul.cli import early, job, run_job
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.option_values import parsed_duration, parsed_size
 from bulkhaul.cli.options import make_settings
@@ -25,13 +25,13 @@ from bulkhaul.model.writing import ObjectOptions
 
 
 class FakeForkserver:
-    """Stands for the process that a command starts before it has read its whole command line."""
+    """Stands for the process that a command forks when its command line makes sense."""
 
     running = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, fork: bool) -> None:
+        assert fork
         FakeForkserver.running += 1
-        self.process = SimpleNamespace(kill=lambda: None)
 
     def close(self) -> None:
         """End it."""
@@ -42,16 +42,17 @@ class Ran:
     """What the command handed over to be carried out."""
 
     def __init__(self) -> None:
-        self.job: run_job.Job | None = None
+        self.job: job.Job | None = None
         self.output: dict[str, Any] = {}
 
-    def carry_out(self, job: run_job.Job, _forkserver: FakeForkserver, **output: Any) -> int:
+    def carry_out(self, given: job.Job, forkserver: FakeForkserver | None, **output: Any) -> int:
         """Take the place of the real thing."""
-        self.job, self.output = job, output
+        assert (forkserver is not None) == given.asks
+        self.job, self.output = given, output
         return 0
 
     @property
-    def given(self) -> run_job.Job:
+    def given(self) -> job.Job:
         """The job, which there must be."""
         assert self.job is not None
         return self.job
@@ -92,10 +93,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ran]:
     FakeForkserver.running = 0
     monkeypatch.setattr("bulkhaul.engine.pool.forkserver_process.ForkserverProcess", FakeForkserver)
     monkeypatch.setattr(run_job, "carry_out", ran.carry_out)
+    monkeypatch.setattr(early, "_own_process", True)
     for name in ("ALLOW_HTTP", "BULKHAUL_ALLOW_HTTP"):
         monkeypatch.delenv(name, raising=False)
     yield ran
-    assert FakeForkserver.running == (ran.job is not None)
+    assert FakeForkserver.running == (ran.job is not None and ran.job.asks)
 
 
 def invoke(*arguments: str | Path) -> Result:
@@ -569,34 +571,53 @@ class TestHelp:
 
 
 class TestEarly:
-    """The forkserver that starts before the command line is read."""
+    """The forkserver that is forked when the command line has been read."""
 
     @pytest.mark.parametrize(
-        "arguments", [[], ["--help"], ["cp", "--help"], ["cp", "a", "-h"], ["demo"], ["mv", "--help"], ["--version"]]
+        "arguments",
+        [[], ["--help"], ["cp", "--help"], ["cp", "a", "b"], ["cp", "--nonsense"], ["mv", "--help"], ["--version"]],
     )
     def test_not_for_nothing(self, ran: Ran, arguments: list[str]) -> None:
         """What transfers nothing starts nothing."""
-        early.start(arguments)
+        invoke(*arguments)
+        assert ran.job is None
         assert FakeForkserver.running == 0
 
-    @pytest.mark.parametrize("command", ["cp", "mv", "cat", "pipe"])
-    def test_for_every_transfer(self, ran: Ran, command: str) -> None:
-        """What moves bytes has it from the start."""
-        early.start([command, "a"])
-        assert FakeForkserver.running == 1
-        early.abandon()
+    @pytest.mark.parametrize(
+        ("arguments", "asks"),
+        [
+            (["cp", "s3://bucket/key", "out"], True),
+            (["cp", "--dry-run", "s3://bucket/key", "out"], True),
+            (["cp", "a-file", "s3://bucket/key"], True),
+            (["cp", "no-file", "s3://bucket/key"], False),
+            (["cp", "--dry-run", "a-file", "s3://bucket/key"], False),
+            (["cp", "--dry-run", "-", "s3://bucket/key"], False),
+            (["cp", "--dry-run", "s3://bucket/key", "s3://bucket/other"], True),
+            (["cat", "s3://bucket/key"], True),
+            (["rm", "s3://bucket/key"], True),
+            (["pipe", "s3://bucket/key"], True),
+        ],
+    )
+    def test_for_what_asks_the_service(
+        self, ran: Ran, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], asks: bool
+    ) -> None:
+        """It is there where a request is going to be made; what is missing, or a dry run of what is here, has none."""
+        monkeypatch.chdir(tmp_path)
+        Path("a-file").write_bytes(b"x")
+        assert invoke(*arguments).exit_code == 0
+        assert ran.given.asks == asks
+        assert FakeForkserver.running == asks
 
-    def test_taken(self, ran: Ran) -> None:
-        """The command gets the one that was started, once."""
-        early.start(["cp", "s3://bucket/key", "out"])
-        assert FakeForkserver.running == 1
-        assert invoke("cp", "s3://bucket/key", "out").exit_code == 0
-        assert FakeForkserver.running == 1
+    def test_no_process_but_the_commands_own_is_forked(self, ran: Ran, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A program that calls the commands' code has threads and locks: the engine starts one by exec for it."""
+        monkeypatch.setattr(early, "_own_process", False)
+        early.start()
+        assert early.take() is None
 
     def test_abandoned(self, ran: Ran) -> None:
         """One that nobody took is ended, and that can be said twice."""
-        early.start(["cp", "a", "b"])
-        assert invoke("cp", "a", "b").exit_code == 2
+        early.start()
+        assert FakeForkserver.running == 1
         early.abandon()
         early.abandon()
         assert FakeForkserver.running == 0

@@ -1,50 +1,48 @@
-"""Starts the forkserver before the command line is parsed.
+"""Forks the forkserver from a command's own process, before the command imports and starts what only it needs.
 
-The forkserver's imports take longer than everything else before the first request, so they begin with the process.
+Both need asyncio, msgspec and the messages between them. So these are imported once, and the forkserver goes on with
+the worker's imports while the command goes on with its own.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # importing it from typing would delay the forkserver by 10 ms
+TYPE_CHECKING = False  # importing it from typing would delay `--version` by 10 ms
 
 if TYPE_CHECKING:
     from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 
-_USES_SERVICE = frozenset({"cp", "mv", "cat", "pipe", "ls", "head", "rm", "du", "presign", "cleanup", "doctor"})
-_HELP = frozenset({"-h", "--help"})
-
+_own_process = False
 _started: ForkserverProcess | None = None
 
 
-def start(arguments: list[str]) -> None:
-    """Start the forkserver if these arguments look like a command that uses the service."""
-    global _started
-    if arguments[:1] and arguments[0] in _USES_SERVICE and not _HELP.intersection(arguments):
-        from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
-
-        try:
-            _started = ForkserverProcess()
-        except Exception:  # noqa: BLE001 - ``take`` meets the same failure, and can report it
-            _started = None
+def allow() -> None:
+    """Say that this process is the command's own, with one thread, so that it may be forked."""
+    global _own_process
+    _own_process = True
 
 
-def take() -> ForkserverProcess:
-    """Return the forkserver that was started, or a new one; the caller owns it from now on.
+def start() -> None:
+    """Start the forkserver, where that is allowed; elsewhere the engine starts one by exec when it needs it.
 
     Raises:
-        Unsupported: this platform cannot run one.
+        TransferError: the platform cannot run one, or starts no more processes.
     """
     global _started
+    if not _own_process:
+        return
     from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 
+    _started = ForkserverProcess(fork=True)
+
+
+def take() -> ForkserverProcess | None:
+    """Return the forkserver if one was started; the caller owns it from now on."""
+    global _started
     taken, _started = _started, None
-    return taken or ForkserverProcess()
+    return taken
 
 
 def abandon() -> None:
-    """Kill a forkserver that was started but never taken, without waiting for its imports."""
-    global _started
-    unused, _started = _started, None
-    if unused is not None:
-        unused.process.kill()
+    """End a forkserver that was started but never taken, without waiting for its imports."""
+    if (unused := take()) is not None:
         unused.close()

@@ -1,4 +1,4 @@
-"""Entry point of the ``bulkhaul`` command: starts the forkserver, runs the command line, exits.
+"""Entry point of the ``bulkhaul`` command: runs the command line, exits.
 
 Start-up is part of every transfer's time. So here and in the commands, nothing is imported before it is needed.
 """
@@ -27,7 +27,7 @@ def main() -> NoReturn:
     # numpy's OpenBLAS would start a thread per core, which we do not need; where it cannot, it raises SIGINT.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
-        early.start(sys.argv[1:])
+        early.allow()
         _leave_at_interrupt()
         status = _run(sys.argv[1:])
     except KeyboardInterrupt:

@@ -9,75 +9,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
 
-import click
-import msgspec
-
-from bulkhaul.cli import early
 from bulkhaul.cli.background_iterator import BackgroundIterator
+from bulkhaul.cli.job import Job
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.report import TransferReport
 from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
-from bulkhaul.cli.standard_streams import require_stdout
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
-
-
-class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """The work of one command.
-
-    Attributes:
-        operation: how its lines begin: cp, mv, rm …
-        results: does the work and yields one result per object; with ``dry_run`` it only yields what it would do.
-        source, destination: what the command line names, for a failure of the job as a whole.
-        to_stdout: stdout takes the bytes of objects; errors are reported on stderr, successes nowhere.
-        quietly: no progress display, because a person types what is uploaded.
-        remains: says what an interruption leaves of an object.
-    """
-
-    operation: str
-    results: Callable[[Engine], Iterator[TransferResult]]
-    source: str
-    destination: str
-    dry_run: bool
-    settings: Settings
-    to_stdout: bool = False
-    quietly: bool = False
-    remains: str = "no partial file was left behind"
-
-
-def run_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn:
-    """Carry out a job, and end the command.
-
-    Args:
-        output: ``as_json``, ``quiet``, ``no_progress`` and ``log_level``, as far as the command has them.
-
-    Raises:
-        click.UsageError: ``--json`` was given and stdout is closed.
-        TransferError: the engine's processes cannot be started.
-    """
-    as_json = output.get("as_json", False)
-    if as_json:
-        require_stdout()  # a program depends on these lines; those for people may get lost
-    status = carry_out(
-        job,
-        early.take(),
-        as_json=as_json,
-        quiet=output.get("quiet", False),
-        progress=not output.get("no_progress", False),
-        log_level=output.get("log_level", "warning"),
-    )
-    ctx.exit(status)
 
 
 def carry_out(
-    job: Job, forkserver: ForkserverProcess, *, as_json: bool, quiet: bool, progress: bool, log_level: str
+    job: Job, forkserver: ForkserverProcess | None, *, as_json: bool, quiet: bool, progress: bool, log_level: str
 ) -> int:
     """Carry out the job, report it, and return the exit code."""
     hidden = quiet or job.dry_run or job.to_stdout or job.quietly
@@ -91,7 +37,7 @@ class _JobRun(Run):
     def __init__(
         self,
         job: Job,
-        forkserver: ForkserverProcess,
+        forkserver: ForkserverProcess | None,
         display: Display | None,
         *,
         as_json: bool,

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import NoReturn
 
-import click
 import msgspec
 
-from bulkhaul.cli import early
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
 from bulkhaul.cli.run import LOOK_UP_S, Run
-from bulkhaul.cli.standard_streams import require_stdout
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.event_loop import new_event_loop
@@ -34,28 +30,18 @@ _PAUSES_S = (0.001, 0.002, 0.005, 0.02)
 Work = Callable[[AsyncEngine, "Lines"], Awaitable[int]]
 
 
-def run_query(
-    ctx: click.Context,
+def ask(
     work: Work,
     settings: Settings,
+    forkserver: ForkserverProcess | None,
     *,
     operation: str,
-    as_json: bool = False,
-    workers: int = 1,
-) -> NoReturn:
-    """Run ``work``, which returns the exit code, and end the command with it.
-
-    Args:
-        operation: names the command in the JSON of a failure.
-        workers: worker processes: with two, one reads a page while the other one asks for the next.
-
-    Raises:
-        click.UsageError: stdout is closed, so the answer could not be seen.
-        TransferError: the engine's processes cannot be started.
-    """
-    require_stdout()
+    as_json: bool,
+    workers: int,
+) -> int:
+    """Run ``work`` with at most so many workers, tell a failure of it, and return the exit code."""
     small = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
-    ctx.exit(_Query(work, small, early.take(), operation=operation, as_json=as_json).exit_code())
+    return _Query(work, small, forkserver, operation=operation, as_json=as_json).exit_code()
 
 
 class Lines:
@@ -86,7 +72,7 @@ class _Query(Run):
     """The run of a query."""
 
     def __init__(
-        self, work: Work, settings: Settings, forkserver: ForkserverProcess, *, operation: str, as_json: bool
+        self, work: Work, settings: Settings, forkserver: ForkserverProcess | None, *, operation: str, as_json: bool
     ) -> None:
         super().__init__()
         self._work = work

@@ -41,7 +41,7 @@ from bulkhaul.cli.transfer_arguments import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from bulkhaul.cli.run_job import Job
+    from bulkhaul.cli.job import Job
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.objects import ObjectRef
@@ -117,9 +117,9 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     refuse_misplaced(ctx, direction)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
-    from bulkhaul.cli.run_job import run_job
+    from bulkhaul.cli.launch import launch_job
 
-    run_job(ctx, job, output)
+    launch_job(ctx, job, output)
 
 
 def pipe_job(url: str, given: dict[str, Any]) -> Job:
@@ -165,7 +165,7 @@ def _prepared(
         results = _from_stdin(destination, stored, dry_run=dry_run)
     else:
         results = _to_stdout(source, given["version_id"], dry_run=dry_run)
-    from bulkhaul.cli.run_job import Job
+    from bulkhaul.cli.job import Job
 
     return Job(
         operation=operation or ("mv" if move else "cp"),
@@ -177,7 +177,15 @@ def _prepared(
         to_stdout=direction is Direction.TO_STDOUT,
         quietly=direction is Direction.FROM_STDIN and os.isatty(0),
         remains=REMAINS[direction],
+        asks=not _stays_here(direction, source, dry_run=dry_run),
     )
+
+
+def _stays_here(direction: Direction, source: str, *, dry_run: bool) -> bool:
+    """Whether nothing is going to be asked of the service, so that nobody needs to be started for that."""
+    if direction is Direction.UPLOAD and not os.path.lexists(source):
+        return True
+    return dry_run and direction in (Direction.UPLOAD, Direction.FROM_STDIN)
 
 
 def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bool) -> Results:

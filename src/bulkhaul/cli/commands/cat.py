@@ -22,7 +22,7 @@ from bulkhaul.cli.transfer_arguments import REMAINS, Direction, refuse_many, req
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bulkhaul.cli.run_job import Job
+    from bulkhaul.cli.job import Job
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.results import TransferResult
 
@@ -55,9 +55,9 @@ def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **give
     """
     output = take_output(given)
     job = _job(urls, version_id, given)
-    from bulkhaul.cli.run_job import run_job
+    from bulkhaul.cli.launch import launch_job
 
-    run_job(ctx, job, output)
+    launch_job(ctx, job, output)
 
 
 def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
@@ -83,7 +83,7 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
             for key in keys:
                 yield run.download_stream(ObjectRef(patterns[url].bucket, key).url, 1)
 
-    from bulkhaul.cli.run_job import Job
+    from bulkhaul.cli.job import Job
 
     return Job(
         operation="cat",

@@ -65,7 +65,7 @@ def cleanup(
     **connection: Any,
 ) -> NoReturn:
     """Show, and with --yes clear away, what runs that died have left behind."""
-    from bulkhaul.cli.run_query import run_query
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.policy.selection import parse_destination
 
     if yes and dry_run:
@@ -86,7 +86,7 @@ def cleanup(
                 await report.one(leftover)
         return await report.end()
 
-    run_query(ctx, work, settings, operation="cleanup", as_json=as_json)
+    launch_query(ctx, work, settings, operation="cleanup", as_json=as_json)
 
 
 async def _all(

@@ -39,8 +39,8 @@ Exit code: 0 nothing failed, 1 something did, 2 wrong command line.
 @click.pass_context
 def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **connection: Any) -> NoReturn:
     """Try out what transfers to and from a bucket need, and say what to do about what is missing."""
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
-    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.findings import fit
     from bulkhaul.policy.selection import parse_destination
 
@@ -65,7 +65,7 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
             await out.write(table(found))
         return 0 if good else 1
 
-    run_query(ctx, work, settings, operation="doctor", as_json=as_json)
+    launch_query(ctx, work, settings, operation="doctor", as_json=as_json)
 
 
 COLOURS = {"ok": "green", "warning": "yellow", "failed": "bold red", "skipped": "dim"}

@@ -50,8 +50,8 @@ def du(
     **connection: Any,
 ) -> NoReturn:
     """Print how many bytes lie below a prefix, and in how many objects."""
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.listing_lines import Totals, size_text, total_json
-    from bulkhaul.cli.run_query import run_query
     from bulkhaul.policy.naming import printable
     from bulkhaul.policy.selection import parse_listing, selector
 
@@ -92,4 +92,4 @@ def du(
             await out.write(total_json(both, source=url))
         return 0
 
-    run_query(ctx, work, settings, operation="du", as_json=as_json, workers=2)
+    launch_query(ctx, work, settings, operation="du", as_json=as_json, workers=2)

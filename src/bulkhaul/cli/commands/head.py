@@ -37,8 +37,8 @@ Exit code: 0 it is there, 1 it is not, or may not be looked at, 2 wrong command 
 @click.pass_context
 def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **connection: Any) -> NoReturn:
     """Tell size, ETag, time, checksum, content headers, metadata and encryption of one object, without its bytes."""
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
-    from bulkhaul.cli.run_query import run_query
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_destination
 
@@ -56,7 +56,7 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
         await out.write(json_text(told) if as_json else people_text(told))
         return 0
 
-    run_query(ctx, work, settings, operation="head", as_json=as_json)
+    launch_query(ctx, work, settings, operation="head", as_json=as_json)
 
 
 def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def ls(
 
     Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key.
     """
-    from bulkhaul.cli.run_query import run_query
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.policy.selection import parse_listing
 
     if url is None and (recursive or all_versions or summarize):
@@ -81,7 +81,7 @@ def ls(
         return await listing.end(summarize=summarize)
 
     workers = 2 if source is not None and (recursive or source.pattern) else 1
-    run_query(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
+    launch_query(ctx, work, settings, operation="ls", as_json=as_json, workers=workers)
 
 
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:

@@ -50,6 +50,6 @@ def pipe(ctx: click.Context, /, *, url: str, **given: Any) -> None:
     """
     output = take_output(given)
     job = pipe_job(url, given)
-    from bulkhaul.cli.run_job import run_job
+    from bulkhaul.cli.launch import launch_job
 
-    run_job(ctx, job, output)
+    launch_job(ctx, job, output)

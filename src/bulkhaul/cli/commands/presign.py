@@ -48,8 +48,8 @@ def presign(
     ctx: click.Context, /, *, url: str, expires_s: int, version_id: str, as_json: bool, **connection: Any
 ) -> NoReturn:
     """Print a URL that fetches one object without credentials, until it expires."""
+    from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
-    from bulkhaul.cli.run_query import run_query
     from bulkhaul.model.limits import MAX_PRESIGN_S
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source
@@ -65,4 +65,4 @@ def presign(
         await out.write(json_text(line) if as_json else f"{signed}\n")
         return 0
 
-    run_query(ctx, work, settings, operation="presign", as_json=as_json)
+    launch_query(ctx, work, settings, operation="presign", as_json=as_json)

@@ -94,7 +94,8 @@ def rm(
             dry_run=dry_run,
         )
 
-    from bulkhaul.cli.run_job import Job, run_job
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.launch import launch_job
 
     job = Job(
         operation="rm",
@@ -105,4 +106,4 @@ def rm(
         settings=settings,
         remains="what was reported as deleted is gone",
     )
-    run_job(ctx, job, output)
+    launch_job(ctx, job, output)

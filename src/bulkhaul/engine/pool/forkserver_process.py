@@ -1,9 +1,13 @@
-"""Starts the forkserver by exec and ends it; imports next to nothing itself."""
+"""Starts the forkserver, by exec or by a fork, and ends it.
+
+A program is never forked: its threads and locks would be copied. The command forks itself, before it has any.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import os
 import signal
 import socket
@@ -14,7 +18,8 @@ from bulkhaul.engine.pool.child_process import ChildProcess
 TYPE_CHECKING = False  # typing's: importing that would take longer than this module does
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from typing import NoReturn
 
     from bulkhaul.model.errors import OtherError
 
@@ -45,15 +50,21 @@ class ForkserverProcess:
         OtherError: the operating system starts no more processes, or opens no more files.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, *, fork: bool = False) -> None:
         """Start it.
 
         Args:
             environment: its environment variables; None for those of this process.
+            fork: fork this process instead of starting an interpreter. It must have one thread and no event loop, and
+                hold nothing that may not be copied.
         """
         self.serves = False
         try:
-            self.control, self.process = _started(os.environ if environment is None else environment)
+            if fork:
+                self.control, self.process = _started(_forked)
+            else:
+                variables = os.environ if environment is None else environment
+                self.control, self.process = _started(lambda theirs, pidfd: _spawned(theirs, pidfd, variables))
         except OSError as error:
             raise start_error(error) from error
 
@@ -93,8 +104,11 @@ _REMEDIES = {
 }
 
 
-def _started(environment: Mapping[str, str]) -> tuple[socket.socket, ChildProcess]:
+def _started(start: Callable[[int, int], int]) -> tuple[socket.socket, ChildProcess]:
     """Start the process and return our end of the channel to it; nothing is left open when it cannot be done.
+
+    Args:
+        start: starts it with its end of the channel and a pidfd of this process, and returns its pid.
 
     Raises:
         OSError: the operating system starts no more processes, or opens no more files.
@@ -106,26 +120,67 @@ def _started(environment: Mapping[str, str]) -> tuple[socket.socket, ChildProces
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         given.callback(theirs.close)
         kept.callback(control.close)
-        # Copies, since only they outlive exec, under numbers that hold nothing which is copied later. Whatever else has
-        # these numbers here, the forkserver would close it anyway.
-        first = next(number for number in range(3, 6) if number not in (theirs.fileno(), pidfd))
-        second = next(number for number in range(3, 6) if number not in (first, pidfd))
-        boot = _BOOT.format(path=sys.path, control=first, pidfd=second, ours=tuple(map(int, OURS)))
-        pid = os.posix_spawn(
-            sys.executable,
-            [sys.executable, "-c", boot],
-            environment,
-            file_actions=[
-                (os.POSIX_SPAWN_DUP2, theirs.fileno(), first),
-                (os.POSIX_SPAWN_DUP2, pidfd, second),
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),  # a pipe on our stdout must end with us
-            ],
-            setsigmask=OURS,
-        )
-        process = ChildProcess(pid)
+        process = ChildProcess(start(theirs.fileno(), pidfd))
         kept.pop_all()
     return control, process
+
+
+def _spawned(theirs: int, pidfd: int, environment: Mapping[str, str]) -> int:
+    # Copies, since only they outlive exec, under numbers that hold nothing which is copied later. Whatever else has
+    # these numbers here, the forkserver would close it anyway.
+    first = next(number for number in range(3, 6) if number not in (theirs, pidfd))
+    second = next(number for number in range(3, 6) if number not in (first, pidfd))
+    boot = _BOOT.format(path=sys.path, control=first, pidfd=second, ours=tuple(map(int, OURS)))
+    return os.posix_spawn(
+        sys.executable,
+        [sys.executable, "-c", boot],
+        environment,
+        file_actions=[
+            (os.POSIX_SPAWN_DUP2, theirs, first),
+            (os.POSIX_SPAWN_DUP2, pidfd, second),
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),  # a pipe on our stdout must end with us
+        ],
+        setsigmask=OURS,
+    )
+
+
+def _forked(theirs: int, pidfd: int) -> int:
+    import threading
+
+    import uvloop  # noqa: F401 - this and the next are what this process and the forkserver both need
+
+    import bulkhaul.engine.messages.channel
+    import bulkhaul.engine.messages.messages
+    import bulkhaul.engine.messages.requests  # noqa: F401
+
+    assert threading.active_count() == 1, "locks that other threads hold would stay locked in the child"
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become_forkserver(theirs, pidfd)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return pid
+
+
+def _become_forkserver(theirs: int, pidfd: int) -> NoReturn:
+    """Go on as the forkserver; nothing of what the command would have done at its end is done here."""
+    try:
+        for number in OURS:
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, OURS)
+        for standard, flags in ((0, os.O_RDONLY), (1, os.O_WRONLY)):
+            null = os.open(os.devnull, flags)
+            os.dup2(null, standard)  # a pipe on our stdout must end with us
+            os.close(null)
+        # By name, as in what exec runs: the coordinator must not import what workers do.
+        importlib.import_module("bulkhaul.engine.worker.forkserver").main(theirs, pidfd)
+    except BaseException:  # noqa: BLE001 - the forked process must not go on as a second command
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(1)
 
 
 def pidfd_of_this_process() -> int:

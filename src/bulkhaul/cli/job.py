@@ -1,0 +1,39 @@
+"""What a command that does something to objects hands over to be carried out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.settings import Settings
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of one command.
+
+    Attributes:
+        operation: how its lines begin: cp, mv, rm …
+        results: does the work and yields one result per object; with ``dry_run`` it only yields what it would do.
+        source, destination: what the command line names, for a failure of the job as a whole.
+        to_stdout: stdout takes the bytes of objects; errors are reported on stderr, successes nowhere.
+        quietly: no progress display, because a person types what is uploaded.
+        remains: says what an interruption leaves of an object.
+        asks: the service is going to be asked for something, as far as one can tell.
+    """
+
+    operation: str
+    results: Callable[[Engine], Iterator[TransferResult]]
+    source: str
+    destination: str
+    dry_run: bool
+    settings: Settings
+    to_stdout: bool = False
+    quietly: bool = False
+    remains: str = "no partial file was left behind"
+    asks: bool = True
