@@ -89,6 +89,7 @@ def measure(
     sample_memory: bool,
     timeout_s: float,
     stdout: Path | None = None,
+    fails: bool = False,
 ) -> Usage:
     """Run ``command`` once, timed or sampled.
 
@@ -99,9 +100,10 @@ def measure(
         sample_memory: sample the memory; the times are then disturbed.
         timeout_s: kill the tree after this long.
         stdout: the file that gets what the command prints; None to keep only its end, for errors.
+        fails: the command must fail.
 
     Raises:
-        CommandFailedError: the exit status was not 0, or time ran out.
+        CommandFailedError: it failed and should not, or the other way round, or time ran out.
     """
     launcher = [sys.executable, "-I", __file__, "--timeout", str(timeout_s)]
     if sample_memory:
@@ -123,7 +125,7 @@ def measure(
     if launched.returncode:
         raise CommandFailedError(f"the launcher failed:\n{printed}")
     usage = Usage(**json.loads(launched.stdout))
-    if usage.exit_status:
+    if bool(usage.exit_status) != fails:
         raise CommandFailedError(f"exit status {usage.exit_status} after {usage.wall_s:.1f} s:\n{printed}")
     return usage
 

@@ -1,0 +1,232 @@
+"""Compare what whole programs cost before and after their work, where there is next to none, in paired rounds.
+
+    python -m bench.start --rounds 9
+
+One object of 1 KiB down and up, ten keys, one HEAD, a signed URL, a dry run, a source that is missing, the version,
+the help, and a Python program whose engine is asked for nothing. The server is ``recorder.py``, which costs little and
+notes when each request arrived: so there is also the time from the spawn to the first request.
+
+Python writes the bytecode of what it imports at the first run, which is the checked one and not timed. Where it cannot
+(a folder that is not writable), everything is compiled each time, and that is what is measured.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.comparison import Comparison
+from bench.contestants import BULKHAUL, Contestant, choose, clean_environment, without_paths
+from bench.edges import comparison_parser, open_console, present, write_results
+from bench.machine import describe_machine
+from bench.measure import CommandFailedError, Usage, measure
+from bench.recorder import Records, recorder
+from bench.report import Target, print_targets
+from bench.starters import CASES, ENGINE, FAILS, Start, find_starters
+from bench.tally import Tally, tally
+
+BUCKET = "bench"
+KEY = "one"
+PREFIX = "ten/"
+KEYS = 10
+BODY = bytes(range(256)) * 4
+
+WITH_REQUESTS = ("down", "up", "ls")
+"""Cases that the goals below are for. Source: the project's goals for the start of a command."""
+MAX_WALL_S = 0.25
+MAX_CPU_S = 0.30
+MAX_FIRST_REQUEST_S = 0.15
+MAX_PAGE_S = 0.06
+ASKS_NOTHING = ("dry run", "missing source", "--version", "--help", ENGINE)
+
+
+class StartArena:
+    """The recorder, and the files that are moved.
+
+    Attributes:
+        first_request_s: by case and contestant, seconds from the spawn to the first request of each timed run.
+    """
+
+    def __init__(self, folder: Path, records: Records, *, timeout_s: float) -> None:
+        self.records = records
+        self.timeout_s = timeout_s
+        self.folder = folder
+        self.first_request_s: dict[str, dict[str, list[float]]] = {}
+        self._arrivals_s: list[float] = []
+        self.destination = folder / "destination" / "one"
+        self.output = folder / "stdout"
+        for name in ("home", "destination"):
+            (folder / name).mkdir()
+        (folder / "source").write_bytes(BODY)
+        records.put(BUCKET, KEY, BODY)
+        for number in range(KEYS):
+            records.put(BUCKET, f"{PREFIX}{number}", b"")
+
+    def run(self, contestant: Contestant[Start], task: str, *, sample_memory: bool = False) -> Usage:
+        """Run a contestant once."""
+        self.destination.unlink(missing_ok=True)
+        self.records.remove(BUCKET, f"{KEY}-new")
+        self.records.forget()
+        start = Start(
+            task,
+            self.records.endpoint,
+            BUCKET,
+            KEY,
+            PREFIX,
+            str(self.folder / "source"),
+            str(self.folder / "missing"),
+            str(self.destination),
+        )
+        usage = measure(
+            contestant.command(start),
+            environment=clean_environment(self.folder / "home", self.records.endpoint),
+            data_folder=self.folder / "destination",
+            sample_memory=sample_memory,
+            timeout_s=self.timeout_s,
+            stdout=self.output,
+            fails=task in FAILS,
+        )
+        self._arrivals_s = self.records.arrivals_s()
+        if self._arrivals_s and not sample_memory:
+            first_s = min(self._arrivals_s) - usage.started_at_s
+            self.first_request_s.setdefault(task, {}).setdefault(contestant.name, []).append(first_s)
+        return usage
+
+    def check(self, task: str) -> None:
+        """Raise CommandFailedError unless the last run did what the case is, and nothing else."""
+        printed = self.output.read_text()
+        found: dict[str, Callable[[], bool]] = {
+            "down": lambda: self.destination.exists() and self.destination.read_bytes() == BODY,
+            "up": lambda: self.records.get(BUCKET, f"{KEY}-new") == BODY,
+            "ls": lambda: printed.count("\n") == KEYS,
+            "head": lambda: str(len(BODY)) in printed,
+            "presign": lambda: "Signature=" in printed,
+            "dry run": lambda: self.records.get(BUCKET, f"{KEY}-new") is None,
+        }
+        if not found.get(task, lambda: True)():
+            raise CommandFailedError(f"it did not do what it should; it printed {printed[:500]!r}")
+        if task in ASKS_NOTHING and self._arrivals_s:
+            raise CommandFailedError(f"it made {len(self._arrivals_s)} requests, and none is needed")
+
+
+@contextmanager
+def open_arena(parent: Path, *, timeout_s: float) -> Iterator[StartArena]:
+    """Start the recorder; leave nothing behind."""
+    with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name, recorder() as records:
+        yield StartArena(Path(name), records, timeout_s=timeout_s)
+
+
+def judge(rows: Sequence[Tally], first_s: Mapping[str, Mapping[str, Sequence[float]]]) -> list[Target]:
+    """Compare bulkhaul's medians with the goals."""
+    ours = {row.task: row for row in rows if row.name == BULKHAUL}
+
+    def goal(text: str, measured: float | None, most: float) -> Target:
+        reached = None if measured is None else measured <= most
+        return Target(text, "-" if measured is None else f"{measured:.3f}", reached)
+
+    targets = []
+    for case in WITH_REQUESTS:
+        row, first = ours.get(case), first_s.get(case, {}).get(BULKHAUL)
+        targets += [
+            goal(f"{case}: wall s at most {MAX_WALL_S}", row.wall_s if row else None, MAX_WALL_S),
+            goal(f"{case}: CPU s at most {MAX_CPU_S}", row.cpu_s if row else None, MAX_CPU_S),
+            goal(
+                f"{case}: s to the first request at most {MAX_FIRST_REQUEST_S}",
+                median(first) if first else None,
+                MAX_FIRST_REQUEST_S,
+            ),
+        ]
+    for case in ("--version", "--help"):
+        row = ours.get(case)
+        targets.append(goal(f"{case}: wall s at most {MAX_PAGE_S}", row.wall_s if row else None, MAX_PAGE_S))
+    return targets
+
+
+def print_case(
+    console: Console, case: str, rows: Sequence[Tally], first_s: Mapping[str, Sequence[float]], rounds: int
+) -> None:
+    """Print one case's table, in milliseconds."""
+    table = Table("program", title=f"{case}, medians of {rounds} paired rounds, in ms")
+    for column in ("wall", "min-max", "CPU", "user", "system", "first request", "wall x\nbulkhaul", "private\nMiB"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for row in sorted(rows, key=lambda row: row.wall_s):
+        first = first_s.get(row.name)
+        table.add_row(
+            row.name,
+            f"{row.wall_s * 1e3:.0f}",
+            f"{row.min_wall_s * 1e3:.0f}-{row.max_wall_s * 1e3:.0f}",
+            f"{row.cpu_s * 1e3:.0f}",
+            f"{row.user_s * 1e3:.0f}",
+            f"{row.system_s * 1e3:.0f}",
+            f"{median(first) * 1e3:.0f}" if first else "-",
+            "-" if row.wall_of_bulkhaul is None else f"{row.wall_of_bulkhaul:.2f}",
+            "-" if row.peak_private_bytes is None else f"{row.peak_private_bytes / (1 << 20):.0f}",
+            style="bold" if row.name == BULKHAUL else None,
+        )
+    console.print(table)
+
+
+def cases(text: str) -> list[str]:
+    """Return the named cases, for argparse."""
+    chosen = [case.strip() for case in text.split(",")]
+    if unknown := [case for case in chosen if case not in CASES]:
+        raise argparse.ArgumentTypeError(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    return chosen
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = comparison_parser("bench.start", __doc__)
+    parser.set_defaults(rounds=9)
+    parser.add_argument("--cases", type=cases, default=list(CASES), help=f"default: {','.join(CASES)}")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
+    arguments = parse_arguments()
+    console = open_console()
+    machine = describe_machine(arguments.folder)
+    rows: list[Tally] = []
+    contestants: dict[str, object] = {}
+    encoded: dict[str, object] = {}
+    failed = False
+    with open_arena(arguments.folder, timeout_s=arguments.timeout) as arena:
+        for case in arguments.cases:
+            chosen = choose(find_starters(case, arguments.peers_bin), arguments.only)
+            contestants[case] = without_paths(chosen)
+            comparison = Comparison(arena, present(chosen, console), [case], console)
+            comparison.check_and_sample()
+            comparison.time_rounds(arguments.rounds)
+            rows += (finished := tally(case, comparison.timed[case], comparison.memory[case]))
+            print_case(console, case, finished, arena.first_request_s.get(case, {}), arguments.rounds)
+            encoded[case] = comparison.encoded()
+            failed = failed or comparison.failed
+        targets = judge(rows, arena.first_request_s)
+        print_targets(console, targets, "at the start")
+        path = write_results(
+            arguments.results,
+            "start",
+            {
+                "machine": machine,
+                "contestants": contestants,
+                "medians": [asdict(row) for row in rows],
+                "first_request_s": arena.first_request_s,
+                "goals": [asdict(target) for target in targets],
+                "cases": encoded,
+            },
+        )
+    console.print(f"written to {path.name}")
+    missed = arguments.check and not all(target.reached for target in targets)
+    sys.exit(1 if failed or missed else 0)
+
+
+if __name__ == "__main__":
+    main()
