@@ -19,6 +19,7 @@ from bulkhaul.policy.endpoints import COMMON_CHECKSUM, profile_for
 from bulkhaul.policy.findings import Finding, Verdict
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.reach import look
+from bulkhaul.wire.replies.buckets_page import TELLING
 from bulkhaul.wire.values import Target
 
 LOOK_S = 10.0
@@ -34,6 +35,7 @@ async def examine(
     """Yield one finding for each check, in order. A failure is a finding too. Without ``write`` nothing is changed."""
     try:
         target = await control.target(bucket)
+        await _require_answer(control, bucket)  # to know where it is, nothing need have been asked
     except TransferError as error:
         about = "credentials" if isinstance(error, CredentialsError) else "endpoint"
         yield findings.refused("clock" if isinstance(error, ClockSkew) else about, error.info)
@@ -45,7 +47,7 @@ async def examine(
         try:
             reach = await look(target, timeout_s=LOOK_S, verify_tls=settings.verify_tls, ca_bundle=settings.ca_bundle)
         except TransferError as error:
-            # No failure: the SDK has just reached it, and may trust authorities that this look does not know.
+            # No failure: a worker has just reached it, and may trust authorities that this look does not know.
             yield findings.refused("endpoint", error.info, needed=False)
         else:
             skew_s = reach.skew_s
@@ -73,6 +75,15 @@ async def examine(
     for check in WRITING:
         if check not in _READING:
             yield findings.skipped(check, "only with --write, which stores one small object and deletes it")
+
+
+async def _require_answer(control: Control, bucket: str) -> None:
+    """Raise unless the service answers there; also a refusal of the bucket is an answer."""
+    try:
+        await control.region(bucket)
+    except TransferError as error:
+        if error.info.code not in TELLING or not error.info.status:
+            raise
 
 
 async def _outcome(work: Awaitable[object]) -> ErrorInfo | None:

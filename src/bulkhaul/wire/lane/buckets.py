@@ -8,12 +8,8 @@ from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.lane.client import Lane
-from bulkhaul.wire.replies.buckets_page import buckets_page
+from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
 from bulkhaul.wire.values import Target
-
-TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
-"""Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
-
 
 _PAGE = Shape(texts(("ContinuationToken",)), lists={"Buckets": Shape({**texts(("Name",)), "CreationDate": instant})})
 """Source: S3 API Reference, ListBuckets."""

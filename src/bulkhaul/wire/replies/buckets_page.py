@@ -1,4 +1,4 @@
-"""Reads a page of the caller's buckets."""
+"""Reads a page of the caller's buckets, and tells which refusals of a bucket show where it is."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.fields import instant
+
+TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
+"""Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
 
 
 def buckets_page(reply: Mapping[str, Any]) -> BucketsPage:
@@ -31,4 +34,4 @@ def _bucket(item: Mapping[str, Any]) -> Bucket:
     return Bucket(name, instant(item.get("CreationDate")))
 
 
-__all__ = ["buckets_page"]
+__all__ = ["TELLING", "buckets_page"]

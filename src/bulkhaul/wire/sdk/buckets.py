@@ -5,13 +5,10 @@ from __future__ import annotations
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
-from bulkhaul.wire.replies.buckets_page import buckets_page
+from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
 from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Target
-
-_TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
-"""Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
 
 
 def list_buckets(sdk: SdkClient, token: str) -> BucketsPage:
@@ -44,7 +41,7 @@ def locate(sdk: SdkClient, bucket: str) -> Target:
     try:
         call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
     except TransferError as error:
-        if error.info.code not in _TELLING or not error.info.status:
+        if error.info.code not in TELLING or not error.info.status:
             raise
     return sdk.target(bucket)
 
