@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from bulkhaul import Engine, errors
-from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.settings import Timeouts
 from tests.engines import QUICK, aws_environment, descendants, eventually, keys, running_engine, serving
 from tests.faultserver import hang_before_head, make_object

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from bulkhaul.model.errors import ErrorInfo, error_of
@@ -11,6 +10,8 @@ from bulkhaul.policy.naming import printable
 
 def json_text(fields: dict[str, Any]) -> str:
     """Return one line of JSON, in ASCII: whatever a key holds, it is valid everywhere."""
+    import json
+
     return json.dumps(fields) + "\n"
 
 

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import os
 import secrets
-import sqlite3
 from collections import OrderedDict
 
 from bulkhaul.disk.modes import inherited_mode
@@ -146,6 +145,8 @@ class SeenNames:
     """Remembers every folded path of one run, on disk, so that memory does not grow with the number of objects."""
 
     def __init__(self) -> None:
+        import sqlite3
+
         self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID")

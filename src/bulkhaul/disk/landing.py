@@ -11,7 +11,6 @@ free.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import mmap
 import os
@@ -226,6 +225,8 @@ def _allocate(fd: int, size_bytes: int) -> bool:
 
     ``posix_fallocate`` would fall back to writing every block on a file system without the call.
     """
+    import ctypes
+
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "fallocate"):
         return False

@@ -1,6 +1,7 @@
 """Offers the transfers, of one object or many, and their dry runs to asyncio programs: ``AsyncEngine``.
 
-Each method resolves what its caller names, and hands the transfer to the part of the engine that carries it out.
+Each method resolves what its caller names, and hands the transfer to the part of the engine that carries it out. What
+only one kind of transfer needs is imported by its method: it would put off the first request of every other.
 """
 
 from __future__ import annotations
@@ -15,12 +16,9 @@ from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.lifetime import Lifetime, OnSize
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.small_operations import SmallOperations
 from bulkhaul.engine.transfers.batch import Batch
-from bulkhaul.engine.transfers.content_type import with_content_type
-from bulkhaul.engine.transfers.copy_many import copy_pieces
-from bulkhaul.engine.transfers.download_many import DownloadPlan
 from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
     destination_ref,
@@ -32,7 +30,6 @@ from bulkhaul.engine.transfers.endpoints import (
 )
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
-from bulkhaul.engine.transfers.upload_many import link_rule, upload_pieces
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings, with_fields
@@ -202,6 +199,8 @@ class AsyncEngine(SmallOperations):
             PreconditionFailed, Conflict: it exists, or is being written.
             UsageError: the bytes do not lie one after another in memory.
         """
+        from bulkhaul.engine.transfers.content_type import with_content_type
+
         ref, view = object_ref(url), flat(data)
         options = with_content_type(checked(options), ref.key)
         uploader = self._life.running().uploader
@@ -310,6 +309,8 @@ class AsyncEngine(SmallOperations):
             NotFound: nothing matches.
             TransferError: the listing or the folder failed.
         """
+        from bulkhaul.engine.transfers.download_many import DownloadPlan
+
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
         running = self._life.running()
@@ -344,6 +345,8 @@ class AsyncEngine(SmallOperations):
         Raises:
             LocalError: the folder cannot be read, or nothing in it matches.
         """
+        from bulkhaul.engine.transfers.upload_many import link_rule, upload_pieces
+
         bucket, prefix = destination_prefix(url)
         takes = selector(Source(bucket, many=True), include, exclude)
         links = link_rule(follow_symlinks, move=move, dry_run=dry_run)
@@ -373,6 +376,8 @@ class AsyncEngine(SmallOperations):
         Raises:
             NotFound: nothing matches.
         """
+        from bulkhaul.engine.transfers.copy_many import copy_pieces
+
         parsed = many_source(source, recursive=recursive)
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)

@@ -1,20 +1,28 @@
-"""Makes the parts of a running engine and joins them."""
+"""Makes the parts of a running engine and joins them, each when it is first used: few programs need all.
+
+What a part needs is imported with it, since that would otherwise put off the first request of every command.
+"""
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.pool.requests import Requests
-from bulkhaul.engine.pool.supervisor import ForkserverProcess
-from bulkhaul.engine.transfers.copy import Copier
-from bulkhaul.engine.transfers.download import Downloader
-from bulkhaul.engine.transfers.move_source import SourceRemover
-from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
-from bulkhaul.engine.transfers.relay import Origin, Relay
-from bulkhaul.engine.transfers.stream import Streamer
-from bulkhaul.engine.transfers.upload import Uploader
-from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.settings import Settings
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.transfers.copy import Copier
+    from bulkhaul.engine.transfers.download import Downloader
+    from bulkhaul.engine.transfers.move_source import SourceRemover
+    from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+    from bulkhaul.engine.transfers.relay import Origin, Relay
+    from bulkhaul.engine.transfers.stream import Streamer
+    from bulkhaul.engine.transfers.upload import Uploader
+    from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 
 
 class Coordinator:
@@ -24,26 +32,83 @@ class Coordinator:
         dispatcher: the workers and what they hold.
         requests: requests to the service that move no bytes of objects.
         control: the small operations.
-        multipart_guard: the multipart uploads under way, of files, streams and copies.
-        downloader, uploader, streamer, copier, relay: the transfers, one part for each direction.
-        origin: what a relay of another engine needs to copy from this one's service.
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
+        self._settings = settings
         self.dispatcher = Dispatcher(settings, forkserver)
         self.requests = Requests(settings, self.dispatcher)
         self.control = Control(self.requests)
-        remover = SourceRemover(self.control)
-        checksums = UploadChecksums(settings, self.control)
-        guard = self.multipart_guard = MultipartGuard(settings, self.control, self.dispatcher, checksums)
-        self.downloader = Downloader(settings, self.control, self.dispatcher, remover)
-        self.uploader = Uploader(settings, self.control, self.dispatcher, guard, checksums)
-        self.streamer = Streamer(settings, self.control, self.dispatcher, self.downloader, self.uploader, guard)
-        self.copier = Copier(settings, self.control, guard, remover)
-        self.relay = Relay(settings, self.control, guard, self.uploader)
-        self.origin = Origin(self.control, self.dispatcher, remover)
+
+    @cached_property
+    def multipart_guard(self) -> MultipartGuard:
+        """The multipart uploads under way, of files, streams and copies."""
+        from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+
+        return MultipartGuard(self._settings, self.control, self.dispatcher, self._checksums)
+
+    @cached_property
+    def downloader(self) -> Downloader:
+        """Transfers from the service to files."""
+        from bulkhaul.engine.transfers.download import Downloader
+
+        return Downloader(self._settings, self.control, self.dispatcher, self._remover)
+
+    @cached_property
+    def uploader(self) -> Uploader:
+        """Transfers from files and memory to the service."""
+        from bulkhaul.engine.transfers.upload import Uploader
+
+        return Uploader(self._settings, self.control, self.dispatcher, self.multipart_guard, self._checksums)
+
+    @cached_property
+    def streamer(self) -> Streamer:
+        """Transfers from and to streams."""
+        from bulkhaul.engine.transfers.stream import Streamer
+
+        directions = (self.downloader, self.uploader)
+        return Streamer(self._settings, self.control, self.dispatcher, *directions, self.multipart_guard)
+
+    @cached_property
+    def copier(self) -> Copier:
+        """Transfers within the service."""
+        from bulkhaul.engine.transfers.copy import Copier
+
+        return Copier(self._settings, self.control, self.multipart_guard, self._remover)
+
+    @cached_property
+    def relay(self) -> Relay:
+        """Transfers from another service."""
+        from bulkhaul.engine.transfers.relay import Relay
+
+        return Relay(self._settings, self.control, self.multipart_guard, self.uploader)
+
+    @cached_property
+    def origin(self) -> Origin:
+        """What a relay of another engine needs to copy from this one's service."""
+        from bulkhaul.engine.transfers.relay import Origin
+
+        return Origin(self.control, self.dispatcher, self._remover)
+
+    @cached_property
+    def _remover(self) -> SourceRemover:
+        from bulkhaul.engine.transfers.move_source import SourceRemover
+
+        return SourceRemover(self.control)
+
+    @cached_property
+    def _checksums(self) -> UploadChecksums:
+        from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
+
+        return UploadChecksums(self._settings, self.control)
 
     @property
     def received_bytes(self) -> int:
         """How many bytes are in place, whether workers moved them or the service copied them."""
-        return self.dispatcher.machine.received_bytes + self.copier.copied_bytes
+        copied_bytes = self.copier.copied_bytes if "copier" in vars(self) else 0
+        return self.dispatcher.machine.received_bytes + copied_bytes
+
+    @property
+    def multipart_uploads(self) -> bool:
+        """Whether multipart uploads are under way, which an engine that ends has to abort."""
+        return "multipart_guard" in vars(self) and bool(self.multipart_guard.under_way)

@@ -23,7 +23,7 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.engine.loop.threads import no_thread
-from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings

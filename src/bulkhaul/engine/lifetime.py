@@ -15,7 +15,7 @@ import msgspec
 
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.loop.tasks import outlast
-from bulkhaul.engine.pool.supervisor import ForkserverProcess
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.transfers.batch import Batch, Piece
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
@@ -120,7 +120,7 @@ class Lifetime:
         began_s = loop.time()
         while not ending.done() and not self._hurried:
             until_s = began_s + CANCEL_S
-            if coordinator.multipart_guard.under_way:
+            if coordinator.multipart_uploads:
                 until_s = min(max(began_s, coordinator.requests.answered_s) + QUIET_S, began_s + ABORTS_S)
             if loop.time() >= until_s:
                 break

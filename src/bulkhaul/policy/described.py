@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from email.utils import format_datetime, parsedate_to_datetime
 
 import msgspec
 
@@ -136,6 +135,8 @@ def http_date(text: str) -> str:
     Raises:
         UsageError: it is no date.
     """
+    from email.utils import format_datetime, parsedate_to_datetime  # few uploads name a date
+
     check_text("expires", text)
     if text.isdecimal() and len(text) <= 11 and len(text) != len("YYYYMMDD"):
         return format_datetime(datetime.fromtimestamp(int(text), UTC), usegmt=True)

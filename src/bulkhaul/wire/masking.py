@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import html
-import json
 import re
 from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
@@ -18,6 +16,9 @@ SHORTEST_SECRET = 8
 """Shortest secret that is masked. No service has shorter ones; a test's would be found within words."""
 
 HIDDEN = "***"
+
+_IN_XML = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
+"""As ``html.escape`` does, whose import reads every entity that there is."""
 
 _REFUSED_HEADER = re.compile(r"Invalid header (?:value|name)\b.*", re.DOTALL)
 """What http.client says of a header that it refuses to send; the rest of the text is the header itself."""
@@ -61,10 +62,12 @@ class Mask:
 
 def _spellings(secret: str) -> set[str]:
     """Return the spellings in which a secret may be written."""
+    import json
+
     found: set[str] = set()
     for form in {secret, secret.strip()}:
         raw = form.encode("utf-8", "surrogateescape")
-        found |= {form, repr(form)[1:-1], repr(raw)[2:-1], json.dumps(form)[1:-1], html.escape(form)}
+        found |= {form, repr(form)[1:-1], repr(raw)[2:-1], json.dumps(form)[1:-1], form.translate(_IN_XML)}
         found |= {form.encode("unicode_escape").decode(), quote(raw), quote(raw, safe=""), quote_plus(raw)}
         found |= {base64.b64encode(raw).decode().rstrip("=")}
     return found | _of_encoded_bytes(secret)

@@ -24,12 +24,13 @@ from bulkhaul.engine.messages.messages import (
 )
 from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.clock import Clock
+from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.pool.interface import Listener
 from bulkhaul.engine.pool.job import GetJob, Job, PutJob, measure
 from bulkhaul.engine.pool.outage_notice import OutageNotice
 from bulkhaul.engine.pool.outbox import Outbox
 from bulkhaul.engine.pool.startup import Startup
-from bulkhaul.engine.pool.supervisor import ForkserverProcess, Supervisor
+from bulkhaul.engine.pool.supervisor import Supervisor
 from bulkhaul.model.errors import Cancelled, ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.events import (

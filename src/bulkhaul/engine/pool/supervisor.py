@@ -368,6 +368,3 @@ class Supervisor:
                 reason = f"being killed for {worker.kill_reason}"
             worker.close(self._loop)
             self._on_lost(number, reason, worker.orphaned or orphaned)
-
-
-__all__ = ["ForkserverProcess", "Supervisor"]

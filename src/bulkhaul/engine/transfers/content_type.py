@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import os
 
 import msgspec
@@ -18,6 +17,8 @@ def with_content_type(options: ObjectOptions, *names: str) -> ObjectOptions:
     """Return options with a content type, guessed from the first name that tells one, if they have none."""
     if options.content.content_type:
         return options
+    import mimetypes
+
     for name in names:
         kind, encoding = mimetypes.guess_type(os.path.basename(name))
         kind = _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind
