@@ -7,6 +7,7 @@ end what it has imported.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from bulkhaul import Engine, errors
 from tests.engines import PART_BYTES, aws_environment, descendants, eventually, is_alive, keys, serving
 from tests.faultserver import FaultServer, Stall, make_object
 from tests.integration.command import arguments, environment, run, stream
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, SOON_S
 
 HOOK = """
 import os, sys
@@ -196,6 +197,23 @@ def test_an_engine_that_is_closed_while_its_workers_start_leaves_nothing(tmp_pat
                 time.sleep(pause_s)  # they come some way; how far does not matter
             assert set(descendants()) <= before
             assert all(future.done() for future in futures)
+
+
+def test_a_forkserver_that_is_stuck_keeps_no_worker_alive(tmp_path: Path) -> None:
+    """It cannot reap them, and is killed as well: close() returns when they are dead."""
+    with serving() as server, aws_environment(keys()):
+        server.store.put("bucket", "key", make_object(b"body"))
+        before = set(descendants())
+        with Engine(endpoint_url=server.endpoint_url, workers=2) as engine:
+            engine.download("s3://bucket/key", tmp_path / "restored")
+            (worker,) = engine.worker_pids
+            (forkserver,) = set(descendants()) - before - {worker}
+            os.kill(forkserver, signal.SIGSTOP)
+            os.kill(worker, signal.SIGSTOP)  # it does not end by itself either
+            began_s = time.monotonic()
+        assert not is_alive(worker)
+        assert set(descendants()) <= before
+        assert time.monotonic() - began_s < SOON_S
 
 
 def test_one_worker_for_one_object_and_more_for_more(tmp_path: Path) -> None:
