@@ -67,6 +67,11 @@ OWNER = "<Owner><ID>0123</ID><DisplayName>me</DisplayName></Owner>"
 TRUNCATED = "<IsTruncated>true</IsTruncated><NextContinuationToken>a&amp;b=</NextContinuationToken>"
 URL = "<IsTruncated>false</IsTruncated><EncodingType>url</EncodingType><Prefix/><Delimiter>%2F</Delimiter>"
 
+SWAPPED = (
+    "<Contents><Size>7</Size><ETag>&quot;f&quot;</ETag><LastModified>2024-05-17T12:34:56.000Z</LastModified>"
+    "<Key>swapped</Key></Contents>"
+)
+
 PLAIN = [
     page(),
     page(attributes=""),
@@ -76,6 +81,22 @@ PLAIN = [
     page(entry("a%20b+c%2Bd%0A%01/é"), about=URL),
     page(entry("a%20b+c"), "<CommonPrefixes><Prefix>x%2By/</Prefix></CommonPrefixes>", about=URL),
     page(entry("a%20b+c")),
+    page(entry("a%20b"), entry("b+c"), entry("d"), about=URL),
+    page(*(entry(f"{number:03}", number, more="<StorageClass>STANDARD</StorageClass>") for number in range(50))),
+    page(
+        entry("a", more="<StorageClass>STANDARD</StorageClass>"),
+        entry("b", more="<StorageClass>GLACIER</StorageClass>"),
+    ),
+    page(entry("a"), entry("b", more="<StorageClass>GLACIER</StorageClass>"), entry("c")),
+    page(entry("a"), "<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>", entry("c")),
+    page("<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes>", entry("b"), entry("c")),
+    page(*(entry(key, more=f"<ChecksumAlgorithm>CRC32</ChecksumAlgorithm>{OWNER}") for key in "abc")),
+    page(*(entry(key, more="<ChecksumAlgorithm>CRC32</ChecksumAlgorithm><ChecksumAlgorithm/>") for key in "abc")),
+    page(*(entry(key, more="<ChecksumType>FULL_OBJECT</ChecksumType>") for key in "abc")),
+    page(entry("a"), entry("b"), entry("c", modified="2024-05-17T12:34:56.789Z")),
+    page(entry("a"), SWAPPED, entry("c")),
+    page(SWAPPED, SWAPPED.replace("swapped", "again")),
+    page(entry("a"), "<Contents><Key>b</Key><Size>7</Size></Contents>", entry("c")),
     page(entry(more=f"<StorageClass>GLACIER</StorageClass>{OWNER}")),
     page(entry(more="<StorageClass>STANDARD</StorageClass><ChecksumType>COMPOSITE</ChecksumType>")),
     page(entry(), about=TRUNCATED),
@@ -164,6 +185,40 @@ def test_a_page_without_one_reading_is_refused(readings: Readings, body: str) ->
     lane, sdk = readings.both(body)
     assert not isinstance(lane, ObjectsPage), lane
     assert lane == sdk
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        entry("elsewhere"),
+        entry("p/" + "x" * 5000),
+        entry(""),
+        entry("p/x", "-1"),
+        entry("p/x", "9" * 30),
+        entry("p/x", ""),
+        entry("p/x").replace("&quot;e&quot;", "&quot;e"),
+        "<Contents><Key>p/x</Key></Contents>",
+    ],
+    ids=["prefix", "long key", "no key", "negative", "large", "empty size", "ETag", "no size"],
+)
+def test_one_item_that_can_be_none_refuses_the_page(bad: str, at: int) -> None:
+    """Wherever it stands among others that are alike."""
+    items = [entry("p/a"), entry("p/b")]
+    items.insert(at, bad)
+    canned = CannedLane()
+    canned.replies = [(200, page(*items))]
+    with pytest.raises((OtherError, UnexpectedReply)):
+        list_page(canned.sdk, "bucket", "p/", "")
+
+
+def test_a_field_beside_the_items_is_of_none_of_them() -> None:
+    """What follows the last item is not taken for a field that it lacks."""
+    items = "<Contents><Key>a</Key><Size>1</Size></Contents><Contents><Key>b</Key></Contents><Size>2</Size>"
+    canned = CannedLane()
+    canned.replies = [(200, page(items))]
+    with pytest.raises((OtherError, UnexpectedReply)):
+        list_page(canned.sdk, "bucket", "", "")
 
 
 def test_an_error_in_a_namespace_is_told() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 from xml.etree.ElementTree import Element, ParseError, TreeBuilder, XMLParser
 from xml.parsers import expat
@@ -28,7 +28,8 @@ _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 """Source: XML Schema, xs:boolean."""
 
 Members = dict[str, Any]
-"""What a document tells, by the names that the S3 API gives its members."""
+"""What a document tells, by the names that the S3 API gives its members. What may be repeated is a list of members, or
+``Columns``."""
 
 
 class Unreadable(Exception):
@@ -42,11 +43,27 @@ class Shape(msgspec.Struct, frozen=True):
         single: name of an element with text, which comes once → how the text is read; it raises ValueError.
         many: name of an element with fields, which may be repeated → (name of the member, shape of each).
         lists: name of an element that holds a list, and comes once → shape of its items, whatever they are called.
+        columns: which of ``many`` is read as ``Columns`` where all of them have the same fields; empty for none.
     """
 
     single: Mapping[str, Callable[[str], Any]]
     many: Mapping[str, tuple[str, Shape]] = {}
     lists: Mapping[str, Shape] = {}
+    columns: str = ""
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Items that all have the same fields: a thousand of them are read in a fraction of the time.
+
+    Attributes:
+        values: name of a field → what each item has there; never empty.
+    """
+
+    values: dict[str, list[Any]]
+
+    def items(self) -> list[Members]:
+        """Return the items one by one."""
+        return [dict(zip(self.values, item, strict=True)) for item in zip(*self.values.values(), strict=True)]
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -72,8 +89,38 @@ def read(document: bytes, shape: Shape) -> Document:
     except ParseError as error:
         raise Unreadable from error
     # Only a document without an element below the fields of items has as many as these.
-    flat = len(list(root.iter())) == 1 + len(root) + sum(map(len, root))
-    return Document(_local(root.tag), _fields(root, shape, {} if flat else None))
+    elements = list(root.iter())
+    flat = len(elements) == 1 + len(root) + sum(map(len, root))
+    columns = _columns(root, elements, shape) if flat and shape.columns else {}
+    members = _fields(root, shape, {} if flat else None)
+    return Document(_local(root.tag), members | columns)
+
+
+def _columns(root: Element, elements: Sequence[Element], shape: Shape) -> Members:
+    """Take the items of ``shape.columns`` off the root of a flat document, if they stand together and are all alike."""
+    member, inner = shape.many[shape.columns]
+    here = [at for at, child in enumerate(root) if _local(child.tag) == shape.columns]
+    if not here or here[-1] - here[0] + 1 != len(here):
+        return {}
+    items = root[here[0] : here[-1] + 1]
+    width = 1 + len(items[0])
+    begin = 1 + here[0] + sum(map(len, root[: here[0]]))
+    run = elements[begin : begin + width * len(items)]
+    tags = [element.tag for element in run]
+    if set(map(len, items)) != {width - 1} or tags != tags[:width] * len(items):
+        return {}
+    values: dict[str, list[Any]] = {}
+    for at, name in enumerate(map(_local, tags[1:width]), start=1):
+        if (how := inner.single.get(name)) is None:
+            continue
+        if name in values:
+            return {}
+        said = [element.text or "" for element in run[at::width]]
+        values[name] = said if how is text else [_value(name, one, how) for one in said]
+    if not values:
+        return {}
+    del root[here[0] : here[-1] + 1]
+    return {member: Columns(values)}
 
 
 def _refuse_declarations(document: bytes) -> NoReturn:
@@ -227,6 +274,7 @@ _ERROR = Shape(_TOLD.single, {"Error": ("Error", _TOLD)})
 
 __all__ = [
     "MAX_DOCUMENT_BYTES",
+    "Columns",
     "Document",
     "Members",
     "Shape",

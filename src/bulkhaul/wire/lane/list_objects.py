@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.wire.documents import Members, Shape, Unreadable, boolean, instant, integer, read, texts
+from bulkhaul.wire.documents import Columns, Members, Shape, Unreadable, boolean, instant, integer, read, texts
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.replies.fields import decoded
@@ -28,6 +28,7 @@ PAGE = Shape(
         "KeyCount": integer,
     },
     {"Contents": ("Contents", _OBJECT), "CommonPrefixes": ("CommonPrefixes", _FOLDER)},
+    columns="Contents",
 )
 """Source: S3 API Reference, ListObjectsV2 and ListObjects."""
 
@@ -106,7 +107,12 @@ def named(page: Members, subject: str) -> Members:
     if page.get("EncodingType") != "url":
         return page
     for member, field in _NAMED:
-        for item in page.get(member, ()):
+        items = page.get(member, ())
+        if isinstance(items, Columns):
+            if field in items.values:
+                items.values[field] = [decoded(name, subject) for name in items.values[field]]
+            continue
+        for item in items:
             if field in item:
                 item[field] = decoded(item[field], subject)
     for marker in _MARKERS:

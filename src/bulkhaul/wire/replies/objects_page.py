@@ -5,13 +5,14 @@ token of V2: as it came        token of V1: AFTER + key, so that any worker can 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire import told
+from bulkhaul.wire.documents import Columns
 from bulkhaul.wire.replies.fields import instant, storage_class
 from bulkhaul.wire.replies.listing_checks import goes_on_nowhere, require_bucket, require_listing
 
@@ -69,13 +70,42 @@ def _entries(
 ) -> tuple[tuple[ObjectHead, ...], tuple[str, ...]]:
     """Return the objects and the common prefixes of a page."""
     require_bucket(reply.get("Name"), bucket, subject)
-    entries = tuple([_entry(item, prefix, subject) for item in reply.get("Contents", ())])
+    entries = _objects(reply.get("Contents", ()), prefix, subject)
     prefixes = tuple([told.key(item.get("Prefix"), prefix, subject) for item in reply.get("CommonPrefixes", ())])
     said = told.number(reply.get("KeyCount", 0), "KeyCount", subject)
     if said > len(entries) + len(prefixes):
         text = f"the page says that it holds {said} keys, and holds {len(entries) + len(prefixes)}"
         raise UnexpectedReply(text, subject)
     return entries, prefixes
+
+
+def _objects(contents: Columns | Iterable[Mapping[str, Any]], prefix: str, subject: str) -> tuple[ObjectHead, ...]:
+    if isinstance(contents, Columns):
+        if (found := _by_columns(contents.values, prefix, subject)) is not None:
+            return found
+        contents = contents.items()
+    return tuple([_entry(item, prefix, subject) for item in contents])
+
+
+def _by_columns(values: Mapping[str, list[Any]], prefix: str, subject: str) -> tuple[ObjectHead, ...] | None:
+    """Return the objects of a page; None if it is not the usual one, and each has to be looked at for itself."""
+    if not values.keys() >= _USUAL or set(values.get("StorageClass", ())) - {"STANDARD"}:
+        return None
+    keys, sizes = values["Key"], values["Size"]
+    if not all(keys) or not all(sizes) or max(map(len, keys)) > told.MAX_KEY_CHARACTERS:
+        return None
+    digits = "".join(sizes)
+    if not (digits.isascii() and digits.isdecimal()) or max(map(len, sizes)) > _SURE_DIGITS:
+        return None
+    if not all(key.startswith(prefix) for key in keys):
+        return None
+    etags = [told.etag(etag, subject) for etag in values["ETag"]]
+    return tuple(map(ObjectHead, keys, map(int, sizes), etags, values["LastModified"]))
+
+
+_USUAL = frozenset({"Key", "Size", "ETag", "LastModified"})
+_SURE_DIGITS = 18
+"""Numbers of so many digits are below every bound of a size."""
 
 
 def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
