@@ -31,10 +31,12 @@ from bulkhaul.wire.sdk.credential_chain import resolve_credentials
 from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.values import Credentials, Target
 from tests.unit.awsconfigs import (
+    BUCKETS,
     ODD_OPTIONS,
     ODD_S3_OPTIONS,
     ODD_VARIABLES,
     OPTIONS,
+    REGIONS,
     S3_OPTIONS,
     VARIABLES,
     Kinds,
@@ -160,6 +162,7 @@ STORES: list[dict[str, Any]] = [
     {"endpoint_url": "https://store.example.com/a/b/", "addressing_style": "virtual"},
     {"endpoint_url": "https://store.example.com/a/b/"},
     {"endpoint_url": "https://[::1]:9000", "addressing_style": "virtual"},
+    {"endpoint_url": "http://[::1]", "addressing_style": "virtual"},
     {"endpoint_url": "https://s3.eu-west-1.amazonaws.com", "region": "eu-west-1"},
     {"region": "eu-west-1"},
     {"region": "us-east-1", "addressing_style": "virtual"},
@@ -178,6 +181,24 @@ def test_any_bucket(clients: dict[str, tuple[Settled, SdkClient]], store: dict[s
     target = settled.target(bucket)
     if not isinstance(target, AskSdk):
         assert target == sdk_target(sdk, bucket)
+
+
+@pytest.mark.parametrize("store", STORES, ids=repr)
+def test_each_name(clients: dict[str, tuple[Settled, SdkClient]], store: dict[str, Any]) -> None:
+    """The names that are addressed in some way of their own, at every store."""
+    settled, sdk = clients[repr(store)]
+    for bucket in BUCKETS[0] + BUCKETS[1]:
+        target = settled.target(bucket)
+        assert isinstance(target, AskSdk) or target == sdk_target(sdk, bucket)
+
+
+@pytest.mark.parametrize("variant", [(), ("FIPS",), ("DUALSTACK",), ("FIPS", "DUALSTACK")], ids=repr)
+def test_each_region(machine: Machine, variant: tuple[str, ...]) -> None:
+    """Every region has the endpoint that it has for the SDK, with FIPS and dual stack too, or the SDK is asked."""
+    variables = BASES["AWS"][0] | {f"AWS_USE_{name}_ENDPOINT": "true" for name in variant}
+    for region in REGIONS[0] + REGIONS[1]:
+        with machine.set_up(None, None, {**variables, "AWS_REGION": region}):
+            require_same(Settings(workers=2), ["photos"])
 
 
 @pytest.fixture(scope="module")
