@@ -1,6 +1,6 @@
 """The messages between coordinator, forkserver and workers. Requests to the service are in ``requests``.
 
-    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one), Stop
+    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one)
     worker ─▶ coordinator       Ready, Report, Early, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
@@ -125,10 +125,6 @@ def require_sound(value: object, reader: msgspec.msgpack.Decoder[Any], subject: 
     return len(encoded)
 
 
-class Stop(msgspec.Struct, tag=True, frozen=True):
-    """Stop working on all leases and exit."""
-
-
 class Ready(msgspec.Struct, tag=True, frozen=True):
     """First message of a worker: it runs and waits for Configure."""
 
@@ -169,7 +165,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     reached: list[tuple[int, int]] = []
 
 
-ToWorker = Configure | UseCredentials | Leases | Release | Ask | Stop
+ToWorker = Configure | UseCredentials | Leases | Release | Ask
 FromWorker = Ready | Report | Early | Answer
 
 

@@ -38,7 +38,6 @@ from bulkhaul.engine.messages.messages import (
     Leases,
     Ready,
     Release,
-    Stop,
     ToWorker,
     UseCredentials,
 )
@@ -115,7 +114,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until the channel is closed."""
         self._channel.send(Ready(os.getpid()))
         self._start(self._beat())
         await self._stopped.wait()
@@ -154,8 +153,6 @@ class Worker:
                     self._lane.use(message.credentials)
             case Configure():
                 self._configure(message.connections)
-            case Stop():
-                self._stopped.set()
 
     def _configure(self, connections: int) -> None:
         setup, settings = self._setup, self._setup.settings
