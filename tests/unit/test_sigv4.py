@@ -113,6 +113,47 @@ def test_every_signature_equals_botocores(
     assert authorization(signed) == botocore_authorization(credentials, region, url, headers, now)
 
 
+@settings(max_examples=200)
+@given(
+    keys=st.lists(KEY_TEXT, min_size=1, max_size=3),
+    headers=HEADERS,
+    varying=NAMES,
+    values=st.lists(VALUES.map(str.strip), min_size=3, max_size=3),
+    now=INSTANTS,
+    token=st.one_of(st.just(""), PRINTABLE),
+    secret_key=PRINTABLE,
+)
+def test_requests_that_share_their_parts_are_signed_as_botocore_signs_them(
+    keys: list[str],
+    headers: list[tuple[str, str]],
+    varying: str,
+    values: list[str],
+    now: datetime.datetime,
+    token: str,
+    secret_key: str,
+) -> None:
+    """Whatever they share, and wherever the header that differs is sorted to, each has botocore's Authorization."""
+    varying = varying.lower()
+    headers = [(name, value.strip()) for name, value in headers if name.lower() != varying]
+    credentials = Credentials("AKIAIOSFODNN7EXAMPLE", secret_key, token)
+    target = Target("https", "bucket.s3.example.com", 9000, "/", "eu-west-1", fast=True)
+    now_s = float(calendar.timegm(now.timetuple()))
+    shared = Signer(credentials, "eu-west-1").shared("GET", target.host_header, headers, varying, now_s=now_s)
+    assert shared.second == int(now_s)
+    for key, value in zip(keys, values, strict=False):
+        path = target.path_prefix + quote(key, safe="/-_.~")
+        line, *sent = shared.request(path, value).removesuffix("\r\n").split("\r\n")
+        assert line == f"GET {path} HTTP/1.1"
+        pairs = [(name, text) for name, _, text in (one.partition(": ") for one in sent)]
+        whole = Signer(credentials, "eu-west-1").sign(
+            "GET", target.host_header, path, [*headers, (varying, value)], now_s=now_s
+        )
+        assert pairs == whole
+        url = f"https://bucket.s3.example.com:9000{path}"
+        expected = botocore_authorization(credentials, "eu-west-1", url, [*headers, (varying, value)], now)
+        assert dict(pairs)["authorization"] == expected
+
+
 def test_one_signer_serves_many_days() -> None:
     """The derived key follows the date: a signer kept over midnight equals one made anew, forth and back."""
     kept = Signer(DOCS, "eu-west-1")

@@ -55,6 +55,53 @@ class Signer:
             query: percent-encoded, without the question mark.
             now_s: Unix time.
         """
+        signed = self._all_headers(host, headers, now_s, payload_sha256)
+        names = ";".join(name for name, _ in signed)
+        canonical_headers = _canonical_lines(signed)
+        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
+        canonical_query = "&".join(f"{name}={value}" for name, value in pairs)
+        canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
+        day = self._stamp[:8]
+        scope = self._scope(day)
+        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()  # headers are bytes read as Latin-1
+        to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{digest}"
+        signature = hmac.digest(self._key_of(day), to_sign.encode(), "sha256").hex()
+        authorization = (
+            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope},"
+            f" SignedHeaders={names}, Signature={signature}"
+        )
+        return [*signed, ("authorization", authorization)]
+
+    def shared(
+        self, method: str, host: str, headers: Iterable[tuple[str, str]], varying: str, *, now_s: float
+    ) -> SharedParts:
+        """Return what the requests of one second have in common that differ only in path and in one header.
+
+        Args:
+            headers: further headers, without the one that differs.
+            varying: its name.
+        """
+        signed = self._all_headers(host, headers, now_s, EMPTY_SHA256)
+        scope = self._scope(self._stamp[:8])
+        before = [header for header in signed if header[0] < varying]
+        after = signed[len(before) :]
+        names = ";".join((*(name for name, _ in before), varying, *(name for name, _ in after)))
+        return SharedParts(
+            self._stamp_s,
+            method,
+            self._key_of(self._stamp[:8]),
+            f"\n\n{_canonical_lines(before)}{varying}:",
+            f"\n{_canonical_lines(after)}\n{names}\n{EMPTY_SHA256}",
+            f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n",
+            f" HTTP/1.1\r\n{_lines(before)}{varying}: ",
+            f"\r\n{_lines(after)}authorization: AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope},"
+            f" SignedHeaders={names}, Signature=",
+        )
+
+    def _all_headers(
+        self, host: str, headers: Iterable[tuple[str, str]], now_s: float, payload_sha256: str
+    ) -> list[tuple[str, str]]:
+        """Return every header that is signed, in order."""
         if int(now_s) != self._stamp_s:
             self._stamp_s = int(now_s)
             self._stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
@@ -67,23 +114,10 @@ class Signer:
         if self._credentials.token:
             signed.append(("x-amz-security-token", self._credentials.token))
         signed.sort()
-        names = ";".join(name for name, _ in signed)
-        canonical_headers = "".join(
-            f"{name}:{' '.join(value.split()) if value.isascii() else _trimmed(value)}\n" for name, value in signed
-        )
-        pairs = sorted(pair.partition("=")[::2] for pair in query.split("&")) if query else []
-        canonical_query = "&".join(f"{name}={value}" for name, value in pairs)
-        canonical = f"{method}\n{path}\n{canonical_query}\n{canonical_headers}\n{names}\n{payload_sha256}"
-        day = self._stamp[:8]
-        scope = f"{day}/{self._region}/{self._service}/aws4_request"
-        digest = hashlib.sha256(canonical.encode("latin-1")).hexdigest()  # headers are bytes read as Latin-1
-        to_sign = f"AWS4-HMAC-SHA256\n{self._stamp}\n{scope}\n{digest}"
-        signature = hmac.digest(self._key_of(day), to_sign.encode(), "sha256").hex()
-        authorization = (
-            f"AWS4-HMAC-SHA256 Credential={self._credentials.access_key}/{scope},"
-            f" SignedHeaders={names}, Signature={signature}"
-        )
-        return [*signed, ("authorization", authorization)]
+        return signed
+
+    def _scope(self, day: str) -> str:
+        return f"{day}/{self._region}/{self._service}/aws4_request"
 
     def presign(self, method: str, host: str, path: str, *, query: str, ttl_s: int, now_s: float) -> str:
         """Return the query of a presigned URL: ``query`` and the parameters of the signature.
@@ -116,6 +150,55 @@ class Signer:
                 key = hmac.digest(key, text.encode(), "sha256")
             self._day, self._key = day, key
         return self._key
+
+
+class SharedParts:
+    """Signs requests of one second that differ only in path and in one header: what they share is put together once.
+
+    It signs as ``Signer`` does, in a third of the time; a property test compares both with botocore's.
+
+    Attributes:
+        second: Unix time for which it signs.
+    """
+
+    __slots__ = ("_after", "_before", "_head", "_key", "_method", "_tail", "_to_sign", "second")
+
+    def __init__(
+        self, second: int, method: str, key: bytes, before: str, after: str, to_sign: str, head: str, tail: str
+    ) -> None:
+        """Take the texts around path, value, digest and signature, in the canonical request and in the one sent."""
+        self.second = second
+        self._method = method
+        self._key = key
+        self._before = before
+        self._after = after
+        self._to_sign = to_sign
+        self._head = head
+        self._tail = tail
+
+    def request(self, path: str, value: str) -> str:
+        """Return request line and headers up to the signature; further lines and the blank one follow it.
+
+        Args:
+            path: percent-encoded, as it is sent.
+            value: of the header that differs.
+        """
+        canonical = f"{self._method}\n{path}{self._before}{_canonical(value)}{self._after}"
+        to_sign = self._to_sign + hashlib.sha256(canonical.encode("latin-1")).hexdigest()
+        signature = hmac.digest(self._key, to_sign.encode(), "sha256").hex()
+        return f"{self._method} {path}{self._head}{value}{self._tail}{signature}\r\n"
+
+
+def _lines(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers])
+
+
+def _canonical_lines(headers: Iterable[tuple[str, str]]) -> str:
+    return "".join([f"{name}:{_canonical(value)}\n" for name, value in headers])
+
+
+def _canonical(value: str) -> str:
+    return " ".join(value.split()) if value.isascii() else _trimmed(value)
 
 
 def _trimmed(value: str) -> str:
