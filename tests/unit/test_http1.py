@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bulkhaul.wire.http1 import ConnectionClosed
+from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, ReplyHead, parse_head
 from bulkhaul.wire.transport import Sink
 from tests.unit.peer import REQUEST, Kept, Peer, pieces_of, run

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bulkhaul.wire.http1 import ConnectionClosed
+from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1_parsing import ProtocolError
 from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken

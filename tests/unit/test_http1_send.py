@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from bulkhaul.wire.http1 import FIRST_PIECE_BYTES, ConnectionClosed
+from bulkhaul.wire.ending import ConnectionClosed
+from bulkhaul.wire.http1 import FIRST_PIECE_BYTES
 from bulkhaul.wire.http1_parsing import ReplyHead
 from tests.unit.peer import Peer, run
 

@@ -25,7 +25,8 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
-from bulkhaul.wire.http1 import Connection, ConnectionClosed
+from bulkhaul.wire.ending import ConnectionClosed
+from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded

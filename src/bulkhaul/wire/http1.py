@@ -13,6 +13,7 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+from bulkhaul.wire.ending import Callback, ConnectionClosed, OnEnd, look_at
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, Document, ProtocolError, ReplyHead, parse_head
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.told import MAX_HEAD_BYTES
@@ -33,18 +34,6 @@ MAX_TLS_PIECE_BYTES = 256 * 1024
 
 QUICK_PIECE_S = 0.05
 """A piece that took no longer is followed by one of twice the length, any other by one of half."""
-
-
-class ConnectionClosed(ConnectionError):
-    """The peer closed before the reply was complete.
-
-    Attributes:
-        stale: the connection had been used before, and nothing of this reply had come: it was closed while idle.
-    """
-
-    def __init__(self, message: str, *, stale: bool = False) -> None:
-        super().__init__(message)
-        self.stale = stale
 
 
 Begin = Callable[[ReplyHead], Sink]
@@ -77,8 +66,9 @@ class Connection(asyncio.BufferedProtocol):
         self._bytes_before = 0
         self._transport: asyncio.Transport | None = None
         self._tls = False
-        self._done: asyncio.Future[ReplyHead] | None = None
-        self._head = memoryview(bytearray(MAX_HEAD_BYTES))
+        self._done: asyncio.Future[ReplyHead] | Callback | None = None
+        self._head_bytes = bytearray(MAX_HEAD_BYTES)
+        self._head = memoryview(self._head_bytes)
         self._filled = 0
         self._begin: Begin | None = None
         self._reply: ReplyHead | None = None
@@ -109,7 +99,8 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``begin`` or its sink raises.
         """
         assert self._transport is not None
-        done = self._ready(begin)
+        done = self._done = asyncio.get_running_loop().create_future()
+        self._ready(begin)
         try:
             self._transport.write(request)
             return await self._reply_of(done)
@@ -118,7 +109,7 @@ class Connection(asyncio.BufferedProtocol):
             raise
         finally:
             self._done = self._begin = self._sink = self._document = None
-            _look_at(done)
+            look_at(done)
 
     async def ask(self, request: bytes, *, bodiless: bool, most_bytes: int) -> ReplyHead:
         """Send a request, its small body included, and receive the whole reply; ``error_body`` then holds its body.
@@ -132,7 +123,8 @@ class Connection(asyncio.BufferedProtocol):
             DocumentTooLong: it is longer than ``most_bytes``.
         """
         assert self._transport is not None
-        done = self._ready(None)
+        done = self._done = asyncio.get_running_loop().create_future()
+        self._ready(None)
         self._bodiless, self._most_bytes = bodiless, most_bytes
         try:
             self._transport.write(request)
@@ -146,7 +138,18 @@ class Connection(asyncio.BufferedProtocol):
         finally:
             self._bodiless, self._most_bytes = False, MAX_ERROR_BYTES
             self._done = self._document = None
-            _look_at(done)
+            look_at(done)
+
+    def start(self, request: bytes, begin: Begin, on_end: OnEnd) -> None:
+        """Do what ``exchange`` does, and call back at its end, which may be before this returns.
+
+        Args:
+            on_end: called with what ``exchange`` would return or raise; it must not raise anything itself.
+        """
+        assert self._transport is not None
+        self._done = Callback(self.close, on_end)
+        self._ready(begin)
+        self._transport.write(request)
 
     async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
         """Send a request with its body; ``error_body`` then holds the beginning of the reply's, whatever its status.
@@ -161,7 +164,8 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``on_sent`` raises.
         """
         assert self._transport is not None
-        done = self._ready(None)
+        done = self._done = asyncio.get_running_loop().create_future()
+        self._ready(None)
         done.add_done_callback(self._wake)
         self.sending = True
         try:
@@ -181,16 +185,14 @@ class Connection(asyncio.BufferedProtocol):
             self.sending = False
             self._piece_bytes = 0
             self._done = self._document = None
-            _look_at(done)
+            look_at(done)
 
-    def _ready(self, begin: Begin | None) -> asyncio.Future[ReplyHead]:
+    def _ready(self, begin: Begin | None) -> None:
         self._begin, self._reply, self._sink, self._document = begin, None, None, None
         self._filled = self._remaining = 0
         self.error_body = b""
         self._exchanges += 1
         self._bytes_before = self.bytes_in
-        self._done = asyncio.get_running_loop().create_future()
-        return self._done
 
     def _wake(self, _done: asyncio.Future[ReplyHead]) -> None:
         """End the wait for room when a reply comes early: the peer may never read the rest of the body."""
@@ -327,10 +329,10 @@ class Connection(asyncio.BufferedProtocol):
     # The reply
 
     def _head_came(self) -> None:
-        while (end := bytes(self._head[: self._filled]).find(_END)) >= 0:
+        while (end := self._head_bytes.find(_END, 0, self._filled)) >= 0:
             block = bytes(self._head[: end + len(_END)])
             reply = parse_head(block)
-            early = bytes(self._head[end + len(_END) : self._filled])
+            early = self._head[end + len(_END) : self._filled]
             if 100 <= reply.status < 200:
                 if reply.status == 101:
                     raise ProtocolError("the endpoint switched protocols")
@@ -342,7 +344,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._filled == MAX_HEAD_BYTES:
             raise ProtocolError(f"a header block of more than {MAX_HEAD_BYTES} bytes")
 
-    def _body_begins(self, reply: ReplyHead, block: bytes, early: bytes) -> None:
+    def _body_begins(self, reply: ReplyHead, block: bytes, early: memoryview) -> None:
         self._reply = reply
         length = reply.headers.get("content-length", "")
         if self._bodiless:
@@ -352,7 +354,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self._begin is None or not 200 <= reply.status < 300:
             self._document = Document(block, self._most_bytes if 200 <= reply.status < 300 else MAX_ERROR_BYTES)
-            self._document_came(early)
+            self._document_came(bytes(early))
             return
         if "transfer-encoding" in reply.headers or not (length.isascii() and length.isdigit()):
             raise NotSpoken(f"a reply with status {reply.status} that is not framed by Content-Length")
@@ -392,9 +394,3 @@ class Connection(asyncio.BufferedProtocol):
             self._sink = None
             self._filled = 0
             self._done.set_result(self._reply)
-
-
-def _look_at(done: asyncio.Future[ReplyHead]) -> None:
-    """Retrieve a failure that came after the exchange had ended otherwise; asyncio would report it as lost."""
-    if done.done() and not done.cancelled():
-        done.exception()
