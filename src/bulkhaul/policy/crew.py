@@ -7,6 +7,8 @@ A deadline never ends a lease: it only leads to Revoke, and a Revoke that is not
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from bulkhaul.model.limits import MIB
@@ -20,6 +22,10 @@ SMALL_PART_DEPTH = 8
 """Small parts queued at a worker, as a multiple of its connections. Source: bench/results, small objects."""
 
 
+BATCHED_AHEAD = 128
+"""Requests of batches queued at a worker at least: two batches, so that the next is there when one ends."""
+
+
 class Lease(msgspec.Struct):
     """One part given to one worker.
 
@@ -28,6 +34,7 @@ class Lease(msgspec.Struct):
         lease_s: without progress for this long it is taken back.
         deadline_s: when that will be; it moves with progress.
         generation: of the credentials that its request is signed with.
+        requests: how many requests it stands for.
     """
 
     transfer: int
@@ -38,16 +45,18 @@ class Lease(msgspec.Struct):
     lease_s: float
     deadline_s: float
     generation: int
+    requests: int = 1
     reached_bytes: int = 0
     revoked: bool = False
 
 
 class CrewMember(msgspec.Struct):
-    """A worker that is ready, or doomed: it was killed and is not yet reaped."""
+    """A worker that is ready, or doomed: it was killed and is not yet reaped. ``load``: requests that it holds."""
 
     connections: int
     silent_deadline_s: float
     doomed: bool = False
+    load: int = 0
     leases: dict[int, None] = msgspec.field(default_factory=dict)  # in order of assignment
 
 
@@ -56,6 +65,7 @@ class Crew:
 
     Attributes:
         last_death: what the last dead worker died by.
+        load: requests that all leases together stand for.
     """
 
     def __init__(self, wanted: int, max_in_flight: int, timeouts: Timeouts, respawns: int | None) -> None:
@@ -67,6 +77,7 @@ class Crew:
         self.workers: dict[int, CrewMember] = {}
         self.leases: dict[int, Lease] = {}
         self.last_death = ""
+        self.load = 0
         self._wanted = wanted
         self._needed = 0  # workers that there was work for so far
         self._starting = 0
@@ -95,9 +106,9 @@ class Crew:
         self._starting += more
         return [Spawn() for _ in range(more)]
 
-    def need_for(self, parts: int) -> list[Instruction]:
-        """Start as many workers as have a connection for each of these parts."""
-        return self.need(-(-parts // self._connections))
+    def need_for(self, requests: int) -> list[Instruction]:
+        """Start as many workers as have a connection for each of these requests."""
+        return self.need(-(-requests // self._connections))
 
     def stop_spawning(self) -> None:
         """Start no more workers."""
@@ -128,10 +139,9 @@ class Crew:
         if worker is None:  # died before it was ready
             self._starting = max(0, self._starting - 1)
             return []
-        return [
-            (self.leases.pop(lease_id), position < worker.connections)
-            for position, lease_id in enumerate(worker.leases)
-        ]
+        self.load -= worker.load
+        begun = set(self._begun(worker))
+        return [(self.leases.pop(lease_id), lease_id in begun) for lease_id in worker.leases]
 
     def replace(self, out: list[Instruction]) -> None:
         """Start as many workers as are missing, as far as the allowance for new ones goes."""
@@ -149,16 +159,24 @@ class Crew:
             worker.doomed = True
             out.append(Kill(worker_id, reason))
 
-    def freest(self, size_bytes: int) -> int | None:
-        """Return the worker with the fewest leases that takes one more part of this size, None if all are full."""
-        depth = SMALL_PART_DEPTH if size_bytes <= SMALL_PART_BYTES else 1
+    def freest(self, size_bytes: int, requests: int = 1) -> int | None:
+        """Return the worker with the fewest requests that takes one more part, None if all are full.
+
+        Args:
+            size_bytes: of the part.
+            requests: that it stands for.
+        """
+        batch = requests > 1
+        depth = SMALL_PART_DEPTH if batch or size_bytes <= SMALL_PART_BYTES else 1
         if depth == 1 and len(self.leases) >= self._max_in_flight:
             return None
-        best, best_load = None, self._max_in_flight * SMALL_PART_DEPTH
+        best, best_load = None, 0
         for worker_id, worker in self.workers.items():
-            load = len(worker.leases)
-            if not worker.doomed and load < worker.connections * depth and load < best_load:
-                best, best_load = worker_id, load
+            # A batch counts as one lease beside parts, which would else wait until all of its objects are through.
+            held = worker.load if batch else len(worker.leases)
+            room = max(worker.connections * depth, BATCHED_AHEAD if batch else 0)
+            if not worker.doomed and held < room and (best is None or worker.load < best_load):
+                best, best_load = worker_id, worker.load
         return best
 
     # Leases
@@ -168,7 +186,10 @@ class Crew:
         number = self._next_lease
         self._next_lease = number + 1
         self.leases[number] = lease
-        self.workers[lease.worker].leases[number] = None
+        worker = self.workers[lease.worker]
+        worker.leases[number] = None
+        worker.load += lease.requests
+        self.load += lease.requests
         return number
 
     def held(self, lease_id: int, worker: int) -> Lease | None:
@@ -189,7 +210,18 @@ class Crew:
             return None
         del self.leases[lease_id]
         del self.workers[worker].leases[lease_id]
+        self.workers[worker].load -= lease.requests
+        self.load -= lease.requests
         return lease
+
+    def _begun(self, worker: CrewMember) -> Iterator[int]:
+        """Yield the leases that a worker has begun with, as its connections take them in order."""
+        ahead = 0
+        for lease_id in worker.leases:
+            if ahead >= worker.connections:
+                return
+            ahead += self.leases[lease_id].requests
+            yield lease_id
 
     def revoke_all(self, transfer: int, now_s: float, out: list[Instruction]) -> None:
         """Ask for every lease of a transfer back."""
@@ -210,9 +242,10 @@ class Crew:
         for worker_id, worker in self.workers.items():
             if now_s >= worker.silent_deadline_s:
                 self.kill(worker_id, f"silence for {self._timeouts.heartbeat_s:g} s", out)
-            for position, lease_id in enumerate(worker.leases):
+            begun = set(self._begun(worker))
+            for lease_id in worker.leases:
                 lease = self.leases[lease_id]
-                if position >= worker.connections and not lease.revoked:
+                if lease_id not in begun and not lease.revoked:
                     lease.deadline_s = now_s + lease.lease_s  # it waits its turn at the worker
                 elif now_s < lease.deadline_s:
                     continue

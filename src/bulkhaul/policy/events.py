@@ -36,12 +36,14 @@ class TransferAdded(msgspec.Struct, frozen=True):
     Attributes:
         lease_s: a lease without any progress for this long is taken back; 0 for ``Timeouts.lease_s``.
         sends: the bytes go to the service, so their progress does not show that it answers.
+        requests: how many requests its one lease stands for; more than one for a batch of small objects.
     """
 
     transfer: int
     layout: Layout
     lease_s: float = 0.0
     sends: bool = False
+    requests: int = 1
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -52,22 +54,38 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class PartDone(msgspec.Struct, frozen=True):
-    """A lease is fulfilled and let go: ``received_bytes`` of it arrived, ``crc`` covers the part up to its end."""
+    """A lease is fulfilled and let go: ``received_bytes`` of it arrived, ``crc`` covers the part up to its end.
+
+    Attributes:
+        answered: requests that the service has done what they asked for.
+    """
 
     worker: int
     lease: int
     received_bytes: int
     crc: int
+    answered: int = 1
 
 
 class PartFailed(msgspec.Struct, frozen=True):
-    """A lease is let go unfulfilled; the first ``received_bytes`` of it are in place, covered by ``crc``."""
+    """A lease is let go unfulfilled; the first ``received_bytes`` of it are in place, covered by ``crc``.
+
+    Attributes:
+        answered: requests of a batch that the service has done what they asked for.
+        failures: requests that have failed like this.
+        left: requests that are still to be made.
+        kept_bytes: of ``received_bytes``, those of objects that stay at their destinations whatever becomes of others.
+    """
 
     worker: int
     lease: int
     received_bytes: int
     crc: int
     error: ErrorInfo
+    answered: int = 0
+    failures: int = 1
+    left: int = 1
+    kept_bytes: int = 0
 
 
 class PartsRejected(msgspec.Struct, frozen=True):
@@ -79,10 +97,15 @@ class PartsRejected(msgspec.Struct, frozen=True):
 
 
 class TransferClosed(msgspec.Struct, frozen=True):
-    """A transfer that was handed over for verification has ended; ``kept`` if its bytes are at their destination."""
+    """A transfer that was handed over for verification has ended; ``kept`` if its bytes are at their destination.
+
+    Attributes:
+        lost_bytes: bytes of objects of a batch that are not at theirs.
+    """
 
     transfer: int
     kept: bool
+    lost_bytes: int = 0
 
 
 class TransferAborted(msgspec.Struct, frozen=True):
@@ -118,7 +141,11 @@ Event = (
 
 
 class Assign(msgspec.Struct, frozen=True):
-    """Lease ``[start, end)`` of the object to a worker; ``crc`` covers what comes before in the same part."""
+    """Lease ``[start, end)`` of the object to a worker; ``crc`` covers what comes before in the same part.
+
+    Attributes:
+        at_once: requests of a batch that may be under way at the same time.
+    """
 
     worker: int
     lease: int
@@ -128,6 +155,7 @@ class Assign(msgspec.Struct, frozen=True):
     end: int
     crc: int
     attempt: int
+    at_once: int = 1
 
 
 class Revoke(msgspec.Struct, frozen=True):

@@ -26,7 +26,9 @@ class Transfer:
     Attributes:
         lease_s: a lease without progress for this long is taken back.
         sends: the bytes go to the service.
+        requests: how many requests a lease of it stands for.
         moved_bytes: bytes that are in place or were reported by leases that still run, each counted once.
+        kept_bytes: those of them that are in place even if the transfer fails.
         next_index: parts before it were leased at least once.
         done: parts that are whole.
         leases: leases that workers hold.
@@ -35,11 +37,12 @@ class Transfer:
         error: what it fails with.
     """
 
-    def __init__(self, layout: Layout, lease_s: float, *, sends: bool) -> None:
+    def __init__(self, layout: Layout, lease_s: float, *, sends: bool, requests: int = 1) -> None:
         self.layout = layout
         self.lease_s = lease_s
         self.sends = sends
-        self.moved_bytes = 0
+        self.requests = requests
+        self.moved_bytes = self.kept_bytes = 0
         self.n_parts = len(layout)
         self.table = new_part_table(self.n_parts)
         self.phase = Phase.ACTIVE
@@ -54,6 +57,17 @@ class Transfer:
     def patience_with(self, index: int) -> Patience:
         """Return the failures of a part so far."""
         return self.patience.setdefault(index, Patience())
+
+    def reject(self, index: int) -> int:
+        """Begin a part anew whose bytes were wrong; returns how many they are."""
+        row = self.table[index]
+        rejected_bytes = int(row["bytes"])
+        self.moved_bytes -= rejected_bytes
+        row["bytes"], row["crc"] = 0, 0
+        if (patience := self.patience.get(index)) is not None:
+            patience.reject()
+        self.done -= 1
+        return rejected_bytes
 
 
 class PartQueue:
@@ -81,9 +95,11 @@ class PartQueue:
 
     @property
     def waiting(self) -> int:
-        """How many parts nobody has; those of transfers that are gone may be among them."""
+        """How many requests nobody makes; those of transfers that are gone may be among them."""
         fresh = (self._transfers.get(transfer_id) for transfer_id in self.fresh)
-        return len(self._retries) + sum(one.n_parts - one.next_index for one in fresh if one is not None)
+        return len(self._retries) + sum(
+            (one.n_parts - one.next_index) * one.requests for one in fresh if one is not None
+        )
 
     def first(self, now_s: float) -> tuple[int, int, bool] | None:
         """Return (transfer, index, retried) of the part to lease next; it stays in the queue until ``take``."""

@@ -32,6 +32,32 @@ class Host(msgspec.Struct, frozen=True):
     max_in_flight: int
     rng: Randomness
 
+    def admit(self, now_s: float, *, ending: bool) -> float:
+        """Return how long a request has to wait; 0 if it goes out now, which is taken note of.
+
+        Args:
+            ending: it ends an upload; an engine that ends has no time for calm.
+        """
+        until_s = float("-inf") if ending else self.throttling.calm_until_s
+        if not self.outage.admits(now_s):
+            until_s = max(until_s, self.outage.next_try_s)
+        if now_s < until_s:
+            return until_s - now_s
+        self.outage.sent(now_s)
+        return 0.0
+
+    def answered(self, requests: int = 1) -> None:
+        """Take note of requests that the service has done what they asked for."""
+        self.outage.answered()
+        self.throttling.success()
+        for _ in range(requests):
+            self.budget.give_back()
+
+    def broken(self, error: ErrorInfo, now_s: float, *, in_flight: int, requests: int) -> None:
+        """Take note of requests of a batch that failed like the one that its patience is asked about."""
+        for _ in range(requests):
+            self.outage.failed(error, now_s, in_flight=min(in_flight, self.max_in_flight))
+
 
 class Patience(msgspec.Struct):
     """The failures of one part or one request.

@@ -17,7 +17,7 @@ from __future__ import annotations
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.policy.crew import SMALL_PART_DEPTH, Crew, Lease
+from bulkhaul.policy.crew import BATCHED_AHEAD, SMALL_PART_DEPTH, Crew, Lease
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -68,7 +68,7 @@ class TransferMachine:
         retry_for_s: float = 60.0,
     ) -> None:
         self.outage = Outage(retry_for_s, rng)
-        self.window = InFlightWindow(max_in_flight * SMALL_PART_DEPTH)
+        self.window = InFlightWindow(max_in_flight * SMALL_PART_DEPTH + workers * BATCHED_AHEAD)
         self.budget = RetryBudget()
         self._throttling = Throttling(self.window, timeouts.throttle_s, rng)
         self._host = Host(self.outage, self._throttling, self.budget, max_in_flight, rng)
@@ -125,8 +125,8 @@ class TransferMachine:
 
     @property
     def in_flight(self) -> int:
-        """Leases held by workers."""
-        return len(self._leases)
+        """Requests of the leases that workers hold."""
+        return self._crew.load
 
     # Requests that are no parts
 
@@ -136,19 +136,11 @@ class TransferMachine:
         Args:
             ending: it ends an upload; an engine that ends has no time for calm.
         """
-        until_s = float("-inf") if ending else self._throttling.calm_until_s
-        if not self.outage.admits(now_s):
-            until_s = max(until_s, self.outage.next_try_s)
-        if now_s < until_s:
-            return until_s - now_s
-        self.outage.sent(now_s)
-        return 0.0
+        return self._host.admit(now_s, ending=ending)
 
     def request_answered(self) -> None:
         """The service did what a request asked for, whether for a part or not."""
-        self.budget.give_back()
-        self.outage.answered()
-        self._throttling.success()
+        self._host.answered()
 
     def request_failed(self, patience: Patience, error: ErrorInfo, now_s: float, *, requests: int) -> float | ErrorInfo:
         """Return how many seconds a request waits before its next try, or the error that it ends with.
@@ -158,7 +150,7 @@ class TransferMachine:
         """
         if requests == 1 and not self._transfers and not patience.failures:
             self._throttling.forget()
-        return patience.failed(error, now_s, self._host, in_flight=len(self._leases) + requests)
+        return patience.failed(error, now_s, self._host, in_flight=self._in_flight(requests))
 
     # Events
 
@@ -187,8 +179,8 @@ class TransferMachine:
                 self._parts_rejected(event, out)
             case TransferClosed():
                 closed = self._transfers.pop(event.transfer, None)
-                if closed is not None and not event.kept:
-                    self.received_bytes -= closed.moved_bytes
+                if closed is not None:
+                    self.received_bytes -= event.lost_bytes if event.kept else closed.moved_bytes
             case TransferAborted():
                 if event.transfer in self._transfers:
                     self._fail(event.transfer, event.error, now_s, out)
@@ -208,11 +200,12 @@ class TransferMachine:
         if not self._transfers:
             self._throttling.forget()
         lease_s = event.lease_s or self._timeouts.lease_s
-        self._transfers[event.transfer] = transfer = Transfer(event.layout, lease_s, sends=event.sends)
+        transfer = Transfer(event.layout, lease_s, sends=event.sends, requests=event.requests)
+        self._transfers[event.transfer] = transfer
         if transfer.n_parts:
             self._queue.fresh.append(event.transfer)
             if self._crew.may_grow:
-                out += self._crew.need_for(len(self._leases) + self._queue.waiting)
+                out += self._crew.need_for(self._crew.load + self._queue.waiting)
         else:
             transfer.phase = Phase.VERIFYING
             out.append(HandOver(event.transfer))
@@ -247,9 +240,7 @@ class TransferMachine:
         row["bytes"] = int(row["bytes"]) + event.received_bytes
         row["crc"] = event.crc
         transfer.done += 1
-        self._crew.works()
-        self.window.success()
-        self.request_answered()
+        self._answered(event.answered)
         self._settle(lease.transfer, transfer, out)
 
     def _part_failed(self, event: PartFailed, now_s: float, out: list[Instruction]) -> None:
@@ -264,12 +255,17 @@ class TransferMachine:
         if received:
             row["bytes"] = int(row["bytes"]) + received
             row["crc"] = event.crc
+        self._answered(event.answered)
+        transfer.requests, transfer.kept_bytes = event.left, transfer.kept_bytes + event.kept_bytes
         if transfer.phase is Phase.FAILING:
             self._settle(lease.transfer, transfer, out)
             return
+        in_flight = self._in_flight(lease.requests)
+        self._host.broken(event.error, now_s, in_flight=in_flight, requests=event.failures - 1)
         patience = transfer.patience_with(lease.index)
-        progress = received >= min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1)
-        wait = patience.failed(event.error, now_s, self._host, in_flight=len(self._leases) + 1, progress=progress)
+        enough = min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1)
+        progress = received >= enough or event.answered > 0
+        wait = patience.failed(event.error, now_s, self._host, in_flight=in_flight, progress=progress)
         if isinstance(wait, ErrorInfo):
             self._fail(lease.transfer, wait, now_s, out)
             return
@@ -277,6 +273,18 @@ class TransferMachine:
             self._refreshing = True
             out.append(RefreshCredentials(self.generation))
         self._queue.retry(lease.transfer, lease.index, now_s + wait)
+
+    def _answered(self, requests: int) -> None:
+        """Take note of requests that the service has done what they asked for."""
+        if requests:
+            self._crew.works()
+            self._host.answered(requests)
+        for _ in range(requests):
+            self.window.success()
+
+    def _in_flight(self, ended: int) -> int:
+        """Return how many requests were under way with ``ended`` more; not all that are queued at workers are."""
+        return min(self._crew.load + ended, self._host.max_in_flight * SMALL_PART_DEPTH)
 
     def _worker_lost(self, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         """Give a dead worker's parts back; what it received since each lease began counts as never received."""
@@ -315,14 +323,7 @@ class TransferMachine:
         transfer.rejected = True
         transfer.phase = Phase.ACTIVE
         for index in event.indices:
-            row = transfer.table[index]
-            rejected_bytes = int(row["bytes"])
-            self.received_bytes -= rejected_bytes
-            transfer.moved_bytes -= rejected_bytes
-            row["bytes"], row["crc"] = 0, 0
-            if (patience := transfer.patience.get(index)) is not None:
-                patience.reject()
-            transfer.done -= 1
+            self.received_bytes -= transfer.reject(index)
             self._queue.retry(event.transfer, index, 0.0)
         if not self._crew.alive:
             self._replace_workers(out)
@@ -347,7 +348,7 @@ class TransferMachine:
         if transfer.phase is Phase.FAILING:
             assert transfer.error is not None
             del self._transfers[transfer_id]
-            self.received_bytes -= transfer.moved_bytes
+            self.received_bytes -= transfer.moved_bytes - transfer.kept_bytes
             out.append(Fail(transfer_id, transfer.error))
         elif transfer.done == transfer.n_parts:
             transfer.phase = Phase.VERIFYING
@@ -369,14 +370,14 @@ class TransferMachine:
         self._assigned_s = now_s
         if self._refreshing or now_s < self._throttling.calm_until_s:
             return
-        while len(self._leases) < self.window.size and self.outage.admits(now_s):
+        while self._crew.load < self.window.size and self.outage.admits(now_s):
             found = self._queue.first(now_s)
             if found is None:
                 return
             transfer_id, index, retried = found
             transfer = self._transfers[transfer_id]
             part = transfer.layout[index]
-            worker_id = self._crew.freest(part.size_bytes)
+            worker_id = self._crew.freest(part.size_bytes, transfer.requests)
             if worker_id is None:
                 return
             self._queue.take(transfer, retried=retried)
@@ -391,10 +392,9 @@ class TransferMachine:
         start = part.start + int(row["bytes"])
         row["attempt"] += 1
         deadline_s = now_s + transfer.lease_s
-        lease_id = self._crew.give(
-            Lease(transfer_id, index, worker_id, start, part.end, transfer.lease_s, deadline_s, self.generation)
-        )
+        at_once = 1 if self.outage.away else max(1, self.window.size - self._crew.load)
+        owned = (transfer.lease_s, deadline_s, self.generation, transfer.requests)
+        lease_id = self._crew.give(Lease(transfer_id, index, worker_id, start, part.end, *owned))
         transfer.leases += 1
-        out.append(
-            Assign(worker_id, lease_id, transfer_id, index, start, part.end, int(row["crc"]), int(row["attempt"]))
-        )
+        crc, attempt = int(row["crc"]), int(row["attempt"])
+        out.append(Assign(worker_id, lease_id, transfer_id, index, start, part.end, crc, attempt, at_once))

@@ -13,6 +13,7 @@ import re
 from enum import Enum, auto
 
 import msgspec
+from msgspec.structs import replace
 
 from bulkhaul.model.objects import Checksum, ChecksumKind, Integrity, ObjectHead, PartChecksum, Verify
 
@@ -85,6 +86,26 @@ def plan_checks(
             stored = None
     integrity = Integrity.CHECKSUM if stored or md5_hex else weakest
     return CheckPlan(stored, boundaries, values, md5_hex, integrity)
+
+
+def integrity_of_small(
+    head: ObjectHead, verify: Verify, promised: Checksum | None, computed: str, *, computable: frozenset[str]
+) -> Integrity | None:
+    """Return what the success of an object rests on that came whole in one reply; None if this does not suffice.
+
+    Args:
+        promised: the stored checksum, as the reply told it.
+        computed: the same of all bytes that came, empty if it was not computed.
+    """
+    checks = plan_checks(head if promised is None else replace(head, checksum=promised), verify, computable=computable)
+    if checks.md5_hex:
+        return None
+    if checks.stored is None:
+        # Composite without its parts: they have to be asked for.
+        skipped = verify is not Verify.NONE and promised is not None and promised.algorithm in computable
+        return None if skipped else checks.integrity
+    full = checks.stored.kind is ChecksumKind.FULL_OBJECT
+    return checks.integrity if full and computed == checks.stored.value else None
 
 
 class Proof(Enum):
