@@ -237,8 +237,8 @@ OPERATIONS: dict[str, Operation] = {
 }  # fmt: skip
 
 OWN = {
-    "create_locked", "remove_owned", "DestinationTree.folds_case", "_remove_sockets", "MultipartUpload.abort",
-    "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
+    "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case", "_remove_sockets",
+    "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 

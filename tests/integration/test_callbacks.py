@@ -195,7 +195,8 @@ def filled_server() -> Iterator[FaultServer]:
         server.store.put("bucket", "key", STORED)
         for number in range(10):
             server.store.put("bucket", f"many/{number}", make_object(b"small"))
-        server.add_fault(Status(code="InternalError", operation="GetObject", key="many/3"))
+        for attempt in (1, 2):  # in its batch, and by itself
+            server.add_fault(Status(code="InternalError", operation="GetObject", key="many/3", attempt=attempt))
         yield server
 
 

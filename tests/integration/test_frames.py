@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bulkhaul import Engine, TransferResult, errors
-from bulkhaul.engine.messages.messages import Leases
+from bulkhaul.engine.messages.messages import GetLease, Leases
 from bulkhaul.engine.pool.supervisor import Supervisor
 from bulkhaul.model.objects import Content, ObjectRef
 from bulkhaul.model.writing import Doomed, ObjectOptions
@@ -128,7 +128,9 @@ def test_a_frame_that_cannot_be_sent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     send = Supervisor.send
 
     def refusing(self: Supervisor, number: int, message: object, descriptors: list[int] | None = None) -> None:
-        if isinstance(message, Leases) and any(lease.request.key == "case-2" for lease in message.leases):
+        if isinstance(message, Leases) and any(
+            isinstance(lease, GetLease) and lease.request.key == "case-2" for lease in message.leases
+        ):
             raise errors.LocalError("no room")
         send(self, number, message, descriptors)
 

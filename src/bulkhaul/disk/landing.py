@@ -139,7 +139,7 @@ class Landing:
             raise
         self._close()
         if fsync:
-            _flush_folder(self._folder_fd, self.path)
+            flush_folder(self._folder_fd, self.path)
 
     def discard(self) -> None:
         """Remove the temp file, if it still is ours. Safe to call twice, and after publishing."""
@@ -248,7 +248,12 @@ def _maps(fd: int) -> bool:
     return True
 
 
-def _flush_folder(folder_fd: int, path: str) -> None:
+def flush_folder(folder_fd: int, path: str) -> None:
+    """Flush the folder of an object that is published, or of several.
+
+    Raises:
+        DurabilityUnknown: the disk refuses.
+    """
     try:
         flush(folder_fd)
     except OSError as error:

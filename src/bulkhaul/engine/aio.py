@@ -315,7 +315,8 @@ class AsyncEngine(SmallOperations):
         takes = selector(parsed, include, exclude)
         running = self._life.running()
         root = local_path(destination)
-        plan = DownloadPlan(self.settings, running.control, running.downloader, parsed, takes, root, remove=move)
+        parts = (running.control, running.dispatcher, running.downloader)
+        plan = DownloadPlan(self.settings, *parts, parsed, takes, root, remove=move)
         if dry_run:
             return plan.dry()
         return self._life.many(plan.pieces, at_end=plan.close)

@@ -16,7 +16,7 @@ import msgspec
 from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
-from bulkhaul.engine.transfers.batch import Batch, Piece
+from bulkhaul.engine.transfers.batch import Batch, Group, Piece
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
@@ -190,7 +190,7 @@ class Lifetime:
         return result
 
     async def many(
-        self, plan: Callable[[], AsyncGenerator[Piece, None]], *, at_end: Callable[[], None] | None = None
+        self, plan: Callable[[], AsyncGenerator[Piece | Group, None]], *, at_end: Callable[[], None] | None = None
     ) -> AsyncGenerator[TransferResult, None]:
         """Carry out and count many transfers; they end with the engine at the latest.
 

@@ -29,8 +29,10 @@ from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
-from bulkhaul.wire.reply import check_get, failed_get, failed_put, stored_by, stored_checksum, transcoded
+from bulkhaul.wire.reply import admit, failed_get, failed_put, stored_by
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
+from bulkhaul.wire.small_gets import Rows, SmallGets, SmallRequests
+from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.tls import client_context
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
@@ -46,16 +48,6 @@ KEEPALIVE_OPTIONS: tuple[tuple[int, str, int], ...] = (
     (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
 )
 """A dead peer is noticed within a minute; the kernel's own timers wait two hours. Source: tcp(7)."""
-
-
-class _Watch(msgspec.Struct):
-    """What the watcher remembers of a busy connection; the speed window opens with the first byte."""
-
-    seen_bytes: int
-    changed_s: float
-    sends: bool = False
-    window_began_s: float | None = None
-    window_bytes: int = 0
 
 
 class FastTransport:
@@ -86,8 +78,9 @@ class FastTransport:
         self._extra_headers = object_headers(settings)
         self._credentials: Credentials | None = None
         self._signers: dict[str, Signer] = {}
+        self._small: dict[Target, SmallRequests] = {}
         self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
-        self._busy: dict[Connection, _Watch] = {}
+        self._busy: dict[Connection, Watch] = {}
         self._watcher: asyncio.Task[None] | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -95,6 +88,7 @@ class FastTransport:
         """Sign further requests with these, or not at all with None."""
         self._credentials = credentials
         self._signers.clear()
+        self._small.clear()
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""
@@ -119,12 +113,7 @@ class FastTransport:
         def begin(reply: ReplyHead) -> Sink:
             nonlocal status
             status = reply.status
-            if wrong := check_get(request, reply.status, reply.headers):
-                raise TransportError(transcoded(reply.headers) or wrong)
-            try:
-                sink.expect(stored_checksum(reply.headers) if request.whole else None)
-            except TransferError as error:
-                raise TransportError(error.info) from error
+            admit(request, reply.status, reply.headers, sink)
             return sink
 
         async def exchange(connection: Connection) -> None:
@@ -139,6 +128,24 @@ class FastTransport:
                 raise
             # The connection broke after the head of the reply: the service can be reached.
             raise TransportError(msgspec.structs.replace(error.info, status=status)) from error
+
+    async def get_small(self, target: Target, rows: Rows) -> None:
+        """Fetch small objects over one connection at a time, until the rows give no more; each failure is its row's."""
+        while (one := rows.take()) is not None:
+            try:
+                connection = await self._connection(target)
+            except TransportError as error:
+                one.failed(error.info)
+                continue
+            except BaseException:
+                rows.put_back(one.place)
+                raise
+            watch = self._busy[connection] = Watch(connection.moved_bytes, time.monotonic())
+            requests = self._small_requests(target)
+            try:
+                await SmallGets(connection, requests.encode, rows, watch).run(one)
+            finally:
+                self._release(connection, target)
 
     async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``."""
@@ -225,7 +232,7 @@ class FastTransport:
         """Run one exchange; repeat it on another connection if this one had been closed while it was idle."""
         while True:
             connection = await self._connection(target)
-            self._busy[connection] = _Watch(connection.moved_bytes, time.monotonic(), sends)
+            self._busy[connection] = Watch(connection.moved_bytes, time.monotonic(), sends)
             try:
                 await exchange(connection)
                 return
@@ -270,10 +277,7 @@ class FastTransport:
         *,
         unsigned: str = "",
     ) -> bytes:
-        if self._credentials is not None:
-            signer = self._signers.get(target.region)
-            if signer is None:
-                signer = self._signers[target.region] = Signer(self._credentials, target.region)
+        if (signer := self._signer(target)) is not None:
             headers = signer.sign(
                 method,
                 target.host_header,
@@ -290,6 +294,27 @@ class FastTransport:
             *(f"{name}: {value}" for name, value in headers),
         ]
         return ("\r\n".join(lines) + f"\r\n{unsigned}user-agent: {self._user_agent}\r\n\r\n").encode("latin-1")
+
+    def _signer(self, target: Target) -> Signer | None:
+        """Return what signs requests for a region, None where they go unsigned."""
+        if self._credentials is None:
+            return None
+        signer = self._signers.get(target.region)
+        if signer is None:
+            signer = self._signers[target.region] = Signer(self._credentials, target.region)
+        return signer
+
+    def _small_requests(self, target: Target) -> SmallRequests:
+        known = self._small.get(target)
+        if known is None:
+            known = self._small[target] = SmallRequests(
+                target,
+                self._signer(target),
+                headers=self._extra_headers,
+                user_agent=self._user_agent,
+                learned=self._learned,
+            )
+        return known
 
     async def _payload_sha256(self, target: Target, body: memoryview) -> str:
         """Return the payload hash for the signature; the body is not hashed where nobody on the way can change it."""
@@ -345,27 +370,8 @@ class FastTransport:
             await asyncio.sleep(WATCH_S)
             now_s = time.monotonic()
             for connection, watch in list(self._busy.items()):
-                if error := self._too_slow(connection, watch, now_s):
+                if error := watch.too_slow(connection, now_s, self._timeouts):
                     connection.fail(error)
-
-    def _too_slow(self, connection: Connection, watch: _Watch, now_s: float) -> TimeoutError | None:
-        moved = connection.moved_bytes
-        patience_s = self._timeouts.ack_s if watch.sends and not connection.sending else self._timeouts.read_s
-        if moved != watch.seen_bytes:
-            watch.seen_bytes, watch.changed_s = moved, now_s
-            if watch.window_began_s is None:
-                watch.window_began_s, watch.window_bytes = now_s, connection.bytes_in
-        elif now_s - watch.changed_s >= patience_s:
-            return TimeoutError(f"no bytes for {patience_s:g} s")
-        if watch.sends:
-            return None  # bytes in the kernel count as sent, so a speed cannot be told, only a pause
-        if watch.window_began_s is None or now_s - watch.window_began_s < self._timeouts.speed_window_s:
-            return None
-        elapsed_s, came = now_s - watch.window_began_s, connection.bytes_in - watch.window_bytes
-        watch.window_began_s, watch.window_bytes = now_s, connection.bytes_in
-        if came < self._timeouts.min_speed_bytes_per_s * elapsed_s:
-            return TimeoutError(f"{came} bytes in {elapsed_s:.0f} s, under the floor of speed")
-        return None
 
 
 def _require_watch(watcher: asyncio.Task[None]) -> None:

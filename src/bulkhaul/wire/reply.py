@@ -11,12 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from bulkhaul.model.errors import ErrorInfo, UnexpectedReply
+from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.model.writing import Stored
 from bulkhaul.policy.sameness import same_etag
 from bulkhaul.wire import told
 from bulkhaul.wire.classify import error_document, service_error
+from bulkhaul.wire.transport import Sink, TransportError
 from bulkhaul.wire.values import GetRequest
 
 Headers = Mapping[str, str]
@@ -66,6 +67,20 @@ def check_get(request: GetRequest, status: int, headers: Headers) -> ErrorInfo |
     if length is not None and length != str(wanted):
         return ErrorInfo("UnexpectedReply", f"Content-Length is {length[:40]} where {wanted} bytes were asked for")
     return _changed(request, etag) if request.etag and not etag else None
+
+
+def admit(request: GetRequest, status: int, headers: Headers, sink: Sink) -> None:
+    """Let the body of a 2xx reply to ``request`` pass into a sink, and tell the sink the checksum of the whole object.
+
+    Raises:
+        TransportError: the reply is refused.
+    """
+    if wrong := check_get(request, status, headers):
+        raise TransportError(transcoded(headers) or wrong)
+    try:
+        sink.expect(stored_checksum(headers) if request.whole else None)
+    except TransferError as error:
+        raise TransportError(error.info) from error
 
 
 def _check_unsized(request: GetRequest, status: int, headers: Headers) -> ErrorInfo | None:

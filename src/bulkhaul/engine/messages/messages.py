@@ -1,7 +1,7 @@
 """The messages between coordinator, forkserver and workers. Requests to the service are in ``requests``.
 
     coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one)
-    worker ─▶ coordinator       Ready, Report, Early, Answer
+    worker ─▶ coordinator       Ready, Report, BatchEnded, Early, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
 
@@ -21,7 +21,7 @@ from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
-from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
+from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target
 
 
 class Configure(msgspec.Struct, tag=True, frozen=True):
@@ -77,7 +77,44 @@ class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     unchanged: SourceIdentity | None = None
 
 
-AnyLease = GetLease | PutLease
+class GetRow(msgspec.Struct, frozen=True, array_like=True):
+    """One small object of a batch.
+
+    Attributes:
+        name: of its file, and what its key has behind the batch's prefix.
+        etag: sent as If-Match and required of the reply.
+    """
+
+    name: str
+    etag: str
+    size_bytes: int
+
+
+class GetBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Receive small objects whole, each into a temp file of its own in the folder whose descriptor comes along.
+
+    Attributes:
+        lease: its number; 0 in the template of a job.
+        prefix: of every key.
+        rows: the objects; ``Landed`` and ``RowFailed`` name them by their places here.
+        token: of the names of the temp files, see ``disk.small_files``.
+        mode: permission bits of a file whose name is free.
+        fsync: flush each file before it is reported.
+        at_once: objects to ask for at the same time, at most.
+    """
+
+    lease: int = 0
+    target: Target
+    bucket: str
+    prefix: str
+    rows: list[GetRow]
+    token: str = ""
+    mode: int
+    fsync: bool
+    at_once: int = 1
+
+
+AnyLease = GetLease | PutLease | GetBatch
 
 
 class Leases(msgspec.Struct, tag=True, frozen=True):
@@ -165,8 +202,52 @@ class Report(msgspec.Struct, tag=True, frozen=True):
     reached: list[tuple[int, int]] = []
 
 
+class Landed(msgspec.Struct, frozen=True, array_like=True):
+    """A small object is in its temp file, whole.
+
+    Attributes:
+        row: its place in the lease.
+        inode, changed_ns: of the temp file, see ``disk.small_files``.
+        private: the file is readable by its owner only, as something has its name already.
+        etag: of the reply.
+        promised: the checksum that the reply told.
+        computed: the same of the bytes that came (base64), empty if it was not computed.
+    """
+
+    row: int
+    inode: int
+    changed_ns: int
+    private: bool
+    size_bytes: int
+    etag: str
+    promised: Checksum | None = None
+    computed: str = ""
+
+
+class RowFailed(msgspec.Struct, frozen=True):
+    """A small object could not be received; nothing is left of it."""
+
+    row: int
+    error: ErrorInfo
+
+
+class BatchEnded(msgspec.Struct, tag=True, frozen=True):
+    """A batch is let go. Objects that are not named were not begun, or were given up without a fault of their own.
+
+    Attributes:
+        error: why the batch ended before its last object.
+        more: another frame about the same batch follows.
+    """
+
+    lease: int
+    landed: list[Landed] = []
+    failed: list[RowFailed] = []
+    error: ErrorInfo | None = None
+    more: bool = False
+
+
 ToWorker = Configure | UseCredentials | Leases | Release | Ask
-FromWorker = Ready | Report | Early | Answer
+FromWorker = Ready | Report | BatchEnded | Early | Answer
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):

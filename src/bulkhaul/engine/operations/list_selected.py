@@ -15,7 +15,17 @@ from bulkhaul.wire.values import RemoteObject
 async def list_selected(
     control: Control, source: Source, takes: Callable[[str], bool]
 ) -> AsyncGenerator[RemoteObject, None]:
-    """Yield what a listing selects, one page in memory.
+    """Yield what a listing selects, one page in memory; raises what ``list_selected_pages`` does."""
+    async with contextlib.aclosing(list_selected_pages(control, source, takes)) as pages:
+        async for page in pages:
+            for remote in page:
+                yield remote
+
+
+async def list_selected_pages(
+    control: Control, source: Source, takes: Callable[[str], bool]
+) -> AsyncGenerator[list[RemoteObject], None]:
+    """Yield what a listing selects of each page.
 
     Raises:
         NotFound: it selects nothing.
@@ -25,9 +35,8 @@ async def list_selected(
     async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
         async for heads in pages:
             target = await control.target(source.bucket)
-            for head in heads:
-                if takes(head.key):
-                    found = True
-                    yield RemoteObject(ObjectRef(source.bucket, head.key), head, target)
+            page = [RemoteObject(ObjectRef(source.bucket, head.key), head, target) for head in heads if takes(head.key)]
+            found = found or bool(page)
+            yield page
     if not found:
         raise NotFound("no object matches; check the prefix, --include and --exclude", source.url)

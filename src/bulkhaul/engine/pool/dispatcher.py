@@ -15,18 +15,19 @@ from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.messages.messages import (
+    BatchEnded,
     Done,
-    Failed,
     FromWorker,
     Ready,
     Release,
     Report,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
+from bulkhaul.engine.pool.batch_job import BatchJob, Job
 from bulkhaul.engine.pool.clock import Clock
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.pool.interface import Listener
-from bulkhaul.engine.pool.job import GetJob, Job, PutJob, measure
+from bulkhaul.engine.pool.job import GetJob, PutJob, measure
 from bulkhaul.engine.pool.outage_notice import OutageNotice
 from bulkhaul.engine.pool.outbox import Outbox
 from bulkhaul.engine.pool.startup import Startup
@@ -209,7 +210,7 @@ class Dispatcher:
 
     def _close(self, job: Job, *, kept: bool) -> None:
         self._jobs.pop(job.transfer, None)
-        self.handle(TransferClosed(job.transfer, kept))
+        self.handle(TransferClosed(job.transfer, kept, job.lost_bytes if isinstance(job, BatchJob) else 0))
 
     async def fetch_again(self, job: Job, indices: tuple[int, ...], error: ErrorInfo) -> PartTable:
         """Fetch parts once more that have arrived and are wrong.
@@ -226,7 +227,7 @@ class Dispatcher:
     def _begin(self, job: Job) -> None:
         if self._broken is not None:
             raise error_of(self._broken.info)
-        measure(job)
+        measure(job, job.template)
         number, self._next_transfer = self._next_transfer, self._next_transfer + 1
         job.transfer = number
         self._jobs[number] = job
@@ -234,7 +235,7 @@ class Dispatcher:
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
         sends = isinstance(job, PutJob)
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
-        self.handle(TransferAdded(number, job.layout, lease_s, sends))
+        self.handle(TransferAdded(number, job.layout, lease_s, sends, job.requests))
 
     async def _arrived(self, job: Job) -> PartTable:
         """Wait until all parts are there. When cancelled, wait until no worker touches the file any more, then go on.
@@ -255,6 +256,8 @@ class Dispatcher:
 
     def _abort(self, job: Job, error: ErrorInfo) -> None:
         """Make a job fail; its future tells when no worker holds its file any more."""
+        if isinstance(job, BatchJob):
+            job.abandoned = True
         self.handle(TransferAborted(job.transfer, error))
 
     # Events and instructions
@@ -305,6 +308,8 @@ class Dispatcher:
         match message:
             case Report():
                 self._report(worker, message)
+            case BatchEnded():
+                self._batch_ended(worker, message)
             case Answer() | Early():
                 self._listener.answered(message)
             case Ready():
@@ -324,7 +329,7 @@ class Dispatcher:
             touched.add(self._done(worker, done))
         for failed in report.failed:
             touched.add(self.machine.transfer_of_lease(failed.lease, worker))
-            self._part_failed(worker, failed)
+            self.handle(PartFailed(worker, failed.lease, failed.received_bytes, failed.crc, failed.error))
         for transfer in touched:
             job = self._jobs.get(transfer) if transfer is not None else None
             if job is not None and job.on_moved is not None and self.machine.holds(job.transfer):
@@ -348,8 +353,19 @@ class Dispatcher:
         self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))
         return transfer
 
-    def _part_failed(self, worker: int, failed: Failed) -> None:
-        self.handle(PartFailed(worker, failed.lease, failed.received_bytes, failed.crc, failed.error))
+    def _batch_ended(self, worker: int, ended: BatchEnded) -> None:
+        transfer = self.machine.transfer_of_lease(ended.lease, worker)
+        job = self._jobs.get(transfer) if transfer is not None else None
+        if not isinstance(job, BatchJob):
+            self._supervisor.kill(worker, "reporting a batch that it does not hold")
+            return
+        try:
+            event = job.ended(worker, ended)
+        except ValueError as error:
+            self._supervisor.kill(worker, f"a bad message: {error}")
+            return
+        if event is not None:
+            self.handle(event)
 
     def _on_lost(self, worker: int, how: str, blameless: bool) -> None:
         self.last_death = how

@@ -1,6 +1,7 @@
 """A job of moving bytes (``GetJob``, ``PutJob``), and the leases that it gives to workers.
 
-A job belongs to one file: what is downloaded into it, or the one body that is sent from it. ``Dispatcher.run`` runs it.
+A job belongs to one file: what is downloaded into it, or the one body that is sent from it. ``batch_job`` has that of
+many small objects. ``Dispatcher.run`` runs a job.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import LEASES, GetLease, PutLease, require_sound
+from bulkhaul.engine.messages.messages import LEASES, AnyLease, GetBatch, GetLease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import Stored
@@ -24,8 +25,8 @@ def _future() -> asyncio.Future[PartTable]:
     return asyncio.get_running_loop().create_future()
 
 
-class _Job(msgspec.Struct, kw_only=True):
-    """What GetJob and PutJob have in common.
+class BaseJob(msgspec.Struct, kw_only=True):
+    """What all jobs have in common.
 
     Attributes:
         fd: of the file; whoever makes the job closes it.
@@ -48,6 +49,11 @@ class _Job(msgspec.Struct, kw_only=True):
     lease_bytes: int = 0
 
     @property
+    def requests(self) -> int:
+        """How many requests one lease of it stands for."""
+        return 1
+
+    @property
     def crc(self) -> int:
         """Checksum of a job of one part, once ``arrived`` is done."""
         return int(self.arrived.result()["crc"][0])
@@ -59,7 +65,7 @@ class _Job(msgspec.Struct, kw_only=True):
         self.arrived.set_exception(failed)
 
 
-class GetJob(_Job, kw_only=True):
+class GetJob(BaseJob, kw_only=True):
     """Fetches an object, or a part of one, into a file.
 
     Attributes:
@@ -91,7 +97,7 @@ class GetJob(_Job, kw_only=True):
         return ErrorInfo("LocalError", text)
 
 
-class PutJob(_Job, kw_only=True):
+class PutJob(BaseJob, kw_only=True):
     """Sends one body: a whole object, or one part of a multipart upload. A retry begins at its first byte.
 
     Attributes:
@@ -121,14 +127,14 @@ class PutJob(_Job, kw_only=True):
         return ErrorInfo("SourceChanged", f"the source was cut to {size_bytes} bytes during the upload; send it again")
 
 
-Job = GetJob | PutJob
-
-
-def measure(job: Job) -> None:
+def measure(job: BaseJob, template: AnyLease) -> None:
     """Set ``lease_bytes``.
 
     Raises:
         UsageError: a worker could not read the leases.
     """
-    request = job.template.request
-    job.lease_bytes = require_sound(job.template, LEASES, ObjectRef(request.bucket, request.key).url)
+    if isinstance(template, GetBatch):
+        about = ObjectRef(template.bucket, template.prefix)
+    else:
+        about = ObjectRef(template.request.bucket, template.request.key)
+    job.lease_bytes = require_sound(template, LEASES, about.url)

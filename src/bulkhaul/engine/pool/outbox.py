@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 
 from bulkhaul.engine.messages.messages import LONGEST_BYTES, AnyLease, Leases
-from bulkhaul.engine.pool.job import Job
+from bulkhaul.engine.pool.batch_job import Job
 from bulkhaul.model.errors import ErrorInfo, TransferError
 
 MAX_LEASES = 48

@@ -1,6 +1,8 @@
 """Carries out the work on many objects side by side, and yields each result as it ends.
 
     pieces ─▶ slots (small, large) ─▶ work ─▶ results, as they end
+    groups ─▶ slots ─────────────────▶ work ─▶ results, many at a time
+                                        ╰─▶ what has to go on alone takes a slot as a piece does
 
 Memory is bounded by the slots, whatever the number of objects (I7).
 """
@@ -12,6 +14,7 @@ import resource
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
+from typing import Protocol
 
 import msgspec
 
@@ -31,6 +34,9 @@ MAX_SMALL_SLOTS = 512
 MAX_WAITING = 512
 """Results that wait for the caller at most. With more, no further object is begun until the caller takes some."""
 
+GROUP_SLOTS = 32
+"""Groups under way at most: enough that several hundred requests find work, few enough that memory holds them."""
+
 Work = Callable[[], Coroutine[None, None, TransferResult]]
 
 
@@ -46,6 +52,30 @@ class Piece(msgspec.Struct, frozen=True):
     work: Work | None = None
 
 
+class Outlet(Protocol):
+    """Takes what becomes of the objects of a group, each once; they are named by their places in it."""
+
+    def end(self, place: int, result: TransferResult) -> None:
+        """Hand a result to the caller."""
+        ...
+
+    def alone(self, place: int, work: Work) -> None:
+        """Have an object's own work done, as if it had been planned by itself."""
+        ...
+
+
+class Group(msgspec.Struct, frozen=True):
+    """Objects of many that are worked on together.
+
+    Attributes:
+        results: what is known before the work.
+        work: does it, and hands what becomes of each object to the outlet. If it raises, the others fail with that.
+    """
+
+    results: list[TransferResult]
+    work: Callable[[Outlet], Coroutine[None, None, None]]
+
+
 class Batch:
     """One run over many objects.
 
@@ -56,7 +86,7 @@ class Batch:
     def __init__(
         self,
         settings: Settings,
-        plan: Callable[[], AsyncGenerator[Piece, None]],
+        plan: Callable[[], AsyncGenerator[Piece | Group, None]],
         *,
         at_end: Callable[[], None] | None = None,
     ) -> None:
@@ -67,10 +97,11 @@ class Batch:
         self._planned_all = False
         self._feeding: asyncio.Task[None] | None = None
         self._ended: deque[TransferResult] = deque()
-        self._room = asyncio.Semaphore(MAX_WAITING)  # for results that the caller has not taken yet
+        self._room = asyncio.Event()  # for results that the caller has not taken yet
         self._news = asyncio.Event()
         self._large = asyncio.Semaphore(settings.max_in_flight)
         self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
+        self._groups = asyncio.Semaphore(GROUP_SLOTS)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -98,7 +129,8 @@ class Batch:
         """
         async with aclosing(self._plan()) as pieces:
             async for piece in pieces:
-                yield piece.result
+                for result in piece.results if isinstance(piece, Group) else (piece.result,):
+                    yield result
 
     async def run(self) -> AsyncGenerator[TransferResult, None]:
         """Yield each object's outcome as it ends; a failed one carries its error and the others go on.
@@ -136,12 +168,22 @@ class Batch:
                 return None
             self._news.clear()
             await self._news.wait()
-        self._room.release()
-        return self._ended.popleft()
+        result = self._ended.popleft()
+        if len(self._ended) < MAX_WAITING:
+            self._room.set()
+        return result
 
     async def _end(self, result: TransferResult) -> None:
         """Hand a result to the caller; wait until there is room for it, as that bounds memory."""
-        await self._room.acquire()
+        await self._have_room()
+        self._hand_over(result)
+
+    async def _have_room(self) -> None:
+        while len(self._ended) >= MAX_WAITING:
+            self._room.clear()
+            await self._room.wait()
+
+    def _hand_over(self, result: TransferResult) -> None:
         self._ended.append(result)
         self._news.set()
 
@@ -158,37 +200,107 @@ class Batch:
                 self._tasks -= done
             self._news.set()  # no step comes between this and the end of the task
 
-    async def _begin(self, piece: Piece) -> None:
+    async def _begin(self, piece: Piece | Group) -> None:
+        if isinstance(piece, Group):
+            self._counts["planned"] += len(piece.results)
+            self._counts["bytes"] += sum(result.size_bytes for result in piece.results)
+            await self._groups.acquire()
+            self._start(self._together(piece))
+            return
         self._counts["planned"] += 1
         if piece.work is None:
             await self._end(piece.result)
             return
         self._counts["bytes"] += piece.result.size_bytes
-        slot = self._small if piece.result.size_bytes <= SMALL_OBJECT_BYTES else self._large
+        slot = self._slot_of(piece.result)
         await slot.acquire()
-        task = asyncio.create_task(self._one(piece.work, piece.result, slot))
-        self._tasks.add(task)
+        self._start(self._one(piece.work, piece.result, slot))
+
+    def _slot_of(self, planned: TransferResult) -> asyncio.Semaphore:
+        return self._small if planned.size_bytes <= SMALL_OBJECT_BYTES else self._large
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        self._tasks.add(asyncio.create_task(work))
 
     async def _one(self, work: Work, planned: TransferResult, slot: asyncio.Semaphore) -> None:
         try:
             result = await work()
-        except TransferError as error:
-            result = msgspec.structs.replace(planned, failure=error.info)
         except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
-            cause = f"{type(error).__name__}: {error}"
-            failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
-            result = msgspec.structs.replace(planned, failure=failure)
+            result = _failed(planned, error)
         try:
             await self._end(result)  # it keeps its slot until there is room
         finally:
             slot.release()
-            if (task := asyncio.current_task()) is not None:
-                self._tasks.discard(task)
+            self._ended_task()
+
+    async def _alone(self, work: Work, planned: TransferResult) -> None:
+        slot = self._slot_of(planned)
+        await slot.acquire()
+        await self._one(work, planned, slot)
+
+    async def _together(self, group: Group) -> None:
+        outlet = _GroupOutlet(
+            group.results, self._hand_over, lambda work, planned: self._start(self._alone(work, planned))
+        )
+        failure: Exception = AssertionError("nothing became of it")
+        try:
+            await group.work(outlet)
+        except Exception as error:  # noqa: BLE001 - as for one object
+            failure = error
+        try:
+            for planned in outlet.left():
+                self._hand_over(_failed(planned, failure))
+            await self._have_room()
+        finally:
+            self._groups.release()
+            self._ended_task()
+
+    def _ended_task(self) -> None:
+        if (task := asyncio.current_task()) is not None:
+            self._tasks.discard(task)
 
     def _counted(self, result: TransferResult) -> TransferResult:
         kind = "failed" if result.failure else "skipped" if result.skipped else "verified"
         self._counts[kind] += 1
         return result
+
+
+class _GroupOutlet:
+    """The outlet of one group."""
+
+    def __init__(
+        self,
+        results: list[TransferResult],
+        hand_over: Callable[[TransferResult], None],
+        begin: Callable[[Work, TransferResult], None],
+    ) -> None:
+        self._left: list[TransferResult | None] = list(results)
+        self._hand_over = hand_over
+        self._begin = begin
+
+    def end(self, place: int, result: TransferResult) -> None:
+        self._take(place)
+        self._hand_over(result)
+
+    def alone(self, place: int, work: Work) -> None:
+        self._begin(work, self._take(place))
+
+    def left(self) -> list[TransferResult]:
+        """Return what was planned of the objects of which nothing was told."""
+        return [planned for planned in self._left if planned is not None]
+
+    def _take(self, place: int) -> TransferResult:
+        planned, self._left[place] = self._left[place], None
+        assert planned is not None, "an object of a group ends once"
+        return planned
+
+
+def _failed(planned: TransferResult, error: Exception) -> TransferResult:
+    if isinstance(error, TransferError):
+        return msgspec.structs.replace(planned, failure=error.info)
+    cause = f"{type(error).__name__}: {error}"
+    failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
+    return msgspec.structs.replace(planned, failure=failure)
 
 
 def _small_slots() -> int:

@@ -46,19 +46,31 @@ INLINE_BYTES = MIB
 
 
 class Downloader:
-    """Restores objects; the workers only move bytes."""
+    """Restores objects; the workers only move bytes.
+
+    Attributes:
+        mode: permission bits of new files.
+    """
 
     def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, remover: SourceRemover) -> None:
         self._settings = settings
         self._control = control
         self._dispatcher = dispatcher
         self._remover = remover
-        self._mode = published_mode()
+        self.mode = published_mode()
         self._sweeper = Sweeper()
 
     def look_at_umask(self) -> None:
         """Read which mode new files get from now on; a run over a listing does so once, not for each object."""
-        self._mode = published_mode()
+        self.mode = published_mode()
+
+    def sweep(self, folder: FolderHandle) -> None:
+        """Remove what killed runs left in a folder, once.
+
+        Raises:
+            LocalError: the folder cannot be read.
+        """
+        self._sweeper.sweep(folder.fd)
 
     async def download(
         self,
@@ -83,7 +95,7 @@ class Downloader:
             TransferError: it could not be done; nothing is left behind.
         """
         began_s = time.monotonic()
-        self._sweeper.sweep(destination.folder.fd)
+        self.sweep(destination.folder)
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self.look_at_umask()
         try:
@@ -218,7 +230,7 @@ class Downloader:
 
     async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool) -> None:
         inherited = folder.inherited_mode()
-        mode, inherits = (self._mode, False) if inherited is None else (inherited, True)
+        mode, inherits = (self.mode, False) if inherited is None else (inherited, True)
         if fsync:
             await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
         else:

@@ -1,25 +1,30 @@
-"""Plans the download of a listing: one piece of work a key, each key with a path of its own."""
+"""Plans the download of a listing: each key has a path of its own, and small objects of a folder go together."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
 from bulkhaul.disk.folder import DestinationTree, SeenNames
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.operations.list_selected import list_selected
-from bulkhaul.engine.transfers.batch import Piece
+from bulkhaul.engine.operations.list_selected import list_selected_pages
+from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.transfers.batch import Group, Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
+from bulkhaul.engine.transfers.download_batch import BatchDownload, SmallObject
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.batching import SMALL_BYTES, BatchLimits, cut, rows_of_batch
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import Source
 from bulkhaul.wire.values import RemoteObject
@@ -74,6 +79,7 @@ class DownloadPlan:
         self,
         settings: Settings,
         control: Control,
+        dispatcher: Dispatcher,
         downloader: Downloader,
         source: Source,
         takes: Callable[[str], bool],
@@ -83,6 +89,7 @@ class DownloadPlan:
     ) -> None:
         self._settings = settings
         self._control = control
+        self._dispatcher = dispatcher
         self._downloader = downloader
         self._source = source
         self._takes = takes
@@ -90,9 +97,11 @@ class DownloadPlan:
         self._below = os.path.join(root, "")  # joined once, not for each key: components are plain names
         self._remove = remove
         self._tree: DestinationTree | None = None
+        self._limits = BatchLimits()
+        self._suspects = asyncio.Lock()
 
-    async def pieces(self) -> AsyncGenerator[Piece, None]:
-        """Yield the work of each key; the destination folder is made.
+    async def pieces(self) -> AsyncGenerator[Piece | Group, None]:
+        """Yield the work of all keys, page by page; the destination folder is made.
 
         Raises:
             NotFound: nothing is selected.
@@ -100,15 +109,26 @@ class DownloadPlan:
         """
         tree = self._tree = DestinationTree(self._root)
         self._downloader.look_at_umask()
-        async with contextlib.aclosing(self._named(folds_case=tree.folds_case())) as named:
-            async for remote, planned in named:
-                result = self._result(remote, planned)
-                if planned.components:
-                    yield Piece(
-                        result, functools.partial(self._one, tree, planned.components, remote, result.destination)
-                    )
-                else:
-                    yield Piece(result)
+        async with contextlib.aclosing(self._named(folds_case=tree.folds_case())) as pages:
+            async for page in pages:
+                small: dict[tuple[str, ...], list[tuple[SmallObject, int]]] = defaultdict(list)
+                of_use, count = self._limits.of_use, 0
+                for remote, planned in page:
+                    result = self._result(remote, planned)
+                    if not planned.components:
+                        yield Piece(result)
+                        continue
+                    alone = functools.partial(self._one, tree, planned.components, remote, result.destination)
+                    if of_use and self._goes_together(remote):
+                        one = SmallObject(remote, planned.components[-1], result, alone)
+                        small[planned.components[:-1]].append((one, remote.head.size_bytes))
+                        count += 1
+                    else:
+                        yield Piece(result, alone)
+                rows = rows_of_batch(count, self._settings.worker_count)
+                for folder, sized in small.items():
+                    for objects in cut(sized, rows):
+                        yield self._group(tree, folder, objects)
 
     def close(self) -> None:
         """Let go of the destination folder, when no piece of work needs it any more."""
@@ -124,17 +144,35 @@ class DownloadPlan:
             TransferError: the listing failed.
         """
         async with contextlib.aclosing(self._named(folds_case=False)) as named:
-            async for remote, planned in named:
-                yield self._result(remote, planned)
+            async for page in named:
+                for remote, planned in page:
+                    yield self._result(remote, planned)
 
-    async def _named(self, *, folds_case: bool) -> AsyncGenerator[tuple[RemoteObject, KeyPlan], None]:
+    async def _named(self, *, folds_case: bool) -> AsyncGenerator[list[tuple[RemoteObject, KeyPlan]], None]:
         naming = Naming(self._source.base, folds_case=folds_case)
         try:
-            async with contextlib.aclosing(list_selected(self._control, self._source, self._takes)) as found:
-                async for remote in found:
-                    yield remote, naming.plan(remote.head)
+            async with contextlib.aclosing(list_selected_pages(self._control, self._source, self._takes)) as pages:
+                async for page in pages:
+                    yield [(remote, naming.plan(remote.head)) for remote in page]
         finally:
             naming.close()
+
+    def _goes_together(self, remote: RemoteObject) -> bool:
+        """Whether an object may be part of a batch: nothing is special about it, or about how it is to be restored."""
+        head, settings = remote.head, self._settings
+        return (
+            0 < head.size_bytes <= SMALL_BYTES
+            and may_skip_head(head, settings)
+            and not self._remove
+            and remote.target.fast
+            and settings.transport != "sdk"
+            and settings.landing != "mapped"
+        )
+
+    def _group(self, tree: DestinationTree, folder: tuple[str, ...], objects: list[SmallObject]) -> Group:
+        parts = (self._settings, self._dispatcher, self._downloader)
+        batch = BatchDownload(*parts, tree, folder, objects, self._limits, self._suspects)
+        return Group([one.planned for one in objects], batch.run)
 
     async def _one(
         self, tree: DestinationTree, components: tuple[str, ...], remote: RemoteObject, path: str

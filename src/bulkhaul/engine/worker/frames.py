@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, encoded
-from bulkhaul.engine.messages.messages import Done, Failed, Report
+from bulkhaul.engine.messages.messages import BatchEnded, Done, Failed, Report, RowFailed
 from bulkhaul.engine.messages.requests import Answer
 from bulkhaul.engine.worker.transports import MAX_TEXT
 from bulkhaul.model.errors import ErrorInfo, OtherError
@@ -35,6 +35,23 @@ def tell_ended(send: Send, done: list[Done], failed: list[Failed]) -> None:
     ended: list[Done | Failed] = [*done, *failed]
     for at in range(0, len(ended), MAX_REPORTED):
         _tell(send, ended[at : at + MAX_REPORTED])
+
+
+def tell_batch(send: Send, ended: BatchEnded) -> None:
+    """Report a batch in as few frames as hold it; the last one lets go of it."""
+    try:
+        send(ended)
+    except OtherError as error:
+        landed, failed = ended.landed, ended.failed
+        if len(landed) + len(failed) <= 1:
+            place = (landed or failed)[0].row if landed or failed else -1
+            info = cut(failed[0].error if failed else _too_long(error))
+            cause = None if ended.error is None else cut(ended.error)
+            send(BatchEnded(ended.lease, [], [RowFailed(place, info)] if place >= 0 else [], cause, ended.more))
+            return
+        half, rest = (len(landed) + 1) // 2, (len(failed) + 1) // 2
+        tell_batch(send, BatchEnded(ended.lease, landed[:half], failed[:rest], more=True))
+        tell_batch(send, BatchEnded(ended.lease, landed[half:], failed[rest:], ended.error, ended.more))
 
 
 def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:

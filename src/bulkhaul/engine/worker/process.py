@@ -1,8 +1,8 @@
 """A worker process: takes leases and requests from the coordinator, carries them out, and reports.
 
-    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py
+    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py, get_batch.py
             ─▶ Ask ─▶ control.py ─▶ lane_answers.py on the loop, or sdk_answers.py in threads
-            ◀─ Report (four times a second, and as soon as leases end), Answer
+            ◀─ Report (four times a second, and as soon as leases end), BatchEnded, Answer
 
 It gets descriptors, never paths, and decides nothing. It can be killed at any time: whatever it has not reported
 counts as not done.
@@ -31,11 +31,14 @@ from bulkhaul.engine.messages.channel import Channel, close_all
 from bulkhaul.engine.messages.messages import (
     EXIT_SHORTAGE,
     AnyLease,
+    BatchEnded,
     Configure,
     Done,
     Failed,
+    GetBatch,
     GetLease,
     Leases,
+    PutLease,
     Ready,
     Release,
     ToWorker,
@@ -43,8 +46,9 @@ from bulkhaul.engine.messages.messages import (
 )
 from bulkhaul.engine.messages.requests import Ask, Early, Read
 from bulkhaul.engine.worker.control import Control
-from bulkhaul.engine.worker.frames import tell_answer, tell_ended, tell_error, tell_reached
+from bulkhaul.engine.worker.frames import tell_answer, tell_batch, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
+from bulkhaul.engine.worker.get_batch import BatchFetcher, BatchRun
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
@@ -104,7 +108,9 @@ class Worker:
         self._lane: Lane | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
-        self._queue: asyncio.Queue[tuple[AnyLease, int]] = asyncio.Queue()
+        self._batches: BatchFetcher | None = None
+        self._connections = 0
+        self._queue: asyncio.Queue[tuple[GetLease | PutLease, int] | BatchRun] = asyncio.Queue()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
         self._done: list[Done] = []
@@ -139,9 +145,9 @@ class Worker:
         match message:
             case Leases():
                 for lease, fd in zip(message.leases, descriptors, strict=False):
-                    self._queue.put_nowait((lease, fd))
+                    self._take(lease, fd)
                 for lease in message.leases[len(descriptors) :]:  # this process may open no more files
-                    self._ended_with(_refused(lease, local_error(OSError(errno.EMFILE, "")).info))
+                    self._refuse(lease, local_error(OSError(errno.EMFILE, "")).info)
             case Release():
                 self._release(message.lease)
             case Ask():
@@ -170,14 +176,43 @@ class Worker:
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
             self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
+            self._batches = BatchFetcher(self._transports)
+        self._connections = connections
         for _ in range(connections):
             self._start(self._serve_leases())
 
     # Leases
 
+    def _take(self, lease: AnyLease, fd: int) -> None:
+        """Queue a lease for the next free connection, a batch for as many as it may use."""
+        if not isinstance(lease, GetBatch):
+            self._queue.put_nowait((lease, fd))
+        elif self._batches is None:
+            os.close(fd)
+            self._refuse(lease, self._no_client())
+        else:
+            run = self._batches.begin(lease, fd)
+            for _ in range(max(1, min(len(lease.rows), lease.at_once, self._connections))):
+                self._queue.put_nowait(run)
+
+    def _refuse(self, lease: AnyLease, error: ErrorInfo) -> None:
+        """Report a lease that was not begun."""
+        if isinstance(lease, GetBatch):
+            tell_batch(self._channel.send, BatchEnded(lease.lease, error=error))
+        else:
+            self._ended_with(_refused(lease, error))
+
+    def _no_client(self) -> ErrorInfo:
+        return (self._setup.error or TransferError("the worker has no client")).info
+
     async def _serve_leases(self) -> None:
         while True:
-            lease, fd = await self._queue.get()
+            taken = await self._queue.get()
+            if isinstance(taken, BatchRun):
+                if self._batches is not None and (ended := await self._batches.serve(taken)) is not None:
+                    tell_batch(self._channel.send, ended)
+                continue
+            lease, fd = taken
             try:
                 outcome = await self._carry_out(lease, fd)
             finally:
@@ -194,13 +229,12 @@ class Worker:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
-    async def _carry_out(self, lease: AnyLease, fd: int) -> Done | Failed:
+    async def _carry_out(self, lease: GetLease | PutLease, fd: int) -> Done | Failed:
         if lease.lease in self._released:
             self._released.discard(lease.lease)
             return _refused(lease, ErrorInfo("Cancelled", "the lease was taken back"))
         if self._fetcher is None or self._sender is None:
-            error = self._setup.error or TransferError("the worker has no client")
-            return _refused(lease, error.info)
+            return _refused(lease, self._no_client())
         work = self._fetcher.fetch(lease, fd) if isinstance(lease, GetLease) else self._sender.send(lease, fd)
         task = self._active[lease.lease] = asyncio.create_task(work)
         try:
@@ -213,7 +247,7 @@ class Worker:
     def _release(self, lease: int) -> None:
         if (task := self._active.get(lease)) is not None:
             task.cancel()
-        else:
+        elif self._batches is None or not self._batches.stop(lease):
             self._released.add(lease)
 
     # Reports
@@ -230,6 +264,8 @@ class Worker:
             if self._transports is not None and self._fetcher is not None and self._sender is not None:
                 self._transports.drop_idle()
                 reached = [*self._fetcher.reached(), *self._sender.reached()]
+                if self._batches is not None:
+                    reached += self._batches.reached()
             tell_reached(self._channel.send, reached)
             await asyncio.sleep(HEARTBEAT_S)
 
@@ -269,7 +305,7 @@ class Worker:
         return await self._control.answer(message, memory_fd, tell_early)
 
 
-def _refused(lease: AnyLease, error: ErrorInfo) -> Failed:
+def _refused(lease: GetLease | PutLease, error: ErrorInfo) -> Failed:
     """Return the failure of a lease that was not begun."""
     return Failed(lease.lease, 0, lease.crc if isinstance(lease, GetLease) else 0, error)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import TransportChoice
 from bulkhaul.wire.masking import Mask
+from bulkhaul.wire.small_gets import Rows
 from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, Target
 
@@ -12,10 +15,20 @@ MAX_TEXT = 500
 """Longest text of an error, in characters: enough to understand it, and short enough for many in one frame."""
 
 
+class SmallTransport(Transport, Protocol):
+    """A transport that also fetches many small objects over one connection."""
+
+    async def get_small(self, target: Target, rows: Rows) -> None:
+        """Fetch small objects over one connection at a time, until the rows give no more."""
+        ...
+
+
 class Transports:
     """The two transports of a worker."""
 
-    def __init__(self, choice: TransportChoice, fast: Transport, sdk: Transport, *, secrets: tuple[str, ...]) -> None:
+    def __init__(
+        self, choice: TransportChoice, fast: SmallTransport, sdk: Transport, *, secrets: tuple[str, ...]
+    ) -> None:
         """Take the transports.
 
         Args:
@@ -63,6 +76,16 @@ class Transports:
             text = f"the fast transport does not read {error}; use --transport auto"
             raise TransportError(ErrorInfo("Unsupported", text)) from error
         return self._sdk
+
+    async def get_small(self, target: Target, rows: Rows) -> None:
+        """Fetch small objects over one connection; only the fast transport can.
+
+        Raises:
+            TransportError: the settings or the target ask for the SDK's.
+        """
+        if self.choose(target) is not self._fast:
+            raise TransportError(ErrorInfo("Unsupported", f"batches need the fast transport: {target.why_not}"))
+        await self._fast.get_small(target, rows)
 
     def cleaned(self, info: ErrorInfo) -> ErrorInfo:
         """Return an error without secrets that a service may have echoed (I5), cut to what a reader needs."""
