@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bulkhaul.wire.ending import ConnectionClosed
-from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, ReplyHead, parse_head
+from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, Document, ReplyHead, parse_head
 from bulkhaul.wire.transport import Sink
 from tests.unit.peer import REQUEST, Kept, Peer, pieces_of, run
 
@@ -29,6 +30,21 @@ def fetched(pieces: list[bytes], *, window: int = 1 << 16) -> tuple[ReplyHead, b
         return head, kept.bytes, peer
 
     return run(play)
+
+
+def test_what_is_read_leaves_nothing_to_collect() -> None:
+    """Documents of hundreds of kilobytes are free as soon as they are read, and wait for no garbage collector."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc"
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            assert Document(reply).complete
+            assert parse_head(HEAD).status == 206
+        assert [one for one in gc.get_objects() if isinstance(one, Document)] == []
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("at", range(len(HEAD) + 1))

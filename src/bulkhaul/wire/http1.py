@@ -319,7 +319,7 @@ class Connection(asyncio.BufferedProtocol):
         self._room.set()  # end the wait for room: the exchange's future tells why nothing leaves any more
         if self._document is not None and self._reply is not None and exc is None:
             if not self._reply.headers.keys() & {"content-length", "transfer-encoding"}:
-                self._document.complete = not self._document.garbled
+                self._document.end()
             self._document_ends()  # a document may end with its connection
         if self._done is not None and not self._done.done():
             stale = self._exchanges > 1 and self.bytes_in == self._bytes_before

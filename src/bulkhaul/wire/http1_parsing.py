@@ -1,6 +1,7 @@
 """Parses the header block of an HTTP/1.1 reply, and the body of one that reports an error.
 
-llhttp (httptools) does the parsing; it refuses what RFC 9112 forbids.
+llhttp (httptools) does the parsing; it refuses what RFC 9112 forbids. A parser holds methods of whoever listens to it,
+so that one keeps no parser: a cycle would hold a whole document until the next look for garbage.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ def parse_head(block: bytes) -> ReplyHead:
         keep_alive = found.keep_alive and parser.get_http_version() == "1.1"
     except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise ProtocolError(f"malformed reply header: {error}") from None
+    finally:
+        del found.parser
     if not found.complete:
         raise ProtocolError("a reply without a status line")
     return ReplyHead(status, found.headers, keep_alive)
@@ -64,20 +67,12 @@ class DocumentTooLong(Exception):
     """The body of a reply is longer than any that it can be."""
 
 
-class Document:
-    """The body of a reply that is kept whole, in any framing: an error, or what a small request asked for.
+class _Found:
+    """Collects what llhttp finds in the body of one reply."""
 
-    Attributes:
-        complete: all of it has come.
-        garbled: its framing is broken, or more has come than it announces.
-    """
-
-    def __init__(self, head: bytes, most_bytes: int = MAX_ERROR_BYTES) -> None:
+    def __init__(self) -> None:
         self.body = bytearray()
         self.complete = self.garbled = False
-        self.most_bytes = most_bytes
-        self._parser = httptools.HttpResponseParser(self)
-        self.read(head)
 
     def on_message_begin(self) -> None:
         """Called by the parser at the beginning, and again if another reply follows."""
@@ -92,14 +87,47 @@ class Document:
         """Called by the parser at the end."""
         self.complete = True
 
+
+class Document:
+    """The body of a reply that is kept whole, in any framing: an error, or what a small request asked for.
+
+    Attributes:
+        most_bytes: of the body; more of it is not read.
+    """
+
+    def __init__(self, head: bytes, most_bytes: int = MAX_ERROR_BYTES) -> None:
+        self.most_bytes = most_bytes
+        self._found = _Found()
+        self._parser = httptools.HttpResponseParser(self._found)
+        self.read(head)
+
+    @property
+    def body(self) -> bytearray:
+        """What has come of it."""
+        return self._found.body
+
+    @property
+    def complete(self) -> bool:
+        """Whether all of it has come."""
+        return self._found.complete
+
+    @property
+    def garbled(self) -> bool:
+        """Whether its framing is broken, or more has come than it announces."""
+        return self._found.garbled
+
     def read(self, data: bytes) -> bool:
         """Take the next bytes of the reply; True when it has ended, or its most bytes are known."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:
-            self.garbled = True  # what was understood up to here says what happened
+            self._found.garbled = True  # what was understood up to here says what happened
             return True
         return self.complete or len(self.body) > self.most_bytes
+
+    def end(self) -> None:
+        """Take the end of the connection for that of the body."""
+        self._found.complete = not self._found.garbled
 
     def require_whole(self) -> None:
         """Raise unless all of it has come, and no more than its most bytes.
