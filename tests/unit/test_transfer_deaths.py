@@ -48,6 +48,16 @@ def test_as_many_workers_come_as_the_parts_need_connections(parts: int, workers:
         world.finish()
 
 
+def test_nothing_queues_behind_a_connection_while_another_worker_starts() -> None:
+    """Small parts are queued ahead, but not while the worker starts that was called for them: it would idle."""
+    world = World(workers=2, connections=2, max_in_flight=4, needed=0)
+    world.add(plan_download(4 * KIB, part_size_bytes=KIB))
+    world.ready(1)
+    assert [one.worker for one in world.leases.values()] == [1, 1]
+    world.ready(2)
+    assert sorted(one.worker for one in world.leases.values()) == [1, 1, 2, 2]
+
+
 def test_a_worker_that_died_is_replaced_only_where_it_was_needed() -> None:
     """One worker was needed, so one comes in the place of the dead one; the next part that needs another gets it."""
     world = World(workers=2, connections=1, max_in_flight=2, needed=0, respawns=1)

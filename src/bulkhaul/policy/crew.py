@@ -167,14 +167,16 @@ class Crew:
             requests: that it stands for.
         """
         batch = requests > 1
-        depth = SMALL_PART_DEPTH if batch or size_bytes <= SMALL_PART_BYTES else 1
+        # While another worker starts, nothing queues here: it would wait behind a connection while the other one idles.
+        ahead = not self._starting and (batch or size_bytes <= SMALL_PART_BYTES)
+        depth = SMALL_PART_DEPTH if ahead else 1
         if depth == 1 and len(self.leases) >= self._max_in_flight:
             return None
         best, best_load = None, 0
         for worker_id, worker in self.workers.items():
             # A batch counts as one lease beside parts, which would else wait until all of its objects are through.
             held = worker.load if batch else len(worker.leases)
-            room = max(worker.connections * depth, BATCHED_AHEAD if batch else 0)
+            room = max(worker.connections * depth, BATCHED_AHEAD if batch and ahead else 0)
             if not worker.doomed and held < room and (best is None or worker.load < best_load):
                 best, best_load = worker_id, worker.load
         return best
