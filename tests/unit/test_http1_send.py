@@ -8,8 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from bulkhaul.wire.ending import ConnectionClosed
-from bulkhaul.wire.http1 import FIRST_PIECE_BYTES
 from bulkhaul.wire.http1_parsing import ReplyHead
+from bulkhaul.wire.pieces import FIRST_PIECE_BYTES
 from tests.unit.peer import Peer, run
 
 PUT = b"PUT /k HTTP/1.1\r\nhost: h\r\ncontent-length: 200000\r\n\r\n"

@@ -12,7 +12,8 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.sigv4 import Signer
-from bulkhaul.wire.small_gets import SmallGets, SmallRequests, Stopped
+from bulkhaul.wire.small_exchanges import Stopped
+from bulkhaul.wire.small_gets import SmallGets, SmallRequests
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.transport import NotSpoken
 from bulkhaul.wire.values import Credentials, GetRequest, Target

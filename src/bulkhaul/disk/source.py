@@ -235,6 +235,41 @@ def _has_more(fd: int, size_bytes: int, path: str) -> bool:
         raise
 
 
+def open_to_read_in(folder: str) -> int:
+    """Return a descriptor of a folder, for files in it to be opened.
+
+    Raises:
+        LocalError: it is gone, or may not be entered.
+    """
+    try:
+        return os.open(folder, _PATH_ONLY)
+    except OSError as error:
+        raise reading_error(error, folder) from error
+
+
+def read_small(folder_fd: int, name: str, size_bytes: int) -> bytes:
+    """Return the bytes of a small file; links are not followed.
+
+    Args:
+        size_bytes: as it was listed.
+
+    Raises:
+        LocalError: it is no regular file, or has another length, or changed while it was read.
+        OSError: it cannot be opened or read.
+    """
+    fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW, dir_fd=folder_fd)
+    try:
+        before = os.fstat(fd)
+        if kind := kind_of_file(before.st_mode):
+            raise LocalError(f"it is {kind}; only regular files can be uploaded", name)
+        body = os.read(fd, size_bytes + 1)
+        if len(body) != size_bytes or _identity(os.fstat(fd)) != _identity(before):
+            raise SourceChanged("the file changed during the upload; upload it again when nothing writes to it", name)
+        return body
+    finally:
+        os.close(fd)
+
+
 class SourceWindow:
     """``[start, end)`` of a file, mapped for reading and prefaulted; read into memory where it cannot be mapped.
 

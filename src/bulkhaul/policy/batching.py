@@ -26,6 +26,16 @@ MAX_BYTES = 8 * MIB
 SMALL_BYTES = 256 * KIB
 """Largest object of a batch."""
 
+SMALL_UPLOAD_BYTES = 128 * KIB
+"""Largest file of a batch: a worker holds one whole for each connection."""
+
+FIRST_ROWS, FIRST_GROUPS = 16, 8
+"""Files of the first batches of a folder that is being walked, and how many those are: how many files there will be is
+not known yet, and each worker is to get some."""
+
+OPEN_FOLDERS = 8
+"""Folders of a walk whose batches are not full, at most."""
+
 GIVE_UP_AFTER = 64
 """Objects after which the number that went on alone says something."""
 

@@ -7,10 +7,8 @@ than the speed floor over ``speed_window_s``, no reply to a body for ``ack_s``. 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import hashlib
-import socket
 import ssl
 import time
 from collections import defaultdict
@@ -28,10 +26,13 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
+from bulkhaul.wire.keepalive import keep_alive
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import admit, failed_get, failed_put, stored_by
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
-from bulkhaul.wire.small_gets import Rows, SmallGets, SmallRequests
+from bulkhaul.wire.small_exchanges import One, Rows, SmallExchanges
+from bulkhaul.wire.small_gets import SmallGets, SmallRequests, Wanted
+from bulkhaul.wire.small_puts import Given, SmallPuts
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.tls import client_context
@@ -39,15 +40,6 @@ from bulkhaul.wire.transport import OnSent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, object_headers
 
 WATCH_S = 0.25
-
-KEEPALIVE_OPTIONS: tuple[tuple[int, str, int], ...] = (
-    (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
-    (socket.IPPROTO_TCP, "TCP_KEEPIDLE", 30),
-    (socket.IPPROTO_TCP, "TCP_KEEPINTVL", 10),
-    (socket.IPPROTO_TCP, "TCP_KEEPCNT", 3),
-    (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", 30_000),
-)
-"""A dead peer is noticed within a minute; the kernel's own timers wait two hours. Source: tcp(7)."""
 
 
 class FastTransport:
@@ -129,8 +121,30 @@ class FastTransport:
             # The connection broke after the head of the reply: the service can be reached.
             raise TransportError(msgspec.structs.replace(error.info, status=status)) from error
 
-    async def get_small(self, target: Target, rows: Rows) -> None:
+    async def get_small(self, target: Target, rows: Rows[Wanted]) -> None:
         """Fetch small objects over one connection at a time, until the rows give no more; each failure is its row's."""
+        await self._exchange_small(
+            target, rows, lambda it, watch: SmallGets(it, self._small_requests(target).encode, rows, watch), sends=False
+        )
+
+    async def put_small(self, target: Target, rows: Rows[Given]) -> None:
+        """Send small objects likewise."""
+        hashed = not self._unsigned_payload(target)
+
+        def encode(request: PutRequest, body: bytes) -> bytes:
+            payload = hashlib.sha256(body).hexdigest() if hashed else UNSIGNED_PAYLOAD
+            return self._encode_put(request, len(body), payload)
+
+        await self._exchange_small(target, rows, lambda it, watch: SmallPuts(it, encode, rows, watch), sends=True)
+
+    async def _exchange_small(
+        self,
+        target: Target,
+        rows: Rows[One],
+        begin: Callable[[Connection, Watch], SmallExchanges[One]],
+        *,
+        sends: bool,
+    ) -> None:
         while (one := rows.take()) is not None:
             try:
                 connection = await self._connection(target)
@@ -140,10 +154,9 @@ class FastTransport:
             except BaseException:
                 rows.put_back(one.place)
                 raise
-            watch = self._busy[connection] = Watch(connection.moved_bytes, time.monotonic())
-            requests = self._small_requests(target)
+            watch = self._busy[connection] = Watch(connection.moved_bytes, time.monotonic(), sends)
             try:
-                await SmallGets(connection, requests.encode, rows, watch).run(one)
+                await begin(connection, watch).run(one)
             finally:
                 self._release(connection, target)
 
@@ -318,9 +331,12 @@ class FastTransport:
 
     async def _payload_sha256(self, target: Target, body: memoryview) -> str:
         """Return the payload hash for the signature; the body is not hashed where nobody on the way can change it."""
-        if self._credentials is None or target.scheme == "https" or is_loopback(target.host):
+        if self._unsigned_payload(target):
             return UNSIGNED_PAYLOAD
         return (await asyncio.to_thread(hashlib.sha256, body)).hexdigest()
+
+    def _unsigned_payload(self, target: Target) -> bool:
+        return self._credentials is None or target.scheme == "https" or is_loopback(target.host)
 
     # Connections
 
@@ -348,7 +364,7 @@ class FastTransport:
             raise TransportError(ErrorInfo("NetworkError", text, unreached=True)) from error
         except OSError as error:
             raise TransportError(network_error(error, connecting=True)) from error
-        _keep_alive(transport.get_extra_info("socket"))
+        keep_alive(transport.get_extra_info("socket"))
         return connection
 
     def _release(self, connection: Connection, target: Target) -> None:
@@ -378,12 +394,3 @@ def _require_watch(watcher: asyncio.Task[None]) -> None:
     """Raise the failure of the watcher in the loop: without it no deadline is kept."""
     if not watcher.cancelled():
         watcher.result()
-
-
-def _keep_alive(sock: socket.socket | None) -> None:
-    if sock is None:
-        return
-    for level, name, value in KEEPALIVE_OPTIONS:
-        if (option := getattr(socket, name, None)) is not None:
-            with contextlib.suppress(OSError):  # a platform without the timer keeps its own
-                sock.setsockopt(level, option, value)

@@ -15,6 +15,7 @@ from typing import cast
 
 from bulkhaul.wire.ending import Callback, ConnectionClosed, OnEnd, look_at
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, Document, ProtocolError, ReplyHead, parse_head
+from bulkhaul.wire.pieces import PieceSize
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import NotSpoken, OnSent, Sink
@@ -23,18 +24,6 @@ MIN_HEAD_READ_BYTES = 4 * 1024
 """Bytes read at once while a head is awaited, if the bandwidth is limited: enough for a header block, little body."""
 
 _END = b"\r\n\r\n"
-
-FIRST_PIECE_BYTES = 64 * 1024
-"""Bytes of a body handed to the socket at first."""
-
-MAX_PIECE_BYTES = 1024 * 1024
-
-MAX_TLS_PIECE_BYTES = 256 * 1024
-"""Over TLS a piece counts as sent only when all of it has left, so it must leave soon."""
-
-QUICK_PIECE_S = 0.05
-"""A piece that took no longer is followed by one of twice the length, any other by one of half."""
-
 
 Begin = Callable[[ReplyHead], Sink]
 """Judges the head of a 2xx reply and returns where its body goes; raises to refuse the reply."""
@@ -99,8 +88,7 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``begin`` or its sink raises.
         """
         assert self._transport is not None
-        done = self._done = asyncio.get_running_loop().create_future()
-        self._ready(begin)
+        done = self._promised(begin)
         try:
             self._transport.write(request)
             return await self._reply_of(done)
@@ -123,8 +111,7 @@ class Connection(asyncio.BufferedProtocol):
             DocumentTooLong: it is longer than ``most_bytes``.
         """
         assert self._transport is not None
-        done = self._done = asyncio.get_running_loop().create_future()
-        self._ready(None)
+        done = self._promised(None)
         self._bodiless, self._most_bytes = bodiless, most_bytes
         try:
             self._transport.write(request)
@@ -140,16 +127,29 @@ class Connection(asyncio.BufferedProtocol):
             self._done = self._document = None
             look_at(done)
 
-    def start(self, request: bytes, begin: Begin, on_end: OnEnd) -> None:
-        """Do what ``exchange`` does, and call back at its end, which may be before this returns.
+    def start(self, request: bytes, begin: Begin | None, on_end: OnEnd, body: bytes = b"") -> None:
+        """Do what ``exchange`` does, or ``send`` with a small body, and call back at the end.
 
         Args:
+            begin: judges a 2xx reply; None if ``error_body`` is to hold what every reply says.
             on_end: called with what ``exchange`` would return or raise; it must not raise anything itself.
         """
         assert self._transport is not None
         self._done = Callback(self.close, on_end)
         self._ready(begin)
-        self._transport.write(request)
+        if not body:
+            self._transport.write(request)
+            return
+        self._transport.set_write_buffer_limits(high=1, low=0)  # as in ``send``
+        self._piece_bytes, self.sending = len(body), True
+        self._transport.writelines((request, body))
+        if not self._full:
+            self._body_left()
+
+    def _body_left(self) -> None:
+        """Count a small body that has left."""
+        self.bytes_out += self._piece_bytes
+        self._piece_bytes, self.sending = 0, False
 
     async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
         """Send a request with its body; ``error_body`` then holds the beginning of the reply's, whatever its status.
@@ -164,9 +164,9 @@ class Connection(asyncio.BufferedProtocol):
             Whatever ``on_sent`` raises.
         """
         assert self._transport is not None
-        done = self._done = asyncio.get_running_loop().create_future()
-        self._ready(None)
-        done.add_done_callback(self._wake)
+        done = self._promised(None)
+        # A reply that comes early ends the wait for room: the peer may never read the rest of the body.
+        done.add_done_callback(lambda _: self._room.set())
         self.sending = True
         try:
             # low=0: resume_writing means that everything has left. high=1: with 0, uvloop's TLS would pause for ever.
@@ -187,16 +187,17 @@ class Connection(asyncio.BufferedProtocol):
             self._done = self._document = None
             look_at(done)
 
+    def _promised(self, begin: Begin | None) -> asyncio.Future[ReplyHead]:
+        done = self._done = asyncio.get_running_loop().create_future()
+        self._ready(begin)
+        return done
+
     def _ready(self, begin: Begin | None) -> None:
         self._begin, self._reply, self._sink, self._document = begin, None, None, None
         self._filled = self._remaining = 0
         self.error_body = b""
         self._exchanges += 1
         self._bytes_before = self.bytes_in
-
-    def _wake(self, _done: asyncio.Future[ReplyHead]) -> None:
-        """End the wait for room when a reply comes early: the peer may never read the rest of the body."""
-        self._room.set()
 
     async def _reply_of(self, done: asyncio.Future[ReplyHead]) -> ReplyHead:
         reply = await done
@@ -208,14 +209,12 @@ class Connection(asyncio.BufferedProtocol):
         """Hand the body to the socket, piece by piece; False if a reply came before its end."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
-        start, size, now_s = 0, FIRST_PIECE_BYTES, loop.time()
-        most = MAX_TLS_PIECE_BYTES if self._tls else MAX_PIECE_BYTES
-        if self._throttle is not None:
-            size = most = min(most, self._throttle.piece_bytes)
+        start, now_s = 0, loop.time()
+        size = PieceSize(tls=self._tls, most=None if self._throttle is None else self._throttle.piece_bytes)
         while start < len(body):
             if done.done():
                 return False
-            piece = body[start : start + size]
+            piece = body[start : start + size.bytes]
             if start + len(piece) == len(body):
                 on_sent(start, len(piece))  # the last call before the peer has the whole body
             self._piece_bytes = len(piece)
@@ -230,8 +229,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._throttle is not None:
                 await asyncio.sleep(self._throttle.moved(len(piece)))
             began_s, now_s = now_s, loop.time()
-            quick = now_s - began_s <= QUICK_PIECE_S
-            size = min(most, size * 2 if quick else max(FIRST_PIECE_BYTES, size // 2))
+            size.after(now_s - began_s)
         return True
 
     def close(self) -> None:
@@ -260,6 +258,8 @@ class Connection(asyncio.BufferedProtocol):
         """Called by the loop when everything has left."""
         self._full = False
         self._room.set()
+        if isinstance(self._done, Callback):
+            self._body_left()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Called by the loop."""
@@ -385,7 +385,7 @@ class Connection(asyncio.BufferedProtocol):
             # Only a plain framing that was read to its end leaves no doubt where the next reply begins.
             headers, document = self._reply.headers, self._document
             framed = "transfer-encoding" in headers or headers.get("content-length") == str(len(document.body))
-            self._reply.keep_alive &= framed and document.complete and not document.garbled
+            self._reply.keep_alive &= framed and document.complete and not document.garbled and not self._full
             self._done.set_result(self._reply)
 
     def _body_came(self, count: int) -> None:

@@ -114,7 +114,44 @@ class GetBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     at_once: int = 1
 
 
-AnyLease = GetLease | PutLease | GetBatch
+class PutRow(msgspec.Struct, frozen=True, array_like=True):
+    """One small file of a batch.
+
+    Attributes:
+        name: of the file, and what its key has behind the batch's prefix.
+        size_bytes: as it was listed; a file of another length is not sent.
+        content_type: of the object, empty for none.
+    """
+
+    name: str
+    size_bytes: int
+    content_type: str
+
+
+class PutBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+    """Send small files whole, from the folder whose descriptor comes along, each by one PUT.
+
+    Attributes:
+        lease: its number; 0 in the template of a job.
+        prefix: of every key.
+        rows: the files; ``Sent`` and ``RowFailed`` name them by their places here.
+        options: how each object is to be stored, but for its content type.
+        algorithm: of the checksum to send along, empty for none.
+        at_once: files to send at the same time, at most.
+    """
+
+    lease: int = 0
+    target: Target
+    bucket: str
+    prefix: str
+    rows: list[PutRow]
+    options: ObjectOptions
+    algorithm: str
+    at_once: int = 1
+
+
+AnyBatch = GetBatch | PutBatch
+AnyLease = GetLease | PutLease | GetBatch | PutBatch
 
 
 class Leases(msgspec.Struct, tag=True, frozen=True):
@@ -224,8 +261,22 @@ class Landed(msgspec.Struct, frozen=True, array_like=True):
     computed: str = ""
 
 
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """A small file is stored.
+
+    Attributes:
+        row: its place in the lease.
+        stored: the reply.
+        checksum: that was sent (base64), empty for none.
+    """
+
+    row: int
+    stored: Stored
+    checksum: str = ""
+
+
 class RowFailed(msgspec.Struct, frozen=True):
-    """A small object could not be received; nothing is left of it."""
+    """A small object could not be received, of which nothing is left; or a small file could not be sent."""
 
     row: int
     error: ErrorInfo
@@ -241,6 +292,7 @@ class BatchEnded(msgspec.Struct, tag=True, frozen=True):
 
     lease: int
     landed: list[Landed] = []
+    sent: list[Sent] = []
     failed: list[RowFailed] = []
     error: ErrorInfo | None = None
     more: bool = False

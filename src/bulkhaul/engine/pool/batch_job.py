@@ -1,7 +1,7 @@
-"""A job of fetching small objects of one folder, and what becomes of each when a worker reports some of them.
+"""A job of moving small objects of one folder, and what becomes of each when a worker reports some of them.
 
-rows ─▶ lease ─▶ BatchEnded ─▶ arrived: its caller publishes it
-▲                        ├─▶ alone: it failed by itself, and is fetched again as any single object
+rows ─▶ lease ─▶ BatchEnded ─▶ arrived, or sent: its caller looks at it
+▲                        ├─▶ alone: it failed by itself, and is tried again as any single object
 ╰─ left ◀────────────────╯   not begun, or met by what befell the whole host
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import msgspec
 
 from bulkhaul.disk.small_files import TOKEN_BYTES, temp_of
-from bulkhaul.engine.messages.messages import BatchEnded, GetBatch, Landed
+from bulkhaul.engine.messages.messages import AnyBatch, BatchEnded, GetBatch, Landed, Sent
 from bulkhaul.engine.pool.job import BaseJob, GetJob, PutJob
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.events import Assign, PartDone, PartFailed
@@ -24,16 +24,17 @@ WAITS = frozenset({"Throttled", "ExpiredCredentials"})
 
 
 class Arrived(msgspec.Struct, frozen=True):
-    """A row that is in its temp file.
+    """A row that was moved.
 
     Attributes:
         place: of the row in the job.
-        temp: name of the file.
+        temp: name of the temp file that an object was received into.
+        told: what the worker tells of it.
     """
 
     place: int
     temp: str
-    landed: Landed
+    told: Landed | Sent
 
 
 class _Leased(msgspec.Struct):
@@ -66,19 +67,19 @@ class _Leased(msgspec.Struct):
 
 
 class BatchJob(BaseJob, kw_only=True):
-    """Fetches small objects, each into a temp file of its own.
+    """Fetches small objects, each into a temp file of its own, or sends small files.
 
     Attributes:
         template: a lease of all rows; a worker gets those that are left.
         fd: of the folder.
-        on_rows: called with rows that have arrived, and with the places of those to be fetched alone; returns how many
+        on_rows: called with rows that were moved, and with the places of those to be moved alone; returns how many
             bytes of the former did not come to their destination. It raises nothing.
-        left: places in ``template.rows`` of what is still to be fetched.
+        left: places in ``template.rows`` of what is still to be moved.
         lost_bytes: bytes of rows that are through and not at their destination.
         abandoned: nothing of it is wanted any more.
     """
 
-    template: GetBatch
+    template: AnyBatch
     on_rows: Callable[[list[Arrived], list[int]], int]
     left: list[int]
     lost_bytes: int = 0
@@ -97,15 +98,15 @@ class BatchJob(BaseJob, kw_only=True):
         """How many requests it stands for."""
         return len(self.left)
 
-    def lease(self, assign: Assign) -> GetBatch:
+    def lease(self, assign: Assign) -> AnyBatch:
         """Return the lease that a worker gets; each has temp files of its own."""
         self.attempts = assign.attempt
         token = secrets.token_hex(TOKEN_BYTES)
         self.leased[assign.lease] = _Leased(token, list(self.left))
-        rows = [self.template.rows[place] for place in self.left]
-        return msgspec.structs.replace(
-            self.template, lease=assign.lease, rows=rows, token=token, at_once=assign.at_once
-        )
+        template = self.template
+        names = {"token": token} if isinstance(template, GetBatch) else {}
+        rows = [template.rows[place] for place in self.left]
+        return msgspec.structs.replace(template, lease=assign.lease, rows=rows, at_once=assign.at_once, **names)
 
     def damage(self) -> ErrorInfo | None:
         """Return nothing: no file of a batch is mapped."""
@@ -118,7 +119,8 @@ class BatchJob(BaseJob, kw_only=True):
             ValueError: it names rows that it does not hold.
         """
         leased = self.leased[ended.lease]
-        arrived = [Arrived(leased.take(one.row), temp_of(leased.token, one.row), one) for one in ended.landed]
+        told: list[Landed | Sent] = [*ended.landed, *ended.sent]
+        arrived = [Arrived(leased.take(one.row), temp_of(leased.token, one.row), one) for one in told]
         alone = []
         for failed in ended.failed:
             place, error = leased.take(failed.row), failed.error

@@ -18,6 +18,8 @@ from bulkhaul.engine.messages.messages import (
     BatchEnded,
     Done,
     FromWorker,
+    PutBatch,
+    PutLease,
     Ready,
     Release,
     Report,
@@ -233,7 +235,7 @@ class Dispatcher:
         self._jobs[number] = job
         timeouts = self._settings.timeouts
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
-        sends = isinstance(job, PutJob)
+        sends = isinstance(job.template, PutLease | PutBatch)
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
         self.handle(TransferAdded(number, job.layout, lease_s, sends, job.requests))
 

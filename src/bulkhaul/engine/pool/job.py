@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import LEASES, AnyLease, GetBatch, GetLease, PutLease, require_sound
+from bulkhaul.engine.messages.messages import LEASES, AnyBatch, AnyLease, GetLease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import Stored
@@ -133,7 +133,7 @@ def measure(job: BaseJob, template: AnyLease) -> None:
     Raises:
         UsageError: a worker could not read the leases.
     """
-    if isinstance(template, GetBatch):
+    if isinstance(template, AnyBatch):
         about = ObjectRef(template.bucket, template.prefix)
     else:
         about = ObjectRef(template.request.bucket, template.request.key)

@@ -19,9 +19,10 @@ from bulkhaul.disk.landing import flush_folder
 from bulkhaul.disk.small_files import discard_temp, publish
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.messages.messages import GetBatch, GetRow
+from bulkhaul.engine.messages.messages import GetBatch, GetRow, Landed
 from bulkhaul.engine.pool.batch_job import Arrived, BatchJob
 from bulkhaul.engine.pool.dispatcher import Dispatcher
+from bulkhaul.engine.transfers.alone import Alone
 from bulkhaul.engine.transfers.batch import Outlet, Work
 from bulkhaul.engine.transfers.download import Downloader
 from bulkhaul.model.errors import TransferError
@@ -86,18 +87,18 @@ class BatchDownload:
             TransferError: the folder cannot be had.
         """
         folder = self._tree.folder(self._components)
+        alone = Alone(outlet, [one.alone for one in self._objects], self._suspects)
         try:
             try:
                 self._downloader.sweep(folder)
             except TransferError:  # the folder may yet be written
-                for place, one in enumerate(self._objects):
-                    outlet.alone(place, one.alone)
+                alone.all_go()
                 return
-            await self._into(folder, outlet)
+            await self._into(folder, outlet, alone)
         finally:
             folder.release()
 
-    async def _into(self, folder: FolderHandle, outlet: Outlet) -> None:
+    async def _into(self, folder: FolderHandle, outlet: Outlet, alone: Alone) -> None:
         first = self._objects[0]
         inherited = folder.inherited_mode()
         template = GetBatch(
@@ -108,23 +109,18 @@ class BatchDownload:
             mode=self._downloader.mode if inherited is None else inherited,
             fsync=self._settings.fsync,
         )
-        attempt = _Attempt(self._settings, folder, self._objects, outlet, template.mode, inherits=inherited is not None)
+        access = (template.mode, inherited is not None)
+        attempt = _Attempt(self._settings, folder, self._objects, outlet, alone, access)
         job = attempt.job = BatchJob(
             template=template, fd=folder.fd, on_rows=attempt.take, left=list(range(len(self._objects)))
         )
         try:
-            await self._dispatcher.run(job)
-        except TransferError as error:
-            # By itself each may succeed, and else fails with an error of its own. One that kills workers would have
-            # those fail that are under way beside it, so all that were there go one after the other.
-            for place in job.left:
-                attempt.go_alone(place, self._suspects if error.info.code == "WorkerDied" else None)
-            job.left = []
+            await alone.after(job, self._dispatcher)
         finally:
             for temp in job.leftovers():
                 discard_temp(folder.fd, temp)
         await attempt.finish()
-        self._limits.ended(len(self._objects), attempt.gone_alone)
+        self._limits.ended(len(self._objects), alone.count)
 
 
 class _Attempt:
@@ -136,18 +132,17 @@ class _Attempt:
         folder: FolderHandle,
         objects: list[SmallObject],
         outlet: Outlet,
-        mode: int,
-        *,
-        inherits: bool,
+        alone: Alone,
+        access: tuple[int, bool],
     ) -> None:
+        """Take what is shared; ``access``: mode of new files, and whether the folder may give them an ACL."""
         self.job: BatchJob
-        self.gone_alone = 0
+        self._alone = alone
         self._settings = settings
         self._folder = folder
         self._objects = objects
         self._outlet = outlet
-        self._mode = mode
-        self._inherits = inherits
+        self._mode, self._inherits = access
         self._unflushed: list[tuple[int, TransferResult]] = []
         self._began_s = time.monotonic()
 
@@ -159,26 +154,21 @@ class _Attempt:
             if self.job.abandoned:
                 discard_temp(self._folder.fd, one.temp)
             elif (result := self._publish(one, seconds)) is None:
-                lost_bytes += one.landed.size_bytes
-                self.go_alone(one.place)
+                lost_bytes += self._objects[one.place].remote.head.size_bytes
+                self._alone.go(one.place)
             elif self._settings.fsync:
                 self._unflushed.append((one.place, result))
             else:
                 self._outlet.end(one.place, result)
         for place in alone:
             if not self.job.abandoned:
-                self.go_alone(place)
+                self._alone.go(place)
         return lost_bytes
-
-    def go_alone(self, place: int, turn: asyncio.Lock | None = None) -> None:
-        """Have an object fetched as any single one, when it is its turn."""
-        self.gone_alone += 1
-        alone = self._objects[place].alone
-        self._outlet.alone(place, alone if turn is None else functools.partial(_in_turn, turn, alone))
 
     def _publish(self, one: Arrived, seconds: float) -> TransferResult | None:
         """Give an object its name if it is what was listed, else return None and leave nothing of it."""
-        landed, small = one.landed, self._objects[one.place]
+        landed, small = one.told, self._objects[one.place]
+        assert isinstance(landed, Landed)
         head = small.remote.head
         integrity = None
         if landed.size_bytes == head.size_bytes and same_etag(landed.etag, head.etag):
@@ -222,8 +212,3 @@ class _Attempt:
             if failure is not None:
                 result = msgspec.structs.replace(self._objects[place].planned, failure=failure)
             self._outlet.end(place, result)
-
-
-async def _in_turn(turn: asyncio.Lock, work: Work) -> TransferResult:
-    async with turn:
-        return await work()

@@ -23,6 +23,7 @@ from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, stored_result, upload_result
+from bulkhaul.engine.transfers.upload_batch import SmallUploads
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.engine.transfers.upload_resume import Resumed, UploadResumer, options_digest
 from bulkhaul.model.errors import LocalError, PayloadTooLarge, TransferError
@@ -72,6 +73,10 @@ class Uploader:
         self._guard = guard
         self._checksums = checksums
         self._resumer = UploadResumer(settings, control, guard)
+
+    def small(self) -> SmallUploads:
+        """Return what uploads the small files of one run together."""
+        return SmallUploads(self._settings, self._control, self._dispatcher, self._checksums)
 
     async def upload_file(
         self,

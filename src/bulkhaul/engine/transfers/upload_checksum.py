@@ -35,7 +35,7 @@ class UploadChecksums:
         Raises:
             TransferError: the attempt failed.
         """
-        algorithm = await self._algorithm_for(ref, kept)
+        algorithm = await self.algorithm_for(ref, kept)
         try:
             return await attempt(algorithm)
         except TransferError as error:
@@ -45,7 +45,12 @@ class UploadChecksums:
         await self._went_without(ref)
         return result
 
-    async def _algorithm_for(self, ref: ObjectRef, kept: str) -> str:
+    async def algorithm_for(self, ref: ObjectRef, kept: str = "") -> str:
+        """Return the checksum that an upload is sent with, empty for none.
+
+        Raises:
+            TransferError: where the bucket is cannot be told.
+        """
         if self._choice != "auto":
             return "" if self._choice == "none" else self._choice
         host = (await self._control.target(ref.bucket)).host

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, encoded
-from bulkhaul.engine.messages.messages import BatchEnded, Done, Failed, Report, RowFailed
+from bulkhaul.engine.messages.messages import BatchEnded, Done, Failed, Landed, Report, RowFailed, Sent
 from bulkhaul.engine.messages.requests import Answer
 from bulkhaul.engine.worker.transports import MAX_TEXT
 from bulkhaul.model.errors import ErrorInfo, OtherError
@@ -42,16 +42,17 @@ def tell_batch(send: Send, ended: BatchEnded) -> None:
     try:
         send(ended)
     except OtherError as error:
-        landed, failed = ended.landed, ended.failed
-        if len(landed) + len(failed) <= 1:
-            place = (landed or failed)[0].row if landed or failed else -1
-            info = cut(failed[0].error if failed else _too_long(error))
-            cause = None if ended.error is None else cut(ended.error)
-            send(BatchEnded(ended.lease, [], [RowFailed(place, info)] if place >= 0 else [], cause, ended.more))
+        rows: list[Landed | Sent | RowFailed] = [*ended.landed, *ended.sent, *ended.failed]
+        if len(rows) > 1:
+            half = len(rows) // 2
+            tell_batch(send, _batch_of(ended.lease, rows[:half], None, more=True))
+            tell_batch(send, _batch_of(ended.lease, rows[half:], ended.error, more=ended.more))
             return
-        half, rest = (len(landed) + 1) // 2, (len(failed) + 1) // 2
-        tell_batch(send, BatchEnded(ended.lease, landed[:half], failed[:rest], more=True))
-        tell_batch(send, BatchEnded(ended.lease, landed[half:], failed[rest:], ended.error, ended.more))
+        failed = [
+            RowFailed(one.row, cut(one.error if isinstance(one, RowFailed) else _too_long(error))) for one in rows
+        ]
+        cause = None if ended.error is None else cut(ended.error)
+        send(BatchEnded(ended.lease, failed=failed, error=cause, more=ended.more))
 
 
 def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:
@@ -87,6 +88,13 @@ def cut(info: ErrorInfo) -> ErrorInfo:
         if isinstance(value, str)
     }
     return msgspec.structs.replace(info, **texts)
+
+
+def _batch_of(lease: int, rows: list[Landed | Sent | RowFailed], error: ErrorInfo | None, *, more: bool) -> BatchEnded:
+    landed = [row for row in rows if isinstance(row, Landed)]
+    sent = [row for row in rows if isinstance(row, Sent)]
+    failed = [row for row in rows if isinstance(row, RowFailed)]
+    return BatchEnded(lease, landed, sent, failed, error, more)
 
 
 def _tell(send: Send, ended: list[Done | Failed]) -> None:

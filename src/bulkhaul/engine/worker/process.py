@@ -1,6 +1,6 @@
 """A worker process: takes leases and requests from the coordinator, carries them out, and reports.
 
-    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py, get_batch.py
+    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py, batches.py
             ─▶ Ask ─▶ control.py ─▶ lane_answers.py on the loop, or sdk_answers.py in threads
             ◀─ Report (four times a second, and as soon as leases end), BatchEnded, Answer
 
@@ -30,12 +30,12 @@ from bulkhaul.engine.loop.threads import no_thread, unforeseen
 from bulkhaul.engine.messages.channel import Channel, close_all
 from bulkhaul.engine.messages.messages import (
     EXIT_SHORTAGE,
+    AnyBatch,
     AnyLease,
     BatchEnded,
     Configure,
     Done,
     Failed,
-    GetBatch,
     GetLease,
     Leases,
     PutLease,
@@ -45,10 +45,11 @@ from bulkhaul.engine.messages.messages import (
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Ask, Early, Read
+from bulkhaul.engine.worker.batch_run import BatchRun
+from bulkhaul.engine.worker.batches import Batches
 from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.frames import tell_answer, tell_batch, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
-from bulkhaul.engine.worker.get_batch import BatchFetcher, BatchRun
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
@@ -108,7 +109,7 @@ class Worker:
         self._lane: Lane | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
-        self._batches: BatchFetcher | None = None
+        self._batches: Batches | None = None
         self._connections = 0
         self._queue: asyncio.Queue[tuple[GetLease | PutLease, int] | BatchRun] = asyncio.Queue()
         self._released: set[int] = set()
@@ -176,7 +177,7 @@ class Worker:
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
             self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
-            self._batches = BatchFetcher(self._transports)
+            self._batches = Batches(self._transports)
         self._connections = connections
         for _ in range(connections):
             self._start(self._serve_leases())
@@ -185,7 +186,7 @@ class Worker:
 
     def _take(self, lease: AnyLease, fd: int) -> None:
         """Queue a lease for the next free connection, a batch for as many as it may use."""
-        if not isinstance(lease, GetBatch):
+        if not isinstance(lease, AnyBatch):
             self._queue.put_nowait((lease, fd))
         elif self._batches is None:
             os.close(fd)
@@ -197,7 +198,7 @@ class Worker:
 
     def _refuse(self, lease: AnyLease, error: ErrorInfo) -> None:
         """Report a lease that was not begun."""
-        if isinstance(lease, GetBatch):
+        if isinstance(lease, AnyBatch):
             tell_batch(self._channel.send, BatchEnded(lease.lease, error=error))
         else:
             self._ended_with(_refused(lease, error))

@@ -94,13 +94,19 @@ def _require_same(lease: PutLease, checksum: str, stored: Stored) -> None:
     Raises:
         TransportError: they differ.
     """
-    told, kind = stored.checksum, (lease.algorithm, ChecksumKind.FULL_OBJECT)
-    if told is None or (told.algorithm, told.kind) != kind or told.value == checksum:
+    if not (cause := other_checksum(lease.algorithm, checksum, stored)):
         return
     # A conditional write cannot be tried again: the object that it has just stored would fail the condition.
     code = "IntegrityError" if lease.only_if_absent else "BodyCorrupted"
-    cause = f"{lease.algorithm} {told.value}, {checksum} was sent"
     raise TransportError(ErrorInfo(code, "the service stored other bytes than were sent", cause=cause))
+
+
+def other_checksum(algorithm: str, checksum: str, stored: Stored) -> str:
+    """Return in words how the checksum in a reply differs from the one that was sent, empty if it does not."""
+    told, kind = stored.checksum, (algorithm, ChecksumKind.FULL_OBJECT)
+    if not checksum or told is None or (told.algorithm, told.kind) != kind or told.value == checksum:
+        return ""
+    return f"{algorithm} {told.value}, {checksum} was sent"
 
 
 def _close(prepared: tuple[SourceWindow, int]) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import ErrorInfo, Unsupported
 from bulkhaul.model.settings import TransportChoice
 from bulkhaul.wire.masking import Mask
-from bulkhaul.wire.small_gets import Rows
+from bulkhaul.wire.small_exchanges import Rows
+from bulkhaul.wire.small_gets import Wanted
+from bulkhaul.wire.small_puts import Given
 from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import Credentials, Target
 
@@ -16,10 +18,14 @@ MAX_TEXT = 500
 
 
 class SmallTransport(Transport, Protocol):
-    """A transport that also fetches many small objects over one connection."""
+    """A transport that also moves many small objects over one connection."""
 
-    async def get_small(self, target: Target, rows: Rows) -> None:
+    async def get_small(self, target: Target, rows: Rows[Wanted]) -> None:
         """Fetch small objects over one connection at a time, until the rows give no more."""
+        ...
+
+    async def put_small(self, target: Target, rows: Rows[Given]) -> None:
+        """Send small objects likewise."""
         ...
 
 
@@ -77,15 +83,26 @@ class Transports:
             raise TransportError(ErrorInfo("Unsupported", text)) from error
         return self._sdk
 
-    async def get_small(self, target: Target, rows: Rows) -> None:
+    async def get_small(self, target: Target, rows: Rows[Wanted]) -> None:
         """Fetch small objects over one connection; only the fast transport can.
 
         Raises:
-            TransportError: the settings or the target ask for the SDK's.
+            TransferError: the settings or the target ask for the SDK's.
         """
-        if self.choose(target) is not self._fast:
-            raise TransportError(ErrorInfo("Unsupported", f"batches need the fast transport: {target.why_not}"))
-        await self._fast.get_small(target, rows)
+        await self._require_fast(target).get_small(target, rows)
+
+    async def put_small(self, target: Target, rows: Rows[Given]) -> None:
+        """Send small objects likewise.
+
+        Raises:
+            TransferError: the settings or the target ask for the SDK's.
+        """
+        await self._require_fast(target).put_small(target, rows)
+
+    def _require_fast(self, target: Target) -> SmallTransport:
+        if self._choice == "sdk" or not target.fast:
+            raise Unsupported(f"batches need the fast transport: {target.why_not}")
+        return self._fast
 
     def cleaned(self, info: ErrorInfo) -> ErrorInfo:
         """Return an error without secrets that a service may have echoed (I5), cut to what a reader needs."""

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from bulkhaul.model.errors import EndpointRedirect
 from bulkhaul.model.settings import Settings
-from bulkhaul.wire.fast_transport import KEEPALIVE_OPTIONS
+from bulkhaul.wire.keepalive import KEEPALIVE_OPTIONS
 from bulkhaul.wire.replies.batch_result import require_result
 from bulkhaul.wire.sdk.connections import pass_over_interim_replies
 from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
