@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 
 import pytest
 
-from bulkhaul.engine.transfers.batch import MAX_WAITING, SMALL_OBJECT_BYTES, Batch, Piece
+from bulkhaul.engine.transfers.batch import GROUP_SLOTS, MAX_WAITING, SMALL_OBJECT_BYTES, Batch, Group, Outlet, Piece
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -23,10 +23,12 @@ def planned(number: int, size_bytes: int = 1) -> TransferResult:
     return TransferResult(source=f"s3://b/{key}", destination=key, bucket="b", key=key, size_bytes=size_bytes)
 
 
-def plan_of(pieces: list[Piece], error: Exception | None = None) -> Callable[[], AsyncGenerator[Piece, None]]:
+def plan_of(
+    pieces: Sequence[Piece | Group], error: Exception | None = None
+) -> Callable[[], AsyncGenerator[Piece | Group, None]]:
     """Return a plan of these pieces, which may fail at its end."""
 
-    async def plan() -> AsyncGenerator[Piece, None]:
+    async def plan() -> AsyncGenerator[Piece | Group, None]:
         for piece in pieces:
             yield piece
         if error is not None:
@@ -176,5 +178,85 @@ def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
                 await asyncio.sleep(0.05)
             assert MAX_WAITING < seen < 2 * MAX_WAITING
             assert len([result async for result in results]) == total - 1
+
+    asyncio.run(play())
+
+
+def test_objects_of_a_group_end_each_in_its_own_way() -> None:
+    """Of a group each object is counted once: ended together, gone on alone, or failed with the group's work."""
+
+    async def play() -> None:
+        async def alone() -> TransferResult:
+            return planned(2)
+
+        async def together(outlet: Outlet) -> None:
+            outlet.end(0, planned(1))
+            outlet.alone(1, alone)
+            raise NetworkError("gone")
+
+        batch = Batch(SETTINGS, plan_of([Group([planned(1), planned(2), planned(3)], together)]))
+        results = {result.key: result for result in await results_of(batch)}
+        assert {key: result.failure.code for key, result in results.items() if result.failure} == {"k3": "NetworkError"}
+        total = batch.progress
+        assert (total.planned_objects, total.verified_objects, total.failed_objects) == (3, 2, 1)
+        assert total.planned_bytes == 3
+
+    asyncio.run(play())
+
+
+def test_groups_under_way_are_bounded() -> None:
+    """However many groups there are, so many are under way, and none begins while results wait for the caller (I7)."""
+
+    async def play() -> None:
+        at_once = peak = begun = 0
+
+        async def together(outlet: Outlet) -> None:
+            nonlocal at_once, peak, begun
+            at_once, begun = at_once + 1, begun + 1
+            peak = max(peak, at_once)
+            await asyncio.sleep(0)
+            for place in range(64):
+                outlet.end(place, planned(place))
+            at_once -= 1
+
+        groups = [Group([planned(n) for n in range(64)], together) for _ in range(200)]
+        batch = Batch(SETTINGS, plan_of(groups))
+        async with aclosing(batch.run()) as results:
+            await anext(results)
+            for _ in range(1000):
+                await asyncio.sleep(0)
+            assert begun <= MAX_WAITING // 64 + 2 * GROUP_SLOTS
+            assert len([result async for result in results]) == 200 * 64 - 1
+        assert peak <= GROUP_SLOTS
+
+    asyncio.run(play())
+
+
+def test_leaving_early_cancels_groups_and_what_went_on_alone() -> None:
+    """A run that is left waits until a group and its objects have let go."""
+
+    async def play() -> None:
+        let_go: list[str] = []
+
+        async def alone() -> TransferResult:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                let_go.append("alone")
+            return planned(2)
+
+        async def together(outlet: Outlet) -> None:
+            outlet.end(0, planned(1))
+            outlet.alone(1, alone)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                let_go.append("together")
+
+        batch = Batch(SETTINGS, plan_of([Group([planned(1), planned(2), planned(3)], together)]))
+        async with aclosing(batch.run()) as results:
+            await anext(results)
+            await asyncio.sleep(0)
+        assert sorted(let_go) == ["alone", "together"]
 
     asyncio.run(play())
