@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bulkhaul import TransferResult, errors
+from bulkhaul.engine.messages.messages import BatchEnded
 from bulkhaul.engine.pool.batch_job import BatchJob
 from tests.engines import (
     Rig,
@@ -316,3 +318,22 @@ def test_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
     assert {type(results[name].error) for name in failed} == {errors.DiskFull}
     assert {path.name for path in small_disk.iterdir()} == results.keys() - failed
     assert all(path.read_bytes() == body for path in small_disk.iterdir())
+
+
+@pytest.mark.parametrize("forged", [{"etag": '"other"'}, {"size_bytes": 1}, {"inode": 1}, {"computed": "AAAAAA=="}])
+def test_a_worker_that_reports_another_object(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forged: dict[str, str | int]
+) -> None:
+    """The coordinator compares for itself: what is not what was listed is not published, but fetched once more."""
+    real = BatchJob.ended
+
+    def ended(self: BatchJob, worker: int, message: BatchEnded) -> object:
+        told = [msgspec.structs.replace(one, **forged) for one in message.landed]
+        return real(self, worker, msgspec.structs.replace(message, landed=told))
+
+    monkeypatch.setattr(BatchJob, "ended", ended)
+    with running_rig(tmp_path) as rig:
+        fill(rig.server)
+        assert all(one.ok for one in run(rig, tmp_path / "out").values())
+        assert restored(tmp_path / "out") == BODIES
+        assert len(rig.server.requests_for("GetObject")) == 2 * COUNT
