@@ -17,6 +17,7 @@ from bulkhaul.policy.events import Assign, HandOver, PartDone, TransferAdded, Wo
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import prepare_tables
 from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.policy.window import Window
 
 SIZE_BYTES = 100 * GIB
 MAX_PLAN_BYTES = 4 * MIB
@@ -28,10 +29,10 @@ def main() -> int:
     tracemalloc.start()
     began_s = time.perf_counter()
     layout = plan_download(SIZE_BYTES, part_size_bytes=8 * MIB)
-    machine = TransferMachine(workers=2, max_in_flight=8, timeouts=Timeouts(), rng=random.Random(1))
+    machine = TransferMachine(workers=2, window=Window(8, first=8), timeouts=Timeouts(), rng=random.Random(1))
     machine.need_workers(2)
     for worker in (1, 2):
-        machine.handle(WorkerReady(worker, 4), now_s=0.0)
+        machine.handle(WorkerReady(worker), now_s=0.0)
     instructions = machine.handle(TransferAdded(1, layout), now_s=0.0)
     planned_s = time.perf_counter() - began_s
     covered = 0

@@ -12,6 +12,7 @@ from bulkhaul.policy.events import Assign, PartDone, TransferAdded, WorkerReady
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.parttable import new_part_table
 from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.policy.window import Window
 from bulkhaul.wire.checksums import fold, updater
 from bulkhaul.wire.http1_parsing import parse_head
 from bulkhaul.wire.sigv4 import Signer
@@ -73,10 +74,10 @@ def test_state_machine_for_1_000_parts(benchmark: BenchmarkFixture) -> None:
     """All decisions for one object of 1,000 parts: leases, replies, the end."""
 
     def run() -> int:
-        machine = TransferMachine(workers=2, max_in_flight=8, timeouts=Timeouts(), rng=random.Random(1))
+        machine = TransferMachine(workers=2, window=Window(8, first=8), timeouts=Timeouts(), rng=random.Random(1))
         machine.need_workers(2)
         for worker in (1, 2):
-            machine.handle(WorkerReady(worker, 4), now_s=0.0)
+            machine.handle(WorkerReady(worker), now_s=0.0)
         out = machine.handle(TransferAdded(1, plan_download(1000 * 16 * MIB)), now_s=0.0)
         done = 0
         while out:

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar, cast
 
 from bulkhaul.model.objects import Checksum
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
+from bulkhaul.wire.told import MAX_HEAD_BYTES
 
 T = TypeVar("T")
 
@@ -45,7 +47,9 @@ class Peer:
     """
 
     def __init__(self) -> None:
-        self.connection = Connection()
+        self._scratch = bytearray(MAX_HEAD_BYTES)
+        self.first_bytes = FirstBytes()
+        self.connection = Connection(first_bytes=self.first_bytes, scratch=self._scratch)
         self.written = b""
         self.aborted = False
         self.takes_bytes = -1
@@ -104,6 +108,7 @@ class Peer:
             space[:count] = data[:count]
             self.connection.buffer_updated(count)
             data = data[count:]
+            self._scratch[:4096] = bytes(4096)  # another connection reads into it meanwhile
 
     def hang_up(self, error: Exception | None = None) -> None:
         """Close from the other side, in order or by a reset."""

@@ -43,7 +43,7 @@ class Taken:
     def lease(self) -> GetBatch:
         """Lease what is left."""
         self.leases += 1
-        leased = self.job.lease(Assign(7, self.leases, 1, 0, 0, 10, 0, self.leases, 8))
+        leased = self.job.lease(Assign(7, self.leases, 1, 0, 0, 10, 0, self.leases, single=True))
         assert isinstance(leased, GetBatch)
         return leased
 
@@ -60,7 +60,7 @@ def test_all_rows_arrive() -> None:
     """Then the lease is done, with the bytes of all and as many answers; no temp file is left over."""
     it = Taken()
     lease = it.lease()
-    assert ([row.name for row in lease.rows], lease.at_once) == (["f1", "f2", "f3", "f4"], 8)
+    assert ([row.name for row in lease.rows], lease.single) == (["f1", "f2", "f3", "f4"], True)
     assert it.ended([2, 0, 1, 3], {}) == PartDone(7, 1, 10, 0, 4)
     assert [one.place for one in it.arrived] == [2, 0, 1, 3]
     assert len({one.temp for one in it.arrived}) == 4

@@ -74,6 +74,18 @@ def test_any_cuts_give_the_same_bytes(body: bytes, interim: list[bytes], cuts: l
     assert peer.connection.bytes_in == sum(map(len, interim)) + len(head) + len(body)
 
 
+@pytest.mark.parametrize(("status", "replies"), [("206 Partial Content", 1), ("503 Slow Down", 0)])
+def test_the_time_to_first_byte_is_noted_of_replies_of_success(status: str, replies: int) -> None:
+    """It ends with the whole head and not with an interim reply; a refusal comes sooner and says nothing."""
+    head = HEAD.replace(b"206 Partial Content", status.encode())
+    assert head.startswith(b"HTTP/1.1 " + status.encode())
+    _, _, peer = fetched([CONTINUE, head[:20], head[20:] + BODY])
+    count, sum_s = peer.first_bytes.take()
+    assert count == replies
+    assert (0 < sum_s < 60) == bool(replies)
+    assert peer.first_bytes.take() == (0, 0.0)
+
+
 def test_one_byte_at_a_time() -> None:
     """The slowest peer is read like any other."""
     head, body, _ = fetched([bytes([byte]) for byte in CONTINUE + HEAD + BODY])

@@ -30,7 +30,7 @@ class Longest:
 
 def fetching(objects: int, *, connections: int = 2, retry_for_s: float = 60.0) -> World:
     """Return a world with one worker and so many objects of one large part."""
-    world = World(workers=1, connections=connections, max_in_flight=connections, rng=Longest(), retry_for_s=retry_for_s)
+    world = World(workers=1, max_in_flight=connections, rng=Longest(), retry_for_s=retry_for_s)
     world.all_ready()
     for _ in range(objects):
         world.add(plan_download(LARGE, part_size_bytes=LARGE))
@@ -206,7 +206,7 @@ def test_bytes_that_come_tell_that_the_endpoint_is_back() -> None:
 
 def test_bytes_that_leave_tell_nothing_of_the_endpoint() -> None:
     """The kernel takes them, and so does a proxy whose store is away: only an answer lets the others go on."""
-    world = World(workers=1, connections=4, max_in_flight=4, rng=Longest())
+    world = World(workers=1, max_in_flight=4, rng=Longest())
     world.all_ready()
     for _ in range(4):
         world.add(plan_download(LARGE, part_size_bytes=LARGE), sends=True)

@@ -1,4 +1,4 @@
-"""Backoff, retry rules, the retry budget and the window of requests."""
+"""Backoff, retry rules and the retry budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.model import errors
-from bulkhaul.policy.pacing import RETRY_RULES, InFlightWindow, RetryBudget, backoff_s, rule_for
+from bulkhaul.policy.pacing import RETRY_RULES, RetryBudget, backoff_s, rule_for
 
 
 class Longest:
@@ -83,47 +83,3 @@ def test_the_budget_stays_between_nothing_and_its_capacity(moves: list[bool]) ->
         else:
             budget.give_back()
         assert 0 <= budget.tokens <= 23
-
-
-def test_the_window_is_halved_once_in_a_storm() -> None:
-    """Replies that were under way when the window was cut do not cut it again; later ones do."""
-    window = InFlightWindow(64)
-    window.slow_down(100.0, in_flight=64)
-    window.slow_down(100.1, in_flight=63)
-    window.slow_down(100.49, in_flight=50)
-    assert window.size == 32
-    window.slow_down(100.5, in_flight=40)
-    assert window.size == 16
-
-
-def test_the_window_is_cut_from_what_was_really_under_way() -> None:
-    """With 10 of 64 requests in flight, "slow down" means fewer than those 10."""
-    window = InFlightWindow(64)
-    window.slow_down(1.0, in_flight=10)
-    assert window.size == 5
-
-
-def test_the_window_grows_by_one_a_round() -> None:
-    """A window's worth of successes makes it one larger, up to its maximum."""
-    window = InFlightWindow(20)
-    window.slow_down(1.0, in_flight=20)
-    assert window.size == 10
-    for _ in range(11):
-        window.success()
-    assert window.size == 11
-    for _ in range(1000):
-        window.success()
-    assert window.size == 20
-
-
-@given(st.lists(st.tuples(st.floats(0, 5), st.integers(0, 100)), max_size=80), st.integers(1, 64))
-def test_the_window_stays_between_one_and_its_maximum(moves: list[tuple[float, int]], most: int) -> None:
-    """One request may always go out, and never more than the maximum."""
-    window, now_s = InFlightWindow(most), 0.0
-    for pause_s, in_flight in moves:
-        now_s += pause_s
-        if in_flight % 2:
-            window.slow_down(now_s, in_flight=in_flight)
-        else:
-            window.success()
-        assert 1 <= window.size <= most

@@ -9,9 +9,10 @@ from bulkhaul.model.settings import Timeouts
 from bulkhaul.policy.events import TransferAdded
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import Outage
-from bulkhaul.policy.pacing import InFlightWindow, RetryBudget, Throttling
+from bulkhaul.policy.pacing import RetryBudget, Throttling
 from bulkhaul.policy.patience import Host, Patience
 from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.policy.window import Window
 from tests.unit.world import LARGE, World
 
 REFUSED = ErrorInfo("NetworkError", "refused", unreached=True)
@@ -43,7 +44,7 @@ class Longest:
 def a_host(*, tokens: int = 500, retry_for_s: float = 60.0) -> Host:
     """Return a host of 64 requests that bears a storm for 60 s."""
     rng = Longest()
-    throttling = Throttling(InFlightWindow(64), 60.0, rng)
+    throttling = Throttling(Window(64, first=64), 60.0, rng)
     return Host(Outage(retry_for_s, rng), throttling, RetryBudget(tokens), 64, rng)
 
 
@@ -125,7 +126,7 @@ def test_a_storm_has_one_clock_for_all() -> None:
 
 def test_a_storm_that_nobody_waited_in_is_forgotten() -> None:
     """A lone request, or the first part of an idle engine, has its 60 s, however the last ones ended."""
-    machine = TransferMachine(workers=1, max_in_flight=1, timeouts=Timeouts(), rng=Longest())
+    machine = TransferMachine(workers=1, window=Window(1, first=1), timeouts=Timeouts(), rng=Longest())
     assert machine.request_failed(Patience(), SLOW_DOWN, 0.0, requests=1) == 0.1
     assert machine.request_failed(Patience(), SLOW_DOWN, 70.0, requests=2) == SLOW_DOWN
     assert machine.request_failed(Patience(), SLOW_DOWN, 70.0, requests=1) == 0.1
@@ -145,12 +146,12 @@ def test_what_is_refused_while_others_succeed_ends_too() -> None:
 
 def test_the_end_of_an_upload_does_not_wait_for_calm() -> None:
     """An engine that ends has seconds for its aborts; while the endpoint is away they wait like everything else."""
-    machine = TransferMachine(workers=1, max_in_flight=1, timeouts=Timeouts(), rng=Longest())
+    machine = TransferMachine(workers=1, window=Window(1, first=1), timeouts=Timeouts(), rng=Longest())
     machine.request_failed(Patience(), SLOW_DOWN, 0.0, requests=1)
-    assert machine.admit_request(0.0) > 0
-    assert machine.admit_request(0.0, ending=True) == 0
+    assert machine.host.admit(0.0) > 0
+    assert machine.host.admit(0.0, ending=True) == 0
     machine.request_failed(Patience(), REFUSED, 0.0, requests=1)
-    assert machine.admit_request(0.0, ending=True) > 0
+    assert machine.host.admit(0.0, ending=True) > 0
 
 
 def test_wrong_bytes_forgive_no_failure() -> None:
@@ -197,7 +198,7 @@ def test_two_dead_workers_are_enough() -> None:
 
 def tries_of_a_part(error: ErrorInfo) -> tuple[list[float], ErrorInfo | None]:
     """Let one part fail whenever it is leased; return the instants of the leases and what it ends with."""
-    world = World(workers=1, connections=1, max_in_flight=1, rng=Longest())
+    world = World(workers=1, max_in_flight=1, rng=Longest())
     world.all_ready()
     world.add(plan_download(LARGE, part_size_bytes=LARGE))
     tries: list[float] = []
@@ -216,11 +217,11 @@ def tries_of_a_part(error: ErrorInfo) -> tuple[list[float], ErrorInfo | None]:
 
 def tries_of_a_request(error: ErrorInfo) -> tuple[list[float], ErrorInfo]:
     """Let one request fail whenever it goes out; return the instants at which it went and what it ends with."""
-    machine = TransferMachine(workers=1, max_in_flight=1, timeouts=Timeouts(), rng=Longest())
+    machine = TransferMachine(workers=1, window=Window(1, first=1), timeouts=Timeouts(), rng=Longest())
     now_s, patience = 1000.0, Patience()
     tries: list[float] = []
     while True:
-        while wait_s := machine.admit_request(now_s):
+        while wait_s := machine.host.admit(now_s):
             now_s += wait_s
         tries.append(now_s - 1000.0)
         wait = machine.request_failed(patience, error, now_s, requests=1)

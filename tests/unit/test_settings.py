@@ -10,7 +10,7 @@ from bulkhaul.model.errors import ErrorInfo, NotFound, UsageError
 from bulkhaul.model.limits import GIB, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Integrity, ObjectRef, Verify
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings, Timeouts, default_workers
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, MOST_IN_FLIGHT, Settings, Timeouts, default_workers
 
 
 @pytest.mark.parametrize(
@@ -130,9 +130,10 @@ def test_connections_cover_the_concurrency_and_no_worker_is_idle(workers: int, c
     """Workers times connections reach the concurrency with less than one connection a worker to spare."""
     settings = Settings(workers=workers, concurrency=concurrency)
     assert 1 <= settings.worker_count <= workers
-    assert settings.max_in_flight == (concurrency or 4 * workers)
+    assert settings.asked_at_once == (concurrency or 4 * workers)
     total = settings.worker_count * settings.connections
-    assert settings.max_in_flight <= total < settings.max_in_flight + settings.worker_count
+    assert settings.asked_at_once <= total < settings.asked_at_once + settings.worker_count
+    assert settings.max_in_flight == (concurrency or MOST_IN_FLIGHT)
 
 
 def test_a_url_is_written_for_people() -> None:

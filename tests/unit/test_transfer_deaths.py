@@ -27,7 +27,7 @@ def test_the_first_workers_are_spawned_once() -> None:
 
 def test_no_worker_is_spawned_that_nothing_needs() -> None:
     """An object of no parts needs no worker, and one of a single part needs one."""
-    world = World(workers=3, connections=2, max_in_flight=6, needed=0)
+    world = World(workers=3, max_in_flight=6, needed=0)
     world.add(plan_download(0))
     world.pass_time(1.0)
     assert world.seen == [HandOver(1)]
@@ -40,7 +40,7 @@ def test_no_worker_is_spawned_that_nothing_needs() -> None:
 def test_as_many_workers_come_as_the_parts_need_connections(parts: int, workers: int) -> None:
     """Parts of one object and of many count alike, leased or not; three workers of two connections are the most."""
     for objects, of in ((1, parts), (parts, 1)):
-        world = World(workers=3, connections=2, max_in_flight=6, needed=0, respawns=0)
+        world = World(workers=3, max_in_flight=6, needed=0, respawns=0)
         for _ in range(objects):
             world.add(plan_download(of * LARGE, part_size_bytes=LARGE))
             world.all_ready()
@@ -50,7 +50,7 @@ def test_as_many_workers_come_as_the_parts_need_connections(parts: int, workers:
 
 def test_nothing_queues_behind_a_connection_while_another_worker_starts() -> None:
     """Small parts are queued ahead, but not while the worker starts that was called for them: it would idle."""
-    world = World(workers=2, connections=2, max_in_flight=4, needed=0)
+    world = World(workers=2, max_in_flight=4, needed=0)
     world.add(plan_download(4 * KIB, part_size_bytes=KIB))
     world.ready(1)
     assert [one.worker for one in world.leases.values()] == [1, 1]
@@ -60,7 +60,7 @@ def test_nothing_queues_behind_a_connection_while_another_worker_starts() -> Non
 
 def test_a_worker_that_died_is_replaced_only_where_it_was_needed() -> None:
     """One worker was needed, so one comes in the place of the dead one; the next part that needs another gets it."""
-    world = World(workers=2, connections=1, max_in_flight=2, needed=0, respawns=1)
+    world = World(workers=2, max_in_flight=2, needed=0, respawns=1)
     world.add(plan_download(LARGE))
     world.all_ready()
     world.lose(1)
@@ -74,7 +74,7 @@ def test_a_worker_that_died_is_replaced_only_where_it_was_needed() -> None:
 
 def test_only_the_unfinished_parts_of_a_dead_worker_are_fetched_again() -> None:
     """What a dead worker had reported as done stays done; what it still held goes to another, from its start."""
-    world = started(workers=2, connections=2, max_in_flight=4, respawns=0)
+    world = started(workers=2, max_in_flight=4, respawns=0)
     transfer = world.add(plan_download(6 * LARGE, part_size_bytes=LARGE))
     victim = world.leases[1].worker
     finished = {0, 1, 2, 3} - {one.index for one in world.of(transfer) if one.worker == victim}
@@ -97,7 +97,7 @@ def test_only_the_unfinished_parts_of_a_dead_worker_are_fetched_again() -> None:
 
 def test_a_death_keeps_earlier_attempts_and_forgets_its_own_bytes() -> None:
     """After a broken attempt of 1 MiB and a death at 3 MiB the part continues at 1 MiB, with the CRC of that MiB."""
-    world = started(workers=2, connections=1, max_in_flight=2)
+    world = started(workers=2, max_in_flight=2)
     world.add(plan_download(LARGE + 1, part_size_bytes=LARGE))
     first = next(one for one in world.leases.values() if one.index == 0)
     world.failed(first.lease, MIB, "NetworkError")
@@ -114,7 +114,7 @@ def test_a_death_keeps_earlier_attempts_and_forgets_its_own_bytes() -> None:
 
 def test_a_part_that_kills_two_workers_fails_its_transfer() -> None:
     """The second death with the same part ends the transfer as WorkerDied, and names the part and the reason."""
-    world = started(workers=1, connections=1, max_in_flight=1)
+    world = started(workers=1, max_in_flight=1)
     transfer = world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     world.lose(1, "signal 11")
     assert not world.found(Fail)
@@ -128,7 +128,7 @@ def test_a_part_that_kills_two_workers_fails_its_transfer() -> None:
 
 def test_other_transfers_survive_a_poisonous_part() -> None:
     """A part that kills two workers takes only its own transfer with it."""
-    world = started(workers=1, connections=2, max_in_flight=2, respawns=9)
+    world = started(workers=1, max_in_flight=2, respawns=9)
     poison = world.add(plan_download(LARGE))
     world.lose(world.leases[1].worker)
     good = world.add(plan_download(2 * LARGE, part_size_bytes=LARGE))
@@ -142,7 +142,7 @@ def test_other_transfers_survive_a_poisonous_part() -> None:
 
 def test_small_parts_that_waited_their_turn_are_not_blamed() -> None:
     """Of eight small parts queued at a worker of one connection, a death counts against the first alone."""
-    world = started(workers=1, connections=1, max_in_flight=1, respawns=9)
+    world = started(workers=1, max_in_flight=1, respawns=9)
     waiting = [world.add(plan_download(KIB)) for _ in range(4)]
     assert len(world.leases) == 4
     world.lose(1)
@@ -158,7 +158,7 @@ def test_small_parts_that_waited_their_turn_are_not_blamed() -> None:
 
 def test_nothing_is_asked_of_a_dead_worker() -> None:
     """When a death fails a transfer, its other leases at the dead worker are not revoked: nobody could answer."""
-    world = started(workers=1, connections=2, max_in_flight=2)
+    world = started(workers=1, max_in_flight=2)
     world.add(plan_download(2 * LARGE, part_size_bytes=LARGE))
     world.lose(1)
     world.all_ready()
@@ -183,7 +183,7 @@ def test_the_budget_for_new_workers_is_spent_exactly() -> None:
 
 def test_a_part_that_arrives_refills_the_budget_for_new_workers() -> None:
     """Deaths count against a run that gets nowhere, not against a long one with work done between them."""
-    world = World(workers=1, connections=1, max_in_flight=1, respawns=1)
+    world = World(workers=1, max_in_flight=1, respawns=1)
     transfer = world.add(plan_download(6 * LARGE, part_size_bytes=LARGE))
     for part in range(5):
         world.all_ready()
@@ -197,7 +197,7 @@ def test_a_part_that_arrives_refills_the_budget_for_new_workers() -> None:
 
 def test_a_smaller_crew_goes_on_when_the_budget_is_spent() -> None:
     """As long as one worker lives, a spent budget fails nothing."""
-    world = started(workers=2, connections=1, max_in_flight=2, respawns=0)
+    world = started(workers=2, max_in_flight=2, respawns=0)
     transfer = world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     world.lose(1)
     assert not world.found(Spawn)
@@ -227,7 +227,7 @@ def test_parts_rejected_when_no_worker_can_fetch_them_fail_the_transfer() -> Non
 
 def test_a_silent_worker_is_killed_and_its_parts_move_only_when_it_is_reaped() -> None:
     """SIGSTOP: silence for heartbeat_s leads to Kill; until WorkerLost the part stays with its owner (I6)."""
-    world = started(workers=2, connections=1, max_in_flight=2)
+    world = started(workers=2, max_in_flight=2)
     world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     stopped = world.leases[1]
     other = next(worker for worker in world.workers if worker != stopped.worker)
@@ -266,7 +266,7 @@ def test_a_pause_of_the_coordinator_itself_kills_nobody() -> None:
 @pytest.mark.parametrize("off", [-1, 1])
 def test_a_worker_that_reports_another_length_is_killed_and_keeps_its_lease(off: int) -> None:
     """PartDone with a wrong length proves nothing about who still writes: kill first, reassign when reaped."""
-    world = started(workers=2, connections=1, max_in_flight=2)
+    world = started(workers=2, max_in_flight=2)
     world.add(plan_download(LARGE + 1, part_size_bytes=LARGE))
     liar = world.leases[1]
     world.send(PartDone(liar.worker, liar.lease, LARGE + off, 1))
@@ -282,7 +282,7 @@ def test_a_worker_that_reports_another_length_is_killed_and_keeps_its_lease(off:
 
 def test_a_killed_worker_may_still_answer_but_gets_nothing_new() -> None:
     """Between Kill and its end a worker's replies count, and no lease is given to it."""
-    world = started(workers=1, connections=1, max_in_flight=1)
+    world = started(workers=1, max_in_flight=1)
     world.add(plan_download(2 * LARGE, part_size_bytes=LARGE))
     world.pass_time(world.timeouts.heartbeat_s)
     assert world.found(Kill)
@@ -295,7 +295,7 @@ def test_a_killed_worker_may_still_answer_but_gets_nothing_new() -> None:
 
 def test_a_reply_that_comes_after_its_worker_was_reaped_changes_nothing() -> None:
     """A late PartDone of a dead worker is counted and otherwise ignored."""
-    world = started(workers=2, connections=1, max_in_flight=2)
+    world = started(workers=2, max_in_flight=2)
     world.add(plan_download(LARGE))
     first = world.leases[1]
     world.lose(first.worker)
@@ -306,7 +306,7 @@ def test_a_reply_that_comes_after_its_worker_was_reaped_changes_nothing() -> Non
 
 def test_blameless_deaths_cost_nothing() -> None:
     """Workers that had to go with their forkserver count neither against a part nor against the budget for new ones."""
-    world = started(workers=1, connections=1, max_in_flight=1, respawns=1)
+    world = started(workers=1, max_in_flight=1, respawns=1)
     transfer = world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     for _ in range(5):
         (worker,) = world.workers

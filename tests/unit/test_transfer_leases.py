@@ -15,9 +15,9 @@ from bulkhaul.policy.parttable import LISTED_PARTS, new_part_table
 from tests.unit.world import LARGE, World
 
 
-def started(*, workers: int = 2, connections: int = 2, max_in_flight: int = 4) -> World:
+def started(*, workers: int = 2, max_in_flight: int = 4) -> World:
     """Return a world whose workers are all ready."""
-    world = World(workers=workers, connections=connections, max_in_flight=max_in_flight)
+    world = World(workers=workers, max_in_flight=max_in_flight)
     world.all_ready()
     return world
 
@@ -39,7 +39,7 @@ def test_no_more_large_parts_are_in_flight_than_was_asked_for() -> None:
 
 def test_small_parts_are_queued_ahead_of_the_connections() -> None:
     """Small parts hide the hop to the coordinator: a worker holds up to eight for each connection."""
-    world = started(workers=1, connections=2, max_in_flight=2)
+    world = started(workers=1, max_in_flight=2)
     for _ in range(40):
         world.add(plan_download(16 * KIB))
     assert len(world.leases) == 2 * SMALL_PART_DEPTH == 16
@@ -78,7 +78,7 @@ def test_a_transfer_is_verified_when_the_last_part_is_in() -> None:
 
 def test_received_bytes_count_every_byte_once() -> None:
     """Heartbeats, a break, a continuation and a repeat of part of it add up to what is in place."""
-    world = started(workers=1, connections=1, max_in_flight=1)
+    world = started(workers=1, max_in_flight=1)
     world.add(plan_download(LARGE))
     for reached, expected in ((MIB, MIB), (3 * MIB, 3 * MIB), (2 * MIB, 3 * MIB)):
         world.heard(1, reached)
@@ -112,7 +112,7 @@ def speak_for(world: World, seconds: float) -> None:
 
 def test_a_part_without_progress_is_taken_from_its_worker() -> None:
     """After lease_s without a byte the lease is revoked, once, and moves when its holder has let go."""
-    world = started(workers=2, connections=1, max_in_flight=2)
+    world = started(workers=2, max_in_flight=2)
     world.add(plan_download(LARGE))
     holder = world.leases[1].worker
     speak_for(world, world.timeouts.lease_s - 1.0)
@@ -154,7 +154,7 @@ def test_a_worker_that_does_not_let_go_is_killed() -> None:
 
 def test_small_parts_that_wait_their_turn_do_not_time_out() -> None:
     """Only the part on a connection has a deadline; those queued behind it have not begun."""
-    world = started(workers=1, connections=1, max_in_flight=1)
+    world = started(workers=1, max_in_flight=1)
     for _ in range(3):
         world.add(plan_download(KIB))
     speak_for(world, world.timeouts.lease_s - 1.0)
@@ -242,7 +242,7 @@ def test_events_about_transfers_that_have_ended_change_nothing() -> None:
 
 def test_how_far_each_part_is() -> None:
     """The machine tells which parts are done and which are leased, the transfer's table what came of each."""
-    world = started(workers=1, connections=2, max_in_flight=2)
+    world = started(workers=1, max_in_flight=2)
     world.add(plan_download(3 * LARGE, part_size_bytes=LARGE))
     world.done(1)
     transfer = world.machine.transfer(1)

@@ -85,7 +85,7 @@ def verify_one(world: World, rng: random.Random) -> None:
 def bad_day(seed: int) -> World:
     """Return the world at the end of a bad day, after everything that was open has come to its end."""
     rng = random.Random(seed)
-    world = World(workers=3, connections=3, max_in_flight=9, respawns=20, rng=rng)
+    world = World(workers=3, max_in_flight=9, respawns=20, rng=rng)
     for _ in range(STEPS):
         one_step(world, rng)
     world.finish()

@@ -28,9 +28,7 @@ class AnyOrder(RuleBasedStateMachine):
     )
     def begin(self, workers: int, connections: int, respawns: int) -> None:
         """Start an engine that has nothing to do yet."""
-        self.world = World(
-            workers=workers, connections=connections, max_in_flight=workers * connections, respawns=respawns
-        )
+        self.world = World(workers=workers, max_in_flight=workers * connections, respawns=respawns)
         self.silent: set[int] = set()
 
     def one_lease(self, pick: int) -> int:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES, frame_of
-from bulkhaul.engine.messages.messages import Done, Failed, Report
+from bulkhaul.engine.messages.messages import Done, Failed, Load, Report
 from bulkhaul.engine.messages.requests import Answer
 from bulkhaul.engine.worker.frames import PIECE_BYTES, tell_answer, tell_ended, tell_error, tell_reached
 from bulkhaul.model.errors import ErrorInfo, OtherError
@@ -87,9 +87,23 @@ def test_progress_of_many_leases(count: int) -> None:
     """However many are active, all are told, and a sign of life is given without any."""
     frames = Frames()
     reached = [(2**60 + n, 2**60) for n in range(count)]
-    tell_reached(frames.send, reached)
+    load = Load(0.5, 0.01)
+    through = reached[: count // 2]
+    tell_reached(frames.send, Report(reached=reached, through=through, heads=3, ttfb_sum_s=0.5, load=load))
     assert frames.frames
     assert [one for report in frames.reports() for one in report.reached] == reached
+    assert [one for report in frames.reports() for one in report.through] == through
+    assert [report.load for report in frames.reports() if report.load is not None] == [load]
+    assert sum(report.heads for report in frames.reports()) == 3
+
+
+def test_replies_are_told_once_with_what_has_ended() -> None:
+    """However many frames ended leases take, the replies that have begun are in the first of them alone."""
+    frames = Frames()
+    tell_ended(frames.send, [Done(n, 7, 9) for n in range(600)], [], heads=600, ttfb_sum_s=6.0)
+    assert [(report.heads, report.ttfb_sum_s) for report in frames.reports()] == [(600, 6.0), (0, 0.0), (0, 0.0)]
+    tell_ended(frames.send, [], [], heads=2, ttfb_sum_s=0.5)
+    assert frames.reports()[-1].heads == 2
 
 
 @pytest.mark.parametrize("length", [0, 1, PIECE_BYTES - 5, PIECE_BYTES - 4, 500_000])

@@ -17,6 +17,7 @@ from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.policy.events import Event
 from bulkhaul.policy.pacing import Randomness
 from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.policy.window import Window
 from bulkhaul.wire.values import Credentials, Target
 
 SETTINGS = Settings(workers=2, concurrency=2)
@@ -32,7 +33,9 @@ class Workers:
     """
 
     def __init__(self, rng: Randomness | None = None) -> None:
-        self.machine = TransferMachine(workers=2, max_in_flight=2, timeouts=Timeouts(), rng=rng or random.Random(1))
+        self.machine = TransferMachine(
+            workers=2, window=Window(2, first=2), timeouts=Timeouts(), rng=rng or random.Random(1)
+        )
         self.last_resort = LastResort(lambda error: pytest.fail(str(error)))
         self.last_death = "SIGKILL"
         self.asked: list[tuple[int, Ask]] = []

@@ -27,6 +27,7 @@ from bulkhaul.policy.events import (
     PartFailed,
     PartsRejected,
     RefreshCredentials,
+    Resize,
     Revoke,
     Spawn,
     Tick,
@@ -39,6 +40,7 @@ from bulkhaul.policy.events import (
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.pacing import Randomness
 from bulkhaul.policy.transfer import TransferMachine
+from bulkhaul.policy.window import Window
 
 T = TypeVar("T")
 
@@ -58,7 +60,7 @@ def crc_of(transfer: int, index: int, count: int) -> int:
 class WorkerSide:
     """What a worker process holds: its leases with the bytes that it reported of each."""
 
-    connections: int
+    connections: int = 0
     leases: dict[int, Assign] = field(default_factory=dict)
     doomed: bool = False
 
@@ -92,30 +94,30 @@ class World:
         self,
         *,
         workers: int = 2,
-        connections: int = 2,
         max_in_flight: int = 4,
         respawns: int | None = None,
         rng: Randomness | None = None,
         timeouts: Timeouts | None = None,
         retry_for_s: float = 60.0,
         needed: int | None = None,
+        window: Window | None = None,
     ) -> None:
         """Play the part of what is around a machine.
 
         Args:
             needed: workers that are started at once; None for all.
+            window: how much may be in flight; None for one that begins with ``max_in_flight``.
         """
         self.timeouts = timeouts or Timeouts()
         self.machine = TransferMachine(
             workers=workers,
-            max_in_flight=max_in_flight,
+            window=window or Window(max_in_flight, first=max_in_flight),
             timeouts=self.timeouts,
             rng=rng or random.Random(7),
             respawns=respawns,
             retry_for_s=retry_for_s,
         )
         self.now_s = 1000.0
-        self.connections = connections
         self.wanted = workers
         self.respawns_left = max(4, 2 * workers) if respawns is None else respawns
         self.starting: list[int] = []
@@ -170,8 +172,8 @@ class World:
     def ready(self, worker: int) -> None:
         """A worker has started."""
         self.starting.remove(worker)
-        self.workers[worker] = WorkerSide(self.connections)
-        self.send(WorkerReady(worker, self.connections))
+        self.workers[worker] = WorkerSide()
+        self.send(WorkerReady(worker))
 
     def lose(self, worker: int, reason: str = "signal 9", *, blameless: bool = False) -> None:
         """A worker, ready or not, is dead."""
@@ -303,6 +305,10 @@ class World:
             match one:
                 case Assign():
                     self._assigned(one)
+                case Resize():
+                    assert one.connections >= 1, "a lease that waits at a worker has its turn"
+                    assert one.connections != self.workers[one.worker].connections
+                    self.workers[one.worker].connections = one.connections
                 case Revoke():
                     assert one.lease in self.workers[one.worker].leases, "a lease is revoked at its holder"
                     assert one.lease not in self.revoked, "once is enough"
@@ -354,7 +360,7 @@ class World:
         assert assign.attempt == book.attempts[assign.index]
         depth = SMALL_PART_DEPTH if part.size_bytes <= SMALL_PART_BYTES else 1
         assert len(side.leases) < side.connections * depth
-        assert len(self.leases) < self.machine.window.size
+        assert depth > 1 or len(self.leases) < self.machine.window.size
         book.owner[assign.index] = assign.lease
         side.leases[assign.lease] = assign
         self._leases_ever.add(assign.lease)
@@ -382,6 +388,9 @@ class World:
         in_place = sum(sum(book.kept) for book in self.books.values() if book.outcome != "failed")
         assert self.machine.received_bytes == in_place + sum(self.reached.values())
         assert self.machine.received_bytes <= sum(book.layout.size_bytes for book in self.books.values())
+        if self.workers and not self.starting:
+            connections = sum(side.connections for side in self.workers.values())
+            assert connections == max(self.machine.window.size, len(self.workers)), "together they are the window"
         for worker, side in self.workers.items():
             assert self.machine.transfers_of(worker) == {one.transfer for one in side.leases.values()}
         for transfer, book in self.books.items():

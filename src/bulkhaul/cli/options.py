@@ -81,7 +81,7 @@ speed_options = adding(
         "-c",
         type=int,
         metavar="N",
-        help="Requests in flight, all workers together.  [default: 4 a worker]",
+        help="Requests in flight at most, all workers together.  [default: as many as deliver more]",
     ),
     _speed(
         "--part-size",

@@ -36,6 +36,10 @@ class Window(Protocol):
         """Take the first ``count`` bytes of the space as the next ones."""
         ...
 
+    def use(self, buffer: memoryview) -> None:
+        """Receive into another buffer, if into any."""
+        ...
+
     def close(self) -> None:
         """Let go of the file; what was received is in it."""
         ...
@@ -66,6 +70,9 @@ class MappedWindow:
         """See ``Window.received``."""
         self.received_bytes += count
 
+    def use(self, buffer: memoryview) -> None:
+        """See ``Window.use``."""
+
     def close(self) -> None:
         """See ``Window.close``."""
         self._view.release()
@@ -75,7 +82,10 @@ class MappedWindow:
 
 
 class WrittenWindow:
-    """``[start, end)`` of a file of ``size_bytes``, received into a reused buffer and written from there."""
+    """``[start, end)`` of a file of ``size_bytes``, received into a reused buffer and written from there.
+
+    Each read is written before the next one, so windows whose readers take turns may share a buffer.
+    """
 
     def __init__(self, fd: int, start: int, size_bytes: int, buffer: memoryview) -> None:
         self._fd = os.dup(fd)
@@ -100,6 +110,10 @@ class WrittenWindow:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             self.received_bytes += written
             data = data[written:]
+
+    def use(self, buffer: memoryview) -> None:
+        """See ``Window.use``."""
+        self._buffer = buffer
 
     def close(self) -> None:
         """See ``Window.close``."""

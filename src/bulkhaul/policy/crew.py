@@ -13,14 +13,16 @@ import msgspec
 
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.policy.events import Instruction, Kill, Revoke, Spawn
+from bulkhaul.policy.events import Instruction, Kill, Resize, Revoke, Spawn
 
 SMALL_PART_BYTES = MIB
 """Parts up to this size are queued at a worker ahead of its connections, to hide the hop to the coordinator."""
 
 SMALL_PART_DEPTH = 8
-"""Small parts queued at a worker, as a multiple of its connections. Source: bench/results, small objects."""
+"""Small parts at a worker, as a multiple of its connections. Source: bench/results, small objects."""
 
+SMALL_PARTS_AHEAD = 64
+"""Small parts queued at a worker at most, each with an open file: what ends while a report of many is on its way."""
 
 BATCHED_AHEAD = 128
 """Requests of batches queued at a worker at least: two batches, so that the next is there when one ends."""
@@ -35,6 +37,8 @@ class Lease(msgspec.Struct):
         deadline_s: when that will be; it moves with progress.
         generation: of the credentials that its request is signed with.
         requests: how many requests it stands for.
+        through: how many of them have succeeded, as far as the worker has reported.
+        told_s: instant of the last report about it, or when it was given out.
     """
 
     transfer: int
@@ -47,16 +51,27 @@ class Lease(msgspec.Struct):
     generation: int
     requests: int = 1
     reached_bytes: int = 0
+    through: int = 0
+    told_s: float = 0.0
     revoked: bool = False
 
 
 class CrewMember(msgspec.Struct):
-    """A worker that is ready, or doomed: it was killed and is not yet reaped. ``load``: requests that it holds."""
+    """A worker that is ready, or doomed: it was killed and is not yet reaped.
 
-    connections: int
+    Attributes:
+        connections: that it may serve leases over.
+        serving: those that it may be serving leases over: more than that after a shrink, until leases end.
+        load: requests that it holds.
+        share: of a CPU that it used lately.
+    """
+
     silent_deadline_s: float
+    connections: int = 0
+    serving: int = 0
     doomed: bool = False
     load: int = 0
+    share: float = 0.0
     leases: dict[int, None] = msgspec.field(default_factory=dict)  # in order of assignment
 
 
@@ -68,10 +83,11 @@ class Crew:
         load: requests that all leases together stand for.
     """
 
-    def __init__(self, wanted: int, max_in_flight: int, timeouts: Timeouts, respawns: int | None) -> None:
+    def __init__(self, wanted: int, timeouts: Timeouts, respawns: int | None, *, per_worker: int) -> None:
         """Take how many workers there may be.
 
         Args:
+            per_worker: requests that are worth the start of a worker.
             respawns: how many may be started anew before any part arrives; None for twice as many, four at least.
         """
         self.workers: dict[int, CrewMember] = {}
@@ -82,8 +98,8 @@ class Crew:
         self._needed = 0  # workers that there was work for so far
         self._starting = 0
         self._max_respawns = self._respawns = max(4, 2 * wanted) if respawns is None else respawns
-        self._max_in_flight = max_in_flight
-        self._connections = -(-max_in_flight // wanted)  # of one worker
+        self._per_worker = per_worker
+        self._shared = (0, 0)  # requests in flight, and the workers that they were shared among
         self._timeouts = timeouts
         self._next_lease = 1
 
@@ -107,17 +123,31 @@ class Crew:
         return [Spawn() for _ in range(more)]
 
     def need_for(self, requests: int) -> list[Instruction]:
-        """Start as many workers as have a connection for each of these requests."""
-        return self.need(-(-requests // self._connections))
+        """Start as many workers as these requests are worth."""
+        return self.need(-(-requests // self._per_worker))
 
     def stop_spawning(self) -> None:
         """Start no more workers."""
         self._wanted = self._needed = 0
 
-    def ready(self, worker: int, connections: int, now_s: float) -> None:
-        """A worker has started."""
+    def ready(self, worker: int, now_s: float) -> None:
+        """A worker has started; it has no connections yet."""
         self._starting = max(0, self._starting - 1)
-        self.workers[worker] = CrewMember(connections, now_s + self._timeouts.heartbeat_s)
+        self.workers[worker] = CrewMember(now_s + self._timeouts.heartbeat_s)
+        self._shared = (0, 0)
+
+    def share(self, in_flight: int, out: list[Instruction]) -> None:
+        """Spread so many connections over the workers, those that are starting included; each has one at least."""
+        if self._shared == (shared := (in_flight, len(self.workers) + self._starting)):
+            return
+        self._shared = shared
+        each, more = divmod(in_flight, max(1, shared[1]))
+        for place, (worker_id, worker) in enumerate(self.workers.items()):
+            connections = max(1, each + (place < more))
+            if worker.connections != connections:
+                worker.connections = connections
+                worker.serving = max(connections, min(worker.serving, worker.load))
+                out.append(Resize(worker_id, connections))
 
     def heard(self, worker_id: int, now_s: float) -> bool:
         """Take a sign of life; return whether the worker is known."""
@@ -159,24 +189,26 @@ class Crew:
             worker.doomed = True
             out.append(Kill(worker_id, reason))
 
-    def freest(self, size_bytes: int, requests: int = 1) -> int | None:
+    def freest(self, size_bytes: int, requests: int, in_flight: int) -> int | None:
         """Return the worker with the fewest requests that takes one more part, None if all are full.
 
         Args:
             size_bytes: of the part.
             requests: that it stands for.
+            in_flight: requests that may be in flight, all workers together.
         """
         batch = requests > 1
         # While another worker starts, nothing queues here: it would wait behind a connection while the other one idles.
         ahead = not self._starting and (batch or size_bytes <= SMALL_PART_BYTES)
-        depth = SMALL_PART_DEPTH if ahead else 1
-        if depth == 1 and len(self.leases) >= self._max_in_flight:
+        if len(self.leases) >= in_flight and not ahead:
+            return None
+        if self.load >= in_flight < len(self.workers):  # each worker has a connection, and not all may be used
             return None
         best, best_load = None, 0
         for worker_id, worker in self.workers.items():
             # A batch counts as one lease beside parts, which would else wait until all of its objects are through.
             held = worker.load if batch else len(worker.leases)
-            room = max(worker.connections * depth, BATCHED_AHEAD if batch and ahead else 0)
+            room = _room(worker.connections, batch=batch) if ahead else worker.connections
             if not worker.doomed and held < room and (best is None or worker.load < best_load):
                 best, best_load = worker_id, worker.load
         return best
@@ -212,15 +244,18 @@ class Crew:
             return None
         del self.leases[lease_id]
         del self.workers[worker].leases[lease_id]
-        self.workers[worker].load -= lease.requests
+        holder = self.workers[worker]
+        holder.load -= lease.requests
         self.load -= lease.requests
+        if holder.serving > holder.connections:
+            holder.serving = max(holder.connections, holder.serving - lease.requests)
         return lease
 
     def _begun(self, worker: CrewMember) -> Iterator[int]:
         """Yield the leases that a worker has begun with, as its connections take them in order."""
         ahead = 0
         for lease_id in worker.leases:
-            if ahead >= worker.connections:
+            if ahead >= worker.serving:
                 return
             ahead += self.leases[lease_id].requests
             yield lease_id
@@ -262,3 +297,10 @@ class Crew:
             worker.silent_deadline_s += pause_s
         for lease in self.leases.values():
             lease.deadline_s += pause_s
+
+
+def _room(connections: int, *, batch: bool) -> int:
+    """Return how many requests of batches, or small parts, a worker holds at most: those under way, and some ahead."""
+    if batch:
+        return max(connections * SMALL_PART_DEPTH, BATCHED_AHEAD)
+    return connections + min(connections * (SMALL_PART_DEPTH - 1), SMALL_PARTS_AHEAD)

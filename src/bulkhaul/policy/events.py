@@ -15,7 +15,6 @@ class WorkerReady(msgspec.Struct, frozen=True):
     """A worker has started and takes leases."""
 
     worker: int
-    connections: int
 
 
 class WorkerLost(msgspec.Struct, frozen=True):
@@ -47,10 +46,24 @@ class TransferAdded(msgspec.Struct, frozen=True):
 
 
 class Heard(msgspec.Struct, frozen=True):
-    """A worker spoke. ``reached``: (lease, bytes received so far) of its active leases."""
+    """A worker spoke.
+
+    Attributes:
+        reached: (lease, bytes received so far) of its active leases.
+        through: (lease, objects that have arrived so far) of batches among them.
+        heads: replies that have begun since it last spoke.
+        ttfb_sum_s: their times to first byte, added up.
+        share: of a CPU that it has used since its last heartbeat; None between heartbeats.
+        lag_s: how late its loop came to this one.
+    """
 
     worker: int
     reached: tuple[tuple[int, int], ...] = ()
+    through: tuple[tuple[int, int], ...] = ()
+    heads: int = 0
+    ttfb_sum_s: float = 0.0
+    share: float | None = None
+    lag_s: float = 0.0
 
 
 class PartDone(msgspec.Struct, frozen=True):
@@ -144,7 +157,7 @@ class Assign(msgspec.Struct, frozen=True):
     """Lease ``[start, end)`` of the object to a worker; ``crc`` covers what comes before in the same part.
 
     Attributes:
-        at_once: requests of a batch that may be under way at the same time.
+        single: requests of a batch are made one after the other.
     """
 
     worker: int
@@ -155,7 +168,7 @@ class Assign(msgspec.Struct, frozen=True):
     end: int
     crc: int
     attempt: int
-    at_once: int = 1
+    single: bool = False
 
 
 class Revoke(msgspec.Struct, frozen=True):
@@ -163,6 +176,13 @@ class Revoke(msgspec.Struct, frozen=True):
 
     worker: int
     lease: int
+
+
+class Resize(msgspec.Struct, frozen=True):
+    """Have a worker serve leases over so many connections from now on; what it has begun ends first."""
+
+    worker: int
+    connections: int
 
 
 class Kill(msgspec.Struct, frozen=True):
@@ -195,4 +215,4 @@ class Fail(msgspec.Struct, frozen=True):
     error: ErrorInfo
 
 
-Instruction = Assign | Revoke | Kill | Spawn | RefreshCredentials | HandOver | Fail
+Instruction = Assign | Resize | Revoke | Kill | Spawn | RefreshCredentials | HandOver | Fail

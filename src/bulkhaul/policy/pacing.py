@@ -1,7 +1,6 @@
-"""Has the numbers of retries and the pace of requests: rules by error, backoff, retry budget, window, throttling.
+"""Has the numbers of retries and the pauses between them: rules by error, backoff, retry budget, throttling.
 
 backoff(attempt)  ~  uniform(0, min(cap, base · 2^(attempt−1)))          full jitter
-window            ←  window / 2 when told to slow down, + 1/window a success
 """
 
 from __future__ import annotations
@@ -98,41 +97,6 @@ class RetryBudget:
     def give_back(self) -> None:
         """Count one success."""
         self.tokens = min(self.capacity, self.tokens + 1)
-
-
-class InFlightWindow:
-    """How many requests the host may have in flight: additive increase, multiplicative decrease.
-
-    One storm is one signal: after a cut the window ignores further cuts for ``hold_s``, since replies to requests
-    that were sent before the cut say nothing about it.
-    """
-
-    def __init__(self, max_in_flight: int, *, hold_s: float = 0.5) -> None:
-        self.max_in_flight = max_in_flight
-        self.hold_s = hold_s
-        self._size = float(max_in_flight)
-        self._cut_at_s = float("-inf")
-
-    @property
-    def size(self) -> int:
-        """Requests that may be in flight, at least 1."""
-        return max(1, int(self._size))
-
-    def slow_down(self, now_s: float, *, in_flight: int) -> bool:
-        """The service asked for less while ``in_flight`` requests were under way: allow half of those.
-
-        Returns:
-            Whether the window was cut; False for a reply to a request that was sent before the last cut.
-        """
-        if now_s - self._cut_at_s < self.hold_s:
-            return False
-        self._size = max(1.0, min(self._size, in_flight) / 2)
-        self._cut_at_s = now_s
-        return True
-
-    def success(self) -> None:
-        """A request was answered."""
-        self._size = min(float(self.max_in_flight), self._size + 1.0 / self._size)
 
 
 class Cuttable(Protocol):

@@ -7,9 +7,13 @@ from collections import deque
 from enum import Enum
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.limits import MIB
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.parttable import new_part_table
 from bulkhaul.policy.patience import Patience
+
+PROGRESS_BYTES = MIB
+"""An attempt that brought this much (or a quarter of the part) was no failure: the path works, slowly or rudely."""
 
 
 class Phase(Enum):
@@ -57,6 +61,16 @@ class Transfer:
     def patience_with(self, index: int) -> Patience:
         """Return the failures of a part so far."""
         return self.patience.setdefault(index, Patience())
+
+    def keep(self, index: int, received_bytes: int, crc: int) -> None:
+        """So many more bytes of a part are in place; ``crc`` covers the part up to their end."""
+        row = self.table[index]
+        row["bytes"] = int(row["bytes"]) + received_bytes
+        row["crc"] = crc
+
+    def progresses(self, index: int, received_bytes: int) -> bool:
+        """Whether an attempt that brought so much of a part was no failure."""
+        return received_bytes >= min(PROGRESS_BYTES, self.layout[index].size_bytes // 4 + 1)
 
     def reject(self, index: int) -> int:
         """Begin a part anew whose bytes were wrong; returns how many they are."""

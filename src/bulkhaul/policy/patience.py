@@ -32,7 +32,7 @@ class Host(msgspec.Struct, frozen=True):
     max_in_flight: int
     rng: Randomness
 
-    def admit(self, now_s: float, *, ending: bool) -> float:
+    def admit(self, now_s: float, *, ending: bool = False) -> float:
         """Return how long a request has to wait; 0 if it goes out now, which is taken note of.
 
         Args:

@@ -15,9 +15,8 @@ download of an object that has changed begins anew as another transfer; the coor
 from __future__ import annotations
 
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.model.limits import MIB
 from bulkhaul.model.settings import Timeouts
-from bulkhaul.policy.crew import BATCHED_AHEAD, SMALL_PART_DEPTH, Crew, Lease
+from bulkhaul.policy.crew import Crew, Lease
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -39,19 +38,19 @@ from bulkhaul.policy.events import (
 )
 from bulkhaul.policy.layout import Part
 from bulkhaul.policy.outage import Outage
-from bulkhaul.policy.pacing import InFlightWindow, Randomness, RetryBudget, Throttling
+from bulkhaul.policy.pace import Pace
+from bulkhaul.policy.pacing import Randomness, RetryBudget, Throttling
 from bulkhaul.policy.partqueue import PartQueue, Phase, Transfer
 from bulkhaul.policy.patience import Host, Patience
-
-PROGRESS_BYTES = MIB
-"""An attempt that brought this much (or a quarter of the part) was no failure: the path works, slowly or rudely."""
+from bulkhaul.policy.window import Window
 
 
 class TransferMachine:
     """Hands parts to workers until every transfer is whole or has failed.
 
     Attributes:
-        window: how many leases the host may hold.
+        window: how many requests the host may have in flight.
+        host: what parts and other requests share; those ask it when they may go out.
         outage: whether the endpoint is away; requests that are no parts report to it as well.
         received_bytes: bytes of all transfers that are in place, each counted once.
         late_events: replies about leases that had ended already; they change nothing.
@@ -61,21 +60,28 @@ class TransferMachine:
         self,
         *,
         workers: int,
-        max_in_flight: int,
+        window: Window,
         timeouts: Timeouts,
         rng: Randomness,
         respawns: int | None = None,
         retry_for_s: float = 60.0,
+        per_worker: int | None = None,
     ) -> None:
+        """Take who works, and how much at a time.
+
+        Args:
+            per_worker: requests that are worth the start of a worker; None for its share of the window.
+        """
         self.outage = Outage(retry_for_s, rng)
-        self.window = InFlightWindow(max_in_flight * SMALL_PART_DEPTH + workers * BATCHED_AHEAD)
+        self.window = window
         self.budget = RetryBudget()
         self._throttling = Throttling(self.window, timeouts.throttle_s, rng)
-        self._host = Host(self.outage, self._throttling, self.budget, max_in_flight, rng)
+        self.host = Host(self.outage, self._throttling, self.budget, window.ceiling, rng)
         self.received_bytes = 0
         self.late_events = 0
         self.generation = 0
-        self._crew = Crew(workers, max_in_flight, timeouts, respawns)
+        self._crew = Crew(workers, timeouts, respawns, per_worker=per_worker or -(-window.size // workers))
+        self._pace = Pace(window, self._crew)
         self._timeouts = timeouts
         self._leases = self._crew.leases
         self._transfers: dict[int, Transfer] = {}
@@ -130,18 +136,6 @@ class TransferMachine:
 
     # Requests that are no parts
 
-    def admit_request(self, now_s: float, *, ending: bool = False) -> float:
-        """Return how long a request to the service has to wait; 0 if it goes out now, which is taken note of.
-
-        Args:
-            ending: it ends an upload; an engine that ends has no time for calm.
-        """
-        return self._host.admit(now_s, ending=ending)
-
-    def request_answered(self) -> None:
-        """The service did what a request asked for, whether for a part or not."""
-        self._host.answered()
-
     def request_failed(self, patience: Patience, error: ErrorInfo, now_s: float, *, requests: int) -> float | ErrorInfo:
         """Return how many seconds a request waits before its next try, or the error that it ends with.
 
@@ -150,7 +144,7 @@ class TransferMachine:
         """
         if requests == 1 and not self._transfers and not patience.failures:
             self._throttling.forget()
-        return patience.failed(error, now_s, self._host, in_flight=self._in_flight(requests))
+        return patience.failed(error, now_s, self.host, in_flight=self._in_flight(requests))
 
     # Events
 
@@ -163,16 +157,15 @@ class TransferMachine:
         out: list[Instruction] = []
         match event:
             case PartDone():
-                self._part_done(event, out)
+                self._part_done(event, now_s, out)
             case PartFailed():
                 self._part_failed(event, now_s, out)
             case Heard():
                 self._heard(event, now_s)
-                return out
             case TransferAdded():
                 self._added(event, out)
             case WorkerReady():
-                self._crew.ready(event.worker, event.connections, now_s)
+                self._crew.ready(event.worker, now_s)
             case WorkerLost():
                 self._worker_lost(event, now_s, out)
             case PartsRejected():
@@ -189,6 +182,7 @@ class TransferMachine:
                 self._refreshing = False
             case Tick():
                 self._crew.expire(now_s, out)
+                self.window.tick(now_s)
         self._assign(now_s, out)
         return out
 
@@ -215,17 +209,20 @@ class TransferMachine:
     def _heard(self, event: Heard, now_s: float) -> None:
         if not self._crew.heard(event.worker, now_s):
             return
+        through = dict(event.through)
         for lease_id, reached in event.reached:
             lease = self._crew.held(lease_id, event.worker)
             if lease is not None and lease.reached_bytes < reached <= lease.end - lease.start:
                 if not self._transfers[lease.transfer].sends:
                     self.outage.answered()
                 self._move(lease, reached - lease.reached_bytes)
+                self._pace.progressed(lease, reached - lease.reached_bytes, through.get(lease_id, 0), now_s)
                 lease.reached_bytes = reached
                 if not lease.revoked:
                     lease.deadline_s = now_s + lease.lease_s
+        self._pace.heard(event, now_s)
 
-    def _part_done(self, event: PartDone, out: list[Instruction]) -> None:
+    def _part_done(self, event: PartDone, now_s: float, out: list[Instruction]) -> None:
         held = self._crew.held(event.lease, event.worker)
         if held is not None and event.received_bytes != held.end - held.start:
             # It may still be writing: the lease stays with it until it is reaped.
@@ -236,9 +233,9 @@ class TransferMachine:
             return
         transfer = self._transfers[lease.transfer]
         self._move(lease, event.received_bytes - lease.reached_bytes)
-        row = transfer.table[lease.index]
-        row["bytes"] = int(row["bytes"]) + event.received_bytes
-        row["crc"] = event.crc
+        self._pace.progressed(lease, event.received_bytes - lease.reached_bytes, event.answered, now_s)
+        self._pace.over(lease, now_s)
+        transfer.keep(lease.index, event.received_bytes, event.crc)
         transfer.done += 1
         self._answered(event.answered)
         self._settle(lease.transfer, transfer, out)
@@ -248,24 +245,25 @@ class TransferMachine:
         if lease is None:
             return
         transfer = self._transfers[lease.transfer]
-        row = transfer.table[lease.index]
         # A failure after the last byte puts all of them in doubt.
         received = event.received_bytes if event.received_bytes < lease.end - lease.start else 0
         self._move(lease, received - lease.reached_bytes)
+        self._pace.progressed(lease, received - lease.reached_bytes, event.answered, now_s)
         if received:
-            row["bytes"] = int(row["bytes"]) + received
-            row["crc"] = event.crc
+            transfer.keep(lease.index, received, event.crc)
         self._answered(event.answered)
         transfer.requests, transfer.kept_bytes = event.left, transfer.kept_bytes + event.kept_bytes
         if transfer.phase is Phase.FAILING:
+            self._pace.over(lease, now_s)
             self._settle(lease.transfer, transfer, out)
             return
         in_flight = self._in_flight(lease.requests)
-        self._host.broken(event.error, now_s, in_flight=in_flight, requests=event.failures - 1)
+        self.host.broken(event.error, now_s, in_flight=in_flight, requests=event.failures - 1)
         patience = transfer.patience_with(lease.index)
-        enough = min(PROGRESS_BYTES, transfer.layout[lease.index].size_bytes // 4 + 1)
-        progress = received >= enough or event.answered > 0
-        wait = patience.failed(event.error, now_s, self._host, in_flight=in_flight, progress=progress)
+        progress = transfer.progresses(lease.index, received) or event.answered > 0
+        wait = patience.failed(event.error, now_s, self.host, in_flight=in_flight, progress=progress)
+        self._pace.broke(event.error, event.failures, self.outage, now_s)
+        self._pace.over(lease, now_s)
         if isinstance(wait, ErrorInfo):
             self._fail(lease.transfer, wait, now_s, out)
             return
@@ -275,16 +273,13 @@ class TransferMachine:
         self._queue.retry(lease.transfer, lease.index, now_s + wait)
 
     def _answered(self, requests: int) -> None:
-        """Take note of requests that the service has done what they asked for."""
         if requests:
             self._crew.works()
-            self._host.answered(requests)
-        for _ in range(requests):
-            self.window.success()
+            self.host.answered(requests)
 
     def _in_flight(self, ended: int) -> int:
-        """Return how many requests were under way with ``ended`` more; not all that are queued at workers are."""
-        return min(self._crew.load + ended, self._host.max_in_flight * SMALL_PART_DEPTH)
+        """Return how many requests workers had with ``ended`` more; no more are under way than connections."""
+        return self._crew.load + ended
 
     def _worker_lost(self, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         """Give a dead worker's parts back; what it received since each lease began counts as never received."""
@@ -292,6 +287,7 @@ class TransferMachine:
         returned = self._crew.lost(event.worker, event.reason, blameless=event.blameless)
         for lease, begun in returned:
             self._move(lease, -lease.reached_bytes)
+            self._pace.over(lease, now_s)
             transfer = self._transfers[lease.transfer]
             transfer.leases -= 1
             if transfer.phase is Phase.FAILING:
@@ -368,16 +364,17 @@ class TransferMachine:
 
     def _assign(self, now_s: float, out: list[Instruction]) -> None:
         self._assigned_s = now_s
+        self._crew.share(self.window.size, out)
         if self._refreshing or now_s < self._throttling.calm_until_s:
             return
-        while self._crew.load < self.window.size and self.outage.admits(now_s):
+        while self.outage.admits(now_s):
             found = self._queue.first(now_s)
             if found is None:
                 return
             transfer_id, index, retried = found
             transfer = self._transfers[transfer_id]
             part = transfer.layout[index]
-            worker_id = self._crew.freest(part.size_bytes, transfer.requests)
+            worker_id = self._crew.freest(part.size_bytes, transfer.requests, self.window.size)
             if worker_id is None:
                 return
             self._queue.take(transfer, retried=retried)
@@ -392,9 +389,10 @@ class TransferMachine:
         start = part.start + int(row["bytes"])
         row["attempt"] += 1
         deadline_s = now_s + transfer.lease_s
-        at_once = 1 if self.outage.away else max(1, self.window.size - self._crew.load)
         owned = (transfer.lease_s, deadline_s, self.generation, transfer.requests)
-        lease_id = self._crew.give(Lease(transfer_id, index, worker_id, start, part.end, *owned))
+        lease = Lease(transfer_id, index, worker_id, start, part.end, *owned)
+        lease_id = self._crew.give(lease)
+        self._pace.given(lease, now_s)
         transfer.leases += 1
         crc, attempt = int(row["crc"]), int(row["attempt"])
-        out.append(Assign(worker_id, lease_id, transfer_id, index, start, part.end, crc, attempt, at_once))
+        out.append(Assign(worker_id, lease_id, transfer_id, index, start, part.end, crc, attempt, self.outage.away))

@@ -17,6 +17,7 @@ Application-limited time (less wanted than allowed) teaches nothing and lets not
 
 from __future__ import annotations
 
+from bulkhaul.model.settings import MOST_IN_FLIGHT
 from bulkhaul.policy.delivery import REPORT_S, Flow, log_ratio
 from bulkhaul.policy.slowstart import AHEAD_AGAIN, SlowStart
 from bulkhaul.policy.softceiling import HOLD_S, SoftCeiling
@@ -24,9 +25,6 @@ from bulkhaul.policy.trials import LEAST, STEP, Trial, Trials
 
 FIRST_SIZE = 8
 """What the window begins with: what loopback needs. Source: docs/decisions/0003."""
-
-MOST_IN_FLIGHT = 512
-"""Ceiling for one host where none is given: with 80 MB/s a connection, more than three times a line of 100 Gbit/s."""
 
 SATURATED = 0.98
 """Share of the CPU time that workers may use from which on this machine is the limit."""

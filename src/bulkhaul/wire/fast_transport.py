@@ -24,6 +24,7 @@ from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.ending import ConnectionClosed
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
 from bulkhaul.wire.keepalive import keep_alive
@@ -36,6 +37,7 @@ from bulkhaul.wire.small_puts import Given, SmallPuts
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.tls import client_context
+from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, object_headers
 
@@ -53,6 +55,7 @@ class FastTransport:
         user_agent: str,
         throttle: Throttle | None = None,
         learned: Learned | None = None,
+        first_bytes: FirstBytes | None = None,
     ) -> None:
         """Connect nowhere yet.
 
@@ -61,10 +64,11 @@ class FastTransport:
             ca_bundle: file of certificate authorities to trust; None if certificates are not to be verified.
             throttle: the limit of the bandwidth; None for none.
             learned: what endpoints do not take; shared with the other clients of the process.
+            first_bytes: told when replies to GETs and PUTs of objects begin.
         """
         self._learned = learned or Learned()
         self._ca_bundle = ca_bundle
-        self._throttle = throttle
+        self._new_connection = functools.partial(Connection, throttle, first_bytes, bytearray(MAX_HEAD_BYTES))
         self._timeouts = settings.timeouts
         self._user_agent = user_agent
         self._extra_headers = object_headers(settings)
@@ -353,7 +357,7 @@ class FastTransport:
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
                 transport, connection = await loop.create_connection(
-                    functools.partial(Connection, self._throttle),
+                    self._new_connection,
                     target.host,
                     target.port,
                     ssl=self._tls_context() if target.scheme == "https" else None,

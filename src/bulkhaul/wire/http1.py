@@ -10,11 +10,14 @@ that the kernel copies each byte once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import cast
 
 from bulkhaul.wire.ending import Callback, ConnectionClosed, OnEnd, look_at
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, Document, ProtocolError, ReplyHead, parse_head
+from bulkhaul.wire.pauses import Pauses
 from bulkhaul.wire.pieces import PieceSize
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.told import MAX_HEAD_BYTES
@@ -39,11 +42,15 @@ class Connection(asyncio.BufferedProtocol):
         usable: whether another request may be sent.
     """
 
-    def __init__(self, throttle: Throttle | None = None) -> None:
-        self.bytes_in = 0
-        self.bytes_out = 0
+    def __init__(
+        self, throttle: Throttle | None = None, first_bytes: FirstBytes | None = None, scratch: bytearray | None = None
+    ) -> None:
+        """Take what connections of a loop share; no head stays in ``scratch`` from one read to the next."""
+        self._first_bytes = first_bytes
+        self._asked_s = 0.0  # when the last byte of the request left; 0 if nobody wants to know
+        self.bytes_in = self.bytes_out = 0
         self._throttle = throttle
-        self._pause: asyncio.TimerHandle | None = None
+        self._pauses = Pauses(throttle)
         self._piece_bytes = 0
         self.sending = False
         self._room = asyncio.Event()
@@ -56,7 +63,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._tls = False
         self._done: asyncio.Future[ReplyHead] | Callback | None = None
-        self._head_bytes = bytearray(MAX_HEAD_BYTES)
+        self._head_bytes = bytearray(MAX_HEAD_BYTES) if scratch is None else scratch
+        self._head_begun = b""  # what came of a head that is not whole
         self._head = memoryview(self._head_bytes)
         self._filled = 0
         self._begin: Begin | None = None
@@ -91,6 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         done = self._promised(begin)
         try:
             self._transport.write(request)
+            self._asked_s = time.monotonic()
             return await self._reply_of(done)
         except BaseException:
             self.close()
@@ -138,6 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         self._done = Callback(self.close, on_end)
         self._ready(begin)
         if not body:
+            self._asked_s = time.monotonic()
             self._transport.write(request)
             return
         self._transport.set_write_buffer_limits(high=1, low=0)  # as in ``send``
@@ -150,6 +160,7 @@ class Connection(asyncio.BufferedProtocol):
         """Count a small body that has left."""
         self.bytes_out += self._piece_bytes
         self._piece_bytes, self.sending = 0, False
+        self._asked_s = time.monotonic()
 
     async def send(self, request: bytes, body: memoryview, on_sent: OnSent) -> ReplyHead:
         """Send a request with its body; ``error_body`` then holds the beginning of the reply's, whatever its status.
@@ -174,6 +185,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.write(request)
             whole = await self._send_body(body, done, on_sent)
             self.sending = False
+            self._asked_s = time.monotonic()
             reply = await self._reply_of(done)
             if not whole:
                 self.close()
@@ -195,6 +207,7 @@ class Connection(asyncio.BufferedProtocol):
     def _ready(self, begin: Begin | None) -> None:
         self._begin, self._reply, self._sink, self._document = begin, None, None, None
         self._filled = self._remaining = 0
+        self._asked_s, self._head_begun = 0.0, b""
         self.error_body = b""
         self._exchanges += 1
         self._bytes_before = self.bytes_in
@@ -235,8 +248,7 @@ class Connection(asyncio.BufferedProtocol):
     def close(self) -> None:
         """Close at once, and drop unread bytes."""
         self.usable = False
-        if self._pause is not None:
-            self._pause.cancel()
+        self._pauses.end()
         if self._transport is not None:
             self._transport.abort()
 
@@ -272,6 +284,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._sink is not None:
             most = self._remaining if self._throttle is None else min(self._remaining, self._throttle.piece_bytes)
             return self._sink.space()[:most]
+        if self._head_begun:
+            self._head[: self._filled] = self._head_begun
         room = self._head if self._document is not None else self._head[self._filled :]
         return room if self._throttle is None else room[: max(MIN_HEAD_READ_BYTES, self._throttle.piece_bytes)]
 
@@ -284,7 +298,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if self._sink is not None:
                 self._sink.received(nbytes)
-                self._moved(nbytes)
+                self._pauses.moved(nbytes, self._transport)
                 self._body_came(nbytes)
             elif self._document is not None:
                 self._document_came(bytes(self._head[:nbytes]))
@@ -293,21 +307,6 @@ class Connection(asyncio.BufferedProtocol):
                 self._head_came()
         except BaseException as error:  # noqa: BLE001 - it is raised where the exchange is awaited
             self.fail(error)
-
-    def _moved(self, count: int) -> None:
-        """Pause reading for as long as the limit of the bandwidth asks for it."""
-        if self._throttle is None or self._transport is None or not (pause_s := self._throttle.moved(count)):
-            return
-        if self._pause is None:
-            self._transport.pause_reading()
-        else:
-            self._pause.cancel()
-        self._pause = asyncio.get_running_loop().call_later(pause_s, self._read_on)
-
-    def _read_on(self) -> None:
-        self._pause = None
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Called by the loop when the peer sends no more: close."""
@@ -341,11 +340,14 @@ class Connection(asyncio.BufferedProtocol):
                 continue
             self._body_begins(reply, block, early)
             return
+        self._head_begun = bytes(self._head[: self._filled])
         if self._filled == MAX_HEAD_BYTES:
             raise ProtocolError(f"a header block of more than {MAX_HEAD_BYTES} bytes")
 
     def _body_begins(self, reply: ReplyHead, block: bytes, early: memoryview) -> None:
-        self._reply = reply
+        self._reply, self._head_begun = reply, b""
+        if self._asked_s and self._first_bytes is not None and 200 <= reply.status < 300:
+            self._first_bytes.note(time.monotonic() - self._asked_s)
         length = reply.headers.get("content-length", "")
         if self._bodiless:
             reply.keep_alive = reply.keep_alive and not early
@@ -370,7 +372,7 @@ class Connection(asyncio.BufferedProtocol):
             space[:now] = early[:now]
             sink.received(now)
             early = early[now:]
-        self._moved(count)
+        self._pauses.moved(count, self._transport)
         self._body_came(count)
 
     def _document_came(self, data: bytes) -> None:

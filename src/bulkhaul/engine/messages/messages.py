@@ -1,6 +1,7 @@
 """The messages between coordinator, forkserver and workers. Requests to the service are in ``requests``.
 
-    coordinator ─▶ worker       Configure, UseCredentials, Leases (+ one descriptor a lease), Release, Ask (+ one)
+    coordinator ─▶ worker       Configure, UseConnections, UseCredentials, Leases (+ one descriptor a lease),
+                                Release, Ask (+ one)
     worker ─▶ coordinator       Ready, Report, BatchEnded, Early, Answer
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
@@ -25,7 +26,19 @@ from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target
 
 
 class Configure(msgspec.Struct, tag=True, frozen=True):
-    """First message to a worker: how many connections it may have."""
+    """First message to a worker.
+
+    Attributes:
+        most: connections that it may ever have.
+        asking: requests of each line that it makes at a time, beside those of leases.
+    """
+
+    most: int
+    asking: int
+
+
+class UseConnections(msgspec.Struct, tag=True, frozen=True):
+    """Serve leases over so many connections from now on; what is under way ends first."""
 
     connections: int
 
@@ -100,7 +113,7 @@ class GetBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
         token: of the names of the temp files, see ``disk.small_files``.
         mode: permission bits of a file whose name is free.
         fsync: flush each file before it is reported.
-        at_once: objects to ask for at the same time, at most.
+        single: ask for one object at a time, whatever the worker's connections.
     """
 
     lease: int = 0
@@ -111,7 +124,7 @@ class GetBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     token: str = ""
     mode: int
     fsync: bool
-    at_once: int = 1
+    single: bool = False
 
 
 class PutRow(msgspec.Struct, frozen=True, array_like=True):
@@ -137,7 +150,7 @@ class PutBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
         rows: the files; ``Sent`` and ``RowFailed`` name them by their places here.
         options: how each object is to be stored, but for its content type.
         algorithm: of the checksum to send along, empty for none.
-        at_once: files to send at the same time, at most.
+        single: send one file at a time, whatever the worker's connections.
     """
 
     lease: int = 0
@@ -147,7 +160,7 @@ class PutBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     rows: list[PutRow]
     options: ObjectOptions
     algorithm: str
-    at_once: int = 1
+    single: bool = False
 
 
 AnyBatch = GetBatch | PutBatch
@@ -231,12 +244,37 @@ class Failed(msgspec.Struct, frozen=True):
     error: ErrorInfo
 
 
+class Load(msgspec.Struct, frozen=True):
+    """How busy a worker was since its last heartbeat.
+
+    Attributes:
+        share: of the time of one CPU that it has used.
+        lag_s: how late its loop came to this heartbeat.
+    """
+
+    share: float
+    lag_s: float
+
+
 class Report(msgspec.Struct, tag=True, frozen=True):
-    """Leases that have ended since the last Report, and (lease, bytes moved) of active ones. Also the sign of life."""
+    """What a worker has done since its last Report. Also the sign of life.
+
+    Attributes:
+        done, failed: leases that have ended.
+        reached: (lease, bytes moved) of active ones.
+        through: (lease, objects that have arrived) of batches among those.
+        heads: replies of success that have begun, to GETs and to bodies.
+        ttfb_sum_s: their times to first byte, added up.
+        load: how busy the process was; in every Report of its heartbeat.
+    """
 
     done: list[Done] = []
     failed: list[Failed] = []
     reached: list[tuple[int, int]] = []
+    through: list[tuple[int, int]] = []
+    heads: int = 0
+    ttfb_sum_s: float = 0.0
+    load: Load | None = None
 
 
 class Landed(msgspec.Struct, frozen=True, array_like=True):
@@ -298,7 +336,7 @@ class BatchEnded(msgspec.Struct, tag=True, frozen=True):
     more: bool = False
 
 
-ToWorker = Configure | UseCredentials | Leases | Release | Ask
+ToWorker = Configure | UseConnections | UseCredentials | Leases | Release | Ask
 FromWorker = Ready | Report | BatchEnded | Early | Answer
 
 

@@ -106,7 +106,7 @@ class BatchJob(BaseJob, kw_only=True):
         template = self.template
         names = {"token": token} if isinstance(template, GetBatch) else {}
         rows = [template.rows[place] for place in self.left]
-        return msgspec.structs.replace(template, lease=assign.lease, rows=rows, at_once=assign.at_once, **names)
+        return msgspec.structs.replace(template, lease=assign.lease, rows=rows, single=assign.single, **names)
 
     def damage(self) -> ErrorInfo | None:
         """Return nothing: no file of a batch is mapped."""

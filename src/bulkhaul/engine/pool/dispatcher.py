@@ -23,11 +23,14 @@ from bulkhaul.engine.messages.messages import (
     Ready,
     Release,
     Report,
+    UseConnections,
 )
 from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.batch_job import BatchJob, Job
+from bulkhaul.engine.pool.ceiling import window_for
 from bulkhaul.engine.pool.clock import Clock
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
+from bulkhaul.engine.pool.heard import heard
 from bulkhaul.engine.pool.interface import Listener
 from bulkhaul.engine.pool.job import GetJob, PutJob, measure
 from bulkhaul.engine.pool.outage_notice import OutageNotice
@@ -42,13 +45,13 @@ from bulkhaul.policy.events import (
     Event,
     Fail,
     HandOver,
-    Heard,
     Instruction,
     Kill,
     PartDone,
     PartFailed,
     PartsRejected,
     RefreshCredentials,
+    Resize,
     Revoke,
     Spawn,
     Tick,
@@ -101,9 +104,11 @@ class Dispatcher:
     """
 
     def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
+        self._loop = asyncio.get_running_loop()
         self.machine = TransferMachine(
             workers=settings.worker_count,
-            max_in_flight=settings.max_in_flight,
+            window=window_for(settings, self._loop.time()),
+            per_worker=settings.connections,
             timeouts=settings.timeouts,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             retry_for_s=settings.retry_for_s,
@@ -116,15 +121,15 @@ class Dispatcher:
         self._supervisor = Supervisor(
             forkserver, settings, on_message=self._on_message, on_lost=self._on_lost, guard=guard
         )
+        most = self.machine.window.ceiling
         self._startup = Startup(
-            settings, self._supervisor, on_configured=self._on_configured, on_usable=self._on_usable
+            settings, self._supervisor, most, on_configured=self._on_configured, on_usable=self._on_usable
         )
         self._clock = Clock(on_tick=self._tick, on_wake=self._wake, guard=guard)
         self._notice = OutageNotice(settings.endpoint_url)
         self._outbox = Outbox(send=self._supervisor.send, on_unsent=self._not_sent, guard=guard)
         self._broken: TransferError | None = None
         self._ending: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
         self._jobs: dict[int, Job] = {}  # transfer → what it moves
         self._next_transfer = 1
 
@@ -279,6 +284,8 @@ class Dispatcher:
                     self._moved(instruction.transfer)
                 case Fail():
                     self._failed(instruction.transfer, instruction.error)
+                case Resize():
+                    self._supervisor.tell(instruction.worker, UseConnections(instruction.connections))
                 case Revoke():
                     self._supervisor.tell(instruction.worker, Release(instruction.lease))
                 case Kill():
@@ -321,12 +328,12 @@ class Dispatcher:
         self._listener.worker_changed(worker, "configured")
 
     def _on_usable(self, worker: int) -> None:
-        self.handle(WorkerReady(worker, self._startup.connections[worker]))
+        self.handle(WorkerReady(worker))
         self._listener.worker_changed(worker, "usable")
 
     def _report(self, worker: int, report: Report) -> None:
         touched = {self.machine.transfer_of_lease(lease, worker) for lease, _ in report.reached}
-        self.handle(Heard(worker, tuple(report.reached)))
+        self.handle(heard(worker, report))
         for done in report.done:
             touched.add(self._done(worker, done))
         for failed in report.failed:

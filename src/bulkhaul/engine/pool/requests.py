@@ -39,7 +39,7 @@ class Requests:
         self._credentials = RefreshableCredentials(workers, self._trips)
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Target]] = {}
-        self._slow = asyncio.Semaphore(settings.max_in_flight)
+        self._slow = asyncio.Semaphore(settings.asked_at_once)
 
     @property
     def credentials(self) -> Credentials | None:
@@ -150,7 +150,7 @@ class Requests:
         else:
             await self._admitted(ending=request.line == "ending")
             answer = await self._trips.make(await self._trips.worker(), request, memory_fd, on_early)
-        self._workers.machine.request_answered()
+        self._workers.machine.host.answered()
         return answer
 
     async def _wait_or_raise(self, error: TransferError, patience: Patience, generation: int, subject: str) -> None:
@@ -171,7 +171,7 @@ class Requests:
     async def _admitted(self, *, ending: bool = False) -> None:
         """Wait until a request may go out: a pause at a time while the endpoint is away, or has asked for calm."""
         machine = self._workers.machine
-        while (wait_s := machine.admit_request(self._loop.time(), ending=ending)) and self._trips.closed is None:
+        while (wait_s := machine.host.admit(self._loop.time(), ending=ending)) and self._trips.closed is None:
             await self._trips.pause(min(wait_s, LOOK_S))  # it may be back before
 
     async def _make_whole(self, request: Request[A], memory_fd: int) -> A:

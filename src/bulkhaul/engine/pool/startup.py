@@ -1,4 +1,4 @@
-"""Brings each new worker into use: gives it connections and credentials, or kills it when it is not ready in time.
+"""Brings each new worker into use: gives it settings and credentials, or kills it when it is not ready in time.
 
 started ──Ready──▶ configured ──credentials are known──▶ usable
 """
@@ -14,21 +14,24 @@ from bulkhaul.wire.values import Credentials
 
 
 class Startup:
-    """The workers of one engine on their way into use.
-
-    Attributes:
-        connections: worker → connections that it was given; of all workers that have spoken and are not dead.
-    """
+    """The workers of one engine on their way into use."""
 
     def __init__(
         self,
         settings: Settings,
         supervisor: Supervisor,
+        most: int,
         *,
         on_configured: Callable[[int], None],
         on_usable: Callable[[int], None],
     ) -> None:
-        self.connections: dict[int, int] = {}
+        """Take what is called.
+
+        Args:
+            most: connections of a worker at most.
+        """
+        self._most = most
+        self._known: set[int] = set()  # workers that have spoken and are not dead
         self._settings = settings
         self._supervisor = supervisor
         self._on_configured = on_configured
@@ -45,10 +48,8 @@ class Startup:
         """A worker has spoken for the first time."""
         if self._starting.pop(worker, None) is None:
             return
-        free = self._settings.max_in_flight - sum(self.connections.values())
-        missing = max(1, self._settings.worker_count - len(self.connections))
-        connections = self.connections[worker] = max(1, -(-free // missing))
-        self._supervisor.tell(worker, Configure(connections))
+        self._known.add(worker)
+        self._supervisor.tell(worker, Configure(self._most, self._settings.connections))
         if self._signing is None:
             self._waiting_to_sign.append(worker)
             self._on_configured(worker)
@@ -59,7 +60,7 @@ class Startup:
     def sign_with(self, credentials: Credentials | None) -> None:
         """Give every worker these credentials; the first time, this is what makes workers usable."""
         self._signing = (credentials,)
-        for worker in self.connections:
+        for worker in self._known:
             self._supervisor.tell(worker, UseCredentials(credentials))
         waiting, self._waiting_to_sign = self._waiting_to_sign, []
         for worker in waiting:
@@ -68,7 +69,7 @@ class Startup:
     def lost(self, worker: int) -> None:
         """A worker is dead."""
         self._starting.pop(worker, None)
-        self.connections.pop(worker, None)
+        self._known.discard(worker)
         if worker in self._waiting_to_sign:
             self._waiting_to_sign.remove(worker)
 

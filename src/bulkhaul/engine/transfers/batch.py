@@ -19,6 +19,7 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.engine.loop.tasks import outlast
+from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import Progress, TransferResult
@@ -99,8 +100,8 @@ class Batch:
         self._ended: deque[TransferResult] = deque()
         self._room = asyncio.Event()  # for results that the caller has not taken yet
         self._news = asyncio.Event()
-        self._large = asyncio.Semaphore(settings.max_in_flight)
-        self._small = asyncio.Semaphore(min(_small_slots(), settings.max_in_flight * SMALL_PART_DEPTH))
+        self._large = asyncio.Semaphore(ceiling_for(settings))
+        self._small = asyncio.Semaphore(min(_small_slots(), ceiling_for(settings) * SMALL_PART_DEPTH))
         self._groups = asyncio.Semaphore(GROUP_SLOTS)
         self._tasks: set[asyncio.Task[None]] = set()
 

@@ -117,7 +117,7 @@ class Copier:
             async def copy_part(index: int) -> None:
                 await upload.copy(layout[index], wanted)
 
-            await all_or_none(copy_part, range(len(layout)), at_once=self._settings.max_in_flight)
+            await all_or_none(copy_part, range(len(layout)), at_once=self._settings.asked_at_once)
             stored = await upload.complete()
         return _copied(source, ref, stored, len(layout))
 

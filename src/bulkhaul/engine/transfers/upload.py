@@ -15,6 +15,7 @@ from bulkhaul.disk.source import SourceFile
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.messages import PutLease
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import PutJob
 from bulkhaul.engine.transfers.content_type import with_content_type
@@ -214,7 +215,7 @@ class Uploader:
             meter.done(part.number, part.size_bytes)
 
         missing = (index for index in range(len(layout)) if index + 1 not in upload.parts)
-        await all_or_none(send, missing, at_once=self._settings.max_in_flight + 1)
+        await all_or_none(send, missing, at_once=ceiling_for(self._settings) + 1)
         if body.source is not None:
             body.source.check_unchanged()
         stored = await upload.complete()

@@ -12,7 +12,7 @@ import asyncio
 import os
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.threads import unforeseen
@@ -33,8 +33,14 @@ class BatchRun(ABC):
         ended: what is to be reported, so far.
     """
 
-    def __init__(self, batch: AnyBatch, folder_fd: int, transports: Transports) -> None:
-        """Take over the descriptor of the folder."""
+    def __init__(self, batch: AnyBatch, folder_fd: int, transports: Transports, crowded: Callable[[], bool]) -> None:
+        """Take over the descriptor of the folder.
+
+        Args:
+            crowded: tells a connection whether it is to take no other row.
+        """
+        self._crowded = crowded
+        self._settled = 0
         self.folder_fd = folder_fd
         self.transports = transports
         self.ended = BatchEnded(batch.lease, [], [], [])
@@ -60,6 +66,21 @@ class BatchRun(ABC):
         return self.ended.lease, self._settled_bytes
 
     @property
+    def through(self) -> tuple[int, int]:
+        """The lease, and how many of its rows have succeeded."""
+        return self.ended.lease, self._settled - len(self.ended.failed)
+
+    @property
+    def waits(self) -> bool:
+        """Whether rows are still to be begun."""
+        return self._error is None and bool(self._waiting)
+
+    @property
+    def single(self) -> bool:
+        """Whether its rows are carried out one after the other."""
+        return self._batch.single
+
+    @property
     def _over(self) -> bool:
         return not self._under_way and (self._error is not None or not self._waiting)
 
@@ -68,7 +89,7 @@ class BatchRun(ABC):
 
         Never raises.
         """
-        if not self._over:
+        if self.waits:
             lane = asyncio.create_task(self._lane())
             self._lanes.add(lane)
             try:
@@ -101,7 +122,7 @@ class BatchRun(ABC):
 
     def next_place(self) -> int | None:
         """Return the place of the next row, None if no other is to be begun."""
-        if self._error is not None or not self._waiting:
+        if not self.waits or self._crowded():
             return None
         self._under_way += 1
         return self._waiting.popleft()
@@ -114,6 +135,7 @@ class BatchRun(ABC):
     def succeeded(self, place: int) -> None:
         """A row is through."""
         self._under_way -= 1
+        self._settled += 1
         self._settled_bytes += self._batch.rows[place].size_bytes
 
     def failed(self, place: int, error: ErrorInfo | BaseException) -> None:

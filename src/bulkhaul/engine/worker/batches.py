@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bulkhaul.engine.messages.messages import AnyBatch, BatchEnded, GetBatch
 from bulkhaul.engine.worker.batch_run import BatchRun
 from bulkhaul.engine.worker.get_batch import SCRATCH_BYTES, GetRun
@@ -12,7 +14,8 @@ from bulkhaul.engine.worker.transports import Transports
 class Batches:
     """The batches of one worker, by lease."""
 
-    def __init__(self, transports: Transports) -> None:
+    def __init__(self, transports: Transports, crowded: Callable[[], bool]) -> None:
+        self._crowded = crowded
         self._transports = transports
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._runs: dict[int, BatchRun] = {}
@@ -20,9 +23,9 @@ class Batches:
     def begin(self, batch: AnyBatch, folder_fd: int) -> BatchRun:
         """Take a batch and the descriptor of its folder."""
         if isinstance(batch, GetBatch):
-            run: BatchRun = GetRun(batch, folder_fd, self._transports, self._scratch)
+            run: BatchRun = GetRun(batch, folder_fd, self._transports, self._crowded, self._scratch)
         else:
-            run = PutRun(batch, folder_fd, self._transports)
+            run = PutRun(batch, folder_fd, self._transports, self._crowded)
         self._runs[batch.lease] = run
         return run
 
@@ -36,6 +39,10 @@ class Batches:
     def reached(self) -> list[tuple[int, int]]:
         """Return (lease, bytes of the rows that are through) of the batches under way."""
         return [run.reached for run in self._runs.values()]
+
+    def through(self) -> list[tuple[int, int]]:
+        """Return (lease, rows that have succeeded) of the batches under way."""
+        return [run.through for run in self._runs.values()]
 
     def stop(self, lease: int) -> bool:
         """End a batch early; whether it is here."""

@@ -29,26 +29,26 @@ class Control:
     """Answers the requests of one worker."""
 
     def __init__(
-        self, settings: Settings, settled: Settled | None, lane: Lane | None, sdk: SdkOnDemand, connections: int
+        self, settings: Settings, settled: Settled | None, lane: Lane | None, sdk: SdkOnDemand, asking: int
     ) -> None:
         """Take what answers.
 
         Args:
             settled: None if only the SDK knows where requests go.
             lane: None for the same reason.
-            connections: requests of each line that are made at a time, at least.
+            asking: requests of each line that are made at a time, at least.
         """
         self._settings = settings
         self._settled = settled
         self._lane = lane
         self._sdk = sdk
-        most = max(connections, CONTROL_THREADS)
+        most = max(asking, CONTROL_THREADS)
         self._lines = {
             "quick": asyncio.Semaphore(most),
             "slow": asyncio.Semaphore(most),
             "ending": asyncio.Semaphore(ENDING_THREADS),
         }
-        self._connections = connections
+        self._asking = asking
         self._threads: dict[str, ThreadPoolExecutor] = {}
 
     async def answer(self, ask: Ask, memory_fd: int, tell_early: Callable[[str], None]) -> tuple[object, Target | None]:
@@ -101,7 +101,7 @@ class Control:
         from bulkhaul.engine.worker import sdk_answers
 
         if request.line not in self._threads:
-            count = {"quick": CONTROL_THREADS, "slow": self._connections, "ending": ENDING_THREADS}[request.line]
+            count = {"quick": CONTROL_THREADS, "slow": self._asking, "ending": ENDING_THREADS}[request.line]
             self._threads[request.line] = ThreadPoolExecutor(count, thread_name_prefix=f"{request.line}-control")
         asked = sdk_answers.Asked(self._settings, client, memory_fd)
         loop = asyncio.get_running_loop()

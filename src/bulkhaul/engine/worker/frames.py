@@ -21,8 +21,8 @@ from bulkhaul.wire.values import Target
 MAX_REPORTED = 256
 """Most ended leases of one Report; fewer where their texts are long."""
 
-MAX_REACHED = 4096
-"""Most active leases of one Report: each takes up to 18 bytes."""
+MAX_REACHED = 2048
+"""Most active leases of one Report: each takes up to 18 bytes, and a batch as many again."""
 
 PIECE_BYTES = MAX_FRAME_BYTES - 4096
 """Longest piece of an answer: leaves room for what a frame holds besides."""
@@ -30,11 +30,14 @@ PIECE_BYTES = MAX_FRAME_BYTES - 4096
 Send = Callable[[object], None]
 
 
-def tell_ended(send: Send, done: list[Done], failed: list[Failed]) -> None:
-    """Report ended leases in as few frames as hold them."""
+def tell_ended(send: Send, done: list[Done], failed: list[Failed], *, heads: int = 0, ttfb_sum_s: float = 0.0) -> None:
+    """Report ended leases in as few frames as hold them, and replies that have begun in the first of those."""
+    report = Report(heads=heads, ttfb_sum_s=ttfb_sum_s)
     ended: list[Done | Failed] = [*done, *failed]
+    if heads and not ended:
+        send(report)
     for at in range(0, len(ended), MAX_REPORTED):
-        _tell(send, ended[at : at + MAX_REPORTED])
+        _tell(send, ended[at : at + MAX_REPORTED], report if at == 0 else _NOTHING)
 
 
 def tell_batch(send: Send, ended: BatchEnded) -> None:
@@ -55,10 +58,12 @@ def tell_batch(send: Send, ended: BatchEnded) -> None:
         send(BatchEnded(ended.lease, failed=failed, error=cause, more=ended.more))
 
 
-def tell_reached(send: Send, reached: list[tuple[int, int]]) -> None:
-    """Report how far active leases are; without any, an empty Report is the sign of life."""
-    for at in range(0, max(1, len(reached)), MAX_REACHED):
-        send(Report(reached=reached[at : at + MAX_REACHED]))
+def tell_reached(send: Send, beat: Report) -> None:
+    """Report how far active leases are, and how busy the worker was; also the sign of life."""
+    most = MAX_REACHED
+    send(msgspec.structs.replace(beat, reached=beat.reached[:most], through=beat.through[:most]))
+    for at in range(most, max(len(beat.reached), len(beat.through)), most):
+        send(Report(reached=beat.reached[at : at + most], through=beat.through[at : at + most]))
 
 
 def tell_answer(send: Send, ask: int, value: object, target: Target | None) -> None:
@@ -97,19 +102,23 @@ def _batch_of(lease: int, rows: list[Landed | Sent | RowFailed], error: ErrorInf
     return BatchEnded(lease, landed, sent, failed, error, more)
 
 
-def _tell(send: Send, ended: list[Done | Failed]) -> None:
-    report = Report([one for one in ended if isinstance(one, Done)], [one for one in ended if isinstance(one, Failed)])
+_NOTHING = Report()
+
+
+def _tell(send: Send, ended: list[Done | Failed], report: Report) -> None:
+    done = [one for one in ended if isinstance(one, Done)]
+    failed = [one for one in ended if isinstance(one, Failed)]
     try:
-        send(report)
+        send(msgspec.structs.replace(report, done=done, failed=failed))
     except OtherError as error:
         if len(ended) > 1:
-            _tell(send, ended[: len(ended) // 2])
-            _tell(send, ended[len(ended) // 2 :])
+            _tell(send, ended[: len(ended) // 2], report)
+            _tell(send, ended[len(ended) // 2 :], _NOTHING)
             return
         (one,) = ended
         info = one.error if isinstance(one, Failed) else _too_long(error)
         received_bytes, crc = (one.received_bytes, one.crc) if isinstance(one, Failed) else (0, 0)
-        send(Report(failed=[Failed(one.lease, received_bytes, crc, cut(info))]))
+        send(msgspec.structs.replace(report, failed=[Failed(one.lease, received_bytes, crc, cut(info))]))
 
 
 def _too_long(error: OtherError) -> ErrorInfo:

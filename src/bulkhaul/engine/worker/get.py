@@ -17,7 +17,7 @@ from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, IntegrityError, error_of
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, updater
-from bulkhaul.wire.transport import NotSpoken, TransportError
+from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import GetRequest
 
 
@@ -63,6 +63,10 @@ class Receiver:
         self._space = memoryview(b"")
         self._window.received(count)
 
+    def use(self, buffer: memoryview) -> None:
+        """Receive into another buffer from now on, where the window uses one."""
+        self._window.use(buffer)
+
     def close(self) -> None:
         """Let go of the window, also if the traceback of an error still refers to this object."""
         self._space = memoryview(b"")
@@ -74,7 +78,8 @@ class Fetcher:
 
     def __init__(self, transports: Transports) -> None:
         self._transports = transports
-        self._buffers: list[memoryview] = []
+        self._shared = memoryview(bytearray(BUFFER_BYTES))  # by all that is received on the loop
+        self._buffers: list[memoryview] = []  # one for each thread
         self._receivers: dict[int, Receiver] = {}
 
     def reached(self) -> list[tuple[int, int]]:
@@ -88,12 +93,8 @@ class Fetcher:
             at = request.start - lease.base
             if lease.mapped:
                 return await self._into(lease, MappedWindow(fd, at, request.end - lease.base))
-            buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
-            try:
-                shortest = 0 if lease.base else request.size_bytes
-                return await self._into(lease, WrittenWindow(fd, at, shortest, buffer))
-            finally:
-                self._buffers.append(buffer)
+            shortest = 0 if lease.base else request.size_bytes
+            return await self._into(lease, WrittenWindow(fd, at, shortest, self._shared))
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
@@ -111,7 +112,7 @@ class Fetcher:
         get = GetRequest(request.target, request.bucket, request.key, "", start, request.end, -1, whole)
         try:
             os.ftruncate(fd, 0)
-            window = WrittenWindow(fd, 0, 0, memoryview(bytearray(BUFFER_BYTES)))
+            window = WrittenWindow(fd, 0, 0, self._shared)
             receiver = Receiver(window, "", 0, learn=whole)
             try:
                 await self._get(get, receiver)
@@ -141,9 +142,21 @@ class Fetcher:
 
     async def _get(self, request: GetRequest, receiver: Receiver) -> None:
         try:
-            await self._transports.choose(request.target).get(request, receiver)
+            await self._through(self._transports.choose(request.target), request, receiver)
         except NotSpoken as error:
-            await self._transports.instead(error).get(request, receiver)
+            await self._through(self._transports.instead(error), request, receiver)
+
+    async def _through(self, transport: Transport, request: GetRequest, receiver: Receiver) -> None:
+        if not self._transports.in_threads(transport):
+            await transport.get(request, receiver)
+            return
+        buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
+        receiver.use(buffer)
+        try:
+            await transport.get(request, receiver)
+        finally:
+            receiver.use(self._shared)
+            self._buffers.append(buffer)
 
     def _failed(self, lease: GetLease, receiver: Receiver, error: ErrorInfo) -> Failed:
         error = self._transports.cleaned(error)

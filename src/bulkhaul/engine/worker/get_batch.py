@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from bulkhaul.disk.small_files import SmallFile, temp_of
 from bulkhaul.engine.loop.threads import in_thread
@@ -104,9 +104,16 @@ class GetRun(BatchRun):
         scratch: where bodies are received.
     """
 
-    def __init__(self, lease: GetBatch, folder_fd: int, transports: Transports, scratch: memoryview) -> None:
+    def __init__(
+        self,
+        lease: GetBatch,
+        folder_fd: int,
+        transports: Transports,
+        crowded: Callable[[], bool],
+        scratch: memoryview,
+    ) -> None:
         """Take over the descriptor of the folder."""
-        super().__init__(lease, folder_fd, transports)
+        super().__init__(lease, folder_fd, transports, crowded)
         self.lease = lease
         self.scratch = scratch
         self._unflushed: list[tuple[Landed, SmallFile]] = []

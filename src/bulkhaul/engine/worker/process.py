@@ -1,6 +1,6 @@
 """A worker process: takes leases and requests from the coordinator, carries them out, and reports.
 
-    channel ─▶ Leases ─▶ queue ─▶ one task a connection ─▶ get.py, put.py, batches.py
+    channel ─▶ Leases ─▶ lanes.py, one a connection ─▶ get.py, put.py, batches.py
             ─▶ Ask ─▶ control.py ─▶ lane_answers.py on the loop, or sdk_answers.py in threads
             ◀─ Report (four times a second, and as soon as leases end), BatchEnded, Answer
 
@@ -38,10 +38,13 @@ from bulkhaul.engine.messages.messages import (
     Failed,
     GetLease,
     Leases,
+    Load,
     PutLease,
     Ready,
     Release,
+    Report,
     ToWorker,
+    UseConnections,
     UseCredentials,
 )
 from bulkhaul.engine.messages.requests import Ask, Early, Read
@@ -50,6 +53,8 @@ from bulkhaul.engine.worker.batches import Batches
 from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.frames import tell_answer, tell_batch, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
+from bulkhaul.engine.worker.lanes import Lanes
+from bulkhaul.engine.worker.load_meter import LoadMeter
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
@@ -57,6 +62,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.environment import tidy
 from bulkhaul.wire.fast_transport import FastTransport
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.throttle import Throttle
@@ -66,6 +72,9 @@ if TYPE_CHECKING:
     from bulkhaul.wire.sdk.client import SdkClient
 
 HEARTBEAT_S = 0.25
+
+Work = tuple[GetLease | PutLease, int] | BatchRun
+"""What a lane does: a lease with the descriptor of its file, or rows of a batch."""
 
 
 class Setup(msgspec.Struct, frozen=True):
@@ -110,8 +119,8 @@ class Worker:
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
         self._batches: Batches | None = None
-        self._connections = 0
-        self._queue: asyncio.Queue[tuple[GetLease | PutLease, int] | BatchRun] = asyncio.Queue()
+        self._lanes: Lanes[Work] = Lanes(self._serve, self._start, shared=_batch)
+        self._first_bytes = FirstBytes()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
         self._done: list[Done] = []
@@ -158,43 +167,45 @@ class Worker:
                     self._transports.use(message.credentials)
                 if self._lane is not None:
                     self._lane.use(message.credentials)
+            case UseConnections():
+                self._lanes.allow(message.connections)
             case Configure():
-                self._configure(message.connections)
+                self._configure(message.most, message.asking)
 
-    def _configure(self, connections: int) -> None:
+    def _configure(self, most: int, asking: int) -> None:
         setup, settings = self._setup, self._setup.settings
         if (given := setup.settled or setup.sdk) is not None:
             rate = settings.bandwidth_bytes_per_s
-            throttle = Throttle(rate, connections) if rate else None
+            throttle = Throttle(rate, most) if rate else None
             agent = f"bulkhaul/{__version__}"
             sdk = SdkOnDemand(settings, setup.sdk)
             fast = FastTransport(
-                settings, ca_bundle=given.ca_bundle, user_agent=agent, throttle=throttle, learned=sdk.learned
+                settings,
+                ca_bundle=given.ca_bundle,
+                user_agent=agent,
+                throttle=throttle,
+                learned=sdk.learned,
+                first_bytes=self._first_bytes,
             )
-            slow = TransportOnDemand(settings, sdk, throttle, connections)
+            slow = TransportOnDemand(settings, sdk, throttle, most)
             self._lane = None if setup.settled is None else Lane(settings, fast, sdk.learned)
-            self._control = Control(settings, setup.settled, self._lane, sdk, connections)
+            self._control = Control(settings, setup.settled, self._lane, sdk, asking)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
             self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
-            self._batches = Batches(self._transports)
-        self._connections = connections
-        for _ in range(connections):
-            self._start(self._serve_leases())
+            self._batches = Batches(self._transports, self._lanes.crowded)
 
     # Leases
 
     def _take(self, lease: AnyLease, fd: int) -> None:
-        """Queue a lease for the next free connection, a batch for as many as it may use."""
+        """Queue a lease for the next free connection."""
         if not isinstance(lease, AnyBatch):
-            self._queue.put_nowait((lease, fd))
+            self._lanes.put((lease, fd))
         elif self._batches is None:
             os.close(fd)
             self._refuse(lease, self._no_client())
         else:
-            run = self._batches.begin(lease, fd)
-            for _ in range(max(1, min(len(lease.rows), lease.at_once, self._connections))):
-                self._queue.put_nowait(run)
+            self._lanes.put(self._batches.begin(lease, fd))
 
     def _refuse(self, lease: AnyLease, error: ErrorInfo) -> None:
         """Report a lease that was not begun."""
@@ -206,19 +217,18 @@ class Worker:
     def _no_client(self) -> ErrorInfo:
         return (self._setup.error or TransferError("the worker has no client")).info
 
-    async def _serve_leases(self) -> None:
-        while True:
-            taken = await self._queue.get()
-            if isinstance(taken, BatchRun):
-                if self._batches is not None and (ended := await self._batches.serve(taken)) is not None:
-                    tell_batch(self._channel.send, ended)
-                continue
-            lease, fd = taken
-            try:
-                outcome = await self._carry_out(lease, fd)
-            finally:
-                os.close(fd)
-            self._ended_with(outcome)
+    async def _serve(self, work: Work) -> None:
+        if isinstance(work, BatchRun):
+            if self._batches is not None and (ended := await self._batches.serve(work)) is not None:
+                tell_batch(self._channel.send, ended)
+                self._flush_soon()
+            return
+        lease, fd = work
+        try:
+            outcome = await self._carry_out(lease, fd)
+        finally:
+            os.close(fd)
+        self._ended_with(outcome)
 
     def _ended_with(self, outcome: Done | Failed) -> None:
         """Report the outcome in the next turn of the loop, with every other that ends in this one."""
@@ -226,6 +236,9 @@ class Worker:
             self._done.append(outcome)
         else:
             self._failed.append(outcome)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
@@ -257,18 +270,25 @@ class Worker:
         self._flushing = False
         done, self._done = self._done, []
         failed, self._failed = self._failed, []
-        tell_ended(self._channel.send, done, failed)
+        heads, ttfb_sum_s = self._first_bytes.take()
+        tell_ended(self._channel.send, done, failed, heads=heads, ttfb_sum_s=ttfb_sum_s)
 
     async def _beat(self) -> None:
+        loop, meter = asyncio.get_running_loop(), LoadMeter()
         while True:
-            reached: list[tuple[int, int]] = []
-            if self._transports is not None and self._fetcher is not None and self._sender is not None:
-                self._transports.drop_idle()
-                reached = [*self._fetcher.reached(), *self._sender.reached()]
-                if self._batches is not None:
-                    reached += self._batches.reached()
-            tell_reached(self._channel.send, reached)
+            tell_reached(self._channel.send, self._state(meter.load(loop.time())))
+            due_s = loop.time() + HEARTBEAT_S
             await asyncio.sleep(HEARTBEAT_S)
+            meter.came_late(loop.time() - due_s)
+
+    def _state(self, load: Load) -> Report:
+        heads, ttfb_sum_s = self._first_bytes.take()
+        report = Report(heads=heads, ttfb_sum_s=ttfb_sum_s, load=load)
+        if self._transports is None or self._fetcher is None or self._sender is None or self._batches is None:
+            return report
+        self._transports.drop_idle()
+        reached = [*self._fetcher.reached(), *self._sender.reached(), *self._batches.reached()]
+        return msgspec.structs.replace(report, reached=reached, through=self._batches.through())
 
     # Requests
 
@@ -304,6 +324,10 @@ class Worker:
             self._channel.send(Early(message.ask, token))
 
         return await self._control.answer(message, memory_fd, tell_early)
+
+
+def _batch(work: Work) -> BatchRun | None:
+    return work if isinstance(work, BatchRun) else None
 
 
 def _refused(lease: GetLease | PutLease, error: ErrorInfo) -> Failed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 import msgspec
 
@@ -64,9 +64,9 @@ class _Row:
 class PutRun(BatchRun):
     """A batch of files that are sent."""
 
-    def __init__(self, lease: PutBatch, folder_fd: int, transports: Transports) -> None:
+    def __init__(self, lease: PutBatch, folder_fd: int, transports: Transports, crowded: Callable[[], bool]) -> None:
         """Take over the descriptor of the folder."""
-        super().__init__(lease, folder_fd, transports)
+        super().__init__(lease, folder_fd, transports, crowded)
         self.lease = lease
         self._headers: dict[str, tuple[tuple[str, str], ...]] = {}
 

@@ -72,6 +72,10 @@ class Transports:
             raise TransportError(ErrorInfo("Unsupported", text))
         return self._fast if self._choice != "sdk" and target.fast else self._sdk
 
+    def in_threads(self, transport: Transport) -> bool:
+        """Whether a transport fills a sink from a thread, beside what happens on the loop."""
+        return transport is self._sdk
+
     def instead(self, error: NotSpoken) -> Transport:
         """Return the transport for a request whose reply the fast one does not read.
 

@@ -1,0 +1,54 @@
+"""Tells the window what becomes of leases: it knows requests, and leases stand for one or for many.
+
+given ─▶ began        heard, done, failed ─▶ moved        failed, lost ─▶ let_go
+"""
+
+from __future__ import annotations
+
+from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.crew import Crew, Lease
+from bulkhaul.policy.events import Heard
+from bulkhaul.policy.outage import Outage, sign_of
+from bulkhaul.policy.window import Window
+
+
+class Pace:
+    """The window of one engine, and the leases that use it."""
+
+    def __init__(self, window: Window, crew: Crew) -> None:
+        self._window = window
+        self._crew = crew
+
+    def given(self, lease: Lease, now_s: float) -> None:
+        """A lease was given to a worker."""
+        lease.told_s = now_s
+        self._window.began(now_s, lease.requests)
+
+    def heard(self, event: Heard, now_s: float) -> None:
+        """A worker has told of replies that have begun, and of its load."""
+        if event.heads:
+            self._window.moved(now_s, now_s, 0, heads=event.heads, ttfb_sum_s=event.ttfb_sum_s)
+        if event.share is not None:
+            workers = self._crew.workers
+            workers[event.worker].share = event.share
+            mean = sum(worker.share for worker in workers.values()) / len(workers)
+            self._window.saturated(now_s, mean, lag_s=event.lag_s)
+
+    def progressed(self, lease: Lease, moved_bytes: int, through: int, now_s: float) -> None:
+        """A lease has moved bytes since the last report about it, and so many of its requests have succeeded so far."""
+        ended = max(0, min(through, lease.requests) - lease.through)
+        lease.through += ended
+        if moved_bytes > 0 or ended:
+            self._window.moved(lease.told_s, now_s, max(0, moved_bytes), ended=ended)
+            lease.told_s = now_s
+
+    def over(self, lease: Lease, now_s: float) -> None:
+        """A lease has ended, or its worker has died: what has not succeeded of it has failed."""
+        if (failed := lease.requests - lease.through) > 0:
+            self._window.let_go(now_s, failed)
+
+    def broke(self, error: ErrorInfo, requests: int, outage: Outage, now_s: float) -> None:
+        """Requests have failed like this; broken connections are a sign of crowding where the endpoint is not away."""
+        if error.code == "NetworkError" and not outage.away and sign_of(error) in ("broken", "unreached"):
+            for _ in range(requests):
+                self._window.broke(now_s)
