@@ -187,7 +187,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asked_at_once(self) -> int:
-        """Requests in flight of those that take long and move no bytes here, as copies do; no window rules them."""
+        """What no window rules: copies by the service, and blocks of streams and relays, which are held in memory."""
         return self.concurrency or self.worker_count * self.connections
 
     @property

@@ -12,7 +12,6 @@ import msgspec
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
 from bulkhaul.engine.transfers.copy_source import completed_options, find_source, foldable_checksum, kept_options
@@ -58,7 +57,7 @@ class Relay:
         self._control = control
         self._guard = guard
         self._uploader = uploader
-        self._budget = MemoryBudget(MEMORY_BYTES, ceiling_for(settings))
+        self._budget = MemoryBudget(MEMORY_BYTES, settings.asked_at_once)
 
     async def copy(
         self,
@@ -151,7 +150,7 @@ class Relay:
                 retries += block.retries
                 meter.done(part.number, part.size_bytes)
 
-            await all_or_none(pass_on, range(len(layout)), at_once=ceiling_for(self._settings))
+            await all_or_none(pass_on, range(len(layout)), at_once=self._settings.asked_at_once)
             _require_promised(promised, crcs, source.ref)
             stored = await upload.complete()
         result = stored_result(ref, source.head.size_bytes, stored, len(layout), upload.retries)

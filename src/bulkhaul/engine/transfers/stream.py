@@ -17,7 +17,6 @@ import msgspec
 
 from bulkhaul.engine.loop.tasks import look_at, outlast, require_done
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
 from bulkhaul.engine.transfers.content_type import with_content_type
@@ -126,7 +125,7 @@ class Streamer:
                 if at > self._settings.limits.max_object_bytes:
                     raise PayloadTooLarge("the input is longer than an S3 object may be")
                 size = self._part_bytes(number, even=even)
-                while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > ceiling_for(self._settings)):
+                while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.asked_at_once):
                     await _collect(held)
                 block = await _next(pipe.block(at, number, size), held)
             block.close()
@@ -175,7 +174,7 @@ class Streamer:
         pipe = PipeWriter(fd)
         retries = 0
         try:
-            async with aclosing(reader.in_order(at_once=ceiling_for(self._settings) + 2)) as blocks:
+            async with aclosing(reader.in_order(at_once=self._settings.asked_at_once + 2)) as blocks:
                 async for block in blocks:
                     try:
                         retries += block.retries
