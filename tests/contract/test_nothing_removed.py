@@ -243,7 +243,7 @@ OWN = {
 """Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets."""
 
 CARRIERS = {
-    "_delete", "_delete_many", "_abort_upload", "delete_object", "_delete_singly", "_delete_batch", "abort_upload",
+    "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "abort_upload",
     "Engine",
 }  # fmt: skip
 """Functions that carry a request to delete to the service, when it has been decided."""

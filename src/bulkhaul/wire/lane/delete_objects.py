@@ -6,16 +6,15 @@ import base64
 import hashlib
 from collections.abc import Sequence
 
-from bulkhaul.model.errors import NotFound, TransferError
-from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.checksums import encoded_crc, updater
+from bulkhaul.wire.deletion import Step, Together, carried_out_async, deletion
 from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane, version_query
 from bulkhaul.wire.lane.request_xml import XMLNS, element
-from bulkhaul.wire.learned import BATCHES
-from bulkhaul.wire.replies.batch_result import NO_BATCHES, NOT_IN_XML, PATIENCE, batch_result, require_result
+from bulkhaul.wire.replies.batch_result import batch_result, require_result
 from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.values import Target
 
@@ -63,21 +62,15 @@ async def delete_objects(lane: Lane, target: Target, bucket: str, doomed: Sequen
         SdkNeeded: the bucket lives elsewhere; nothing was deleted.
         TransferError: the service or the connection failed; some keys may have been deleted before.
     """
-    assert len(doomed) <= MAX_DELETE_BATCH
-    together = [one for one in doomed if not NOT_IN_XML.search(one.key)]
-    singly = [one for one in doomed if NOT_IN_XML.search(one.key)]
-    failed: list[NotDeleted] = []
-    if together and not lane.learned.takes(target.host, BATCHES):
-        singly = [*together, *singly]
-    elif together:
-        try:
-            failed += await _delete_batch(lane, target, bucket, together)
-        except TransferError as error:
-            failed += await _instead_of_batch(lane, target, bucket, together, error)
-    for one in singly:
-        if (wrong := await _delete_singly(lane, target, bucket, one)) is not None:
-            failed.append(wrong)
-    return tuple(failed)
+
+    async def make(step: Step) -> list[NotDeleted] | None:
+        if isinstance(step, Together):
+            return await _delete_batch(lane, target, bucket, step.doomed)
+        one = step.doomed
+        await delete_object(lane, target, bucket, one.key, one.version_id, known=step.known)
+        return None
+
+    return await carried_out_async(deletion(doomed, lane.learned, target.host), make)
 
 
 async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
@@ -92,7 +85,6 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
     reply = await lane.ask(target, "POST", "", [("delete", "")], headers, body, subject=subject, patient=True)
     result = reply.members(_RESULT)
     require_result(reply.body, subject)
-    lane.learned.worked(target.host, BATCHES)
     return batch_result(result, doomed)
 
 
@@ -102,47 +94,6 @@ def _protection(target: Target, body: bytes) -> list[tuple[str, str]]:
         digest = hashlib.md5(body, usedforsecurity=False).digest()
         return [("content-md5", base64.b64encode(digest).decode())]
     return [("x-amz-checksum-crc32", encoded_crc("CRC32", updater("CRC32")(body, 0)))]
-
-
-async def _instead_of_batch(
-    lane: Lane, target: Target, bucket: str, doomed: Sequence[Doomed], refused: TransferError
-) -> list[NotDeleted]:
-    """Delete one by one if ``refused`` may mean that the endpoint has no DeleteObjects; else raise it.
-
-    If a single key is refused with the same error, the refusal was not about the batch.
-    """
-    host = target.host
-    passing = refused.info.status == 500
-    alone = refused.info.status in NO_BATCHES and refused.info.service_code != "NoSuchBucket"
-    if not alone or (passing and lane.learned.failed(host, BATCHES) < PATIENCE):
-        raise refused
-    first, *others = doomed
-    wrong = await _delete_singly(lane, target, bucket, first, known=isinstance(refused, NotFound))
-    if wrong is not None and wrong.service_code in (refused.info.service_code, refused.info.code, "NotFound"):
-        raise refused
-    if not passing:
-        lane.learned.does_without(host, BATCHES)
-    outcomes = [wrong]
-    for one in others:
-        outcomes.append(await _delete_singly(lane, target, bucket, one))  # noqa: PERF401 - in this order
-    return [one for one in outcomes if one is not None]
-
-
-async def _delete_singly(
-    lane: Lane, target: Target, bucket: str, one: Doomed, *, known: bool = False
-) -> NotDeleted | None:
-    """Delete a key; return why it could not be deleted, None for success.
-
-    Args:
-        known: a 404 is no success: the endpoint may answer everything so.
-    """
-    try:
-        await delete_object(lane, target, bucket, one.key, one.version_id, known=known)
-    except TransferError as error:
-        if error.retryable or error.info.service_code == "NoSuchBucket":
-            raise
-        return NotDeleted(one.key, one.version_id, error.info.service_code or error.info.code, error.message)
-    return None
 
 
 __all__ = ["delete_object", "delete_objects"]

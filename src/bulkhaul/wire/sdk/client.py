@@ -151,39 +151,32 @@ class SdkClient:
 
     def takes(self, what: str) -> bool:
         """Whether requests to the endpoint are to have the feature ``what``; see ``Learned``."""
-        return self.learned.takes(self._hostname, what)
+        return self.learned.takes(self.hostname, what)
 
     def may_do_without(self, error: TransferError) -> bool:
         """Whether a request may have been refused for an optional feature."""
-        return may_go_without(self._hostname, error.info)
+        return may_go_without(self.hostname, error.info)
 
     def does_without(self, what: str) -> None:
         """Remember that a request failed with the feature and worked without it."""
-        self.learned.does_without(self._hostname, what)
+        self.learned.does_without(self.hostname, what)
 
     def unpacked(self, headers: Mapping[str, str]) -> bool:
         """Whether the reply to this thread's last request was unpacked by the service; the next one will not be."""
         if transcoded(headers) is None or self._sent.packed:
             return False
-        self.learned.has_unpacked(self._hostname)
+        self.learned.has_unpacked(self.hostname)
         return True
 
     def _take_packed(self, request: Any, **_: object) -> None:
         """Ask for bytes as they are stored, in an unsigned header: Google's front ends change it on the way."""
-        self._sent.packed = self.learned.unpacks(self._hostname)
+        self._sent.packed = self.learned.unpacks(self.hostname)
         if self._sent.packed:
             request.headers["Accept-Encoding"] = "gzip"
 
-    def failed(self, what: str) -> int:
-        """Count a failure that may be temporary, and return how many there were in a row."""
-        return self.learned.failed(self._hostname, what)
-
-    def worked(self, what: str) -> None:
-        """Forget the failures."""
-        self.learned.worked(self._hostname, what)
-
     @property
-    def _hostname(self) -> str:
+    def hostname(self) -> str:
+        """The endpoint's host without its port, by which ``learned`` knows it."""
         return urlsplit(self.endpoint_url).hostname or ""
 
     @property
