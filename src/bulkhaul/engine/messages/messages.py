@@ -90,6 +90,22 @@ class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     unchanged: SourceIdentity | None = None
 
 
+class _Batch(msgspec.Struct, frozen=True, kw_only=True):
+    """What all leases of many small objects have.
+
+    Attributes:
+        lease: its number; 0 in the template of a job.
+        prefix: of every key.
+        single: move one object at a time, whatever the worker's connections.
+    """
+
+    lease: int = 0
+    target: Target
+    bucket: str
+    prefix: str
+    single: bool = False
+
+
 class GetRow(msgspec.Struct, frozen=True, array_like=True):
     """One small object of a batch.
 
@@ -103,28 +119,20 @@ class GetRow(msgspec.Struct, frozen=True, array_like=True):
     size_bytes: int
 
 
-class GetBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class GetBatch(_Batch, tag=True, frozen=True, kw_only=True):
     """Receive small objects whole, each into a temp file of its own in the folder whose descriptor comes along.
 
     Attributes:
-        lease: its number; 0 in the template of a job.
-        prefix: of every key.
         rows: the objects; ``Landed`` and ``RowFailed`` name them by their places here.
         token: of the names of the temp files, see ``disk.small_files``.
         mode: permission bits of a file whose name is free.
         fsync: flush each file before it is reported.
-        single: ask for one object at a time, whatever the worker's connections.
     """
 
-    lease: int = 0
-    target: Target
-    bucket: str
-    prefix: str
     rows: list[GetRow]
     token: str = ""
     mode: int
     fsync: bool
-    single: bool = False
 
 
 class PutRow(msgspec.Struct, frozen=True, array_like=True):
@@ -141,26 +149,18 @@ class PutRow(msgspec.Struct, frozen=True, array_like=True):
     content_type: str
 
 
-class PutBatch(msgspec.Struct, tag=True, frozen=True, kw_only=True):
+class PutBatch(_Batch, tag=True, frozen=True, kw_only=True):
     """Send small files whole, from the folder whose descriptor comes along, each by one PUT.
 
     Attributes:
-        lease: its number; 0 in the template of a job.
-        prefix: of every key.
         rows: the files; ``Sent`` and ``RowFailed`` name them by their places here.
         options: how each object is to be stored, but for its content type.
         algorithm: of the checksum to send along, empty for none.
-        single: send one file at a time, whatever the worker's connections.
     """
 
-    lease: int = 0
-    target: Target
-    bucket: str
-    prefix: str
     rows: list[PutRow]
     options: ObjectOptions
     algorithm: str
-    single: bool = False
 
 
 AnyBatch = GetBatch | PutBatch
