@@ -10,7 +10,6 @@ flight too, which says what the best fixed setting would have been.
 import argparse
 import json
 import ssl
-import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, choose, without_path
 from bench.distant_server.catalogue import prefix_of
 from bench.distant_server.content import Content
 from bench.distant_server.launch import DistantServer, distant_server
-from bench.edges import comparison_parser, end_in_order, open_console, positive, present, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
 from bench.machine import describe_machine
 from bench.measure import Usage
 from bench.movers import BEST, FAR, find_movers
@@ -206,8 +205,9 @@ def main() -> None:
         "mb_per_s_of_connection": arguments.rate,
         "tls": arguments.tls,
     }
-    path = write_results(
-        arguments.results,
+    conclude(
+        console,
+        arguments,
         "distant",
         {
             "machine": machine,
@@ -220,10 +220,9 @@ def main() -> None:
             "server_runs": arena.server_runs,
             **comparison.encoded(),
         },
+        targets=targets,
+        failed=comparison.failed,
     )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if comparison.failed or missed else 0)
 
 
 if __name__ == "__main__":

@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from rich.console import Console
 
 from bench.contestants import Absent, Contestant
 from bench.objects import parse_size
+from bench.report import Target
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -84,3 +85,19 @@ def write_results(folder: Path, benchmark: str, results: dict[str, object]) -> P
     whole = {"benchmark": benchmark, "at": now.isoformat(timespec="seconds"), **results}
     path.write_text(json.dumps(whole, indent=1) + "\n")
     return path
+
+
+def conclude(
+    console: Console,
+    arguments: argparse.Namespace,
+    benchmark: str,
+    results: dict[str, object],
+    *,
+    targets: Sequence[Target],
+    failed: bool,
+) -> NoReturn:
+    """Write the results, and exit: with 1 if somebody failed or, with ``--check``, if a goal was missed."""
+    path = write_results(arguments.results, benchmark, results)
+    console.print(f"written to {path.name}")
+    missed = arguments.check and not all(target.reached for target in targets)
+    sys.exit(1 if failed or missed else 0)

@@ -9,7 +9,6 @@ removed and the disk left to settle.
 
 import argparse
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,7 +19,7 @@ from rich.console import Console
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Contestant, choose, without_paths
 from bench.course import START_SIZE_BYTES, Course, open_course
-from bench.edges import comparison_parser, open_console, present, sizes, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, present, sizes
 from bench.machine import available_memory_bytes, describe_machine
 from bench.measure import CommandFailedError
 from bench.objects import format_size
@@ -69,6 +68,7 @@ def measure_starts(
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     sizes_bytes: list[int] = arguments.sizes
     check_room(console, arguments.folder, sizes_bytes)
@@ -89,8 +89,9 @@ def main() -> None:
             print_rows(console, size_rows, medians_s)
     targets = judge(rows[sizes_bytes[-1]], medians_s.get(BULKHAUL))
     print_targets(console, targets)
-    path = write_results(
-        arguments.results,
+    conclude(
+        console,
+        arguments,
         "large_object",
         {
             "machine": machine,
@@ -101,10 +102,9 @@ def main() -> None:
             "start_failures": start_failures,
             **comparison.encoded(),
         },
+        targets=targets,
+        failed=bool(comparison.failed or start_failures),
     )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if comparison.failed or start_failures or missed else 0)
 
 
 if __name__ == "__main__":

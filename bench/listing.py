@@ -11,7 +11,6 @@ number. The smallest and the largest number of keys show whether memory grows wi
 
 import argparse
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +26,7 @@ from rich.console import Console
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, Contestant, choose, clean_environment, without_paths
-from bench.edges import comparison_parser, open_console, positive, present, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
 from bench.listed_keys import SHAPES, Keys
 from bench.listers import Listing, find_listers
 from bench.listing_server import listing_prefix, listing_server
@@ -219,6 +218,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     chosen = choose(find_listers(arguments.peers_bin), arguments.only)
     contestants = present(chosen, console)
@@ -246,8 +246,9 @@ def main() -> None:
     times_s5cmd = MIN_TIMES_S5CMD_COMPUTED if computed else MIN_TIMES_S5CMD
     targets = judge(arguments.keys, shapes, times_s5cmd, comparison.timed, comparison.memory)
     print_targets(console, targets, f"against {arguments.server}")
-    path = write_results(
-        arguments.results,
+    conclude(
+        console,
+        arguments,
         "listing",
         {
             "machine": machine,
@@ -262,10 +263,9 @@ def main() -> None:
             "goals": [asdict(target) for target in targets],
             **comparison.encoded(),
         },
+        targets=targets,
+        failed=comparison.failed,
     )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if comparison.failed or missed else 0)
 
 
 if __name__ == "__main__":

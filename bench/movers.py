@@ -1,7 +1,7 @@
 """Who moves many small objects, or one large one, and how: with defaults, and with the best flags for the work.
 
-A *best* contestant is told how many requests to have in flight, and how large parts are, as a user would who
-has measured the same work: the figures are from trials on this benchmark, not from anybody's documentation.
+A *best* contestant is told how many requests to have in flight, and how large parts are. Each figure is a guess from
+what the work needs (in flight = latency x rate), tried a few times on this benchmark; none is proven to be the best.
 """
 
 from collections.abc import Callable, Sequence

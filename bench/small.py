@@ -13,7 +13,6 @@ What counts is the client's CPU time an object: wall time is shared with the ser
 
 import argparse
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,7 +25,7 @@ from obstore.store import S3Store
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, REGION, choose, without_paths
-from bench.edges import comparison_parser, end_in_order, open_console, positive, present, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
 from bench.listed_files import listed_files
 from bench.machine import describe_machine
 from bench.measure import Usage
@@ -212,8 +211,9 @@ def main() -> None:
         title = f"{task.name}: {task.objects:,} objects, medians of {arguments.rounds} paired rounds"
         print_tally(console, title, finished, comparison.failures[task])
     print_targets(console, targets, "at small objects")
-    path = write_results(
-        arguments.results,
+    conclude(
+        console,
+        arguments,
         "small",
         {
             "machine": machine,
@@ -224,10 +224,9 @@ def main() -> None:
             "goals": [asdict(target) for target in targets],
             **comparison.encoded(),
         },
+        targets=targets,
+        failed=comparison.failed,
     )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if comparison.failed or missed else 0)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ Python writes the bytecode of what it imports at the first run, which is the che
 """
 
 import argparse
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from rich.table import Table
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Contestant, choose, clean_environment, without_paths
-from bench.edges import comparison_parser, open_console, present, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, present
 from bench.machine import describe_machine
 from bench.measure import CommandFailedError, Usage, measure
 from bench.recorder import Records, recorder
@@ -192,6 +191,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     machine = describe_machine(arguments.folder)
     rows: list[Tally] = []
@@ -211,21 +211,21 @@ def main() -> None:
             failed = failed or comparison.failed
         targets = judge(rows, arena.first_request_s)
         print_targets(console, targets, "at the start")
-        path = write_results(
-            arguments.results,
-            "start",
-            {
-                "machine": machine,
-                "contestants": contestants,
-                "medians": [asdict(row) for row in rows],
-                "first_request_s": arena.first_request_s,
-                "goals": [asdict(target) for target in targets],
-                "cases": encoded,
-            },
-        )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if failed or missed else 0)
+    conclude(
+        console,
+        arguments,
+        "start",
+        {
+            "machine": machine,
+            "contestants": contestants,
+            "medians": [asdict(row) for row in rows],
+            "first_request_s": arena.first_request_s,
+            "goals": [asdict(target) for target in targets],
+            "cases": encoded,
+        },
+        targets=targets,
+        failed=failed,
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ server that writes costs more than the client here, so beside wall time stands t
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from pathlib import Path
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Contestant, choose, clean_environment, without_paths
-from bench.edges import comparison_parser, open_console, present, sizes, write_results
+from bench.edges import comparison_parser, conclude, end_in_order, open_console, present, sizes
 from bench.machine import available_memory_bytes, describe_machine
 from bench.measure import CommandFailedError, Usage, measure
 from bench.objects import format_size, make_object, parse_size
@@ -167,6 +166,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the comparison; exit with 1 if a contestant failed or, with --check, a goal was missed."""
     arguments = parse_arguments()
+    end_in_order()
     console = open_console()
     largest_bytes = max([*arguments.sizes, arguments.files * arguments.file_size])
     if available_memory_bytes() < MEMORY_COPIES * largest_bytes:
@@ -190,8 +190,9 @@ def main() -> None:
         title = f"upload of {source.name} to {arguments.server}, medians of {arguments.rounds} paired rounds"
         print_tally(console, title, finished, comparison.failures[source])
     print_targets(console, targets, f"against {arguments.server}")
-    path = write_results(
-        arguments.results,
+    conclude(
+        console,
+        arguments,
         "upload",
         {
             "machine": machine,
@@ -201,10 +202,9 @@ def main() -> None:
             "goals": [asdict(target) for target in targets],
             **comparison.encoded(),
         },
+        targets=targets,
+        failed=comparison.failed,
     )
-    console.print(f"written to {path.name}")
-    missed = arguments.check and not all(target.reached for target in targets)
-    sys.exit(1 if comparison.failed or missed else 0)
 
 
 if __name__ == "__main__":
