@@ -22,6 +22,7 @@ from bulkhaul import Engine, errors
 from tests.engines import PART_BYTES, aws_environment, descendants, eventually, is_alive, keys, serving
 from tests.faultserver import FaultServer, Stall, make_object
 from tests.integration.command import arguments, environment, run, stream
+from tests.integration.lean import HEAVY, hooked, serving_a_few_objects
 from tests.patience import PATIENCE_S, SOON_S
 
 HOOK = """
@@ -47,15 +48,11 @@ if "LEAN_LOG" in os.environ:
     os._exit = leave
 """
 
-HEAVY = frozenset({"boto3", "botocore", "s3transfer", "urllib3", "awscrt", "numpy", "rich"})
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
     """A server with a few small objects."""
-    with serving() as started:
-        for name in ("one", "two", "folder/three"):
-            started.store.put("bucket", name, make_object(name.encode() * 100))
+    with serving_a_few_objects() as started:
         yield started
 
 
@@ -64,14 +61,7 @@ class Watched:
 
     def __init__(self, folder: Path, server: FaultServer) -> None:
         self._log = folder / "log"
-        self._log.touch()
-        (folder / "hook").mkdir()
-        (folder / "hook" / "sitecustomize.py").write_text(HOOK)
-        self.variables = {
-            "PYTHONPATH": str(folder / "hook"),
-            "LEAN_LOG": str(self._log),
-            "AWS_ENDPOINT_URL": server.endpoint_url,
-        }
+        self.variables = hooked(folder, HOOK, self._log, server)
 
     @property
     def started(self) -> list[str]:

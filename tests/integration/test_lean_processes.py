@@ -10,11 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engines import serving
-from tests.faultserver import FaultServer, make_object
+from tests.faultserver import FaultServer
 from tests.integration.command import run, stream
-
-HEAVY = frozenset({"boto3", "botocore", "s3transfer", "urllib3", "awscrt", "numpy", "rich"})
+from tests.integration.lean import HEAVY, hooked, serving_a_few_objects
 
 COMMAND, ENGINE = "bulkhaul.cli.main", "bulkhaul.engine.worker.process"
 """What the command itself imports, and what the forkserver does, and so every worker: both are watched for proof."""
@@ -39,9 +37,7 @@ if "LEAN_LOG" in os.environ:
 @pytest.fixture(scope="module")
 def server() -> Iterator[FaultServer]:
     """A server with a few small objects."""
-    with serving() as started:
-        for name in ("one", "two", "folder/three"):
-            started.store.put("bucket", name, make_object(name.encode() * 100))
+    with serving_a_few_objects() as started:
         yield started
 
 
@@ -50,14 +46,9 @@ class Watched:
 
     def __init__(self, folder: Path, server: FaultServer) -> None:
         self._log = folder / "imports"
-        self._log.touch()
-        (folder / "hook").mkdir()
-        (folder / "hook" / "sitecustomize.py").write_text(HOOK)
         self.variables = {
-            "PYTHONPATH": str(folder / "hook"),
-            "LEAN_LOG": str(self._log),
+            **hooked(folder, HOOK, self._log, server),
             "LEAN_WATCHED": " ".join({*HEAVY, COMMAND, ENGINE}),
-            "AWS_ENDPOINT_URL": server.endpoint_url,
         }
 
     def found(self) -> tuple[set[str], set[str]]:
