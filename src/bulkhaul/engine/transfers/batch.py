@@ -10,7 +10,6 @@ Memory is bounded by the slots, whatever the number of objects (I7).
 from __future__ import annotations
 
 import asyncio
-import resource
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
@@ -19,7 +18,7 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.engine.loop.tasks import outlast
-from bulkhaul.engine.pool.ceiling import ceiling_for
+from bulkhaul.engine.pool.ceiling import ceiling_for, descriptors
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import Progress, TransferResult
@@ -100,8 +99,9 @@ class Batch:
         self._ended: deque[TransferResult] = deque()
         self._room = asyncio.Event()  # for results that the caller has not taken yet
         self._news = asyncio.Event()
-        self._large = asyncio.Semaphore(ceiling_for(settings))
-        self._small = asyncio.Semaphore(min(_small_slots(), ceiling_for(settings) * SMALL_PART_DEPTH))
+        ceiling = ceiling_for(settings)
+        self._large = asyncio.Semaphore(ceiling)
+        self._small = asyncio.Semaphore(min(_small_slots(), ceiling * SMALL_PART_DEPTH))
         self._groups = asyncio.Semaphore(GROUP_SLOTS)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -306,5 +306,4 @@ def _failed(planned: TransferResult, error: Exception) -> TransferResult:
 
 def _small_slots() -> int:
     """Return how many small objects may be under way: each holds its file, and perhaps its folder."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return MAX_SMALL_SLOTS if soft == resource.RLIM_INFINITY else max(8, min(MAX_SMALL_SLOTS, (soft - 256) // 3))
+    return max(8, min(MAX_SMALL_SLOTS, (descriptors() - 256) // 3))
