@@ -132,8 +132,8 @@ class BatchRun(ABC):
         self._under_way -= 1
         self._waiting.appendleft(place)
 
-    def succeeded(self, place: int) -> None:
-        """A row is through."""
+    def is_through(self, place: int) -> None:
+        """A row has ended: it has succeeded, or failed."""
         self._under_way -= 1
         self._settled += 1
         self._settled_bytes += self._batch.rows[place].size_bytes
@@ -143,7 +143,7 @@ class BatchRun(ABC):
         if isinstance(error, Stopped):
             self.put_back(place)
             return
-        self.succeeded(place)  # it is through, too
+        self.is_through(place)
         info = self.transports.cleaned(info_of(error))
         self.ended.failed.append(RowFailed(place, info))
         if info.code in ENDS_BATCH:

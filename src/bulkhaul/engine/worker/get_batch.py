@@ -136,7 +136,7 @@ class GetRun(BatchRun):
 
     def landed(self, landed: Landed, file: SmallFile) -> None:
         """A row is in its file."""
-        self.succeeded(landed.row)
+        self.is_through(landed.row)
         if self.lease.fsync:
             self._unflushed.append((landed, file))
         else:

@@ -97,5 +97,5 @@ class PutRun(BatchRun):
 
     def sent(self, sent: Sent) -> None:
         """A file is stored."""
-        self.succeeded(sent.row)
+        self.is_through(sent.row)
         self.ended.sent.append(sent)
