@@ -1,6 +1,8 @@
-"""Removes temp files that a killed run left behind, and none whose owner lives.
+"""Removes temp files that a killed run left behind, and none whose owner holds it.
 
-The owner of a temp file holds its lock until its process ends (``disk.locks``). A run looks at each folder once.
+The owner of a temp file holds its lock until its process ends (``disk.locks``). Those of small objects in batches
+have no lock (``disk.small_files``): one that is taken before it gets its name costs another fetch. A run looks at each
+folder once.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ class Timeouts(msgspec.Struct, frozen=True):
         ask_s: a HEAD, a page of a listing, or credentials.
         ack_s: the reply to a write, from the last byte sent on: a store may first have to copy or assemble it.
         throttle_s: how long a service may answer "slow down" without one success.
-        shutdown_s: workers that have not stopped by then are killed.
+        shutdown_s: a forkserver that has not reaped the killed workers by then is killed as well.
     """
 
     connect_s: float = 3.1
