@@ -9,6 +9,8 @@ from typing import Protocol
 
 import msgspec
 
+from bulkhaul.policy.window import Window
+
 
 class Randomness(Protocol):
     """The one method of ``random.Random`` that is used here, injected so that tests can script it."""
@@ -99,14 +101,6 @@ class RetryBudget:
         self.tokens = min(self.capacity, self.tokens + 1)
 
 
-class Cuttable(Protocol):
-    """A window that can be told that the service asks for less."""
-
-    def slow_down(self, now_s: float, *, in_flight: int) -> bool:
-        """Return whether the window was cut; False for a reply to a request that was sent before the last cut."""
-        ...
-
-
 class Throttling:
     """What the host does when the service asks it to slow down: it cuts the window and sends nothing for a while.
 
@@ -118,7 +112,7 @@ class Throttling:
         since_s: instant of the first refusal since the last success, infinite without one.
     """
 
-    def __init__(self, window: Cuttable, patience_s: float, rng: Randomness) -> None:
+    def __init__(self, window: Window, patience_s: float, rng: Randomness) -> None:
         self.patience_s = patience_s
         self.calm_until_s = float("-inf")
         self.since_s = float("inf")
