@@ -7,8 +7,9 @@ import pytest
 
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.writing import Doomed
-from bulkhaul.wire.deletion import Singly, Step, Together, carried_out, carried_out_async, deletion
+from bulkhaul.wire.deletion import Singly, Step, Together, deletion
 from bulkhaul.wire.learned import BATCHES, Learned
+from bulkhaul.wire.steps import carried_out, carried_out_async
 
 HOST = "store.example"
 TWO = [Doomed("a"), Doomed("b")]

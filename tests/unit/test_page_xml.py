@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bulkhaul.errors import OtherError, Throttled, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.wire.lane import list_objects
+from bulkhaul.wire import listing
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.replies.listing_checks import require_bucket
 from tests.unit.both_ways import Canned as CannedEither
@@ -363,7 +363,7 @@ def test_a_token_is_never_taken_for_a_key() -> None:
 @pytest.mark.parametrize("whole", ["three", ""], ids=["another place", "no place"])
 def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest.MonkeyPatch, whole: str) -> None:
     """Which of the two is right cannot be known, so nothing is listed that may have a gap."""
-    monkeypatch.setattr(list_objects, "page_by_token", lambda *_: ObjectsPage((ObjectHead("a", 1),), whole))
+    monkeypatch.setattr(listing, "page_by_token", lambda *_: ObjectsPage((ObjectHead("a", 1),), whole))
     canned = CannedLane((200, page(entry("one"), about=TRUNCATED)))
     with pytest.raises(OtherError, match="two places"):
         list_page(canned.sdk, "bucket", "", "", tell_early=lambda _: None)

@@ -1,13 +1,11 @@
 """Decides how many keys are deleted: all in one request, or one by one where a key or an endpoint asks for that.
 
-    yields  Together or Singly ─▶ whoever has the connection makes it ─▶ what came of it is sent, or thrown, back in
-
-The lane makes the requests on a loop, the SDK in a thread; what follows from a refusal is the same for both.
+It yields the requests; ``wire/steps.py`` says who makes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import msgspec
@@ -110,34 +108,4 @@ def _one(step: Singly) -> Generator[Step, Any, NotDeleted | None]:
     return None
 
 
-def carried_out(steps: Steps, make: Callable[[Step], object]) -> tuple[NotDeleted, ...]:
-    """Have each request made, and return what the steps do."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                told = make(step)
-            except TransferError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(told)
-    except StopIteration as end:
-        return tuple(end.value)
-
-
-async def carried_out_async(steps: Steps, make: Callable[[Step], Awaitable[object]]) -> tuple[NotDeleted, ...]:
-    """Have each request made, and return what the steps do."""
-    try:
-        step = next(steps)
-        while True:
-            try:
-                told = await make(step)
-            except TransferError as error:
-                step = steps.throw(error)
-            else:
-                step = steps.send(told)
-    except StopIteration as end:
-        return tuple(end.value)
-
-
-__all__ = ["Singly", "Step", "Together", "carried_out", "carried_out_async", "deletion"]
+__all__ = ["Singly", "Step", "Together", "deletion"]

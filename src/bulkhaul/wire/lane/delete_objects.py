@@ -10,12 +10,13 @@ from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire.checksums import encoded_crc, updater
-from bulkhaul.wire.deletion import Step, Together, carried_out_async, deletion
+from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane, version_query
 from bulkhaul.wire.lane.request_xml import XMLNS, element
 from bulkhaul.wire.replies.batch_result import batch_result, require_result
 from bulkhaul.wire.replies.fields import quoted
+from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 
 _RESULT = Shape(

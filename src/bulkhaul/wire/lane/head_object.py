@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Mapping
 
-from bulkhaul.model.errors import RangeNotSatisfiable, TransferError
 from bulkhaul.model.objects import ObjectHead
-from bulkhaul.wire.lane.client import Lane, Reply, version_query
+from bulkhaul.wire.inspection import FirstByte, Step, inspection
+from bulkhaul.wire.lane.client import Lane, version_query
 from bulkhaul.wire.learned import CHECKSUM_MODE
-from bulkhaul.wire.replies.object_head import object_head
-from bulkhaul.wire.reply import transcoded
+from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 
 
@@ -22,39 +21,17 @@ async def ask_head(lane: Lane, target: Target, bucket: str, key: str, version_id
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{bucket}/{key}"
-    packed = lane.learned.unpacks(target.host)
-    reply = await _asked(lane, target, key, version_id, subject)
-    if transcoded(reply.headers) is not None and not packed:
-        lane.learned.has_unpacked(target.host)
-        reply = await _asked(lane, target, key, version_id, subject)
-    return object_head(key, reply.headers, subject)
+    query = version_query(version_id)
 
+    async def make(step: Step) -> Mapping[str, str]:
+        if isinstance(step, FirstByte):
+            method, more = "GET", [("range", "bytes=0-0")]
+        else:
+            method, more = "HEAD", [(CHECKSUM_MODE, "ENABLED")] if step.checksum else []
+        reply = await lane.ask(target, method, key, query, [*lane.about_object, *more], subject=subject)
+        return reply.headers
 
-async def _asked(lane: Lane, target: Target, key: str, version_id: str, subject: str) -> Reply:
-    """Send HEAD, and again where a refusal has no body to say why, or may be about the checksum that it asks for."""
-    query, headers = version_query(version_id), lane.about_object
-    mode = ((CHECKSUM_MODE, "ENABLED"),) if lane.learned.takes(target.host, CHECKSUM_MODE) else ()
-
-    async def ask() -> Reply:
-        return await lane.ask(target, "HEAD", key, query, (*headers, *mode), subject=subject)
-
-    try:
-        return await ask()
-    except TransferError as error:
-        failure = error
-    if failure.info.status == 400:
-        # A GET of one byte is refused with a reason, such as the bucket's region.
-        with suppress(RangeNotSatisfiable):  # the object exists, and is empty
-            await lane.ask(target, "GET", key, query, (*headers, ("range", "bytes=0-0")), subject=subject)
-        try:
-            return await ask()
-        except TransferError as error:
-            failure = error
-    if not (mode and lane.may_do_without(target, failure)):
-        raise failure
-    reply = await lane.ask(target, "HEAD", key, query, headers, subject=subject)
-    lane.learned.does_without(target.host, CHECKSUM_MODE)
-    return reply
+    return await carried_out_async(inspection(key, lane.learned, target.host, subject), make)
 
 
 __all__ = ["ask_head"]

@@ -1,21 +1,17 @@
-"""Lists objects by the lane, page by page: a whole prefix, or one folder.
-
-It asks by ListObjectsV2; where the endpoint does not know it, by ListObjects, whose next page begins after a key.
-"""
+"""Lists objects by the lane, page by page: a whole prefix, or one folder."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from bulkhaul.model.errors import OtherError, TransferError
+from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.documents import Columns, Members, Shape, Unreadable, boolean, instant, integer, read, texts
 from bulkhaul.wire.lane.client import Lane
-from bulkhaul.wire.learned import PAGES_V2
+from bulkhaul.wire.listing import ByKey, ByToken, Step, listing_page
 from bulkhaul.wire.replies.fields import decoded
-from bulkhaul.wire.replies.listing_checks import goes_on_nowhere
-from bulkhaul.wire.replies.objects_page import AFTER, is_older, page_by_key, page_by_token
+from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.told import MAX_TOKEN_CHARACTERS
 from bulkhaul.wire.values import Target
 
@@ -34,8 +30,6 @@ PAGE = Shape(
 
 _TRUNCATED = b"<IsTruncated>true</IsTruncated>"
 _NEXT = re.compile(rb"<NextContinuationToken>[^<>]+</NextContinuationToken>")
-
-Pairs = Sequence[tuple[str, str]]
 
 
 async def ask_page(
@@ -69,33 +63,31 @@ async def ask_page(
     if max_keys:
         options.append(("max-keys", str(max_keys)))
     subject = f"s3://{bucket}/{prefix}"
-    if token.startswith(AFTER) or not (token or lane.learned.takes(target.host, PAGES_V2)):
-        after = token.removeprefix(AFTER) or start_after
-        return await _page_after(lane, target, bucket, prefix, after, options, subject)
-    more = [("list-type", "2"), *options]
-    if token:
-        more.append(("continuation-token", token))
-    elif start_after:
-        more.append(("start-after", start_after))
-    try:
-        reply = await lane.ask(target, "GET", "", more, lane.payer, subject=subject)
-        early = _early_token(reply.body) if tell_early is not None else ""
-        if early and tell_early is not None:
+    early = ""
+
+    async def make(step: Step) -> Members:
+        nonlocal early
+        reply = await lane.ask(target, "GET", "", [*_place(step), *options], lane.payer, subject=subject)
+        if tell_early is not None and isinstance(step, ByToken) and (early := _early_token(reply.body)):
             tell_early(early)
-        page = named(reply.members(PAGE), subject)
-        older = is_older(page, token, subject)
-    except TransferError as error:
-        unknown = lane.may_do_without(target, error) or (error.info.status == 405 and error.info.code == "Unsupported")
-        if token or not unknown:
-            raise
-        return await _learnt_page(lane, target, bucket, prefix, start_after, options, subject, error)
-    if older:
-        failure = goes_on_nowhere(subject)
-        return await _learnt_page(lane, target, bucket, prefix, start_after, options, subject, failure)
-    found = page_by_token(page, bucket, prefix, subject)
+        return named(reply.members(PAGE), subject)
+
+    host = target.host
+    steps = listing_page(token, start_after, lane.learned, host, bucket=bucket, prefix=prefix, subject=subject)
+    found = await carried_out_async(steps, make)
     if early not in ("", found.next_token):
         raise OtherError("the page tells two places where the listing goes on", subject)
     return found
+
+
+def _place(step: Step) -> list[tuple[str, str]]:
+    """Return the parameters that say by which operation a page is asked for, and where it begins."""
+    if isinstance(step, ByKey):
+        return [("marker", step.after)] if step.after else []
+    operation = ("list-type", "2")
+    if step.token:
+        return [operation, ("continuation-token", step.token)]
+    return [operation, ("start-after", step.start_after)] if step.start_after else [operation]
 
 
 def named(page: Members, subject: str) -> Members:
@@ -125,34 +117,6 @@ _MARKERS = ("NextMarker", "NextKeyMarker")
 _NAMED = (("Contents", "Key"), ("Versions", "Key"), ("DeleteMarkers", "Key"), ("CommonPrefixes", "Prefix"))
 """The members of listings that hold encoded names. Source: S3 API Reference, "encoding-type" of ListObjectsV2,
 ListObjects and ListObjectVersions."""
-
-
-async def _learnt_page(
-    lane: Lane,
-    target: Target,
-    bucket: str,
-    prefix: str,
-    after: str,
-    options: Pairs,
-    subject: str,
-    failure: TransferError,
-) -> ObjectsPage:
-    """Return the first page by ListObjects; raise ``failure`` if that fails, too."""
-    try:
-        found = await _page_after(lane, target, bucket, prefix, after, options, subject)
-    except TransferError:
-        raise failure from None
-    lane.learned.does_without(target.host, PAGES_V2)
-    return found
-
-
-async def _page_after(
-    lane: Lane, target: Target, bucket: str, prefix: str, after: str, options: Pairs, subject: str
-) -> ObjectsPage:
-    """Return one page of ListObjects: what comes after a key."""
-    more = [*options, ("marker", after)] if after else options
-    reply = await lane.ask(target, "GET", "", more, lane.payer, subject=subject)
-    return page_by_key(named(reply.members(PAGE), subject), bucket, prefix, after, subject)
 
 
 def _early_token(body: bytes) -> str:
