@@ -1,0 +1,95 @@
+"""Unit tests of what is asked to inspect an object, whoever makes the requests."""
+
+from collections.abc import Mapping
+
+import pytest
+
+from bulkhaul.model.errors import ErrorInfo, NotFound, TransferError, error_of
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.wire.inspection import FirstByte, Head, Step, inspection
+from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
+from bulkhaul.wire.steps import carried_out
+
+HOST = "store.example"
+FOUND = {"content-length": "5", "etag": '"e"'}
+ASKS, PLAIN = Head(checksum=True), Head(checksum=False)
+BARE = error_of(ErrorInfo("OtherError", "refused", status=400))
+
+
+class Service:
+    """Gives its answers in turn; remembers what it was asked for."""
+
+    def __init__(self, *answers: Mapping[str, str] | TransferError) -> None:
+        self.answers = list(answers)
+        self.asked: list[Step] = []
+
+    def make(self, step: Step) -> Mapping[str, str]:
+        """Answer a request."""
+        self.asked.append(step)
+        answer = self.answers.pop(0)
+        if isinstance(answer, TransferError):
+            raise answer
+        return answer
+
+
+def ask(service: Service, learned: Learned) -> ObjectHead:
+    """Ask for an object."""
+    return carried_out(inspection("k", learned, HOST, "s3://b/k"), service.make)
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked"),
+    [
+        ([FOUND], [ASKS]),
+        ([BARE, {}, FOUND], [ASKS, FirstByte(), ASKS]),
+        ([BARE, error_of(ErrorInfo("RangeNotSatisfiable", "empty", status=416)), FOUND], [ASKS, FirstByte(), ASKS]),
+        ([BARE, {}, BARE, FOUND], [ASKS, FirstByte(), ASKS, PLAIN]),
+        ([error_of(ErrorInfo("Unsupported", "no", status=501)), FOUND], [ASKS, PLAIN]),
+    ],
+    ids=["answered", "the GET found the way", "the object is empty", "the header was it", "501"],
+)
+def test_what_follows_from_each_refusal(answers: list[Mapping[str, str] | TransferError], asked: list[Step]) -> None:
+    """The object is found in the end, by no more requests than needed; a header that was in the way is left out."""
+    service, learned = Service(*answers), Learned()
+    assert ask(service, learned).size_bytes == 5
+    assert service.asked == asked
+    assert learned.takes(HOST, CHECKSUM_MODE) == (PLAIN not in asked)
+
+
+@pytest.mark.parametrize("answers", [[BARE, NotFound("k")], [BARE, {}, NotFound("k")], [NotFound("k")]])
+def test_a_reason_ends_it(answers: list[Mapping[str, str] | TransferError]) -> None:
+    """Of the GET, or of a HEAD: it is what is told."""
+    service, learned = Service(*answers), Learned()
+    with pytest.raises(NotFound):
+        ask(service, learned)
+    assert not service.answers
+    assert learned.takes(HOST, CHECKSUM_MODE)
+
+
+def test_a_400_with_a_reason_needs_no_get() -> None:
+    """It says why."""
+    refused = error_of(ErrorInfo("OtherError", "refused", status=400, service_code="UserKeyMustBeSpecified"))
+    service = Service(refused)
+    with pytest.raises(TransferError) as caught:
+        ask(service, Learned())
+    assert caught.value is refused
+    assert service.asked == [ASKS]
+
+
+def test_a_reply_that_was_unpacked_is_asked_for_once_more() -> None:
+    """Its length is not that of the object; the host is known from then on."""
+    unpacked = {"etag": '"e"', "x-goog-stored-content-encoding": "gzip", "x-goog-stored-content-length": "5"}
+    service, learned = Service(unpacked, FOUND), Learned()
+    assert ask(service, learned).size_bytes == 5
+    assert learned.unpacks(HOST)
+
+
+def test_a_header_that_was_left_out_is_not_what_is_refused() -> None:
+    """The same HEAD would be refused again."""
+    refused, learned = error_of(ErrorInfo("Unsupported", "no", status=501)), Learned()
+    learned.does_without(HOST, CHECKSUM_MODE)
+    service = Service(refused)
+    with pytest.raises(TransferError) as caught:
+        ask(service, learned)
+    assert caught.value is refused
+    assert service.asked == [PLAIN]
