@@ -14,18 +14,15 @@ import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 
-import obstore
-from obstore.store import S3Store
 from rich.console import Console
 
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, Contestant, choose, clean_environment, without_paths
+from bench.contestants import BULKHAUL, DUMMY_KEYS, Contestant, choose, clean_environment, without_paths
 from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
 from bench.listed_keys import SHAPES, Keys
 from bench.listers import Listing, find_listers
@@ -36,7 +33,6 @@ from bench.report import Target, figure, paired_ratio, print_targets
 from bench.stores import BUCKET, STORES
 from bench.tally import print_tally, tally
 
-FILLING_THREADS = 16
 VERBS = ("ls", "du")
 COMPUTED = "computed"
 STORED = "counter"
@@ -85,28 +81,6 @@ class ListingArena:
         self.timeout_s = timeout_s
         self.home = folder / "home"
         self.output = folder / "output" / "stdout"
-
-    def fill(self, question: Question) -> float:
-        """Store the keys of a question and return the seconds that it took."""
-        began_s = time.monotonic()
-        access_key, secret_key = self.keys
-        store = S3Store(
-            BUCKET,
-            endpoint=self.endpoint,
-            access_key_id=access_key,
-            secret_access_key=secret_key,
-            region=REGION,
-            virtual_hosted_style_request=False,
-            client_options={"allow_http": True},
-        )
-
-        def put(name: str) -> None:
-            obstore.put(store, question.prefix + name, b"", use_multipart=False)
-
-        with ThreadPoolExecutor(FILLING_THREADS) as threads:
-            for _ in threads.map(put, question.names):
-                pass
-        return time.monotonic() - began_s
 
     def run(self, contestant: Contestant[Listing], task: Question, *, sample_memory: bool = False) -> Usage:
         """List once, and check what was printed.
@@ -163,7 +137,9 @@ def open_arena(
             arena = ListingArena(folder, store.endpoint, store.keys, store.version, timeout_s=timeout_s)
             filled_s = {}
             for count in keys:
-                filled_s[count] = arena.fill(Question("ls", count))
+                began_s, question = time.monotonic(), Question("ls", count)
+                store.fill((question.prefix + name for name in question.names), lambda _: b"")
+                filled_s[count] = time.monotonic() - began_s
                 console.print(f"  {server} took {count:,} keys in {filled_s[count]:.1f} s", highlight=False)
             yield arena, filled_s
 

@@ -15,16 +15,12 @@ import argparse
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import obstore
-from obstore.store import S3Store
-
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, REGION, choose, without_paths
+from bench.contestants import BULKHAUL, choose, without_paths
 from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
 from bench.listed_files import listed_files
 from bench.machine import describe_machine
@@ -37,7 +33,6 @@ from bench.stores import BUCKET, STORES, Store
 from bench.tally import cpu_ratio, print_tally, tally
 
 CASES = ("down-weed", "down-nginx", "down-nginx-tls", "up-weed", "up-nanio")
-FILLING_THREADS = 16
 PREFIX = "small/"
 
 # Source: the project's goals for small objects.
@@ -58,25 +53,8 @@ def make_files(folder: Path, files: int, size_bytes: int) -> Path:
 
 def fill(store: Store, folder: Path) -> None:
     """Store the folder's files below PREFIX, and read each once, so that the server has it in memory."""
-    access_key, secret_key = store.keys
-    bucket = S3Store(
-        BUCKET,
-        endpoint=store.endpoint,
-        access_key_id=access_key,
-        secret_access_key=secret_key,
-        region=REGION,
-        virtual_hosted_style_request=False,
-        client_options={"allow_http": True},
-    )
-
-    def put(path: Path) -> None:
-        key = f"{PREFIX}{path.name}"
-        obstore.put(bucket, key, path.read_bytes(), use_multipart=False)
-        obstore.get(bucket, key).bytes()
-
-    with ThreadPoolExecutor(FILLING_THREADS) as threads:
-        for _ in threads.map(put, folder.iterdir()):
-            pass
+    keys = (f"{PREFIX}{path.name}" for path in folder.iterdir())
+    store.fill(keys, lambda key: (folder / key.removeprefix(PREFIX)).read_bytes(), read_too=True)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ Knows nothing of what is measured: it starts a server, empties its bucket, and r
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import obstore
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from obstore.store import S3Store
 
 from bench.contestants import DUMMY_KEYS, REGION
 from bench.serving import free_ports, running, wait_until
@@ -26,6 +29,7 @@ from bulkhaul.cli.demo.seaweed import seaweed
 
 BUCKET = "bench"
 BLOCK_BYTES = 8 << 20
+FILLING_THREADS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,32 @@ class Store:
         """Return the size of every object in the bucket, by key."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)
         return {stored["Key"]: stored["Size"] for page in pages for stored in page.get("Contents", ())}
+
+    def fill(self, keys: Iterable[str], body: Callable[[str], bytes], *, read_too: bool = False) -> None:
+        """Store an object under each key, quickly.
+
+        Args:
+            read_too: read each once, so that the server has it in memory.
+        """
+        access_key, secret_key = self.keys
+        bucket = S3Store(
+            BUCKET,
+            endpoint=self.endpoint,
+            access_key_id=access_key,
+            secret_access_key=secret_key,
+            region=REGION,
+            virtual_hosted_style_request=False,
+            client_options={"allow_http": True},
+        )
+
+        def put(key: str) -> None:
+            obstore.put(bucket, key, body(key), use_multipart=False)
+            if read_too:
+                obstore.get(bucket, key).bytes()
+
+        with ThreadPoolExecutor(FILLING_THREADS) as threads:
+            for _ in threads.map(put, keys):
+                pass
 
     def holds(self, key: str, source: Path) -> bool:
         """Return whether the object holds exactly the bytes of the file."""
