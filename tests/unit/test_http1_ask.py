@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1_parsing import MAX_ERROR_BYTES, DocumentTooLong, ReplyHead
 from tests.unit.peer import REQUEST, Peer, pieces_of, run
 
@@ -58,15 +59,17 @@ def test_a_reply_may_end_with_its_connection() -> None:
 
 @pytest.mark.parametrize("reply", [PLAIN[:-1], CHUNKED[:-1], CHUNKED[:-5]], ids=["short", "no end", "no last chunk"])
 def test_a_reply_that_is_cut_off_is_none(reply: bytes) -> None:
-    """A page without its end would be a shorter page."""
-    with pytest.raises(ConnectionError):
+    """A page without its end would be a shorter page. What came of it was HTTP: the network broke, not the endpoint."""
+    with pytest.raises(ConnectionError) as caught:
         asked([reply], then_close=True)
+    assert not network_error(caught.value).garbled
 
 
 def test_a_broken_chunk_is_no_end() -> None:
     """What was understood before it is no reply."""
-    with pytest.raises(ConnectionError):
+    with pytest.raises(ConnectionError) as caught:
         asked([CHUNKED.replace(b"\r\n0\r\n", b"\r\nzz\r\n")])
+    assert network_error(caught.value).garbled
 
 
 @pytest.mark.parametrize("reply", [PLAIN, CHUNKED], ids=["Content-Length", "chunked"])

@@ -134,9 +134,13 @@ class Document:
 
         Raises:
             DocumentTooLong: it is longer.
-            ProtocolError: its framing is broken, or it was cut off.
+            ProtocolError: its framing is broken.
+            ConnectionError: it was cut off.
         """
         if len(self.body) > self.most_bytes:
             raise DocumentTooLong(f"the reply is a document of more than {self.most_bytes >> 20} MiB")
-        if not self.complete:
+        if self.complete:
+            return
+        if self.garbled:
             raise ProtocolError("the framing of the reply's body is broken")
+        raise ConnectionError(f"the connection was closed after {len(self.body)} bytes of the reply")
