@@ -7,6 +7,7 @@ import errno
 import socket
 import ssl
 from http.client import BadStatusLine, LineTooLong, RemoteDisconnected
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import (
@@ -17,6 +18,7 @@ from botocore.exceptions import (
     ProxyConnectionError,
     ReadTimeoutError,
 )
+from botocore.exceptions import SSLError as SdkSslError
 from hypothesis import given
 from hypothesis import strategies as st
 from urllib3.exceptions import InvalidHeader
@@ -26,6 +28,7 @@ from bulkhaul.model import errors
 from bulkhaul.policy.outage import sign_of
 from bulkhaul.wire.classify import error_document, network_error, service_error
 from bulkhaul.wire.http1_parsing import ProtocolError
+from bulkhaul.wire.tls import client_context
 
 NOW_S = float(calendar.timegm((2026, 1, 2, 3, 4, 5)))
 NOW_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
@@ -303,6 +306,25 @@ def test_a_server_that_speaks_no_tls_is_told_at_once() -> None:
     info = network_error(ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), connecting=True)
     assert info.code == "OtherError"
     assert "http://" in info.message
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no certificate", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", None],
+    ids=["empty", "another file", "broken", "a folder"],
+)
+def test_a_file_of_authorities_that_holds_none_is_told_at_once(tmp_path: Path, content: bytes | None) -> None:
+    """Neither the endpoint nor the network is to blame, and trying again would not help."""
+    path = tmp_path
+    if content is not None:
+        path = tmp_path / "ca.pem"
+        path.write_bytes(content)
+    with pytest.raises((ssl.SSLError, IsADirectoryError)) as caught:
+        client_context(str(path), verify=True)
+    wrapped = SdkSslError(endpoint_url="https://h", error=caught.value)
+    for info in (network_error(caught.value, connecting=True), network_error(wrapped)):
+        assert (info.code, info.unreached) == ("OtherError", False)
+        assert "AWS_CA_BUNDLE" in info.message
 
 
 def test_a_connection_for_which_there_is_no_descriptor() -> None:

@@ -83,6 +83,9 @@ _UNREACHED_NAMES = frozenset({"EndpointConnectionError", "ConnectTimeoutError", 
 _GARBLED_NAMES = frozenset({"BadStatusLine", "LineTooLong", "UnknownProtocol", "InvalidHeader"})
 """Errors of libraries for a head that is no HTTP. Source: http.client, and urllib3.exceptions for the last."""
 
+_NO_AUTHORITIES = ("NO_CERTIFICATE_OR_CRL_FOUND", "[X509] PEM lib", "Is a directory")
+"""What OpenSSL, or the system, says of a file that is given for one of certificate authorities."""
+
 _UNREACHED_ERRNOS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 MAX_CODE_CHARACTERS = 128
@@ -166,6 +169,9 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     cause = f"{type(beneath).__name__}: {said}" if said else type(beneath).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
         text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
+        return ErrorInfo("OtherError", text, subject, cause)
+    if any(word in cause for word in _NO_AUTHORITIES):
+        text = "the file of certificate authorities (AWS_CA_BUNDLE, ca_bundle) holds no certificate as PEM; correct it"
         return ErrorInfo("OtherError", text, subject, cause)
     if isinstance(beneath, OSError) and beneath.errno in (errno.EMFILE, errno.ENFILE):
         text = "too many open files; raise the limit (ulimit -n) or lower --concurrency"
