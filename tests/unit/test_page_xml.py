@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bulkhaul.errors import OtherError, Throttled, TransferError, UnexpectedReply
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
-from bulkhaul.wire import listing
+from bulkhaul.wire import documents, listing
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.replies.listing_checks import require_bucket
 from tests.unit.both_ways import Canned as CannedEither
@@ -214,6 +214,22 @@ def test_declared_entities_are_never_expanded() -> None:
     bomb = f"<!DOCTYPE x [{''.join(lines)}]>" + page(entry("&a11;"))[39:]
     with pytest.raises(UnexpectedReply, match="entities of its own"):
         list_folder(CannedLane((200, bomb)).sdk, "bucket", "", "")
+
+
+@pytest.mark.parametrize("more", ["<a/>" * 600_000, "<a>" * 600_000], ids=["flat", "deep"])
+def test_a_document_of_countless_elements_is_not_built(monkeypatch: pytest.MonkeyPatch, more: str) -> None:
+    """Within the bound on its length it would become a gigabyte of objects."""
+    monkeypatch.setattr(documents, "XMLParser", None)
+    with pytest.raises(UnexpectedReply, match="tags"):
+        list_folder(CannedLane((200, page(entry(), more))).sdk, "bucket", "", "")
+
+
+def test_a_long_page_is_read() -> None:
+    """Ten thousand keys as long as S3 allows, as some stores give them at once, with all that S3 tells of an object."""
+    long = "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType>" + OWNER
+    body = page(*(entry(f"{number:01024}", more=long) for number in range(10_000)))
+    found = list_folder(CannedLane((200, body)).sdk, "bucket", "", "")
+    assert len(found.objects) == 10_000
 
 
 @given(

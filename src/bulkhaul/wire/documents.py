@@ -23,6 +23,13 @@ from bulkhaul.wire.instants import iso_instant
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """Longest document of a reply. A page of 1,000 keys of the greatest length has under 4 MiB."""
 
+MAX_TAGS = 500_000
+"""Tags of a document at most, for each may take a hundred times its bytes in memory. A page of 1,000 keys has 24,000 at
+most; one of 10,000, as some stores give it, has ten times as many."""
+
+_SURELY_FEW_BYTES = 3 * MAX_TAGS
+"""A document of this length has no more: a tag has three bytes at least."""
+
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 """Source: XML Schema, xs:boolean."""
@@ -78,8 +85,11 @@ def read(document: bytes, shape: Shape) -> Document:
 
     Raises:
         Unreadable: it is not well-formed.
-        UnexpectedReply: a field comes twice, or holds what it cannot; or the document declares entities.
+        UnexpectedReply: a field comes twice, or holds what it cannot; or the document declares entities, or has more
+            elements than any.
     """
+    if len(document) > _SURELY_FEW_BYTES and document.count(b"<") > MAX_TAGS:
+        raise UnexpectedReply(f"the reply is a document of more than {MAX_TAGS:,} tags")
     if b"<!DOCTYPE" in document:
         _refuse_declarations(document)
     parser = XMLParser(target=TreeBuilder(), encoding="utf-8")  # noqa: S314 - nothing it declares is expanded
