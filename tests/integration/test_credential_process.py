@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.policy.awsfiles import Unsure
 from bulkhaul.wire.credential_process import Printed, run_process
+from tests.engines import eventually
 
 
 def program(folder: Path, code: str) -> str:
@@ -116,3 +118,18 @@ def test_a_program_that_hangs(tmp_path: Path, code: str) -> None:
         run_process(program(tmp_path, code), profile="work", deadline_s=0.5)
     assert "issue.py" not in str(caught.value)
     assert not is_running(tmp_path)
+
+
+def test_a_program_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
+    """A worker is killed without warning, as by Ctrl-C; a program that asks or hangs must not stay behind."""
+    begun = tmp_path / "begun"
+    command = program(tmp_path, f"import pathlib, time; pathlib.Path({str(begun)!r}).touch(); time.sleep(600)")
+    imports = "from bulkhaul.wire.credential_process import run_process"
+    code = f"{imports}; run_process({command!r}, profile='', deadline_s=600)"
+    waiting = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        eventually(begun.exists, "the program runs")
+    finally:
+        waiting.kill()
+        waiting.wait()
+    eventually(lambda: not is_running(tmp_path), "the program is gone")

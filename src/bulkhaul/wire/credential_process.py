@@ -11,8 +11,10 @@ from __future__ import annotations
 import os
 import select
 import shlex
+import signal
 import subprocess
 import time
+from collections.abc import Callable
 
 import msgspec
 
@@ -66,7 +68,12 @@ def run_process(command: str, *, profile: str, deadline_s: float) -> Printed:
     named = name_process(profile, words[0])
     try:
         # It keeps the terminal, on which it may ask for a code; the SDK does not show its errors either.
-        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # noqa: S603 - the user's own
+        process = subprocess.Popen(  # noqa: S603 - the user's own
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_ends_with_us(),
+        )
     except OSError as error:
         raise not_started(named, error) from error
     with process:
@@ -84,6 +91,28 @@ def run_process(command: str, *, profile: str, deadline_s: float) -> Printed:
         except UnicodeDecodeError:
             raise Unsure("the credential_process fails with bytes that are no text") from None
     return read_output(output)
+
+
+def _ends_with_us() -> Callable[[], None]:
+    """Return what a new process does before it becomes the program, so that it is killed when this process ends.
+
+    Workers are killed without warning, and the program ignores Ctrl-C as they do. It is one system call, and needs no
+    lock that another thread may hold at the fork.
+    """
+    import ctypes  # no other command needs it
+
+    prctl, us = ctypes.CDLL(None).prctl, os.getpid()
+
+    def arrange() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != us:  # we have just ended
+            os._exit(1)
+
+    return arrange
+
+
+_PR_SET_PDEATHSIG = 1
+"""Source: Linux, include/uapi/linux/prctl.h."""
 
 
 def _read(process: subprocess.Popen[bytes], end_s: float) -> tuple[bytes, bytes]:
