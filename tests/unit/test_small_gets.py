@@ -10,6 +10,9 @@ import pytest
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Checksum
+from bulkhaul.model.settings import Timeouts
+from bulkhaul.wire.connections import Connections
+from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.sigv4 import Signer
 from bulkhaul.wire.small_exchanges import Stopped
@@ -81,7 +84,10 @@ def fetched(rows: Given, *replies: bytes | BaseException | None, piece: int = 1 
 
     async def play() -> Peer:
         peer = Peer()
-        lane = SmallGets(peer.connection, lambda request: request.key.encode(), rows, Watch(0, 0.0))
+        connections = Connections(Timeouts(), Connection, ca_bundle=None)
+        lane = SmallGets(
+            peer.connection, lambda request: request.key.encode(), rows, Watch(0, 0.0), connections, TARGET
+        )
         first = rows.take()
         assert first is not None
         task = asyncio.ensure_future(lane.run(first))

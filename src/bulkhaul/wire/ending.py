@@ -20,6 +20,10 @@ class ConnectionClosed(ConnectionError):
         self.stale = stale
 
 
+class Overtaken(Exception):
+    """The body comes over another connection; this one has brought none of it."""
+
+
 OnEnd = Callable[[ReplyHead | None, BaseException | None], None]
 """Called once when an exchange has ended: with the head of the reply, or with what has ended it."""
 

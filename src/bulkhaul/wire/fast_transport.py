@@ -1,7 +1,7 @@
 """The fast transport: sends signed GETs and PUTs over pooled HTTP/1.1 connections of its own, without boto3.
 
-A watcher ticks four times a second and breaks what stalls: no reply head or no byte for ``read_s``, a body slower
-than the speed floor over ``speed_window_s``, no reply to a body for ``ack_s``. So no request needs a timer.
+``wire/connections.py`` keeps the connections and ends what stalls; ``wire/twins.py`` sends a GET whose reply is late
+once more.
 """
 
 from __future__ import annotations
@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import hashlib
-import ssl
 import time
-from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
@@ -23,11 +21,11 @@ from bulkhaul.model.writing import Stored
 from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.connections import Connections
 from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.first_bytes import FirstBytes
-from bulkhaul.wire.http1 import Connection
+from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
-from bulkhaul.wire.keepalive import keep_alive
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import admit, failed_get, failed_put, stored_by
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
@@ -36,12 +34,10 @@ from bulkhaul.wire.small_gets import SmallGets, SmallRequests, Wanted
 from bulkhaul.wire.small_puts import Given, SmallPuts
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.throttle import Throttle
-from bulkhaul.wire.tls import client_context
 from bulkhaul.wire.told import MAX_HEAD_BYTES
 from bulkhaul.wire.transport import OnSent, Sink, TransportError
+from bulkhaul.wire.twins import Pair
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target, object_headers
-
-WATCH_S = 0.25
 
 
 class FastTransport:
@@ -67,18 +63,13 @@ class FastTransport:
             first_bytes: told when replies to GETs and PUTs of objects begin.
         """
         self._learned = learned or Learned()
-        self._ca_bundle = ca_bundle
-        self._new_connection = functools.partial(Connection, throttle, first_bytes, bytearray(MAX_HEAD_BYTES))
-        self._timeouts = settings.timeouts
+        new = functools.partial(Connection, throttle, first_bytes, bytearray(MAX_HEAD_BYTES))
+        self._connections = Connections(settings.timeouts, new, ca_bundle=ca_bundle)
         self._user_agent = user_agent
         self._extra_headers = object_headers(settings)
         self._credentials: Credentials | None = None
         self._signers: dict[str, Signer] = {}
         self._small: dict[Target, SmallRequests] = {}
-        self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
-        self._busy: dict[Connection, Watch] = {}
-        self._watcher: asyncio.Task[None] | None = None
-        self._tls: ssl.SSLContext | None = None
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these, or not at all with None."""
@@ -106,19 +97,21 @@ class FastTransport:
     async def _get(self, request: GetRequest, sink: Sink, *, asks_checksum: bool) -> None:
         status = 0
 
-        def begin(reply: ReplyHead) -> Sink:
+        def judge(reply: ReplyHead) -> Sink:
             nonlocal status
-            status = reply.status
             admit(request, reply.status, reply.headers, sink)
+            status = reply.status
             return sink
 
-        async def exchange(connection: Connection) -> None:
+        async def fetch(connection: Connection, begin: Begin) -> ReplyHead:
             reply = await connection.exchange(self._encode_get(request, asks_checksum=asks_checksum), begin)
             if not 200 <= reply.status < 300:
                 raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
+            return reply
 
+        pair = Pair(self._connections, request.target, fetch, judge)
         try:
-            await self._with_connection(request.target, exchange, sends=False)
+            await self._with_connection(request.target, pair.exchange, sends=False)
         except TransportError as error:
             if not status or error.info.code != "NetworkError":
                 raise
@@ -127,9 +120,12 @@ class FastTransport:
 
     async def get_small(self, target: Target, rows: Rows[Wanted]) -> None:
         """Fetch small objects over one connection at a time, until the rows give no more; each failure is its row's."""
-        await self._exchange_small(
-            target, rows, lambda it, watch: SmallGets(it, self._small_requests(target).encode, rows, watch), sends=False
-        )
+        connections = self._connections
+
+        def begin(connection: Connection, watch: Watch) -> SmallGets:
+            return SmallGets(connection, self._small_requests(target).encode, rows, watch, connections, target)
+
+        await self._exchange_small(target, rows, begin, sends=False)
 
     async def put_small(self, target: Target, rows: Rows[Given]) -> None:
         """Send small objects likewise."""
@@ -139,7 +135,10 @@ class FastTransport:
             payload = hashlib.sha256(body).hexdigest() if hashed else UNSIGNED_PAYLOAD
             return self._encode_put(request, len(body), payload)
 
-        await self._exchange_small(target, rows, lambda it, watch: SmallPuts(it, encode, rows, watch), sends=True)
+        def begin(connection: Connection, watch: Watch) -> SmallPuts:
+            return SmallPuts(connection, encode, rows, watch, self._connections.late)
+
+        await self._exchange_small(target, rows, begin, sends=True)
 
     async def _exchange_small(
         self,
@@ -151,18 +150,18 @@ class FastTransport:
     ) -> None:
         while (one := rows.take()) is not None:
             try:
-                connection = await self._connection(target)
+                connection = await self._connections.take(target)
             except TransportError as error:
                 one.failed(error.info)
                 continue
             except BaseException:
                 rows.put_back(one.place)
                 raise
-            watch = self._busy[connection] = Watch(connection.moved_bytes, time.monotonic(), sends)
+            watch = self._connections.lend(connection, sends=sends)
             try:
                 await begin(connection, watch).run(one)
             finally:
-                self._release(connection, target)
+                self._connections.give_back(connection, target)
 
     async def put(self, request: PutRequest, body: memoryview, on_sent: OnSent) -> Stored:
         """Send ``body``, whole; see ``Transport.put``."""
@@ -221,6 +220,7 @@ class FastTransport:
             request = self._encode(method, target, path, query, sent, digest, unsigned=unsigned) + body
             reply = await connection.ask(request, bodiless=method == "HEAD", most_bytes=most_bytes)
             told = reply, connection.error_body
+            self._connections.late.saw_status(reply.status)
 
         try:
             await self._with_connection(target, exchange, sends=patient, again=again)
@@ -231,12 +231,7 @@ class FastTransport:
 
     def drop_idle(self) -> None:
         """Close connections that have been unused for ``idle_s``."""
-        oldest_s = time.monotonic() - self._timeouts.idle_s
-        for connections in self._idle.values():
-            for connection in connections:
-                if connection.idle_since_s < oldest_s:
-                    connection.close()
-            connections[:] = [c for c in connections if c.usable]
+        self._connections.drop_idle()
 
     async def _with_connection(
         self,
@@ -248,18 +243,20 @@ class FastTransport:
     ) -> None:
         """Run one exchange; repeat it on another connection if this one had been closed while it was idle."""
         while True:
-            connection = await self._connection(target)
-            self._busy[connection] = Watch(connection.moved_bytes, time.monotonic(), sends)
+            connection = await self._connections.take(target)
+            self._connections.lend(connection, sends=sends)
             try:
                 await exchange(connection)
                 return
-            except ConnectionClosed as error:
-                if not (error.stale and again):
-                    raise TransportError(network_error(error)) from error
             except (ConnectionError, TimeoutError) as error:
-                raise TransportError(network_error(error)) from error
+                self._connections.late.saw(error)
+                if not (isinstance(error, ConnectionClosed) and error.stale and again):
+                    raise TransportError(network_error(error)) from error
+            except TransportError as error:
+                self._connections.late.saw(error)
+                raise
             finally:
-                self._release(connection, target)
+                self._connections.give_back(connection, target)
 
     def _encode_get(self, request: GetRequest, *, asks_checksum: bool) -> bytes:
         headers: list[tuple[str, str]] = list(self._extra_headers)
@@ -341,60 +338,3 @@ class FastTransport:
 
     def _unsigned_payload(self, target: Target) -> bool:
         return self._credentials is None or target.scheme == "https" or is_loopback(target.host)
-
-    # Connections
-
-    async def _connection(self, target: Target) -> Connection:
-        idle = self._idle[target.scheme, target.host, target.port]
-        while idle:
-            connection = idle.pop()
-            if connection.usable:
-                return connection
-        if self._watcher is None:
-            self._watcher = asyncio.create_task(self._watch())
-            self._watcher.add_done_callback(_require_watch)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(self._timeouts.connect_s):
-                transport, connection = await loop.create_connection(
-                    self._new_connection,
-                    target.host,
-                    target.port,
-                    ssl=self._tls_context() if target.scheme == "https" else None,
-                    server_hostname=target.host if target.scheme == "https" else None,
-                )
-        except TimeoutError as error:
-            text = f"no connection to {target.host_header} within {self._timeouts.connect_s:g} s"
-            raise TransportError(ErrorInfo("NetworkError", text, unreached=True)) from error
-        except OSError as error:
-            raise TransportError(network_error(error, connecting=True)) from error
-        keep_alive(transport.get_extra_info("socket"))
-        return connection
-
-    def _release(self, connection: Connection, target: Target) -> None:
-        self._busy.pop(connection, None)
-        if connection.usable:
-            connection.idle_since_s = time.monotonic()
-            self._idle[target.scheme, target.host, target.port].append(connection)
-
-    def _tls_context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = client_context(self._ca_bundle, verify=self._ca_bundle is not None)
-            self._tls.set_alpn_protocols(["http/1.1"])
-        return self._tls
-
-    # Deadlines
-
-    async def _watch(self) -> None:
-        while True:
-            await asyncio.sleep(WATCH_S)
-            now_s = time.monotonic()
-            for connection, watch in list(self._busy.items()):
-                if error := watch.too_slow(connection, now_s, self._timeouts):
-                    connection.fail(error)
-
-
-def _require_watch(watcher: asyncio.Task[None]) -> None:
-    """Raise the failure of the watcher in the loop: without it no deadline is kept."""
-    if not watcher.cancelled():
-        watcher.result()

@@ -19,6 +19,7 @@ from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
+from bulkhaul.wire.late_replies import LateReplies
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.transport import TransportError
 
@@ -59,15 +60,17 @@ class Stopped(Exception):
 class SmallExchanges(ABC, Generic[One]):
     """What one connection does, from one object to the next."""
 
-    def __init__(self, connection: Connection, rows: Rows[One], watch: Watch) -> None:
+    def __init__(self, connection: Connection, rows: Rows[One], watch: Watch, late: LateReplies) -> None:
         """Take a connection that nobody else uses meanwhile.
 
         Args:
             watch: of the connection; it begins anew with each request.
+            late: told of the trouble that the service is in.
         """
         self._connection = connection
         self._rows = rows
         self._watch = watch
+        self._late = late
         self._one: One | None = None
         self._status = 0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -83,8 +86,12 @@ class SmallExchanges(ABC, Generic[One]):
         except asyncio.CancelledError:
             self._over.cancel()
             if self._one is not None:
-                self._connection.fail(Stopped())
+                self._stop()
             raise
+
+    def _stop(self) -> None:
+        """End the exchange under way, and its object with ``Stopped``."""
+        self._connection.fail(Stopped())
 
     @abstractmethod
     def _start(self, one: One) -> None:
@@ -113,9 +120,12 @@ class SmallExchanges(ABC, Generic[One]):
         assert one is not None
         if reply is not None:
             self._answered(one, reply)
+            if reply.status >= 400:
+                self._late.saw_status(reply.status)
         elif isinstance(error, ConnectionClosed) and error.stale:
             self._rows.put_back(one.place)
         elif error is not None:
+            self._late.saw(error)
             one.failed(self._told(error))
         self._begin(self._rows.take() if self._connection.usable and not self._over.done() else None)
 

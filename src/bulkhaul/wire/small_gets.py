@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from bulkhaul.wire.http1 import Connection
+from bulkhaul.wire.connections import Connections
+from bulkhaul.wire.ending import Overtaken
+from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import admit, failed_get
 from bulkhaul.wire.sigv4 import SharedParts, Signer
-from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges
+from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges, Stopped
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.transport import Sink
+from bulkhaul.wire.twins import Twin
 from bulkhaul.wire.values import GetRequest, Target
 
 _PLAIN = re.compile(r"[A-Za-z0-9/_.~-]*")
@@ -85,26 +88,103 @@ class SmallRequests:
 
 
 class SmallGets(SmallExchanges[Wanted]):
-    """What one connection fetches."""
+    """What one connection fetches; an object whose reply is late may get a twin over another one.
+
+    If the twin wins, this connection is closed, and what it would have fetched goes on over the next one.
+    """
 
     def __init__(
-        self, connection: Connection, encode: Callable[[GetRequest], bytes], rows: Rows[Wanted], watch: Watch
+        self,
+        connection: Connection,
+        encode: Callable[[GetRequest], bytes],
+        rows: Rows[Wanted],
+        watch: Watch,
+        connections: Connections,
+        target: Target,
     ) -> None:
-        """Take a connection, what writes its requests, and what is to be fetched."""
-        super().__init__(connection, rows, watch)
+        """Take a connection, what writes its requests, what is to be fetched, and where twins get their connections."""
+        super().__init__(connection, rows, watch, connections.late)
         self._encode = encode
+        self._connections = connections
+        self._target = target
+        self._twin: Twin | None = None
+        self._kept: tuple[ReplyHead | None, BaseException | None] | None = None  # how the original ended before it
+
+    async def run(self, first: Wanted) -> None:
+        """See ``SmallExchanges.run``."""
+        try:
+            await super().run(first)
+        finally:
+            self._watch.late = None
 
     def _start(self, one: Wanted) -> None:
-        self._connection.start(self._encode(one.request), self._judge, self._ended)
+        self._watch.late = self._is_late
+        self._connection.start(self._encode(one.request), self._begin_original, self._original_ended)
 
     def _judge(self, reply: ReplyHead) -> Sink:
         assert self._one is not None
-        self._status = reply.status
         admit(self._one.request, reply.status, reply.headers, self._one)
+        self._status = reply.status
         return self._one
+
+    def _begin_original(self, reply: ReplyHead) -> Sink:
+        sink = self._judge(reply)
+        if self._twin is not None:
+            self._twin.drop()
+        self._late.note(time.monotonic() - self._watch.began_s)
+        return sink
+
+    def _original_ended(self, reply: ReplyHead | None, error: BaseException | None) -> None:
+        if self._twin is not None:
+            if self._twin.goes_on:
+                self._kept = reply, error
+                return
+            self._twin.drop()
+            self._twin = None
+        self._ended(reply, error)
 
     def _answered(self, one: Wanted, reply: ReplyHead) -> None:
         if 200 <= reply.status < 300:
             one.arrived(reply.headers.get("etag", ""))
         else:
             one.failed(failed_get(one.request, reply.status, reply.headers, self._connection.error_body))
+
+    def _stop(self) -> None:
+        twin, self._twin = self._twin, None
+        if twin is not None:
+            twin.drop()
+        if self._kept is None:
+            super()._stop()
+        else:
+            self._ended(None, Stopped())
+
+    # The twin
+
+    def _is_late(self) -> None:
+        one = self._one
+        assert one is not None
+
+        async def fetch(connection: Connection, begin: Begin) -> ReplyHead:
+            return await connection.exchange(self._encode(one.request), begin)
+
+        self._twin = Twin(
+            self._connections,
+            self._target,
+            fetch,
+            self._judge,
+            since_s=self._watch.began_s,
+            overtakes=self._overtaken,
+            on_end=self._twin_ended,
+        )
+
+    def _overtaken(self) -> None:
+        self._connection.fail(Overtaken())
+
+    def _twin_ended(self) -> None:
+        twin, self._twin = self._twin, None
+        kept, self._kept = self._kept, None
+        assert twin is not None
+        if twin.won:
+            self._ended(twin.reply, twin.error)
+        elif kept is not None:
+            self._ended(*kept)

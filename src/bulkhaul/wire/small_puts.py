@@ -9,6 +9,7 @@ from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
+from bulkhaul.wire.late_replies import LateReplies
 from bulkhaul.wire.reply import failed_put, stored_by
 from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges
 from bulkhaul.wire.stalls import Watch
@@ -36,10 +37,15 @@ class SmallPuts(SmallExchanges[Given]):
     """What one connection sends."""
 
     def __init__(
-        self, connection: Connection, encode: Callable[[PutRequest, bytes], bytes], rows: Rows[Given], watch: Watch
+        self,
+        connection: Connection,
+        encode: Callable[[PutRequest, bytes], bytes],
+        rows: Rows[Given],
+        watch: Watch,
+        late: LateReplies,
     ) -> None:
-        """Take a connection, what writes the head of a request, and what is to be sent."""
-        super().__init__(connection, rows, watch)
+        """Take a connection, what writes the head of a request, what is to be sent, and who is told of trouble."""
+        super().__init__(connection, rows, watch, late)
         self._encode = encode
         self._where = ""
 

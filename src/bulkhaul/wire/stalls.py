@@ -5,6 +5,8 @@ no reply head or no byte for read_s      no reply to a body for ack_s      a bod
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from bulkhaul.model.settings import Timeouts
@@ -17,6 +19,8 @@ class Watch(msgspec.Struct):
     Attributes:
         seen_bytes: moved at the last look at which they had changed, and ``changed_s`` the instant of that.
         sends: a body is sent.
+        began_s: when the exchange began.
+        late: called once if its reply is late; None if nobody wants to know.
     """
 
     seen_bytes: int
@@ -24,10 +28,18 @@ class Watch(msgspec.Struct):
     sends: bool = False
     window_began_s: float | None = None
     window_bytes: int = 0
+    began_s: float = 0.0
+    late: Callable[[], None] | None = None
 
     def begin_anew(self, connection: Connection, now_s: float) -> None:
         """Watch the next exchange of the connection by itself."""
         self.seen_bytes, self.changed_s, self.window_began_s = connection.moved_bytes, now_s, None
+        self.began_s = now_s
+
+    def silent_s(self, connection: Connection, now_s: float) -> float:
+        """Return how long nothing has come of the reply, 0 from its first byte on."""
+        began = self.window_began_s is not None or connection.moved_bytes != self.seen_bytes
+        return 0.0 if began else now_s - self.began_s
 
     def too_slow(self, connection: Connection, now_s: float, timeouts: Timeouts) -> TimeoutError | None:
         """Look at the connection; return what ends its exchange if it has stalled."""

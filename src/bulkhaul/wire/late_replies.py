@@ -1,0 +1,75 @@
+"""Finds the GETs of a worker whose replies are late, at the ticks of its watcher, and gives twins to some of them.
+
+How long is late, and what the budget of twins is, says ``policy/hedging.py``; here is what it is told. None is begun
+while the service is in trouble, or while this process comes late to its own ticks: then the reply may be here already.
+"""
+
+from __future__ import annotations
+
+import time
+
+from bulkhaul.policy.hedging import Hedging
+from bulkhaul.wire.ending import ConnectionClosed
+from bulkhaul.wire.http1 import Connection
+from bulkhaul.wire.stalls import Watch
+from bulkhaul.wire.transport import TransportError
+
+CALM_S = 5.0
+"""No twin for so long after a refusal for load, or a broken connection: twins are load."""
+
+MOST_LAG_S = 0.25
+"""An event loop that comes later than this has no time for twins. It is a tick of the watcher."""
+
+MOST_TWINS = 32
+"""Twins that wait at a time: a quarter of the ``spare_descriptors`` of ``policy.window.ceiling_of``, which leaves room
+for them beside two descriptors of each request in flight."""
+
+_OVERLOADED = frozenset({429, 503})
+_TROUBLES = frozenset({"Throttled", "NetworkError"})
+
+
+class LateReplies:
+    """What one worker knows of the time to first byte, and of the trouble that its service is in.
+
+    Attributes:
+        twins: those whose replies have not begun.
+    """
+
+    def __init__(self) -> None:
+        self._hedging = Hedging()
+        self._troubled_s = float("-inf")
+        self._after_s = 0.0
+        self._calm = True
+        self.twins = 0
+
+    def note(self, ttfb_s: float) -> None:
+        """The reply to a GET has begun; of two, the one that wins, from the first request on."""
+        self._hedging.note(ttfb_s)
+
+    def saw(self, error: BaseException) -> None:
+        """A request has ended with an error."""
+        if isinstance(error, TransportError):
+            troubled = error.info.code in _TROUBLES
+        else:
+            idle = isinstance(error, ConnectionClosed) and error.stale  # closed while it was idle
+            troubled = isinstance(error, ConnectionError | TimeoutError) and not idle
+        if troubled:
+            self._troubled_s = time.monotonic()
+
+    def saw_status(self, status: int) -> None:
+        """A reply other than one of success has come."""
+        if status in _OVERLOADED:
+            self._troubled_s = time.monotonic()
+
+    def begin_look(self, now_s: float, *, lag_s: float) -> None:
+        """Begin a look at all connections; this one came so late."""
+        self._after_s = self._hedging.after_s()
+        self._calm = lag_s < MOST_LAG_S and now_s - self._troubled_s >= CALM_S
+
+    def look(self, connection: Connection, watch: Watch, now_s: float) -> None:
+        """Look at one connection; a GET whose reply is late is asked about once, and may get its twin."""
+        if watch.late is None or watch.silent_s(connection, now_s) < self._after_s:
+            return
+        late, watch.late = watch.late, None
+        if self._hedging.take(calm=self._calm and self.twins < MOST_TWINS):
+            late()
