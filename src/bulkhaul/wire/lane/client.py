@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, UsageError, error_of
+from bulkhaul.model.errors import ErrorInfo, UnexpectedReply, UsageError, error_of
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, read
 from bulkhaul.wire.fast_transport import FastTransport
@@ -97,10 +96,6 @@ class Lane:
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these, or not at all with None; the transport is told by its owner."""
         self.credentials = credentials
-
-    def may_do_without(self, target: Target, error: TransferError) -> bool:
-        """Return whether a request may have been refused for an optional feature."""
-        return may_go_without(target.host, error.info)
 
     async def ask(
         self,

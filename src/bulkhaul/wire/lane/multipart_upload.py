@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from bulkhaul.model.errors import NotFound, ServerError, TransferError
 from bulkhaul.model.objects import TOKEN_KEY
 from bulkhaul.model.writing import ObjectOptions, PartsPage, Stored, UploadBegun, UploadedPart, UploadsPage
+from bulkhaul.policy.endpoints import may_go_without
 from bulkhaul.wire.documents import Shape, boolean, instant, integer, texts
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.request_xml import XMLNS, element
@@ -129,7 +130,7 @@ async def complete_upload(
     try:
         reply = await lane.ask(target, "POST", key, query, headers + size, body, subject=subject, patient=True)
     except TransferError as error:
-        if not sized or not lane.may_do_without(target, error):
+        if not sized or not may_go_without(target.host, error.info):
             raise
         reply = await lane.ask(target, "POST", key, query, headers, body, subject=subject, patient=True)
         lane.learned.does_without(target.host, OBJECT_SIZE)
