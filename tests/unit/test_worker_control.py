@@ -9,7 +9,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from bulkhaul.engine.messages.requests import FIRST_GENERATION, Ask, Delete, Head, ListBuckets, PartChecksums, Resolve
+from bulkhaul.engine.messages.requests import (
+    FIRST_GENERATION,
+    Ask,
+    Delete,
+    Head,
+    ListBuckets,
+    PartChecksums,
+    Presign,
+    Resolve,
+)
 from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand
 from bulkhaul.errors import AccessDenied, NotFound, UsageError
@@ -81,6 +90,14 @@ def test_what_lives_elsewhere_is_answered_by_the_sdk() -> None:
     _, target = worker.answer(Delete("bucket", "k"))
     assert target == TARGET, "a request that changes something tells it too"
     assert [one.method for one in worker.sdk.sent] == ["HEAD", "DELETE"]
+
+
+def test_a_url_that_is_only_signed_tells_no_place() -> None:
+    """Nobody has asked there: the bucket may live elsewhere, and a GET of it would be sent to the wrong region."""
+    worker = Answering(CannedLane(), Canned())
+    url, target = worker.answer(Presign("bucket", "k", 60))
+    assert str(url).startswith("http://127.0.0.1:9/bucket/k?")
+    assert (target, worker.lane.sent, worker.sdk.sent) == (None, [], [])
 
 
 def test_a_refusal_is_final() -> None:

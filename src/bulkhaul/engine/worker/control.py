@@ -72,7 +72,8 @@ class Control:
                 asked = lane_answers.Asked(self._lane, target, memory_fd, tell_early)
                 try:
                     async with self._lines[request.line]:
-                        return await lane_answers.answer(request, asked), target
+                        value = await lane_answers.answer(request, asked)
+                    return value, target if request.sent else None  # what was not sent has found nothing there
                 except SdkNeeded:
                     pass  # nothing was done
         return await self._by_sdk(request, memory_fd)
