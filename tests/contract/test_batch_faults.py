@@ -13,13 +13,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bulkhaul import TransferResult, errors
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Verify
 from bulkhaul.policy.batching import SMALL_BYTES
-from tests.engines import Rig, assert_no_secret, assert_nothing_held, running_rig
+from tests.engines import QUICK, Rig, assert_no_secret, assert_nothing_held, running_rig
 from tests.faultserver import (
     ContentEncoding,
     CutBody,
@@ -216,6 +217,16 @@ def test_every_object_is_asked_for_once(rig: Rig, algorithm: Algorithm | None, i
     assert (set(gets(rig).values()), len(gets(rig))) == ({1}, COUNT)
     assert {one.operation for one in asked(rig)} == {"GetObject"}
     assert {one.headers["if-match"] for one in asked(rig)} == {f'"{one.etag}"' for one in stored}
+
+
+def test_a_line_so_slow_that_no_object_is_whole_for_long(tmp_path: Path) -> None:
+    """Bytes of objects that are not whole yet are progress: nothing is taken from its worker and fetched twice."""
+    timeouts = msgspec.structs.replace(QUICK, lease_s=3.0)
+    with running_rig(tmp_path, timeouts=timeouts, workers=1, concurrency=8) as rig:
+        rig.server.add_fault(Drip(bytes_per_s=25_000, attempt="every"))
+        results, _ = restore(rig, [make_object(BODIES[0] * 32, algorithm="CRC32")] * 8)
+        assert {(result.ok, result.retries) for result in results.values()} == {(True, 0)}
+        assert set(gets(rig).values()) == {1}
 
 
 def test_a_storm_that_hits_all(rig: Rig) -> None:

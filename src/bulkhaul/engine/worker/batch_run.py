@@ -31,6 +31,7 @@ class BatchRun(ABC):
 
     Attributes:
         ended: what is to be reported, so far.
+        arriving_bytes: of rows under way, what has come of them.
     """
 
     def __init__(self, batch: AnyBatch, folder_fd: int, transports: Transports, crowded: Callable[[], bool]) -> None:
@@ -50,6 +51,7 @@ class BatchRun(ABC):
         self._lanes: set[asyncio.Task[None]] = set()
         self._error: ErrorInfo | None = None
         self._settled_bytes = 0
+        self.arriving_bytes = 0
         self._reported = False
 
     @abstractmethod
@@ -62,8 +64,11 @@ class BatchRun(ABC):
 
     @property
     def reached(self) -> tuple[int, int]:
-        """The lease, and the bytes of its rows that are through."""
-        return self.ended.lease, self._settled_bytes
+        """The lease, and the bytes of its rows that are through, with what has come of those under way.
+
+        On a slow line it may take longer than a lease may stand still until the first row is through.
+        """
+        return self.ended.lease, self._settled_bytes + self.arriving_bytes
 
     @property
     def through(self) -> tuple[int, int]:

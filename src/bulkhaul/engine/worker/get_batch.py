@@ -69,6 +69,7 @@ class _Row:
             self._hasher.update(data)
         self._file.write(data)
         self._received_bytes += count
+        self._batch.arriving_bytes += count
 
     def arrived(self, etag: str) -> None:
         """All of it has been received."""
@@ -85,6 +86,7 @@ class _Row:
         except Exception as error:  # noqa: BLE001 - it would end in a callback of the loop
             self.failed(error)
             return
+        batch.arriving_bytes -= self._received_bytes
         batch.landed(
             Landed(self.place, inode, changed_ns, private, self._received_bytes, etag, self._promised, computed), file
         )
@@ -94,6 +96,7 @@ class _Row:
         file, self._file = self._file, None
         if file is not None:
             file.discard()
+        self._batch.arriving_bytes -= self._received_bytes
         self._batch.failed(self.place, error)
 
 
