@@ -8,7 +8,17 @@ from contextlib import aclosing
 
 import pytest
 
-from bulkhaul.engine.transfers.batch import GROUP_SLOTS, MAX_WAITING, SMALL_OBJECT_BYTES, Batch, Group, Outlet, Piece
+from bulkhaul.engine.transfers.batch import (
+    GROUP_SLOTS,
+    MAX_QUEUED,
+    MAX_SMALL_SLOTS,
+    MAX_WAITING,
+    SMALL_OBJECT_BYTES,
+    Batch,
+    Group,
+    Outlet,
+    Piece,
+)
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
@@ -228,6 +238,34 @@ def test_groups_under_way_are_bounded() -> None:
             assert begun <= MAX_WAITING // 64 + 2 * GROUP_SLOTS
             assert len([result async for result in results]) == 200 * 64 - 1
         assert peak <= GROUP_SLOTS
+
+    asyncio.run(play())
+
+
+def test_what_waits_to_go_on_alone_is_bounded() -> None:
+    """Where every object goes on alone, and that takes longer than a group, groups wait for those that wait (I7)."""
+    groups_of, size = 100, 64
+
+    async def play() -> None:
+        handed_on = ended = peak = 0
+
+        async def alone() -> TransferResult:
+            nonlocal ended
+            for _ in range(20):
+                await asyncio.sleep(0)
+            ended += 1
+            return planned(ended)
+
+        async def together(outlet: Outlet) -> None:
+            nonlocal handed_on, peak
+            for place in range(size):
+                outlet.alone(place, alone)
+            handed_on += size
+            peak = max(peak, handed_on - ended)
+
+        groups = [Group([planned(n) for n in range(size)], together) for _ in range(groups_of)]
+        assert len(await results_of(Batch(SETTINGS, plan_of(groups)))) == groups_of * size
+        assert peak <= MAX_QUEUED + GROUP_SLOTS * size + MAX_SMALL_SLOTS < groups_of * size
 
     asyncio.run(play())
 

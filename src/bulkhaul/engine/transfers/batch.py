@@ -34,6 +34,9 @@ MAX_SMALL_SLOTS = 512
 MAX_WAITING = 512
 """Results that wait for the caller at most. With more, no further object is begun until the caller takes some."""
 
+MAX_QUEUED = 512
+"""Objects of groups that wait to go on alone at most; with more, no further group is begun until some of them are."""
+
 GROUP_SLOTS = 32
 """Groups under way at most: enough that several hundred requests find work, few enough that memory holds them."""
 
@@ -103,6 +106,8 @@ class Batch:
         self._large = asyncio.Semaphore(ceiling)
         self._small = asyncio.Semaphore(min(_small_slots(), ceiling * SMALL_PART_DEPTH))
         self._groups = asyncio.Semaphore(GROUP_SLOTS)
+        self._queued = 0  # objects that go on alone and have no slot yet
+        self._fewer = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -234,15 +239,19 @@ class Batch:
             slot.release()
             self._ended_task()
 
+    def _queue(self, work: Work, planned: TransferResult) -> None:
+        self._queued += 1
+        self._start(self._alone(work, planned))
+
     async def _alone(self, work: Work, planned: TransferResult) -> None:
         slot = self._slot_of(planned)
         await slot.acquire()
+        self._queued -= 1
+        self._fewer.set()
         await self._one(work, planned, slot)
 
     async def _together(self, group: Group) -> None:
-        outlet = _GroupOutlet(
-            group.results, self._hand_over, lambda work, planned: self._start(self._alone(work, planned))
-        )
+        outlet = _GroupOutlet(group.results, self._hand_over, self._queue)
         failure: Exception = AssertionError("nothing became of it")
         try:
             await group.work(outlet)
@@ -252,6 +261,9 @@ class Batch:
             for planned in outlet.left():
                 self._hand_over(_failed(planned, failure))
             await self._have_room()
+            while self._queued > MAX_QUEUED:
+                self._fewer.clear()
+                await self._fewer.wait()
         finally:
             self._groups.release()
             self._ended_task()
