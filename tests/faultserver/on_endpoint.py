@@ -166,9 +166,13 @@ class OldListings(_Mode):
 
 @dataclass(frozen=True, kw_only=True)
 class NoStartAfter(_Mode):
-    """Refuses to begin a listing after a text, as directory buckets do; with ``ignored`` begins at the beginning."""
+    """Refuses to begin a listing after a text, as directory buckets do; with ``ignored`` begins at the beginning.
+
+    ``code`` is what it says.
+    """
 
     ignored: bool = False
+    code: str = "InvalidArgument"
 
     def before(self, exchange: Exchange) -> Reply | None:
         """Answer a ListObjectsV2 with a start-after."""
@@ -176,7 +180,7 @@ class NoStartAfter(_Mode):
         if request.operation != "ListObjectsV2" or "start-after" not in request.query:
             return None
         if not self.ignored:
-            return error_reply(400, "InvalidArgument", "start-after is not supported", request.key, {})
+            return error_reply(ERROR_STATUS[self.code], self.code, "start-after is not supported", request.key, {})
         query = {name: value for name, value in request.query.items() if name != "start-after"}
         return list_objects(request.bucket, exchange.store.in_bucket(request.bucket), query)
 

@@ -23,9 +23,6 @@ from bulkhaul.policy.pages_in_flight import PagesInFlight
 MOST_PAGES: Final = 96
 """Pages under way or waiting for the reader: 1,000 objects take about 0.4 MB of memory."""
 
-_NO_SUCH_PARAMETER: Final = frozenset({400, 405, 501})
-"""Statuses of a service that does not know StartAfter, as directory buckets do not. Source: S3 API, ListObjectsV2."""
-
 
 async def ranged_pages(
     requests: Requests, bucket: str, prefix: str, *, max_keys: int
@@ -101,7 +98,7 @@ class _Fetching:
         try:
             page = await self._ask(fetch)
         except TransferError as error:
-            self.ranges.failed(fetch, error, refused=error.info.status in _NO_SUCH_PARAMETER)
+            self.ranges.failed(fetch, error, refused=_is_refusal(error))
         else:
             self._in_flight.arrived(asyncio.get_running_loop().time(), under_way=len(self._tasks))
             self.ranges.arrived(fetch, page)
@@ -114,6 +111,16 @@ class _Fetching:
             self._bucket, self._prefix, fetch.token, max_keys=self._max_keys, start_after=fetch.start_after
         )
         return await self._requests.ask(request, self._subject)
+
+
+def _is_refusal(error: TransferError) -> bool:
+    """Whether the service may have refused the request for what one stream would never ask: to begin after a text.
+
+    Directory buckets do not know StartAfter (S3 API, ListObjectsV2). What stands between may refuse a text for its
+    characters: a proxy that rewrites it breaks the signature, which is told as 403. If something else is wrong, the
+    stream that is asked instead meets it, too.
+    """
+    return error.info.status >= 400 and error.info.code != "Throttled"
 
 
 __all__ = ["ranged_pages"]
