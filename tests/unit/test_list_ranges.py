@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import Awaitable, Callable
 
@@ -12,7 +13,8 @@ from bulkhaul.engine.messages.requests import Ask, Early, ListPage
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.errors import NotFound
 from bulkhaul.model.errors import ErrorInfo
-from bulkhaul.policy.keyranges import Fetch
+from bulkhaul.model.writing import ObjectsPage
+from bulkhaul.policy.keyranges import Fetch, KeyRanges
 from tests.unit.test_keyranges import Store
 from tests.unit.workers import Workers
 
@@ -135,6 +137,23 @@ def test_a_page_that_fails_ends_the_listing_in_its_turn() -> None:
         assert len(found) >= 450
 
     run(story, lambda: Service(Store(NAMES), refuses))
+
+
+@pytest.mark.parametrize("nth", [1, 20])
+def test_a_page_that_cannot_be_taken_in_ends_the_listing(nth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong with a page, its reader neither waits for ever nor misses its keys."""
+    real, count = KeyRanges.arrived, itertools.count(1)
+
+    def arrived(self: KeyRanges, fetch: Fetch, page: ObjectsPage) -> None:
+        real(self, fetch, page if next(count) != nth else None)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(KeyRanges, "arrived", arrived)
+
+    async def story(service: Service) -> None:
+        with pytest.raises(AttributeError):
+            await listed(service)
+
+    run(story)
 
 
 def test_one_page_after_the_other_where_nothing_is_asked_ahead() -> None:

@@ -71,9 +71,12 @@ class _Fetching:
         self._in_flight = PagesInFlight()
         self._tasks: dict[Fetch, asyncio.Task[None]] = {}
         self._moved = asyncio.Event()
+        self._defect: Exception | None = None
 
     def begin(self) -> None:
         """Ask for every page that may be asked for now, and for none that nobody waits for any more."""
+        if self._defect is not None:
+            raise self._defect
         for asked, task in self._tasks.items():
             if not self.ranges.wanted(asked):
                 task.cancel()
@@ -97,11 +100,12 @@ class _Fetching:
     async def _fetch(self, fetch: Fetch) -> None:
         try:
             page = await self._ask(fetch)
-        except TransferError as error:
-            self.ranges.failed(fetch, error, refused=_is_refusal(error))
-        else:
             self._in_flight.arrived(asyncio.get_running_loop().time(), under_way=len(self._tasks))
             self.ranges.arrived(fetch, page)
+        except TransferError as error:
+            self.ranges.failed(fetch, error, refused=_is_refusal(error))
+        except Exception as error:  # noqa: BLE001 - raised for the reader, who would else wait for ever, or miss keys
+            self._defect = error
         finally:
             del self._tasks[fetch]
             self._moved.set()
