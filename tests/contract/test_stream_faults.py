@@ -85,10 +85,10 @@ def stream(
         (0, 1),
         (1, 1),
         (THRESHOLD_BYTES - 1, 1),
-        (THRESHOLD_BYTES, 1),
-        (THRESHOLD_BYTES + 1, 2),
-        (THRESHOLD_BYTES + PART_BYTES, 2),
-        (THRESHOLD_BYTES + 3 * PART_BYTES + 9, 5),
+        (THRESHOLD_BYTES, THRESHOLD_BYTES // PART_BYTES),
+        (THRESHOLD_BYTES + 1, THRESHOLD_BYTES // PART_BYTES + 1),
+        (THRESHOLD_BYTES + PART_BYTES, THRESHOLD_BYTES // PART_BYTES + 1),
+        (THRESHOLD_BYTES + 3 * PART_BYTES + 9, THRESHOLD_BYTES // PART_BYTES + 4),
     ],
 )
 def test_lengths(rig: WriteRig, size: int, parts: int) -> None:

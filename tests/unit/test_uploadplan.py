@@ -75,7 +75,7 @@ def test_a_stream_can_hold_the_largest_object(part_size: int | None) -> None:
     assert sizes[0] >= 5 * MIB
     assert sizes[-1] <= 5 * GIB
     assert sum(sizes) >= 5 * TIB
-    wanted = part_size or 16 * MIB
+    wanted = part_size or 8 * MIB
     assert wanted <= sizes[0] < wanted + MIB
 
 
@@ -91,3 +91,10 @@ def test_a_stream_of_any_limits(max_parts: int, max_object: int, min_part: int, 
     sizes = [stream_part_bytes(n, part_size_bytes=part_size, limits=limits) for n in range(1, max_parts + 1)]
     assert sum(sizes) >= max_object
     assert min(sizes) >= min_part
+
+
+def test_a_stream_of_gigabytes_has_short_parts() -> None:
+    """So that several of them are in flight within 64 MiB of memory."""
+    sizes = [stream_part_bytes(n, part_size_bytes=None, limits=DEFAULT_LIMITS) for n in range(1, 600)]
+    assert sum(sizes) >= 5 * GIB
+    assert max(sizes) <= 16 * MIB

@@ -1,7 +1,7 @@
 """Decides how an upload or a copy is cut into parts.
 
 known length     parts of 16 MiB, grown to the smallest whole MiB that keeps to 10,000 parts
-unknown length   part n  =  16 MiB + growth · (n − 1), so that 10,000 parts hold the largest object
+unknown length   part n  =  8 MiB + growth · (n − 1)², so that 10,000 parts hold the largest object
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB, S3Limits
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES
+from bulkhaul.policy.blocks import SENT_BLOCK_BYTES
 from bulkhaul.policy.layout import Layout, smallest_part_size
 from bulkhaul.policy.storerules import check_object_size
 
@@ -39,15 +40,15 @@ def plan_upload(size_bytes: int, *, part_size_bytes: int | None, limits: S3Limit
 def stream_part_bytes(number: int, *, part_size_bytes: int | None, limits: S3Limits) -> int:
     """Return the length of part ``number`` (1-based) of an object whose length is not known.
 
-    The first parts are small, so that little is held in memory for small streams; they grow evenly, so that
-    ``limits.max_parts`` of them hold the largest object.
+    The first parts are short, so that many are in flight and little is held in memory; they grow with the square of
+    their number, so that ``limits.max_parts`` of them hold the largest object and a stream of gigabytes has short ones.
 
-    >>> [stream_part_bytes(n, part_size_bytes=None, limits=S3Limits()) // 1024**2 for n in (1, 1000, 10_000)]
-    [16, 118, 1033]
+    >>> [stream_part_bytes(n, part_size_bytes=None, limits=S3Limits()) // 1024**2 for n in (1, 500, 1000, 10_000)]
+    [8, 12, 24, 1565]
     """
-    first = max(part_size_bytes or DEFAULT_PART_SIZE_BYTES, limits.min_part_bytes)
-    steps = limits.max_parts * (limits.max_parts - 1) // 2
+    first = max(part_size_bytes or SENT_BLOCK_BYTES, limits.min_part_bytes)
+    last = limits.max_parts - 1
+    squares = last * (last + 1) * (2 * last + 1) // 6
     missing = max(0, limits.max_object_bytes - first * limits.max_parts)
-    growth = -(-missing // steps) if steps else 0
-    grown = first + growth * (number - 1)
+    grown = first + (-(-missing * (number - 1) ** 2 // squares) if squares else 0)
     return min(limits.max_part_bytes, grown if grown < MIB else -(-grown // MIB) * MIB)

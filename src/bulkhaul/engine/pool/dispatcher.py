@@ -138,6 +138,11 @@ class Dispatcher:
         """Return worker → pid."""
         return self._supervisor.pids
 
+    @property
+    def most_in_flight(self) -> int:
+        """Requests of jobs that may ever be in flight."""
+        return self.machine.window.ceiling
+
     def start(self, listener: Listener) -> None:
         """Start the clock; workers are started when there is work for them.
 

@@ -1,28 +1,26 @@
 """Fetches parts of an object into blocks of anonymous memory, and bounds what blocks hold together.
 
-parts in order ─▶ at most ``MEMORY_BYTES`` of them under way ─▶ Block ─▶ written or sent, and closed
+parts in order ─▶ as many under way as memory and the window allow ─▶ Block ─▶ written or sent, and closed
 """
 
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.tasks import outlast
-from bulkhaul.engine.messages.memory import new_memory
+from bulkhaul.engine.messages.memory import new_memory, write_all
 from bulkhaul.engine.messages.messages import GetLease
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
-from bulkhaul.model.limits import MIB
+from bulkhaul.policy.blocks import blocks_at_once, memory_for
 from bulkhaul.policy.layout import Layout, Part
 from bulkhaul.wire.values import RemoteObject
-
-MEMORY_BYTES = 256 * MIB
-"""What blocks of one object hold at a time, unless a single one is longer. Source: sixteen parts of default length."""
 
 
 class Block:
@@ -47,11 +45,28 @@ class Block:
             os.close(fd)
 
 
-class MemoryBudget:
-    """Bounds what blocks hold together: so many bytes, or one block of any length, and so many blocks."""
+def join(blocks: Sequence[Block]) -> None:
+    """Put the bytes of blocks that follow each other into the first one, and close the others.
 
-    def __init__(self, max_bytes: int, max_blocks: int) -> None:
-        self._max_bytes = max_bytes
+    Raises:
+        LocalError: there is not enough memory.
+    """
+    first = blocks[0]
+    for block in blocks[1:]:
+        if size_bytes := block.part.size_bytes:
+            try:
+                with mmap.mmap(block.fd, size_bytes, prot=mmap.PROT_READ) as memory, memoryview(memory) as data:
+                    write_all(first.fd, data, first.part.size_bytes)
+            except OSError as error:
+                raise local_error(error) from error
+        first.part = Part(first.part.number, first.part.start, block.part.end)
+        block.close()
+
+
+class MemoryBudget:
+    """Bounds what blocks hold together: the memory for blocks of their length, or one of any length, and so many."""
+
+    def __init__(self, max_blocks: int) -> None:
         self._max_blocks = max_blocks
         self._held_bytes = 0
         self._blocks = 0
@@ -72,7 +87,7 @@ class MemoryBudget:
             await outlast(asyncio.ensure_future(self._tell()))
 
     def _has_room(self, size_bytes: int) -> bool:
-        fits = self._held_bytes + size_bytes <= self._max_bytes and self._blocks < self._max_blocks
+        fits = self._held_bytes + size_bytes <= memory_for(size_bytes) and self._blocks < self._max_blocks
         return fits or not self._blocks
 
     async def _tell(self) -> None:
@@ -118,17 +133,14 @@ class BlockReader:
             raise
         return Block(part, fd, job.crc, job.retries)
 
-    async def in_order(self, *, at_once: int) -> AsyncGenerator[Block, None]:
+    async def in_order(self) -> AsyncGenerator[Block, None]:
         """Yield every part in order, the next ones already on their way; the caller closes each block.
-
-        Args:
-            at_once: parts under way or waiting at most, within ``MEMORY_BYTES``.
 
         Raises:
             TransferError: a part could not be fetched.
         """
         ahead: deque[asyncio.Task[Block]] = deque()
-        at_once = max(2, min(at_once, MEMORY_BYTES // max(1, self.layout.part_size_bytes)))
+        at_once = blocks_at_once(self.layout.part_size_bytes, self._dispatcher.most_in_flight)
         indices = iter(range(len(self.layout)))
         try:
             while True:

@@ -164,11 +164,15 @@ class Downloader:
             retries=retries,
         )
 
-    def layout_of(self, head: ObjectHead, checks: CheckPlan) -> Layout:
-        """Return the parts to fetch an object in; what is to be checked may shape them."""
+    def layout_of(self, head: ObjectHead, checks: CheckPlan, *, part_size_bytes: int | None = None) -> Layout:
+        """Return the parts to fetch an object in; what is to be checked may shape them.
+
+        Args:
+            part_size_bytes: where the settings name none; None for the default.
+        """
         return plan_download(
             head.size_bytes,
-            part_size_bytes=self._settings.part_size_bytes,
+            part_size_bytes=self._settings.part_size_bytes or part_size_bytes,
             boundaries=checks.boundaries,
             limits=self._settings.limits,
         )

@@ -12,8 +12,9 @@ import msgspec
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.transfers.block import MEMORY_BYTES, BlockReader, MemoryBudget
+from bulkhaul.engine.transfers.block import BlockReader, MemoryBudget
 from bulkhaul.engine.transfers.copy_source import completed_options, find_source, foldable_checksum, kept_options
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import SourceRemover
@@ -25,6 +26,7 @@ from bulkhaul.model.objects import Checksum, Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.blocks import SENT_BLOCK_BYTES, blocks_at_once
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.storerules import same_object
 from bulkhaul.policy.uploadplan import plan_upload
@@ -49,7 +51,7 @@ class Origin(msgspec.Struct, frozen=True):
 class Relay:
     """Copies objects from other services to this engine's own.
 
-    Blocks of all its copies together are bounded: by the requests in flight, and by ``MEMORY_BYTES`` or a single block.
+    Blocks of all its copies together are bounded, by requests in flight and by memory (``policy/blocks.py``).
     """
 
     def __init__(self, settings: Settings, control: Control, guard: MultipartGuard, uploader: Uploader) -> None:
@@ -57,7 +59,7 @@ class Relay:
         self._control = control
         self._guard = guard
         self._uploader = uploader
-        self._budget = MemoryBudget(MEMORY_BYTES, settings.asked_at_once)
+        self._budget = MemoryBudget(ceiling_for(settings))
 
     async def copy(
         self,
@@ -150,14 +152,17 @@ class Relay:
                 retries += block.retries
                 meter.done(part.number, part.size_bytes)
 
-            await all_or_none(pass_on, range(len(layout)), at_once=self._settings.asked_at_once)
+            at_once = blocks_at_once(layout.part_size_bytes, ceiling_for(self._settings))
+            await all_or_none(pass_on, range(len(layout)), at_once=at_once)
             _require_promised(promised, crcs, source.ref)
             stored = await upload.complete()
         result = stored_result(ref, source.head.size_bytes, stored, len(layout), upload.retries)
         return _relayed(result, source, promised, retries)
 
     def _layout(self, size_bytes: int) -> Layout:
-        layout = plan_upload(size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits)
+        limits = self._settings.limits
+        part_bytes = self._settings.part_size_bytes or max(SENT_BLOCK_BYTES, limits.min_part_bytes)
+        layout = plan_upload(size_bytes, part_size_bytes=part_bytes, limits=limits)
         return Layout(size_bytes, layout.part_size_bytes, whole=0 < size_bytes <= layout.part_size_bytes)
 
 

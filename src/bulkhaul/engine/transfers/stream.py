@@ -10,15 +10,17 @@ import asyncio
 import contextlib
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine
 from contextlib import aclosing
 
 import msgspec
 
-from bulkhaul.engine.loop.tasks import look_at, outlast, require_done
+from bulkhaul.engine.loop.tasks import look_at, outlast, require_done, undisturbed
+from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
-from bulkhaul.engine.transfers.block import MEMORY_BYTES, Block, BlockReader
+from bulkhaul.engine.transfers.block import Block, BlockReader, join
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.download import Downloader
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
@@ -31,8 +33,9 @@ from bulkhaul.engine.transfers.verify import InOrder
 from bulkhaul.model.errors import PayloadTooLarge, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.blocks import LARGE_MEMORY_BYTES, READ_BLOCK_BYTES, memory_for
 from bulkhaul.policy.endpoints import profile_for
 from bulkhaul.policy.uploadplan import stream_part_bytes
 from bulkhaul.policy.verification import without_checksum
@@ -68,30 +71,43 @@ class Streamer:
         began_s = time.monotonic()
         options = with_content_type(options, ref.key)
         pipe = PipeReader(fd)
-        first: Block | None = None
+        opening: list[Block] = []
         try:
             even = profile_for((await self._control.target(ref.bucket)).host).even_parts
-            threshold_bytes = 0 if even else self._settings.multipart_threshold_bytes
-            size = min(max(threshold_bytes, self._part_bytes(1, even=even)), MEMORY_BYTES)
-            first = await pipe.block(0, 1, size)
-            if first.part.size_bytes < size:
+            threshold_bytes = 0 if even else min(self._settings.multipart_threshold_bytes, LARGE_MEMORY_BYTES)
+            least = max(threshold_bytes, self._part_bytes(1, even=even))
+            await self._open(pipe, opening, least, even=even)
+            if opening[-1].part.end < least:
+                await undisturbed(in_thread(join, opening))
+                whole = opening[0]
                 result = await self._uploader.upload_memory(
-                    first.fd, first.part.size_bytes, ref, options, on_moved=on_moved
+                    whole.fd, whole.part.size_bytes, ref, options, on_moved=on_moved
                 )
             else:
-                result = await self._in_parts(pipe, first, ref, options, on_moved, even=even)
+                result = await self._in_parts(pipe, opening, ref, options, on_moved, even=even)
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         finally:
             pipe.stop()
-            if first is not None:
-                first.close()
+            for block in opening:
+                block.close()
         return msgspec.structs.replace(result, source="-", seconds=time.monotonic() - began_s)
+
+    async def _open(self, pipe: PipeReader, opening: list[Block], least: int, *, even: bool) -> None:
+        """Read blocks until there are ``least`` bytes in them, or the input has ended."""
+        at = 0
+        while at < least:
+            number = len(opening) + 1
+            size = self._part_bytes(number, even=even)
+            opening.append(await pipe.block(at, number, size))
+            at = opening[-1].part.end
+            if opening[-1].part.size_bytes < size:
+                return
 
     async def _in_parts(
         self,
         pipe: PipeReader,
-        first: Block,
+        opening: list[Block],
         ref: ObjectRef,
         options: ObjectOptions,
         on_moved: OnMoved | None,
@@ -99,12 +115,12 @@ class Streamer:
         even: bool,
     ) -> TransferResult:
         async with self._guard.begin(ref, options, part_size_bytes=0) as upload:
-            size_bytes, count = await self._send_blocks(upload, pipe, first, Meter(on_moved), even=even)
+            size_bytes, count = await self._send_blocks(upload, pipe, opening, Meter(on_moved), even=even)
             stored = await upload.complete()
         return stored_result(ref, size_bytes, stored, count, upload.retries)
 
     async def _send_blocks(
-        self, upload: MultipartUpload, pipe: PipeReader, first: Block, meter: Meter, *, even: bool
+        self, upload: MultipartUpload, pipe: PipeReader, opening: list[Block], meter: Meter, *, even: bool
     ) -> tuple[int, int]:
         """Send every block as a part; returns (bytes, parts)."""
         held: dict[asyncio.Task[None], int] = {}
@@ -114,9 +130,19 @@ class Streamer:
             await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
             meter.done(number, block.part.size_bytes)
 
-        block, at, number = first, 0, 1
+        ready, most = deque(opening), self._dispatcher.most_in_flight
+        at, number = 0, 1
         try:
-            while block.part.size_bytes:
+            while True:
+                size = self._part_bytes(number, even=even)
+                if not ready:
+                    while held and (len(held) >= most or sum(held.values()) + size > memory_for(size)):
+                        await _collect(held)
+                    ready.append(await _next(pipe.block(at, number, size), held))
+                block = ready.popleft()
+                if not block.part.size_bytes:
+                    block.close()
+                    break
                 sending = asyncio.ensure_future(send(block))
                 # Also where the task is cancelled before its first step.
                 sending.add_done_callback(self._dispatcher.last_resort.guard(functools.partial(_close, block)))
@@ -124,11 +150,8 @@ class Streamer:
                 at, number = block.part.end, number + 1
                 if at > self._settings.limits.max_object_bytes:
                     raise PayloadTooLarge("the input is longer than an S3 object may be")
-                size = self._part_bytes(number, even=even)
-                while held and (sum(held.values()) + size > MEMORY_BYTES or len(held) > self._settings.asked_at_once):
-                    await _collect(held)
-                block = await _next(pipe.block(at, number, size), held)
-            block.close()
+                if block.part.size_bytes < size:
+                    break
             while held:
                 await _collect(held)
         except BaseException:
@@ -142,11 +165,13 @@ class Streamer:
 
     def _part_bytes(self, number: int, *, even: bool) -> int:
         settings = self._settings
+        # Where all parts have one length, it has to do for the whole of a long input.
+        wanted = settings.part_size_bytes or (DEFAULT_PART_SIZE_BYTES if even else None)
         if number > settings.limits.max_parts:
             text = f"the input needs more than {settings.limits.max_parts} parts at this endpoint; raise --part-size"
             raise PayloadTooLarge(text)
         sized = 1 if even else number
-        return stream_part_bytes(sized, part_size_bytes=settings.part_size_bytes, limits=settings.limits)
+        return stream_part_bytes(sized, part_size_bytes=wanted, limits=settings.limits)
 
     async def download(
         self, ref: ObjectRef, fd: int, *, on_size: Callable[[int], None], version_id: str = ""
@@ -168,13 +193,13 @@ class Streamer:
         on_size(head.size_bytes)
         checks = await self._downloader.checks_of(remote)
         began_s = time.monotonic()
-        layout = self._downloader.layout_of(head, checks)
+        layout = self._downloader.layout_of(head, checks, part_size_bytes=READ_BLOCK_BYTES)
         reader = BlockReader(self._dispatcher, remote, layout)
         watch = InOrder(checks)
         pipe = PipeWriter(fd)
         retries = 0
         try:
-            async with aclosing(reader.in_order(at_once=self._settings.asked_at_once + 2)) as blocks:
+            async with aclosing(reader.in_order()) as blocks:
                 async for block in blocks:
                     try:
                         retries += block.retries
