@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from bulkhaul.engine.transfers.block import Block, BlockReader, MemoryBudget, jo
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.policy.layout import Layout, Part
+from bulkhaul.policy.window import Window
 from bulkhaul.wire.values import RemoteObject, Target
 
 HOST = Target("http", "127.0.0.1", 9000, "/bucket/", "us-east-1", fast=True)
@@ -22,7 +24,7 @@ class Counting:
     """A dispatcher whose jobs end only when all that may be under way are."""
 
     def __init__(self, most_in_flight: int) -> None:
-        self.most_in_flight = most_in_flight
+        self.machine = SimpleNamespace(window=Window(most_in_flight))
         self.under_way = 0
         self.go_on = asyncio.Event()
 

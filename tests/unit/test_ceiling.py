@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from bulkhaul.engine.pool import ceiling
-from bulkhaul.engine.pool.ceiling import ceiling_for, window_for
+from bulkhaul.engine.pool.ceiling import bound_by_sdk, ceiling_for, tell_limit, window_for
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.settings import Settings
 
@@ -38,15 +38,35 @@ def test_the_most_that_may_be_in_flight(
     assert (window.ceiling, window.size) == (most, min(most, settings.concurrency or 8))
 
 
-@pytest.mark.parametrize(("concurrency", "level"), [(1000, "WARNING"), (None, "INFO")])
+@pytest.mark.parametrize(
+    ("concurrency", "files", "level"),
+    [(1000, 328, "WARNING"), (None, 328, "WARNING"), (1000, 1024, "WARNING"), (None, 1024, "INFO"), (None, 4096, None)],
+)
 def test_a_low_limit_of_open_files_is_said(
-    concurrency: int | None, level: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    concurrency: int | None,
+    files: int,
+    level: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Once, as a warning only where a number was asked for."""
-    monkeypatch.setattr(ceiling, "descriptors", lambda: 328)
+    """Once, however often it is looked at: where it allows less than was asked for, or than systems usually do."""
+    monkeypatch.setattr(ceiling, "descriptors", lambda: files)
+    ceiling._tell.cache_clear()
     with caplog.at_level(logging.INFO, "bulkhaul"):
-        window_for(Settings(endpoint_url=PLAIN, concurrency=concurrency), 0.0)
-    (record,) = caplog.records
-    assert record.levelname == level
-    assert "100 requests" in record.getMessage()
-    assert "ulimit -n" in record.getMessage()
+        for _ in range(2):
+            tell_limit(Settings(endpoint_url=PLAIN, concurrency=concurrency))
+    assert [record.levelname for record in caplog.records] == ([level] if level else [])
+    for record in caplog.records:
+        assert f"at most {(files - 128) // 2} requests" in record.getMessage()
+        assert "ulimit -n" in record.getMessage()
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(None, 3 * 16), (100, 100), (5, 5)])
+def test_threads_of_the_sdk_bound_the_window(concurrency: int | None, most: int) -> None:
+    """Each request through the SDK keeps a thread: so many a worker, or as many as were asked for."""
+    settings = Settings(endpoint_url=PLAIN, workers=3, concurrency=concurrency, transport="sdk")
+    assert ceiling_for(settings) == most
+    window = window_for(Settings(endpoint_url=PLAIN, workers=3, concurrency=concurrency), 5.0)
+    window.size = window.ceiling
+    bound_by_sdk(window, settings)
+    assert (window.ceiling, window.size) == (most, most)

@@ -149,7 +149,8 @@ class TestUsage:
                 "--source-endpoint-url must hold no user",
             ),
             (["cp", "--sse-c", "AES256", "s3://bucket/a", "b"], "--sse-c-key"),
-            (["cp", "--workers", "many", "s3://bucket/key", "b"], "--workers"),
+            (["cp", "--workers", "many", "s3://bucket/key", "b"], "'many' is neither a number nor auto"),
+            (["cp", "-c", "1.5", "s3://bucket/key", "b"], "--concurrency"),
             (["cp", "--verify", "some", "s3://bucket/key", "b"], "--verify"),
             (["cp", "--checksum-algorithm", "MD5", "a", "s3://bucket/key"], "--checksum-algorithm"),
             (["cp", "--no-such-option", "s3://bucket/key", "b"], "No such option"),
@@ -673,6 +674,23 @@ def test_names_of_other_tools(ran: Ran) -> None:
     key = base64.b64encode(KEY).decode()
     assert invoke("cp", "--numworkers", "3", "--sse-c", "AES256", "--sse-c-key", key, "s3://b/a", "out").exit_code == 0
     assert (ran.given.settings.workers, ran.given.settings.sse_c_key) == (3, KEY)
+
+
+@pytest.mark.parametrize(
+    ("words", "workers", "concurrency"),
+    [
+        ([], None, None),
+        (["--workers", "auto", "--concurrency", "auto"], None, None),
+        (["--numworkers", "AUTO", "-c", "12"], None, 12),
+        (["--workers", "1", "-c", "auto"], 1, None),
+    ],
+)
+def test_numbers_that_are_left_to_the_engine(
+    ran: Ran, words: list[str], workers: int | None, concurrency: int | None
+) -> None:
+    """The word auto is the default, written out; each number may be named without the other."""
+    assert invoke("cp", *words, "s3://b/a", "out").exit_code == 0
+    assert (ran.given.settings.workers, ran.given.settings.concurrency) == (workers, concurrency)
 
 
 def test_options_that_are_not_given_cost_no_import(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,8 @@ def test_the_defaults_are_those_that_were_decided() -> None:
     assert not settings.allow_http
     assert not settings.fsync
     assert settings.limits == S3Limits()
-    assert 2 <= settings.workers == default_workers() <= 8
+    assert (settings.workers, settings.concurrency) == (None, None)
+    assert 2 <= settings.worker_count == default_workers() <= 8
 
 
 def test_the_network_deadlines_are_those_of_the_contract() -> None:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 MAX_TAGS = 10
 """Source: S3 User Guide, "Categorizing your storage using tags"."""
 
+AUTO = "auto"
+
 
 def parsed_size(_ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
     """Return the bytes of a size option, None where it was not given.
@@ -24,6 +26,20 @@ def parsed_size(_ctx: click.Context, param: click.Parameter, text: str | None) -
     from bulkhaul.policy.sizes import parse_size
 
     return _parsed(parse_size, param, text)
+
+
+def parsed_count(_ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    """Return the number of a count option, None where it was not given or is left to the engine: ``auto``.
+
+    Raises:
+        click.BadParameter: it is neither.
+    """
+    if text is None or text.lower() == AUTO:
+        return None
+    try:
+        return int(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is neither a number nor {AUTO}.", param=param) from error
 
 
 def parsed_duration(_ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:

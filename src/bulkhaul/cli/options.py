@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.click_extensions import adding, section
-from bulkhaul.cli.option_values import parsed_duration, parsed_key, parsed_payer, parsed_size
+from bulkhaul.cli.option_values import parsed_count, parsed_duration, parsed_key, parsed_payer, parsed_size
 
 if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
@@ -72,16 +72,16 @@ speed_options = adding(
         "--workers",
         "--numworkers",
         "workers",
-        type=int,
-        metavar="N",
-        help="Worker processes.  [default: one a core, 2 to 8]",
+        callback=parsed_count,
+        metavar="N|auto",
+        help="Worker processes at most, started as there is work.  [default: auto: one a usable core, 2 to 8]",
     ),
     _speed(
         "--concurrency",
         "-c",
-        type=int,
-        metavar="N",
-        help="Requests in flight at most, all workers together.  [default: as many as deliver more]",
+        callback=parsed_count,
+        metavar="N|auto",
+        help="Requests in flight at most, all workers together.  [default: auto: as many as deliver more]",
     ),
     _speed(
         "--part-size",

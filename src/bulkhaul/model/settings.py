@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
 
+from bulkhaul.model.cores import usable_cores
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Verify
@@ -30,9 +30,14 @@ DEFAULT_THRESHOLD_BYTES = 64 * MIB
 """From this size on an object is uploaded or copied in parts (C24)."""
 
 
+SDK_THREADS = 16
+"""Requests that a worker has in flight through the SDK at most, where no number is given: each keeps a thread, and more
+threads of one interpreter only wait for each other."""
+
+
 def default_workers() -> int:
-    """Return one worker a core, at least 2 (one process alone was 2–4 times slower) and at most 8."""
-    return max(2, min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2))
+    """Return one worker a core that may be used, at least 2 (one process alone was 2–4 times slower), at most 8."""
+    return max(2, min(8, usable_cores()))
 
 
 class Timeouts(msgspec.Struct, frozen=True):
@@ -77,9 +82,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         endpoint_url: of an S3-compatible store; None for AWS.
         allow_http: plain http beyond loopback sends signatures in the clear, so it must be asked for.
         ca_bundle: file of certificate authorities; None for AWS_CA_BUNDLE or the SDK's.
-        workers: worker processes; one is run where ``bandwidth_bytes_per_s`` is set, since processes share no rate.
+        workers: worker processes at most: they are started as there is work for them. With None one a core that may be
+            used, 2 to 8. One is run where ``bandwidth_bytes_per_s`` is set, since processes share no rate.
         concurrency: requests in flight at most, all workers together. That many are tried from the start; with None
-            the number begins small and finds itself.
+            the number begins at 8 and finds itself, up to 512 or what memory and the limit of open files allow.
         part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size.
         bandwidth_bytes_per_s: at most so many bytes of bodies, all transfers of the engine together; None for no limit.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
@@ -104,7 +110,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     ca_bundle: str | None = None
     allow_http: bool = False
     addressing_style: AddressingStyle = "auto"
-    workers: int = msgspec.field(default_factory=default_workers)
+    workers: int | None = None
     concurrency: int | None = None
     part_size_bytes: int | None = None
     bandwidth_bytes_per_s: int | None = None
@@ -129,7 +135,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             except msgspec.ValidationError as error:
                 raise UsageError(f"{name} has the wrong type: {error}") from error
         require_endpoint(self.endpoint_url or "", "the endpoint URL")
-        if not 1 <= self.workers <= 256:
+        if self.workers is not None and not 1 <= self.workers <= 256:
             raise UsageError(f"workers must be 1 to 256, not {self.workers}")
         if self.concurrency is not None and not 1 <= self.concurrency <= 4096:
             raise UsageError(f"concurrency must be 1 to 4096, not {self.concurrency}")
@@ -178,7 +184,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """Worker processes to run: never more than requests in flight."""
         if self.bandwidth_bytes_per_s is not None:
             return 1
-        return min(self.workers, self.concurrency) if self.concurrency else self.workers
+        workers = self.workers or default_workers()
+        return min(workers, self.concurrency) if self.concurrency else workers
 
     @property
     def connections(self) -> int:
@@ -187,8 +194,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def asked_at_once(self) -> int:
-        """What no window rules: copies by the service, and blocks of streams and relays, which are held in memory."""
+        """Requests in flight of those that no window rules: copies by the service."""
         return self.concurrency or self.worker_count * self.connections
+
+    @property
+    def sdk_connections(self) -> int:
+        """Requests that one worker has in flight through the SDK at most."""
+        return SDK_THREADS if self.concurrency is None else self.connections
 
     @property
     def max_in_flight(self) -> int:

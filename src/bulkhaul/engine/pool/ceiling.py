@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import resource
 
@@ -21,6 +22,8 @@ Source: 256 connections that fetch 300 × 2 MiB took 96 MiB."""
 PLAIN_BYTES = 64 * KIB
 """What a connection takes without: the loop's own records, and a piece of a body that is being sent."""
 
+USUAL_DESCRIPTORS = 1024
+"""The limit of open files that systems give by default. Source: Linux, INR_OPEN_CUR."""
 
 SPARE_DESCRIPTORS = 128
 """Files that are open beside those of requests in flight."""
@@ -34,10 +37,44 @@ def descriptors() -> int:
 
 def ceiling_for(settings: Settings) -> int:
     """Return the most requests that an engine may ever have in flight."""
+    ceiling = _ceiling_for(settings, descriptors())
+    return min(ceiling, _sdk_ceiling(settings)) if settings.transport == "sdk" else ceiling
+
+
+def window_for(settings: Settings, now_s: float) -> Window:
+    """Return the window of an engine: a number that was asked for is tried from the start."""
+    return Window(ceiling_for(settings), first=settings.concurrency or FIRST_SIZE, now_s=now_s)
+
+
+def bound_by_sdk(window: Window, settings: Settings) -> None:
+    """Let a window grow no further than the threads of the SDK go: requests of an engine need them."""
+    window.ceiling = min(window.ceiling, _sdk_ceiling(settings))
+    window.size = min(window.size, window.ceiling)
+
+
+def tell_limit(settings: Settings) -> None:
+    """Tell, once in a process, that the limit of open files keeps the number in flight low, if it does.
+
+    A warning where fewer are allowed than were asked for, or the limit is lower than systems have it.
+    """
+    files = descriptors()
+    allowed, wanted = _ceiling_for(settings, files), _ceiling_for(settings, 1 << 20)
+    if allowed < wanted:
+        low = settings.concurrency is not None or files < USUAL_DESCRIPTORS
+        _tell(logging.WARNING if low else logging.INFO, allowed, wanted, files)
+
+
+@functools.cache
+def _tell(level: int, allowed: int, wanted: int, files: int) -> None:
+    text = "at most %d requests in flight instead of %d: the limit of open files is %d; raise it (ulimit -n)"
+    _log.log(level, text, allowed, wanted, files)
+
+
+def _ceiling_for(settings: Settings, files: int) -> int:
     plain = (settings.endpoint_url or "").startswith("http:")
     return ceiling_of(
         settings.max_in_flight,
-        descriptors=descriptors(),
+        descriptors=files,
         spare_descriptors=SPARE_DESCRIPTORS,
         pool_bytes=POOL_BYTES,
         # A number that was asked for is not cut for the sake of memory.
@@ -45,18 +82,5 @@ def ceiling_for(settings: Settings) -> int:
     )
 
 
-def window_for(settings: Settings, now_s: float) -> Window:
-    """Return the window of an engine: a number that was asked for is tried from the start."""
-    ceiling = ceiling_for(settings)
-    if ceiling < settings.max_in_flight and settings.concurrency is not None:
-        _log.warning(
-            "%d requests in flight instead of %d: the limit of open files allows no more (ulimit -n is %d)",
-            ceiling,
-            settings.concurrency,
-            descriptors(),
-        )
-    elif ceiling == (descriptors() - SPARE_DESCRIPTORS) // 2:
-        _log.info(
-            "at most %d requests in flight, for the limit of open files (ulimit -n is %d)", ceiling, descriptors()
-        )
-    return Window(ceiling, first=settings.concurrency or FIRST_SIZE, now_s=now_s)
+def _sdk_ceiling(settings: Settings) -> int:
+    return settings.concurrency or settings.worker_count * settings.sdk_connections

@@ -27,7 +27,7 @@ from bulkhaul.engine.messages.messages import (
 )
 from bulkhaul.engine.messages.requests import Answer, Early
 from bulkhaul.engine.pool.batch_job import BatchJob, Job
-from bulkhaul.engine.pool.ceiling import window_for
+from bulkhaul.engine.pool.ceiling import tell_limit, window_for
 from bulkhaul.engine.pool.clock import Clock
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.pool.heard import heard
@@ -138,11 +138,6 @@ class Dispatcher:
         """Return worker → pid."""
         return self._supervisor.pids
 
-    @property
-    def most_in_flight(self) -> int:
-        """Requests of jobs that may ever be in flight."""
-        return self.machine.window.ceiling
-
     def start(self, listener: Listener) -> None:
         """Start the clock; workers are started when there is work for them.
 
@@ -240,14 +235,14 @@ class Dispatcher:
         if self._broken is not None:
             raise error_of(self._broken.info)
         measure(job, job.template)
-        number, self._next_transfer = self._next_transfer, self._next_transfer + 1
-        job.transfer = number
-        self._jobs[number] = job
+        tell_limit(self._settings)
+        job.transfer, self._next_transfer = self._next_transfer, self._next_transfer + 1
+        self._jobs[job.transfer] = job
         timeouts = self._settings.timeouts
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
         sends = isinstance(job.template, PutLease | PutBatch)
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
-        self.handle(TransferAdded(number, job.layout, lease_s, sends, job.requests))
+        self.handle(TransferAdded(job.transfer, job.layout, lease_s, sends, job.requests))
 
     async def _arrived(self, job: Job) -> PartTable:
         """Wait until all parts are there. When cancelled, wait until no worker touches the file any more, then go on.

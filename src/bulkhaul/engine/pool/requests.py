@@ -13,6 +13,7 @@ from typing import TypeVar
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.messages.messages import require_sound
 from bulkhaul.engine.messages.requests import REQUESTS, Answer, Early, Locate, Request
+from bulkhaul.engine.pool.ceiling import bound_by_sdk
 from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from bulkhaul.engine.pool.interface import Workers, WorkerState
 from bulkhaul.engine.pool.round_trip import RoundTrips, WorkerGone
@@ -34,6 +35,7 @@ class Requests:
     """The requests of one engine to the service; listens to its workers."""
 
     def __init__(self, settings: Settings, workers: Workers) -> None:
+        self._settings = settings
         self._workers = workers
         self._trips = RoundTrips(workers, settings.timeouts)
         self._credentials = RefreshableCredentials(workers, self._trips)
@@ -69,7 +71,7 @@ class Requests:
         """
         known = self._trips.targets.get(bucket)
         if known is not None:
-            return known
+            return self._through(known)
         locating = self._locating.get(bucket)
         if locating is None:
             locating = self._locating[bucket] = asyncio.create_task(self._locate(bucket))
@@ -79,6 +81,12 @@ class Requests:
 
     async def _locate(self, bucket: str) -> Target:
         target = self._trips.targets[bucket] = await self.ask(Locate(bucket), f"s3://{bucket}")
+        return self._through(target)
+
+    def _through(self, target: Target) -> Target:
+        """Return where requests go, with as many of them allowed as can go there."""
+        if not target.fast:
+            bound_by_sdk(self._workers.machine.window, self._settings)
         return target
 
     def _located(self, bucket: str, locating: asyncio.Task[Target]) -> None:

@@ -140,7 +140,7 @@ class BlockReader:
             TransferError: a part could not be fetched.
         """
         ahead: deque[asyncio.Task[Block]] = deque()
-        at_once = blocks_at_once(self.layout.part_size_bytes, self._dispatcher.most_in_flight)
+        at_once = blocks_at_once(self.layout.part_size_bytes, self._dispatcher.machine.window.ceiling)
         indices = iter(range(len(self.layout)))
         try:
             while True:

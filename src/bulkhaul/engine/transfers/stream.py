@@ -130,7 +130,7 @@ class Streamer:
             await upload.send(block.part, block.fd, start=0, on_moved=meter.part(number))
             meter.done(number, block.part.size_bytes)
 
-        ready, most = deque(opening), self._dispatcher.most_in_flight
+        ready, most = deque(opening), self._dispatcher.machine.window.ceiling
         at, number = 0, 1
         try:
             while True:

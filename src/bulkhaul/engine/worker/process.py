@@ -187,7 +187,7 @@ class Worker:
                 learned=sdk.learned,
                 first_bytes=self._first_bytes,
             )
-            slow = TransportOnDemand(settings, sdk, throttle, most)
+            slow = TransportOnDemand(settings, sdk, throttle, most, self._first_bytes)
             self._lane = None if setup.settled is None else Lane(settings, fast, sdk.learned)
             self._control = Control(settings, setup.settled, self._lane, sdk, asking)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)

@@ -13,6 +13,7 @@ from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import Stored
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import OnSent, Sink, Transport, TransportError
@@ -71,11 +72,19 @@ class SdkOnDemand:
 class TransportOnDemand:
     """The SDK's transport, made with the client when a body first needs it."""
 
-    def __init__(self, settings: Settings, sdk: SdkOnDemand, throttle: Throttle | None, connections: int) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sdk: SdkOnDemand,
+        throttle: Throttle | None,
+        connections: int,
+        first_bytes: FirstBytes,
+    ) -> None:
         self._settings = settings
         self._sdk = sdk
         self._throttle = throttle
         self._connections = connections
+        self._first_bytes = first_bytes
         self._made: Transport | None = None
 
     def use(self, credentials: Credentials | None) -> None:
@@ -105,5 +114,5 @@ class TransportOnDemand:
         from bulkhaul.wire.sdk.sdk_transport import SdkTransport
 
         if self._made is None:
-            self._made = SdkTransport(self._settings, client, self._throttle, self._connections)
+            self._made = SdkTransport(self._settings, client, self._throttle, self._connections, self._first_bytes)
         return self._made

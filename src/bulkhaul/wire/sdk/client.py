@@ -284,7 +284,7 @@ class SdkClient:
             connect_timeout=timeouts.connect_s,
             read_timeout=read_timeout_s or timeouts.read_s,
             # bodies, slow requests, quick ones, and aborts of uploads
-            max_pool_connections=2 * settings.connections + CONTROL_THREADS + ENDING_THREADS,
+            max_pool_connections=2 * settings.sdk_connections + CONTROL_THREADS + ENDING_THREADS,
             retries={"total_max_attempts": 1, "mode": "standard"},
             tcp_keepalive=True,
             # The SDK cannot check a range against the checksum of the whole object; we check everything ourselves.

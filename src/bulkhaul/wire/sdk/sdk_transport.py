@@ -21,6 +21,7 @@ from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.classify import network_error
+from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.learned import CHECKSUM_MODE
 from bulkhaul.wire.reply import changed_if_412, check_get, stored_by, stored_checksum, transcoded
 from bulkhaul.wire.sdk.calls import client_error, reply_headers
@@ -50,19 +51,27 @@ class SdkTransport:
     """Fetches through a boto3 client, one thread per request in flight."""
 
     def __init__(
-        self, settings: Settings, sdk: SdkClient, throttle: Throttle | None = None, connections: int | None = None
+        self,
+        settings: Settings,
+        sdk: SdkClient,
+        throttle: Throttle | None = None,
+        connections: int | None = None,
+        first_bytes: FirstBytes | None = None,
     ) -> None:
         """Connect nowhere yet.
 
         Args:
             throttle: the limit of the bandwidth; None for none.
             connections: requests in flight at most; None for what the settings give each worker.
+            first_bytes: told, on the loop, when replies begin.
         """
+        self._first_bytes = first_bytes
         self._sdk = sdk
         self._throttle = throttle
         self._timeouts = settings.timeouts
-        self._threads = ThreadPoolExecutor(connections or settings.connections, thread_name_prefix="sdk-get")
+        self._threads = ThreadPoolExecutor(connections or settings.sdk_connections, thread_name_prefix="sdk-get")
         self._bodies = threading.local()
+        self._loop: asyncio.AbstractEventLoop  # from the first request on
         sdk.client.meta.events.register("before-sign.s3.GetObject", self._ask_for_checksum)
         for operation in ("PutObject", "UploadPart"):
             sdk.register(f"before-send.s3.{operation}", self._note_departure)
@@ -96,7 +105,8 @@ class SdkTransport:
         self, cancelled: threading.Event, function: Callable[[*Arguments], T], *arguments: *Arguments
     ) -> T:
         """Run a request in a thread; when cancelled, set ``cancelled`` and wait until the thread has ended it."""
-        work = asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        self._loop = asyncio.get_running_loop()
+        work = self._loop.run_in_executor(self._threads, function, *arguments)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -130,6 +140,7 @@ class SdkTransport:
             raise TransportError(network_error(error)) from error
         finally:
             self._bodies.body = None
+        self._replied(body.read_s)
         headers = reply_headers(reply)
         try:
             return stored_by(headers, etag=headers.get("etag", ""), where=request.target.host_header)
@@ -189,14 +200,25 @@ class SdkTransport:
         """Return the reply to a GET; where the endpoint refuses to be asked for the stored checksum, one without."""
         self._bodies.asks_checksum = whole and self._sdk.takes(CHECKSUM_MODE)
         try:
-            return self._sdk.client.get_object(**parameters)
+            return self._got(parameters)
         except ClientError as error:
             if not self._bodies.asks_checksum or not self._sdk.may_do_without(client_error(error)):
                 raise
         self._bodies.asks_checksum = False
-        reply = self._sdk.client.get_object(**parameters)
+        reply = self._got(parameters)
         self._sdk.does_without(CHECKSUM_MODE)
         return reply
+
+    def _got(self, parameters: dict[str, str]) -> Any:
+        began_s = time.monotonic()
+        reply = self._sdk.client.get_object(**parameters)
+        self._replied(began_s)
+        return reply
+
+    def _replied(self, asked_s: float) -> None:
+        """A reply that reports success has begun; this is told in one thread alone, that of the loop."""
+        if self._first_bytes is not None:
+            self._loop.call_soon_threadsafe(self._first_bytes.note, time.monotonic() - asked_s)
 
     def _ask_for_checksum(self, request: Any, **_: object) -> None:
         """Ask for the stored checksum in a header; by the parameter the SDK would compute one as well."""
@@ -241,7 +263,13 @@ class SdkTransport:
 
 
 class _SentBody:
-    """A body that the SDK reads piece by piece, twice if it hashes it first."""
+    """A body that the SDK reads piece by piece, twice if it hashes it first.
+
+    Attributes:
+        broken_off: why the caller wants no more of it sent.
+        on_its_way: it is sent, no longer only hashed.
+        read_s: when the last piece was read.
+    """
 
     def __init__(
         self, view: memoryview, on_sent: OnSent, throttle: Throttle | None, cancelled: threading.Event
@@ -253,6 +281,7 @@ class _SentBody:
         self._cancelled = cancelled
         self.broken_off: TransferError | None = None
         self.on_its_way = False
+        self.read_s = time.monotonic()
 
     def __len__(self) -> int:
         return len(self._view)
@@ -274,7 +303,7 @@ class _SentBody:
                 raise OSError("the body was broken off")
             return b""
         data = bytes(self._view[self._at : end])
-        self._at = end
+        self._at, self.read_s = end, time.monotonic()
         if self.on_its_way and self._throttle is not None:
             time.sleep(self._throttle.moved(len(data)))
         return data
