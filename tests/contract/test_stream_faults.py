@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import random
@@ -289,6 +290,37 @@ def test_download_is_in_order(rig: WriteRig, size: int) -> None:
     late = [CutBody(after_bytes=100, attempt=1, start=0)] if size > PART_BYTES else []
     came, error, _ = received(rig, make_object(BODY[:size], algorithm="CRC32C"), *late)
     assert (came == BODY[:size], error) == (True, None)
+
+
+def blocks_held() -> int:
+    """Return how many bytes of anonymous memory this process holds by descriptors, each memory once."""
+    held = {}
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):  # the one that lists the folder, or closed meanwhile
+            if os.readlink(f"/proc/self/fd/{number}").startswith("/memfd:bulkhaul"):
+                found = os.stat(int(number))
+                held[found.st_ino] = found.st_blocks * 512
+    return sum(held.values())
+
+
+def test_a_reader_that_waits_holds_up_the_rest(tmp_path: Path) -> None:
+    """Sixteen blocks of the default length are fetched ahead, 64 MiB, and the next one when the first is written."""
+    size = 100 * MIB
+    with running_write_rig(tmp_path, part_size_bytes=None) as rig:
+        rig.server.store.put("bucket", "long", make_object(bytes(size)))
+        reader, writer = os.pipe()
+        work = rig.engine.start(rig.engine.aio.download_stream, "s3://bucket/long", writer)
+        eventually(lambda: blocks_held() == 64 * MIB, "the blocks were not fetched ahead")
+        time.sleep(0.3)  # long enough for a request that should not be made
+        assert len(rig.server.requests_for("GetObject", "long")) == 16
+        assert blocks_held() == 64 * MIB
+        came = 0
+        while came < size:
+            came += len(os.read(reader, MIB))
+        assert work.result(timeout=PATIENCE_S).size_bytes == size
+        os.close(writer)
+        assert os.read(reader, 1) == b""
+        os.close(reader)
 
 
 def test_download_with_a_flipped_bit(rig: WriteRig) -> None:

@@ -2,6 +2,9 @@
 
 CopyObject                                    below the threshold
 create ─▶ UploadPartCopy … ─▶ complete        from there on
+
+The window does not rule these requests: it judges by bytes and first bytes that are told four times a second, and a
+copy is silent for seconds while the service moves its bytes. A fixed few are in flight (``Settings.asked_at_once``).
 """
 
 from __future__ import annotations
