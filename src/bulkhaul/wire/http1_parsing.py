@@ -6,6 +6,8 @@ so that one keeps no parser: a cycle would hold a whole document until the next 
 
 from __future__ import annotations
 
+import functools
+
 import httptools
 import msgspec
 
@@ -25,11 +27,10 @@ class ProtocolError(ConnectionError):
     """The peer sent something other than an HTTP/1.1 reply."""
 
 
-class _HeadParser:
-    """Collects what llhttp finds in one header block."""
+class _HeadJudge:
+    """Hears from llhttp that it has understood a whole header block, and whether the connection outlives the reply."""
 
     def __init__(self) -> None:
-        self.headers: dict[str, str] = {}
         self.parser = httptools.HttpResponseParser(self)
         self.complete = self.keep_alive = False
 
@@ -37,30 +38,40 @@ class _HeadParser:
         self.complete = True
         self.keep_alive = self.parser.should_keep_alive()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip()
-        self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
-
 
 def parse_head(block: bytes) -> ReplyHead:
     """Parse one header block, its blank line included.
 
+    llhttp judges the block. To be called back for each header costs more than all the rest; as it lets none be continued
+    on another line, or end in anything but CR LF, they can be told apart without it.
+
     Raises:
         ProtocolError: it is not a well-formed HTTP/1.1 reply.
     """
-    found = _HeadParser()
-    parser = found.parser
+    judge = _HeadJudge()
+    parser = judge.parser
     try:
         parser.feed_data(block)
         status = parser.get_status_code()
-        keep_alive = found.keep_alive and parser.get_http_version() == "1.1"
+        keep_alive = judge.keep_alive and parser.get_http_version() == "1.1"
     except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise ProtocolError(f"malformed reply header: {error}") from None
     finally:
-        del found.parser
-    if not found.complete:
+        del judge.parser
+    if not judge.complete:
         raise ProtocolError("a reply without a status line")
-    return ReplyHead(status, found.headers, keep_alive)
+    headers: dict[str, str] = {}
+    for line in block.strip(b"\r\n").split(b"\r\n")[1:]:
+        name, value = _header(line)
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return ReplyHead(status, headers, keep_alive)
+
+
+@functools.lru_cache(maxsize=64)
+def _header(line: bytes) -> tuple[str, str]:
+    """Return name and value of a header. Most lines of a reply were in the reply before it as well."""
+    name, _, value = line.decode("latin-1").partition(":")
+    return name.lower(), value.strip()
 
 
 class DocumentTooLong(Exception):
