@@ -1,7 +1,9 @@
 """Lands small objects below an open folder: one process writes a temp file, another one gives it its name.
 
-    worker        create ─▶ write … ─▶ settle: fchmod, [fsync], close      or discard
-    coordinator   publish: still that file? ─▶ rename                      or remove
+    worker        is its name free? ─▶ create ─▶ write … ─▶ settle, [fsync], close      or discard
+    coordinator   publish: still that file? ─▶ rename                                   or remove
+
+Whether a name is free is looked at once, since each look at the file system costs as much as all else of a request.
 
 Nobody holds these files open until they are published, so they are not locked as a ``Landing`` is: a run that sweeps
 the same folder meanwhile may take one. It is then missed, and its object is fetched once more.
@@ -36,17 +38,22 @@ def temp_of(token: str, row: int) -> str:
 class SmallFile:
     """The temp file of one small object, while it is written."""
 
-    __slots__ = ("_fd", "_folder_fd", "_temp")
+    __slots__ = ("_fd", "_folder_fd", "_private", "_temp")
 
-    def __init__(self, folder_fd: int, temp: str) -> None:
+    def __init__(self, folder_fd: int, temp: str, name: str, mode: int) -> None:
         """Create it.
+
+        Args:
+            name: of the file that it becomes. If something has it already, the access of that decides in the end.
+            mode: permission bits if nothing has.
 
         Raises:
             OSError: the folder refuses, or the name is taken.
         """
         self._folder_fd = folder_fd
         self._temp = temp
-        self._fd = os.open(temp, _FLAGS, 0o600, dir_fd=folder_fd)
+        self._private = os.access(name, os.F_OK, dir_fd=folder_fd)
+        self._fd = os.open(temp, _FLAGS, 0o600 if self._private else mode, dir_fd=folder_fd)
 
     def write(self, data: memoryview) -> None:
         """Append bytes.
@@ -57,20 +64,20 @@ class SmallFile:
         while (written := os.write(self._fd, data)) < len(data):
             data = data[written:]
 
-    def settle(self, name: str, mode: int) -> tuple[int, int, bool]:
-        """Give it its mode, unless something has its name already: the access of that decides then.
+    def settle(self, mode: int) -> tuple[int, int, bool]:
+        """Make sure of its mode, which a umask or the folder may have cut.
 
         Returns:
-            Its inode, when it was changed last (ns), and whether only its owner may read it.
+            Its inode, when it was changed last (ns), and whether only its owner may read it: something has its name.
 
         Raises:
             OSError: the file system refuses.
         """
-        private = os.access(name, os.F_OK, dir_fd=self._folder_fd)
-        if not private:
-            os.fchmod(self._fd, mode)
         found = os.fstat(self._fd)
-        return found.st_ino, found.st_ctime_ns, private
+        if not self._private and found.st_mode & 0o7777 != mode:
+            os.fchmod(self._fd, mode)
+            found = os.fstat(self._fd)
+        return found.st_ino, found.st_ctime_ns, self._private
 
     def flush(self) -> None:
         """Flush its bytes; never tried twice, as a second try may succeed with the pages already dropped.
@@ -118,7 +125,7 @@ def publish(
         path: the destination, for messages.
         inode, changed_ns, size_bytes: what the worker has written, and when. Nobody has it open, so its inode alone
             would not tell it from another file.
-        private: it has not got its mode yet.
+        private: it has not got its mode yet, as something had its name when the worker looked.
         mode: permission bits of a new file; one that replaces another keeps that one's.
         inherits: the folder may give its files an ACL.
         fsync: flush what is changed here; the folder is the caller's to flush.
@@ -128,8 +135,8 @@ def publish(
     """
     try:
         _require_intact(folder_fd, temp, path, inode, changed_ns, size_bytes)
-        replaced = require_replaceable(name, path, folder_fd=folder_fd)
-        if private or replaced is not None:
+        if private:
+            replaced = require_replaceable(name, path, folder_fd=folder_fd)
             _set_access(folder_fd, name, temp, mode, replaced, inherits=inherits, fsync=fsync)
         os.rename(temp, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
     except OSError as error:

@@ -42,8 +42,8 @@ class _HeadJudge:
 def parse_head(block: bytes) -> ReplyHead:
     """Parse one header block, its blank line included.
 
-    llhttp judges the block. To be called back for each header costs more than all the rest; as it lets none be continued
-    on another line, or end in anything but CR LF, they can be told apart without it.
+    llhttp judges the block. That it calls back for each header would cost more than all the rest: as it lets none be
+    continued on another line, or end in anything but CR LF, they can be told apart without it.
 
     Raises:
         ProtocolError: it is not a well-formed HTTP/1.1 reply.

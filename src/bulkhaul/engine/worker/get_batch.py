@@ -77,7 +77,7 @@ class _Row:
         try:
             if file is None:  # no object of a batch is empty
                 raise OSError(0, "nothing was received")
-            inode, changed_ns, private = file.settle(batch.lease.rows[self.place].name, batch.lease.mode)
+            inode, changed_ns, private = file.settle(batch.lease.mode)
             computed = ""
             if self._promised is not None and self._update is not None:
                 computed = encoded_crc(self._promised.algorithm, self._crc)
@@ -135,7 +135,8 @@ class GetRun(BatchRun):
         Raises:
             OSError: the folder refuses.
         """
-        return SmallFile(self.folder_fd, temp_of(self.lease.token, place))
+        lease = self.lease
+        return SmallFile(self.folder_fd, temp_of(lease.token, place), lease.rows[place].name, lease.mode)
 
     def landed(self, landed: Landed, file: SmallFile) -> None:
         """A row is in its file."""
