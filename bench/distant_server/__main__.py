@@ -51,6 +51,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--bucket", default="bench", help="of the generated objects (default: bench)")
     parser.add_argument("--latency-ms", type=float, default=30.0, help="before each reply (default: 30)")
     parser.add_argument("--jitter-ms", type=float, default=0.0, help="up to this is added to it (default: 0)")
+    parser.add_argument("--late-share", type=float, default=0.0, help="of the replies that are late (default: 0)")
+    parser.add_argument("--late", type=float, default=2.0, metavar="SECONDS", help="late by this (default: 2)")
     parser.add_argument(
         "--rate", type=float, default=60.0, help="MB/s of each connection, each way (default: 60; 0 for no limit)"
     )
@@ -106,7 +108,9 @@ def main() -> None:
     service = Service(catalogue, keeps_bodies=arguments.keep, statistics=statistics)
     tls, ca_bundle = server_context(arguments.tls) if arguments.tls else (None, None)
     rate = arguments.rate * MEGABYTE if arguments.rate else float("inf")
-    distance = Distance(arguments.latency_ms / 1000, arguments.jitter_ms / 1000, rate)
+    distance = Distance(
+        arguments.latency_ms / 1000, arguments.jitter_ms / 1000, rate, arguments.late_share, arguments.late
+    )
     # What was made so far stays; looking through a million objects again and again would be a pause each time.
     gc.collect()
     gc.freeze()

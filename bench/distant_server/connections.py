@@ -317,8 +317,13 @@ class Loop:
 
     def delay_s(self) -> float:
         """Return the latency of the next reply."""
-        jitter_s = self.distance.jitter_s
-        return self.distance.latency_s + (self._random.random() * jitter_s if jitter_s else 0.0)
+        distance = self.distance
+        delay_s = distance.latency_s
+        if distance.jitter_s:
+            delay_s += self._random.random() * distance.jitter_s
+        if distance.late_share and self._random.random() < distance.late_share:
+            delay_s += distance.late_s
+        return delay_s
 
     def waiting(self, change: int) -> None:
         """Count requests whose reply has not begun."""

@@ -13,11 +13,14 @@ class Distance:
         latency_s: from the last byte of a request to the first of its reply.
         jitter_s: to this is added a random time between 0 and this.
         bytes_per_s: most that a connection carries, each way.
+        late_share: of the replies that begin later by ``late_s``, at random.
     """
 
     latency_s: float
     jitter_s: float
     bytes_per_s: float
+    late_share: float = 0.0
+    late_s: float = 0.0
 
 
 @dataclass(slots=True)

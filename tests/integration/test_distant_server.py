@@ -59,6 +59,14 @@ def test_a_reply_begins_after_the_latency(far_client: Any) -> None:
     assert time.monotonic() - began_s >= LATENCY_S
 
 
+def test_some_replies_are_late() -> None:
+    """As many as is asked for: all of them here."""
+    with distant_server(["--objects", "1x1KiB", "--latency-ms", "0", "--late-share", "1", "--late", "0.3"]) as server:
+        began_s = time.monotonic()
+        client_of(server).head_object(Bucket=BUCKET, Key="1x1KiB/00000000.bin")
+        assert time.monotonic() - began_s >= 0.3
+
+
 @pytest.mark.parametrize("direction", ["down", "up"])
 def test_a_connection_carries_no_more_than_its_rate(far_client: Any, direction: str) -> None:
     """4 MiB take at least their time in both directions."""
