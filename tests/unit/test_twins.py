@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -17,7 +18,7 @@ from bulkhaul.model.settings import Settings, Timeouts
 from bulkhaul.wire.connections import Connections
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.http1 import Connection
-from bulkhaul.wire.late_replies import CALM_S, MOST_TWINS
+from bulkhaul.wire.late_replies import CALM_S
 from bulkhaul.wire.small_exchanges import Stopped
 from bulkhaul.wire.transport import TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target
@@ -584,21 +585,25 @@ def test_the_budget_holds(kind: Kind) -> None:
     play(kind, script)
 
 
-def test_no_more_wait_at_a_time_than_there_are_descriptors_for(kind: Kind) -> None:
+@pytest.mark.parametrize(("files", "most"), [(resource.RLIM_INFINITY, 32), (1024, 32), (256, 32), (64, 8)])
+def test_no_more_wait_at_a_time_than_there_are_descriptors_for(
+    kind: Kind, files: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """However large the budget is."""
 
     async def script(get: Get) -> None:
-        get.lines.late.twins += MOST_TWINS - 1
+        get.lines.late.twins += most - 1
         other = Get(kind, get.lines, get.transport)
         originals = [await get.begin(), await other.begin()]
         await get.lines.pass_time(LATE_S)
         assert len(get.lines.peers) == 3
-        assert get.lines.late.twins == MOST_TWINS
+        assert get.lines.late.twins == most
         for peer in originals:
             peer.send(reply(kind))
         assert [await one.end() for one in (get, other)] == ["", ""]
-        get.lines.late.twins -= MOST_TWINS - 1
+        get.lines.late.twins -= most - 1
 
+    monkeypatch.setattr("bulkhaul.wire.late_replies.resource.getrlimit", lambda _what: (files, files))
     play(kind, script)
 
 

@@ -6,6 +6,7 @@ while the service is in trouble, or while this process comes late to its own tic
 
 from __future__ import annotations
 
+import resource
 import time
 
 from bulkhaul.policy.hedging import Hedging
@@ -21,8 +22,11 @@ MOST_LAG_S = 0.25
 """An event loop that comes later than this has no time for twins. It is a tick of the watcher."""
 
 MOST_TWINS = 32
-"""Twins that wait at a time: a quarter of the ``spare_descriptors`` of ``policy.window.ceiling_of``, which leaves room
-for them beside two descriptors of each request in flight."""
+"""Twins that wait at a time, each with a connection beside the two descriptors of its GET: a quarter of the
+``spare_descriptors`` of ``policy.window.ceiling_of``."""
+
+TWINS_OF_DESCRIPTORS = 8
+"""One twin for so many files that a process may open: a quarter of those spared where the limit is low, half of it."""
 
 _OVERLOADED = frozenset({429, 503})
 _TROUBLES = frozenset({"Throttled", "NetworkError"})
@@ -33,6 +37,7 @@ class LateReplies:
 
     Attributes:
         twins: those whose replies have not begun.
+        most_twins: as many as there may be.
     """
 
     def __init__(self) -> None:
@@ -41,6 +46,9 @@ class LateReplies:
         self._after_s = 0.0
         self._calm = True
         self.twins = 0
+        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        few = files != resource.RLIM_INFINITY and files < TWINS_OF_DESCRIPTORS * MOST_TWINS
+        self.most_twins = files // TWINS_OF_DESCRIPTORS if few else MOST_TWINS
 
     def note(self, ttfb_s: float) -> None:
         """The reply to a GET has begun; of two, the one that wins, from the first request on."""
@@ -71,5 +79,5 @@ class LateReplies:
         if watch.late is None or watch.silent_s(connection, now_s) < self._after_s:
             return
         late, watch.late = watch.late, None
-        if self._hedging.take(calm=self._calm and self.twins < MOST_TWINS):
+        if self._hedging.take(calm=self._calm and self.twins < self.most_twins):
             late()
