@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bulkhaul import errors
+from bulkhaul import Engine, errors
 from tests.engines import PART_BYTES, SECRETS, TOKEN, Rig, aws_environment, keys, running_engine, running_rig, serving
-from tests.faultserver import FaultServer, Status, make_object
+from tests.faultserver import FaultServer, OnlyRegion, Status, make_object
 
 BODY = random.Random(12).randbytes(3 * PART_BYTES + 1)
 STORED = make_object(BODY, algorithm="CRC64NVME")
@@ -48,6 +48,35 @@ def test_path_style_with_token(tmp_path: Path, transport: str) -> None:
             scope = f"/{region or 'us-east-1'}/s3/aws4_request"
             assert all(scope in get.headers["authorization"] for get in gets)
         assert {one.headers["x-amz-security-token"] for one in server.requests} == {TOKEN}
+
+
+@TRANSPORTS
+@pytest.mark.parametrize("told", [True, False], ids=["told", "only in a document"])
+def test_a_service_with_a_region_of_its_own(tmp_path: Path, transport: str, told: bool) -> None:
+    """Whatever comes first, the region is learnt: nobody had to configure it. A small file is not sent before that."""
+    (tmp_path / "small").write_bytes(b"tiny")
+    (tmp_path / "many").mkdir()
+    for name in "abc":
+        (tmp_path / "many" / name).write_bytes(b"tiny")
+    with FaultServer({"bucket/key": STORED}, [OnlyRegion(region="garage", told=told)]) as server:
+
+        def upload(engine: Engine) -> None:
+            engine.upload(tmp_path / "small", "s3://bucket/small")
+
+        def upload_many(engine: Engine) -> None:
+            results = list(engine.upload_many(tmp_path / "many", "s3://bucket/many/"))
+            assert [result.error for result in results] == [None] * 3
+
+        def download(engine: Engine) -> None:
+            engine.download("s3://bucket/key", tmp_path / "restored")
+
+        for first in (upload, upload_many, download):
+            with running_engine(server.endpoint_url, transport=transport) as engine:
+                first(engine)
+        assert (tmp_path / "restored").read_bytes() == BODY
+        assert set(server.store.in_bucket("bucket")) == {"key", "small", "many/a", "many/b", "many/c"}
+        refused = [put for put in server.requests_for("PutObject") if put.status != 200]
+        assert not refused or transport == "sdk"  # its client for writes learns the region by itself
 
 
 @TRANSPORTS

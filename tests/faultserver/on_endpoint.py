@@ -120,6 +120,28 @@ class RefuseHeader(_Mode):
 
 
 @dataclass(frozen=True, kw_only=True)
+class OnlyRegion(_Mode):
+    """Takes requests that are signed for one region, as MinIO and Garage do once they have been given its name.
+
+    Any other is refused with a document that names the region. A HEAD has none; ``told`` says it in a header, too.
+    """
+
+    region: str
+    told: bool = True
+
+    def before(self, exchange: Exchange) -> Reply | None:
+        """Answer with the error, if the request is signed for another region."""
+        request = exchange.request
+        if f"/{self.region}/s3/" in request.headers.get("authorization", ""):
+            return None
+        text = f"<Error><Code>AuthorizationHeaderMalformed</Code><Region>{self.region}</Region></Error>"
+        body = text.encode()
+        told = (("x-amz-bucket-region", self.region),) if self.told else ()
+        headers = (("Content-Type", "application/xml"), ("Content-Length", str(len(body))), *told)
+        return Reply(400, headers, BytesContent(body), 0, len(body))
+
+
+@dataclass(frozen=True, kw_only=True)
 class Transcoding(_Mode):
     """Unpacks what is stored gzipped unless the request takes gzip, as Google Cloud Storage does.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import BucketsPage
-from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.lane.client import Lane
@@ -46,14 +45,13 @@ async def bucket_region(lane: Lane, target: Target, bucket: str) -> str:
 async def locate(lane: Lane, target: Target, bucket: str) -> Target:
     """Return where requests for a bucket go; it need not exist, nor be readable.
 
-    Only AWS sends requests on to another region; elsewhere nothing is asked.
+    A small request learns of another region what the bodies of many would be refused for: other services than AWS, too,
+    take only what is signed for theirs.
 
     Raises:
         SdkNeeded: the bucket lives elsewhere.
         TransferError: the endpoint cannot be reached.
     """
-    if aws_domain(target.host) is None:
-        return target
     try:
         await lane.ask(target, "HEAD", subject=f"s3://{bucket}")
     except TransferError as error:

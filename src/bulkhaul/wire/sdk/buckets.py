@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
@@ -43,6 +45,10 @@ def locate(sdk: SdkClient, bucket: str) -> Target:
     except TransferError as error:
         if error.info.code not in TELLING or not error.info.status:
             raise
+        if error.info.status == 400:
+            # A listing is refused with a reason, such as the bucket's region, and the SDK goes there.
+            with suppress(TransferError):
+                call(sdk.client.list_objects_v2, subject=f"s3://{bucket}", Bucket=bucket, MaxKeys=1)
     return sdk.target(bucket)
 
 
