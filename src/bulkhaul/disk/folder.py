@@ -31,12 +31,21 @@ class FolderHandle:
         self._users = 1
         self._inherited: int | None = None
         self._asked = False
+        self._vacant: bool | None = None
 
     def inherited_mode(self) -> int | None:
         """Return the permission bits that the folder's default ACL gives a new file, None without one; asked once."""
         if not self._asked:
             self._inherited, self._asked = inherited_mode(self.fd), True
         return self._inherited
+
+    def was_vacant(self) -> bool:
+        """Return whether the folder held nothing when this was asked first, so that every name in it was free."""
+        if self._vacant is None:
+            self._vacant = False
+            with contextlib.suppress(OSError), os.scandir(self.fd) as entries:
+                self._vacant = next(entries, None) is None
+        return self._vacant
 
     def share(self) -> FolderHandle:
         """Count one more user."""

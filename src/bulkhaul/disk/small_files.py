@@ -44,7 +44,8 @@ class SmallFile:
         """Create it.
 
         Args:
-            name: of the file that it becomes. If something has it already, the access of that decides in the end.
+            name: of the file that it becomes. If something has it already, the access of that decides in the end; empty
+                where nothing can.
             mode: permission bits if nothing has.
 
         Raises:
@@ -52,7 +53,7 @@ class SmallFile:
         """
         self._folder_fd = folder_fd
         self._temp = temp
-        self._private = os.access(name, os.F_OK, dir_fd=folder_fd)
+        self._private = bool(name) and os.access(name, os.F_OK, dir_fd=folder_fd)
         self._fd = os.open(temp, _FLAGS, 0o600 if self._private else mode, dir_fd=folder_fd)
 
     def write(self, data: memoryview) -> None:

@@ -283,7 +283,7 @@ atexit.register(_close_forgotten)
 READ_AHEAD = 256
 """How many items may wait for the caller's thread."""
 
-LINGER_S = 0.01
+LINGER_S = 0.05
 """How long an item waits so that others can be handed over with it: each handover costs two switches of threads. At
 1,000 small objects a second, 10 ms bring ten of them together."""
 

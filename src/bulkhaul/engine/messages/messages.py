@@ -127,12 +127,14 @@ class GetBatch(_Batch, tag=True, frozen=True, kw_only=True):
         token: of the names of the temp files, see ``disk.small_files``.
         mode: permission bits of a file whose name is free.
         fsync: flush each file before it is reported.
+        vacant: the names of all rows were free when the run began, so that nobody has to look.
     """
 
     rows: list[GetRow]
     token: str = ""
     mode: int
     fsync: bool
+    vacant: bool = False
 
 
 class PutRow(msgspec.Struct, frozen=True, array_like=True):

@@ -108,6 +108,7 @@ class BatchDownload:
             rows=[GetRow(one.name, one.remote.head.etag, one.remote.head.size_bytes) for one in self._objects],
             mode=self._downloader.mode if inherited is None else inherited,
             fsync=self._settings.fsync,
+            vacant=folder.was_vacant(),
         )
         access = (template.mode, inherited is not None)
         attempt = _Attempt(self._settings, folder, self._objects, outlet, alone, access)

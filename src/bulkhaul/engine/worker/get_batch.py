@@ -136,7 +136,8 @@ class GetRun(BatchRun):
             OSError: the folder refuses.
         """
         lease = self.lease
-        return SmallFile(self.folder_fd, temp_of(lease.token, place), lease.rows[place].name, lease.mode)
+        name = "" if lease.vacant else lease.rows[place].name
+        return SmallFile(self.folder_fd, temp_of(lease.token, place), name, lease.mode)
 
     def landed(self, landed: Landed, file: SmallFile) -> None:
         """A row is in its file."""
