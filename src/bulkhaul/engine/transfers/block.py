@@ -125,7 +125,9 @@ class BlockReader:
             os.ftruncate(fd, part.size_bytes)
             layout = Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole)
             request = self.remote.request(part.start, part.end, whole=layout.whole)
-            lease = GetLease(request=request, base=part.start, mapped=True, algorithm=algorithm)
+            # Written, for a mapping costs a fault for each page; but what is written from byte 0 on is taken for a file
+            # of the whole object.
+            lease = GetLease(request=request, base=part.start, mapped=not part.start, algorithm=algorithm)
             job = GetJob(template=lease, layout=layout, fd=fd)
             await self._dispatcher.run(job)
         except BaseException:

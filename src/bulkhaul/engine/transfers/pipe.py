@@ -24,7 +24,7 @@ READ_BYTES = MIB
 """Bytes of one read from a pipe; Linux gives at most what the pipe holds, 64 KiB by default."""
 
 WRITE_BYTES = MIB
-"""Bytes of one write; a pipe takes what it has room for."""
+"""Bytes that are read from a block and written at a time; a pipe takes what it has room for."""
 
 LOOK_UP_S = 0.2
 """How often a read or a write that waits for the other end looks whether it was cancelled."""
@@ -101,6 +101,7 @@ class PipeWriter(Pipe):
 
     def __init__(self, fd: int) -> None:
         self._own_fd = _reopened(fd)
+        self._buffer = memoryview(bytearray(WRITE_BYTES))
         super().__init__(fd if self._own_fd is None else self._own_fd, select.POLLOUT)
 
     def close(self) -> None:
@@ -124,13 +125,16 @@ class PipeWriter(Pipe):
         await undisturbed(writing, hurry=self.stop)
 
     def _write(self, block: Block, watch: Callable[[memoryview], None]) -> None:
-        size_bytes, at = block.part.size_bytes, 0
-        with mmap.mmap(block.fd, size_bytes, prot=mmap.PROT_READ) as memory, memoryview(memory) as view:
-            watch(view)
-            while at < size_bytes and self._ready():
-                with view[at : at + WRITE_BYTES] as piece, contextlib.suppress(BlockingIOError):
+        at = 0
+        while at < block.part.size_bytes and self._ready():
+            # Read, not mapped: that would cost a page fault for each page.
+            piece = self._buffer[: os.preadv(block.fd, [self._buffer], at)]
+            watch(piece)
+            at += len(piece)
+            while piece and self._ready():
+                with contextlib.suppress(BlockingIOError):
                     try:
-                        at += os.write(self._fd, piece)
+                        piece = piece[os.write(self._fd, piece) :]
                     except (BrokenPipeError, BlockingIOError):
                         raise
                     except OSError as error:
