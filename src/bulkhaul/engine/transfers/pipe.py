@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.messages.memory import new_memory
@@ -78,8 +79,11 @@ class PipeReader(Pipe):
         return await undisturbed(reading, hurry=self.stop, undo=Block.close)
 
     def _read(self, start: int, number: int, size_bytes: int) -> Block:
-        fd = new_memory()
         filled = 0
+        try:
+            fd = new_memory()
+        except OSError as error:
+            raise local_error(error) from error
         try:
             os.ftruncate(fd, size_bytes)
             with mmap.mmap(fd, size_bytes) as memory, memoryview(memory) as view:
