@@ -15,7 +15,8 @@ from bulkhaul.policy.events import Assign, Instruction, Tick, TransferAdded, Wor
 from bulkhaul.policy.layout import plan_download
 from bulkhaul.policy.outage import MAX_VAIN
 from bulkhaul.policy.pacing import RETRY_RULES, Randomness
-from tests.unit.workers import Workers, settle
+from bulkhaul.wire.values import Target
+from tests.unit.workers import SETTINGS, Workers, settle
 
 
 def part(number: int) -> CopyPart:
@@ -326,5 +327,30 @@ def test_a_question_that_kills_workers_is_poison() -> None:
         with pytest.raises(WorkerDied, match=text):
             await looking
         assert len(workers.asked) == 3
+
+    run(story)
+
+
+@pytest.mark.parametrize("told_with", ["its own request", "another answer"])
+@pytest.mark.parametrize(("fast", "most"), [(True, 400), (False, SETTINGS.concurrency)])
+def test_a_bucket_that_only_the_sdk_reaches_bounds_the_window(fast: bool, most: int, told_with: str) -> None:
+    """Its threads are as many as were asked for; however it became known where requests for the bucket go."""
+    target = Target("http", "127.0.0.1", 9000, "/b/", "us-east-1", fast=fast, why_not="" if fast else "a proxy")
+
+    async def story(workers: Workers) -> None:
+        window = workers.machine.window
+        window.ceiling = window.size = 400
+        if told_with == "another answer":
+            asking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
+            await settle()
+            workers.answer(0, ObjectHead("k", 1), target)
+            await asking
+            assert await workers.requests.target("b") == target
+        else:
+            locating = asyncio.create_task(workers.requests.target("b"))
+            await settle()
+            workers.answer(0, target)
+            assert await locating == target
+        assert (window.ceiling, window.size) == (most, most)
 
     run(story)
