@@ -3,8 +3,8 @@
     start ─connect, first byte─▶ head ─shared line─▶ body ─the worker's CPU─▶ done ─report─▶ window ─▶ start …
 
 Reports come as those of workers do: the end of a part at once, objects in batches of up to 64, and everything else
-with the beat of a worker, four times a second. Events are exact, not stepped: bodies share the line evenly, so one
-clock of bytes a connection (``_level``) tells when each of them ends.
+with the beat of a worker, four times a second and more often while the window starts. Events are exact, not stepped:
+bodies share the line evenly, so one clock of bytes a connection (``_level``) tells when each of them ends.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from random import Random
 from typing import Any, Protocol
 
 from bench.simulation.networks import MIB, Network, Workload
+from bulkhaul.policy.delivery import CLOSE_REPORT_S
 from bulkhaul.policy.hedging import Hedging
 from bulkhaul.policy.pacing import Throttling
 from bulkhaul.policy.window import Window
@@ -45,6 +46,8 @@ class Fixed:
 @dataclass(slots=True)
 class _Worker:
     last_s: float
+    beat: int = 0  # number of the beat that is due
+    load_s: float = 0.0
     active: int = 0
     connections: int = 0
     cpu_free_s: float = 0.0
@@ -113,12 +116,13 @@ class Client:
         self._bodies: list[tuple[float, int, tuple[int, int, _Worker]]] = []
         self._tokens, self._tokens_s = network.burst, 0.0
         self._done_bytes = 0.0
-        beats = [index * BEAT_S / network.workers for index in range(network.workers)]
+        beats = [(index + 0.5) * CLOSE_REPORT_S / network.workers for index in range(network.workers)]
         self._workers = [_Worker(0.0) for _ in beats]
         self.run = Run()
         for worker, first_s in zip(self._workers, beats, strict=True):
             if self._window:
-                self._at(first_s + BEAT_S / 2, "beat", worker)
+                self._at(first_s, "beat", (worker, 0))
+        self._often = self._window is not None and self._window.starting
         self._at(SAMPLE_S, "sample", None)
 
     def play(self, seconds: float) -> Run:
@@ -164,6 +168,8 @@ class Client:
     # Requests
 
     def _fill(self, now_s: float) -> None:
+        if self._window:
+            self._look_at_start(now_s)
         if self._throttling is not None and now_s < self._throttling.calm_until_s:
             return
         while self._active < self._sized.size and self._out() < self._wanted:
@@ -305,8 +311,11 @@ class Client:
         if self._throttling:
             self._throttling.success()
 
-    def _beat(self, now_s: float, worker: _Worker) -> None:
+    def _beat(self, now_s: float, what: tuple[_Worker, int]) -> None:
+        worker, number = what
         assert self._window is not None
+        if number != worker.beat:
+            return  # another has taken its place
         self._advance(now_s)
         self._tell(now_s, worker)
         moved = 0.0
@@ -316,13 +325,27 @@ class Client:
             part[2] = reached
         if moved:
             self._window.moved(worker.last_s, now_s, int(moved))
-        used_s = worker.cpu_s - max(0.0, worker.cpu_free_s - now_s)
-        self._window.saturated(now_s, (used_s - worker.cpu_told_s) / max(1e-9, now_s - worker.last_s))
-        worker.cpu_told_s = used_s
         worker.last_s = now_s
+        self._window.told(min(one.last_s for one in self._workers))
+        if now_s >= worker.load_s + BEAT_S:
+            used_s = worker.cpu_s - max(0.0, worker.cpu_free_s - now_s)
+            self._window.saturated(now_s, (used_s - worker.cpu_told_s) / max(1e-9, now_s - worker.load_s))
+            worker.cpu_told_s, worker.load_s = used_s, now_s
         self._window.tick(now_s)
-        self._at(now_s + BEAT_S, "beat", worker)
+        self._beat_later(worker, now_s + (CLOSE_REPORT_S if self._often else BEAT_S))
         self._fill(now_s)
+
+    def _beat_later(self, worker: _Worker, when_s: float) -> None:
+        worker.beat += 1
+        self._at(when_s, "beat", (worker, worker.beat))
+
+    def _look_at_start(self, now_s: float) -> None:
+        """Have workers report as often as the window needs it."""
+        assert self._window is not None
+        often, self._often = self._often, self._window.starting
+        if self._often and not often:
+            for worker in self._workers:
+                self._beat_later(worker, now_s + CLOSE_REPORT_S)
 
     def _sample(self, now_s: float, _what: None) -> None:
         self._advance(now_s)

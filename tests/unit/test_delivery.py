@@ -80,3 +80,12 @@ def test_an_empty_interval_has_a_bounded_ratio() -> None:
     assert log_ratio(0.0, 0.0) == 0.0
     assert log_ratio(1.0, 0.0) == 3.0
     assert log_ratio(0.0, 5.0) == -3.0
+
+
+def test_what_a_bin_holds_so_far_is_not_spread_over_all_of_it() -> None:
+    """A round may end in the middle of a bin: what was in flight in it is known up to that instant."""
+    flow = Flow(0.0)
+    for at_ms in range(1, 72):
+        flow.pass_time(at_ms / 1000, 8)
+    assert flow.in_flight(0.0, 0.071) == pytest.approx(8.0)
+    assert flow.in_flight(0.055, 0.071) == pytest.approx(8.0)

@@ -21,6 +21,7 @@ class Settable(Window):
         self.began_requests = self.ended = self.lost = self.heads = self.broken = 0
         self.moves: list[tuple[float, float, int]] = []
         self.loads: list[tuple[float, float]] = []
+        self.told_s: list[float] = []
 
     def began(self, now_s: float, requests: int = 1) -> None:
         """Note it."""
@@ -38,6 +39,10 @@ class Settable(Window):
         self.heads += heads
         if moved_bytes:
             self.moves.append((since_s, now_s, moved_bytes))
+
+    def told(self, until_s: float) -> None:
+        """Note it."""
+        self.told_s.append(until_s)
 
     def broke(self, now_s: float) -> bool:
         """Note it."""
@@ -116,7 +121,7 @@ def test_nothing_is_told_twice_to_a_worker() -> None:
     for _ in range(5):
         world.done(next(iter(world.leases)))
         world.pass_time(0.1)
-    assert world.all_found(Resize) == [Resize(1, 4), Resize(2, 4)]
+    assert world.all_found(Resize) == [Resize(1, 4, often=True), Resize(2, 4, often=True)]
 
 
 def test_after_a_shrink_leases_under_way_keep_their_deadlines() -> None:
@@ -222,3 +227,43 @@ def test_the_load_is_that_of_all_workers() -> None:
     world.send(Heard(2, share=0.5))
     world.send(Heard(1))
     assert window.loads == [(0.5, 0.3), (0.75, 0.0)]
+
+
+def test_workers_report_often_while_the_window_starts() -> None:
+    """Each is told so with its first connections, and to stop when a size is held."""
+    window = Settable(8)
+    world = ready(window)
+    assert world.all_found(Resize) == [Resize(1, 4, often=True), Resize(2, 4, often=True)]
+    window._start = None
+    world.send(Heard(1))
+    assert world.all_found(Resize)[2:] == [Resize(1, 4, often=False), Resize(2, 4, often=False)]
+
+
+def test_what_was_told_by_all_who_have_work_is_known() -> None:
+    """The window learns up to when; a worker without work has nothing to tell, and one that was idle nothing before."""
+    window = Settable(2)
+    world = ready(window)
+    world.add(plan_download(20 * LARGE, part_size_bytes=LARGE))
+    first, second = sorted(world.leases, key=lambda lease: world.leases[lease].worker)
+    began_s = world.now_s
+    handle = world.machine.handle
+    handle(Heard(1, ((first, 1),)), now_s=began_s + 0.2)
+    assert window.told_s == [began_s]
+    handle(Heard(2, ((second, 1),)), now_s=began_s + 0.3)
+    assert window.told_s == [began_s, began_s + 0.2]
+
+
+def test_rows_that_waited_count_from_the_last_report_of_all_on() -> None:
+    """A batch that was queued behind another moved nothing before its worker last told of all that it has."""
+    window = Settable(1)
+    world = ready(window, workers=1)
+    handle, began_s = world.machine.handle, world.now_s
+    first, second = (
+        one.lease
+        for transfer in (1, 2)
+        for one in handle(TransferAdded(transfer, BATCH, requests=ROWS), now_s=began_s)
+        if isinstance(one, Assign)
+    )
+    handle(Heard(1, ((first, MIB), (second, 0)), ((first, ROWS), (second, 0))), now_s=began_s + 1.0)
+    handle(Heard(1, ((second, 16 * KIB),), ((second, 1),)), now_s=began_s + 1.1)
+    assert window.moves == [(began_s, began_s + 1.0, MIB), (began_s + 1.0, began_s + 1.1, 16 * KIB)]

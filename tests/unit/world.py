@@ -61,6 +61,7 @@ class WorkerSide:
     """What a worker process holds: its leases with the bytes that it reported of each."""
 
     connections: int = 0
+    often: bool = False
     leases: dict[int, Assign] = field(default_factory=dict)
     doomed: bool = False
 
@@ -307,8 +308,9 @@ class World:
                     self._assigned(one)
                 case Resize():
                     assert one.connections >= 1, "a lease that waits at a worker has its turn"
-                    assert one.connections != self.workers[one.worker].connections
-                    self.workers[one.worker].connections = one.connections
+                    side = self.workers[one.worker]
+                    assert (one.connections, one.often) != (side.connections, side.often), "nothing is told twice"
+                    side.connections, side.often = one.connections, one.often
                 case Revoke():
                     assert one.lease in self.workers[one.worker].leases, "a lease is revoked at its holder"
                     assert one.lease not in self.revoked, "once is enough"

@@ -62,6 +62,8 @@ class CrewMember(msgspec.Struct):
     Attributes:
         connections: that it may serve leases over.
         serving: those that it may be serving leases over: more than that after a shrink, until leases end.
+        often: it was told to report often.
+        told_s: instant of its last report of all that it has under way, or when it got something to do.
         load: requests that it holds.
         share: of a CPU that it used lately.
     """
@@ -69,6 +71,8 @@ class CrewMember(msgspec.Struct):
     silent_deadline_s: float
     connections: int = 0
     serving: int = 0
+    often: bool = False
+    told_s: float = float("-inf")
     doomed: bool = False
     load: int = 0
     share: float = 0.0
@@ -99,7 +103,7 @@ class Crew:
         self._starting = 0
         self._max_respawns = self._respawns = max(4, 2 * wanted) if respawns is None else respawns
         self._per_worker = per_worker
-        self._shared = (0, 0)  # requests in flight, and the workers that they were shared among
+        self._shared = (0, 0, False)  # requests in flight, the workers that they were shared among, how they report
         self._timeouts = timeouts
         self._next_lease = 1
 
@@ -134,20 +138,24 @@ class Crew:
         """A worker has started; it has no connections yet."""
         self._starting = max(0, self._starting - 1)
         self.workers[worker] = CrewMember(now_s + self._timeouts.heartbeat_s)
-        self._shared = (0, 0)
+        self._shared = (0, 0, False)
 
-    def share(self, in_flight: int, out: list[Instruction]) -> None:
-        """Spread so many connections over the workers, those that are starting included; each has one at least."""
-        if self._shared == (shared := (in_flight, len(self.workers) + self._starting)):
+    def share(self, in_flight: int, out: list[Instruction], *, often: bool = False) -> None:
+        """Spread so many connections over the workers, those that are starting included; each has one at least.
+
+        Args:
+            often: have them report often.
+        """
+        if self._shared == (shared := (in_flight, len(self.workers) + self._starting, often)):
             return
         self._shared = shared
         each, more = divmod(in_flight, max(1, shared[1]))
         for place, (worker_id, worker) in enumerate(self.workers.items()):
             connections = max(1, each + (place < more))
-            if worker.connections != connections:
-                worker.connections = connections
+            if worker.connections != connections or worker.often != often:
+                worker.connections, worker.often = connections, often
                 worker.serving = max(connections, min(worker.serving, worker.load))
-                out.append(Resize(worker_id, connections))
+                out.append(Resize(worker_id, connections, often))
 
     def heard(self, worker_id: int, now_s: float) -> bool:
         """Take a sign of life; return whether the worker is known."""

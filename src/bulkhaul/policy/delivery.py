@@ -25,11 +25,12 @@ _BINS = round(SPAN_S / BIN_S)
 class Delivery:
     """An amount by time, in any one unit: work, or connection-seconds."""
 
-    __slots__ = ("_bins", "_newest")
+    __slots__ = ("_bins", "_newest", "_newest_s")
 
     def __init__(self) -> None:
         self._bins = [0.0] * _BINS
         self._newest = 0  # number of the newest bin since the clock's zero
+        self._newest_s = 0.0  # as far as that one is filled
 
     def add(self, since_s: float, now_s: float, amount: float) -> None:
         """Take an amount that came evenly in ``[since_s, now_s)``; what came before the ring counts as its oldest.
@@ -39,6 +40,7 @@ class Delivery:
         last = int(now_s / BIN_S)
         if last > self._newest:
             self._advance(last)
+        self._newest_s = max(self._newest_s, now_s)
         first = max(int(since_s / BIN_S), self._newest - _BINS + 1)
         if first >= last:
             self._bins[max(last, self._newest - _BINS + 1) % _BINS] += amount
@@ -56,7 +58,8 @@ class Delivery:
         total = 0.0
         for number in range(max(first, self._newest - _BINS + 1), min(last, self._newest) + 1):
             share = min(end_s, (number + 1) * BIN_S) - max(begin_s, number * BIN_S)
-            total += self._bins[number % _BINS] * min(1.0, max(0.0, share / BIN_S))
+            width_s = min(BIN_S, self._newest_s - number * BIN_S)  # of what has been filled of it
+            total += self._bins[number % _BINS] * (min(1.0, max(0.0, share / width_s)) if width_s > 0 else 1.0)
         return total
 
     def _advance(self, newest: int) -> None:
@@ -69,7 +72,10 @@ REQUEST_BYTES = 256 * KIB
 """What a request counts beside its bytes: about what a connection moves in a request's own latency and CPU time."""
 
 REPORT_S = 0.25
-"""A worker tells what it has moved no later than this. Source: ``engine.worker``, its heartbeat."""
+"""A worker tells what it has moved no later than this: with its heartbeat."""
+
+CLOSE_REPORT_S = 0.05
+"""The same while the window looks for its size: a quarter of a second is the time of eight replies from 30 ms away."""
 
 SPELL_S = 0.5
 """Length of the spells of which the most in flight is kept."""
@@ -85,10 +91,12 @@ class Flow:
     Attributes:
         ttfb_s: recent mean time to first byte; 0 before any.
         turn_s: how long a request was in flight lately, by Little's law; 0 before any.
+        told_s: what was moved before has been told of, as far as that is known.
     """
 
     __slots__ = (
-        "_busy", "_done", "_failed", "_last_peak", "_peak", "_seen_s", "_turn_began_s", "_work", "ttfb_s", "turn_s",
+        "_busy", "_done", "_failed", "_last_peak", "_peak", "_seen_s", "_turn_began_s", "_work", "told_s",
+        "ttfb_s", "turn_s",
     )  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
@@ -98,6 +106,7 @@ class Flow:
         self._seen_s = self._turn_began_s = now_s
         self._peak = self._last_peak = 0
         self.ttfb_s = self.turn_s = 0.0
+        self.told_s = float("-inf")
 
     def pass_time(self, now_s: float, in_flight: int) -> None:
         """Count the connection-seconds since the last event; so many were in flight all the while."""

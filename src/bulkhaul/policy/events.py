@@ -179,10 +179,15 @@ class Revoke(msgspec.Struct, frozen=True):
 
 
 class Resize(msgspec.Struct, frozen=True):
-    """Have a worker serve leases over so many connections from now on; what it has begun ends first."""
+    """Have a worker serve leases over so many connections from now on; what it has begun ends first.
+
+    Attributes:
+        often: have it report more often than with each heartbeat: the window looks for its size.
+    """
 
     worker: int
     connections: int
+    often: bool = False
 
 
 class Kill(msgspec.Struct, frozen=True):

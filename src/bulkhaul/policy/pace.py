@@ -22,16 +22,22 @@ class Pace:
     def given(self, lease: Lease, now_s: float) -> None:
         """A lease was given to a worker."""
         lease.told_s = now_s
+        worker = self._crew.workers[lease.worker]
+        if worker.load == lease.requests:
+            worker.told_s = now_s  # it did nothing before
         self._window.began(now_s, lease.requests)
 
     def heard(self, event: Heard, now_s: float) -> None:
-        """A worker has told of replies that have begun, and of its load."""
+        """A worker has told of replies that have begun, of how far its leases are, and of its load."""
+        workers = self._crew.workers
+        if event.reached or event.share is not None:
+            workers[event.worker].told_s = now_s
+            self._window.told(min((one.told_s for one in workers.values() if one.load), default=now_s))
         if event.heads:
             self._window.moved(now_s, now_s, 0, heads=event.heads, ttfb_sum_s=event.ttfb_sum_s)
         if event.share is not None:
-            workers = self._crew.workers
             workers[event.worker].share = event.share
-            mean = sum(worker.share for worker in workers.values()) / len(workers)
+            mean = sum(one.share for one in workers.values()) / len(workers)
             self._window.saturated(now_s, mean, lag_s=event.lag_s)
 
     def progressed(self, lease: Lease, moved_bytes: int, through: int, now_s: float) -> None:
@@ -39,7 +45,9 @@ class Pace:
         ended = max(0, min(through, lease.requests) - lease.through)
         lease.through += ended
         if moved_bytes > 0 or ended:
-            self._window.moved(lease.told_s, now_s, max(0, moved_bytes), ended=ended)
+            # A lease that waited at its worker had its first turn since the worker told of all of them.
+            since_s = max(lease.told_s, self._crew.workers[lease.worker].told_s)
+            self._window.moved(since_s, now_s, max(0, moved_bytes), ended=ended)
             lease.told_s = now_s
 
     def over(self, lease: Lease, now_s: float) -> None:

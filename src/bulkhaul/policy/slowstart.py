@@ -2,8 +2,8 @@
 
     round of 8 ─▶ of 16 ─▶ of 32 ─▶ of 64 ─▶ told that 32 delivered no more than 16 did, nor 64 ─▶ hold 16
 
-What is known of a round is a report old. To wait for it each time would lose seconds, so the window runs ahead of
-what is known to deliver more, by ``ahead`` times at most.
+What is known of a round is a report old. To wait for it each time would take as long as the rounds, so the window runs
+ahead of what is known to deliver more, by ``ahead`` times at most; the size that it begins with needs no proof.
 
 Source: TCP's slow start (RFC 5681); BBR's (CACM 60/2, 2017), which ends when delivery has not grown for some rounds.
 """
@@ -54,7 +54,7 @@ class _Round(msgspec.Struct):
 class SlowStart:
     """The rounds of one start."""
 
-    __slots__ = ("_ahead", "_flat", "_flow", "_grew", "_heads", "_round_s", "_rounds", "_weighed")
+    __slots__ = ("_ahead", "_flat", "_flow", "_grew", "_heads", "_moves", "_round_s", "_rounds", "_weighed")
 
     def __init__(self, flow: Flow, now_s: float, *, ahead: int = AHEAD) -> None:
         self._flow = flow
@@ -63,26 +63,33 @@ class SlowStart:
         self._weighed = 0  # how many of them have been told of in full
         self._grew = _Round(0, now_s, now_s)  # the last that delivered more by being larger
         self._flat = 0  # rounds since
-        self._heads = 0
+        self._heads = self._moves = 0
         self._round_s = now_s
 
     def begin_replies(self, heads: int) -> None:
         """So many replies have begun."""
         self._heads += heads
 
+    def move(self) -> None:
+        """A request has moved bytes."""
+        self._moves += 1
+
     def next_size(self, now_s: float, size: int, most: int) -> tuple[int, bool]:
         """Return the size from now on, and whether the start is over.
 
-        A round takes a few times to first byte, and a quarter of the window must have been answered in it.
+        A round takes a few times to first byte, and a quarter of the window must have been answered in it. What is sent
+        is answered only when all of it has been: that its bytes go out is enough at first.
 
         Args:
             most: as far as it may grow.
         """
-        length_s = min(0.2, max(0.05, 2.5 * self._flow.ttfb_s))
-        if now_s - self._round_s < length_s or 4 * self._heads < size:
+        length_s = min(0.2, max(0.05, 1.5 * self._flow.ttfb_s))
+        begun_with = self._rounds[0].size if self._rounds else size
+        signs = max(self._heads, self._moves) if size < AHEAD * begun_with else self._heads
+        if now_s - self._round_s < length_s or 4 * signs < size:
             return size, False
         begin_s, self._round_s = self._round_s, now_s
-        self._heads = 0
+        self._heads = self._moves = 0
         if self._flow.in_flight(begin_s, now_s) < 0.8 * size:
             return size, False  # less was wanted than allowed
         if self._rounds and self._rounds[-1].size == size:
@@ -101,16 +108,16 @@ class SlowStart:
 
     def _stays(self, size: int, most: int) -> bool:
         """Whether the size is as large as it may be, or as what is known allows."""
-        return size >= min(most, self._ahead * self._grew.size)
+        return size >= min(most, self._ahead * max(self._grew.size, self._rounds[0].size))
 
     def _weigh(self, now_s: float, length_s: float, *, stays: bool) -> None:
         """Compare the rounds that have been told of in full with the last that is known to have grown."""
-        told_s = now_s - REPORT_S
+        told_s = max(self._flow.told_s, now_s - REPORT_S)
         while self._weighed < len(self._rounds):
             one = self._rounds[self._weighed]
-            begin_s, end_s, least_s = one.begin_s, one.end_s, min(0.1, length_s)
+            begin_s, end_s, least_s = one.begin_s, one.end_s, 0.0
             if self._weighed == len(self._rounds) - 1:  # it goes on
-                end_s = min(end_s, told_s)
+                end_s, least_s = min(end_s, told_s), min(0.1, length_s)
                 if stays:  # there is time to leave out how its connections were opened
                     begin_s, least_s = begin_s + RAMP_TTFBS * self._flow.ttfb_s, REPORT_S
             if end_s > told_s or end_s - begin_s < least_s:

@@ -364,7 +364,7 @@ class TransferMachine:
 
     def _assign(self, now_s: float, out: list[Instruction]) -> None:
         self._assigned_s = now_s
-        self._crew.share(self.window.size, out)
+        self._crew.share(self.window.size, out, often=self.window.starting)
         if self._refreshing or now_s < self._throttling.calm_until_s:
             return
         while self.outage.admits(now_s):

@@ -116,11 +116,17 @@ class Window:
         self._pass_time(now_s)
         self.outstanding = max(0, self.outstanding - ended)
         self._flow.move(since_s, now_s, moved_bytes, ended)
+        if moved_bytes and self._start is not None:
+            self._start.move()
         if heads:
             self._flow.begin_replies(heads, ttfb_sum_s, self.size)
             if self._start is not None:
                 self._start.begin_replies(heads)
         self._decide(now_s)
+
+    def told(self, until_s: float) -> None:
+        """All that was moved before ``until_s`` has been told of; without this, it takes ``REPORT_S`` until it is."""
+        self._flow.told_s = until_s
 
     def tick(self, now_s: float) -> None:
         """Time has passed; at least four times a second while requests are under way."""

@@ -38,9 +38,14 @@ class Configure(msgspec.Struct, tag=True, frozen=True):
 
 
 class UseConnections(msgspec.Struct, tag=True, frozen=True):
-    """Serve leases over so many connections from now on; what is under way ends first."""
+    """Serve leases over so many connections from now on; what is under way ends first.
+
+    Attributes:
+        often: report every ``CLOSE_REPORT_S`` from now on while anything is under way, not only with each heartbeat.
+    """
 
     connections: int
+    often: bool = False
 
 
 class UseCredentials(msgspec.Struct, tag=True, frozen=True):

@@ -284,8 +284,8 @@ class Dispatcher:
                     self._moved(instruction.transfer)
                 case Fail():
                     self._failed(instruction.transfer, instruction.error)
-                case Resize():
-                    self._supervisor.tell(instruction.worker, UseConnections(instruction.connections))
+                case Resize(worker, connections, often):
+                    self._supervisor.tell(worker, UseConnections(connections, often))
                 case Revoke():
                     self._supervisor.tell(instruction.worker, Release(instruction.lease))
                 case Kill():

@@ -63,6 +63,11 @@ class Lanes(Generic[T]):
         self._waiting: deque[T] = deque()
         self._busy = 0
 
+    @property
+    def busy(self) -> bool:
+        """Whether anything is under way."""
+        return self._busy > 0
+
     def allow(self, lanes: int) -> None:
         """Let there be so many; those that are too many end after what they are doing."""
         self.allowed = lanes

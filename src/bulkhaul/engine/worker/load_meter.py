@@ -16,8 +16,8 @@ class LoadMeter:
         self._lag_s = 0.0
 
     def came_late(self, lag_s: float) -> None:
-        """The loop came so late to its heartbeat."""
-        self._lag_s = max(0.0, lag_s)
+        """The loop came so late to a report; the longest delay since the last heartbeat counts."""
+        self._lag_s = max(self._lag_s, lag_s)
 
     def load(self, now_s: float) -> Load:
         """Return the load since the last call; the first one returns none."""
@@ -25,4 +25,5 @@ class LoadMeter:
         elapsed_s = now_s - self._seen_s if self._seen_s else 0.0
         share = (used_s - self._used_s) / elapsed_s if elapsed_s > 0 else 0.0
         self._seen_s, self._used_s = now_s, used_s
-        return Load(share, self._lag_s)
+        lag_s, self._lag_s = self._lag_s, 0.0
+        return Load(share, lag_s)

@@ -2,7 +2,7 @@
 
     channel ─▶ Leases ─▶ lanes.py, one a connection ─▶ get.py, put.py, batches.py
             ─▶ Ask ─▶ control.py ─▶ lane_answers.py on the loop, or sdk_answers.py in threads
-            ◀─ Report (four times a second, and as soon as leases end), BatchEnded, Answer
+            ◀─ Report (with each heartbeat, and as soon as leases end), BatchEnded, Answer
 
 It gets descriptors, never paths, and decides nothing. It can be killed at any time: whatever it has not reported
 counts as not done.
@@ -53,8 +53,8 @@ from bulkhaul.engine.worker.batches import Batches
 from bulkhaul.engine.worker.control import Control
 from bulkhaul.engine.worker.frames import tell_answer, tell_batch, tell_ended, tell_error, tell_reached
 from bulkhaul.engine.worker.get import Fetcher
+from bulkhaul.engine.worker.heartbeat import Heartbeat
 from bulkhaul.engine.worker.lanes import Lanes
-from bulkhaul.engine.worker.load_meter import LoadMeter
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
@@ -70,8 +70,6 @@ from bulkhaul.wire.values import Target, object_headers
 
 if TYPE_CHECKING:
     from bulkhaul.wire.sdk.client import SdkClient
-
-HEARTBEAT_S = 0.25
 
 Work = tuple[GetLease | PutLease, int] | BatchRun
 """What a lane does: a lease with the descriptor of its file, or rows of a batch."""
@@ -120,6 +118,7 @@ class Worker:
         self._sender: Sender | None = None
         self._batches: Batches | None = None
         self._lanes: Lanes[Work] = Lanes(self._serve, self._start, shared=_batch)
+        self._heartbeat = Heartbeat(self._tell, lambda: self._lanes.busy)
         self._first_bytes = FirstBytes()
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
@@ -132,7 +131,7 @@ class Worker:
     async def run(self) -> None:
         """Serve until the channel is closed."""
         self._channel.send(Ready(os.getpid()))
-        self._start(self._beat())
+        self._heartbeat.start()
         await self._stopped.wait()
         self._channel.close()
 
@@ -158,6 +157,7 @@ class Worker:
                     self._take(lease, fd)
                 for lease in message.leases[len(descriptors) :]:  # this process may open no more files
                     self._refuse(lease, local_error(OSError(errno.EMFILE, "")).info)
+                self._heartbeat.work_came()
             case Release():
                 self._release(message.lease)
             case Ask():
@@ -169,6 +169,7 @@ class Worker:
                     self._lane.use(message.credentials)
             case UseConnections():
                 self._lanes.allow(message.connections)
+                self._heartbeat.report_often(message.often)
             case Configure():
                 self._configure(message.most, message.asking)
 
@@ -273,15 +274,10 @@ class Worker:
         heads, ttfb_sum_s = self._first_bytes.take()
         tell_ended(self._channel.send, done, failed, heads=heads, ttfb_sum_s=ttfb_sum_s)
 
-    async def _beat(self) -> None:
-        loop, meter = asyncio.get_running_loop(), LoadMeter()
-        while True:
-            tell_reached(self._channel.send, self._state(meter.load(loop.time())))
-            due_s = loop.time() + HEARTBEAT_S
-            await asyncio.sleep(HEARTBEAT_S)
-            meter.came_late(loop.time() - due_s)
+    def _tell(self, load: Load | None) -> None:
+        tell_reached(self._channel.send, self._state(load))
 
-    def _state(self, load: Load) -> Report:
+    def _state(self, load: Load | None) -> Report:
         heads, ttfb_sum_s = self._first_bytes.take()
         report = Report(heads=heads, ttfb_sum_s=ttfb_sum_s, load=load)
         if self._transports is None or self._fetcher is None or self._sender is None or self._batches is None:

@@ -1,0 +1,83 @@
+"""The window while it starts: reports come as often as a round lasts, from a path that is played in steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bulkhaul.policy.window import Window
+
+KIB64 = 64 * 1024
+
+
+@dataclass
+class Near:
+    """Requests whose replies begin after ``ttfb_s``, told of by two workers every 50 ms while the window starts.
+
+    Attributes:
+        served: requests that are answered side by side; the others queue.
+        answers: whether replies come, or requests only move bytes, as the first part of an upload does.
+    """
+
+    window: Window
+    served: int = 1 << 30
+    ttfb_s: float = 0.03
+    answers: bool = True
+    now_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.told_s = [0.0, 0.0]
+        self.ended = 0.0
+        self.in_flight = 0
+
+    def play(self, seconds: float) -> list[int]:
+        """Go on for so long and return the size after each report."""
+        sizes: list[int] = []
+        until_s = self.now_s + seconds
+        while self.now_s < until_s:
+            worker = len(sizes) % 2
+            self.window.began(self.now_s, max(0, self.window.size - self.window.outstanding))
+            before, self.in_flight = self.in_flight, min(self.window.size, self.served)
+            self.now_s += 0.025
+            since_s, self.told_s[worker] = self.told_s[worker], self.now_s
+            if self.answers:
+                self.ended += min(self.in_flight, before) * 0.025 / self.ttfb_s
+                done = int(self.ended)
+                self.ended -= done
+                self.window.began(self.now_s, done)
+                self.window.moved(
+                    since_s, self.now_s, done * KIB64, ended=done, heads=done, ttfb_sum_s=done * self.ttfb_s
+                )
+            else:
+                for _ in range(self.in_flight // 2):
+                    self.window.moved(since_s, self.now_s, KIB64)
+            self.window.told(min(self.told_s))
+            sizes.append(self.window.size)
+        return sizes
+
+
+def test_close_reports_bring_it_to_the_ceiling_within_half_a_second() -> None:
+    """A round takes as long as one and a half replies from 30 ms away, and what it delivered is known 50 ms later."""
+    assert Near(Window()).play(0.6)[-1] == 512
+
+
+def test_close_reports_end_it_as_well() -> None:
+    """Where 16 are served side by side, more than eight times as many are never tried, and far fewer are held."""
+    sizes = Near(Window(), served=16).play(2.0)
+    assert max(sizes) <= 8 * 16
+    assert 16 <= sizes[-1] <= 64
+
+
+def test_what_goes_out_is_enough_for_the_first_doublings() -> None:
+    """A part that is uploaded is answered at its end: until the first answers, 64 are as many as that may bring."""
+    sizes = Near(Window(), answers=False).play(1.0)
+    assert sizes[16] == 64
+    assert max(sizes) == 64
+
+
+def test_a_round_that_was_shorter_than_those_of_now_is_weighed() -> None:
+    """Replies that come later from now on make rounds longer; the start goes on all the same."""
+    near = Near(Window())
+    near.play(0.15)
+    near.ttfb_s = 0.06
+    assert near.window.starting
+    assert near.play(1.5)[-1] == 512
