@@ -66,6 +66,7 @@ class CrewMember(msgspec.Struct):
         told_s: instant of its last report of all that it has under way, or when it got something to do.
         load: requests that it holds.
         share: of a CPU that it used lately.
+        lag_s: how late its loop came to its last heartbeat.
     """
 
     silent_deadline_s: float
@@ -76,6 +77,7 @@ class CrewMember(msgspec.Struct):
     doomed: bool = False
     load: int = 0
     share: float = 0.0
+    lag_s: float = 0.0
     leases: dict[int, None] = msgspec.field(default_factory=dict)  # in order of assignment
 
 

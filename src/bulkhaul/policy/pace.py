@@ -36,9 +36,11 @@ class Pace:
         if event.heads:
             self._window.moved(now_s, now_s, 0, heads=event.heads, ttfb_sum_s=event.ttfb_sum_s)
         if event.share is not None:
-            workers[event.worker].share = event.share
+            worker = workers[event.worker]
+            # Late once is chance, or another program's doing; a loop that is overrun is late each time.
+            lag_s, worker.lag_s, worker.share = min(worker.lag_s, event.lag_s), event.lag_s, event.share
             mean = sum(one.share for one in workers.values()) / len(workers)
-            self._window.saturated(now_s, mean, lag_s=event.lag_s)
+            self._window.saturated(now_s, mean, lag_s=lag_s)
 
     def progressed(self, lease: Lease, moved_bytes: int, through: int, now_s: float) -> None:
         """A lease has moved bytes since the last report about it, and so many of its requests have succeeded so far."""
