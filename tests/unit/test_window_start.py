@@ -55,9 +55,9 @@ class Near:
         return sizes
 
 
-def test_close_reports_bring_it_to_the_ceiling_within_half_a_second() -> None:
+def test_close_reports_bring_it_to_the_ceiling_at_once() -> None:
     """A round takes as long as one and a half replies from 30 ms away, and what it delivered is known 50 ms later."""
-    assert Near(Window()).play(0.6)[-1] == 512
+    assert Near(Window()).play(0.375)[-1] == 512
 
 
 def test_close_reports_end_it_as_well() -> None:
