@@ -89,7 +89,7 @@ def mounted_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pa
             subprocess.run(["umount", str(path)], check=True)
 
 
-def _full(fd: int, size_bytes: int) -> bool:
+def _full(fd: int, size_bytes: int, _mapped: bool) -> bool:
     """Allocate as a disk of ``SMALL_DISK_BYTES`` would."""
     if size_bytes > SMALL_DISK_BYTES:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -5,16 +5,18 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from bulkhaul.disk.landing import Landing
+from bulkhaul.disk import landing as landings
+from bulkhaul.disk.landing import TMPFS_MAGIC, Landing, file_system_of
 from bulkhaul.disk.locks import has_owner
 from bulkhaul.disk.sweep import remove_temp, stale_temps
-from bulkhaul.model.errors import LocalError
+from bulkhaul.model.errors import DiskFull, LocalError
 
 
 @pytest.fixture
@@ -127,3 +129,43 @@ def test_the_lock_lives_as_long_as_the_landing(tmp_path: Path, folder_fd: int) -
         assert has_owner(file.fileno())
         landing.discard()
         assert not has_owner(file.fileno())
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(("mapped", "blocks"), [(False, 0), (True, 8 * MIB // 512)])
+def test_in_memory_only_what_is_mapped_is_allocated(
+    folder_fd: int, monkeypatch: pytest.MonkeyPatch, mapped: bool, blocks: int
+) -> None:
+    """Blocks in memory are cleared when they are allocated, which takes longer than to fetch what is written there."""
+    monkeypatch.setattr(landings, "file_system_of", lambda _: TMPFS_MAGIC)
+    landing = Landing.create(folder_fd, "name", "name", 8 * MIB, allocate=True, prefer_mapped=mapped)
+    found = os.fstat(landing.fd)
+    landing.discard()
+    assert found.st_size == 8 * MIB
+    assert blocks <= found.st_blocks <= blocks + 64
+
+
+def test_in_memory_too_little_room_shows_at_once(
+    tmp_path: Path, folder_fd: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though nothing is allocated: an object with room for all but a byte is refused, and leaves nothing."""
+    monkeypatch.setattr(landings, "file_system_of", lambda _: TMPFS_MAGIC)
+    room = os.statvfs_result((4096, 4096, 1000, 500, 400, 0, 0, 0, 0, 255))
+    monkeypatch.setattr("os.fstatvfs", lambda _: room)
+    Landing.create(folder_fd, "name", "name", 400 * 4096, allocate=True, prefer_mapped=False).discard()
+    with pytest.raises(DiskFull):
+        Landing.create(folder_fd, "name", "name", 400 * 4096 + 1, allocate=True, prefer_mapped=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("place", ["/proc", "/dev", "."])
+def test_the_kind_of_a_file_system_is_what_stat_says(place: str) -> None:
+    """The same number as of coreutils."""
+    said = subprocess.run(["stat", "-f", "-c", "%t", place], capture_output=True, text=True, check=True).stdout
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        assert file_system_of(fd) == int(said, 16)
+    finally:
+        os.close(fd)

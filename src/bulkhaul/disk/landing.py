@@ -33,6 +33,9 @@ NO_FILE = (
     " stdout, or choose another one"
 )
 
+TMPFS_MAGIC = 0x01021994
+"""Source: statfs(2)."""
+
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
@@ -84,7 +87,7 @@ class Landing:
             raise local_error(error, path) from error
         landing = cls(folder_fd, name, path, fd, temp, size_bytes)
         try:
-            if allocate and size_bytes and _allocate(fd, size_bytes):
+            if allocate and size_bytes and _allocate(fd, size_bytes, prefer_mapped):
                 landing.mapped = prefer_mapped and _maps(fd)
             else:
                 os.ftruncate(fd, size_bytes)  # its length is final from the start: one that shrinks was damaged
@@ -220,15 +223,21 @@ def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -
     return existing
 
 
-def _allocate(fd: int, size_bytes: int) -> bool:
+def _allocate(fd: int, size_bytes: int, mapped: bool) -> bool:
     """Allocate every block, so that a full disk shows now and not as SIGBUS; False where that cannot be had.
 
-    ``posix_fallocate`` would fall back to writing every block on a file system without the call.
+    ``posix_fallocate`` would fall back to writing every block on a file system without the call. In memory, every block
+    is cleared (2 GiB take 0.7 s): a file that is only written there gets none, but there must be room for it now.
     """
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
     if not hasattr(libc, "fallocate"):
+        return False
+    if not mapped and file_system_of(fd) == TMPFS_MAGIC:
+        there = os.fstatvfs(fd)
+        if there.f_blocks and there.f_bavail * there.f_frsize < size_bytes:  # without a limit it has no blocks
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return False
     offset = ctypes.c_int64
     while libc.fallocate(fd, 0, offset(0), offset(size_bytes)) != 0:
@@ -238,6 +247,14 @@ def _allocate(fd: int, size_bytes: int) -> bool:
         if number != errno.EINTR:
             raise OSError(number, os.strerror(number))
     return True
+
+
+def file_system_of(fd: int) -> int:
+    """Return what kind of file system a file lies in, 0 if that is not known: the first field of statfs(2)."""
+    import ctypes
+
+    fields = (ctypes.c_long * 64)()  # it has 120 bytes
+    return fields[0] if ctypes.CDLL(None).fstatfs(fd, fields) == 0 else 0
 
 
 def _maps(fd: int) -> bool:
