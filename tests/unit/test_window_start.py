@@ -25,7 +25,7 @@ class Near:
     now_s: float = 0.0
 
     def __post_init__(self) -> None:
-        self.told_s = [0.0, 0.0]
+        self.told_s = [self.now_s, self.now_s]
         self.ended = 0.0
         self.in_flight = 0
 
@@ -81,3 +81,8 @@ def test_a_round_that_was_shorter_than_those_of_now_is_weighed() -> None:
     near.ttfb_s = 0.06
     assert near.window.starting
     assert near.play(1.5)[-1] == 512
+
+
+def test_the_time_before_the_first_request_is_no_round() -> None:
+    """An engine waits for credentials and listings; its first requests teach as much as if they had come at once."""
+    assert Near(Window(), now_s=0.3).play(0.1)[:2] == [8, 16] == Near(Window()).play(0.1)[:2]

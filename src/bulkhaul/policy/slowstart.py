@@ -63,6 +63,10 @@ class SlowStart:
         self._weighed = 0  # how many of them have been told of in full
         self._grew = _Round(0, now_s, now_s)  # the last that delivered more by being larger
         self._flat = 0  # rounds since
+        self.begin_round(now_s)
+
+    def begin_round(self, now_s: float) -> None:
+        """A round begins: the last one is over, or nothing was wanted before."""
         self._heads = self._moves = 0
         self._round_s = now_s
 
@@ -88,8 +92,8 @@ class SlowStart:
         signs = max(self._heads, self._moves) if size < AHEAD * begun_with else self._heads
         if now_s - self._round_s < length_s or 4 * signs < size:
             return size, False
-        begin_s, self._round_s = self._round_s, now_s
-        self._heads = self._moves = 0
+        begin_s = self._round_s
+        self.begin_round(now_s)
         if self._flow.in_flight(begin_s, now_s) < 0.8 * size:
             return size, False  # less was wanted than allowed
         if self._rounds and self._rounds[-1].size == size:

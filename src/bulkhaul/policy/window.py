@@ -92,6 +92,8 @@ class Window:
     def began(self, now_s: float, requests: int = 1) -> None:
         """Requests were given out."""
         self._pass_time(now_s)
+        if self._start is not None and not self.outstanding:
+            self._start.begin_round(now_s)
         self.outstanding += requests
         self._flow.rises(self._in_flight)
 
