@@ -13,6 +13,7 @@ from bulkhaul.errors import OtherError, Throttled, TransferError, UnexpectedRepl
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire import documents, listing
+from bulkhaul.wire.lane.list_objects import PAGE
 from bulkhaul.wire.learned import PAGES_V2
 from bulkhaul.wire.replies.listing_checks import require_bucket
 from tests.unit.both_ways import Canned as CannedEither
@@ -214,6 +215,15 @@ def test_declared_entities_are_never_expanded() -> None:
     bomb = f"<!DOCTYPE x [{''.join(lines)}]>" + page(entry("&a11;"))[39:]
     with pytest.raises(UnexpectedReply, match="entities of its own"):
         list_folder(CannedLane((200, bomb)).sdk, "bucket", "", "")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_another_encoding_hides_no_declaration(encoding: str, declared: bool) -> None:
+    """Every document is UTF-8, as all services write it; in no other one is an entity declared, let alone expanded."""
+    body = ('<!DOCTYPE x [<!ENTITY e "v">]>' if declared else "") + page(entry("&e;" if declared else "k"))[39:]
+    with pytest.raises(documents.Unreadable):
+        documents.read(body.encode(encoding), PAGE)
 
 
 @pytest.mark.parametrize("more", ["<a/>" * 600_000, "<a>" * 600_000], ids=["flat", "deep"])

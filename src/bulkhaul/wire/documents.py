@@ -90,6 +90,8 @@ def read(document: bytes, shape: Shape) -> Document:
     """
     if len(document) > _SURELY_FEW_BYTES and document.count(b"<") > MAX_TAGS:
         raise UnexpectedReply(f"the reply is a document of more than {MAX_TAGS:,} tags")
+    if b"\0" in document:
+        raise Unreadable  # UTF-16, which the parser would read all the same, and with it what is looked for below
     if b"<!DOCTYPE" in document:
         _refuse_declarations(document)
     parser = XMLParser(target=TreeBuilder(), encoding="utf-8")  # noqa: S314 - nothing it declares is expanded
