@@ -374,3 +374,10 @@ def test_a_page_that_contradicts_its_early_token_is_an_error(monkeypatch: pytest
     canned = CannedLane((200, page(entry("one"), about=TRUNCATED)))
     with pytest.raises(OtherError, match="two places"):
         list_page(canned.sdk, "bucket", "", "", tell_early=lambda _: None)
+
+
+def test_a_page_of_objects_is_none_of_versions() -> None:
+    """An endpoint that does not know ``versions`` lists objects; that is not taken for no versions at all."""
+    with pytest.raises(UnexpectedReply, match="one of objects"):
+        list_versions(CannedLane((200, page(entry()))).sdk, "bucket", "", "", "")
+    assert list_versions(CannedLane((200, page())).sdk, "bucket", "", "", "").versions == ()

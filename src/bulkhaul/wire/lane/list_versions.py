@@ -18,6 +18,7 @@ _PAGE = Shape(
         "Version": ("Versions", _VERSION),
         "DeleteMarker": ("DeleteMarkers", _MARKER),
         "CommonPrefixes": ("CommonPrefixes", _FOLDER),
+        "Contents": ("Contents", Shape({})),  # of a listing of objects, which this is none of
     },
 )
 """Source: S3 API Reference, ListObjectVersions."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.model.writing import ObjectVersion, VersionsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.fields import instant
@@ -25,6 +26,9 @@ def versions_page(
     """
     truncated = require_listing(reply, subject)
     require_bucket(reply.get("Name"), bucket, subject)
+    if reply.get("Contents") and not reply.keys() & {"Versions", "DeleteMarkers"}:
+        text = "the endpoint answered a listing of versions with one of objects; it keeps no versions, or tells none"
+        raise UnexpectedReply(text, subject)
     following = ("", "")
     if truncated:
         following = next_markers(reply, "NextVersionIdMarker", asked, subject)
