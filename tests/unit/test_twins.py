@@ -95,13 +95,17 @@ class Body:
 class Rows:
     """Small objects that are given out in order."""
 
-    waiting: deque[Body]
+    all: tuple[Body, ...]
+    waiting: deque[Body] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = deque(self.all)
 
     def take(self) -> Body | None:
         return self.waiting.popleft() if self.waiting else None
 
     def put_back(self, place: int) -> None:
-        raise AssertionError(f"{place} was put back")
+        self.waiting.appendleft(self.all[place])
 
 
 @dataclass
@@ -119,7 +123,7 @@ class Get:
         """Send the request, and return the peer that has it."""
         before = len(self.lines.peers)
         if self.kind == "small":
-            work = self.transport.get_small(TARGET, Rows(deque([self.body, *self.more])))
+            work = self.transport.get_small(TARGET, Rows((self.body, *self.more)))
         else:
             work = self.transport.get(ranged(), self.body)
         self.task = asyncio.ensure_future(work)
@@ -487,6 +491,25 @@ def test_cancellation_closes_both(kind: Kind, moment: str) -> None:
             assert [type(one) for one in get.body.outcomes] == [Stopped]
 
     play(kind, script)
+
+
+def test_a_look_between_the_end_of_a_row_and_the_next_connection() -> None:
+    """A row that was put back gets no twin."""
+
+    async def script(get: Get) -> None:
+        get.more = (Body(1),)
+        used = await get.begin()
+        used.send(reply("small"))
+        await settle()
+        used.hang_up()
+        get.lines.look(time.monotonic() + LATE_S, lag_s=0.0)
+        await settle()
+        (fresh,) = get.lines.peers[1:]
+        fresh.send(reply("small"))
+        assert await get.end() == ""
+        assert get.more[0].outcomes == [ETAG]
+
+    play("small", script)
 
 
 def test_a_connection_that_was_closed_while_idle(kind: Kind) -> None:

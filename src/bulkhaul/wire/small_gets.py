@@ -110,16 +110,9 @@ class SmallGets(SmallExchanges[Wanted]):
         self._twin: Twin | None = None
         self._kept: tuple[ReplyHead | None, BaseException | None] | None = None  # how the original ended before it
 
-    async def run(self, first: Wanted) -> None:
-        """See ``SmallExchanges.run``."""
-        try:
-            await super().run(first)
-        finally:
-            self._watch.late = None
-
     def _start(self, one: Wanted) -> None:
-        self._watch.late = self._is_late
         self._connection.start(self._encode(one.request), self._begin_original, self._original_ended)
+        self._watch.late = self._is_late
 
     def _judge(self, reply: ReplyHead) -> Sink:
         assert self._one is not None
@@ -135,6 +128,7 @@ class SmallGets(SmallExchanges[Wanted]):
         return sink
 
     def _original_ended(self, reply: ReplyHead | None, error: BaseException | None) -> None:
+        self._watch.late = None
         if self._twin is not None:
             if self._twin.goes_on:
                 self._kept = reply, error

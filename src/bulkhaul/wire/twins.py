@@ -75,8 +75,8 @@ class Twin:
 
     @property
     def goes_on(self) -> bool:
-        """Whether it may still bring the body, without another connection to be made."""
-        return self._connection is not None and not self._over and not self._dropped
+        """Whether it brings the body, or still may without another connection to be made."""
+        return not self._dropped and (self.won or (self._connection is not None and not self._over))
 
     async def end(self) -> None:
         """Wait for its end."""
