@@ -22,7 +22,7 @@ PLAIN = "http://127.0.0.1:9000"
         (Settings(endpoint_url=PLAIN), 256, 64),
         (Settings(endpoint_url=PLAIN), 64, 16),
         (Settings(endpoint_url=PLAIN), 3, 1),
-        (Settings(), 1 << 20, 64 * 1024 // 384),
+        (Settings(), 1 << 20, 64 * 1024 // 640),
         (Settings(endpoint_url=PLAIN, concurrency=7), 1 << 20, 7),
         (Settings(concurrency=1000), 1 << 20, 1000),
         (Settings(concurrency=1000), 328, 100),
