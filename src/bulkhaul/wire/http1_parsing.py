@@ -6,8 +6,6 @@ so that one keeps no parser: a cycle would hold a whole document until the next 
 
 from __future__ import annotations
 
-import functools
-
 import httptools
 import msgspec
 
@@ -53,25 +51,25 @@ def parse_head(block: bytes) -> ReplyHead:
     try:
         parser.feed_data(block)
         status = parser.get_status_code()
-        keep_alive = judge.keep_alive and parser.get_http_version() == "1.1"
     except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         raise ProtocolError(f"malformed reply header: {error}") from None
     finally:
         del judge.parser
     if not judge.complete:
         raise ProtocolError("a reply without a status line")
+    first, *lines = block.decode("latin-1").strip("\r\n").split("\r\n")
+    pairs = [(name.lower(), value.strip()) for name, _, value in [line.partition(":") for line in lines]]
+    headers = dict(pairs)
+    if len(headers) < len(pairs):
+        headers = _joined(pairs)
+    return ReplyHead(status, headers, judge.keep_alive and first.startswith("HTTP/1.1 "))
+
+
+def _joined(pairs: list[tuple[str, str]]) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for line in block.strip(b"\r\n").split(b"\r\n")[1:]:
-        name, value = _header(line)
+    for name, value in pairs:
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return ReplyHead(status, headers, keep_alive)
-
-
-@functools.lru_cache(maxsize=64)
-def _header(line: bytes) -> tuple[str, str]:
-    """Return name and value of a header. Most lines of a reply were in the reply before it as well."""
-    name, _, value = line.decode("latin-1").partition(":")
-    return name.lower(), value.strip()
+    return headers
 
 
 class DocumentTooLong(Exception):
