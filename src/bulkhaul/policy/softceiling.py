@@ -14,8 +14,9 @@ from __future__ import annotations
 HOLD_S = 0.5
 """After a cut, further signals are of the same storm for so long."""
 
-ALONE_S = 5.0
-"""A storm so long after the last one has found the edge; a sooner one says that the window is still far above it."""
+ALONE_S = 4.0
+"""A storm so long after the last one has found the edge: two rises lead back there. A sooner one says that the window
+is still far above it."""
 
 EDGE = 0.93
 """The share of the size at the edge that is borne."""
