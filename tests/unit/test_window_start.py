@@ -74,6 +74,15 @@ def test_what_goes_out_is_enough_for_the_first_doublings() -> None:
     assert max(sizes) == 64
 
 
+def test_what_goes_out_is_not_enough_where_requests_fail() -> None:
+    """A service that refuses each part once it has all of it has taken nothing."""
+    near = Near(Window(), answers=False)
+    near.play(0.05)
+    near.window.let_go(near.now_s)
+    grown = near.window.size
+    assert set(near.play(1.0)) == {grown}
+
+
 def test_a_round_that_was_shorter_than_those_of_now_is_weighed() -> None:
     """Replies that come later from now on make rounds longer; the start goes on all the same."""
     near = Near(Window())

@@ -54,7 +54,7 @@ class _Round(msgspec.Struct):
 class SlowStart:
     """The rounds of one start."""
 
-    __slots__ = ("_ahead", "_flat", "_flow", "_grew", "_heads", "_moves", "_round_s", "_rounds", "_weighed")
+    __slots__ = ("_ahead", "_failed", "_flat", "_flow", "_grew", "_heads", "_moves", "_round_s", "_rounds", "_weighed")
 
     def __init__(self, flow: Flow, now_s: float, *, ahead: int = AHEAD) -> None:
         self._flow = flow
@@ -63,6 +63,7 @@ class SlowStart:
         self._weighed = 0  # how many of them have been told of in full
         self._grew = _Round(0, now_s, now_s)  # the last that delivered more by being larger
         self._flat = 0  # rounds since
+        self._failed = False
         self.begin_round(now_s)
 
     def begin_round(self, now_s: float) -> None:
@@ -78,6 +79,10 @@ class SlowStart:
         """A request has moved bytes."""
         self._moves += 1
 
+    def fail(self) -> None:
+        """A request has failed: from now on, that bytes go out is no sign that more of them would be taken."""
+        self._failed = True
+
     def next_size(self, now_s: float, size: int, most: int) -> tuple[int, bool]:
         """Return the size from now on, and whether the start is over.
 
@@ -89,7 +94,8 @@ class SlowStart:
         """
         length_s = min(0.2, max(0.05, 1.5 * self._flow.ttfb_s))
         begun_with = self._rounds[0].size if self._rounds else size
-        signs = max(self._heads, self._moves) if size < AHEAD * begun_with else self._heads
+        sent = self._moves if size < AHEAD * begun_with and not self._failed else 0
+        signs = max(self._heads, sent)
         if now_s - self._round_s < length_s or 4 * signs < size:
             return size, False
         begin_s = self._round_s

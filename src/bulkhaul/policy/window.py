@@ -102,6 +102,8 @@ class Window:
         self._pass_time(now_s)
         self.outstanding = max(0, self.outstanding - requests)
         self._flow.fail(now_s, requests)
+        if self._start is not None:
+            self._start.fail()
 
     def moved(
         self, since_s: float, now_s: float, moved_bytes: int, *, ended: int = 0, heads: int = 0, ttfb_sum_s: float = 0.0
