@@ -45,6 +45,7 @@ from tests.faultserver import (
 )
 from tests.patience import PATIENCE_S
 from tests.s3_client import crc
+from tests.servers import make_certificates
 from tests.writing import WriteRig, running_write_rig, serving_writes
 
 COUNT, VICTIM = 30, "07"
@@ -96,10 +97,14 @@ REFUSED = [
 ]
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WriteRig]:
+@pytest.fixture(scope="module", params=["plain", "TLS"])
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WriteRig]:
     """An engine that writes to a fault server, for the tests of this module."""
-    with running_write_rig(tmp_path_factory.mktemp("written")) as running:
+    folder, settings, tls = tmp_path_factory.mktemp("written"), {}, None
+    if request.param == "TLS":
+        certificates = make_certificates(folder)
+        settings, tls = {"ca_bundle": str(certificates.ca_bundle)}, certificates.server_context()
+    with running_write_rig(folder, server=serving_writes(tls=tls), **settings) as running:
         yield running
 
 
