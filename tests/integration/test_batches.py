@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
@@ -20,7 +21,9 @@ import pytest
 from bulkhaul import TransferResult, errors
 from bulkhaul.engine.messages.messages import BatchEnded
 from bulkhaul.engine.pool.batch_job import BatchJob
+from bulkhaul.model.settings import Timeouts
 from tests.engines import (
+    QUICK,
     Rig,
     assert_nothing_held,
     aws_environment,
@@ -83,13 +86,15 @@ def arrived(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @contextmanager
-def held(folder: Path, *, until: threading.Event | None = None) -> Iterator[tuple[Rig, Future[Results]]]:
+def held(
+    folder: Path, *, until: threading.Event | None = None, timeouts: Timeouts = QUICK
+) -> Iterator[tuple[Rig, Future[Results]]]:
     """One worker in the middle of a batch: all of its objects are in temp files, but one has stalled."""
     go_on = until or threading.Event()
-    with running_rig(folder.parent, workers=1, concurrency=4) as rig, ThreadPoolExecutor(1) as thread:
+    with running_rig(folder.parent, workers=1, concurrency=4, timeouts=timeouts) as rig, ThreadPoolExecutor() as pool:
         fill(rig.server)
         rig.server.add_fault(Stall(key=f"p/{HELD}", after_bytes=1000, until=go_on))
-        future = thread.submit(run, rig, folder)
+        future = pool.submit(run, rig, folder)
         eventually(lambda: in_the_middle(folder), "one batch is published, and another in temp files")
         try:
             yield rig, future
@@ -119,6 +124,60 @@ def test_a_worker_is_killed(tmp_path: Path) -> None:
         assert {one.retries for name, one in results.items() if name >= "010"} == {1}
         assert restored(tmp_path / "out") == BODIES
         assert worker not in rig.engine.worker_pids
+
+
+def test_a_worker_is_stopped(tmp_path: Path) -> None:
+    """A worker that says nothing any more is killed before its rows are fetched by another one."""
+    folder, go_on = tmp_path / "out", threading.Event()
+    with held(folder, until=go_on, timeouts=msgspec.structs.replace(QUICK, heartbeat_s=4.0)) as (rig, future):
+        (worker,) = rig.engine.worker_pids
+        os.kill(worker, signal.SIGSTOP)
+        go_on.set()
+        assert all(one.ok for one in future.result(PATIENCE_S).values())
+        assert restored(folder) == BODIES
+        assert worker not in rig.engine.worker_pids
+
+
+def test_the_folder_is_replaced_by_a_link(tmp_path: Path) -> None:
+    """What is under way goes where the folder has gone; nothing is written behind the link."""
+    folder, go_on = tmp_path / "out", threading.Event()
+    (tmp_path / "elsewhere").mkdir()
+    with held(folder, until=go_on) as (_, future):
+        folder.rename(tmp_path / "moved")
+        folder.symlink_to(tmp_path / "elsewhere")
+        go_on.set()
+        future.result(PATIENCE_S)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    assert temp_files(tmp_path / "moved") == []
+    assert restored(tmp_path / "moved") == BODIES
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    """The objects in it fail, each by its name, and those beside it are exact."""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "below").write_bytes(b"a file")
+    with running_rig(tmp_path) as rig:
+        fill(rig.server)
+        fill(rig.server, "p/below/")
+        results = run(rig, folder)
+    failed = {name: type(one.error) for name, one in results.items() if not one.ok}
+    assert failed == {f"below/{name}": errors.LocalError for name in BODIES}
+    assert restored(folder) == BODIES
+
+
+def test_the_folder_cannot_be_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then no object of the batch counts as success, though all are there."""
+
+    def flush(_: int) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    monkeypatch.setattr("bulkhaul.disk.landing.flush", flush)
+    with running_rig(tmp_path, fsync=True) as rig:
+        fill(rig.server)
+        results = run(rig, tmp_path / "out")
+    assert {type(one.error) for one in results.values()} == {errors.DurabilityUnknown}
+    assert restored(tmp_path / "out") == BODIES
 
 
 @dataclass(frozen=True, kw_only=True)
