@@ -48,6 +48,7 @@ from tests.faultserver import (
 )
 from tests.faultserver.objects import Algorithm
 from tests.patience import PATIENCE_S
+from tests.servers import make_certificates
 
 COUNT = 30
 VICTIM = 17
@@ -74,6 +75,7 @@ RECOVERED = [
     Case("2-close-within-head", (CutHead(after_bytes=40, how="close"),)),
     Case("3-reset-within-body", (CutBody(after_bytes=1000),)),
     Case("3-reset-twice", (CutBody(after_bytes=1000, attempt=1), CutBody(after_bytes=1000, attempt=2))),
+    Case("4-reset-at-last-byte", (CutBody(after_bytes=-1),)),
     Case("4-close-at-last-byte", (CutBody(after_bytes=-1, how="close"),)),
     Case("5-close-within-body", (CutBody(after_bytes=99, how="close"),)),
     Case("5-short-content-length", (ShortContentLength(),)),
@@ -92,9 +94,11 @@ RECOVERED = [
     Case("24-slow-down-thrice", (storm(times=3),)),
     Case("25-500-once", (Status(code="InternalError"),)),
     Case("26-error-with-200-once", (ErrorXmlWith200(),)),
+    Case("26-slow-down-with-200-once", (ErrorXmlWith200(code="SlowDown"),)),
 ]  # fmt: skip
 
 REFUSED = [
+    Case("3-reset-within-body-for-ever", (CutBody(after_bytes=1000, attempt="every"),), errors.NetworkError),
     Case("5-short-length", (ShortContentLength(attempt="every"),), errors.UnexpectedReply),
     Case("15-other-etag", (Etag(etag="other", attempt="every"),), errors.PreconditionFailed),
     Case("15-no-etag", (Etag(etag=None, attempt="every"),), errors.PreconditionFailed),
@@ -105,16 +109,23 @@ REFUSED = [
     Case("26-error-with-200", (ErrorXmlWith200(attempt="every"),), errors.UnexpectedReply),
     Case("26-hostile-xml", (RawBody(body=b"<!DOCTYPE a [<!ENTITY b 'c'>]><Error>", status=400, attempt="every"),),
          errors.OtherError),
+    Case("27-expired-for-ever", (Status(code="ExpiredToken", attempt="every"),), errors.ExpiredCredentials),
     Case("29-clock-skew", (clock_skew(delta_s=7200, operation="GetObject"),), errors.ClockSkew),
     Case("30-redirect", (Redirect(status=301, attempt="every"),), errors.EndpointRedirect),
     Case("403", (Status(code="AccessDenied", attempt="every"),), errors.AccessDenied),
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+@pytest.fixture(scope="module", params=["plain", "TLS"])
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     """An engine before a fault server, for the tests of this module."""
-    with running_rig(tmp_path_factory.mktemp("restored")) as running:
+    folder = tmp_path_factory.mktemp("restored")
+    if request.param == "plain":
+        with running_rig(folder) as running:
+            yield running
+        return
+    certificates = make_certificates(tmp_path_factory.mktemp("certificates"))
+    with running_rig(folder, tls=certificates.server_context(), ca_bundle=str(certificates.ca_bundle)) as running:
         yield running
 
 
@@ -234,6 +245,17 @@ def test_a_storm_that_hits_all(rig: Rig) -> None:
     rig.server.add_fault(storm(times=8))
     results, _ = restore(rig, objects())
     assert all(result.ok for result in results.values())
+
+
+def test_an_object_that_is_too_much_for_ever(tmp_path: Path) -> None:
+    """The batch waits with it for a while; it fails by itself, and all others are exact, each asked for once."""
+    with running_rig(tmp_path, timeouts=msgspec.structs.replace(QUICK, throttle_s=1.0)) as rig:
+        results, _ = restore(rig, objects(), Status(code="SlowDown", attempt="every"))
+        assert type(results.pop(f"{VICTIM:03}").error) is errors.Throttled
+        assert all(result.ok for result in results.values())
+        others = gets(rig)
+        others.pop(f"{VICTIM:03}")
+        assert max(others.values()) == 1
 
 
 def test_expired_credentials_in_the_middle(rig: Rig) -> None:
