@@ -17,9 +17,12 @@ import msgspec
 import pytest
 
 from bulkhaul import TransferResult, errors
+from bulkhaul.engine.messages.messages import AnyBatch
+from bulkhaul.engine.pool.batch_job import BatchJob
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import Verify
-from bulkhaul.policy.batching import SMALL_BYTES
+from bulkhaul.policy.batching import FLUSHED_ROWS, MAX_ROWS, SMALL_BYTES
+from bulkhaul.policy.events import Assign
 from tests.engines import QUICK, Rig, assert_no_secret, assert_nothing_held, running_rig
 from tests.faultserver import (
     ContentEncoding,
@@ -303,3 +306,23 @@ def test_flushed_files(tmp_path: Path) -> None:
         for old in (None, OLD):
             results, _ = restore(rig, objects(), CutBody(after_bytes=1000), old=old)
             assert all(result.ok for result in results.values())
+
+
+@pytest.mark.parametrize(("fsync", "most"), [(False, MAX_ROWS), (True, FLUSHED_ROWS)])
+def test_files_that_wait_to_be_flushed_are_few(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, fsync: bool, most: int
+) -> None:
+    """A worker has the files of a batch open until they are flushed, so such a batch is short: ulimit -n may be low."""
+    leased: list[int] = []
+    real = BatchJob.lease
+
+    def lease(self: BatchJob, assign: Assign) -> AnyBatch:
+        made = real(self, assign)
+        leased.append(len(made.rows))
+        return made
+
+    monkeypatch.setattr(BatchJob, "lease", lease)
+    with running_rig(tmp_path, fsync=fsync, workers=1) as rig:
+        results, _ = restore(rig, [make_object(b"%d" % number) for number in range(2 * MAX_ROWS)])
+        assert all(result.ok for result in results.values())
+    assert max(leased) == most

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.policy.batching import (
+    FLUSHED_ROWS,
     GIVE_UP_AFTER,
     LEAST_ROWS,
     MAX_BYTES,
@@ -33,6 +34,7 @@ def test_rows_of_a_batch(objects: int, workers: int) -> None:
     assert LEAST_ROWS <= rows <= MAX_ROWS
     if 2 * workers * LEAST_ROWS <= objects <= 2 * workers * MAX_ROWS:
         assert -(-objects // rows) <= 2 * workers
+    assert LEAST_ROWS <= rows_of_batch(objects, workers, flushed=True) <= min(rows, FLUSHED_ROWS)
 
 
 def test_batches_are_given_up_where_most_objects_go_alone() -> None:

@@ -17,6 +17,9 @@ T = TypeVar("T")
 MAX_ROWS = 64
 """Objects of one batch. More save nothing: one message and one wake-up of 64 are 1 µs an object."""
 
+FLUSHED_ROWS = 16
+"""Objects of one batch whose files are flushed: a worker has all of them open until then, and may open few files."""
+
 LEAST_ROWS = 8
 """Fewer are no batch worth the name; a short page is cut no finer."""
 
@@ -58,13 +61,16 @@ class BatchLimits:
         return self._through < GIVE_UP_AFTER or 2 * self._alone <= self._through
 
 
-def rows_of_batch(objects: int, workers: int) -> int:
+def rows_of_batch(objects: int, workers: int, *, flushed: bool = False) -> int:
     """Return how many of a page's objects make a batch, so that each worker gets some early.
 
     >>> rows_of_batch(1000, 2), rows_of_batch(100, 2), rows_of_batch(5, 2)
     (64, 25, 8)
+    >>> rows_of_batch(1000, 2, flushed=True)
+    16
     """
-    return max(LEAST_ROWS, min(MAX_ROWS, -(-objects // (2 * workers))))
+    most = FLUSHED_ROWS if flushed else MAX_ROWS
+    return max(LEAST_ROWS, min(most, -(-objects // (2 * workers))))
 
 
 def cut(sized: Sequence[tuple[T, int]], rows: int) -> Iterator[list[T]]:

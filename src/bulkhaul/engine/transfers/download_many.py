@@ -125,7 +125,7 @@ class DownloadPlan:
                         count += 1
                     else:
                         yield Piece(result, alone)
-                rows = rows_of_batch(count, self._settings.worker_count)
+                rows = rows_of_batch(count, self._settings.worker_count, flushed=self._settings.fsync)
                 for folder, sized in small.items():
                     for objects in cut(sized, rows):
                         yield self._group(tree, folder, objects)
