@@ -91,6 +91,23 @@ def test_disk_fills_up_in_the_middle(tmp_path: Path, small_disk: Path, monkeypat
         assert rig.engine.worker_pids == workers
 
 
+@pytest.mark.parametrize(("landing", "mapped"), [("auto", False), ("written", False), ("mapped", True)])
+def test_what_is_mapped(tmp_path: Path, landing: str, mapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are mapped where that was asked for and nowhere else, however many workers there are."""
+    asked: list[int] = []
+
+    def maps(fd: int) -> bool:
+        asked.append(fd)
+        return True
+
+    monkeypatch.setattr("bulkhaul.disk.landing._maps", maps)
+    with running_rig(tmp_path, landing=landing, workers=6) as rig:
+        restored = rig.restore(STORED)
+        restored.succeeded()
+    assert restored.path.read_bytes() == BODY
+    assert bool(asked) is mapped
+
+
 def test_limit_of_file_size(tmp_path: Path) -> None:
     """A worker that may not write as far (RLIMIT_FSIZE) reports it; the signal for it does not kill."""
     with running_rig(tmp_path, landing="written") as rig:

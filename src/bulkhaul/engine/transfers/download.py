@@ -38,9 +38,6 @@ from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, wi
 from bulkhaul.wire.checksums import COMPUTABLE
 from bulkhaul.wire.values import RemoteObject
 
-WRITING_WORKERS = 4
-"""Up to this many workers write an object's parts rather than map them. Source: docs/decisions/0002-landing.md."""
-
 INLINE_BYTES = MIB
 """Up to this size the coordinator does file work on its loop: handing it to a thread would take longer."""
 
@@ -189,17 +186,16 @@ class Downloader:
         return plan_checks(remote.head, self._settings.verify, computable=COMPUTABLE, parts=parts)
 
     async def _land(self, destination: Destination, layout: Layout) -> Landing:
-        many = self._settings.worker_count > WRITING_WORKERS and len(layout) > 1
-        prefer_mapped = self._settings.landing == "mapped" or (self._settings.landing == "auto" and many)
+        mapped = self._settings.landing == "mapped"  # auto writes: docs/decisions/0002-landing.md
         arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
         if layout.size_bytes <= INLINE_BYTES:
-            landing = Landing.create(*arguments, allocate=prefer_mapped, prefer_mapped=prefer_mapped)
+            landing = Landing.create(*arguments, allocate=mapped, prefer_mapped=mapped)
         else:
             landing = await undisturbed(
-                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=prefer_mapped),
+                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=mapped),
                 undo=Landing.discard,
             )
-        if self._settings.landing == "mapped" and layout.size_bytes and not landing.mapped:
+        if mapped and layout.size_bytes and not landing.mapped:
             landing.discard()
             text = "this file system does not allocate or map files; use --landing auto or written"
             raise OtherError(text, destination.path)
