@@ -36,12 +36,15 @@ class LateReplies:
     """What one worker knows of the time to first byte, and of the trouble that its service is in.
 
     Attributes:
+        note: takes the time after which the reply to a GET has begun, in seconds; of two, that of the one that wins,
+            from the first request on. Every small object passes here, so it is the policy's own.
         twins: those whose replies have not begun.
         most_twins: as many as there may be.
     """
 
     def __init__(self) -> None:
         self._hedging = Hedging()
+        self.note = self._hedging.note
         self._troubled_s = float("-inf")
         self._after_s = 0.0
         self._calm = True
@@ -49,10 +52,6 @@ class LateReplies:
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         few = files != resource.RLIM_INFINITY and files < TWINS_OF_DESCRIPTORS * MOST_TWINS
         self.most_twins = files // TWINS_OF_DESCRIPTORS if few else MOST_TWINS
-
-    def note(self, ttfb_s: float) -> None:
-        """The reply to a GET has begun; of two, the one that wins, from the first request on."""
-        self._hedging.note(ttfb_s)
 
     def saw(self, error: BaseException) -> None:
         """A request has ended with an error."""
