@@ -3,7 +3,7 @@
 Both ways have the same interface. Only workers use them.
 
     mapped    socket ─▶ page of the file                     one copy, page faults
-    written   socket ─▶ hot block of 256 KiB ─▶ pwrite        two copies, the first one in cache
+    written   socket ─▶ 1 MiB hot buffer ─▶ pwrite            two copies, the first one in cache
 """
 
 from __future__ import annotations
@@ -14,24 +14,17 @@ import mmap
 import os
 from typing import Protocol
 
-from bulkhaul.model.limits import KIB
-
 MADV_POPULATE_WRITE = 23
 """Prefault a range for writing. Source: include/uapi/asm-generic/mman-common.h, Linux 5.14."""
 
 CUT_SHORT = "the temp file was cut short by another program during the transfer"
 
-BLOCK_BYTES = 256 * KIB
-"""What is written at once, from multiples of it on: the page cache then holds it in a few large pieces. Source:
-docs/decisions/0002-landing.md."""
+BUFFER_BYTES = 1024 * 1024
+"""Length of a hot buffer: large enough for few system calls, small enough for the cache."""
 
 
 class Window(Protocol):
-    """Takes a part's bytes in order, from its first missing byte on.
-
-    Attributes:
-        received_bytes: how many it has taken.
-    """
+    """Takes a part's bytes in order, from its first missing byte on."""
 
     received_bytes: int
 
@@ -43,20 +36,12 @@ class Window(Protocol):
         """Take the first ``count`` bytes of the space as the next ones."""
         ...
 
-    def use(self, block: memoryview, *, shared: bool) -> None:
-        """Receive into another block, if into any; nothing may have been received yet."""
-        ...
-
-    def flush(self) -> None:
-        """Put everything that was received into the file.
-
-        Raises:
-            OSError: it could not be written.
-        """
+    def use(self, buffer: memoryview) -> None:
+        """Receive into another buffer, if into any."""
         ...
 
     def close(self) -> None:
-        """Let go of the file; what was not flushed is dropped."""
+        """Let go of the file; what was received is in it."""
         ...
 
 
@@ -85,11 +70,8 @@ class MappedWindow:
         """See ``Window.received``."""
         self.received_bytes += count
 
-    def use(self, block: memoryview, *, shared: bool) -> None:
+    def use(self, buffer: memoryview) -> None:
         """See ``Window.use``."""
-
-    def flush(self) -> None:
-        """See ``Window.flush``."""
 
     def close(self) -> None:
         """See ``Window.close``."""
@@ -100,51 +82,38 @@ class MappedWindow:
 
 
 class WrittenWindow:
-    """``[start, end)`` of a file of ``size_bytes``, received into a block and written from there.
+    """``[start, end)`` of a file of ``size_bytes``, received into a reused buffer and written from there.
 
-    A block of its own is written when it is full or flushed. One that several windows share, whose readers take turns,
-    is written after each read.
+    Each read is written before the next one, so windows whose readers take turns may share a buffer.
     """
 
-    def __init__(self, fd: int, start: int, size_bytes: int, block: memoryview, *, shared: bool) -> None:
-        """Take a block of ``BLOCK_BYTES``."""
+    def __init__(self, fd: int, start: int, size_bytes: int, buffer: memoryview) -> None:
         self._fd = os.dup(fd)
-        self._at = start  # where the block's first byte belongs
+        self._start = start
         self._size_bytes = size_bytes
+        self._buffer = buffer
         self.received_bytes = 0
-        self.use(block, shared=shared)
-
-    def use(self, block: memoryview, *, shared: bool) -> None:
-        """See ``Window.use``."""
-        self._block, self._shared = block, shared
-        self._filled, self._room = 0, BLOCK_BYTES - self._at % BLOCK_BYTES
 
     def space(self) -> memoryview:
         """See ``Window.space``."""
-        return self._block[self._filled : self._room]
+        return self._buffer
 
     def received(self, count: int) -> None:
         """See ``Window.received``."""
-        self._filled += count
-        self.received_bytes += count
-        if self._shared or self._filled == self._room:
-            self.flush()
-
-    def flush(self) -> None:
-        """See ``Window.flush``."""
-        if not self._filled:
-            return
         if os.fstat(self._fd).st_size < self._size_bytes:
             # Writing on would restore its length but leave a hole where other workers had put their parts.
             raise OSError(errno.ESTALE, CUT_SHORT)
-        at, data = self._at, self._block[: self._filled]
+        data = self._buffer[:count]
         while data:
-            written = os.pwrite(self._fd, data, at)
+            written = os.pwrite(self._fd, data, self._start + self.received_bytes)
             if not written:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            at += written
+            self.received_bytes += written
             data = data[written:]
-        self._at, self._filled, self._room = at, 0, BLOCK_BYTES - at % BLOCK_BYTES
+
+    def use(self, buffer: memoryview) -> None:
+        """See ``Window.use``."""
+        self._buffer = buffer
 
     def close(self) -> None:
         """See ``Window.close``."""

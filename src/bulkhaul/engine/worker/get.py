@@ -6,12 +6,10 @@ Each GET is tried once; the coordinator decides about retries.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-from collections.abc import Iterator
 
 from bulkhaul.disk.oserrors import local_error
-from bulkhaul.disk.window import BLOCK_BYTES, MappedWindow, Window, WrittenWindow
+from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.loop.threads import unforeseen
 from bulkhaul.engine.messages.messages import Done, Failed, GetLease
 from bulkhaul.engine.messages.requests import Read
@@ -21,9 +19,6 @@ from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.wire.checksums import CRC_BYTES, encoded_crc, updater
 from bulkhaul.wire.transport import NotSpoken, Transport, TransportError
 from bulkhaul.wire.values import GetRequest
-
-OWN_BLOCKS = 16
-"""Leases of a worker that get a block of their own, 4 MiB together; further ones share one."""
 
 
 class Receiver:
@@ -46,7 +41,7 @@ class Receiver:
 
     @property
     def received_bytes(self) -> int:
-        """Bytes of this lease that came; all of them are in the file once it is flushed."""
+        """Bytes of this lease that are in the file."""
         return self._window.received_bytes
 
     def expect(self, checksum: Checksum | None) -> None:
@@ -68,17 +63,9 @@ class Receiver:
         self._space = memoryview(b"")
         self._window.received(count)
 
-    def use(self, block: memoryview, *, shared: bool) -> None:
-        """Receive into another block from now on, where the window uses one."""
-        self._window.use(block, shared=shared)
-
-    def flush(self) -> None:
-        """Put everything that came into the file.
-
-        Raises:
-            OSError: it could not be written.
-        """
-        self._window.flush()
+    def use(self, buffer: memoryview) -> None:
+        """Receive into another buffer from now on, where the window uses one."""
+        self._window.use(buffer)
 
     def close(self) -> None:
         """Let go of the window, also if the traceback of an error still refers to this object."""
@@ -91,9 +78,8 @@ class Fetcher:
 
     def __init__(self, transports: Transports) -> None:
         self._transports = transports
-        self._shared = memoryview(bytearray(BLOCK_BYTES))  # by what is received on the loop and has no block of its own
-        self._blocks: list[memoryview] = []  # not lent
-        self._lent = 0
+        self._shared = memoryview(bytearray(BUFFER_BYTES))  # by all that is received on the loop
+        self._buffers: list[memoryview] = []  # one for each thread
         self._receivers: dict[int, Receiver] = {}
 
     def reached(self) -> list[tuple[int, int]]:
@@ -108,10 +94,7 @@ class Fetcher:
             if lease.mapped:
                 return await self._into(lease, MappedWindow(fd, at, request.end - lease.base))
             shortest = 0 if lease.base else request.size_bytes
-            if self._lent >= OWN_BLOCKS:
-                return await self._into(lease, WrittenWindow(fd, at, shortest, self._shared, shared=True))
-            with self._block() as block:
-                return await self._into(lease, WrittenWindow(fd, at, shortest, block, shared=False))
+            return await self._into(lease, WrittenWindow(fd, at, shortest, self._shared))
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker
@@ -129,7 +112,7 @@ class Fetcher:
         get = GetRequest(request.target, request.bucket, request.key, "", start, request.end, -1, whole)
         try:
             os.ftruncate(fd, 0)
-            window = WrittenWindow(fd, 0, 0, self._shared, shared=True)
+            window = WrittenWindow(fd, 0, 0, self._shared)
             receiver = Receiver(window, "", 0, learn=whole)
             try:
                 await self._get(get, receiver)
@@ -149,7 +132,7 @@ class Fetcher:
             return Done(lease.lease, receiver.received_bytes, receiver.crc, receiver.promised)
         except TransportError as error:
             return self._failed(lease, receiver, error.info)
-        except OSError as error:  # how much is in the file is not certain
+        except OSError as error:  # the checksum is of more than what is in the file
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except asyncio.CancelledError:
             return self._failed(lease, receiver, ErrorInfo("Cancelled", "the lease was taken back"))
@@ -165,29 +148,15 @@ class Fetcher:
 
     async def _through(self, transport: Transport, request: GetRequest, receiver: Receiver) -> None:
         if not self._transports.in_threads(transport):
-            await self._flushed(transport, request, receiver)
+            await transport.get(request, receiver)
             return
-        with self._block() as block:
-            receiver.use(block, shared=False)
-            await self._flushed(transport, request, receiver)
-
-    @staticmethod
-    async def _flushed(transport: Transport, request: GetRequest, receiver: Receiver) -> None:
+        buffer = self._buffers.pop() if self._buffers else memoryview(bytearray(BUFFER_BYTES))
+        receiver.use(buffer)
         try:
             await transport.get(request, receiver)
         finally:
-            receiver.flush()  # what came before an error, too: a retry goes on behind it
-
-    @contextlib.contextmanager
-    def _block(self) -> Iterator[memoryview]:
-        """Lend a block."""
-        block = self._blocks.pop() if self._blocks else memoryview(bytearray(BLOCK_BYTES))
-        self._lent += 1
-        try:
-            yield block
-        finally:
-            self._lent -= 1
-            self._blocks.append(block)
+            receiver.use(self._shared)
+            self._buffers.append(buffer)
 
     def _failed(self, lease: GetLease, receiver: Receiver, error: ErrorInfo) -> Failed:
         error = self._transports.cleaned(error)
