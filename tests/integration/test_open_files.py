@@ -16,6 +16,8 @@ from tests.integration import command
 OBJECTS = 300
 SMALL = random.Random(81).randbytes(2000)
 LARGE = random.Random(82).randbytes(40 * MIB)
+FOLDERS = 70
+"""Of each kind, with one object: one of a batch, one that goes alone, and one that counts as large."""
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +26,9 @@ def server() -> Iterator[FaultServer]:
     with serving() as running:
         for number in range(OBJECTS):
             running.store.put("bucket", f"many/{number}", make_object(SMALL))
+        for number in range(FOLDERS):
+            for kind, size_bytes in (("batched", 2000), ("alone", 300_000), ("large", MIB + 1)):
+                running.store.put("bucket", f"folders/{kind}-{number}/x", make_object(LARGE[:size_bytes]))
         running.store.put("bucket", "large", make_object(LARGE))
         yield running
 
@@ -53,6 +58,15 @@ def test_many_small_objects(server: FaultServer, tmp_path: Path, files: int) -> 
     assert [path.read_bytes() for path in (tmp_path / "down").iterdir()] == [SMALL] * OBJECTS
     run(server, files, "cp", "-r", tmp_path / "down", f"s3://bucket/up-{files}/")
     assert sum(key.startswith(f"up-{files}/") for key in server.store.in_bucket("bucket")) == OBJECTS
+
+
+def test_many_folders(server: FaultServer, tmp_path: Path) -> None:
+    """Each object under way holds a folder of its own open as well, whatever its size."""
+    files = 64
+    run(server, files, "cp", "-r", "s3://bucket/folders/", tmp_path / "down")
+    assert len(list((tmp_path / "down").glob("*/x"))) == 3 * FOLDERS
+    run(server, files, "cp", "-r", "--multipart-threshold", "1MiB", tmp_path / "down", "s3://bucket/back/")
+    assert sum(key.startswith("back/") for key in server.store.in_bucket("bucket")) == 3 * FOLDERS
 
 
 @pytest.mark.parametrize("files", [64, 256])

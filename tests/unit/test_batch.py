@@ -8,6 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
+from bulkhaul.engine.transfers import batch as batch_module
 from bulkhaul.engine.transfers.batch import (
     GROUP_SLOTS,
     MAX_QUEUED,
@@ -104,6 +105,37 @@ def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) ->
 
         batch = Batch(SETTINGS, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
         assert len(await results_of(batch)) == 100
+        assert peak == most
+
+    asyncio.run(play())
+
+
+@pytest.mark.parametrize(("files", "most"), [(1024, 288), (128, 21), (16, 8)])
+def test_objects_under_way_share_the_files_that_may_be_open(
+    monkeypatch: pytest.MonkeyPatch, files: int, most: int
+) -> None:
+    """Large and small ones together, at three files each beside half of the limit, or beside 160."""
+    monkeypatch.setattr(batch_module, "descriptors", lambda: files)
+
+    async def play() -> None:
+        at_once = peak = 0
+        full = asyncio.Event()
+
+        async def work() -> TransferResult:
+            nonlocal at_once, peak
+            at_once += 1
+            peak = max(peak, at_once)
+            if at_once == most:
+                full.set()
+            await full.wait()
+            await asyncio.sleep(0.001)
+            at_once -= 1
+            return planned(0)
+
+        sizes = [SMALL_OBJECT_BYTES, SMALL_OBJECT_BYTES + 1] * most
+        batch = Batch(Settings(concurrency=400), plan_of([Piece(planned(0, size), work) for size in sizes]))
+        async with asyncio.timeout(20):
+            assert len(await results_of(batch)) == 2 * most
         assert peak == most
 
     asyncio.run(play())

@@ -18,7 +18,7 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
 
 OPEN_FOLDERS = 64
-"""Folders kept open; listings come sorted, so neighbours share theirs."""
+"""Folders kept open at most; listings come sorted, so neighbours share theirs."""
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -91,8 +91,14 @@ class DestinationTree:
         LocalError: the root cannot be made or opened.
     """
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, *, kept: int) -> None:
+        """Open the root.
+
+        Args:
+            kept: folders that stay open for the next object, beside those in use.
+        """
         self.root = root
+        self._kept = kept
         try:
             os.makedirs(root, exist_ok=True)
         except OSError as error:
@@ -119,7 +125,7 @@ class DestinationTree:
         finally:
             parent.release()
         self._open[components] = handle
-        if len(self._open) > OPEN_FOLDERS:
+        if len(self._open) > self._kept:
             self._open.popitem(last=False)[1].release()
         return handle.share()
 

@@ -29,7 +29,13 @@ SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones have one for each request in flight."""
 
 MAX_SMALL_SLOTS = 512
-"""Small objects under way at most; fewer where the limit of open files is low."""
+"""Small objects under way at most."""
+
+FILES_OF_OBJECT = 3
+"""Files that an object under way keeps open at most: its own, its folder or its journal, and one for a moment."""
+
+SPARE_FILES = 160
+"""Files that are open beside those of objects, as far as half of all go: of the workers, and the folders of groups."""
 
 MAX_WAITING = 512
 """Results that wait for the caller at most. With more, no further object is begun until the caller takes some."""
@@ -38,7 +44,8 @@ MAX_QUEUED = 512
 """Objects of groups that wait to go on alone at most; with more, no further group is begun until some of them are."""
 
 GROUP_SLOTS = 32
-"""Groups under way at most: enough that several hundred requests find work, few enough that memory holds them."""
+"""Groups under way at most: enough that several hundred requests find work, few enough that memory holds them.
+Each holds its folder, so that there are fewer where the limit of open files is low."""
 
 Work = Callable[[], Coroutine[None, None, TransferResult]]
 
@@ -104,8 +111,9 @@ class Batch:
         self._news = asyncio.Event()
         ceiling = ceiling_for(settings)
         self._large = asyncio.Semaphore(ceiling)
-        self._small = asyncio.Semaphore(min(_small_slots(), ceiling * SMALL_PART_DEPTH))
-        self._groups = asyncio.Semaphore(GROUP_SLOTS)
+        self._small = asyncio.Semaphore(min(MAX_SMALL_SLOTS, ceiling * SMALL_PART_DEPTH))
+        self._files = asyncio.Semaphore(_objects_with_files())
+        self._groups = asyncio.Semaphore(max(1, min(GROUP_SLOTS, descriptors() // 8)))
         self._queued = 0  # objects that go on alone and have no slot yet
         self._fewer = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -218,12 +226,15 @@ class Batch:
             await self._end(piece.result)
             return
         self._counts["bytes"] += piece.result.size_bytes
-        slot = self._slot_of(piece.result)
-        await slot.acquire()
+        slot = await self._slot_for(piece.result)
         self._start(self._one(piece.work, piece.result, slot))
 
-    def _slot_of(self, planned: TransferResult) -> asyncio.Semaphore:
-        return self._small if planned.size_bytes <= SMALL_OBJECT_BYTES else self._large
+    async def _slot_for(self, planned: TransferResult) -> asyncio.Semaphore:
+        """Wait until an object may begin; return the slot that it has, beside its share of the open files."""
+        slot = self._small if planned.size_bytes <= SMALL_OBJECT_BYTES else self._large
+        await slot.acquire()
+        await self._files.acquire()
+        return slot
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.add(asyncio.create_task(work))
@@ -237,6 +248,7 @@ class Batch:
             await self._end(result)  # it keeps its slot until there is room
         finally:
             slot.release()
+            self._files.release()
             self._ended_task()
 
     def _queue(self, work: Work, planned: TransferResult) -> None:
@@ -244,8 +256,7 @@ class Batch:
         self._start(self._alone(work, planned))
 
     async def _alone(self, work: Work, planned: TransferResult) -> None:
-        slot = self._slot_of(planned)
-        await slot.acquire()
+        slot = await self._slot_for(planned)
         self._queued -= 1
         self._fewer.set()
         await self._one(work, planned, slot)
@@ -316,6 +327,7 @@ def _failed(planned: TransferResult, error: Exception) -> TransferResult:
     return msgspec.structs.replace(planned, failure=failure)
 
 
-def _small_slots() -> int:
-    """Return how many small objects may be under way: each holds its file, and perhaps its folder."""
-    return max(8, min(MAX_SMALL_SLOTS, (descriptors() - 256) // 3))
+def _objects_with_files() -> int:
+    """Return how many objects may be under way for the limit of open files."""
+    files = descriptors()
+    return max(8, (files - min(SPARE_FILES, files // 2)) // FILES_OF_OBJECT)

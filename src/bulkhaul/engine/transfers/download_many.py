@@ -11,9 +11,10 @@ from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
-from bulkhaul.disk.folder import DestinationTree, SeenNames
+from bulkhaul.disk.folder import OPEN_FOLDERS, DestinationTree, SeenNames
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_selected import list_selected_pages
+from bulkhaul.engine.pool.ceiling import descriptors
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.batch import Group, Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
@@ -107,7 +108,7 @@ class DownloadPlan:
             NotFound: nothing is selected.
             TransferError: the listing or the destination folder failed.
         """
-        tree = self._tree = DestinationTree(self._root)
+        tree = self._tree = DestinationTree(self._root, kept=min(OPEN_FOLDERS, descriptors() // 8))
         self._downloader.look_at_umask()
         async with contextlib.aclosing(self._named(folds_case=tree.folds_case())) as pages:
             async for page in pages:
