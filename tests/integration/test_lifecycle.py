@@ -70,6 +70,38 @@ def test_cancelled_future(tmp_path: Path, transport: str) -> None:
         assert rig.restore(STORED).succeeded().integrity == "checksum"
 
 
+@pytest.mark.parametrize("source", ["s3://bucket/waits/1", "s3://bucket/waits/"])
+def test_cancelled_while_it_waits_its_turn(tmp_path: Path, source: str) -> None:
+    """What waits at a worker behind a slow connection, a part or a batch, is given back while that is still slow."""
+
+    async def begin_and_cancel(engine: AsyncEngine) -> None:
+        machine = engine._life.running().dispatcher.machine
+        if source.endswith("/"):
+            doing = asyncio.ensure_future(anext(aiter(engine.download_many(source, tmp_path / "waits"))))
+        else:
+            doing = asyncio.ensure_future(engine.download(source, tmp_path / "waits"))
+        async with asyncio.timeout(PATIENCE_S):
+            while machine.in_flight < 2:  # noqa: ASYNC110 - the machine tells nobody
+                await asyncio.sleep(0.01)
+        doing.cancel()
+        await asyncio.wait([doing])
+
+    timeouts = Timeouts(read_s=30.0, lease_s=30.0, release_s=1.0)
+    with running_rig(tmp_path, workers=1, concurrency=1, timeouts=timeouts) as rig:
+        go_on = threading.Event()
+        for key in ("slow", "waits/1", "waits/2"):
+            rig.server.store.put("bucket", key, make_object(b"small" * 100))
+        rig.server.add_fault(Stall(operation="GetObject", key="slow", after_bytes=10, until=go_on))
+        slow = rig.engine.submit("s3://bucket/slow", tmp_path / "slow")
+        rig.server.wait_for(lambda s: bool(s.requests_for("GetObject", "slow")))
+        pids = rig.engine.worker_pids
+        rig.engine.run(begin_and_cancel, rig.engine.aio)
+        assert not slow.done()
+        go_on.set()
+        assert slow.result(timeout=PATIENCE_S).retries == 0
+        assert rig.engine.worker_pids == pids, "a worker was killed for what waited there"
+
+
 @BOTH
 def test_closed_in_the_middle(tmp_path: Path, transport: str) -> None:
     """Closing an engine ends its transfers as Cancelled, and takes its workers and temp files with it."""

@@ -44,9 +44,8 @@ class Batches:
         """Return (lease, rows that have succeeded) of the batches under way."""
         return [run.through for run in self._runs.values()]
 
-    def stop(self, lease: int) -> bool:
-        """End a batch early; whether it is here."""
-        if (run := self._runs.get(lease)) is None:
-            return False
-        run.stop()
-        return True
+    def stop(self, lease: int) -> BatchRun | None:
+        """End a batch early, and return it if it is here."""
+        if (run := self._runs.get(lease)) is not None:
+            run.stop()
+        return run

@@ -78,6 +78,13 @@ class Lanes(Generic[T]):
         self._waiting.append(work)
         self._fill()
 
+    def take_back(self, wanted: Callable[[T], bool]) -> T | None:
+        """Return what was put and not begun, and forget it; None where nothing of that waits."""
+        work = next((one for one in self._waiting if wanted(one)), None)
+        if work is not None:
+            self._waiting.remove(work)
+        return work
+
     def crowded(self) -> bool:
         """Whether lanes are to take no other row and return from what they serve; those that may stay go on with it."""
         return self._busy > self.allowed

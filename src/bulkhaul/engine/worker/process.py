@@ -260,10 +260,15 @@ class Worker:
             del self._active[lease.lease]
 
     def _release(self, lease: int) -> None:
+        """Let go of a lease. One that waits is told of now: its turn may come only after the coordinator's patience."""
         if (task := self._active.get(lease)) is not None:
             task.cancel()
-        elif self._batches is None or not self._batches.stop(lease):
+        elif self._batches is not None and (run := self._batches.stop(lease)) is not None:
+            self._start(self._serve(run))
+        else:
             self._released.add(lease)
+            if (work := self._lanes.take_back(lambda one: _lease_of(one) == lease)) is not None:
+                self._start(self._serve(work))
 
     # Reports
 
@@ -324,6 +329,10 @@ class Worker:
 
 def _batch(work: Work) -> BatchRun | None:
     return work if isinstance(work, BatchRun) else None
+
+
+def _lease_of(work: Work) -> int:
+    return work.ended.lease if isinstance(work, BatchRun) else work[0].lease
 
 
 def _refused(lease: GetLease | PutLease, error: ErrorInfo) -> Failed:
