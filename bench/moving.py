@@ -145,10 +145,11 @@ class MovingArena:
             sample_memory=sample_memory,
             timeout_s=self.timeout_s,
         )
-        if before is not None and place.statistics and not sample_memory:
-            runs = self.server_runs.setdefault(task.name, {}).setdefault(contestant.name, [])
-            runs.append(difference(before, place.statistics()))
+        after = place.statistics() if place.statistics else None
         self._check_sizes(task, store)
+        if before is not None and after is not None and not sample_memory:
+            runs = self.server_runs.setdefault(task.name, {}).setdefault(contestant.name, [])
+            runs.append(difference(before, after))
         return usage
 
     def check(self, task: Task) -> None:
