@@ -107,6 +107,17 @@ def test_a_report_in_several_frames() -> None:
     assert it.ended([2, 3], {}) == PartDone(7, 1, 10, 0, 4)
 
 
+def test_a_worker_that_dies_within_a_report() -> None:
+    """What it had told of counts with the next lease, which must be of the whole length: else its worker is killed."""
+    it = Taken()
+    it.lease()
+    it.ended([0], {1: MISSING}, more=True)
+    assert [row.name for row in it.lease().rows] == ["f3", "f4"]
+    assert it.ended([0], {}, BROKEN) == PartFailed(7, 2, 6, 0, BROKEN, answered=2, left=1, kept_bytes=4)
+    it.lease()
+    assert it.ended([0], {}) == PartDone(7, 3, 4, 0, 1)
+
+
 def test_bytes_that_could_not_be_published_are_lost() -> None:
     """What the caller says of them is kept for the count of received bytes."""
     it = Taken()

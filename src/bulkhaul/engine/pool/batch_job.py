@@ -53,6 +53,12 @@ class _Leased(msgspec.Struct):
     settled_bytes: int = 0
     lost_bytes: int = 0
 
+    def take_over(self, other: _Leased) -> None:
+        """Count what was reported of another lease, which nobody ends any more."""
+        self.answered, other.answered = self.answered + other.answered, 0
+        self.settled_bytes, other.settled_bytes = self.settled_bytes + other.settled_bytes, 0
+        self.lost_bytes, other.lost_bytes = self.lost_bytes + other.lost_bytes, 0
+
     def take(self, row: int) -> int:
         """Return the place of a row that is reported, once.
 
@@ -102,7 +108,10 @@ class BatchJob(BaseJob, kw_only=True):
         """Return the lease that a worker gets; each has temp files of its own."""
         self.attempts = assign.attempt
         token = secrets.token_hex(TOKEN_BYTES)
-        self.leased[assign.lease] = _Leased(token, list(self.left))
+        new = self.leased[assign.lease] = _Leased(token, list(self.left))
+        for dead in self.leased.values():  # its worker has died between two frames of one report
+            if dead is not new:
+                new.take_over(dead)
         template = self.template
         names = {"token": token} if isinstance(template, GetBatch) else {}
         rows = [template.rows[place] for place in self.left]
