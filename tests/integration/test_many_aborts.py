@@ -118,7 +118,8 @@ def test_ctrl_c(tmp_path: Path, *, twice: bool, within_s: float) -> None:
         for number in range(UPLOADS):
             (site.folder / f"{number:02}").write_bytes(b"x" * (6 * 1024 * 1024))
         before = set(descendants())
-        words = ["cp", "-r", "--endpoint-url", site.server.endpoint_url, "--concurrency", str(UPLOADS)]
+        # A file of two parts takes two requests of those that may be in flight.
+        words = ["cp", "-r", "--endpoint-url", site.server.endpoint_url, "--concurrency", str(2 * UPLOADS)]
         words += ["--part-size", "5MiB", "--multipart-threshold", "5MiB", str(site.folder), "s3://bucket/"]
         process = start(*words, variables={"BULKHAUL_STATE_DIR": str(site.state)})
         try:

@@ -21,6 +21,7 @@ from bulkhaul.engine.transfers.batch import (
     Piece,
 )
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
+from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 
@@ -84,9 +85,22 @@ def test_every_piece_ends_once_and_is_counted() -> None:
     asyncio.run(play())
 
 
-@pytest.mark.parametrize(("size_bytes", "most"), [(SMALL_OBJECT_BYTES, 32), (SMALL_OBJECT_BYTES + 1, 4)])
-def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) -> None:
-    """Large objects have a slot for each request in flight, small ones eight times as many (I7)."""
+@pytest.mark.parametrize(
+    ("concurrency", "size_bytes", "most"),
+    [
+        (4, SMALL_OBJECT_BYTES, 32),
+        (4, SMALL_OBJECT_BYTES + 1, 4),
+        (4, 1 << 40, 4),
+        (80, 64 * MIB - 1, 80),
+        (80, 64 * MIB, 20),
+        (80, 1 << 40, 8),
+    ],
+)
+def test_pieces_under_way_are_bounded_by_settings(concurrency: int, size_bytes: int, most: int) -> None:
+    """Small objects have eight slots for each request in flight, large ones one; those in parts take one a part (I7).
+
+    However many parts there are, eight objects are under way, if there may be as many requests.
+    """
 
     async def play() -> None:
         at_once = peak = 0
@@ -103,8 +117,10 @@ def test_pieces_under_way_are_bounded_by_settings(size_bytes: int, most: int) ->
             at_once -= 1
             return planned(0, size_bytes)
 
-        batch = Batch(SETTINGS, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
-        assert len(await results_of(batch)) == 100
+        settings = Settings(concurrency=concurrency)
+        batch = Batch(settings, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
+        async with asyncio.timeout(20):
+            assert len(await results_of(batch)) == 100
         assert peak == most
 
     asyncio.run(play())

@@ -22,11 +22,15 @@ from bulkhaul.engine.pool.ceiling import ceiling_for, descriptors
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import Progress, TransferResult
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
 
 SMALL_OBJECT_BYTES = MIB
-"""Objects up to this size share many slots; larger ones have one for each request in flight."""
+"""Objects up to this size share many slots; larger ones share one for each request in flight."""
+
+LEAST_OF_PARTS = 8
+"""Objects in parts that may be under way however many parts each has: one ends or begins while others fill the window.
+More would only each have many parts wait, which take memory, and be in pieces when a run is interrupted."""
 
 MAX_SMALL_SLOTS = 512
 """Small objects under way at most."""
@@ -110,6 +114,8 @@ class Batch:
         self._room = asyncio.Event()  # for results that the caller has not taken yet
         self._news = asyncio.Event()
         ceiling = ceiling_for(settings)
+        self._settings = settings
+        self._most_slots = max(1, ceiling // LEAST_OF_PARTS)  # of one object
         self._large = asyncio.Semaphore(ceiling)
         self._small = asyncio.Semaphore(min(MAX_SMALL_SLOTS, ceiling * SMALL_PART_DEPTH))
         self._files = asyncio.Semaphore(_objects_with_files())
@@ -226,29 +232,38 @@ class Batch:
             await self._end(piece.result)
             return
         self._counts["bytes"] += piece.result.size_bytes
-        slot = await self._slot_for(piece.result)
-        self._start(self._one(piece.work, piece.result, slot))
+        slots = await self._slots_for(piece.result)
+        self._start(self._one(piece.work, piece.result, slots))
 
-    async def _slot_for(self, planned: TransferResult) -> asyncio.Semaphore:
-        """Wait until an object may begin; return the slot that it has, beside its share of the open files."""
-        slot = self._small if planned.size_bytes <= SMALL_OBJECT_BYTES else self._large
-        await slot.acquire()
-        await self._files.acquire()
-        return slot
+    async def _slots_for(self, planned: TransferResult) -> list[asyncio.Semaphore]:
+        """Wait until an object may begin; return what it has to release at its end."""
+        small = planned.size_bytes <= SMALL_OBJECT_BYTES
+        slots = [self._small] if small else [self._large] * self._parts_of(planned.size_bytes)
+        slots.append(self._files)
+        for slot in slots:
+            await slot.acquire()
+        return slots
+
+    def _parts_of(self, size_bytes: int) -> int:
+        """Return how many slots an object takes that is not small: one for each part, up to a share of all."""
+        if size_bytes < self._settings.multipart_threshold_bytes:
+            return 1
+        part_bytes = self._settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
+        return min(self._most_slots, -(-size_bytes // part_bytes))
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         self._tasks.add(asyncio.create_task(work))
 
-    async def _one(self, work: Work, planned: TransferResult, slot: asyncio.Semaphore) -> None:
+    async def _one(self, work: Work, planned: TransferResult, slots: list[asyncio.Semaphore]) -> None:
         try:
             result = await work()
         except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
             result = _failed(planned, error)
         try:
-            await self._end(result)  # it keeps its slot until there is room
+            await self._end(result)  # it keeps its slots until there is room
         finally:
-            slot.release()
-            self._files.release()
+            for slot in slots:
+                slot.release()
             self._ended_task()
 
     def _queue(self, work: Work, planned: TransferResult) -> None:
@@ -256,10 +271,10 @@ class Batch:
         self._start(self._alone(work, planned))
 
     async def _alone(self, work: Work, planned: TransferResult) -> None:
-        slot = await self._slot_for(planned)
+        slots = await self._slots_for(planned)
         self._queued -= 1
         self._fewer.set()
-        await self._one(work, planned, slot)
+        await self._one(work, planned, slots)
 
     async def _together(self, group: Group) -> None:
         outlet = _GroupOutlet(group.results, self._hand_over, self._queue)
