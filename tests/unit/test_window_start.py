@@ -67,6 +67,27 @@ def test_close_reports_end_it_as_well() -> None:
     assert 16 <= sizes[-1] <= 64
 
 
+def test_a_near_service_is_asked_for_no_more_than_is_proven() -> None:
+    """What is given out beyond what the line or the cores take runs to its end all the same."""
+    sizes = Near(Window(), served=8, ttfb_s=0.005).play(1.0)
+    assert max(sizes) <= 32
+    assert sizes[-1] <= 16
+
+
+def test_a_near_service_that_serves_more_is_given_more() -> None:
+    """Twice what is known to deliver more, again and again."""
+    assert max(Near(Window(), ttfb_s=0.005).play(3.0)) == 512
+
+
+def test_a_busy_machine_near_a_service_holds_what_is_proven() -> None:
+    """Its CPU may be all that larger rounds have shown."""
+    near = Near(Window(), served=8, ttfb_s=0.005)
+    near.play(0.1)
+    grown = near.window.size
+    near.window.saturated(near.now_s, 1.0)
+    assert (grown, near.window.size) == (16, 8)
+
+
 def test_what_goes_out_is_enough_for_the_first_doublings() -> None:
     """A part that is uploaded is answered at its end: until the first answers, 64 are as many as that may bring."""
     sizes = Near(Window(), answers=False).play(1.0)

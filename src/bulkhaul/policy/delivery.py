@@ -90,13 +90,14 @@ class Flow:
 
     Attributes:
         ttfb_s: recent mean time to first byte; 0 before any.
+        least_ttfb_s: the least mean that a report told: how far away the service is, without what queues; 0 before any.
         turn_s: how long a request was in flight lately, by Little's law; 0 before any.
         told_s: what was moved before has been told of, as far as that is known.
     """
 
     __slots__ = (
-        "_busy", "_done", "_failed", "_last_peak", "_peak", "_seen_s", "_turn_began_s", "_work", "told_s",
-        "ttfb_s", "turn_s",
+        "_busy", "_done", "_failed", "_last_peak", "_peak", "_seen_s", "_turn_began_s", "_work", "least_ttfb_s",
+        "told_s", "ttfb_s", "turn_s",
     )  # fmt: skip
 
     def __init__(self, now_s: float) -> None:
@@ -105,7 +106,7 @@ class Flow:
         self._done, self._failed = Delivery(), Delivery()  # requests
         self._seen_s = self._turn_began_s = now_s
         self._peak = self._last_peak = 0
-        self.ttfb_s = self.turn_s = 0.0
+        self.ttfb_s = self.least_ttfb_s = self.turn_s = 0.0
         self.told_s = float("-inf")
 
     def pass_time(self, now_s: float, in_flight: int) -> None:
@@ -134,6 +135,7 @@ class Flow:
         mean_s = ttfb_sum_s / heads
         weight = min(1.0, heads / max(8, in_flight)) if self.ttfb_s else 1.0
         self.ttfb_s += weight * (mean_s - self.ttfb_s)
+        self.least_ttfb_s = min(self.least_ttfb_s or mean_s, mean_s)
 
     def fail(self, now_s: float, requests: int) -> None:
         """So many requests have ended without a result."""
