@@ -276,3 +276,13 @@ def test_rows_that_waited_count_from_the_last_report_of_all_on() -> None:
     handle(Heard(1, ((first, MIB), (second, 0)), ((first, ROWS), (second, 0))), now_s=began_s + 1.0)
     handle(Heard(1, ((second, 16 * KIB),), ((second, 1),)), now_s=began_s + 1.1)
     assert window.moves == [(began_s, began_s + 1.0, MIB), (began_s + 1.0, began_s + 1.1, 16 * KIB)]
+
+
+def test_the_load_is_a_share_of_the_cores_that_may_be_used() -> None:
+    """Four workers that share two cores use all of them with half a CPU each."""
+    window = Settable(8)
+    window.cores = 2
+    world = ready(window, workers=4)
+    for worker in list(world.workers):
+        world.send(Heard(worker, share=0.5, lag_s=0.0))
+    assert window.loads[-1] == (1.0, 0.0)

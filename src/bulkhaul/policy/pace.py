@@ -39,8 +39,8 @@ class Pace:
             worker = workers[event.worker]
             # Late once is chance, or another program's doing; a loop that is overrun is late each time.
             lag_s, worker.lag_s, worker.share = min(worker.lag_s, event.lag_s), event.lag_s, event.share
-            mean = sum(one.share for one in workers.values()) / len(workers)
-            self._window.saturated(now_s, mean, lag_s=lag_s)
+            used = sum(one.share for one in workers.values())
+            self._window.saturated(now_s, used / min(self._window.cores, len(workers)), lag_s=lag_s)
 
     def progressed(self, lease: Lease, moved_bytes: int, through: int, now_s: float) -> None:
         """A lease has moved bytes since the last report about it, and so many of its requests have succeeded so far."""

@@ -63,13 +63,17 @@ class Window:
 
     Attributes:
         ceiling: the most that it may become.
+        cores: that the workers may use; those that are more than they are do not count.
         size: requests that may be in flight now, from 1 to the ceiling.
         outstanding: requests that were given out and have not ended, those that queue at workers included.
     """
 
-    def __init__(self, ceiling: int = MOST_IN_FLIGHT, *, first: int = FIRST_SIZE, now_s: float = 0.0) -> None:
+    def __init__(
+        self, ceiling: int = MOST_IN_FLIGHT, *, first: int = FIRST_SIZE, cores: int = 1 << 10, now_s: float = 0.0
+    ) -> None:
         """Take how far it may grow and how large it begins, both at least 1."""
         self.ceiling = max(1, ceiling)
+        self.cores = cores
         self.size = min(self.ceiling, max(1, first))
         self.outstanding = 0
         self._flow = Flow(now_s)
@@ -167,7 +171,7 @@ class Window:
         if share < SATURATED:
             return
         if self._start is not None:
-            self._hold(now_s, self.size)
+            self._hold(now_s, self._start.proven(self.size))
         if now_s - self._saturated_s > 1.0:
             self._trials.wake_down()
         self._saturated_s = now_s

@@ -6,6 +6,7 @@ import functools
 import logging
 import resource
 
+from bulkhaul.model.cores import usable_cores
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.window import FIRST_SIZE, Window, ceiling_of
@@ -43,7 +44,8 @@ def ceiling_for(settings: Settings) -> int:
 
 def window_for(settings: Settings, now_s: float) -> Window:
     """Return the window of an engine: a number that was asked for is tried from the start."""
-    return Window(ceiling_for(settings), first=settings.concurrency or FIRST_SIZE, now_s=now_s)
+    first = settings.concurrency or FIRST_SIZE
+    return Window(ceiling_for(settings), first=first, cores=usable_cores(), now_s=now_s)
 
 
 def bound_by_sdk(window: Window, settings: Settings) -> None:
