@@ -31,10 +31,10 @@ class Certificates:
         return ssl.create_default_context(cafile=str(self.ca_bundle))
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Write a new authority and a certificate for 127.0.0.1, localhost and *.localhost."""
+def make_certificates(folder: Path, *names: str) -> Certificates:
+    """Write a new authority and a certificate for 127.0.0.1, localhost, *.localhost and further names."""
     authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "localhost", "*.localhost")
+    certificate = authority.issue_cert("127.0.0.1", "localhost", "*.localhost", *names)
     made = Certificates(folder / "ca.pem", folder / "chain.pem", folder / "key.pem")
     authority.cert_pem.write_to_path(made.ca_bundle)
     made.chain.write_bytes(b"".join(pem.bytes() for pem in certificate.cert_chain_pems))

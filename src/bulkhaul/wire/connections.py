@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.wire.addresses import Addresses, needs_no_lookup
 from bulkhaul.wire.classify import network_error
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.keepalive import keep_alive
@@ -47,6 +48,7 @@ class Connections:
         self._timeouts = timeouts
         self._new = new
         self._ca_bundle = ca_bundle
+        self._addresses = Addresses()
         self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
         self._busy: dict[Connection, Watch] = {}
         self._watcher: asyncio.Task[None] | None = None
@@ -78,16 +80,9 @@ class Connections:
         if self._watcher is None:
             self._watcher = asyncio.create_task(self._watch())
             self._watcher.add_done_callback(_require_watch)
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeouts.connect_s):
-                transport, connection = await loop.create_connection(
-                    self._new,
-                    target.host,
-                    target.port,
-                    ssl=self._tls_context() if target.scheme == "https" else None,
-                    server_hostname=target.host if target.scheme == "https" else None,
-                )
+                transport, connection = await self._connected(target)
         except TimeoutError as error:
             text = f"no connection to {target.host_header} within {self._timeouts.connect_s:g} s"
             raise TransportError(ErrorInfo("NetworkError", text, unreached=True)) from error
@@ -95,6 +90,14 @@ class Connections:
             raise TransportError(network_error(error, connecting=True)) from error
         keep_alive(transport.get_extra_info("socket"))
         return connection
+
+    async def _connected(self, target: Target) -> tuple[asyncio.Transport, Connection]:
+        loop = asyncio.get_running_loop()
+        tls, name = (self._tls_context(), target.host) if target.scheme == "https" else (None, None)
+        if needs_no_lookup(target.host):
+            return await loop.create_connection(self._new, target.host, target.port, ssl=tls, server_hostname=name)
+        sock = await self._addresses.connect(target.host, target.port, timeout_s=self._timeouts.connect_s)
+        return await loop.create_connection(self._new, sock=sock, ssl=tls, server_hostname=name)
 
     def lend(self, connection: Connection, *, sends: bool = False, since_s: float | None = None) -> Watch:
         """Watch a connection from now on, or as if its exchange had begun at ``since_s``.
