@@ -85,7 +85,8 @@ def test_with_very_many_connections(tmp_path: Path) -> None:
         key, _ = rig.new_key(old=BODY + BODY)
         began_s = time.monotonic()
         result = rig.engine.download(f"s3://bucket/{key}", tmp_path / "file")
-        assert 2.5 < time.monotonic() - began_s < SOON_S
+        # Three seconds' bytes, but what may be made up for, and a piece of each connection: a second's bytes in all.
+        assert 1.7 < time.monotonic() - began_s < SOON_S
         assert ((tmp_path / "file").read_bytes(), result.retries) == (BODY + BODY, 0)
 
 
