@@ -60,7 +60,7 @@ class Gate:
 
     def close(self) -> None:
         """End for good."""
-        self._call(self._away("refuse"))
+        self._call(self._end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -76,6 +76,12 @@ class Gate:
         for task in self._pumps:
             task.cancel()
         await asyncio.gather(*self._pumps, return_exceptions=True)
+
+    async def _end(self) -> None:
+        await self._away("refuse")
+        while begun := asyncio.all_tasks() - {asyncio.current_task()}:  # connections that were just taken
+            await asyncio.gather(*begun, return_exceptions=True)
+        await asyncio.sleep(0)  # their sockets are closed by callbacks
 
     async def _back(self) -> None:
         self._resets = False
