@@ -9,9 +9,12 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import patch
 
 import uvloop
 
+from bulkhaul.wire import addresses
+from bulkhaul.wire.addresses import Address
 from bulkhaul.wire.values import Target
 
 NAME = "objects.localhost"
@@ -24,7 +27,7 @@ class Network:
     Attributes:
         names: the addresses of each; an exception fails the lookup.
         failing: addresses with what connecting to them raises; None if nothing ever comes back.
-        lookups: the names that were looked up.
+        lookups: the names, or addresses, that were looked up.
         tried: the addresses that were connected to.
         ahead_s: how far the clock is ahead.
         silent: set once nothing has come back from an address.
@@ -58,21 +61,26 @@ NETWORK = Network()
 
 class _OnNetwork:
     async def getaddrinfo(self, host: Any, port: Any, **given: Any) -> Any:
+        NETWORK.lookups.append(host)
         if host not in NETWORK.names:
             return await super().getaddrinfo(host, port, **given)  # type: ignore[misc]
-        NETWORK.lookups.append(host)
         await asyncio.sleep(0.01)
         return NETWORK.told(host, port)
 
-    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
-        NETWORK.tried.append(address[0])
-        if address[0] in NETWORK.failing:
-            if error := NETWORK.failing[address[0]]:
-                raise error
-            NETWORK.ahead_s += PATIENCE_S / 2 + 1
-            NETWORK.silent.set()
-            await asyncio.Event().wait()
-        await super().sock_connect(sock, address)  # type: ignore[misc]
+
+async def connected(address: Address) -> socket.socket:
+    """Connect to an address as the network has it."""
+    NETWORK.tried.append(address.place[0])
+    if address.place[0] in NETWORK.failing:
+        if error := NETWORK.failing[address.place[0]]:
+            raise error
+        NETWORK.ahead_s += PATIENCE_S / 2 + 1
+        NETWORK.silent.set()
+        await asyncio.Event().wait()
+    return await CONNECTED(address)
+
+
+CONNECTED = addresses.connected
 
 
 class PlainLoop(_OnNetwork, asyncio.SelectorEventLoop):
@@ -93,7 +101,7 @@ def run(story: Callable[[], Awaitable[None]], loop: type[asyncio.AbstractEventLo
         async with asyncio.timeout(60):
             await story()
 
-    with asyncio.Runner(loop_factory=loop) as runner:
+    with patch.object(addresses, "connected", connected), asyncio.Runner(loop_factory=loop) as runner:
         runner.run(play())
     gc.collect()  # a socket left open is a warning, and so an error
 

@@ -70,5 +70,5 @@ def test_threads_of_the_sdk_bound_the_window(concurrency: int | None, most: int)
     assert ceiling_for(settings) == most
     window = window_for(Settings(endpoint_url=PLAIN, workers=3, concurrency=concurrency), 5.0)
     window.size = window.ceiling
-    bound_by_sdk(window, settings)
+    bound_by_sdk(window, settings, 6.0)
     assert (window.ceiling, window.size) == (most, most)

@@ -116,3 +116,16 @@ def test_a_round_that_was_shorter_than_those_of_now_is_weighed() -> None:
 def test_the_time_before_the_first_request_is_no_round() -> None:
     """An engine waits for credentials and listings; its first requests teach as much as if they had come at once."""
     assert Near(Window(), now_s=0.3).play(0.1)[:2] == [8, 16] == Near(Window()).play(0.1)[:2]
+
+
+def test_a_bound_in_the_middle_of_a_trial_holds() -> None:
+    """What is gone back to after a trial is not more than the bound, whatever was held before."""
+    near = Near(Window(64, first=32))
+    near.play(3.0)
+    for _ in range(200):
+        if near.window._trial is not None:
+            break
+        near.play(0.05)
+    assert near.window._trial is not None
+    near.window.bound(16, near.now_s)
+    assert max(near.play(3.0)) <= 16

@@ -90,7 +90,7 @@ speed_options = adding(
         callback=parsed_size,
         metavar="SIZE",
         help="Length of a ranged GET, or of an uploaded part (then at least 5 MiB): 8MiB, 8MB, 8M (= MiB) or bytes."
-        "  [default: by the object's size]",
+        "  [default: by the object's size, and for streams 4 MiB down, 8 MiB and more up]",
     ),
     _speed(
         "--bwlimit",

@@ -86,7 +86,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             used, 2 to 8. One is run where ``bandwidth_bytes_per_s`` is set, since processes share no rate.
         concurrency: requests in flight at most, all workers together. That many are tried from the start; with None
             the number begins at 8 and finds itself, up to 512 or what memory and the limit of open files allow.
-        part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size.
+        part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size, and
+            for streams by their direction.
         bandwidth_bytes_per_s: at most so many bytes of bodies, all transfers of the engine together; None for no limit.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.

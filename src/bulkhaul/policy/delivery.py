@@ -90,7 +90,8 @@ class Flow:
 
     Attributes:
         ttfb_s: recent mean time to first byte; 0 before any.
-        least_ttfb_s: the least mean that a report told: how far away the service is, without what queues; 0 before any.
+        least_ttfb_s: the least mean that a report told since the last start: how far away the service is, without what
+            queues; 0 before any.
         turn_s: how long a request was in flight lately, by Little's law; 0 before any.
         told_s: what was moved before has been told of, as far as that is known.
     """

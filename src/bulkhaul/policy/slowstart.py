@@ -69,6 +69,7 @@ class SlowStart:
         self._grew = _Round(0, now_s, now_s)  # the last that delivered more by being larger
         self._flat = 0  # rounds since
         self._failed = False
+        flow.least_ttfb_s = 0.0
         self.begin_round(now_s)
 
     def begin_round(self, now_s: float) -> None:

@@ -1,7 +1,7 @@
 """Finds how many requests the host keeps in flight: as many as deliver more, and no more than that.
 
     STARTING ──more no longer delivers more──▶ HOLDING ◀──judged──▶ TRYING another size
-        ▲  └──SlowDown, breaks, an overrun client──▶ ▲ │
+        ▲  └──SlowDown, breaks, a client overrun──▶ ▲ │
         └──────────a step up gained all of itself──────┘
 
 Throughput is the number in flight by the latency, until something is full: the line, the service's patience, this
@@ -63,7 +63,7 @@ class Window:
 
     Attributes:
         ceiling: the most that it may become.
-        cores: that the workers may use; those that are more than they are do not count.
+        cores: that the workers may use, as far as there are workers for them.
         size: requests that may be in flight now, from 1 to the ceiling.
         outstanding: requests that were given out and have not ended, those that queue at workers included.
     """
@@ -90,6 +90,13 @@ class Window:
     def starting(self) -> bool:
         """Whether it still doubles."""
         return self._start is not None
+
+    def bound(self, ceiling: int, now_s: float) -> None:
+        """Let it grow no further than this, for good."""
+        if ceiling < self.ceiling:
+            self.ceiling = max(1, ceiling)
+            if self.size > self.ceiling or self._trial is not None:
+                self._hold(now_s, self.size)
 
     # What happens
 
@@ -162,7 +169,7 @@ class Window:
         Args:
             share: of the CPU time that they may use, all together. When all of it is used, nothing grows, and fewer in
                 flight are tried next: what is delivered then is what the CPU can do, and crowding costs CPU.
-            lag_s: how late the latest of their event loops was. A loop that is late by a report is overrun, and the
+            lag_s: how late the event loop of one of them was. A loop that is late by a report is overrun, and the
                 window falls by a step.
         """
         if lag_s >= REPORT_S and now_s - self._lagged_s >= HOLD_S and self.size > LEAST:
@@ -205,7 +212,7 @@ class Window:
 
     def _hold(self, now_s: float, size: int) -> None:
         self._start = self._trial = None
-        self.size = size
+        self.size = min(size, self.ceiling)
         self._held_since_s = now_s
         self._reference = 0.0
 

@@ -74,7 +74,7 @@ class Addresses:
             share_s = max((deadline_s - loop.time()) / 2, MIN_ATTEMPT_S) if untried else None
             try:
                 async with asyncio.timeout(share_s):
-                    return await _connected(address)
+                    return await connected(address)
             except TimeoutError:
                 untried.append(address)  # it may be only slow: the others first
             except OSError as error:
@@ -145,12 +145,36 @@ def _seen(lookup: asyncio.Task[None]) -> None:
         lookup.exception()
 
 
-async def _connected(address: Address) -> socket.socket:
+async def connected(address: Address) -> socket.socket:
+    """Return a socket that is connected to an address.
+
+    Not by the loop's ``sock_connect``: uvloop's looks the address up again, in the few threads that lookups of names
+    have, and drops an IPv6 scope.
+    """
     sock = socket.socket(address.family, socket.SOCK_STREAM, address.protocol)
     try:
         sock.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(sock, address.place)
+        if (number := sock.connect_ex(address.place)) == errno.EINPROGRESS:
+            await _writable(sock)
+            number = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if number:
+            raise OSError(number, f"Connect call failed {address.place}")
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    known: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not known.done():
+            known.set_result(None)
+
+    loop.add_writer(sock, tell)
+    try:
+        await known
+    finally:
+        loop.remove_writer(sock)

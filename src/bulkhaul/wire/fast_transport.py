@@ -75,7 +75,8 @@ class FastTransport:
         """Sign further requests with these, or not at all with None."""
         self._credentials = credentials
         self._signers.clear()
-        self._small.clear()
+        for target, small in self._small.items():
+            small.sign_with(self._signer(target))
 
     async def get(self, request: GetRequest, sink: Sink) -> None:
         """Fetch ``[start, end)`` into ``sink``; see ``Transport.get``."""

@@ -26,7 +26,8 @@ MOST_TWINS = 32
 ``spare_descriptors`` of ``policy.window.ceiling_of``."""
 
 TWINS_OF_DESCRIPTORS = 8
-"""One twin for so many files that a process may open: a quarter of those spared where the limit is low, half of it."""
+"""One twin for so many files that a process may open. Under a low limit half of the files are spared, and twins take a
+quarter of these."""
 
 _OVERLOADED = frozenset({429, 503})
 _TROUBLES = frozenset({"Throttled", "NetworkError"})
@@ -36,8 +37,8 @@ class LateReplies:
     """What one worker knows of the time to first byte, and of the trouble that its service is in.
 
     Attributes:
-        note: takes the time after which the reply to a GET has begun, in seconds; of two, that of the one that wins,
-            from the first request on. Every small object passes here, so it is the policy's own.
+        note: takes the time from the first request of a GET to the reply that is taken, in seconds. It is the policy's
+            own method, for every small object calls it.
         twins: those whose replies have not begun.
         most_twins: as many as there may be.
     """
@@ -47,6 +48,7 @@ class LateReplies:
         self.note = self._hedging.note
         self._troubled_s = float("-inf")
         self._after_s = 0.0
+        self._lags = False
         self._calm = True
         self.twins = 0
         files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -71,11 +73,12 @@ class LateReplies:
     def begin_look(self, now_s: float, *, lag_s: float) -> None:
         """Begin a look at all connections; this one came so late."""
         self._after_s = self._hedging.after_s()
-        self._calm = lag_s < MOST_LAG_S and now_s - self._troubled_s >= CALM_S
+        self._lags = lag_s >= MOST_LAG_S
+        self._calm = now_s - self._troubled_s >= CALM_S
 
     def look(self, connection: Connection, watch: Watch, now_s: float) -> None:
-        """Look at one connection; a GET whose reply is late is asked about once, and may get its twin."""
-        if watch.late is None or watch.silent_s(connection, now_s) < self._after_s:
+        """Look at one connection; a GET whose reply is late may get its twin: the first look in time decides."""
+        if self._lags or watch.late is None or watch.silent_s(connection, now_s) < self._after_s:
             return
         late, watch.late = watch.late, None
         if self._hedging.take(calm=self._calm and self.twins < self.most_twins):

@@ -59,6 +59,10 @@ class SmallRequests:
         self._shared: SharedParts | None = None
         self._rest = ""
 
+    def sign_with(self, signer: Signer | None) -> None:
+        """Sign with this from the next request on."""
+        self._signer, self._shared, self._rest = signer, None, ""
+
     def encode(self, request: GetRequest) -> bytes:
         """Return a request for the whole object."""
         now_s, manner = time.time(), self._learned.manner(self._target.host)

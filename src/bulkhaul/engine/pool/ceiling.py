@@ -36,9 +36,13 @@ def descriptors() -> int:
     return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
-def ceiling_for(settings: Settings) -> int:
-    """Return the most requests that an engine may ever have in flight."""
-    ceiling = _ceiling_for(settings, descriptors())
+def ceiling_for(settings: Settings, files: int | None = None) -> int:
+    """Return the most requests that an engine may ever have in flight.
+
+    Args:
+        files: that a process may open; None for the limit of this one.
+    """
+    ceiling = _ceiling_for(settings, descriptors() if files is None else files)
     return min(ceiling, _sdk_ceiling(settings)) if settings.transport == "sdk" else ceiling
 
 
@@ -48,10 +52,9 @@ def window_for(settings: Settings, now_s: float) -> Window:
     return Window(ceiling_for(settings), first=first, cores=usable_cores(), now_s=now_s)
 
 
-def bound_by_sdk(window: Window, settings: Settings) -> None:
-    """Let a window grow no further than the threads of the SDK go: requests of an engine need them."""
-    window.ceiling = min(window.ceiling, _sdk_ceiling(settings))
-    window.size = min(window.size, window.ceiling)
+def bound_by_sdk(window: Window, settings: Settings, now_s: float) -> None:
+    """Let a window grow no further than the threads of the SDK go, for good: requests of an engine need them."""
+    window.bound(_sdk_ceiling(settings), now_s)
 
 
 def tell_limit(settings: Settings) -> None:
@@ -60,7 +63,7 @@ def tell_limit(settings: Settings) -> None:
     A warning where fewer are allowed than were asked for, or the limit is lower than systems have it.
     """
     files = descriptors()
-    allowed, wanted = _ceiling_for(settings, files), _ceiling_for(settings, 1 << 20)
+    allowed, wanted = ceiling_for(settings, files), ceiling_for(settings, 1 << 20)
     if allowed < wanted:
         low = settings.concurrency is not None or files < USUAL_DESCRIPTORS
         _tell(logging.WARNING if low else logging.INFO, allowed, wanted, files)

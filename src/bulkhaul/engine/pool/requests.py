@@ -86,7 +86,7 @@ class Requests:
     def _through(self, target: Target) -> Target:
         """Return where requests go, with as many of them allowed as can go there."""
         if not target.fast:
-            bound_by_sdk(self._workers.machine.window, self._settings)
+            bound_by_sdk(self._workers.machine.window, self._settings, asyncio.get_running_loop().time())
         return target
 
     def _located(self, bucket: str, locating: asyncio.Task[Target]) -> None:

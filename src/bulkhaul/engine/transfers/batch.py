@@ -236,7 +236,10 @@ class Batch:
         self._start(self._one(piece.work, piece.result, slots))
 
     async def _slots_for(self, planned: TransferResult) -> list[asyncio.Semaphore]:
-        """Wait until an object may begin; return what it has to release at its end."""
+        """Wait until an object may begin; return what it has to release at its end.
+
+        Only the planner may ask for several slots of a kind: two that did could wait for each other.
+        """
         small = planned.size_bytes <= SMALL_OBJECT_BYTES
         slots = [self._small] if small else [self._large] * self._parts_of(planned.size_bytes)
         slots.append(self._files)
@@ -245,7 +248,10 @@ class Batch:
         return slots
 
     def _parts_of(self, size_bytes: int) -> int:
-        """Return how many slots an object takes that is not small: one for each part, up to a share of all."""
+        """Return how many slots an object takes that is not small: one for each part of one that is uploaded in parts.
+
+        They are at most a share of all. Downloads go by the same threshold.
+        """
         if size_bytes < self._settings.multipart_threshold_bytes:
             return 1
         part_bytes = self._settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES

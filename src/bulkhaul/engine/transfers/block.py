@@ -64,7 +64,7 @@ def join(blocks: Sequence[Block]) -> None:
 
 
 class MemoryBudget:
-    """Bounds what blocks hold together: the memory for blocks of their length, or one of any length, and so many."""
+    """Bounds how many blocks there are, and what they hold together; one block may have any length."""
 
     def __init__(self, max_blocks: int) -> None:
         self._max_blocks = max_blocks
