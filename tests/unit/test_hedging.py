@@ -76,11 +76,19 @@ def test_ten_twins_at_first_and_then_one_for_twenty_replies() -> None:
 
 
 def test_the_budget_is_capped() -> None:
-    """However many replies came before, ten twins may go out at once and no more."""
+    """However many replies came before, a hundred twins may go out at once and no more."""
     hedging = Hedging()
     for _ in range(10_000):
         hedging.note(0.03)
-    assert sum(hedging.take() for _ in range(50)) == 10
+    assert sum(hedging.take() for _ in range(150)) == 100
+
+
+def test_replies_that_came_before_pay() -> None:
+    """A run whose late replies come at its end has a twentieth of a twin for each reply before, and the first ten."""
+    hedging = Hedging()
+    for _ in range(1000):
+        hedging.note(0.03)
+    assert sum(hedging.take() for _ in range(150)) == 60
 
 
 def test_no_twin_while_not_calm_and_it_costs_nothing() -> None:

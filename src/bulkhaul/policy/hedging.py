@@ -22,8 +22,11 @@ TIMES_P95 = 3.0
 HEDGE_COST = 20
 """Tokens of one twin; a reply gives 1 back, so twins are at most a twentieth of all requests, beside the first ten."""
 
-CAPACITY = 10 * HEDGE_COST
-"""The most tokens, and how many there are at first: ten twins may go out at once after a quiet hour."""
+FIRST_TOKENS = 10 * HEDGE_COST
+"""How many tokens there are at first."""
+
+CAPACITY = 100 * HEDGE_COST
+"""The most tokens: two thousand replies have paid for them, so that a run has them for late replies at its end."""
 
 _FIRST_S = 0.001
 _GROWTH = 1.25
@@ -42,7 +45,7 @@ class Hedging:
     __slots__ = ("_count", "_counts", "tokens")
 
     def __init__(self) -> None:
-        self.tokens = CAPACITY
+        self.tokens = FIRST_TOKENS
         self._counts = [0.0] * _BUCKETS
         self._count = 0.0
 
