@@ -628,7 +628,7 @@ def test_no_more_wait_at_a_time_than_there_are_descriptors_for(
         assert [await one.end() for one in (get, other)] == ["", ""]
         get.lines.late.twins -= most - 1
 
-    monkeypatch.setattr("bulkhaul.wire.late_replies.resource.getrlimit", lambda _what: (files, files))
+    monkeypatch.setattr("resource.getrlimit", lambda _what: (files, files))
     play(kind, script)
 
 

@@ -6,9 +6,9 @@ while the service is in trouble, or while this process comes late to its own tic
 
 from __future__ import annotations
 
-import resource
 import time
 
+from bulkhaul.model.open_files import descriptors
 from bulkhaul.policy.hedging import Hedging
 from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
@@ -51,9 +51,7 @@ class LateReplies:
         self._lags = False
         self._calm = True
         self.twins = 0
-        files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        few = files != resource.RLIM_INFINITY and files < TWINS_OF_DESCRIPTORS * MOST_TWINS
-        self.most_twins = files // TWINS_OF_DESCRIPTORS if few else MOST_TWINS
+        self.most_twins = min(MOST_TWINS, descriptors() // TWINS_OF_DESCRIPTORS)
 
     def saw(self, error: BaseException) -> None:
         """A request has ended with an error."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import logging
-import resource
 
 from bulkhaul.model.cores import usable_cores
 from bulkhaul.model.limits import KIB, MIB
+from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.window import FIRST_SIZE, Window, ceiling_of
 
@@ -28,12 +28,6 @@ USUAL_DESCRIPTORS = 1024
 
 SPARE_DESCRIPTORS = 128
 """Files that are open beside those of requests in flight, as far as half of all go: few requests need fewer."""
-
-
-def descriptors() -> int:
-    """Return how many files a process may open: this one, and each worker, which inherits the limit."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft
 
 
 def ceiling_for(settings: Settings, files: int | None = None) -> int:

@@ -18,9 +18,10 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.engine.loop.tasks import outlast
-from bulkhaul.engine.pool.ceiling import ceiling_for, descriptors
+from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
+from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH

@@ -14,7 +14,6 @@ import msgspec
 from bulkhaul.disk.folder import OPEN_FOLDERS, DestinationTree, SeenNames
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_selected import list_selected_pages
-from bulkhaul.engine.pool.ceiling import descriptors
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.batch import Group, Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
@@ -23,6 +22,7 @@ from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.batching import SMALL_BYTES, BatchLimits, cut, rows_of_batch
