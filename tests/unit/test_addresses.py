@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.wire.addresses import Addresses, needs_no_lookup
 from bulkhaul.wire.connections import Connections
@@ -43,6 +44,16 @@ async def open_all(to: Connections, target: Target, count: int) -> None:
     """Open connections, one after the other, and close them."""
     for _ in range(count):
         (await to.open(target)).close()
+
+
+async def unreached(to: Connections, target: Target) -> ErrorInfo:
+    """Open a connection that cannot be made, and return what is told of it."""
+    with pytest.raises(TransportError) as caught:
+        await to.open(target)
+    info = caught.value.info
+    assert (info.code, info.unreached) == ("NetworkError", True)
+    assert info.message == "the endpoint cannot be reached; check --endpoint-url and the network"
+    return info
 
 
 @pytest.mark.parametrize("loop", [PlainLoop, FastLoop])
@@ -121,11 +132,7 @@ def test_a_failed_lookup_is_told_and_not_kept(network: Network) -> None:
     async def story() -> None:
         async with Servers().at(ONE) as servers:
             ours = connections()
-            with pytest.raises(TransportError) as caught:
-                await ours.open(servers.target())
-            info = caught.value.info
-            assert (info.code, info.unreached) == ("NetworkError", True)
-            assert info.message == "the endpoint cannot be reached; check --endpoint-url and the network"
+            info = await unreached(ours, servers.target())
             assert info.cause == "gaierror: [Errno -2] Name or service not known"
             network.names[NAME] = []
             with pytest.raises(TransportError, match="cannot be reached"):
@@ -253,11 +260,7 @@ def test_all_dead_is_told_as_refused(network: Network, loop: type[asyncio.Abstra
         async with Servers().at(ONE) as servers:
             pass
         ours = connections()
-        with pytest.raises(TransportError) as caught:
-            await ours.open(servers.target())
-        info = caught.value.info
-        assert (info.code, info.unreached) == ("NetworkError", True)
-        assert info.message == "the endpoint cannot be reached; check --endpoint-url and the network"
+        info = await unreached(ours, servers.target())
         assert info.cause.startswith("ConnectionRefusedError: [Errno 111]")
         assert sorted(network.tried) == [ONE, TWO]
         network.tried.clear()

@@ -85,6 +85,32 @@ def test_every_piece_ends_once_and_is_counted() -> None:
     asyncio.run(play())
 
 
+class Crowd:
+    """Pieces that wait for each other until as many are under way as are expected.
+
+    Attributes:
+        peak: the most that were under way at a time.
+    """
+
+    def __init__(self, most: int, size_bytes: int) -> None:
+        self.peak = 0
+        self._most = most
+        self._size_bytes = size_bytes
+        self._at_once = 0
+        self._full = asyncio.Event()
+
+    async def work(self) -> TransferResult:
+        """Do one piece."""
+        self._at_once += 1
+        self.peak = max(self.peak, self._at_once)
+        if self._at_once == self._most:
+            self._full.set()
+        await self._full.wait()
+        await asyncio.sleep(0.001)
+        self._at_once -= 1
+        return planned(0, self._size_bytes)
+
+
 @pytest.mark.parametrize(
     ("concurrency", "size_bytes", "most"),
     [
@@ -103,25 +129,12 @@ def test_pieces_under_way_are_bounded_by_settings(concurrency: int, size_bytes: 
     """
 
     async def play() -> None:
-        at_once = peak = 0
-        full = asyncio.Event()
-
-        async def work() -> TransferResult:
-            nonlocal at_once, peak
-            at_once += 1
-            peak = max(peak, at_once)
-            if at_once == most:
-                full.set()
-            await full.wait()
-            await asyncio.sleep(0.001)
-            at_once -= 1
-            return planned(0, size_bytes)
-
+        pieces = Crowd(most, size_bytes)
         settings = Settings(concurrency=concurrency)
-        batch = Batch(settings, plan_of([Piece(planned(n, size_bytes), work) for n in range(100)]))
+        batch = Batch(settings, plan_of([Piece(planned(n, size_bytes), pieces.work) for n in range(100)]))
         async with asyncio.timeout(20):
             assert len(await results_of(batch)) == 100
-        assert peak == most
+        assert pieces.peak == most
 
     asyncio.run(play())
 
@@ -134,25 +147,12 @@ def test_objects_under_way_share_the_files_that_may_be_open(
     monkeypatch.setattr(batch_module, "descriptors", lambda: files)
 
     async def play() -> None:
-        at_once = peak = 0
-        full = asyncio.Event()
-
-        async def work() -> TransferResult:
-            nonlocal at_once, peak
-            at_once += 1
-            peak = max(peak, at_once)
-            if at_once == most:
-                full.set()
-            await full.wait()
-            await asyncio.sleep(0.001)
-            at_once -= 1
-            return planned(0)
-
+        pieces = Crowd(most, 1)
         sizes = [SMALL_OBJECT_BYTES, SMALL_OBJECT_BYTES + 1] * most
-        batch = Batch(Settings(concurrency=400), plan_of([Piece(planned(0, size), work) for size in sizes]))
+        batch = Batch(Settings(concurrency=400), plan_of([Piece(planned(0, size), pieces.work) for size in sizes]))
         async with asyncio.timeout(20):
             assert len(await results_of(batch)) == 2 * most
-        assert peak == most
+        assert pieces.peak == most
 
     asyncio.run(play())
 
