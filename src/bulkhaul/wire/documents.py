@@ -18,6 +18,7 @@ from xml.parsers import expat
 import msgspec
 
 from bulkhaul.model.errors import UnexpectedReply
+from bulkhaul.wire.alike import find_alike
 from bulkhaul.wire.instants import iso_instant
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
@@ -90,6 +91,28 @@ def read(document: bytes, shape: Shape) -> Document:
     """
     if len(document) > _SURELY_FEW_BYTES and document.count(b"<") > MAX_TAGS:
         raise UnexpectedReply(f"the reply is a document of more than {MAX_TAGS:,} tags")
+    return _read_alike(document, shape) or _read_all(document, shape)
+
+
+def _read_alike(document: bytes, shape: Shape) -> Document | None:
+    """Return the fields of a document whose items of ``shape.columns`` are written alike; None if they are not."""
+    if not shape.columns or (alike := find_alike(document, shape.columns)) is None:
+        return None
+    found = _read_all(alike.rest, shape)
+    member, inner = shape.many[shape.columns]
+    first = found.members.get(member)
+    if not isinstance(first, Columns):
+        return None
+    values = {
+        name: _read_texts(name, said, inner.single[name]) for name, said in alike.texts.items() if name in inner.single
+    }
+    if {name: said[:1] for name, said in values.items()} != first.values:
+        return None
+    return Document(found.root, found.members | {member: Columns(values)})
+
+
+def _read_all(document: bytes, shape: Shape) -> Document:
+    """Return the fields of a document, by its tree."""
     if b"\0" in document:
         raise Unreadable  # UTF-16, which the parser would read all the same, and with it what is looked for below
     if b"<!DOCTYPE" in document:
@@ -127,8 +150,7 @@ def _columns(root: Element, elements: Sequence[Element], shape: Shape) -> Member
             continue
         if name in values:
             return {}
-        said = [element.text or "" for element in run[at::width]]
-        values[name] = said if how is text else [_value(name, one, how) for one in said]
+        values[name] = _read_texts(name, [element.text or "" for element in run[at::width]], how)
     if not values:
         return {}
     del root[here[0] : here[-1] + 1]
@@ -213,6 +235,10 @@ def _flat_item(node: Element, shape: Shape, layouts: Layouts) -> Members | None:
     for name, how in layout.read_by:
         found[name] = _value(name, found[name], how)
     return found
+
+
+def _read_texts(name: str, said: list[str], how: Callable[[str], Any]) -> list[Any]:
+    return said if how is text else [_value(name, one, how) for one in said]
 
 
 def _value(name: str, said: str | None, how: Callable[[str], Any]) -> Any:

@@ -124,6 +124,17 @@ def etag(value: object, subject: str = "") -> str:
     return value
 
 
+def etags(values: list[str], subject: str = "") -> list[str]:
+    """Return the ETags of a page, as ``etag`` returns each.
+
+    Raises:
+        UnexpectedReply: one is malformed.
+    """
+    if all(map(_ETAG.fullmatch, values)) and '""' not in values:
+        return values
+    return [etag(value, subject) for value in values]
+
+
 def key(value: object, prefix: str, subject: str = "") -> str:
     """Return the key, or the common prefix, of an entry of a listing of ``prefix``.
 
@@ -171,6 +182,7 @@ __all__ = [
     "MAX_TOKEN_CHARACTERS",
     "bounded",
     "etag",
+    "etags",
     "key",
     "marker",
     "number",

@@ -99,7 +99,7 @@ def _by_columns(values: Mapping[str, list[Any]], prefix: str, subject: str) -> t
         return None
     if not all(key.startswith(prefix) for key in keys):
         return None
-    etags = [told.etag(etag, subject) for etag in values["ETag"]]
+    etags = told.etags(values["ETag"], subject)
     return tuple(map(ObjectHead, keys, map(int, sizes), etags, values["LastModified"]))
 
 
