@@ -78,6 +78,7 @@ def test_what_is_unusual_is_left_to_the_parser(odd: str) -> None:
         USUAL.replace(ROWS, f"<More>{ROWS}</More>"),
         USUAL.replace(ROWS, f"<?x {ROWS}?>"),
         USUAL.replace(TAIL, f"<Contents ><Key>late</Key></Contents>{TAIL}"),
+        USUAL.replace(TAIL, ROW.format(key="late", etag="z", size=9).replace("Contents>", "Contents >") + TAIL),
         USUAL.replace(TAIL, f"<More>{ROW}</More>{TAIL}"),
         USUAL.replace(HEAD, HEAD.replace("<ListBucketResult", "<Other><ListBucketResult")) + "</Other>",
     ],

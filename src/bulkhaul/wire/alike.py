@@ -66,10 +66,10 @@ def find_alike(document: bytes, name: str) -> Alike | None:
 
 
 def _fields(inner: bytes) -> Fields:
-    """Return the fields within an element; none if one comes twice, or there is anything else."""
+    """Return the fields within an element; none if one comes twice. What else is there, the pattern will not match."""
     found = _FIELD.findall(inner)
     names = [name.decode() for name, _ in found]
-    if _FIELD.sub(b"", inner) or len(set(names)) < len(names):
+    if len(set(names)) < len(names):
         return ()
     return tuple((name, text.startswith(_QUOTE)) for name, (_, text) in zip(names, found, strict=True))
 
