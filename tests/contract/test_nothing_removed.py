@@ -28,6 +28,7 @@ from bulkhaul.engine.operations import abort_upload as aborting
 from bulkhaul.engine.operations.cleanup import Cleanup, Leftover
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.storeurl import parse_store_url
 from bulkhaul.store.aio import S3Store
@@ -90,6 +91,32 @@ class Case:
     def removed(self, key: str, *, recursive: bool = False, **more: Any) -> list[Any]:
         """Do what ``rm`` does."""
         return list(self.engine.delete_many([self.url(key)], recursive=recursive, **more))
+
+    def rows(self, action: Action, to: str = "", *, told: bool = False) -> list[list[Row]]:
+        """Return the rows of a plan for both sources, files of an upload and else objects.
+
+        Args:
+            told: each row tells its object, as a listing does.
+        """
+        rows = []
+        for n, name in enumerate("ab"):
+            source = str(self.files / name) if action is Action.UPLOAD else self.url(f"in/{name}")
+            row = Row(n=n, action=action, source=source, destination=to and to + name)
+            stored = self.rig.server.store.get("bucket", f"{self.name}/in/{name}") if told else None
+            if stored is not None:
+                row = msgspec.structs.replace(row, etag=stored.etag, size_bytes=stored.size_bytes)
+            rows.append(row)
+        return [rows]
+
+    def downloaded_rows(self) -> Any:
+        """Move what the rows of a plan name to files."""
+        root = self.rig.folder / self.name / "rows"
+        return self.engine.download_rows(self.rows(Action.DOWNLOAD, f"{root}/", told=True), root, move=True)
+
+    def copied_rows(self, origin: AsyncEngine | None = None) -> Any:
+        """Move what the rows of a plan name to other objects."""
+        rows = self.rows(Action.COPY, self.destination(""), told=True)
+        return self.engine.copy_rows(rows, origin=origin, move=True)
 
     def deleted(self) -> list[TransferResult]:
         """Delete one object."""
@@ -206,6 +233,19 @@ OPERATIONS: dict[str, Operation] = {
     "relay_many": Operation(
         lambda case: case.engine.copy_many(case.url("in/"), case.destination(""), origin=case.beside, move=True),
         MOVED, listing="ListObjectsV2", looks=2, stored=True,
+    ),
+    "download_rows": Operation(lambda case: case.downloaded_rows(), MOVED, looks=1),
+    "upload_rows": Operation(
+        lambda case: case.engine.upload_rows(case.rows(Action.UPLOAD, case.destination("")), move=True),
+        UPLOADED, origin="file", stored=True,
+    ),
+    "copy_rows": Operation(lambda case: case.copied_rows(), MOVED, looks=2, stored=True),
+    "relay of rows": Operation(lambda case: case.copied_rows(case.beside), MOVED, looks=2, stored=True),
+    "rm of rows": Operation(
+        lambda case: case.engine.delete_rows(case.rows(Action.DELETE)), ("RowDeletions._together",), batch=True,
+    ),
+    "rm of rows that tell which object": Operation(
+        lambda case: case.engine.delete_rows(case.rows(Action.DELETE, told=True)), MOVED, looks=1,
     ),
     "rm of a key": Operation(lambda case: case.removed("in/a"), BATCH, batch=True),
     "rm of a version": Operation(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import secrets
 from collections import OrderedDict
@@ -156,29 +155,6 @@ class DestinationTree:
             raise local_error(error, self.root) from error
 
 
-class SeenNames:
-    """Remembers every folded path of one run, on disk, so that memory does not grow with the number of objects."""
-
-    def __init__(self) -> None:
-        import sqlite3
-
-        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode = OFF")
-        self._database.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, key TEXT) WITHOUT ROWID")
-
-    def earlier(self, folded: str, key: str) -> str:
-        """Return the earlier key with this folded path, empty if there was none; then remember this one."""
-        digest = hashlib.blake2b(folded.encode(), digest_size=16).digest()
-        found = self._database.execute("SELECT key FROM seen WHERE digest = ?", (digest,)).fetchone()
-        if found is None:
-            self._database.execute("INSERT INTO seen VALUES (?, ?)", (digest, key))
-        return str(found[0]) if found and found[0] != key else ""
-
-    def close(self) -> None:
-        """Forget everything."""
-        self._database.close()
-
-
 def _enter(parent_fd: int, name: str) -> int:
     flags = _FLAGS | os.O_NOFOLLOW
     try:
@@ -189,4 +165,4 @@ def _enter(parent_fd: int, name: str) -> int:
         return os.open(name, flags, dir_fd=parent_fd)
 
 
-__all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "SeenNames", "open_folder"]
+__all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "open_folder"]

@@ -113,12 +113,13 @@ class Landing:
             text = f"the temp file has {mine.st_size} bytes instead of {self._size_bytes}: another program changed it"
             raise LocalError(text, self.path)
 
-    def publish(self, *, mode: int, fsync: bool, inherits: bool = True) -> None:
+    def publish(self, *, mode: int, fsync: bool, inherits: bool = True, mtime_ns: int | None = None) -> None:
         """Give the file its name; until the rename the destination is untouched (I1), after it the landing is over.
 
         Args:
             mode: permission bits of a new file; one that replaces another keeps that one's.
             inherits: the folder may give its files an ACL.
+            mtime_ns: when it is to have been modified last; None for the time of the last write.
             fsync: flush data before the rename and the folder after it (I9).
 
         Raises:
@@ -130,6 +131,8 @@ class Landing:
             replaced = require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
             here = f"/proc/self/fd/{self._folder_fd}/{self._name}"  # attributes are asked for by path only
             set_access(self.fd, mode, replaced, here, inherits=inherits)
+            if mtime_ns is not None:
+                os.utime(self.fd, ns=(mtime_ns, mtime_ns))
             if fsync:
                 os.fsync(self.fd)  # never tried twice: a second one may succeed with the pages already dropped
                 require_replaceable(self._name, self.path, folder_fd=self._folder_fd)

@@ -65,8 +65,11 @@ class SmallFile:
         while (written := os.write(self._fd, data)) < len(data):
             data = data[written:]
 
-    def settle(self, mode: int) -> tuple[int, int, bool]:
-        """Make sure of its mode, which a umask or the folder may have cut.
+    def settle(self, mode: int, mtime_ns: int | None = None) -> tuple[int, int, bool]:
+        """Make sure of its mode, which a umask or the folder may have cut, and of its modification time.
+
+        Args:
+            mtime_ns: None for that of the last write.
 
         Returns:
             Its inode, when it was changed last (ns), and whether only its owner may read it: something has its name.
@@ -74,6 +77,8 @@ class SmallFile:
         Raises:
             OSError: the file system refuses.
         """
+        if mtime_ns is not None:
+            os.utime(self._fd, ns=(mtime_ns, mtime_ns))
         found = os.fstat(self._fd)
         if not self._private and found.st_mode & 0o7777 != mode:
             os.fchmod(self._fd, mode)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,7 +17,7 @@ from bulkhaul.engine.lifetime import Lifetime, OnSize
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
-from bulkhaul.engine.small_operations import SmallOperations
+from bulkhaul.engine.row_transfers import RowTransfers
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
@@ -39,7 +39,7 @@ from bulkhaul.policy.selection import Source, selector
 from bulkhaul.policy.storerules import flat, require_current
 
 
-class AsyncEngine(SmallOperations):
+class AsyncEngine(RowTransfers):
     """Moves objects between S3 and disk, and between services, with worker processes.
 
     Usage::
@@ -278,7 +278,7 @@ class AsyncEngine(SmallOperations):
         copy_ref = destination_ref(destination, ref.key)
         require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
-        copying = self._copying(origin, on_moved)
+        copying = self.copying(origin, on_moved)
         copy = functools.partial(copying, ref, copy_ref, options, version_id=version_id, remove=move)
         if dry_run:
             return await copy(dry_run=True)
@@ -309,17 +309,15 @@ class AsyncEngine(SmallOperations):
             NotFound: nothing matches.
             TransferError: the listing or the folder failed.
         """
-        from bulkhaul.engine.transfers.download_many import DownloadPlan
+        from bulkhaul.engine.transfers.download_many import listed_downloads
+        from bulkhaul.engine.transfers.download_pieces import DownloadPieces
 
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
-        running = self._life.running()
-        root = local_path(destination)
-        parts = (running.control, running.dispatcher, running.downloader)
-        plan = DownloadPlan(self.settings, *parts, parsed, takes, root, remove=move)
-        if dry_run:
-            return plan.dry()
-        return self._life.many(plan.pieces, at_end=plan.close)
+        running, root = self._life.running(), local_path(destination)
+        pages = functools.partial(listed_downloads, running.control, parsed, takes, root)
+        plan = DownloadPieces(self.settings, running.dispatcher, running.downloader, root, pages, remove=move)
+        return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close)
 
     def upload_many(
         self,
@@ -383,17 +381,8 @@ class AsyncEngine(SmallOperations):
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)
         options = None if options is None else checked(options)
-        copy = functools.partial(self._copying(origin), options=options, remove=move)
+        copy = functools.partial(self.copying(origin), options=options, remove=move)
         plan = functools.partial(
             copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
         )
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
-
-    def _copying(
-        self, origin: AsyncEngine | None, on_moved: OnMoved | None = None
-    ) -> Callable[..., Coroutine[None, None, TransferResult]]:
-        """Return what copies one object: within the service, or from that of another engine."""
-        running = self._life.running()
-        if origin is None:
-            return running.copier.copy
-        return functools.partial(running.relay.copy, origin._life.running().origin, on_moved=on_moved)

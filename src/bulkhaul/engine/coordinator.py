@@ -52,7 +52,7 @@ class Coordinator:
         """Transfers from the service to files."""
         from bulkhaul.engine.transfers.download import Downloader
 
-        return Downloader(self._settings, self.control, self.dispatcher, self._remover)
+        return Downloader(self._settings, self.control, self.dispatcher, self.remover)
 
     @cached_property
     def uploader(self) -> Uploader:
@@ -74,7 +74,7 @@ class Coordinator:
         """Transfers within the service."""
         from bulkhaul.engine.transfers.copy import Copier
 
-        return Copier(self._settings, self.control, self.multipart_guard, self._remover)
+        return Copier(self._settings, self.control, self.multipart_guard, self.remover)
 
     @cached_property
     def relay(self) -> Relay:
@@ -88,10 +88,11 @@ class Coordinator:
         """What a relay of another engine needs to copy from this one's service."""
         from bulkhaul.engine.transfers.relay import Origin
 
-        return Origin(self.control, self.dispatcher, self._remover)
+        return Origin(self.control, self.dispatcher, self.remover)
 
     @cached_property
-    def _remover(self) -> SourceRemover:
+    def remover(self) -> SourceRemover:
+        """Deletes objects on condition that they are the ones that are meant."""
         from bulkhaul.engine.transfers.move_source import SourceRemover
 
         return SourceRemover(self.control)

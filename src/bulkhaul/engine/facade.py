@@ -243,6 +243,10 @@ class Engine:
     download_many = _iterating(AsyncEngine.download_many)
     upload_many = _iterating(AsyncEngine.upload_many)
     copy_many = _iterating(AsyncEngine.copy_many)
+    download_rows = _iterating(AsyncEngine.download_rows)
+    upload_rows = _iterating(AsyncEngine.upload_rows)
+    copy_rows = _iterating(AsyncEngine.copy_rows)
+    delete_rows = _iterating(AsyncEngine.delete_rows)
 
     head = _blocking(AsyncEngine.head)
     tags = _blocking(AsyncEngine.tags)

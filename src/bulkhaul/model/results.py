@@ -20,6 +20,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         seconds: from plan to publish.
         skipped: why nothing had to be done, empty otherwise.
         failure: what went wrong; None on success.
+        row: ``Row.n`` of the planned row that it tells of, -1 where there is none.
     """
 
     source: str
@@ -37,6 +38,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     retries: int = 0
     skipped: str = ""
     failure: ErrorInfo | None = None
+    row: int = -1
 
     @property
     def ok(self) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bulkhaul.model.errors import ErrorInfo, UsageError
+from bulkhaul.model.errors import ErrorInfo, PreconditionFailed, UsageError
 from bulkhaul.model.objects import ObjectHead
 
 _REFUSED_HEADER = ("if-match", "a header you provided implies functionality that is not implemented")
@@ -59,6 +59,18 @@ def differ(one: str, other: str) -> bool:
     Source: RFC 9110 §8.8.3.2, weak comparison.
     """
     return not same_etag(one.removeprefix("W/"), other.removeprefix("W/"))
+
+
+def require_wanted(found: ObjectHead, wanted: ObjectHead, subject: str) -> None:
+    """Make sure that an object is the one that a plan means, by its ETag.
+
+    Raises:
+        PreconditionFailed: it is another one.
+    """
+    if differ(found.etag, wanted.etag):
+        told, planned = found.etag[:80] or "no ETag", wanted.etag[:80]
+        text = f"another object is there than was planned: it has {told}, and the plan says {planned}; plan it anew"
+        raise PreconditionFailed(text, subject)
 
 
 def stays(subject: str) -> UsageError:

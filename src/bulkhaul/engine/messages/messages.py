@@ -117,11 +117,13 @@ class GetRow(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         name: of its file, and what its key has behind the batch's prefix.
         etag: sent as If-Match and required of the reply.
+        mtime_ns: when its file is to have been modified last; None for when it is written.
     """
 
     name: str
     etag: str
     size_bytes: int
+    mtime_ns: int | None = None
 
 
 class GetBatch(_Batch, tag=True, frozen=True, kw_only=True):

@@ -263,7 +263,7 @@ class Batch:
 
     async def _one(self, work: Work, planned: TransferResult, slots: list[asyncio.Semaphore]) -> None:
         try:
-            result = await work()
+            result = _of_row(planned, await work())
         except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
             result = _failed(planned, error)
         try:
@@ -325,8 +325,7 @@ class _GroupOutlet:
         self._begin = begin
 
     def end(self, place: int, result: TransferResult) -> None:
-        self._take(place)
-        self._hand_over(result)
+        self._hand_over(_of_row(self._take(place), result))
 
     def alone(self, place: int, work: Work) -> None:
         self._begin(work, self._take(place))
@@ -339,6 +338,11 @@ class _GroupOutlet:
         planned, self._left[place] = self._left[place], None
         assert planned is not None, "an object of a group ends once"
         return planned
+
+
+def _of_row(planned: TransferResult, result: TransferResult) -> TransferResult:
+    """Return a result that names the row of a plan that its object was planned by."""
+    return result if result.row == planned.row else msgspec.structs.replace(result, row=planned.row)
 
 
 def _failed(planned: TransferResult, error: Exception) -> TransferResult:

@@ -26,7 +26,7 @@ from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, result_of, stored_result
 from bulkhaul.model.errors import NotFound
-from bulkhaul.model.objects import Integrity, ObjectRef
+from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
@@ -60,18 +60,20 @@ class Copier:
         options: ObjectOptions | None = None,
         *,
         version_id: str = "",
+        wanted: ObjectHead | None = None,
         remove: bool = False,
         dry_run: bool = False,
     ) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
 
         Args:
+            wanted: the object that a plan means; no other one is copied. None for whatever is there.
             remove: delete the source once its copy was asked for, if it is as it was, and another object.
             dry_run: return what would be done, and do nothing.
 
         Raises:
             NotFound: there is no such source.
-            PreconditionFailed: the source was replaced meanwhile.
+            PreconditionFailed: the source was replaced meanwhile, or is not the one that is wanted.
             UsageError: source and destination are the same object, and nothing about it is changed.
             TransferError: it could not be copied.
         """
@@ -79,7 +81,7 @@ class Copier:
         if copies_nothing(source, ref, options, version_id, move=remove):
             await self._control.head(source)  # that it is missing is the more useful news
             raise same_object(source.url)
-        found = await find_source(self._control, source, version_id, self._settings.limits)
+        found = await find_source(self._control, source, version_id, self._settings.limits, wanted)
         head = found.head
         if dry_run:
             return result_of(source, head, ref.url, ref)

@@ -8,19 +8,28 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead, ObjectRef
 from bulkhaul.model.writing import CopySource, ObjectOptions
+from bulkhaul.policy.sameness import require_wanted
 from bulkhaul.policy.storerules import check_object_size
 from bulkhaul.wire.checksums import CRC_BYTES
 from bulkhaul.wire.values import RemoteObject
 
 
-async def find_source(control: Control, ref: ObjectRef, version_id: str, limits: S3Limits) -> RemoteObject:
+async def find_source(
+    control: Control, ref: ObjectRef, version_id: str, limits: S3Limits, wanted: ObjectHead | None = None
+) -> RemoteObject:
     """Return the object that is to be copied; its head tells the version that was asked for.
+
+    Args:
+        wanted: what a plan tells of it, None for whatever is there.
 
     Raises:
         NotFound: there is no such object.
+        PreconditionFailed: it has another ETag than the one that is wanted.
         PayloadTooLarge: it is longer than an object may be.
     """
     source = await control.look(ref, version_id)
+    if wanted is not None:
+        require_wanted(source.head, wanted, ref.url)
     check_object_size(source.head.size_bytes, limits=limits)
     if not version_id:
         return source

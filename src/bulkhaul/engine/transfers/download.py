@@ -32,8 +32,10 @@ from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.layout import Layout, plan_download
 from bulkhaul.policy.parttable import LISTED_PARTS, PartTable, new_part_table, prepare_tables
+from bulkhaul.policy.sameness import require_wanted
 from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, without_checksum
 from bulkhaul.wire.checksums import COMPUTABLE
 from bulkhaul.wire.values import RemoteObject
@@ -79,16 +81,22 @@ class Downloader:
         on_moved: Callable[[int], None] | None = None,
         remove: bool = False,
         version_id: str = "",
+        wanted: ObjectHead | None = None,
+        set_times: bool = False,
     ) -> TransferResult:
         """Restore one object; the destination is untouched until it is whole and verified.
 
         Args:
+            listed: what is known of it already; None to ask.
             on_size: called with the object's size as soon as it is known, and again if the object has changed.
             on_moved: called with the bytes that are there, from 0 again if the object has changed.
             remove: delete the object when file and folder are flushed, if it still is the one that was restored.
             version_id: of the object, empty for the current one.
+            wanted: the object that a plan means; no other one is restored. None for whatever is there.
+            set_times: the file was modified when the object was, where that is known.
 
         Raises:
+            PreconditionFailed: another object is there than the one that is wanted.
             TransferError: it could not be done; nothing is left behind.
         """
         began_s = time.monotonic()
@@ -96,12 +104,15 @@ class Downloader:
         if listed is None:  # next to a HEAD it costs nothing; a run over a listing looks once
             self.look_at_umask()
         try:
-            attempt = functools.partial(self._attempt, destination, on_size, on_moved, fsync=remove)
+            attempt = functools.partial(
+                self._attempt, destination, on_size, on_moved, fsync=remove, set_times=set_times
+            )
+            look = functools.partial(look_for, self._control, ref, version_id, wanted)
             try:
-                result = await attempt(listed or await self._control.look(ref, version_id))
+                result = await attempt(listed or await look())
             except ObjectChanged:
                 try:
-                    result = await attempt(await self._control.look(ref, version_id))
+                    result = await attempt(await look())
                 except ObjectChanged as again:
                     raise PreconditionFailed(
                         f"{again.message}; it changed a second time during the transfer, try again when it rests"
@@ -128,6 +139,7 @@ class Downloader:
         remote: RemoteObject,
         *,
         fsync: bool,
+        set_times: bool,
     ) -> TransferResult:
         head = remote.head
         if on_size is not None:
@@ -137,7 +149,13 @@ class Downloader:
         if len(layout) > LISTED_PARTS:
             await in_thread(prepare_tables)  # here, the import would hold up the loop
         landing = await self._land(destination, layout)
-        publish = functools.partial(self._publish, landing, destination.folder, fsync=fsync or self._settings.fsync)
+        publish = functools.partial(
+            self._publish,
+            landing,
+            destination.folder,
+            fsync=fsync or self._settings.fsync,
+            mtime_ns=mtime_of(head.last_modified) if set_times else None,
+        )
         retries = 0
         try:
             if layout.size_bytes:
@@ -228,13 +246,35 @@ class Downloader:
             return await undisturbed(in_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
-    async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool) -> None:
+    async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool, mtime_ns: int | None) -> None:
         inherited = folder.inherited_mode()
         mode, inherits = (self.mode, False) if inherited is None else (inherited, True)
+        publish = functools.partial(landing.publish, mode=mode, fsync=fsync, inherits=inherits, mtime_ns=mtime_ns)
         if fsync:
-            await undisturbed(in_thread(landing.publish, mode=mode, fsync=True, inherits=inherits))
+            await undisturbed(in_thread(publish))
         else:
-            landing.publish(mode=mode, fsync=False, inherits=inherits)
+            publish()
+
+
+async def look_for(control: Control, ref: ObjectRef, version_id: str, wanted: ObjectHead | None) -> RemoteObject:
+    """Return what the service knows of an object, and where it is.
+
+    Args:
+        wanted: what a plan tells of it, None for whatever is there. Its time is kept: listings tell it more precisely
+            than HEAD does.
+
+    Raises:
+        NotFound: there is no such object.
+        PreconditionFailed: it has another ETag than the one that is wanted.
+    """
+    remote = await control.look(ref, version_id)
+    if wanted is None:
+        return remote
+    require_wanted(remote.head, wanted, ref.url)
+    if not wanted.last_modified:
+        return remote
+    head = msgspec.structs.replace(remote.head, last_modified=wanted.last_modified)
+    return msgspec.structs.replace(remote, head=head)
 
 
 def may_skip_head(head: ObjectHead, settings: Settings) -> bool:

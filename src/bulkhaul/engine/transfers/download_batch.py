@@ -29,6 +29,7 @@ from bulkhaul.model.errors import TransferError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.batching import BatchLimits
+from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.sameness import same_etag
 from bulkhaul.policy.verification import integrity_of_small
 from bulkhaul.wire.checksums import COMPUTABLE
@@ -63,6 +64,8 @@ class BatchDownload:
         objects: list[SmallObject],
         limits: BatchLimits,
         suspects: asyncio.Lock,
+        *,
+        set_times: bool = False,
     ) -> None:
         """Take what is downloaded, and where.
 
@@ -70,7 +73,9 @@ class BatchDownload:
             components: of the folder, below the tree.
             limits: is told how many objects went on alone.
             suspects: held by one object of the run at a time, of those that workers have died with.
+            set_times: files were modified when their objects were.
         """
+        self._set_times = set_times
         self._settings = settings
         self._dispatcher = dispatcher
         self._downloader = downloader
@@ -105,7 +110,7 @@ class BatchDownload:
             target=first.remote.target,
             bucket=first.remote.ref.bucket,
             prefix=first.remote.ref.key.removesuffix(first.name),
-            rows=[GetRow(one.name, one.remote.head.etag, one.remote.head.size_bytes) for one in self._objects],
+            rows=[self._row(one) for one in self._objects],
             mode=self._downloader.mode if inherited is None else inherited,
             fsync=self._settings.fsync,
             vacant=folder.was_vacant(),
@@ -122,6 +127,11 @@ class BatchDownload:
                 discard_temp(folder.fd, temp)
         await attempt.finish()
         self._limits.ended(len(self._objects), alone.count)
+
+    def _row(self, one: SmallObject) -> GetRow:
+        head = one.remote.head
+        mtime_ns = mtime_of(head.last_modified) if self._set_times else None
+        return GetRow(one.name, head.etag, head.size_bytes, mtime_ns)
 
 
 class _Attempt:

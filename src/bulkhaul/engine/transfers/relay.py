@@ -22,7 +22,7 @@ from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import result_of, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
-from bulkhaul.model.objects import Checksum, Integrity, ObjectRef
+from bulkhaul.model.objects import Checksum, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
@@ -70,26 +70,28 @@ class Relay:
         *,
         on_moved: OnMoved | None = None,
         version_id: str = "",
+        wanted: ObjectHead | None = None,
         remove: bool = False,
         dry_run: bool = False,
     ) -> TransferResult:
         """Copy an object; metadata, content headers and tags stay where the options name none.
 
         Args:
+            wanted: the object that a plan means; no other one is copied. None for whatever is there.
             remove: delete the source once it is stored, if it is as it was, and another object: two services may turn
                 out to be one.
             dry_run: return what would be done, and do nothing.
 
         Raises:
             NotFound: there is no such source.
-            PreconditionFailed: the source was replaced meanwhile.
+            PreconditionFailed: the source was replaced meanwhile, or is not the one that is wanted.
             IntegrityError: other bytes came than the source's checksum promises.
             UsageError: an object would be moved onto itself.
         """
         began_s = time.monotonic()
         if remove and source == ref and await same_bucket(origin.control, self._control, ref.bucket):
             raise same_object(source.url)
-        found = await find_source(origin.control, source, version_id, self._settings.limits)
+        found = await find_source(origin.control, source, version_id, self._settings.limits, wanted)
         if dry_run:
             return result_of(source, found.head, ref.url, ref)
         if options is None:

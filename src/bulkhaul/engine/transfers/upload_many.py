@@ -13,24 +13,21 @@ import contextlib
 import functools
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
 from bulkhaul.disk.source import folder_identity
 from bulkhaul.disk.walk import NOT_FOLLOWED, LocalFile, Names, Refused, walk
 from bulkhaul.engine.transfers.batch import Group, Piece, Work
-from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.engine.transfers.endpoints import destination_prefix
 from bulkhaul.engine.transfers.result import upload_result
 from bulkhaul.engine.transfers.upload import Uploader
-from bulkhaul.engine.transfers.upload_batch import SmallFile
+from bulkhaul.engine.transfers.upload_pieces import SmallFilePieces, long_key
 from bulkhaul.model.errors import ErrorInfo, LocalError
-from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.batching import FIRST_GROUPS, FIRST_ROWS, MAX_BYTES, MAX_ROWS, OPEN_FOLDERS
 
 
 class LinkRule(msgspec.Struct, frozen=True):
@@ -88,7 +85,7 @@ async def upload_pieces(
     found = False
     inside = folder_identity(folder) if remove else None
     under_way = _UnderWay()
-    gathered = None if remove or links.first else _Gathered(uploader, options)
+    gathered = None if remove or links.first else SmallFilePieces(uploader, options)
     async with contextlib.aclosing(_entries(folder, links, under_way)) as entries:
         async for entry in entries:
             if not isinstance(entry, LocalFile):
@@ -101,20 +98,19 @@ async def upload_pieces(
             found = True
             ref = ObjectRef(bucket, prefix + entry.relative)
             result = upload_result(entry.path, ref, entry.size_bytes)
-            if (length := len(ref.key.encode())) > MAX_KEY_BYTES:
-                text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
-                failure = ErrorInfo("LocalError", text, entry.path)
-                yield Piece(_failed(result, failure))
+            if too_long := long_key(ref, entry.path):
+                yield Piece(_failed(result, too_long))
             else:
                 removed = remove and not entry.behind
                 upload = functools.partial(
                     uploader.upload_file, entry.path, ref, options, remove=removed, inside=inside
                 )
                 work = under_way.counted(upload)
-                if gathered is None or not gathered.takes(entry):
+                # A file of a batch has a name of its own, and nothing about it is special.
+                if gathered is None or entry.hops or entry.behind or not gathered.takes(entry.path, ref, result):
                     yield Piece(result, work)
                 else:
-                    for group in gathered.add(entry, ref, result, work):
+                    for group in gathered.add(entry.path, ref, result, work):
                         yield group
     for group in gathered.rest() if gathered is not None else ():
         yield group
@@ -147,45 +143,6 @@ async def _entries(folder: str, links: LinkRule, under_way: _UnderWay) -> AsyncG
 def _rank(entry: LocalFile) -> int:
     """Return a higher number for what has to go earlier."""
     return sys.maxsize if entry.behind else entry.hops
-
-
-class _Gathered:
-    """Small files that wait for others of their folder; a walk comes back to a folder after each one below it."""
-
-    def __init__(self, uploader: Uploader, options: ObjectOptions) -> None:
-        self._small = uploader.small()
-        self._options = options
-        self._open: dict[str, list[SmallFile]] = {}
-        self._bytes: dict[str, int] = {}
-        self._made = 0
-
-    def takes(self, entry: LocalFile) -> bool:
-        """Whether a file may be part of a batch: it has a name of its own, and nothing about it is special."""
-        return not entry.hops and not entry.behind and self._small.takes(entry.size_bytes)
-
-    def add(self, entry: LocalFile, ref: ObjectRef, planned: TransferResult, alone: Work) -> Iterator[Group]:
-        """Add a file; yield the groups that are full by now."""
-        folder, name = os.path.split(entry.path)
-        content_type = with_content_type(self._options, entry.path, ref.key).content.content_type
-        waiting = self._open.setdefault(folder, [])
-        waiting.append(SmallFile(ref, name, content_type, planned, alone))
-        self._bytes[folder] = size_bytes = self._bytes.get(folder, 0) + entry.size_bytes
-        if len(waiting) >= (FIRST_ROWS if self._made < FIRST_GROUPS else MAX_ROWS) or size_bytes >= MAX_BYTES:
-            yield self._group(folder)
-        elif len(self._open) > OPEN_FOLDERS:
-            yield self._group(next(iter(self._open)))
-
-    def rest(self) -> Iterator[Group]:
-        """Yield what is left at the end."""
-        for folder in list(self._open):
-            yield self._group(folder)
-
-    def _group(self, folder: str) -> Group:
-        files = self._open.pop(folder)
-        del self._bytes[folder]
-        self._made += 1
-        work = functools.partial(self._small.upload, folder, files, self._options)
-        return Group([file.planned for file in files], work)
 
 
 class _UnderWay:

@@ -28,7 +28,18 @@ class _Row:
         place: of the row in its batch.
     """
 
-    __slots__ = ("_batch", "_crc", "_file", "_hasher", "_promised", "_received_bytes", "_update", "place", "request")
+    __slots__ = (
+        "_batch",
+        "_crc",
+        "_file",
+        "_hasher",
+        "_mtime_ns",
+        "_promised",
+        "_received_bytes",
+        "_update",
+        "place",
+        "request",
+    )
 
     def __init__(self, batch: GetRun, place: int, row: GetRow) -> None:
         lease, size_bytes = batch.lease, row.size_bytes
@@ -37,6 +48,7 @@ class _Row:
             lease.target, lease.bucket, lease.prefix + row.name, row.etag, 0, size_bytes, size_bytes, whole=True
         )
         self._batch = batch
+        self._mtime_ns = row.mtime_ns
         self._file: SmallFile | None = None
         self._update: Update | None = None
         self._hasher: Hasher | None = None
@@ -77,7 +89,7 @@ class _Row:
         try:
             if file is None:  # no object of a batch is empty
                 raise OSError(0, "nothing was received")
-            inode, changed_ns, private = file.settle(batch.lease.mode)
+            inode, changed_ns, private = file.settle(batch.lease.mode, self._mtime_ns)
             computed = ""
             if self._promised is not None and self._update is not None:
                 computed = encoded_crc(self._promised.algorithm, self._crc)

@@ -1,0 +1,141 @@
+"""Offers the transfers of planned rows to asyncio programs: downloads, uploads, copies and deletions.
+
+Each takes pages of rows, one by one, no faster than they are worked on, and yields exactly one result a row, as it
+ends. What goes wrong with a row is that row's failure, and the others go on.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncGenerator, Callable, Coroutine
+
+from bulkhaul.disk.paths import local_path
+from bulkhaul.engine.lifetime import Lifetime
+from bulkhaul.engine.small_operations import SmallOperations
+from bulkhaul.engine.transfers.batch import Batch
+from bulkhaul.engine.transfers.meter import OnMoved
+from bulkhaul.engine.transfers.rows import RowPages
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+from bulkhaul.policy.described import checked
+
+
+class RowTransfers(SmallOperations):
+    """What an engine does with the rows of a plan.
+
+    Rows come in pages, from an asynchronous iterable or any other, which is read in a thread: it holds up the end of
+    the engine for as long as it blocks. What it raises ends the run, when everything under way has ended. A page may
+    also hold a ``TransferResult`` in the place of a row: it is handed on as it is. Rows whose action is ``skip`` are
+    skipped.
+
+    Attributes:
+        settings: those in force.
+    """
+
+    settings: Settings
+    _life: Lifetime
+
+    def download_rows(
+        self,
+        rows: RowPages,
+        root: str | os.PathLike[str],
+        *,
+        move: bool = False,
+        set_times: bool = False,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Restore the objects of rows to files below a folder (made if missing).
+
+        A row that tells size and ETag, and with ``set_times`` its time, is fetched without a HEAD.
+
+        Args:
+            rows: each destination is the path of a file below ``root``; no two rows may have the same.
+            move: delete each object once its file is on disk for good.
+            set_times: give each file the modification time of its object.
+
+        Yields:
+            One result a row. It failed with PreconditionFailed where the object has another ETag than the row.
+
+        Raises:
+            LocalError: the folder cannot be made or written.
+            Whatever the iterable raises.
+        """
+        from bulkhaul.engine.transfers.download_pieces import DownloadPieces
+        from bulkhaul.engine.transfers.rows_down import RowDownloads
+
+        running, folder = self._life.running(), local_path(root)
+        pages = RowDownloads(running.control, rows, folder, move=move, set_times=set_times)
+        parts = (running.dispatcher, running.downloader)
+        plan = DownloadPieces(self.settings, *parts, folder, pages, remove=move, set_times=set_times)
+        return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close)
+
+    def upload_rows(
+        self, rows: RowPages, options: ObjectOptions = DEFAULT_OPTIONS, *, move: bool = False, dry_run: bool = False
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Upload the files of rows; links are followed.
+
+        Args:
+            move: remove each file once it is stored.
+
+        Yields:
+            One result a row.
+
+        Raises:
+            Whatever the iterable raises.
+        """
+        from bulkhaul.engine.transfers.rows_up import uploaded_rows
+
+        uploader = self._life.running().uploader
+        plan = functools.partial(uploaded_rows, uploader, rows, checked(options), remove=move)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+
+    def copy_rows(
+        self,
+        rows: RowPages,
+        options: ObjectOptions | None = None,
+        *,
+        origin: RowTransfers | None = None,
+        move: bool = False,
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Copy the objects of rows; see ``AsyncEngine.copy``.
+
+        Yields:
+            One result a row. It failed with PreconditionFailed where the object has another ETag than the row.
+
+        Raises:
+            Whatever the iterable raises.
+        """
+        from bulkhaul.engine.transfers.rows_copied import copied_rows
+
+        options = None if options is None else checked(options)
+        copy = functools.partial(self.copying(origin), options=options, remove=move)
+        plan = functools.partial(copied_rows, rows, copy, move=move)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+
+    def delete_rows(self, rows: RowPages, *, dry_run: bool = False) -> AsyncGenerator[TransferResult, None]:
+        """Delete the objects, or the versions, of rows: 1,000 a request, and one by one where the row tells an ETag.
+
+        Yields:
+            One result a row; an object that is not there is no failure. With PreconditionFailed failed a row whose
+            object has another ETag: it stays.
+
+        Raises:
+            Whatever the iterable raises.
+        """
+        from bulkhaul.engine.transfers.rows_deleted import RowDeletions
+
+        running = self._life.running()
+        plan = functools.partial(RowDeletions(running.control, running.remover).pieces, rows)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+
+    def copying(
+        self, origin: RowTransfers | None, on_moved: OnMoved | None = None
+    ) -> Callable[..., Coroutine[None, None, TransferResult]]:
+        """Return what copies one object: within the service, or from that of another engine."""
+        running = self._life.running()
+        if origin is None:
+            return running.copier.copy
+        return functools.partial(running.relay.copy, origin._life.running().origin, on_moved=on_moved)

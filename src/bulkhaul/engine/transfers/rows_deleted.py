@@ -1,0 +1,118 @@
+"""Plans the deletion of the rows of a plan: 1,000 keys a request, and one by one where a row says which object.
+
+a key, or a version of it ─▶ batches of one bucket ─▶ DeleteObjects, each key confirmed
+a key with its ETag       ─▶ HEAD ─▶ DELETE on condition of the ETag
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+
+import msgspec
+
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.batch import Group, Outlet, Piece
+from bulkhaul.engine.transfers.move_source import SourceRemover
+from bulkhaul.engine.transfers.rows import (
+    Refs,
+    RowPages,
+    failed_row,
+    head_of_row,
+    pages_of,
+    result_of_row,
+    settled,
+)
+from bulkhaul.model.errors import NotFound, PreconditionFailed, TransferError
+from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action
+from bulkhaul.model.writing import Doomed
+from bulkhaul.policy.sameness import require_wanted
+
+BATCHES_AT_ONCE = 4
+"""DeleteObjects under way at most: 4,000 keys are more than S3 deletes of one prefix in a second."""
+
+
+class RowDeletions:
+    """The deletion of planned objects."""
+
+    def __init__(self, control: Control, remover: SourceRemover) -> None:
+        self._control = control
+        self._remover = remover
+        self._slots = asyncio.Semaphore(BATCHES_AT_ONCE)
+
+    async def pieces(self, rows: RowPages) -> AsyncGenerator[Piece | Group, None]:
+        """Yield the work of each row; what lies in one page goes together.
+
+        Raises:
+            Whatever the iterable of rows raises.
+        """
+        refs = Refs()
+        async with contextlib.aclosing(pages_of(rows)) as pages:
+            async for page in pages:
+                together: dict[str, list[TransferResult]] = defaultdict(list)
+                for each in page:
+                    if isinstance(row := settled(each, Action.DELETE), TransferResult):
+                        yield Piece(row)
+                        continue
+                    try:
+                        ref = refs.ref(row.source)
+                    except TransferError as error:
+                        yield Piece(failed_row(row, error))
+                        continue
+                    planned = msgspec.structs.replace(result_of_row(row, ref), size_bytes=0)  # no bytes are moved
+                    if row.etag and not row.version_id:
+                        wanted = head_of_row(row, ref.key)
+                        told = row.size_bytes is not None
+                        yield Piece(planned, functools.partial(self._one, ref, wanted, planned, told=told))
+                        continue
+                    waiting = together[ref.bucket]
+                    waiting.append(planned)
+                    if len(waiting) == MAX_DELETE_BATCH:
+                        yield self._group(ref.bucket, together.pop(ref.bucket))
+                for bucket, waiting in together.items():
+                    yield self._group(bucket, waiting)
+
+    def _group(self, bucket: str, planned: list[TransferResult]) -> Group:
+        return Group(planned, functools.partial(self._together, bucket, planned))
+
+    async def _together(self, bucket: str, planned: list[TransferResult], outlet: Outlet) -> None:
+        """Delete keys by one request; a key that is named twice is asked for once, and both rows end alike."""
+        places: dict[tuple[str, str], list[int]] = defaultdict(list)
+        for place, one in enumerate(planned):
+            places[one.key, one.version_id].append(place)
+        doomed = _each(Doomed(key, version_id) for key, version_id in places)
+        async with self._slots, contextlib.aclosing(self._control.delete_many(bucket, doomed)) as results:
+            async for result in results:
+                for place in places[result.key, result.version_id]:
+                    outlet.end(place, msgspec.structs.replace(planned[place], failure=result.failure))
+
+    async def _one(self, ref: ObjectRef, wanted: ObjectHead, planned: TransferResult, *, told: bool) -> TransferResult:
+        """Delete an object if it is the one that the plan means; one that is gone already is no failure.
+
+        Args:
+            told: the plan tells its length.
+        """
+        try:
+            if not told:
+                found = await self._control.head(ref)
+                require_wanted(found, wanted, ref.url)
+                wanted = found
+            await self._remover.remove(ref, msgspec.structs.replace(wanted, last_modified=""))
+        except NotFound as error:
+            if error.info.service_code == "NoSuchBucket":
+                raise
+        except PreconditionFailed as error:
+            text = "another object is there than was to be deleted, and it stays"
+            raise PreconditionFailed(text, ref.url, error.message) from error
+        return planned
+
+
+async def _each(doomed: Iterable[Doomed]) -> AsyncIterator[Doomed]:
+    for one in doomed:
+        yield one

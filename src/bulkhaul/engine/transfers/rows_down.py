@@ -1,0 +1,165 @@
+"""Plans the download of the rows of a plan: each has a file of its own below one folder.
+
+A row that tells size and ETag, as a listing does, is fetched as if it had been listed. Of the others HEAD is asked
+first, of many at a time, so that what is small goes together all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+
+from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.download import look_for
+from bulkhaul.engine.transfers.download_many import unsafe_key
+from bulkhaul.engine.transfers.download_pieces import PlannedDownload
+from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.engine.transfers.rows import PlannedRow, Refs, RowPages, failed_row, head_of_row, pages_of, settled
+from bulkhaul.model.errors import TransferError
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.filetimes import mtime_of
+from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.storerules import require_current
+from bulkhaul.wire.values import RemoteObject, Target
+
+LOOKED_AT_ONCE = 128
+"""Rows whose objects are looked at side by side, before any of them is fetched."""
+
+
+class RowDownloads:
+    """Says which objects are downloaded, row by row."""
+
+    def __init__(self, control: Control, rows: RowPages, root: str, *, move: bool, set_times: bool) -> None:
+        """Take the rows, and the folder that all files lie below."""
+        self._control = control
+        self._rows = rows
+        self._root = root
+        self._move = move
+        self._set_times = set_times
+        self._refs = Refs()
+
+    async def __call__(self, *, folds_case: bool) -> AsyncGenerator[Sequence[PlannedDownload], None]:
+        """Yield pages of planned downloads; see ``download_pieces.Pages``.
+
+        Raises:
+            Whatever the iterable of rows raises.
+        """
+        naming = _RowNames(self._root, folds_case=folds_case)
+        try:
+            async with contextlib.aclosing(pages_of(self._rows)) as pages:
+                async for page in pages:
+                    at_once = len(page) if all(self._tells_enough(row) for row in page) else LOOKED_AT_ONCE
+                    for start in range(0, len(page), at_once or 1):
+                        yield await self._planned(page[start : start + at_once], naming)
+        finally:
+            naming.close()
+
+    def _tells_enough(self, row: PlannedRow) -> bool:
+        """Whether a row tells what a listing does; an object of no bytes would not be asked for at all."""
+        return isinstance(row, TransferResult) or bool(
+            row.etag and row.size_bytes and not (self._set_times and mtime_of(row.last_modified) is None)
+        )
+
+    async def _planned(self, rows: Sequence[PlannedRow], naming: _RowNames) -> list[PlannedDownload]:
+        planned: list[PlannedDownload] = []
+        unknown: list[int] = []
+        targets: dict[str, Target] = {}
+        for each in rows:
+            if isinstance(row := settled(each, Action.DOWNLOAD), TransferResult):
+                planned.append(PlannedDownload(row))
+                continue
+            try:
+                ref = self._refs.ref(row.source)
+                require_current(ref, row.version_id, move=self._move)
+                if row.size_bytes == 0 and row.destination.endswith("/"):
+                    result = result_of(ref, head_of_row(row, ref.key), "")
+                    result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing", row=row.n)
+                    planned.append(PlannedDownload(result))
+                    continue
+                components, refused = naming.components(row.destination)
+                if refused:
+                    planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
+                    continue
+                if (target := targets.get(ref.bucket)) is None:
+                    target = targets[ref.bucket] = await self._control.target(ref.bucket)
+            except TransferError as error:
+                planned.append(PlannedDownload(failed_row(row, error)))
+                continue
+            head = head_of_row(row, ref.key)
+            if not self._tells_enough(row):
+                unknown.append(len(planned))
+            wanted = head if row.etag else None
+            planned.append(_download(row, RemoteObject(ref, head, target, row.version_id), components, wanted))
+        await asyncio.gather(*(self._look(planned, place) for place in unknown))
+        return planned
+
+    async def _look(self, planned: list[PlannedDownload], place: int) -> None:
+        """Put what HEAD tells in the place of what the row does not."""
+        one = planned[place]
+        assert one.remote is not None
+        remote = one.remote
+        try:
+            found = await look_for(self._control, remote.ref, remote.version_id, one.wanted)
+        except TransferError as error:
+            failure = error.named(remote.ref.url).info
+            planned[place] = PlannedDownload(msgspec.structs.replace(one.result, failure=failure))
+            return
+        result = msgspec.structs.replace(result_of(remote.ref, found.head, one.result.destination), row=one.result.row)
+        planned[place] = PlannedDownload(result, found, one.components, True, one.wanted)
+
+
+def _download(
+    row: Row, remote: RemoteObject, components: tuple[str, ...], wanted: ObjectHead | None
+) -> PlannedDownload:
+    head, ref = remote.head, remote.ref
+    result = TransferResult(
+        source=ref.url,
+        destination=row.destination,
+        bucket=ref.bucket,
+        key=ref.key,
+        size_bytes=head.size_bytes,
+        etag=head.etag,
+        version_id=head.version_id,
+        last_modified=head.last_modified,
+        row=row.n,
+    )
+    return PlannedDownload(result, remote, components, False, wanted)
+
+
+class _RowNames:
+    """Gives each row its path below the folder, or tells why it gets none."""
+
+    def __init__(self, root: str, *, folds_case: bool) -> None:
+        self._folds_case = folds_case
+        self._below = os.path.join(root, "")
+        self._absolute = os.path.join(os.path.abspath(root), "")
+        self._clash = FileFolderClash()
+        self._seen = SeenNames()
+
+    def components(self, destination: str) -> tuple[tuple[str, ...], str]:
+        """Return the path of a destination below the folder, and else what is wrong with it."""
+        if destination.startswith(self._below):
+            relative = destination[len(self._below) :]
+        elif (absolute := os.path.join(os.getcwd(), destination)).startswith(self._absolute):
+            relative = absolute[len(self._absolute) :]
+        else:
+            return (), f"its destination {destination!r} does not lie there"
+        name = local_name(relative)
+        if name.refused:
+            return (), name.refused
+        if earlier := self._seen.earlier(folded(name.components) if self._folds_case else relative, relative):
+            return (), f"an earlier row has the same file: {earlier!r}"
+        if parent := self._clash.parent_of(relative):
+            return (), f"it needs a folder where {parent!r} is a file"
+        return name.components, ""
+
+    def close(self) -> None:
+        """Forget the names."""
+        self._seen.close()
