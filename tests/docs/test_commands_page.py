@@ -39,7 +39,7 @@ def documented(title: str) -> set[str]:
     """Return the options in the first column of a section's tables, and of the sections that its options refer to."""
     section = SECTIONS[title]
     rows = re.findall(r"^\| (`-.+?) \| ", section, re.MULTILINE)
-    own = {spelling for row in rows for spelling in re.findall(r"`(--?[a-z-]+|-[A-Za-z])", row)}
+    own = {spelling for row in rows for spelling in re.findall(r"`(--?[a-z0-9-]+|-[A-Za-z])", row)}
     said = re.search(r"^Options: (.+?)(?:\n\n|\.)", section, re.MULTILINE | re.DOTALL)
     titles = {heading.lower().replace(" ", "-"): heading for heading in SECTIONS}
     anchors = re.findall(r"\]\(#([a-z-]+)\)", said.group(1)) if said else []

@@ -46,7 +46,7 @@ _FILES = frozenset({Direction.DOWNLOAD, Direction.UPLOAD, Direction.COPY})
 
 _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(FIELDS, _WRITES),
-    **dict.fromkeys(("recursive", "include", "exclude"), _FILES),
+    **dict.fromkeys(("recursive", "include", "exclude", "files_from", "files_from0"), _FILES),
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.click_extensions import adding, section
+from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.object_options import object_options, take_options
 from bulkhaul.cli.options import (
     checksum_option,
@@ -73,6 +74,7 @@ transfer_options = adding(
         help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
         " no links to folders]",
     ),
+    list_options(_selection, "SRC"),
     _selection("--raw", is_flag=True, help="* and ?, and a slash at the end, of SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
@@ -115,6 +117,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     if move and STREAM in (source, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
     refuse_misplaced(ctx, direction)
+    given["listed"] = take_list(ctx, given)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
     from bulkhaul.cli.launch import launch_job
@@ -129,7 +132,9 @@ def pipe_job(url: str, given: dict[str, Any]) -> Job:
         click.UsageError: the URL names no object, or stdin is closed.
         TransferError: an option is out of its range.
     """
-    return _prepared(Direction.FROM_STDIN, STREAM, url, {"recursive": False, **given}, move=False, operation="pipe")
+    return _prepared(
+        Direction.FROM_STDIN, STREAM, url, {"recursive": False, "listed": None, **given}, move=False, operation="pipe"
+    )
 
 
 def _prepared(
@@ -143,6 +148,9 @@ def _prepared(
     elif direction is Direction.FROM_STDIN:
         require_object(destination, role="DEST, for stdin,")
         require_stdin()
+    elif given["listed"]:
+        if direction is Direction.UPLOAD and not os.path.isdir(source):
+            raise click.UsageError("SRC is no folder, and the lines of a list are relative to one.")
     else:
         filters = [*given["include"], *given["exclude"]]
         refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"], filters=filters)
@@ -155,7 +163,10 @@ def _prepared(
         raise click.UsageError("--part-size must be at least 5 MiB for what is stored: S3 takes no shorter parts.")
     dry_run = given["dry_run"]
     results: Results
-    if direction is Direction.DOWNLOAD:
+    if given["listed"]:
+        origin = _origin_settings(settings, given) if direction is Direction.COPY else None
+        results = _listed(direction, source, destination, stored, given, origin, move=move)
+    elif direction is Direction.DOWNLOAD:
         results = _downloads(source, destination, given, move=move)
     elif direction is Direction.UPLOAD:
         results = _uploads(source, destination, stored, given, move=move)
@@ -175,7 +186,7 @@ def _prepared(
         dry_run=dry_run,
         settings=settings,
         to_stdout=direction is Direction.TO_STDOUT,
-        quietly=direction is Direction.FROM_STDIN and os.isatty(0),
+        quietly=(direction is Direction.FROM_STDIN or _reads_stdin(given["listed"])) and os.isatty(0),
         remains=REMAINS[direction],
         asks=not _stays_here(direction, source, dry_run=dry_run),
     )
@@ -283,6 +294,53 @@ def _copies(
             )
 
     return results
+
+
+def _listed(
+    direction: Direction,
+    source: str,
+    destination: str,
+    stored: ObjectOptions | None,
+    given: dict[str, Any],
+    origin_settings: Settings | None,
+    *,
+    move: bool,
+) -> Results:
+    """Return the work on what a list names.
+
+    Raises:
+        InvalidUrl: SRC or DEST names no bucket.
+    """
+    from bulkhaul.policy.selection import parse_destination
+
+    if direction is not Direction.UPLOAD:
+        parse_destination(source, "a source")
+    if direction is not Direction.DOWNLOAD:
+        parse_destination(destination)
+    file, nul = given["listed"]
+    how = {"move": move, "dry_run": given["dry_run"]}
+
+    def results(run: Engine) -> Iterator[TransferResult]:
+        from bulkhaul.jobs.file_list import listed_rows
+        from bulkhaul.model.rows import Action
+        from bulkhaul.model.writing import ObjectOptions
+
+        if direction is Direction.DOWNLOAD:
+            rows = listed_rows(file, Action.DOWNLOAD, source, destination, nul=nul)
+            yield from run.download_rows(rows, destination, **how)
+        elif direction is Direction.UPLOAD:
+            rows = listed_rows(file, Action.UPLOAD, source, destination, nul=nul)
+            yield from run.upload_rows(rows, stored or ObjectOptions(), **how)
+        else:
+            origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
+            rows = listed_rows(file, Action.COPY, source, destination, nul=nul)
+            yield from run.copy_rows(rows, stored, origin=origin, **how)
+
+    return results
+
+
+def _reads_stdin(listed: tuple[str, bool] | None) -> bool:
+    return listed is not None and listed[0] == STDIN
 
 
 def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool) -> Results:

@@ -19,6 +19,7 @@ Examples:
   bulkhaul cp --recursive s3://bucket/run-7/ s3://other/archive/run-7/
   bulkhaul cp --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/model.bin s3://bucket/model.bin
   bulkhaul cp --source-profile partner s3://theirs/data.bin s3://ours/data.bin
+  bulkhaul cp --files-from keys.txt s3://bucket/run-7/ /data/run-7
   tar c results | bulkhaul cp - s3://bucket/results.tar
   bulkhaul cp s3://bucket/results.tar - | tar x
 
@@ -29,6 +30,10 @@ SRC and DEST end in a slash.
 Patterns: * matches any characters, also "/", and ? matches one. --include and --exclude are matched against the
 path below SRC, in any order: it is taken if one --include matches (or there is none) and no --exclude does.
 SRC may hold * and ? in s3:// only; quote it.
+
+Lists: a line of --files-from is a key or path relative to SRC, taken literally, or a whole s3:// URL; a TAB and a
+second name give it another destination, relative to DEST. Empty lines and lines that begin with # are passed over.
+--files-from0 takes names that NUL separates, as from find -print0; nothing in them means anything else than itself.
 
 Copies between buckets are made by the service itself and keep content headers, metadata and tags. Any of
 --content-…, --cache-control, --expires and --metadata replaces all headers and metadata, and --tags all tags. With a

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.file_list import list_options, take_list
 from bulkhaul.cli.options import (
     connection_options,
     log_option,
@@ -29,10 +30,14 @@ Examples:
   bulkhaul rm --recursive --exclude '*.json' s3://bucket/run-7/
   bulkhaul rm 's3://bucket/logs/2023-*.gz'
   bulkhaul rm --all-versions --recursive s3://bucket/run-7/
+  bulkhaul rm --files-from keys.txt s3://bucket/run-7/
 
 A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
 characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
 prefix, in any order. Deletes go in batches of 1,000; a key that is refused is reported, and the others go on.
+
+Lists: a line is a key relative to the one prefix that is given, or a whole s3:// URL, and is taken literally. Empty
+lines and lines that begin with # are passed over, but not by --files-from0.
 
 In a bucket with versions, a plain rm hides the object behind a delete marker; --all-versions and --version-id delete
 for good.
@@ -44,10 +49,11 @@ That a named key does not exist is no error: S3 does not tell.
 
 
 @click.command("rm", cls=SectionedCommand, epilog=EPILOG, short_help="Delete keys, prefixes or patterns.")
-@click.argument("urls", metavar="s3://BUCKET/KEY...", nargs=-1, required=True)
+@click.argument("urls", metavar="s3://BUCKET/KEY...", nargs=-1)
 @click.option("--recursive", "-r", is_flag=True, help="Everything below the prefix.")
 @click.option("--include", multiple=True, metavar="PATTERN", help="Only keys that match; may be repeated.")
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@list_options(click.option, "the one s3:// prefix that is given, or whole URLs")
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of what matches, for good.")
 @click.option("--version-id", default="", metavar="ID", help="That version of one key, for good.")
 @click.option("--raw", is_flag=True, help="* and ?, and a slash at the end, stand for themselves.")
@@ -71,10 +77,18 @@ def rm(
     **given: Any,
 ) -> None:
     """Delete objects from S3."""
-    from bulkhaul.policy.selection import parse_source
+    from bulkhaul.policy.selection import parse_destination, parse_source
 
+    listed = take_list(ctx, given)
     output, connection = take_output(given), take_settings(given)
-    sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in urls)
+    if listed is not None and len(urls) > 1:
+        raise click.UsageError("the lines of a list are relative to one prefix; give one, or none for whole URLs.")
+    if listed is None and not urls:
+        raise click.UsageError("Missing argument 's3://BUCKET/KEY...'.")
+    if listed is not None and urls:
+        parse_destination(urls[0], "what keys are relative to")
+    named = urls if listed is None else ()
+    sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in named)
     many = any(source.many for source in sources)
     if (include or exclude) and not all(source.many for source in sources):
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
@@ -83,6 +97,13 @@ def rm(
     settings = make_settings(connection | {"workers": 1, "concurrency": 2})
 
     def results(engine: Engine) -> Iterator[TransferResult]:
+        if listed is not None:
+            from bulkhaul.jobs.file_list import listed_rows
+            from bulkhaul.model.rows import Action
+
+            rows = listed_rows(listed[0], Action.DELETE, *urls or [""], nul=listed[1])
+            yield from engine.delete_rows(rows, dry_run=dry_run)
+            return
         yield from engine.delete_many(
             urls,
             recursive=recursive,
@@ -100,7 +121,7 @@ def rm(
     job = Job(
         operation="rm",
         results=results,
-        source=urls[0],
+        source=urls[0] if urls else "",
         destination="",
         dry_run=dry_run,
         settings=settings,

@@ -78,6 +78,31 @@ class PipeReader(Pipe):
             raise no_thread(error) or error from error
         return await undisturbed(reading, hurry=self.stop, undo=Block.close)
 
+    async def some(self, most_bytes: int) -> bytes:
+        """Return what can be read by now, waiting for at least one byte; nothing at the end.
+
+        Raises:
+            LocalError: the descriptor cannot be read.
+        """
+        try:
+            reading = asyncio.get_running_loop().run_in_executor(self._thread, self._read_some, most_bytes)
+        except RuntimeError as error:
+            raise no_thread(error) or error from error
+        return await undisturbed(reading, hurry=self.stop)
+
+    def _read_some(self, most_bytes: int) -> bytes:
+        while self._ready():
+            try:
+                data = os.read(self._fd, most_bytes)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                raise LocalError("the input cannot be read", cause=os.strerror(error.errno or 0)) from error
+            if not data:
+                self._stopped.wait(END_PAUSE_S)
+            return data
+        return b""
+
     def _read(self, start: int, number: int, size_bytes: int) -> Block:
         filled = 0
         try:
