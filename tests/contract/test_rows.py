@@ -252,6 +252,22 @@ def test_a_key_is_taken_as_it_is(reading: Rig) -> None:
     assert [(root / str(n)).read_bytes().decode() for n in range(len(keys))] == keys
 
 
+def test_objects_of_several_folders_in_one(reading: Rig) -> None:
+    """What goes together is asked for by its own key, whatever lies beside it, and however its file is called."""
+    root = reading.folder / "joined"
+    keys = [f"joined/{'xy'[n % 2]}/{n:02}" for n in range(20)] + [f"joined/z/{n}" for n in range(10)]
+    rows = []
+    for n, key in enumerate(keys):
+        put(reading, f"{key}{n:02}", b"nobody has asked for this")
+        stored = put(reading, key, key.encode())
+        rows.append(told(Row(n=n, action=Action.DOWNLOAD, source=url(key), destination=f"{root}/{n:02}"), stored))
+    begun = len(reading.server.requests)
+    results = by_row(reading.engine.download_rows([rows], root), len(keys))
+    assert {one.failure for one in results.values()} == {None}
+    assert [Path(row.destination).read_bytes().decode() for row in rows] == keys
+    assert sorted(one.key or "" for one in reading.server.requests[begun:]) == sorted(keys)
+
+
 def test_folder_markers_are_skipped(reading: Rig) -> None:
     """As in a listing, what marks a folder and holds nothing is no file."""
     root = reading.folder / "markers"
@@ -395,6 +411,25 @@ def test_a_file_that_fails_in_a_batch(writing: WriteRig) -> None:
     assert writing.stored("up-faults/012") == BODIES[12]
 
 
+def test_files_of_one_folder_to_several(writing: WriteRig) -> None:
+    """Files that lie beside each other go to the keys that their rows name."""
+    folder = writing.folder / "apart"
+    folder.mkdir()
+    rows = []
+    for n, body in enumerate(BODIES):
+        (folder / f"{n:03}").write_bytes(body)
+        destination = url(f"apart/{n % 3}/{n:03}") if n % 7 else f"s3://other/apart/{n:03}"
+        rows.append(Row(n=n, action=Action.UPLOAD, source=f"{folder}/{n:03}", destination=destination))
+    writing.server.store.add_bucket("other")
+    results = by_row(writing.engine.upload_rows([rows]), COUNT)
+    assert {one.failure for one in results.values()} == {None}
+    for row, body in zip(rows, BODIES, strict=True):
+        bucket, _, key = row.destination.removeprefix("s3://").partition("/")
+        stored = writing.server.store.get(bucket, key)
+        assert stored is not None
+        assert stored.body == body
+
+
 # Copies
 
 
@@ -443,6 +478,7 @@ def test_rows_deleted(writing: WriteRig) -> None:
     results = by_row(writing.engine.delete_rows([rows]), 1005)
     operations = [one.operation for one in writing.server.requests[begun:]]
     assert operations.count("DeleteObjects") == 1
+    assert operations.count("HeadObject") == 3 + 2 + 1  # one of each that tells its length, two of the others
     failed = {n: type(one.error) for n, one in results.items() if one.failure is not None}
     assert failed == {11: errors.PreconditionFailed, 14: errors.PreconditionFailed}
     left = sorted(key for key in writing.server.store.in_bucket("bucket") if key.startswith(f"{name}/"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -177,4 +177,6 @@ def test_a_list_from_python(tmp_path: Path) -> None:
         results = [result.row for result in engine.delete_rows(rows)]
         assert sorted(results) == list(range(count))
         assert rig.server.store.get("bucket", "p/key-000000007") is None
-    assert os.path.getsize(listing) > 0
+    eventually(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("pipe")], "its thread has ended"
+    )
