@@ -101,6 +101,20 @@ def test_rows_down(reading: Rig, tells: bool) -> None:
     assert_nothing_held(reading.engine, root)
 
 
+def test_each_transport_and_landing(rig: Rig) -> None:
+    """Whatever moves the bytes, files are exact and have their times, and a replaced object is none of the plan."""
+    root, rows = downloads(rig, "each", [b"small", LARGE, b"", b"replaced", LARGE[:-1]])
+    rows = [msgspec.structs.replace(row, last_modified=MODIFIED) for row in rows]
+    put(rig, "each/003", NEWER)
+    put(rig, "each/004", NEWER)
+    results = by_row(rig.engine.download_rows([rows], root, set_times=True), 5)
+    kinds = [type(results[n].error) for n in range(5)]
+    assert kinds == [type(None)] * 3 + [errors.PreconditionFailed] * 2
+    assert [Path(row.destination).read_bytes() for row in rows[:3]] == [b"small", LARGE, b""]
+    assert {os.stat(row.destination).st_mtime_ns for row in rows[:3]} == {MTIME_NS}
+    assert_nothing_held(rig.engine, root)
+
+
 def test_rows_fail_by_themselves(reading: Rig) -> None:
     """In the middle of a batch one object is replaced, one deleted, one refused, one always damaged, one cut once."""
     name = "down-faults"
@@ -309,6 +323,14 @@ def test_moved_rows(writing: WriteRig) -> None:
     assert [type(results[n].error) for n in range(3)] == [type(None), errors.PreconditionFailed, errors.UsageError]
     assert [writing.stored(f"moved/{name}") for name in "abc"] == [None, NEWER, b"body"]
     assert sorted(path.name for path in root.iterdir()) == ["0"]
+
+
+def test_a_service_that_cannot_be_asked(tmp_path: Path) -> None:
+    """Where nobody knows the credentials every row fails with that."""
+    with running_rig(tmp_path, profile="nobody") as rig:
+        root, rows = downloads(rig, "unasked", BODIES)
+        results = by_row(rig.engine.download_rows([rows], root), COUNT)
+    assert {type(one.error) for one in results.values()} == {errors.CredentialsError}
 
 
 # Iterables

@@ -70,7 +70,7 @@ class RowDownloads:
     async def _planned(self, rows: Sequence[PlannedRow], naming: _RowNames) -> list[PlannedDownload]:
         planned: list[PlannedDownload] = []
         unknown: list[int] = []
-        targets: dict[str, Target] = {}
+        targets: dict[str, Target | TransferError] = {}
         for each in rows:
             if isinstance(row := settled(each, Action.DOWNLOAD), TransferResult):
                 planned.append(PlannedDownload(row))
@@ -88,7 +88,9 @@ class RowDownloads:
                     planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
                     continue
                 if (target := targets.get(ref.bucket)) is None:
-                    target = targets[ref.bucket] = await self._control.target(ref.bucket)
+                    target = targets[ref.bucket] = await self._target(ref.bucket)
+                if isinstance(target, TransferError):
+                    raise target
             except TransferError as error:
                 planned.append(PlannedDownload(failed_row(row, error)))
                 continue
@@ -99,6 +101,13 @@ class RowDownloads:
             planned.append(_download(row, RemoteObject(ref, head, target, row.version_id), components, wanted))
         await asyncio.gather(*(self._look(planned, place) for place in unknown))
         return planned
+
+    async def _target(self, bucket: str) -> Target | TransferError:
+        """Return where requests for a bucket go, or why there can be none: that is asked once a page."""
+        try:
+            return await self._control.target(bucket)
+        except TransferError as error:
+            return error
 
     async def _look(self, planned: list[PlannedDownload], place: int) -> None:
         """Put what HEAD tells in the place of what the row does not."""
