@@ -24,6 +24,7 @@ __all__ = [
     "IntegrityError",
     "InvalidUrl",
     "LocalError",
+    "ManifestError",
     "NetworkError",
     "NotFound",
     "ObjectChanged",
@@ -227,6 +228,10 @@ class SourceChanged(LocalError):
 
 class UnsafeKey(LocalError):
     """The key cannot become a path inside the destination folder."""
+
+
+class ManifestError(LocalError):
+    """A manifest that is none, is damaged, or has a wrong row; the subject names the file, and the line of a row."""
 
 
 class DurabilityUnknown(LocalError):

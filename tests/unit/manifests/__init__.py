@@ -1,0 +1,1 @@
+"""What manifests say of objects, and what becomes of it."""
