@@ -17,7 +17,7 @@ from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.reading import read_manifests
 from bulkhaul.model.errors import LocalError, NotFound, UsageError
 from tests.patience import PATIENCE_S
-from tests.unit.manifests.reading import Bucket, good, read
+from tests.unit.manifests.reading import Bucket, good, read, written
 
 
 def piped(content: bytes) -> int:
@@ -56,14 +56,15 @@ def test_stdin() -> None:
     assert [first.where, bad.where] == ["stdin:1", "stdin:2"]
 
 
-def test_parquet_from_a_pipe() -> None:
-    """What can only be read from its end is kept on disk meanwhile."""
+def test_parquet_from_a_pipe(tmp_path: Path) -> None:
+    """What can only be read from its end is kept on disk meanwhile, if it is piped or compressed."""
     sink = pa.BufferOutputStream()
     pq.write_table(pa.table({"bucket": ["b-1"] * 3, "key": ["a", "b", "c"]}), sink)
     for content in (sink.getvalue().to_pybytes(), gzip.compress(sink.getvalue().to_pybytes())):
         fd = piped(content)
         assert [row.key for row in good(f"/dev/fd/{fd}")] == ["a", "b", "c"]
         os.close(fd)
+        assert [row.key for row in good(written(tmp_path / "m", content))] == ["a", "b", "c"]
 
 
 def test_cancelled_while_waiting(tmp_path: Path) -> None:
