@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import pytest
 
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.jobs.manifests.destinations import Destinations, planned_rows
 from bulkhaul.jobs.manifests.opening import Opener
-from bulkhaul.jobs.manifests.reading import read_manifests
+from bulkhaul.jobs.manifests.plan_rows import rows_of_manifests
 from bulkhaul.model.errors import ManifestError, NotFound
-from bulkhaul.model.rows import Row
 from tests.engines import aws_environment, keys, serving
 from tests.faultserver import FaultServer, make_object
 from tests.unit.manifests.reading import csv_gz
@@ -49,14 +45,8 @@ def publish(server: FaultServer, checksum: bytes = b"") -> None:
 async def restore(server: FaultServer, root: Path, name: str) -> list[str]:
     """Restore what a manifest lists; return the failures."""
     async with AsyncEngine(endpoint_url=server.endpoint_url, workers=1) as engine:
-
-        async def rows() -> AsyncGenerator[Sequence[Row], None]:
-            pages = read_manifests([f"s3://bucket/{name}"], Opener(engine))
-            async with contextlib.aclosing(planned_rows(pages, Destinations("restore", str(root)))) as planned:
-                async for page in planned:
-                    yield [row for row in page if isinstance(row, Row)]
-
-        results = engine.download_rows(rows(), str(root))
+        rows = rows_of_manifests([f"s3://bucket/{name}"], Opener(engine), "restore", str(root))
+        results = engine.download_rows(rows, str(root))
         return [str(result.failure) async for result in results if result.failure]
 
 

@@ -12,6 +12,7 @@ import pytest
 from bulkhaul.jobs.manifests.destinations import Destinations, Kind, planned_rows
 from bulkhaul.jobs.manifests.listed import BadRow, Listed
 from bulkhaul.jobs.manifests.opening import Opener
+from bulkhaul.jobs.manifests.plan_rows import rows_of_manifests
 from bulkhaul.jobs.manifests.reading import read_manifests
 from bulkhaul.model.errors import InvalidUrl, ManifestError, UsageError
 from bulkhaul.model.rows import Action, Row
@@ -247,3 +248,19 @@ def test_closed_early() -> None:
 
     asyncio.run(run())
     assert ended == [True]
+
+
+@pytest.mark.parametrize("kind", ["copy", "delete"])
+def test_rows_alone(tmp_path: Path, kind: Kind) -> None:
+    """A bad row becomes one that nothing can be done with, least of all a deletion, and that says why."""
+    path = written(tmp_path / "m", "b-1,a\nb-1,%\n")
+
+    async def run() -> list[Row]:
+        to = "" if kind == "delete" else "s3://b-2"
+        return [row async for page in rows_of_manifests([str(path)], Opener(), kind, to) for row in page]
+
+    good, bad = asyncio.run(run())
+    assert (good.n, good.source) == (0, "s3://b-1/a")
+    assert (bad.n, bad.action, bad.source, bad.destination) == (1, Action.COPY, f"{path}:2", "")
+    assert bad.reason.startswith(f"{path}:2: ")
+    assert "%" in bad.reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, ManifestError
-from bulkhaul.model.rows import Action
+from bulkhaul.model.rows import Action, Row
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -66,6 +66,15 @@ class BadRow(msgspec.Struct, frozen=True, gc=False):
     def error(self) -> ErrorInfo:
         """What its row of the report tells."""
         return ErrorInfo("ManifestError", self.message, self.where)
+
+    def row(self) -> Row:
+        """Return a row of a plan that cannot be done: it has no destination, and says why in ``reason``.
+
+        It is no deletion, also in a plan of deletions: what could not be read must not be deleted.
+        """
+        return Row(
+            n=self.n, action=Action.COPY, source=self.source or self.where, reason=f"{self.where}: {self.message}"
+        )
 
     def raised(self) -> ManifestError:
         """Return the error for callers that take no manifest with a bad row."""
