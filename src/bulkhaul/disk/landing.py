@@ -96,6 +96,10 @@ class Landing:
             raise local_error(error, path) from error
         return landing
 
+    def grew_to(self, size_bytes: int) -> None:
+        """Take note of the final length of one that was begun without knowing it."""
+        self._size_bytes = size_bytes
+
     def check_intact(self) -> None:
         """Make sure that the temp file is still ours and whole.
 

@@ -1,0 +1,1 @@
+"""Reports of jobs: what became of every planned object, in formats for machines and for people."""
