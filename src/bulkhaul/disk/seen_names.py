@@ -22,21 +22,25 @@ class SeenNames:
 
     def __init__(self) -> None:
         self._last: str | None = None
-        self._held: list[tuple[str, str]] = []
+        self._held: list[tuple[bytes, str]] = []
         self._spool: BinaryIO | None = None
         self._database: _Database | None = None
 
     def earlier(self, name: str, taker: str) -> str:
-        """Return who has taken a name already, empty if nobody has; then remember this one."""
+        """Return who has taken a name already, empty if nobody has; then remember this one.
+
+        Args:
+            taker: some 30 bytes are kept of each name, and this.
+        """
         if self._database is None and (self._last is None or self._last < name):
             self._last = name
-            self._held.append((name, taker))
+            self._held.append((_digest(name), taker))
             if len(self._held) >= SPOOLED_IN_MEMORY:
                 self._write()
             return ""
         if self._database is None:
             self._database = self._looked_up()
-        return self._database.earlier(name, taker)
+        return self._database.earlier(_digest(name), taker)
 
     def close(self) -> None:
         """Forget everything."""
@@ -61,7 +65,7 @@ class SeenNames:
                 spool.seek(0)
                 while size := spool.read(4):
                     page = spool.read(int.from_bytes(size, "little"))
-                    database.add(msgspec.msgpack.decode(page, type=list[tuple[str, str]]))
+                    database.add(msgspec.msgpack.decode(page, type=list[tuple[bytes, str]]))
         database.add(self._held)
         self._held = []
         return database
@@ -75,12 +79,10 @@ class _Database:
         self._connection.execute("PRAGMA journal_mode = OFF")
         self._connection.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, taker TEXT) WITHOUT ROWID")
 
-    def add(self, names: Iterable[tuple[str, str]]) -> None:
-        rows = [(_digest(name), taker) for name, taker in names]
-        self._connection.executemany("INSERT INTO seen VALUES (?, ?)", rows)
+    def add(self, names: Iterable[tuple[bytes, str]]) -> None:
+        self._connection.executemany("INSERT INTO seen VALUES (?, ?)", names)
 
-    def earlier(self, name: str, taker: str) -> str:
-        digest = _digest(name)
+    def earlier(self, digest: bytes, taker: str) -> str:
         found = self._connection.execute("SELECT taker FROM seen WHERE digest = ?", (digest,)).fetchone()
         if found is None:
             self._connection.execute("INSERT INTO seen VALUES (?, ?)", (digest, taker))

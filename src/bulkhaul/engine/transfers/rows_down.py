@@ -163,8 +163,9 @@ class _RowNames:
         name = local_name(relative)
         if name.refused:
             return (), name.refused
-        if earlier := self._seen.earlier(folded(name.components) if self._folds_case else relative, relative):
-            return (), f"an earlier row has the same file: {earlier!r}"
+        same, taker = (folded(name.components), relative) if self._folds_case else (relative, "itself")
+        if earlier := self._seen.earlier(same, taker):
+            return (), "an earlier row has the same file" + (f", as {earlier!r}" if self._folds_case else "")
         if parent := self._clash.parent_of(relative):
             return (), f"it needs a folder where {parent!r} is a file"
         return name.components, ""
