@@ -6,13 +6,15 @@ import errno
 import os
 import random
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
+from bulkhaul.disk.walk import LocalFile, LocalFolder, Names, Refused, walk, walk_with_folders
 from bulkhaul.errors import LocalError
 
 
@@ -29,6 +31,14 @@ def refused(root: Path, *, follow_symlinks: bool = True) -> dict[str, str]:
     return {os.path.relpath(one.path, root): one.reason for one in found if isinstance(one, Refused)}
 
 
+def plain(found: Iterable[LocalFile | LocalFolder | Refused]) -> list[LocalFile | LocalFolder | Refused]:
+    """Return what a walk has found without what the file system made up: times and numbers of files."""
+    return [
+        msgspec.structs.replace(one, mtime_ns=0, device=0, inode=0) if isinstance(one, LocalFile) else one
+        for one in found
+    ]
+
+
 def make(root: Path, *names: str) -> None:
     """Make files, each with its relative path as content."""
     for name in names:
@@ -42,12 +52,49 @@ def test_files_with_path_and_size(tmp_path: Path) -> None:
     make(tmp_path, "a", "b/c/d")
     (tmp_path / "b" / "empty").touch()
     (tmp_path / "no files" / "here").mkdir(parents=True)
-    assert list(walk(str(tmp_path))) == [
+    assert plain(walk(str(tmp_path))) == [
         LocalFile(str(tmp_path / "a"), "a", 1),
         LocalFile(str(tmp_path / "b" / "c" / "d"), "b/c/d", 5),
         LocalFile(str(tmp_path / "b" / "empty"), "b/empty", 0),
     ]
     assert list(walk(f"{tmp_path}/")) == list(walk(str(tmp_path)))
+
+
+def test_which_file_and_when(tmp_path: Path) -> None:
+    """Each file comes with its time and its identity, of what a link leads to where links are followed."""
+    make(tmp_path, "a")
+    os.utime(tmp_path / "a", ns=(1, 1_700_000_000_123_456_789))
+    (tmp_path / "link").symlink_to("a")
+    there = os.stat(tmp_path / "a")
+    for one in walk(str(tmp_path)):
+        assert isinstance(one, LocalFile)
+        assert (one.mtime_ns, one.device, one.inode) == (1_700_000_000_123_456_789, there.st_dev, there.st_ino)
+
+
+def test_folders_are_told_before_what_is_in_them(tmp_path: Path) -> None:
+    """Where folders are asked for, each comes in the order of its key, and tells whether it is empty."""
+    make(tmp_path, "a.b", "a/x", "a0")
+    (tmp_path / "b" / "c").mkdir(parents=True)
+    found = [
+        (one.relative, one.vacant) if isinstance(one, LocalFolder) else one.relative
+        for one in walk_with_folders(str(tmp_path), follow_symlinks=True)
+        if not isinstance(one, Refused)
+    ]
+    assert found == ["a.b", ("a/", False), "a/x", "a0", ("b/", False), ("b/c/", True)]
+
+
+def test_what_cannot_be_told_has_its_place(tmp_path: Path) -> None:
+    """What is refused says where it lies below the root, and whether it could be looked at."""
+    make(tmp_path, "file", "closed/x")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "link").symlink_to("file")
+    listing = walk(str(tmp_path), follow_symlinks=False)
+    first = next(listing)
+    (tmp_path / "closed" / "x").unlink()
+    (tmp_path / "closed").rmdir()
+    found = {one.relative: one.unread for one in (first, *listing) if isinstance(one, Refused)}
+    assert found == {"fifo": False, "circle": False, "link": False, "closed/": True}
 
 
 def test_empty_folder(tmp_path: Path) -> None:
@@ -59,8 +106,8 @@ def test_relative_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A root may be given relative to the current folder."""
     make(tmp_path, "in/a")
     monkeypatch.chdir(tmp_path)
-    assert list(walk("in")) == [LocalFile("in/a", "a", 4)]
-    assert list(walk(".")) == [LocalFile("./in/a", "in/a", 4)]
+    assert plain(walk("in")) == [LocalFile("in/a", "a", 4)]
+    assert plain(walk(".")) == [LocalFile("./in/a", "in/a", 4)]
 
 
 segments = st.text(st.sampled_from("aA!-.0/é\uffff😀"), min_size=1, max_size=6)
@@ -254,10 +301,9 @@ def test_folder_that_vanishes(tmp_path: Path) -> None:
     (tmp_path / "b").unlink()
     (tmp_path / "c" / "x").unlink()
     (tmp_path / "c").rmdir()
-    rest = list(listing)
-    assert rest == [
-        Refused(str(tmp_path / "b"), "it vanished during the listing"),
-        Refused(str(tmp_path / "c"), "it does not exist"),
+    assert plain(listing) == [
+        Refused(str(tmp_path / "b"), "it vanished during the listing", relative="b"),
+        Refused(str(tmp_path / "c"), "it does not exist", relative="c/", unread=True),
         LocalFile(str(tmp_path / "d"), "d", 1),
     ]
 
@@ -294,7 +340,7 @@ def test_deep_folders(tmp_path: Path) -> None:
         deep.append(deep[-1] + "/d")
         os.mkdir(deep[-1])
     Path(deep[-1], "x").touch()
-    assert list(walk(str(tmp_path))) == [LocalFile(deep[-1] + "/x", "d/" * 1100 + "x", 0)]
+    assert plain(walk(str(tmp_path))) == [LocalFile(deep[-1] + "/x", "d/" * 1100 + "x", 0)]
     os.unlink(deep[-1] + "/x")
     for path in reversed(deep[1:]):  # deeper than what pytest removes by itself
         os.rmdir(path)

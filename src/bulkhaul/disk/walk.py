@@ -39,6 +39,8 @@ class LocalFile(msgspec.Struct, frozen=True):
         relative: its path below the folder that was walked, with ``/``.
         hops: how many links lead from its own name to it, one after the other; 0 for a name of the file itself.
         behind: it lies behind a link to a folder.
+        mtime_ns: when it was modified, since the epoch.
+        device, inode: which file it is, whatever path leads to it.
     """
 
     path: str
@@ -46,14 +48,34 @@ class LocalFile(msgspec.Struct, frozen=True):
     size_bytes: int
     hops: int = 0
     behind: bool = False
+    mtime_ns: int = 0
+    device: int = 0
+    inode: int = 0
+
+
+class LocalFolder(msgspec.Struct, frozen=True):
+    """A folder, told before what is in it. ``relative``: ends in ``/``. ``vacant``: nothing is in it."""
+
+    path: str
+    relative: str
+    vacant: bool
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """Something that is not uploaded, and why. ``unwanted``: the caller asked to leave it out, so it is no failure."""
+    """Something that is not uploaded, and why.
+
+    Attributes:
+        unwanted: the caller asked to leave it out, so it is no failure.
+        relative: its path below the folder that was walked, of a folder with ``/`` at its end; empty where its name is
+            no text.
+        unread: it could not be looked at, so that nobody knows what it is, or what is in it.
+    """
 
     path: str
     reason: str
     unwanted: bool = False
+    relative: str = ""
+    unread: bool = False
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -77,6 +99,7 @@ class _How(msgspec.Struct, frozen=True):
     follow: bool
     enter: bool
     names: Names
+    folders: bool
 
 
 def walk(
@@ -84,7 +107,7 @@ def walk(
 ) -> Iterator[LocalFile | Refused]:
     """List every file below ``root``, which may itself be a symlink; what cannot be listed does not stop the rest.
 
-    Empty folders yield nothing. A folder that several links lead to is listed under each of them; a link that leads
+    Folders yield nothing. A folder that several links lead to is listed under each of them; a link that leads
     back to a folder that it lies in is refused.
 
     Args:
@@ -95,15 +118,24 @@ def walk(
     Raises:
         LocalError: the root is missing, unreadable, or no folder; at once, not when the first file is asked for.
     """
-    how = _How(follow_symlinks, follow_symlinks and enter_links, names)
+    how = _How(follow_symlinks, follow_symlinks and enter_links, names, folders=False)
+    return (found for found in _walk(_root(root, how), how) if not isinstance(found, LocalFolder))
+
+
+def walk_with_folders(root: str, *, follow_symlinks: bool) -> Iterator[LocalFile | LocalFolder | Refused]:
+    """List every file and every folder below ``root``; see ``walk``."""
+    how = _How(follow_symlinks, follow_symlinks, Names.ALL, folders=True)
+    return _walk(_root(root, how), how)
+
+
+def _root(root: str, how: _How) -> _Folder:
     try:
-        first = _entered(root, "", (), how, behind=False)
+        return _entered(root, "", (), how, behind=False)
     except OSError as error:
         raise reading_error(error, root) from error
-    return _walk(first, how)
 
 
-def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | Refused]:
+def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | LocalFolder | Refused]:
     above = [root]
     while above:
         folder = above[-1]
@@ -121,10 +153,13 @@ def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | Refused]:
                 yield Refused(path, "its name is not valid UTF-8, so it cannot be a key")
         elif name.is_folder:
             try:
-                above.append(_entered(path, f"{relative}/", above, how, behind=linked))
+                above.append(entered := _entered(path, f"{relative}/", above, how, behind=linked))
             except OSError as error:
                 if how.names is not Names.LINKS or linked:
-                    yield Refused(path, reading_error(error, path).message)
+                    yield Refused(path, reading_error(error, path).message, relative=f"{relative}/", unread=True)
+                continue
+            if how.folders:
+                yield LocalFolder(path, entered.relative, vacant=not entered.names)
         else:
             yield _file(path, relative, name, how, behind=folder.behind)
 
@@ -161,16 +196,17 @@ def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> 
         found = os.stat(path, follow_symlinks=how.follow)
     except FileNotFoundError:
         gone = "a symbolic link that leads nowhere" if os.path.islink(path) else "it vanished during the listing"
-        return Refused(path, gone)
+        return Refused(path, gone, relative=relative)
     except OSError as error:
-        return Refused(path, reading_error(error, path).message)
+        return Refused(path, reading_error(error, path).message, relative=relative, unread=True)
     if stat.S_ISLNK(found.st_mode):
-        return Refused(path, NOT_FOLLOWED, unwanted=True)
+        return Refused(path, NOT_FOLLOWED, unwanted=True, relative=relative)
     if name.is_link and not how.enter and stat.S_ISDIR(found.st_mode):
-        return Refused(path, NOT_ENTERED, unwanted=True)
+        return Refused(path, NOT_ENTERED, unwanted=True, relative=relative)
     if kind := kind_of_file(found.st_mode):
-        return Refused(path, f"it is {kind}; only regular files can be uploaded")
-    return LocalFile(path, relative, found.st_size, _hops(path) if name.is_link else 0, behind)
+        return Refused(path, f"it is {kind}; only regular files can be uploaded", relative=relative)
+    hops = _hops(path) if name.is_link else 0
+    return LocalFile(path, relative, found.st_size, hops, behind, found.st_mtime_ns, found.st_dev, found.st_ino)
 
 
 def _hops(path: str) -> int:
