@@ -1,0 +1,203 @@
+"""Decides whether the two sides of a key differ, and says why in words for people.
+
+    sizes ─▶ times ─▶ ETags ─▶ checksums        the first that differs, or cannot be told, is the reason
+                        ╰─ of a file: its bytes are read, so these two are decided last, from what was looked up
+
+What is unknown is never equal: a time that nobody tells, an ETag that is no MD5, checksums of two kinds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.model.rows import Action
+
+COMPARATORS = ("size", "mtime", "etag", "checksum")
+"""In the order in which they are applied: what costs nothing first."""
+
+MISSING = "it is not at the destination"
+EXTRA = "it is not at the source"
+
+_PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MS = timedelta(milliseconds=1)
+
+
+class Entry(msgspec.Struct, frozen=True, gc=False):
+    """One name that a side has.
+
+    Attributes:
+        name: below the root of its side, with ``/``; one that ends in a slash is a folder, or marks one.
+        mtime_ns: of a file, since the epoch; None for an object.
+        last_modified: of an object, ISO 8601 as the service tells it; empty for a file.
+        etag, storage_class: of an object, as the listing tells them.
+        device, inode: of a file, which it was when it was listed.
+        vacant: of a folder, whether nothing is in it.
+    """
+
+    name: str
+    size_bytes: int = 0
+    mtime_ns: int | None = None
+    last_modified: str = ""
+    etag: str = ""
+    storage_class: str = ""
+    device: int = 0
+    inode: int = 0
+    vacant: bool = False
+
+
+class Unknown(msgspec.Struct, frozen=True, gc=False):
+    """A name of which a side cannot tell what it is, nor what lies below it.
+
+    Attributes:
+        name: below the root of its side; that of a folder ends in a slash.
+        reason: for people.
+        unwanted: the caller asked to leave it out, so it is no failure.
+        unread: it could not be looked at, so the listing is not sound.
+    """
+
+    name: str
+    reason: str
+    unwanted: bool = False
+    unread: bool = False
+
+    @property
+    def below(self) -> str:
+        """What every name begins with that is unknown because of this one."""
+        return self.name if self.name.endswith("/") else self.name + "/"
+
+
+class Compare(msgspec.Struct, frozen=True):
+    """What is compared, beside sizes: they always are, as nothing is cheaper or surer."""
+
+    mtime: bool = True
+    etag: bool = False
+    checksum: bool = False
+
+
+def parse_compare(text: str) -> Compare:
+    """Return what a comma list of ``COMPARATORS`` names.
+
+    >>> parse_compare("size,mtime")
+    Compare(mtime=True, etag=False, checksum=False)
+
+    Raises:
+        UsageError: it names something else, or nothing.
+    """
+    named = [word.strip() for word in text.split(",")]
+    for word in named:
+        if word not in COMPARATORS:
+            raise UsageError(f"{word!r} is no way to compare; choose from {', '.join(COMPARATORS)}")
+    return Compare(mtime="mtime" in named, etag="etag" in named, checksum="checksum" in named)
+
+
+def listed_difference(compare: Compare, action: Action) -> Callable[[Entry, Entry], str]:
+    """Return what tells why source and destination differ by what their listings say, empty if they do not.
+
+    Args:
+        action: the direction. A download makes the file's time that of the object, so any other time is a difference.
+            An upload and a copy have a time of their own, so the source differs if it is newer.
+    """
+    times = (_other_time if action is Action.DOWNLOAD else _newer_source) if compare.mtime else None
+    etags = compare.etag and action is Action.COPY
+
+    def difference(source: Entry, destination: Entry) -> str:
+        if source.size_bytes != destination.size_bytes:
+            return f"the sizes differ: {source.size_bytes} bytes, and {destination.size_bytes} at the destination"
+        if times is not None and (reason := times(source, destination)):
+            return reason
+        return etag_difference(source.etag, destination.etag) if etags else ""
+
+    return difference
+
+
+def etag_difference(source: str, destination: str) -> str:
+    """Return why two ETags are not surely of the same bytes, empty if they are: both are plain, and equal.
+
+    >>> etag_difference('"d41d8cd98f00b204e9800998ecf8427e"', "d41d8cd98f00b204e9800998ecf8427e")
+    ''
+    """
+    ours, theirs = plain_md5(source), plain_md5(destination)
+    if not ours or not theirs:
+        where = "the source's" if not ours else "the destination's"
+        return f"{where} ETag is no MD5 of the bytes, so ETags cannot tell whether they differ"
+    return "" if ours == theirs else "the ETags differ"
+
+
+def plain_md5(etag: str) -> str:
+    """Return the MD5 that an ETag is if the object was stored in one piece, in hex; empty for any other ETag.
+
+    >>> plain_md5('"d41d8cd98f00b204e9800998ecf8427e-2"')
+    ''
+    """
+    found = _PLAIN_MD5.fullmatch(etag)
+    return found[1] if found else ""
+
+
+def checksum_difference(source: Checksum | None, destination: Checksum | None) -> str:
+    """Return why two stored checksums are not surely of the same bytes, empty if they are.
+
+    Checksums of parts are of the same bytes if they are equal; if not, the parts may only have been cut otherwise.
+    """
+    if source is None or destination is None:
+        where = "the source" if source is None else "the destination"
+        return f"{where} has no checksum that can be compared, so checksums cannot tell whether they differ"
+    if source.algorithm != destination.algorithm or source.kind is not destination.kind:
+        return (
+            f"{source.algorithm} ({source.kind}) and {destination.algorithm} ({destination.kind}) cannot be compared,"
+            " so checksums cannot tell whether they differ"
+        )
+    if source.value == destination.value:
+        return ""
+    if source.kind is not ChecksumKind.FULL_OBJECT:
+        return f"the {source.algorithm} checksums of the parts differ; the parts may be others, or the bytes"
+    return f"the {source.algorithm} checksums differ"
+
+
+def instant_ms(last_modified: str) -> int | None:
+    """Return an instant in whole milliseconds since the epoch, without a zone in UTC; None where it is not told.
+
+    >>> instant_ms("1970-01-01T00:00:01.250000+00:00"), instant_ms("1970-01-01T00:00:01"), instant_ms("")
+    (1250, 1000, None)
+    """
+    try:
+        instant = datetime.fromisoformat(last_modified)
+    except ValueError:
+        return None
+    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MS
+
+
+def _time_ms(entry: Entry) -> int | None:
+    return instant_ms(entry.last_modified) if entry.mtime_ns is None else entry.mtime_ns // 1_000_000
+
+
+def _in_common(one_ms: int, other_ms: int) -> tuple[int, int]:
+    """Return two instants in the coarser of their units: services and file systems that tell whole seconds cut them."""
+    if one_ms % 1000 and other_ms % 1000:
+        return one_ms, other_ms
+    return one_ms // 1000, other_ms // 1000
+
+
+_NO_TIME = "nobody tells when {} was modified, so times cannot tell whether they differ"
+
+
+def _other_time(source: Entry, destination: Entry) -> str:
+    told_ms, kept_ms = _time_ms(source), _time_ms(destination)
+    if told_ms is None or kept_ms is None:
+        return _NO_TIME.format("the source" if told_ms is None else "the destination")
+    told, kept = _in_common(told_ms, kept_ms)
+    return "" if told == kept else "the file's time is not that of the object"
+
+
+def _newer_source(source: Entry, destination: Entry) -> str:
+    source_ms, stored_ms = _time_ms(source), _time_ms(destination)
+    if source_ms is None or stored_ms is None:
+        return _NO_TIME.format("the source" if source_ms is None else "the destination")
+    ours, stored = _in_common(source_ms, stored_ms)
+    return "the source is newer than the destination" if ours > stored else ""
