@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 
 import msgspec
 
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.model.rows import Action
+from bulkhaul.policy.filetimes import mtime_of
 
 COMPARATORS = ("size", "mtime", "etag", "checksum")
 """In the order in which they are applied: what costs nothing first."""
@@ -25,8 +25,6 @@ MISSING = "it is not at the destination"
 EXTRA = "it is not at the source"
 
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MS = timedelta(milliseconds=1)
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +36,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         last_modified: of an object, ISO 8601 as the service tells it; empty for a file.
         etag, storage_class: of an object, as the listing tells them.
         device, inode: of a file, which it was when it was listed.
+        linked: its name is a symbolic link, or lies behind one.
         vacant: of a folder, whether nothing is in it.
     """
 
@@ -49,6 +48,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     storage_class: str = ""
     device: int = 0
     inode: int = 0
+    linked: bool = False
     vacant: bool = False
 
 
@@ -160,21 +160,9 @@ def checksum_difference(source: Checksum | None, destination: Checksum | None) -
     return f"the {source.algorithm} checksums differ"
 
 
-def instant_ms(last_modified: str) -> int | None:
-    """Return an instant in whole milliseconds since the epoch, without a zone in UTC; None where it is not told.
-
-    >>> instant_ms("1970-01-01T00:00:01.250000+00:00"), instant_ms("1970-01-01T00:00:01"), instant_ms("")
-    (1250, 1000, None)
-    """
-    try:
-        instant = datetime.fromisoformat(last_modified)
-    except ValueError:
-        return None
-    return ((instant if instant.tzinfo else instant.replace(tzinfo=UTC)) - _EPOCH) // _MS
-
-
 def _time_ms(entry: Entry) -> int | None:
-    return instant_ms(entry.last_modified) if entry.mtime_ns is None else entry.mtime_ns // 1_000_000
+    mtime_ns = mtime_of(entry.last_modified) if entry.mtime_ns is None else entry.mtime_ns
+    return None if mtime_ns is None else mtime_ns // 1_000_000
 
 
 def _in_common(one_ms: int, other_ms: int) -> tuple[int, int]:
