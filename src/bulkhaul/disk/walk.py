@@ -128,6 +128,25 @@ def walk_with_folders(root: str, *, follow_symlinks: bool) -> Iterator[LocalFile
     return _walk(_root(root, how), how)
 
 
+def look_at(path: str, relative: str, *, follow_symlinks: bool) -> LocalFile | LocalFolder | Refused | None:
+    """Return what a walk would tell of one path, None if nothing is there.
+
+    Args:
+        relative: what it is told as; with a slash at its end a folder is meant.
+    """
+    how = _How(follow_symlinks, follow_symlinks, Names.ALL, folders=True)
+    try:
+        if relative.endswith("/"):
+            with os.scandir(path) as entries:
+                return LocalFolder(path, relative, vacant=next(entries, None) is None)
+        is_link = stat.S_ISLNK(os.lstat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return Refused(path, reading_error(error, path).message, relative=relative, unread=True)
+    return _file(path, relative, _Name(relative, is_folder=False, is_link=is_link), how, behind=False)
+
+
 def _root(root: str, how: _How) -> _Folder:
     try:
         return _entered(root, "", (), how, behind=False)

@@ -6,6 +6,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.objects import Integrity
+from bulkhaul.model.rows import Action
 
 
 class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +50,18 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     def error(self) -> TransferError | None:
         """The failure as an exception, None on success."""
         return None if self.failure is None else error_of(self.failure)
+
+
+class RowResult(TransferResult, frozen=True, kw_only=True):
+    """The outcome of one row of a plan.
+
+    Attributes:
+        action: what was to be done.
+        reason: why.
+    """
+
+    action: Action
+    reason: str = ""
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

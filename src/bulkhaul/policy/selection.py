@@ -155,6 +155,46 @@ def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str]
     return takes
 
 
+def below(source: Source) -> Source:
+    """Return the source with its pattern for paths below its base, as another side has them.
+
+    >>> below(Source("b", prefix="logs/a", base="logs/", pattern="logs/a*", many=True)).pattern
+    'a*'
+    """
+    return Source(source.bucket, pattern=source.pattern.removeprefix(source.base), many=True)
+
+
+def excludes_below(exclude: Sequence[str]) -> Callable[[str], bool]:
+    """Return the test whether patterns surely exclude everything below a folder, whatever is there.
+
+    >>> excludes_below(["tmp*"])("tmp/"), excludes_below(["*.o"])("tmp/")
+    (True, False)
+    """
+    unwanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in exclude if pattern.endswith("*")]
+
+    def excluded(folder: str) -> bool:
+        return any(pattern.fullmatch(folder) for pattern in unwanted)
+
+    return excluded
+
+
+def left_out_by(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> str:
+    """Return which filter leaves out a path below a source, for people; empty if it is taken.
+
+    Args:
+        source: with its pattern for such paths; see ``below``.
+
+    >>> left_out_by(Source("b", many=True), [], ["*.o", "*.tmp"], "a.tmp")
+    "--exclude '*.tmp' matches it"
+    """
+    if not selector(source)(name):
+        return "the pattern of the source does not match it"
+    for pattern in exclude:
+        if not selector(source, exclude=[pattern])(name):
+            return f"--exclude {pattern!r} matches it"
+    return "" if selector(source, include)(name) else "no --include matches it"
+
+
 def nothing_matches(source: Source) -> NotFound:
     """Return the error of a source that no object matches."""
     return NotFound("no object matches", source.url)

@@ -1,0 +1,116 @@
+"""Explains what a sync would do with one key, and which rule decides that; it changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+import msgspec
+
+from bulkhaul.disk.walk import look_at
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.jobs.evidence import Evidence
+from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
+from bulkhaul.jobs.sides import Item, file_entry, object_entries
+from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.model.rows import Action
+from bulkhaul.policy.comparison import EXTRA, MISSING, Unknown, listed_difference, parse_compare
+from bulkhaul.policy.naming import local_name
+from bulkhaul.policy.selection import left_out_by
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """What becomes of one name.
+
+    Attributes:
+        name: below both sides.
+        action: ``download``, ``upload``, ``copy``, ``delete`` or ``skip``.
+        rule: what decides: ``filter``, ``place``, ``name``, ``presence``, ``comparison`` or ``deletion``.
+        reason: for people.
+    """
+
+    name: str
+    action: Action
+    rule: str
+    reason: str
+
+
+async def explain(
+    engine: AsyncEngine, origin: AsyncEngine, source: str, destination: str, key: str, options: SyncOptions
+) -> Explanation:
+    """Return what a sync would do with a key, and why.
+
+    Args:
+        key: a path below both sides, or the whole name of either side.
+
+    Raises:
+        UsageError: source and destination make no sense together.
+        TransferError: a side cannot be asked.
+    """
+    sides = await sides_of(engine, origin, source, destination)
+    name = key
+    for side in (sides.source, sides.destination):
+        name = name.removeprefix(side.place(""))
+    return await _explained(name, sides, options)
+
+
+async def _explained(name: str, sides: Sides, options: SyncOptions) -> Explanation:
+    def skipped(rule: str, reason: str) -> Explanation:
+        return Explanation(name, Action.SKIP, rule, reason)
+
+    if why := left_out_by(sides.selection, options.include, options.exclude, name):
+        return skipped("filter", why)
+    if why := sides.left_out(name):
+        return skipped("place", why)
+    marker = name.endswith("/") and sides.action is not Action.COPY
+    if marker and not options.dir_markers:
+        return skipped("name", "it marks a folder, which takes --dir-markers")
+    ours = await _found(sides.source, name, follow_symlinks=options.follow_symlinks)
+    theirs = await _found(sides.destination, name, follow_symlinks=False)
+    if isinstance(ours, Unknown):
+        return skipped("presence", f"the source cannot tell what it is: {ours.reason}")
+    if ours is None:
+        return _only_there(name, theirs, options)
+    if sides.action is Action.DOWNLOAD and (why := local_name(name.removesuffix("/") if marker else name).refused):
+        return skipped("name", f"the key cannot be a file: {why}")
+    if theirs is None:
+        return Explanation(name, sides.action, "presence", MISSING)
+    if isinstance(theirs, Unknown):
+        return Explanation(name, sides.action, "presence", f"the destination cannot be compared: {theirs.reason}")
+    compare = parse_compare(options.compare)
+    evidence = Evidence(compare, sides.source, sides.destination)
+    reason = "" if marker else listed_difference(compare, sides.action)(ours, theirs)
+    if not reason and not marker and evidence.needed:
+        reason = await evidence.difference(ours, theirs)
+    if reason:
+        return Explanation(name, sides.action, "comparison", reason)
+    return skipped("comparison", f"both sides are alike by {options.compare}")
+
+
+def _only_there(name: str, theirs: Item | None, options: SyncOptions) -> Explanation:
+    if theirs is None:
+        return Explanation(name, Action.SKIP, "presence", "neither side has it")
+    if isinstance(theirs, Unknown):
+        return Explanation(name, Action.SKIP, "deletion", f"the destination cannot tell what it is: {theirs.reason}")
+    if not options.delete:
+        return Explanation(name, Action.SKIP, "deletion", f"{EXTRA}; --delete would delete it")
+    return Explanation(name, Action.DELETE, "deletion", EXTRA)
+
+
+async def _found(side: Side, name: str, *, follow_symlinks: bool) -> Item | None:
+    if isinstance(side, ObjectSide):
+        return await _listed(side, name)
+    assert isinstance(side, FileSide)
+    found = await in_thread(look_at, os.path.join(side.base, name), name, follow_symlinks=follow_symlinks)
+    return None if found is None else file_entry(found, told=True)
+
+
+async def _listed(side: ObjectSide, name: str) -> Item | None:
+    """Return an object as a listing tells it: HEAD tells times in whole seconds only."""
+    key = side.base + name
+    async with contextlib.aclosing(side.control.pages(side.bucket, key, max_keys=1, ahead=False)) as pages:
+        async for heads in pages:
+            found = [head for head in heads if head.key == key]
+            return object_entries(found, side.base, lambda _: True)[0] if found else None
+    return None

@@ -1,0 +1,165 @@
+"""Lists the two sides of a sync as pages of entries by name: objects below a prefix, files below a folder.
+
+What cannot be looked at comes as ``Unknown`` in its place, so that nobody takes it for missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from typing import TypeVar
+
+from bulkhaul.disk.landing import TEMP_NAME
+from bulkhaul.disk.walk import LocalFile, LocalFolder, Refused, walk, walk_with_folders
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.objects import ObjectHead
+from bulkhaul.policy.comparison import Entry, Unknown
+
+PAGE_FILES = 1000
+"""Files that a thread looks at before it hands them over: as many as a page of a listing has."""
+
+PAGES_AHEAD = 4
+"""Pages of each side that may wait for the join."""
+
+Item = Entry | Unknown
+T = TypeVar("T")
+
+
+async def object_pages(
+    control: Control, bucket: str, prefix: str, base: str, takes: Callable[[str], bool]
+) -> AsyncGenerator[list[Entry], None]:
+    """Yield the objects of a listing that are selected, in the service's order.
+
+    Args:
+        prefix: what is listed.
+        base: what is cut off each key to get its name.
+        takes: whether a name is selected.
+
+    Raises:
+        TransferError: the listing failed.
+    """
+    async with contextlib.aclosing(control.pages(bucket, prefix)) as pages:
+        async for heads in pages:
+            yield object_entries(heads, base, takes)
+
+
+def object_entries(heads: Sequence[ObjectHead], base: str, takes: Callable[[str], bool]) -> list[Entry]:
+    """Return the entries of the objects that are selected; a marker of the root itself is none."""
+    cut = len(base)
+    return [
+        Entry(name, head.size_bytes, None, head.last_modified, head.etag, head.storage_class)
+        for head in heads
+        if takes(name := head.key[cut:]) and (name or head.size_bytes)
+    ]
+
+
+async def file_pages(
+    root: str,
+    takes: Callable[[str], bool],
+    excludes: Callable[[str], bool],
+    *,
+    follow_symlinks: bool,
+    folders: bool,
+    destination: bool = False,
+    nameless: Callable[[Refused], None] | None = None,
+) -> AsyncGenerator[list[Item], None]:
+    """Yield the files below a folder that are selected, in the order of keys; a thread looks at them.
+
+    Args:
+        takes: whether a name is selected.
+        excludes: whether everything below a name is left out, so that it does not matter what is there.
+        folders: tell folders as well.
+        destination: it may be missing, and temp files of downloads are no part of it.
+        nameless: is told, in a thread, of what has a name that can be no key.
+
+    Raises:
+        LocalError: the root cannot be listed.
+    """
+    if destination and not await in_thread(os.path.lexists, root.rstrip("/") or root):
+        return
+    found = await undisturbed(in_thread(_walked, root, follow_symlinks=follow_symlinks, folders=folders))
+    entries = _file_entries(
+        found, os.path.join(root, ""), _no_temp_file(takes) if destination else takes, excludes, nameless
+    )
+    while page := await undisturbed(in_thread(lambda: list(itertools.islice(entries, PAGE_FILES)))):
+        yield page
+
+
+def _walked(root: str, *, follow_symlinks: bool, folders: bool) -> Iterator[LocalFile | LocalFolder | Refused]:
+    if folders:
+        return walk_with_folders(root, follow_symlinks=follow_symlinks)
+    return walk(root, follow_symlinks=follow_symlinks)
+
+
+def _file_entries(
+    found: Iterator[LocalFile | LocalFolder | Refused],
+    root: str,
+    takes: Callable[[str], bool],
+    excludes: Callable[[str], bool],
+    nameless: Callable[[Refused], None] | None,
+) -> Iterator[Item]:
+    for one in found:
+        if isinstance(one, Refused):
+            if not one.relative:
+                if nameless is not None and takes(one.path.removeprefix(root)):
+                    nameless(one)
+            elif not excludes(one.relative):
+                yield file_entry(one, told=takes(one.relative) or one.unread)
+        elif takes(one.relative):
+            yield file_entry(one)
+
+
+def file_entry(one: LocalFile | LocalFolder | Refused, *, told: bool = True) -> Item:
+    """Return the entry of something that a walk has found.
+
+    Args:
+        told: of what is refused: people are told why. A name that no pattern takes may still be a folder that holds
+            what one takes: it hides that, but is not told.
+    """
+    if isinstance(one, LocalFile):
+        linked = bool(one.hops) or one.behind
+        return Entry(one.relative, one.size_bytes, one.mtime_ns, "", "", "", one.device, one.inode, linked)
+    if isinstance(one, LocalFolder):
+        return Entry(one.relative, vacant=one.vacant)
+    return Unknown(one.relative, one.reason if told else "", one.unwanted, one.unread)
+
+
+def _no_temp_file(takes: Callable[[str], bool]) -> Callable[[str], bool]:
+    def takes_finished(name: str) -> bool:
+        return not (".bulkhaul-" in name and TEMP_NAME.fullmatch(name.rpartition("/")[2])) and takes(name)
+
+    return takes_finished
+
+
+@contextlib.asynccontextmanager
+async def read_ahead(pages: AsyncGenerator[T, None]) -> AsyncIterator[AsyncIterator[T]]:
+    """Have the pages of a side read while the other side is read, too; yield what gives them, in order."""
+    waiting: asyncio.Queue[T | Exception | None] = asyncio.Queue(PAGES_AHEAD)
+
+    async def read() -> None:
+        try:
+            async with contextlib.aclosing(pages):
+                async for page in pages:
+                    await waiting.put(page)
+        except Exception as error:  # noqa: BLE001 - raised for the reader
+            await waiting.put(error)
+        else:
+            await waiting.put(None)
+
+    async def given() -> AsyncIterator[T]:
+        while (page := await waiting.get()) is not None:
+            if isinstance(page, Exception):
+                raise page
+            yield page
+
+    reading = asyncio.create_task(read())
+    try:
+        yield given()
+    finally:
+        reading.cancel()
+        await asyncio.wait([reading])

@@ -1,0 +1,47 @@
+"""Defines how a sync is done, and what it has seen; apart from the rest, so that commands need not wait for that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+
+class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a sync is done.
+
+    Attributes:
+        delete: delete at the destination what the source does not have.
+        max_delete: at most so many, ``N``, or so much of what the destination has, ``N%``; if it would be more, nothing
+            is deleted. Empty for no limit, but then an empty source deletes nothing.
+        compare: a comma list of ``size``, ``mtime``, ``etag``, ``checksum``.
+        include, exclude: patterns for the paths below both sides.
+        follow_symlinks: take what links of a local source lead to; else leave them out.
+        dir_markers: make empty folders of objects that mark folders, and the other way round.
+        dry_run: tell what would be done, and do nothing.
+    """
+
+    delete: bool = False
+    max_delete: str = ""
+    compare: str = "size,mtime"
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    follow_symlinks: bool = True
+    dir_markers: bool = False
+    dry_run: bool = False
+
+
+class SyncCounts(msgspec.Struct):
+    """What a sync has seen so far.
+
+    Attributes:
+        compared: names that both sides have.
+        unchanged: those of them that do not differ.
+        found: names that the source has, as far as they are selected.
+        at_destination: names that the destination has, as far as they are selected.
+    """
+
+    compared: int = 0
+    unchanged: int = 0
+    found: int = 0
+    at_destination: int = 0
