@@ -25,6 +25,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         quietly: no progress display, because a person types what is uploaded.
         remains: says what an interruption leaves of an object.
         asks: the service is going to be asked for something, as far as one can tell.
+        seen: tells at the end what else was counted, by name; None where nothing was.
     """
 
     operation: str
@@ -37,3 +38,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     quietly: bool = False
     remains: str = "no partial file was left behind"
     asks: bool = True
+    seen: Callable[[], dict[str, int]] | None = None

@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import RowResult, TransferResult
+from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 
 Write = Callable[[str], None]
@@ -73,10 +74,13 @@ class TransferReport:
         else:
             self.counts.verified += 1
             self.counts.bytes += result.size_bytes
+        operation = self._operation
+        if isinstance(result, RowResult):
+            operation = "rm" if result.action is Action.DELETE else "cp"
         if self._as_json:
-            self._out(json_line(result, operation=self._operation, dry_run=self._dry_run))
+            self._out(json_line(result, operation=operation, dry_run=self._dry_run))
         elif not self._quiet and result.failure is None:
-            self._out(human_line(result, operation=self._operation, dry_run=self._dry_run))
+            self._out(human_line(result, operation=operation, dry_run=self._dry_run))
 
     def cancelled(self, count: int, signal_name: str) -> None:
         """Count objects that were planned and did not end, because of a signal."""
@@ -84,10 +88,17 @@ class TransferReport:
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
         self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{self._remains}\n")
 
-    def summary(self, seconds: float, *, success: bool) -> None:
-        """Report the totals, as JSON only: people have the progress display and the exit code."""
+    def summary(self, seconds: float, *, success: bool, seen: dict[str, int] | None = None) -> None:
+        """Report the totals, as JSON only: people have the progress display and the exit code.
+
+        Args:
+            seen: what else was counted, for people as well.
+        """
         if self._as_json:
-            self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run))
+            self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=seen))
+        elif seen and not self._quiet:
+            told = ", ".join(f"{count} {name}" for name, count in seen.items())
+            self._out(f"{self._operation}: {told}\n")
 
 
 def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
@@ -102,6 +113,8 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     reason = ""
     if result.skipped:
         prefix, reason = f"{prefix}(skipped) ", f": {printable(result.skipped)}"
+    elif dry_run and isinstance(result, RowResult):
+        reason = f": {printable(result.reason)}"
     names = [printable(name) for name in (result.source, result.destination) if name]
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
@@ -124,6 +137,8 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
         "integrity": str(result.integrity) if result.integrity else None,
         "seconds": round(result.seconds, 6),
     }
+    if isinstance(result, RowResult) and result.reason:
+        line["reason"] = result.reason
     if result.skipped:
         line["skipped"] = result.skipped
     if result.failure is not None:
@@ -131,8 +146,10 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
     return json_text(line)
 
 
-def summary_line(counts: Counts, seconds: float, *, success: bool, dry_run: bool = False) -> str:
-    """Return the totals as a line of JSON."""
+def summary_line(
+    counts: Counts, seconds: float, *, success: bool, dry_run: bool = False, seen: dict[str, int] | None = None
+) -> str:
+    """Return the totals as a line of JSON; ``seen``: what else was counted."""
     line: dict[str, Any] = {"operation": "summary", "success": success}
     if dry_run:
         line["dryrun"] = True
@@ -144,5 +161,6 @@ def summary_line(counts: Counts, seconds: float, *, success: bool, dry_run: bool
         "bytes": counts.bytes,
         "seconds": round(seconds, 6),
         "bytes_per_s": round(counts.bytes / seconds) if seconds > 0 else 0,
+        **(seen or {}),
     }
     return json_text(line)

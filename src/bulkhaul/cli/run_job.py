@@ -90,7 +90,8 @@ class _JobRun(Run):
 
     def finish(self, status: int) -> int:
         """Report the totals and close the display; return the exit code."""
-        self._report.summary(time.monotonic() - self._began_s, success=status == 0)
+        seen = self._job.seen() if self._job.seen is not None else None
+        self._report.summary(time.monotonic() - self._began_s, success=status == 0, seen=seen)
         if self._display is not None:
             self._display.close()
         return super().finish(status)

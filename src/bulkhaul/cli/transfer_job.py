@@ -25,6 +25,7 @@ from bulkhaul.cli.options import (
     threshold_option,
     verify_option,
 )
+from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
 from bulkhaul.cli.transfer_arguments import (
     REMAINS,
@@ -53,14 +54,6 @@ if TYPE_CHECKING:
     Results = Callable[[Engine], Iterator[TransferResult]]
 
 _selection = section("Selection")
-_source = section("Source of a copy")
-
-_SOURCE = {
-    "source_endpoint_url": "endpoint_url",
-    "source_region": "region",
-    "source_profile": "profile",
-    "source_sign_requests": "sign_requests",
-}
 
 transfer_options = adding(
     click.argument("paths", metavar="SRC DEST", nargs=-1),
@@ -86,16 +79,7 @@ transfer_options = adding(
     threshold_option,
     landing_option,
     connection_options,
-    _source("--source-endpoint-url", metavar="URL", help="Endpoint of SRC, where it is not that of DEST."),
-    _source("--source-region", metavar="NAME", help="Region of SRC."),
-    _source("--source-profile", metavar="NAME", help="Profile that may read SRC."),
-    _source(
-        "--source-no-sign-request",
-        "source_sign_requests",
-        flag_value=False,
-        default=None,
-        help="Read SRC by unsigned requests.",
-    ),
+    source_options,
     output_options,
     log_option,
 )
@@ -164,14 +148,14 @@ def _prepared(
     dry_run = given["dry_run"]
     results: Results
     if given["listed"]:
-        origin = _origin_settings(settings, given) if direction is Direction.COPY else None
+        origin = origin_settings(settings, given) if direction is Direction.COPY else None
         results = _listed(direction, source, destination, stored, given, origin, move=move)
     elif direction is Direction.DOWNLOAD:
         results = _downloads(source, destination, given, move=move)
     elif direction is Direction.UPLOAD:
         results = _uploads(source, destination, stored, given, move=move)
     elif direction is Direction.COPY:
-        results = _copies(source, destination, stored, given, _origin_settings(settings, given), move=move)
+        results = _copies(source, destination, stored, given, origin_settings(settings, given), move=move)
     elif direction is Direction.FROM_STDIN:
         results = _from_stdin(destination, stored, dry_run=dry_run)
     else:
@@ -373,16 +357,3 @@ def _one(source: str) -> str | ObjectRef:
 
     named = parse_source(source, literal=True, marker=True)
     return ObjectRef(named.bucket, named.key)
-
-
-def _origin_settings(settings: Settings, given: dict[str, Any]) -> Settings | None:
-    """Return the settings for SRC, where a ``--source-`` option was given; None where they are those of DEST."""
-    fields = {field: given[name] for name, field in _SOURCE.items() if given.get(name) is not None}
-    if not fields:
-        return None
-    import msgspec
-
-    from bulkhaul.model.settings import require_endpoint
-
-    require_endpoint(fields.get("endpoint_url", ""), "--source-endpoint-url")
-    return msgspec.structs.replace(settings, **fields)

@@ -1,0 +1,214 @@
+"""``bulkhaul sync``: its help page and options; it makes the job of them, or explains one key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from bulkhaul.cli.click_extensions import SectionedCommand, section
+from bulkhaul.cli.object_options import object_options, take_options
+from bulkhaul.cli.options import (
+    checksum_option,
+    connection_options,
+    fsync_option,
+    landing_option,
+    log_option,
+    make_settings,
+    output_options,
+    resume_option,
+    speed_options,
+    take_output,
+    take_settings,
+    threshold_option,
+    verify_option,
+)
+from bulkhaul.cli.source_options import origin_settings, source_options
+from bulkhaul.cli.transfer_arguments import REMAINS, STREAM, direction_of, refuse_misplaced, two_places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bulkhaul.cli.run_query import Lines
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.jobs.sync_options import SyncOptions
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.settings import Settings
+
+EPILOG = """\b
+Examples:
+  bulkhaul sync s3://bucket/run-7/ /data/run-7
+  bulkhaul sync --delete --max-delete 5% results/ s3://bucket/run-7
+  bulkhaul sync --compare checksum s3://bucket/run-7/ s3://other/run-7/
+  bulkhaul sync --dry-run --exclude '*.tmp' results/ s3://bucket/run-7
+  bulkhaul sync --explain a/b.bin results/ s3://bucket/run-7
+
+SRC and DEST are a prefix or a folder each, whether or not they end in a slash; SRC may be a pattern of s3://.
+
+Equal is what has the same size and, on the way down, the object's time (sync gives each file that time); on the way up,
+and between buckets, a destination that is not older. --compare etag or checksum compares bytes instead. What cannot be
+told is never equal.
+
+--delete deletes last, and only if everything could be listed and nothing failed: what cannot be read is not missing.
+Filters apply to both sides, so what is excluded is never deleted. Links at DEST are left alone.
+
+\b
+Exit code: 0 both sides have the same, 1 something failed or was withheld, 2 the command line makes no sense,
+130 interrupted.
+"""
+
+_selection = section("Selection")
+_comparison = section("Comparison")
+_deletion = section("Deletion")
+
+
+@click.command("sync", cls=SectionedCommand, epilog=EPILOG, short_help="Make DEST have what SRC has.")
+@click.argument("paths", metavar="SRC DEST", nargs=-1)
+@_comparison(
+    "--compare",
+    default="size,mtime",
+    metavar="LIST",
+    show_default=True,
+    help="What makes a difference: size, mtime, etag, checksum, with commas between them.",
+)
+@_comparison("--size-only", is_flag=True, help="As --compare size.")
+@_comparison("--exact-timestamps", is_flag=True, help="As --compare size,mtime, the default.")
+@_comparison("--explain", default=None, metavar="KEY", help="Say which rule decides about this path, and do nothing.")
+@_deletion("--delete", is_flag=True, help="Delete at DEST what SRC does not have.")
+@_deletion(
+    "--max-delete",
+    default="",
+    metavar="N|N%",
+    help="At most so many objects, or so much of what DEST has; of more, none is deleted.",
+)
+@_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
+@_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
+@_selection(
+    "--follow-symlinks/--no-follow-symlinks",
+    "follow_symlinks",
+    default=None,
+    help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
+)
+@_selection("--dir-markers", is_flag=True, help="Empty folders too: objects that mark them, and the other way round.")
+@_selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done and why; change nothing.")
+@object_options
+@verify_option
+@fsync_option
+@checksum_option
+@resume_option
+@speed_options
+@threshold_option
+@landing_option
+@connection_options
+@source_options
+@output_options
+@log_option
+@click.pass_context
+def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, **given: Any) -> None:
+    """Make DEST have what SRC has; one of them, or both, is s3://bucket/….
+
+    What is there already is not moved again. Both sides are listed side by side, and the first transfer starts with
+    the first page.
+    """
+    source, destination = two_places(paths)
+    direction = direction_of(source, destination)
+    if STREAM in (source, destination):
+        raise click.UsageError("sync takes folders and prefixes, not stdin or stdout; use cp.")
+    refuse_misplaced(ctx, direction)
+    options = _sync_options(ctx, given)
+    output = take_output(given)
+    stored = take_options(given)
+    settings = make_settings(take_settings(given))
+    origin = origin_settings(settings, given)
+    if explain is not None:
+        _explain(ctx, (source, destination), explain, options, settings, origin, as_json=output["as_json"])
+    from bulkhaul.jobs.sync_options import SyncCounts
+
+    counts = SyncCounts()
+
+    def results(engine: Engine) -> Iterator[TransferResult]:
+        from bulkhaul.jobs import sync as jobs_sync
+
+        beside = engine.beside(origin) if origin is not None else None
+        yield from jobs_sync.sync(engine, source, destination, options, stored=stored, origin=beside, counts=counts)
+
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.launch import launch_job
+
+    job = Job(
+        operation="sync",
+        results=results,
+        source=source,
+        destination=destination,
+        dry_run=options.dry_run,
+        settings=settings,
+        remains=REMAINS[direction],
+        seen=lambda: {"compared": counts.compared, "unchanged": counts.unchanged},
+    )
+    launch_job(ctx, job, output)
+
+
+def _sync_options(ctx: click.Context, given: dict[str, Any]) -> SyncOptions:
+    """Remove the options of this command from ``given``, and return them.
+
+    Raises:
+        click.UsageError: they contradict each other.
+        TransferError: one is out of its range.
+    """
+    from bulkhaul.jobs.sync_options import SyncOptions
+    from bulkhaul.policy.comparison import parse_compare
+    from bulkhaul.policy.withholding import parse_limit
+
+    compare, size_only, exact = given.pop("compare"), given.pop("size_only"), given.pop("exact_timestamps")
+    if size_only + exact + (ctx.get_parameter_source("compare") is click.core.ParameterSource.COMMANDLINE) > 1:
+        raise click.UsageError("--compare, --size-only and --exact-timestamps exclude each other.")
+    max_delete = given.pop("max_delete")
+    if max_delete and not given["delete"]:
+        raise click.UsageError("--max-delete needs --delete.")
+    if max_delete:
+        parse_limit(max_delete)
+    parse_compare(compare)
+    return SyncOptions(
+        delete=given.pop("delete"),
+        max_delete=max_delete,
+        compare="size" if size_only else compare,
+        include=given.pop("include"),
+        exclude=given.pop("exclude"),
+        follow_symlinks=given.pop("follow_symlinks") is not False,
+        dir_markers=given.pop("dir_markers"),
+        dry_run=given.pop("dry_run"),
+    )
+
+
+def _explain(
+    ctx: click.Context,
+    places: tuple[str, str],
+    key: str,
+    options: SyncOptions,
+    settings: Settings,
+    origin: Settings | None,
+    *,
+    as_json: bool,
+) -> NoReturn:
+    from bulkhaul.cli.launch import launch_query
+    from bulkhaul.cli.lines import json_text
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        from bulkhaul.engine.aio import AsyncEngine
+        from bulkhaul.jobs.explain import explain
+        from bulkhaul.policy.naming import printable
+
+        if origin is None:
+            told = await explain(engine, engine, *places, key, options)
+        else:
+            async with AsyncEngine(origin) as beside:
+                told = await explain(engine, beside, *places, key, options)
+        fields = {"operation": "explain", "key": told.name, "rule": told.rule, "action": told.action}
+        if as_json:
+            await out.write(json_text(fields | {"reason": told.reason}))
+        else:
+            await out.write(f"{printable(told.name)}: {told.action} ({told.rule}: {printable(told.reason)})\n")
+        return 0
+
+    launch_query(ctx, work, settings, operation="sync", as_json=as_json)
