@@ -32,7 +32,7 @@ class Names(Enum):
     PLAIN = "plain"
 
 
-class LocalFile(msgspec.Struct, frozen=True):
+class LocalFile(msgspec.Struct, frozen=True, gc=False):
     """A regular file.
 
     Attributes:
@@ -78,14 +78,20 @@ class Refused(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-class _Name(msgspec.Struct, frozen=True):
+class _Name(msgspec.Struct, frozen=True, gc=False):
     text: str
     is_folder: bool
     is_link: bool
 
 
 class _Folder(msgspec.Struct):
-    """One folder under way. ``names``: those still to come, the next one last. ``behind``: a link led to it."""
+    """One folder under way.
+
+    Attributes:
+        path: ends in a slash.
+        names: those still to come, the next one last.
+        behind: a link led to it.
+    """
 
     path: str
     relative: str
@@ -166,7 +172,7 @@ def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | LocalFolder | Refuse
         # A folder of plain names has to be entered for the links in it.
         if how.names is (Names.PLAIN if linked else Names.LINKS) and (linked or not name.is_folder):
             continue
-        path, relative = os.path.join(folder.path, name.text), folder.relative + name.text
+        path, relative = folder.path + name.text, folder.relative + name.text
         if not _is_text(name.text):
             if how.names is not Names.LINKS or linked:
                 yield Refused(path, "its name is not valid UTF-8, so it cannot be a key")
@@ -195,7 +201,7 @@ def _entered(path: str, relative: str, above: Sequence[_Folder], how: _How, *, b
     finally:
         os.close(fd)
     names.sort(key=_key_order, reverse=True)
-    return _Folder(path, relative, found.st_dev, found.st_ino, names, behind)
+    return _Folder(os.path.join(path, ""), relative, found.st_dev, found.st_ino, names, behind)
 
 
 def _key_order(name: _Name) -> bytes:
@@ -218,14 +224,18 @@ def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> 
         return Refused(path, gone, relative=relative)
     except OSError as error:
         return Refused(path, reading_error(error, path).message, relative=relative, unread=True)
-    if stat.S_ISLNK(found.st_mode):
-        return Refused(path, NOT_FOLLOWED, unwanted=True, relative=relative)
-    if name.is_link and not how.enter and stat.S_ISDIR(found.st_mode):
-        return Refused(path, NOT_ENTERED, unwanted=True, relative=relative)
-    if kind := kind_of_file(found.st_mode):
-        return Refused(path, f"it is {kind}; only regular files can be uploaded", relative=relative)
+    if not stat.S_ISREG(found.st_mode):
+        return _no_file(path, relative, name, how, found.st_mode)
     hops = _hops(path) if name.is_link else 0
     return LocalFile(path, relative, found.st_size, hops, behind, found.st_mtime_ns, found.st_dev, found.st_ino)
+
+
+def _no_file(path: str, relative: str, name: _Name, how: _How, mode: int) -> Refused:
+    if stat.S_ISLNK(mode):
+        return Refused(path, NOT_FOLLOWED, unwanted=True, relative=relative)
+    if name.is_link and not how.enter and stat.S_ISDIR(mode):
+        return Refused(path, NOT_ENTERED, unwanted=True, relative=relative)
+    return Refused(path, f"it is {kind_of_file(mode)}; only regular files can be uploaded", relative=relative)
 
 
 def _hops(path: str) -> int:

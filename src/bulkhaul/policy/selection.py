@@ -140,6 +140,8 @@ def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str]
     A key is taken if it matches the source's own pattern, at least one ``include`` (if there are any) and no
     ``exclude``. Both are matched against the path below the destination, in any order (as in s5cmd, unlike aws-cli).
     """
+    if not (source.pattern or include or exclude):
+        return _everything
     own = re.compile(wildcard_regex(source.pattern), re.DOTALL) if source.pattern else None
     wanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in include]
     unwanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in exclude]
@@ -153,6 +155,10 @@ def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str]
         return not any(pattern.fullmatch(path) for pattern in unwanted)
 
     return takes
+
+
+def _everything(_key: str) -> bool:
+    return True
 
 
 def below(source: Source) -> Source:
