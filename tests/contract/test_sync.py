@@ -5,10 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -22,6 +24,7 @@ from bulkhaul.model.rows import Action
 from bulkhaul.model.settings import Settings
 from tests.engines import running_engine, serving
 from tests.faultserver import Exchange, Fault, FaultServer, RawBody, Status, make_object
+from tests.faultserver.faults import Delivery
 from tests.faultserver.http1 import Reply
 from tests.faultserver.replies import error_reply
 
@@ -108,6 +111,24 @@ class NoSecondPage(Fault):
         if exchange.request.query.keys() & {"start-after", "continuation-token"}:
             return error_reply(403, "AccessDenied", "no more", exchange.request.key, {})
         return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldPages(Fault):
+    """Holds every page of a listing but the first, until an event."""
+
+    operation: str | None = "ListObjectsV2"
+    attempt: int | Literal["every"] = "every"
+    until: threading.Event
+
+    def addresses(self, exchange: Exchange) -> bool:
+        """Take what begins later."""
+        later = exchange.request.query.keys() & {"start-after", "continuation-token"}
+        return bool(later) and super().addresses(exchange)
+
+    def deliver(self, reply: Reply, delivery: Delivery) -> Delivery:
+        """Send nothing of the body before the event."""
+        return replace(delivery, pause=(0, self.until))
 
 
 # Deletions
@@ -248,6 +269,19 @@ def test_links_at_the_destination_are_left_alone(place: Place, tmp_path: Path) -
 
 
 # What is moved
+
+
+def test_the_first_page_is_moved_before_the_next_one_is_there(place: Place) -> None:
+    """Nothing waits for the end of the listings: the first object is there while they are held up."""
+    place.put(*(f"ours/{number:04}" for number in range(2500)))
+    listed = threading.Event()
+    place.server.add_fault(HeldPages(key="ours/", until=listed))
+    results = sync(place.engine, OURS, str(place.here))
+    first = next(results)
+    assert first.ok
+    assert not listed.is_set()
+    listed.set()
+    assert sum(one.ok for one in results) == 2499
 
 
 @pytest.mark.parametrize("direction", ["down", "up", "copy"])
