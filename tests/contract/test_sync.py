@@ -196,16 +196,18 @@ def test_a_destination_folder_that_cannot_be_read(place: Place, monkeypatch: pyt
     assert place.files() == ["a", "extra", "locked/x"]
 
 
-@pytest.mark.parametrize("side", ["ours", "theirs"])
-def test_a_listing_that_fails_midway(place: Place, side: str) -> None:
+@pytest.mark.parametrize("broken", ["from", "to"])
+def test_a_listing_that_fails_midway(place: Place, broken: str) -> None:
     """A listing that breaks off is an error; nothing is deleted, and the error says so."""
-    place.put(*(f"{side}/{number:04}" for number in range(1500)), "ours/b", "theirs/extra")
-    fault = NoSecondPage(key=f"{side}/")
+    prefix = f"broken-{broken}/"
+    source, destination = (prefix, "theirs/") if broken == "from" else ("ours/", prefix)
+    place.put(*(f"{prefix}{number:04}" for number in range(1500)), f"{source}b", f"{destination}extra")
+    fault = NoSecondPage(key=prefix)
     place.server.add_fault(fault)
     with pytest.raises(TransferError, match="nothing was deleted"):
-        place.sync(OURS, THEIRS, DELETE)
+        place.sync(f"s3://bucket/{source}", f"s3://bucket/{destination}", DELETE)
     assert place.server.fired(fault)
-    assert "extra" in place.keys("theirs/")
+    assert "extra" in place.keys(destination)
 
 
 def test_a_transfer_that_fails(place: Place) -> None:
