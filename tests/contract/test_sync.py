@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -17,7 +18,7 @@ import pytest
 from bulkhaul import Engine
 from bulkhaul.errors import OtherError, TransferError, UsageError
 from bulkhaul.jobs.explain import explain
-from bulkhaul.jobs.sync import sync
+from bulkhaul.jobs.sync import sync, sync_async
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.model.results import RowResult
 from bulkhaul.model.rows import Action
@@ -100,6 +101,18 @@ def told(results: list[RowResult]) -> list[tuple[str, str]]:
     return sorted((str(one.action), (one.source or one.destination).rpartition("/")[2]) for one in results)
 
 
+def lock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every folder of this name refuse to be read, whoever runs the tests."""
+    opening = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if str(path).endswith("/locked"):
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
+        return opening(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr("os.open", refuse)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NoSecondPage(Fault):
     """Refuses every page of a listing but the first."""
@@ -147,14 +160,7 @@ def test_a_folder_that_cannot_be_read_is_not_missing(place: Place, monkeypatch: 
     """A local folder that refuses fails by name, and no object is deleted, below it or anywhere."""
     place.make("a", "locked/x", "locked.b")
     place.put("theirs/a", "theirs/locked/x", "theirs/locked/y", "theirs/extra")
-    opening = os.open
-
-    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if str(path).endswith("/locked"):
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        return opening(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr("os.open", refuse)
+    lock(monkeypatch)
     seen, error = place.failing(str(place.here), THEIRS)
     assert "nothing was deleted" in str(error)
     assert f"{place.here}/locked" in str(error)
@@ -166,31 +172,27 @@ def test_an_excluded_folder_need_not_be_readable(place: Place, monkeypatch: pyte
     """What is excluded altogether does not matter, and is not deleted either."""
     place.make("a", "locked/x")
     place.put("theirs/locked/x", "theirs/extra")
-    opening = os.open
-
-    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if str(path).endswith("/locked"):
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        return opening(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr("os.open", refuse)
+    lock(monkeypatch)
     results = place.sync(str(place.here), THEIRS, SyncOptions(delete=True, exclude=("locked/*",)))
     assert told(results) == [("delete", "extra"), ("upload", "a")]
     assert place.keys("theirs/") == ["a", "locked/x"]
+
+
+def test_a_folder_that_cannot_be_read_hides_what_filters_take(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that no pattern takes may hold what one takes."""
+    place.make("a.b", "locked/x.b")
+    place.put("theirs/locked/x.b", "theirs/extra.b")
+    lock(monkeypatch)
+    with pytest.raises(OtherError, match=r"nothing was deleted.*locked"):
+        place.sync(str(place.here), THEIRS, SyncOptions(delete=True, include=("*.b",)))
+    assert place.keys("theirs/") == ["a.b", "extra.b", "locked/x.b"]
 
 
 def test_a_destination_folder_that_cannot_be_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything deleted here when part of the destination could not be looked at."""
     place.put("ours/a")
     place.make("locked/x", "extra")
-    opening = os.open
-
-    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
-        if str(path).endswith("/locked"):
-            raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-        return opening(path, flags, mode, dir_fd=dir_fd)
-
-    monkeypatch.setattr("os.open", refuse)
+    lock(monkeypatch)
     with pytest.raises(OtherError, match=r"nothing was deleted.*locked"):
         place.sync(OURS, str(place.here), DELETE)
     assert place.files() == ["a", "extra", "locked/x"]
@@ -247,13 +249,21 @@ def test_an_empty_source(place: Place) -> None:
 def test_an_object_that_was_replaced_stays(place: Place) -> None:
     """What is deleted is what was listed: an object that was written meanwhile is another one."""
     place.put("ours/a", "theirs/extra")
-    results = sync(place.engine, OURS, THEIRS, DELETE)
-    assert next(results).action is Action.COPY
-    place.put("theirs/extra", body=b"new")
-    rest = list(results)
-    assert [one.failure.code for one in rest if one.failure] in ([], ["PreconditionFailed"])
-    if rest[0].failure:  # else it was deleted before it was replaced
-        assert place.keys("theirs/") == ["a", "extra"]
+
+    async def replacing() -> list[RowResult]:
+        found = []
+        async with contextlib.aclosing(sync_async(place.engine.aio, OURS, THEIRS, DELETE)) as results:
+            async for one in results:
+                found.append(one)
+                if one.action is Action.COPY:  # the listings have ended, and nothing is deleted before it is taken
+                    place.put("theirs/extra", body=b"new")
+        return found
+
+    copied, deleted = place.engine.run(replacing)
+    assert copied.ok
+    assert deleted.failure is not None
+    assert deleted.failure.code == "PreconditionFailed"
+    assert place.keys("theirs/") == ["a", "extra"]
 
 
 def test_links_at_the_destination_are_left_alone(place: Place, tmp_path: Path) -> None:
@@ -265,7 +275,8 @@ def test_links_at_the_destination_are_left_alone(place: Place, tmp_path: Path) -
     (place.here / "link").symlink_to(tmp_path / "outside")
     (place.here / "dangling").symlink_to("nowhere")
     os.mkfifo(place.here / "fifo")
-    place.sync(OURS, str(place.here), DELETE)
+    results = place.sync(OURS, str(place.here), DELETE)
+    assert [(one.action, one.ok) for one in results] == [(Action.DOWNLOAD, True), (Action.DELETE, True)]
     assert sorted(os.listdir(place.here)) == ["a", "dangling", "fifo", "link"]
     assert os.listdir(tmp_path / "outside") == ["kept"]
 
