@@ -47,10 +47,12 @@ def test_c4_an_empty_value_of_metadata_is_kept(store: ObjectStore) -> None:
 def test_c4_a_put_says_what_it_stored(subject: Subject, tmp_path: Path) -> None:
     """The result names bucket, key and size, and the ETag that head then tells."""
     path = written(tmp_path / "file", b"abc")
-    for result, source in (
-        (subject.store.put_bytes("dir/key", b"abc"), "-"),
-        (subject.store.put_path("dir/key", path), str(path)),
-    ):
+    puts: list[tuple[Callable[[], TransferResult], str]] = [
+        (lambda: subject.store.put_bytes("dir/key", b"abc"), "-"),
+        (lambda: subject.store.put_path("dir/key", path), str(path)),
+    ]
+    for put, source in puts:
+        result = put()
         assert result.ok
         assert (result.bucket, result.key, result.size_bytes) == (subject.bucket, "dir/key", 3)
         assert (result.source, result.destination) == (source, subject.url("dir/key"))
