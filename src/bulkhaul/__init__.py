@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.results import Progress, TransferResult
     from bulkhaul.model.settings import Settings
+    from bulkhaul.store.local import LocalStore
     from bulkhaul.store.memory import MemoryStore
     from bulkhaul.store.protocol import ObjectStore
     from bulkhaul.store.s3 import S3Store
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncEngine",
     "Engine",
+    "LocalStore",
     "MemoryStore",
     "ObjectStore",
     "Progress",
@@ -35,6 +37,7 @@ __all__ = [
 _HOMES = {
     "AsyncEngine": "bulkhaul.engine.aio",
     "Engine": "bulkhaul.engine.facade",
+    "LocalStore": "bulkhaul.store.local",
     "MemoryStore": "bulkhaul.store.memory",
     "ObjectStore": "bulkhaul.store.protocol",
     "Progress": "bulkhaul.model.results",

@@ -25,6 +25,7 @@ from bulkhaul.errors import (
 )
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.results import TransferResult
+from bulkhaul.store.local import LocalStore
 from bulkhaul.store.memory import MemoryStore, Operation
 from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 
@@ -41,11 +42,12 @@ def methods(kind: type) -> dict[str, list[tuple[str, object]]]:
     }
 
 
-def test_a_memory_store_has_every_method_of_a_store() -> None:
+def test_stores_have_every_method_of_a_store() -> None:
     """C6, C72: with the same parameters; a fault can strike each of them, and nothing else."""
     promised = methods(ObjectStore)
     offered = methods(MemoryStore)
     assert {name: offered.get(name) for name in promised} == promised
+    assert {name: methods(LocalStore).get(name) for name in promised} == promised
     assert set(get_args(Operation)) == set(promised) - {"close"}
 
 

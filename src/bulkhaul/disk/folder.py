@@ -19,6 +19,10 @@ from bulkhaul.model.errors import LocalError
 OPEN_FOLDERS = 64
 """Folders kept open at most; listings come sorted, so neighbours share theirs."""
 
+ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
+"""What opening without following links says where no file is: nothing, a file in place of a folder, a link, a socket,
+or a name that this file system cannot have."""
+
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -81,6 +85,27 @@ def open_folder(path: str) -> FolderHandle:
         return FolderHandle(os.open(path or ".", _FLAGS))
     except OSError as error:
         raise local_error(error, path) from error
+
+
+def open_below(folder_fd: int, components: tuple[str, ...], *, make: bool) -> FolderHandle:
+    """Open a folder below an open one, never through a link; the caller releases it.
+
+    Args:
+        make: make what is missing, and flush the folders in which something was made.
+
+    Raises:
+        OSError: a component is missing, a file or a link, or the file system refuses.
+    """
+    fd = os.dup(folder_fd)
+    try:
+        for name in components:
+            below = _enter(fd, name, durable=True) if make else os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=fd)
+            os.close(fd)
+            fd = below
+    except OSError:
+        os.close(fd)
+        raise
+    return FolderHandle(fd)
 
 
 class DestinationTree:
@@ -155,14 +180,16 @@ class DestinationTree:
             raise local_error(error, self.root) from error
 
 
-def _enter(parent_fd: int, name: str) -> int:
+def _enter(parent_fd: int, name: str, *, durable: bool = False) -> int:
     flags = _FLAGS | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=parent_fd)
     except FileNotFoundError:
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.mkdir(name, dir_fd=parent_fd)
+            if durable:
+                flush(parent_fd)
         return os.open(name, flags, dir_fd=parent_fd)
 
 
-__all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "open_folder"]
+__all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "open_below", "open_folder"]

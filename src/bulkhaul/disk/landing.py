@@ -1,6 +1,7 @@
 """Creates the temp file that an object is received into, and publishes or discards it.
 
     create ─▶ (workers fill it) ─▶ publish: fchmod, [fsync], rename, [fsync of the folder]
+                               ├─▶ publish_new: the same, if nothing has the name
                                └─▶ discard: unlink
 
 The temp file lies beside its destination and is opened O_CREAT|O_EXCL|O_NOFOLLOW, mode 0600. It is locked for as long
@@ -19,10 +20,10 @@ import secrets
 import stat
 
 from bulkhaul.disk.folder import flush
-from bulkhaul.disk.locks import NO_LOCKS, remove_owned, take_lock
+from bulkhaul.disk.locks import NO_LOCKS, is_at, remove_owned, take_lock
 from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
-from bulkhaul.model.errors import DurabilityUnknown, LocalError
+from bulkhaul.model.errors import DurabilityUnknown, LocalError, Unsupported
 from bulkhaul.policy.naming import MAX_NAME_BYTES
 
 TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
@@ -36,7 +37,12 @@ NO_FILE = (
 TMPFS_MAGIC = 0x01021994
 """Source: statfs(2)."""
 
+RENAME_NOREPLACE = 1
+"""Source: include/uapi/linux/fs.h."""
+
 _UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""What file systems without hard links answer."""
 
 
 def temp_name(name: str, most_bytes: int = MAX_NAME_BYTES) -> str:
@@ -151,6 +157,49 @@ class Landing:
         if fsync:
             flush_folder(self._folder_fd, self.path)
 
+    def publish_new(self, *, mode: int) -> bool:
+        """Give the file its name unless something has it; whether it got it. It is flushed first, and its folder after.
+
+        Of many at once exactly one succeeds, and nobody ever sees a part of it. The temp file is gone in any case.
+
+        Args:
+            mode: permission bits.
+
+        Raises:
+            LocalError: nothing was published; so also where what has the name is no regular file.
+            DurabilityUnknown: it was published, but the folder could not be flushed.
+            Unsupported: the file system can do nothing but replace.
+        """
+        try:
+            self.check_intact()
+            os.fchmod(self.fd, mode)
+            os.fsync(self.fd)
+            if self._take_name():
+                flush_folder(self._folder_fd, self.path)
+                return True
+            with contextlib.suppress(FileNotFoundError):  # what was in the way is gone again
+                found = os.stat(self._name, dir_fd=self._folder_fd, follow_symlinks=False)
+                if not stat.S_ISREG(found.st_mode):
+                    raise LocalError("a folder, a link or a device has the name of the file", self.path)
+            return False
+        except OSError as error:
+            raise local_error(error, self.path) from error
+        finally:
+            self.discard()
+
+    def _take_name(self) -> bool:
+        here = self._folder_fd
+        try:
+            os.link(self._temp, self._name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
+            return True
+        except FileExistsError:
+            # A server of NFS says so too if it is asked twice because its first answer was lost.
+            return is_at(self.fd, self._name, folder_fd=here)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+        return _rename_new(here, self._temp, self._name, self.path)
+
     def discard(self) -> None:
         """Remove the temp file, if it still is ours. Safe to call twice, and after publishing."""
         if self.fd < 0:
@@ -228,6 +277,24 @@ def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -
     if not stat.S_ISREG(existing.st_mode):
         raise LocalError(NO_FILE, path)
     return existing
+
+
+def _rename_new(folder_fd: int, temp: str, name: str, path: str) -> bool:
+    """Rename a file within a folder unless something has the new name; whether it was renamed."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    number = errno.ENOSYS
+    if hasattr(libc, "renameat2"):
+        if libc.renameat2(folder_fd, os.fsencode(temp), folder_fd, os.fsencode(name), RENAME_NOREPLACE) == 0:
+            return True
+        number = ctypes.get_errno()
+    if number == errno.EEXIST:
+        return False
+    if number in _UNSUPPORTED:
+        text = "this file system cannot create a file under its name in one step; choose a folder on another one"
+        raise Unsupported(text, path, errno.errorcode[number])
+    raise OSError(number, os.strerror(number))
 
 
 def _allocate(fd: int, size_bytes: int, mapped: bool) -> bool:

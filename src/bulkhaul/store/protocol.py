@@ -40,8 +40,8 @@ class ObjectStore(Protocol):
         NetworkError: no complete reply came; the cause is kept (C56).
         OtherError: any failure without a type of its own (C57).
 
-    An error about an object names it as ``s3://bucket/key`` in ``subject``. A key that is empty, longer than 1024
-    bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
+    An error about an object names it as ``s3://bucket/key`` in ``subject``, or by its path. A key that is
+    empty, longer than 1024 bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
     """
 
     def __enter__(self) -> Self: ...

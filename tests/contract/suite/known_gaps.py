@@ -1,13 +1,13 @@
-"""What each server is known not to keep, whatever store is used on it.
+"""What each store or server is known not to keep.
 
-Job: the gaps of servers, each by the name of its test and with what the server does instead. Must not know any store.
+Job: the gaps, each by the name of its test and with what is done instead; those of servers are any store's on them.
 """
 
 from __future__ import annotations
 
 from urllib.error import URLError
 
-from bulkhaul.errors import OtherError
+from bulkhaul.errors import LocalError, OtherError, UnsafeKey, Unsupported
 
 from .subjects import Gap
 
@@ -16,6 +16,26 @@ _CREATES_BUCKETS = Gap("an object put into a bucket that is not there makes the 
 
 MEMORY = {
     "test_c37_anyone_can_fetch_a_presigned_url": Gap("nothing answers at a stub's URL", (URLError,)),
+    "test_c51_unknown_credentials_are_access_denied": Gap("it has no credentials"),
+    "test_c56_an_endpoint_that_nobody_listens_at_is_a_network_error": Gap("it has no network"),
+}
+
+_NO_PATH = Gap("a key that is no path is refused", (UnsafeKey,))
+_A_TREE = Gap("a file cannot lie below another one: the second of the two is refused", (LocalError,))
+_NO_URLS = Gap("nobody serves the files of a folder", (Unsupported,))
+
+LOCAL = {
+    "test_c1_a_double_slash_is_kept": _NO_PATH,
+    "test_c1_dots_are_no_path": _NO_PATH,
+    "test_c1_a_slash_at_the_end_is_part_of_the_key": _NO_PATH,
+    "test_c1_a_slash_at_the_beginning_is_part_of_the_key": _NO_PATH,
+    "test_c1_an_object_may_lie_below_another": _A_TREE,
+    "test_c7_a_prefix_is_compared_character_by_character": _A_TREE,
+    "test_c7_an_empty_prefix_finds_everything": _A_TREE,
+    "test_c36_only_the_named_object_is_deleted": _A_TREE,
+    "test_c37_a_presigned_url_is_signed_for_its_time": _NO_URLS,
+    "test_c37_anyone_can_fetch_a_presigned_url": _NO_URLS,
+    "test_c37_nothing_is_checked_for_a_presigned_url": _NO_URLS,
     "test_c51_unknown_credentials_are_access_denied": Gap("it has no credentials"),
     "test_c56_an_endpoint_that_nobody_listens_at_is_a_network_error": Gap("it has no network"),
 }

@@ -1,19 +1,23 @@
 """What a store under test is, and what it is known not to keep.
 
-Job: describe a store under test, and the one in memory. Must not know any row; the list is in `stores`.
+Job: describe a store under test, and those of this machine: in memory, in a folder. Must not know any row; the list is
+in `stores`.
 """
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from bulkhaul import MemoryStore, ObjectStore
-from bulkhaul.model.limits import KIB, S3Limits
+from bulkhaul import LocalStore, MemoryStore, ObjectStore
+from bulkhaul.disk.chunks import CHUNK_BYTES
+from bulkhaul.model.limits import KIB, MIB, S3Limits
 
 Elsewhere = Literal["missing", "denied", "unreachable"]
 """A bucket that is not there, credentials that the service does not know, an endpoint where nobody listens."""
@@ -30,6 +34,7 @@ class Subject:
         large_bytes: a size of several parts, the last one short.
         max_object_bytes: what the store's limits were lowered to.
         many_keys: enough for a second page of a listing.
+        scheme: what an error names before bucket and key.
         pending_uploads: returns the keys of multipart uploads that were neither completed nor aborted.
     """
 
@@ -42,10 +47,11 @@ class Subject:
     max_object_bytes: int
     pending_uploads: Callable[[], Sequence[str]]
     many_keys: int = 1500
+    scheme: str = "s3://"
 
     def url(self, key: str) -> str:
         """Return what an error about ``key`` must name."""
-        return f"s3://{self.bucket}/{key}"
+        return f"{self.scheme}{self.bucket}/{key}"
 
 
 Make = Callable[[], AbstractContextManager[Subject]]
@@ -109,5 +115,37 @@ def memory_running() -> Iterator[Make]:
             max_object_bytes=max_object_bytes,
             pending_uploads=list,
         )
+
+    yield make
+
+
+@contextmanager
+def local_running() -> Iterator[Make]:
+    """Each test gets an empty folder."""
+    max_object_bytes = 8 * MIB
+
+    @contextmanager
+    def make() -> Iterator[Subject]:
+        with tempfile.TemporaryDirectory() as folder:
+            shelf, empty = Path(folder) / "shelf", Path(folder) / "empty"
+            shelf.mkdir()
+            empty.mkdir()
+
+            @contextmanager
+            def elsewhere(where: Elsewhere) -> Iterator[ObjectStore]:
+                yield LocalStore(empty if where != "missing" else Path(folder) / "missing")
+
+            yield Subject(
+                store=LocalStore(shelf, limits=S3Limits(max_object_bytes=max_object_bytes)),
+                bucket=str(shelf),
+                elsewhere=elsewhere,
+                part_size_bytes=CHUNK_BYTES,
+                multipart_threshold_bytes=2 * CHUNK_BYTES,
+                large_bytes=4 * CHUNK_BYTES + 3,
+                max_object_bytes=max_object_bytes,
+                pending_uploads=lambda: [path.name for path in shelf.rglob("*.tmp")],
+                many_keys=300,
+                scheme="",
+            )
 
     yield make
