@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
+from bulkhaul.model.archives import RestoreAnswer
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import (
     BucketsPage,
@@ -55,6 +56,9 @@ from bulkhaul.wire.lane import (
 from bulkhaul.wire.lane import (
     put_small as lane_put,
 )
+from bulkhaul.wire.lane import (
+    restore_object as lane_restore,
+)
 from bulkhaul.wire.sdk import (
     buckets,
     multipart_upload,
@@ -78,6 +82,9 @@ from bulkhaul.wire.sdk import (
 )
 from bulkhaul.wire.sdk import (
     put_small as sdk_put,
+)
+from bulkhaul.wire.sdk import (
+    restore_object as sdk_restore,
 )
 from bulkhaul.wire.sdk.client import SdkClient
 from tests.unit.canned import Canned as CannedSdk
@@ -199,6 +206,13 @@ def object_tags(client: Client, bucket: str, key: str, version_id: str) -> dict[
     if isinstance(client, SdkClient):
         return sdk_tags.object_tags(client, bucket, key, version_id)
     return client.run(lane_tags.object_tags(client.lane, client.at(bucket), bucket, key, version_id))  # type: ignore[no-any-return]
+
+
+def restore_object(client: Client, bucket: str, key: str, version_id: str = "", **more: Any) -> RestoreAnswer:
+    """Have an object brought back."""
+    if isinstance(client, SdkClient):
+        return sdk_restore.restore_object(client, bucket, key, version_id, **more)
+    return client.run(lane_restore.restore_object(client.lane, client.at(bucket), bucket, key, version_id, **more))  # type: ignore[no-any-return]
 
 
 def presign_get(client: Client, bucket: str, key: str, version_id: str, ttl_s: int) -> str:

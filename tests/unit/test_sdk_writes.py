@@ -11,12 +11,12 @@ import threading
 import pytest
 
 from bulkhaul.errors import (
+    Archived,
     EndpointRedirect,
     OtherError,
     ServerError,
     TransferError,
     UnexpectedReply,
-    Unsupported,
     UsageError,
 )
 from bulkhaul.model.settings import Timeouts
@@ -213,7 +213,7 @@ def test_a_refusal_keeps_its_name_whatever_its_document_says() -> None:
     with pytest.raises(OtherError) as plain:
         list_page(Canned((400, hostile)).sdk, "bucket", "", "x")
     assert type(plain.value) is OtherError
-    with pytest.raises(Unsupported, match="archived"):
+    with pytest.raises(Archived, match="--restore"):
         head_object(Canned((403, twice)).sdk, "bucket", "k")
     with pytest.raises(UnexpectedReply):
         list_page(Canned((200, hostile.replace("Error", "ListBucketResult"))).sdk, "bucket", "", "")

@@ -250,6 +250,7 @@ class Engine:
 
     head = _blocking(AsyncEngine.head)
     tags = _blocking(AsyncEngine.tags)
+    restore = _blocking(AsyncEngine.restore)
     read = _blocking(AsyncEngine.read)
     read_range = _blocking(AsyncEngine.read_range)
     presign = _blocking(AsyncEngine.presign)

@@ -12,6 +12,7 @@ from bulkhaul.engine.operations.abort_upload import parts_left
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.engine.transfers.endpoints import listed, object_ref
+from bulkhaul.model.archives import MAX_DAYS, RestoreAnswer, Tier
 from bulkhaul.model.errors import RangeNotSatisfiable, TransferError, UsageError
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -50,6 +51,27 @@ class SmallOperations(ABC):
             TransferError: the service refused.
         """
         return await self.control.tags(object_ref(url), version_id)
+
+    async def restore(
+        self, url: str | ObjectRef, *, days: int, tier: Tier = Tier.STANDARD, version_id: str = ""
+    ) -> RestoreAnswer:
+        """Have one archived object brought back; that it comes already, or is there, is an answer and no error.
+
+        It can be read once ``head`` tells until when the copy stays, minutes or hours later.
+
+        Args:
+            days: how long the copy stays; 0 for an object of INTELLIGENT_TIERING, which comes back for good.
+
+        Raises:
+            UsageError: a negative number of days, or one that no request can carry.
+            Unsupported: the object is in no archive.
+            RetrievalUnavailable: there is no capacity for this tier now.
+            NotFound: there is no such object.
+        """
+        ref = object_ref(url)
+        if type(days) is not int or not 0 <= days <= MAX_DAYS:
+            raise UsageError(f"a restored copy cannot stay {days!r} days; give whole days", ref.url)
+        return await self.control.restore(ref, tier=Tier(tier), days=days, version_id=version_id)
 
     async def read(self, url: str | ObjectRef) -> bytes:
         """Return a whole object, by one GET; a large one is better downloaded.

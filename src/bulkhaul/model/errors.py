@@ -12,6 +12,7 @@ import msgspec
 
 __all__ = [
     "AccessDenied",
+    "Archived",
     "BodyCorrupted",
     "Cancelled",
     "ClockSkew",
@@ -33,6 +34,7 @@ __all__ = [
     "PreconditionFailed",
     "RangeIgnored",
     "RangeNotSatisfiable",
+    "RetrievalUnavailable",
     "ServerError",
     "SourceChanged",
     "StallTimeout",
@@ -212,6 +214,14 @@ class EndpointRedirect(OtherError):
 
 class Unsupported(TransferError):
     """This endpoint, or this part of bulkhaul, cannot do it."""
+
+
+class Archived(OtherError):
+    """The object lies in an archive, and has to be restored before it can be read (403 InvalidObjectState)."""
+
+
+class RetrievalUnavailable(OtherError):
+    """The service has no capacity to restore objects so fast now (503 GlacierExpeditedRetrievalNotAvailable)."""
 
 
 class LocalError(OtherError):

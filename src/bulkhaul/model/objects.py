@@ -125,6 +125,9 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         storage_class: as the service names it, empty for the standard one.
         tags: how many tags the object has, where HEAD told it.
         token: ``TOKEN_KEY`` of its metadata, empty where there is none.
+        restore: of an archived object: ``ongoing`` while it is brought back, then until when the copy stays (ISO 8601);
+            empty where nothing is told. Listings tell it where they are asked for it.
+        archive: the archive tier of INTELLIGENT_TIERING that it lies in, where HEAD told one.
     """
 
     key: str
@@ -138,6 +141,8 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     storage_class: str = ""
     tags: int = 0
     token: str = ""
+    restore: str = ""
+    archive: str = ""
 
 
 class Bucket(msgspec.Struct, frozen=True):

@@ -46,7 +46,14 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "InternalError": ("ServerError", "the service failed by itself"),
     "PermanentRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
     "TemporaryRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
-    "InvalidObjectState": ("Unsupported", "the object is archived; restore it from its archive class first"),
+    "InvalidObjectState": (
+        "Archived",
+        "the object is archived: it must be restored before it is read; add --restore",
+    ),
+    "GlacierExpeditedRetrievalNotAvailable": (
+        "RetrievalUnavailable",
+        "the service has no capacity for expedited retrievals now; try later, or ask for the tier STANDARD",
+    ),
     "NotImplemented": ("Unsupported", "the endpoint cannot do it"),
     "MethodNotAllowed": ("Unsupported", "the endpoint cannot do it"),
 }
@@ -73,6 +80,7 @@ _MORE_PRECISE = frozenset(
         "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",
         "RequestTimeTooSkewed", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
         "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict",
+        "GlacierExpeditedRetrievalNotAvailable",
     }
 )  # fmt: skip
 """Codes that decide before the status, for they say more."""

@@ -15,6 +15,7 @@ CHECKSUM_MODE: Final = "x-amz-checksum-mode"
 OBJECT_SIZE: Final = "x-amz-mp-object-size"
 BATCHES: Final = "DeleteObjects"
 PAGES_V2: Final = "ListObjectsV2"
+RESTORE_STATUS: Final = "x-amz-optional-object-attributes"
 _PACKED: Final = "objects as they are stored"
 
 
@@ -66,4 +67,4 @@ class Learned:
         self._failures.pop((host, what), None)
 
 
-__all__ = ["BATCHES", "CHECKSUM_MODE", "OBJECT_SIZE", "PAGES_V2", "Learned"]
+__all__ = ["BATCHES", "CHECKSUM_MODE", "OBJECT_SIZE", "PAGES_V2", "RESTORE_STATUS", "Learned"]

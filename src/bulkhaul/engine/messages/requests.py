@@ -14,6 +14,7 @@ from typing import ClassVar, Generic, Literal, TypeVar, get_args
 
 import msgspec
 
+from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.model.writing import (
@@ -79,6 +80,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
         folder: stop at the next slash: the page's ``prefixes`` name what lies below.
         max_keys: length of the page, 0 for the service's own.
         start_after: without a token, begin after this text; no key needs to be called so.
+        restores: tell the status of archived objects, too, where the endpoint does.
     """
 
     bucket: str
@@ -87,6 +89,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
     folder: bool = False
     max_keys: int = 0
     start_after: str = ""
+    restores: bool = False
 
 
 class ListBuckets(Request[BucketsPage], tag=True, frozen=True):
@@ -257,6 +260,18 @@ class Tags(Request[dict[str, str]], tag=True, frozen=True):
     version_id: str = ""
 
 
+class Restore(Request[RestoreAnswer], tag=True, frozen=True):
+    """Have an archived object brought back, for so many days; 0 leaves them out, see ``Control.restore``."""
+
+    line = "slow"
+
+    bucket: str
+    key: str
+    tier: Tier
+    days: int
+    version_id: str = ""
+
+
 class Presign(Request[str], tag=True, frozen=True):
     """A URL that fetches one object without credentials for a while."""
 
@@ -294,6 +309,7 @@ AnyRequest = (
     | DeleteMany
     | ListVersions
     | Tags
+    | Restore
     | Presign
     | BucketRegion
 )

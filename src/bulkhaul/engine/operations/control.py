@@ -28,6 +28,7 @@ from bulkhaul.engine.messages.requests import (
     Presign,
     PutSmall,
     Read,
+    Restore,
     Tags,
 )
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
@@ -35,6 +36,7 @@ from bulkhaul.engine.operations.delete_batch import delete_in_batches
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.operations.list_ranges import ranged_pages
 from bulkhaul.engine.pool.requests import Requests
+from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
 from bulkhaul.model.results import TransferResult
@@ -93,13 +95,14 @@ class Control:
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
-        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True
+        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True, restores: bool = False
     ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
         Args:
             ahead: ask for pages that follow while the caller has one in hand, more of them side by side the longer the
                 caller had to wait for them.
+            restores: tell the status of archived objects, too (``ObjectHead.restore``), where the endpoint does.
 
         Raises:
             NotFound: there is no such bucket.
@@ -107,8 +110,10 @@ class Control:
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
         if ahead:
-            return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys)
-        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False)
+            return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys, restores=restores)
+        listing = listed_pages(
+            self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False, restores=restores
+        )
         return each_of(listing, lambda page: page.objects)
 
     def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
@@ -205,6 +210,19 @@ class Control:
             TransferError: the service refused.
         """
         return await self._requests.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
+
+    async def restore(self, ref: ObjectRef, *, tier: Tier, days: int, version_id: str = "") -> RestoreAnswer:
+        """Have an archived object brought back; that it comes already, or is there, is an answer and no error.
+
+        Args:
+            days: how long the copy stays; 0 for an object of INTELLIGENT_TIERING, which comes back for good.
+
+        Raises:
+            Unsupported: the object is in no archive.
+            RetrievalUnavailable: there is no capacity for this tier now.
+            TransferError: the service refused.
+        """
+        return await self._requests.ask(Restore(ref.bucket, ref.key, tier, days, version_id), ref.url)
 
     async def region(self, bucket: str) -> str:
         """Return the bucket's region, as the service says; empty where it does not.

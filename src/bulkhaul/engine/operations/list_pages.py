@@ -28,7 +28,15 @@ Taken = TypeVar("Taken")
 
 
 async def listed_pages(
-    requests: Requests, bucket: str, prefix: str, *, folder: bool, max_keys: int, ahead: bool, token: str = ""
+    requests: Requests,
+    bucket: str,
+    prefix: str,
+    *,
+    folder: bool,
+    max_keys: int,
+    ahead: bool,
+    token: str = "",
+    restores: bool = False,
 ) -> AsyncGenerator[ObjectsPage, None]:
     """Yield each page, in the service's order.
 
@@ -37,6 +45,7 @@ async def listed_pages(
         max_keys: length of a page, 0 for the service's own.
         ahead: see above.
         token: of the first page, empty for the beginning.
+        restores: tell the status of archived objects, too, where the endpoint does.
 
     Raises:
         OtherError: the listing would never end, or a page contradicts what was told early of it.
@@ -47,7 +56,7 @@ async def listed_pages(
     seen = set[int]()
 
     def begin(token: str) -> _Page:
-        return _Page(requests, ListPage(bucket, prefix, token, folder, max_keys), subject)
+        return _Page(requests, ListPage(bucket, prefix, token, folder, max_keys, restores=restores), subject)
 
     page, following = begin(token), None
     try:

@@ -25,19 +25,20 @@ MOST_PAGES: Final = 96
 
 
 async def ranged_pages(
-    requests: Requests, bucket: str, prefix: str, *, max_keys: int
+    requests: Requests, bucket: str, prefix: str, *, max_keys: int, restores: bool = False
 ) -> AsyncGenerator[Sequence[ObjectHead], None]:
     """Yield the pages of a listing of everything below a prefix, in the service's order; their lengths vary.
 
     Args:
         max_keys: length of a page, 0 for the service's own.
+        restores: tell the status of archived objects, too, where the endpoint does.
 
     Raises:
         OtherError: the listing would never end.
         UnexpectedReply: a page names what does not begin with the prefix.
         TransferError: a page cannot be had.
     """
-    fetching = _Fetching(requests, bucket, prefix, max_keys)
+    fetching = _Fetching(requests, bucket, prefix, max_keys, restores=restores)
     try:
         while not fetching.ranges.handed_over:
             fetching.begin()
@@ -52,7 +53,9 @@ async def ranged_pages(
         await fetching.give_up()
     token = fetching.ranges.front_token
     if token:
-        rest = listed_pages(requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=True, token=token)
+        rest = listed_pages(
+            requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=True, token=token, restores=restores
+        )
         async with contextlib.aclosing(rest) as pages:
             async for one in pages:
                 yield one.objects
@@ -61,11 +64,12 @@ async def ranged_pages(
 class _Fetching:
     """The requests of one listing that are under way."""
 
-    def __init__(self, requests: Requests, bucket: str, prefix: str, max_keys: int) -> None:
+    def __init__(self, requests: Requests, bucket: str, prefix: str, max_keys: int, *, restores: bool) -> None:
         self._requests = requests
         self._bucket = bucket
         self._prefix = prefix
         self._max_keys = max_keys
+        self._restores = restores
         self._subject = f"s3://{bucket}/{prefix}"
         self.ranges = KeyRanges(prefix, self._subject, most_pages=MOST_PAGES)
         self._in_flight = PagesInFlight()
@@ -112,7 +116,12 @@ class _Fetching:
 
     async def _ask(self, fetch: Fetch) -> ObjectsPage:
         request = ListPage(
-            self._bucket, self._prefix, fetch.token, max_keys=self._max_keys, start_after=fetch.start_after
+            self._bucket,
+            self._prefix,
+            fetch.token,
+            max_keys=self._max_keys,
+            start_after=fetch.start_after,
+            restores=self._restores,
         )
         return await self._requests.ask(request, self._subject)
 

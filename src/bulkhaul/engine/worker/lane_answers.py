@@ -32,8 +32,10 @@ from bulkhaul.engine.messages.requests import (
     Presign,
     PutSmall,
     Request,
+    Restore,
     Tags,
 )
+from bulkhaul.model.archives import RestoreAnswer
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.writing import (
     BucketsPage,
@@ -58,6 +60,7 @@ from bulkhaul.wire.lane.multipart_upload import abort_upload, complete_upload, c
 from bulkhaul.wire.lane.object_tags import object_tags
 from bulkhaul.wire.lane.presigned_url import presign_get
 from bulkhaul.wire.lane.put_small import put_small
+from bulkhaul.wire.lane.restore_object import restore_object
 from bulkhaul.wire.values import Target
 
 A = TypeVar("A")
@@ -133,6 +136,7 @@ async def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
         folder=request.folder,
         max_keys=request.max_keys,
         start_after=request.start_after,
+        restores=request.restores,
         tell_early=asked.tell_early,
     )
 
@@ -247,6 +251,12 @@ async def _list_versions(asked: Asked, request: ListVersions) -> VersionsPage:
 @_answers(Tags)
 async def _tags(asked: Asked, request: Tags) -> dict[str, str]:
     return await object_tags(asked.lane, asked.target, request.bucket, request.key, request.version_id)
+
+
+@_answers(Restore)
+async def _restore(asked: Asked, request: Restore) -> RestoreAnswer:
+    bucket, key, version_id = request.bucket, request.key, request.version_id
+    return await restore_object(asked.lane, asked.target, bucket, key, version_id, days=request.days, tier=request.tier)
 
 
 @_answers(Presign)

@@ -35,8 +35,10 @@ from bulkhaul.engine.messages.requests import (
     PutSmall,
     Request,
     Resolve,
+    Restore,
     Tags,
 )
+from bulkhaul.model.archives import RestoreAnswer
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import (
@@ -64,6 +66,7 @@ from bulkhaul.wire.sdk.object_attributes import part_checksums
 from bulkhaul.wire.sdk.object_tags import object_tags
 from bulkhaul.wire.sdk.presigned_url import presign_get
 from bulkhaul.wire.sdk.put_small import put_small
+from bulkhaul.wire.sdk.restore_object import restore_object
 from bulkhaul.wire.values import Credentials, Target
 
 A = TypeVar("A")
@@ -143,7 +146,15 @@ def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
     bucket, prefix, token = request.bucket, request.prefix, request.token
     if request.folder:
         return list_folder(asked.sdk, bucket, prefix, token)
-    return list_page(asked.sdk, bucket, prefix, token, request.max_keys or None, start_after=request.start_after)
+    return list_page(
+        asked.sdk,
+        bucket,
+        prefix,
+        token,
+        request.max_keys or None,
+        start_after=request.start_after,
+        restores=request.restores,
+    )
 
 
 @_answers(ListBuckets)
@@ -248,6 +259,12 @@ def _list_versions(asked: Asked, request: ListVersions) -> VersionsPage:
 @_answers(Tags)
 def _tags(asked: Asked, request: Tags) -> dict[str, str]:
     return object_tags(asked.sdk, request.bucket, request.key, request.version_id)
+
+
+@_answers(Restore)
+def _restore(asked: Asked, request: Restore) -> RestoreAnswer:
+    bucket, key, version_id = request.bucket, request.key, request.version_id
+    return restore_object(asked.sdk, bucket, key, version_id, days=request.days, tier=request.tier)
 
 
 @_answers(Presign)

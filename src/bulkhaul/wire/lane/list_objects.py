@@ -9,13 +9,18 @@ from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import ObjectsPage
 from bulkhaul.wire.documents import Columns, Members, Shape, Unreadable, boolean, instant, integer, read, texts
 from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.learned import RESTORE_STATUS
 from bulkhaul.wire.listing import ByKey, ByToken, Step, listing_page
 from bulkhaul.wire.replies.fields import decoded
 from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.told import MAX_TOKEN_CHARACTERS
 from bulkhaul.wire.values import Target
 
-_OBJECT = Shape({**texts(("Key", "Size", "ETag", "StorageClass")), "LastModified": instant})
+_RESTORE = Shape({"IsRestoreInProgress": boolean, "RestoreExpiryDate": instant})
+_OBJECT = Shape(
+    {**texts(("Key", "Size", "ETag", "StorageClass")), "LastModified": instant},
+    {"RestoreStatus": ("RestoreStatus", _RESTORE)},
+)
 _FOLDER = Shape(texts(("Prefix",)))
 PAGE = Shape(
     {
@@ -42,6 +47,7 @@ async def ask_page(
     folder: bool = False,
     max_keys: int = 0,
     start_after: str = "",
+    restores: bool = False,
     tell_early: Callable[[str], None] | None = None,
 ) -> ObjectsPage:
     """Return one page of at most 1,000 objects whose key begins with ``prefix``; an empty token asks for the first.
@@ -50,6 +56,7 @@ async def ask_page(
         folder: stop at the next slash; ``prefix`` is empty or ends in one.
         max_keys: fewer objects a page; 0 for the service's own number.
         start_after: without a token, begin after this text; whether the service did is not looked at.
+        restores: ask for the status of archived objects, too; an endpoint may not tell it.
         tell_early: called with the next token where that is known before the page has been read.
 
     Raises:
@@ -67,13 +74,23 @@ async def ask_page(
 
     async def make(step: Step) -> Members:
         nonlocal early
-        reply = await lane.ask(target, "GET", "", [*_place(step), *options], lane.payer, subject=subject)
+        headers = [*lane.payer, *([(RESTORE_STATUS, "RestoreStatus")] if step.restores else [])]
+        reply = await lane.ask(target, "GET", "", [*_place(step), *options], headers, subject=subject)
         if tell_early is not None and isinstance(step, ByToken) and (early := _early_token(reply.body)):
             tell_early(early)
         return named(reply.members(PAGE), subject)
 
     host = target.host
-    steps = listing_page(token, start_after, lane.learned, host, bucket=bucket, prefix=prefix, subject=subject)
+    steps = listing_page(
+        token,
+        start_after,
+        lane.learned,
+        host,
+        bucket=bucket,
+        prefix=prefix,
+        subject=subject,
+        restores=restores,
+    )
     found = await carried_out_async(steps, make)
     if early not in ("", found.next_token):
         raise OtherError("the page tells two places where the listing goes on", subject)

@@ -11,6 +11,7 @@ from bulkhaul.wire.documents import refused
 from bulkhaul.wire.instants import iso_instant
 from bulkhaul.wire.option_headers import METADATA_PREFIX
 from bulkhaul.wire.replies.fields import storage_class
+from bulkhaul.wire.replies.restore import told_restore
 from bulkhaul.wire.reply import stored_checksum, transcoded
 
 CONTENT_HEADERS = (
@@ -18,6 +19,7 @@ CONTENT_HEADERS = (
 )  # fmt: skip
 
 _ENCRYPTION = "x-amz-server-side-encryption"
+_ARCHIVE = "x-amz-archive-status"
 
 
 def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHead:
@@ -60,6 +62,8 @@ def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHea
         storage_class=storage_class(headers.get("x-amz-storage-class"), subject),
         tags=0 if tags is None else told.number(tags, "x-amz-tagging-count", subject, most=told.MAX_TAGS),
         token=token,
+        restore=told_restore(headers.get("x-amz-restore"), subject),
+        archive=told.text(headers.get(_ARCHIVE), _ARCHIVE, subject, most=told.MAX_NAME_CHARACTERS),
     )
 
 

@@ -15,6 +15,7 @@ from bulkhaul.wire import told
 from bulkhaul.wire.documents import Columns
 from bulkhaul.wire.replies.fields import instant, storage_class
 from bulkhaul.wire.replies.listing_checks import goes_on_nowhere, require_bucket, require_listing
+from bulkhaul.wire.replies.restore import listed_restore
 
 AFTER: Final = "bulkhaul:after:"
 """Begins our own token of a page of ListObjects; no service's token begins like this."""
@@ -116,6 +117,7 @@ def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
         told.etag(item.get("ETag"), subject),
         modified if type(modified) is str else instant(modified),
         storage_class="" if kept_as == "STANDARD" else storage_class(kept_as, subject),
+        restore=listed_restore(item.get("RestoreStatus"), subject),
     )
 
 

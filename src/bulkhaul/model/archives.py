@@ -1,0 +1,36 @@
+"""Defines the values of archived objects: how fast they are brought back, and what a request for that came to."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+ONGOING: Final = "ongoing"
+"""What ``ObjectHead.restore`` says while an object is brought back; afterwards it is until when the copy stays."""
+
+MAX_DAYS: Final = 2**31 - 1
+"""Longest stay of a restored copy. Source: S3 API Reference, RestoreRequest: Days is an integer of 32 bits."""
+
+
+class Tier(StrEnum):
+    """How fast, and for how much money. Source: S3 User Guide, "Understanding archive retrieval options".
+
+    ``EXPEDITED``: 1 to 5 minutes, not from DEEP_ARCHIVE. ``STANDARD``: 3 to 5 hours, from DEEP_ARCHIVE 12. ``BULK``: 5
+    to 12 hours, from DEEP_ARCHIVE 48; the cheapest.
+    """
+
+    EXPEDITED = "EXPEDITED"
+    STANDARD = "STANDARD"
+    BULK = "BULK"
+
+
+class RestoreAnswer(StrEnum):
+    """What a request to restore an object came to.
+
+    ``BEGUN``: the object is brought back now. ``UNDER_WAY``: it was being brought back already. ``EXTENDED``: it was
+    there already, and stays for the new number of days.
+    """
+
+    BEGUN = "begun"
+    UNDER_WAY = "under way"
+    EXTENDED = "extended"
