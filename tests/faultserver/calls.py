@@ -31,6 +31,7 @@ _OF_OBJECT: Mapping[tuple[str, frozenset[str]], str] = {
     ("PUT", frozenset({"partNumber", "uploadId"})): "UploadPart",
     ("POST", frozenset({"uploads"})): "CreateMultipartUpload",
     ("POST", frozenset({"uploadId"})): "CompleteMultipartUpload",
+    ("POST", frozenset({"restore"})): "RestoreObject",
     ("DELETE", frozenset()): "DeleteObject",
     ("DELETE", frozenset({"uploadId"})): "AbortMultipartUpload",
 }

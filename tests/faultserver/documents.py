@@ -1,6 +1,6 @@
 """The XML documents that clients send.
 
-Job: read the bodies of CompleteMultipartUpload and DeleteObjects strictly. Must not know the store.
+Job: read the bodies of CompleteMultipartUpload, DeleteObjects and RestoreObject strictly. Must not know the store.
 """
 
 from __future__ import annotations
@@ -49,6 +49,19 @@ def parse_deletion(body: bytes) -> tuple[list[tuple[str, str]], bool]:
     if not 1 <= len(keys) <= _MAX_DELETES:
         raise _malformed()
     return keys, _text(root, "Quiet", "false").lower() == "true"
+
+
+def parse_restore(body: bytes) -> tuple[int, str]:
+    """Return for how many days an object is to stay, 0 if that is left out, and the tier.
+
+    Raises:
+        S3Error: it is not such a document.
+    """
+    root = _root(body, "RestoreRequest")
+    days, parameters = _text(root, "Days", "0"), _children(root, "GlacierJobParameters")
+    if not (days.isascii() and days.isdigit()) or len(parameters) != 1 or (_children(root, "Days") and int(days) < 1):
+        raise _malformed()
+    return int(days), _text(parameters[0], "Tier")
 
 
 def _named_part(part: ElementTree.Element) -> NamedPart:

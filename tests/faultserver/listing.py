@@ -21,8 +21,16 @@ _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 _Entry = TypeVar("_Entry")
 
 
-def list_objects(bucket: str, objects: Mapping[str, StoredObject], query: Mapping[str, str]) -> Reply:
+def list_objects(
+    bucket: str,
+    objects: Mapping[str, StoredObject],
+    query: Mapping[str, str],
+    status: Callable[[str, StoredObject], str] = lambda key, stored: "",
+) -> Reply:
     """Return the page that ``query`` asks for.
+
+    Args:
+        status: returns more elements of an entry.
 
     Raises:
         S3Error: max-keys, encoding-type or continuation-token is not valid.
@@ -51,15 +59,23 @@ def list_objects(bucket: str, objects: Mapping[str, StoredObject], query: Mappin
         fields.append(element("StartAfter", shown(query["start-after"])))
     if truncated:
         fields.append(element("NextContinuationToken", _encode_token(page[-1][0])))
-    fields += [_contents(shown(name), stored) for name, stored in page if stored is not None]
+    fields += [_contents(shown(name), one, more=status(name, one)) for name, one in page if one is not None]
     folders = [element("Prefix", shown(name)) for name, stored in page if stored is None]
     fields += [element("CommonPrefixes", folder) for folder in folders]
     body = element("ListBucketResult", *fields).replace(">", f' xmlns="{_NAMESPACE}">', 1)
     return xml_reply(200, body)
 
 
-def list_objects_v1(bucket: str, objects: Mapping[str, StoredObject], query: Mapping[str, str]) -> Reply:
+def list_objects_v1(
+    bucket: str,
+    objects: Mapping[str, StoredObject],
+    query: Mapping[str, str],
+    status: Callable[[str, StoredObject], str] = lambda key, stored: "",
+) -> Reply:
     """Return the page of ListObjects, the first version, that ``query`` asks for: what comes after a marker.
+
+    Args:
+        status: returns more elements of an entry.
 
     Raises:
         S3Error: max-keys or encoding-type is not valid.
@@ -79,7 +95,7 @@ def list_objects_v1(bucket: str, objects: Mapping[str, StoredObject], query: Map
         fields.append(element("EncodingType", "url"))
     if delimiter and truncated:
         fields.append(element("NextMarker", shown(page[-1][0])))
-    fields += [_contents(shown(name), stored) for name, stored in page if stored is not None]
+    fields += [_contents(shown(name), one, more=status(name, one)) for name, one in page if one is not None]
     folders = [element("Prefix", shown(name)) for name, stored in page if stored is None]
     fields += [element("CommonPrefixes", folder) for folder in folders]
     return xml_reply(200, element("ListBucketResult", *fields))
@@ -165,7 +181,7 @@ def _entries(
             yield name, None if folded else objects[key]
 
 
-def _contents(name: str, stored: StoredObject, kind: str = "Contents", version: str = "") -> str:
+def _contents(name: str, stored: StoredObject, kind: str = "Contents", version: str = "", more: str = "") -> str:
     checksum = [element("ChecksumAlgorithm", algorithm) for algorithm in stored.checksums]
     if checksum:
         checksum.append(element("ChecksumType", stored.checksum_type))
@@ -178,6 +194,7 @@ def _contents(name: str, stored: StoredObject, kind: str = "Contents", version: 
         *checksum,
         element("Size", stored.size_bytes),
         element("StorageClass", stored.storage_class),
+        more,
     )
 
 

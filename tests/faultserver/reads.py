@@ -1,14 +1,16 @@
 """The operations that read one object.
 
-Job: reply with an object, a range or a part of it, or with what is known about it. Must not know
-how objects are kept.
+Job: reply with an object, a range or a part of it, or with what is known about it; have an archived
+one brought back. Must not know how objects are kept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from .calls import Call
+from .documents import parse_restore
 from .http1 import Reply
 from .objects import StoredObject
 from .replies import (
@@ -53,7 +55,23 @@ def read(call: Call, store: Store) -> Reply:
     unwanted = call.http.headers.get("if-none-match")
     if unwanted is not None and matches(unwanted, stored):
         return Reply(304, (("ETag", f'"{stored.etag}"'),))
-    return _object_reply(call, stored)
+    name = (call.bucket, call.key)
+    if call.operation == "GetObject" and not store.archives.is_readable(name, stored):
+        raise S3Error("InvalidObjectState", "The operation is not valid for the object's storage class")
+    return _object_reply(call, stored, store.archives.headers(name, stored))
+
+
+def restore(call: Call, store: Store) -> Reply:
+    """Have an archived object brought back.
+
+    Raises:
+        S3Error: there is no such object, or it cannot be restored now.
+    """
+    stored = store.get(call.bucket, call.key)
+    if stored is None:
+        raise S3Error("NoSuchKey", "The specified key does not exist.")
+    days, tier = parse_restore(call.http.body)
+    return Reply(store.archives.ask((call.bucket, call.key), stored, days, tier), (("Content-Length", "0"),))
 
 
 def matches(header: str, stored: StoredObject) -> bool:
@@ -61,9 +79,11 @@ def matches(header: str, stored: StoredObject) -> bool:
     return any(one.strip().strip('"') in (stored.etag, "*") for one in header.split(","))
 
 
-def _object_reply(call: Call, stored: StoredObject) -> Reply:
+def _object_reply(call: Call, stored: StoredObject, restored: Mapping[str, str]) -> Reply:
     size = stored.size_bytes
-    reply = Reply(200, object_headers(stored), stored.content, 0, size)
+    headers = [pair for pair in object_headers(stored) if pair[0] not in restored]
+    headers += [pair for pair in restored.items() if pair[1]]
+    reply = Reply(200, tuple(headers), stored.content, 0, size)
     if call.operation == "GetObject":
         for name in _OVERRIDABLE:
             if (text := call.query.get(f"response-{name.lower()}")) is not None:

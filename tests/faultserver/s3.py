@@ -12,10 +12,22 @@ from . import multipart, pending, writes
 from .calls import Call
 from .http1 import Reply
 from .listing import list_objects, list_objects_v1, list_versions
+from .objects import StoredObject
 from .payload import verify_document
-from .reads import read
+from .reads import read, restore
 from .replies import ERROR_STATUS, S3Error, error_reply
 from .store import Store
+
+
+def _list(listing: Callable[..., Reply], call: Call, store: Store) -> Reply:
+    """List objects, with the status of their restores where it is asked for."""
+    asked = call.http.headers.get("x-amz-optional-object-attributes") == "RestoreStatus"
+
+    def status(key: str, stored: StoredObject) -> str:
+        return store.archives.listed((call.bucket, key), stored) if asked else ""
+
+    return listing(call.bucket, store.in_bucket(call.bucket), call.query, status)
+
 
 _OPERATIONS: Mapping[str, Callable[[Call, Store], Reply]] = {
     "AbortMultipartUpload": multipart.abort,
@@ -31,10 +43,11 @@ _OPERATIONS: Mapping[str, Callable[[Call, Store], Reply]] = {
     "HeadObject": read,
     "ListMultipartUploads": pending.list_uploads,
     "ListObjectVersions": lambda call, store: list_versions(call.bucket, store.in_bucket(call.bucket), call.query),
-    "ListObjects": lambda call, store: list_objects_v1(call.bucket, store.in_bucket(call.bucket), call.query),
-    "ListObjectsV2": lambda call, store: list_objects(call.bucket, store.in_bucket(call.bucket), call.query),
+    "ListObjects": lambda call, store: _list(list_objects_v1, call, store),
+    "ListObjectsV2": lambda call, store: _list(list_objects, call, store),
     "ListParts": pending.list_parts,
     "PutObject": writes.put_object,
+    "RestoreObject": restore,
     "UploadPart": multipart.upload_part,
     "UploadPartCopy": multipart.upload_part_copy,
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from urllib.parse import quote
 
+from .archives import Archives
 from .contents import MIB
 from .objects import StoredObject
 from .uploads import Uploads
@@ -22,6 +23,7 @@ class Store:
     def __init__(self, base_url: str, *, min_part_size_bytes: int = MIN_PART_SIZE_BYTES) -> None:
         self.min_part_size_bytes = min_part_size_bytes
         self.uploads = Uploads()
+        self.archives = Archives()
         self._base_url = base_url
         self._objects: dict[tuple[str, str], StoredObject] = {}
         self._aliases: dict[str, str] = {}

@@ -167,6 +167,8 @@ def copy_source(headers: Mapping[str, str], store: Store) -> tuple[str, str, Sto
     stored = store.get(bucket, key)
     if stored is None:
         raise S3Error("NoSuchKey", "The specified key does not exist.")
+    if not store.archives.is_readable((bucket, key), stored):
+        raise S3Error("InvalidObjectState", "Operation is not valid for the source object's storage class")
     wanted, unwanted = (headers.get(f"x-amz-copy-source-{name}") for name in ("if-match", "if-none-match"))
     changed = wanted is not None and not matches(wanted, stored) and store.honours_if_match(bucket, key)
     if changed or (unwanted is not None and matches(unwanted, stored)):
