@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from bulkhaul.cli.report import TransferReport
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,6 +28,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         remains: says what an interruption leaves of an object.
         asks: the service is going to be asked for something, as far as one can tell.
         seen: tells at the end what else was counted, by name; None where nothing was.
+        report: makes the report of its results.
     """
 
     operation: str
@@ -39,3 +42,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     remains: str = "no partial file was left behind"
     asks: bool = True
     seen: Callable[[], dict[str, int]] | None = None
+    report: Callable[..., TransferReport] = TransferReport

@@ -15,6 +15,19 @@ if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
 
 
+class Taken:
+    """Takes what a command makes, in place of a launch, where it is the ``obj`` of the command's context.
+
+    Attributes:
+        job: of a command that does something to objects, None for others.
+        work: of a command that asks, None for others.
+    """
+
+    def __init__(self) -> None:
+        self.job: Job | None = None
+        self.work: Work | None = None
+
+
 def launch_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn:
     """Carry out a job, and end the command.
 
@@ -25,6 +38,9 @@ def launch_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn
         click.UsageError: ``--json`` was given and stdout is closed.
         TransferError: the engine's processes cannot be started.
     """
+    if (taken := ctx.find_object(Taken)) is not None:
+        taken.job = job
+        ctx.exit()
     as_json = output.get("as_json", False)
     if as_json:
         require_stdout()  # a program depends on these lines; those for people may get lost
@@ -62,6 +78,9 @@ def launch_query(
         click.UsageError: stdout is closed, so the answer could not be seen.
         TransferError: the engine's processes cannot be started.
     """
+    if (taken := ctx.find_object(Taken)) is not None:
+        taken.work = work
+        ctx.exit()
     require_stdout()
     early.start()
     from bulkhaul.cli.run_query import ask

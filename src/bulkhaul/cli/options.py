@@ -153,7 +153,7 @@ log_option = _output(
     help="What to log on stderr.",
 )
 
-_SETTINGS = frozenset(
+SETTINGS = frozenset(
     {
         *("endpoint_url", "region", "profile", "sign_requests", "verify_tls", "allow_http", "addressing_style"),
         *(
@@ -171,7 +171,7 @@ _SETTINGS = frozenset(
         *("retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
     }
 )
-
+"""The options that are settings of the engine."""
 
 OUTPUT = ("as_json", "quiet", "no_progress", "log_level")
 
@@ -183,7 +183,7 @@ def take_output(given: dict[str, Any]) -> dict[str, Any]:
 
 def take_settings(given: dict[str, Any]) -> dict[str, Any]:
     """Remove the options that are settings of the engine from ``given``, and return them."""
-    return {name: given.pop(name) for name in list(given) if name in _SETTINGS}
+    return {name: given.pop(name) for name in list(given) if name in SETTINGS}
 
 
 def make_settings(given: dict[str, Any]) -> Settings:

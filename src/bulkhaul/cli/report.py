@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
-from bulkhaul.model.results import RowResult, TransferResult
+from bulkhaul.model.results import Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 
@@ -66,14 +66,9 @@ class TransferReport:
 
     def ended(self, result: TransferResult) -> None:
         """Report one object."""
+        self.count(result, dry_run=self._dry_run)
         if result.failure is not None:
-            self.counts.failed += 1
             self._err(error_line(result.failure))
-        elif result.skipped or self._dry_run:
-            self.counts.skipped += 1
-        else:
-            self.counts.verified += 1
-            self.counts.bytes += result.size_bytes
         operation = self._operation
         if isinstance(result, RowResult):
             operation = "rm" if result.action is Action.DELETE else "cp"
@@ -81,6 +76,20 @@ class TransferReport:
             self._out(json_line(result, operation=operation, dry_run=self._dry_run))
         elif not self._quiet and result.failure is None:
             self._out(human_line(result, operation=operation, dry_run=self._dry_run))
+
+    def count(self, result: TransferResult, *, dry_run: bool) -> None:
+        """Count one object."""
+        if result.failure is not None:
+            self.counts.failed += 1
+        elif result.skipped or dry_run:
+            self.counts.skipped += 1
+        else:
+            self.counts.verified += 1
+            self.counts.bytes += result.size_bytes
+
+    def unfinished(self, progress: Progress) -> int:
+        """Return how many of the objects that were planned have not been reported."""
+        return max(0, progress.planned_objects - self.counts.planned)
 
     def cancelled(self, count: int, signal_name: str) -> None:
         """Count objects that were planned and did not end, because of a signal."""
@@ -119,9 +128,16 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
 
-def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
-    """Return one object's outcome as a line of JSON, in ASCII: whatever the key holds, it is valid everywhere."""
-    line: dict[str, Any] = {"operation": operation, "success": result.failure is None}
+def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False, number: int = 0) -> str:
+    """Return one object's outcome as a line of JSON, in ASCII: whatever the key holds, it is valid everywhere.
+
+    Args:
+        number: of the line of a file of commands that asked for it, 0 where there is no such file.
+    """
+    line: dict[str, Any] = {"operation": operation}
+    if number:
+        line["line"] = number
+    line["success"] = result.failure is None
     if dry_run:
         line["dryrun"] = True
     line |= {

@@ -13,7 +13,6 @@ import time
 from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.job import Job
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
-from bulkhaul.cli.report import TransferReport
 from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.facade import Engine
@@ -50,7 +49,7 @@ class _JobRun(Run):
         self._forkserver = forkserver
         self._display = display
         out = display.above if display and shows_on(1) else self.stdout.write
-        self._report = TransferReport(
+        self._report = job.report(
             self.err if job.to_stdout else out,
             self.err,
             operation=job.operation,
@@ -115,6 +114,5 @@ class _JobRun(Run):
         """Report the objects that had ended before the signal came, and count the others."""
         while (result := results.take(0.0)) is not None:
             self._report.ended(result)
-        unfinished = max(0, engine.progress().planned_objects - self._report.counts.planned)
-        self._report.cancelled(unfinished, self.interruption.name)
+        self._report.cancelled(self._report.unfinished(engine.progress()), self.interruption.name)
         return self.interruption.exit_code

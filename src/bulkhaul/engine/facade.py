@@ -225,6 +225,11 @@ class Engine:
             self._portal.soon(self._engine.kill_workers)
 
     @property
+    def ended(self) -> bool:
+        """Whether it was closed, or is being closed: what was under way then ends without a result of its own."""
+        return self._ended
+
+    @property
     def settings(self) -> Settings:
         """The settings in force."""
         return self._engine.settings

@@ -1,0 +1,168 @@
+"""Parses one line of a file of commands by the command that it names, as that would parse its own command line.
+
+What s5cmd writes otherwise is taken as s5cmd means it: ``-acl X`` for ``--acl X``, ``du --humanize``, a folder that
+ends in a slash, and patterns of local files. Nothing of a line is passed over: what does not exist here is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+from click.core import ParameterSource
+
+from bulkhaul.cli.launch import Taken
+from bulkhaul.cli.options import OUTPUT, SETTINGS
+from bulkhaul.cli.transfer_arguments import SCHEME, STREAM
+from bulkhaul.model.errors import NotFound, UsageError
+
+if TYPE_CHECKING:
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.run_query import Work
+
+COMMANDS = ("cp", "mv", "rm", "ls", "du", "head", "presign")
+"""What a line may ask for: all that reads no stdin, and writes nothing but lines to stdout."""
+
+_QUERIES = ("ls", "du", "head", "presign")
+
+_SPELLINGS = {"--humanize": "--human-readable", "--show-progress": "", "--sp": ""}
+"""Options of s5cmd that have another name here. It is for ``run`` to show progress, and it does."""
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    """The work of one line; either ``job`` or ``work`` is there.
+
+    Attributes:
+        folder: is made first, empty for none.
+    """
+
+    operation: str
+    dry_run: bool = False
+    folder: str = ""
+    job: Job | None = None
+    work: Work | None = None
+
+
+def prepared(
+    words: Sequence[str], group: click.Context, shared: Mapping[str, Any], *, as_json: bool, dry_run: bool
+) -> list[Prepared]:
+    """Return the work of a line: one, or for a pattern of local files one for each file.
+
+    Args:
+        group: the context of the group of commands.
+        shared: the engine's options, as ``run`` was given them.
+
+    Raises:
+        UsageError: the line makes no sense; the message names what is wrong.
+        TransferError: it cannot be carried out.
+    """
+    name, *arguments = words
+    if name not in COMMANDS:
+        raise UsageError(f"{name!r} is no command for a line; those are {', '.join(COMMANDS)}")
+    assert isinstance(group.command, click.Group)
+    command = group.command.get_command(group, name)
+    assert command is not None
+    try:
+        with _context(command, name, arguments) as ctx:
+            _take_shared(ctx, shared)
+            if name in _QUERIES:
+                ctx.params["as_json"] = ctx.params.get("as_json") or as_json
+                return [_made(command, ctx, dry_run=False)]
+            ctx.params["dry_run"] = dry_run = ctx.params["dry_run"] or dry_run
+            if name == "rm":
+                return [_made(command, ctx, dry_run=dry_run)]
+            found = []
+            for paths, recursive in _places(ctx):
+                ctx.params |= {"paths": paths, "recursive": recursive}
+                found.append(_made(command, ctx, dry_run=dry_run, folder=folder_of(*paths)))
+            return found
+    except click.ClickException as error:
+        raise UsageError(error.format_message().rstrip(".")) from error
+
+
+def _context(command: click.Command, name: str, arguments: Sequence[str]) -> click.Context:
+    """Return the context of a line; there is no --help for lines, and no way to leave the program."""
+    options = {spelling for param in command.params for spelling in param.opts}
+    spelled = []
+    for argument in arguments:
+        head, equals, value = argument.partition("=")
+        if head in _SPELLINGS and head not in options:
+            head = _SPELLINGS[head]
+        elif head.startswith("-") and f"-{head}" in options:
+            head = f"-{head}"  # Go's flags take one dash or two
+        if head or equals:
+            spelled.append(head + equals + value)
+    return command.make_context(name, spelled, obj=Taken(), help_option_names=[])
+
+
+def _take_shared(ctx: click.Context, shared: Mapping[str, Any]) -> None:
+    """Give the line the engine's options, and refuse others of its own: all lines share one engine.
+
+    Raises:
+        click.UsageError: it has one.
+    """
+    for param in ctx.command.params:
+        name = param.name or ""
+        of_engine = name in SETTINGS
+        if not of_engine and (name not in OUTPUT or (name == "as_json" and ctx.info_name in _QUERIES)):
+            continue
+        given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if given and (name not in shared or shared[name] != ctx.params[name]):
+            raise click.UsageError(f"{param.opts[0]} is for all lines: give it to `bulkhaul run`.")
+        if of_engine:
+            ctx.params[name] = shared.get(name)
+
+
+def folder_of(*paths: str) -> str:
+    """Return the folder that a download needs; empty for other transfers.
+
+    >>> folder_of("s3://b/k", "a/b/c"), folder_of("s3://b/k", "a/b/"), folder_of("s3://b/k", "c"), folder_of("c", "s3://b")
+    ('a/b', 'a/b', '', '')
+    """
+    if len(paths) != 2 or not paths[0].startswith(SCHEME) or paths[1].startswith(SCHEME):
+        return ""
+    return os.path.dirname(paths[1])
+
+
+def _made(command: click.Command, ctx: click.Context, *, dry_run: bool, folder: str = "") -> Prepared:
+    """Return what the command would launch."""
+    ctx.obj = taken = Taken()
+    with contextlib.suppress(click.exceptions.Exit):
+        click.Command.invoke(command, ctx)
+    assert taken.job is not None or taken.work is not None
+    return Prepared(operation=str(ctx.info_name), dry_run=dry_run, folder=folder, job=taken.job, work=taken.work)
+
+
+def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:
+    """Return (SRC, DEST) of a transfer, and whether it is recursive: for a pattern of local files those of each.
+
+    Raises:
+        NotFound: no file matches.
+        UsageError: a stream is named, or one DEST for several files.
+    """
+    paths, recursive = ctx.params["paths"], ctx.params["recursive"]
+    if STREAM in paths:
+        raise UsageError("stdin and stdout are the file of commands and its results here; use `bulkhaul cp` for it")
+    if len(paths) != 2 or recursive or paths[0].startswith(SCHEME) or not paths[1].startswith(SCHEME):
+        return [(paths, recursive)]
+    source, destination = paths
+    if source.endswith("/"):
+        return [(paths, os.path.isdir(source))]
+    wildcard = min((at for at in map(source.find, "*?") if at >= 0), default=-1)
+    if os.path.lexists(source) or wildcard < 0:
+        wildcard = len(source)
+        found = [source]
+    elif not (found := sorted(glob.glob(source, include_hidden=True))):
+        raise NotFound("no file matches", source)
+    if "/" in destination.removeprefix(SCHEME) and not destination.endswith("/"):
+        if wildcard < len(source):
+            raise UsageError("DEST of a pattern must be a bucket, or end in a slash")
+        return [(paths, False)]
+    cut = source.rfind("/", 0, wildcard) + 1
+    above = destination if destination.endswith("/") else f"{destination}/"
+    return [((path, above + path[cut:]), os.path.isdir(path)) for path in found]

@@ -1,0 +1,86 @@
+"""Reports what the lines of a file of commands did: as their commands would, with the number of the line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from bulkhaul.cli.lines import problem_line
+from bulkhaul.cli.report import TransferReport, human_line, json_line
+from bulkhaul.model.errors import error_of
+from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.policy.naming import printable
+
+
+class LineResult(TransferResult, frozen=True, kw_only=True):
+    """What one object of a line came to, or what a line that asks was told.
+
+    Attributes:
+        line: its number, from 1.
+        operation: the line's command, empty where it has none.
+        dry_run: nothing was done.
+        counted: the engine's progress tells of this object.
+        text: lines for stdout; then there is no object.
+    """
+
+    line: int
+    operation: str = ""
+    dry_run: bool = False
+    counted: bool = False
+    text: str = ""
+
+
+def of_line(result: TransferResult, **fields: Any) -> LineResult:
+    """Return a result as that of a line."""
+    return LineResult(**msgspec.structs.asdict(result), **fields)
+
+
+class CommandFileReport(TransferReport):
+    """The lines of ``run``.
+
+    Attributes:
+        outside: objects and lines reported so far that the engine's progress does not tell of.
+    """
+
+    def __init__(self, *args: Any, name: str, in_flight: Callable[[], int], **kwargs: Any) -> None:
+        """Take the file's name, and what tells how many lines have begun and not ended; see ``TransferReport``."""
+        super().__init__(*args, **kwargs)
+        self._name = name
+        self._in_flight = in_flight
+        self.outside = 0
+
+    def unfinished(self, progress: Progress) -> int:
+        """Return how many objects, or at least lines, that were begun have not been reported."""
+        reported = self.counts.planned - self.outside
+        return max(progress.planned_objects - reported, self._in_flight(), 0)
+
+    def ended(self, result: TransferResult) -> None:
+        """Report one object, or the lines of a query."""
+        if not isinstance(result, LineResult):
+            super().ended(result)  # of the command as a whole
+        elif result.text:
+            self._out(_numbered(result.text, result.line) if self._as_json else result.text)
+        else:
+            self._ended(result)
+
+    def _ended(self, result: LineResult) -> None:
+        self.outside += not result.counted
+        self.count(result, dry_run=result.dry_run)
+        if result.failure is not None:
+            self._err(problem_line(f"{self._name}:{result.line}: {printable(str(error_of(result.failure)))}"))
+        if self._as_json:
+            told = json_line(result, operation=result.operation, dry_run=result.dry_run, number=result.line)
+            self._out(told)
+        elif not self._quiet and result.failure is None:
+            self._out(human_line(result, operation=result.operation, dry_run=result.dry_run))
+
+
+def _numbered(text: str, number: int) -> str:
+    r"""Return lines of JSON with the number of the line that asked for them.
+
+    >>> _numbered('{"key": "a"}\n{"key": "b"}\n', 7)
+    '{"line": 7, "key": "a"}\n{"line": 7, "key": "b"}\n'
+    """
+    return "".join(f'{{"line": {number}, {line[1:]}' for line in text.splitlines(keepends=True))

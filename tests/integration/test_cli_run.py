@@ -1,0 +1,295 @@
+"""``bulkhaul run``: files of commands, on a real server and on one that fails."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faultserver import FaultServer, Stall, StoredObject, make_object
+from tests.integration.command import LIMIT_S, arguments, environment, run, start, stream
+from tests.patience import PATIENCE_S, SOON_S
+from tests.servers.process import RunningServer
+from tests.servers.weed import weed
+
+LOGS = {f"logs/2020/03/{name}": name.encode() for name in ("18/file1.gz", "19/file2.gz", "19/originals/file3.gz")}
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[RunningServer]:
+    """One SeaweedFS for the module."""
+    with weed() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(seaweed: RunningServer, request: pytest.FixtureRequest) -> str:
+    """A bucket of the test's own, with some logs."""
+    name: str = request.node.name.replace("_", "-").lower()[:40].rstrip("-")
+    client = seaweed.client()
+    client.create_bucket(Bucket=name)
+    for key, body in LOGS.items():
+        client.put_object(Bucket=name, Key=key, Body=body)
+    return name
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def on(server: RunningServer) -> dict[str, str]:
+    """Return the variables that name a server and its keys."""
+    return {
+        "AWS_ACCESS_KEY_ID": server.access_key,
+        "AWS_SECRET_ACCESS_KEY": server.secret_key,
+        "AWS_SESSION_TOKEN": "",
+        "AWS_ENDPOINT_URL": server.endpoint_url,
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def in_bucket(server: RunningServer, bucket: str) -> dict[str, bytes]:
+    """Return every object of a bucket."""
+    client, found = server.client(), {}
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
+        for one in page.get("Contents", []):
+            found[one["Key"]] = client.get_object(Bucket=bucket, Key=one["Key"])["Body"].read()
+    return found
+
+
+def files(below: Path) -> dict[str, bytes]:
+    """Return every file below a folder."""
+    return {str(path.relative_to(below)): path.read_bytes() for path in below.rglob("*") if path.is_file()}
+
+
+def told(output: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the lines of ``--json`` output and its summary, which must add up."""
+    *found, summary = map(json.loads, output.splitlines())
+    assert summary["planned"] == summary["verified"] + summary["failed"] + summary["skipped"]
+    assert all("line" in line for line in found)
+    return found, summary
+
+
+def test_the_example_of_s5cmd(seaweed: RunningServer, bucket: str, folder: Path) -> None:
+    """The file that s5cmd's documentation shows does what it says there."""
+    seaweed.client().put_object(Bucket=bucket, Key="old/file1.gz", Body=b"old")
+    (folder / "commands.txt").write_text(
+        f"""
+cp s3://{bucket}/logs/2020/03/* logs/2020/03/
+
+# line comments are supported
+rm s3://{bucket}/none.gz
+
+# empty lines are OK too like above
+
+# rename an S3 object
+mv s3://{bucket}/old/file1.gz s3://{bucket}/old/original/file.gz
+
+# list all buckets
+ls # inline comments are OK too
+"""
+    )
+    done = run("run", "commands.txt", variables=on(seaweed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert files(folder / "logs/2020/03") == {key.removeprefix("logs/2020/03/"): body for key, body in LOGS.items()}
+    assert in_bucket(seaweed, bucket) == LOGS | {"old/original/file.gz": b"old"}
+    assert any(line.endswith(f" {bucket}") for line in done.stdout.splitlines())
+    assert f"mv s3://{bucket}/old/file1.gz s3://{bucket}/old/original/file.gz\n" in done.stdout
+
+
+def test_two_thousand_lines(seaweed: RunningServer, bucket: str, folder: Path) -> None:
+    """Lines of every kind, from one file: each is told once, with its number, and all of it is done."""
+    (folder / "up").mkdir()
+    lines = []
+    for number in range(500):
+        (folder / f"up/{number}").write_bytes(b"%d" % number)
+        lines += [
+            f"cp up/{number} s3://{bucket}/a/{number}",
+            f"# number {number}",
+            f'cp --storage-class STANDARD "up/{number}" s3://{bucket}/b/' if number % 50 == 0 else "",
+            f"rm s3://{bucket}/never/{number}",
+        ]
+    (folder / "first.txt").write_text("\r\n".join(lines))
+    done = run("run", "--json", "first.txt", variables=on(seaweed))
+    assert (done.returncode, done.stderr) == (0, "")
+    found, summary = told(done.stdout)
+    assert sorted(line["line"] for line in found) == [n for n, line in enumerate(lines, 1) if line and line[0] != "#"]
+    assert summary["verified"] == 1010
+    bodies = {f"a/{number}": b"%d" % number for number in range(500)}
+    bodies |= {f"b/{number}": b"%d" % number for number in range(0, 500, 50)}
+    assert in_bucket(seaweed, bucket) == LOGS | bodies
+
+    lines = []
+    for number in range(500):
+        lines += [
+            f"cp s3://{bucket}/a/{number} down/{number % 7}/{number}",
+            f"cp s3://{bucket}/a/{number} s3://{bucket}/c/",
+            f"mv up/{number} s3://{bucket}/d/{number}",
+            f"s5cmd cp 's3://{bucket}/a/{number}' {folder}/quoted" if number % 100 == 0 else "",
+        ]
+    (folder / "second.txt").write_text("\n".join(lines))
+    (folder / "quoted").mkdir()
+    done = run("run", "--json", "second.txt", variables=on(seaweed))
+    assert (done.returncode, done.stderr) == (0, "")
+    found, summary = told(done.stdout)
+    assert sorted(line["line"] for line in found) == [n for n, line in enumerate(lines, 1) if line]
+    assert {line["operation"] for line in found} == {"cp", "mv"}
+    assert files(folder / "down") == {f"{number % 7}/{number}": b"%d" % number for number in range(500)}
+    assert files(folder / "quoted") == {f"{number}": b"%d" % number for number in range(0, 500, 100)}
+    assert files(folder / "up") == {}
+    bodies |= {f"{to}/{number}": b"%d" % number for number in range(500) for to in "cd"}
+    assert in_bucket(seaweed, bucket) == LOGS | bodies
+
+
+def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, folder: Path) -> None:
+    """Each failure names file and line, is counted, and makes the exit code 1; what can be done is done."""
+    (folder / "bad.txt").write_text(
+        f"cp s3://{bucket}/none here\n"
+        f"cp --flatten 's3://{bucket}/logs/*' flat/\n"
+        f"cp 's3://{bucket}/logs\n"
+        "select x\n"
+        f"cp missing s3://{bucket}/missing\n"
+        f"cp 's3://{bucket}/nothing/*' there/\n"
+        f"ls s3://{bucket}/nothing/\n"
+        f"cp s3://{bucket}/logs/2020/03/18/file1.gz new/folder/\n"
+    )
+    done = run("run", "bad.txt", variables=on(seaweed))
+    assert done.returncode == 1
+    assert {line.split(":")[3] for line in done.stderr.splitlines()} == set("1234567")
+    assert all(line.startswith("bulkhaul: error: bad.txt:") for line in done.stderr.splitlines())
+    assert files(folder / "new") == {"folder/file1.gz": b"18/file1.gz"}
+    done = run("run", "--json", "bad.txt", variables=on(seaweed))
+    found, summary = told(done.stdout)
+    assert (summary["failed"], summary["verified"], summary["success"]) == (7, 1, False)
+    failed = {line["line"]: line["error"]["code"] for line in found if not line["success"]}
+    usage = dict.fromkeys((2, 3, 4), "UsageError")
+    assert failed == usage | {1: "NotFound", 5: "LocalError", 6: "NotFound", 7: "NotFound"}
+
+
+def test_dry_run(seaweed: RunningServer, bucket: str, folder: Path) -> None:
+    """It says what each line would do, and does none of it."""
+    (folder / "f").write_bytes(b"x")
+    (folder / "commands.txt").write_text(
+        f"cp s3://{bucket}/logs/2020/03/18/file1.gz new/\ncp s3://{bucket}/logs/* all/\nmv f s3://{bucket}/f\n"
+        f"rm s3://{bucket}/logs/*\nrm s3://{bucket}/logs/2020/03/18/file1.gz\ncp f s3://{bucket}/g\n"
+    )
+    done = run("run", "--dry-run", "commands.txt", variables=on(seaweed))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert sorted(done.stdout.splitlines()) == sorted(
+        [
+            f"(dry run) cp s3://{bucket}/logs/2020/03/18/file1.gz new/file1.gz",
+            *(f"(dry run) cp s3://{bucket}/{key} all/{key.removeprefix('logs/')}" for key in LOGS),
+            f"(dry run) mv f s3://{bucket}/f",
+            *(f"(dry run) rm s3://{bucket}/{key}" for key in LOGS),
+            f"(dry run) rm s3://{bucket}/logs/2020/03/18/file1.gz",
+            f"(dry run) cp f s3://{bucket}/g",
+        ]
+    )
+    assert in_bucket(seaweed, bucket) == LOGS
+    assert set(files(folder)) == {"f", "commands.txt"}
+
+
+def test_lines_of_a_pipe_are_begun_at_once(folder: Path) -> None:
+    """A line is done while the program at the other end of the pipe still thinks about the next one."""
+    with FaultServer({f"bucket/{n}": make_object(b"x") for n in range(3)}) as server:
+        process = subprocess.Popen(
+            arguments("run", "--endpoint-url", server.endpoint_url, "-"),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            for number, line in enumerate(["cp s3://bucket/0 .", "cp --raw s3://bucket/1 .", "rm s3://bucket/2"]):
+                process.stdin.write(line + "\n")
+                process.stdin.flush()
+                assert process.stdout.readline().split()[1] == f"s3://bucket/{number}"
+            _, err = process.communicate(timeout=PATIENCE_S)
+        finally:
+            process.kill()
+            process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert set(files(folder)) == {"0", "1"}
+
+
+def test_stdin_without_a_name(seaweed: RunningServer, bucket: str) -> None:
+    """Without FILE the commands come from stdin, and errors say so."""
+    done = stream("run", given=f"ls s3://{bucket}/\nfoo\n".encode(), variables=on(seaweed))
+    assert done.returncode == 1
+    assert b"PRE logs/" in done.stdout
+    assert done.stderr.startswith(b"bulkhaul: error: stdin:2: 'foo' is no command")
+
+
+@pytest.mark.parametrize("name", ["none.txt", "."])
+def test_a_file_that_cannot_be_read(name: str) -> None:
+    """It is the command line that is wrong."""
+    done = run("run", name)
+    assert done.returncode == 2
+    assert "cannot be read" in done.stderr
+    assert done.stdout == ""
+
+
+def test_an_empty_file(folder: Path) -> None:
+    """There is nothing to do, and it is done."""
+    (folder / "empty.txt").write_text("# nothing\n\n")
+    done = run("run", "--json", "empty.txt")
+    assert done.returncode == 0
+    assert told(done.stdout)[1]["planned"] == 0
+
+
+@pytest.mark.parametrize("line", ["cp s3://bucket/{} {}", "cp --raw s3://bucket/{} {}"], ids=["rows", "lines"])
+def test_interrupted(folder: Path, line: str) -> None:
+    """Ctrl-C ends it soon, tells what has ended, counts the rest, and leaves no temp file."""
+    stuck: dict[str, bytes | StoredObject] = {f"bucket/{number}": make_object(b"x" * 1000) for number in range(20)}
+    with FaultServer(stuck, [Stall(after_bytes=100, attempt="every", key="7")]) as server:
+        (folder / "commands.txt").write_text("".join(line.format(number, number) + "\n" for number in range(20)))
+        process = start("run", "--json", "--endpoint-url", server.endpoint_url, "commands.txt")
+        try:
+            server.wait_for(lambda it: len(it.requests_for("GetObject")) >= 20)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=SOON_S)
+        finally:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 130
+    assert "interrupted by SIGINT" in err
+    found, summary = told(out)
+    assert summary["planned"] == 20
+    assert {line["destination"] for line in found if line["success"]} == set(files(folder)) - {"commands.txt"}
+
+
+def test_interrupted_while_it_waits_for_lines() -> None:
+    """Ctrl-C also ends a run whose next line never comes."""
+    with FaultServer({"bucket/k": make_object(b"x")}) as server:
+        process = subprocess.Popen(
+            arguments("run", "--endpoint-url", server.endpoint_url),
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(b"cp s3://bucket/k .\n")
+            process.stdin.flush()
+            process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            process.wait(LIMIT_S)
+            err = process.stderr.read() if process.stderr else b""
+        finally:
+            process.kill()
+            process.communicate()
+    assert process.returncode == 130
+    assert b"interrupted by SIGINT" in err
