@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.faultserver import FaultServer, Stall, StoredObject, make_object
+from tests.faultserver import FaultServer, ReplaceObject, Stall, Status, StoredObject, make_object
 from tests.integration.command import LIMIT_S, arguments, environment, run, start, stream
 from tests.patience import PATIENCE_S, SOON_S
 from tests.servers.process import RunningServer
@@ -221,6 +221,43 @@ def test_lines_of_a_pipe_are_begun_at_once(folder: Path) -> None:
             process.communicate()
     assert (process.returncode, err) == (0, "")
     assert set(files(folder)) == {"0", "1"}
+
+
+MANY = 60
+
+
+def fetched(server: FaultServer, folder: Path) -> dict[str, int]:
+    """Fetch many objects by lines; return how many requests of each operation that took."""
+    (folder / "commands.txt").write_text("".join(f"cp s3://bucket/p/{n:02} out/{n}\n" for n in range(MANY)))
+    done = run("run", "--json", "--endpoint-url", server.endpoint_url, "commands.txt")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert told(done.stdout)[1]["verified"] == MANY
+    return {name: len(server.requests_for(name)) for name in ("ListObjectsV2", "HeadObject", "GetObject")}
+
+
+def test_lines_made_from_a_listing_cost_what_the_listing_does(folder: Path) -> None:
+    """One page of a listing tells of all lines, and each object is asked for once."""
+    with FaultServer({f"bucket/p/{n:02}": make_object(b"%d" % n) for n in range(MANY)}) as server:
+        asked = fetched(server, folder)
+    assert asked == {"ListObjectsV2": 1, "HeadObject": 0, "GetObject": MANY}
+    assert files(folder / "out") == {f"{n}": b"%d" % n for n in range(MANY)}
+
+
+def test_lines_need_no_right_to_list(folder: Path) -> None:
+    """Where listings are refused, each object is looked at by itself."""
+    denied = Status(operation="ListObjectsV2", status=403, code="AccessDenied", attempt="every")
+    with FaultServer({f"bucket/p/{n:02}": make_object(b"%d" % n) for n in range(MANY)}, [denied]) as server:
+        asked = fetched(server, folder)
+    assert (asked["HeadObject"], asked["GetObject"]) == (MANY, MANY)
+    assert files(folder / "out") == {f"{n}": b"%d" % n for n in range(MANY)}
+
+
+def test_an_object_that_is_replaced_after_it_was_listed(folder: Path) -> None:
+    """A line means the object that is there: the new one is fetched."""
+    swap = ReplaceObject(replacement=b"new", key="p/07")
+    with FaultServer({f"bucket/p/{n:02}": make_object(b"%d" % n) for n in range(MANY)}, [swap]) as server:
+        fetched(server, folder)
+    assert files(folder / "out") == {f"{n}": b"%d" % n for n in range(MANY)} | {"7": b"new"}
 
 
 def test_stdin_without_a_name(seaweed: RunningServer, bucket: str) -> None:

@@ -11,9 +11,12 @@ import os
 from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
+import msgspec
+
+from bulkhaul.cli.command_file.listings import Listings
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.transfers.endpoints import key_for
-from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.errors import ErrorInfo, PreconditionFailed, TransferError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.command_lines import PlainLine
@@ -121,8 +124,11 @@ class RowStream:
         """Carry out the rows; yield a result for each, also where the engine cannot go on."""
         try:
             async for result in self._asked(engine):
-                del self.waiting[result.row]
-                yield result
+                row = self.waiting.pop(result.row)
+                if row.etag and result.failure is not None and result.failure.code == PreconditionFailed.__name__:
+                    yield await self._anew(engine, row)
+                else:
+                    yield result
         except TransferError as error:
             if engine.ended:
                 raise
@@ -136,12 +142,24 @@ class RowStream:
             if await self._pages.get() is None:
                 return
 
-    async def _rows(self) -> AsyncGenerator[list[Row], None]:
+    async def _rows(self, engine: Engine) -> AsyncGenerator[list[Row], None]:
+        listings = Listings()
         while (page := await self._pages.get()) is not None:
+            if self._kind.action is Action.DOWNLOAD and not self._dry_run:
+                page = await listings.told(engine.aio.control, page)
+                self.waiting.update((row.n, row) for row in page)
             yield page
 
+    async def _anew(self, engine: Engine, row: Row) -> TransferResult:
+        """Download an object that was replaced after it was listed: a line means whatever is there."""
+        try:
+            result = await engine.aio.download(row.source, row.destination, move=self._kind.move)
+            return msgspec.structs.replace(result, row=row.n)
+        except TransferError as error:
+            return _failed(row, error.info)
+
     def _asked(self, engine: Engine) -> AsyncGenerator[TransferResult, None]:
-        kind, rows, dry_run = self._kind, self._rows(), self._dry_run
+        kind, rows, dry_run = self._kind, self._rows(engine), self._dry_run
         if kind.action is Action.DOWNLOAD:
             return engine.aio.download_rows(rows, kind.root, move=kind.move, dry_run=dry_run)
         if kind.action is Action.UPLOAD:
