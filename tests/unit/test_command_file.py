@@ -155,6 +155,8 @@ def test_the_lines_that_ask(line: str) -> None:
         ("cat s3://b/k", "'cat' is no command"),
         ("cp s3://b/k -", "stdin and stdout"),
         ("cp - s3://b/k", "stdin and stdout"),
+        ("cp --files-from - s3://b/ d", "stdin and stdout"),
+        ("rm --files-from0 - s3://b/", "stdin and stdout"),
         ("cp --region x s3://b/k f", "--region is for all lines"),
         ("cp -c 5 s3://b/k f", "--concurrency is for all lines"),
         ("cp --part-size 8MiB s3://b/k f", "--part-size is for all lines"),
@@ -174,6 +176,15 @@ def test_what_a_line_cannot_be(line: str, says: str) -> None:
     with pytest.raises(UsageError) as refused:
         work_of(line)
     assert says in str(refused.value)
+
+
+def test_lists(folder: Path) -> None:
+    """A line may take a list from a file; its folder is then what the names are relative to."""
+    (folder / "list").write_text("x.gz\n")
+    for line in ("cp --files-from list directory s3://bucket", "mv --files-from list directory/ s3://bucket"):
+        (work,) = work_of(line)
+        assert work.job is not None
+        assert work.job.destination == "s3://bucket"
 
 
 def test_a_pattern_that_matches_no_file() -> None:

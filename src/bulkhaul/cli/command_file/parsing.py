@@ -16,6 +16,7 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from bulkhaul.cli.file_list import LINES, NUL
 from bulkhaul.cli.launch import Taken
 from bulkhaul.cli.options import OUTPUT, SETTINGS
 from bulkhaul.cli.transfer_arguments import SCHEME, STREAM
@@ -73,6 +74,8 @@ def prepared(
             if name in _QUERIES:
                 ctx.params["as_json"] = ctx.params.get("as_json") or as_json
                 return [_made(command, ctx, dry_run=False)]
+            if STREAM in (ctx.params[LINES], ctx.params[NUL], *ctx.params.get("paths", ())):
+                raise UsageError("stdin and stdout are the file of commands and its results here, and not for a line")
             ctx.params["dry_run"] = dry_run = ctx.params["dry_run"] or dry_run
             if name == "rm":
                 return [_made(command, ctx, dry_run=dry_run)]
@@ -143,12 +146,11 @@ def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:
 
     Raises:
         NotFound: no file matches.
-        UsageError: a stream is named, or one DEST for several files.
+        UsageError: there is one DEST for several files.
     """
     paths, recursive = ctx.params["paths"], ctx.params["recursive"]
-    if STREAM in paths:
-        raise UsageError("stdin and stdout are the file of commands and its results here; use `bulkhaul cp` for it")
-    if len(paths) != 2 or recursive or paths[0].startswith(SCHEME) or not paths[1].startswith(SCHEME):
+    listed = ctx.params[LINES] is not None or ctx.params[NUL] is not None
+    if len(paths) != 2 or recursive or listed or paths[0].startswith(SCHEME) or not paths[1].startswith(SCHEME):
         return [(paths, recursive)]
     source, destination = paths
     if source.endswith("/"):
