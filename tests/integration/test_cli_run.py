@@ -174,6 +174,22 @@ def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, fold
     assert failed == usage | {1: "NotFound", 5: "LocalError", 6: "NotFound", 7: "NotFound"}
 
 
+def test_no_secret_is_told(folder: Path) -> None:
+    """What stands in a line that makes no sense may be a key, and is not repeated."""
+    secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0czE="
+    (folder / "commands.txt").write_text(
+        f"AWS_SECRET_ACCESS_KEY={secret} s5cmd cp s3://b/k .\n"
+        f"cp --sse-c-key {secret} s3://b/k .\n"
+        f"cp --sse-c-key {secret}= s3://b/k .\n"
+        f"cp --sse-c-key '{secret} s3://b/k .\n"
+        f"cp --secret={secret} s3://b/k .\n"
+    )
+    done = run("run", "--json", "commands.txt")
+    assert done.returncode == 1
+    assert told(done.stdout)[1]["failed"] == 5
+    assert secret not in done.stdout + done.stderr
+
+
 def test_dry_run(seaweed: RunningServer, bucket: str, folder: Path) -> None:
     """It says what each line would do, and does none of it."""
     (folder / "f").write_bytes(b"x")

@@ -64,7 +64,8 @@ def prepared(
     """
     name, *arguments = words
     if name not in COMMANDS:
-        raise UsageError(f"{name!r} is no command for a line; those are {', '.join(COMMANDS)}")
+        told = name.partition("=")[0]  # not the value of a variable that a shell would set
+        raise UsageError(f"{told!r} is no command for a line; those are {', '.join(COMMANDS)}")
     assert isinstance(group.command, click.Group)
     command = group.command.get_command(group, name)
     assert command is not None

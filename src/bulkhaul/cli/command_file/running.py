@@ -14,7 +14,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 
-from bulkhaul.cli.command_file.parsing import Prepared
+from bulkhaul.cli.command_file.parsing import COMMANDS, Prepared
 from bulkhaul.cli.command_file.reading import numbered_lines
 from bulkhaul.cli.command_file.report import LineResult, of_line
 from bulkhaul.cli.command_file.rows import Kind, RowStream, row_of
@@ -142,7 +142,7 @@ class CommandFile:
                 return
             if not (words := words_of(text)):
                 return
-            operation = words[0]
+            operation = words[0] if words[0] in COMMANDS else ""
             if self._begin_row(number, plain_words(words)):
                 return
             for work in self._prepare(words):
@@ -154,7 +154,7 @@ class CommandFile:
                 self._start(engine, functools.partial(self._line, engine, number, work))
         except TransferError as error:
             if not engine.ended:
-                self._put(engine, _failed(number, operation, text or "", error))
+                self._put(engine, _failed(number, operation, error))
         except RuntimeError as error:
             raise no_thread(error) or error from error
 
@@ -199,7 +199,7 @@ class CommandFile:
                 if engine.ended:
                     return
                 known = error if isinstance(error, TransferError) else local_error(error)
-                self._put(engine, _failed(number, line.operation, "", known, line))
+                self._put(engine, _failed(number, line.operation, known, line))
             with self._lock:
                 self._lines -= 1
         except BaseException:
@@ -243,10 +243,13 @@ class _Text(Lines):
             await self._offer(text)
 
 
-def _failed(number: int, operation: str, text: str, error: TransferError, line: Prepared | None = None) -> LineResult:
-    """Return the result of a line that failed as a whole; without ``line`` it was not even begun."""
+def _failed(number: int, operation: str, error: TransferError, line: Prepared | None = None) -> LineResult:
+    """Return the result of a line that failed as a whole; without ``line`` it was not even begun.
+
+    The text of a line is not told: a key may stand in it.
+    """
     job = line.job if line is not None else None
-    source, destination = (job.source, job.destination) if job is not None else (text, "")
+    source, destination = (job.source, job.destination) if job is not None else ("", "")
     named = next((place for place in (source, destination) if place.startswith("s3://")), "")
     bucket, _, key = named.removeprefix("s3://").partition("/")
     return LineResult(
