@@ -1,12 +1,16 @@
-"""The engines that the contract is run against: each transport with each landing."""
+"""The engines that the contract is run against: each transport with each landing; and what syncs are tried on."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.engines import Rig, running_rig
+from bulkhaul import Engine
+from tests.engines import Rig, running_engine, running_rig, serving
+from tests.faultserver import FaultServer
+from tests.syncing import Place
 
 
 @pytest.fixture(autouse=True)
@@ -26,3 +30,19 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     transport, landing = request.param
     with running_rig(tmp_path_factory.mktemp("restored"), transport=transport, landing=landing) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[tuple[FaultServer, Engine]]:
+    """A server and an engine that asks it, for the tests of one module."""
+    with serving() as server, running_engine(server.endpoint_url) as engine:
+        yield server, engine
+
+
+@pytest.fixture
+def place(served: tuple[FaultServer, Engine], tmp_path: Path) -> Place:
+    """An empty bucket, and a folder of its own, to sync."""
+    server, engine = served
+    for key in server.store.in_bucket("bucket"):
+        server.store.delete("bucket", key)
+    return Place(server, engine, tmp_path / "here")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkhaul import Engine
 from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
-from tests.engines import running_engine, serving
 from tests.faultserver import FaultServer, make_object
 
 NOON_S = 1_715_947_200  # 2024-05-17T12:00:00Z
@@ -37,13 +34,6 @@ trees = st.dictionaries(
     st.sampled_from(NAMES),
     st.builds(Stored, st.sampled_from([b"", b"x", b"y", b"xy"]), st.integers(0, 2)),
 )
-
-
-@pytest.fixture(scope="module")
-def served() -> Iterator[tuple[FaultServer, Engine]]:
-    """A server, and an engine that asks it."""
-    with serving() as server, running_engine(server.endpoint_url) as engine:
-        yield server, engine
 
 
 def fill_bucket(server: FaultServer, prefix: str, tree: dict[str, Stored]) -> None:
