@@ -288,8 +288,10 @@ CARRIERS = {
 }  # fmt: skip
 """Functions that carry a request to delete to the service, when it has been decided."""
 
-IN_A_FOLDER = {"FileTree.remove", "_remove_empty"}
-"""Functions of a store in a folder, where no service has a word; ``tests/unit/test_local_store.py`` holds them."""
+IN_A_FOLDER = {"FileTree.remove", "_remove_empty", "Removal.remove", "Removal._leave"}
+"""Functions that remove files of a folder, where no service has a word: ``tests/unit/test_local_store.py`` holds those
+of a store, ``tests/unit/test_removal.py`` those of a sync, and ``tests/contract/test_sync_deletions.py`` what a listing
+of the other side must have said before."""
 
 
 @dataclass(frozen=True)
