@@ -18,16 +18,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from bulkhaul.disk.frames import MAX_BODY_BYTES, Flaw
 from bulkhaul.disk.journal import JOURNAL_NAME, Journal, journal_name
 from bulkhaul.disk.locks import has_owner, take_lock
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, open_for_resume, scan
 from bulkhaul.disk.records import (
-    MAX_BODY_BYTES,
     VERSION,
     Begun,
     Completing,
     Ended,
-    Flaw,
     Intent,
     JournalState,
     PartSent,

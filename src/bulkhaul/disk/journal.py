@@ -9,12 +9,12 @@ part is sent. Records of parts are not flushed: if one is lost, its part is sent
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 import secrets
 
+from bulkhaul.disk.frames import write_at
 from bulkhaul.disk.locks import create_locked, remove_owned
 from bulkhaul.disk.records import Begun, Completing, Ended, Intent, PartSent, Record, frame
 from bulkhaul.disk.state import flush_folder, state_error
@@ -88,13 +88,13 @@ class Journal:
         except OSError as error:
             raise state_error(error, self.path) from error
 
-    def part(self, number: int, etag: str, crc: int, size_bytes: int) -> None:
+    def part(self, number: int, etag: str, crc: int, size_bytes: int, source_crc: int | None = None) -> None:
         """Write down a part that the service has acknowledged.
 
         Raises:
             LocalError: the disk refuses; what was written before stays readable.
         """
-        self._append(PartSent(number, etag, crc, size_bytes))
+        self._append(PartSent(number, etag, crc, size_bytes, source_crc))
 
     def completing(self) -> None:
         """Write down, for good, that the object may exist from now on.
@@ -140,15 +140,9 @@ class Journal:
             os.close(fd)
 
     def _append(self, record: Record) -> None:
-        data = memoryview(frame(record))
-        written = 0
+        data = frame(record)
         try:
-            while written < len(data):
-                # By position: what a failed write has left behind is overwritten by the next record.
-                count = os.pwrite(self._fd, data[written:], self._length_bytes + written)
-                if not count:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                written += count
+            write_at(self._fd, data, self._length_bytes)
         except OSError as error:
             raise state_error(error, self.path) from error
         self._length_bytes += len(data)

@@ -2,11 +2,12 @@
 
     create ─▶ (workers fill it) ─▶ publish: fchmod, [fsync], rename, [fsync of the folder]
                                ├─▶ publish_new: the same, if nothing has the name
-                               └─▶ discard: unlink
+                               ├─▶ discard: unlink
+    reopen ─▶ (go on) …        └─▶ keep: a journal names it, and a later run reopens it
 
 The temp file lies beside its destination and is opened O_CREAT|O_EXCL|O_NOFOLLOW, mode 0600. It is locked for as long
 as this process, or a worker that has its descriptor, lives (``disk.locks``): a later run removes one whose lock is
-free.
+free, unless a journal names it (``disk.download_journal``).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import os
 import re
 import secrets
 import stat
+import time
+from collections.abc import Callable
 
 from bulkhaul.disk.folder import flush
 from bulkhaul.disk.locks import NO_LOCKS, is_at, remove_owned, take_lock
@@ -33,6 +36,9 @@ NO_FILE = (
     "the destination is no regular file (FIFO, device, socket or open stream); to write there use `-` and redirect"
     " stdout, or choose another one"
 )
+
+LET_GO_S = 2.0
+"""How long a temp file is waited for whose coordinator was killed: its workers end within milliseconds of that."""
 
 TMPFS_MAGIC = 0x01021994
 """Source: statfs(2)."""
@@ -60,6 +66,7 @@ class Landing:
         fd: open for reading and writing; workers get it passed.
         mapped: whether parts may be mapped: the blocks are allocated and the file system maps them.
         path: the destination, for messages.
+        temp: name of the temp file.
     """
 
     def __init__(self, folder_fd: int, name: str, path: str, fd: int, temp: str, size_bytes: int) -> None:
@@ -68,12 +75,20 @@ class Landing:
         self.mapped = False
         self._folder_fd = folder_fd
         self._name = name
-        self._temp = temp
+        self.temp = temp
         self._size_bytes = size_bytes
 
     @classmethod
     def create(
-        cls, folder_fd: int, name: str, path: str, size_bytes: int, *, allocate: bool, prefer_mapped: bool
+        cls,
+        folder_fd: int,
+        name: str,
+        path: str,
+        size_bytes: int,
+        *,
+        allocate: bool,
+        prefer_mapped: bool,
+        on_made: Callable[[Landing], None] | None = None,
     ) -> Landing:
         """Create, lock and allocate the temp file; nothing is left behind if that fails.
 
@@ -81,6 +96,7 @@ class Landing:
             folder_fd: the destination's folder; it must stay open as long as the landing.
             allocate: allocate every block now, so that a full disk shows before the first byte is fetched.
             prefer_mapped: let parts be mapped, if every block could be allocated; ``mapped`` tells if it may be.
+            on_made: called when the temp file is there, and empty.
 
         Raises:
             DiskFull: there is no room for the object.
@@ -93,6 +109,8 @@ class Landing:
             raise local_error(error, path) from error
         landing = cls(folder_fd, name, path, fd, temp, size_bytes)
         try:
+            if on_made is not None:
+                on_made(landing)
             if allocate and size_bytes and _allocate(fd, size_bytes, prefer_mapped):
                 landing.mapped = prefer_mapped and _maps(fd)
             else:
@@ -106,6 +124,53 @@ class Landing:
         """Take note of the final length of one that was begun without knowing it."""
         self._size_bytes = size_bytes
 
+    @classmethod
+    def reopen(
+        cls, folder_fd: int, name: str, path: str, temp: str, size_bytes: int, *, inode: int, device: int | None
+    ) -> Landing:
+        """Become the owner of the temp file that an earlier run has left, as it was then.
+
+        Args:
+            device: None where it may be another one by now.
+
+        Raises:
+            LocalError: it is gone, another file, of another length, or in use; the message says which.
+        """
+        if "/" in temp or not TEMP_NAME.fullmatch(temp):
+            raise LocalError("what the journal names is no temp file", path)
+        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        try:
+            fd = os.open(temp, flags, dir_fd=folder_fd)
+        except OSError as error:
+            raise LocalError("the temp file is gone", path, errno.errorcode.get(error.errno or 0, "")) from error
+        landing = cls(folder_fd, name, path, fd, temp, size_bytes)
+        try:
+            found = os.fstat(fd)
+            regular = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+            if not regular or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+                raise LocalError("the temp file is not this user's own", path)
+            if found.st_ino != inode or device not in (None, found.st_dev):
+                raise LocalError("the temp file was replaced", path)
+            if found.st_size != size_bytes:
+                raise LocalError(f"the temp file has {found.st_size} bytes instead of {size_bytes}", path)
+            deadline_s = time.monotonic() + LET_GO_S
+            while not take_lock(fd):
+                if time.monotonic() >= deadline_s:
+                    raise LocalError("the temp file is in use", path)
+                time.sleep(LET_GO_S / 100)
+            os.fchmod(fd, 0o600)
+        except OSError as error:
+            landing.keep()
+            raise local_error(error, path) from error
+        except LocalError:
+            landing.keep()
+            raise
+        return landing
+
+    def may_map(self) -> bool:
+        """Whether this file system maps files."""
+        return _maps(self.fd)
+
     def check_intact(self) -> None:
         """Make sure that the temp file is still ours and whole.
 
@@ -114,7 +179,7 @@ class Landing:
         """
         try:
             mine = os.fstat(self.fd)
-            named = os.stat(self._temp, dir_fd=self._folder_fd, follow_symlinks=False)
+            named = os.stat(self.temp, dir_fd=self._folder_fd, follow_symlinks=False)
         except OSError as error:
             raise LocalError("the temp file was removed during the transfer", self.path, str(error)) from error
         if (mine.st_ino, mine.st_dev) != (named.st_ino, named.st_dev):
@@ -146,7 +211,7 @@ class Landing:
             if fsync:
                 os.fsync(self.fd)  # never tried twice: a second one may succeed with the pages already dropped
                 require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
-            os.rename(self._temp, self._name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
+            os.rename(self.temp, self._name, src_dir_fd=self._folder_fd, dst_dir_fd=self._folder_fd)
         except OSError as error:
             self.discard()
             raise local_error(error, self.path) from error
@@ -190,7 +255,7 @@ class Landing:
     def _take_name(self) -> bool:
         here = self._folder_fd
         try:
-            os.link(self._temp, self._name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
+            os.link(self.temp, self._name, src_dir_fd=here, dst_dir_fd=here, follow_symlinks=False)
             return True
         except FileExistsError:
             # A server of NFS says so too if it is asked twice because its first answer was lost.
@@ -198,7 +263,7 @@ class Landing:
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise
-        return _rename_new(here, self._temp, self._name, self.path)
+        return _rename_new(here, self.temp, self._name, self.path)
 
     def discard(self) -> None:
         """Remove the temp file, if it still is ours. Safe to call twice, and after publishing."""
@@ -207,9 +272,13 @@ class Landing:
         try:
             # What cannot be removed now is cleared by a later run: its lock goes with this descriptor.
             with contextlib.suppress(OSError):
-                remove_owned(self.fd, self._temp, folder_fd=self._folder_fd)
+                remove_owned(self.fd, self.temp, folder_fd=self._folder_fd)
         finally:
             self._close()
+
+    def keep(self) -> None:
+        """Let go of the temp file, and leave it to a later run. Safe to call twice, and after publishing."""
+        self._close()
 
     def _close(self) -> None:
         fd, self.fd = self.fd, -1

@@ -60,43 +60,49 @@ def is_at(fd: int, path: str, *, folder_fd: int | None = None) -> bool:
         return False
 
 
-def create_locked(path: str, mode: int) -> int | None:
+def create_locked(path: str, mode: int, *, folder_fd: int | None = None) -> int | None:
     """Create a file and become its owner; None if the name is taken, or was taken away at once.
+
+    Args:
+        folder_fd: where a relative ``path`` begins; None for the working folder.
 
     Raises:
         OSError: the folder refuses, or its file system has no locks.
     """
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=folder_fd)
     except FileExistsError:
         return None
     try:
-        if take_lock(fd) and is_at(fd, path):
+        if take_lock(fd) and is_at(fd, path, folder_fd=folder_fd):
             return fd
     except OSError:
         os.close(fd)
-        os.unlink(path)
+        os.unlink(path, dir_fd=folder_fd)
         raise
     os.close(fd)  # a run that clears empty files was faster than the lock
     return None
 
 
-def open_locked(path: str) -> int | None:
+def open_locked(path: str, *, folder_fd: int | None = None) -> int | None:
     """Open a file for reading and writing and become its owner; None if it is gone or has one. Links are refused.
+
+    Args:
+        folder_fd: where a relative ``path`` begins; None for the working folder.
 
     Raises:
         OSError: it cannot be opened, or its file system has no locks.
     """
     while True:
         try:
-            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
         except FileNotFoundError:
             return None
         try:
             if not take_lock(fd):
                 os.close(fd)
                 return None
-            if is_at(fd, path):
+            if is_at(fd, path, folder_fd=folder_fd):
                 return fd
         except OSError:
             os.close(fd)

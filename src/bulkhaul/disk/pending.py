@@ -13,9 +13,10 @@ from collections.abc import Iterator
 
 import msgspec
 
+from bulkhaul.disk.frames import Flaw, read_all
 from bulkhaul.disk.journal import JOURNAL_NAME, Journal, journal_name
 from bulkhaul.disk.locks import has_owner, open_locked, remove_owned
-from bulkhaul.disk.records import Flaw, JournalState, read_journal
+from bulkhaul.disk.records import JournalState, read_journal
 from bulkhaul.disk.state import state_error
 
 MAX_JOURNAL_BYTES = 64 * 1024 * 1024
@@ -160,10 +161,7 @@ def _looked_at(path: str) -> FoundJournal | None:
 
 
 def _read(fd: int) -> tuple[JournalState | Flaw, int]:
-    found = os.fstat(fd)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_JOURNAL_BYTES:
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
         return Flaw.FOREIGN, 0
-    data = bytearray()
-    while part := os.pread(fd, found.st_size - len(data), len(data)):
-        data += part
-    return read_journal(bytes(data))
+    data = read_all(fd, MAX_JOURNAL_BYTES)
+    return (Flaw.FOREIGN, 0) if data is None else read_journal(data)

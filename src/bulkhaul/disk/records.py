@@ -1,29 +1,17 @@
-"""Defines the format of an upload's journal: its records, their frames, and how they are read.
+"""Defines the format of an upload's journal: its records, and how they are read; ``disk.frames`` frames them.
 
-    frame    length u32 LE │ crc32 u32 LE over length and body │ body: msgpack, tagged
-    order    Intent ─▶ Begun ─▶ PartSent* ─▶ Completing ─▶ Ended
-
-Reading stops at the first frame that is not whole: what follows it was never flushed.
+order    Intent ─▶ Begun ─▶ PartSent* ─▶ Completing ─▶ Ended
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from enum import Enum
-
 import msgspec
 
-from bulkhaul.model.errors import LocalError
-from bulkhaul.model.files import SourceIdentity
+from bulkhaul.disk.frames import HEADER, Flaw, first_body, framed, torn_first, whole_bodies
+from bulkhaul.model.files import SourceIdentity, SourceObject
 
 VERSION = 1
 """Version of the format; a journal of another one is left alone."""
-
-MAX_BODY_BYTES = 64 * 1024
-"""Longest body. The longest record is an Intent: a key has at most 1024 bytes (S3 User Guide, "Naming objects")."""
-
-_HEADER = struct.Struct("<II")
 
 
 class Intent(msgspec.Struct, tag=True, frozen=True):
@@ -31,10 +19,11 @@ class Intent(msgspec.Struct, tag=True, frozen=True):
 
     Attributes:
         token: goes into the object's metadata, and tells afterwards whether this upload made the object.
-        source: the file that is uploaded, None for streams and copies, which are never resumed.
+        source: the file that is uploaded, None for streams, which are never resumed, and for copies.
         algorithm: the checksum that was asked for.
         options_digest: of everything else that a resumed upload must have in common; never the options themselves.
         began_s: seconds since the epoch.
+        copied: the object that is copied, None where none is, or it has no ETag to be recognised by.
     """
 
     version: int
@@ -47,6 +36,7 @@ class Intent(msgspec.Struct, tag=True, frozen=True):
     algorithm: str
     options_digest: str
     began_s: float
+    copied: SourceObject | None = None
 
 
 class Begun(msgspec.Struct, tag=True, frozen=True):
@@ -57,12 +47,18 @@ class Begun(msgspec.Struct, tag=True, frozen=True):
 
 
 class PartSent(msgspec.Struct, tag=True, frozen=True):
-    """The service has acknowledged a part. ``crc``: of the upload's algorithm, 0 where there is none."""
+    """The service has acknowledged a part.
+
+    Attributes:
+        crc: of the upload's algorithm, 0 where there is none.
+        source_crc: of what came from another service, by the algorithm of the object that is copied.
+    """
 
     number: int
     etag: str
     crc: int
     size_bytes: int
+    source_crc: int | None = None
 
 
 class Completing(msgspec.Struct, tag=True, frozen=True):
@@ -95,21 +91,6 @@ class JournalState(msgspec.Struct, frozen=True):
     ended: bool = False
 
 
-class Flaw(Enum):
-    """Why a journal has no state.
-
-    ``EMPTY``: not even its Intent was written in full, so no upload was begun.
-    ``FOREIGN``: it does not begin with an Intent, or with a damaged one that more follows.
-    ``VERSION``: another version of bulkhaul has written it.
-    ``UNREADABLE``: the operating system refuses.
-    """
-
-    EMPTY = "its first record was never written in full"
-    FOREIGN = "not a journal of an upload, or damaged beyond reading"
-    VERSION = "written by another version of bulkhaul"
-    UNREADABLE = "it cannot be opened or read"
-
-
 _decoder = msgspec.msgpack.Decoder(Record)
 _encoder = msgspec.msgpack.Encoder()
 
@@ -120,10 +101,7 @@ def frame(record: Record) -> bytes:
     Raises:
         LocalError: it is longer than any record may be.
     """
-    body = _encoder.encode(record)
-    if len(body) > MAX_BODY_BYTES:
-        raise LocalError(f"a record of {len(body)} bytes is too long for the journal of an upload")
-    return _HEADER.pack(len(body), _crc(len(body), body)) + body
+    return framed(_encoder.encode(record))
 
 
 def read_frames(data: bytes) -> tuple[list[Record], int]:
@@ -132,12 +110,8 @@ def read_frames(data: bytes) -> tuple[list[Record], int]:
     Raises:
         msgspec.ValidationError: a whole frame holds no record that this version knows.
     """
-    records: list[Record] = []
-    at = 0
-    while (body := _whole_body(data, at)) is not None:
-        records.append(_decoder.decode(body))
-        at += _HEADER.size + len(body)
-    return records, at
+    bodies = list(whole_bodies(data))
+    return [_decoder.decode(body) for body in bodies], sum(HEADER.size + len(body) for body in bodies)
 
 
 def read_journal(data: bytes) -> tuple[JournalState | Flaw, int]:
@@ -147,7 +121,7 @@ def read_journal(data: bytes) -> tuple[JournalState | Flaw, int]:
     except msgspec.MsgspecError:
         return _flaw_of_unknown(data), 0
     if not records:
-        return (Flaw.EMPTY if _torn_intent(data) else Flaw.FOREIGN), 0
+        return (Flaw.EMPTY if torn_first(data) else Flaw.FOREIGN), 0
     if not isinstance(intent := records[0], Intent):
         return Flaw.FOREIGN, 0
     if intent.version != VERSION:
@@ -172,27 +146,6 @@ def _state(intent: Intent, records: list[Record]) -> JournalState:
     return JournalState(intent, begun.upload_id, begun.algorithm, parts, completing, ended)
 
 
-def _whole_body(data: bytes, at: int) -> bytes | None:
-    if len(data) - at < _HEADER.size:
-        return None
-    length, crc = _HEADER.unpack_from(data, at)
-    body = data[at + _HEADER.size : at + _HEADER.size + length]
-    return body if length == len(body) and crc == _crc(length, body) else None
-
-
-def _crc(length: int, body: bytes) -> int:
-    # With the length in it, a tail of zeros (a file that grew before its data was written) is no empty frame.
-    return zlib.crc32(body, zlib.crc32(length.to_bytes(4, "little")))
-
-
-def _torn_intent(data: bytes) -> bool:
-    """Whether ``data`` is what a crash leaves of a first record, with nothing after it."""
-    if len(data) < _HEADER.size or not any(data):
-        return True
-    length: int = _HEADER.unpack_from(data)[0]
-    return length <= MAX_BODY_BYTES and len(data) <= _HEADER.size + length
-
-
 class _Versioned(msgspec.Struct):
     """What every version of an Intent has."""
 
@@ -203,7 +156,7 @@ class _Versioned(msgspec.Struct):
 def _flaw_of_unknown(data: bytes) -> Flaw:
     """Tell a later format, whose frames are whole, from anything else."""
     try:
-        first = msgspec.msgpack.decode(_whole_body(data, 0) or b"", type=_Versioned)
+        first = msgspec.msgpack.decode(first_body(data), type=_Versioned)
     except msgspec.MsgspecError:
         return Flaw.FOREIGN
     return Flaw.VERSION if first.type == "Intent" and first.version != VERSION else Flaw.FOREIGN

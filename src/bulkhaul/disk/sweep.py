@@ -1,4 +1,4 @@
-"""Removes temp files that a killed run left behind, and none whose owner holds it.
+"""Removes temp files that a killed run left behind, and none whose owner holds it, or that a journal names.
 
 The owner of a temp file holds its lock until its process ends (``disk.locks``). Those of small objects in batches
 have no lock (``disk.small_files``): one that is taken before it gets its name costs another fetch. A run looks at each
@@ -12,8 +12,10 @@ import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 
+from bulkhaul.disk.download_journal import JOURNAL_NAME
+from bulkhaul.disk.download_pending import FoundDownload, interrupted, named_temps, remove_ended, remove_unowned
 from bulkhaul.disk.landing import TEMP_NAME
-from bulkhaul.disk.locks import has_owner, remove_owned, take_lock
+from bulkhaul.disk.locks import has_owner
 from bulkhaul.disk.oserrors import local_error
 
 REMEMBERED_FOLDERS = 4096
@@ -45,26 +47,40 @@ class Sweeper:
         if len(self._seen) > REMEMBERED_FOLDERS:
             self._seen.popitem(last=False)
         with os.scandir(folder_fd) as entries:
-            temps = [entry for entry in entries if TEMP_NAME.fullmatch(entry.name)]
-            names = [entry.name for entry in temps if entry.is_file(follow_symlinks=False)]
-        return [name for name in names if _remove_if_stale(folder_fd, name)]
+            ours = [entry for entry in entries if ".bulkhaul-" in entry.name]
+            names = [entry.name for entry in ours if entry.is_file(follow_symlinks=False)]
+        temps = {name for name in names if TEMP_NAME.fullmatch(name)}
+        journals = [name for name in names if JOURNAL_NAME.fullmatch(name)]
+        for name in journals:
+            remove_ended(folder_fd, name)
+        # Looked at after the temp files: each that was there has its journal by now, or gets none.
+        temps -= named_temps(folder_fd, journals)
+        return [name for name in sorted(temps) if remove_unowned(folder_fd, name)]
 
 
 def stale_temps(folder: str) -> Iterator[str]:
-    """Yield the paths of temp files without an owner, in a folder and all below it; links are not followed.
+    """Yield the paths of temp files without owner and journal, in a folder and all below it; links are not followed.
 
     Raises:
         LocalError: a folder cannot be read.
     """
-
-    def failed(error: OSError) -> None:
-        raise local_error(error, str(error.filename or folder)) from error
-
-    for path, folders, names in os.walk(folder, onerror=failed):
-        folders.sort()
-        for name in sorted(names):
-            if TEMP_NAME.fullmatch(name) and _is_stale(os.path.join(path, name)):
+    for path, names in _walked(folder):
+        temps = {name for name in names if TEMP_NAME.fullmatch(name)}
+        if temps and any(JOURNAL_NAME.fullmatch(name) for name in names):
+            temps -= _named_in(path, names)
+        for name in sorted(temps):
+            if _is_stale(os.path.join(path, name)):
                 yield os.path.join(path, name)
+
+
+def interrupted_downloads(folder: str) -> Iterator[FoundDownload]:
+    """Yield the journals of downloads that no run holds, in a folder and all below it; links are not followed.
+
+    Raises:
+        LocalError: a folder cannot be read.
+    """
+    for path, names in _walked(folder):
+        yield from interrupted(path, names)
 
 
 def remove_temp(path: str) -> bool:
@@ -79,7 +95,27 @@ def remove_temp(path: str) -> bool:
     except OSError as error:
         raise local_error(error, folder) from error
     try:
-        return _remove_if_stale(fd, name)
+        return name not in named_temps(fd, os.listdir(fd)) and remove_unowned(fd, name)
+    finally:
+        os.close(fd)
+
+
+def _walked(folder: str) -> Iterator[tuple[str, list[str]]]:
+    def failed(error: OSError) -> None:
+        raise local_error(error, str(error.filename or folder)) from error
+
+    for path, folders, names in os.walk(folder, onerror=failed):
+        folders.sort()
+        yield path, names
+
+
+def _named_in(path: str, names: list[str]) -> set[str]:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise local_error(error, path) from error
+    try:
+        return named_temps(fd, names)
     finally:
         os.close(fd)
 
@@ -93,18 +129,5 @@ def _is_stale(path: str) -> bool:
         return stat.S_ISREG(os.fstat(fd).st_mode) and not has_owner(fd)
     except OSError:
         return False  # it cannot be told
-    finally:
-        os.close(fd)
-
-
-def _remove_if_stale(folder_fd: int, name: str) -> bool:
-    try:
-        fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder_fd)
-    except OSError:
-        return False  # it is gone, or not ours to open, or no file: it stays
-    try:
-        return take_lock(fd) and remove_owned(fd, name, folder_fd=folder_fd)
-    except OSError:
-        return False  # whether it has an owner cannot be told
     finally:
         os.close(fd)

@@ -1,4 +1,4 @@
-"""Defines how a local file or folder is recognised again: its identity."""
+"""Defines how a file, a folder or an object is recognised again: its identity."""
 
 from __future__ import annotations
 
@@ -12,6 +12,17 @@ class SourceIdentity(msgspec.Struct, frozen=True):
     inode: int
     size_bytes: int
     mtime_ns: int
+
+
+class SourceObject(msgspec.Struct, frozen=True):
+    """Which object a copy was begun from, and in which state; ``etag`` is never empty."""
+
+    endpoint: str
+    bucket: str
+    key: str
+    version_id: str
+    etag: str
+    size_bytes: int
 
 
 class FolderIdentity(msgspec.Struct, frozen=True):

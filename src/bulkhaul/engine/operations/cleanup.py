@@ -17,8 +17,9 @@ from enum import StrEnum
 
 import msgspec
 
+from bulkhaul.disk.frames import Flaw
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, scan
-from bulkhaul.disk.records import Flaw, JournalState
+from bulkhaul.disk.records import JournalState
 from bulkhaul.disk.sweep import remove_temp, stale_temps
 from bulkhaul.engine.operations.abort_upload import not_offered, parts_left
 from bulkhaul.engine.operations.control import Control
