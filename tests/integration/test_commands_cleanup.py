@@ -7,13 +7,19 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
+import msgspec
 import pytest
 
+from bulkhaul.disk import download_records
+from bulkhaul.disk.download_journal import DownloadJournal
+from bulkhaul.disk.download_records import Plan, Wanted
 from bulkhaul.disk.journal import Journal
+from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.records import VERSION, Intent
 from tests.faultserver import FaultServer, Status
 from tests.integration.command import run
@@ -153,6 +159,64 @@ def test_a_refused_abort_keeps_the_journal(shop: Shop) -> None:
     assert (done.returncode, line["error"]["code"], line["cleared"]) == (1, "AccessDenied", False)
     assert "s3://bucket/dead" in done.stderr
     assert (shop.pending(), shop.journals()) == (["dead"], 1)
+
+
+def left_download(folder: Path) -> tuple[Path, DownloadJournal]:
+    """Leave a temp file with a journal that names it; both are this process's until they are closed."""
+    fd = os.open(folder, os.O_RDONLY)
+    landing = Landing.create(fd, "big", str(folder / "big"), 2**20, allocate=True, prefer_mapped=False)
+    found = os.fstat(landing.fd)
+    wanted = Wanted("http://s3.example", "bucket", "k/big", "", '"etag"', 2**20, 2**18, "", "CRC32")
+    plan = Plan(
+        download_records.VERSION, landing.temp, "big", found.st_dev, found.st_ino, "boot", time.time() - 60, wanted
+    )
+    journal = DownloadJournal.create(fd, plan)
+    assert journal is not None
+    journal.allocated(mapped=False)
+    journal.part(1, 0, 2**18)
+    landing.keep()
+    return folder / landing.temp, journal
+
+
+def test_downloads_to_be_resumed(shop: Shop, tmp_path: Path) -> None:
+    """What can be resumed is listed with its age and its bytes, and goes with its journal; a living run's stays."""
+    folder = tmp_path / "data" / "deep"
+    folder.mkdir(parents=True)
+    temp, journal = left_download(folder)
+    words = ("--temp-files", str(tmp_path / "data"))
+    _, lines = shop.cleanup(*words, "--yes")
+    assert (lines, temp.exists()) == ([], True), "its run lives"
+    journal.close()
+    _, (line,) = shop.cleanup(*words)
+    assert (line["kind"], line["name"], line["size_bytes"], line["cleared"]) == ("download", str(temp), 2**20, False)
+    assert "256.0 KiB of 1.0 MiB of s3://bucket/k/big for big" in line["why"]
+    age_s = time.time() - datetime.fromisoformat(line["since"]).timestamp()
+    assert 59 <= age_s < 59 + 600
+    assert temp.exists()
+    _, (line,) = shop.cleanup(*words, "--yes")
+    assert line["cleared"]
+    assert list(folder.iterdir()) == []
+
+
+def test_journals_of_downloads_that_cannot_be_read(shop: Shop, tmp_path: Path) -> None:
+    """A journal of another version protects its temp file and stays; one whose temp file is gone goes."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    temp, journal = left_download(folder)
+    journal.close()
+    (path,) = folder.glob("*.journal")
+    state, _ = download_records.read_journal(path.read_bytes())
+    assert isinstance(state, download_records.DownloadState)
+    later = msgspec.structs.replace(state.plan, version=download_records.VERSION + 1)
+    kept = path.read_bytes()
+    path.write_bytes(download_records.frame(later))
+    _, (line,) = shop.cleanup("--temp-files", str(folder), "--yes")
+    assert (line["kind"], line["cleared"], bool(line["remedy"]), temp.exists()) == ("journal", False, True, True)
+    path.write_bytes(kept)
+    temp.unlink()
+    _, (line,) = shop.cleanup("--temp-files", str(folder), "--yes")
+    assert (line["kind"], line["cleared"]) == ("journal", True)
+    assert list(folder.iterdir()) == []
 
 
 def test_temp_files(shop: Shop, tmp_path: Path) -> None:

@@ -217,7 +217,6 @@ class TestUsage:
             (["--tags", "a=b"], ["s3://bucket/key", "b"], "a download"),
             (["--checksum-algorithm", "CRC32"], ["s3://bucket/key", "b"], "a download"),
             (["--multipart-threshold", "8M"], ["s3://bucket/key", "b"], "a download"),
-            (["--no-resume"], ["s3://bucket/key", "b"], "a download"),
             (["--no-follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
             (["--follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
             (["--source-region", "r"], ["s3://bucket/key", "b"], "a download"),
@@ -227,7 +226,6 @@ class TestUsage:
             (["--source-profile", "p"], ["a", "s3://bucket/key"], "an upload"),
             (["--fsync"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
             (["--verify", "full"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
-            (["--no-resume"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
             (["--no-follow-symlinks"], ["s3://bucket/key", "s3://bucket/b"], "a copy between buckets"),
         ],
     )

@@ -160,6 +160,23 @@ class TestReport:
         report.cancelled(count, "SIGINT")
         assert err == [says]
 
+    def test_interrupted_with_more_to_tell(self) -> None:
+        """Where downloads are to be resumed, the interruption says so in place of what it usually leaves."""
+        report, _, err = self.report(remains="no partial file was left behind")
+        report.cancelled(1, "SIGINT", "run it again")
+        assert err == ["bulkhaul: interrupted by SIGINT; 1 planned object not confirmed; run it again\n"]
+
+    def test_resumed(self) -> None:
+        """People and machines are told what an earlier run had moved; where there was none nobody is."""
+        result = result_of(size_bytes=3 * 1024**2, resumed_bytes=2 * 1024**2)
+        report, out, _ = self.report()
+        report.ended(result)
+        assert out == ["cp s3://bucket/a/b out/b (resumed: 2.0 MiB of 3.0 MiB were there)\n"]
+        report, machine_out, _ = self.report(as_json=True)
+        report.ended(result)
+        report.ended(result_of())
+        assert [json.loads(line).get("resumed_bytes") for line in machine_out] == [2 * 1024**2, None]
+
     def test_dry_run_for_people(self) -> None:
         """Nobody takes a dry run for a copy."""
         report, out, _ = self.report(dry_run=True)

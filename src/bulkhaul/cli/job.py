@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
 
+KEPT = (
+    "what came of large objects is kept: run the same command again to go on;"
+    " `bulkhaul cleanup --temp-files FOLDER` removes it"
+)
+"""What an interruption leaves where downloads are to be resumed, as people are told."""
+
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """The work of one command.

@@ -134,7 +134,7 @@ resume_option = _safety(
     "resume",
     flag_value=False,
     default=None,
-    help="Begin an upload anew, where an earlier one of the same file was killed.",
+    help="Begin anew where an earlier run was killed in the middle of a large object, and keep nothing of this one.",
 )
 
 output_options = adding(

@@ -14,6 +14,7 @@ from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_
 from bulkhaul.model.results import Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
+from bulkhaul.policy.sizes import format_size
 
 Write = Callable[[str], None]
 
@@ -62,7 +63,7 @@ class TransferReport:
         self._as_json = as_json
         self._quiet = quiet
         self._dry_run = dry_run
-        self._remains = f"; {remains}" if remains else ""
+        self._remains = remains
 
     def ended(self, result: TransferResult) -> None:
         """Report one object."""
@@ -91,11 +92,16 @@ class TransferReport:
         """Return how many of the objects that were planned have not been reported."""
         return max(0, progress.planned_objects - self.counts.planned)
 
-    def cancelled(self, count: int, signal_name: str) -> None:
-        """Count objects that were planned and did not end, because of a signal."""
+    def cancelled(self, count: int, signal_name: str, remains: str = "") -> None:
+        """Count objects that were planned and did not end, because of a signal.
+
+        Args:
+            remains: what the interruption leaves of them, where that is more than usual.
+        """
+        remains = remains or self._remains
         self.counts.failed += count
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
-        self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{self._remains}\n")
+        self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{'; ' if remains else ''}{remains}\n")
 
     def summary(self, seconds: float, *, success: bool, seen: dict[str, int] | None = None) -> None:
         """Report the totals, as JSON only: people have the progress display and the exit code.
@@ -125,6 +131,8 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     elif dry_run and isinstance(result, RowResult):
         reason = f": {printable(result.reason)}"
     names = [printable(name) for name in (result.source, result.destination) if name]
+    if result.resumed_bytes:
+        reason += f" (resumed: {format_size(result.resumed_bytes)} of {format_size(result.size_bytes)} were there)"
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
 
@@ -155,6 +163,8 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
     }
     if isinstance(result, RowResult) and result.reason:
         line["reason"] = result.reason
+    if result.resumed_bytes:
+        line["resumed_bytes"] = result.resumed_bytes
     if result.skipped:
         line["skipped"] = result.skipped
     if result.failure is not None:

@@ -11,7 +11,7 @@ import os
 import time
 
 from bulkhaul.cli.background_iterator import BackgroundIterator
-from bulkhaul.cli.job import Job
+from bulkhaul.cli.job import KEPT, Job
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
@@ -114,5 +114,7 @@ class _JobRun(Run):
         """Report the objects that had ended before the signal came, and count the others."""
         while (result := results.take(0.0)) is not None:
             self._report.ended(result)
-        self._report.cancelled(self._report.unfinished(engine.progress()), self.interruption.name)
+        progress = engine.progress()
+        remains = KEPT if progress.left_objects else ""
+        self._report.cancelled(self._report.unfinished(progress), self.interruption.name, remains)
         return self.interruption.exit_code

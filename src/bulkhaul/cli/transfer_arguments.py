@@ -52,7 +52,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     "verify": _DOWNLOADS,
     "version_id": _DOWNLOADS | {Direction.COPY},
     "raw": _DOWNLOADS | {Direction.COPY},
-    "resume": frozenset({Direction.UPLOAD}),
+    "resume": _FILES,
     "follow_symlinks": frozenset({Direction.UPLOAD}),
     **dict.fromkeys(
         ("source_endpoint_url", "source_region", "source_profile", "source_sign_requests"), frozenset({Direction.COPY})

@@ -104,7 +104,11 @@ def named_temps(folder_fd: int, names: list[str]) -> set[str]:
             except OSError:
                 continue  # it is gone, or not ours to open: then its temp file is not, either
             try:
-                first = first_record(os.pread(fd, HEADER.size + MAX_BODY_BYTES, 0)) if stat.S_ISREG(os.fstat(fd).st_mode) else None
+                first = (
+                    first_record(os.pread(fd, HEADER.size + MAX_BODY_BYTES, 0))
+                    if stat.S_ISREG(os.fstat(fd).st_mode)
+                    else None
+                )
             except OSError:
                 first = None
             finally:

@@ -100,6 +100,14 @@ def remove_temp(path: str) -> bool:
         os.close(fd)
 
 
+def disk_bytes(path: str) -> int:
+    """Return how many bytes a file takes on the disk, 0 if it is gone."""
+    try:
+        return os.stat(path, follow_symlinks=False).st_blocks * 512  # source: stat(2), st_blocks
+    except OSError:
+        return 0
+
+
 def _walked(folder: str) -> Iterator[tuple[str, list[str]]]:
     def failed(error: OSError) -> None:
         raise local_error(error, str(error.filename or folder)) from error

@@ -110,6 +110,11 @@ class Coordinator:
         return self.dispatcher.machine.received_bytes + copied_bytes
 
     @property
+    def left_objects(self) -> int:
+        """How many downloads have failed and are to be resumed."""
+        return self.downloader.left_objects if "downloader" in vars(self) else 0
+
+    @property
     def multipart_uploads(self) -> bool:
         """Whether multipart uploads are under way, which an engine that ends has to abort."""
         return "multipart_guard" in vars(self) and bool(self.multipart_guard.under_way)

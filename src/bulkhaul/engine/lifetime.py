@@ -61,6 +61,7 @@ class Lifetime:
         self._tasks: set[asyncio.Task[TransferResult]] = set()
         self._on_progress = on_progress
         self._telling: asyncio.Task[None] | None = None
+        self._left_before = 0
         self._received_before = 0  # by what ran between earlier starts and ends
         self._hurried = False
         self._deaf = False  # the progress callback has failed
@@ -105,6 +106,7 @@ class Lifetime:
         coordinator.requests.close()
         await coordinator.dispatcher.stop()
         self._received_before += coordinator.received_bytes
+        self._left_before += coordinator.left_objects
         self._coordinator = None
         telling, self._telling = self._telling, None
         if telling is not None and self._on_progress is not None:
@@ -230,6 +232,7 @@ class Lifetime:
             verified_objects=sum(p.verified_objects for p in every),
             failed_objects=sum(p.failed_objects for p in every),
             skipped_objects=sum(p.skipped_objects for p in every),
+            left_objects=self._left_before + (self._coordinator.left_objects if self._coordinator else 0),
             planned_bytes=sum(p.planned_bytes for p in every),
             received_bytes=self._received_before + (self._coordinator.received_bytes if self._coordinator else 0),
             planning_done=all(p.planning_done for p in every),

@@ -19,6 +19,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         source_etag: of the object that was copied, where the source is one.
         integrity: what success rests on; None unless verified.
         seconds: from plan to publish.
+        resumed_bytes: what an earlier run had moved already, and was not moved again.
         skipped: why nothing had to be done, empty otherwise.
         failure: what went wrong; None on success.
         row: ``Row.n`` of the planned row that it tells of, -1 where there is none.
@@ -37,6 +38,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     parts: int = 0
     retries: int = 0
+    resumed_bytes: int = 0
     skipped: str = ""
     failure: ErrorInfo | None = None
     row: int = -1
@@ -70,6 +72,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         planned_bytes: bytes of all objects found so far; grows until ``planning_done``.
         received_bytes: bytes of those that are on disk, checked reply by reply; never counts a byte twice.
+        left_objects: of the failed ones, those whose parts are kept, so that the same call goes on with them.
         resolved: credentials are there; until then somebody may be asked for an MFA code on the terminal.
     """
 
@@ -77,6 +80,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     verified_objects: int = 0
     failed_objects: int = 0
     skipped_objects: int = 0
+    left_objects: int = 0
     planned_bytes: int = 0
     received_bytes: int = 0
     planning_done: bool = False

@@ -93,7 +93,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
             fails at once.
-        resume: go on with an interrupted upload of the same file; else it is aborted, and the upload begins anew.
+        resume: go on with an interrupted upload of the same file, download or copy of the same object; else what is
+            left of it is removed, and it begins anew.
         state_dir: folder of the journals of multipart uploads; None for ``$BULKHAUL_STATE_DIR``, else
             ``$XDG_STATE_HOME/bulkhaul``, else ``~/.local/state/bulkhaul``.
         request_payer: the requester pays for every request.

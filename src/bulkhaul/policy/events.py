@@ -36,6 +36,7 @@ class TransferAdded(msgspec.Struct, frozen=True):
         lease_s: a lease without any progress for this long is taken back; 0 for ``Timeouts.lease_s``.
         sends: the bytes go to the service, so their progress does not show that it answers.
         requests: how many requests its one lease stands for; more than one for a batch of small objects.
+        kept: (index, checksum) of the parts that are in the file already, as an earlier run has left them.
     """
 
     transfer: int
@@ -43,6 +44,7 @@ class TransferAdded(msgspec.Struct, frozen=True):
     lease_s: float = 0.0
     sends: bool = False
     requests: int = 1
+    kept: tuple[tuple[int, int], ...] = ()
 
 
 class Heard(msgspec.Struct, frozen=True):

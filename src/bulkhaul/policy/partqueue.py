@@ -33,7 +33,8 @@ class Transfer:
         requests: how many requests a lease of it stands for.
         moved_bytes: bytes that are in place or were reported by leases that still run, each counted once.
         kept_bytes: those of them that are in place even if the transfer fails.
-        next_index: parts before it were leased at least once.
+        next_index: parts before it were leased at least once, or are kept.
+        fresh_parts: parts that nobody ever had.
         done: parts that are whole.
         leases: leases that workers hold.
         rejected: parts of it were found wrong once.
@@ -51,12 +52,33 @@ class Transfer:
         self.table = new_part_table(self.n_parts)
         self.phase = Phase.ACTIVE
         self.next_index = 0
+        self.fresh_parts = self.n_parts
         self.done = 0
         self.leases = 0
         self.retries = 0
         self.rejected = False
         self.patience: dict[int, Patience] = {}
         self.error: ErrorInfo | None = None
+
+    def begin_with(self, kept: tuple[tuple[int, int], ...]) -> int:
+        """Count parts as whole that an earlier run has left, (index, checksum); returns how many bytes they are."""
+        for index, crc in kept:
+            self.keep(index, self.layout[index].size_bytes, crc)
+            self.moved_bytes += self.layout[index].size_bytes
+        self.done = len(kept)
+        self.fresh_parts = self.n_parts - self.done
+        self._pass_kept()
+        return self.moved_bytes
+
+    def take_fresh(self) -> None:
+        """Pass the first part that nobody ever had."""
+        self.next_index += 1
+        self.fresh_parts -= 1
+        self._pass_kept()
+
+    def _pass_kept(self) -> None:
+        while self.next_index < self.n_parts and self.table[self.next_index]["bytes"]:
+            self.next_index += 1
 
     def patience_with(self, index: int) -> Patience:
         """Return the failures of a part so far."""
@@ -111,9 +133,7 @@ class PartQueue:
     def waiting(self) -> int:
         """How many requests nobody makes; those of transfers that are gone may be among them."""
         fresh = (self._transfers.get(transfer_id) for transfer_id in self.fresh)
-        return len(self._retries) + sum(
-            (one.n_parts - one.next_index) * one.requests for one in fresh if one is not None
-        )
+        return len(self._retries) + sum(one.fresh_parts * one.requests for one in fresh if one is not None)
 
     def first(self, now_s: float) -> tuple[int, int, bool] | None:
         """Return (transfer, index, retried) of the part to lease next; it stays in the queue until ``take``."""
@@ -134,7 +154,7 @@ class PartQueue:
         if retried:
             heapq.heappop(self._retries)
             return
-        transfer.next_index += 1
+        transfer.take_fresh()
         if transfer.next_index == transfer.n_parts:
             self.fresh.popleft()
 

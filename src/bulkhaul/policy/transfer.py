@@ -196,7 +196,8 @@ class TransferMachine:
         lease_s = event.lease_s or self._timeouts.lease_s
         transfer = Transfer(event.layout, lease_s, sends=event.sends, requests=event.requests)
         self._transfers[event.transfer] = transfer
-        if transfer.n_parts:
+        self.received_bytes += transfer.begin_with(event.kept)
+        if transfer.fresh_parts:
             self._queue.fresh.append(event.transfer)
             if self._crew.may_grow:
                 out += self._crew.need_for(self._crew.load + self._queue.waiting)

@@ -23,7 +23,7 @@ Examples:
   bulkhaul cleanup                                     what runs that died have left behind, by their journals
   bulkhaul cleanup --yes                               abort those uploads, and remove their journals
   bulkhaul cleanup --older-than 7d s3://bucket/run-7/  also uploads of others, begun more than 7 days ago
-  bulkhaul cleanup --temp-files /data --yes            also what killed downloads left below /data
+  bulkhaul cleanup --temp-files /data --yes            also what downloads left below /data, even to be resumed
 
 Parts of an upload that was never completed cost money until it is aborted. bulkhaul writes a journal of each upload
 ($BULKHAUL_STATE_DIR, else ~/.local/state/bulkhaul), so it knows its own; an interrupted upload can be resumed until
@@ -46,7 +46,12 @@ Exit code: 0 done (or nothing to do), 1 something could not be looked at or clea
     callback=parsed_duration,
     help="Also all pending uploads of the bucket that were begun before that: 12h, 7d …",
 )
-@click.option("--temp-files", "temp_folder", metavar="FOLDER", help="Also temp files of downloads, below that folder.")
+@click.option(
+    "--temp-files",
+    "temp_folder",
+    metavar="FOLDER",
+    help="Also temp files of downloads, below that folder, those that can be resumed too.",
+)
 @click.option("--yes", "-y", is_flag=True, help="Do it; without, only say what would be done.")
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Only say what would be done, as without --yes.")
 @connection_options
@@ -151,6 +156,7 @@ class LeftoverReport:
 def leftover_line(leftover: Leftover, *, dry_run: bool) -> str:
     """Return the line for people, and the remedy as a second line."""
     from bulkhaul.policy.naming import printable
+    from bulkhaul.policy.sizes import format_size
 
     verb = "abort" if leftover.kind == "upload" else "remove"
     if leftover.remedy or not (dry_run or leftover.cleared):
@@ -160,6 +166,8 @@ def leftover_line(leftover: Leftover, *, dry_run: bool) -> str:
     details = [leftover.why]
     if leftover.upload_id:
         details.append(f"upload {leftover.upload_id}")
+    if leftover.size_bytes:
+        details.append(f"{format_size(leftover.size_bytes)} on the disk")
     if leftover.since:
         details.append(f"begun {leftover.since}")
     line = f"{what} {leftover.kind} {printable(leftover.name)} ({printable('; '.join(details))})\n"
@@ -171,7 +179,7 @@ def leftover_json(leftover: Leftover, *, dry_run: bool) -> str:
     from bulkhaul.cli.lines import error_fields, json_text
 
     line: dict[str, Any] = {"operation": "cleanup", "success": leftover.failure is None, "dryrun": dry_run}
-    for name in ("name", "upload_id", "since", "why", "remedy", "cleared"):
+    for name in ("name", "upload_id", "since", "why", "size_bytes", "remedy", "cleared"):
         line[name] = getattr(leftover, name)
     line["kind"] = str(leftover.kind)
     if leftover.failure is not None:

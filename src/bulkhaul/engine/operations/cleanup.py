@@ -3,6 +3,7 @@
     journal of a dead run ─▶ its upload is still pending ─▶ abort the upload, then remove the journal
     pending upload of a bucket, old enough ─▶ abort
     temp file without an owner ─▶ remove
+    journal of a download, and the temp file that it names, without an owner ─▶ remove both
 
 Each is looked at again right before it is touched: the lock of a journal is held during the abort, and an upload must
 still be listed as it was. What may belong to somebody else is reported and stays.
@@ -17,15 +18,17 @@ from enum import StrEnum
 
 import msgspec
 
+from bulkhaul.disk.download_pending import FoundDownload, discard_download
 from bulkhaul.disk.frames import Flaw
 from bulkhaul.disk.pending import FoundJournal, claim, discard_journal, scan
 from bulkhaul.disk.records import JournalState
-from bulkhaul.disk.sweep import remove_temp, stale_temps
+from bulkhaul.disk.sweep import disk_bytes, interrupted_downloads, remove_temp, stale_temps
 from bulkhaul.engine.operations.abort_upload import not_offered, parts_left
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import PendingUpload
+from bulkhaul.policy.sizes import format_size
 
 
 class Kind(StrEnum):
@@ -34,6 +37,7 @@ class Kind(StrEnum):
     UPLOAD = "upload"
     JOURNAL = "journal"
     TEMP_FILE = "temp file"
+    DOWNLOAD = "download"
 
 
 class Leftover(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +47,7 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
         name: the URL of the object that was being uploaded, or a path.
         since: when it was begun, ISO 8601, empty where that is unknown.
         why: how it came to be here.
+        size_bytes: what it takes on the disk, 0 where that is not known.
         remedy: what the user can do where bulkhaul does nothing; empty where it can be cleared away.
         cleared: it is gone now.
     """
@@ -52,6 +57,7 @@ class Leftover(msgspec.Struct, frozen=True, kw_only=True):
     upload_id: str = ""
     since: str = ""
     why: str = ""
+    size_bytes: int = 0
     remedy: str = ""
     cleared: bool = False
     failure: ErrorInfo | None = None
@@ -126,11 +132,36 @@ class Cleanup:
         """
         found = []
         for path in stale_temps(folder):
-            leftover = Leftover(kind=Kind.TEMP_FILE, name=path, why="the run that wrote it has ended")
+            why = "the run that wrote it has ended"
+            leftover = Leftover(kind=Kind.TEMP_FILE, name=path, why=why, size_bytes=disk_bytes(path))
             if self.clears:
                 leftover = msgspec.structs.replace(leftover, cleared=remove_temp(path))
             found.append(leftover)
+        found += [self._download(one) for one in interrupted_downloads(folder)]
         return found
+
+    def _download(self, found: FoundDownload) -> Leftover:
+        if found.state is None:
+            assert found.flaw is not None
+            remedy = "" if found.flaw is Flaw.EMPTY else "look at it, and remove it if you do not need it"
+            leftover = Leftover(kind=Kind.JOURNAL, name=found.path, why=found.flaw.value, remedy=remedy)
+        elif not found.temp:
+            leftover = Leftover(kind=Kind.JOURNAL, name=found.path, why="its temp file is gone")
+        else:
+            plan = found.state.plan
+            there = {part.number: part.size_bytes for part, _ in found.state.parts}
+            url = ObjectRef(plan.wanted.bucket, plan.wanted.key).url
+            done = f"{format_size(sum(there.values()))} of {format_size(plan.wanted.size_bytes)}"
+            leftover = Leftover(
+                kind=Kind.DOWNLOAD,
+                name=found.temp,
+                since=_instant(plan.began_s),
+                why=f"{done} of {url} for {plan.destination}; the same command goes on with it",
+                size_bytes=disk_bytes(found.temp),
+            )
+        if self.clears and not leftover.remedy:
+            leftover = msgspec.structs.replace(leftover, cleared=discard_download(found.path))
+        return leftover
 
     async def _journal(self, found: FoundJournal) -> AsyncGenerator[Leftover, None]:
         state = found.state

@@ -242,7 +242,7 @@ class Dispatcher:
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
         sends = isinstance(job.template, PutLease | PutBatch)
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
-        self.handle(TransferAdded(job.transfer, job.layout, lease_s, sends, job.requests))
+        self.handle(TransferAdded(job.transfer, job.layout, lease_s, sends, job.requests, job.kept))
 
     async def _arrived(self, job: Job) -> PartTable:
         """Wait until all parts are there. When cancelled, wait until no worker touches the file any more, then go on.
@@ -356,7 +356,7 @@ class Dispatcher:
         transfer = self.machine.transfer_of_lease(done.lease, worker)
         job = self._jobs.get(transfer) if transfer is not None else None  # None: it has failed and waits for its leases
         if isinstance(job, GetJob):
-            job.promised = done.checksum or job.promised
+            job.done(done)
         elif isinstance(job, PutJob) and done.stored is not None:
             job.stored = done.stored
         self.handle(PartDone(worker, done.lease, done.received_bytes, done.crc))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from bulkhaul.engine.messages.messages import LEASES, AnyBatch, AnyLease, GetLease, PutLease, require_sound
+from bulkhaul.engine.messages.messages import LEASES, AnyBatch, AnyLease, Done, GetLease, PutLease, require_sound
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.model.objects import Checksum, ObjectRef
 from bulkhaul.model.writing import Stored
@@ -37,6 +37,7 @@ class BaseJob(msgspec.Struct, kw_only=True):
         raised: the exception of ``on_moved``.
         transfer: the job's number in the state machine.
         lease_bytes: encoded length of the template.
+        kept: (index, checksum) of the parts that an earlier run has left in the file.
     """
 
     fd: int
@@ -47,6 +48,7 @@ class BaseJob(msgspec.Struct, kw_only=True):
     raised: BaseException | None = None
     transfer: int = 0
     lease_bytes: int = 0
+    kept: tuple[tuple[int, int], ...] = ()
 
     @property
     def requests(self) -> int:
@@ -72,11 +74,15 @@ class GetJob(BaseJob, kw_only=True):
         template: a lease of all bytes; a worker gets that of one part.
         layout: how the bytes are cut into parts.
         promised: the checksum in the reply to a GET of the whole object.
+        on_part: called with the index and the checksum of each part that is in the file.
+        given: leases under way, where they are to be told.
     """
 
     template: GetLease
     layout: Layout
     promised: Checksum | None = None
+    on_part: Callable[[int, int], None] | None = None
+    given: dict[int, Assign] = msgspec.field(default_factory=dict)
 
     def lease(self, assign: Assign) -> GetLease:
         """Return the lease that a worker gets."""
@@ -86,7 +92,16 @@ class GetJob(BaseJob, kw_only=True):
             end=self.template.base + assign.end,
             whole=self.layout.whole and assign.start == 0,
         )
+        if self.on_part is not None:
+            self.given[assign.lease] = assign
         return msgspec.structs.replace(self.template, lease=assign.lease, request=request, crc=assign.crc)
+
+    def done(self, done: Done) -> None:
+        """Note what a worker says of a lease that it has fulfilled."""
+        self.promised = done.checksum or self.promised
+        given = self.given.pop(done.lease, None)
+        if self.on_part is not None and given is not None and done.received_bytes == given.end - given.start:
+            self.on_part(given.index, done.crc)
 
     def damage(self) -> ErrorInfo | None:
         """Return an error if the file was cut: a worker may map it, and dies by SIGBUS if it writes beyond the end."""

@@ -1,8 +1,8 @@
 """Downloads one object to a file, from HEAD to publication.
 
-HEAD ─▶ checks, layout ─▶ temp file ─▶ parts (dispatch) ─▶ verify ─▶ publish
-▲                                        │ the object changed
-└────────────── once ────────────────────┘
+HEAD ─▶ checks, layout ─▶ temp file, new or resumed ─▶ parts (dispatch) ─▶ verify ─▶ publish
+▲                                                         │ the object changed
+└─────────────────── once ────────────────────────────────┘
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from bulkhaul.engine.messages.messages import GetLease
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
+from bulkhaul.engine.transfers.download_record import DownloadRecord
+from bulkhaul.engine.transfers.download_resume import DownloadResumer
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.result import result_of
@@ -49,6 +51,7 @@ class Downloader:
 
     Attributes:
         mode: permission bits of new files.
+        left_objects: failed ones whose parts were kept, so that the next run goes on with them.
     """
 
     def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, remover: SourceRemover) -> None:
@@ -57,7 +60,9 @@ class Downloader:
         self._dispatcher = dispatcher
         self._remover = remover
         self.mode = published_mode()
+        self.left_objects = 0
         self._sweeper = Sweeper()
+        self._resumer = DownloadResumer(settings)
 
     def look_at_umask(self) -> None:
         """Read which mode new files get from now on; a run over a listing does so once, not for each object."""
@@ -97,7 +102,7 @@ class Downloader:
 
         Raises:
             PreconditionFailed: another object is there than the one that is wanted.
-            TransferError: it could not be done; nothing is left behind.
+            TransferError: it could not be done; nothing is left behind, or a journal names it and the message says so.
         """
         began_s = time.monotonic()
         self.sweep(destination.folder)
@@ -148,35 +153,43 @@ class Downloader:
         layout = self.layout_of(head, checks)
         if len(layout) > LISTED_PARTS:
             await in_thread(prepare_tables)  # here, the import would hold up the loop
-        landing = await self._land(destination, layout)
-        publish = functools.partial(
-            self._publish,
-            landing,
-            destination.folder,
-            fsync=fsync or self._settings.fsync,
-            mtime_ns=mtime_of(head.last_modified) if set_times else None,
-        )
         retries = 0
+        record = await self._resumer.record(destination, remote, layout, checks.folded)
         try:
-            if layout.size_bytes:
-                request = remote.request(0, layout.size_bytes, whole=layout.whole)
-                lease = GetLease(request=request, mapped=landing.mapped, algorithm=checks.folded)
-                job = GetJob(template=lease, layout=layout, fd=landing.fd, on_moved=on_moved)
-                async with self._dispatcher.arrival(job) as table:
-                    checks = await self._verified(remote, job, table, checks, landing)
+            async with record:
+                landing = record.landing or await self._land(destination, layout, record)
+                record.allocated(landing)
+                publish = functools.partial(
+                    self._publish,
+                    landing,
+                    destination.folder,
+                    fsync=fsync or self._settings.fsync,
+                    mtime_ns=mtime_of(head.last_modified) if set_times else None,
+                )
+                if layout.size_bytes:
+                    request = remote.request(0, layout.size_bytes, whole=layout.whole)
+                    algorithm = record.algorithm or checks.folded
+                    lease = GetLease(request=request, mapped=landing.mapped, algorithm=algorithm)
+                    job = GetJob(template=lease, layout=layout, fd=landing.fd, on_moved=on_moved, kept=record.kept)
+                    job.on_part = record.on_part
+                    async with self._dispatcher.arrival(job) as table:
+                        checks = await self._verified(remote, job, table, checks, landing)
+                        record.verified()
+                        await publish()
+                    retries = job.retries
+                else:
+                    if checks.stored is not None or checks.md5_hex:
+                        verify(checks, layout, _NO_PARTS, landing, hot=False)
                     await publish()
-                retries = job.retries
-            else:
-                if checks.stored is not None or checks.md5_hex:
-                    verify(checks, layout, _NO_PARTS, landing, hot=False)
-                await publish()
+                record.published()
         finally:
-            landing.discard()
+            self.left_objects += record.left
         return msgspec.structs.replace(
             result_of(remote.ref, head, destination.path),
             integrity=checks.integrity,
             parts=len(layout),
             retries=retries,
+            resumed_bytes=record.kept_bytes,
         )
 
     def layout_of(self, head: ObjectHead, checks: CheckPlan, *, part_size_bytes: int | None = None) -> Layout:
@@ -203,14 +216,14 @@ class Downloader:
             parts = await self._control.part_checksums(remote)
         return plan_checks(remote.head, self._settings.verify, computable=COMPUTABLE, parts=parts)
 
-    async def _land(self, destination: Destination, layout: Layout) -> Landing:
+    async def _land(self, destination: Destination, layout: Layout, record: DownloadRecord) -> Landing:
         mapped = self._settings.landing == "mapped"  # auto writes: docs/decisions/0002-landing.md
         arguments = (destination.folder.fd, destination.name, destination.path, layout.size_bytes)
         if layout.size_bytes <= INLINE_BYTES:
             landing = Landing.create(*arguments, allocate=mapped, prefer_mapped=mapped)
         else:
             landing = await undisturbed(
-                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=mapped),
+                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=mapped, on_made=record.begin),
                 undo=Landing.discard,
             )
         if mapped and layout.size_bytes and not landing.mapped:
