@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -81,7 +82,8 @@ def kill_tree(process: subprocess.Popen[str]) -> None:
     """Kill the program with its workers and their forkserver, and wait until all are dead."""
     others = [int(one.name) for one in Path("/proc").iterdir() if one.name.isdigit() and _below(one.name, process.pid)]
     for pid in (process.pid, *others):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has ended with the program, in the same instant
+            os.kill(pid, signal.SIGKILL)
     process.wait(PATIENCE_S)
     eventually(lambda: not any(map(is_alive, others)), "a part of the killed program lives on")
 

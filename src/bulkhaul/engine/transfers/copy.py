@@ -21,10 +21,12 @@ from bulkhaul.engine.transfers.copy_source import (
     find_source,
     foldable_checksum,
     kept_options,
+    source_object,
 )
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import confirmed, result_of, stored_result
+from bulkhaul.engine.transfers.upload_resume import UploadResumer
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -49,7 +51,7 @@ class Copier:
     def __init__(self, settings: Settings, control: Control, guard: MultipartGuard, remover: SourceRemover) -> None:
         self._settings = settings
         self._control = control
-        self._guard = guard
+        self._resumer = UploadResumer(settings, control, guard)
         self._remover = remover
         self.copied_bytes = 0
 
@@ -117,14 +119,19 @@ class Copier:
         wanted = as_found(source.ref, source.head)
         promised = foldable_checksum(source.head)
         kept = promised.algorithm if promised else ""
-        async with self._guard.begin(ref, options, part_size_bytes=layout.part_size_bytes, kept=kept) as upload:
+        copying = self._resumer.copying(ref, options, layout, source_object(source), kept=kept)
+        async with copying as resumed:
+            upload, kept_bytes = resumed.upload, resumed.kept_bytes
 
             async def copy_part(index: int) -> None:
                 await upload.copy(layout[index], wanted)
 
-            await all_or_none(copy_part, range(len(layout)), at_once=self._settings.asked_at_once)
-            stored = await upload.complete()
-        return _copied(source, ref, stored, len(layout))
+            if (stored := resumed.stored) is None:
+                missing = (index for index in range(len(layout)) if index + 1 not in upload.parts)
+                await all_or_none(copy_part, missing, at_once=self._settings.asked_at_once)
+                stored = await upload.complete()
+        result = _copied(source, ref, stored, len(layout))
+        return msgspec.structs.replace(result, resumed_bytes=kept_bytes)
 
 
 def _copied(source: RemoteObject, ref: ObjectRef, stored: Stored, parts: int) -> TransferResult:

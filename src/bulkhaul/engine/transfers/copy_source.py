@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.files import SourceObject
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead, ObjectRef
 from bulkhaul.model.writing import CopySource, ObjectOptions
@@ -41,6 +42,14 @@ async def find_source(
 def as_found(ref: ObjectRef, head: ObjectHead) -> CopySource:
     """Return what the service is to copy: an object, on condition that it is still the one that ``head`` tells of."""
     return CopySource(ref.bucket, ref.key, head.etag, head.version_id)
+
+
+def source_object(source: RemoteObject) -> SourceObject | None:
+    """Return by what an object is recognised when its copy goes on after a kill; None without an ETag."""
+    head, ref = source.head, source.ref
+    if not head.etag:
+        return None
+    return SourceObject(source.target.endpoint, ref.bucket, ref.key, head.version_id, head.etag, head.size_bytes)
 
 
 async def kept_options(control: Control, source: RemoteObject) -> ObjectOptions:

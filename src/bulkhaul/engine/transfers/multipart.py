@@ -50,6 +50,7 @@ class MultipartUpload:
         algorithm: checksum that the service keeps for the whole object, empty if it said that it keeps none.
         upload_id: the service's id of it.
         parts: acknowledged parts by number.
+        source_crcs: by number, the checksum of what came from another service, by the algorithm of its object.
         retries: tries that failed, all parts together.
         unknown: Complete was sent, and it could not be found out what became of it.
     """
@@ -70,6 +71,7 @@ class MultipartUpload:
         self.algorithm = begun.algorithm if begun.algorithm == intent.algorithm else ""
         self.upload_id = begun.upload_id
         self.parts: dict[int, UploadedPart] = {}
+        self.source_crcs: dict[int, int] = {}
         self.retries = 0
         self.unknown = False
         self._control = control
@@ -97,8 +99,19 @@ class MultipartUpload:
         if crc is not None:
             self._crcs[part.number] = crc
 
-    async def send(self, part: Part, fd: int, *, start: int, on_moved: Callable[[int], None] | None = None) -> None:
+    async def send(
+        self,
+        part: Part,
+        fd: int,
+        *,
+        start: int,
+        on_moved: Callable[[int], None] | None = None,
+        source_crc: int | None = None,
+    ) -> None:
         """Send ``part`` from byte ``start`` of a file on.
+
+        Args:
+            source_crc: of these bytes, by the algorithm of the object that they are of.
 
         Raises:
             TransferError: it could not be sent; no worker holds it any more.
@@ -120,7 +133,9 @@ class MultipartUpload:
         checksum = encoded_crc(self._asked, job.crc) if told is not None and told.algorithm == self._asked else ""
         sent = UploadedPart(part.number, part.size_bytes, etag, checksum)
         self.keep(sent, job.crc if self._asked else None)
-        self._journal.part(part.number, etag, job.crc, part.size_bytes)
+        if source_crc is not None:
+            self.source_crcs[part.number] = source_crc
+        self._journal.part(part.number, etag, job.crc, part.size_bytes, source_crc)
 
     async def copy(self, part: Part, source: CopySource) -> None:
         """Have the service copy ``part`` of an object.

@@ -24,7 +24,7 @@ from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.multipart import MultipartUpload
 from bulkhaul.engine.transfers.upload_checksum import UploadChecksums
 from bulkhaul.model.errors import TransferError
-from bulkhaul.model.files import SourceIdentity
+from bulkhaul.model.files import SourceIdentity, SourceObject
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, UploadBegun
@@ -53,7 +53,14 @@ class MultipartGuard:
 
     @asynccontextmanager
     async def begin(
-        self, ref: ObjectRef, options: ObjectOptions, *, part_size_bytes: int, kept: str = ""
+        self,
+        ref: ObjectRef,
+        options: ObjectOptions,
+        *,
+        part_size_bytes: int,
+        kept: str = "",
+        copied: SourceObject | None = None,
+        options_digest: str = "",
     ) -> AsyncIterator[MultipartUpload]:
         """Begin an upload with the endpoint's checksum, or without one if the endpoint takes none; see ``begin_with``.
 
@@ -63,7 +70,14 @@ class MultipartGuard:
         async with AsyncExitStack() as stack:
 
             async def begin(algorithm: str) -> MultipartUpload:
-                begun = self.begin_with(ref, options, algorithm=algorithm, part_size_bytes=part_size_bytes)
+                begun = self.begin_with(
+                    ref,
+                    options,
+                    algorithm=algorithm,
+                    part_size_bytes=part_size_bytes,
+                    copied=copied,
+                    options_digest=options_digest,
+                )
                 return await stack.enter_async_context(begun)
 
             yield await self._checksums.with_or_without(ref, begin, kept)
@@ -77,6 +91,7 @@ class MultipartGuard:
         algorithm: str,
         part_size_bytes: int,
         source: SourceIdentity | None = None,
+        copied: SourceObject | None = None,
         options_digest: str = "",
     ) -> AsyncIterator[MultipartUpload]:
         """Create an upload that is completed inside the block, or aborted at its end.
@@ -84,6 +99,7 @@ class MultipartGuard:
         Args:
             algorithm: checksum that the service is to keep, empty for none.
             source: the file that is uploaded, so that a killed upload can be resumed; None if there is none.
+            copied: the object that is copied, likewise.
 
         Raises:
             TransferError: it could not be created, or its journal could not be written.
@@ -102,6 +118,7 @@ class MultipartGuard:
                 algorithm=algorithm,
                 options_digest=options_digest,
                 began_s=time.time(),
+                copied=copied,
             )
             creating = asyncio.ensure_future(self._create(ref, options, folder, intent))
             try:
@@ -183,7 +200,7 @@ class MultipartGuard:
         self, ref: ObjectRef, options: ObjectOptions, folder: str, intent: Intent
     ) -> tuple[MultipartUpload, Journal | None]:
         """Return the upload, and a journal for the second one that a lost reply may have left."""
-        journal = Journal.create(folder, intent, resumable=intent.source is not None)
+        journal = Journal.create(folder, intent, resumable=(intent.source or intent.copied) is not None)
         doubts: list[None] = []
         try:
             begun = await self._control.create_upload(

@@ -15,12 +15,19 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import BlockReader, MemoryBudget
-from bulkhaul.engine.transfers.copy_source import completed_options, find_source, foldable_checksum, kept_options
+from bulkhaul.engine.transfers.copy_source import (
+    completed_options,
+    find_source,
+    foldable_checksum,
+    kept_options,
+    source_object,
+)
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
 from bulkhaul.engine.transfers.result import result_of, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
+from bulkhaul.engine.transfers.upload_resume import UploadResumer
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
@@ -57,7 +64,7 @@ class Relay:
     def __init__(self, settings: Settings, control: Control, guard: MultipartGuard, uploader: Uploader) -> None:
         self._settings = settings
         self._control = control
-        self._guard = guard
+        self._resumer = UploadResumer(settings, control, guard)
         self._uploader = uploader
         self._budget = MemoryBudget(ceiling_for(settings))
 
@@ -136,30 +143,41 @@ class Relay:
     ) -> TransferResult:
         source, layout = reader.remote, reader.layout
         promised = foldable_checksum(source.head)
-        meter = Meter(on_moved)
-        crcs = [(0, 0)] * len(layout)
+        algorithm = promised.algorithm if promised else ""
         retries = 0
-        async with self._guard.begin(ref, options, part_size_bytes=layout.part_size_bytes) as upload:
+        copying = self._resumer.copying(ref, options, layout, source_object(source), promised=algorithm)
+        async with copying as resumed:
+            upload, kept_bytes = resumed.upload, resumed.kept_bytes
+            meter = Meter(on_moved, kept_bytes)
+            meter.tell()
 
             async def pass_on(index: int) -> None:
                 nonlocal retries
                 part = layout[index]
                 async with self._budget.hold(part.size_bytes):
-                    block = await reader.fetch(part, promised.algorithm if promised else "")
+                    block = await reader.fetch(part, algorithm)
+                    crc = block.crc if algorithm else None
                     try:
-                        await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number))
+                        await upload.send(part, block.fd, start=0, on_moved=meter.part(part.number), source_crc=crc)
                     finally:
                         block.close()
-                crcs[index] = (block.crc, part.size_bytes)
                 retries += block.retries
                 meter.done(part.number, part.size_bytes)
 
-            at_once = blocks_at_once(layout.part_size_bytes, ceiling_for(self._settings))
-            await all_or_none(pass_on, range(len(layout)), at_once=at_once)
-            _require_promised(promised, crcs, source.ref)
-            stored = await upload.complete()
+            if (stored := resumed.stored) is None:
+                at_once = blocks_at_once(layout.part_size_bytes, ceiling_for(self._settings))
+                missing = (index for index in range(len(layout)) if index + 1 not in upload.parts)
+                await all_or_none(pass_on, missing, at_once=at_once)
+                if promised is not None:
+                    crcs = [
+                        (upload.source_crcs[part.number], part.size_bytes)
+                        for part in map(layout.__getitem__, range(len(layout)))
+                    ]
+                    _require_promised(promised, crcs, source.ref)
+                stored = await upload.complete()
         result = stored_result(ref, source.head.size_bytes, stored, len(layout), upload.retries)
-        return _relayed(result, source, promised, retries)
+        relayed = _relayed(result, source, promised, retries)
+        return msgspec.structs.replace(relayed, resumed_bytes=kept_bytes)
 
     def _layout(self, size_bytes: int) -> Layout:
         limits = self._settings.limits

@@ -200,9 +200,12 @@ class Uploader:
 
     async def _resume(self, resumed: Resumed, body: _Body) -> TransferResult:
         if resumed.stored is not None:
-            return stored_result(body.ref, body.size_bytes, resumed.stored, len(resumed.layout), 0)
+            result = stored_result(body.ref, body.size_bytes, resumed.stored, len(resumed.layout), 0)
+            return msgspec.structs.replace(result, resumed_bytes=resumed.kept_bytes)
+        kept_bytes = resumed.kept_bytes
         async with self._guard.aborted_on_failure(resumed.upload):
-            return await self._in_parts(resumed.upload, resumed.layout, body)
+            result = await self._in_parts(resumed.upload, resumed.layout, body)
+        return msgspec.structs.replace(result, resumed_bytes=kept_bytes)
 
     async def _in_parts(self, upload: MultipartUpload, layout: Layout, body: _Body) -> TransferResult:
         """Send what the service does not have yet, and complete the upload."""
