@@ -25,7 +25,8 @@ from bulkhaul.disk.download_records import DownloadState, read_journal
 from bulkhaul.engine.transfers import barrier, download_resume
 from bulkhaul.model.objects import Verify
 from tests.engines import PART_BYTES, aws_environment, eventually, is_alive, keys, running_engine, serving, temp_files
-from tests.faultserver import CutBody, FaultServer, FlipBit, Stall, StoredObject, make_object
+from tests.faultserver import MIB, CutBody, FaultServer, FlipBit, Stall, StoredObject, make_object
+from tests.integration.command import lines, run, start
 from tests.integration.test_coordinator_death import parent_of
 from tests.patience import PATIENCE_S
 
@@ -501,3 +502,30 @@ def test_small_objects_have_no_journal(site: Site, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(download_journal.DownloadJournal, "create", lambda *args: made.append(args))
     again(site)
     assert made == []
+
+
+def test_the_command_is_interrupted_and_goes_on(tmp_path: Path) -> None:
+    """Ctrl-C says that what came is kept and how to go on; the same command says how much of it was there."""
+    part_bytes = 16 * MIB
+    body = random.Random(47).randbytes(4 * part_bytes + 5)
+    variables = {"BULKHAUL_STATE_DIR": str(tmp_path / "state")}
+    path = tmp_path / "restored"
+    with serving() as server:
+        words = ("cp", "s3://bucket/key", str(path), "--endpoint-url", server.endpoint_url, "--json")
+        one = Site(server, path)
+        one.put(body, algorithm="CRC32")
+        server.add_fault(Stall(key="key", start=part_bytes, after_bytes=1, times=1))
+        with start(*words, variables=variables) as process:
+            eventually(lambda: one.recorded() == {1, 3, 4, 5}, "other parts came than those that are not held")
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 130
+        assert "run the same command again to go on" in err
+        assert "no partial file" not in err
+        assert lines(out)[1]["failed"] == 1
+        assert one.recorded() == {1, 3, 4, 5}
+        done = run(*words, variables=variables)
+        (line,), _ = lines(done.stdout)
+        assert line["resumed_bytes"] == 3 * part_bytes + 5
+    assert path.read_bytes() == body
+    assert sorted(os.listdir(tmp_path)) == ["restored"]
