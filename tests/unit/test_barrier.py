@@ -1,0 +1,79 @@
+"""Barriers of a download: what they cover, in which order, and that nobody waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from bulkhaul.disk.download_journal import DownloadJournal, journal_name
+from bulkhaul.disk.download_records import DownloadState, read_journal
+from bulkhaul.engine.transfers import barrier
+from bulkhaul.engine.transfers.barrier import Barrier
+from tests.patience import PATIENCE_S
+from tests.unit.test_download_journal import PLAN
+
+
+def synced(path: Path) -> int:
+    """Return how many records of parts the journal says are on the disk."""
+    state, _ = read_journal(path.read_bytes())
+    assert isinstance(state, DownloadState)
+    return state.synced
+
+
+def test_what_a_barrier_covers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It covers the parts that had come when it began, and says so between the flushes of file and journal."""
+    monkeypatch.setattr(barrier, "BARRIER_S", 0.0)
+    calls: list[tuple[str, int]] = []
+    go_on = threading.Event()
+    path = tmp_path / journal_name("big")
+
+    def flush(fd: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{fd}")).name
+        calls.append((name, synced(path)))
+        if name == "temp":
+            assert go_on.wait(PATIENCE_S)
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+
+    async def download() -> None:
+        folder_fd = os.open(tmp_path, os.O_RDONLY)
+        temp_fd = os.open(tmp_path / "temp", os.O_CREAT | os.O_RDWR)
+        journal = DownloadJournal.create(folder_fd, PLAN)
+        assert journal is not None
+        flushes = Barrier(temp_fd, folder_fd, journal)
+        for number in (1, 2):
+            journal.part(number, 7, 10)
+        flushes.look()
+        journal.part(3, 7, 10)  # while the flush is under way: nobody knows whether that sees it
+        flushes.look()  # one at a time
+        go_on.set()
+        while len(calls) < 3:
+            await asyncio.sleep(0.01)
+        journal.close()
+        os.close(temp_fd)
+        os.close(folder_fd)
+
+    asyncio.run(asyncio.wait_for(download(), PATIENCE_S))
+    assert calls == [("temp", 0), (path.name, 2), (tmp_path.name, 2)]
+
+
+def test_no_barrier_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A download that takes less than the time between two barriers has none."""
+    monkeypatch.setattr(os, "fdatasync", lambda _: pytest.fail("it was flushed"))
+
+    async def download() -> None:
+        folder_fd = os.open(tmp_path, os.O_RDONLY)
+        journal = DownloadJournal.create(folder_fd, PLAN)
+        assert journal is not None
+        flushes = Barrier(folder_fd, folder_fd, journal)
+        journal.part(1, 7, 10)
+        flushes.look()
+        assert not [one for one in threading.enumerate() if one.name == "bulkhaul-barrier"]
+        journal.close()
+        os.close(folder_fd)
+
+    asyncio.run(download())
