@@ -29,6 +29,7 @@ def test_what_a_barrier_covers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(barrier, "BARRIER_S", 0.0)
     calls: list[tuple[str, int]] = []
     go_on = threading.Event()
+    all_called: list[asyncio.Future[None]] = []
     path = tmp_path / journal_name("big")
 
     def flush(fd: int) -> None:
@@ -36,10 +37,13 @@ def test_what_a_barrier_covers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         calls.append((name, synced(path)))
         if name == "temp":
             assert go_on.wait(PATIENCE_S)
+        if len(calls) == 3:
+            all_called[0].get_loop().call_soon_threadsafe(all_called[0].set_result, None)
 
     monkeypatch.setattr(os, "fdatasync", flush)
 
     async def download() -> None:
+        all_called.append(asyncio.get_running_loop().create_future())
         folder_fd = os.open(tmp_path, os.O_RDONLY)
         temp_fd = os.open(tmp_path / "temp", os.O_CREAT | os.O_RDWR)
         journal = DownloadJournal.create(folder_fd, PLAN)
@@ -51,8 +55,7 @@ def test_what_a_barrier_covers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         journal.part(3, 7, 10)  # while the flush is under way: nobody knows whether that sees it
         flushes.look()  # one at a time
         go_on.set()
-        while len(calls) < 3:
-            await asyncio.sleep(0.01)
+        await all_called[0]
         journal.close()
         os.close(temp_fd)
         os.close(folder_fd)
