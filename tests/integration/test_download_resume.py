@@ -455,6 +455,25 @@ def test_an_engine_that_ends_keeps_what_came(site: Site) -> None:
     assert again(site).fetched == [2, 5]
 
 
+def test_ended_while_it_looks_at_what_is_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that ends before the parts of an earlier run are proven leaves them as they were."""
+    site.interrupt()
+    looking, go_on, really = threading.Event(), threading.Event(), download_resume._crc_of
+
+    def slowly(*args: Any) -> int | None:
+        looking.set()
+        assert go_on.wait(PATIENCE_S)
+        return really(*args)
+
+    monkeypatch.setattr(download_resume, "_crc_of", slowly)
+    with running_engine(site.server.endpoint_url) as engine:
+        engine.start(engine.aio.download, "s3://bucket/key", site.path)
+        assert looking.wait(PATIENCE_S)
+        threading.Timer(0.2, go_on.set).start()
+    assert (engine.progress().left_objects, site.recorded()) == (1, THERE)
+    assert again(site).fetched == [2, 5]
+
+
 def test_failures_that_make_parts_useless(site: Site) -> None:
     """An object whose bytes are wrong leaves nothing behind."""
     site.server.add_fault(FlipBit(key="key", offset=PART_BYTES, attempt="every"))

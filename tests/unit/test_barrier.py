@@ -41,6 +41,7 @@ def test_what_a_barrier_covers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             all_called[0].get_loop().call_soon_threadsafe(all_called[0].set_result, None)
 
     monkeypatch.setattr(os, "fdatasync", flush)
+    monkeypatch.setattr(os, "fsync", flush)
 
     async def download() -> None:
         all_called.append(asyncio.get_running_loop().create_future())

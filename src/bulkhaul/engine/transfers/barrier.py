@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from bulkhaul.disk.download_journal import DownloadJournal
-from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.disk.folder import flush
 
 BARRIER_S = 30.0
 """Seconds from one barrier to the next. The kernel writes dirty pages back after 30 s by itself (proc(5),
@@ -45,7 +45,7 @@ class Barrier:
         if not self._busy and time.monotonic() - self._last_s >= BARRIER_S:
             self._busy = True
             parts = self._journal.parts
-            self._in_thread([self._fd], lambda: self._synced(parts))
+            self._in_thread([(self._fd, os.fdatasync)], lambda: self._synced(parts))
 
     def _synced(self, parts: int) -> None:
         if self._journal.fd >= 0:
@@ -54,30 +54,34 @@ class Barrier:
             except OSError:
                 self._ended()  # the parts count as not synced: that is all
                 return
-            self._in_thread([self._journal.fd, *([] if self._named else [self._folder_fd])], self._ended)
+            names = [] if self._named else [(self._folder_fd, flush)]
+            self._in_thread([(self._journal.fd, os.fdatasync), *names], self._recorded)
+
+    def _recorded(self) -> None:
+        self._named = True
+        self._ended()
 
     def _ended(self) -> None:
-        self._named = True
         self._last_s = time.monotonic()
         self._busy = False
 
-    def _in_thread(self, fds: list[int], then: Callable[[], None]) -> None:
-        twins = [os.dup(fd) for fd in fds]
-        thread = threading.Thread(target=self._flush, args=(twins, then), name="bulkhaul-barrier", daemon=True)
+    def _in_thread(self, work: list[tuple[int, Callable[[int], None]]], then: Callable[[], None]) -> None:
+        """Flush descriptors in a thread, and go on; where no thread or descriptor can be had, at the next barrier."""
+        twins: list[tuple[int, Callable[[int], None]]] = []
         try:
-            thread.start()
-        except RuntimeError as error:
-            for twin in twins:
+            for fd, flushes in work:
+                twins.append((os.dup(fd), flushes))
+            threading.Thread(target=self._flush, args=(twins, then), name="bulkhaul-barrier", daemon=True).start()
+        except (OSError, RuntimeError):
+            for twin, _ in twins:
                 os.close(twin)
-            if no_thread(error) is None:
-                raise
-            self._ended()  # the next one may find room for it
+            self._ended()
 
-    def _flush(self, twins: list[int], then: Callable[[], None]) -> None:
+    def _flush(self, twins: list[tuple[int, Callable[[int], None]]], then: Callable[[], None]) -> None:
         failure: OSError | None = None
-        for twin in twins:
+        for twin, flushes in twins:
             try:
-                os.fdatasync(twin)
+                flushes(twin)
             except OSError as error:
                 failure = error
             finally:

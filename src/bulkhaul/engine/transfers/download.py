@@ -51,7 +51,6 @@ class Downloader:
 
     Attributes:
         mode: permission bits of new files.
-        left_objects: failed ones whose parts were kept, so that the next run goes on with them.
     """
 
     def __init__(self, settings: Settings, control: Control, dispatcher: Dispatcher, remover: SourceRemover) -> None:
@@ -60,9 +59,13 @@ class Downloader:
         self._dispatcher = dispatcher
         self._remover = remover
         self.mode = published_mode()
-        self.left_objects = 0
         self._sweeper = Sweeper()
         self._resumer = DownloadResumer(settings)
+
+    @property
+    def left_objects(self) -> int:
+        """How many have failed whose parts were kept, so that the next run goes on with them."""
+        return self._resumer.left_objects
 
     def look_at_umask(self) -> None:
         """Read which mode new files get from now on; a run over a listing does so once, not for each object."""
@@ -183,7 +186,7 @@ class Downloader:
                     await publish()
                 record.published()
         finally:
-            self.left_objects += record.left
+            self._resumer.left_objects += record.left
         return msgspec.structs.replace(
             result_of(remote.ref, head, destination.path),
             integrity=checks.integrity,

@@ -194,6 +194,6 @@ class DownloadRecord:
     def _give_up(self, error: OSError) -> None:
         """Go on without a journal: it could not be written."""
         _log.info("%s: a killed download of it will begin anew: its journal: %s", self._destination.path, error)
-        journal, self._journal, self._barrier = self._journal, None, None
+        journal, self._journal = self._journal, None
         if journal is not None:
             journal.remove()

@@ -17,7 +17,7 @@ from bulkhaul.disk.download_journal import DownloadJournal, boot_id
 from bulkhaul.disk.download_pending import has_journal, open_for_resume, remove_unowned
 from bulkhaul.disk.download_records import DownloadState, PartArrived, Wanted
 from bulkhaul.disk.frames import Flaw
-from bulkhaul.disk.landing import TEMP_NAME, Landing
+from bulkhaul.disk.landing import TEMP_NAME, Landing, require_replaceable
 from bulkhaul.disk.readback import read_back
 from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
 from bulkhaul.engine.loop.threads import in_thread
@@ -43,10 +43,15 @@ _log = logging.getLogger("bulkhaul")
 
 
 class DownloadResumer:
-    """Takes up downloads by their journals."""
+    """Takes up downloads by their journals.
+
+    Attributes:
+        left_objects: failed ones whose parts were kept, so that the next run goes on with them.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.left_objects = 0
 
     async def record(
         self, destination: Destination, remote: RemoteObject, layout: Layout, folded: str
@@ -55,10 +60,14 @@ class DownloadResumer:
 
         Args:
             folded: algorithm that the parts are checked by, empty if none.
+
+        Raises:
+            LocalError: the destination cannot be replaced; what is there stays.
         """
         wanted = self._wanted(remote, layout, folded)
         if not has_journal(destination.folder.fd, destination.name):
             return DownloadRecord(destination, layout, wanted)
+        require_replaceable(destination.name, destination.path, folder_fd=destination.folder.fd)
         try:
             found = await undisturbed(in_thread(open_for_resume, destination.folder.fd, destination.name), undo=_let_go)
         except OSError as error:
@@ -83,6 +92,7 @@ class DownloadResumer:
                 journal.rebooted(boot)
             record.keep(await self._intact(landing, layout, record.algorithm, state.trusted(boot)))
         except BaseException:
+            self.left_objects += 1
             landing.keep()
             journal.close()
             raise
