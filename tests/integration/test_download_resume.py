@@ -42,7 +42,7 @@ PROGRAM = """
 import sys
 from bulkhaul import Engine
 from bulkhaul.engine.transfers import barrier, download_resume
-endpoint_url, path, part_bytes, barrier_s, fatal = sys.argv[1:]
+endpoint_url, path, part_bytes, barrier_s, landing, fatal = sys.argv[1:]
 download_resume.RESUMABLE_BYTES = 2 * int(part_bytes)
 barrier.BARRIER_S = float(barrier_s)
 if fatal:
@@ -57,7 +57,8 @@ if fatal:
         if when == "after" and type(record).__name__ == name:
             os.kill(os.getpid(), signal.SIGKILL)
     download_journal.DownloadJournal._append = dies
-with Engine(endpoint_url=endpoint_url, workers=2, concurrency=8, part_size_bytes=int(part_bytes)) as engine:
+chosen = {"workers": 2, "concurrency": 8, "part_size_bytes": int(part_bytes), "landing": landing}
+with Engine(endpoint_url=endpoint_url, **chosen) as engine:
     print("started", flush=True)
     result = engine.download("s3://bucket/key", path)
 print("done", result.resumed_bytes, flush=True)
@@ -66,10 +67,10 @@ print("done", result.resumed_bytes, flush=True)
 
 @contextmanager
 def program(
-    server: FaultServer, path: Path, *, barrier_s: float = 1e9, fatal: str = ""
+    server: FaultServer, path: Path, *, barrier_s: float = 1e9, landing: str = "auto", fatal: str = ""
 ) -> Iterator[subprocess.Popen[str]]:
     """Run PROGRAM, which downloads ``key``; at the end it and all that it has started are dead."""
-    words = [server.endpoint_url, str(path), str(PART_BYTES), str(barrier_s), fatal]
+    words = [server.endpoint_url, str(path), str(PART_BYTES), str(barrier_s), landing, fatal]
     with aws_environment(keys() | {"PYTHONPATH": os.pathsep.join(sys.path)}):
         process = subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE, text=True)
     with process:
@@ -146,10 +147,10 @@ class Site:
                 Stall(key="key", start=start, attempt="every", times=1, after_bytes=PART_BYTES // 2, until=until)
             )
 
-    def interrupt(self, there: set[int] = THERE, *, at: tuple[int, ...] = HELD, barrier_s: float = 1e9) -> None:
+    def interrupt(self, there: set[int] = THERE, *, at: tuple[int, ...] = HELD, landing: str = "auto") -> None:
         """Have a program download the object, and kill all of it when the parts ``there`` are written down."""
         self.hold(at)
-        with program(self.server, self.path, barrier_s=barrier_s) as process:
+        with program(self.server, self.path, landing=landing) as process:
             eventually(lambda: self.recorded() == there, "other parts came than those that are not held")
             kill_tree(process)
         assert not self.path.exists()
@@ -213,6 +214,15 @@ def test_killed_and_resumed(site: Site, stored: dict[str, Any]) -> None:
     assert second.result.parts == PARTS
     assert site.path.stat().st_ino == inode
     assert second.result.integrity == ("checksum" if stored else "etag")
+
+
+def test_mapped(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """Parts that were received into mapped windows count; a file that was not made to be mapped is not mapped."""
+    site.interrupt(landing="mapped")
+    assert again(site, landing="mapped").fetched == [2, 5]
+    site.path.unlink()
+    site.interrupt(at=(1, 6), there={2, 3, 4, 5, 7, 8})
+    begins_anew(site, caplog, "mapped", landing="mapped")
 
 
 def test_progress_of_a_resumed_download(site: Site) -> None:

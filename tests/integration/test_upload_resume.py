@@ -182,6 +182,7 @@ def test_killed_and_resumed(rig: Site, transport: str) -> None:
     assert second.sent == [3, 5, 6, 7, 8]
     assert second.asked == {"ListParts": 1, "UploadPart": 5, COMPLETE: 1}
     assert (second.result.integrity, second.result.parts, rig.stored("key")) == ("checksum", PARTS, BODY)
+    assert second.result.resumed_bytes == len(THERE) * PART_BYTES
 
 
 def test_progress_of_a_resumed_upload(rig: Site) -> None:
