@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 
 from bulkhaul.disk.folder import ABSENT
-from bulkhaul.disk.landing import TEMP_NAME
+from bulkhaul.disk.left_temp import TEMP_NAME
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.limits import MAX_KEY_BYTES
 

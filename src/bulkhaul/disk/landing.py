@@ -16,29 +16,22 @@ import contextlib
 import errno
 import mmap
 import os
-import re
 import secrets
 import stat
-import time
 from collections.abc import Callable
 
 from bulkhaul.disk.folder import flush
+from bulkhaul.disk.left_temp import open_left
 from bulkhaul.disk.locks import NO_LOCKS, is_at, remove_owned, take_lock
 from bulkhaul.disk.modes import set_access
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import DurabilityUnknown, LocalError, Unsupported
 from bulkhaul.policy.naming import MAX_NAME_BYTES
 
-TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
-"""What our temp files are called, and nothing else is likely to be."""
-
 NO_FILE = (
     "the destination is no regular file (FIFO, device, socket or open stream); to write there use `-` and redirect"
     " stdout, or choose another one"
 )
-
-LET_GO_S = 2.0
-"""How long a temp file is waited for whose coordinator was killed: its workers end within milliseconds of that."""
 
 TMPFS_MAGIC = 0x01021994
 """Source: statfs(2)."""
@@ -136,36 +129,8 @@ class Landing:
         Raises:
             LocalError: it is gone, another file, of another length, or in use; the message says which.
         """
-        if "/" in temp or not TEMP_NAME.fullmatch(temp):
-            raise LocalError("what the journal names is no temp file", path)
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        try:
-            fd = os.open(temp, flags, dir_fd=folder_fd)
-        except OSError as error:
-            raise LocalError("the temp file is gone", path, errno.errorcode.get(error.errno or 0, "")) from error
-        landing = cls(folder_fd, name, path, fd, temp, size_bytes)
-        try:
-            found = os.fstat(fd)
-            regular = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-            if not regular or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-                raise LocalError("the temp file is not this user's own", path)
-            if found.st_ino != inode or device not in (None, found.st_dev):
-                raise LocalError("the temp file was replaced", path)
-            if found.st_size != size_bytes:
-                raise LocalError(f"the temp file has {found.st_size} bytes instead of {size_bytes}", path)
-            deadline_s = time.monotonic() + LET_GO_S
-            while not take_lock(fd):
-                if time.monotonic() >= deadline_s:
-                    raise LocalError("the temp file is in use", path)
-                time.sleep(LET_GO_S / 100)
-            os.fchmod(fd, 0o600)
-        except OSError as error:
-            landing.keep()
-            raise local_error(error, path) from error
-        except LocalError:
-            landing.keep()
-            raise
-        return landing
+        fd = open_left(folder_fd, temp, path, size_bytes, inode=inode, device=device)
+        return cls(folder_fd, name, path, fd, temp, size_bytes)
 
     def may_map(self) -> bool:
         """Whether this file system maps files."""

@@ -14,7 +14,8 @@ from contextlib import closing, contextmanager, suppress
 
 from bulkhaul.disk.folder import ABSENT, FolderHandle, flush, open_below
 from bulkhaul.disk.keyed import keyed_files
-from bulkhaul.disk.landing import TEMP_NAME, Landing
+from bulkhaul.disk.landing import Landing
+from bulkhaul.disk.left_temp import TEMP_NAME
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.disk.sweep import Sweeper

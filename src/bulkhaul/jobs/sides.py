@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from bulkhaul.disk.landing import TEMP_NAME
+from bulkhaul.disk.left_temp import TEMP_NAME
 from bulkhaul.disk.walk import LocalFile, LocalFolder, Refused, walk, walk_with_folders
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread

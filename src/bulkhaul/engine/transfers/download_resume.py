@@ -17,7 +17,8 @@ from bulkhaul.disk.download_journal import DownloadJournal, boot_id
 from bulkhaul.disk.download_pending import has_journal, open_for_resume, remove_unowned
 from bulkhaul.disk.download_records import DownloadState, PartArrived, Wanted
 from bulkhaul.disk.frames import Flaw
-from bulkhaul.disk.landing import TEMP_NAME, Landing, require_replaceable
+from bulkhaul.disk.landing import Landing, require_replaceable
+from bulkhaul.disk.left_temp import TEMP_NAME
 from bulkhaul.disk.readback import read_back
 from bulkhaul.engine.loop.tasks import all_or_none, undisturbed
 from bulkhaul.engine.loop.threads import in_thread
