@@ -13,7 +13,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import re
 from pathlib import Path
 
 from bulkhaul.disk.download_records import (
@@ -30,9 +29,6 @@ from bulkhaul.disk.download_records import (
 from bulkhaul.disk.frames import write_at
 from bulkhaul.disk.landing import file_system_of
 from bulkhaul.disk.locks import NO_LOCKS, create_locked, remove_owned
-
-JOURNAL_NAME = re.compile(r"\.bulkhaul-[0-9a-f]{32}\.journal")
-"""What journals of downloads are called; the digits stand for the name of the destination."""
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 """Another text after every start of the machine. Source: random(4)."""

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from bulkhaul.disk.download_journal import JOURNAL_NAME, DownloadJournal, journal_name
+from bulkhaul.disk.download_journal import DownloadJournal, journal_name
 from bulkhaul.disk.download_records import DownloadState, first_record, read_journal
 from bulkhaul.disk.frames import HEADER, MAX_BODY_BYTES, Flaw, read_all
-from bulkhaul.disk.left_temp import TEMP_NAME
+from bulkhaul.disk.left_temp import JOURNAL_NAME, TEMP_NAME
 from bulkhaul.disk.locks import has_owner, open_locked, remove_owned, take_lock
 from bulkhaul.disk.oserrors import local_error
 

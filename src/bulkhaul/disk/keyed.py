@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 
 from bulkhaul.disk.folder import ABSENT
-from bulkhaul.disk.left_temp import TEMP_NAME
+from bulkhaul.disk.left_temp import is_ours
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.limits import MAX_KEY_BYTES
 
@@ -71,7 +71,7 @@ def _names(folder_fd: int, before: str, start: str, root: str) -> list[str]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     names.append(name + b"/")
-                elif entry.is_file(follow_symlinks=False) and not TEMP_NAME.fullmatch(entry.name):
+                elif entry.is_file(follow_symlinks=False) and not is_ours(entry.name):
                     names.append(name)
     except OSError as error:
         raise local_error(error, os.path.join(root, before)) from error

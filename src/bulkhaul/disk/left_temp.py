@@ -1,4 +1,4 @@
-"""Opens the temp file that an earlier run has left, if it still is the one that its journal names."""
+"""Knows files of interrupted downloads by their names, and opens a temp file that still is the one that was left."""
 
 from __future__ import annotations
 
@@ -15,8 +15,22 @@ from bulkhaul.model.errors import LocalError
 TEMP_NAME = re.compile(r"\.(?P<name>.*)\.bulkhaul-[0-9a-f]{16}\.tmp", re.DOTALL)
 """What our temp files are called, and nothing else is likely to be."""
 
+JOURNAL_NAME = re.compile(r"\.bulkhaul-[0-9a-f]{32}\.journal")
+"""What journals of downloads are called; the digits stand for the name of the destination."""
+
 LET_GO_S = 2.0
 """How long a temp file is waited for whose coordinator was killed: its workers end within milliseconds of that."""
+
+
+def is_ours(name: str) -> bool:
+    """Whether a file name is that of a temp file or of the journal of a download: neither is anybody's data.
+
+    >>> is_ours(".a.bulkhaul-0123456789abcdef.tmp"), is_ours(".bulkhaul-0123456789abcdef0123456789abcdef.journal")
+    (True, True)
+    >>> is_ours("a.tmp"), is_ours("0123456789abcdef.journal")
+    (False, False)
+    """
+    return ".bulkhaul-" in name and bool(TEMP_NAME.fullmatch(name) or JOURNAL_NAME.fullmatch(name))
 
 
 def open_left(folder_fd: int, temp: str, path: str, size_bytes: int, *, inode: int, device: int | None) -> int:

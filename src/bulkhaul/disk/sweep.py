@@ -12,9 +12,8 @@ import stat
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from bulkhaul.disk.download_journal import JOURNAL_NAME
 from bulkhaul.disk.download_pending import FoundDownload, interrupted, named_temps, remove_ended, remove_unowned
-from bulkhaul.disk.left_temp import TEMP_NAME
+from bulkhaul.disk.left_temp import JOURNAL_NAME, TEMP_NAME
 from bulkhaul.disk.locks import has_owner
 from bulkhaul.disk.oserrors import local_error
 

@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from bulkhaul.disk.folder import ABSENT, FolderHandle, flush, open_below
 from bulkhaul.disk.keyed import keyed_files
 from bulkhaul.disk.landing import Landing
-from bulkhaul.disk.left_temp import TEMP_NAME
+from bulkhaul.disk.left_temp import is_ours
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.disk.sweep import Sweeper
@@ -183,7 +183,7 @@ def components_of(key: str) -> tuple[str, ...]:
     name = local_name(key)
     if name.refused:
         raise UnsafeKey(f"the key cannot become a path: {name.refused.partition(';')[0]}", key)
-    if TEMP_NAME.fullmatch(name.components[-1]):
+    if is_ours(name.components[-1]):
         raise UnsafeKey("the key cannot become a path: temp files are called so", key)
     return name.components
 

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from typing import TypeVar
 
-from bulkhaul.disk.left_temp import TEMP_NAME
+from bulkhaul.disk.left_temp import is_ours
 from bulkhaul.disk.walk import LocalFile, LocalFolder, Refused, walk, walk_with_folders
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
@@ -131,7 +131,7 @@ def file_entry(one: LocalFile | LocalFolder | Refused, *, told: bool = True) -> 
 
 def _no_temp_file(takes: Callable[[str], bool]) -> Callable[[str], bool]:
     def takes_finished(name: str) -> bool:
-        return not (".bulkhaul-" in name and TEMP_NAME.fullmatch(name.rpartition("/")[2])) and takes(name)
+        return not is_ours(name.rpartition("/")[2]) and takes(name)
 
     return takes_finished
 
