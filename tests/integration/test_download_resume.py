@@ -22,6 +22,7 @@ from bulkhaul import TransferResult, errors
 from bulkhaul.disk import download_journal
 from bulkhaul.disk.download_journal import journal_name
 from bulkhaul.disk.download_records import DownloadState, read_journal
+from bulkhaul.disk.locks import has_owner
 from bulkhaul.engine.transfers import barrier, download_resume
 from bulkhaul.model.objects import Verify
 from tests.engines import PART_BYTES, aws_environment, eventually, is_alive, keys, running_engine, serving, temp_files
@@ -47,7 +48,7 @@ download_resume.RESUMABLE_BYTES = 2 * int(part_bytes)
 barrier.BARRIER_S = float(barrier_s)
 if fatal:
     import os, signal
-    from bulkhaul.disk import download_journal, landing
+    from bulkhaul.disk import download_journal
     writes = download_journal.DownloadJournal._append
     def dies(journal, record):
         when, name = fatal.split(":")
@@ -244,6 +245,12 @@ def test_killed_twice(site: Site) -> None:
     assert again(site).fetched == [2, 7]
 
 
+def is_held(temp: Path) -> bool:
+    """Whether a process holds the temp file."""
+    with temp.open("rb") as file:
+        return has_owner(file.fileno())
+
+
 RECORDS = ("Allocated", "PartArrived", "Verified", "Published")
 
 
@@ -253,6 +260,7 @@ def test_killed_at_each_record(site: Site, when: str, record: str) -> None:
     """Wherever it is killed, the destination has nothing or the object, and the next run makes it whole."""
     with program(site.server, site.path, fatal=f"{when}:{record}") as process:
         assert process.wait(PATIENCE_S) == -signal.SIGKILL
+    eventually(lambda: not any(map(is_held, site.path.parent.glob(".*.tmp"))), "a worker of the killed run lives on")
     published = record == "Published"
     assert site.path.exists() == published
     there = site.recorded()
