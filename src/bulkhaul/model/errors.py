@@ -18,12 +18,14 @@ __all__ = [
     "ClockSkew",
     "Conflict",
     "CredentialsError",
+    "DamagedJob",
     "DiskFull",
     "DurabilityUnknown",
     "EndpointRedirect",
     "ExpiredCredentials",
     "IntegrityError",
     "InvalidUrl",
+    "JobInUse",
     "LocalError",
     "ManifestError",
     "NetworkError",
@@ -246,6 +248,14 @@ class ManifestError(LocalError):
 
 class DurabilityUnknown(LocalError):
     """The object is in place, but the folder could not be flushed to disk."""
+
+
+class DamagedJob(OtherError):
+    """The folder of a job holds what cannot be right; the message names the line and field, the subject the file."""
+
+
+class JobInUse(TransferError):
+    """Another process that lives works on this job; wait for it, or stop it."""
 
 
 class WorkerDied(TransferError):

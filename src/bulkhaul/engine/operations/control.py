@@ -95,11 +95,20 @@ class Control:
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
-        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True, restores: bool = False
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        max_keys: int = 0,
+        ahead: bool = True,
+        restores: bool = False,
+        start_after: str = "",
     ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
         Args:
+            start_after: ask for the keys after this one only, one page ahead; whether the service does so is not looked
+                at.
             ahead: ask for pages that follow while the caller has one in hand, more of them side by side the longer the
                 caller had to wait for them.
             restores: tell the status of archived objects, too (``ObjectHead.restore``), where the endpoint does.
@@ -109,10 +118,17 @@ class Control:
             OtherError: the listing would never end.
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
-        if ahead:
+        if ahead and not start_after:
             return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys, restores=restores)
         listing = listed_pages(
-            self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False, restores=restores
+            self._requests,
+            bucket,
+            prefix,
+            folder=False,
+            max_keys=max_keys,
+            ahead=ahead,
+            restores=restores,
+            start_after=start_after,
         )
         return each_of(listing, lambda page: page.objects)
 

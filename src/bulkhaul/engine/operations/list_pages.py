@@ -37,6 +37,7 @@ async def listed_pages(
     ahead: bool,
     token: str = "",
     restores: bool = False,
+    start_after: str = "",
 ) -> AsyncGenerator[ObjectsPage, None]:
     """Yield each page, in the service's order.
 
@@ -46,6 +47,7 @@ async def listed_pages(
         ahead: see above.
         token: of the first page, empty for the beginning.
         restores: tell the status of archived objects, too, where the endpoint does.
+        start_after: without a token, begin after this text.
 
     Raises:
         OtherError: the listing would never end, or a page contradicts what was told early of it.
@@ -56,7 +58,9 @@ async def listed_pages(
     seen = set[int]()
 
     def begin(token: str) -> _Page:
-        return _Page(requests, ListPage(bucket, prefix, token, folder, max_keys, restores=restores), subject)
+        first = "" if token else start_after
+        request = ListPage(bucket, prefix, token, folder, max_keys, start_after=first, restores=restores)
+        return _Page(requests, request, subject)
 
     page, following = begin(token), None
     try:

@@ -1,0 +1,148 @@
+"""Defines the values of a job's small files: what the job is, what its plans hold, how its shards ended."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+
+from bulkhaul.model.writing import ObjectOptions
+
+FORMAT: Final = 1
+"""Version of the files of a job. A program refuses a newer one: it could not account for what it does not know."""
+
+
+class Kind(StrEnum):
+    """What a job does with its objects."""
+
+    COPY = "copy"
+    DELETE = "delete"
+
+
+class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """``job.json``: what was asked for; it never changes.
+
+    Attributes:
+        kind: see ``Kind``.
+        source: ``s3://…`` or an absolute path: what is listed; empty where the rows came from elsewhere.
+        destination: likewise; empty for a deletion.
+        include, exclude: patterns for paths below the source.
+        follow_symlinks: of an upload; see ``upload_many``.
+        options: how objects are stored; None keeps the headers of a copy.
+        settings: fields of ``Settings`` that were chosen, and no secret among them.
+        origin: likewise, of the service of the source, where it is not that of the destination.
+        sse_c: objects are encrypted with a customer's key, which every run has to be given again.
+        made_by: program and version.
+        made: ISO 8601.
+        format: version of the files, ``FORMAT``.
+    """
+
+    format: int
+    kind: Kind
+    source: str = ""
+    destination: str = ""
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    follow_symlinks: bool | None = None
+    options: ObjectOptions | None = None
+    settings: dict[str, Any] = {}
+    origin: dict[str, Any] | None = None
+    sse_c: bool = False
+    made_by: str = ""
+    made: str = ""
+
+
+class Shard(msgspec.Struct, frozen=True, kw_only=True):
+    """One shard of a plan.
+
+    Attributes:
+        number: counts through all plans of the job.
+        first: ``n`` of its first row; the others follow without a gap.
+        size_bytes: of its objects, as far as they are known.
+        sha256: of its file, in hexadecimal digits.
+    """
+
+    number: int
+    plan: int
+    first: int
+    rows: int
+    size_bytes: int
+    sha256: str
+
+
+class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """What a plan adds up to.
+
+    Attributes:
+        requests: at least so many of each operation of S3.
+        archived_rows, archived_bytes: of objects that have to be restored before they can be read.
+        unknown_sizes: rows whose size nobody told.
+    """
+
+    rows: int = 0
+    size_bytes: int = 0
+    requests: dict[str, int] = {}
+    archived_rows: int = 0
+    archived_bytes: int = 0
+    unknown_sizes: int = 0
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """``plan.json`` of the first plan, ``plan-1.json`` … of retries: written last, when all shards are there."""
+
+    plan: int
+    totals: PlanTotals
+    shards: tuple[Shard, ...]
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """One file of report rows. ``name``: below the folder. ``sha256``: in hexadecimal digits."""
+
+    name: str
+    rows: int
+    sha256: str
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows ended. ``size_bytes``: of those that succeeded."""
+
+    succeeded: int = 0
+    failed: int = 0
+    skipped: int = 0
+    size_bytes: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.succeeded + self.failed + self.skipped
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            succeeded=self.succeeded + other.succeeded,
+            failed=self.failed + other.failed,
+            skipped=self.skipped + other.skipped,
+            size_bytes=self.size_bytes + other.size_bytes,
+        )
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """``done/000123``: every row of the shard has its report row in one of these segments, and no other one counts.
+
+    Attributes:
+        runner: who found it complete.
+        began, ended: of the first row that ended and of the last one, in seconds since the epoch.
+    """
+
+    counts: Counts
+    segments: tuple[Segment, ...]
+    runner: str = ""
+    began: float = 0.0
+    ended: float = 0.0
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """``report/000123.2.json``: this runner makes the second attempt at a shard; its segments begin with that name."""
+
+    runner: str
+    began: float

@@ -1,0 +1,251 @@
+"""Makes rows of what a plan is made from: the listing of a prefix, the files below a folder, rows that are given.
+
+A source can go on after the rows that an earlier planner has written:
+
+    keys ascend           ask for what follows the last key; what comes again nevertheless is dropped
+    they do not           list all, drop what is planned
+    rows that are given   leave out as many as are planned
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from contextlib import aclosing
+from itertools import islice
+from typing import Protocol
+
+import msgspec
+
+from bulkhaul.disk.walk import LocalFile, Refused, walk
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.download_many import Naming
+from bulkhaul.model.errors import LocalError, TransferError, UsageError
+from bulkhaul.model.limits import MAX_KEY_BYTES
+from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.selection import Source, nothing_matches
+
+PAGE_ROWS = 1000
+"""Rows of one page of files."""
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """What is planned already.
+
+    Attributes:
+        rows: how many.
+        last: the last one, None if there is none.
+        ascending: the sources of all of them ascend.
+        has: whether a source is planned; looking costs a lookup on disk.
+    """
+
+    rows: int
+    last: Row | None
+    ascending: bool
+    has: Callable[[str], bool]
+
+
+class RowSource(Protocol):
+    """What a plan is made from."""
+
+    def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield pages of the rows that follow those that are planned; their numbers mean nothing yet."""
+        ...
+
+
+class ObjectRows:
+    """The rows of a listing."""
+
+    def __init__(
+        self, control: Control, source: Source, takes: Callable[[str], bool], row_of: Callable[[ObjectHead], Row]
+    ) -> None:
+        self._control = control
+        self._source = source
+        self._takes = takes
+        self._row_of = row_of
+
+    async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the rows of each page.
+
+        Raises:
+            NotFound: it selects nothing.
+            TransferError: the listing failed.
+        """
+        last = begun.last.source if begun.last is not None else ""
+        start_after = last.removeprefix(ObjectRef(self._source.bucket, "").url) if begun.ascending else ""
+        found = begun.rows > 0
+
+        def left(rows: list[Row]) -> list[Row]:
+            return [row for row in rows if (begun.ascending and row.source > last) or not begun.has(row.source)]
+
+        async with aclosing(self._pages(start_after)) as listing:
+            async for page in listing:
+                rows = [self._row_of(head) for head in page if self._takes(head.key)]
+                found = found or bool(rows)
+                yield await asyncio.to_thread(left, rows) if last else rows
+        if not found:
+            raise nothing_matches(self._source)
+
+    async def _pages(self, start_after: str) -> AsyncGenerator[Sequence[ObjectHead], None]:
+        bucket, prefix = self._source.bucket, self._source.prefix
+        begun = False
+        if start_after:
+            try:
+                async with aclosing(self._control.pages(bucket, prefix, start_after=start_after)) as pages:
+                    async for page in pages:
+                        begun = True
+                        yield page
+                return
+            except TransferError as error:
+                # Directory buckets do not know StartAfter (S3 API, ListObjectsV2).
+                if begun or error.info.status < 400:
+                    raise
+        async with aclosing(self._control.pages(bucket, prefix)) as pages:
+            async for page in pages:
+                yield page
+
+
+def download_row(source: Source, root: str) -> Callable[[ObjectHead], Row]:
+    """Return what makes the row of a key that goes below a folder; one that cannot be a file has no destination."""
+    naming, below = Naming(source.base, folds_case=False), os.path.join(root, "")
+
+    def row_of(head: ObjectHead) -> Row:
+        planned = naming.plan(head)
+        row = _listed(source.bucket, head, Action.DOWNLOAD)
+        if planned.skipped:
+            return msgspec.structs.replace(row, action=Action.SKIP, reason=planned.skipped)
+        if planned.refused:
+            return msgspec.structs.replace(row, reason=f"the key cannot be a file: {planned.refused}")
+        return msgspec.structs.replace(row, destination=below + "/".join(planned.components))
+
+    return row_of
+
+
+def copy_row(source: Source, bucket: str, prefix: str, *, within: bool) -> Callable[[ObjectHead], Row]:
+    """Return what makes the row of a key that goes below another prefix.
+
+    Args:
+        within: both are of one service, so that the destination may lie in the source.
+    """
+    nested = within and bucket == source.bucket and prefix != source.base and prefix.startswith(source.base)
+
+    def row_of(head: ObjectHead) -> Row:
+        row = _listed(source.bucket, head, Action.COPY)
+        key = prefix + head.key.removeprefix(source.base)
+        if nested and head.key.startswith(prefix):
+            return msgspec.structs.replace(row, action=Action.SKIP, reason="it lies in the destination")
+        if not key or len(key.encode()) > MAX_KEY_BYTES:
+            text = f"its key would have {len(key.encode())} bytes, and a key has 1 to {MAX_KEY_BYTES}"
+            return msgspec.structs.replace(row, reason=text)
+        return msgspec.structs.replace(row, destination=ObjectRef(bucket, key).url)
+
+    return row_of
+
+
+def delete_row(source: Source) -> Callable[[ObjectHead], Row]:
+    """Return what makes the row of a key that is to be deleted, as long as it is the object that was listed."""
+    return lambda head: _listed(source.bucket, head, Action.DELETE)
+
+
+class FileRows:
+    """The rows of all files below a folder, in the order of their keys."""
+
+    def __init__(
+        self,
+        folder: str,
+        bucket: str,
+        prefix: str,
+        takes: Callable[[str], bool],
+        *,
+        follow_symlinks: bool | None = None,
+    ) -> None:
+        self._folder = folder
+        self._bucket = bucket
+        self._prefix = prefix
+        self._takes = takes
+        self._follow = follow_symlinks is not False
+
+    async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield pages of rows; the walk begins anew, and what is planned is dropped.
+
+        Raises:
+            LocalError: the folder cannot be read, or nothing in it is selected.
+        """
+        entries = await asyncio.to_thread(walk, self._folder, follow_symlinks=self._follow)
+        found = begun.rows > 0
+
+        def next_rows() -> list[Row] | None:
+            page = list(islice(entries, PAGE_ROWS))
+            rows = [row for entry in page if (row := self._row(entry)) is not None]
+            if begun.last is not None:
+                last, ascending = begun.last.source, begun.ascending
+                rows = [row for row in rows if not (row.source <= last if ascending else begun.has(row.source))]
+            return rows if page else None
+
+        while (rows := await asyncio.to_thread(next_rows)) is not None:
+            found = found or bool(rows)
+            yield rows
+        if not found:
+            text = "no file matches: the folder is empty, or --include and --exclude leave nothing"
+            raise LocalError(text, self._folder)
+
+    def _row(self, entry: LocalFile | Refused) -> Row | None:
+        # A name that is no text cannot be written as JSON; it is shown escaped.
+        path = os.fsencode(entry.path).decode(errors="backslashreplace")
+        if isinstance(entry, Refused):
+            if not self._takes(entry.path.removeprefix(os.path.join(self._folder, ""))):
+                return None
+            action = Action.SKIP if entry.unwanted else Action.UPLOAD
+            return Row(n=0, action=action, source=path, reason=entry.reason)
+        if not self._takes(entry.relative):
+            return None
+        row = Row(n=0, action=Action.UPLOAD, source=path, size_bytes=entry.size_bytes)
+        key = self._prefix + entry.relative
+        if (length := len(key.encode())) > MAX_KEY_BYTES:
+            text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
+            return msgspec.structs.replace(row, reason=text)
+        return msgspec.structs.replace(row, destination=ObjectRef(self._bucket, key).url)
+
+
+class GivenRows:
+    """Rows that somebody else makes: a manifest, a comparison of two sides."""
+
+    def __init__(self, make: Callable[[], AsyncIterable[Sequence[Row]]]) -> None:
+        """Take what makes all the rows, in the same order each time."""
+        self._make = make
+
+    async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
+        """Yield the pages that follow.
+
+        Raises:
+            UsageError: the rows are not those that the plan began with.
+        """
+        left_out = 0
+        async for page in self._make():
+            rest = page[max(0, begun.rows - left_out) :]
+            if left_out < begun.rows <= left_out + len(page):
+                row = page[begun.rows - left_out - 1]
+                if begun.last is not None and (row.source, row.destination) != (
+                    begun.last.source,
+                    begun.last.destination,
+                ):
+                    raise UsageError("the manifest is not the one that the plan began with", row.source)
+            left_out += len(page)
+            if rest:
+                yield rest
+        if left_out < begun.rows:
+            raise UsageError(f"the manifest has {left_out} rows, and the plan began with {begun.rows}")
+
+
+def _listed(bucket: str, head: ObjectHead, action: Action) -> Row:
+    return Row(
+        n=0,
+        action=action,
+        source=ObjectRef(bucket, head.key).url,
+        size_bytes=head.size_bytes,
+        etag=head.etag,
+        last_modified=head.last_modified,
+        storage_class=head.storage_class,
+    )

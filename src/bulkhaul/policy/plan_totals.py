@@ -1,0 +1,77 @@
+"""Adds up what the rows of a plan cost: bytes, requests by operation, objects that have to be restored first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_DELETE_BATCH
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+
+ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+"""Storage classes whose objects have to be restored before they can be read. Source: S3 User Guide, "Working with
+archived objects"; objects of INTELLIGENT_TIERING do not tell in listings."""
+
+
+class Totals:
+    """The running sums of one plan.
+
+    Attributes:
+        rows: all of them.
+        size_bytes: of objects that are to be moved, as far as told.
+        unknown_sizes: rows of which no size is told.
+        archived_rows, archived_bytes: of objects in an archive.
+    """
+
+    def __init__(self, settings: Settings, *, relayed: bool = False) -> None:
+        """Take the settings that decide about parts; a copy that is relayed is read here and written here."""
+        self.rows = self.size_bytes = self.unknown_sizes = self.archived_rows = self.archived_bytes = 0
+        self._part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
+        self._threshold_bytes = settings.multipart_threshold_bytes
+        self._relayed = relayed
+        self._requests = Counter[str]()
+        self._deletions = 0
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Count rows."""
+        for row in rows:
+            self.rows += 1
+            size_bytes = row.size_bytes or 0
+            if row.action is Action.SKIP:
+                continue
+            if row.action is Action.DELETE:
+                self._deletions += 1
+                continue
+            self.size_bytes += size_bytes
+            self.unknown_sizes += row.size_bytes is None
+            if row.storage_class in ARCHIVED:
+                self.archived_rows += 1
+                self.archived_bytes += size_bytes
+            self._count(row.action, size_bytes)
+
+    @property
+    def requests(self) -> dict[str, int]:
+        """At least so many requests of each operation of S3: tries that fail come on top."""
+        deletions = -(-self._deletions // MAX_DELETE_BATCH)
+        every = self._requests + Counter({"DeleteObjects": deletions})
+        return dict(sorted(every.items()))
+
+    def _count(self, action: Action, size_bytes: int) -> None:
+        parts = min(-(-size_bytes // self._part_bytes), DEFAULT_LIMITS.max_parts)
+        reads = action is Action.DOWNLOAD or (action is Action.COPY and self._relayed)
+        if reads:
+            self._requests["GetObject"] += parts
+        if action is Action.DOWNLOAD:
+            return
+        copied = action is Action.COPY and not self._relayed
+        if size_bytes < self._threshold_bytes:
+            self._requests["CopyObject" if copied else "PutObject"] += 1
+        else:
+            self._requests["CreateMultipartUpload"] += 1
+            self._requests["UploadPartCopy" if copied else "UploadPart"] += parts
+            self._requests["CompleteMultipartUpload"] += 1
+
+
+__all__ = ["ARCHIVED", "Totals"]

@@ -1,0 +1,1 @@
+"""Tests of jobs without any process: folders in memory, engines that are made up."""

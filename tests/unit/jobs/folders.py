@@ -1,0 +1,64 @@
+"""Job folders in memory, and rows for them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Sequence
+
+from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind
+from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.jobs.row_sources import GivenRows
+from bulkhaul.model.errors import NetworkError
+from bulkhaul.model.rows import Action, ReportRow, Row, Status
+from bulkhaul.store.memory import MemoryStore
+
+DESCRIPTION = JobDescription(format=FORMAT, kind=Kind.COPY, source="s3://bucket/a/", destination="/data/a")
+
+
+class LossyStore(MemoryStore):
+    """A store that does what it is asked for, and then loses so many of its replies."""
+
+    losing = 0
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        done = super().put_if_absent(key, body)
+        if self.losing:
+            self.losing -= 1
+            raise NetworkError("the reply was lost", key)
+        return done
+
+
+def folder_in(store: MemoryStore) -> JobFolder:
+    """Return the folder of a job in a store."""
+    return JobFolder(store, "jobs/one/", "s3://memory/jobs/one")
+
+
+def rows(count: int, first: int = 0, action: Action = Action.DOWNLOAD) -> list[Row]:
+    """Return rows of a plan, in the order of their keys."""
+    return [
+        Row(n=n, action=action, source=f"s3://bucket/a/{n:06d}", destination=f"/data/a/{n:06d}", size_bytes=n)
+        for n in range(first, first + count)
+    ]
+
+
+def reported(row: Row, status: Status = Status.SUCCEEDED, *, plan: int = 0, ended: float = 1.0) -> ReportRow:
+    """Return the report row of a row."""
+    return ReportRow(
+        n=row.n,
+        action=row.action,
+        source=row.source,
+        destination=row.destination,
+        size_bytes=row.size_bytes,
+        status=status,
+        plan=plan,
+        ended=ended,
+    )
+
+
+def given(planned: Sequence[Row], page_rows: int = 7) -> GivenRows:
+    """Return a source of these rows."""
+
+    async def pages() -> AsyncGenerator[Sequence[Row], None]:
+        for start in range(0, len(planned), page_rows):
+            yield planned[start : start + page_rows]
+
+    return GivenRows(pages)
