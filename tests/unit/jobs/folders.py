@@ -62,3 +62,32 @@ def given(planned: Sequence[Row], page_rows: int = 7) -> GivenRows:
             yield planned[start : start + page_rows]
 
     return GivenRows(pages)
+
+
+class MortalStore(MemoryStore):
+    """A store that is gone after so many requests, as a program that is killed never sees another reply.
+
+    Attributes:
+        requests: those that are still answered; None for all.
+        last_one: the request that is not answered any more is carried out nevertheless.
+    """
+
+    requests: int | None = None
+    last_one = False
+
+    def put_if_absent(self, key: str, body: bytes) -> bool:
+        if self.requests == 0 and self.last_one:
+            self.last_one = False
+            super().put_if_absent(key, body)
+        self._answer(key)
+        return super().put_if_absent(key, body)
+
+    def get_bytes(self, key: str) -> bytes:
+        self._answer(key)
+        return super().get_bytes(key)
+
+    def _answer(self, key: str) -> None:
+        if self.requests == 0:
+            raise NetworkError("the program is dead", key)
+        if self.requests is not None:
+            self.requests -= 1

@@ -143,6 +143,14 @@ class JobFolder:
             return None
         return _shard(number, plan, rows, data)
 
+    def rows_before(self, number: int) -> int:
+        """Return how many rows the shards before this one have, of a plan that is not whole yet."""
+        if not number:
+            return 0
+        name = _shard_name(number - 1)
+        rows = unpack(self._get(name), Row, self._file(name))
+        return rows[-1].n + 1 if rows else 0
+
     def found_shard(self, number: int, *, plan: int, first: int) -> tuple[Shard, list[Row]]:
         """Return a shard that nobody has vouched for yet, with its rows.
 
@@ -179,12 +187,23 @@ class JobFolder:
         Raises:
             DamagedJob: the counts are not those of this shard.
         """
-        name = _done_name(shard.number)
+        done = self.done_unplanned(shard.number)
+        if done.counts.rows != shard.rows:
+            text = f"the field counts adds up to {done.counts.rows} of {shard.rows} rows"
+            raise DamagedJob(text, self._file(_done_name(shard.number)))
+        return done
+
+    def done_unplanned(self, number: int) -> Done:
+        """Return how a complete shard ended, of a plan that is not whole yet.
+
+        Raises:
+            DamagedJob: a count is below 0.
+        """
+        name = _done_name(number)
         done = decode(self._get(name), Done, self._file(name))
         counts = done.counts
-        negative = min(counts.succeeded, counts.failed, counts.skipped, counts.size_bytes) < 0
-        if negative or counts.rows != shard.rows:
-            raise DamagedJob(f"the field counts adds up to {counts.rows} of {shard.rows} rows", self._file(name))
+        if min(counts.succeeded, counts.failed, counts.skipped, counts.size_bytes) < 0:
+            raise DamagedJob("the field counts holds a number below 0", self._file(name))
         return done
 
     def put_done(self, number: int, done: Done) -> bool:
@@ -210,10 +229,15 @@ class JobFolder:
             raise DamagedJob("another program wrote into this attempt", self._file(name))
         return _segment(name, len(rows), data)
 
-    def reported(self, shard: Shard, planned: Sequence[Row]) -> tuple[list[Segment], dict[int, ReportRow]]:
+    def reported(
+        self, shard: Shard, planned: Sequence[Row] | None = None
+    ) -> tuple[list[Segment], dict[int, ReportRow]]:
         """Return what is reported of a shard that is not complete: its segments, and the first row of each ``n``.
 
         A segment that ends early counts for nothing: its rows are done once more.
+
+        Args:
+            planned: the rows of the shard, which those of the report are compared with; None for their numbers alone.
 
         Raises:
             DamagedJob: a row is none of the plan's.
@@ -230,10 +254,8 @@ class JobFolder:
             segments.append(_segment(name, len(rows), data))
             for line, row in enumerate(rows, 1):
                 self._check(row, shard, name, line)
-                row_planned = planned[row.n - shard.first]
-                for field in ("action", "source", "destination"):
-                    if getattr(row, field) != getattr(row_planned, field):
-                        raise DamagedJob(f"line {line}: the field {field} is not the plan's", self._file(name))
+                if planned is not None:
+                    self._compare(row, planned[row.n - shard.first], name, line)
                 found.setdefault(row.n, row)
         return segments, found
 
@@ -281,6 +303,11 @@ class JobFolder:
             raise DamagedJob(f"line {line}: the field plan is {row.plan}, not {shard.plan}", self._file(name))
         if not shard.first <= row.n < shard.first + shard.rows:
             raise DamagedJob(f"line {line}: the field n is {row.n}, and the shard has no such row", self._file(name))
+
+    def _compare(self, row: ReportRow, planned: Row, name: str, line: int) -> None:
+        for field in ("action", "source", "destination"):
+            if getattr(row, field) != getattr(planned, field):
+                raise DamagedJob(f"line {line}: the field {field} is not the plan's", self._file(name))
 
     def _attempts(self, number: int) -> list[re.Match[str]]:
         names = self._names(f"report/{number:06d}.")

@@ -1,0 +1,69 @@
+"""Looks whether what a row would store is there already, because a run was interrupted before it could say so."""
+
+from __future__ import annotations
+
+import base64
+import os
+
+from bulkhaul.disk.readback import read_back
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.errors import TransferError
+from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.already_there import as_stored, proof_of_file, same_copy
+from bulkhaul.policy.selection import parse_destination
+from bulkhaul.wire.checksums import COMPUTABLE, hasher
+
+
+async def found_there(control: Control, row: Row, options: ObjectOptions | None) -> TransferResult | None:
+    """Return the result of an upload or a copy whose object is there, None if it has to be stored.
+
+    Whatever goes wrong is told by the transfer itself, so this raises nothing of the service's.
+    """
+    try:
+        ref = ObjectRef(*parse_destination(row.destination))
+        head = await control.head(ref)
+    except TransferError:
+        return None
+    if row.action is Action.COPY:
+        if row.size_bytes is None or not as_stored(head, row.size_bytes, options) or not same_copy(row.etag, head):
+            return None
+        integrity = Integrity.ETAG
+    else:
+        if not await in_thread(_is_file, row.source, head, options or ObjectOptions()):
+            return None
+        integrity = Integrity.CHECKSUM
+    return TransferResult(
+        source=row.source,
+        destination=row.destination,
+        bucket=ref.bucket,
+        key=ref.key,
+        size_bytes=head.size_bytes,
+        etag=head.etag,
+        version_id=head.version_id,
+        integrity=integrity,
+        row=row.n,
+    )
+
+
+def _is_file(path: str, head: ObjectHead, options: ObjectOptions) -> bool:
+    proof = proof_of_file(head, computable=COMPUTABLE)
+    if proof is None:
+        return False
+    digest = hasher(proof.algorithm)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        if not as_stored(head, os.fstat(fd).st_size, options):
+            return False
+        read_back(fd, 0, head.size_bytes, [digest])
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return proof.value in (base64.b64encode(digest.digest()).decode(), digest.digest().hex())

@@ -1,0 +1,353 @@
+"""Runs the shards of a job through an engine, and writes what becomes of each row into its folder.
+
+    shards ─▶ rows that have no report row yet ─▶ engine ─▶ results ─▶ report rows ─▶ segments, every few seconds
+                                                                                       ╰─▶ done, when none is left
+
+Whatever ends the program, the next run finds each row in at most one segment that counts, and does those that are in
+none. They were under way, or ended in the last seconds, so each of them is harmless to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing
+from itertools import groupby
+from typing import Final, TypeVar
+
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.jobs.folder.description import Claim, Counts, Done, Segment, Shard
+from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.model.errors import ErrorInfo, OtherError
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, ReportRow, Row, Status
+
+T = TypeVar("T")
+Pages = AsyncIterable[Sequence[Row | TransferResult]]
+Carry = Callable[[Action, Pages], AsyncGenerator[TransferResult, None]]
+"""Does rows of one action, and yields one result a row; a result among the rows is handed on as it is."""
+Look = Callable[[Row], Awaitable[TransferResult | None]]
+"""Tells whether what a row would store is there already: its result, or None if the row has to be done."""
+
+FLUSH_S: Final = 3.0
+"""How long a row that has ended waits for its segment at most: what is repeated after a crash."""
+
+MAX_OPEN: Final = 3
+"""Shards under way: while the last rows of one end, those of the next are moved."""
+
+PAGE_ROWS: Final = 500
+"""Rows that the engine is given at once."""
+
+LOOKS: Final = 32
+"""Objects that are looked at side by side."""
+
+_REFUSALS: Final = {Action.DOWNLOAD: "UnsafeKey", Action.UPLOAD: "LocalError"}
+"""The error of a row that the planner could give no destination, by what it wants."""
+
+
+class _OpenShard:
+    """A shard under way.
+
+    Attributes:
+        left: rows without a report row, by their numbers.
+        there: numbers of rows whose object was found at its destination.
+        counts, began, ended: of all rows that have one.
+        waiting: report rows that are in no segment yet.
+        segments: those that are written.
+        again: an earlier run may have done any row that is left.
+    """
+
+    def __init__(
+        self, shard: Shard, left: Sequence[Row], found: Sequence[ReportRow], segments: list[Segment], attempt: int
+    ) -> None:
+        self.shard = shard
+        self.left = {row.n: row for row in left}
+        self.there = set[int]()
+        self.counts = Counts()
+        self.began, self.ended = float("inf"), 0.0
+        self.waiting: list[ReportRow] = []
+        self.segments = segments
+        self.attempt = attempt
+        self.again = attempt > 1
+        self._next_segment = 0
+        for row in found:
+            self._count(row)
+
+    def add(self, row: ReportRow) -> None:
+        """Take the report row of a row that was left."""
+        del self.left[row.n]
+        self.waiting.append(row)
+        self._count(row)
+
+    def next_segment(self) -> int:
+        """Return the number of a segment that is to be written."""
+        self._next_segment += 1
+        return self._next_segment - 1
+
+    def _count(self, row: ReportRow) -> None:
+        ok = row.status is Status.SUCCEEDED
+        self.counts += Counts(
+            succeeded=int(ok),
+            failed=int(row.status is Status.FAILED),
+            skipped=int(row.status is Status.SKIPPED),
+            size_bytes=(row.size_bytes or 0) if ok and row.action is not Action.DELETE else 0,
+        )
+        self.began, self.ended = min(self.began, row.ended), max(self.ended, row.ended)
+
+
+class Runner:
+    """One run of a job.
+
+    Attributes:
+        counts: how the rows ended that this run has done.
+    """
+
+    def __init__(
+        self,
+        folder: JobFolder,
+        shards: AsyncGenerator[Shard, None],
+        carry: Carry,
+        look: Look,
+        *,
+        name: str,
+        now_s: Callable[[], float] = time.time,
+        flush_s: float = FLUSH_S,
+    ) -> None:
+        """Take the job's folder, its shards in order, and what does the work.
+
+        Args:
+            name: of this run, which no other one has.
+            now_s: seconds since the epoch.
+        """
+        self._folder = folder
+        self._shards = shards
+        self._carry = carry
+        self._look = look
+        self._name = name
+        self._now_s = now_s
+        self._flush_s = flush_s
+        self._open: dict[int, _OpenShard] = {}
+        self._freed = asyncio.Event()
+        self._due = asyncio.Event()
+        self._ending = False
+        self._action = Action.SKIP
+        self._writer: asyncio.Task[None] | None = None
+        self.counts = Counts()
+
+    async def rows(self) -> AsyncGenerator[ReportRow, None]:
+        """Yield the report row of each row that this run does; when this ends, however, all of them are durable.
+
+        Raises:
+            DamagedJob: a file of the job cannot be right.
+            TransferError: the folder cannot be read or written, or the work cannot go on.
+        """
+        self._writer = asyncio.create_task(self._write())
+        try:
+            async with aclosing(self._results()) as results:
+                async for result in results:
+                    if (row := self._taken(result)) is not None:
+                        yield row
+        finally:
+            self._ending = True
+            self._due.set()
+            await undisturbed(self._writer)
+
+    # Rows to do
+
+    async def _results(self) -> AsyncGenerator[TransferResult, None]:
+        """Yield the results of all rows; each stretch of one plan and one action is a stream of the engine's."""
+        async with aclosing(self._stretches()) as stretches:
+            held = await anext(stretches, None)
+
+            async def pages(plan: int, action: Action) -> AsyncGenerator[Sequence[Row | TransferResult], None]:
+                nonlocal held
+                while held is not None and held[:2] == (plan, action):
+                    page, held = held[2], None
+                    yield page
+                    held = await anext(stretches, None)
+
+            while held is not None:
+                plan, action, _ = held
+                carry = _handed_on if action is Action.SKIP else self._carry
+                async with aclosing(carry(action, pages(plan, action))) as results:
+                    async for result in results:
+                        yield result
+
+    async def _stretches(self) -> AsyncGenerator[tuple[int, Action, list[Row | TransferResult]], None]:
+        done = await asyncio.to_thread(self._folder.done_numbers)
+        async with aclosing(self._shards) as shards:
+            async for shard in shards:
+                if shard.number in done:
+                    continue
+                await self._room()
+                opened = await asyncio.to_thread(self._opened, shard)
+                self._open[shard.number] = opened
+                if not opened.left:
+                    self._due.set()
+                for action, rows in groupby(list(opened.left.values()), key=self._goes_with):
+                    for page in _pages(list(rows)):
+                        yield shard.plan, action, await self._to_do(opened, page)
+
+    def _goes_with(self, row: Row) -> Action:
+        """Return the action of the stream that a row is part of: one that is skipped goes with those before it."""
+        if row.action is not Action.SKIP:
+            self._action = row.action
+        return self._action
+
+    def _opened(self, shard: Shard) -> _OpenShard:
+        """Read what is left of a shard, and begin an attempt at it."""
+        planned = self._folder.rows(shard)
+        attempt = self._folder.claim(shard.number, Claim(runner=self._name, began=self._now_s()))
+        segments, found = self._folder.reported(shard, planned)
+        left = [row for row in planned if row.n not in found]
+        return _OpenShard(shard, left, list(found.values()), segments, attempt)
+
+    async def _room(self) -> None:
+        while len(self._open) >= MAX_OPEN:
+            self._require_writer()
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _to_do(self, opened: _OpenShard, page: Sequence[Row]) -> list[Row | TransferResult]:
+        """Return a page with results in place of rows that cannot be done, or that need not be done again."""
+        slots = asyncio.Semaphore(LOOKS)
+
+        async def one(row: Row) -> Row | TransferResult:
+            if row.action is Action.SKIP:
+                return _result(row, skipped=row.reason or "nothing is to be done")
+            if row.action is not Action.DELETE and not row.destination:
+                code = _REFUSALS.get(row.action, "UsageError")
+                return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
+            if not opened.again or row.action not in (Action.UPLOAD, Action.COPY):
+                return row
+            async with slots:
+                found = await self._look(row)
+            if found is None:
+                return row
+            opened.there.add(row.n)
+            return found
+
+        return list(await asyncio.gather(*map(one, page)))
+
+    # Report rows
+
+    def _taken(self, result: TransferResult) -> ReportRow | None:
+        """Return the report row of a result; None where the row was not done, because the engine ends."""
+        self._require_writer()
+        if result.failure is not None and result.failure.code == "Cancelled":
+            return None
+        opened = next((one for one in self._open.values() if result.row in one.left), None)
+        if opened is None:
+            raise OtherError(f"the engine told twice of row {result.row}, or of one that it was not given")
+        planned = opened.left[result.row]
+        row = self._report_row(opened, planned, result)
+        opened.add(row)
+        if not opened.left:
+            self._due.set()
+        self.counts += Counts(
+            succeeded=int(row.status is Status.SUCCEEDED),
+            failed=int(row.status is Status.FAILED),
+            skipped=int(row.status is Status.SKIPPED),
+        )
+        return row
+
+    def _report_row(self, opened: _OpenShard, planned: Row, result: TransferResult) -> ReportRow:
+        status = Status.FAILED if result.failure else Status.SKIPPED if result.skipped else Status.SUCCEEDED
+        there = "it was there already" if planned.n in opened.there else ""
+        return ReportRow(
+            n=planned.n,
+            plan=opened.shard.plan,
+            action=planned.action,
+            source=planned.source,
+            destination=planned.destination,
+            status=status,
+            size_bytes=planned.size_bytes if result.failure or result.skipped else result.size_bytes,
+            etag=result.etag,
+            version_id=result.version_id,
+            source_version_id=planned.version_id,
+            integrity=result.integrity,
+            seconds=round(result.seconds, 6),
+            ended=round(self._now_s(), 3),
+            reason=result.skipped or there or planned.reason,
+            error=result.failure,
+        )
+
+    def _require_writer(self) -> None:
+        """Raise what kept report rows from being written: no row is begun any more."""
+        if self._writer is not None and self._writer.done():
+            self._writer.result()
+
+    async def _write(self) -> None:
+        """Write what waits every few seconds, and when a shard is complete, until the run ends."""
+        try:
+            while True:
+                ending = self._ending
+                self._due.clear()
+                for opened in list(self._open.values()):
+                    await self._flush(opened)
+                if ending:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._flush_s):
+                        await self._due.wait()
+        finally:
+            self._freed.set()
+
+    async def _flush(self, opened: _OpenShard) -> None:
+        if opened.waiting:
+            rows, opened.waiting = opened.waiting, []
+            number, segment = opened.shard.number, opened.next_segment()
+            put = self._folder.put_segment
+            opened.segments.append(await self._lasting(lambda: put(number, opened.attempt, segment, rows)))
+        if not opened.left and not opened.waiting:
+            await self._lasting(lambda: self._close(opened))
+            del self._open[opened.shard.number]
+            self._freed.set()
+
+    def _close(self, opened: _OpenShard) -> None:
+        began = opened.began if opened.ended else 0.0
+        done = Done(
+            counts=opened.counts,
+            segments=tuple(opened.segments),
+            runner=self._name,
+            began=began,
+            ended=opened.ended,
+        )
+        self._folder.put_done(opened.shard.number, done)
+
+    async def _lasting(self, work: Callable[[], T]) -> T:
+        """Do work in a thread, and wait for its end however often this task is cancelled: then the run is to end."""
+        doing = asyncio.get_running_loop().run_in_executor(None, work)
+        while not doing.done():
+            try:
+                await asyncio.wait([doing])
+            except asyncio.CancelledError:
+                self._ending = True
+        return doing.result()
+
+
+def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    for start in range(0, len(rows), PAGE_ROWS):
+        yield rows[start : start + PAGE_ROWS]
+
+
+def _result(row: Row, *, failure: ErrorInfo | None = None, skipped: str = "") -> TransferResult:
+    return TransferResult(
+        source=row.source,
+        destination=row.destination,
+        bucket="",
+        key="",
+        row=row.n,
+        failure=failure,
+        skipped=skipped,
+    )
+
+
+async def _handed_on(_: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
+    """Yield the results of rows that are skipped, where there is no stream that they could go with."""
+    async for page in pages:
+        for result in page:
+            assert isinstance(result, TransferResult)
+            yield result
