@@ -30,8 +30,10 @@ def command(name: str) -> click.Command:
 
 
 def options_of(name: str) -> set[str]:
-    """Return the options that a command takes, in all their spellings."""
-    options = [parameter for parameter in command(name).params if isinstance(parameter, click.Option)]
+    """Return the options that a command takes, or one of its own commands, in all their spellings."""
+    found = command(name)
+    commands = found.commands.values() if isinstance(found, click.Group) else [found]
+    options = [parameter for one in commands for parameter in one.params if isinstance(parameter, click.Option)]
     return {spelling for option in options for spelling in (*option.opts, *option.secondary_opts)}
 
 
@@ -88,8 +90,11 @@ def test_every_command_is_introduced(name: str) -> None:
 def test_the_examples_are_command_lines(page: str, example: str) -> None:
     """Each example parses: command and options exist, and their values are of the right kind."""
     _, name, *arguments = shlex.split(example)
-    context = command(name).make_context(name, arguments)
-    assert context.command is command(name), page
+    called = command(name)
+    if isinstance(called, click.Group):
+        name, *arguments = arguments
+        called = called.commands[name]
+    assert called.make_context(name, arguments).command is called, page
 
 
 def test_the_json_lines_have_the_fields_they_have() -> None:

@@ -10,7 +10,7 @@ from bulkhaul import __version__
 
 _COMMANDS = (
     *("cp", "mv", "sync", "cat", "pipe", "ls", "du", "head", "rm", "presign"),
-    *("run", "cleanup", "doctor", "completion", "demo"),
+    *("job", "run", "cleanup", "doctor", "completion", "demo"),
 )
 """In the order of the help page; each is a module of ``commands`` with a function of its name."""
 

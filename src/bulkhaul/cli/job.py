@@ -35,6 +35,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         asks: the service is going to be asked for something, as far as one can tell.
         seen: tells at the end what else was counted, by name; None where nothing was.
         report: makes the report of its results.
+        unfinished: says at the end why it is no success although nothing failed; empty if it is one.
     """
 
     operation: str
@@ -49,3 +50,4 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     asks: bool = True
     seen: Callable[[], dict[str, int]] | None = None
     report: Callable[..., TransferReport] = TransferReport
+    unfinished: Callable[[], str] | None = None

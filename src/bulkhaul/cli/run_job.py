@@ -12,6 +12,7 @@ import time
 
 from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.job import KEPT, Job
+from bulkhaul.cli.lines import problem_line
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
@@ -76,6 +77,9 @@ class _JobRun(Run):
             raise local_error(results.error)  # of the work, not of the output
         if results.error is not None:
             raise results.error
+        if self._job.unfinished is not None and (why := self._job.unfinished()):
+            self.err(problem_line(why))
+            return 1
         return 1 if self._report.counts.failed else 0
 
     def tell(self, error: TransferError) -> None:

@@ -119,11 +119,7 @@ def settings_of(description: JobDescription, given: Mapping[str, Any], *, origin
     Raises:
         UsageError: a setting is unknown or out of range, or the key of SSE-C is missing.
     """
-    kept = (description.origin if origin else description.settings) or {}
-    try:
-        base = msgspec.convert(kept, Settings)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the settings of the job cannot be used: {error}") from error
+    base = _settings((description.origin if origin else description.settings) or {})
     if description.sse_c and not given.get("sse_c_key"):
         raise UsageError("the job's objects have a customer's key (SSE-C), which is not kept; give it again")
     return with_fields(base, given)
@@ -192,13 +188,14 @@ async def run(
             yield row
 
 
-async def retry(engine: AsyncEngine, folder: JobFolder, *, origin: AsyncEngine | None = None) -> Plan | None:
+async def retry(folder: JobFolder) -> Plan | None:
     """Plan the rows again that failed in the last plan; None if none did.
 
     Raises:
         UsageError: the last plan has not been run to its end.
         DamagedJob: a file of the job cannot be right.
     """
+    description = await asyncio.to_thread(folder.description)
     plans = await asyncio.to_thread(folder.plans)
     if not plans:
         raise UsageError("the job has no whole plan yet; run it first", folder.name)
@@ -211,7 +208,8 @@ async def retry(engine: AsyncEngine, folder: JobFolder, *, origin: AsyncEngine |
     first_shard = sum(len(plan.shards) for plan in plans)
     if not await asyncio.to_thread(_has_failures, folder, last):
         return None
-    planner = Planner(folder, source, engine.settings, relayed=origin is not None, plan=number, first_shard=first_shard)
+    settings, relayed = _settings(description.settings), description.origin is not None
+    planner = Planner(folder, source, settings, relayed=relayed, plan=number, first_shard=first_shard)
     async with aclosing(planner.shards()) as shards:
         async for _ in shards:
             pass
@@ -292,6 +290,13 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
 
 def _place(place: str) -> str:
     return place if not place or place.startswith("s3://") else os.path.abspath(local_path(place))
+
+
+def _settings(kept: Mapping[str, Any]) -> Settings:
+    try:
+        return msgspec.convert(kept, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the settings of the job cannot be used: {error}") from error
 
 
 def _kept(settings: Settings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from bulkhaul.jobs.folder.description import Claim, Counts, Done, Plan, PlanTotals, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
@@ -69,6 +70,16 @@ def test_a_job_is_made_once() -> None:
     with pytest.raises(UsageError, match="a job in this folder already"):
         folder.create(type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other"))
     assert folder.description() == DESCRIPTION
+
+
+def test_the_same_job_is_gone_on_with_until_it_is_planned() -> None:
+    """The command that was interrupted can be given again; once the plan is whole, it is refused."""
+    folder = folder_in(MemoryStore())
+    folder.create(DESCRIPTION)
+    folder.create(replace(DESCRIPTION, made="later"))
+    folder.put_plan(Plan(plan=0, totals=PlanTotals(rows=3), shards=(written(folder),)))
+    with pytest.raises(UsageError, match="a job in this folder already"):
+        folder.create(DESCRIPTION)
 
 
 def test_no_job() -> None:

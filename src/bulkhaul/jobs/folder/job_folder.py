@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from bulkhaul.jobs.folder.description import (
     FORMAT,
@@ -59,12 +60,17 @@ class JobFolder:
     # What the job is
 
     def create(self, description: JobDescription) -> None:
-        """Make the folder a job.
+        """Make the folder a job; it may be the same one already, as long as its plan is not whole.
 
         Raises:
-            UsageError: it is one already.
+            UsageError: it is another one, or its plan is whole.
         """
         if not self._put("job.json", encode(description)):
+            there = self.description()
+            same = replace(there, made=description.made, made_by=description.made_by) == description
+        else:
+            same = True
+        if not same or self.plans():
             raise UsageError("there is a job in this folder already; run it, or name another folder", self.name)
 
     def description(self) -> JobDescription:

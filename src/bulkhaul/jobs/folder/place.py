@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import msgspec
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path
+from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.folder.presence import alone_in_bucket, alone_in_folder
 from bulkhaul.model.errors import NotFound, UsageError
@@ -60,3 +62,14 @@ def opened(job: str, settings: Settings, *, make: bool = False, alone_as: str = 
         if alone_as:
             stack.enter_context(alone_in_folder(path))
         yield JobFolder(stack.enter_context(LocalStore(path)), "", path)
+
+
+@contextlib.asynccontextmanager
+async def entered(job: str, settings: Settings, *, make: bool = False, alone_as: str = "") -> AsyncIterator[JobFolder]:
+    """Open the folder of a job, as ``opened`` does, without holding up the event loop."""
+    place = opened(job, settings, make=make, alone_as=alone_as)
+    folder = await undisturbed(asyncio.to_thread(place.__enter__), undo=lambda _: place.__exit__(None, None, None))
+    try:
+        yield folder
+    finally:
+        await undisturbed(asyncio.to_thread(place.__exit__, None, None, None))
