@@ -1,1 +1,30 @@
-"""Plans of many objects, their runs and their reports: every planned object is accounted for."""
+"""Plans of many objects, their runs and their reports: every planned object is accounted for.
+
+    from bulkhaul import jobs
+
+    jobs.create_job("/data/move", "s3://old/data/", "s3://new/data/")
+    for row in jobs.run_job("/data/move"):
+        print(row.status, row.source)
+
+``bulkhaul.jobs.aio`` has the same for asyncio programs. The public names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from bulkhaul.jobs.blocking import create_job, job_status, report_rows, retry_job, run_job
+    from bulkhaul.jobs.status import JobStatus
+
+__all__ = ["JobStatus", "create_job", "job_status", "report_rows", "retry_job", "run_job"]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name from its home on first use (PEP 562)."""
+    if name not in __all__:
+        raise AttributeError(f"module 'bulkhaul.jobs' has no attribute {name!r}")
+    home = "status" if name == "JobStatus" else "blocking"
+    return getattr(import_module(f"bulkhaul.jobs.{home}"), name)

@@ -1,0 +1,144 @@
+"""Offers jobs to asyncio programs, each function by the name of the job's folder: a path, or ``s3://bucket/prefix``.
+
+``fields`` are fields of ``Settings``, by name. A job keeps those that it is made with; those of a run stand in their
+place. The folder of a job is reached with those that the function is given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any
+
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.jobs import job as work
+from bulkhaul.jobs.folder.place import entered
+from bulkhaul.jobs.status import JobStatus
+from bulkhaul.jobs.status import job_status as status_of
+from bulkhaul.model.results import Progress
+from bulkhaul.model.rows import ReportRow
+from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.writing import ObjectOptions
+
+Place = str | os.PathLike[str]
+
+
+async def create_job(
+    job: Place,
+    source: Place,
+    destination: Place = "",
+    *,
+    kind: str = "copy",
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_symlinks: bool | None = None,
+    options: ObjectOptions | None = None,
+    source_settings: Settings | None = None,
+    **fields: Any,
+) -> JobStatus:
+    """Make a job of everything below ``source``, plan it, and return what the plan comes to.
+
+    Cancelled, it has written a part of the plan; the same call, or a run, goes on with it.
+
+    Args:
+        kind: ``copy`` or ``delete``.
+        options: how objects are stored; see ``AsyncEngine.copy_many``.
+        source_settings: those for the source of a copy, where they are others.
+
+    Raises:
+        UsageError: it cannot mean anything, or there is another job in the folder.
+        JobInUse: another process works at the job.
+        NotFound: nothing is selected.
+        TransferError: the listing failed, or the folder refused.
+    """
+    chosen = with_fields(Settings(), fields)
+    description = work.described(
+        os.fspath(source),
+        os.fspath(destination),
+        kind=kind,
+        include=include,
+        exclude=exclude,
+        follow_symlinks=follow_symlinks,
+        options=options,
+        settings=chosen,
+        origin=source_settings,
+    )
+    async with entered(os.fspath(job), chosen, make=True, alone_as=work.runner_name()) as folder:
+        await asyncio.to_thread(folder.create, description)
+        async with _engines(chosen, source_settings) as (engine, origin):
+            async with aclosing(work.planned(engine, folder, origin=origin)) as shards:
+                async for _ in shards:
+                    pass
+        return await asyncio.to_thread(status_of, folder)
+
+
+async def run_job(
+    job: Place,
+    *,
+    retry_failed: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    **fields: Any,
+) -> AsyncGenerator[ReportRow, None]:
+    """Do what is left of a job, and yield the report row of each object as it ends.
+
+    Cancelling it, or leaving the loop over it, is a pause: the report has everything that was done.
+
+    Args:
+        retry_failed: at the end, plan what failed again, and do that too.
+        on_progress: see ``AsyncEngine``.
+
+    Raises:
+        JobInUse: another process works at the job.
+        DamagedJob: a file of the job cannot be right.
+        TransferError: the plan, the work or the report cannot go on; the next run does what is left.
+    """
+    name = work.runner_name()
+    async with entered(os.fspath(job), with_fields(Settings(), fields), alone_as=name) as folder:
+        description = await asyncio.to_thread(folder.description)
+        chosen = work.settings_of(description, fields)
+        secret = {"sse_c_key": chosen.sse_c_key} if description.sse_c else {}
+        other = None if description.origin is None else work.settings_of(description, secret, origin=True)
+        async with _engines(chosen, other, on_progress) as (engine, origin):
+            again = retry_failed
+            while True:
+                async with aclosing(work.run(engine, folder, name=name, origin=origin)) as rows:
+                    async for row in rows:
+                        yield row
+                if not again or await work.retry(folder) is None:
+                    return
+                again = False
+
+
+async def job_status(job: Place, **fields: Any) -> JobStatus:
+    """Return how far a job is, without a look at its rows.
+
+    Raises:
+        NotFound: there is no such job.
+        DamagedJob: a file of it cannot be right.
+    """
+    async with entered(os.fspath(job), with_fields(Settings(), fields)) as folder:
+        return await asyncio.to_thread(status_of, folder)
+
+
+async def retry_job(job: Place, **fields: Any) -> int:
+    """Plan the rows of a job again that failed in their last try, and return how many they are.
+
+    Raises:
+        UsageError: the job has not been run to its end.
+        JobInUse: another process works at it.
+    """
+    async with entered(os.fspath(job), with_fields(Settings(), fields), alone_as=work.runner_name()) as folder:
+        plan = await work.retry(folder)
+    return 0 if plan is None else plan.totals.rows
+
+
+@asynccontextmanager
+async def _engines(
+    settings: Settings, other: Settings | None, on_progress: Callable[[Progress], None] | None = None
+) -> AsyncIterator[tuple[AsyncEngine, AsyncEngine | None]]:
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(AsyncEngine(settings, on_progress=on_progress))
+        origin = None if other is None else await stack.enter_async_context(AsyncEngine(other))
+        yield engine, origin

@@ -1,0 +1,60 @@
+"""Offers jobs to programs without an event loop: each function waits for the one of ``bulkhaul.jobs.aio``."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+from bulkhaul.engine.facade import Engine
+from bulkhaul.jobs import aio
+from bulkhaul.jobs.folder.place import opened
+from bulkhaul.jobs.job import report_rows as rows_of
+from bulkhaul.model.results import Progress
+from bulkhaul.model.rows import ReportRow
+from bulkhaul.model.settings import Settings, with_fields
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
+    """Return a function that waits for an async one, on an event loop in a thread of its own."""
+
+    @functools.wraps(function)
+    def wait_for(*args: P.args, **kwargs: P.kwargs) -> T:
+        with Engine() as engine:  # it starts no process unless it is asked for something
+            return engine.run(functools.partial(function, *args, **kwargs))
+
+    return wait_for
+
+
+create_job = _blocking(aio.create_job)
+job_status = _blocking(aio.job_status)
+retry_job = _blocking(aio.retry_job)
+
+
+def run_job(
+    job: str | os.PathLike[str],
+    *,
+    retry_failed: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    **fields: Any,
+) -> Iterator[ReportRow]:
+    """Do what is left of a job, and yield the report row of each object as it ends; see ``bulkhaul.jobs.aio``."""
+    with Engine() as engine:
+        yield from engine.each(aio.run_job(job, retry_failed=retry_failed, on_progress=on_progress, **fields))
+
+
+def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRow]:
+    """Yield every report row of a job that there is, of all its plans.
+
+    Raises:
+        DamagedJob: a file of the job cannot be right.
+    """
+    with opened(os.fspath(job), with_fields(Settings(), fields)) as folder:
+        yield from rows_of(folder)
+
+
+__all__ = ["create_job", "job_status", "report_rows", "retry_job", "run_job"]
