@@ -107,6 +107,24 @@ def test_what_is_there_is_not_stored_again(where: dict[str, Any], server: Runnin
         assert stored == NAMES[0].encode() * (50 if kind == "up" else 100)
 
 
+def test_a_report_is_the_manifest_of_the_next_job(where: dict[str, Any], tmp_path: Path) -> None:
+    """What failed in one job is what a job that is made of its report plans; the report itself has every row."""
+    target, keys = tmp_path / "to", tmp_path / "keys.jsonl"
+    lines = [json.dumps({"source": f"s3://bucket/a/{name}"}) for name in NAMES[:6]]
+    keys.write_text("".join(f"{line}\n" for line in lines))
+    (target / "a" / NAMES[2]).mkdir(parents=True)
+    made = jobs.create_job(tmp_path / "one", destination=target, manifests=[keys], **where)
+    assert made.planned_rows == 6
+    assert len([row for row in jobs.run_job(tmp_path / "one") if row.status is Status.FAILED]) == 1
+    report = tmp_path / "one.jsonl"
+    assert run("job", "report", tmp_path / "one", "--output", report).returncode == 0
+    assert len(report.read_text().splitlines()) == 6
+    assert f"s3://bucket/a/{NAMES[2]}" in run("job", "report", tmp_path / "one", "--only", "failed").stdout
+    jobs.create_job(tmp_path / "two", destination=target, manifests=[report], **where)
+    (target / "a" / NAMES[2]).rmdir()
+    assert [row.source for row in jobs.run_job(tmp_path / "two")] == [f"s3://bucket/a/{NAMES[2]}"]
+
+
 def test_a_deletion_spares_what_was_replaced(where: dict[str, Any], server: RunningServer, tmp_path: Path) -> None:
     """An object that is another one than was planned stays, and fails; one that is gone already is no failure."""
     client = server.client()

@@ -27,10 +27,11 @@ Place = str | os.PathLike[str]
 
 async def create_job(
     job: Place,
-    source: Place,
+    source: Place = "",
     destination: Place = "",
     *,
     kind: str = "copy",
+    manifests: Sequence[Place] = (),
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
@@ -44,6 +45,7 @@ async def create_job(
 
     Args:
         kind: ``copy`` or ``delete``.
+        manifests: paths and objects that list what the job is about, in place of ``source``.
         options: how objects are stored; see ``AsyncEngine.copy_many``.
         source_settings: those for the source of a copy, where they are others.
 
@@ -58,6 +60,7 @@ async def create_job(
         os.fspath(source),
         os.fspath(destination),
         kind=kind,
+        manifests=[os.fspath(name) for name in manifests],
         include=include,
         exclude=exclude,
         follow_symlinks=follow_symlinks,

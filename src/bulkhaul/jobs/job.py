@@ -15,7 +15,7 @@ import socket
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,8 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs.already_there import found_there
 from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.jobs.manifests.opening import Opener
+from bulkhaul.jobs.manifests.plan_rows import rows_of_manifests
 from bulkhaul.jobs.planner import Planner
 from bulkhaul.jobs.row_sources import (
     FileRows,
@@ -58,6 +60,7 @@ def described(
     destination: str = "",
     *,
     kind: str = "copy",
+    manifests: Sequence[str] = (),
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
@@ -68,9 +71,10 @@ def described(
     """Return the description of a job on everything below ``source``, or that matches it as a pattern.
 
     Args:
-        source: ``s3://…``, or a folder of this machine, which is made absolute.
+        source: ``s3://…``, or a folder of this machine, which is made absolute; empty where there are manifests.
         destination: likewise; empty for a deletion.
         kind: ``copy`` or ``delete``.
+        manifests: paths and objects that list what it is about.
         origin: settings for the source, where they are not those of the destination.
 
     Raises:
@@ -81,22 +85,27 @@ def described(
     except ValueError:
         raise UsageError(f"a job of the kind {kind!r} cannot be made; the kinds are {', '.join(Kind)}") from None
     chosen = settings or Settings()
-    if known is Kind.DELETE:
-        if destination:
-            raise UsageError("a deletion has no destination", destination)
-        parse_source(source, recursive=True)
-    elif not (source.startswith("s3://") or destination.startswith("s3://")):
-        raise UsageError("source or destination must begin with s3://; these are both local", source)
-    elif not source or not destination:
-        raise UsageError("a copy needs a source and a destination", source or destination)
+    if bool(source) == bool(manifests):
+        raise UsageError("a job is made of a source or of manifests", source)
+    if "-" in manifests:
+        raise UsageError("a job may have to read its manifest again, so it cannot be stdin; name a file", "-")
+    if known is Kind.DELETE and destination:
+        raise UsageError("a deletion has no destination", destination)
+    if known is Kind.COPY and not destination:
+        raise UsageError("a copy needs a destination", source)
+    if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
+        raise UsageError("source or destination must begin with s3://; none of these does", source)
     for place in (source, destination):
         if place.startswith("s3://"):
             parse_destination(place)
+    if known is Kind.DELETE and source:
+        parse_source(source, recursive=True)
     return JobDescription(
         format=FORMAT,
         kind=known,
         source=_place(source),
         destination=_place(destination),
+        manifests=tuple(map(_place, manifests)),
         include=tuple(include),
         exclude=tuple(exclude),
         follow_symlinks=follow_symlinks,
@@ -222,14 +231,26 @@ def report_rows(folder: JobFolder) -> Iterator[ReportRow]:
     Raises:
         DamagedJob: a file of the job cannot be right.
     """
+    shards = _planned_shards(folder)
     done = folder.done_numbers()
-    for plan in folder.plans():
-        for shard in plan.shards:
-            if shard.number in done:
-                yield from folder.report(shard, folder.done(shard))
-            else:
-                _, found = folder.reported(shard, folder.rows(shard))
-                yield from found.values()
+    for shard in shards:
+        if shard.number in done:
+            yield from folder.report(shard, folder.done(shard))
+        else:
+            yield from folder.reported(shard, folder.rows(shard))[1].values()
+
+
+def _planned_shards(folder: JobFolder) -> Iterator[Shard]:
+    """Yield all shards, also those of a plan that is not whole yet."""
+    if plans := folder.plans():
+        for plan in plans:
+            yield from plan.shards
+        return
+    first = 0
+    for number in range(folder.shards_written()):
+        shard, _ = folder.found_shard(number, plan=0, first=first)
+        first += shard.rows
+        yield shard
 
 
 async def _every_shard(
@@ -269,6 +290,10 @@ def _has_failures(folder: JobFolder, plan: Plan) -> bool:
 
 def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDescription) -> RowSource:
     where, destination = description.source, description.destination
+    if description.manifests:
+        kind: Literal["copy", "delete"] = "delete" if description.kind is Kind.DELETE else "copy"
+        opener = Opener(origin or engine)
+        return GivenRows(lambda: rows_of_manifests(description.manifests, opener, kind, destination))
     if not where:
         raise NotFound("the rows of this job came from elsewhere, and its plan is not whole; make it again")
     if not where.startswith("s3://"):

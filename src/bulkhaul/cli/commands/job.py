@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.jobs.folder.description import JobDescription, Shard
+    from bulkhaul.jobs.reports.writing import ReportFormat
     from bulkhaul.jobs.status import JobStatus
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.rows import ReportRow
@@ -55,10 +56,14 @@ Examples:
   bulkhaul job create ./move s3://old/data/ s3://new/data/ --kind copy
   bulkhaul job create s3://admin/jobs/restore s3://bucket/run-7/ /data/run-7 --kind copy
   bulkhaul job create ./tidy 's3://bucket/logs/2023-*.gz' --kind delete
+  bulkhaul job create ./back --manifest list.csv --to /data/back --kind copy
 
 SRC is a prefix, cut at a slash, a pattern or a folder, as for `bulkhaul cp --recursive`. Everything below it is listed,
 and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`, and
 runs it meanwhile.
+
+A manifest is JSON Lines, CSV as S3 Batch Operations takes it, an S3 Inventory (its manifest.json), Parquet or ORC, or
+the report of a job, of which the failed rows are taken. It may have to be read again, so it should stay where it is.
 
 The job keeps the options that are given here, but no secret: credentials and the key of SSE-C are given to each run.
 
@@ -96,6 +101,18 @@ The rows that failed in their last try become a new plan of the same job, which 
 Exit code: 0 it is planned, or nothing failed; 1 the job has not been run to its end.
 """
 
+_REPORT = """\b
+Examples:
+  bulkhaul job report ./move --format csv > move.csv
+  bulkhaul job report ./move --only failed
+  bulkhaul job report ./move --format html --output move.html
+
+Rows of all plans are written: an object that was retried has one row for each try. JSON Lines hold everything, and are
+a manifest of `bulkhaul job create`. Parquet needs the extra bulkhaul[parquet].
+
+Exit code: 0 it is written, whatever it says; 1 it cannot be written, or a file of the job is damaged.
+"""
+
 _job = click.argument("job_name", metavar="JOB")
 
 _selection = section("Selection")
@@ -110,7 +127,7 @@ def job() -> None:
 
 @job.command("create", cls=SectionedCommand, epilog=_CREATE, short_help="Make a job, and plan it.")
 @click.argument("job_name", metavar="JOB")
-@click.argument("places", metavar="SRC [DST]", nargs=-1, required=True)
+@click.argument("places", metavar="[SRC [DST]]", nargs=-1)
 @click.option(
     "--kind",
     type=click.Choice(["copy", "delete", "restore", "verify"]),
@@ -118,6 +135,14 @@ def job() -> None:
     show_default=True,
     help="What is done with each object; restore and verify cannot be planned yet.",
 )
+@_selection(
+    "--manifest",
+    "manifests",
+    multiple=True,
+    metavar="FILE",
+    help="Take the objects that FILE lists, a path or an object, in place of SRC; may be repeated.",
+)
+@_selection("--to", default="", metavar="DST", help="Where the objects of manifests go.")
 @_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
 @_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
 @_selection(
@@ -142,6 +167,7 @@ def create(
     ctx: click.Context, /, *, job_name: str, places: tuple[str, ...], kind: str, as_json: bool, **given: Any
 ) -> NoReturn:
     """Make JOB of everything below SRC, list it, and write the plan of it."""
+    from bulkhaul.cli.job_lines import plan_text, status_json
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.jobs.folder.place import entered
     from bulkhaul.jobs.job import described, planned, runner_name
@@ -149,12 +175,21 @@ def create(
 
     if len(places) > 2:
         raise click.UsageError("one SRC and one DST; quote a pattern so that the shell leaves it alone.")
+    if bool(places) == bool(given["manifests"]):
+        raise click.UsageError("name SRC and DST, or --manifest FILE and --to DST.")
+    if given["to"] and places:
+        raise click.UsageError("--to goes with --manifest; name DST after SRC.")
+    if given["manifests"] and (given["include"] or given["exclude"]):
+        raise click.UsageError("--include and --exclude select below SRC; a manifest names what is taken.")
+    source, destination = (*places, "", "")[:2] if places else ("", given["to"])
     stored = take_options(given)
     settings = make_settings(take_settings(given))
     origin_chosen = origin_settings(settings, given)
     description = described(
-        *places,
+        source,
+        destination,
         kind=kind,
+        manifests=given["manifests"],
         include=given["include"],
         exclude=given["exclude"],
         follow_symlinks=given["follow_symlinks"],
@@ -178,7 +213,7 @@ def create(
                 out.error(f"bulkhaul: the plan is not whole; `bulkhaul job run {job_name}` goes on with it\n")
                 raise
             status = await asyncio.to_thread(job_status, folder)
-        await out.write(_status_json(status) if as_json else _plan_text(job_name, status))
+        await out.write(status_json(status) if as_json else plan_text(job_name, status))
         return 0
 
     launch_query(ctx, work, settings, operation="job create", as_json=as_json, workers=2)
@@ -241,12 +276,13 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 def status(*, job_name: str, as_json: bool, **connection: Any) -> None:
     """Print how far JOB is, how fast it goes, and when it will be done."""
+    from bulkhaul.cli.job_lines import status_json, status_text
     from bulkhaul.jobs.folder.place import opened
     from bulkhaul.jobs.status import job_status
 
     with opened(job_name, make_settings(connection)) as folder:
         told = job_status(folder)
-    click.echo(_status_json(told) if as_json else _status_text(job_name, told), nl=False)
+    click.echo(status_json(told) if as_json else status_text(job_name, told), nl=False)
 
 
 @job.command("retry", cls=SectionedCommand, epilog=_RETRY, short_help="Plan again what failed.")
@@ -265,6 +301,55 @@ def retry(*, job_name: str, **connection: Any) -> None:
     else:
         rows = plan.totals.rows
         click.echo(f"planned {rows} object{'s' * (rows != 1)} again; `bulkhaul job run {job_name}` tries them")
+
+
+@job.command("report", cls=SectionedCommand, epilog=_REPORT, short_help="Write what became of each object.")
+@_job
+@click.option(
+    "--format",
+    "report_format",
+    type=click.Choice(["jsonl", "csv", "batch-csv", "parquet", "html"]),
+    default="jsonl",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option("--output", "-o", metavar="FILE", help="A file, which appears whole.  [default: stdout]")
+@click.option(
+    "--only",
+    type=click.Choice(["succeeded", "failed", "skipped"]),
+    multiple=True,
+    help="Only objects that ended so; may be repeated.",
+)
+@connection_options
+def report(
+    *, job_name: str, report_format: ReportFormat, output: str | None, only: tuple[str, ...], **connection: Any
+) -> None:
+    """Write the report of JOB: one row for each row of its plans that has ended."""
+    import sys
+    import time
+
+    from bulkhaul.cli.standard_streams import require_stdout
+    from bulkhaul.jobs.folder.place import opened
+    from bulkhaul.jobs.job import report_rows
+    from bulkhaul.jobs.reports.reported_job import ReportedJob
+    from bulkhaul.jobs.reports.writing import whole_file, write_report
+    from bulkhaul.model.rows import Status
+
+    if output is None:
+        require_stdout()
+    with opened(job_name, make_settings(connection)) as folder:
+        made, plans = folder.description(), folder.plans()
+        told = ReportedJob(
+            name=job_name,
+            kind=made.kind,
+            source=made.source or ", ".join(made.manifests),
+            destination=made.destination,
+            planned={plan.plan: plan.totals.rows for plan in plans},
+            planning=not plans,
+            written_s=time.time(),
+        )
+        with whole_file(output) if output else contextlib.nullcontext(sys.stdout.buffer) as out:
+            write_report(report_rows(folder), report_format, out, job=told, only=[Status(one) for one in only])
 
 
 async def _planned(shards: AsyncGenerator[Shard, None]) -> None:
@@ -310,43 +395,3 @@ def _origin(description: JobDescription, settings: Settings, given: dict[str, An
         return origin_settings(settings, given)
     kept = settings_of(description, {"sse_c_key": settings.sse_c_key} if description.sse_c else {}, origin=True)
     return origin_settings(kept, given) or kept
-
-
-def _status_json(status: JobStatus) -> str:
-    import msgspec
-
-    from bulkhaul.cli.lines import json_text
-
-    return json_text({"operation": "job status", "complete": status.complete, **msgspec.structs.asdict(status)})
-
-
-def _plan_text(name: str, status: JobStatus) -> str:
-    from bulkhaul.policy.sizes import format_size
-
-    rows = status.planned_rows
-    text = f"planned {rows} object{'s' * (rows != 1)}, {format_size(status.planned_bytes)}\n"
-    for operation, count in status.requests.items():
-        text += f"  {operation}: {count}\n"
-    if status.archived_rows:
-        text += f"  in an archive: {status.archived_rows} objects, {format_size(status.archived_bytes)}\n"
-    return f"{text}`bulkhaul job run {name}` carries it out\n"
-
-
-def _status_text(name: str, status: JobStatus) -> str:
-    from datetime import timedelta
-
-    from bulkhaul.policy.sizes import format_size
-
-    planned = f"{status.planned_rows} planned" + ("" if status.planning_done else " so far")
-    counts = f"{status.succeeded} succeeded, {status.failed} failed, {status.skipped} skipped, {status.left} left"
-    text = f"{planned} = {counts}\n{format_size(status.done_bytes)} of {format_size(status.planned_bytes)}"
-    if status.rows_per_s:
-        text += f", {status.rows_per_s:.1f} objects/s, {format_size(round(status.bytes_per_s))}/s"
-    if status.left and status.eta_s is not None:
-        text += f", ETA {timedelta(seconds=round(status.eta_s))}"
-    text += "\n"
-    if status.left or not status.planning_done:
-        text += f"`bulkhaul job run {name}` goes on\n"
-    elif status.failed:
-        text += f"`bulkhaul job run {name} --retry-failed` tries again what failed\n"
-    return text

@@ -27,6 +27,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         kind: see ``Kind``.
         source: ``s3://…`` or an absolute path: what is listed; empty where the rows came from elsewhere.
         destination: likewise; empty for a deletion.
+        manifests: what is read instead of a listing: absolute paths, and objects.
         include, exclude: patterns for paths below the source.
         follow_symlinks: of an upload; see ``upload_many``.
         options: how objects are stored; None keeps the headers of a copy.
@@ -42,6 +43,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     kind: Kind
     source: str = ""
     destination: str = ""
+    manifests: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool | None = None

@@ -1,0 +1,44 @@
+"""Makes the lines of the command job: what a plan comes to, and how far a job is."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from bulkhaul.cli.lines import json_text
+from bulkhaul.jobs.status import JobStatus
+from bulkhaul.policy.sizes import format_size
+
+
+def status_json(status: JobStatus) -> str:
+    """Return the status as a line of JSON."""
+    return json_text({"operation": "job status", "complete": status.complete, **msgspec.structs.asdict(status)})
+
+
+def plan_text(name: str, status: JobStatus) -> str:
+    """Return what the plan of a job comes to, for people."""
+    rows = status.planned_rows
+    text = f"planned {rows} object{'s' * (rows != 1)}, {format_size(status.planned_bytes)}\n"
+    for operation, count in status.requests.items():
+        text += f"  {operation}: {count}\n"
+    if status.archived_rows:
+        text += f"  in an archive: {status.archived_rows} objects, {format_size(status.archived_bytes)}\n"
+    return f"{text}`bulkhaul job run {name}` carries it out\n"
+
+
+def status_text(name: str, status: JobStatus) -> str:
+    """Return how far a job is, for people."""
+    planned = f"{status.planned_rows} planned" + ("" if status.planning_done else " so far")
+    counts = f"{status.succeeded} succeeded, {status.failed} failed, {status.skipped} skipped, {status.left} left"
+    text = f"{planned} = {counts}\n{format_size(status.done_bytes)} of {format_size(status.planned_bytes)}"
+    if status.rows_per_s:
+        text += f", {status.rows_per_s:.1f} objects/s, {format_size(round(status.bytes_per_s))}/s"
+    if status.left and status.eta_s is not None:
+        text += f", ETA {timedelta(seconds=round(status.eta_s))}"
+    text += "\n"
+    if status.left or not status.planning_done:
+        text += f"`bulkhaul job run {name}` goes on\n"
+    elif status.failed:
+        text += f"`bulkhaul job run {name} --retry-failed` tries again what failed\n"
+    return text
