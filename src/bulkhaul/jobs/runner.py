@@ -18,8 +18,9 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from bulkhaul.engine.loop.tasks import undisturbed
-from bulkhaul.jobs.folder.description import Claim, Counts, Done, Segment, Shard
+from bulkhaul.jobs.folder.description import Claim, Done, Segment, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.jobs.tally import Tally
 from bulkhaul.model.errors import ErrorInfo, OtherError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
@@ -53,7 +54,7 @@ class _OpenShard:
     Attributes:
         left: rows without a report row, by their numbers.
         there: numbers of rows whose object was found at its destination.
-        counts, began, ended: of all rows that have one.
+        tally: of all rows that have one.
         waiting: report rows that are in no segment yet.
         segments: those that are written.
         again: an earlier run may have done any row that is left.
@@ -65,44 +66,29 @@ class _OpenShard:
         self.shard = shard
         self.left = {row.n: row for row in left}
         self.there = set[int]()
-        self.counts = Counts()
-        self.began, self.ended = float("inf"), 0.0
+        self.tally = Tally()
         self.waiting: list[ReportRow] = []
         self.segments = segments
         self.attempt = attempt
         self.again = attempt > 1
         self._next_segment = 0
         for row in found:
-            self._count(row)
+            self.tally.add(row)
 
     def add(self, row: ReportRow) -> None:
         """Take the report row of a row that was left."""
         del self.left[row.n]
         self.waiting.append(row)
-        self._count(row)
+        self.tally.add(row)
 
     def next_segment(self) -> int:
         """Return the number of a segment that is to be written."""
         self._next_segment += 1
         return self._next_segment - 1
 
-    def _count(self, row: ReportRow) -> None:
-        ok = row.status is Status.SUCCEEDED
-        self.counts += Counts(
-            succeeded=int(ok),
-            failed=int(row.status is Status.FAILED),
-            skipped=int(row.status is Status.SKIPPED),
-            size_bytes=(row.size_bytes or 0) if ok and row.action is not Action.DELETE else 0,
-        )
-        self.began, self.ended = min(self.began, row.ended), max(self.ended, row.ended)
-
 
 class Runner:
-    """One run of a job.
-
-    Attributes:
-        counts: how the rows ended that this run has done.
-    """
+    """One run of a job."""
 
     def __init__(
         self,
@@ -134,7 +120,6 @@ class Runner:
         self._ending = False
         self._action = Action.SKIP
         self._writer: asyncio.Task[None] | None = None
-        self.counts = Counts()
 
     async def rows(self) -> AsyncGenerator[ReportRow, None]:
         """Yield the report row of each row that this run does; when this ends, however, all of them are durable.
@@ -212,15 +197,13 @@ class Runner:
 
     async def _to_do(self, opened: _OpenShard, page: Sequence[Row]) -> list[Row | TransferResult]:
         """Return a page with results in place of rows that cannot be done, or that need not be done again."""
+        settled = [_settled(row) for row in page]
+        if not opened.again:
+            return settled
         slots = asyncio.Semaphore(LOOKS)
 
-        async def one(row: Row) -> Row | TransferResult:
-            if row.action is Action.SKIP:
-                return _result(row, skipped=row.reason or "nothing is to be done")
-            if row.action is not Action.DELETE and not row.destination:
-                code = _REFUSALS.get(row.action, "UsageError")
-                return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
-            if not opened.again or row.action not in (Action.UPLOAD, Action.COPY):
+        async def one(row: Row | TransferResult) -> Row | TransferResult:
+            if isinstance(row, TransferResult) or row.action not in (Action.UPLOAD, Action.COPY):
                 return row
             async with slots:
                 found = await self._look(row)
@@ -229,7 +212,7 @@ class Runner:
             opened.there.add(row.n)
             return found
 
-        return list(await asyncio.gather(*map(one, page)))
+        return list(await asyncio.gather(*map(one, settled)))
 
     # Report rows
 
@@ -246,11 +229,6 @@ class Runner:
         opened.add(row)
         if not opened.left:
             self._due.set()
-        self.counts += Counts(
-            succeeded=int(row.status is Status.SUCCEEDED),
-            failed=int(row.status is Status.FAILED),
-            skipped=int(row.status is Status.SKIPPED),
-        )
         return row
 
     def _report_row(self, opened: _OpenShard, planned: Row, result: TransferResult) -> ReportRow:
@@ -307,13 +285,13 @@ class Runner:
             self._freed.set()
 
     def _close(self, opened: _OpenShard) -> None:
-        began = opened.began if opened.ended else 0.0
+        tally = opened.tally
         done = Done(
-            counts=opened.counts,
+            counts=tally.counts,
             segments=tuple(opened.segments),
             runner=self._name,
-            began=began,
-            ended=opened.ended,
+            began=tally.began,
+            ended=tally.ended,
         )
         self._folder.put_done(opened.shard.number, done)
 
@@ -331,6 +309,16 @@ class Runner:
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), PAGE_ROWS):
         yield rows[start : start + PAGE_ROWS]
+
+
+def _settled(row: Row) -> Row | TransferResult:
+    """Return the row, or its result where there is nothing to do."""
+    if row.action is Action.SKIP:
+        return _result(row, skipped=row.reason or "nothing is to be done")
+    if row.action is not Action.DELETE and not row.destination:
+        code = _REFUSALS.get(row.action, "UsageError")
+        return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
+    return row
 
 
 def _result(row: Row, *, failure: ErrorInfo | None = None, skipped: str = "") -> TransferResult:

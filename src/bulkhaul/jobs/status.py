@@ -9,7 +9,7 @@ import msgspec
 
 from bulkhaul.jobs.folder.description import Counts, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
-from bulkhaul.model.rows import Action, Status
+from bulkhaul.jobs.tally import Tally
 from bulkhaul.policy.job_rate import Span, rate, seconds_left
 
 LOOKS: Final = 16
@@ -146,18 +146,10 @@ def _unplanned(folder: JobFolder) -> JobStatus:
 
 
 def _open(folder: JobFolder, shard: Shard) -> tuple[Counts, list[Span]]:
-    counts, spans = Counts(), []
-    for row in folder.reported(shard)[1].values():
-        moved = row.status is Status.SUCCEEDED and row.action is not Action.DELETE
-        size_bytes = (row.size_bytes or 0) if moved else 0
-        counts += Counts(
-            succeeded=int(row.status is Status.SUCCEEDED),
-            failed=int(row.status is Status.FAILED),
-            skipped=int(row.status is Status.SKIPPED),
-            size_bytes=size_bytes,
-        )
-        spans.append(Span(row.ended, row.ended, 1, size_bytes))
-    return counts, spans
+    tally = Tally()
+    rows = folder.reported(shard)[1].values()
+    spans = [Span(row.ended, row.ended, 1, tally.add(row)) for row in rows]
+    return tally.counts, spans
 
 
 def _requests(plans: list[Plan]) -> dict[str, int]:
