@@ -93,7 +93,7 @@ class ObjectRows:
         begun = False
         if start_after:
             try:
-                async with aclosing(self._control.pages(bucket, prefix, start_after=start_after)) as pages:
+                async with aclosing(self._control.pages_after(bucket, prefix, start_after)) as pages:
                     async for page in pages:
                         begun = True
                         yield page

@@ -46,7 +46,10 @@ class Listing:
         self._deaf = deaf
         self._fails_after = fails_after
 
-    async def pages(self, bucket: str, prefix: str, *, start_after: str = "") -> AsyncGenerator[list[ObjectHead], None]:
+    def pages(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectHead], None]:
+        return self.pages_after(bucket, prefix, "")
+
+    async def pages_after(self, bucket: str, prefix: str, start_after: str) -> AsyncGenerator[list[ObjectHead], None]:
         self.asked.append(start_after)
         keys = [key for key in self.keys if key.startswith(prefix) and (self._deaf or key > start_after)]
         for start in range(0, len(keys), 3):

@@ -95,20 +95,11 @@ class Control:
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
-        self,
-        bucket: str,
-        prefix: str,
-        *,
-        max_keys: int = 0,
-        ahead: bool = True,
-        restores: bool = False,
-        start_after: str = "",
+        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True, restores: bool = False
     ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
         Args:
-            start_after: ask for the keys after this one only, one page ahead; whether the service does so is not looked
-                at.
             ahead: ask for pages that follow while the caller has one in hand, more of them side by side the longer the
                 caller had to wait for them.
             restores: tell the status of archived objects, too (``ObjectHead.restore``), where the endpoint does.
@@ -118,18 +109,16 @@ class Control:
             OtherError: the listing would never end.
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
-        if ahead and not start_after:
+        if ahead:
             return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys, restores=restores)
         listing = listed_pages(
-            self._requests,
-            bucket,
-            prefix,
-            folder=False,
-            max_keys=max_keys,
-            ahead=ahead,
-            restores=restores,
-            start_after=start_after,
+            self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False, restores=restores
         )
+        return each_of(listing, lambda page: page.objects)
+
+    def pages_after(self, bucket: str, prefix: str, key: str) -> AsyncGenerator[Sequence[ObjectHead], None]:
+        """Yield the pages after a key, one asked for ahead; whether the service begins there is not looked at."""
+        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=0, ahead=True, start_after=key)
         return each_of(listing, lambda page: page.objects)
 
     def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
