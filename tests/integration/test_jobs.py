@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from bulkhaul import jobs
+from bulkhaul import AsyncEngine, Settings, jobs
 from bulkhaul.errors import JobInUse, NotFound, UsageError
 from bulkhaul.jobs import aio
+from bulkhaul.jobs.folder.place import entered
 from bulkhaul.jobs.folder.presence import alone_in_folder
+from bulkhaul.jobs.planner import Planner
+from bulkhaul.jobs.row_sources import ObjectRows, delete_row
 from bulkhaul.model.objects import Content
 from bulkhaul.model.rows import ReportRow, Status
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.selection import Source, selector
 from tests.engines import aws_environment
 from tests.integration.command import run
 from tests.servers.process import RunningServer
@@ -177,6 +181,33 @@ def test_a_job_for_asyncio(where: dict[str, Any], tmp_path: Path) -> None:
 
     first, rest = asyncio.run(main())
     assert not {row.n for row in first} & {row.n for row in rest}
+
+
+def test_planning_goes_on_where_keys_do_not_ascend(
+    where: dict[str, Any], server: RunningServer, tmp_path: Path
+) -> None:
+    """The server lists a slash first, and leaves out what lies below the key that it begins after: no key is lost."""
+    keys = ["a-b", "a.c", "a/b", "a/b-1", "a/b/1", "a/b/2", "a/c", "a/c-d", "a/c/1", "a/d", "a0"]
+    for key in keys:
+        server.client().put_object(Bucket="bucket", Key=f"odd/{key}", Body=b"1")
+    source = Source("bucket", prefix="odd/", base="odd/", many=True)
+
+    async def planned(job: Path, most: int | None) -> None:
+        async with entered(str(job), Settings(), make=True) as folder, AsyncEngine(**where) as engine:
+            found = ObjectRows(engine.control, source, selector(source), delete_row(source))
+            count = 0
+            async with aclosing(Planner(folder, found, Settings(), max_rows=2).shards()) as shards:
+                async for _ in shards:
+                    count += 1
+                    if count == most:
+                        return
+            (plan,) = folder.plans()
+            rows = [row.source for shard in plan.shards for row in folder.rows(shard)]
+            assert sorted(rows) == sorted(f"s3://bucket/odd/{key}" for key in keys)
+
+    for most in range(1, 6):
+        for again in (most, None):
+            asyncio.run(planned(tmp_path / str(most), again))
 
 
 def test_two_processes_are_told_apart(where: dict[str, Any], tmp_path: Path) -> None:

@@ -107,6 +107,7 @@ class Planner:
         self._shards: list[Shard] = []
         self._totals = Totals(self._settings, relayed=self._relayed)
         self._last: Row | None = None
+        self._anchor = ""
         self._ascending = True
 
     async def _made(self) -> Plan | None:
@@ -126,7 +127,9 @@ class Planner:
     async def _further(self) -> AsyncGenerator[Shard | None, None]:
         """Yield shards as they are written; None when another planner has written the next one, or the whole plan."""
         seen = _Seen(self._folder, self._shards.copy())
-        begun = Begun(rows=self._totals.rows, last=self._last, ascending=self._ascending, has=seen.has)
+        begun = Begun(
+            rows=self._totals.rows, last=self._last, anchor=self._anchor, ascending=self._ascending, has=seen.has
+        )
         waiting: list[Row] = []
         waiting_bytes = 0
         try:
@@ -162,6 +165,7 @@ class Planner:
     def _take(self, shard: Shard, rows: Sequence[Row]) -> None:
         self._shards.append(shard)
         self._totals.add(rows)
+        self._anchor = rows[0].source if len(rows) > 1 else self._last.source if self._last is not None else ""
         for row in rows:
             self._ascending = self._ascending and (self._last is None or self._last.source < row.source)
             self._last = row

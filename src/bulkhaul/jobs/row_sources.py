@@ -2,8 +2,8 @@
 
 A source can go on after the rows that an earlier planner has written:
 
-    keys ascend           ask for what follows the last key; what comes again nevertheless is dropped
-    they do not           list all, drop what is planned
+    keys ascend           list from a little before the last key; what follows it, once it was met, is new
+    they do not           list all, drop what is planned; also where the last key is not met
     rows that are given   leave out as many as are planned
 """
 
@@ -30,6 +30,9 @@ from bulkhaul.policy.selection import Source, nothing_matches
 PAGE_ROWS = 1000
 """Rows of one page of files."""
 
+MOST_PASSED = 20_000
+"""Keys that are listed until the last one is met, at most: twice those of a shard, as new ones may be among them."""
+
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """What is planned already.
@@ -37,12 +40,14 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         rows: how many.
         last: the last one, None if there is none.
+        anchor: the source of a row some thousands before the last one, or just before it; empty if there is none.
         ascending: the sources of all of them ascend.
         has: whether a source is planned; looking costs a lookup on disk.
     """
 
     rows: int
     last: Row | None
+    anchor: str
     ascending: bool
     has: Callable[[str], bool]
 
@@ -74,37 +79,58 @@ class ObjectRows:
             TransferError: the listing failed.
         """
         last = begun.last.source if begun.last is not None else ""
-        start_after = last.removeprefix(ObjectRef(self._source.bucket, "").url) if begun.ascending else ""
         found = begun.rows > 0
 
-        def left(rows: list[Row]) -> list[Row]:
-            return [row for row in rows if (begun.ascending and row.source > last) or not begun.has(row.source)]
+        def left(rows: list[Row], joined: bool) -> list[Row]:
+            return [row for row in rows if (joined and row.source > last) or not begun.has(row.source)]
 
-        async with aclosing(self._pages(start_after)) as listing:
-            async for page in listing:
+        async with aclosing(self._pages(begun, last)) as listing:
+            async for page, joined in listing:
                 rows = [self._row_of(head) for head in page if self._takes(head.key)]
                 found = found or bool(rows)
-                yield await asyncio.to_thread(left, rows) if last else rows
+                yield await asyncio.to_thread(left, rows, joined) if last else rows
         if not found:
             raise nothing_matches(self._source)
 
-    async def _pages(self, start_after: str) -> AsyncGenerator[Sequence[ObjectHead], None]:
-        bucket, prefix = self._source.bucket, self._source.prefix
-        begun = False
-        if start_after:
-            try:
-                async with aclosing(self._control.pages_after(bucket, prefix, start_after)) as pages:
-                    async for page in pages:
-                        begun = True
+    async def _pages(self, begun: Begun, last: str) -> AsyncGenerator[tuple[Sequence[ObjectHead], bool], None]:
+        """Yield pages, and whether they follow the last key; else anything may be in them."""
+        joined = False
+        if last and begun.ascending and begun.anchor:
+            async with aclosing(self._after(begun.anchor, last)) as pages:
+                async for page in pages:
+                    joined = True
+                    yield page, True
+        if not joined:
+            async with aclosing(self._control.pages(self._source.bucket, self._source.prefix)) as pages:
+                async for page in pages:
+                    yield page, False
+
+    async def _after(self, anchor: str, last: str) -> AsyncGenerator[Sequence[ObjectHead], None]:
+        """Yield what follows the last key, from where it is met; nothing where it is not.
+
+        A service may list in another order than it compares, or know no StartAfter, as directory buckets (S3 API,
+        ListObjectsV2). That the listing comes by a key that the earlier one came by shows that both are one.
+        """
+        base, met, passed = ObjectRef(self._source.bucket, "").url, False, 0
+        start_after, last_key = anchor.removeprefix(base), last.removeprefix(base)
+        try:
+            async with aclosing(
+                self._control.pages_after(self._source.bucket, self._source.prefix, start_after)
+            ) as pages:
+                async for page in pages:
+                    if met:
                         yield page
-                return
-            except TransferError as error:
-                # Directory buckets do not know StartAfter (S3 API, ListObjectsV2).
-                if begun or error.info.status < 400:
-                    raise
-        async with aclosing(self._control.pages(bucket, prefix)) as pages:
-            async for page in pages:
-                yield page
+                        continue
+                    place = next((place for place, head in enumerate(page) if head.key == last_key), None)
+                    passed += len(page)
+                    if place is not None:
+                        met = True
+                        yield page[place + 1 :]
+                    elif passed > MOST_PASSED:
+                        return
+        except TransferError as error:
+            if met or error.info.status < 400:
+                raise
 
 
 def download_row(source: Source, root: str) -> Callable[[ObjectHead], Row]:

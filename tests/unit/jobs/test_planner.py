@@ -37,13 +37,17 @@ class Listing:
 
     Args:
         deaf: ``start_after`` is ignored.
+        blind: what lies below the key that is begun after is left out.
         fails_after: pages until the connection breaks, once.
     """
 
-    def __init__(self, keys: Sequence[str], *, deaf: bool = False, fails_after: int | None = None) -> None:
+    def __init__(
+        self, keys: Sequence[str], *, deaf: bool = False, blind: bool = False, fails_after: int | None = None
+    ) -> None:
         self.keys = list(keys)
         self.asked: list[str] = []
         self._deaf = deaf
+        self._blind = blind
         self._fails_after = fails_after
 
     def pages(self, bucket: str, prefix: str) -> AsyncGenerator[list[ObjectHead], None]:
@@ -52,6 +56,8 @@ class Listing:
     async def pages_after(self, bucket: str, prefix: str, start_after: str) -> AsyncGenerator[list[ObjectHead], None]:
         self.asked.append(start_after)
         keys = [key for key in self.keys if key.startswith(prefix) and (self._deaf or key > start_after)]
+        if self._blind and start_after:
+            keys = [key for key in keys if not key.startswith(f"{start_after}/")]
         for start in range(0, len(keys), 3):
             if self._fails_after is not None:
                 self._fails_after -= 1
@@ -106,7 +112,7 @@ def test_a_listing_goes_on_after_the_last_key() -> None:
     with pytest.raises(NetworkError):
         planned(folder, listing.source())
     planned(folder, listing.source())
-    assert listing.asked == ["", "a/07"]  # two shards of four keys, and one key that waited
+    assert listing.asked == ["", "a/04"]  # two shards of four keys: the second one ends at a/07
     assert [row.source for row in every_row(folder)] == [f"s3://bucket/{key}" for key in keys]
 
 
@@ -122,6 +128,17 @@ def test_odd_services_lose_and_repeat_nothing(order: str, deaf: bool) -> None:
         planned(folder, listing.source(), most=shards, max_rows=3)
         planned(folder, listing.source(), max_rows=3)
         assert sorted(row.source for row in every_row(folder)) == sorted(f"s3://bucket/{key}" for key in keys)
+
+
+def test_a_service_that_misses_keys_loses_none() -> None:
+    """Where the last key is not met, the listing cannot be the same one, and all is listed again."""
+    keys = ["a/b", *[f"a/b/{number:02d}" for number in range(20)], "a/c"]
+    for shards in range(1, 5):
+        folder = folder_in(MemoryStore())
+        listing = Listing(keys, blind=True)
+        planned(folder, listing.source(), most=shards)
+        planned(folder, listing.source())
+        assert [row.source for row in every_row(folder)] == [f"s3://bucket/{key}" for key in keys]
 
 
 def test_nothing_selected() -> None:
