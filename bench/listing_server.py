@@ -1,11 +1,11 @@
-"""An S3 server that only lists: computed keys, by ListObjectsV2, each page a while after it was asked for.
+"""An S3 server that only lists: computed keys, each page a while after it was asked for.
 
     python -m bench.listing_server --port 9000 --keys 10000,1000000 --latency 0.03
 
-Bucket ``bench`` holds so many keys of each shape of ``listed_keys``, below a prefix each: ``hashed-1000000/…``.
-It looks at no signature. A page costs it less than any client takes to read it: all objects have one size, one ETag
-and one time, so a page is its keys joined by a constant. ``--latency`` is of one request; requests do not wait for
-each other.
+Bucket ``bench`` holds so many keys of each shape of ``listed_keys``, below a prefix each: ``hashed-1000000/…``; bucket
+``bench-too`` holds the same. It knows ListObjectsV2 and ListObjects, and looks at no signature. A page costs it less
+than any client takes to read it: all objects have one size, one ETag and one time, so a page is its keys joined by a
+constant. ``--latency`` is of one request; requests do not wait for each other.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import base64
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl, quote
@@ -25,13 +26,16 @@ from bench.listed_keys import SHAPES, Keys
 from bench.serving import free_ports, running
 
 BUCKET = "bench"
+OTHER_BUCKET = "bench-too"
 PAGE_KEYS = 1000
+OBJECT_BYTES = 4096
+OBJECT_TIME = datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)
 _BEFORE = b"<Contents><Key>"
 _AFTER = (
-    b"</Key><LastModified>2024-05-17T12:34:56.000Z</LastModified>"
-    b"<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>4096</Size>"
-    b"<StorageClass>STANDARD</StorageClass></Contents>"
-)
+    f"</Key><LastModified>{OBJECT_TIME:%Y-%m-%dT%H:%M:%S}.000Z</LastModified>"
+    f"<ETag>&quot;d41d8cd98f00b204e9800998ecf8427e&quot;</ETag><Size>{OBJECT_BYTES}</Size>"
+    "<StorageClass>STANDARD</StorageClass></Contents>"
+).encode()
 _BETWEEN = (_AFTER + _BEFORE).decode()
 
 
@@ -48,12 +52,14 @@ class Listings:
             listing_prefix(name, count): make(count) for name, make in sorted(SHAPES.items()) for count in counts
         }
 
-    def page(self, query: dict[str, str]) -> bytes:
-        """Return the XML of the page that a query of ListObjectsV2 asks for; the prefix begins with a shape's name."""
+    def page(self, query: dict[str, str], bucket: str = BUCKET) -> bytes:
+        """Return the XML of the page that a query of a listing asks for; the prefix begins with a shape's name."""
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
         limit = min(int(query.get("max-keys", PAGE_KEYS)), PAGE_KEYS)
         token = query.get("continuation-token")
-        after = query.get("start-after", "") if token is None else base64.urlsafe_b64decode(token).decode()
+        # ListObjects, which rclone speaks to stores that it does not know, goes on after a marker.
+        begin = query.get("start-after", query.get("marker", ""))
+        after = begin if token is None else base64.urlsafe_b64decode(token).decode()
         shape = next((name for name in self._shapes if prefix.startswith(name)), None)
         objects: list[str] = []
         folders: list[str] = []
@@ -67,7 +73,7 @@ class Listings:
             objects, folders = [shape + key for key in objects], [shape + name for name in folders]
         last = max((*objects[-1:], *folders[-1:]), default="")
         encode = (lambda text: quote(text, safe="/")) if query.get("encoding-type") == "url" else escape
-        about = [f"<Name>{BUCKET}</Name><Prefix>{encode(prefix)}</Prefix><MaxKeys>{limit}</MaxKeys>"]
+        about = [f"<Name>{bucket}</Name><Prefix>{encode(prefix)}</Prefix><MaxKeys>{limit}</MaxKeys>"]
         about.append(
             f"<KeyCount>{len(objects) + len(folders)}</KeyCount><IsTruncated>{str(more).lower()}</IsTruncated>"
         )
@@ -133,10 +139,11 @@ class Connection(asyncio.Protocol):
             return
         path, _, text = target.partition("?")
         query = dict(parse_qsl(text, keep_blank_values=True))
-        if path.strip("/") != BUCKET or "location" in query:
+        bucket = path.strip("/")
+        if bucket not in (BUCKET, OTHER_BUCKET) or "location" in query:
             body = b'<LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/"/>'
         else:
-            body = self._listings.page(query)
+            body = self._listings.page(query, bucket)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
 
