@@ -1,0 +1,192 @@
+"""docs/sync.md and docs/jobs.md: every command line in them is run, in the order of the page, and does what it says."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.command import environment
+from tests.patience import PATIENCE_S
+from tests.servers.process import RunningServer
+from tests.servers.weed import weed
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class Guide:
+    """One page, whose shell blocks are run one after the other in one folder, against one server.
+
+    Attributes:
+        work: the folder.
+        client: a boto3 client of the server.
+    """
+
+    def __init__(self, page: str, server: RunningServer, work: Path) -> None:
+        text = (DOCS / page).read_text()
+        self.work = work
+        self.client: Any = server.client()
+        self._left = re.findall(r"^## (.+?)\n|^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        (work / "bin").mkdir()
+        program = work / "bin/bulkhaul"
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bulkhaul "$@"\n')
+        program.chmod(0o755)
+        self._environment = environment(
+            AWS_ACCESS_KEY_ID=server.access_key,
+            AWS_SECRET_ACCESS_KEY=server.secret_key,
+            AWS_SESSION_TOKEN="",
+            AWS_ENDPOINT_URL=server.endpoint_url,
+            AWS_REGION="us-east-1",
+            BULKHAUL_STATE_DIR=str(work / "state"),
+            PATH=f"{work / 'bin'}:{os.environ['PATH']}",
+        )
+
+    def run(self, section: str, *, line: int | None = None, status: int = 0) -> str:
+        """Run the next block of the page, which must stand in this section, and return what it printed.
+
+        Args:
+            line: run this line of the block alone; the block is used up with its last one.
+            status: what it must exit with.
+        """
+        while self._left[0][0]:
+            self._section = self._left.pop(0)[0]
+        assert self._section == section
+        commands = self._left[0][1].splitlines()
+        if line is None or line == len(commands) - 1:
+            self._left.pop(0)
+        script = "\n".join(commands if line is None else [commands[line]])
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.work,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+        )
+        assert done.returncode == status, f"{script}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def keys(self, bucket: str, prefix: str = "") -> list[str]:
+        """Return the keys of a bucket."""
+        return [one["Key"] for one in self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+
+    def put(self, bucket: str, key: str, body: bytes) -> None:
+        """Store an object."""
+        self.client.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def ended(self) -> bool:
+        """Whether all blocks were run."""
+        return not any(block for _, block in self._left)
+
+
+@pytest.fixture(scope="module")
+def seaweed() -> Iterator[RunningServer]:
+    """A real server."""
+    with weed() as server:
+        for bucket in ("bucket", "other", "old", "new", "admin"):
+            server.client().create_bucket(Bucket=bucket)
+        yield server
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Return the bytes of all files below a folder, by their paths in it."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_syncing(seaweed: RunningServer, tmp_path: Path) -> None:
+    """docs/sync.md."""
+    guide = Guide("sync.md", seaweed, tmp_path)
+    results = tmp_path / "results"
+    (results / "logs").mkdir(parents=True)
+    for name in ("a.bin", "logs/b.txt", "scratch.tmp", *(f"logs/{number}.txt" for number in range(30))):
+        (results / name).write_text(name)
+    held = files(results)
+
+    assert guide.run("In three directions").count("\n") == 3 * (len(held) + 1)
+    assert files(tmp_path / "copy") == held
+    assert guide.keys("other") == [f"run-7/{name}" for name in sorted(held)]
+
+    (results / "a.bin").write_text("a.BIN")  # of the same size
+    os.utime(results / "a.bin", (1, 1))
+    os.utime(tmp_path / "copy/a.bin", (1, 1))
+    told = guide.run("What is compared")
+    assert told.splitlines() == ["sync: 33 compared, 33 unchanged"] * 2  # neither asks for times
+
+    (results / "a.bin").write_text("changed")
+    (results / "logs/b.txt").unlink()
+    guide.put("bucket", "run-7/kept.tmp", b"kept")
+    *rows, total = map(json.loads, guide.run("Looking first", line=0).splitlines())
+    assert [(row["operation"], row["dryrun"]) for row in rows] == [("cp", True), ("rm", True), ("rm", True)]
+    assert rows[0]["reason"].startswith("the sizes differ")
+    assert total["planned"] == 3
+    assert guide.run("Looking first", line=1).startswith("logs/b.txt: delete (deletion: ")
+
+    guide.run("Deleting")
+    left = {f"run-7/{name}" for name in [*held, "kept.tmp"]} - {"run-7/logs/b.txt"}
+    assert set(guide.keys("bucket")) == left
+
+    (results / "a.bin").write_text("changed again")
+    assert '"operation": "summary"' in guide.run("In a script")
+    assert guide.ended()
+
+
+def test_jobs(seaweed: RunningServer, tmp_path: Path) -> None:
+    """docs/jobs.md."""
+    guide = Guide("jobs.md", seaweed, tmp_path)
+    bodies = {"data/a.bin": b"a", "data/b c.bin": b"bc", "data/late.bin": b"late"}
+    for key, body in bodies.items():
+        guide.put("old", key, body)
+    section = "From plan to report"
+    assert guide.run(section, line=0).startswith("planned 3 objects")
+    assert guide.run(section, line=1).startswith("3 planned = 0 succeeded, 0 failed, 0 skipped, 3 left")
+    guide.client.delete_object(Bucket="old", Key="data/late.bin")
+    guide.run(section, line=2, status=1)
+    guide.run(section, line=3)
+    with (tmp_path / "move.csv").open(newline="") as file:
+        ended = {row["source"]: row["status"] for row in csv.DictReader(file)}
+    assert ended == {
+        "s3://old/data/a.bin": "succeeded",
+        "s3://old/data/b c.bin": "succeeded",
+        "s3://old/data/late.bin": "failed",
+    }
+
+    guide.put("old", "data/late.bin", b"late")
+    told = guide.run("What failed").splitlines()
+    assert json.loads(told[0])["source"] == "s3://old/data/late.bin"
+    assert guide.keys("new") == list(bodies)
+
+    guide.run("Manifests")
+    assert files(tmp_path / "restored") == {"data/a.bin": b"a", "data/b c.bin": b"bc"}
+    assert guide.keys("old") == ["data/a.bin", "data/late.bin"]
+
+    guide.run("Reports")
+    rows = [json.loads(line) for line in (tmp_path / "back.jsonl").read_text().splitlines()]
+    assert [row["status"] for row in rows] == ["succeeded", "succeeded"]
+    assert (tmp_path / "back.csv").read_text().splitlines()[1] == "old,data/b%20c.bin,,succeeded,200,,Successful"
+    assert (tmp_path / "back.html").read_text().startswith("<!doctype html>")
+
+    row, digest = guide.run("The folder").splitlines()
+    assert json.loads(row)["source"] == "s3://old/data/a.bin"
+    assert digest.split()[0] in (tmp_path / "move/plan.json").read_text()
+
+    *_, status = guide.run("Several machines").splitlines()
+    assert json.loads(status)["complete"] is True
+    assert guide.keys("new", "again/") == ["again/a.bin", "again/late.bin"]
+
+    guide.run("Large downloads")
+    assert guide.ended()
+
+
+@pytest.mark.parametrize("page", ["sync.md", "jobs.md"])
+def test_every_command_is_in_a_block_that_is_run(page: str) -> None:
+    """No block of another language, and none of those that are run, hides a command line from the tests above."""
+    text = (DOCS / page).read_text()
+    assert set(re.findall(r"^```(\w*)$", text, re.MULTILINE)) == {"sh", ""}
