@@ -14,6 +14,7 @@ from typing import Any
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs import job as work
+from bulkhaul.jobs.apart import require_apart
 from bulkhaul.jobs.folder.place import entered
 from bulkhaul.jobs.status import JobStatus
 from bulkhaul.jobs.status import job_status as status_of
@@ -50,7 +51,7 @@ async def create_job(
         source_settings: those for the source of a copy, where they are others.
 
     Raises:
-        UsageError: it cannot mean anything, or there is another job in the folder.
+        UsageError: it cannot mean anything, the folder is a part of what the job is about, or has another job.
         JobInUse: another process works at the job.
         NotFound: nothing is selected.
         TransferError: the listing failed, or the folder refused.
@@ -68,6 +69,7 @@ async def create_job(
         settings=chosen,
         origin=source_settings,
     )
+    require_apart(os.fspath(job), description)
     async with entered(os.fspath(job), chosen, make=True, alone_as=work.runner_name()) as folder:
         await asyncio.to_thread(folder.create, description)
         async with _engines(chosen, source_settings) as (engine, origin):

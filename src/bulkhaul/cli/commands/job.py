@@ -169,6 +169,7 @@ def create(
     """Make JOB of everything below SRC, list it, and write the plan of it."""
     from bulkhaul.cli.job_lines import plan_text, status_json
     from bulkhaul.cli.launch import launch_query
+    from bulkhaul.jobs.apart import require_apart
     from bulkhaul.jobs.folder.place import entered
     from bulkhaul.jobs.job import described, planned, runner_name
     from bulkhaul.jobs.status import job_status
@@ -197,6 +198,7 @@ def create(
         settings=settings,
         origin=origin_chosen,
     )
+    require_apart(job_name, description)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.aio import AsyncEngine as Other
