@@ -6,7 +6,7 @@ import pytest
 
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.already_there import as_stored, proof_of_file, same_copy
+from bulkhaul.policy.already_there import as_stored, keeps_alike, proof_of_file, same_copy
 
 MD5 = "9e107d9d372bb6826bd81d3542a419d6"
 HEAD = ObjectHead("k", 5, f'"{MD5}"')
@@ -71,3 +71,30 @@ def test_options_have_to_be_those(options: ObjectOptions | None, head: ObjectHea
     """An object that would be stored otherwise now, or of which that cannot be told, is stored again."""
     assert as_stored(head, 5, options) is same
     assert not as_stored(head, 6, options), "another length is another object"
+
+
+TYPED = ObjectHead("s", 5, f'"{MD5}"', content=Content(content_type="text/css", metadata={"a": "b"}))
+
+
+@pytest.mark.parametrize(
+    ("head", "source", "options", "same"),
+    [
+        (HEAD, HEAD, None, True),
+        (TYPED, TYPED, None, True),
+        (HEAD, TYPED, None, False),
+        (TYPED, HEAD, None, False),
+        (TYPED, HEAD, ObjectOptions(content=TYPED.content), True),
+        (TYPED, TYPED, ObjectOptions(content=Content(content_type="text/css")), True),
+        (HEAD, HEAD, ObjectOptions(content=Content(content_type="text/css")), False),
+        (ObjectHead("k", 5, tags=1), HEAD, None, False),
+        (HEAD, ObjectHead("k", 5, tags=1), None, False),
+        (ObjectHead("k", 5, tags=1), ObjectHead("k", 5, tags=1), None, False),
+        (ObjectHead("k", 5, storage_class="GLACIER"), HEAD, None, False),
+        (ObjectHead("k", 5, storage_class="GLACIER"), HEAD, ObjectOptions(storage_class="GLACIER"), True),
+    ],
+)
+def test_a_copy_has_what_it_keeps_of_its_source(
+    head: ObjectHead, source: ObjectHead, options: ObjectOptions | None, same: bool
+) -> None:
+    """Equal bytes with other headers, class or tags are no copy that was made."""
+    assert keeps_alike(head, source, options) is same

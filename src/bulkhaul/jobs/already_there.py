@@ -13,13 +13,18 @@ from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.already_there import as_stored, proof_of_file, same_copy
+from bulkhaul.policy.already_there import as_stored, keeps_alike, proof_of_file, same_copy
 from bulkhaul.policy.selection import parse_destination
 from bulkhaul.wire.checksums import COMPUTABLE, hasher
 
 
-async def found_there(control: Control, row: Row, options: ObjectOptions | None) -> TransferResult | None:
+async def found_there(
+    control: Control, row: Row, options: ObjectOptions | None, *, origin: Control
+) -> TransferResult | None:
     """Return the result of an upload or a copy whose object is there, None if it has to be stored.
+
+    Args:
+        origin: asks the service of a copy's source.
 
     Whatever goes wrong is told by the transfer itself, so this raises nothing of the service's.
     """
@@ -30,6 +35,12 @@ async def found_there(control: Control, row: Row, options: ObjectOptions | None)
         return None
     if row.action is Action.COPY:
         if row.size_bytes is None or not as_stored(head, row.size_bytes, options) or not same_copy(row.etag, head):
+            return None
+        try:
+            source = await origin.head(ObjectRef(*parse_destination(row.source)), row.version_id)
+        except TransferError:
+            return None
+        if not keeps_alike(head, source, options):
             return None
         integrity = Integrity.ETAG
     else:

@@ -189,7 +189,7 @@ async def run(
         return engine.download_rows(pages, description.destination)
 
     async def look(row: Row) -> TransferResult | None:
-        return await found_there(engine.control, row, options)
+        return await found_there(engine.control, row, options, origin=(origin or engine).control)
 
     shards = _every_shard(engine, folder, origin, source)
     async with aclosing(Runner(folder, shards, carry, look, name=name).rows()) as rows:

@@ -1,6 +1,7 @@
 """Decides whether an object may be the one that an interrupted run has stored, and what would prove it.
 
 length, class and headers as they would be stored ─▶ copy    the ETag of its source
+                                                  │          and what it keeps of that
                                                   ╰▶ upload  the checksum, or the MD5, of the file
 """
 
@@ -40,6 +41,21 @@ def as_stored(head: ObjectHead, size_bytes: int, options: ObjectOptions | None) 
 def same_copy(source_etag: str, head: ObjectHead) -> bool:
     """Tell whether a copy has the very bytes of its source: both have one ETag, and it is no weak one."""
     return bool(source_etag) and not source_etag.startswith("W/") and same_etag(source_etag, head.etag)
+
+
+def keeps_alike(head: ObjectHead, source: ObjectHead, options: ObjectOptions | None) -> bool:
+    """Tell whether an object has what a copy keeps of its source; HEAD tells no tags, so two with tags may differ.
+
+    Args:
+        options: what they name is not kept.
+    """
+    if head.tags or source.tags:
+        return False
+    if not (options and options.storage_class) and head.storage_class != source.storage_class:
+        return False
+    named = msgspec.structs.asdict(options.content) if options is not None else {}
+    kept = msgspec.structs.asdict(source.content) | {name: value for name, value in named.items() if value}
+    return kept == msgspec.structs.asdict(head.content)
 
 
 def proof_of_file(head: ObjectHead, *, computable: frozenset[str]) -> Checksum | None:
