@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import random
@@ -446,6 +447,27 @@ def test_after_a_reboot_with_a_barrier(site: Site, monkeypatch: pytest.MonkeyPat
     other.write_text("another boot\n")
     monkeypatch.setattr(download_journal, "BOOT_ID", other)
     kept = synced - {min(synced)}
+    assert again(site).fetched == sorted(set(range(1, PARTS + 1)) - kept)
+
+
+def test_after_a_reboot_on_a_full_disk(site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A journal that takes no record is given up, and the download goes on: the temp file has all its blocks."""
+    site.hold()
+    with program(site.server, site.path, barrier_s=0.0) as process:
+        eventually(lambda: site.recorded() == THERE, "other parts came than those that are not held")
+        eventually(lambda: (state := site.state()) is not None and state.synced > 0, "no barrier came")
+        kill_tree(process)
+    state = site.state()
+    assert state is not None
+    kept = {part.number for part, _ in state.parts[: state.synced]}
+    other = tmp_path / "boot_id"
+    other.write_text("another boot\n")
+    monkeypatch.setattr(download_journal, "BOOT_ID", other)
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(download_journal, "write_at", full)
     assert again(site).fetched == sorted(set(range(1, PARTS + 1)) - kept)
 
 

@@ -73,9 +73,18 @@ class DownloadRecord:
         """The checksum that the parts must have, empty if any will do."""
         return self._wanted.algorithm if self._wanted is not None else ""
 
-    def go_on(self, landing: Landing, journal: DownloadJournal) -> None:
-        """Take over the files of an earlier run."""
+    def go_on(self, landing: Landing, journal: DownloadJournal, rebooted: str) -> None:
+        """Take over the files of an earlier run.
+
+        Args:
+            rebooted: the boot of the machine, if it is another one than that of the earlier run.
+        """
         self.landing, self._journal, self._goes_on = landing, journal, True
+        try:
+            if rebooted:
+                journal.rebooted(rebooted)
+        except OSError as error:
+            self._give_up(error)
 
     def keep(self, kept: dict[int, int]) -> None:
         """Count parts of an earlier run, index ─▶ checksum, whose bytes are as they came."""

@@ -88,16 +88,15 @@ class DownloadResumer:
             raise
         assert isinstance(state, DownloadState)
         record = DownloadRecord(destination, layout, wanted)
+        boot = boot_id()
         try:
-            if (boot := boot_id()) != state.boot:
-                journal.rebooted(boot)
             record.keep(await self._intact(landing, layout, record.algorithm, state.trusted(boot)))
         except BaseException:
             self.left_objects += 1
             landing.keep()
             journal.close()
             raise
-        record.go_on(landing, journal)
+        record.go_on(landing, journal, boot if boot != state.boot else "")
         texts = format_size(record.kept_bytes), format_size(layout.size_bytes)
         _log.info("the download to %s goes on: %s of %s are there", destination.path, *texts)
         return record
