@@ -11,6 +11,7 @@ import pytest
 
 from bulkhaul.disk.download_journal import DownloadJournal, journal_name
 from bulkhaul.disk.download_records import DownloadState, read_journal
+from bulkhaul.disk.locks import has_owner, take_lock
 from bulkhaul.engine.transfers import barrier
 from bulkhaul.engine.transfers.barrier import Barrier
 from tests.patience import PATIENCE_S
@@ -81,3 +82,37 @@ def test_no_barrier_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         os.close(folder_fd)
 
     asyncio.run(download())
+
+
+def test_a_flush_is_of_a_file_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it lasts, a download that was let go of can be taken up: the temp file has no owner any more.
+
+    The kernel tells an error once to each open file, and a duplicated descriptor is the same one: the flush before the
+    publication would find none.
+    """
+    monkeypatch.setattr(barrier, "BARRIER_S", 0.0)
+    flushing, go_on = threading.Event(), threading.Event()
+
+    def flush(_: int) -> None:
+        flushing.set()
+        assert go_on.wait(PATIENCE_S)
+
+    monkeypatch.setattr(os, "fdatasync", flush)
+
+    async def download() -> None:
+        folder_fd = os.open(tmp_path, os.O_RDONLY)
+        temp_fd = os.open(tmp_path / "temp", os.O_CREAT | os.O_RDWR)
+        assert take_lock(temp_fd)
+        journal = DownloadJournal.create(folder_fd, PLAN)
+        assert journal is not None
+        journal.part(1, 7, 10)
+        Barrier(temp_fd, folder_fd, journal).look()
+        assert await asyncio.to_thread(flushing.wait, PATIENCE_S)
+        os.close(temp_fd)
+        with (tmp_path / "temp").open("rb") as file:
+            assert not has_owner(file.fileno())
+        go_on.set()
+        journal.close()
+        os.close(folder_fd)
+
+    asyncio.run(asyncio.wait_for(download(), PATIENCE_S))

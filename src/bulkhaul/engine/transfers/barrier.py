@@ -2,8 +2,9 @@
 
 fdatasync(temp file) ─▶ record in the journal ─▶ fdatasync(journal)
 
-Each flush has a thread and a descriptor of its own: nothing ever waits for it, neither a part that arrives nor the
-publication.
+Each flush has a thread, and files that it opens anew: nothing ever waits for it, neither a part that arrives nor the
+publication. A duplicated descriptor would keep the lock of the temp file until a flush ends, and take an error away
+from the flush before the publication, as the kernel tells it once to each open file (fsync(2)).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Barrier:
     """
 
     def __init__(self, fd: int, folder_fd: int, journal: DownloadJournal) -> None:
-        """Take a temp file and its journal; both are duplicated for as long as a flush takes."""
+        """Take a temp file and its journal; both are opened anew for as long as a flush takes."""
         self.failure: OSError | None = None
         self._fd = fd
         self._folder_fd = folder_fd
@@ -70,7 +71,7 @@ class Barrier:
         twins: list[tuple[int, Callable[[int], None]]] = []
         try:
             for fd, flushes in work:
-                twins.append((os.dup(fd), flushes))
+                twins.append((os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC), flushes))
             threading.Thread(target=self._flush, args=(twins, then), name="bulkhaul-barrier", daemon=True).start()
         except (OSError, RuntimeError):
             for twin, _ in twins:
