@@ -138,6 +138,27 @@ def test_text_that_is_none(tmp_path: Path, write: Write) -> None:
     assert [type(row) for row in read(saved(tmp_path / "m", write, content))] == [Listed, BadRow, Listed]
 
 
+@pytest.mark.parametrize("instant", [2**60, -(2**50)])
+def test_times_that_no_calendar_has(tmp_path: Path, instant: int) -> None:
+    """A time before the year 1 or after 9999 costs its own row, not the file."""
+    times = pa.array([0, instant], pa.timestamp("ms", "UTC"))
+    content = pa.table({"bucket": ["b-1"] * 2, "key": ["a", "b"], "last_modified_date": times})
+    one, two = read(saved(tmp_path / "m", pq.write_table, content))
+    assert isinstance(one, Listed)
+    assert one.last_modified == "1970-01-01T00:00:00.000Z"
+    assert isinstance(two, BadRow)
+    assert two.message.startswith("the field last_modified_date:")
+
+
+@WRITERS
+def test_names_of_columns_that_are_no_text(tmp_path: Path, write: Write) -> None:
+    """A schema that is damaged is told as that."""
+    path = saved(tmp_path / "m", write, pa.table({"bucket": ["b-1"], "key": ["k"], "qqqq": ["x"]}))
+    path.write_bytes(path.read_bytes().replace(b"qqqq", b"q\xffqq"))
+    with pytest.raises(ManifestError, match="cannot be read"):
+        read(path)
+
+
 @WRITERS
 def test_no_key(tmp_path: Path, write: Write) -> None:
     """A table without the two columns that matter is no manifest."""

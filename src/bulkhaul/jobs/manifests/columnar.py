@@ -15,6 +15,9 @@ from bulkhaul.jobs.manifests.listed import PAGE_ROWS, BadRow, Listed
 from bulkhaul.model.errors import ManifestError, Unsupported
 from bulkhaul.model.limits import MIB
 
+_DAMAGED = (OSError, EOFError, UnicodeDecodeError)
+"""What pyarrow raises for a damaged file beside its own errors: names of columns that are no UTF-8 among them."""
+
 
 def parquet_rows(file: BinaryIO, name: str) -> Iterator[Listed | BadRow]:
     """Yield the rows of a Parquet file, which must be seekable.
@@ -30,7 +33,7 @@ def parquet_rows(file: BinaryIO, name: str) -> Iterator[Listed | BadRow]:
         used = columns.names_used()
         batches = opened.iter_batches(batch_size=PAGE_ROWS, columns=used, use_threads=False)
         yield from _rows(arrow, batches, columns, name)
-    except (arrow.ArrowException, OSError, EOFError) as error:
+    except (arrow.ArrowException, *_DAMAGED) as error:
         raise _damaged("Parquet", name, error) from error
 
 
@@ -52,7 +55,7 @@ def orc_rows(file: BinaryIO, name: str) -> Iterator[Listed | BadRow]:
             for start in range(0, stripe.num_rows, PAGE_ROWS)
         )
         yield from _rows(arrow, batches, columns, name)
-    except (arrow.ArrowException, OSError, EOFError) as error:
+    except (arrow.ArrowException, *_DAMAGED) as error:
         raise _damaged("ORC", name, error) from error
 
 
@@ -89,6 +92,10 @@ def _values(arrow: Any, array: Any) -> list[object]:
         array, kind = array.dictionary_decode(), kind.value_type
     if types.is_timestamp(kind):
         array = array.cast(arrow.timestamp("ms", kind.tz), safe=False)
+        try:
+            return list(array.to_pylist())
+        except OverflowError:
+            return [_instant(instant) for instant in array]
     elif types.is_string(kind) or types.is_large_string(kind):
         try:
             return list(array.to_pylist())
@@ -97,3 +104,11 @@ def _values(arrow: Any, array: Any) -> list[object]:
     if types.is_binary(kind) or types.is_large_binary(kind):
         return [None if raw is None else raw.decode(errors="surrogateescape") for raw in array.to_pylist()]
     return list(array.to_pylist())
+
+
+def _instant(scalar: Any) -> object:
+    """Return a time, as a text that no field takes where no year from 1 to 9999 has it."""
+    try:
+        return scalar.as_py()
+    except OverflowError:
+        return f"{scalar.value} ms after 1970"
