@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkhaul.jobs.manifests.destinations import Destinations, Kind
 from bulkhaul.jobs.manifests.jsonl import jsonl_rows
 from bulkhaul.jobs.manifests.listed import BadRow, Listed
 from bulkhaul.model.errors import ErrorInfo
@@ -141,6 +142,26 @@ def test_report(tmp_path: Path) -> None:
     assert good(path) == [wanted]
     copied = Listed(bucket="bucket-1", key="a", destination="s3://bucket-2/a", action=Action.COPY, where=f"{path}:1")
     assert good(path, failed_only=False) == [copied, wanted]
+
+
+@pytest.mark.parametrize("kind", ["copy", "delete"])
+def test_report_of_what_could_not_be_planned(tmp_path: Path, kind: Kind) -> None:
+    """A row that had no destination gets none when its report is read: the one of its key may be another object's."""
+    why = "the destination s3://bucket-2/k is that of m:1 already; each object needs its own"
+    twice = ReportRow(
+        n=1,
+        action=Action.COPY,
+        source="s3://bucket-1/k",
+        status=Status.FAILED,
+        reason=f"m:2: {why}",
+        error=ErrorInfo("ManifestError", f"m:2: {why}"),
+    )
+    (bad,) = read(report(tmp_path / "m", twice))
+    assert isinstance(bad, BadRow)
+    assert why in bad.message
+    (row,) = Destinations(kind, "" if kind == "delete" else "s3://bucket-2/").plan([bad])
+    assert isinstance(row, BadRow)
+    assert (row.source, row.row().action, row.row().destination) == ("s3://bucket-1/k", Action.COPY, "")
 
 
 def test_report_without_failures(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ _ETAG_OF_SOURCE = (Action.DOWNLOAD, Action.DELETE)
 def report_rows(file: BufferedIOBase, name: str, *, failed_only: bool) -> Iterator[Listed | BadRow]:
     """Yield the object of each row of the report, or of each that failed; each keeps its destination.
 
+    A row that could not be planned cannot be planned now: where its key leads may be the place of another object.
+
     A report over several plans has a row for each try. Give that of the last plan, or ``job retry`` the job itself.
     """
     decoder = msgspec.json.Decoder(ReportRow)
@@ -30,12 +32,18 @@ def report_rows(file: BufferedIOBase, name: str, *, failed_only: bool) -> Iterat
             continue
         try:
             row = decoder.decode(line)
-            if row.status is Status.FAILED or not failed_only:
+            if _was_not_planned(row):
+                yield BadRow(where, row.reason or "it had no destination", row.source)
+            elif row.status is Status.FAILED or not failed_only:
                 yield _listed(row, where)
         except BadField as error:
             yield BadRow(where, str(error))
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             yield BadRow(where, f"no row of a report: {error}")
+
+
+def _was_not_planned(row: ReportRow) -> bool:
+    return row.status is Status.FAILED and row.action is not Action.DELETE and not row.destination
 
 
 def _listed(row: ReportRow, where: str) -> Listed:
