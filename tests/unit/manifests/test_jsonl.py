@@ -86,6 +86,8 @@ def test_unknown_fields(tmp_path: Path) -> None:
         ('{"source": "s3://"}', "source"),
         ('{"source": "s3://bucket-1"}', "key is missing"),
         ('{"source": "/a\\u0000b"}', "NUL"),
+        ('{"source": "s3://bucket-1/k", "bucket": "bucket-2", "key": "k"}', "source"),
+        ('{"source": "s3://bucket-1/k", "key": "l"}', "source"),
         ('{"bucket": "bucket-1", "key": "k"', ""),
         ('["bucket-1", "k"]', ""),
         ("[" * 100_000, ""),

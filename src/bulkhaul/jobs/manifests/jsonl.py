@@ -7,7 +7,7 @@ from io import BufferedIOBase
 
 import msgspec
 
-from bulkhaul.jobs.manifests.fields import BadField, bucket_name, object_key, size_of, text_of, time_of
+from bulkhaul.jobs.manifests.fields import BadField, bucket_name, object_key, shown, size_of, text_of, time_of
 from bulkhaul.jobs.manifests.lines import TOO_LONG, numbered_lines
 from bulkhaul.jobs.manifests.listed import BadRow, Listed
 from bulkhaul.model.errors import InvalidUrl
@@ -36,6 +36,7 @@ class _Line(msgspec.Struct, gc=False):
 def jsonl_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
     """Yield each line as a row: ``source`` (``s3://bucket/key`` or a path), or ``bucket`` and ``key``, as they are.
 
+    Where both are there they must agree.
     Optional: ``version_id``, ``size_bytes``, ``etag``, ``last_modified``, ``storage_class``, ``destination``,
     ``action``, ``reason``, ``is_latest``, ``is_delete_marker``. Unknown fields are ignored, wrong types are not.
     """
@@ -56,6 +57,8 @@ def jsonl_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
 def _listed(line: _Line, where: str) -> Listed:
     if line.source:
         bucket, key = source_of(line.source)
+        if (line.bucket or bucket, line.key or key) != (bucket, key):
+            raise BadField(f"the field source: {shown(line.source)} is another object than bucket and key name")
     else:
         bucket, key = bucket_name(line.bucket), object_key(line.key)
     try:
