@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,12 @@ def test_wrong_call(kind: Kind, to: str, error: type[Exception]) -> None:
     """A deletion goes nowhere, and a prefix has a bucket."""
     with pytest.raises(error):
         Destinations(kind, to)
+
+
+def test_a_folder_whose_path_is_no_text() -> None:
+    """A plan is text, so a folder whose path is no UTF-8 is refused before a row is read."""
+    with pytest.raises(UsageError, match="UTF-8"):
+        Destinations("copy", os.fsdecode(b"/tmp/\xff"))
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["one page", "two pages"])

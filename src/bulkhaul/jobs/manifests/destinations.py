@@ -35,7 +35,7 @@ class Destinations:
     """Gives each row of all manifests of a plan its number and destination.
 
     Raises:
-        UsageError: ``to`` is missing where the kind needs it, or there where it has none.
+        UsageError: ``to`` is there where the kind has none, or is a path that is no UTF-8.
         InvalidUrl: ``to`` names no bucket.
     """
 
@@ -184,6 +184,11 @@ def _place(to: str, identity: Callable[[str], str]) -> Callable[[Listed, str], P
         return below_prefix
 
     folder = os.path.join(local_path(to), "")
+    try:
+        identity(folder).encode()
+    except UnicodeEncodeError as error:
+        text = "the path of the folder is not valid UTF-8, so no plan can name files in it; rename it, or link to it"
+        raise UsageError(text, to) from error
 
     def below_folder(listed: Listed, relative: str) -> Placed:
         if listed.key.endswith("/") and listed.size_bytes == 0:
