@@ -174,6 +174,18 @@ def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, fold
     assert failed == usage | {1: "NotFound", 5: "LocalError", 6: "NotFound", 7: "NotFound"}
 
 
+def test_a_line_that_holds_nul(seaweed: RunningServer, bucket: str, folder: Path) -> None:
+    """No path and no argument can hold it: such a line is refused, whatever it asks for, and the others are run."""
+    one = f"s3://{bucket}/logs/2020/03/18/file1.gz"
+    lines = [f'cp {one} "x\0y/z"', f"cp {one} a\0/b", f"ls s3://{bucket}/\0", "cp '\0*' s3://b/", f"cp {one} here"]
+    (folder / "commands.txt").write_text("\n".join(lines))
+    done = run("run", "commands.txt", variables=on(seaweed))
+    assert done.returncode == 1
+    assert [line.split(":")[3] for line in done.stderr.splitlines()] == ["1", "2", "3", "4"]
+    assert done.stderr.count("NUL") == 4
+    assert (folder / "here").read_bytes() == b"18/file1.gz"
+
+
 def test_no_secret_is_told(folder: Path) -> None:
     """What stands in a line that makes no sense may be a key, and is not repeated."""
     secret = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0czE="

@@ -138,6 +138,8 @@ class CommandFile:
         try:
             if text is None:
                 raise UsageError("the line is too long")
+            if "\0" in text:
+                raise UsageError("the line holds NUL, which no path and no argument can")
             if self._begin_row(number, plain_line(text := text.strip(BLANKS))):
                 return
             if not (words := words_of(text)):
