@@ -131,7 +131,15 @@ def test_the_lines_that_s5cmd_documents(line: str, calls: list[Any]) -> None:
     assert asked(line) == calls
 
 
-@pytest.mark.parametrize("line", ["ls # all", "ls s3://b/p/", "du --humanize 's3://bucket/2020/*'", "head s3://b/k"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ls # all",
+        "ls s3://b/p/",
+        "du --humanize 's3://bucket/2020/*'",
+        "head s3://b/k",
+    ],
+)
 def test_the_lines_that_ask(line: str) -> None:
     """They have work, and no job."""
     (work,) = work_of(line)
@@ -168,6 +176,9 @@ def test_the_lines_that_ask(line: str) -> None:
         ("cp --help", "--help"),
         ("cp 'directory/*.gz' s3://bucket/p", "must be a bucket, or end in a slash"),
         ("cp directory s3://bucket/p", "SRC is a folder"),
+        ("cp object.gz s3://", "bucket name is missing"),
+        ("cp '*' s3://", "bucket name is missing"),
+        ("rm '' s3://b/k", "s3://"),
         ("cp --acl x s3://b/k f", "--acl means nothing for a download"),
     ],
 )
@@ -176,6 +187,11 @@ def test_what_a_line_cannot_be(line: str, says: str) -> None:
     with pytest.raises(UsageError) as refused:
         work_of(line)
     assert says in str(refused.value)
+
+
+def test_arguments_that_are_empty() -> None:
+    """They are arguments as any other: what follows an option is its value, and not the next word."""
+    assert asked("cp --cache-control '' object.gz s3://b/k") == asked("cp object.gz s3://b/k")
 
 
 def test_lists(folder: Path) -> None:

@@ -96,11 +96,11 @@ def _context(command: click.Command, name: str, arguments: Sequence[str]) -> cli
     for argument in arguments:
         head, equals, value = argument.partition("=")
         if head in _SPELLINGS and head not in options:
-            head = _SPELLINGS[head]
+            if not (head := _SPELLINGS[head]):
+                continue
         elif head.startswith("-") and f"-{head}" in options:
             head = f"-{head}"  # Go's flags take one dash or two
-        if head or equals:
-            spelled.append(head + equals + value)
+        spelled.append(head + equals + value)
     return command.make_context(name, spelled, obj=Taken(), help_option_names=[])
 
 
@@ -154,6 +154,8 @@ def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:
     if len(paths) != 2 or recursive or listed or paths[0].startswith(SCHEME) or not paths[1].startswith(SCHEME):
         return [(paths, recursive)]
     source, destination = paths
+    if destination == SCHEME:
+        return [(paths, recursive)]  # it names no bucket, and is refused as such
     if source.endswith("/"):
         return [(paths, os.path.isdir(source))]
     wildcard = min((at for at in map(source.find, "*?") if at >= 0), default=-1)
