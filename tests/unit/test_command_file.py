@@ -136,6 +136,7 @@ def test_the_lines_that_s5cmd_documents(line: str, calls: list[Any]) -> None:
     [
         "ls # all",
         "ls s3://b/p/",
+        "presign --expire 24h s3://bucket/prefix/object",
         "du --humanize 's3://bucket/2020/*'",
         "head s3://b/k",
     ],

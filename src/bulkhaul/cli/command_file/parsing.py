@@ -31,7 +31,7 @@ COMMANDS = ("cp", "mv", "rm", "ls", "du", "head", "presign")
 
 _QUERIES = ("ls", "du", "head", "presign")
 
-_SPELLINGS = {"--humanize": "--human-readable", "--show-progress": "", "--sp": ""}
+_SPELLINGS = {"--humanize": "--human-readable", "--expire": "--expires-in", "--show-progress": "", "--sp": ""}
 """Options of s5cmd that have another name here. It is for ``run`` to show progress, and it does."""
 
 
