@@ -146,6 +146,26 @@ def test_report(tmp_path: Path) -> None:
     assert good(path, failed_only=False) == [copied, wanted]
 
 
+def test_report_over_several_plans(tmp_path: Path) -> None:
+    """The last try of an object counts, in whatever order the rows stand; what was not tried again has failed still."""
+
+    def tried(n: int, name: str, status: Status, plan: int) -> ReportRow:
+        error = ErrorInfo("NotFound", "gone") if status is Status.FAILED else None
+        source, destination = f"s3://bucket-1/{name}", f"/data/{name}"
+        return ReportRow(
+            n=n, action=Action.DOWNLOAD, source=source, destination=destination, status=status, plan=plan, error=error
+        )
+
+    rows = [tried(n, name, Status.FAILED, 0) for n, name in enumerate("abcde")]
+    rows += [tried(5, "f", Status.SUCCEEDED, 0)]
+    rows += [tried(0, "a", Status.SUCCEEDED, 1), tried(1, "b", Status.FAILED, 1), tried(2, "c", Status.SKIPPED, 1)]
+    rows += [tried(3, "d", Status.FAILED, 1), tried(0, "b", Status.SUCCEEDED, 2)]
+    for number, order in enumerate((rows, rows[::-1])):
+        assert {row.key for row in good(report(tmp_path / f"m{number}", *order))} == {"d", "e"}
+        assert len(good(tmp_path / f"m{number}")) == 2
+    assert len(good(tmp_path / "m0", failed_only=False)) == len(rows)
+
+
 @pytest.mark.parametrize("kind", ["copy", "delete"])
 def test_report_of_what_could_not_be_planned(tmp_path: Path, kind: Kind) -> None:
     """A row that had no destination gets none when its report is read: the one of its key may be another object's."""
