@@ -243,7 +243,7 @@ def test_a_path_that_is_no_utf8_breaks_no_format(report_format: ReportFormat) ->
 
 @pytest.mark.parametrize("report_format", ["jsonl", "csv", "batch-csv", "parquet"])
 def test_only_some_rows(report_format: ReportFormat) -> None:
-    """--failed and --skipped are rows of those ends, and no other."""
+    """``--only failed`` and ``--only skipped`` are rows of those ends, and no other."""
     rows = [row(0), failed(1), row(2, Status.SKIPPED, reason="x"), failed(3)]
     chosen = io.BytesIO()
     write_report(rows, report_format, chosen, only={Status.FAILED})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import shlex
 from html.parser import HTMLParser
 
 import msgspec
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bulkhaul.cli.commands.job import job
 from bulkhaul.jobs.reports.html_page import page
 from bulkhaul.jobs.reports.reported_job import ReportedJob
 from bulkhaul.jobs.reports.summary import Tally
@@ -99,6 +101,19 @@ def test_the_page_says_what_the_rows_say() -> None:
     assert "bulkhaul job retry '/jobs/my job'" in told.texts["pre"][0]
     assert [tag for tag, _ in told.elements].count("figure") == 2
     check_harmless(told)
+
+
+def test_the_commands_on_the_page_are_commands() -> None:
+    """What the page says to type is what the program takes."""
+    told = made([row(0), failed(1)], ReportedJob(name="my job", planned={0: 2}))
+    told_left = made([row(0)], ReportedJob(name="my job", planned={0: 2}))
+    commands = [line for text in told.texts["pre"] + told_left.texts["pre"] for line in text.splitlines()]
+    assert len(commands) == 4
+    for command in commands:
+        program, group, name, *arguments = shlex.split(command)
+        assert (program, group) == ("bulkhaul", "job")
+        found = job.commands[name].make_context(name, arguments)
+        assert found.params["job_name"] == "my job"
 
 
 def test_a_complete_job_needs_nothing() -> None:

@@ -230,7 +230,7 @@ def _next_steps(summary: Summary, job: ReportedJob) -> str:
         steps.append("<p>What failed is planned again, and only that:</p>")
         steps.append(_commands(f"bulkhaul job retry {where}", f"bulkhaul job run {where}"))
         steps.append("<p>Every failed object, with its error, one a line:</p>")
-        steps.append(_commands(f"bulkhaul job report {where} --format jsonl --failed"))
+        steps.append(_commands(f"bulkhaul job report {where} --format jsonl --only failed"))
     elif summary.left > 0 or job.planning:
         steps.append("<p>The job goes on where it stopped:</p>")
         steps.append(_commands(f"bulkhaul job run {where}"))
