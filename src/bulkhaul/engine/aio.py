@@ -37,6 +37,7 @@ from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
 from bulkhaul.policy.storerules import flat, require_current
+from bulkhaul.wire.values import RemoteObject
 
 
 class AsyncEngine(RowTransfers):
@@ -283,6 +284,12 @@ class AsyncEngine(RowTransfers):
         if dry_run:
             return await copy(dry_run=True)
         return await self._life.one(lambda _: copy(), ref.url)
+
+    async def read_through(self, remote: RemoteObject, watch: Callable[[memoryview], object]) -> None:
+        """Show all bytes of an object to ``watch``, in a thread; see ``transfers.read_through``."""
+        from bulkhaul.engine.transfers.read_through import read_through
+
+        await read_through(self._life.running().dispatcher, remote, watch)
 
     # Many objects
 

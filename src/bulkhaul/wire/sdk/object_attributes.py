@@ -18,19 +18,19 @@ def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: st
     """Return the parts that an object was uploaded in; empty if the endpoint does not tell.
 
     GetObjectAttributes tells sizes and checksums. Where it is missing, not allowed or nonsense, HEAD of the first part
-    tells the size of all parts but the last, if they are of one size.
+    tells the size of all parts but the last, if they are of one size. Of an object without a checksum that is asked at
+    once, since GetObjectAttributes tells only of parts that have one; its ETag tells their number.
     """
-    assert head.checksum is not None
     names = object_names(bucket, head.key, version_id)
     try:
-        parts = tuple(_attribute_parts(sdk, head, names))
+        parts = tuple(_attribute_parts(sdk, head, names)) if head.checksum is not None else ()
     except (Unsupported, UnexpectedReply):
         parts = ()  # no part of such a reply is used
     except TransferError as error:
         if error.retryable or error.info.status == 404:
             raise
         parts = ()  # not allowed, or not understood
-    if sum(part.size_bytes for part in parts) == head.size_bytes:
+    if head.checksum is not None and sum(part.size_bytes for part in parts) == head.size_bytes:
         return parts
     subject = f"s3://{bucket}/{head.key}"
     try:
@@ -42,9 +42,10 @@ def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: st
     first_bytes = told.number(reply_headers(reply).get("content-length"), "Content-Length", subject)
     if not first_bytes:
         return ()
-    number = head.checksum.value.rpartition("-")[2]
+    counted = head.checksum.value if head.checksum is not None else head.etag.strip('"')
+    _, dash, number = counted.rpartition("-")
     # Some stores leave the number of parts out of the value. The sizes are then a guess, which the checksum confirms.
-    count = int(number) if "-" in head.checksum.value else -(-head.size_bytes // first_bytes)
+    count = int(number) if dash and number.isdecimal() else -(-head.size_bytes // first_bytes)
     return uniform_parts(head.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
 
 
