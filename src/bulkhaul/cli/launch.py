@@ -66,13 +66,14 @@ def launch_query(
     *,
     operation: str,
     as_json: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
 ) -> NoReturn:
     """Run ``work``, which returns the exit code, and end the command with it.
 
     Args:
         operation: names the command in the JSON of a failure.
-        workers: most worker processes: with two, one reads a page while the other one asks for the next.
+        workers: most worker processes: with two, one reads a page while the other one asks for the next. None for as
+            many, and as many requests in flight, as the settings say.
 
     Raises:
         click.UsageError: stdout is closed, so the answer could not be seen.

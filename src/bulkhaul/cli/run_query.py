@@ -1,4 +1,4 @@
-"""Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup, doctor.
+"""Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup, doctor, verify.
 
     engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
 
@@ -37,11 +37,16 @@ def ask(
     *,
     operation: str,
     as_json: bool,
-    workers: int,
+    workers: int | None,
 ) -> int:
-    """Run ``work`` with at most so many workers, tell a failure of it, and return the exit code."""
-    small = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
-    return _Query(work, small, forkserver, operation=operation, as_json=as_json).exit_code()
+    """Run ``work`` with at most so many workers, tell a failure of it, and return the exit code.
+
+    Args:
+        workers: None for as many, and as many requests in flight, as the settings say.
+    """
+    if workers is not None:
+        settings = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
+    return _Query(work, settings, forkserver, operation=operation, as_json=as_json).exit_code()
 
 
 class Lines:

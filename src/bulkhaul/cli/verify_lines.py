@@ -1,0 +1,79 @@
+"""Makes the lines of ``verify``: one a name, for people or as JSON, and the totals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from bulkhaul.cli.lines import json_text
+from bulkhaul.jobs.verify_options import VerifyCounts
+from bulkhaul.model.verdicts import PairResult, Verdict
+from bulkhaul.policy.naming import printable
+
+OPERATION = "verify"
+
+
+def human_line(result: PairResult) -> str:
+    r"""Return the line for people that says how a name came out, and why it is not equal.
+
+    >>> human_line(PairResult(name="a", one="s3://b/a\n", other="d/a", verdict=Verdict.DIFFERENT, reason="r"))
+    'different s3://b/a\\x0a d/a: r\n'
+    """
+    places = " ".join(printable(place) for place in (result.one, result.other) if place)
+    why = f": {printable(result.reason)}" if result.reason else f" ({result.evidence})" if result.evidence else ""
+    return f"{result.verdict} {places}{why}\n"
+
+
+def json_line(result: PairResult) -> str:
+    """Return one name's outcome as a line of JSON."""
+    line: dict[str, Any] = {
+        "operation": OPERATION,
+        "success": result.verdict is Verdict.EQUAL,
+        "key": result.name,
+        "a": result.one,
+        "b": result.other,
+        "verdict": str(result.verdict),
+        "evidence": str(result.evidence) if result.evidence else None,
+        "size": result.size_bytes,
+        "read_bytes": result.read_bytes,
+        "seconds": round(result.seconds, 6),
+    }
+    if result.reason:
+        line["reason"] = result.reason
+    if result.missing:
+        line["missing"] = result.missing
+    for name, facts in zip(("facts_a", "facts_b"), result.facts, strict=True):
+        if facts is not None:
+            line[name] = msgspec.to_builtins(facts)
+    return json_text(line)
+
+
+def human_summary(counts: VerifyCounts, seconds: float, *, seed: int | None = None) -> str:
+    """Return the totals for people. ``seed``: of the sample that was checked."""
+    verdicts = ", ".join(f"{counts.verdicts[verdict]} {verdict}" for verdict in Verdict)
+    found = ", ".join(f"{count} by {evidence}" for evidence, count in counts.evidence.most_common())
+    lines = [f"verify: {verdicts}{f' ({found})' if found else ''}; {counts.read_bytes} bytes read in {seconds:.1f} s\n"]
+    if seed is not None:
+        lines.append(f"verify: a sample, with --seed {seed}\n")
+    if counts.root:
+        lines.append(f"verify: the certificate's root is {counts.root}\n")
+    return "".join(lines)
+
+
+def json_summary(counts: VerifyCounts, seconds: float, *, seed: int | None = None) -> str:
+    """Return the totals as a line of JSON."""
+    line: dict[str, Any] = {
+        "operation": "summary",
+        "success": bool(counts.compared) and counts.all_equal,
+        "compared": counts.compared,
+        **{str(verdict): counts.verdicts[verdict] for verdict in Verdict},
+        "evidence": {str(evidence): count for evidence, count in counts.evidence.most_common()},
+        "read_bytes": counts.read_bytes,
+        "seconds": round(seconds, 6),
+    }
+    if seed is not None:
+        line["seed"] = seed
+    if counts.root:
+        line["root"] = counts.root
+    return json_text(line)

@@ -1,0 +1,181 @@
+"""``bulkhaul verify``: what it prints, and what it exits with."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faultserver import FaultServer, Latency, make_object
+from tests.integration.command import run, start
+from tests.patience import PATIENCE_S
+
+OURS, THEIRS = "s3://bucket/ours/", "s3://bucket/theirs/"
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server with two prefixes that have the same."""
+    with FaultServer(buckets=["bucket"]) as running:
+        for name in ("a", "b", "c/d"):
+            for prefix in ("ours", "theirs"):
+                running.store.put("bucket", f"{prefix}/{name}", make_object(name.encode(), algorithm="CRC32"))
+        yield running
+        assert running.protocol_errors == []
+
+
+def verify(server: FaultServer, *words: str | Path) -> tuple[int, str, str]:
+    """Run the command against the server: (exit code, stdout, stderr)."""
+    done = run("verify", *words, "--workers", "1", "--endpoint-url", server.endpoint_url)
+    return done.returncode, done.stdout, done.stderr
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    """Return lines of JSON."""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def untimed(text: str) -> str:
+    """Return the output without the time that it took."""
+    return text.rpartition(" in ")[0]
+
+
+def test_lines_for_people(server: FaultServer, tmp_path: Path) -> None:
+    """A line for each name that is not equal, the totals, and the exit status."""
+    status, told, errors = verify(server, OURS, THEIRS)
+    totals = "verify: 3 equal, 0 different, 0 missing, 0 undecidable (3 by stored-checksum); 0 bytes read"
+    assert (status, untimed(told), errors) == (0, totals, "")
+    assert verify(server, OURS, THEIRS, "-v")[1].splitlines()[0] == f"equal {OURS}a {THEIRS}a (stored-checksum)"
+    (tmp_path / "a").write_bytes(b"A")
+    (tmp_path / "b").write_bytes(b"b")
+    (tmp_path / "locked").symlink_to("locked")
+    status, told, errors = verify(server, tmp_path, OURS)
+    assert (status, errors) == (1, "")
+    different, missing, undecidable, total = told.splitlines()
+    assert different.startswith(f"different {tmp_path}/a {OURS}a: the CRC32 differs: ")
+    assert missing == f"missing {tmp_path}/c/d {OURS}c/d: it is not at {tmp_path}/c/d"
+    assert undecidable.startswith(f"undecidable {tmp_path}/locked {OURS}locked: it cannot be looked at: ")
+    assert total.startswith(
+        "verify: 1 equal, 1 different, 1 missing, 1 undecidable (2 by computed-checksum); 2 bytes read in "
+    )
+
+
+def test_lines_of_json(server: FaultServer, tmp_path: Path) -> None:
+    """A line a name, with what both sides told, and a summary that adds up."""
+    (tmp_path / "a").write_bytes(b"A")
+    status, told, _ = verify(server, OURS, tmp_path, "--json", "--exclude", "b")
+    first, second, total = lines(told)
+    assert status == 1
+    assert list(first) == [
+        *("operation", "success", "key", "a", "b", "verdict", "evidence", "size", "read_bytes", "seconds"),
+        *("reason", "facts_a", "facts_b"),
+    ]
+    assert (first["key"], first["verdict"], first["evidence"]) == ("a", "different", "computed-checksum")
+    assert first["facts_a"]["checksum"]["algorithm"] == "CRC32"
+    assert first["facts_b"]["digests"].keys() == {"CRC32"}
+    assert (second["verdict"], second["missing"], second["success"]) == ("missing", f"{tmp_path}/c/d", False)
+    assert {name: value for name, value in total.items() if name != "seconds"} == {
+        "operation": "summary",
+        "success": False,
+        "compared": 2,
+        "equal": 0,
+        "different": 1,
+        "missing": 1,
+        "undecidable": 0,
+        "evidence": {"computed-checksum": 1},
+        "read_bytes": 1,
+    }
+
+
+def test_a_file_that_is_not_readable(server: FaultServer, tmp_path: Path) -> None:
+    """What cannot be looked at is undecidable, and no success."""
+    (tmp_path / "loop").symlink_to("loop")
+    status, told, _ = verify(server, tmp_path / "loop", f"{OURS}a", "--json")
+    assert (status, lines(told)[0]["verdict"]) == (1, "undecidable")
+
+
+def test_certificates(server: FaultServer, tmp_path: Path) -> None:
+    """Written, checked again, sampled with a seed that is told, and refused when changed."""
+    path = tmp_path / "certificate"
+    status, told, _ = verify(server, OURS, THEIRS, "--certificate", path, "--json")
+    root = json.loads(path.read_bytes().splitlines()[-1])["root"]
+    assert (status, lines(told)[-1]["root"]) == (0, root)
+    status, told, _ = verify(server, "--against", path, OURS)
+    assert (status, untimed(told)) == (
+        0,
+        "verify: 3 equal, 0 different, 0 missing, 0 undecidable (3 by stored-checksum); 0 bytes read",
+    )
+    status, told, _ = verify(server, "--against", path, "--sample", "2", "--json", THEIRS)
+    *rows, total = lines(told)
+    assert (status, len(rows)) == (0, 2)
+    seed = str(total["seed"])
+    again = lines(verify(server, "--against", path, "--sample", "2", "--seed", seed, "--json", THEIRS)[1])
+    assert [row["key"] for row in again[:-1]] == [row["key"] for row in rows]
+    server.store.put("bucket", "ours/a", make_object(b"x", algorithm="CRC32"))
+    assert verify(server, "--against", path, OURS)[0] == 1
+    other = tmp_path / "other"
+    status, told, errors = verify(server, OURS, THEIRS, "--certificate", other)
+    assert (status, other.exists()) == (1, False)
+    assert errors == "bulkhaul: no certificate was written: not everything is equal\n"
+    path.write_bytes(path.read_bytes().replace(b'"size":1', b'"size":2', 1))
+    status, told, errors = verify(server, "--against", path, THEIRS)
+    assert (status, told) == (1, "")
+    assert f"{path}:5: the field bytes: the lines before it make 6, and it says 5" in errors
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        (OURS,),
+        (OURS, THEIRS, "s3://bucket/more"),
+        (OURS, OURS),
+        ("--compare", "mtime", OURS, THEIRS),
+        ("--compare", "size", "--read", OURS, THEIRS),
+        ("--compare", "tags", OURS, "."),
+        ("--sample", "3", OURS, THEIRS),
+        ("--against", "x", "--seed", "3", OURS),
+        ("--against", "x", OURS, THEIRS),
+        ("--against", "x", "--include", "a", OURS),
+        ("--against", "x", "--source-region", "a", OURS),
+    ],
+)
+def test_command_lines_that_make_no_sense(server: FaultServer, words: tuple[str, ...]) -> None:
+    """They are refused with 2, before anything is asked for but what tells one object from a prefix."""
+    status, told, errors = verify(server, *words)
+    assert (status, told) == (2, ""), errors
+    assert errors
+
+
+def test_nothing_to_compare(server: FaultServer) -> None:
+    """It is no success."""
+    status, told, errors = verify(server, "s3://bucket/no/", "s3://bucket/none/")
+    assert (status, told) == (1, "")
+    assert "neither place has anything" in errors
+
+
+def test_another_endpoint_for_the_first_place(server: FaultServer) -> None:
+    """A is asked for where it is."""
+    with FaultServer(buckets=["bucket"]) as other:
+        other.store.put("bucket", "ours/a", make_object(b"a", algorithm="CRC32"))
+        words = (f"{OURS}a", f"{THEIRS}a", "--source-endpoint-url", other.endpoint_url, "-v")
+        status, told, _ = verify(server, *words)
+        assert (status, told.splitlines()[0]) == (0, f"equal {OURS}a {THEIRS}a (stored-checksum)")
+        assert other.requests_for("HeadObject")
+
+
+def test_an_interruption(server: FaultServer, tmp_path: Path) -> None:
+    """Ctrl-C ends it with 130, and leaves no certificate."""
+    server.add_fault(Latency(operation="HeadObject", seconds=PATIENCE_S, attempt="every"))
+    words = ("verify", OURS, THEIRS, "--certificate", tmp_path / "certificate", "--endpoint-url", server.endpoint_url)
+    process = start(*words)
+    while not server.requests_for("HeadObject"):
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    told, errors = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, told) == (130, "")
+    assert "interrupted by SIGINT" in errors
+    assert list(tmp_path.iterdir()) == []
