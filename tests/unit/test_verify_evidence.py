@@ -12,7 +12,8 @@ from awscrt import checksums as crt
 
 from bulkhaul.errors import UsageError
 from bulkhaul.jobs.verify_digests import Digests
-from bulkhaul.jobs.verify_pair import _folded
+from bulkhaul.jobs.verify_pair import _evident, _folded
+from bulkhaul.jobs.verify_places import StoredSide
 from bulkhaul.model.objects import Checksum, ChecksumKind, PartChecksum
 from bulkhaul.model.verdicts import Evidence, Verdict
 from bulkhaul.policy.evidence import AskParts, Composite, Decided, Known, Read, next_step
@@ -112,6 +113,15 @@ TABLE: dict[str, tuple[Known, Known, Verdict, Evidence | None]] = {
     "checksums before ETags": (
         stored(checksum=full(BODY), etag=multipart(BODY)),
         stored(checksum=full(BODY), etag=multipart(BODY, OTHER_CUTS)),
+        EQUAL, Evidence.STORED_CHECKSUM,
+    ),
+    "checksums that MD5s contradict": (
+        stored(checksum=full(BODY), etag=plain(BODY)), stored(checksum=full(BODY), etag=plain(OTHER)),
+        DIFFERENT, Evidence.MD5,
+    ),
+    "checksums, and ETags that are no MD5s": (
+        stored(checksum=full(BODY), etag=plain(BODY), encryption=KMS),
+        stored(checksum=full(BODY), etag=plain(OTHER), encryption=KMS),
         EQUAL, Evidence.STORED_CHECKSUM,
     ),
     "two algorithms": (
@@ -270,6 +280,13 @@ def test_a_record_is_compared_with_what_can_be_read() -> None:
     assert decided(stored(checksum=full(BODY)), record).verdict is UNDECIDABLE
     assert decided(stored(checksum=full(BODY)), record, Rules(read=True)).verdict is EQUAL
     assert decided(stored(), record, Rules(read_all=True), (OTHER, b"")).verdict is DIFFERENT
+
+
+def test_etags_of_directory_buckets() -> None:
+    """They look like MD5s and are none, so they are no evidence."""
+    engine: Any = None
+    assert _evident(StoredSide(engine, "name--use1-az4--x-s3", "", ""), plain(BODY)) == ""
+    assert _evident(StoredSide(engine, "name", "", ""), plain(BODY)) == plain(BODY)
 
 
 def test_parts_are_folded() -> None:

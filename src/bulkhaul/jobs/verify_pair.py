@@ -16,6 +16,7 @@ import msgspec
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.places import FileSide
+from bulkhaul.jobs.sync import DIRECTORY_BUCKET
 from bulkhaul.jobs.verify_digests import Digests, digest_file
 from bulkhaul.jobs.verify_places import Side, StoredSide
 from bulkhaul.model.errors import NotFound, PreconditionFailed, SourceChanged, TransferError
@@ -164,7 +165,7 @@ class PairCheck:
         assert side is not None
         listed = not fresh and (self._rules.level == "size" or not entry.size_bytes) and not self._extras
         if listed:
-            return SideState(Known(kind="object", size_bytes=entry.size_bytes, etag=entry.etag))
+            return SideState(Known(kind="object", size_bytes=entry.size_bytes, etag=_evident(side, entry.etag)))
         try:
             head = await side.engine.control.head(side.ref(name))
         except NotFound as error:
@@ -173,7 +174,7 @@ class PairCheck:
             Known(
                 kind="object",
                 size_bytes=head.size_bytes,
-                etag=head.etag,
+                etag=_evident(side, head.etag),
                 encryption=head.encryption,
                 checksum=head.checksum,
             ),
@@ -266,6 +267,11 @@ class PairCheck:
                 text = f"the bytes are the same, but not the tags {', '.join(map(repr, names))}"
                 return Decided(Verdict.DIFFERENT, Evidence.TAGS, text)
         return None
+
+
+def _evident(side: StoredSide, etag: str) -> str:
+    """Return an ETag that may be an MD5. Source: S3 API, Object, "ETag": those of directory buckets never are."""
+    return "" if side.bucket.endswith(DIRECTORY_BUCKET) else etag
 
 
 def _folded(known: Known, parts: tuple[PartChecksum, ...]) -> Checksum | None:

@@ -105,7 +105,7 @@ def next_step(one: Known, other: Known, rules: Rules) -> Step:
     if rules.read_all and (step := _to_read_through(both)) is not None:
         return step
     if (found := _by_whole(one, other, rules)) is not None:
-        return found
+        return _unless_refuted(found, one, other)
     if rules.level == "checksum" and (step := _by_parts(both)) is not None:
         return step
     if (found := _by_md5(one, other)) is not None:
@@ -265,6 +265,14 @@ def _by_md5(one: Known, other: Known) -> Decided | None:
     if ours == theirs:
         return Decided(Verdict.EQUAL, Evidence.MD5)
     return Decided(Verdict.DIFFERENT, Evidence.MD5, f"the MD5 differs: {ours} and {theirs}")
+
+
+def _unless_refuted(found: Decided, one: Known, other: Known) -> Decided:
+    """Return a verdict that checksums gave, unless the MD5s that are known anyway contradict it."""
+    md5 = _by_md5(one, other)
+    if found.verdict is Verdict.EQUAL and md5 is not None and md5.verdict is Verdict.DIFFERENT:
+        return msgspec.structs.replace(md5, reason=f"{md5.reason}, though the checksums are equal")
+    return found
 
 
 def _parts_etag(side: Known) -> tuple[str, int]:
