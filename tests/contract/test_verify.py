@@ -16,6 +16,7 @@ import pytest
 from bulkhaul import Engine
 from bulkhaul.errors import NotFound, UsageError
 from bulkhaul.jobs.verify import verify
+from bulkhaul.jobs.verify_digests import digest_file
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.model.verdicts import Evidence, PairResult, Verdict
 from tests.engines import PART_BYTES, running_engine, serving
@@ -330,6 +331,19 @@ def test_a_file_that_changes_while_it_is_read(place: Place, monkeypatch: pytest.
     (one,) = place.results(place.here, OURS)
     assert one.verdict is UNDECIDABLE
     assert "changed while it was compared" in one.reason
+
+
+def test_a_file_that_grew_after_it_was_listed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its size is looked at again, and is the object's no more."""
+    path = place.make("a")
+    place.put("ours/a", algorithm="CRC32")
+
+    def grown(*what: Any) -> Any:
+        path.write_bytes(BODY + b"more")
+        return digest_file(*what)
+
+    monkeypatch.setattr("bulkhaul.jobs.verify_pair.digest_file", grown)
+    assert place.verify(place.here, OURS) == {"a": (DIFFERENT, Evidence.SIZE)}
 
 
 def test_an_object_that_goes_after_it_was_listed(place: Place) -> None:

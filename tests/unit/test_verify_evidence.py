@@ -161,6 +161,10 @@ TABLE: dict[str, tuple[Known, Known, Verdict, Evidence | None]] = {
     "a file's composite differs": (
         FILE, stored(checksum=in_parts(OTHER), parts=parts_of(OTHER)), DIFFERENT, Evidence.COMPUTED_CHECKSUM,
     ),
+    "a file's composite of guessed parts differs": (
+        FILE, stored(checksum=in_parts(OTHER), parts=tuple(PartChecksum(len(p)) for p in pieces(BODY))),
+        UNDECIDABLE, None,
+    ),
     "unknown kind, whole": (
         FILE, stored(checksum=Checksum("CRC32", crc32(BODY), ChecksumKind.UNKNOWN), parts=parts_of(BODY)),
         EQUAL, Evidence.COMPUTED_CHECKSUM,
