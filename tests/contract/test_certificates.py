@@ -130,6 +130,19 @@ def test_what_was_read_is_remembered(engine: Engine, store: Callable[..., None],
     assert found == {"parts": Verdict.DIFFERENT, "": Verdict.EQUAL}
 
 
+def test_files_are_checked_by_what_the_objects_told(engine: Engine, store: Callable[..., None], tmp_path: Path) -> None:
+    """Of a file whose ETag of parts was computed, nothing is kept; the object's record has that ETag."""
+    body = bytes(range(256)) * 4096 * 3
+    store("other/parts", body, part_size_bytes=1024 * 1024)
+    folder, path = tmp_path / "files", tmp_path / "certificate"
+    folder.mkdir()
+    (folder / "parts").write_bytes(body)
+    assert certify(engine, path, folder, "s3://bucket/other/") != ""
+    assert again(engine, path, folder) == {"": Verdict.EQUAL}
+    (folder / "parts").write_bytes(body[:-1] + b"?")
+    assert again(engine, path, folder) == {"parts": Verdict.UNDECIDABLE}
+
+
 @pytest.mark.parametrize("trouble", ["different", "missing", "undecidable"])
 def test_none_is_written_unless_all_are_equal(
     engine: Engine, store: Callable[..., None], tmp_path: Path, trouble: str

@@ -192,12 +192,7 @@ def _by_parts(both: tuple[Known, Known]) -> Step | None:
         if askable:
             return AskParts(askable)
         mine, yours = both[0].parts or (), both[1].parts or ()
-        if (
-            mine
-            and _exact(both[0])
-            and _exact(both[1])
-            and [p.size_bytes for p in mine] == [p.size_bytes for p in yours]
-        ):
+        if _exact(both[0]) and _exact(both[1]) and [p.size_bytes for p in mine] == [p.size_bytes for p in yours]:
             text = f"the {ours.algorithm} of the parts differs: {ours.value} and {theirs.value}"
             return Decided(Verdict.DIFFERENT, Evidence.COMPOSITE_CHECKSUM, text)
         return None
