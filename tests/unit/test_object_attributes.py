@@ -45,3 +45,20 @@ def test_an_answer_that_is_none_is_passed_over(body: str) -> None:
     canned = Canned((200, body), (200, ""), headers={"Content-Length": "5"})
     assert [part.size_bytes for part in part_checksums(canned.sdk, "b", OF_PARTS)] == [5, 4]
     assert [one.method for one in canned.sent] == ["GET", "HEAD"]
+
+
+@pytest.mark.parametrize(
+    ("etag", "first_bytes", "sizes"),
+    [
+        ('"e-2"', "5", [5, 4]),
+        ('"e-3"', "5", []),  # two parts of five would do: the others are not of that length
+        ('"e-2"', "9", []),  # the whole object, by a server that knows no parts
+        ('"e-' + "9" * 300 + '"', "5", []),
+        ('"e-x"', "5", [5, 4]),
+    ],
+)
+def test_without_a_checksum_only_the_first_part_is_asked_for(etag: str, first_bytes: str, sizes: list[int]) -> None:
+    """Its length and the number in the ETag must fit the object."""
+    canned = Canned((200, ""), headers={"Content-Length": first_bytes})
+    assert [part.size_bytes for part in part_checksums(canned.sdk, "b", ObjectHead("k", 9, etag))] == sizes
+    assert [(one.method, one.query) for one in canned.sent] == [("HEAD", {"partNumber": "1"})]
