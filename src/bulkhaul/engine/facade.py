@@ -258,6 +258,7 @@ class Engine:
     restore = _blocking(AsyncEngine.restore)
     read = _blocking(AsyncEngine.read)
     read_range = _blocking(AsyncEngine.read_range)
+    read_through = _blocking(AsyncEngine.read_through)
     presign = _blocking(AsyncEngine.presign)
     buckets = _iterating(AsyncEngine.buckets)
     list = _iterating(AsyncEngine.list)
