@@ -108,6 +108,7 @@ def invoke(*arguments: str | Path) -> Result:
 KEY = bytes(range(32))
 FILTERS = ["--recursive", "--include", "*.a", "--include", "b/*", "--exclude", "*.tmp"]
 FILTERED = {"include": ("*.a", "b/*"), "exclude": ("*.tmp",)}
+COPIED: dict[str, object] = {"origin": None, "preserve": frozenset()}
 CURRENT = {"version_id": "", "dry_run": False}
 MANY = {"recursive": True, "include": (), "exclude": ()}
 
@@ -484,13 +485,13 @@ class TestDirections:
                     {"include": (), "exclude": (), "follow_symlinks": None, "move": move, "dry_run": False},
                 ),
             ),
-            (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {"origin": None, "move": move, **CURRENT})),
+            (["s3://b/k", "s3://c"], ("copy", ("s3://b/k", "s3://c", None), {**COPIED, "move": move, **CURRENT})),
             (
                 [*FILTERS, "s3://b/p", "s3://c/q"],
                 (
                     "copy_many",
                     ("s3://b/p", "s3://c/q", None),
-                    {**MANY, **FILTERED, "origin": None, "move": move, "dry_run": False},
+                    {**MANY, **FILTERED, **COPIED, "move": move, "dry_run": False},
                 ),
             ),
         ):
@@ -527,6 +528,19 @@ class TestDirections:
         ((called, _, options),) = ran.calls()
         assert (called, options["version_id"]) == (method, "v")
 
+    def test_what_is_preserved(self, ran: Ran) -> None:
+        """It is a list of names; what is replaced by an option, or is no copy, is refused."""
+        assert invoke("cp", "--preserve", "tags,storage-class", "s3://b/k", "s3://c/k").exit_code == 0
+        ((_, _, options),) = ran.calls()
+        assert options["preserve"] == {"tags", "storage-class"}
+        for arguments in (
+            ["--preserve", "tags,times", "s3://b/k", "s3://c/k"],
+            ["--preserve", "", "s3://b/k", "s3://c/k"],
+            ["--preserve", "tags", "--tags", "a=b", "s3://b/k", "s3://c/k"],
+            ["--preserve", "tags", "s3://b/k", "out"],
+        ):
+            assert invoke("cp", *arguments).exit_code == 2, arguments
+
     def test_source_of_its_own(self, ran: Ran) -> None:
         """Any --source- option makes an engine for SRC, which is DEST's but for what is given."""
         sourced = ["--source-endpoint-url", "https://s", "--source-region", "r", "--source-profile", "p"]
@@ -537,7 +551,7 @@ class TestDirections:
         origin = Settings(
             endpoint_url="https://s", region="r", profile="p", part_size_bytes=8 * 1024**2, sign_requests=False
         )
-        assert (method, options) == ("copy", {"origin": origin, "move": False, **CURRENT})
+        assert (method, options) == ("copy", {**COPIED, "origin": origin, "move": False, **CURRENT})
         FakeForkserver.running = 0
         assert invoke(*base, "--source-profile", "p").exit_code == 0
         ((_, _, options),) = ran.calls()

@@ -10,6 +10,7 @@ from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.option_values import carried, parsed_date, parsed_metadata, parsed_tags
 
 if TYPE_CHECKING:
+    from bulkhaul.model.preserving import Kept
     from bulkhaul.model.writing import ObjectOptions
 
 CONTENT = (
@@ -54,6 +55,29 @@ object_options = adding(
     _stored("--sse-kms-key-id", callback=carried, metavar="ID", help="Key of aws:kms.  [default: the account's own]"),
     _stored("--tags", metavar="K=V&...", callback=parsed_tags, help="At most 10 tags."),
 )
+
+
+preserve_option = _stored(
+    "--preserve",
+    metavar="WHAT,...",
+    help="What a copy between buckets keeps, or fails: tags, acl, metadata, storage-class, lock.",
+)
+"""Of copies between buckets alone."""
+
+
+def take_preserve(given: dict[str, Any], options: ObjectOptions | None) -> frozenset[Kept]:
+    """Remove what is to be preserved from ``given`` and return it.
+
+    Raises:
+        UsageError: it cannot be, or is to be replaced by ``options``.
+    """
+    if (said := given.pop("preserve", None)) is None:
+        return frozenset()
+    from bulkhaul.policy.preserving import parse_kept, require_compatible
+
+    kept = parse_kept(said)
+    require_compatible(options, kept)
+    return kept
 
 
 def take_options(given: dict[str, Any]) -> ObjectOptions | None:

@@ -50,6 +50,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
+    "preserve": frozenset({Direction.COPY}),
     "version_id": _DOWNLOADS | {Direction.COPY},
     "raw": _DOWNLOADS | {Direction.COPY},
     "resume": _FILES,

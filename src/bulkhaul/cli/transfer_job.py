@@ -9,7 +9,7 @@ import click
 
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
-from bulkhaul.cli.object_options import object_options, take_options
+from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     checksum_option,
     connection_options,
@@ -71,6 +71,7 @@ transfer_options = adding(
     _selection("--raw", is_flag=True, help="* and ?, and a slash at the end, of SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
+    preserve_option,
     verify_option,
     fsync_option,
     checksum_option,
@@ -141,6 +142,7 @@ def _prepared(
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
+    given["preserve"] = take_preserve(given, stored)
     settings = make_settings(take_settings(given))
     least_bytes = settings.limits.min_part_bytes
     if direction not in (Direction.DOWNLOAD, Direction.TO_STDOUT) and 0 < (settings.part_size_bytes or 0) < least_bytes:
@@ -263,6 +265,7 @@ def _copies(
                 include=given["include"],
                 exclude=given["exclude"],
                 origin=origin,
+                preserve=given["preserve"],
                 move=move,
                 dry_run=dry_run,
             )
@@ -272,6 +275,7 @@ def _copies(
                 destination,
                 options,
                 origin=origin,
+                preserve=given["preserve"],
                 move=move,
                 version_id=version_id,
                 dry_run=dry_run,
@@ -318,7 +322,7 @@ def _listed(
         else:
             origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
             rows = listed_rows(file, Action.COPY, source, destination, nul=nul)
-            yield from run.copy_rows(rows, stored, origin=origin, **how)
+            yield from run.copy_rows(rows, stored, origin=origin, preserve=given["preserve"], **how)
 
     return results
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,6 +31,7 @@ from bulkhaul.engine.transfers.endpoints import (
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -257,6 +258,7 @@ class AsyncEngine(RowTransfers):
         options: ObjectOptions | None = None,
         *,
         origin: AsyncEngine | None = None,
+        preserve: Collection[Kept] = (),
         on_moved: OnMoved | None = None,
         move: bool = False,
         version_id: str = "",
@@ -268,6 +270,7 @@ class AsyncEngine(RowTransfers):
             options: how the copy is stored. Headers and metadata are kept unless any is named here, which replaces
                 all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
+            preserve: what the copy keeps of its source, or fails: nothing of this is lost in silence.
             move: delete the source once the copy is stored.
             version_id: which version; empty for the current one. An older version cannot be moved.
 
@@ -279,7 +282,7 @@ class AsyncEngine(RowTransfers):
         copy_ref = destination_ref(destination, ref.key)
         require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
-        copying = self.copying(origin, on_moved)
+        copying = functools.partial(self.copying(origin, on_moved), preserve=frozenset(preserve))
         copy = functools.partial(copying, ref, copy_ref, options, version_id=version_id, remove=move)
         if dry_run:
             return await copy(dry_run=True)
@@ -371,6 +374,7 @@ class AsyncEngine(RowTransfers):
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
         origin: AsyncEngine | None = None,
+        preserve: Collection[Kept] = (),
         move: bool = False,
         dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
@@ -388,7 +392,7 @@ class AsyncEngine(RowTransfers):
         bucket, prefix = destination_prefix(destination)
         takes = selector(parsed, include, exclude)
         options = None if options is None else checked(options)
-        copy = functools.partial(self.copying(origin), options=options, remove=move)
+        copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
         plan = functools.partial(
             copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.lifetime import Lifetime
@@ -16,6 +16,7 @@ from bulkhaul.engine.small_operations import SmallOperations
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.rows import RowPages
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -97,6 +98,7 @@ class RowTransfers(SmallOperations):
         options: ObjectOptions | None = None,
         *,
         origin: RowTransfers | None = None,
+        preserve: Collection[Kept] = (),
         move: bool = False,
         dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
@@ -111,7 +113,7 @@ class RowTransfers(SmallOperations):
         from bulkhaul.engine.transfers.rows_copied import copied_rows
 
         options = None if options is None else checked(options)
-        copy = functools.partial(self.copying(origin), options=options, remove=move)
+        copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
         plan = functools.partial(copied_rows, rows, copy, move=move)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
 

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from bulkhaul.model.objects import Bucket, Checksum, Content, ObjectHead
+from bulkhaul.model.preserving import Grant, ObjectLock
 
 ChecksumChoice = Literal["auto", "CRC64NVME", "CRC32C", "CRC32", "none"]
 """``auto`` lets the endpoint's profile decide; ``none`` sends no checksum at all."""
@@ -22,6 +23,8 @@ class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
         sse: server-side encryption: ``AES256``, ``aws:kms`` or ``aws:kms:dsse``.
         sse_kms_key_id: key of ``aws:kms``; empty for the account's own.
         tags: at most 10.
+        grants: in the place of a canned ACL.
+        lock: what keeps it from being deleted, in a bucket with Object Lock.
     """
 
     content: Content = Content()
@@ -30,6 +33,8 @@ class ObjectOptions(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     sse: str = ""
     sse_kms_key_id: str = ""
     tags: dict[str, str] = {}
+    grants: tuple[Grant, ...] = ()
+    lock: ObjectLock = ObjectLock()
 
 
 DEFAULT_OPTIONS = ObjectOptions()

@@ -6,9 +6,10 @@ would forge another header is refused here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
+from bulkhaul.model.preserving import Grant, ObjectLock
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import check_name, returned_text
 
@@ -39,7 +40,7 @@ def put_headers(options: ObjectOptions) -> list[tuple[str, str]]:
     Raises:
         UsageError: a value that no header can carry; the message names it.
     """
-    return [*_spelled(options), *_metadata(options)]
+    return [*_spelled(options), *_grants(options.grants), *_lock(options.lock), *_metadata(options)]
 
 
 def _spelled(options: ObjectOptions) -> Iterator[tuple[str, str]]:
@@ -50,6 +51,24 @@ def _spelled(options: ObjectOptions) -> Iterator[tuple[str, str]]:
         if value:
             value = urlencode(value, quote_via=quote, safe="") if name == "tags" else value
             yield header, returned_text(name.replace("_", " "), value)
+
+
+def _grants(grants: Sequence[Grant]) -> Iterator[tuple[str, str]]:
+    """Yield the grants of each permission. Source: S3 API Reference, PutObject, x-amz-grant-*."""
+    given: dict[str, list[str]] = {}
+    for grant in grants:
+        given.setdefault(grant.permission, []).append(f'{grant.kind}="{grant.grantee}"')
+    for permission, grantees in given.items():
+        yield f"x-amz-grant-{permission.lower().replace('_', '-')}", returned_text("grants", ", ".join(grantees))
+
+
+def _lock(lock: ObjectLock) -> Iterator[tuple[str, str]]:
+    """Yield retention and legal hold. Source: S3 API Reference, PutObject, x-amz-object-lock-*."""
+    if lock.mode:
+        yield "x-amz-object-lock-mode", returned_text("mode of the lock", lock.mode)
+        yield "x-amz-object-lock-retain-until-date", returned_text("end of the lock", lock.until)
+    if lock.legal_hold:
+        yield "x-amz-object-lock-legal-hold", "ON"
 
 
 def _metadata(options: ObjectOptions) -> Iterator[tuple[str, str]]:

@@ -17,6 +17,7 @@ import msgspec
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.preserving import Acl, ObjectLock
 from bulkhaul.model.writing import (
     BucketsPage,
     CopySource,
@@ -272,6 +273,22 @@ class Restore(Request[RestoreAnswer], tag=True, frozen=True):
     version_id: str = ""
 
 
+class GetAcl(Request[Acl], tag=True, frozen=True):
+    """The ACL of one object."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
+class GetLock(Request[ObjectLock], tag=True, frozen=True):
+    """What keeps one object from being deleted."""
+
+    bucket: str
+    key: str
+    version_id: str = ""
+
+
 class Presign(Request[str], tag=True, frozen=True):
     """A URL that fetches one object without credentials for a while."""
 
@@ -310,6 +327,8 @@ AnyRequest = (
     | ListVersions
     | Tags
     | Restore
+    | GetAcl
+    | GetLock
     | Presign
     | BucketRegion
 )

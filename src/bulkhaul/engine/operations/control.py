@@ -18,6 +18,8 @@ from bulkhaul.engine.messages.requests import (
     CopyPart,
     CreateUpload,
     Delete,
+    GetAcl,
+    GetLock,
     Head,
     ListBuckets,
     ListPage,
@@ -39,6 +41,7 @@ from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
+from bulkhaul.model.preserving import Acl, ObjectLock
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import (
     CopySource,
@@ -228,6 +231,22 @@ class Control:
             TransferError: the service refused.
         """
         return await self._requests.ask(Restore(ref.bucket, ref.key, tier, days, version_id), ref.url)
+
+    async def acl(self, ref: ObjectRef, version_id: str = "") -> Acl:
+        """Return who may do what with an object.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return await self._requests.ask(GetAcl(ref.bucket, ref.key, version_id), ref.url)
+
+    async def lock(self, ref: ObjectRef, version_id: str = "") -> ObjectLock:
+        """Return what keeps an object from being deleted; nothing where its bucket has no Object Lock.
+
+        Raises:
+            TransferError: the service refused.
+        """
+        return await self._requests.ask(GetLock(ref.bucket, ref.key, version_id), ref.url)
 
     async def region(self, bucket: str) -> str:
         """Return the bucket's region, as the service says; empty where it does not.

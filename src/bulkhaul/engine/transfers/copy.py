@@ -25,13 +25,16 @@ from bulkhaul.engine.transfers.copy_source import (
 )
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+from bulkhaul.engine.transfers.preserving import Preserved, preserved, require_preserved
 from bulkhaul.engine.transfers.result import confirmed, result_of, stored_result
 from bulkhaul.engine.transfers.upload_resume import UploadResumer
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
+from bulkhaul.policy.preserving import NOTHING
 from bulkhaul.policy.storerules import copies_nothing, same_object
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.policy.verification import without_checksum
@@ -63,6 +66,7 @@ class Copier:
         *,
         version_id: str = "",
         wanted: ObjectHead | None = None,
+        preserve: frozenset[Kept] = NOTHING,
         remove: bool = False,
         dry_run: bool = False,
     ) -> TransferResult:
@@ -70,6 +74,7 @@ class Copier:
 
         Args:
             wanted: the object that a plan means; no other one is copied. None for whatever is there.
+            preserve: what the copy keeps; where it cannot, it fails.
             remove: delete the source once its copy was asked for, if it is as it was, and another object.
             dry_run: return what would be done, and do nothing.
 
@@ -87,13 +92,19 @@ class Copier:
         head = found.head
         if dry_run:
             return result_of(source, head, ref.url, ref)
-        if options is not None:
+        kept: Preserved | None = None
+        if preserve:
+            kept = await preserved(self._control, found, options, preserve, storage_class=head.storage_class)
+            options = kept.options
+        elif options is not None:
             options = await completed_options(self._control, found, options, storage_class=head.storage_class)
         small = head.size_bytes < self._settings.multipart_threshold_bytes and head.size_bytes <= MAX_COPY_BYTES
         if small or not head.size_bytes:
             result = await self._whole(found, ref, options)
         else:
             result = await self._in_parts(found, ref, options)
+        if kept is not None:
+            await require_preserved(self._control, found, result, kept)
         if remove:
             await self._remover.remove_copied(found, self._control, result, options)
         self.copied_bytes += head.size_bytes

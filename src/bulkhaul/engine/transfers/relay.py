@@ -25,16 +25,19 @@ from bulkhaul.engine.transfers.copy_source import (
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.multipart_guard import MultipartGuard
+from bulkhaul.engine.transfers.preserving import Preserved, preserved, require_preserved
 from bulkhaul.engine.transfers.result import result_of, stored_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.engine.transfers.upload_resume import UploadResumer
 from bulkhaul.model.errors import IntegrityError, PreconditionFailed, TransferError
 from bulkhaul.model.objects import Checksum, Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.blocks import SENT_BLOCK_BYTES, blocks_at_once
 from bulkhaul.policy.layout import Layout
+from bulkhaul.policy.preserving import NOTHING
 from bulkhaul.policy.storerules import same_object
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc, fold
@@ -78,6 +81,7 @@ class Relay:
         on_moved: OnMoved | None = None,
         version_id: str = "",
         wanted: ObjectHead | None = None,
+        preserve: frozenset[Kept] = NOTHING,
         remove: bool = False,
         dry_run: bool = False,
     ) -> TransferResult:
@@ -85,6 +89,7 @@ class Relay:
 
         Args:
             wanted: the object that a plan means; no other one is copied. None for whatever is there.
+            preserve: what the copy keeps; where it cannot, it fails.
             remove: delete the source once it is stored, if it is as it was, and another object: two services may turn
                 out to be one.
             dry_run: return what would be done, and do nothing.
@@ -101,9 +106,13 @@ class Relay:
         found = await find_source(origin.control, source, version_id, self._settings.limits, wanted)
         if dry_run:
             return result_of(source, found.head, ref.url, ref)
-        if options is None:
-            kept = await kept_options(origin.control, found)
-            options = msgspec.structs.replace(kept, storage_class="")  # the other service may have other classes
+        kept: Preserved | None = None
+        if preserve:
+            kept = await preserved(origin.control, found, options, preserve)
+            options = kept.options
+        elif options is None:
+            options = await kept_options(origin.control, found)
+            options = msgspec.structs.replace(options, storage_class="")  # the other service may have other classes
         else:
             options = await completed_options(origin.control, found, options)
         reader = BlockReader(origin.dispatcher, found, self._layout(found.head.size_bytes))
@@ -115,6 +124,8 @@ class Relay:
             if error.info.code == "ObjectChanged":
                 raise PreconditionFailed(error.message, source.url, error.cause) from error
             raise error.named(ref.url) from error.__cause__
+        if kept is not None:
+            await require_preserved(self._control, found, result, kept)
         if remove:
             await origin.remover.remove_copied(found, self._control, result, options)
         return msgspec.structs.replace(result, source_etag=found.head.etag, seconds=time.monotonic() - began_s)

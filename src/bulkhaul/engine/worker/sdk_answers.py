@@ -23,6 +23,8 @@ from bulkhaul.engine.messages.requests import (
     CreateUpload,
     Delete,
     DeleteMany,
+    GetAcl,
+    GetLock,
     Head,
     ListBuckets,
     ListPage,
@@ -40,6 +42,7 @@ from bulkhaul.engine.messages.requests import (
 )
 from bulkhaul.model.archives import RestoreAnswer
 from bulkhaul.model.objects import ObjectHead, PartChecksum
+from bulkhaul.model.preserving import Acl, ObjectLock
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import (
     BucketsPage,
@@ -62,7 +65,9 @@ from bulkhaul.wire.sdk.head_object import head_object
 from bulkhaul.wire.sdk.list_objects import list_folder, list_page
 from bulkhaul.wire.sdk.list_versions import list_versions
 from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
+from bulkhaul.wire.sdk.object_acl import object_acl
 from bulkhaul.wire.sdk.object_attributes import part_checksums
+from bulkhaul.wire.sdk.object_lock import object_lock
 from bulkhaul.wire.sdk.object_tags import object_tags
 from bulkhaul.wire.sdk.presigned_url import presign_get
 from bulkhaul.wire.sdk.put_small import put_small
@@ -265,6 +270,16 @@ def _tags(asked: Asked, request: Tags) -> dict[str, str]:
 def _restore(asked: Asked, request: Restore) -> RestoreAnswer:
     bucket, key, version_id = request.bucket, request.key, request.version_id
     return restore_object(asked.sdk, bucket, key, version_id, days=request.days, tier=request.tier)
+
+
+@_answers(GetAcl)
+def _get_acl(asked: Asked, request: GetAcl) -> Acl:
+    return object_acl(asked.sdk, request.bucket, request.key, request.version_id)
+
+
+@_answers(GetLock)
+def _get_lock(asked: Asked, request: GetLock) -> ObjectLock:
+    return object_lock(asked.sdk, request.bucket, request.key, request.version_id)
 
 
 @_answers(Presign)
