@@ -38,6 +38,7 @@ _OF_OBJECT: Mapping[tuple[str, frozenset[str]], str] = {
 _OF_BUCKET: Mapping[tuple[str, frozenset[str]], str] = {
     ("HEAD", frozenset()): "HeadBucket",
     ("GET", frozenset({"uploads"})): "ListMultipartUploads",
+    ("GET", frozenset({"versioning"})): "GetBucketVersioning",
     ("GET", frozenset({"versions"})): "ListObjectVersions",
     ("POST", frozenset({"delete"})): "DeleteObjects",
 }

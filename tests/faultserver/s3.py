@@ -15,7 +15,7 @@ from .listing import list_objects, list_objects_v1, list_versions
 from .objects import StoredObject
 from .payload import verify_document
 from .reads import read, restore
-from .replies import ERROR_STATUS, S3Error, error_reply
+from .replies import ERROR_STATUS, S3Error, element, error_reply, xml_reply
 from .store import Store
 
 
@@ -36,6 +36,7 @@ _OPERATIONS: Mapping[str, Callable[[Call, Store], Reply]] = {
     "CreateMultipartUpload": multipart.create,
     "DeleteObject": writes.delete_object,
     "DeleteObjects": writes.delete_objects,
+    "GetBucketVersioning": lambda call, store: xml_reply(200, element("VersioningConfiguration")),
     "GetObject": read,
     "GetObjectAttributes": read,
     "GetObjectTagging": read,

@@ -22,6 +22,7 @@ from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.merge_join import merge_join
 from bulkhaul.jobs.ordering import in_order
+from bulkhaul.jobs.permissions import check_permissions
 from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
 from bulkhaul.jobs.sides import Item, file_pages, object_pages, read_ahead
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
@@ -33,6 +34,8 @@ from bulkhaul.model.results import RowResult, TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.comparison import Entry, listed_difference, parse_compare
+from bulkhaul.policy.permissions import Side as PermissionSide
+from bulkhaul.policy.permissions import needed
 from bulkhaul.policy.selection import (
     excludes_below,
     selector,
@@ -87,6 +90,7 @@ async def sync_async(
 
     Raises:
         UsageError: source and destination make no sense together.
+        MissingPermission: the sync needs what the credentials do not allow; nothing was begun.
         OtherError: what was to be deleted was withheld; the message says why, and what to do.
         TransferError: a side cannot be listed. What was under way has ended by then, and nothing was deleted.
     """
@@ -121,6 +125,7 @@ class _Sync:
         compare = parse_compare(options.compare)
         limit = parse_limit(options.max_delete) if options.max_delete else None
         sides = await sides_of(self._engine, self._origin, source, destination)
+        await self._require_permissions(sides)
         evidence = Evidence(compare, sides.source, sides.destination)
         names = await self._names(sides) if sides.action is Action.DOWNLOAD else None
         plan = SyncPlan(
@@ -148,6 +153,27 @@ class _Sync:
             if self._tree is not None:
                 self._tree.close()
 
+    async def _require_permissions(self, sides: Sides) -> None:
+        """Try what would be found missing at the end only, or with each object; listing, GET and PUT show at once."""
+        options = self._options
+        places: dict[PermissionSide, tuple[str, str]] = {}
+        if isinstance(sides.source, ObjectSide):
+            places["source"] = (sides.source.bucket, sides.listed)
+        if isinstance(sides.destination, ObjectSide):
+            places["destination"] = (sides.destination.bucket, sides.destination.base)
+        deletes = options.delete and "destination" in places
+        late = needed([sides.action], preserve=options.preserve, deletes=deletes)
+        needs = [need for need in late if need.action not in ("s3:GetObject", "s3:PutObject")]
+        await check_permissions(
+            self._engine,
+            needs,
+            source=places.get("source"),
+            destination=places.get("destination"),
+            origin=self._origin,
+            stored=self._stored,
+            writes=not options.dry_run,
+        )
+
     async def _names(self, sides: Sides) -> LocalNames:
         if self._options.dry_run:
             return LocalNames(folds_case=False)
@@ -166,7 +192,7 @@ class _Sync:
             results = self._engine.upload_rows(rows, self._stored or DEFAULT_OPTIONS)
         else:
             origin = self._origin if self._origin is not self._engine else None
-            results = self._engine.copy_rows(rows, self._stored, origin=origin)
+            results = self._engine.copy_rows(rows, self._stored, origin=origin, preserve=self._options.preserve)
         try:
             async with contextlib.aclosing(results):
                 async for result in results:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bulkhaul.model.preserving import Kept
+
 
 class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How a sync is done.
@@ -18,6 +20,7 @@ class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
         include, exclude: patterns for the paths below both sides.
         follow_symlinks: take what links of a local source lead to; else leave them out.
         dir_markers: make empty folders of objects that mark folders, and the other way round.
+        preserve: what copies between buckets keep, or fail.
         dry_run: tell what would be done, and do nothing.
     """
 
@@ -28,6 +31,7 @@ class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
     exclude: Sequence[str] = ()
     follow_symlinks: bool = True
     dir_markers: bool = False
+    preserve: frozenset[Kept] = frozenset()
     dry_run: bool = False
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "JobInUse",
     "LocalError",
     "ManifestError",
+    "MissingPermission",
     "NetworkError",
     "NotFound",
     "ObjectChanged",
@@ -132,6 +133,10 @@ class NotFound(TransferError):
 
 class AccessDenied(TransferError):
     """The credentials do not allow it (403)."""
+
+
+class MissingPermission(AccessDenied):
+    """A plan would need an action that the credentials do not allow; the message names it, and nothing was begun."""
 
 
 class PreconditionFailed(TransferError):

@@ -97,6 +97,10 @@ class Stored(msgspec.Struct, frozen=True):
     checksum: Checksum | None = None
 
 
+Versioning = Literal["", "Enabled", "Suspended"]
+"""Whether a bucket keeps versions; empty for one that never did."""
+
+
 class ObjectVersion(msgspec.Struct, frozen=True):
     """One version of an object, or a delete marker."""
 

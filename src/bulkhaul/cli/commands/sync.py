@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, section
-from bulkhaul.cli.object_options import object_options, take_options
+from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     checksum_option,
     connection_options,
@@ -93,6 +93,7 @@ _deletion = section("Deletion")
 @_selection("--dir-markers", is_flag=True, help="Empty folders too: objects that mark them, and the other way round.")
 @_selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done and why; change nothing.")
 @object_options
+@preserve_option
 @verify_option
 @fsync_option
 @checksum_option
@@ -116,9 +117,12 @@ def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, 
     if STREAM in (source, destination):
         raise click.UsageError("sync takes folders and prefixes, not stdin or stdout; use cp.")
     refuse_misplaced(ctx, direction)
+    import msgspec
+
     options = _sync_options(ctx, given)
     output = take_output(given)
     stored = take_options(given)
+    options = msgspec.structs.replace(options, preserve=take_preserve(given, stored))
     settings = make_settings(take_settings(given))
     origin = origin_settings(settings, given)
     if explain is not None:

@@ -29,6 +29,7 @@ from bulkhaul.model.writing import (
     UploadBegun,
     UploadedPart,
     UploadsPage,
+    Versioning,
     VersionsPage,
 )
 from bulkhaul.wire.values import Credentials, Target
@@ -300,6 +301,12 @@ class Presign(Request[str], tag=True, frozen=True):
     version_id: str = ""
 
 
+class BucketVersioning(Request[Versioning], tag=True, frozen=True):
+    """Whether a bucket keeps versions."""
+
+    bucket: str
+
+
 class BucketRegion(Request[str], tag=True, frozen=True):
     """The region of a bucket."""
 
@@ -331,6 +338,7 @@ AnyRequest = (
     | GetLock
     | Presign
     | BucketRegion
+    | BucketVersioning
 )
 
 REQUESTS: msgspec.msgpack.Decoder[AnyRequest] = msgspec.msgpack.Decoder(AnyRequest)

@@ -12,36 +12,30 @@ from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.messages.memory import in_memory, new_memory, read_all
 from bulkhaul.engine.messages.requests import (
-    BucketRegion,
     CompleteUpload,
     CopyObject,
     CopyPart,
     CreateUpload,
     Delete,
-    GetAcl,
-    GetLock,
     Head,
     ListBuckets,
     ListPage,
     ListParts,
     ListUploads,
     ListVersions,
-    PartChecksums,
     Presign,
     PutSmall,
     Read,
     Restore,
-    Tags,
 )
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
 from bulkhaul.engine.operations.delete_batch import delete_in_batches
+from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.operations.list_ranges import ranged_pages
-from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef, PartChecksum
-from bulkhaul.model.preserving import Acl, ObjectLock
+from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import (
     CopySource,
@@ -56,11 +50,8 @@ from bulkhaul.model.writing import (
 from bulkhaul.wire.values import RemoteObject, Target
 
 
-class Control:
+class Control(Descriptions):
     """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
-
-    def __init__(self, requests: Requests) -> None:
-        self._requests = requests
 
     async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:
         """Return what the service knows of one object.
@@ -78,15 +69,6 @@ class Control:
         """
         head = await self.head(ref, version_id)
         return RemoteObject(ref, head, await self.target(ref.bucket), version_id)
-
-    async def part_checksums(self, remote: RemoteObject) -> tuple[PartChecksum, ...]:
-        """Return the parts that an object was uploaded in, with their checksums.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        request = PartChecksums(remote.ref.bucket, remote.head, remote.version_id)
-        return await self._requests.ask(request, remote.ref.url)
 
     def buckets(self) -> AsyncGenerator[list[Bucket], None]:
         """Yield the pages of the list of the caller's buckets.
@@ -211,14 +193,6 @@ class Control:
         """
         return await self._requests.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)
 
-    async def tags(self, ref: ObjectRef, version_id: str = "") -> dict[str, str]:
-        """Return an object's tags.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        return await self._requests.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
-
     async def restore(self, ref: ObjectRef, *, tier: Tier, days: int, version_id: str = "") -> RestoreAnswer:
         """Have an archived object brought back; that it comes already, or is there, is an answer and no error.
 
@@ -231,30 +205,6 @@ class Control:
             TransferError: the service refused.
         """
         return await self._requests.ask(Restore(ref.bucket, ref.key, tier, days, version_id), ref.url)
-
-    async def acl(self, ref: ObjectRef, version_id: str = "") -> Acl:
-        """Return who may do what with an object.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        return await self._requests.ask(GetAcl(ref.bucket, ref.key, version_id), ref.url)
-
-    async def lock(self, ref: ObjectRef, version_id: str = "") -> ObjectLock:
-        """Return what keeps an object from being deleted; nothing where its bucket has no Object Lock.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        return await self._requests.ask(GetLock(ref.bucket, ref.key, version_id), ref.url)
-
-    async def region(self, bucket: str) -> str:
-        """Return the bucket's region, as the service says; empty where it does not.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        return await self._requests.ask(BucketRegion(bucket), f"s3://{bucket}")
 
     def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
         """Yield the pages of a listing of uploads that were neither completed nor aborted.

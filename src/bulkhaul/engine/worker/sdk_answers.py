@@ -17,6 +17,7 @@ from bulkhaul.engine.messages.requests import (
     AbortUpload,
     AnyRequest,
     BucketRegion,
+    BucketVersioning,
     CompleteUpload,
     CopyObject,
     CopyPart,
@@ -54,9 +55,10 @@ from bulkhaul.model.writing import (
     UploadBegun,
     UploadedPart,
     UploadsPage,
+    Versioning,
     VersionsPage,
 )
-from bulkhaul.wire.sdk.buckets import bucket_region, list_buckets, locate
+from bulkhaul.wire.sdk.buckets import bucket_region, bucket_versioning, list_buckets, locate
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
 from bulkhaul.wire.sdk.credential_chain import resolve_credentials
@@ -285,6 +287,11 @@ def _get_lock(asked: Asked, request: GetLock) -> ObjectLock:
 @_answers(Presign)
 def _presign(asked: Asked, request: Presign) -> str:
     return presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
+
+
+@_answers(BucketVersioning)
+def _bucket_versioning(asked: Asked, request: BucketVersioning) -> Versioning:
+    return bucket_versioning(asked.sdk, request.bucket)
 
 
 @_answers(BucketRegion)

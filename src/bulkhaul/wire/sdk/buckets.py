@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from bulkhaul.model.errors import TransferError
-from bulkhaul.model.writing import BucketsPage
+from bulkhaul.model.errors import TransferError, UnexpectedReply
+from bulkhaul.model.writing import BucketsPage, Versioning
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
 from bulkhaul.wire.sdk.calls import call
@@ -34,6 +34,25 @@ def bucket_region(sdk: SdkClient, bucket: str) -> str:
     return told.text(reply.get("BucketRegion"), "region", f"s3://{bucket}", most=told.MAX_NAME_CHARACTERS)
 
 
+def bucket_versioning(sdk: SdkClient, bucket: str) -> Versioning:
+    """Return whether a bucket keeps versions.
+
+    Raises:
+        UnexpectedReply: the reply tells a state that is none.
+        TransferError: the service or the connection failed.
+    """
+    reply = call(sdk.client.get_bucket_versioning, subject=f"s3://{bucket}", Bucket=bucket)
+    match reply.get("Status"):
+        case None | "":
+            return ""
+        case "Enabled" | "Suspended" as status:
+            return status  # type: ignore[no-any-return]
+        case other:
+            raise UnexpectedReply(
+                "the reply tells a state of versions that is none", f"s3://{bucket}", f"{other!s:.80}"
+            )
+
+
 def locate(sdk: SdkClient, bucket: str) -> Target:
     """Return where requests for a bucket go; it need not exist, nor be readable.
 
@@ -52,4 +71,4 @@ def locate(sdk: SdkClient, bucket: str) -> Target:
     return sdk.target(bucket)
 
 
-__all__ = ["bucket_region", "list_buckets", "locate"]
+__all__ = ["bucket_region", "bucket_versioning", "list_buckets", "locate"]

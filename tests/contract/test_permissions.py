@@ -1,0 +1,147 @@
+"""Permissions that are missing are named before anything is begun, and no try of one leaves anything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+from bulkhaul import AsyncEngine, Engine, errors
+from bulkhaul.jobs.permissions import PROBE_NAME, Checked, check_permissions
+from bulkhaul.jobs.sync import sync
+from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.model.preserving import Kept
+from bulkhaul.model.rows import Action
+from bulkhaul.policy.permissions import Need, needed
+from tests.engines import running_engine
+from tests.faultserver import Status, make_object
+from tests.servers import RunningServer, moto
+from tests.writing import WriteRig, engine_at, serving_site
+
+PLACES = {"source": ("bucket", "ours/"), "destination": ("bucket", "theirs/")}
+ALL = needed(
+    [Action.COPY],
+    lists=["source", "destination"],
+    preserve={Kept.TAGS, Kept.ACL},
+    move=True,
+)
+
+
+def checked(engine: Engine, needs: Sequence[Need] = ALL, *, writes: bool = True) -> Checked:
+    """Try what a move with its tags and grants needs."""
+
+    async def work(running: AsyncEngine) -> Checked:
+        return await check_permissions(running, needs, **PLACES, writes=writes)  # type: ignore[arg-type]
+
+    return engine.run(work, engine.aio)
+
+
+@pytest.fixture
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WriteRig]:
+    """An engine before a fault server with one object."""
+    with serving_site(tmp_path_factory.mktemp("permissions")) as site, engine_at(site) as running:
+        running.server.store.put("bucket", "ours/a", make_object(b"bytes"))
+        yield running
+
+
+NEEDS = [need for need in ALL if need.action not in ("s3:GetObjectAcl", "s3:PutObjectAcl")]
+"""Without grants, which the fault server does not know."""
+
+
+@pytest.mark.parametrize(
+    ("operation", "side", "action"),
+    [
+        ("ListObjectsV2", "source", "s3:ListBucket"),
+        ("GetObject", "source", "s3:GetObject"),
+        ("GetObjectTagging", "source", "s3:GetObjectTagging"),
+        ("CreateMultipartUpload", "destination", "s3:PutObject"),
+        ("DeleteObject", "source", "s3:DeleteObject"),
+    ],
+)
+def test_missing_is_named(rig: WriteRig, operation: str, side: str, action: str) -> None:
+    """The error names the action and the side, and what was tried left nothing."""
+    rig.server.add_fault(Status(code="AccessDenied", operation=operation, attempt="every"))
+    with pytest.raises(errors.MissingPermission, match=f"{action} is missing at the {side}") as caught:
+        checked(rig.engine, NEEDS)
+    assert caught.value.info.status == 403
+    assert caught.value.exit_code == 1
+    assert_nothing_left(rig)
+
+
+def test_grants_are_tried(rig: WriteRig) -> None:
+    """By the operation of their own."""
+    rig.server.add_fault(Status(code="AccessDenied", operation="GET acl", attempt="every"))
+    with pytest.raises(errors.MissingPermission, match="s3:GetObjectAcl is missing at the source"):
+        checked(rig.engine)
+
+
+def test_upload_that_cannot_be_aborted(rig: WriteRig) -> None:
+    """It is named, with the action that is missing, so that somebody can remove it."""
+    rig.server.add_fault(Status(code="AccessDenied", operation="AbortMultipartUpload", attempt="every"))
+    with pytest.raises(errors.MissingPermission, match=rf"s3:AbortMultipartUpload.*theirs/{PROBE_NAME}"):
+        checked(rig.engine, NEEDS)
+
+
+def test_all_there(rig: WriteRig) -> None:
+    """Everything was tried, on one object, and nothing is left."""
+    found = checked(rig.engine, NEEDS)
+    assert (list(found.tried), found.untried) == (NEEDS, ())
+    assert_nothing_left(rig)
+
+
+def test_only_reads(rig: WriteRig) -> None:
+    """A dry run writes nothing, and says what it has not tried."""
+    found = checked(rig.engine, NEEDS, writes=False)
+    assert {need.action for need in found.tried} == {"s3:ListBucket", "s3:GetObject", "s3:GetObjectTagging"}
+    assert {one.need.action for one in found.untried} == {"s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"}
+    assert {one.operation for one in rig.server.requests} == {"ListObjectsV2", "GetObject", "GetObjectTagging"}
+
+
+def test_nothing_to_try_it_on(rig: WriteRig) -> None:
+    """Without any object, reads are not taken for allowed."""
+    rig.server.store.delete("bucket", "ours/a")
+    found = checked(rig.engine, NEEDS)
+    assert {one.need.action for one in found.untried} == {"s3:GetObject", "s3:GetObjectTagging"}
+
+
+def test_sync_names_what_would_be_missing_at_its_end(rig: WriteRig) -> None:
+    """A sync that deletes, or keeps tags, moves nothing without the permission; its dry run tries no deletion."""
+    rig.server.add_fault(Status(code="AccessDenied", operation="DeleteObject", attempt="every"))
+    with pytest.raises(errors.MissingPermission, match="s3:DeleteObject is missing at the destination"):
+        list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(delete=True)))
+    assert rig.server.store.get("bucket", "theirs/a") is None
+    list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(delete=True, dry_run=True)))
+    list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/"))
+    assert rig.server.store.get("bucket", "theirs/a") is not None
+
+
+def assert_nothing_left(rig: WriteRig) -> None:
+    """There is the one object, and no upload."""
+    assert list(rig.server.store.in_bucket("bucket")) == ["ours/a"]
+    assert rig.pending() == []
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    """moto with one object in a bucket."""
+    with moto() as running:
+        running.client().create_bucket(Bucket="bucket")
+        running.client().put_object(Bucket="bucket", Key="ours/a", Body=b"1")
+        yield running
+
+
+def test_on_a_server(server: RunningServer) -> None:
+    """moto, which knows all of it: in a bucket that keeps versions, no deletion is tried, and no marker is left."""
+    keys = {"AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto", "AWS_REGION": "us-east-1"}
+    client = server.client()
+    with running_engine(server.endpoint_url, keys) as engine:
+        found = checked(engine)
+        assert (list(found.tried), found.untried) == (list(ALL), ())
+        client.put_bucket_versioning(Bucket="bucket", VersioningConfiguration={"Status": "Enabled"})
+        found = checked(engine)
+        assert [one.need.action for one in found.untried] == ["s3:DeleteObject"]
+        assert "delete marker" in found.untried[0].why
+    listed = client.list_object_versions(Bucket="bucket")
+    assert [one["Key"] for one in listed["Versions"]] == ["ours/a"]
+    assert "DeleteMarkers" not in listed
+    assert "Uploads" not in client.list_multipart_uploads(Bucket="bucket")
