@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from bulkhaul import AsyncEngine, Engine, errors
+from bulkhaul import AsyncEngine, Engine, errors, jobs
 from bulkhaul.jobs.permissions import PROBE_NAME, Checked, check_permissions
 from bulkhaul.jobs.sync import sync
-from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.permissions import Need, needed
@@ -113,6 +115,31 @@ def test_sync_names_what_would_be_missing_at_its_end(rig: WriteRig) -> None:
     list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(delete=True, dry_run=True)))
     list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/"))
     assert rig.server.store.get("bucket", "theirs/a") is not None
+
+
+def test_job_names_what_is_missing(rig: WriteRig, tmp_path: Path) -> None:
+    """A job is not planned without what its run will need; its plan tells what that costs."""
+    where: dict[str, Any] = {"endpoint_url": rig.server.endpoint_url, "workers": 1}
+    places = (tmp_path / "job", "s3://bucket/ours/", "s3://bucket/theirs/")
+    denied = Status(code="AccessDenied", operation="GetObjectTagging", times=1)
+    rig.server.add_fault(denied)
+    with pytest.raises(errors.MissingPermission, match="s3:GetObjectTagging is missing at the source"):
+        jobs.create_job(*places, preserve=[Kept.TAGS], **where)
+    assert not list((tmp_path / "job").glob("plan*/*"))
+    status = jobs.create_job(*places, preserve=[Kept.TAGS], **where)
+    assert (status.request_classes, status.routes) == ({"put": 1}, {"copied": len(b"bytes")})
+    assert_nothing_left(rig)
+    (row,) = jobs.run_job(tmp_path / "job", **where)
+    assert row.error is None
+    asked = [one.operation for one in rig.server.requests if one.key == "theirs/a"]
+    assert "GetObjectTagging" in asked, "what the copy has kept is read back"
+
+
+def test_dry_run_tells_costs(rig: WriteRig) -> None:
+    """Counts of requests by class, and bytes by their way."""
+    counts = SyncCounts()
+    list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(dry_run=True), counts=counts))
+    assert counts.costs == {"put_requests": 1, "copied_bytes": len(b"bytes")}
 
 
 def assert_nothing_left(rig: WriteRig) -> None:

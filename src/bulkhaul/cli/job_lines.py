@@ -22,6 +22,10 @@ def plan_text(name: str, status: JobStatus) -> str:
     text = f"planned {rows} object{'s' * (rows != 1)}, {format_size(status.planned_bytes)}\n"
     for operation, count in status.requests.items():
         text += f"  {operation}: {count}\n"
+    if status.request_classes:
+        text += "  charged as " + ", ".join(f"{name}: {count}" for name, count in status.request_classes.items()) + "\n"
+    for route, size_bytes in status.routes.items():
+        text += f"  {route}: {format_size(size_bytes)}\n"
     if status.archived_rows:
         text += f"  in an archive: {status.archived_rows} objects, {format_size(status.archived_bytes)}\n"
     return f"{text}`bulkhaul job run {name}` carries it out\n"

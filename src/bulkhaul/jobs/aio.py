@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from bulkhaul.jobs.apart import require_apart
 from bulkhaul.jobs.folder.place import entered
 from bulkhaul.jobs.status import JobStatus
 from bulkhaul.jobs.status import job_status as status_of
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress
 from bulkhaul.model.rows import ReportRow
 from bulkhaul.model.settings import Settings, with_fields
@@ -37,6 +38,7 @@ async def create_job(
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
     options: ObjectOptions | None = None,
+    preserve: Collection[Kept] = (),
     source_settings: Settings | None = None,
     **fields: Any,
 ) -> JobStatus:
@@ -48,6 +50,7 @@ async def create_job(
         kind: ``copy`` or ``delete``.
         manifests: paths and objects that list what the job is about, in place of ``source``.
         options: how objects are stored; see ``AsyncEngine.copy_many``.
+        preserve: what copies between buckets keep, or fail.
         source_settings: those for the source of a copy, where they are others.
 
     Raises:
@@ -66,6 +69,7 @@ async def create_job(
         exclude=exclude,
         follow_symlinks=follow_symlinks,
         options=options,
+        preserve=preserve,
         settings=chosen,
         origin=source_settings,
     )

@@ -12,7 +12,7 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -27,6 +27,7 @@ from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind, Plan,
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.plan_rows import rows_of_manifests
+from bulkhaul.jobs.permissions import check_permissions
 from bulkhaul.jobs.planner import Planner
 from bulkhaul.jobs.row_sources import (
     FileRows,
@@ -39,10 +40,13 @@ from bulkhaul.jobs.row_sources import (
 )
 from bulkhaul.jobs.runner import Pages, Runner
 from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+from bulkhaul.policy.permissions import needed
+from bulkhaul.policy.preserving import require_compatible
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
 _SECRET = frozenset({"sse_c_key"})
@@ -65,6 +69,7 @@ def described(
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
     options: ObjectOptions | None = None,
+    preserve: Collection[Kept] = (),
     settings: Settings | None = None,
     origin: Settings | None = None,
 ) -> JobDescription:
@@ -75,6 +80,7 @@ def described(
         destination: likewise; empty for a deletion.
         kind: ``copy`` or ``delete``.
         manifests: paths and objects that list what it is about.
+        preserve: what copies between buckets keep, or fail.
         origin: settings for the source, where they are not those of the destination.
 
     Raises:
@@ -95,6 +101,9 @@ def described(
         raise UsageError("a copy needs a destination", source)
     if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
         raise UsageError("source or destination must begin with s3://; none of these does", source)
+    require_compatible(options, frozenset(preserve))
+    if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
+        raise UsageError("only copies between buckets preserve what is named", source)
     for place in (source, destination):
         if place.startswith("s3://"):
             parse_destination(place)
@@ -110,6 +119,7 @@ def described(
         exclude=tuple(exclude),
         follow_symlinks=follow_symlinks,
         options=options,
+        preserve=tuple(sorted(preserve)),
         settings=_kept(chosen),
         origin=None if origin is None else _kept(origin),
         sse_c=chosen.sse_c_key is not None,
@@ -145,9 +155,12 @@ async def planned(
 
     Raises:
         NotFound: nothing is selected.
+        MissingPermission: the job needs what the credentials do not allow.
         TransferError: the listing failed, or the folder refused.
     """
     description = await asyncio.to_thread(folder.description)
+    if source is None:
+        await _require_permissions(engine, origin, description)
     found = source or _listing(engine, origin, description)
     planner = Planner(folder, found, engine.settings, relayed=origin is not None)
     async with aclosing(planner.shards()) as shards:
@@ -183,12 +196,14 @@ async def run(
         if action is Action.UPLOAD:
             return engine.upload_rows(pages, options or DEFAULT_OPTIONS)
         if action is Action.COPY:
-            return engine.copy_rows(pages, options, origin=origin)
+            return engine.copy_rows(pages, options, origin=origin, preserve=description.preserve)
         if action is Action.DELETE:
             return engine.delete_rows(pages)
         return engine.download_rows(pages, description.destination)
 
     async def look(row: Row) -> TransferResult | None:
+        if description.preserve and row.action is Action.COPY:
+            return None  # whether the copy has kept all of it is not known, so it is made once more
         return await found_there(engine.control, row, options, origin=(origin or engine).control)
 
     shards = _every_shard(engine, folder, origin, source)
@@ -251,6 +266,28 @@ def _planned_shards(folder: JobFolder) -> Iterator[Shard]:
         shard, _ = folder.found_shard(number, plan=0, first=first)
         first += shard.rows
         yield shard
+
+
+async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDescription) -> None:
+    """Try what the job needs on one object: its run may be hours away."""
+    from_s3, to_s3 = description.source.startswith("s3://"), description.destination.startswith("s3://")
+    listed: tuple[str, str] | None = None
+    if from_s3:
+        parsed = parse_source(description.source, recursive=True)
+        listed = (parsed.bucket, parsed.prefix)
+    stored_at: tuple[str, str] | None = None
+    if to_s3:
+        bucket, key = parse_destination(description.destination)
+        stored_at = (bucket, folder_prefix(key))
+    if description.kind is Kind.DELETE:
+        action = Action.DELETE
+    elif not to_s3:
+        action = Action.DOWNLOAD
+    else:
+        action = Action.COPY if from_s3 or description.manifests else Action.UPLOAD
+    needs = needed([action], lists=["source"] if from_s3 else [], preserve=description.preserve)
+    options = description.options
+    await check_permissions(engine, needs, source=listed, destination=stored_at, origin=origin, stored=options)
 
 
 async def _every_shard(

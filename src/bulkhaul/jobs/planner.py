@@ -96,6 +96,7 @@ class Planner:
             rows=self._totals.rows,
             size_bytes=self._totals.size_bytes,
             requests=self._totals.requests,
+            routes=self._totals.routes,
             archived_rows=self._totals.archived_rows,
             archived_bytes=self._totals.archived_bytes,
             unknown_sizes=self._totals.unknown_sizes,

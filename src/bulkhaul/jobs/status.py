@@ -10,6 +10,7 @@ import msgspec
 from bulkhaul.jobs.folder.description import Counts, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.tally import Tally
+from bulkhaul.policy.costs import by_class
 from bulkhaul.policy.job_rate import Span, rate, seconds_left
 
 LOOKS: Final = 16
@@ -28,6 +29,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         planned_bytes: of all objects of the first plan that are to be moved.
         done_bytes: of those that succeeded.
         requests: at least so many of each operation of S3, all plans together.
+        request_classes: the same by the classes that services charge for; see ``policy.costs``.
+        routes: bytes of all plans by the way that they go.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
         rows_per_s, bytes_per_s: in the last minute in which rows ended.
         eta_s: how long what is left will take at that rate; None where it cannot be told.
@@ -43,6 +46,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     left: int
     done_bytes: int
     requests: dict[str, int]
+    request_classes: dict[str, int]
+    routes: dict[str, int]
     archived_rows: int
     archived_bytes: int
     rows_per_s: float
@@ -96,6 +101,7 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
     failed = every.failed - retried
     planned_bytes = plans[0].totals.size_bytes
     now = rate(spans)
+    requests = _sums([plan.totals.requests for plan in plans])
     return JobStatus(
         planning_done=True,
         plans=len(plans),
@@ -106,7 +112,9 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
         skipped=every.skipped,
         left=left,
         done_bytes=every.size_bytes,
-        requests=_requests(plans),
+        requests=requests,
+        request_classes=by_class(requests),
+        routes=_sums([plan.totals.routes for plan in plans]),
         archived_rows=plans[0].totals.archived_rows,
         archived_bytes=plans[0].totals.archived_bytes,
         rows_per_s=round(now.rows_per_s, 3),
@@ -137,6 +145,8 @@ def _unplanned(folder: JobFolder) -> JobStatus:
         left=rows - counts.rows,
         done_bytes=counts.size_bytes,
         requests={},
+        request_classes={},
+        routes={},
         archived_rows=0,
         archived_bytes=0,
         rows_per_s=round(now.rows_per_s, 3),
@@ -152,11 +162,11 @@ def _open(folder: JobFolder, shard: Shard) -> tuple[Counts, list[Span]]:
     return tally.counts, spans
 
 
-def _requests(plans: list[Plan]) -> dict[str, int]:
+def _sums(counts: list[dict[str, int]]) -> dict[str, int]:
     every: dict[str, int] = {}
-    for plan in plans:
-        for operation, count in plan.totals.requests.items():
-            every[operation] = every.get(operation, 0) + count
+    for one in counts:
+        for name, count in one.items():
+            every[name] = every.get(name, 0) + count
     return every
 
 

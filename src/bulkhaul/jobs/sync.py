@@ -34,8 +34,10 @@ from bulkhaul.model.results import RowResult, TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.comparison import Entry, listed_difference, parse_compare
+from bulkhaul.policy.costs import by_class
 from bulkhaul.policy.permissions import Side as PermissionSide
 from bulkhaul.policy.permissions import needed
+from bulkhaul.policy.plan_totals import Totals
 from bulkhaul.policy.selection import (
     excludes_below,
     selector,
@@ -185,7 +187,7 @@ class _Sync:
     async def _transfers(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[TransferResult, None]:
         rows = self._rows(plan, sides)
         if self._options.dry_run:
-            results = _dry(rows)
+            results = self._dry(rows)
         elif sides.action is Action.DOWNLOAD:
             results = self._engine.download_rows(rows, _root(sides.destination), set_times=True)
         elif sides.action is Action.UPLOAD:
@@ -202,6 +204,16 @@ class _Sync:
                 raise
             told = msgspec.structs.replace(error.info, message=f"{error.message}; nothing was deleted")
             raise error_of(told) from error
+
+    async def _dry(self, pages: AsyncIterator[Sequence[PlannedRow]]) -> AsyncGenerator[TransferResult, None]:
+        totals = Totals(self._engine.settings, relayed=self._origin is not self._engine)
+        async with contextlib.aclosing(_dry(pages)) as results:
+            async for result in results:
+                if (row := self._pending.get(result.row)) is not None:
+                    totals.add([row])
+                yield result
+        requests = {f"{name}_requests": count for name, count in by_class(totals.requests).items()}
+        self._counts.costs = requests | {f"{route}_bytes": count for route, count in totals.routes.items()}
 
     async def _rows(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[Sequence[PlannedRow], None]:
         options = self._options

@@ -42,6 +42,7 @@ class SyncCounts(msgspec.Struct):
         compared: names that both sides have.
         unchanged: those of them that do not differ.
         found: names that the source has, as far as they are selected.
+        costs: of a dry run: requests by class, as ``policy.costs`` tells them, and bytes by route.
         at_destination: names that the destination has, as far as they are selected.
     """
 
@@ -49,3 +50,4 @@ class SyncCounts(msgspec.Struct):
     unchanged: int = 0
     found: int = 0
     at_destination: int = 0
+    costs: dict[str, int] = {}

@@ -9,6 +9,7 @@ from typing import Final
 from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_DELETE_BATCH
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.costs import route_of
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects have to be restored before they can be read. Source: S3 User Guide, "Working with
@@ -23,6 +24,7 @@ class Totals:
         size_bytes: of objects that are to be moved, as far as told.
         unknown_sizes: rows of which no size is told.
         archived_rows, archived_bytes: of objects in an archive.
+        routes: bytes of ``size_bytes`` by the way that they go; see ``costs.Route``.
     """
 
     def __init__(self, settings: Settings, *, relayed: bool = False) -> None:
@@ -31,6 +33,7 @@ class Totals:
         self._part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
         self._threshold_bytes = settings.multipart_threshold_bytes
         self._relayed = relayed
+        self.routes: dict[str, int] = {}
         self._requests = Counter[str]()
         self._deletions = 0
 
@@ -45,6 +48,8 @@ class Totals:
                 self._deletions += 1
                 continue
             self.size_bytes += size_bytes
+            if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
+                self.routes[route] = self.routes.get(route, 0) + size_bytes
             self.unknown_sizes += row.size_bytes is None
             if row.storage_class in ARCHIVED:
                 self.archived_rows += 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
-from bulkhaul.cli.object_options import object_options, take_options
+from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     checksum_option,
     connection_options,
@@ -114,7 +114,6 @@ Exit code: 0 it is written, whatever it says; 1 it cannot be written, or a file 
 """
 
 _job = click.argument("job_name", metavar="JOB")
-
 _selection = section("Selection")
 
 _run_options = adding(verify_option, fsync_option, speed_options, landing_option, connection_options, source_options)
@@ -152,6 +151,7 @@ def job() -> None:
     help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
 )
 @object_options
+@preserve_option
 @verify_option
 @fsync_option
 @checksum_option
@@ -195,6 +195,7 @@ def create(
         exclude=given["exclude"],
         follow_symlinks=given["follow_symlinks"],
         options=stored,
+        preserve=take_preserve(given, stored),
         settings=settings,
         origin=origin_chosen,
     )

@@ -148,7 +148,7 @@ def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, 
         dry_run=options.dry_run,
         settings=settings,
         remains=REMAINS[direction],
-        seen=lambda: {"compared": counts.compared, "unchanged": counts.unchanged},
+        seen=lambda: {"compared": counts.compared, "unchanged": counts.unchanged, **counts.costs},
     )
     launch_job(ctx, job, output)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.writing import ObjectOptions
 
 FORMAT: Final = 1
@@ -31,6 +32,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         include, exclude: patterns for paths below the source.
         follow_symlinks: of an upload; see ``upload_many``.
         options: how objects are stored; None keeps the headers of a copy.
+        preserve: what copies between buckets keep, or fail.
         settings: fields of ``Settings`` that were chosen, and no secret among them.
         origin: likewise, of the service of the source, where it is not that of the destination.
         sse_c: objects are encrypted with a customer's key, which every run has to be given again.
@@ -48,6 +50,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool | None = None
     options: ObjectOptions | None = None
+    preserve: tuple[Kept, ...] = ()
     settings: dict[str, Any] = {}
     origin: dict[str, Any] | None = None
     sse_c: bool = False
@@ -78,6 +81,7 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         requests: at least so many of each operation of S3.
+        routes: bytes by the way that they go; see ``policy.costs.Route``.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
         unknown_sizes: rows whose size nobody told.
     """
@@ -85,6 +89,7 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     size_bytes: int = 0
     requests: dict[str, int] = {}
+    routes: dict[str, int] = {}
     archived_rows: int = 0
     archived_bytes: int = 0
     unknown_sizes: int = 0

@@ -1,0 +1,43 @@
+"""What requests and bytes of a plan count as."""
+
+from __future__ import annotations
+
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.settings import Settings
+from bulkhaul.policy.costs import by_class, route_of
+from bulkhaul.policy.plan_totals import Totals
+
+
+def row(action: Action, size_bytes: int) -> Row:
+    """One row of a plan."""
+    return Row(n=0, action=action, source="s3://b/k", destination="d", size_bytes=size_bytes)
+
+
+def test_classes() -> None:
+    """Amazon S3 pricing: PUT, COPY, POST, LIST; GET and all others; DELETE and CANCEL are free."""
+    requests = {"HeadObject": 1, "GetObject": 2, "CreateMultipartUpload": 4, "UploadPartCopy": 8}
+    others = {"DeleteObjects": 16, "ListObjectsV2": 32, "PutObject": 0}
+    assert by_class(requests | others) == {"free": 16, "get": 3, "put": 44}
+    assert by_class({}) == {}
+
+
+def test_routes() -> None:
+    """A relay reads and writes; a copy within the service moves nothing through this machine."""
+    assert [route_of(action, relayed=False) for action in Action if action is not Action.SKIP][:4] == [
+        "down", "up", "copied", None,
+    ]  # fmt: skip
+    assert route_of(Action.COPY, relayed=True) == "relayed"
+
+
+def test_parts_count() -> None:
+    """Each part is a request of its own."""
+    settings = Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB)
+    within = Totals(settings)
+    within.add([row(Action.COPY, 80 * MIB), row(Action.COPY, 1 * MIB), row(Action.DELETE, 5)])
+    assert by_class(within.requests) == {"free": 1, "put": 10 + 2 + 1}
+    assert within.routes == {"copied": 81 * MIB}
+    relayed = Totals(settings, relayed=True)
+    relayed.add([row(Action.COPY, 80 * MIB)])
+    assert by_class(relayed.requests) == {"get": 10, "put": 10 + 2}
+    assert relayed.routes == {"relayed": 80 * MIB}
