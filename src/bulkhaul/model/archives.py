@@ -1,9 +1,11 @@
-"""Defines the values of archived objects: how fast they are brought back, and what a request for that came to."""
+"""Defines the values of archived objects: how they are to be brought back, and what a request for that came to."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Final
+
+import msgspec
 
 ONGOING: Final = "ongoing"
 """What ``ObjectHead.restore`` says while an object is brought back; afterwards it is until when the copy stays."""
@@ -34,3 +36,24 @@ class RestoreAnswer(StrEnum):
     BEGUN = "begun"
     UNDER_WAY = "under way"
     EXTENDED = "extended"
+
+
+class RestoreOptions(msgspec.Struct, frozen=True):
+    """How archived objects are brought back. ``days``: how long a restored copy stays at least."""
+
+    tier: Tier = Tier.STANDARD
+    days: int = 7
+
+
+class RestoreCounts(msgspec.Struct):
+    """What became of the archived objects of a run so far.
+
+    Attributes:
+        requested: those that the service was asked for, or that were being brought back already.
+        waiting: those that are not there yet.
+        ready: those that could be read, and were handed on to be moved.
+    """
+
+    requested: int = 0
+    waiting: int = 0
+    ready: int = 0

@@ -15,7 +15,7 @@ from enum import StrEnum
 
 import msgspec
 
-from bulkhaul.model.archives import ONGOING
+from bulkhaul.model.archives import ONGOING, Tier
 from bulkhaul.model.objects import ObjectHead
 
 ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
@@ -29,6 +29,15 @@ LONGEST_PAUSE_S = 900.0
 """Between later ones: a retrieval takes hours, and a copy stays for a day at least. 10⁶ objects are 1,000 requests."""
 
 PAUSE_GROWTH = 1.5
+
+TIERING = "INTELLIGENT_TIERING"
+"""The storage class whose archives show in a HEAD only, and whose objects come back for good."""
+
+MOST_ASKED = 2
+"""Requests for one object at most: its copy may go once before it is moved, as when a run was stopped meanwhile."""
+
+ROWS_OF_A_PAGE = 10
+"""Statuses that a page of a listing has to tell to be worth it. Source: S3 pricing, where LIST costs 12.5 HEADs."""
 
 SAFETY_S = 3600.0
 """A copy that stays for less is asked for longer before it is moved: transfers may be queued, and take a while."""
@@ -110,6 +119,42 @@ def pause_s(asked: int) -> float:
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * PAUSE_GROWTH ** min(asked, 64))
 
 
+def listing_pays(rows: int, pages: int, told: int) -> bool:
+    """Whether the next page of a listing is asked for, rather than the status of each object that is left.
+
+    >>> listing_pays(1000, 0, 0), listing_pays(9, 0, 0), listing_pays(1000, 3, 29), listing_pays(1000, 3, 30)
+    (True, False, False, True)
+
+    Args:
+        rows: objects whose status is asked for.
+        pages: how many were asked for.
+        told: objects whose status they told.
+    """
+    return rows >= ROWS_OF_A_PAGE and told >= pages * ROWS_OF_A_PAGE
+
+
+def looked_at_first(storage_class: str, *, told: bool) -> bool:
+    """Whether an object is looked at before it is moved.
+
+    >>> looked_at_first("GLACIER", told=True), looked_at_first("GLACIER_IR", told=True), looked_at_first("", told=False)
+    (True, False, True)
+
+    Args:
+        told: a listing told what is known of it; else its class is not known.
+    """
+    return not told or storage_class in ARCHIVES
+
+
+def tier_refused(storage_class: str, tier: Tier) -> str:
+    """Return why objects of a class cannot be brought back so, empty if they can.
+
+    Source: S3 User Guide, "Understanding archive retrieval options".
+    """
+    if storage_class == "DEEP_ARCHIVE" and tier is Tier.EXPEDITED:
+        return "DEEP_ARCHIVE has no expedited retrievals; name another tier, STANDARD or BULK"
+    return ""
+
+
 def _seconds(text: str) -> float:
     """Return an instant in ISO 8601 as seconds since the epoch; services mean UTC where they tell no zone."""
     found = datetime.fromisoformat(text)
@@ -120,12 +165,18 @@ __all__ = [
     "ARCHIVES",
     "FIRST_PAUSE_S",
     "LONGEST_PAUSE_S",
+    "MOST_ASKED",
+    "ROWS_OF_A_PAGE",
     "SAFETY_S",
+    "TIERING",
     "Archival",
     "Next",
     "State",
     "archival",
     "in_moving_order",
+    "listing_pays",
+    "looked_at_first",
     "next_of",
     "pause_s",
+    "tier_refused",
 ]

@@ -48,11 +48,11 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "TemporaryRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
     "InvalidObjectState": (
         "Archived",
-        "the object is archived: it must be restored before it is read; add --restore",
+        "the object is archived: it must be restored before it is read; add --restore STANDARD, or BULK",
     ),
     "GlacierExpeditedRetrievalNotAvailable": (
         "RetrievalUnavailable",
-        "the service has no capacity for expedited retrievals now; try later, or ask for the tier STANDARD",
+        "no capacity for expedited retrievals now; try later, or name another tier: --restore STANDARD, or BULK",
     ),
     "NotImplemented": ("Unsupported", "the endpoint cannot do it"),
     "MethodNotAllowed": ("Unsupported", "the endpoint cannot do it"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 
@@ -96,15 +97,14 @@ class Control(Descriptions):
         """
         if ahead:
             return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys, restores=restores)
-        listing = listed_pages(
-            self._requests, bucket, prefix, folder=False, max_keys=max_keys, ahead=False, restores=restores
-        )
-        return each_of(listing, lambda page: page.objects)
+        return self.pages_after(bucket, prefix, "", max_keys=max_keys, ahead=False, restores=restores)
 
-    def pages_after(self, bucket: str, prefix: str, key: str) -> AsyncGenerator[Sequence[ObjectHead], None]:
+    def pages_after(
+        self, bucket: str, prefix: str, key: str, *, max_keys: int = 0, ahead: bool = True, restores: bool = False
+    ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages after a key, one asked for ahead; whether the service begins there is not looked at."""
-        listing = listed_pages(self._requests, bucket, prefix, folder=False, max_keys=0, ahead=True, start_after=key)
-        return each_of(listing, lambda page: page.objects)
+        rest = functools.partial(listed_pages, folder=False, max_keys=max_keys, ahead=ahead, restores=restores)
+        return each_of(rest(self._requests, bucket, prefix, start_after=key), lambda page: page.objects)
 
     def folder(self, bucket: str, prefix: str) -> AsyncGenerator[tuple[list[ObjectHead], list[str]], None]:
         """Yield the pages of one folder: the objects in it, and the prefixes of the folders in it.

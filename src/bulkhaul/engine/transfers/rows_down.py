@@ -83,7 +83,7 @@ class RowDownloads:
                     result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing", row=row.n)
                     planned.append(PlannedDownload(result))
                     continue
-                components, refused = naming.components(row.destination)
+                components, refused = naming.components(row)
                 if refused:
                     planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
                     continue
@@ -152,8 +152,12 @@ class _RowNames:
         self._clash = FileFolderClash()
         self._seen = SeenNames()
 
-    def components(self, destination: str) -> tuple[tuple[str, ...], str]:
-        """Return the path of a destination below the folder, and else what is wrong with it."""
+    def components(self, row: Row) -> tuple[tuple[str, ...], str]:
+        """Return the path of a row's destination below the folder, and else what is wrong with it.
+
+        A row may come again, as when its object could not be read before.
+        """
+        destination = row.destination
         if destination.startswith(self._below):
             relative = destination[len(self._below) :]
         elif (absolute := os.path.join(os.getcwd(), destination)).startswith(self._absolute):
@@ -163,9 +167,10 @@ class _RowNames:
         name = local_name(relative)
         if name.refused:
             return (), name.refused
-        same, taker = (folded(name.components), relative) if self._folds_case else (relative, "itself")
-        if earlier := self._seen.earlier(same, taker):
-            return (), "an earlier row has the same file" + (f", as {earlier!r}" if self._folds_case else "")
+        same, taker = (folded(name.components), f"{row.n} {relative}") if self._folds_case else (relative, f"{row.n} ")
+        if (earlier := self._seen.earlier(same, taker)) not in ("", taker):
+            as_what = f", as {earlier.partition(' ')[2]!r}" if self._folds_case else ""
+            return (), f"an earlier row has the same file{as_what}"
         if parent := self._clash.parent_of(relative):
             return (), f"it needs a folder where {parent!r} is a file"
         return name.components, ""
