@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.archives import RestoreCounts
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
 
@@ -33,6 +34,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         quietly: no progress display, because a person types what is uploaded.
         remains: says what an interruption leaves of an object.
         asks: the service is going to be asked for something, as far as one can tell.
+        restores: counts the archived objects that are brought back; None where none are.
         seen: tells at the end what else was counted, by name; None where nothing was.
         report: makes the report of its results.
         unfinished: says at the end why it is no success although nothing failed; empty if it is one.
@@ -48,6 +50,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     quietly: bool = False
     remains: str = "no partial file was left behind"
     asks: bool = True
+    restores: RestoreCounts | None = None
     seen: Callable[[], dict[str, int]] | None = None
     report: Callable[..., TransferReport] = TransferReport
     unfinished: Callable[[], str] | None = None

@@ -14,6 +14,7 @@ import msgspec
 from bulkhaul.cli.lines import json_text
 from bulkhaul.model.objects import Bucket, ObjectHead
 from bulkhaul.model.writing import ObjectVersion
+from bulkhaul.policy.archives import ARCHIVES
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
@@ -21,16 +22,24 @@ _NEVER = " " * 19
 
 
 class Totals(msgspec.Struct):
-    """Objects and bytes listed so far."""
+    """Objects and bytes listed so far, and those of them that have to be restored before they are read."""
 
     objects: int = 0
     bytes: int = 0
+    archived: int = 0
+    archived_bytes: int = 0
 
     def add(self, sizes: Iterable[int]) -> None:
         """Count objects of these sizes."""
         found = list(sizes)
         self.objects += len(found)
         self.bytes += sum(found)
+
+    def add_archived(self, objects: Iterable[ObjectHead]) -> None:
+        """Count which of these objects lie in an archive; they are counted otherwise elsewhere."""
+        found = [one.size_bytes for one in objects if one.storage_class in ARCHIVES]
+        self.archived += len(found)
+        self.archived_bytes += sum(found)
 
 
 def size_text(size_bytes: int, *, human: bool) -> str:
@@ -43,7 +52,7 @@ def size_text(size_bytes: int, *, human: bool) -> str:
 
 
 def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = False) -> str:
-    r"""Return a line for each object, as aws-cli writes them, but in UTC.
+    r"""Return a line for each object, as aws-cli writes them, but in UTC; one in an archive tells its class.
 
     Args:
         cut: how many characters at the beginning of each key are not shown.
@@ -52,7 +61,8 @@ def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = F
     '2024-05-17 12:34:56          7 a\\x0a\n'
     """
     return "".join(
-        f"{_instant(one.last_modified)} {size_text(one.size_bytes, human=human):>10} {printable(one.key[cut:])}\n"
+        f"{_instant(one.last_modified)} {size_text(one.size_bytes, human=human):>10} "
+        f"{printable(one.key[cut:])}{_archive(one)}\n"
         for one in objects
     )
 
@@ -108,13 +118,22 @@ def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
 
 def total_lines(totals: Totals, *, human: bool) -> str:
     """Return the totals, as aws-cli's ``--summarize`` does."""
-    return f"\nTotal Objects: {totals.objects}\n   Total Size: {size_text(totals.bytes, human=human)}\n"
+    lines = f"\nTotal Objects: {totals.objects}\n   Total Size: {size_text(totals.bytes, human=human)}\n"
+    if totals.archived:
+        lines += f"     Archived: {totals.archived}, {size_text(totals.archived_bytes, human=human)}\n"
+    return lines
 
 
 def total_json(totals: Totals, **more: object) -> str:
     """Return the totals as a line of JSON."""
     told = {"operation": "summary", "success": True, "objects": totals.objects, "bytes": totals.bytes}
+    if totals.archived:
+        told |= {"archived": totals.archived, "archived_bytes": totals.archived_bytes}
     return json_text(told | more)
+
+
+def _archive(one: ObjectHead) -> str:
+    return f" ({one.storage_class})" if one.storage_class in ARCHIVES else ""
 
 
 def _instant(text: str) -> str:

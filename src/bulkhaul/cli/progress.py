@@ -34,14 +34,20 @@ class Display:
         """Print whole lines above the bar, with the next update."""
         self._above.append(lines)
 
-    def update(self, progress: Progress) -> None:
-        """Show what is done of what is planned; show nothing while the user may be typing an MFA code."""
+    def update(self, progress: Progress, note: str = "") -> None:
+        """Show what is done of what is planned; show nothing while the user may be typing an MFA code.
+
+        Args:
+            note: what else is to be shown.
+        """
         if not progress.resolved:
             return
         bar, task = self._opened()
         self._print_above(bar)
         total = progress.planned_bytes if progress.planning_done and progress.planned_bytes else None
-        bar.update(task, completed=progress.received_bytes, total=total, amount=amount_text(progress), refresh=False)
+        bar.update(
+            task, completed=progress.received_bytes, total=total, amount=amount_text(progress) + note, refresh=False
+        )
         bar.refresh()
 
     def close(self) -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import time
 
+import msgspec
+
 from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.job import KEPT, Job
 from bulkhaul.cli.lines import problem_line
@@ -18,8 +20,13 @@ from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
+from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import TransferError
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import Progress, TransferResult
+
+AGAIN = "run the same command again when they are there"
+
+GO_ON = f"that takes minutes to days, and is not ended by Ctrl-C: {AGAIN}"
 
 
 def carry_out(
@@ -49,6 +56,8 @@ class _JobRun(Run):
         self._job = job
         self._forkserver = forkserver
         self._display = display
+        self._quiet = quiet
+        self._told = False
         out = display.above if display and shows_on(1) else self.stdout.write
         self._report = job.report(
             self.err if job.to_stdout else out,
@@ -94,6 +103,9 @@ class _JobRun(Run):
     def finish(self, status: int) -> int:
         """Report the totals and close the display; return the exit code."""
         seen = self._job.seen() if self._job.seen is not None else None
+        if (restores := self._job.restores) is not None:
+            archived = {"requested": restores.requested, "ready": restores.ready, "waiting": restores.waiting}
+            seen = (seen or {}) | archived
         self._report.summary(time.monotonic() - self._began_s, success=status == 0, seen=seen)
         if self._display is not None:
             self._display.close()
@@ -109,16 +121,54 @@ class _JobRun(Run):
             if results.idle:
                 self.flush(0.0)
             if self._display is not None and time.monotonic() >= next_tick_s:
-                self._display.update(engine.progress())
+                self._show(self._display, engine)
                 next_tick_s = time.monotonic() + TICK_S
+            self._tell_of_waiting()
         if self._display is not None:
-            self._display.update(engine.progress())
+            self._show(self._display, engine)
+
+    def _progress(self, engine: Engine) -> Progress:
+        """Return what is planned and done, with the archived objects of which the engine does not know yet."""
+        progress, restores = engine.progress(), self._job.restores
+        if restores is None:
+            return progress
+        return msgspec.structs.replace(
+            progress,
+            planned_objects=progress.planned_objects - restores.again + restores.waiting,
+            failed_objects=progress.failed_objects - restores.again,
+        )
+
+    def _show(self, display: Display, engine: Engine) -> None:
+        restores = self._job.restores
+        display.update(self._progress(engine), restores_text(restores) if restores is not None else "")
+
+    def _tell_of_waiting(self) -> None:
+        """Say once, where no display does, why it takes so long."""
+        restores = self._job.restores
+        if restores is None or self._told or not restores.requested or not restores.waiting:
+            return
+        self._told = True
+        if self._display is None and not self._quiet:
+            self.err(f"bulkhaul: archived objects are being brought back; {GO_ON}\n")
 
     def _interrupted(self, results: BackgroundIterator[TransferResult], engine: Engine) -> int:
         """Report the objects that had ended before the signal came, and count the others."""
         while (result := results.take(0.0)) is not None:
             self._report.ended(result)
-        progress = engine.progress()
+        progress, restores = self._progress(engine), self._job.restores
         remains = KEPT if progress.left_objects else ""
+        if restores is not None and restores.waiting:
+            remains = f"{remains or self._job.remains}; archived objects that were asked for come all the same: {AGAIN}"
         self._report.cancelled(self._report.unfinished(progress), self.interruption.name, remains)
         return self.interruption.exit_code
+
+
+def restores_text(restores: RestoreCounts) -> str:
+    """Return how far archived objects are, for the display; empty where there are none.
+
+    >>> restores_text(RestoreCounts(requested=5, waiting=3, ready=2))
+    ', archived: 5 requested, 3 waiting, 2 ready'
+    """
+    if not (restores.requested or restores.waiting or restores.ready):
+        return ""
+    return f", archived: {restores.requested} requested, {restores.waiting} waiting, {restores.ready} ready"

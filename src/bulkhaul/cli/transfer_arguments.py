@@ -51,6 +51,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
     "preserve": frozenset({Direction.COPY}),
+    **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),
     "version_id": _DOWNLOADS | {Direction.COPY},
     "raw": _DOWNLOADS | {Direction.COPY},
     "resume": _FILES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,7 @@ from bulkhaul.cli.options import (
     threshold_option,
     verify_option,
 )
+from bulkhaul.cli.restore_options import restore_options, restored_results, restored_rows, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
 from bulkhaul.cli.transfer_arguments import (
@@ -86,8 +88,10 @@ transfer_options = adding(
 )
 """The arguments and options of cp and mv."""
 
-version_option = _selection("--version-id", default="", metavar="ID", help="This version of the one object SRC.")
-"""Of cp alone: a version is not moved, only deleted."""
+copy_options = adding(
+    _selection("--version-id", default="", metavar="ID", help="This version of the one object SRC."), restore_options
+)
+"""Of cp alone: a version is not moved, only deleted, and what is archived stays where it is."""
 
 
 def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
@@ -103,6 +107,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
+    given["restore"] = take_restore(given)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
     from bulkhaul.cli.launch import launch_job
@@ -117,9 +122,8 @@ def pipe_job(url: str, given: dict[str, Any]) -> Job:
         click.UsageError: the URL names no object, or stdin is closed.
         TransferError: an option is out of its range.
     """
-    return _prepared(
-        Direction.FROM_STDIN, STREAM, url, {"recursive": False, "listed": None, **given}, move=False, operation="pipe"
-    )
+    given = {"recursive": False, "listed": None, "restore": None, **given}
+    return _prepared(Direction.FROM_STDIN, STREAM, url, given, move=False, operation="pipe")
 
 
 def _prepared(
@@ -174,6 +178,7 @@ def _prepared(
         to_stdout=direction is Direction.TO_STDOUT,
         quietly=(direction is Direction.FROM_STDIN or _reads_stdin(given["listed"])) and os.isatty(0),
         remains=REMAINS[direction],
+        restores=given["restore"][1] if given["restore"] else None,
         asks=not _stays_here(direction, source, dry_run=dry_run),
     )
 
@@ -192,7 +197,9 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if many:
+        if given["restore"] and not dry_run:
+            yield from restored_results(run, source if many else _one(source), destination, given)
+        elif many:
             yield from run.download_many(
                 source,
                 destination,
@@ -256,7 +263,10 @@ def _copies(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
-        if many:
+        if given["restore"] and not dry_run:
+            what = (source if many else _one(source), destination)
+            yield from restored_results(run, *what, given, stored=options, origin=origin)
+        elif many:
             yield from run.copy_many(
                 source,
                 destination,
@@ -315,14 +325,16 @@ def _listed(
 
         if direction is Direction.DOWNLOAD:
             rows = listed_rows(file, Action.DOWNLOAD, source, destination, nul=nul)
-            yield from run.download_rows(rows, destination, **how)
+            download = partial(run.aio.download_rows, root=destination, **how)
+            yield from restored_rows(run, rows, download, given, run.aio)
         elif direction is Direction.UPLOAD:
             rows = listed_rows(file, Action.UPLOAD, source, destination, nul=nul)
             yield from run.upload_rows(rows, stored or ObjectOptions(), **how)
         else:
             origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
             rows = listed_rows(file, Action.COPY, source, destination, nul=nul)
-            yield from run.copy_rows(rows, stored, origin=origin, preserve=given["preserve"], **how)
+            copy = partial(run.aio.copy_rows, options=stored, origin=origin, preserve=given["preserve"], **how)
+            yield from restored_rows(run, rows, copy, given, origin or run.aio)
 
     return results
 

@@ -189,6 +189,7 @@ class _Restoring:
             return result
         if one.refused:
             return _failed(one, Archived(_WENT, cause=result.failure.cause))
+        self._counts.again += 1
         self._add([msgspec.structs.replace(one, refused=1)])
         return None
 

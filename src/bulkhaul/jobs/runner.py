@@ -197,7 +197,7 @@ class Runner:
 
     async def _to_do(self, opened: _OpenShard, page: Sequence[Row]) -> list[Row | TransferResult]:
         """Return a page with results in place of rows that cannot be done, or that need not be done again."""
-        settled = [_settled(row) for row in page]
+        settled = [settled_row(row) for row in page]
         if not opened.again:
             return settled
         slots = asyncio.Semaphore(LOOKS)
@@ -311,7 +311,7 @@ def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
         yield rows[start : start + PAGE_ROWS]
 
 
-def _settled(row: Row) -> Row | TransferResult:
+def settled_row(row: Row) -> Row | TransferResult:
     """Return the row, or its result where there is nothing to do."""
     if row.action is Action.SKIP:
         return _result(row, skipped=row.reason or "nothing is to be done")

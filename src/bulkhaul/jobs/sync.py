@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 
@@ -19,6 +20,7 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.jobs.archives import Clock, Ready, Transfer, restored
 from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.merge_join import merge_join
 from bulkhaul.jobs.ordering import in_order
@@ -76,6 +78,7 @@ async def sync_async(
     stored: ObjectOptions | None = None,
     origin: AsyncEngine | None = None,
     counts: SyncCounts | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[RowResult, None]:
     """Make a destination have what is below a prefix, or a folder; what is there already is not moved again.
 
@@ -86,6 +89,7 @@ async def sync_async(
         stored: how objects are stored; see ``AsyncEngine.upload`` and ``copy``.
         origin: an engine of the source's endpoint or credentials.
         counts: is kept up to date.
+        clock: by which archived objects are waited for.
 
     Yields:
         One result a row of the plan, as it ends. Names that both sides have alike are only counted.
@@ -96,7 +100,7 @@ async def sync_async(
         OtherError: what was to be deleted was withheld; the message says why, and what to do.
         TransferError: a side cannot be listed. What was under way has ended by then, and nothing was deleted.
     """
-    running = _Sync(engine, origin or engine, options or SyncOptions(), stored, counts or SyncCounts())
+    running = _Sync(engine, origin or engine, options or SyncOptions(), stored, counts or SyncCounts(), clock)
     async with contextlib.aclosing(running.run(os.fspath(source), os.fspath(destination))) as results:
         async for result in results:
             yield result
@@ -112,12 +116,14 @@ class _Sync:
         options: SyncOptions,
         stored: ObjectOptions | None,
         counts: SyncCounts,
+        clock: Clock | None,
     ) -> None:
         self._engine = engine
         self._origin = origin
         self._options = options
         self._stored = stored
         self._counts = counts
+        self._clock = clock
         self._pending: dict[int, Row] = {}
         self._failed = 0
         self._tree: DestinationTree | None = None
@@ -145,11 +151,12 @@ class _Sync:
         try:
             async with contextlib.aclosing(self._transfers(plan, sides)) as results:
                 async for result in results:
-                    yield self._told(result)
+                    self._failed += result.failure is not None
+                    yield result
             if options.delete:
-                async with contextlib.aclosing(self._deletions(plan, sides, limit)) as results:
-                    async for result in results:
-                        yield self._told(result)
+                async with contextlib.aclosing(self._deletions(plan, sides, limit)) as deletions:
+                    async for deleted in deletions:
+                        yield self._told(deleted)
         finally:
             plan.close()
             if self._tree is not None:
@@ -184,8 +191,27 @@ class _Sync:
 
     # What is moved
 
-    async def _transfers(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[TransferResult, None]:
-        rows = self._rows(plan, sides)
+    async def _transfers(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[RowResult, None]:
+        rows, options, counts = self._rows(plan, sides), self._options, self._counts.restores
+        move: Transfer = functools.partial(self._moved, sides)
+        if options.restore is not None and not options.dry_run and isinstance(sides.source, ObjectSide):
+            control = sides.source.control
+            results = restored(control, rows, move, options.restore, counts=counts, clock=self._clock)
+        else:
+            results = move(rows)
+        try:
+            async with contextlib.aclosing(results) as moved:
+                async for one in moved:
+                    yield one if isinstance(one, RowResult) else self._told(one)
+        except TransferError as error:
+            if not self._options.delete:
+                raise
+            told = msgspec.structs.replace(error.info, message=f"{error.message}; nothing was deleted")
+            raise error_of(told) from error
+
+    async def _moved(self, sides: Sides, planned: Ready) -> AsyncGenerator[TransferResult, None]:
+        """Carry out rows, and tell of each what was planned: nothing is remembered of those that wait elsewhere."""
+        rows = self._noted(planned)
         if self._options.dry_run:
             results = self._dry(rows)
         elif sides.action is Action.DOWNLOAD:
@@ -195,15 +221,15 @@ class _Sync:
         else:
             origin = self._origin if self._origin is not self._engine else None
             results = self._engine.copy_rows(rows, self._stored, origin=origin, preserve=self._options.preserve)
-        try:
-            async with contextlib.aclosing(results):
-                async for result in results:
-                    yield result
-        except TransferError as error:
-            if not self._options.delete:
-                raise
-            told = msgspec.structs.replace(error.info, message=f"{error.message}; nothing was deleted")
-            raise error_of(told) from error
+        async with contextlib.aclosing(results):
+            async for result in results:
+                yield self._told(result)
+
+    async def _noted(self, planned: Ready) -> Ready:
+        async with contextlib.aclosing(planned) as pages:
+            async for page in pages:
+                self._pending.update((row.n, row) for row in page if isinstance(row, Row))
+                yield page
 
     async def _dry(self, pages: AsyncIterator[Sequence[PlannedRow]]) -> AsyncGenerator[TransferResult, None]:
         totals = Totals(self._engine.settings, relayed=self._origin is not self._engine)
@@ -240,9 +266,7 @@ class _Sync:
         async with read_ahead(source) as ours, read_ahead(destination) as theirs:
             async with contextlib.aclosing(plan.pages(merge_join(ours, theirs))) as pages:
                 async for page in pages:
-                    planned = await self._with_markers(page, sides)
-                    self._pending.update((row.n, row) for row in planned if isinstance(row, Row))
-                    yield planned
+                    yield await self._with_markers(page, sides)
 
     async def _with_markers(self, page: Sequence[PlannedRow], sides: Sides) -> Sequence[PlannedRow]:
         """Make the folders, and the objects that mark folders, of a page; return it with their results in place."""
@@ -318,7 +342,6 @@ class _Sync:
 
     def _told(self, result: TransferResult) -> RowResult:
         row = self._pending.pop(result.row, None)
-        self._failed += result.failure is not None
         fields = {name: getattr(result, name) for name in TransferResult.__struct_fields__}
         if row is None:  # nothing was to be done for it
             return RowResult(**fields, action=Action.SKIP)

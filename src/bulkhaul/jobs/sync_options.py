@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.preserving import Kept
 
 
@@ -21,6 +22,7 @@ class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
         follow_symlinks: take what links of a local source lead to; else leave them out.
         dir_markers: make empty folders of objects that mark folders, and the other way round.
         preserve: what copies between buckets keep, or fail.
+        restore: how archived objects of the source are brought back; None leaves each of them a failure.
         dry_run: tell what would be done, and do nothing.
     """
 
@@ -32,6 +34,7 @@ class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
     follow_symlinks: bool = True
     dir_markers: bool = False
     preserve: frozenset[Kept] = frozenset()
+    restore: RestoreOptions | None = None
     dry_run: bool = False
 
 
@@ -44,6 +47,7 @@ class SyncCounts(msgspec.Struct):
         found: names that the source has, as far as they are selected.
         costs: of a dry run: requests by class, as ``policy.costs`` tells them, and bytes by route.
         at_destination: names that the destination has, as far as they are selected.
+        restores: what became of archived objects.
     """
 
     compared: int = 0
@@ -51,3 +55,4 @@ class SyncCounts(msgspec.Struct):
     found: int = 0
     at_destination: int = 0
     costs: dict[str, int] = {}
+    restores: RestoreCounts = msgspec.field(default_factory=RestoreCounts)

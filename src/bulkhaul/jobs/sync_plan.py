@@ -27,6 +27,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.archives import ARCHIVES
 from bulkhaul.policy.comparison import EXTRA, MISSING, Entry, Unknown
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 
@@ -234,6 +235,8 @@ class SyncPlan:
             key_bytes = len((self._destination.base + ours.name).encode())
             if not 0 < key_bytes <= MAX_KEY_BYTES:
                 return self._not_done(ours, f"its key would have {key_bytes} bytes; a key has 1 to {MAX_KEY_BYTES}")
+        if ours.storage_class in ARCHIVES:
+            reason += f"; it is archived ({ours.storage_class})"
         return Row(
             n=self.next_n(),
             action=self._action,

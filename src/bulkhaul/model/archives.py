@@ -52,8 +52,10 @@ class RestoreCounts(msgspec.Struct):
         requested: those that the service was asked for, or that were being brought back already.
         waiting: those that are not there yet.
         ready: those that could be read, and were handed on to be moved.
+        again: how often one could not be read after all, so that it was handed on twice.
     """
 
     requested: int = 0
     waiting: int = 0
     ready: int = 0
+    again: int = 0

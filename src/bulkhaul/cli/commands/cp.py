@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
-from bulkhaul.cli.transfer_job import transfer, transfer_options, version_option
+from bulkhaul.cli.transfer_job import copy_options, transfer, transfer_options
 
 EPILOG = """\b
 Examples:
@@ -20,6 +20,7 @@ Examples:
   bulkhaul cp --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/model.bin s3://bucket/model.bin
   bulkhaul cp --source-profile partner s3://theirs/data.bin s3://ours/data.bin
   bulkhaul cp --files-from keys.txt s3://bucket/run-7/ /data/run-7
+  bulkhaul cp --recursive --restore BULK s3://bucket/archive/ /data/archive
   tar c results | bulkhaul cp - s3://bucket/results.tar
   bulkhaul cp s3://bucket/results.tar - | tar x
 
@@ -39,6 +40,10 @@ Copies between buckets are made by the service itself and keep content headers, 
 --content-…, --cache-control, --expires and --metadata replaces all headers and metadata, and --tags all tags. With a
 --source-… option the bytes pass through this machine. What lies in DEST is left out where DEST lies in SRC.
 
+Archived objects (GLACIER, DEEP_ARCHIVE, the archives of INTELLIGENT_TIERING) fail, unless --restore has them brought
+back: then they are asked for, which takes minutes to days and costs money, and each is moved when it is there. Ctrl-C
+ends the wait, not the requests: the same command goes on with what has come meanwhile.
+
 Interrupted uploads of files go on where they were when the same command is run again. Their journals are in
 $BULKHAUL_STATE_DIR, else in ~/.local/state/bulkhaul.
 
@@ -50,7 +55,7 @@ Exit code: 0 everything is there and verified, 1 something failed, 2 the command
     "cp", cls=SectionedCommand, epilog=EPILOG, short_help="Copy objects and files: down, up, between buckets, stdin."
 )
 @transfer_options
-@version_option
+@copy_options
 @click.pass_context
 def cp(ctx: click.Context, /, **given: Any) -> None:
     """Copy SRC to DEST; one of them, or both, is s3://bucket/…, and - is stdin or stdout.

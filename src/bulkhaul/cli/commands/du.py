@@ -76,8 +76,10 @@ def du(
                     if group:
                         for head in taken:
                             totals[head.storage_class or "STANDARD"].add((head.size_bytes,))
+                            totals[head.storage_class or "STANDARD"].add_archived((head,))
                     elif taken:
                         totals[""].add(head.size_bytes for head in taken)
+                        totals[""].add_archived(taken)
         if not group or not (totals or as_json):
             totals[""].add(())
         for name, total in sorted(totals.items()):
@@ -86,9 +88,12 @@ def du(
             else:
                 size = size_text(total.bytes, human=human) + ("" if human else " bytes")
                 objects = f"{total.objects} object{'s' * (total.objects != 1)}"
+                if total.archived:
+                    objects += f", {total.archived} of them archived"
                 await out.write(f"{size} in {objects}: {printable(url)}{f' [{printable(name)}]' if name else ''}\n")
         if group and as_json:
-            both = Totals(sum(one.objects for one in totals.values()), sum(one.bytes for one in totals.values()))
+            fields = (sum(getattr(one, name) for one in totals.values()) for name in Totals.__struct_fields__)
+            both = Totals(*fields)
             await out.write(total_json(both, source=url))
         return 0
 

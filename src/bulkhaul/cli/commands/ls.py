@@ -25,7 +25,8 @@ Examples:
 
 Without a pattern the prefix is taken as it is, as aws-cli does: s3://bucket/run lists run-7/ and run.txt. Patterns: *
 matches any characters, also "/", and ? matches one. Times are UTC. A line ends with the key, without the folder that
-was asked for; with --recursive, a pattern or --all-versions it is the whole key. Control characters are escaped;
+was asked for; with --recursive, a pattern or --all-versions it is the whole key. What lies in an archive has its class
+after the key, as in run-7/a.bin (GLACIER), and has to be restored before it is read. Control characters are escaped;
 --json tells every key exactly.
 
 \b
@@ -123,6 +124,7 @@ class Listing:
             async for page in pages:
                 taken = [one for one in page if self._takes(one.key)] if self._takes else page
                 self._totals.add(one.size_bytes for one in taken)
+                self._totals.add_archived(taken)
                 self._shown += len(taken)
                 await self._out.write(
                     object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
@@ -137,6 +139,7 @@ class Listing:
         async with contextlib.aclosing(engine.control.folder(bucket, prefix)) as pages:
             async for objects, prefixes in pages:
                 self._totals.add(one.size_bytes for one in objects)
+                self._totals.add_archived(objects)
                 self._shown += len(objects) + len(prefixes)
                 if self._as_json:
                     await self._out.write(folder_json(bucket, prefixes) + object_json(bucket, objects))

@@ -23,6 +23,7 @@ from bulkhaul.cli.options import (
     threshold_option,
     verify_option,
 )
+from bulkhaul.cli.restore_options import restore_options, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.transfer_arguments import REMAINS, STREAM, direction_of, refuse_misplaced, two_places
 
@@ -92,6 +93,7 @@ _deletion = section("Deletion")
 )
 @_selection("--dir-markers", is_flag=True, help="Empty folders too: objects that mark them, and the other way round.")
 @_selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done and why; change nothing.")
+@restore_options
 @object_options
 @preserve_option
 @verify_option
@@ -148,6 +150,7 @@ def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, 
         dry_run=options.dry_run,
         settings=settings,
         remains=REMAINS[direction],
+        restores=counts.restores if options.restore is not None else None,
         seen=lambda: {"compared": counts.compared, "unchanged": counts.unchanged, **counts.costs},
     )
     launch_job(ctx, job, output)
@@ -173,7 +176,9 @@ def _sync_options(ctx: click.Context, given: dict[str, Any]) -> SyncOptions:
     if max_delete:
         parse_limit(max_delete)
     parse_compare(compare)
+    restore = take_restore(given)
     return SyncOptions(
+        restore=restore[0] if restore else None,
         delete=given.pop("delete"),
         max_delete=max_delete,
         compare="size" if size_only else compare,
