@@ -358,7 +358,7 @@ def test_an_object_that_was_replaced_is_not_asked_for(rig: Rig, clock: MovedCloc
 def test_restored_and_not_moved(rig: Rig, clock: MovedClock) -> None:
     """A row ends when its object can be read; nothing is fetched."""
     rows = rows_of(rig, {"a": "GLACIER", "b": "STANDARD"})
-    results = list(carried_out(rig, rows, clock, move=only_restored))
+    results = list(carried_out(rig, rows, clock, move=only_restored(rig.engine.aio)))
     assert [(one.row, one.failure) for one in results] == [(1, None), (0, None)]
     assert asked(rig, "GetObject") == []
     assert until(rig, "a") > clock.now_s()

@@ -76,7 +76,8 @@ def test_without_it(server: FaultServer, tmp_path: Path) -> None:
 def test_a_stop_and_the_same_command_again(server: FaultServer, tmp_path: Path, command: str) -> None:
     """Ctrl-C says that the requests stay; the next run moves what has come, and asks for nothing twice."""
     out = tmp_path / "out"
-    words = [command, *(["--recursive"] if command == "cp" else []), "--restore", "bulk", "s3://bucket/p", out]
+    words: list[str | Path] = [command, "--restore", "bulk", "s3://bucket/p", out]
+    words += ["--recursive"] if command == "cp" else []
     line = arguments(*words, "--endpoint-url", server.endpoint_url)
     with subprocess.Popen(
         line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
@@ -181,3 +182,59 @@ def test_command_lines_that_make_no_sense(tmp_path: Path, words: list[str], text
     done = run(*(word.format(file=tmp_path / "file") for word in words))
     assert done.returncode == 2
     assert text in done.stderr
+
+
+def job_status(server: FaultServer, job: Path) -> dict[str, Any]:
+    """Return the status of a job."""
+    told: dict[str, Any] = json.loads(bulkhaul(server, "job", "status", "--json", job)[1])
+    return told
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["moved", "only restored"])
+def test_a_job_that_is_stopped_goes_on(server: FaultServer, tmp_path: Path, moves: bool) -> None:
+    """Its folder and the service know everything: what was asked for is not asked for again."""
+    job, out = tmp_path / "job", tmp_path / "out"
+    places: list[str | Path] = ["s3://bucket/p/", *([out] if moves else [])]
+    assert bulkhaul(server, "job", "create", job, *places, "--kind", "restore", "--restore", "BULK")[0] == 0
+    assert job_status(server, job)["archived_rows"] == 2
+    line = arguments("job", "run", job, "--endpoint-url", server.endpoint_url)
+    with subprocess.Popen(
+        line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
+    ) as first:
+        deadline_s = time.monotonic() + PATIENCE_S
+        while len(asked(server)) < 2:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+        assert first.stdout is not None
+        told = first.stdout.readline() + first.stdout.readline()  # what can be read is told at once
+        assert "s3://bucket/p/a" in told
+        assert "s3://bucket/p/e" in told
+        first.send_signal(signal.SIGINT)
+        _, errors = first.communicate(timeout=PATIENCE_S)
+    assert first.returncode == 130
+    assert "come all the same" in errors
+    status = job_status(server, job)
+    assert (status["planned_rows"], status["left"], status["failed"]) == (4, 2, 0)
+    assert "2 planned objects not confirmed" in errors
+    server.store.archives.advance(49 * HOUR_S)
+    code, _, errors = bulkhaul(server, "job", "run", job)
+    assert (code, errors) == (0, "")
+    assert asked(server) == ["p/b", "p/c/d"]
+    status = job_status(server, job)
+    ended = {name: status[name] for name in ("succeeded", "failed", "skipped", "left")}
+    assert ended == {"succeeded": 4 if moves else 2, "failed": 0, "skipped": 0 if moves else 2, "left": 0}
+    assert not moves or files(out) == EVERYTHING
+    assert moves or not server.requests_for("GetObject")
+
+
+def test_a_job_of_a_manifest(server: FaultServer, tmp_path: Path) -> None:
+    """Objects that a list names are brought back where they are."""
+    bring_back(server)
+    (tmp_path / "list.csv").write_text("bucket,p%2Fb\nbucket,p%2Fa\nbucket,p%2Fmissing\n")
+    created = bulkhaul(
+        server, "job", "create", tmp_path / "job", "--manifest", tmp_path / "list.csv", "--kind", "restore"
+    )
+    assert (created[0], created[2]) == (0, "")
+    assert bulkhaul(server, "job", "run", tmp_path / "job")[0] == 1
+    status = job_status(server, tmp_path / "job")
+    assert [status[name] for name in ("succeeded", "failed", "skipped", "left")] == [1, 1, 1, 0]

@@ -254,7 +254,7 @@ def test_the_command_line(server: RunningServer, tmp_path: Path) -> None:
     assert f"{job}/plan.json" in damaged.stderr
 
 
-@pytest.mark.parametrize("kind", ["restore", "verify"])
+@pytest.mark.parametrize("kind", ["verify"])
 def test_kinds_that_are_not_there_yet(kind: str, tmp_path: Path) -> None:
     """They are refused by name, and no folder is made."""
     refused = run("job", "create", tmp_path / "job", "s3://bucket/a/", tmp_path / "to", "--kind", kind)

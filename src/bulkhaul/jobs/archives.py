@@ -20,6 +20,7 @@ from typing import Protocol
 import msgspec
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.row_transfers import RowTransfers
 from bulkhaul.engine.transfers.rows import PlannedRow, Refs, RowPages, failed_row, pages_of, result_of_row
 from bulkhaul.jobs.restore_status import AT_ONCE, RestoreStatus
 from bulkhaul.jobs.waiting_rows import Waiting, WaitingRows
@@ -84,6 +85,7 @@ async def restored(
     transfer: Transfer,
     options: RestoreOptions,
     *,
+    only: bool = False,
     counts: RestoreCounts | None = None,
     clock: Clock | None = None,
 ) -> AsyncGenerator[TransferResult, None]:
@@ -92,6 +94,7 @@ async def restored(
     Args:
         control: asks the service of the sources.
         rows: each has a number of its own. Rows that do not tell what a listing does are looked at first.
+        only: objects that can be read as they are, are skipped.
         counts: is kept up to date.
 
     Yields:
@@ -100,7 +103,7 @@ async def restored(
     Raises:
         Whatever ``rows`` and ``transfer`` raise, and TransferError where a listing fails that asks for statuses.
     """
-    running = _Restoring(control, options, counts or RestoreCounts(), clock or WallClock())
+    running = _Restoring(control, options, counts or RestoreCounts(), clock or WallClock(), only=only)
     async with aclosing(running.results(rows, transfer)) as results:
         async for result in results:
             yield result
@@ -109,11 +112,14 @@ async def restored(
 class _Restoring:
     """One run from its beginning to its end."""
 
-    def __init__(self, control: Control, options: RestoreOptions, counts: RestoreCounts, clock: Clock) -> None:
+    def __init__(
+        self, control: Control, options: RestoreOptions, counts: RestoreCounts, clock: Clock, *, only: bool
+    ) -> None:
         self._control = control
         self._options = options
         self._counts = counts
         self._clock = clock
+        self._only = only
         self._status = RestoreStatus(control)
         self._waiting = WaitingRows()
         self._refs = Refs()
@@ -163,8 +169,11 @@ class _Restoring:
                         now.append(failed_row(row, error))
                         continue
                     waiting = Waiting(row, ref.bucket, ref.key)
-                    if looked_at_first(row.storage_class, told=bool(row.etag)):
+                    told = bool(row.etag) and not (self._only and row.storage_class == TIERING)
+                    if looked_at_first(row.storage_class, told=told):
                         later.append(waiting)
+                    elif self._only:
+                        now.append(_skipped(waiting))
                     else:
                         now.append(row)
                         self._moving[row.n] = waiting
@@ -224,8 +233,8 @@ class _Restoring:
         ended = [(row, one) for row, one in zip(rows, settled, strict=True) if one.waits is None]
         self._waiting.remove([row for row, _ in ended])
         self._counts.waiting = self._waiting.count
-        ready = [(one.found, place) for place, (_, one) in enumerate(ended) if one.failure is None]
-        page: list[PlannedRow] = [one.failure for _, one in ended if one.failure is not None]
+        ready = [(one.found, place) for place, (_, one) in enumerate(ended) if one.ended is None]
+        page: list[PlannedRow] = [one.ended for _, one in ended if one.ended is not None]
         for place in in_moving_order(ready):
             row = ended[place][0]
             page.append(row.row)
@@ -237,13 +246,15 @@ class _Restoring:
     async def _settled(self, one: Waiting, told: ObjectHead | TransferError) -> _Settled:
         """Decide what becomes of a row, and make the request that it needs."""
         if isinstance(told, TransferError):
-            return _Settled(failure=_failed(one, told))
+            return _Settled(ended=_failed(one, told))
         if one.row.etag and told.etag and one.row.etag.strip('"') != told.etag.strip('"'):
             text = "the object is no longer the one that was planned"
-            return _Settled(failure=_failed(one, PreconditionFailed(text)))
+            return _Settled(ended=_failed(one, PreconditionFailed(text)))
         now_s = self._clock.now_s()
         found = archival(told, now_s=now_s)
         step = next_of(found, now_s=now_s)
+        if step is Next.MOVE and self._only and found.state is State.READABLE and not one.asked:
+            return _Settled(ended=_skipped(one))
         if step is Next.MOVE:
             return _Settled(found)
         if step is Next.WAIT:
@@ -254,7 +265,7 @@ class _Restoring:
             return _Settled(Archival(State.READABLE))  # it left its archive meanwhile
         except TransferError as error:
             # A copy that is still there is worth the try.
-            return _Settled(found) if step is Next.EXTEND else _Settled(failure=_failed(one, error))
+            return _Settled(found) if step is Next.EXTEND else _Settled(ended=_failed(one, error))
         if answer is RestoreAnswer.EXTENDED:
             return _Settled(Archival(State.RESTORED, now_s + self._options.days * 86_400))
         return self._waits(one, begun=answer is RestoreAnswer.BEGUN)
@@ -284,11 +295,15 @@ class _Restoring:
 
 
 class _Settled(msgspec.Struct, frozen=True):
-    """What becomes of a row: it waits, it failed, or it can be read."""
+    """What becomes of a row: it waits, it ended (``ended``: with this result), or it can be read."""
 
     found: Archival = Archival(State.READABLE)
     waits: Waiting | None = None
-    failure: TransferResult | None = None
+    ended: TransferResult | None = None
+
+
+def _skipped(one: Waiting) -> TransferResult:
+    return result_of_row(one.row, ObjectRef(one.bucket, one.key), skipped="it can be read as it is")
 
 
 def _failed(one: Waiting, error: TransferError) -> TransferResult:
@@ -296,12 +311,18 @@ def _failed(one: Waiting, error: TransferError) -> TransferResult:
     return msgspec.structs.replace(result, failure=error.named(one.row.source).info)
 
 
-async def only_restored(rows: Ready) -> AsyncGenerator[TransferResult, None]:
-    """Move nothing: the result of a row says that its object can be read."""
+def only_restored(engine: RowTransfers) -> Transfer:
+    """Return what moves nothing: the result of a row says that its object can be read.
+
+    The engine counts the results, and ends the wait for them when it ends.
+    """
+    return lambda rows: engine.copy_rows(_ended(rows))
+
+
+async def _ended(rows: Ready) -> Ready:
     async with aclosing(rows) as pages:
         async for page in pages:
-            for row in page:
-                yield result_of_row(row) if isinstance(row, Row) else row
+            yield [result_of_row(row) if isinstance(row, Row) else row for row in page]
 
 
 __all__ = ["Clock", "Transfer", "WallClock", "only_restored", "restored"]

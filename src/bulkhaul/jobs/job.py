@@ -23,6 +23,7 @@ from bulkhaul import __version__
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs.already_there import found_there
+from bulkhaul.jobs.archives import Clock, Transfer, only_restored, restored
 from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.manifests.opening import Opener
@@ -37,8 +38,10 @@ from bulkhaul.jobs.row_sources import (
     copy_row,
     delete_row,
     download_row,
+    restore_row,
 )
 from bulkhaul.jobs.runner import Pages, Runner
+from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
@@ -70,6 +73,7 @@ def described(
     follow_symlinks: bool | None = None,
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
+    restore: RestoreOptions | None = None,
     settings: Settings | None = None,
     origin: Settings | None = None,
 ) -> JobDescription:
@@ -78,9 +82,10 @@ def described(
     Args:
         source: ``s3://…``, or a folder of this machine, which is made absolute; empty where there are manifests.
         destination: likewise; empty for a deletion.
-        kind: ``copy`` or ``delete``.
+        kind: ``copy``, ``delete``, or ``restore``: without a destination nothing is moved.
         manifests: paths and objects that list what it is about.
         preserve: what copies between buckets keep, or fail.
+        restore: how archived objects are brought back; a restore needs it not.
         origin: settings for the source, where they are not those of the destination.
 
     Raises:
@@ -99,6 +104,8 @@ def described(
         raise UsageError("a deletion has no destination", destination)
     if known is Kind.COPY and not destination:
         raise UsageError("a copy needs a destination", source)
+    if known is Kind.DELETE and restore is not None:
+        raise UsageError("what is deleted need not be brought back", source)
     if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
         raise UsageError("source or destination must begin with s3://; none of these does", source)
     require_compatible(options, frozenset(preserve))
@@ -120,6 +127,7 @@ def described(
         follow_symlinks=follow_symlinks,
         options=options,
         preserve=tuple(sorted(preserve)),
+        restore=restore or (RestoreOptions() if known is Kind.RESTORE else None),
         settings=_kept(chosen),
         origin=None if origin is None else _kept(origin),
         sse_c=chosen.sse_c_key is not None,
@@ -175,6 +183,8 @@ async def run(
     name: str,
     origin: AsyncEngine | None = None,
     source: RowSource | None = None,
+    counts: RestoreCounts | None = None,
+    clock: Clock | None = None,
 ) -> AsyncGenerator[ReportRow, None]:
     """Do what is left of a job, and yield the report row of each object as it ends.
 
@@ -184,6 +194,8 @@ async def run(
     Args:
         name: of this run, as ``runner_name`` makes it.
         origin, source: as for ``planned``.
+        counts: what became of archived objects; it is kept up to date.
+        clock: by which they are waited for.
 
     Raises:
         DamagedJob: a file of the job cannot be right.
@@ -201,13 +213,21 @@ async def run(
             return engine.delete_rows(pages)
         return engine.download_rows(pages, description.destination)
 
+    def carry_archived(action: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
+        if description.restore is None or action not in (Action.DOWNLOAD, Action.COPY, Action.RESTORE):
+            return carry(action, pages)
+        only = action is Action.RESTORE
+        transfer: Transfer = only_restored(engine) if only else functools.partial(carry, action)
+        control = (origin or engine).control
+        return restored(control, pages, transfer, description.restore, only=only, counts=counts, clock=clock)
+
     async def look(row: Row) -> TransferResult | None:
         if description.preserve and row.action is Action.COPY:
             return None  # whether the copy has kept all of it is not known, so it is made once more
         return await found_there(engine.control, row, options, origin=(origin or engine).control)
 
     shards = _every_shard(engine, folder, origin, source)
-    async with aclosing(Runner(folder, shards, carry, look, name=name).rows()) as rows:
+    async with aclosing(Runner(folder, shards, carry_archived, look, name=name).rows()) as rows:
         async for row in rows:
             yield row
 
@@ -328,7 +348,7 @@ def _has_failures(folder: JobFolder, plan: Plan) -> bool:
 def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDescription) -> RowSource:
     where, destination = description.source, description.destination
     if description.manifests:
-        kind: Literal["copy", "delete"] = "delete" if description.kind is Kind.DELETE else "copy"
+        kind: Literal["copy", "delete", "restore"] = description.kind.value
         opener = Opener(origin or engine)
         return GivenRows(lambda: rows_of_manifests(description.manifests, opener, kind, destination))
     if not where:
@@ -343,6 +363,8 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
     control = (origin or engine).control
     if description.kind is Kind.DELETE:
         return ObjectRows(control, source, takes, delete_row(source))
+    if not destination:
+        return ObjectRows(control, source, takes, restore_row(source))
     if not destination.startswith("s3://"):
         return ObjectRows(control, source, takes, download_row(source, destination))
     bucket, key = parse_destination(destination)

@@ -175,6 +175,11 @@ def delete_row(source: Source) -> Callable[[ObjectHead], Row]:
     return lambda head: _listed(source.bucket, head, Action.DELETE)
 
 
+def restore_row(source: Source) -> Callable[[ObjectHead], Row]:
+    """Return what makes the row of a key whose object is brought back, and not moved."""
+    return lambda head: _listed(source.bucket, head, Action.RESTORE)
+
+
 class FileRows:
     """The rows of all files below a folder, in the order of their keys."""
 

@@ -315,7 +315,7 @@ def settled_row(row: Row) -> Row | TransferResult:
     """Return the row, or its result where there is nothing to do."""
     if row.action is Action.SKIP:
         return _result(row, skipped=row.reason or "nothing is to be done")
-    if row.action is not Action.DELETE and not row.destination:
+    if row.action not in (Action.DELETE, Action.RESTORE) and not row.destination:
         code = _REFUSALS.get(row.action, "UsageError")
         return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
     return row

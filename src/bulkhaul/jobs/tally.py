@@ -23,7 +23,7 @@ class Tally:
         self._rows[row.status] += 1
         self.began = min(self.began or row.ended, row.ended)
         self.ended = max(self.ended, row.ended)
-        if row.status is not Status.SUCCEEDED or row.action is Action.DELETE:
+        if row.status is not Status.SUCCEEDED or row.action in (Action.DELETE, Action.RESTORE):
             return 0
         moved_bytes = row.size_bytes or 0
         self._size_bytes += moved_bytes

@@ -15,12 +15,16 @@ from bulkhaul.model.objects import Integrity
 
 
 class Action(StrEnum):
-    """What is to be done with an object; ``skip`` is nothing, for the reason that its row gives."""
+    """What is to be done with an object; ``skip`` is nothing, for the reason that its row gives.
+
+    ``restore``: it is brought back from its archive, and not moved.
+    """
 
     DOWNLOAD = "download"
     UPLOAD = "upload"
     COPY = "copy"
     DELETE = "delete"
+    RESTORE = "restore"
     SKIP = "skip"
 
 
@@ -31,7 +35,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         n: its number in the plan, from 0.
         source: ``s3://bucket/key``, where the key stands as it is (``*``, ``?`` and a slash at its end are its own), or
             the path of a file. Of a deletion: what is deleted.
-        destination: likewise; empty for a deletion.
+        destination: likewise; empty for a deletion and a restore.
         size_bytes: as the listing or the manifest tells it; None where it does not.
         etag: opaque, with its quotes; empty where nobody told it. The object must still have it.
         version_id: of the source, empty for the current one.

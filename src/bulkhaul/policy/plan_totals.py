@@ -47,9 +47,10 @@ class Totals:
             if row.action is Action.DELETE:
                 self._deletions += 1
                 continue
-            self.size_bytes += size_bytes
-            if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
-                self.routes[route] = self.routes.get(route, 0) + size_bytes
+            if row.action is not Action.RESTORE:
+                self.size_bytes += size_bytes
+                if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
+                    self.routes[route] = self.routes.get(route, 0) + size_bytes
             self.unknown_sizes += row.size_bytes is None
             if row.storage_class in ARCHIVED:
                 self.archived_rows += 1
@@ -64,6 +65,8 @@ class Totals:
         return dict(sorted(every.items()))
 
     def _count(self, action: Action, size_bytes: int) -> None:
+        if action is Action.RESTORE:
+            return  # how many are archived is told; the others need nothing
         parts = min(-(-size_bytes // self._part_bytes), DEFAULT_LIMITS.max_parts)
         reads = action is Action.DOWNLOAD or (action is Action.COPY and self._relayed)
         if reads:

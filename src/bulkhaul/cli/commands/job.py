@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -25,6 +26,7 @@ from bulkhaul.cli.options import (
     threshold_option,
     verify_option,
 )
+from bulkhaul.cli.restore_options import restore_options, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ Examples:
   bulkhaul job create s3://admin/jobs/restore s3://bucket/run-7/ /data/run-7 --kind copy
   bulkhaul job create ./tidy 's3://bucket/logs/2023-*.gz' --kind delete
   bulkhaul job create ./back --manifest list.csv --to /data/back --kind copy
+  bulkhaul job create ./thaw s3://bucket/archive/ --kind restore --restore BULK
 
 SRC is a prefix, cut at a slash, a pattern or a folder, as for `bulkhaul cp --recursive`. Everything below it is listed,
 and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`, and
@@ -132,7 +135,7 @@ def job() -> None:
     type=click.Choice(["copy", "delete", "restore", "verify"]),
     default="copy",
     show_default=True,
-    help="What is done with each object; restore and verify cannot be planned yet.",
+    help="What is done with each object; restore without DST moves nothing. verify cannot be planned yet.",
 )
 @_selection(
     "--manifest",
@@ -150,6 +153,7 @@ def job() -> None:
     default=None,
     help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
 )
+@restore_options
 @object_options
 @preserve_option
 @verify_option
@@ -183,19 +187,17 @@ def create(
     if given["manifests"] and (given["include"] or given["exclude"]):
         raise click.UsageError("--include and --exclude select below SRC; a manifest names what is taken.")
     source, destination = (*places, "", "")[:2] if places else ("", given["to"])
-    stored = take_options(given)
+    stored, restore = take_options(given), take_restore(given)
     settings = make_settings(take_settings(given))
     origin_chosen = origin_settings(settings, given)
     description = described(
         source,
         destination,
         kind=kind,
-        manifests=given["manifests"],
-        include=given["include"],
-        exclude=given["exclude"],
-        follow_symlinks=given["follow_symlinks"],
+        **{name: given[name] for name in ("manifests", "include", "exclude", "follow_symlinks")},
         options=stored,
         preserve=take_preserve(given, stored),
+        restore=restore[0] if restore else None,
         settings=settings,
         origin=origin_chosen,
     )
@@ -207,11 +209,8 @@ def create(
         async with entered(job_name, settings, make=True, alone_as=runner_name()) as folder:
             await asyncio.to_thread(folder.create, description)
             try:
-                if origin_chosen is None:
-                    await _planned(planned(engine, folder))
-                else:
-                    async with Other(origin_chosen) as origin:
-                        await _planned(planned(engine, folder, origin=origin))
+                async with Other(origin_chosen) if origin_chosen else contextlib.nullcontext() as origin:
+                    await _planned(planned(engine, folder, origin=origin))
             except asyncio.CancelledError:
                 out.error(f"bulkhaul: the plan is not whole; `bulkhaul job run {job_name}` goes on with it\n")
                 raise
@@ -236,6 +235,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
     from bulkhaul.jobs import job as jobs
     from bulkhaul.jobs.folder.place import opened
     from bulkhaul.jobs.status import job_status
+    from bulkhaul.model.archives import RestoreCounts
 
     output, chosen = take_output(given), take_settings(given)
     reached = make_settings(chosen)
@@ -244,14 +244,16 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
     settings = jobs.settings_of(description, _given(chosen, reached))
     origin_chosen = _origin(description, settings, given)
     ended: list[JobStatus] = []
+    counts = RestoreCounts()
 
     def results(engine: Engine) -> Iterator[TransferResult]:
         origin = engine.beside(origin_chosen) if origin_chosen is not None else None
         name = jobs.runner_name()
         with opened(job_name, reached, alone_as=name) as folder:
-            yield from _results(engine.each(jobs.run(engine.aio, folder, name=name, origin=origin)))
+            how = functools.partial(jobs.run, engine.aio, folder, name=name, origin=origin, counts=counts)
+            yield from _results(engine.each(how()))
             if retry_failed and engine.run(jobs.retry, folder) is not None:
-                yield from _results(engine.each(jobs.run(engine.aio, folder, name=name, origin=origin)))
+                yield from _results(engine.each(how()))
             ended.append(job_status(folder))
 
     def unfinished() -> str:
@@ -269,6 +271,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         settings=settings,
         remains=f"`bulkhaul job run {job_name}` goes on",
         unfinished=unfinished,
+        restores=counts if description.restore is not None else None,
     )
     launch_job(ctx, job, output)
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.writing import ObjectOptions
 
@@ -19,6 +20,7 @@ class Kind(StrEnum):
 
     COPY = "copy"
     DELETE = "delete"
+    RESTORE = "restore"
 
 
 class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +35,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         follow_symlinks: of an upload; see ``upload_many``.
         options: how objects are stored; None keeps the headers of a copy.
         preserve: what copies between buckets keep, or fail.
+        restore: how archived objects are brought back; None leaves each of them a failure.
         settings: fields of ``Settings`` that were chosen, and no secret among them.
         origin: likewise, of the service of the source, where it is not that of the destination.
         sse_c: objects are encrypted with a customer's key, which every run has to be given again.
@@ -51,6 +54,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     follow_symlinks: bool | None = None
     options: ObjectOptions | None = None
     preserve: tuple[Kept, ...] = ()
+    restore: RestoreOptions | None = None
     settings: dict[str, Any] = {}
     origin: dict[str, Any] | None = None
     sse_c: bool = False

@@ -26,7 +26,8 @@ from bulkhaul.policy.naming import folded, local_name
 from bulkhaul.policy.selection import folder_prefix, parse_destination
 
 Kind = Literal["copy", "restore", "delete"]
-"""What a job does with what its manifest lists. ``restore`` is a copy of objects that may be archived."""
+"""What a job does with what its manifest lists. ``restore`` is a copy of objects that may be archived; nothing is moved
+that has no destination."""
 
 PlannedPage = list[Row | BadRow]
 
@@ -91,7 +92,7 @@ class Destinations:
         self._claims.close()
 
     def _twice(self, row: Row, first: str) -> str:
-        if self._kind == "delete":
+        if row.action in (Action.DELETE, Action.RESTORE):
             return f"{row.source} is listed twice: the first time at {first}"
         return f"the destination {row.destination} is that of {first} already; each object needs its own"
 
@@ -120,6 +121,8 @@ class Destinations:
         if listed.is_delete_marker or not listed.is_latest:
             fields["reason"] = "it is a delete marker" if listed.is_delete_marker else "it is not the current version"
             return Row(action=Action.SKIP, **fields), ""
+        if self._kind == "restore" and self._place is None and listed.bucket and not listed.destination:
+            return Row(action=Action.RESTORE, **fields), f"{listed.version_id}\0{listed.source}"
         destination, name, skipped = self._destination(listed)
         if skipped:
             return Row(action=Action.SKIP, **(fields | {"reason": skipped})), ""

@@ -18,7 +18,7 @@ from bulkhaul.jobs.manifests.listed import BadRow, Listed
 from bulkhaul.model.errors import LocalError
 from bulkhaul.model.rows import Action, ReportRow, Status
 
-_ETAG_OF_SOURCE = (Action.DOWNLOAD, Action.DELETE)
+_ETAG_OF_SOURCE = (Action.DOWNLOAD, Action.DELETE, Action.RESTORE)
 """What was not stored by us: the report has the ETag of the source, not of the destination."""
 
 
