@@ -59,7 +59,6 @@ Examples:
   bulkhaul job create s3://admin/jobs/restore s3://bucket/run-7/ /data/run-7 --kind copy
   bulkhaul job create ./tidy 's3://bucket/logs/2023-*.gz' --kind delete
   bulkhaul job create ./back --manifest list.csv --to /data/back --kind copy
-  bulkhaul job create ./thaw s3://bucket/archive/ --kind restore --restore BULK
 
 SRC is a prefix, cut at a slash, a pattern or a folder, as for `bulkhaul cp --recursive`. Everything below it is listed,
 and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`, and
@@ -247,8 +246,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
     counts = RestoreCounts()
 
     def results(engine: Engine) -> Iterator[TransferResult]:
-        origin = engine.beside(origin_chosen) if origin_chosen is not None else None
-        name = jobs.runner_name()
+        origin, name = engine.beside(origin_chosen) if origin_chosen is not None else None, jobs.runner_name()
         with opened(job_name, reached, alone_as=name) as folder:
             how = functools.partial(jobs.run, engine.aio, folder, name=name, origin=origin, counts=counts)
             yield from _results(engine.each(how()))
