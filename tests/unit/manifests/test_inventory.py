@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 
 from bulkhaul.jobs.manifests.columns import Columns
 from bulkhaul.jobs.manifests.csv_rows import inventory_csv_rows
+from bulkhaul.jobs.manifests.destinations import Destinations
 from bulkhaul.jobs.manifests.inventory import parse_manifest
 from bulkhaul.jobs.manifests.listed import BadRow, Listed
 from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.model.errors import LocalError, ManifestError
+from bulkhaul.model.rows import Row
 from tests.unit.manifests.reading import Bucket, csv_gz, good, manifest_json, read, written
 
 DOCUMENTED = """{
@@ -113,6 +115,9 @@ def test_versions(tmp_path: Path) -> None:
         ("gone", "v3", True, True),
     ]
     assert [(row.size_bytes, row.storage_class) for row in found[2:]] == [(1, ""), (None, "")]
+    # Without a version a bucket that keeps them would only hide the object below a delete marker.
+    deleted = Destinations("delete").plan(found)
+    assert [row.version_id for row in deleted if isinstance(row, Row)] == ["v2", "null", "null", "v3"]
 
 
 @given(keys=st.lists(KEYS, min_size=1, max_size=4))

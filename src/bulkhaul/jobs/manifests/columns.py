@@ -59,7 +59,8 @@ class Columns:
         """Return the row.
 
         An all-versions inventory leaves the version of null versions empty. The current object needs none, an older
-        one is asked for as ``null``. Source: S3 User Guide, "Converting empty version ID strings …".
+        one is asked for as ``null``; so is any that is deleted. Source: S3 User Guide, "Converting empty version ID
+        strings …".
 
         Args:
             cells: object[columns], in the order of the file.
@@ -104,5 +105,6 @@ class Columns:
             storage_class=storage_class,
             is_latest=is_latest,
             is_delete_marker=is_delete_marker,
+            is_null="versionid" in self._at and not version_id,
             where=where,
         )

@@ -113,9 +113,11 @@ class Destinations:
         if self._kind == "delete":
             if not listed.bucket:
                 raise BadField(f"{listed.key} is a file; only objects are deleted")
-            if listed.version_id not in ("", "null"):
+            # Without a version the bucket would keep the object below a marker of its removal.
+            version_id = fields["version_id"] = listed.version_id or ("null" if listed.is_null else "")
+            if version_id not in ("", "null"):
                 fields["etag"] = ""  # a version never changes, and what has no condition is deleted 1,000 at a time
-            return Row(action=Action.DELETE, **fields), f"{listed.version_id}\0{listed.source}"
+            return Row(action=Action.DELETE, **fields), f"{version_id}\0{listed.source}"
         if listed.action is Action.DELETE:
             raise BadField(f"{listed.source}: its action is delete, which is no {self._kind}")
         if listed.is_delete_marker or not listed.is_latest:

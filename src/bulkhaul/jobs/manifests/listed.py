@@ -24,6 +24,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         reason: why, for people.
         is_latest: false for an older version; true where the manifest lists current objects only.
         is_delete_marker: it holds nothing, and stands for the removal of its key.
+        is_null: it is the null version and current, so that it has an empty ``version_id``: reads need none.
         where: ``FILE:LINE``, from 1; of Parquet and ORC the number of the row.
     """
 
@@ -39,6 +40,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     reason: str = ""
     is_latest: bool = True
     is_delete_marker: bool = False
+    is_null: bool = False
     where: str = ""
 
     @property
