@@ -373,7 +373,16 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
 
 
 def _place(place: str) -> str:
-    return place if not place or place.startswith("s3://") else os.path.abspath(local_path(place))
+    if not place or place.startswith("s3://"):
+        return place
+    path = os.path.abspath(local_path(place))
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the path is not valid UTF-8, so no job can name it; rename it, or link to it", path
+        ) from error
+    return path
 
 
 def _settings(kept: Mapping[str, Any]) -> Settings:
