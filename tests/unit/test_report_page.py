@@ -130,6 +130,8 @@ def test_a_row_that_is_missing_or_too_many_is_said() -> None:
     told = made([row(0), row(1)], ReportedJob(planned={0: 1}))
     assert "1 more rows were reported than were planned" in told.text
     assert "accounted for" not in told.text
+    told = made([row(0), row(0, plan=1), row(1, plan=1)], ReportedJob(planned={0: 2, 1: 1}))
+    assert "accounted for" not in told.text
     assert "Nothing was planned." in made([]).text
     assert "The plan is not whole yet." in made([], ReportedJob(planning=True)).text
     told = made([row(0), failed(1)], ReportedJob(planning=True))

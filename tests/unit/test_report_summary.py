@@ -68,7 +68,7 @@ def test_what_is_planned_and_not_reported_waits() -> None:
 def test_a_row_that_nobody_planned_shows() -> None:
     """One row too many is no complete report."""
     told = summed([row(0), row(1)], {0: 1})
-    assert told.left == -1
+    assert (told.left, told.excess) == (-1, 1)
     assert not told.complete
 
 
@@ -95,3 +95,9 @@ def test_sums_equal_the_rows(rows: list[ReportRow]) -> None:
     )
     latest = max((row.plan for row in rows), default=0)
     assert total(told.failures) == sum(row.status == Status.FAILED for row in rows if row.plan == latest)
+
+
+def test_rows_too_many_in_one_plan_make_up_for_none_of_another() -> None:
+    """What adds up over all plans may be wrong in each of them."""
+    told = summed([row(0), row(0, plan=1), row(1, plan=1)], {0: 2, 1: 1})
+    assert (told.left, told.excess, told.complete) == (0, 1, False)

@@ -92,10 +92,10 @@ def _header(summary: Summary, job: ReportedJob, title: str) -> str:
 
 
 def _verdict(summary: Summary, job: ReportedJob) -> tuple[str, str]:
-    if summary.left < 0:
+    if summary.excess:
         return (
             "bad",
-            f"{number(-summary.left)} more rows were reported than were planned: do not rely on this report.",
+            f"{number(summary.excess)} more rows were reported than were planned: do not rely on this report.",
         )
     failed = f"{objects(summary.failed)} failed" if summary.failed else ""
     left = f"{objects(summary.left)} not done yet" if summary.left else ""

@@ -51,6 +51,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         objects: planned objects, each once, however often it was tried.
         succeeded, failed, skipped: how objects ended.
         left: planned, without an end so far. Below 0, rows were reported that nobody planned.
+        excess: rows that were reported and that their plan does not have: those of one make up for none of another.
         retried: rows that were planned again.
         size_bytes: of all objects that succeeded.
         began_s, ended_s: seconds since the epoch of the first beginning and the last end; 0 where no row tells.
@@ -69,6 +70,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     skipped: int = 0
     left: int = 0
+    excess: int = 0
     retried: int = 0
     size_bytes: int = 0
     began_s: float = 0.0
@@ -88,7 +90,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def complete(self) -> bool:
         """Return whether every planned object succeeded or was skipped, and no row is missing or too many."""
-        return not self.failed and not self.left
+        return not self.failed and not self.left and not self.excess
 
 
 class Tally:
@@ -155,6 +157,7 @@ class Tally:
             failed=sum(counts.failed for counts in plans) - retried,
             skipped=sum(counts.skipped for counts in plans),
             left=sum(counts.planned - counts.reported for counts in plans),
+            excess=sum(max(0, counts.reported - counts.planned) for counts in plans),
             retried=retried,
             size_bytes=sum(counts.size_bytes for counts in plans),
             began_s=self._began_s if self._ended_s else 0.0,
