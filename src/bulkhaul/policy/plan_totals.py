@@ -48,6 +48,8 @@ class Totals:
                 self._deletions += 1
                 continue
             if row.action is not Action.RESTORE:
+                if not row.destination:
+                    continue  # it could not be planned, and fails as it is
                 self.size_bytes += size_bytes
                 if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
                     self.routes[route] = self.routes.get(route, 0) + size_bytes

@@ -203,12 +203,18 @@ def test_keys_that_cannot_be_files_are_planned_too() -> None:
 
 
 def test_totals() -> None:
-    """Requests, bytes and archived objects are those of the rows, by the sizes at which S3 wants several requests."""
+    """Requests and bytes are those of the rows that can be done, by the sizes at which S3 wants several requests."""
     totals = Totals(Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB))
     moves = [(Action.DOWNLOAD, 0), (Action.DOWNLOAD, 17 * MIB), (Action.UPLOAD, MIB), (Action.UPLOAD, 64 * MIB)]
     moves += [(Action.COPY, MIB), (Action.COPY, 65 * MIB), (Action.SKIP, MIB), *[(Action.DELETE, MIB)] * 1001]
-    totals.add(Row(n=0, action=action, source="s3://b/k", size_bytes=size) for action, size in moves)
-    totals.add([Row(n=0, action=Action.DOWNLOAD, source="s3://b/k", storage_class="GLACIER", size_bytes=1)])
+    totals.add(
+        Row(n=0, action=action, source="s3://b/k", destination="d" * (action is not Action.DELETE), size_bytes=size)
+        for action, size in moves
+    )
+    totals.add(
+        [Row(n=0, action=Action.DOWNLOAD, source="s3://b/k", destination="d", storage_class="GLACIER", size_bytes=1)]
+    )
+    totals.add([Row(n=0, action=Action.COPY, source="m:1", reason="m:1: it is no row")])
     assert totals.requests == {
         "GetObject": 3 + 1,
         "PutObject": 1,
@@ -219,7 +225,7 @@ def test_totals() -> None:
         "UploadPartCopy": 9,
         "DeleteObjects": 2,
     }
-    assert (totals.rows, totals.size_bytes) == (len(moves) + 1, 17 * MIB + MIB + 64 * MIB + MIB + 65 * MIB + 1)
+    assert (totals.rows, totals.size_bytes) == (len(moves) + 2, 17 * MIB + MIB + 64 * MIB + MIB + 65 * MIB + 1)
     assert (totals.archived_rows, totals.archived_bytes) == (1, 1)
 
 

@@ -61,8 +61,7 @@ Examples:
   bulkhaul job create ./back --manifest list.csv --to /data/back --kind copy
 
 SRC is a prefix, cut at a slash, a pattern or a folder, as for `bulkhaul cp --recursive`. Everything below it is listed,
-and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`, and
-runs it meanwhile.
+and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`.
 
 A manifest is JSON Lines, CSV as S3 Batch Operations takes it, an S3 Inventory (its manifest.json), Parquet or ORC, or
 the report of a job, of which the failed rows are taken. It may have to be read again, so it should stay where it is.
