@@ -54,7 +54,7 @@ def plan(program: Program, parent: Path, rows: int, rounds: int, *, timeout_s: f
         CommandFailedError: a command failed, or does not say that all rows are planned.
     """
     with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name:
-        folder = Path(name)
+        folder = Path(name).absolute()
         (folder / "home").mkdir()
         manifest, job, told = folder / "manifest.csv.gz", str(folder / "job"), folder / "told"
         write_manifest(manifest, rows)

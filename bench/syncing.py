@@ -174,7 +174,7 @@ def open_sides(
         counts: of those with a computed one, smallest first.
     """
     with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name, ExitStack() as servers:
-        folder = Path(name)
+        folder = Path(name).absolute()
         tasks: list[Unchanged] = []
         if any(case.endswith("weed") for case in cases):
             tasks += servers.enter_context(open_real(folder, cases, keys))
