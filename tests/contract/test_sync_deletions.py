@@ -145,6 +145,28 @@ def test_an_empty_source(place: Place) -> None:
     assert place.keys("theirs/") == []
 
 
+def test_a_source_that_holds_the_destination_and_nothing_else(place: Place) -> None:
+    """What lies in the destination is nothing that the source has, so such a source is an empty one."""
+    place.put("in/a", "in/in/b")
+    with pytest.raises(OtherError, match=r"the source is empty"):
+        place.sync("s3://bucket/", "s3://bucket/in/", DELETE)
+    assert place.keys("") == ["in/a", "in/in/b"]
+
+
+def test_a_source_of_nothing_but_what_is_left_out(place: Place) -> None:
+    """Markers of folders, and links that are not followed, are nothing that the source has, either."""
+    place.put("theirs/a", "marked/x/", body=b"")
+    place.make("kept")
+    with pytest.raises(OtherError, match=r"the source is empty"):
+        place.sync("s3://bucket/marked/", str(place.here), DELETE)
+    assert place.files() == ["kept"]
+    (place.here / "link").symlink_to("kept")
+    (place.here / "kept").unlink()
+    with pytest.raises(OtherError, match=r"the source is empty"):
+        place.sync(str(place.here), THEIRS, SyncOptions(delete=True, follow_symlinks=False))
+    assert place.keys("theirs/") == ["a"]
+
+
 def test_an_object_that_was_replaced_stays(place: Place) -> None:
     """What is deleted is what was listed: an object that was written meanwhile is another one."""
     place.put("ours/a", "theirs/extra")

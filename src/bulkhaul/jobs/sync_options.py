@@ -44,7 +44,7 @@ class SyncCounts(msgspec.Struct):
     Attributes:
         compared: names that both sides have.
         unchanged: those of them that do not differ.
-        found: names that the source has, as far as they are selected.
+        found: names that the source has, as far as they are selected, and not left out for what they are.
         costs: of a dry run: requests by class, as ``policy.costs`` tells them, and bytes by route.
         at_destination: names that the destination has, as far as they are selected.
         restores: what became of archived objects.

@@ -142,11 +142,12 @@ class SyncPlan:
         counts, difference, looks, names = self.counts, self._difference, self._look is not None, self._names
         for ours, theirs in pairs:
             if type(ours) is Entry and type(theirs) is Entry and not ours.name.endswith("/"):
-                counts.found += 1
                 counts.at_destination += 1
-                if (why := self._left_out(ours.name)) or (
-                    names is not None and (why := names.refused(ours.name, there=True))
-                ):
+                if why := self._left_out(ours.name):
+                    planned.append(self._untold(self._source.place(ours.name), why, unwanted=True))
+                    continue
+                counts.found += 1
+                if names is not None and (why := names.refused(ours.name, there=True)):
                     planned.append(self._not_done(ours, why))
                     continue
                 counts.compared += 1
@@ -178,11 +179,14 @@ class SyncPlan:
             if ours.unread:
                 self.unsound = self.unsound or f"{self._source.place(ours.name)}: {ours.reason}"
             if ours.reason:
-                self.counts.found += 1
+                self.counts.found += not ours.unwanted
                 planned.append(self._untold(self._source.place(ours.name), ours.reason, unwanted=ours.unwanted))
             return
-        self.counts.found += 1
+        if why := self._left_out(ours.name):
+            planned.append(self._untold(self._source.place(ours.name), why, unwanted=True))
+            return
         if ours.name.endswith("/") and self._action is not Action.COPY and not ours.size_bytes:
+            self.counts.found += self._dir_markers
             if self._dir_markers and (theirs is None or isinstance(theirs, Unknown)):
                 if self._action is Action.DOWNLOAD or ours.vacant:
                     self._marker(ours, planned)
@@ -190,6 +194,7 @@ class SyncPlan:
                 self.counts.compared += 1
                 self.counts.unchanged += 1
             return
+        self.counts.found += 1
         if theirs is not None and isinstance(theirs, Entry):  # keys that end in a slash and are copied as they are
             self.counts.compared += 1
             reason = self._difference(ours, theirs)
@@ -200,9 +205,7 @@ class SyncPlan:
             reason = f"what is at the destination cannot be compared: {theirs.reason or 'it is no plain file'}"
         else:
             reason = MISSING
-        why = self._left_out(ours.name)
-        if not why and self._names is not None:
-            why = self._names.refused(ours.name, there=False)
+        why = self._names.refused(ours.name, there=False) if self._names is not None else ""
         planned.append(self._not_done(ours, why) if why else self._row(ours, reason))
 
     def _marker(self, ours: Entry, planned: list[PlannedRow]) -> None:
@@ -251,8 +254,6 @@ class SyncPlan:
 
     def _not_done(self, ours: Entry, why: str) -> TransferResult:
         source = self._source.place(ours.name)
-        if skipped := self._left_out(ours.name):
-            return self._untold(source, skipped, unwanted=True)
         code = "UnsafeKey" if self._action is Action.DOWNLOAD else "LocalError"
         text = f"the key cannot be a file below {self._destination.base}: {why}" if code == "UnsafeKey" else why
         return self._untold(source, text, code=code)
