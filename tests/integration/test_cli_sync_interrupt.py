@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import descendants, eventually, is_alive, temp_files
-from tests.faultserver import Fault, FaultServer, Stall, StoredObject
+from tests.faultserver import Fault, FaultServer, Latency, Stall, StoredObject, make_object
 from tests.integration.command import run, start
 from tests.patience import PATIENCE_S, SOON_S
 
@@ -69,3 +69,23 @@ def test_while_it_lists(tmp_path: Path, more: list[str]) -> None:
         status, _, _ = interrupted(server, words, requests("ListObjectsV2", 1))
     assert status == 130
     assert not out.exists() or os.listdir(out) == []
+
+
+def test_in_the_middle_of_deletions(tmp_path: Path) -> None:
+    """Objects are looked at and deleted many at a time; what was deleted is told, and what was looked at stays."""
+    (tmp_path / "kept").touch()
+    silent = Latency(seconds=PATIENCE_S, operation="HeadObject", key="p/2*")
+    with FaultServer(None, [silent], buckets=["bucket"]) as server:
+        for number in range(300):
+            server.store.put("bucket", f"p/{number:03}", make_object(b"x"))
+
+        def many(it: FaultServer) -> bool:
+            return len({one.key for one in it.requests_for("HeadObject") if "Latency" in one.faults}) >= 16
+
+        status, out, _ = interrupted(server, ["--delete", str(tmp_path), "s3://bucket/p"], many)
+        kept = set(server.store.in_bucket("bucket"))
+    *told, _ = [json.loads(line) for line in out.splitlines()]
+    removed = {line["object"]["key"] for line in told if line["operation"] == "rm" and line["success"]}
+    assert status == 130
+    assert not removed & kept
+    assert {f"p/2{number:02}" for number in range(100)} <= kept
