@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from bulkhaul.errors import UsageError
+from bulkhaul.errors import OtherError, UsageError
 from bulkhaul.jobs.explain import explain
 from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
@@ -188,6 +188,16 @@ def test_another_account_or_endpoint(place: Place) -> None:
     stored = place.server.store.get("bucket", "ours/a")
     assert stored is not None
     assert stored.body == b"afar"
+
+
+def test_a_source_that_lies_in_the_destination_under_another_name(place: Place) -> None:
+    """The same server by another host name: what is copied is not deleted as what only the destination has."""
+    place.put("src/a", "src/b", "z")
+    with running_engine(place.server.endpoint_url, part_size_bytes=None) as engine:
+        origin = engine.beside(Settings(endpoint_url=place.server.endpoint_url.replace("127.0.0.1", "localhost")))
+        with pytest.raises(OtherError, match="SRC seems to lie in DEST under another name"):
+            list(sync(engine, "s3://bucket/src/", "s3://bucket/", DELETE, origin=origin))
+    assert place.keys("") == ["a", "b", "src/a", "src/b", "z"]
 
 
 # Order

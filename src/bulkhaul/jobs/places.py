@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.rows import Action
+from bulkhaul.policy.comparison import Entry
+from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.selection import Source, below, folder_prefix, parse_destination, parse_source
 
 
@@ -84,6 +87,35 @@ async def sides_of(engine: AsyncEngine, origin: AsyncEngine, source: str, destin
             raise UsageError("source and destination are one place", source)
         left_out = _overlap(there.base, theirs.base)
     return Sides(Action.COPY, there, theirs, below(parsed), parsed.prefix, left_out)
+
+
+async def source_among(sides: Sides, doomed: Iterable[Sequence[Entry]]) -> str:
+    """Return an object of the source that is to be deleted at the destination, empty if none is.
+
+    One bucket may have two names: of two hosts, or of an access point. Where the prefix of the destination begins that
+    of the source, the source would then be taken for what only the destination has. The first object there tells:
+    it is found at the source, too, with the same ETag and time.
+
+    Raises:
+        TransferError: the source cannot be asked.
+    """
+    ours, theirs = sides.source, sides.destination
+    if not isinstance(ours, ObjectSide) or not isinstance(theirs, ObjectSide) or ours.base == theirs.base:
+        return ""
+    if not ours.base.startswith(theirs.base):
+        return ""
+    inside = ours.base.removeprefix(theirs.base)
+    entry = next((one for page in doomed for one in page if one.name.startswith(inside)), None)
+    if entry is None:
+        return ""
+    ref = ObjectRef(ours.bucket, theirs.base + entry.name)
+    try:
+        found = await ours.control.head(ref)
+    except NotFound:
+        return ""
+    seconds = [time_ns and time_ns // 10**9 for time_ns in map(mtime_of, (found.last_modified, entry.last_modified))]
+    same = found.etag.strip('"') == entry.etag.strip('"') and seconds[0] == seconds[1]
+    return ref.url if same else ""
 
 
 def _objects(engine: AsyncEngine, bucket: str, base: str) -> ObjectSide:

@@ -25,7 +25,7 @@ from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.merge_join import merge_join
 from bulkhaul.jobs.ordering import in_order
 from bulkhaul.jobs.permissions import check_permissions
-from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
+from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of, source_among
 from bulkhaul.jobs.sides import Item, file_pages, object_pages, read_ahead
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.jobs.sync_plan import LocalNames, PlannedRow, SyncPlan
@@ -312,6 +312,9 @@ class _Sync:
             raise OtherError(why, sides.destination.place(""))
         if not plan.doomed.count:
             return
+        if same := await source_among(sides, plan.doomed.pages()):
+            text = "nothing was deleted, because SRC seems to lie in DEST under another name: this would delete it"
+            raise OtherError(text, same)
         results: AsyncGenerator[TransferResult, None]
         if self._options.dry_run:
             results = _dry(self._doomed_rows(plan))
