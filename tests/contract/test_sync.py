@@ -146,6 +146,16 @@ def test_folders_and_what_marks_them(place: Place) -> None:
     assert [one.key for one in place.sync(str(place.here), THEIRS, markers)] == ["theirs/vacant/"]
 
 
+def test_a_marked_folder_stays_when_it_becomes_empty(place: Place) -> None:
+    """Deletions leave the folders that the source marks, and a second run finds nothing to do."""
+    place.put("ours/a/b/", "ours/kept", body=b"")
+    place.make("a/b/x/y", "a/b/z", "c/x")
+    markers = SyncOptions(dir_markers=True, delete=True)
+    place.sync(OURS, str(place.here), markers)
+    assert sorted(str(path.relative_to(place.here)) for path in place.here.rglob("*")) == ["a", "a/b", "kept"]
+    assert place.sync(OURS, str(place.here), markers) == []
+
+
 @pytest.mark.parametrize(("source", "destination"), [("", "in/"), ("in/", "")])
 def test_one_side_inside_of_the_other(place: Place, source: str, destination: str) -> None:
     """What lies on both sides is neither copied again nor deleted, however often it is run."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
@@ -29,13 +30,17 @@ class _Folder:
 class Removal:
     """Removes files that are named in ascending order, so that a folder is left for good when the next one begins."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, stays: Callable[[str], bool] = lambda _folder: False) -> None:
         """Open the root, which may be a link.
+
+        Args:
+            stays: whether a folder stays though it is empty now; asked by its path below the root, which ends in ``/``.
 
         Raises:
             LocalError: it cannot be opened.
         """
         self._root = root
+        self._stays = stays
         try:
             self._open = [_Folder("", os.open(root, _FLAGS))]
         except OSError as error:
@@ -86,7 +91,8 @@ class Removal:
         while len(self._open) > kept:
             folder = self._open.pop()
             os.close(folder.fd)
-            if folder.emptied:
+            below = "".join(f"{one.name}/" for one in self._open[1:])
+            if folder.emptied and not self._stays(f"{below}{folder.name}/"):
                 with contextlib.suppress(OSError):  # it is not empty, or is needed otherwise: it stays
                     os.rmdir(folder.name, dir_fd=self._open[-1].fd)
                     self._open[-1].emptied = True

@@ -69,6 +69,10 @@ class SortedEntries:
         rows = [(entry.name, _encode(entry)) for entry in page]
         self._database.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", rows)
 
+    def has(self, name: str) -> bool:
+        """Whether there is an entry of a name."""
+        return self._database.execute("SELECT 1 FROM entry WHERE name = ?", (name,)).fetchone() is not None
+
     def after(self, name: str | None) -> list[Entry]:
         """Return the next page in the order of the names' bytes: of what comes after one, None for the beginning."""
         where, given = ("", ()) if name is None else ("WHERE name > ?", (name,))

@@ -333,7 +333,7 @@ class _Sync:
             yield rows
 
     async def _removed_files(self, plan: SyncPlan, root: str) -> AsyncGenerator[TransferResult, None]:
-        removal = await undisturbed(in_thread(Removal, root))
+        removal = await undisturbed(in_thread(Removal, root, plan.marked.has))
         try:
             for page in plan.doomed.pages():
                 rows = [plan.deletion(entry) for entry in page]

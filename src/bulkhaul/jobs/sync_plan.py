@@ -21,7 +21,7 @@ from bulkhaul.jobs.evidence import Looking
 from bulkhaul.jobs.merge_join import Pair
 from bulkhaul.jobs.places import ObjectSide, Side
 from bulkhaul.jobs.sides import Item
-from bulkhaul.jobs.spool import SpooledEntries
+from bulkhaul.jobs.spool import SortedEntries, SpooledEntries
 from bulkhaul.jobs.sync_options import SyncCounts
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import MAX_KEY_BYTES
@@ -71,6 +71,7 @@ class SyncPlan:
     Attributes:
         counts: what it has seen so far.
         doomed: what only the destination has, to be deleted at the end.
+        marked: what marks folders at the source; they stay at the destination though they become empty.
         unsound: why the listings do not tell everything, so that nothing may be deleted; empty if they do.
         nameless: takes files of the source whose names can be no keys.
         rows: how many rows were numbered.
@@ -99,6 +100,7 @@ class SyncPlan:
         """
         self.counts = counts
         self.doomed = SpooledEntries()
+        self.marked = SortedEntries()
         self.unsound = ""
         self.nameless: deque[Refused] = deque()
         self.rows = 0
@@ -116,6 +118,7 @@ class SyncPlan:
     def close(self) -> None:
         """Forget what was kept on disk."""
         self.doomed.close()
+        self.marked.close()
         if self._names is not None:
             self._names.close()
 
@@ -187,6 +190,8 @@ class SyncPlan:
             return
         if ours.name.endswith("/") and self._action is not Action.COPY and not ours.size_bytes:
             self.counts.found += self._dir_markers
+            if self._dir_markers and self._delete and self._action is Action.DOWNLOAD:
+                self.marked.add([ours])
             if self._dir_markers and (theirs is None or isinstance(theirs, Unknown)):
                 if self._action is Action.DOWNLOAD or ours.vacant:
                     self._marker(ours, planned)
