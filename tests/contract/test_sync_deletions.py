@@ -87,6 +87,18 @@ def test_a_folder_that_cannot_be_read_hides_what_filters_take(place: Place, monk
     assert place.keys("theirs/") == ["a.b", "extra.b", "locked/x.b"]
 
 
+@pytest.mark.parametrize(("exclude", "fails"), [([], True), (["bad*"], False)])
+def test_a_folder_whose_name_can_be_no_key_hides_what_filters_take(
+    place: Place, exclude: list[str], fails: bool
+) -> None:
+    """Nobody looks into it, so that it fails by name unless all below it is excluded."""
+    place.make("a.txt")
+    os.makedirs(os.fsencode(place.here) + b"/bad\xff")
+    results = place.sync(str(place.here), OURS, SyncOptions(include=["*.txt"], exclude=exclude))
+    assert sorted(one.ok for one in results) == ([False, True] if fails else [True])
+    assert place.keys("ours/") == ["a.txt"]
+
+
 def test_a_destination_folder_that_cannot_be_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor is anything deleted here when part of the destination could not be looked at."""
     place.put("ours/a")

@@ -175,7 +175,8 @@ def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | LocalFolder | Refuse
         path, relative = folder.path + name.text, folder.relative + name.text
         if not _is_text(name.text):
             if how.names is not Names.LINKS or linked:
-                yield Refused(path, "its name is not valid UTF-8, so it cannot be a key")
+                text = "its name is not valid UTF-8, so it cannot be a key"
+                yield Refused(path, text, unread=name.is_folder)
         elif name.is_folder:
             try:
                 above.append(entered := _entered(path, f"{relative}/", above, how, behind=linked))

@@ -106,7 +106,9 @@ def _file_entries(
     for one in found:
         if isinstance(one, Refused):
             if not one.relative:
-                if nameless is not None and takes(one.path.removeprefix(root)):
+                relative = one.path.removeprefix(root)
+                # Nobody has looked into a folder of such a name: what filters take may be in there.
+                if nameless is not None and (takes(relative) or (one.unread and not excludes(f"{relative}/"))):
                     nameless(one)
             elif not excludes(one.relative):
                 yield file_entry(one, told=takes(one.relative) or one.unread)
