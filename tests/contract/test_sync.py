@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import stat
 import threading
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +17,11 @@ import pytest
 
 from bulkhaul.errors import OtherError, UsageError
 from bulkhaul.jobs.explain import explain
-from bulkhaul.jobs.sync import sync
+from bulkhaul.jobs.sync import sync, sync_async
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.model.rows import Action
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.comparison import Entry
 from tests.engines import running_engine, serving
 from tests.faultserver import Exchange, Fault, RawBody, make_object
 from tests.faultserver.faults import Delivery
@@ -208,6 +212,28 @@ def test_a_source_that_lies_in_the_destination_under_another_name(place: Place) 
         with pytest.raises(OtherError, match="SRC seems to lie in DEST under another name"):
             list(sync(engine, "s3://bucket/src/", "s3://bucket/", DELETE, origin=origin))
     assert place.keys("") == ["a", "b", "src/a", "src/b", "z"]
+
+
+def test_a_dry_run_that_is_left_early_lets_go_of_its_listings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When its results are closed, no listing is under way any more."""
+    ended: list[str] = []
+
+    async def endless(_root: str, *_: object, **__: object) -> AsyncGenerator[list[Entry], None]:
+        try:
+            yield [Entry("a", 1, 1), Entry("b", 1, 1)]
+            await asyncio.Event().wait()
+        finally:
+            ended.append("source")
+
+    monkeypatch.setattr("bulkhaul.jobs.sync.file_pages", endless)
+
+    async def first() -> list[str]:
+        dry = SyncOptions(dry_run=True)
+        async with contextlib.aclosing(sync_async(place.engine.aio, str(place.here), THEIRS, dry)) as results:
+            assert (await anext(results)).key == "theirs/a"
+        return list(ended)
+
+    assert place.engine.run(first) == ["source"]
 
 
 # Order

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 
 import msgspec
 
@@ -231,7 +231,7 @@ class _Sync:
                 self._pending.update((row.n, row) for row in page if isinstance(row, Row))
                 yield page
 
-    async def _dry(self, pages: AsyncIterator[Sequence[PlannedRow]]) -> AsyncGenerator[TransferResult, None]:
+    async def _dry(self, pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
         totals = Totals(self._engine.settings, relayed=self._origin is not self._engine)
         async with contextlib.aclosing(_dry(pages)) as results:
             async for result in results:
@@ -326,7 +326,7 @@ class _Sync:
             async for result in results:
                 yield result
 
-    async def _doomed_rows(self, plan: SyncPlan) -> AsyncGenerator[list[Row], None]:
+    async def _doomed_rows(self, plan: SyncPlan) -> AsyncGenerator[Sequence[PlannedRow], None]:
         for page in plan.doomed.pages():
             rows = [plan.deletion(entry) for entry in page]
             self._pending.update((row.n, row) for row in rows)
@@ -364,10 +364,11 @@ def _root(side: Side) -> str:
     return side.base
 
 
-async def _dry(pages: AsyncIterator[Sequence[PlannedRow]]) -> AsyncGenerator[TransferResult, None]:
-    async for page in pages:
-        for row in page:
-            yield _result_of(row) if isinstance(row, Row) else row
+async def _dry(pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            for row in page:
+                yield _result_of(row) if isinstance(row, Row) else row
 
 
 def _result_of(row: Row) -> TransferResult:
