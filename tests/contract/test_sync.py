@@ -15,6 +15,7 @@ from typing import Literal
 
 import pytest
 
+from bulkhaul.disk.folder import DestinationTree
 from bulkhaul.errors import OtherError, UsageError
 from bulkhaul.jobs.explain import explain
 from bulkhaul.jobs.sync import sync, sync_async
@@ -212,6 +213,19 @@ def test_a_source_that_lies_in_the_destination_under_another_name(place: Place) 
         with pytest.raises(OtherError, match="SRC seems to lie in DEST under another name"):
             list(sync(engine, "s3://bucket/src/", "s3://bucket/", DELETE, origin=origin))
     assert place.keys("") == ["a", "b", "src/a", "src/b", "z"]
+
+
+def test_a_file_system_that_folds_case(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two keys that would be one file there: the first has it, the second fails by name, and nothing is deleted."""
+    monkeypatch.setattr(DestinationTree, "folds_case", lambda _: True)
+    place.put("ours/Notes", body=b"first")
+    place.put("ours/notes", "ours/x/É", "ours/x/e\u0301", body=b"second")
+    place.make("extra")
+    results, error = place.failing(OURS, str(place.here))
+    assert {one.key for one in results if one.failure} == {"ours/notes", "ours/x/É"}
+    assert "because 2 failed" in str(error)
+    assert place.files() == ["Notes", "extra", "x/e\u0301"]
+    assert (place.here / "Notes").read_bytes() == b"first"
 
 
 def test_a_dry_run_that_is_left_early_lets_go_of_its_listings(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
