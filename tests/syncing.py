@@ -8,8 +8,8 @@ from pathlib import Path
 
 from bulkhaul import Engine
 from bulkhaul.errors import OtherError
-from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.syncing import sync
 from bulkhaul.model.results import RowResult
 from tests.faultserver import FaultServer, make_object
 

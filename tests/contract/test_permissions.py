@@ -10,8 +10,8 @@ import pytest
 
 from bulkhaul import AsyncEngine, Engine, errors, jobs
 from bulkhaul.jobs.permissions import PROBE_NAME, Checked, check_permissions
-from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.syncing import sync
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.permissions import Need, needed

@@ -18,8 +18,8 @@ import pytest
 from bulkhaul.disk.folder import DestinationTree
 from bulkhaul.errors import OtherError, UsageError
 from bulkhaul.jobs.explain import explain
-from bulkhaul.jobs.sync import sync, sync_async
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.syncing import sync, sync_async
 from bulkhaul.model.rows import Action
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.comparison import Entry
@@ -239,7 +239,7 @@ def test_a_dry_run_that_is_left_early_lets_go_of_its_listings(place: Place, monk
         finally:
             ended.append("source")
 
-    monkeypatch.setattr("bulkhaul.jobs.sync.file_pages", endless)
+    monkeypatch.setattr("bulkhaul.jobs.comparing.file_pages", endless)
 
     async def first() -> list[str]:
         dry = SyncOptions(dry_run=True)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from bulkhaul.errors import OtherError, TransferError
-from bulkhaul.jobs.sync import sync_async
 from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.jobs.syncing import sync_async
 from bulkhaul.model.results import RowResult
 from bulkhaul.model.rows import Action
 from tests.faultserver import Exchange, Fault, Status

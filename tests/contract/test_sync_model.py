@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bulkhaul import Engine
-from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.syncing import sync
 from tests.faultserver import FaultServer, make_object
 
 NOON_S = 1_715_947_200  # 2024-05-17T12:00:00Z

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from bulkhaul import Engine
-from bulkhaul.jobs.sync import sync
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.syncing import sync
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.rows import Action
 from tests.engines import running_engine

@@ -19,16 +19,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.engines import descendants, eventually, is_alive
-from tests.integration.command import arguments, environment
-from tests.patience import PATIENCE_S, SOON_S
-from tests.servers.process import RunningServer
+from tests.integration.command import arguments
+from tests.integration.killing import Place, killed
+from tests.patience import PATIENCE_S
 from tests.servers.weed import weed
 
 KILLS = int(os.environ.get("BULKHAUL_TEST_KILLS", "8"))
@@ -38,38 +35,6 @@ LONGEST_S = 6.0
 SLOWLY = ("--bwlimit", "2MiB" if OBJECTS <= 1000 else "6MiB", "--concurrency", "4")
 
 pytestmark = pytest.mark.timeout(120 + 20 * KILLS)
-
-
-@dataclass(frozen=True)
-class Place:
-    """A server with objects, and a folder with the same bytes in files."""
-
-    server: RunningServer
-    client: Any
-    folder: Path
-    bodies: dict[str, str]
-
-    def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end."""
-        return subprocess.run(
-            arguments(*words), env=self.environment, capture_output=True, text=True, timeout=PATIENCE_S + OBJECTS / 50
-        )
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables by which commands reach the server."""
-        keys = {"AWS_ACCESS_KEY_ID": self.server.access_key, "AWS_SECRET_ACCESS_KEY": self.server.secret_key}
-        found = environment(**keys, AWS_ENDPOINT_URL=self.server.endpoint_url)
-        found.pop("AWS_SESSION_TOKEN")
-        return found
-
-    def stored(self, prefix: str) -> dict[str, str]:
-        """Return the MD5 of each object below a prefix, by what is left of its key; all are uploaded in one part."""
-        found: dict[str, str] = {}
-        for page in self.client.get_paginator("list_objects_v2").paginate(Bucket="bucket", Prefix=prefix):
-            for one in page.get("Contents", ()):
-                found[one["Key"].removeprefix(prefix)] = one["ETag"].strip('"')
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -97,33 +62,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
             for one in put:
                 one.result()
         yield Place(server, client, folder, bodies)
-
-
-def killed(place: Place, *words: str | Path, after_s: float) -> bool:
-    """Run a command, and kill it with all its processes; return whether it had ended before."""
-    process = subprocess.Popen(
-        arguments(*words),
-        env=place.environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    before = set(descendants()) - {process.pid}
-    try:
-        process.wait(after_s)
-    except subprocess.TimeoutExpired:
-        family = [process.pid, *(set(descendants()) - before)]
-        for pid in family:
-            try:
-                if os.getsid(pid) == process.pid:
-                    os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        process.wait()
-        eventually(lambda: not any(map(is_alive, family[:1])), "it lives on", timeout_s=SOON_S)
-        return False
-    return True
 
 
 def files_of(place: Place, job: str) -> dict[str, bytes]:

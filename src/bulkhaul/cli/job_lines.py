@@ -41,6 +41,10 @@ def status_text(name: str, status: JobStatus) -> str:
     if status.left and status.eta_s is not None:
         text += f", ETA {timedelta(seconds=round(status.eta_s))}"
     text += "\n"
+    if status.unchanged:
+        text += f"{status.unchanged} unchanged\n"
+    if status.withheld:
+        text += f"{status.withheld}\n"
     if status.left or not status.planning_done:
         text += f"`bulkhaul job run {name}` goes on\n"
     elif status.failed:

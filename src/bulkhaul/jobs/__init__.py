@@ -16,15 +16,28 @@ from importlib import import_module
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from bulkhaul.jobs.blocking import create_job, job_status, report_rows, retry_job, run_job
+    from bulkhaul.jobs.blocking import create_job, job_status, report_rows, retry_job, run_job, sync, sync_job
     from bulkhaul.jobs.status import JobStatus
+    from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 
-__all__ = ["JobStatus", "create_job", "job_status", "report_rows", "retry_job", "run_job"]
+__all__ = [
+    "JobStatus",
+    "SyncCounts",
+    "SyncOptions",
+    "create_job",
+    "job_status",
+    "report_rows",
+    "retry_job",
+    "run_job",
+    "sync",
+    "sync_job",
+]
+
+_HOMES = {"JobStatus": "status", "SyncCounts": "sync_options", "SyncOptions": "sync_options"}
 
 
 def __getattr__(name: str) -> object:
     """Import a public name from its home on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'bulkhaul.jobs' has no attribute {name!r}")
-    home = "status" if name == "JobStatus" else "blocking"
-    return getattr(import_module(f"bulkhaul.jobs.{home}"), name)
+    return getattr(import_module(f"bulkhaul.jobs.{_HOMES.get(name, 'blocking')}"), name)

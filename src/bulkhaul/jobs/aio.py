@@ -15,11 +15,15 @@ from typing import Any
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs import job as work
 from bulkhaul.jobs.apart import require_apart
+from bulkhaul.jobs.describing import described, settings_of
 from bulkhaul.jobs.folder.place import entered
 from bulkhaul.jobs.status import JobStatus
 from bulkhaul.jobs.status import job_status as status_of
+from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.sync_run import begin_sync
+from bulkhaul.jobs.syncing import sync_async
 from bulkhaul.model.preserving import Kept
-from bulkhaul.model.results import Progress
+from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
 from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import ObjectOptions
@@ -60,7 +64,7 @@ async def create_job(
         TransferError: the listing failed, or the folder refused.
     """
     chosen = with_fields(Settings(), fields)
-    description = work.described(
+    description = described(
         os.fspath(source),
         os.fspath(destination),
         kind=kind,
@@ -106,9 +110,9 @@ async def run_job(
     name = work.runner_name()
     async with entered(os.fspath(job), with_fields(Settings(), fields), alone_as=name) as folder:
         description = await asyncio.to_thread(folder.description)
-        chosen = work.settings_of(description, fields)
+        chosen = settings_of(description, fields)
         secret = {"sse_c_key": chosen.sse_c_key} if description.sse_c else {}
-        other = None if description.origin is None else work.settings_of(description, secret, origin=True)
+        other = None if description.origin is None else settings_of(description, secret, origin=True)
         async with _engines(chosen, other, on_progress) as (engine, origin):
             again = retry_failed
             while True:
@@ -118,6 +122,80 @@ async def run_job(
                 if not again or await work.retry(folder) is None:
                     return
                 again = False
+
+
+async def sync(
+    source: Place,
+    destination: Place,
+    how: SyncOptions | None = None,
+    *,
+    options: ObjectOptions | None = None,
+    source_settings: Settings | None = None,
+    counts: SyncCounts | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **fields: Any,
+) -> AsyncGenerator[RowResult, None]:
+    """Make a destination have what its source has, without a job, and yield the result of each object that differs.
+
+    Args:
+        options: how objects are stored; see ``AsyncEngine.copy_many``.
+        source_settings: those for the source of a copy, where they are others.
+        counts: is kept up to date.
+
+    Raises:
+        UsageError: source and destination make no sense together.
+        OtherError: what was to be deleted was withheld; the message says why, and what to do.
+        TransferError: a side cannot be listed; then nothing was deleted.
+    """
+    async with _engines(with_fields(Settings(), fields), source_settings, on_progress) as (engine, origin):
+        results = sync_async(engine, source, destination, how, stored=options, origin=origin, counts=counts)
+        async with aclosing(results):
+            async for result in results:
+                yield result
+
+
+async def sync_job(
+    job: Place,
+    source: Place,
+    destination: Place,
+    how: SyncOptions | None = None,
+    *,
+    options: ObjectOptions | None = None,
+    source_settings: Settings | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    **fields: Any,
+) -> AsyncGenerator[ReportRow, None]:
+    """Sync as a job: make the folder of a job, or go on with the one that is there, and yield its report rows.
+
+    Deletions come when every transfer of the job has succeeded; till then each of them fails with the reason, and a
+    retry of what failed tries them, too. ``run_job`` goes on with the job as well.
+
+    Args:
+        options, source_settings: as for ``sync``.
+
+    Raises:
+        UsageError: it makes no sense, or the folder holds another job, or one that is done.
+        JobInUse: another process works at the job.
+        DamagedJob: a file of the job cannot be right.
+        TransferError: a side cannot be listed, or the work or the report cannot go on; the same call goes on.
+    """
+    chosen, name = with_fields(Settings(), fields), work.runner_name()
+    description = described(
+        os.fspath(source),
+        os.fspath(destination),
+        kind="sync",
+        sync=how or SyncOptions(),
+        options=options,
+        settings=chosen,
+        origin=source_settings,
+    )
+    require_apart(os.fspath(job), description)
+    async with entered(os.fspath(job), chosen, make=True, alone_as=name) as folder:
+        await asyncio.to_thread(begin_sync, folder, description)
+        async with _engines(chosen, source_settings, on_progress) as (engine, origin):
+            async with aclosing(work.run(engine, folder, name=name, origin=origin)) as rows:
+                async for row in rows:
+                    yield row
 
 
 async def job_status(job: Place, **fields: Any) -> JobStatus:

@@ -11,7 +11,8 @@ from bulkhaul.engine.facade import Engine
 from bulkhaul.jobs import aio
 from bulkhaul.jobs.folder.place import opened
 from bulkhaul.jobs.job import report_rows as rows_of
-from bulkhaul.model.results import Progress
+from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
 from bulkhaul.model.settings import Settings, with_fields
 
@@ -47,6 +48,29 @@ def run_job(
         yield from engine.each(aio.run_job(job, retry_failed=retry_failed, on_progress=on_progress, **fields))
 
 
+def sync(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    how: SyncOptions | None = None,
+    **given: Any,
+) -> Iterator[RowResult]:
+    """Make a destination have what its source has, and yield the results; see ``bulkhaul.jobs.aio.sync``."""
+    with Engine() as engine:
+        yield from engine.each(aio.sync(source, destination, how, **given))
+
+
+def sync_job(
+    job: str | os.PathLike[str],
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    how: SyncOptions | None = None,
+    **given: Any,
+) -> Iterator[ReportRow]:
+    """Sync as a job, and yield its report rows; see ``bulkhaul.jobs.aio.sync_job``."""
+    with Engine() as engine:
+        yield from engine.each(aio.sync_job(job, source, destination, how, **given))
+
+
 def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRow]:
     """Yield every report row of a job that there is, of all its plans.
 
@@ -57,4 +81,4 @@ def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRo
         yield from rows_of(folder)
 
 
-__all__ = ["create_job", "job_status", "report_rows", "retry_job", "run_job"]
+__all__ = ["create_job", "job_status", "report_rows", "retry_job", "run_job", "sync", "sync_job"]

@@ -12,19 +12,17 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
-from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
-from bulkhaul import __version__
-from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs.already_there import found_there
 from bulkhaul.jobs.archives import Clock, Transfer, only_restored, restored
-from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind, Plan, Shard
+from bulkhaul.jobs.describing import kept_settings
+from bulkhaul.jobs.folder.description import JobDescription, Kind, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.plan_rows import rows_of_manifests
@@ -41,115 +39,27 @@ from bulkhaul.jobs.row_sources import (
     restore_row,
 )
 from bulkhaul.jobs.runner import Pages, Runner
-from bulkhaul.model.archives import RestoreCounts, RestoreOptions
+from bulkhaul.jobs.sync_rows import SyncRows
+from bulkhaul.jobs.sync_run import SyncRun
+from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import NotFound, UsageError
-from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
-from bulkhaul.model.settings import Settings, with_fields
-from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+from bulkhaul.model.writing import DEFAULT_OPTIONS
 from bulkhaul.policy.permissions import needed
-from bulkhaul.policy.preserving import require_compatible
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
-_SECRET = frozenset({"sse_c_key"})
-_OF_THE_MACHINE = frozenset({"state_dir", "timeouts", "limits"})
-"""Settings that are no choice of the job's: where it runs has its own."""
+_OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore"]] = {
+    Kind.COPY: "copy",
+    Kind.DELETE: "delete",
+    Kind.RESTORE: "restore",
+}
+"""Kinds of jobs that manifests can be the source of; a sync compares two places."""
 
 
 def runner_name() -> str:
     """Return a name for this run that no other one has."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-
-
-def described(
-    source: str,
-    destination: str = "",
-    *,
-    kind: str = "copy",
-    manifests: Sequence[str] = (),
-    include: Sequence[str] = (),
-    exclude: Sequence[str] = (),
-    follow_symlinks: bool | None = None,
-    options: ObjectOptions | None = None,
-    preserve: Collection[Kept] = (),
-    restore: RestoreOptions | None = None,
-    settings: Settings | None = None,
-    origin: Settings | None = None,
-) -> JobDescription:
-    """Return the description of a job on everything below ``source``, or that matches it as a pattern.
-
-    Args:
-        source: ``s3://…``, or a folder of this machine, which is made absolute; empty where there are manifests.
-        destination: likewise; empty for a deletion.
-        kind: ``copy``, ``delete``, or ``restore``: without a destination nothing is moved.
-        manifests: paths and objects that list what it is about.
-        preserve: what copies between buckets keep, or fail.
-        restore: how archived objects are brought back; a restore needs it not.
-        origin: settings for the source, where they are not those of the destination.
-
-    Raises:
-        UsageError: it cannot mean anything.
-    """
-    try:
-        known = Kind(kind)
-    except ValueError:
-        raise UsageError(f"a job of the kind {kind!r} cannot be made; the kinds are {', '.join(Kind)}") from None
-    chosen = settings or Settings()
-    if bool(source) == bool(manifests):
-        raise UsageError("a job is made of a source or of manifests", source)
-    if "-" in manifests:
-        raise UsageError("a job may have to read its manifest again, so it cannot be stdin; name a file", "-")
-    if known is Kind.DELETE and destination:
-        raise UsageError("a deletion has no destination", destination)
-    if known is Kind.COPY and not destination:
-        raise UsageError("a copy needs a destination", source)
-    if known is Kind.DELETE and restore is not None:
-        raise UsageError("what is deleted need not be brought back", source)
-    if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
-        raise UsageError("source or destination must begin with s3://; none of these does", source)
-    require_compatible(options, frozenset(preserve))
-    if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
-        raise UsageError("only copies between buckets preserve what is named", source)
-    for place in (source, destination):
-        if place.startswith("s3://"):
-            parse_destination(place)
-    if known is Kind.DELETE and source:
-        parse_source(source, recursive=True)
-    return JobDescription(
-        format=FORMAT,
-        kind=known,
-        source=_place(source),
-        destination=_place(destination),
-        manifests=tuple(map(_place, manifests)),
-        include=tuple(include),
-        exclude=tuple(exclude),
-        follow_symlinks=follow_symlinks,
-        options=options,
-        preserve=tuple(sorted(preserve)),
-        restore=restore or (RestoreOptions() if known is Kind.RESTORE else None),
-        settings=_kept(chosen),
-        origin=None if origin is None else _kept(origin),
-        sse_c=chosen.sse_c_key is not None,
-        made_by=f"bulkhaul {__version__}",
-        made=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-
-
-def settings_of(description: JobDescription, given: Mapping[str, Any], *, origin: bool = False) -> Settings:
-    """Return the settings of a job, with those of this run in their place.
-
-    Args:
-        given: fields of ``Settings`` by name.
-        origin: those for the source.
-
-    Raises:
-        UsageError: a setting is unknown or out of range, or the key of SSE-C is missing.
-    """
-    base = _settings((description.origin if origin else description.settings) or {})
-    if description.sse_c and not given.get("sse_c_key"):
-        raise UsageError("the job's objects have a customer's key (SSE-C), which is not kept; give it again")
-    return with_fields(base, given)
 
 
 async def planned(
@@ -226,8 +136,15 @@ async def run(
             return None  # whether the copy has kept all of it is not known, so it is made once more
         return await found_there(engine.control, row, options, origin=(origin or engine).control)
 
+    if description.kind is Kind.SYNC and source is None:
+        source = _listing(engine, origin, description)
     shards = _every_shard(engine, folder, origin, source)
-    async with aclosing(Runner(folder, shards, carry_archived, look, name=name).rows()) as rows:
+    if description.kind is Kind.SYNC:
+        syncing = SyncRun(engine, origin, folder, description, look, name=name)
+        work = syncing.rows(shards, lambda: isinstance(source, SyncRows) and source.listed_now)
+    else:
+        work = Runner(folder, shards, carry_archived, look, name=name).rows()
+    async with aclosing(work) as rows:
         async for row in rows:
             yield row
 
@@ -252,7 +169,7 @@ async def retry(folder: JobFolder) -> Plan | None:
     first_shard = sum(len(plan.shards) for plan in plans)
     if not await asyncio.to_thread(_has_failures, folder, last):
         return None
-    settings, relayed = _settings(description.settings), description.origin is not None
+    settings, relayed = kept_settings(description.settings), description.origin is not None
     planner = Planner(folder, source, settings, relayed=relayed, plan=number, first_shard=first_shard)
     async with aclosing(planner.shards()) as shards:
         async for _ in shards:
@@ -347,8 +264,10 @@ def _has_failures(folder: JobFolder, plan: Plan) -> bool:
 
 def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDescription) -> RowSource:
     where, destination = description.source, description.destination
+    if description.sync is not None:
+        return SyncRows(engine, origin or engine, where, destination, description.sync)
     if description.manifests:
-        kind: Literal["copy", "delete", "restore"] = description.kind.value
+        kind = _OF_MANIFESTS[description.kind]
         opener = Opener(origin or engine)
         return GivenRows(lambda: rows_of_manifests(description.manifests, opener, kind, destination))
     if not where:
@@ -370,33 +289,3 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
     bucket, key = parse_destination(destination)
     row_of = copy_row(source, bucket, folder_prefix(key), within=origin is None)
     return ObjectRows(control, source, takes, row_of)
-
-
-def _place(place: str) -> str:
-    if not place or place.startswith("s3://"):
-        return place
-    path = os.path.abspath(local_path(place))
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "the path is not valid UTF-8, so no job can name it; rename it, or link to it", path
-        ) from error
-    return path
-
-
-def _settings(kept: Mapping[str, Any]) -> Settings:
-    try:
-        return msgspec.convert(kept, Settings)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the settings of the job cannot be used: {error}") from error
-
-
-def _kept(settings: Settings) -> dict[str, Any]:
-    """Return the settings that were chosen, without secrets and what belongs to this machine."""
-    usual = Settings()
-    names = [name for name in Settings.__struct_fields__ if name not in _SECRET | _OF_THE_MACHINE]
-    chosen = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
-    kept = msgspec.to_builtins(chosen)
-    assert isinstance(kept, dict)
-    return kept

@@ -20,7 +20,7 @@ from bulkhaul.jobs.folder.description import Plan, PlanTotals, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.row_sources import Begun, RowSource
 from bulkhaul.model.limits import GIB
-from bulkhaul.model.rows import Row
+from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.plan_totals import Totals
 
@@ -100,6 +100,8 @@ class Planner:
             archived_rows=self._totals.archived_rows,
             archived_bytes=self._totals.archived_bytes,
             unknown_sizes=self._totals.unknown_sizes,
+            unchanged=self._source.told.unchanged,
+            withheld=self._source.told.withheld,
         )
         plan = Plan(plan=self._plan, totals=totals, shards=tuple(self._shards))
         await asyncio.to_thread(self._folder.put_plan, plan)
@@ -137,6 +139,11 @@ class Planner:
             async with aclosing(self._source.rows(begun)) as pages:
                 async for page in pages:
                     for row in page:
+                        if waiting and (row.action is Action.DELETE) != (waiting[-1].action is Action.DELETE):
+                            yield (shard := await self._write(waiting))
+                            if shard is None:
+                                return
+                            waiting, waiting_bytes = [], 0
                         waiting.append(row)
                         waiting_bytes += row.size_bytes or 0
                         if len(waiting) >= self._most() or waiting_bytes >= MAX_BYTES:
@@ -180,16 +187,20 @@ class _Seen:
         self._shards = shards
         self._names: SeenNames | None = None
 
-    def has(self, source: str) -> bool:
-        """Whether a row of the plan has this source."""
+    def has(self, row: Row) -> bool:
+        """Whether a row of the plan has this source, and is a deletion or none likewise."""
         if self._names is None:
             self._names = SeenNames()
             for shard in self._shards:
-                for row in self._folder.rows(shard):
-                    self._names.earlier(row.source, "planned")
-        return self._names.earlier(source, "new") == "planned"
+                for planned in self._folder.rows(shard):
+                    self._names.earlier(_name(planned), "planned")
+        return self._names.earlier(_name(row), "new") == "planned"
 
     def close(self) -> None:
         """Forget them."""
         if self._names is not None:
             self._names.close()
+
+
+def _name(row: Row) -> str:
+    return f"-{row.source}" if row.action is Action.DELETE else f"+{row.source}"

@@ -42,18 +42,30 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
         last: the last one, None if there is none.
         anchor: the source of a row some thousands before the last one, or just before it; empty if there is none.
         ascending: the sources of all of them ascend.
-        has: whether a source is planned; looking costs a lookup on disk.
+        has: whether a row of this source is planned, of deletions apart; looking costs a lookup on disk.
     """
 
     rows: int
     last: Row | None
     anchor: str
     ascending: bool
-    has: Callable[[str], bool]
+    has: Callable[[Row], bool]
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a source tells of its rows when all have been had; see ``PlanTotals``."""
+
+    unchanged: int = 0
+    withheld: str = ""
 
 
 class RowSource(Protocol):
     """What a plan is made from."""
+
+    @property
+    def told(self) -> Told:
+        """What is to be kept beside the rows."""
+        ...
 
     def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
         """Yield pages of the rows that follow those that are planned; their numbers mean nothing yet."""
@@ -62,6 +74,8 @@ class RowSource(Protocol):
 
 class ObjectRows:
     """The rows of a listing."""
+
+    told = Told()
 
     def __init__(
         self, control: Control, source: Source, takes: Callable[[str], bool], row_of: Callable[[ObjectHead], Row]
@@ -82,7 +96,7 @@ class ObjectRows:
         found = begun.rows > 0
 
         def left(rows: list[Row], joined: bool) -> list[Row]:
-            return [row for row in rows if (joined and row.source > last) or not begun.has(row.source)]
+            return [row for row in rows if (joined and row.source > last) or not begun.has(row)]
 
         async with aclosing(self._pages(begun, last)) as listing:
             async for page, joined in listing:
@@ -183,6 +197,8 @@ def restore_row(source: Source) -> Callable[[ObjectHead], Row]:
 class FileRows:
     """The rows of all files below a folder, in the order of their keys."""
 
+    told = Told()
+
     def __init__(
         self,
         folder: str,
@@ -212,7 +228,7 @@ class FileRows:
             rows = [row for entry in page if (row := self._row(entry)) is not None]
             if begun.last is not None:
                 last, ascending = begun.last.source, begun.ascending
-                rows = [row for row in rows if not (row.source <= last if ascending else begun.has(row.source))]
+                rows = [row for row in rows if not (row.source <= last if ascending else begun.has(row))]
             return rows if page else None
 
         while (rows := await asyncio.to_thread(next_rows)) is not None:
@@ -242,6 +258,8 @@ class FileRows:
 
 class GivenRows:
     """Rows that somebody else makes: a manifest, a comparison of two sides."""
+
+    told = Told()
 
     def __init__(self, make: Callable[[], AsyncIterable[Sequence[Row]]]) -> None:
         """Take what makes all the rows, in the same order each time."""

@@ -32,6 +32,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         request_classes: the same by the classes that services charge for; see ``policy.costs``.
         routes: bytes of all plans by the way that they go.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
+        unchanged: names that both sides of a sync have alike: they have no rows.
+        withheld: why the deletions of a sync are not carried out; empty if they are.
         rows_per_s, bytes_per_s: in the last minute in which rows ended.
         eta_s: how long what is left will take at that rate; None where it cannot be told.
     """
@@ -50,6 +52,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     routes: dict[str, int]
     archived_rows: int
     archived_bytes: int
+    unchanged: int
+    withheld: str
     rows_per_s: float
     bytes_per_s: float
     eta_s: float | None
@@ -61,8 +65,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether everything is done, and nothing failed in its last try."""
-        return self.complete and not self.failed
+        """Whether everything is done, and nothing failed in its last try or was withheld."""
+        return self.complete and not self.failed and not self.withheld
 
 
 def job_status(folder: JobFolder) -> JobStatus:
@@ -117,6 +121,8 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
         routes=_sums([plan.totals.routes for plan in plans]),
         archived_rows=plans[0].totals.archived_rows,
         archived_bytes=plans[0].totals.archived_bytes,
+        unchanged=plans[0].totals.unchanged,
+        withheld=plans[0].totals.withheld,
         rows_per_s=round(now.rows_per_s, 3),
         bytes_per_s=round(now.bytes_per_s, 3),
         eta_s=seconds_left(now, rows=left, size_bytes=max(0, planned_bytes - every.size_bytes)),
@@ -149,6 +155,8 @@ def _unplanned(folder: JobFolder) -> JobStatus:
         routes={},
         archived_rows=0,
         archived_bytes=0,
+        unchanged=0,
+        withheld="",
         rows_per_s=round(now.rows_per_s, 3),
         bytes_per_s=round(now.bytes_per_s, 3),
         eta_s=None,

@@ -294,6 +294,22 @@ class SyncPlan:
         )
 
 
+def result_of(row: Row) -> TransferResult:
+    """Return what is known of a row before it is carried out."""
+    url = row.destination if row.destination.startswith("s3://") else row.source
+    bucket, _, key = url.removeprefix("s3://").partition("/") if url.startswith("s3://") else ("", "", "")
+    return TransferResult(
+        source=row.source,
+        destination=row.destination,
+        bucket=bucket,
+        key=key,
+        size_bytes=0 if row.action is Action.DELETE else row.size_bytes or 0,
+        etag=row.etag,
+        last_modified=row.last_modified,
+        row=row.n,
+    )
+
+
 class _Hidden:
     """What lies below names of which the source cannot tell what they are; it is asked in ascending order of names."""
 

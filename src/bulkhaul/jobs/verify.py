@@ -19,11 +19,11 @@ from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.certificate import VERSION, CertificateHead, CertificateWriter
+from bulkhaul.jobs.comparing import DIRECTORY_BUCKET
 from bulkhaul.jobs.merge_join import Pair, merge_join
 from bulkhaul.jobs.ordering import in_order
 from bulkhaul.jobs.places import FileSide
 from bulkhaul.jobs.sides import Item, file_pages, object_pages, read_ahead
-from bulkhaul.jobs.sync import DIRECTORY_BUCKET
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verify_pair import PairCheck
 from bulkhaul.jobs.verify_places import Places, Side, StoredSide, places_of

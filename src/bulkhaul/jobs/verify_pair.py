@@ -15,8 +15,8 @@ import msgspec
 
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.jobs.comparing import DIRECTORY_BUCKET
 from bulkhaul.jobs.places import FileSide
-from bulkhaul.jobs.sync import DIRECTORY_BUCKET
 from bulkhaul.jobs.verify_digests import Digests, digest_file
 from bulkhaul.jobs.verify_places import Side, StoredSide
 from bulkhaul.model.errors import NotFound, PreconditionFailed, SourceChanged, TransferError

@@ -37,7 +37,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             the path of a file. Of a deletion: what is deleted.
         destination: likewise; empty for a deletion and a restore.
         size_bytes: as the listing or the manifest tells it; None where it does not.
-        etag: opaque, with its quotes; empty where nobody told it. The object must still have it.
+        etag: opaque, with its quotes; empty where nobody told it. The object must still have it. Of a file that
+            a sync deletes: what it is known by (inode, size, mtime).
         version_id: of the source, empty for the current one.
         last_modified: of the source, ISO 8601; empty where nobody told it.
         storage_class: of the source, empty for the standard one.

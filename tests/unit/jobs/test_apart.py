@@ -9,7 +9,7 @@ import pytest
 
 from bulkhaul import jobs
 from bulkhaul.jobs.apart import require_apart
-from bulkhaul.jobs.job import described
+from bulkhaul.jobs.describing import described
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.settings import Settings
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul.jobs.job import described
+from bulkhaul.jobs.describing import described
 from bulkhaul.model.errors import UsageError
 
 

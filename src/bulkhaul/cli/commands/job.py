@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from bulkhaul.jobs.reports.writing import ReportFormat
     from bulkhaul.jobs.status import JobStatus
     from bulkhaul.model.results import TransferResult
-    from bulkhaul.model.rows import ReportRow
     from bulkhaul.model.settings import Settings
 
 EPILOG = """\b
@@ -172,8 +171,9 @@ def create(
     from bulkhaul.cli.job_lines import plan_text, status_json
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.jobs.apart import require_apart
+    from bulkhaul.jobs.describing import described
     from bulkhaul.jobs.folder.place import entered
-    from bulkhaul.jobs.job import described, planned, runner_name
+    from bulkhaul.jobs.job import planned, runner_name
     from bulkhaul.jobs.status import job_status
 
     if len(places) > 2:
@@ -229,8 +229,10 @@ def create(
 def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: Any) -> NoReturn:
     """Go on with JOB where its last run ended."""
     from bulkhaul.cli.job import Job
+    from bulkhaul.cli.job_rows import results_of, unfinished_text
     from bulkhaul.cli.launch import launch_job
     from bulkhaul.jobs import job as jobs
+    from bulkhaul.jobs.describing import settings_of
     from bulkhaul.jobs.folder.place import opened
     from bulkhaul.jobs.status import job_status
     from bulkhaul.model.archives import RestoreCounts
@@ -239,7 +241,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
     reached = make_settings(chosen)
     with opened(job_name, reached) as folder:
         description = folder.description()
-    settings = jobs.settings_of(description, _given(chosen, reached))
+    settings = settings_of(description, _given(chosen, reached))
     origin_chosen = _origin(description, settings, given)
     ended: list[JobStatus] = []
     counts = RestoreCounts()
@@ -248,16 +250,10 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         origin, name = engine.beside(origin_chosen) if origin_chosen is not None else None, jobs.runner_name()
         with opened(job_name, reached, alone_as=name) as folder:
             how = functools.partial(jobs.run, engine.aio, folder, name=name, origin=origin, counts=counts)
-            yield from _results(engine.each(how()))
+            yield from results_of(engine.each(how()))
             if retry_failed and engine.run(jobs.retry, folder) is not None:
-                yield from _results(engine.each(how()))
+                yield from results_of(engine.each(how()))
             ended.append(job_status(folder))
-
-    def unfinished() -> str:
-        if not ended or ended[0].ok:
-            return ""
-        count = ended[0].failed
-        return f"{count} object{'s' * (count != 1)} failed; `bulkhaul job run {job_name} --retry-failed` tries again"
 
     job = Job(
         operation="job",
@@ -267,7 +263,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         dry_run=False,
         settings=settings,
         remains=f"`bulkhaul job run {job_name}` goes on",
-        unfinished=unfinished,
+        unfinished=lambda: unfinished_text(job_name, ended),
         restores=counts if description.restore is not None else None,
     )
     launch_job(ctx, job, output)
@@ -361,29 +357,6 @@ async def _planned(shards: AsyncGenerator[Shard, None]) -> None:
             pass
 
 
-def _results(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
-    """Yield what the lines of a command are made of."""
-    from bulkhaul.model.results import TransferResult
-    from bulkhaul.model.rows import Status
-
-    for row in rows:
-        place = row.destination if row.destination.startswith("s3://") else row.source
-        bucket, _, key = place.removeprefix("s3://").partition("/") if place.startswith("s3://") else ("", "", "")
-        yield TransferResult(
-            source=row.source,
-            destination=row.destination,
-            bucket=bucket,
-            key=key,
-            size_bytes=row.size_bytes or 0,
-            etag=row.etag,
-            version_id=row.version_id,
-            integrity=row.integrity,
-            seconds=row.seconds,
-            skipped=row.reason or "nothing was to be done" if row.status is Status.SKIPPED else "",
-            failure=row.error,
-        )
-
-
 def _given(chosen: dict[str, Any], reached: Settings) -> dict[str, Any]:
     """Return the settings of the command line; those that were not given are the job's."""
     names = [name for name, value in chosen.items() if value is not None and name != "sse_c"]
@@ -392,7 +365,7 @@ def _given(chosen: dict[str, Any], reached: Settings) -> dict[str, Any]:
 
 def _origin(description: JobDescription, settings: Settings, given: dict[str, Any]) -> Settings | None:
     """Return the settings for the source of a copy: the command line's, else the job's, None where there are none."""
-    from bulkhaul.jobs.job import settings_of
+    from bulkhaul.jobs.describing import settings_of
 
     if description.origin is None:
         return origin_settings(settings, given)

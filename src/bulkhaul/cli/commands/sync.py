@@ -30,12 +30,15 @@ from bulkhaul.cli.transfer_arguments import REMAINS, STREAM, direction_of, refus
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bulkhaul.cli.job import Job
     from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.jobs.status import JobStatus
     from bulkhaul.jobs.sync_options import SyncOptions
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
+    from bulkhaul.model.writing import ObjectOptions
 
 EPILOG = """\b
 Examples:
@@ -44,6 +47,7 @@ Examples:
   bulkhaul sync --compare checksum s3://bucket/run-7/ s3://other/run-7/
   bulkhaul sync --dry-run --exclude '*.tmp' results/ s3://bucket/run-7
   bulkhaul sync --explain a/b.bin results/ s3://bucket/run-7
+  bulkhaul sync --delete --job ./monday s3://bucket/run-7/ s3://other/run-7/
 
 SRC and DEST are a prefix or a folder each, whether or not they end in a slash; SRC may be a pattern of s3://.
 
@@ -53,6 +57,9 @@ told is never equal.
 
 --delete deletes last, and only if everything could be listed and nothing failed: what cannot be read is not missing.
 Filters apply to both sides, so what is excluded is never deleted. Links at DEST are left alone.
+
+--job keeps plan and report in a folder, as `bulkhaul job` does: however this ends, the same command or
+`bulkhaul job run` goes on. Deletions wait until every transfer of the job has succeeded.
 
 \b
 Exit code: 0 both sides have the same, 1 something failed or was withheld, 2 the command line makes no sense,
@@ -83,6 +90,7 @@ _deletion = section("Deletion")
     metavar="N|N%",
     help="At most so many objects, or so much of what DEST has; of more, none is deleted.",
 )
+@click.option("--job", "job_name", default=None, metavar="JOB", help="Sync as a job in this folder, or go on with it.")
 @_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
 @_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
 @_selection(
@@ -108,7 +116,9 @@ _deletion = section("Deletion")
 @output_options
 @log_option
 @click.pass_context
-def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, **given: Any) -> None:
+def sync(
+    ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, job_name: str | None, **given: Any
+) -> None:
     """Make DEST have what SRC has; one of them, or both, is s3://bucket/….
 
     What is there already is not moved again. Both sides are listed side by side, and the first transfer starts with
@@ -129,18 +139,22 @@ def sync(ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, 
     origin = origin_settings(settings, given)
     if explain is not None:
         _explain(ctx, (source, destination), explain, options, settings, origin, as_json=output["as_json"])
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.launch import launch_job
+
+    if job_name is not None:
+        if options.dry_run:
+            raise click.UsageError("--dry-run makes no job.")
+        launch_job(ctx, _sync_job(job_name, source, destination, options, stored, settings, origin), output)
     from bulkhaul.jobs.sync_options import SyncCounts
 
     counts = SyncCounts()
 
     def results(engine: Engine) -> Iterator[TransferResult]:
-        from bulkhaul.jobs import sync as jobs_sync
+        from bulkhaul.jobs import syncing
 
         beside = engine.beside(origin) if origin is not None else None
-        yield from jobs_sync.sync(engine, source, destination, options, stored=stored, origin=beside, counts=counts)
-
-    from bulkhaul.cli.job import Job
-    from bulkhaul.cli.launch import launch_job
+        yield from syncing.sync(engine, source, destination, options, stored=stored, origin=beside, counts=counts)
 
     job = Job(
         operation="sync",
@@ -187,6 +201,53 @@ def _sync_options(ctx: click.Context, given: dict[str, Any]) -> SyncOptions:
         follow_symlinks=given.pop("follow_symlinks") is not False,
         dir_markers=given.pop("dir_markers"),
         dry_run=given.pop("dry_run"),
+    )
+
+
+def _sync_job(
+    job_name: str,
+    source: str,
+    destination: str,
+    options: SyncOptions,
+    stored: ObjectOptions | None,
+    settings: Settings,
+    origin: Settings | None,
+) -> Job:
+    """Return the work of a sync that is a job."""
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.job_rows import unfinished_text
+    from bulkhaul.jobs.apart import require_apart
+    from bulkhaul.jobs.describing import described
+
+    description = described(
+        source, destination, kind="sync", sync=options, options=stored, settings=settings, origin=origin
+    )
+    require_apart(job_name, description)
+    ended: list[JobStatus] = []
+
+    def results(engine: Engine) -> Iterator[TransferResult]:
+        from bulkhaul.cli.job_rows import row_results_of
+        from bulkhaul.jobs import job as jobs
+        from bulkhaul.jobs.folder.place import opened
+        from bulkhaul.jobs.status import job_status
+        from bulkhaul.jobs.sync_run import begin_sync
+
+        beside, name = engine.beside(origin) if origin is not None else None, jobs.runner_name()
+        with opened(job_name, settings, make=True, alone_as=name) as folder:
+            begin_sync(folder, description)
+            yield from row_results_of(engine.each(jobs.run(engine.aio, folder, name=name, origin=beside)))
+            ended.append(job_status(folder))
+
+    return Job(
+        operation="sync",
+        results=results,
+        source=source,
+        destination=destination,
+        dry_run=False,
+        settings=settings,
+        remains=f"`bulkhaul job run {job_name}` goes on",
+        seen=lambda: {"unchanged": ended[0].unchanged if ended else 0},
+        unfinished=lambda: unfinished_text(job_name, ended),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.writing import ObjectOptions
@@ -21,6 +22,7 @@ class Kind(StrEnum):
     COPY = "copy"
     DELETE = "delete"
     RESTORE = "restore"
+    SYNC = "sync"
 
 
 class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +35,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         manifests: what is read instead of a listing: absolute paths, and objects.
         include, exclude: patterns for paths below the source.
         follow_symlinks: of an upload; see ``upload_many``.
+        sync: of a sync, which has its own patterns; None for other kinds.
         options: how objects are stored; None keeps the headers of a copy.
         preserve: what copies between buckets keep, or fail.
         restore: how archived objects are brought back; None leaves each of them a failure.
@@ -52,6 +55,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool | None = None
+    sync: SyncOptions | None = None
     options: ObjectOptions | None = None
     preserve: tuple[Kept, ...] = ()
     restore: RestoreOptions | None = None
@@ -70,6 +74,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
         first: ``n`` of its first row; the others follow without a gap.
         size_bytes: of its objects, as far as they are known.
         sha256: of its file, in hexadecimal digits.
+        deletes: its rows are deletions, all of them; of other shards none is.
     """
 
     number: int
@@ -78,6 +83,7 @@ class Shard(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     size_bytes: int
     sha256: str
+    deletes: bool = False
 
 
 class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,6 +94,8 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
         routes: bytes by the way that they go; see ``policy.costs.Route``.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
         unknown_sizes: rows whose size nobody told.
+        unchanged: names that need no row, because both sides of a sync have them alike.
+        withheld: why no deletion of the plan may be carried out; empty if all may.
     """
 
     rows: int = 0
@@ -97,6 +105,8 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
     archived_rows: int = 0
     archived_bytes: int = 0
     unknown_sizes: int = 0
+    unchanged: int = 0
+    withheld: str = ""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

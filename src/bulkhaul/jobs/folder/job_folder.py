@@ -31,7 +31,7 @@ from bulkhaul.jobs.folder.description import (
 )
 from bulkhaul.jobs.folder.lines import decode, encode, pack, unpack, unpack_whole
 from bulkhaul.model.errors import DamagedJob, NotFound, TransferError, Unsupported, UsageError
-from bulkhaul.model.rows import ReportRow, Row
+from bulkhaul.model.rows import Action, ReportRow, Row
 from bulkhaul.store.protocol import ObjectStore
 
 _SHARD = re.compile(r"plan/(\d{6,})\.jsonl\.gz")
@@ -59,18 +59,21 @@ class JobFolder:
 
     # What the job is
 
-    def create(self, description: JobDescription) -> None:
+    def create(self, description: JobDescription, *, again: bool = False) -> None:
         """Make the folder a job; it may be the same one already, as long as its plan is not whole.
+
+        Args:
+            again: its plan may be whole.
 
         Raises:
             UsageError: it is another one, or its plan is whole.
         """
         if not self._put("job.json", encode(description)):
             there = self.description()
-            same = replace(there, made=description.made, made_by=description.made_by) == description
+            same = encode(replace(there, made=description.made, made_by=description.made_by)) == encode(description)
         else:
             same = True
-        if not same or self.plans():
+        if not same or (not again and self.plans()):
             raise UsageError("there is a job in this folder already; run it, or name another folder", self.name)
 
     def description(self) -> JobDescription:
@@ -358,7 +361,15 @@ def _done_name(number: int) -> str:
 def _shard(number: int, plan: int, rows: Sequence[Row], data: bytes) -> Shard:
     size_bytes = sum(row.size_bytes or 0 for row in rows)
     digest = hashlib.sha256(data).hexdigest()
-    return Shard(number=number, plan=plan, first=rows[0].n, rows=len(rows), size_bytes=size_bytes, sha256=digest)
+    return Shard(
+        number=number,
+        plan=plan,
+        first=rows[0].n,
+        rows=len(rows),
+        size_bytes=size_bytes,
+        sha256=digest,
+        deletes=all(row.action is Action.DELETE for row in rows),
+    )
 
 
 def _segment(name: str, rows: int, data: bytes) -> Segment:

@@ -6,51 +6,35 @@ list both ─▶ merge_join ─▶ SyncPlan ─▶ rows ─▶ the engine ─▶
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 
 import msgspec
 
-from bulkhaul.disk.folder import DestinationTree
 from bulkhaul.disk.removal import Removal
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.archives import Clock, Ready, Transfer, restored
-from bulkhaul.jobs.evidence import Evidence
-from bulkhaul.jobs.merge_join import merge_join
-from bulkhaul.jobs.ordering import in_order
+from bulkhaul.jobs.comparing import Comparing, comparing, root_of
+from bulkhaul.jobs.markers import Markers
 from bulkhaul.jobs.permissions import check_permissions
-from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of, source_among
-from bulkhaul.jobs.sides import Item, file_pages, object_pages, read_ahead
+from bulkhaul.jobs.places import ObjectSide, Sides, source_among
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
-from bulkhaul.jobs.sync_plan import LocalNames, PlannedRow, SyncPlan
+from bulkhaul.jobs.sync_plan import PlannedRow, SyncPlan, result_of
 from bulkhaul.model.errors import LocalError, OtherError, TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
-from bulkhaul.model.objects import Content, ObjectRef
 from bulkhaul.model.results import RowResult, TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
-from bulkhaul.policy.comparison import Entry, listed_difference, parse_compare
+from bulkhaul.policy.comparison import Entry
 from bulkhaul.policy.costs import by_class
 from bulkhaul.policy.permissions import Side as PermissionSide
 from bulkhaul.policy.permissions import needed
 from bulkhaul.policy.plan_totals import Totals
-from bulkhaul.policy.selection import (
-    excludes_below,
-    selector,
-)
-from bulkhaul.policy.withholding import DeletionLimit, parse_limit, withheld
-
-DIRECTORY_BUCKET = "--x-s3"
-"""How the names of directory buckets end, which list in no order. Source: S3 User Guide, "Directory bucket naming
-rules" and ListObjectsV2, "Sorting order of returned objects"."""
-
-_FOLDER_TYPE = ObjectOptions(content=Content(content_type="application/x-directory"))
 
 
 def sync(
@@ -126,41 +110,19 @@ class _Sync:
         self._clock = clock
         self._pending: dict[int, Row] = {}
         self._failed = 0
-        self._tree: DestinationTree | None = None
 
     async def run(self, source: str, destination: str) -> AsyncGenerator[RowResult, None]:
         options = self._options
-        compare = parse_compare(options.compare)
-        limit = parse_limit(options.max_delete) if options.max_delete else None
-        sides = await sides_of(self._engine, self._origin, source, destination)
-        await self._require_permissions(sides)
-        evidence = Evidence(compare, sides.source, sides.destination)
-        names = await self._names(sides) if sides.action is Action.DOWNLOAD else None
-        plan = SyncPlan(
-            sides.action,
-            sides.source,
-            sides.destination,
-            listed_difference(compare, sides.action),
-            look=evidence.difference if evidence.needed else None,
-            names=names,
-            delete=options.delete,
-            dir_markers=options.dir_markers,
-            left_out=sides.left_out,
-            counts=self._counts,
-        )
-        try:
-            async with contextlib.aclosing(self._transfers(plan, sides)) as results:
+        async with comparing(self._engine, self._origin, source, destination, options, self._counts) as compared:
+            await self._require_permissions(compared.sides)
+            async with contextlib.aclosing(self._transfers(compared)) as results:
                 async for result in results:
                     self._failed += result.failure is not None
                     yield result
             if options.delete:
-                async with contextlib.aclosing(self._deletions(plan, sides, limit)) as deletions:
+                async with contextlib.aclosing(self._deletions(compared)) as deletions:
                     async for deleted in deletions:
                         yield self._told(deleted)
-        finally:
-            plan.close()
-            if self._tree is not None:
-                self._tree.close()
 
     async def _require_permissions(self, sides: Sides) -> None:
         """Try what would be found missing at the end only, or with each object; listing, GET and PUT show at once."""
@@ -183,16 +145,11 @@ class _Sync:
             writes=not options.dry_run,
         )
 
-    async def _names(self, sides: Sides) -> LocalNames:
-        if self._options.dry_run:
-            return LocalNames(folds_case=False)
-        self._tree = await undisturbed(in_thread(DestinationTree, _root(sides.destination), kept=1))
-        return LocalNames(folds_case=await undisturbed(in_thread(self._tree.folds_case)))
-
     # What is moved
 
-    async def _transfers(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[RowResult, None]:
-        rows, options, counts = self._rows(plan, sides), self._options, self._counts.restores
+    async def _transfers(self, compared: Comparing) -> AsyncGenerator[RowResult, None]:
+        rows, options, counts = self._rows(compared), self._options, self._counts.restores
+        sides = compared.sides
         move: Transfer = functools.partial(self._moved, sides)
         if options.restore is not None and not options.dry_run and isinstance(sides.source, ObjectSide):
             control = sides.source.control
@@ -215,7 +172,7 @@ class _Sync:
         if self._options.dry_run:
             results = self._dry(rows)
         elif sides.action is Action.DOWNLOAD:
-            results = self._engine.download_rows(rows, _root(sides.destination), set_times=True)
+            results = self._engine.download_rows(rows, root_of(sides.destination), set_times=True)
         elif sides.action is Action.UPLOAD:
             results = self._engine.upload_rows(rows, self._stored or DEFAULT_OPTIONS)
         else:
@@ -241,87 +198,34 @@ class _Sync:
         requests = {f"{name}_requests": count for name, count in by_class(totals.requests).items()}
         self._counts.costs = requests | {f"{route}_bytes": count for route, count in totals.routes.items()}
 
-    async def _rows(self, plan: SyncPlan, sides: Sides) -> AsyncGenerator[Sequence[PlannedRow], None]:
-        options = self._options
-        takes = selector(sides.selection, options.include, options.exclude)
-        excludes = excludes_below(options.exclude)
-        source: AsyncGenerator[list[Item], None]
-        if isinstance(sides.source, ObjectSide):
-            source = _listed(sides.source, sides.listed, takes)
-        else:
-            source = file_pages(
-                _root(sides.source),
-                takes,
-                excludes,
-                follow_symlinks=options.follow_symlinks,
-                folders=options.dir_markers,
-                nameless=plan.nameless.append,
-            )
-        destination: AsyncGenerator[list[Item], None]
-        if isinstance(sides.destination, ObjectSide):
-            destination = _listed(sides.destination, sides.destination.base, takes)
-        else:
-            root, folders = _root(sides.destination), options.dir_markers
-            destination = file_pages(root, takes, excludes, follow_symlinks=False, folders=folders, destination=True)
-        async with read_ahead(source) as ours, read_ahead(destination) as theirs:
-            async with contextlib.aclosing(plan.pages(merge_join(ours, theirs))) as pages:
-                async for page in pages:
-                    yield await self._with_markers(page, sides)
-
-    async def _with_markers(self, page: Sequence[PlannedRow], sides: Sides) -> Sequence[PlannedRow]:
-        """Make the folders, and the objects that mark folders, of a page; return it with their results in place."""
-        if self._options.dry_run or not self._options.dir_markers or sides.action is Action.COPY:
-            return page
-        marks = [isinstance(row, Row) and row.destination.endswith("/") for row in page]
-        if not any(marks):
-            return page
-        work = (self._mark(row, sides) for row, mark in zip(page, marks, strict=True) if mark and isinstance(row, Row))
-        made = iter(await asyncio.gather(*work))
-        return [next(made) if mark else row for row, mark in zip(page, marks, strict=True)]
-
-    async def _mark(self, row: Row, sides: Sides) -> TransferResult:
-        self._pending[row.n] = row
-        result = _result_of(row)
-        try:
-            if isinstance(sides.destination, ObjectSide):
-                bucket = sides.destination.bucket
-                ref = ObjectRef(bucket, row.destination.removeprefix(f"s3://{bucket}/"))
-                made = await self._engine.upload_bytes(b"", ref, self._stored or _FOLDER_TYPE)
-                return msgspec.structs.replace(made, source=row.source, row=row.n)
-            assert self._tree is not None
-            relative = row.destination.removeprefix(sides.destination.base)
-            self._tree.folder(tuple(relative.removesuffix("/").split("/"))).release()
-        except TransferError as error:
-            return msgspec.structs.replace(result, failure=error.named(row.source).info)
-        return result
+    async def _rows(self, compared: Comparing) -> AsyncGenerator[Sequence[PlannedRow], None]:
+        markers = Markers(self._engine, compared.sides.destination, self._stored, compared.tree)
+        marking = self._options.dir_markers and not self._options.dry_run
+        async with contextlib.aclosing(compared.pages()) as pages:
+            async for page in pages:
+                made = await markers.made(page) if marking else page
+                marked = (row for row, now in zip(page, made, strict=True) if now is not row)
+                self._pending.update((row.n, row) for row in marked if isinstance(row, Row))
+                yield made
 
     # What is deleted
 
-    async def _deletions(
-        self, plan: SyncPlan, sides: Sides, limit: DeletionLimit | None
-    ) -> AsyncGenerator[TransferResult, None]:
-        why = withheld(
-            plan.doomed.count,
-            self._counts.at_destination,
-            found=self._counts.found,
-            failed=self._failed,
-            unsound=plan.unsound,
-            limit=limit,
-        )
-        if why:
-            raise OtherError(why, sides.destination.place(""))
+    async def _deletions(self, compared: Comparing) -> AsyncGenerator[TransferResult, None]:
+        plan, destination = compared.plan, compared.sides.destination
+        if why := compared.withheld(failed=self._failed):
+            raise OtherError(why, destination.place(""))
         if not plan.doomed.count:
             return
-        if same := await source_among(sides, plan.doomed.pages()):
+        if same := await source_among(compared.sides, plan.doomed.pages()):
             text = "nothing was deleted, because SRC seems to lie in DEST under another name: this would delete it"
             raise OtherError(text, same)
         results: AsyncGenerator[TransferResult, None]
         if self._options.dry_run:
             results = _dry(self._doomed_rows(plan))
-        elif isinstance(sides.destination, ObjectSide):
+        elif isinstance(destination, ObjectSide):
             results = self._engine.delete_rows(self._doomed_rows(plan))
         else:
-            results = self._removed_files(plan, _root(sides.destination))
+            results = self._removed_files(plan, root_of(destination))
         async with contextlib.aclosing(results):
             async for result in results:
                 yield result
@@ -351,46 +255,17 @@ class _Sync:
         return RowResult(**fields, action=row.action, reason=row.reason)
 
 
-async def _listed(side: ObjectSide, prefix: str, takes: Callable[[str], bool]) -> AsyncGenerator[list[Item], None]:
-    listing = object_pages(side.control, side.bucket, prefix, side.base, takes)
-    unordered = side.bucket.endswith(DIRECTORY_BUCKET)
-    async with contextlib.aclosing(in_order(listing, f"s3://{side.bucket}/{prefix}", unordered=unordered)) as pages:
-        async for page in pages:
-            yield list(page)
-
-
-def _root(side: Side) -> str:
-    assert isinstance(side, FileSide)
-    return side.base
-
-
 async def _dry(pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
     async with contextlib.aclosing(pages):
         async for page in pages:
             for row in page:
-                yield _result_of(row) if isinstance(row, Row) else row
-
-
-def _result_of(row: Row) -> TransferResult:
-    """Return what is known of a row before it is carried out."""
-    url = row.destination if row.destination.startswith("s3://") else row.source
-    bucket, _, key = url.removeprefix("s3://").partition("/") if url.startswith("s3://") else ("", "", "")
-    return TransferResult(
-        source=row.source,
-        destination=row.destination,
-        bucket=bucket,
-        key=key,
-        size_bytes=0 if row.action is Action.DELETE else row.size_bytes or 0,
-        etag=row.etag,
-        last_modified=row.last_modified,
-        row=row.n,
-    )
+                yield result_of(row) if isinstance(row, Row) else row
 
 
 def _remove(removal: Removal, page: Sequence[Entry], rows: Sequence[Row]) -> list[TransferResult]:
     results = []
     for entry, row in zip(page, rows, strict=True):
-        result = _result_of(row)
+        result = result_of(row)
         try:
             removal.remove(entry.name, SourceIdentity(entry.device, entry.inode, entry.size_bytes, entry.mtime_ns or 0))
         except LocalError as error:
@@ -399,4 +274,4 @@ def _remove(removal: Removal, page: Sequence[Entry], rows: Sequence[Row]) -> lis
     return results
 
 
-__all__ = ["DIRECTORY_BUCKET", "SyncCounts", "SyncOptions", "sync", "sync_async"]
+__all__ = ["SyncCounts", "SyncOptions", "sync", "sync_async"]

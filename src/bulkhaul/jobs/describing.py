@@ -1,0 +1,160 @@
+"""Describes jobs: what was asked for becomes ``job.json``, and the settings of that those of a run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from bulkhaul import __version__
+from bulkhaul.disk.paths import local_path
+from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind
+from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.model.archives import RestoreOptions
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.preserving import Kept
+from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.preserving import require_compatible
+from bulkhaul.policy.selection import parse_destination, parse_source
+
+_SECRET = frozenset({"sse_c_key"})
+_OF_THE_MACHINE = frozenset({"state_dir", "timeouts", "limits"})
+"""Settings that are no choice of the job's: where it runs has its own."""
+
+
+def described(
+    source: str,
+    destination: str = "",
+    *,
+    kind: str = "copy",
+    manifests: Sequence[str] = (),
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    follow_symlinks: bool | None = None,
+    sync: SyncOptions | None = None,
+    options: ObjectOptions | None = None,
+    preserve: Collection[Kept] = (),
+    restore: RestoreOptions | None = None,
+    settings: Settings | None = None,
+    origin: Settings | None = None,
+) -> JobDescription:
+    """Return the description of a job on everything below ``source``, or that matches it as a pattern.
+
+    Args:
+        source: ``s3://…``, or a folder of this machine, which is made absolute; empty where there are manifests.
+        destination: likewise; empty for a deletion.
+        kind: ``copy``, ``delete``, or ``restore``: without a destination nothing is moved; ``sync`` with its options.
+        manifests: paths and objects that list what it is about.
+        preserve: what copies between buckets keep, or fail; of a sync its options tell it.
+        restore: how archived objects are brought back; a restore needs it not.
+        origin: settings for the source, where they are not those of the destination.
+
+    Raises:
+        UsageError: it cannot mean anything.
+    """
+    try:
+        known = Kind(kind)
+    except ValueError:
+        raise UsageError(f"a job of the kind {kind!r} cannot be made; the kinds are {', '.join(Kind)}") from None
+    chosen = settings or Settings()
+    if (known is Kind.SYNC) != (sync is not None):
+        raise UsageError("a job of the kind sync is made by `bulkhaul sync --job`", source)
+    if bool(source) == bool(manifests):
+        raise UsageError("a job is made of a source or of manifests", source)
+    if "-" in manifests:
+        raise UsageError("a job may have to read its manifest again, so it cannot be stdin; name a file", "-")
+    if known is Kind.DELETE and destination:
+        raise UsageError("a deletion has no destination", destination)
+    if known in (Kind.COPY, Kind.SYNC) and not destination:
+        raise UsageError("a copy needs a destination", source)
+    if known is Kind.DELETE and restore is not None:
+        raise UsageError("what is deleted need not be brought back", source)
+    if sync is not None and sync.restore is not None:
+        text = "a sync that is a job does not bring archived objects back; a job of the kind restore does, before it"
+        raise UsageError(text, source)
+    if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
+        raise UsageError("source or destination must begin with s3://; none of these does", source)
+    if sync is not None:
+        preserve, sync = sync.preserve, msgspec.structs.replace(sync, preserve=frozenset())
+    require_compatible(options, frozenset(preserve))
+    if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
+        raise UsageError("only copies between buckets preserve what is named", source)
+    for place in (source, destination):
+        if place.startswith("s3://"):
+            parse_destination(place)
+    if known is Kind.DELETE and source:
+        parse_source(source, recursive=True)
+    return JobDescription(
+        format=FORMAT,
+        kind=known,
+        source=_place(source),
+        destination=_place(destination),
+        manifests=tuple(map(_place, manifests)),
+        include=tuple(include),
+        exclude=tuple(exclude),
+        follow_symlinks=follow_symlinks,
+        sync=sync,
+        options=options,
+        preserve=tuple(sorted(preserve)),
+        restore=restore or (RestoreOptions() if known is Kind.RESTORE else None),
+        settings=_kept(chosen),
+        origin=None if origin is None else _kept(origin),
+        sse_c=chosen.sse_c_key is not None,
+        made_by=f"bulkhaul {__version__}",
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def settings_of(description: JobDescription, given: Mapping[str, Any], *, origin: bool = False) -> Settings:
+    """Return the settings of a job, with those of this run in their place.
+
+    Args:
+        given: fields of ``Settings`` by name.
+        origin: those for the source.
+
+    Raises:
+        UsageError: a setting is unknown or out of range, or the key of SSE-C is missing.
+    """
+    base = kept_settings((description.origin if origin else description.settings) or {})
+    if description.sse_c and not given.get("sse_c_key"):
+        raise UsageError("the job's objects have a customer's key (SSE-C), which is not kept; give it again")
+    return with_fields(base, given)
+
+
+def _place(place: str) -> str:
+    if not place or place.startswith("s3://"):
+        return place
+    path = os.path.abspath(local_path(place))
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the path is not valid UTF-8, so no job can name it; rename it, or link to it", path
+        ) from error
+    return path
+
+
+def kept_settings(kept: Mapping[str, Any]) -> Settings:
+    """Return the settings that a job keeps.
+
+    Raises:
+        UsageError: they cannot be used.
+    """
+    try:
+        return msgspec.convert(kept, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the settings of the job cannot be used: {error}") from error
+
+
+def _kept(settings: Settings) -> dict[str, Any]:
+    """Return the settings that were chosen, without secrets and what belongs to this machine."""
+    usual = Settings()
+    names = [name for name in Settings.__struct_fields__ if name not in _SECRET | _OF_THE_MACHINE]
+    chosen = {name: getattr(settings, name) for name in names if getattr(settings, name) != getattr(usual, name)}
+    kept = msgspec.to_builtins(chosen)
+    assert isinstance(kept, dict)
+    return kept
