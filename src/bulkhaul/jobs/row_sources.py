@@ -223,13 +223,17 @@ class FileRows:
         entries = await asyncio.to_thread(walk, self._folder, follow_symlinks=self._follow)
         found = begun.rows > 0
 
+        def is_planned(entry: LocalFile | Refused, row: Row) -> bool:
+            if begun.last is None:
+                return False
+            if begun.ascending and isinstance(entry, LocalFile):
+                return row.source <= begun.last.source
+            return begun.has(row)  # a name that is no text, or a folder, sorts otherwise than it comes
+
         def next_rows() -> list[Row] | None:
             page = list(islice(entries, PAGE_ROWS))
-            rows = [row for entry in page if (row := self._row(entry)) is not None]
-            if begun.last is not None:
-                last, ascending = begun.last.source, begun.ascending
-                rows = [row for row in rows if not (row.source <= last if ascending else begun.has(row))]
-            return rows if page else None
+            found = [(entry, row) for entry in page if (row := self._row(entry)) is not None]
+            return [row for entry, row in found if not is_planned(entry, row)] if page else None
 
         while (rows := await asyncio.to_thread(next_rows)) is not None:
             found = found or bool(rows)
