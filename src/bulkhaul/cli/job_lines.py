@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from datetime import timedelta
 
 import msgspec
@@ -9,6 +11,16 @@ import msgspec
 from bulkhaul.cli.lines import json_text
 from bulkhaul.jobs.status import JobStatus
 from bulkhaul.policy.sizes import format_size
+
+
+def command(action: str, name: str, option: str = "") -> str:
+    """Return what people are to type.
+
+    >>> command("run", "my job", "--retry-failed")
+    "`bulkhaul job run 'my job' --retry-failed`"
+    """
+    named = f"./{name}" if name.startswith("-") else name
+    return f"`{' '.join(filter(None, ['bulkhaul', 'job', action, shlex.quote(named), option]))}`"
 
 
 def status_json(status: JobStatus) -> str:
@@ -28,7 +40,7 @@ def plan_text(name: str, status: JobStatus) -> str:
         text += f"  {route}: {format_size(size_bytes)}\n"
     if status.archived_rows:
         text += f"  in an archive: {status.archived_rows} objects, {format_size(status.archived_bytes)}\n"
-    return f"{text}`bulkhaul job run {name}` carries it out\n"
+    return f"{text}{command('run', name)} carries it out\n"
 
 
 def status_text(name: str, status: JobStatus) -> str:
@@ -46,7 +58,24 @@ def status_text(name: str, status: JobStatus) -> str:
     if status.withheld:
         text += f"{status.withheld}\n"
     if status.left or not status.planning_done:
-        text += f"`bulkhaul job run {name}` goes on\n"
+        text += f"{command('run', name)} goes on\n"
     elif status.failed:
-        text += f"`bulkhaul job run {name} --retry-failed` tries again what failed\n"
+        text += f"{command('run', name, '--retry-failed')} tries again what failed\n"
     return text
+
+
+def unfinished_text(name: str, ended: Sequence[JobStatus]) -> str:
+    """Return why a run that has ended is no success, empty if it is one.
+
+    Args:
+        ended: the status of the job at its end.
+    """
+    (status,) = ended
+    if status.ok:
+        return ""
+    if status.withheld:
+        return status.withheld
+    if not status.complete:
+        return f"{status.left} of {status.planned_rows} objects are left; {command('run', name)} goes on"
+    count = status.failed
+    return f"{count} object{'s' * (count != 1)} failed; {command('run', name, '--retry-failed')} tries again"

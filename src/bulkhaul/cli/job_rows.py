@@ -1,29 +1,14 @@
-"""Makes of the report rows of a job what the lines of a command are made of, and says what is left at the end."""
+"""Makes of the report rows of a job what the lines of a command are made of."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from bulkhaul.jobs.status import JobStatus
     from bulkhaul.model.results import RowResult, TransferResult
     from bulkhaul.model.rows import ReportRow
-
-
-def unfinished_text(job_name: str, ended: Sequence[JobStatus]) -> str:
-    """Return why a run that has ended is no success, empty if it is one.
-
-    Args:
-        ended: the status of the job at its end, none where it did not come to its end.
-    """
-    if not ended or ended[0].ok:
-        return ""
-    if ended[0].withheld:
-        return ended[0].withheld
-    count = ended[0].failed
-    return f"{count} object{'s' * (count != 1)} failed; `bulkhaul job run {job_name} --retry-failed` tries again"
 
 
 def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:

@@ -168,7 +168,7 @@ def create(
     ctx: click.Context, /, *, job_name: str, places: tuple[str, ...], kind: str, as_json: bool, **given: Any
 ) -> NoReturn:
     """Make JOB of everything below SRC, list it, and write the plan of it."""
-    from bulkhaul.cli.job_lines import plan_text, status_json
+    from bulkhaul.cli.job_lines import command, plan_text, status_json
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.jobs.apart import require_apart
     from bulkhaul.jobs.describing import described
@@ -210,7 +210,7 @@ def create(
                 async with Other(origin_chosen) if origin_chosen else contextlib.nullcontext() as origin:
                     await _planned(planned(engine, folder, origin=origin))
             except asyncio.CancelledError:
-                out.error(f"bulkhaul: the plan is not whole; `bulkhaul job run {job_name}` goes on with it\n")
+                out.error(f"bulkhaul: the plan is not whole; {command('run', job_name)} goes on with it\n")
                 raise
             status = await asyncio.to_thread(job_status, folder)
         await out.write(status_json(status) if as_json else plan_text(job_name, status))
@@ -229,7 +229,8 @@ def create(
 def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: Any) -> NoReturn:
     """Go on with JOB where its last run ended."""
     from bulkhaul.cli.job import Job
-    from bulkhaul.cli.job_rows import results_of, unfinished_text
+    from bulkhaul.cli.job_lines import command, unfinished_text
+    from bulkhaul.cli.job_rows import results_of
     from bulkhaul.cli.launch import launch_job
     from bulkhaul.jobs import job as jobs
     from bulkhaul.jobs.describing import settings_of
@@ -262,7 +263,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         destination="",
         dry_run=False,
         settings=settings,
-        remains=f"`bulkhaul job run {job_name}` goes on",
+        remains=f"{command('run', job_name)} goes on",
         unfinished=lambda: unfinished_text(job_name, ended),
         restores=counts if description.restore is not None else None,
     )
@@ -289,6 +290,7 @@ def status(*, job_name: str, as_json: bool, **connection: Any) -> None:
 @connection_options
 def retry(*, job_name: str, **connection: Any) -> None:
     """Plan the rows of JOB again that failed in their last try."""
+    from bulkhaul.cli.job_lines import command
     from bulkhaul.jobs import job as jobs
     from bulkhaul.jobs.folder.place import opened
 
@@ -299,7 +301,7 @@ def retry(*, job_name: str, **connection: Any) -> None:
         click.echo("nothing failed")
     else:
         rows = plan.totals.rows
-        click.echo(f"planned {rows} object{'s' * (rows != 1)} again; `bulkhaul job run {job_name}` tries them")
+        click.echo(f"planned {rows} object{'s' * (rows != 1)} again; {command('run', job_name)} tries them")
 
 
 @job.command("report", cls=SectionedCommand, epilog=_REPORT, short_help="Write what became of each object.")

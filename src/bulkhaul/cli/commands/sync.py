@@ -215,7 +215,7 @@ def _sync_job(
 ) -> Job:
     """Return the work of a sync that is a job."""
     from bulkhaul.cli.job import Job
-    from bulkhaul.cli.job_rows import unfinished_text
+    from bulkhaul.cli.job_lines import command, unfinished_text
     from bulkhaul.jobs.apart import require_apart
     from bulkhaul.jobs.describing import described
 
@@ -245,7 +245,7 @@ def _sync_job(
         destination=destination,
         dry_run=False,
         settings=settings,
-        remains=f"`bulkhaul job run {job_name}` goes on",
+        remains=f"{command('run', job_name)} goes on",
         seen=lambda: {"unchanged": ended[0].unchanged if ended else 0},
         unfinished=lambda: unfinished_text(job_name, ended),
     )
