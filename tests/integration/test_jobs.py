@@ -22,7 +22,8 @@ from bulkhaul.model.objects import Content
 from bulkhaul.model.rows import ReportRow, Status
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import Source, selector
-from tests.engines import aws_environment
+from tests.engines import aws_environment, serving
+from tests.faultserver import make_object, on_store
 from tests.integration.command import run
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
@@ -252,6 +253,25 @@ def test_the_command_line(server: RunningServer, tmp_path: Path) -> None:
     damaged = run("job", "run", job, variables=reached)
     assert damaged.returncode == 1
     assert f"{job}/plan.json" in damaged.stderr
+
+
+def test_the_last_try_counts(tmp_path: Path) -> None:
+    """A run whose retry succeeds is a success; what is to be typed next is quoted for the shell."""
+    job, target = tmp_path / "my job", tmp_path / "to"
+    with serving() as server:
+        for key in "xy":
+            server.store.put("bucket", f"a/{key}", make_object(key.encode()))
+        where = ("--endpoint-url", server.endpoint_url)
+        assert f"job run '{job}'`" in run("job", "create", job, "s3://bucket/a/", target, *where).stdout
+        denied = on_store.Status(code="AccessDenied", key="a/x", operation="GetObject", attempt="every", times=4)
+        server.add_fault(denied)
+        failed = run("job", "run", job, *where)
+        assert failed.returncode == 1
+        assert f"1 object failed; `bulkhaul job run '{job}' --retry-failed` tries again" in failed.stderr
+        assert run("job", "retry", job, *where).returncode == 0
+        again = run("job", "run", job, "--retry-failed", "--json", *where)
+    counts = json.loads(again.stdout.splitlines()[-1])
+    assert (again.returncode, counts["failed"], counts["verified"], counts["success"]) == (0, 1, 1, True)
 
 
 @pytest.mark.parametrize("kind", ["verify"])

@@ -37,7 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         restores: counts the archived objects that are brought back; None where none are.
         seen: tells at the end what else was counted, by name; None where nothing was.
         report: makes the report of its results.
-        unfinished: says at the end why it is no success although nothing failed; empty if it is one.
+        unfinished: says at the end why it is no success, empty if it is one; None where it is one if nothing failed.
     """
 
     operation: str

@@ -86,9 +86,10 @@ class _JobRun(Run):
             raise local_error(results.error)  # of the work, not of the output
         if results.error is not None:
             raise results.error
-        if self._job.unfinished is not None and (why := self._job.unfinished()):
-            self.err(problem_line(why))
-            return 1
+        if self._job.unfinished is not None:
+            if why := self._job.unfinished():
+                self.err(problem_line(why))
+            return 1 if why else 0
         return 1 if self._report.counts.failed else 0
 
     def tell(self, error: TransferError) -> None:
