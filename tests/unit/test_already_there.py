@@ -6,7 +6,7 @@ import pytest
 
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.already_there import as_stored, keeps_alike, proof_of_file, same_copy
+from bulkhaul.policy.already_there import as_stored, holds_no_more, keeps_alike, proof_of_file, same_copy
 
 MD5 = "9e107d9d372bb6826bd81d3542a419d6"
 HEAD = ObjectHead("k", 5, f'"{MD5}"')
@@ -98,3 +98,12 @@ def test_a_copy_has_what_it_keeps_of_its_source(
 ) -> None:
     """Equal bytes with other headers, class or tags are no copy that was made."""
     assert keeps_alike(head, source, options) is same
+
+
+def test_an_upload_replaces_metadata_and_tags() -> None:
+    """An object of the same bytes that has others than the upload would give it was there before."""
+    assert holds_no_more(HEAD, ObjectOptions())
+    assert holds_no_more(TYPED, ObjectOptions(content=Content(metadata={"a": "b"})))
+    assert not holds_no_more(TYPED, ObjectOptions())
+    assert not holds_no_more(HEAD, ObjectOptions(content=Content(metadata={"a": "b"})))
+    assert not holds_no_more(ObjectHead("k", 5, tags=1), ObjectOptions())

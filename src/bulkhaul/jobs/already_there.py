@@ -13,7 +13,7 @@ from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.already_there import as_stored, keeps_alike, proof_of_file, same_copy
+from bulkhaul.policy.already_there import as_stored, holds_no_more, keeps_alike, proof_of_file, same_copy
 from bulkhaul.policy.selection import parse_destination
 from bulkhaul.wire.checksums import COMPUTABLE, hasher
 
@@ -62,7 +62,7 @@ async def found_there(
 
 def _is_file(path: str, head: ObjectHead, options: ObjectOptions) -> bool:
     proof = proof_of_file(head, computable=COMPUTABLE)
-    if proof is None:
+    if proof is None or not holds_no_more(head, options):
         return False
     digest = hasher(proof.algorithm)
     try:

@@ -58,6 +58,11 @@ def keeps_alike(head: ObjectHead, source: ObjectHead, options: ObjectOptions | N
     return kept == msgspec.structs.asdict(head.content)
 
 
+def holds_no_more(head: ObjectHead, options: ObjectOptions) -> bool:
+    """Tell whether an object has no metadata or tags that an upload would not give it."""
+    return not head.tags and head.content.metadata == options.content.metadata
+
+
 def proof_of_file(head: ObjectHead, *, computable: frozenset[str]) -> Checksum | None:
     """Return the checksum that a file must have to be the object; None if nothing can prove it.
 
