@@ -39,7 +39,7 @@ def rows_after(folder: Path, planned: Sequence[Row]) -> list[str]:
         last=planned[-1] if planned else None,
         anchor="",
         ascending=all(one < other for one, other in itertools.pairwise(sources)),
-        has=sources.__contains__,
+        has=lambda row: row.source in sources,
     )
     return [row.source for row in found(folder, begun)]
 
