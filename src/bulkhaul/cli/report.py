@@ -112,8 +112,19 @@ class TransferReport:
         if self._as_json:
             self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=seen))
         elif seen and not self._quiet:
-            told = ", ".join(f"{count} {name}" for name, count in seen.items())
+            told = ", ".join(_counted(name, count) for name, count in seen.items())
             self._out(f"{self._operation}: {told}\n")
+
+
+def _counted(name: str, count: int) -> str:
+    """Return a count of a name as people read it.
+
+    >>> _counted("put_requests", 3), _counted("up_bytes", 2048)
+    ('3 put requests', '2.0 KiB up')
+    """
+    if name.endswith("_bytes"):
+        return f"{format_size(count)} {name.removesuffix('_bytes')}"
+    return f"{count} {name.replace('_', ' ')}"
 
 
 def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False) -> str:
