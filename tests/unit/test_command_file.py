@@ -49,7 +49,7 @@ def asked(line: str, **options: Any) -> list[tuple[str, tuple[Any, ...], dict[st
 
 ONE = {"move": False, "version_id": "", "dry_run": False}
 MANY = {"recursive": False, "include": (), "exclude": (), "move": False, "dry_run": False}
-COPIED = {**MANY, "origin": None}
+COPIED = {**MANY, "origin": None, "preserve": frozenset()}
 FOLDER = {"include": (), "exclude": (), "follow_symlinks": None, "move": False, "dry_run": False}
 DELETED = {
     "recursive": False,
@@ -115,7 +115,7 @@ S5CMD = [
             (
                 "copy",
                 ("s3://bucket/2020/03/18/file1.gz", "s3://bucket/2020/03/18/original/file.gz", None),
-                {**ONE, "origin": None, "move": True},
+                {**ONE, "origin": None, "preserve": frozenset(), "move": True},
             )
         ],
     ),
