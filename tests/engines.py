@@ -187,6 +187,8 @@ def running_engine(
                 made = Engine(endpoint_url=endpoint_url, forkserver=ForkserverProcess(), **chosen)
                 engine = stack.enter_context(made)
                 engine.run(start_every_worker, engine.aio)
+                # A second engine would take those that start later for its own.
+                eventually(lambda: len(engine.worker_pids) == engine.settings.worker_count, "every worker has started")
             yield engine
         assert set(descendants()) <= children, "the engine left processes behind"
         left = sorted(open_descriptors().items() - descriptors.items())

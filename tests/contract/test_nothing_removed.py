@@ -281,8 +281,8 @@ OWN = {
     "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
     "_Side._write", "_Side._delete",
 }  # fmt: skip
-"""Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets; or what has
-a random name of ours, and is not there."""
+"""Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets; or what
+has a random name of ours, and is not there."""
 
 CARRIERS = {
     "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "abort_upload",

@@ -151,10 +151,11 @@ def test_du() -> None:
     *classes, total = told(classified.stdout)
     assert [(line["storage_class"], line["bytes"]) for line in classes] == [("GLACIER", 5), ("STANDARD", 1539)]
     url = "s3://bucket/run/"
-    assert total == {"operation": "summary", "success": True, "objects": 4, "bytes": 1544, "source": url}
+    summary = {"operation": "summary", "success": True, "objects": 4, "bytes": 1544, "source": url}
+    assert total == {**summary, "archived": 1, "archived_bytes": 5}
     (empty,) = told(no_class.stdout)
     assert (empty["objects"], empty["bytes"], "storage_class" in empty) == (0, 0, False)
-    assert human.stdout == "1.5 KiB in 4 objects: s3://bucket/run/\n"
+    assert human.stdout == "1.5 KiB in 4 objects, 1 of them archived: s3://bucket/run/\n"
     assert grouped.stdout.splitlines() == [
         "5 bytes in 1 object: s3://bucket/run/ [GLACIER]",
         "1539 bytes in 3 objects: s3://bucket/run/ [STANDARD]",

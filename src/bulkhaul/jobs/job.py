@@ -46,7 +46,7 @@ from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.writing import DEFAULT_OPTIONS
-from bulkhaul.policy.permissions import needed
+from bulkhaul.policy.permissions import Side, needed
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
 _OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore"]] = {
@@ -218,11 +218,14 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
         stored_at = (bucket, folder_prefix(key))
     if description.kind is Kind.DELETE:
         action = Action.DELETE
+    elif not description.destination:
+        action = Action.RESTORE
     elif not to_s3:
         action = Action.DOWNLOAD
     else:
         action = Action.COPY if from_s3 or description.manifests else Action.UPLOAD
-    needs = needed([action], lists=["source"] if from_s3 else [], preserve=description.preserve)
+    lists: list[Side] = ["source"] if from_s3 else []
+    needs = needed([action], lists=lists, preserve=description.preserve, restore=description.restore is not None)
     options = description.options
     await check_permissions(engine, needs, source=listed, destination=stored_at, origin=origin, stored=options)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -168,6 +167,8 @@ def create(
     ctx: click.Context, /, *, job_name: str, places: tuple[str, ...], kind: str, as_json: bool, **given: Any
 ) -> NoReturn:
     """Make JOB of everything below SRC, list it, and write the plan of it."""
+    import asyncio
+
     from bulkhaul.cli.job_lines import command, plan_text, status_json
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.jobs.apart import require_apart
@@ -290,6 +291,8 @@ def status(*, job_name: str, as_json: bool, **connection: Any) -> None:
 @connection_options
 def retry(*, job_name: str, **connection: Any) -> None:
     """Plan the rows of JOB again that failed in their last try."""
+    import asyncio
+
     from bulkhaul.cli.job_lines import command
     from bulkhaul.jobs import job as jobs
     from bulkhaul.jobs.folder.place import opened
