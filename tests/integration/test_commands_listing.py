@@ -157,7 +157,7 @@ def test_du() -> None:
     assert (empty["objects"], empty["bytes"], "storage_class" in empty) == (0, 0, False)
     assert human.stdout == "1.5 KiB in 4 objects, 1 of them archived: s3://bucket/run/\n"
     assert grouped.stdout.splitlines() == [
-        "5 bytes in 1 object: s3://bucket/run/ [GLACIER]",
+        "5 bytes in 1 object, 1 of them archived: s3://bucket/run/ [GLACIER]",
         "1539 bytes in 3 objects: s3://bucket/run/ [STANDARD]",
     ]
     (line,) = told(exact.stdout)
