@@ -187,8 +187,6 @@ def running_engine(
                 made = Engine(endpoint_url=endpoint_url, forkserver=ForkserverProcess(), **chosen)
                 engine = stack.enter_context(made)
                 engine.run(start_every_worker, engine.aio)
-                # A second engine would take those that start later for its own.
-                eventually(lambda: len(engine.worker_pids) == engine.settings.worker_count, "every worker has started")
             yield engine
         assert set(descendants()) <= children, "the engine left processes behind"
         left = sorted(open_descriptors().items() - descriptors.items())
@@ -200,6 +198,12 @@ def running_engine(
 async def start_every_worker(engine: AsyncEngine) -> None:
     """Have an engine start all its workers, as if there were work for them: tests kill them, and count them."""
     engine._life.running().dispatcher.need(engine.settings.worker_count)
+
+
+def await_workers(engine: Engine) -> Engine:
+    """Wait until all workers of an engine run: one that begins beside it would take later ones for its own."""
+    eventually(lambda: len(engine.worker_pids) == engine.settings.worker_count, "every worker has started")
+    return engine
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bulkhaul import Engine
-from tests.engines import Rig, running_engine, running_rig, serving
+from tests.engines import Rig, await_workers, running_engine, running_rig, serving
 from tests.faultserver import FaultServer
 from tests.syncing import Place
 
@@ -45,4 +45,4 @@ def place(served: tuple[FaultServer, Engine], tmp_path: Path) -> Place:
     server, engine = served
     for key in server.store.in_bucket("bucket"):
         server.store.delete("bucket", key)
-    return Place(server, engine, tmp_path / "here")
+    return Place(server, await_workers(engine), tmp_path / "here")

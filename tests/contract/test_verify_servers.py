@@ -16,7 +16,7 @@ from bulkhaul.jobs.verify import verify
 from bulkhaul.jobs.verify_against import verify_against
 from bulkhaul.jobs.verify_options import VerifyOptions
 from bulkhaul.model.verdicts import Evidence, Verdict
-from tests.engines import running_engine
+from tests.engines import await_workers, running_engine
 from tests.faultserver import MIB
 from tests.servers import RunningServer, moto, weed
 
@@ -32,7 +32,8 @@ def servers() -> Iterator[dict[str, tuple[RunningServer, Engine]]]:
         found = {}
         for name, server in (("weed", stack.enter_context(weed())), ("moto", stack.enter_context(moto()))):
             server.client().create_bucket(Bucket="bucket")
-            found[name] = (server, stack.enter_context(running_engine(server.endpoint_url, server.keys())))
+            engine = stack.enter_context(running_engine(server.endpoint_url, server.keys()))
+            found[name] = (server, await_workers(engine))
         yield found
 
 
