@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 _connection = section("Connection")
+_selection = section("Selection")
 _speed = section("Speed")
 _safety = section("Integrity")
 _output = section("Output")
@@ -136,6 +137,24 @@ resume_option = _safety(
     default=None,
     help="Begin anew where an earlier run was killed in the middle of a large object, and keep nothing of this one.",
 )
+
+transfer_settings_options = adding(
+    verify_option,
+    fsync_option,
+    checksum_option,
+    resume_option,
+    speed_options,
+    threshold_option,
+    landing_option,
+    connection_options,
+)
+"""How objects are moved, whatever is moved where."""
+
+filter_options = adding(
+    _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
+    _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
+)
+"""What is left out of everything below a prefix or a folder."""
 
 output_options = adding(
     _output("--no-progress", is_flag=True, help="No progress display (there is one on a terminal only)."),

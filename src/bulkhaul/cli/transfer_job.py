@@ -12,19 +12,13 @@ from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
-    checksum_option,
-    connection_options,
-    fsync_option,
-    landing_option,
+    filter_options,
     log_option,
     make_settings,
     output_options,
-    resume_option,
-    speed_options,
     take_output,
     take_settings,
-    threshold_option,
-    verify_option,
+    transfer_settings_options,
 )
 from bulkhaul.cli.restore_options import restore_options, restored_results, restored_rows, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
@@ -60,8 +54,7 @@ _selection = section("Selection")
 transfer_options = adding(
     click.argument("paths", metavar="SRC DEST", nargs=-1),
     _selection("--recursive", "-r", is_flag=True, help="Everything below the prefix or the folder SRC."),
-    _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
-    _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
+    filter_options,
     _selection(
         "--follow-symlinks/--no-follow-symlinks",
         "follow_symlinks",
@@ -74,14 +67,7 @@ transfer_options = adding(
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
     preserve_option,
-    verify_option,
-    fsync_option,
-    checksum_option,
-    resume_option,
-    speed_options,
-    threshold_option,
-    landing_option,
-    connection_options,
+    transfer_settings_options,
     source_options,
     output_options,
     log_option,

@@ -11,18 +11,17 @@ import click
 from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
-    checksum_option,
     connection_options,
+    filter_options,
     fsync_option,
     landing_option,
     log_option,
     make_settings,
     output_options,
-    resume_option,
     speed_options,
     take_output,
     take_settings,
-    threshold_option,
+    transfer_settings_options,
     verify_option,
 )
 from bulkhaul.cli.restore_options import restore_options, take_restore
@@ -141,8 +140,7 @@ def job() -> None:
     help="Take the objects that FILE lists, a path or an object, in place of SRC; may be repeated.",
 )
 @_selection("--to", default="", metavar="DST", help="Where the objects of manifests go.")
-@_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
-@_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
+@filter_options
 @_selection(
     "--follow-symlinks/--no-follow-symlinks",
     "follow_symlinks",
@@ -152,14 +150,7 @@ def job() -> None:
 @restore_options
 @object_options
 @preserve_option
-@verify_option
-@fsync_option
-@checksum_option
-@resume_option
-@speed_options
-@threshold_option
-@landing_option
-@connection_options
+@transfer_settings_options
 @source_options
 @click.option("--json", "as_json", is_flag=True, help="The status of the job as one line of JSON.")
 @click.pass_context

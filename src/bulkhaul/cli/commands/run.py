@@ -12,18 +12,11 @@ import click
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import (
     SETTINGS,
-    checksum_option,
-    connection_options,
-    fsync_option,
-    landing_option,
     log_option,
     make_settings,
     output_options,
-    resume_option,
-    speed_options,
     take_output,
-    threshold_option,
-    verify_option,
+    transfer_settings_options,
 )
 from bulkhaul.cli.standard_streams import require_stdin
 
@@ -59,14 +52,7 @@ Exit code: 0 all of it is done, 1 something failed, 2 the file cannot be read, 1
 @click.command("run", cls=SectionedCommand, epilog=EPILOG, short_help="Run a file of commands, all at once.")
 @click.argument("file", metavar="[FILE|-]", default="-")
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing.")
-@verify_option
-@fsync_option
-@checksum_option
-@resume_option
-@speed_options
-@threshold_option
-@landing_option
-@connection_options
+@transfer_settings_options
 @output_options
 @log_option
 @click.pass_context

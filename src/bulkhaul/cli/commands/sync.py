@@ -9,19 +9,13 @@ import click
 from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
-    checksum_option,
-    connection_options,
-    fsync_option,
-    landing_option,
+    filter_options,
     log_option,
     make_settings,
     output_options,
-    resume_option,
-    speed_options,
     take_output,
     take_settings,
-    threshold_option,
-    verify_option,
+    transfer_settings_options,
 )
 from bulkhaul.cli.restore_options import restore_options, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
@@ -91,8 +85,7 @@ _deletion = section("Deletion")
     help="At most so many objects, or so much of what DEST has; of more, none is deleted.",
 )
 @click.option("--job", "job_name", default=None, metavar="JOB", help="Sync as a job in this folder, or go on with it.")
-@_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
-@_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
+@filter_options
 @_selection(
     "--follow-symlinks/--no-follow-symlinks",
     "follow_symlinks",
@@ -104,14 +97,7 @@ _deletion = section("Deletion")
 @restore_options
 @object_options
 @preserve_option
-@verify_option
-@fsync_option
-@checksum_option
-@resume_option
-@speed_options
-@threshold_option
-@landing_option
-@connection_options
+@transfer_settings_options
 @source_options
 @output_options
 @log_option

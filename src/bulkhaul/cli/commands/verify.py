@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, section
-from bulkhaul.cli.options import connection_options, make_settings, speed_options, take_settings
+from bulkhaul.cli.options import (
+    connection_options,
+    filter_options,
+    make_settings,
+    speed_options,
+    take_settings,
+)
 from bulkhaul.cli.source_options import origin_settings, source_options
 
 if TYPE_CHECKING:
@@ -57,8 +63,7 @@ _output = section("Output")
 )
 @_comparison("--read", is_flag=True, help="Read both sides through where nothing cheaper decides.")
 @_comparison("--read-all", is_flag=True, help="Read both sides through, whatever checksums are stored.")
-@_selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated.")
-@_selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated.")
+@filter_options
 @_certificate("--certificate", metavar="FILE", default="", help="Write what was equal, if everything was.")
 @_certificate("--against", metavar="FILE", default="", help="Check what a certificate says of one place.")
 @_certificate("--sample", type=click.IntRange(min=1), metavar="N", help="Of --against: N rows chosen at random.")
