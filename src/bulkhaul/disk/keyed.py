@@ -14,6 +14,7 @@ from bulkhaul.disk.folder import ABSENT
 from bulkhaul.disk.left_temp import is_ours
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.limits import MAX_KEY_BYTES
+from bulkhaul.policy.naming import is_text
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -67,7 +68,7 @@ def _names(folder_fd: int, before: str, start: str, root: str) -> list[str]:
         with os.scandir(folder_fd) as entries:
             for entry in entries:
                 name = os.fsencode(entry.name)
-                if not entry.name.startswith(start) or len(name) > room or not _is_text(entry.name):
+                if not entry.name.startswith(start) or len(name) > room or not is_text(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     names.append(name + b"/")
@@ -77,11 +78,3 @@ def _names(folder_fd: int, before: str, start: str, root: str) -> list[str]:
         raise local_error(error, os.path.join(root, before)) from error
     names.sort(reverse=True)
     return [name.decode() for name in names]
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -16,6 +16,7 @@ import msgspec
 
 from bulkhaul.disk.source import kind_of_file, reading_error
 from bulkhaul.disk.streams import MAX_HOPS
+from bulkhaul.policy.naming import is_text
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -173,7 +174,7 @@ def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | LocalFolder | Refuse
         if how.names is (Names.PLAIN if linked else Names.LINKS) and (linked or not name.is_folder):
             continue
         path, relative = folder.path + name.text, folder.relative + name.text
-        if not _is_text(name.text):
+        if not is_text(name.text):
             if how.names is not Names.LINKS or linked:
                 text = "its name is not valid UTF-8, so it cannot be a key"
                 yield Refused(path, text, unread=name.is_folder)
@@ -247,11 +248,3 @@ def _hops(path: str) -> int:
         except OSError:  # no link, or gone
             return hops
     return MAX_HOPS
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

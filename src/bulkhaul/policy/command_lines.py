@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import msgspec
 
 from bulkhaul.model.errors import UsageError
+from bulkhaul.policy.naming import is_text
 
 BLANKS = " \t\r\v\f"
 """What stands between words, and at the ends of lines that other systems write."""
@@ -79,7 +80,7 @@ def _plain(command: str, source: str, destination: str = "") -> PlainLine | None
         return None
     for place in (source, destination):
         if place.startswith(_S3):
-            if place.startswith("s3://arn:") or not _is_text(place):
+            if place.startswith("s3://arn:") or not is_text(place):
                 return None  # an ARN holds a slash of its own, and what is no UTF-8 is refused
         elif _SCHEME.match(place):
             return None
@@ -127,8 +128,3 @@ def words_of(line: str) -> list[str]:
     if word is not None:
         words.append(word)
     return words[1:] if words and words[0] in _PROGRAMS else words
-
-
-def _is_text(place: str) -> bool:
-    """Whether a place is valid UTF-8; surrogates stand for bytes that are not."""
-    return place.isascii() or not any("\ud800" <= character <= "\udfff" for character in place)

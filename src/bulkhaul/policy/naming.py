@@ -13,6 +13,19 @@ MAX_NAME_BYTES = 255
 """Longest file name. Source: NAME_MAX of ext4, xfs, btrfs and tmpfs (linux/limits.h)."""
 
 
+def is_text(name: str) -> bool:
+    r"""Whether a name is valid UTF-8, as a key has to be; Python has surrogates where a file's name is not.
+
+    >>> is_text("é"), is_text("\udcff")
+    (True, False)
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class LocalName(msgspec.Struct, frozen=True):
     """Where a key goes: path components below the destination folder, or why it cannot go there.
 
