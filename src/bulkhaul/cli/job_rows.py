@@ -15,10 +15,10 @@ def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
     """Yield what the lines of a command are made of."""
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.rows import Status
+    from bulkhaul.policy.selection import named_object
 
     for row in rows:
-        place = row.destination if row.destination.startswith("s3://") else row.source
-        bucket, _, key = place.removeprefix("s3://").partition("/") if place.startswith("s3://") else ("", "", "")
+        bucket, key = named_object(row.destination if row.destination.startswith("s3://") else row.source)
         yield TransferResult(
             source=row.source,
             destination=row.destination,

@@ -23,6 +23,7 @@ from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.policy.selection import named_object
 
 AGAIN = "run the same command again when they are there"
 
@@ -95,8 +96,7 @@ class _JobRun(Run):
     def tell(self, error: TransferError) -> None:
         """Report a failure of the job as a whole."""
         source, destination = self._job.source, self._job.destination
-        where = source if source.startswith("s3://") else destination
-        bucket, _, key = where.removeprefix("s3://").partition("/")
+        bucket, key = named_object(source if source.startswith("s3://") else destination)
         self._report.ended(
             TransferResult(source=source, destination=destination, bucket=bucket, key=key, failure=error.info)
         )

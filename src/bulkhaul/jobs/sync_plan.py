@@ -30,6 +30,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.archives import ARCHIVES
 from bulkhaul.policy.comparison import EXTRA, MISSING, Entry, Unknown
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.selection import named_object
 
 PlannedRow = Row | TransferResult
 
@@ -296,8 +297,7 @@ class SyncPlan:
 
 def result_of(row: Row) -> TransferResult:
     """Return what is known of a row before it is carried out."""
-    url = row.destination if row.destination.startswith("s3://") else row.source
-    bucket, _, key = url.removeprefix("s3://").partition("/") if url.startswith("s3://") else ("", "", "")
+    bucket, key = named_object(row.destination if row.destination.startswith("s3://") else row.source)
     return TransferResult(
         source=row.source,
         destination=row.destination,

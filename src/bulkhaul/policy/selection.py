@@ -99,6 +99,22 @@ def parse_destination(url: str, what: str = "a destination in S3") -> tuple[str,
     return _split(url, what)
 
 
+def named_object(place: str) -> tuple[str, str]:
+    """Return (bucket, key) as they stand in a URL that was checked before; both are empty for a path.
+
+    >>> named_object("s3://bucket/a/b"), named_object("/a/b")
+    (('bucket', 'a/b'), ('', ''))
+    """
+    if not place.startswith("s3://"):
+        return "", ""
+    rest = place.removeprefix("s3://")
+    point = _ACCESS_POINT.fullmatch(rest)
+    if point:
+        return point.group(1), point.group(2) or ""
+    bucket, _, key = rest.partition("/")
+    return bucket, key
+
+
 def folder_prefix(key: str) -> str:
     """Return what every key below a folder begins with; an empty one is the whole bucket.
 
@@ -113,9 +129,7 @@ def _split(url: str, what: str) -> tuple[str, str]:
         raise InvalidUrl(f"{what} must begin with s3://", url)
     if not url.isascii() and any("\ud800" <= character <= "\udfff" for character in url):
         raise InvalidUrl("it is not valid UTF-8", url)
-    rest = url.removeprefix("s3://")
-    point = _ACCESS_POINT.fullmatch(rest)
-    bucket, key = (point.group(1), point.group(2) or "") if point else rest.partition("/")[::2]
+    bucket, key = named_object(url)
     if not bucket:
         raise InvalidUrl("the bucket name is missing after s3://", url)
     if ":s3-object-lambda:" in bucket or bucket.endswith("--ol-s3"):

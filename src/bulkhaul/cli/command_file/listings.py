@@ -14,6 +14,7 @@ import msgspec
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.rows import Row
+from bulkhaul.policy.selection import named_object
 
 LEAST_ROWS = 50
 """Rows of a bucket that are worth a LIST. Source: S3 price list; a LIST costs what 12 HEADs do."""
@@ -39,7 +40,7 @@ class Listings:
         told = {row.n: row for row in rows}
         buckets: dict[str, dict[str, list[Row]]] = {}
         for row in rows:
-            bucket, _, key = row.source.removeprefix("s3://").partition("/")
+            bucket, key = named_object(row.source)
             buckets.setdefault(bucket, {}).setdefault(key, []).append(row)
         for bucket, named in buckets.items():
             if len(named) < LEAST_ROWS or self._useless[bucket] >= USELESS:

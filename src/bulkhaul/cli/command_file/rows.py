@@ -21,6 +21,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.command_lines import PlainLine
 from bulkhaul.policy.naming import base_name
+from bulkhaul.policy.selection import named_object
 
 _S3 = "s3://"
 
@@ -170,8 +171,7 @@ class RowStream:
 
 
 def _failed(row: Row, failure: ErrorInfo) -> TransferResult:
-    named = row.source if row.source.startswith(_S3) else row.destination
-    bucket, _, key = named.removeprefix(_S3).partition("/")
+    bucket, key = named_object(row.source if row.source.startswith(_S3) else row.destination)
     return TransferResult(
         source=row.source, destination=row.destination, bucket=bucket, key=key, failure=failure, row=row.n
     )

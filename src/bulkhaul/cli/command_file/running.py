@@ -25,6 +25,7 @@ from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
+from bulkhaul.policy.selection import named_object
 
 LINES_AT_ONCE = 32
 """Lines that are carried out at the same time, apart from those of single objects: each may list a prefix, and hold a
@@ -252,8 +253,7 @@ def _failed(number: int, operation: str, error: TransferError, line: Prepared | 
     """
     job = line.job if line is not None else None
     source, destination = (job.source, job.destination) if job is not None else ("", "")
-    named = next((place for place in (source, destination) if place.startswith("s3://")), "")
-    bucket, _, key = named.removeprefix("s3://").partition("/")
+    bucket, key = named_object(source if source.startswith("s3://") else destination)
     return LineResult(
         source=source,
         destination=destination,
