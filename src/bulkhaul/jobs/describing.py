@@ -59,7 +59,8 @@ def described(
     try:
         known = Kind(kind)
     except ValueError:
-        raise UsageError(f"a job of the kind {kind!r} cannot be made; the kinds are {', '.join(Kind)}") from None
+        kinds = ", ".join(one for one in Kind if one is not Kind.SYNC)  # that one has a command of its own
+        raise UsageError(f"a job of the kind {kind!r} cannot be made; the kinds are {kinds}") from None
     chosen = settings or Settings()
     if (known is Kind.SYNC) != (sync is not None):
         raise UsageError("a job of the kind sync is made by `bulkhaul sync --job`", source)
