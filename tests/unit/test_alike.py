@@ -22,7 +22,19 @@ ROWS = "".join(ROW.format(key=key, etag=key * 4, size=size) for key, size in (("
 USUAL = HEAD + ABOUT + ROWS + TAIL
 
 FRAGMENTS = (
-    *("<Contents>", "</Contents>", "<Key>", "</Key>", "<Key/>", "<Size>7</Size>", "&quot;", "&amp;", "&lt;", "&#65;"),
+    *(
+        "<Contents>",
+        "</Contents>",
+        "<Key>",
+        "</Key>",
+        "<Key/>",
+        "<Size>7</Size>",
+        "&quot;",
+        "&#34;",
+        "&amp;",
+        "&lt;",
+        "&#65;",
+    ),
     *("<!--", "-->", "<![CDATA[", "]]>", "<?x", "?>", ">", "<", "&"),
     *("\r", "\n", "\t", " ", "\x01", "\0", "é", "\ufffe"),
     *("<Owner><ID>1</ID></Owner>", ' a="b"', "<More>", "</More>", '"', "<!DOCTYPE x>", "<Contents></Contents>"),
@@ -40,11 +52,14 @@ def reading(document: bytes, *, by_tree: bool) -> object:
     return found.root, members
 
 
-def test_the_usual_page_is_read_by_the_pattern_and_says_what_is_written_there() -> None:
-    """Its rows leave the document but for the first; an ETag keeps its quotes."""
-    alike = find_alike(USUAL.encode(), "Contents")
+@pytest.mark.parametrize("quote", ["&quot;", "&#34;"])
+def test_the_usual_page_is_read_by_the_pattern_and_says_what_is_written_there(quote: str) -> None:
+    """Its rows leave the document but for the first; an ETag keeps its quotes, however they are written."""
+    alike = find_alike(USUAL.replace("&quot;", quote).encode(), "Contents")
     assert alike is not None
-    assert alike.rest.decode() == HEAD + ABOUT + ROW.format(key="a", etag="aaaa", size=1) + TAIL
+    assert (
+        alike.rest.decode() == HEAD + ABOUT + ROW.format(key="a", etag="aaaa", size=1).replace("&quot;", quote) + TAIL
+    )
     assert alike.texts["Key"] == ["a", "b%2Fc", "d+e"]
     assert alike.texts["ETag"] == ['"aaaa"', '"b%2Fcb%2Fcb%2Fcb%2Fc"', '"d+ed+ed+ed+e"']
     assert alike.texts["Size"] == ["1", "22", "0"]
@@ -54,6 +69,7 @@ def test_the_usual_page_is_read_by_the_pattern_and_says_what_is_written_there() 
     "odd",
     [
         USUAL.replace("<Size>22</Size>", ""),
+        USUAL.replace("&quot;", "&#34;", 3),
         USUAL.replace("d+e", "d&amp;e"),
         USUAL.replace("d+e", "é"),
         USUAL.replace("d+e", "d\re"),

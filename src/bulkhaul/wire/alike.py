@@ -19,12 +19,14 @@ from collections.abc import Mapping
 import msgspec
 
 _FIELD = re.compile(rb"<([A-Za-z0-9]+)>([^<>]*)</\1>")
-_QUOTE = b"&quot;"
+_QUOTE = re.compile(r"&(?:quot|#34);")
+"""How services write the quotes of ETags: AWS by its name, what is written in Go (SeaweedFS, MinIO) by its number."""
+
 _TEXT = r"[^<>&\x00-\x1f\x7f]*"
 """Characters that XML allows as they are."""
 
-Fields = tuple[tuple[str, bool], ...]
-"""Name of each field, and whether its text stands between references to quotes, as ETags do."""
+Fields = tuple[tuple[str, str], ...]
+"""Name of each field, and the reference to a quote that stands on both sides of its text, as with ETags; or empty."""
 
 
 class Alike(msgspec.Struct, frozen=True):
@@ -59,8 +61,8 @@ def find_alike(document: bytes, name: str) -> Alike | None:
     if any(found[::width]):  # what stands between them
         return None
     texts = {field: found[at::width] for at, (field, _) in enumerate(fields, start=1)}
-    for field, quoted in fields:
-        if quoted:
+    for field, quote in fields:
+        if quote:
             texts[field] = [f'"{text}"' for text in texts[field]]
     return Alike(rest, texts)
 
@@ -71,16 +73,14 @@ def _fields(inner: bytes) -> Fields:
     names = [name.decode() for name, _ in found]
     if len(set(names)) < len(names):
         return ()
-    return tuple((name, text.startswith(_QUOTE)) for name, (_, text) in zip(names, found, strict=True))
+    quotes = (_QUOTE.match(text.decode("ascii", "replace")) for _, text in found)
+    return tuple((name, quote[0] if quote else "") for name, quote in zip(names, quotes, strict=True))
 
 
 @functools.lru_cache(maxsize=16)
 def _pattern(name: str, fields: Fields) -> re.Pattern[str]:
     """Return what matches one element: its tags as they are, and texts."""
-    inner = "".join(
-        f"<{field}>&quot;({_TEXT})&quot;</{field}>" if quoted else f"<{field}>({_TEXT})</{field}>"
-        for field, quoted in fields
-    )
+    inner = "".join(f"<{field}>{quote}({_TEXT}){quote}</{field}>" for field, quote in fields)
     return re.compile(f"<{name}>{inner}</{name}>")
 
 
