@@ -12,9 +12,9 @@ import pytest
 
 from bulkhaul import Engine
 from bulkhaul.errors import LocalError, ManifestError, UsageError
-from bulkhaul.jobs.verify import verify
 from bulkhaul.jobs.verify_against import Sample, verify_against
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
+from bulkhaul.jobs.verifying import verify
 from bulkhaul.model.verdicts import Verdict
 from tests.engines import running_engine, serving
 from tests.faultserver import FaultServer, Status, make_object

@@ -15,9 +15,9 @@ import pytest
 
 from bulkhaul import Engine
 from bulkhaul.errors import NotFound, UsageError
-from bulkhaul.jobs.verify import verify
 from bulkhaul.jobs.verify_digests import digest_file
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
+from bulkhaul.jobs.verifying import verify
 from bulkhaul.model.verdicts import Evidence, PairResult, Verdict
 from tests.engines import PART_BYTES, running_engine, serving
 from tests.faultserver import Etag, Exchange, Fault, FaultServer, FlipBit, ReplaceObject, Status, make_object

@@ -12,9 +12,9 @@ import pytest
 from boto3.s3.transfer import TransferConfig
 
 from bulkhaul import Engine
-from bulkhaul.jobs.verify import verify
 from bulkhaul.jobs.verify_against import verify_against
 from bulkhaul.jobs.verify_options import VerifyOptions
+from bulkhaul.jobs.verifying import verify
 from bulkhaul.model.verdicts import Evidence, Verdict
 from tests.engines import await_workers, running_engine
 from tests.faultserver import MIB

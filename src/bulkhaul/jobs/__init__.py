@@ -16,14 +16,18 @@ from importlib import import_module
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from bulkhaul.jobs.blocking import create_job, job_status, report_rows, retry_job, run_job, sync, sync_job
+    from bulkhaul.jobs.aio import verify_async
+    from bulkhaul.jobs.blocking import create_job, job_status, report_rows, retry_job, run_job, sync, sync_job, verify
     from bulkhaul.jobs.status import JobStatus
     from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+    from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 
 __all__ = [
     "JobStatus",
     "SyncCounts",
     "SyncOptions",
+    "VerifyCounts",
+    "VerifyOptions",
     "create_job",
     "job_status",
     "report_rows",
@@ -31,9 +35,18 @@ __all__ = [
     "run_job",
     "sync",
     "sync_job",
+    "verify",
+    "verify_async",
 ]
 
-_HOMES = {"JobStatus": "status", "SyncCounts": "sync_options", "SyncOptions": "sync_options"}
+_HOMES = {
+    "JobStatus": "status",
+    "SyncCounts": "sync_options",
+    "SyncOptions": "sync_options",
+    "VerifyCounts": "verify_options",
+    "VerifyOptions": "verify_options",
+    "verify_async": "aio",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -22,10 +22,13 @@ from bulkhaul.jobs.status import job_status as status_of
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.jobs.sync_run import begin_sync
 from bulkhaul.jobs.syncing import sync_async
+from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
+from bulkhaul.jobs.verifying import verify_async as compared
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
 from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.verdicts import PairResult
 from bulkhaul.model.writing import ObjectOptions
 
 Place = str | os.PathLike[str]
@@ -196,6 +199,39 @@ async def sync_job(
             async with aclosing(work.run(engine, folder, name=name, origin=origin)) as rows:
                 async for row in rows:
                     yield row
+
+
+async def verify(
+    one: Place,
+    other: Place,
+    how: VerifyOptions | None = None,
+    *,
+    source_settings: Settings | None = None,
+    counts: VerifyCounts | None = None,
+    **fields: Any,
+) -> AsyncGenerator[PairResult, None]:
+    """Compare what is below two places, or one object or file of each, and yield the verdict on each name.
+
+    Nothing is changed. What cannot be looked at is undecidable, and never equal.
+
+    Args:
+        source_settings: those for the first place, where they are others.
+        counts: is kept up to date.
+
+    Raises:
+        UsageError: the options, or the places, make no sense together.
+        NotFound: neither place has anything that is selected.
+        LocalError: the certificate cannot be written.
+        TransferError: a place cannot be listed.
+    """
+    async with _engines(with_fields(Settings(), fields), source_settings) as (engine, origin):
+        async with aclosing(compared(engine, one, other, how, origin=origin, counts=counts)) as results:
+            async for result in results:
+                yield result
+
+
+verify_async = verify
+"""Its name in ``bulkhaul.jobs``, beside the function that waits."""
 
 
 async def job_status(job: Place, **fields: Any) -> JobStatus:

@@ -12,9 +12,11 @@ from bulkhaul.jobs import aio
 from bulkhaul.jobs.folder.place import opened
 from bulkhaul.jobs.job import report_rows as rows_of
 from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.jobs.verify_options import VerifyOptions
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
 from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.verdicts import PairResult
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -71,6 +73,17 @@ def sync_job(
         yield from engine.each(aio.sync_job(job, source, destination, how, **given))
 
 
+def verify(
+    one: str | os.PathLike[str],
+    other: str | os.PathLike[str],
+    how: VerifyOptions | None = None,
+    **given: Any,
+) -> Iterator[PairResult]:
+    """Compare two places name by name, and yield the verdicts; see ``bulkhaul.jobs.aio.verify``."""
+    with Engine() as engine:
+        yield from engine.each(aio.verify(one, other, how, **given))
+
+
 def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRow]:
     """Yield every report row of a job that there is, of all its plans.
 
@@ -81,4 +94,4 @@ def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRo
         yield from rows_of(folder)
 
 
-__all__ = ["create_job", "job_status", "report_rows", "retry_job", "run_job", "sync", "sync_job"]
+__all__ = ["create_job", "job_status", "report_rows", "retry_job", "run_job", "sync", "sync_job", "verify"]

@@ -15,10 +15,10 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.certificate import Certificate, CertificateRow
-from bulkhaul.jobs.verify import ROWS_AT_ONCE, Begun, in_order_of_names
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verify_pair import PairCheck
 from bulkhaul.jobs.verify_places import side_of
+from bulkhaul.jobs.verifying import ROWS_AT_ONCE, Begun, in_order_of_names
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.verdicts import PairResult, SideFacts, Verdict
 from bulkhaul.policy.comparison import Entry

@@ -146,7 +146,7 @@ async def _compared(
     engine: AsyncEngine, paths: tuple[str, ...], options: VerifyOptions, origin: Settings | None, counts: VerifyCounts
 ) -> AsyncGenerator[PairResult, None]:
     from bulkhaul.engine.aio import AsyncEngine
-    from bulkhaul.jobs.verify import verify_async
+    from bulkhaul.jobs.verifying import verify_async
 
     async with contextlib.AsyncExitStack() as stack:
         beside = None if origin is None else await stack.enter_async_context(AsyncEngine(origin))
