@@ -24,6 +24,7 @@ SHAPES: dict[str, Callable[[random.Random, int], str]] = {
     "counter": lambda _, number: f"{number:08d}",
     "unpadded": lambda _, number: str(number),
     "dated": lambda rng, number: f"2024/{rng.randint(1, 12):02d}/{rng.randint(1, 28):02d}/{number:06d}",
+    "page a folder": lambda _, number: f"{number // 100:04d}/{number % 100:04d}.bin",
     "deep": lambda rng, number: "/".join(rng.choice("abc") * rng.randint(1, 3) for _ in range(8)) + str(number),
     "one folder": lambda rng, number: f"{'all' if rng.random() < 0.98 else rng.choice('bcd')}/{number}",
     "not ASCII": lambda rng, _: "".join(
@@ -263,7 +264,9 @@ def test_a_reader_who_never_waits_has_one_page_ahead() -> None:
     assert listing.asked == 50
 
 
-@pytest.mark.parametrize(("shape", "most"), [("hashed", 1.2), ("counter", 1.2), ("dated", 1.6), ("one folder", 1.4)])
+@pytest.mark.parametrize(
+    ("shape", "most"), [("hashed", 1.2), ("counter", 1.2), ("dated", 1.6), ("page a folder", 1.2), ("one folder", 1.4)]
+)
 def test_few_pages_are_asked_for_in_vain(shape: str, most: float) -> None:
     """Ranges lie where keys are: the requests are those of one stream, and a few more."""
     keys = keys_of(shape, random.Random(7), 40_000)

@@ -215,7 +215,7 @@ class KeyRanges:
         if self.single:
             one.first = one.first or keys[0]
             return
-        self._space.learn(keys)
+        self._space.learn(keys, before=None if one.first is None else one.last)
         if len(keys) > 1:
             one.ends = (keys[0], keys[-1])
         one.last, one.whole = keys[-1], False

@@ -104,10 +104,15 @@ class KeySpace:
         self._skipped = len(prefix)
         self._places: list[_Place] = []
 
-    def learn(self, keys: Sequence[str]) -> None:
-        """Look at some of the keys of a page, which ascend."""
+    def learn(self, keys: Sequence[str], *, before: str | None = None) -> None:
+        """Look at some of the keys of a page, which ascend.
+
+        Args:
+            before: the key before the first of them, if it is known. Where pages are cut as folders are, only the step
+                from one page to the next shows that what stands behind a folder begins anew.
+        """
         step = max(1, (len(keys) - 1) // (_SAMPLES - 1))
-        before: str | None = None
+        before = before and before[self._skipped : _MOST_PLACES]
         for whole in chain(keys[::step], keys[-1:]):
             key = whole[self._skipped : _MOST_PLACES]
             same = len(key) if before is None else shared(before, key)
