@@ -139,6 +139,20 @@ def test_all_that_moto_keeps(services: Services, way: Way) -> None:
     assert "Contents" not in client.list_objects_v2(Bucket="from", Prefix=key)
 
 
+@WAYS
+@pytest.mark.parametrize("kept", [frozenset(), frozenset({Kept.METADATA})])
+def test_website_redirect_is_kept(services: Services, way: Way, kept: frozenset[Kept]) -> None:
+    """No directive of a copy takes it along (S3 API, CopyObject), so it is sent with every request that copies."""
+    key = f"redirect-{way}-{len(kept)}"
+    put(services.source_of(way), key, WebsiteRedirectLocation="/elsewhere.html", Tagging="x=1")
+    services.copy(way, key, preserve=kept)
+    head = services.second.client().head_object(Bucket="copies", Key=key)
+    assert (head["WebsiteRedirectLocation"], head["ContentLanguage"]) == ("/elsewhere.html", "de")
+    assert head["Metadata"]["colour"] == "red"
+    tags = services.second.client().get_object_tagging(Bucket="copies", Key=key)["TagSet"]
+    assert tags == [{"Key": "x", "Value": "1"}]
+
+
 @pytest.mark.parametrize("kept", list(Kept))
 def test_nothing_is_kept_and_replaced(services: Services, kept: Kept) -> None:
     """What is both to be kept and to be replaced is refused before anything is asked for."""
@@ -234,7 +248,7 @@ class Forget(Fault):
     def before(self, exchange: Any) -> bool:
         """Change the store."""
         stored = exchange.store.get("bucket", self.key)
-        lost = replace(stored, tags={}, metadata={}, storage_class="STANDARD")
+        lost = replace(stored, tags={}, metadata={}, headers={}, storage_class="STANDARD")
         exchange.store.put("bucket", self.key, lost)
         return True
 
@@ -257,3 +271,20 @@ def test_what_is_lost_in_silence(rig: WriteRig, kept: Kept, operation: str) -> N
     assert rig.server.store.get("bucket", "described") is not None
     copy(f"kept-{kept}")
     assert rig.server.store.get("bucket", "described") is None
+
+
+def test_redirect_that_is_lost_in_silence(rig: WriteRig) -> None:
+    """It is part of the metadata."""
+    redirected = replace(make_object(b"bytes"), headers={"x-amz-website-redirect-location": "/elsewhere.html"})
+    rig.server.store.put("bucket", "redirected", redirected)
+    rig.server.add_fault(Forget(operation="HeadObject", key="straight"))
+    with pytest.raises(errors.Unsupported, match="without its metadata"):
+        rig.engine.copy("s3://bucket/redirected", "s3://bucket/straight", preserve={Kept.METADATA})
+
+
+def test_metadata_that_no_header_tells(rig: WriteRig) -> None:
+    """A service that keeps more than it can tell says how much (x-amz-missing-meta): that would be lost."""
+    rig.server.store.put("bucket", "untold", replace(make_object(b"bytes"), headers={"x-amz-missing-meta": "2"}))
+    with pytest.raises(errors.Unsupported, match="2 entries of its metadata"):
+        rig.engine.copy("s3://bucket/untold", "s3://bucket/less", preserve={Kept.METADATA})
+    assert rig.server.store.get("bucket", "less") is None

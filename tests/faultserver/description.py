@@ -28,6 +28,7 @@ _KEPT = (
     "Content-Disposition",
     "Content-Language",
     "Expires",
+    "x-amz-website-redirect-location",
     "x-amz-server-side-encryption",
     "x-amz-server-side-encryption-aws-kms-key-id",
 )

@@ -78,6 +78,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     Attributes:
         expires: an HTTP date, as it was stored.
+        website_redirect: where a bucket that is a website sends those who ask for the object.
         metadata: user metadata, names in lower case, without those that bulkhaul itself adds.
     """
 
@@ -87,6 +88,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_language: str = ""
     cache_control: str = ""
     expires: str = ""
+    website_redirect: str = ""
     metadata: dict[str, str] = {}
 
 
@@ -124,6 +126,7 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
         encryption: server-side encryption as the service names it; with KMS or a customer's key an ETag is no MD5.
         storage_class: as the service names it, empty for the standard one.
         tags: how many tags the object has, where HEAD told it.
+        untold_metadata: entries of its metadata that no header can tell; a copy that is given its headers loses them.
         token: ``TOKEN_KEY`` of its metadata, empty where there is none.
         restore: of an archived object: ``ongoing`` while it is brought back, then until when the copy stays (ISO 8601);
             empty where nothing is told. Listings tell it where they are asked for it.
@@ -143,6 +146,7 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     token: str = ""
     restore: str = ""
     archive: str = ""
+    untold_metadata: int = 0
 
 
 class Bucket(msgspec.Struct, frozen=True):

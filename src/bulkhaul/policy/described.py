@@ -25,7 +25,10 @@ _SAID = re.compile(r"[\t\x20-\x7e]*")
 _TOLD = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 """Source: RFC 9110 §5.5, field-value, the obsolete bytes included."""
 
-_CONTENT = ("content_type", "content_disposition", "content_encoding", "content_language", "cache_control")
+_CONTENT = (
+    *("content_type", "content_disposition", "content_encoding", "content_language", "cache_control"),
+    "website_redirect",
+)
 _PLAIN = ("storage_class", "acl", "sse", "sse_kms_key_id")
 
 

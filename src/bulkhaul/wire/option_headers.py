@@ -14,6 +14,7 @@ from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import check_name, returned_text
 
 METADATA_PREFIX = "x-amz-meta-"
+WEBSITE_REDIRECT = "x-amz-website-redirect-location"
 
 _SPELLINGS: tuple[tuple[str, str], ...] = (
     ("content.content_type", "content-type"),
@@ -22,6 +23,7 @@ _SPELLINGS: tuple[tuple[str, str], ...] = (
     ("content.content_language", "content-language"),
     ("content.cache_control", "cache-control"),
     ("content.expires", "expires"),
+    ("content.website_redirect", WEBSITE_REDIRECT),
     ("storage_class", "x-amz-storage-class"),
     ("acl", "x-amz-acl"),
     ("sse", "x-amz-server-side-encryption"),
@@ -77,4 +79,4 @@ def _metadata(options: ObjectOptions) -> Iterator[tuple[str, str]]:
         yield METADATA_PREFIX + name, returned_text(f"metadata {name!r}", value)
 
 
-__all__ = ["METADATA_PREFIX", "put_headers"]
+__all__ = ["METADATA_PREFIX", "WEBSITE_REDIRECT", "put_headers"]

@@ -77,6 +77,7 @@ def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:
         "content_disposition": content.content_disposition,
         "cache_control": content.cache_control,
         "expires": content.expires,
+        "website_redirect": content.website_redirect,
         "checksum": {"algorithm": checksum.algorithm, "value": checksum.value, "type": str(checksum.kind)}
         if checksum
         else None,

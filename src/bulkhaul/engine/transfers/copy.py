@@ -98,6 +98,8 @@ class Copier:
             options = kept.options
         elif options is not None:
             options = await completed_options(self._control, found, options, storage_class=head.storage_class)
+        elif head.content.website_redirect:  # no directive takes it along. Source: S3 API, CopyObject
+            options = await kept_options(self._control, found)
         small = head.size_bytes < self._settings.multipart_threshold_bytes and head.size_bytes <= MAX_COPY_BYTES
         if small or not head.size_bytes:
             result = await self._whole(found, ref, options)

@@ -53,11 +53,14 @@ async def preserved(
     Raises:
         UsageError: something is to be both kept and replaced.
         AccessDenied: it may not be read; the message names what.
-        Unsupported: an ACL that no request can ask for.
+        Unsupported: an ACL that no request can ask for, or metadata that no header tells.
         TransferError: the service refused.
     """
     require_compatible(options, kept)
     head, ref = source.head, source.ref
+    if Kept.METADATA in kept and head.untold_metadata:
+        text = f"{head.untold_metadata} entries of its metadata are in no header that the service sends, so no copy"
+        raise Unsupported(f"{text} could be given them; leave metadata out of what is preserved", ref.url)
     if Kept.STORAGE_CLASS in kept:
         storage_class = head.storage_class
     options = await completed_options(control, source, options or ObjectOptions(), storage_class=storage_class)

@@ -9,7 +9,7 @@ from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import refused
 from bulkhaul.wire.instants import iso_instant
-from bulkhaul.wire.option_headers import METADATA_PREFIX
+from bulkhaul.wire.option_headers import METADATA_PREFIX, WEBSITE_REDIRECT
 from bulkhaul.wire.replies.fields import storage_class
 from bulkhaul.wire.replies.restore import told_restore
 from bulkhaul.wire.reply import stored_checksum, transcoded
@@ -20,6 +20,8 @@ CONTENT_HEADERS = (
 
 _ENCRYPTION = "x-amz-server-side-encryption"
 _ARCHIVE = "x-amz-archive-status"
+_UNTOLD = "x-amz-missing-meta"
+"""Source: S3 API, HeadObject: how many entries of the metadata no header can tell."""
 
 
 def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHead:
@@ -44,12 +46,14 @@ def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHea
     }
     content = Content(
         **{name: headers.get(name.replace("_", "-"), "") for name in CONTENT_HEADERS},
+        website_redirect=headers.get(WEBSITE_REDIRECT, ""),
         metadata=metadata,
     )
-    told.bounded((getattr(content, name) for name in CONTENT_HEADERS), metadata, subject)
+    texts = [getattr(content, name) for name in CONTENT_HEADERS]
+    told.bounded([*texts, content.website_redirect], metadata, subject)
     encryption = told.text(headers.get(_ENCRYPTION), "encryption", subject, most=told.MAX_NAME_CHARACTERS)
     token = told.text(metadata.pop(TOKEN_KEY, ""), "token", subject, most=told.MAX_NAME_CHARACTERS)
-    tags = headers.get("x-amz-tagging-count")
+    tags, untold = headers.get("x-amz-tagging-count"), headers.get(_UNTOLD)
     return ObjectHead(
         key=key,
         size_bytes=told.number(length, "Content-Length", subject),
@@ -64,6 +68,7 @@ def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHea
         token=token,
         restore=told_restore(headers.get("x-amz-restore"), subject),
         archive=told.text(headers.get(_ARCHIVE), _ARCHIVE, subject, most=told.MAX_NAME_CHARACTERS),
+        untold_metadata=0 if untold is None else told.number(untold, _UNTOLD, subject, most=told.MAX_HEAD_BYTES),
     )
 
 
