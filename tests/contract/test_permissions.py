@@ -117,6 +117,19 @@ def test_sync_names_what_would_be_missing_at_its_end(rig: WriteRig) -> None:
     assert rig.server.store.get("bucket", "theirs/a") is not None
 
 
+def test_a_sync_that_is_a_job_names_it_as_well(rig: WriteRig, tmp_path: Path) -> None:
+    """Nothing is planned, nor moved, without what its deletions need; once that is allowed the same call goes on."""
+    where: dict[str, Any] = {"endpoint_url": rig.server.endpoint_url, "workers": 1}
+    places = (tmp_path / "job", "s3://bucket/ours/", "s3://bucket/theirs/")
+    rig.server.add_fault(Status(code="AccessDenied", operation="DeleteObject", times=1))
+    with pytest.raises(errors.MissingPermission, match="s3:DeleteObject is missing at the destination"):
+        list(jobs.sync_job(*places, SyncOptions(delete=True), **where))
+    assert not list((tmp_path / "job").glob("plan*/*"))
+    assert rig.server.store.get("bucket", "theirs/a") is None
+    (row,) = jobs.sync_job(*places, SyncOptions(delete=True), **where)
+    assert row.error is None
+
+
 def test_job_names_what_is_missing(rig: WriteRig, tmp_path: Path) -> None:
     """A job is not planned without what its run will need; its plan tells what that costs."""
     where: dict[str, Any] = {"endpoint_url": rig.server.endpoint_url, "workers": 1}

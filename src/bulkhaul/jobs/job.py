@@ -268,7 +268,8 @@ def _has_failures(folder: JobFolder, plan: Plan) -> bool:
 def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDescription) -> RowSource:
     where, destination = description.source, description.destination
     if description.sync is not None:
-        return SyncRows(engine, origin or engine, where, destination, description.sync)
+        kept, stored = description.preserve, description.options
+        return SyncRows(engine, origin or engine, where, destination, description.sync, preserve=kept, stored=stored)
     if description.manifests:
         kind = _OF_MANIFESTS[description.kind]
         opener = Opener(origin or engine)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -18,8 +18,11 @@ from bulkhaul.jobs.comparing import Comparing, comparing
 from bulkhaul.jobs.places import FileSide, source_among
 from bulkhaul.jobs.row_sources import Begun, Told
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.sync_permissions import require_for_sync
 from bulkhaul.jobs.sync_plan import PlannedRow
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.comparison import Entry
 
 
@@ -39,7 +42,15 @@ class SyncRows:
         destination: str,
         options: SyncOptions,
         counts: SyncCounts | None = None,
+        *,
+        preserve: Collection[Kept] = (),
+        stored: ObjectOptions | None = None,
     ) -> None:
+        """Take both places, and how they are compared.
+
+        Args:
+            preserve, stored: what copies keep, and how objects are stored: what that needs is tried first.
+        """
         self.told = Told()
         self.listed_now = False
         self._engine = engine
@@ -47,12 +58,15 @@ class SyncRows:
         self._places = source, destination
         self._options = options
         self._counts = counts
+        self._preserve = preserve
+        self._stored = stored
 
     async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
         """Yield pages of rows, those of deletions last.
 
         Raises:
             UsageError: the places make no sense together.
+            MissingPermission: the sync needs what the credentials do not allow.
             TransferError: a side cannot be listed.
         """
         counts, options = self._counts or SyncCounts(), self._options
@@ -63,6 +77,14 @@ class SyncRows:
             return await asyncio.to_thread(lambda: [row for row in rows if not begun.has(row)])
 
         async with comparing(self._engine, self._origin, *self._places, options, counts) as compared:
+            await require_for_sync(
+                self._engine,
+                self._origin,
+                compared.sides,
+                delete=options.delete,
+                preserve=self._preserve,
+                stored=self._stored,
+            )
             async with aclosing(compared.pages()) as pages:
                 async for page in pages:
                     yield await left([_row(one, compared.sides.action) for one in page])

@@ -21,9 +21,9 @@ from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.archives import Clock, Ready, Transfer, restored
 from bulkhaul.jobs.comparing import Comparing, comparing, root_of
 from bulkhaul.jobs.markers import Markers
-from bulkhaul.jobs.permissions import check_permissions
 from bulkhaul.jobs.places import ObjectSide, Sides, source_among
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.jobs.sync_permissions import require_for_sync
 from bulkhaul.jobs.sync_plan import PlannedRow, SyncPlan, result_of
 from bulkhaul.model.errors import LocalError, OtherError, TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
@@ -32,8 +32,6 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.comparison import Entry
 from bulkhaul.policy.costs import by_class
-from bulkhaul.policy.permissions import Side as PermissionSide
-from bulkhaul.policy.permissions import needed
 from bulkhaul.policy.plan_totals import Totals
 
 
@@ -109,12 +107,22 @@ class _Sync:
         self._counts = counts
         self._clock = clock
         self._pending: dict[int, Row] = {}
+        self._action = Action.SKIP
         self._failed = 0
 
     async def run(self, source: str, destination: str) -> AsyncGenerator[RowResult, None]:
         options = self._options
         async with comparing(self._engine, self._origin, source, destination, options, self._counts) as compared:
-            await self._require_permissions(compared.sides)
+            await require_for_sync(
+                self._engine,
+                self._origin,
+                compared.sides,
+                delete=options.delete,
+                preserve=options.preserve,
+                stored=self._stored,
+                writes=not options.dry_run,
+            )
+            self._action = compared.sides.action
             async with contextlib.aclosing(self._transfers(compared)) as results:
                 async for result in results:
                     self._failed += result.failure is not None
@@ -123,27 +131,6 @@ class _Sync:
                 async with contextlib.aclosing(self._deletions(compared)) as deletions:
                     async for deleted in deletions:
                         yield self._told(deleted)
-
-    async def _require_permissions(self, sides: Sides) -> None:
-        """Try what would be found missing at the end only, or with each object; listing, GET and PUT show at once."""
-        options = self._options
-        places: dict[PermissionSide, tuple[str, str]] = {}
-        if isinstance(sides.source, ObjectSide):
-            places["source"] = (sides.source.bucket, sides.listed)
-        if isinstance(sides.destination, ObjectSide):
-            places["destination"] = (sides.destination.bucket, sides.destination.base)
-        deletes = options.delete and "destination" in places
-        late = needed([sides.action], preserve=options.preserve, deletes=deletes)
-        needs = [need for need in late if need.action not in ("s3:GetObject", "s3:PutObject")]
-        await check_permissions(
-            self._engine,
-            needs,
-            source=places.get("source"),
-            destination=places.get("destination"),
-            origin=self._origin,
-            stored=self._stored,
-            writes=not options.dry_run,
-        )
 
     # What is moved
 
@@ -250,8 +237,8 @@ class _Sync:
     def _told(self, result: TransferResult) -> RowResult:
         row = self._pending.pop(result.row, None)
         fields = {name: getattr(result, name) for name in TransferResult.__struct_fields__}
-        if row is None:  # nothing was to be done for it
-            return RowResult(**fields, action=Action.SKIP)
+        if row is None:  # nothing is to be done for it, or nothing can be
+            return RowResult(**fields, action=Action.SKIP if result.skipped else self._action)
         return RowResult(**fields, action=row.action, reason=row.reason)
 
 
