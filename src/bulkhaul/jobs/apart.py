@@ -35,7 +35,8 @@ def require_apart(job: str, description: JobDescription) -> None:
 
 
 def _selected(job: str, description: JobDescription) -> bool:
-    place, chosen = description.source, (description.include, description.exclude)
+    place, filters = description.source, description.sync or description
+    chosen = (filters.include, filters.exclude)
     if not place or description.origin is not None:  # another service
         return False
     if not place.startswith("s3://"):

@@ -10,6 +10,7 @@ import pytest
 from bulkhaul import jobs
 from bulkhaul.jobs.apart import require_apart
 from bulkhaul.jobs.describing import described
+from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.settings import Settings
 
@@ -27,6 +28,7 @@ IN_SOURCE = [
     ("s3://b/p/job", made("s3://b/p", include=["*.gz"])),
     ("/data/job", made("/data", "s3://b/p")),
     ("/data", made("/data", "s3://b/p", exclude=["*.json"])),
+    ("/data", described("/data", "s3://b/p", kind="sync", sync=SyncOptions(exclude=("*.json",)))),
 ]
 
 
@@ -54,7 +56,14 @@ def test_in_its_destination(job: str, description: Any) -> None:
         require_apart(job, description)
 
 
+def synced(source: str, **more: Any) -> Any:
+    """Describe a sync, which has filters of its own."""
+    return described(source, "s3://b/p", kind="sync", sync=SyncOptions(**more))
+
+
 APART = [
+    ("/data/job", synced("/data", exclude=("job/*",))),
+    ("/data/job", synced("/data", include=("*.csv",))),
     ("s3://b/job", made("s3://b/p/")),
     ("s3://b/p-job", made("s3://b/p")),
     ("s3://b/job", made("s3://b/*.csv")),
