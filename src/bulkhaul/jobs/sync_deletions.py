@@ -40,19 +40,19 @@ _CAME: Final = "the source has it by now, so it stays"
 class SyncDeletions:
     """The deletions of one run."""
 
-    def __init__(self, engine: AsyncEngine, sides: Sides, *, withheld: str, look: bool, folders_stay: bool) -> None:
+    def __init__(self, engine: AsyncEngine, sides: Sides, *, withheld: str, look: bool, dir_markers: bool) -> None:
         """Take where they are made.
 
         Args:
             withheld: why none may be made; empty if all may.
             look: an earlier run listed the source, so it is looked at once more.
-            folders_stay: folders that become empty are not removed: the source may mark them.
+            dir_markers: a folder that becomes empty stays if the source marks it.
         """
         self._engine = engine
         self._sides = sides
         self._withheld = withheld
         self._look = look
-        self._folders_stay = folders_stay
+        self._dir_markers = dir_markers
         self._slots = asyncio.Semaphore(LOOKS)
 
     async def carry(self, _action: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
@@ -104,7 +104,12 @@ class SyncDeletions:
     async def _removed(
         self, pages: AsyncGenerator[Sequence[PlannedRow], None], root: str
     ) -> AsyncGenerator[TransferResult, None]:
-        removal = await undisturbed(in_thread(Removal, root, lambda _folder: self._folders_stay))
+        loop = asyncio.get_running_loop()
+
+        def stays(folder: str) -> bool:
+            return self._dir_markers and asyncio.run_coroutine_threadsafe(self._marked(folder), loop).result()
+
+        removal = await undisturbed(in_thread(Removal, root, stays))
         try:
             async with aclosing(pages):
                 async for page in pages:
@@ -112,6 +117,13 @@ class SyncDeletions:
                         yield result
         finally:
             await undisturbed(in_thread(removal.close))
+
+    async def _marked(self, folder: str) -> bool:
+        """Whether the source marks a folder, or cannot tell."""
+        try:
+            return await self._at_source(folder)
+        except TransferError:
+            return True
 
     def _failed(self, row: Row, why: str) -> TransferResult:
         return msgspec.structs.replace(result_of(row), failure=ErrorInfo("OtherError", why, row.source))

@@ -83,8 +83,8 @@ class SyncRun:
             return
         look = not listed_now()
         why = await self._withheld(plans, sides, look=look)
-        stay = made.sync is not None and made.sync.dir_markers
-        deletions = SyncDeletions(self._engine, sides, withheld=why, look=look, folders_stay=stay)
+        markers = made.sync is not None and made.sync.dir_markers
+        deletions = SyncDeletions(self._engine, sides, withheld=why, look=look, dir_markers=markers)
         removed = Runner(self._folder, _each(doomed), deletions.carry, self._look, name=self._name)
         async with aclosing(removed.rows()) as rows:
             async for row in rows:
