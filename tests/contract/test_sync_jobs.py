@@ -26,6 +26,7 @@ from bulkhaul.jobs.sync_rows import SyncRows
 from bulkhaul.jobs.sync_run import begin_sync
 from bulkhaul.model.errors import NetworkError, UsageError
 from bulkhaul.model.rows import Action, ReportRow
+from tests.engines import running_engine
 from tests.faultserver import Status, make_object
 from tests.integration.command import arguments, environment
 from tests.patience import PATIENCE_S
@@ -310,6 +311,38 @@ def test_folders_are_marked(place: Place, tmp_path: Path) -> None:
     assert [status for _, _, status in up.run()] == ["succeeded", "succeeded"]
     assert place.keys("theirs/") == ["a", "empty/"]
     assert up.added_up().ok
+
+
+def test_a_marked_folder_stays_when_it_becomes_empty(place: Place, tmp_path: Path) -> None:
+    """Deletions leave the folders that the source marks, or of which it cannot tell, and no others."""
+    place.put("ours/a/b/", "ours/kept", body=b"")
+    place.make("a/b/x/y", "a/b/z", "c/x", "d/x")
+    place.server.add_fault(Status(code="AccessDenied", operation="HeadObject", key="ours/d/", attempt="every"))
+    job = job_of(place, tmp_path, OURS, str(place.here), SyncOptions(dir_markers=True, delete=True))
+    job.run()
+    assert job.added_up().ok
+    found = sorted(str(path.relative_to(place.here)) for path in place.here.rglob("*"))
+    assert found == ["a", "a/b", "d", "kept"]
+
+
+def test_a_source_that_lies_in_the_destination_under_another_name(place: Place, tmp_path: Path) -> None:
+    """The same server by another host name: every deletion fails and says why, also when it is tried again."""
+    place.put("src/a", "src/b", "z")
+    url = place.server.endpoint_url
+    with running_engine(url, part_size_bytes=None) as engine, opened(str(tmp_path), Settings()) as folder:
+        there = Settings(endpoint_url=url.replace("127.0.0.1", "localhost"))
+        made = described("s3://bucket/src/", "s3://bucket/", kind="sync", sync=DELETE, origin=there)
+        begin_sync(folder, made)
+        for _ in range(2):
+            run = jobs.run(engine.aio, folder, name=jobs.runner_name(), origin=engine.beside(there))
+            deleted = [row for row in engine.each(run) if row.action is Action.DELETE]
+            assert [row.source for row in deleted] == [f"s3://bucket/{name}" for name in ("src/a", "src/b", "z")]
+            for row in deleted:
+                assert row.error is not None
+                assert "SRC seems to lie in DEST under another name" in row.error.message
+            assert not job_status(folder).ok
+            assert asyncio.run(jobs.retry(folder)) is not None
+    assert place.keys("") == ["a", "b", "src/a", "src/b", "z"]
 
 
 def test_a_name_that_cannot_be_stored(place: Place, tmp_path: Path) -> None:
