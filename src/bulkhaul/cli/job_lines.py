@@ -31,7 +31,12 @@ def status_json(status: JobStatus) -> str:
 def plan_text(name: str, status: JobStatus) -> str:
     """Return what the plan of a job comes to, for people."""
     rows = status.planned_rows
-    text = f"planned {rows} object{'s' * (rows != 1)}, {format_size(status.planned_bytes)}\n"
+    text = f"planned {rows} object{'s' * (rows != 1)}, {format_size(status.planned_bytes)}"
+    if status.unknown_sizes:
+        text += f" and {status.unknown_sizes} of unknown size"
+    text += "\n"
+    if status.impossible:
+        text += f"  cannot be done: {status.impossible}, by reasons that the run and the report tell\n"
     for operation, count in status.requests.items():
         text += f"  {operation}: {count}\n"
     if status.request_classes:
@@ -47,7 +52,9 @@ def status_text(name: str, status: JobStatus) -> str:
     """Return how far a job is, for people."""
     planned = f"{status.planned_rows} planned" + ("" if status.planning_done else " so far")
     counts = f"{status.succeeded} succeeded, {status.failed} failed, {status.skipped} skipped, {status.left} left"
-    text = f"{planned} = {counts}\n{format_size(status.done_bytes)} of {format_size(status.planned_bytes)}"
+    text = f"{planned} = {counts}\n{format_size(status.done_bytes)}"
+    if status.planning_done and not status.unknown_sizes:
+        text += f" of {format_size(status.planned_bytes)}"
     if status.rows_per_s:
         text += f", {status.rows_per_s:.1f} objects/s, {format_size(round(status.bytes_per_s))}/s"
     if status.left and status.eta_s is not None:

@@ -100,6 +100,7 @@ class Planner:
             archived_rows=self._totals.archived_rows,
             archived_bytes=self._totals.archived_bytes,
             unknown_sizes=self._totals.unknown_sizes,
+            impossible=self._totals.impossible,
             unchanged=self._source.told.unchanged,
             withheld=self._source.told.withheld,
         )

@@ -32,6 +32,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         request_classes: the same by the classes that services charge for; see ``policy.costs``.
         routes: bytes of all plans by the way that they go.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
+        unknown_sizes: objects whose size is told by nobody yet; ``planned_bytes`` is without them.
+        impossible: objects that cannot be moved, and fail with the reason that the plan tells.
         unchanged: names that both sides of a sync have alike: they have no rows.
         withheld: why the deletions of a sync are not carried out; empty if they are.
         rows_per_s, bytes_per_s: in the last minute in which rows ended.
@@ -52,6 +54,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     routes: dict[str, int]
     archived_rows: int
     archived_bytes: int
+    unknown_sizes: int
+    impossible: int
     unchanged: int
     withheld: str
     rows_per_s: float
@@ -121,6 +125,8 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
         routes=_sums([plan.totals.routes for plan in plans]),
         archived_rows=plans[0].totals.archived_rows,
         archived_bytes=plans[0].totals.archived_bytes,
+        unknown_sizes=plans[0].totals.unknown_sizes,
+        impossible=plans[0].totals.impossible,
         unchanged=plans[0].totals.unchanged,
         withheld=plans[0].totals.withheld,
         rows_per_s=round(now.rows_per_s, 3),
@@ -155,6 +161,8 @@ def _unplanned(folder: JobFolder) -> JobStatus:
         routes={},
         archived_rows=0,
         archived_bytes=0,
+        unknown_sizes=0,
+        impossible=0,
         unchanged=0,
         withheld="",
         rows_per_s=round(now.rows_per_s, 3),

@@ -23,6 +23,7 @@ class Totals:
         rows: all of them.
         size_bytes: of objects that are to be moved, as far as told.
         unknown_sizes: rows of which no size is told.
+        impossible: rows that cannot be done, such as those of a manifest that make no sense.
         archived_rows, archived_bytes: of objects in an archive.
         routes: bytes of ``size_bytes`` by the way that they go; see ``costs.Route``.
     """
@@ -30,6 +31,7 @@ class Totals:
     def __init__(self, settings: Settings, *, relayed: bool = False) -> None:
         """Take the settings that decide about parts; a copy that is relayed is read here and written here."""
         self.rows = self.size_bytes = self.unknown_sizes = self.archived_rows = self.archived_bytes = 0
+        self.impossible = 0
         self._part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
         self._threshold_bytes = settings.multipart_threshold_bytes
         self._relayed = relayed
@@ -49,7 +51,8 @@ class Totals:
                 continue
             if row.action is not Action.RESTORE:
                 if not row.destination:
-                    continue  # it could not be planned, and fails as it is
+                    self.impossible += 1
+                    continue
                 self.size_bytes += size_bytes
                 if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
                     self.routes[route] = self.routes.get(route, 0) + size_bytes

@@ -92,8 +92,9 @@ def test_a_newer_format_is_refused() -> None:
     """What a newer program wrote is refused by its version, even if its fields cannot be read."""
     store = MemoryStore()
     store.put_bytes("jobs/one/job.json", b'{"format": 2, "kind": "teleport"}')
-    with pytest.raises(Unsupported, match="format 2"):
+    with pytest.raises(Unsupported, match="the field format is 2") as raised:
         folder_in(store).description()
+    assert raised.value.subject == "s3://memory/jobs/one/job.json"
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b'{"format": "1"}', b'{"format": 0}', b'{"format": 1, "kind": "fly"}'])
@@ -182,6 +183,22 @@ def test_a_missing_shard() -> None:
     with pytest.raises(DamagedJob, match="missing") as raised:
         folder.shards_written()
     assert raised.value.subject.endswith("plan/000001.jsonl.gz")
+
+
+def test_a_file_that_is_named_and_missing() -> None:
+    """A shard, or a segment of the report, that went is damage, and is told by its name."""
+    store = MemoryStore()
+    folder = folder_in(store)
+    shard = written(folder)
+    segment = folder.put_segment(0, 1, 0, [reported(row) for row in rows(3)])
+    store.delete(f"jobs/one/{segment.name}")
+    with pytest.raises(DamagedJob, match="it is missing; restore the file") as raised:
+        list(folder.report(shard, Done(counts=Counts(succeeded=3), segments=(segment,))))
+    assert raised.value.subject == f"s3://memory/jobs/one/{segment.name}"
+    store.delete("jobs/one/plan/000000.jsonl.gz")
+    with pytest.raises(DamagedJob, match="it is missing; restore the file") as raised:
+        folder.rows(shard)
+    assert raised.value.subject == "s3://memory/jobs/one/plan/000000.jsonl.gz"
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_bad_rows(tmp_path: Path, line: bytes, reason: str) -> None:
         read(path, on_bad="fail")
 
 
-@pytest.mark.parametrize("header", ["Bucket,Key", '"bucket","key","versionid"', "Bucket, Key, VersionId"])
+@pytest.mark.parametrize("header", ["Bucket,Key", "key,bucket", '"bucket","key","versionid"', "Bucket, Key, VersionId"])
 def test_header(tmp_path: Path, header: str) -> None:
     """A header, as Athena writes it, is no object: Batch Operations does not support it either."""
     rest = ",version" if "version" in header else ""

@@ -269,5 +269,5 @@ def test_rows_alone(tmp_path: Path, kind: Kind) -> None:
     good, bad = asyncio.run(run())
     assert (good.n, good.source) == (0, "s3://b-1/a")
     assert (bad.n, bad.action, bad.source, bad.destination) == (1, Action.COPY, f"{path}:2", "")
-    assert bad.reason.startswith(f"{path}:2: ")
     assert "%" in bad.reason
+    assert str(path) not in bad.reason  # the source names it

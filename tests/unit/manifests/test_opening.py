@@ -15,7 +15,7 @@ from pyarrow import parquet as pq
 
 from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.reading import read_manifests
-from bulkhaul.model.errors import LocalError, NotFound, UsageError
+from bulkhaul.model.errors import LocalError, ManifestError, NotFound, UsageError
 from tests.patience import PATIENCE_S
 from tests.unit.manifests.reading import Bucket, good, read, written
 
@@ -90,7 +90,7 @@ def test_cancelled_while_waiting(tmp_path: Path) -> None:
 
 def test_not_there(tmp_path: Path) -> None:
     """A manifest that cannot be opened is named, and nothing is left behind."""
-    with pytest.raises(LocalError, match="no-such"):
+    with pytest.raises(ManifestError, match=r"no-such: there is no such file"):
         read(tmp_path / "no-such")
     with pytest.raises(LocalError, match=str(tmp_path)):
         read(tmp_path)

@@ -94,6 +94,7 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
         routes: bytes by the way that they go; see ``policy.costs.Route``.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
         unknown_sizes: rows whose size nobody told.
+        impossible: rows that cannot be done, and fail with the reason that their plan tells.
         unchanged: names that need no row, because both sides of a sync have them alike.
         withheld: why no deletion of the plan may be carried out; empty if all may.
     """
@@ -105,6 +106,7 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
     archived_rows: int = 0
     archived_bytes: int = 0
     unknown_sizes: int = 0
+    impossible: int = 0
     unchanged: int = 0
     withheld: str = ""
 

@@ -91,8 +91,8 @@ class JobFolder:
         file = self._file("job.json")
         version = decode(data, _Version, file).format
         if version > FORMAT:
-            text = f"a newer bulkhaul made this job (format {version}, and this one knows {FORMAT}); use that one"
-            raise Unsupported(text, self.name)
+            text = f"a newer bulkhaul made this job (the field format is {version}, and this one knows {FORMAT})"
+            raise Unsupported(f"{text}; use that one", file)
         if version < 1:
             raise DamagedJob(f"the field format is {version}", file)
         return decode(data, JobDescription, file)
@@ -176,7 +176,7 @@ class JobFolder:
         Raises:
             DamagedJob: they are not those that the plan names.
         """
-        data, file = self._get(_shard_name(shard.number)), self._file(_shard_name(shard.number))
+        data, file = self._kept(_shard_name(shard.number)), self._file(_shard_name(shard.number))
         if hashlib.sha256(data).hexdigest() != shard.sha256:
             raise DamagedJob("its SHA-256 is not the one that the plan names; restore the file", file)
         rows = self._rows(shard.number, data, first=shard.first)
@@ -276,7 +276,7 @@ class JobFolder:
         """
         seen = set[int]()
         for segment in done.segments:
-            data, file = self._get(segment.name), self._file(segment.name)
+            data, file = self._kept(segment.name), self._file(segment.name)
             if hashlib.sha256(data).hexdigest() != segment.sha256:
                 raise DamagedJob("its SHA-256 is not the one that counts; restore the file", file)
             for line, row in enumerate(unpack(data, ReportRow, file), 1):
@@ -327,6 +327,13 @@ class JobFolder:
 
     def _get(self, name: str) -> bytes:
         return self._store.get_bytes(self._prefix + name)
+
+    def _kept(self, name: str) -> bytes:
+        """Return a file that another file of the job names."""
+        try:
+            return self._get(name)
+        except NotFound as error:
+            raise DamagedJob("it is missing; restore the file", self._file(name)) from error
 
     def _put(self, name: str, data: bytes) -> bool:
         """Create a file; False if there is one with other bytes. An error after which the bytes are there is none."""

@@ -31,7 +31,7 @@ def batch_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
                 f"it has {len(cells)} columns, not bucket,key or bucket,key,version; keys must be percent-encoded"
                 " (an inventory is named by its manifest.json)"
             )
-        if where == f"{name}:1" and [cell.strip().lower() for cell in cells[:2]] == ["bucket", "key"]:
+        if where == f"{name}:1" and {cell.strip().lower() for cell in cells[:2]} == {"bucket", "key"}:
             raise BadField("this looks like a header, which a manifest of Batch Operations has not; remove the line")
         width = width or len(cells)
         if len(cells) != width:

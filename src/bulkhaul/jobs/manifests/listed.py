@@ -74,8 +74,13 @@ class BadRow(msgspec.Struct, frozen=True, gc=False):
 
         It is no deletion, also in a plan of deletions: what could not be read must not be deleted.
         """
+        source = self.source or self.where
+        named = source.startswith(self.where)
         return Row(
-            n=self.n, action=Action.COPY, source=self.source or self.where, reason=f"{self.where}: {self.message}"
+            n=self.n,
+            action=Action.COPY,
+            source=source,
+            reason=self.message if named else f"{self.where}: {self.message}",
         )
 
     def raised(self) -> ManifestError:

@@ -92,6 +92,7 @@ class Opener:
         Raises:
             NotFound: there is no such object.
             TransferError: it cannot be fetched.
+            ManifestError: there is no such file.
             LocalError: the path cannot be opened, or is a folder.
         """
         file = await self._object(name) if name.startswith("s3://") else _local(name, name)
@@ -135,6 +136,8 @@ class Opener:
 def _local(path: str, name: str) -> OpenFile:
     try:
         file = StoppableFile(path, opener=_descriptor)
+    except FileNotFoundError as error:
+        raise ManifestError("there is no such file; check its path", name, "ENOENT") from error
     except OSError as error:
         raise local_error(error, name) from error
     file.name = name
