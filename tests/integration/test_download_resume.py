@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
 import random
@@ -588,3 +589,38 @@ def test_the_command_is_interrupted_and_goes_on(tmp_path: Path) -> None:
         assert line["resumed_bytes"] == 3 * part_bytes + 5
     assert path.read_bytes() == body
     assert sorted(os.listdir(tmp_path)) == ["restored"]
+
+
+@pytest.mark.parametrize("command", ["cp", "sync", "job"])
+def test_the_command_is_killed_and_goes_on(tmp_path: Path, command: str) -> None:
+    """After SIGKILL the same command fetches only what is not there, and says so; a job says so in its report, too."""
+    part_bytes = 16 * MIB
+    body = random.Random(47).randbytes(4 * part_bytes + 5)
+    folder, job = tmp_path / "restored", str(tmp_path / "job")
+    folder.mkdir()
+    with serving() as server:
+        at = ("--endpoint-url", server.endpoint_url)
+        words = {
+            "cp": ("cp", "s3://bucket/a/key", f"{folder}/key", *at),
+            "sync": ("sync", "s3://bucket/a/", str(folder), *at),
+            "job": ("job", "run", job, *at),
+        }[command]
+        server.store.put("bucket", "a/key", make_object(body, algorithm="CRC32"))
+        if command == "job":
+            assert run("job", "create", job, "s3://bucket/a/", folder, "--kind", "copy", *at).returncode == 0
+        server.add_fault(Stall(key="a/key", start=part_bytes, after_bytes=1, times=1))
+        one = Site(server, folder / "key")
+        with start(*words) as process:
+            eventually(lambda: one.recorded() == {1, 3, 4, 5}, "other parts came than those that are not held")
+            process.kill()
+            process.communicate(timeout=PATIENCE_S)
+        asked = len(server.requests_for("GetObject"))
+        done = run(*words)
+        assert done.returncode == 0, done.stderr
+        assert "(resumed: 48.0 MiB of 64.0 MiB were there)" in done.stdout
+        assert [each.range for each in server.requests_for("GetObject")[asked:]] == [(part_bytes, 2 * part_bytes)]
+        if command == "job":
+            (row,) = map(json.loads, run("job", "report", job, *at).stdout.splitlines())
+            assert row["resumed_bytes"] == 3 * part_bytes + 5
+    assert (folder / "key").read_bytes() == body
+    assert sorted(os.listdir(folder)) == ["key"]

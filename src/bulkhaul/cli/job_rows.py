@@ -31,6 +31,7 @@ def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
             seconds=row.seconds,
             skipped=row.reason or "nothing was to be done" if row.status is Status.SKIPPED else "",
             failure=row.error,
+            resumed_bytes=row.resumed_bytes,
         )
 
 

@@ -250,6 +250,7 @@ class Runner:
             ended=round(self._now_s(), 3),
             reason=result.skipped or there or planned.reason,
             error=result.failure,
+            resumed_bytes=result.resumed_bytes,
         )
 
     def _require_writer(self) -> None:

@@ -79,6 +79,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ended: when, in seconds since the epoch.
         reason: why it was skipped, else why it was done.
         error: what went wrong; None unless it failed.
+        resumed_bytes: what an interrupted run had moved already, and was not moved again.
     """
 
     n: int
@@ -96,3 +97,4 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ended: float = 0.0
     reason: str = ""
     error: ErrorInfo | None = None
+    resumed_bytes: int = 0

@@ -17,7 +17,14 @@ from bulkhaul.model.rows import ReportRow
 GROUP_ROWS = 32_768
 """Rows of a group at most."""
 
-_INTEGERS = {"plan": "int32", "error_status": "int16", "error_attempts": "int32", "n": "int64", "size_bytes": "int64"}
+_INTEGERS = {
+    "plan": "int32",
+    "error_status": "int16",
+    "error_attempts": "int32",
+    "n": "int64",
+    "size_bytes": "int64",
+    "resumed_bytes": "int64",
+}
 _REQUIRED = frozenset({"plan", "n", "action", "status", "source"})
 _MAX_INSTANT_S = 2**63 // 10**6 - 1
 _NO_ERROR = ErrorInfo("", "")
@@ -95,6 +102,7 @@ def _values(row: ReportRow) -> tuple[object, ...]:
         error.cause or None,
         error.request_id or None,
         error.attempts or None,
+        row.resumed_bytes,
     )
 
 

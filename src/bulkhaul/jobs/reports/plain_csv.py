@@ -42,6 +42,7 @@ COLUMNS = (
     "error_cause",
     "error_request_id",
     "error_attempts",
+    "resumed_bytes",
 )
 """The header."""
 
@@ -89,6 +90,7 @@ def _record(row: ReportRow) -> tuple[object, ...]:
         error.cause,
         error.request_id,
         error.attempts or None,
+        row.resumed_bytes,
     )
 
 
