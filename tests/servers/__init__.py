@@ -1,6 +1,7 @@
 """Real S3 servers, each on free ports and in a temporary folder, gone when its `with` ends."""
 
 from .certificates import Certificates, make_certificates
+from .forgetful import forgetful
 from .gate import Gate, gate
 from .ministack import ministack
 from .moto import moto
@@ -13,6 +14,7 @@ __all__ = [
     "Certificates",
     "Gate",
     "RunningServer",
+    "forgetful",
     "gate",
     "make_certificates",
     "ministack",

@@ -142,6 +142,10 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     elif dry_run and isinstance(result, RowResult):
         reason = f": {printable(result.reason)}"
     names = [printable(name) for name in (result.source, result.destination) if name]
+    if result.source_version_id:
+        what = "delete marker" if result.delete_marker else "version"
+        made = f" as {result.version_id}" if result.version_id else ""
+        reason = f" ({what} {result.source_version_id}{made}){reason}"
     if result.resumed_bytes:
         reason += f" (resumed: {format_size(result.resumed_bytes)} of {format_size(result.size_bytes)} were there)"
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
@@ -172,6 +176,10 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
         "integrity": str(result.integrity) if result.integrity else None,
         "seconds": round(result.seconds, 6),
     }
+    if result.source_version_id:
+        line["source_version_id"] = result.source_version_id
+    if result.delete_marker:
+        line["delete_marker"] = True
     if isinstance(result, RowResult) and result.reason:
         line["reason"] = result.reason
     if result.resumed_bytes:

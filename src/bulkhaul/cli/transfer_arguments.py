@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -53,6 +54,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     "preserve": frozenset({Direction.COPY}),
     **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),
     "version_id": _DOWNLOADS | {Direction.COPY},
+    "all_versions": frozenset({Direction.COPY}),
     "raw": _DOWNLOADS | {Direction.COPY},
     "resume": _FILES,
     "follow_symlinks": frozenset({Direction.UPLOAD}),
@@ -137,6 +139,23 @@ def refuse_unselective(
         raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
     if any(filters) and not parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
         raise click.UsageError("--include and --exclude need --recursive or a pattern.")
+
+
+def refuse_with_all_versions(given: Mapping[str, Any]) -> None:
+    """Refuse what says otherwise which versions are copied, or waits for single ones.
+
+    Args:
+        given: the options, with what ``take_list`` and ``take_restore`` have made of them.
+
+    Raises:
+        click.UsageError: there is such an option.
+    """
+    if not given["all_versions"]:
+        return
+    others = {"--version-id": given["version_id"], "--files-from": given["listed"], "--restore": given["restore"]}
+    for option, value in others.items():
+        if value:
+            raise click.UsageError(f"--all-versions copies the versions that a listing finds; leave {option} away.")
 
 
 def refuse_many(urls: Sequence[str], option: str, *, recursive: bool = False, raw: bool = False) -> None:

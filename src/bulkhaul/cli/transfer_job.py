@@ -32,6 +32,7 @@ from bulkhaul.cli.transfer_arguments import (
     refuse_misplaced,
     refuse_pattern,
     refuse_unselective,
+    refuse_with_all_versions,
     require_object,
     two_places,
 )
@@ -75,7 +76,13 @@ transfer_options = adding(
 """The arguments and options of cp and mv."""
 
 copy_options = adding(
-    _selection("--version-id", default="", metavar="ID", help="This version of the one object SRC."), restore_options
+    _selection("--version-id", default="", metavar="ID", help="This version of the one object SRC."),
+    _selection(
+        "--all-versions",
+        is_flag=True,
+        help="Between buckets: every version and delete marker of what SRC names, oldest first; DEST keeps versions.",
+    ),
+    restore_options,
 )
 """Of cp alone: a version is not moved, only deleted, and what is archived stays where it is."""
 
@@ -87,13 +94,14 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
         click.UsageError: it makes no sense.
     """
     source, destination = two_places(given.pop("paths"))
-    given = {"version_id": "", **given}
+    given = {"version_id": "", "all_versions": False, **given}
     direction = direction_of(source, destination)
     if move and STREAM in (source, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
     given["restore"] = take_restore(given)
+    refuse_with_all_versions(given)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
     from bulkhaul.cli.launch import launch_job
@@ -108,7 +116,7 @@ def pipe_job(url: str, given: dict[str, Any]) -> Job:
         click.UsageError: the URL names no object, or stdin is closed.
         TransferError: an option is out of its range.
     """
-    given = {"recursive": False, "listed": None, "restore": None, **given}
+    given = {"recursive": False, "listed": None, "restore": None, "all_versions": False, **given}
     return _prepared(Direction.FROM_STDIN, STREAM, url, given, move=False, operation="pipe")
 
 
@@ -252,6 +260,18 @@ def _copies(
         if given["restore"] and not dry_run:
             what = (source if many else _one(source), destination)
             yield from restored_results(run, *what, given, stored=options, origin=origin)
+        elif given["all_versions"]:
+            yield from run.copy_versions(
+                source if many else _one(source),
+                destination,
+                options,
+                recursive=recursive,
+                include=given["include"],
+                exclude=given["exclude"],
+                origin=origin,
+                preserve=given["preserve"],
+                dry_run=dry_run,
+            )
         elif many:
             yield from run.copy_many(
                 source,

@@ -251,6 +251,7 @@ class Engine:
     download_rows = _iterating(AsyncEngine.download_rows)
     upload_rows = _iterating(AsyncEngine.upload_rows)
     copy_rows = _iterating(AsyncEngine.copy_rows)
+    copy_versions = _iterating(AsyncEngine.copy_versions)
     delete_rows = _iterating(AsyncEngine.delete_rows)
 
     head = _blocking(AsyncEngine.head)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
+from typing import TYPE_CHECKING
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.lifetime import Lifetime
@@ -16,11 +17,15 @@ from bulkhaul.engine.small_operations import SmallOperations
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.rows import RowPages
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.transfers.same_version import VersionSide
 
 
 class RowTransfers(SmallOperations):
@@ -104,6 +109,9 @@ class RowTransfers(SmallOperations):
     ) -> AsyncGenerator[TransferResult, None]:
         """Copy the objects of rows; see ``AsyncEngine.copy``.
 
+        Rows that tell how many older versions there are (``Row.older``) are carried out one after the other, as far as
+        they have one destination; see ``copy_versions``.
+
         Yields:
             One result a row. It failed with PreconditionFailed where the object has another ETag than the row.
 
@@ -111,11 +119,55 @@ class RowTransfers(SmallOperations):
             Whatever the iterable raises.
         """
         from bulkhaul.engine.transfers.rows_copied import copied_rows
+        from bulkhaul.engine.transfers.rows_versions import VersionCopies
 
         options = None if options is None else checked(options)
         copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
-        plan = functools.partial(copied_rows, rows, copy, move=move)
+        here = self._side()
+        versions = VersionCopies(here if origin is None else origin._side(), here, copy)
+        plan = functools.partial(copied_rows, rows, copy, versions, move=move)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+
+    def copy_versions(
+        self,
+        source: str | ObjectRef,
+        destination: str,
+        options: ObjectOptions | None = None,
+        *,
+        recursive: bool = True,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
+        origin: RowTransfers | None = None,
+        preserve: Collection[Kept] = (),
+        dry_run: bool = False,
+    ) -> AsyncGenerator[TransferResult, None]:
+        """Copy every version of one object, of everything below a prefix, or that matches a pattern; see ``copy``.
+
+        Of each key the oldest comes first, and where the source has a delete marker the destination gets one. What an
+        earlier call has copied is skipped. If a version fails, so do the later ones of its key.
+
+        Yields:
+            One result a version, with ``source_version_id``, and the ``version_id`` that it has got. It failed with
+            PreconditionFailed where the destination has another history of its key.
+
+        Raises:
+            NotFound: nothing matches.
+            UsageError: the bucket of the destination keeps no versions, or source and destination are one.
+        """
+        from bulkhaul.engine.transfers.versions_planned import planned_versions
+
+        pages = planned_versions(
+            (origin or self)._side(), source, self._side(), destination, include, exclude,
+            recursive=recursive, asks=not dry_run,
+        )  # fmt: skip
+        return self.copy_rows(pages, options, origin=origin, preserve=preserve, dry_run=dry_run)
+
+    def _side(self) -> VersionSide:
+        """Return what asks the service, and reads from it, for copies of versions."""
+        from bulkhaul.engine.transfers.same_version import VersionSide
+
+        running = self._life.running()
+        return VersionSide(running.control, running.dispatcher)
 
     def delete_rows(self, rows: RowPages, *, dry_run: bool = False) -> AsyncGenerator[TransferResult, None]:
         """Delete the objects, or the versions, of rows: 1,000 a request, and one by one where the row tells an ETag.

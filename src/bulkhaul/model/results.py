@@ -17,6 +17,8 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         destination: local path.
         size_bytes: length of the object, 0 where it was never learnt.
         source_etag: of the object that was copied, where the source is one.
+        source_version_id: of the version that was copied, where every version is.
+        delete_marker: what was made is one, and there is no object.
         integrity: what success rests on; None unless verified.
         seconds: from plan to publish.
         resumed_bytes: what an earlier run had moved already, and was not moved again.
@@ -33,6 +35,8 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     etag: str = ""
     source_etag: str = ""
     version_id: str = ""
+    source_version_id: str = ""
+    delete_marker: bool = False
     last_modified: str = ""
     integrity: Integrity | None = None
     seconds: float = 0.0

@@ -17,12 +17,14 @@ from bulkhaul.model.objects import Integrity
 class Action(StrEnum):
     """What is to be done with an object; ``skip`` is nothing, for the reason that its row gives.
 
-    ``restore``: it is brought back from its archive, and not moved.
+    ``restore``: it is brought back from its archive, and not moved. ``mark``: its deletion is made again where its
+    versions are copied, by a delete marker.
     """
 
     DOWNLOAD = "download"
     UPLOAD = "upload"
     COPY = "copy"
+    MARK = "mark"
     DELETE = "delete"
     RESTORE = "restore"
     SKIP = "skip"
@@ -43,6 +45,8 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         last_modified: of the source, ISO 8601; empty where nobody told it.
         storage_class: of the source, empty for the standard one.
         reason: why this is done, or why nothing is; for people.
+        older: where every version is copied: how many older ones, delete markers among them, its key has; the
+            destination must have as many before it. None where only this object is meant.
     """
 
     n: int
@@ -55,6 +59,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     last_modified: str = ""
     storage_class: str = ""
     reason: str = ""
+    older: int | None = None
 
 
 class Status(StrEnum):

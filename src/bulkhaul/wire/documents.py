@@ -52,12 +52,15 @@ class Shape(msgspec.Struct, frozen=True):
         many: name of an element with fields, which may be repeated → (name of the member, shape of each).
         lists: name of an element that holds a list, and comes once → shape of its items, whatever they are called.
         columns: which of ``many`` is read as ``Columns`` where all of them have the same fields; empty for none.
+        order: name of a member that lists the members of ``many`` as they come, each as often as it comes; empty for
+            none. It goes with no ``columns``.
     """
 
     single: Mapping[str, Callable[[str], Any]]
     many: Mapping[str, tuple[str, Shape]] = {}
     lists: Mapping[str, Shape] = {}
     columns: str = ""
+    order: str = ""
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -205,6 +208,8 @@ def _fields(node: Element, shape: Shape, layouts: Layouts | None) -> Members:
             member, inner = plan
             item = None if layouts is None else _flat_item(child, inner, layouts)
             found.setdefault(member, []).append(_fields(child, inner, None) if item is None else item)
+            if shape.order:
+                found.setdefault(shape.order, []).append(member)
         elif (how := single.get(name)) is not None:
             if name in found:
                 raise refused(name, "it comes twice")

@@ -18,6 +18,7 @@ Examples:
   bulkhaul cp --recursive --storage-class STANDARD_IA results/ s3://bucket/run-7
   bulkhaul cp --recursive s3://bucket/run-7/ s3://other/archive/run-7/
   bulkhaul cp --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/model.bin s3://bucket/model.bin
+  bulkhaul cp --recursive --all-versions s3://bucket/run-7/ s3://other/run-7/
   bulkhaul cp --source-profile partner s3://theirs/data.bin s3://ours/data.bin
   bulkhaul cp --files-from keys.txt s3://bucket/run-7/ /data/run-7
   bulkhaul cp --recursive --restore BULK s3://bucket/archive/ /data/archive
@@ -39,6 +40,10 @@ second name give it another destination, relative to DEST. Empty lines and lines
 Copies between buckets are made by the service itself and keep content headers, metadata and tags. Any of
 --content-…, --cache-control, --expires and --metadata replaces all headers and metadata, and --tags all tags. With a
 --source-… option the bytes pass through this machine. What lies in DEST is left out where DEST lies in SRC.
+
+--all-versions copies the history of each key, oldest first, with its delete markers, to a bucket that keeps versions.
+The same command again skips what is there, which must be the beginning of that history. If a version fails, so do the
+later ones of its key.
 
 Archived objects (GLACIER, DEEP_ARCHIVE, the archives of INTELLIGENT_TIERING) fail, unless --restore has them brought
 back: then they are asked for, which takes minutes to days and costs money, and each is moved when it is there. Ctrl-C

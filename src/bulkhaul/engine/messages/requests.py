@@ -227,8 +227,11 @@ class CopyObject(Request[Stored], tag=True, frozen=True):
     storage_class: str = ""
 
 
-class Delete(Request[None], tag=True, frozen=True):
-    """Delete one object or one version of it; what is not there is no error. ``etag``: only if it has this one."""
+class Delete(Request[str], tag=True, frozen=True):
+    """Delete one object or one version of it; what is not there is no error. ``etag``: only if it has this one.
+
+    The answer is the version of the delete marker that this has made, empty where none was made or told.
+    """
 
     bucket: str
     key: str

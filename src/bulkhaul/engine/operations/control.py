@@ -164,8 +164,11 @@ class Control(Descriptions):
         *,
         etag: str = "",
         before_again: Callable[[], Awaitable[None]] | None = None,
-    ) -> None:
+    ) -> str:
         """Delete one object, or one version of it; what is not there is no error.
+
+        Returns:
+            The version of the delete marker that this has made; empty where none was made or told.
 
         Args:
             etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
@@ -175,7 +178,8 @@ class Control(Descriptions):
             PreconditionFailed: the object has another ETag.
             TransferError: the service refused.
         """
-        await self._requests.ask(Delete(ref.bucket, ref.key, version_id, etag), ref.url, before_again=before_again)
+        request = Delete(ref.bucket, ref.key, version_id, etag)
+        return await self._requests.ask(request, ref.url, before_again=before_again)
 
     def delete_many(self, bucket: str, doomed: AsyncIterable[Doomed]) -> AsyncGenerator[TransferResult, None]:
         """Delete in batches of 1,000 and yield each key's outcome.
@@ -284,15 +288,25 @@ class Control(Descriptions):
         return await self._requests.ask(request, ObjectRef(source.bucket, source.key).url)
 
     async def copy_object(
-        self, ref: ObjectRef, source: CopySource, options: ObjectOptions | None, *, storage_class: str = ""
+        self,
+        ref: ObjectRef,
+        source: CopySource,
+        options: ObjectOptions | None,
+        *,
+        storage_class: str = "",
+        before_again: Callable[[], Awaitable[None]] | None = None,
     ) -> Stored:
         """Have the service copy a whole object; without options it keeps its own. Errors name the source.
+
+        Args:
+            before_again: as for ``delete``.
 
         Raises:
             TransferError: the service refused.
         """
         request = CopyObject(ref.bucket, ref.key, source, options, storage_class)
-        return await self._requests.ask(request, ObjectRef(source.bucket, source.key).url)
+        url = ObjectRef(source.bucket, source.key).url
+        return await self._requests.ask(request, url, before_again=before_again)
 
     async def complete_upload(
         self,

@@ -9,7 +9,9 @@ copy is silent for seconds while the service moves its bytes. A fixed few are in
 
 from __future__ import annotations
 
+import functools
 import time
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -69,6 +71,7 @@ class Copier:
         preserve: frozenset[Kept] = NOTHING,
         remove: bool = False,
         dry_run: bool = False,
+        before_again: Callable[[], Awaitable[None]] | None = None,
     ) -> TransferResult:
         """Have the service copy an object; metadata, content headers and tags stay where the options name none.
 
@@ -77,6 +80,8 @@ class Copier:
             preserve: what the copy keeps; where it cannot, it fails.
             remove: delete the source once its copy was asked for, if it is as it was, and another object.
             dry_run: return what would be done, and do nothing.
+            before_again: awaited before a copy by one request is asked for again, because an answer was lost; what it
+                raises ends the copy.
 
         Raises:
             NotFound: there is no such source.
@@ -102,7 +107,7 @@ class Copier:
             options = await kept_options(self._control, found)
         small = head.size_bytes < self._settings.multipart_threshold_bytes and head.size_bytes <= MAX_COPY_BYTES
         if small or not head.size_bytes:
-            result = await self._whole(found, ref, options)
+            result = await self._whole(found, ref, options, before_again)
         else:
             result = await self._in_parts(found, ref, options)
         if kept is not None:
@@ -112,10 +117,17 @@ class Copier:
         self.copied_bytes += head.size_bytes
         return msgspec.structs.replace(result, source_etag=head.etag, seconds=time.monotonic() - began_s)
 
-    async def _whole(self, source: RemoteObject, ref: ObjectRef, options: ObjectOptions | None) -> TransferResult:
+    async def _whole(
+        self,
+        source: RemoteObject,
+        ref: ObjectRef,
+        options: ObjectOptions | None,
+        before_again: Callable[[], Awaitable[None]] | None,
+    ) -> TransferResult:
         wanted = as_found(source.ref, source.head)
+        copying = functools.partial(self._control.copy_object, ref, wanted, options, before_again=before_again)
         try:
-            stored = await self._control.copy_object(ref, wanted, options, storage_class=source.head.storage_class)
+            stored = await copying(storage_class=source.head.storage_class)
         except NotFound as error:
             if error.info.service_code != "NoSuchBucket":
                 raise

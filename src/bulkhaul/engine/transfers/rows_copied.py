@@ -16,19 +16,23 @@ from bulkhaul.engine.transfers.rows import (
     result_of_row,
     settled,
 )
-from bulkhaul.model.errors import TransferError
+from bulkhaul.engine.transfers.rows_versions import VersionCopies
+from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.rows import Action
+from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.storerules import require_current
 
 CopyOne = Callable[..., Coroutine[None, None, TransferResult]]
 
 
-async def copied_rows(rows: RowPages, copy: CopyOne, *, move: bool) -> AsyncGenerator[Piece, None]:
+async def copied_rows(
+    rows: RowPages, copy: CopyOne, versions: VersionCopies, *, move: bool
+) -> AsyncGenerator[Piece, None]:
     """Yield the work of each row.
 
     Args:
         copy: copies one object to another name; see ``copy.Copier``.
+        versions: has the work on rows that are versions.
         move: it deletes the source.
 
     Raises:
@@ -38,15 +42,26 @@ async def copied_rows(rows: RowPages, copy: CopyOne, *, move: bool) -> AsyncGene
     async with contextlib.aclosing(pages_of(rows)) as pages:
         async for page in pages:
             for planned in page:
-                if isinstance(row := settled(planned, Action.COPY), TransferResult):
+                kind = Action.MARK if isinstance(planned, Row) and planned.action is Action.MARK else Action.COPY
+                if isinstance(row := settled(planned, kind), TransferResult):
                     yield Piece(row)
                     continue
                 try:
                     source, ref = sources.ref(row.source), destinations.ref(row.destination)
                     require_current(source, row.version_id, move=move)
+                    _require_version(row)
                 except TransferError as error:
                     yield Piece(failed_row(row, error))
+                    continue
+                if row.older is not None:
+                    yield versions.piece(row, source, ref)
                     continue
                 wanted = head_of_row(row, source.key) if row.etag else None
                 work = functools.partial(copy, source, ref, version_id=row.version_id, wanted=wanted)
                 yield Piece(result_of_row(row, ref), work)
+
+
+def _require_version(row: Row) -> None:
+    """Make sure that a row that is a version names it, and has its place."""
+    if (row.action is Action.MARK and row.older is None) or (row.older is not None and not row.version_id):
+        raise UsageError("a row that is one of all versions names its version, and how many older ones there are")

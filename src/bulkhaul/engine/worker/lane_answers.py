@@ -232,8 +232,8 @@ async def _copy_object(asked: Asked, request: CopyObject) -> Stored:
 
 
 @_answers(Delete)
-async def _delete(asked: Asked, request: Delete) -> None:
-    await delete_object(asked.lane, asked.target, request.bucket, request.key, request.version_id, request.etag)
+async def _delete(asked: Asked, request: Delete) -> str:
+    return await delete_object(asked.lane, asked.target, request.bucket, request.key, request.version_id, request.etag)
 
 
 @_answers(DeleteMany)

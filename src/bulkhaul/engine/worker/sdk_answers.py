@@ -249,8 +249,8 @@ def _copy_object(asked: Asked, request: CopyObject) -> Stored:
 
 
 @_answers(Delete)
-def _delete(asked: Asked, request: Delete) -> None:
-    delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
+def _delete(asked: Asked, request: Delete) -> str:
+    return delete_object(asked.sdk, request.bucket, request.key, request.version_id, request.etag)
 
 
 @_answers(DeleteMany)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.policy.endpoints import aws_domain
+from bulkhaul.wire import told
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
@@ -31,11 +32,14 @@ _RESULT = Shape(
 
 async def delete_object(
     lane: Lane, target: Target, bucket: str, key: str, version_id: str, etag: str = "", *, known: bool = False
-) -> None:
+) -> str:
     """Delete a key, or one version of it; success also if there is none (any more), unless it is ``known`` to exist.
 
     Args:
         etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+
+    Returns:
+        The version of the delete marker that this has made; empty where none was made or told.
 
     Raises:
         SdkNeeded: the bucket lives elsewhere.
@@ -51,6 +55,9 @@ async def delete_object(
     except NotFound as error:
         if known or error.info.service_code == "NoSuchBucket":
             raise
+        return ""
+    made = not version_id and reply.headers.get("x-amz-delete-marker", "").lower() == "true"
+    return told.version(reply.headers.get("x-amz-version-id"), f"s3://{bucket}/{key}") if made else ""
 
 
 async def delete_objects(lane: Lane, target: Target, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:

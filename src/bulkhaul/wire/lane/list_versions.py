@@ -20,6 +20,7 @@ _PAGE = Shape(
         "CommonPrefixes": ("CommonPrefixes", _FOLDER),
         "Contents": ("Contents", Shape({})),  # of a listing of objects, which this is none of
     },
+    order="Order",
 )
 """Source: S3 API Reference, ListObjectVersions."""
 

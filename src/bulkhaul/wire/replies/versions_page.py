@@ -1,8 +1,15 @@
-"""Reads a page of versions and delete markers."""
+"""Reads a page of versions and delete markers, and puts both in one order, the newest first.
+
+a version after a delete marker, or none of these     as the document has them
+all versions first, then all delete markers           by their times, as far as these tell
+
+S3 writes both kinds in their common order, so that times decide nothing, which are by the second, and of an upload in
+parts those of its beginning. Some services write two lists instead.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bulkhaul.model.errors import UnexpectedReply
@@ -32,12 +39,31 @@ def versions_page(
     following = ("", "")
     if truncated:
         following = next_markers(reply, "NextVersionIdMarker", asked, subject)
-    versions = [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())]
-    versions += [_version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())]
-    # Versions and delete markers come in two lists, which do not tell their common order.
-    versions.sort(key=lambda one: one.last_modified, reverse=True)
+    found = {
+        "Versions": [_version_of(item, prefix, subject, delete_marker=False) for item in reply.get("Versions", ())],
+        "DeleteMarkers": [
+            _version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())
+        ],
+    }
+    versions = _as_written(found, reply.get("Order", ()))
+    # The sort is stable: among those of one key the order stays, but that the latest comes first.
     versions.sort(key=lambda one: (one.key.encode(), not one.latest))
     return VersionsPage(tuple(versions), *following)
+
+
+def _as_written(found: Mapping[str, list[ObjectVersion]], order: Sequence[str]) -> list[ObjectVersion]:
+    """Return versions and delete markers, newest first.
+
+    Args:
+        order: of both kinds in the document; empty where nothing tells it.
+    """
+    waiting = {kind: iter(some) for kind, some in found.items()}
+    told = [kind for kind in order if kind in waiting] or [kind for kind, some in found.items() for _ in some]
+    versions = [next(waiting[kind]) for kind in told]
+    marker = told.index("DeleteMarkers") if found["DeleteMarkers"] else len(told)
+    if order and (marker == len(told) or "Versions" in told[marker:]):
+        return versions
+    return sorted(versions, key=lambda one: one.last_modified, reverse=True)
 
 
 def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_marker: bool) -> ObjectVersion:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
+from bulkhaul.wire import told
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.replies.batch_result import batch_result
 from bulkhaul.wire.replies.fields import quoted
@@ -16,11 +17,14 @@ from bulkhaul.wire.steps import carried_out
 
 def delete_object(
     sdk: SdkClient, bucket: str, key: str, version_id: str, etag: str = "", *, known: bool = False
-) -> None:
+) -> str:
     """Delete a key, or one version of it; success also if there is none (any more), unless it is ``known`` to exist.
 
     Args:
         etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+
+    Returns:
+        The version of the delete marker that this has made; empty where none was made or told.
 
     Raises:
         PreconditionFailed: the object has another ETag.
@@ -29,7 +33,7 @@ def delete_object(
     sdk.require_unrewritten(key)
     condition = {"IfMatch": quoted(etag)} if etag else {}
     try:
-        call(
+        reply = call(
             sdk.patient.delete_object,
             subject=f"s3://{bucket}/{key}",
             **object_names(bucket, key, version_id),
@@ -38,6 +42,9 @@ def delete_object(
     except NotFound as error:
         if known or error.info.service_code == "NoSuchBucket":
             raise
+        return ""
+    made = not version_id and reply.get("DeleteMarker")
+    return told.version(reply.get("VersionId"), f"s3://{bucket}/{key}") if made else ""
 
 
 def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tuple[NotDeleted, ...]:

@@ -1,0 +1,143 @@
+"""Lists the versions of keys, each key's oldest first, and makes rows of them that copy them all.
+
+listing, newest first ─▶ the versions of one key ─▶ turned round ─▶ rows: copy, or mark
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import msgspec
+
+from bulkhaul.disk.newest_first import NewestFirst
+from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.model.errors import UnexpectedReply
+from bulkhaul.model.limits import MAX_KEY_BYTES
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import ObjectVersion
+from bulkhaul.policy.selection import Source, nothing_matches
+
+PAGE_ROWS = 1000
+"""Rows of a page: as many as a page of a listing has."""
+
+
+class Destination(msgspec.Struct, frozen=True):
+    """Where the versions of keys go.
+
+    Attributes:
+        url_of: the URL of the destination of a key; empty where it would be no key.
+        skipped: why a key stays where it is; empty for one that is copied.
+    """
+
+    url_of: Callable[[str], str]
+    skipped: Callable[[str], str]
+
+
+def below(source: Source, bucket: str, prefix: str, *, within: bool) -> Destination:
+    """Return where the keys of a source go below a prefix.
+
+    Args:
+        within: both are of one service, so that the destination may lie in the source.
+    """
+    nested = within and bucket == source.bucket and prefix.startswith(source.base)
+
+    def url_of(key: str) -> str:
+        name = prefix + key.removeprefix(source.base)
+        return ObjectRef(bucket, name).url if 0 < len(name.encode()) <= MAX_KEY_BYTES else ""
+
+    return Destination(url_of, lambda key: "it lies in the destination" if nested and key.startswith(prefix) else "")
+
+
+async def history_rows(
+    control: Control, source: Source, takes: Callable[[str], bool], destination: Destination
+) -> AsyncGenerator[list[Row], None]:
+    """Yield pages of the rows that copy every version of what a source selects; their numbers count from 0.
+
+    Raises:
+        NotFound: nothing is selected.
+        UnexpectedReply: the service tells the versions of a key apart from its others, so that their order is unknown.
+        TransferError: the listing failed.
+    """
+    page: list[Row] = []
+    n = 0
+    async with aclosing(_histories(control, source, takes)) as histories:
+        async for key, history in histories:
+            url, skipped = destination.url_of(key), destination.skipped(key)
+            for older, version in enumerate(history.oldest_first()):
+                page.append(_row(source.bucket, version, n, older, url, skipped))
+                n += 1
+                if len(page) == PAGE_ROWS:
+                    yield page
+                    page = []
+    if page:
+        yield page
+    if not n:
+        raise nothing_matches(source)
+
+
+async def _histories(
+    control: Control, source: Source, takes: Callable[[str], bool]
+) -> AsyncGenerator[tuple[str, NewestFirst], None]:
+    key, history, seen = "", NewestFirst(), SeenNames()
+    prefix = source.prefix if source.many else source.key
+    try:
+        async with aclosing(control.versions(source.bucket, prefix)) as pages:
+            async for page in pages:
+                for version in page:
+                    if not source.many and version.key != source.key:
+                        continue
+                    if version.key != key:
+                        if history.count:
+                            yield key, history
+                        key, history = version.key, NewestFirst()
+                        if seen.earlier(key, "listed"):
+                            text = "the service tells its versions in two places of the listing; their order is unknown"
+                            raise UnexpectedReply(text, ObjectRef(source.bucket, key).url)
+                    if not source.many or takes(key):
+                        history.add(version)
+        if history.count:
+            yield key, history
+    finally:
+        history.close()
+        seen.close()
+
+
+def _row(bucket: str, version: ObjectVersion, n: int, older: int, destination: str, skipped: str) -> Row:
+    action, reason = Action.MARK if version.delete_marker else Action.COPY, skipped
+    if not skipped and not destination:
+        reason = f"its key would be empty, or have more than {MAX_KEY_BYTES} bytes"
+    return Row(
+        n=n,
+        action=Action.SKIP if skipped else action,
+        source=ObjectRef(bucket, version.key).url,
+        destination="" if skipped else destination,
+        size_bytes=version.size_bytes,
+        etag=version.etag,
+        version_id=version.version_id or "null",
+        last_modified=version.last_modified,
+        reason=reason,
+        older=older,
+    )
+
+
+async def history_of(control: Control, ref: ObjectRef) -> NewestFirst:
+    """Return every version of one key.
+
+    Raises:
+        TransferError: the listing failed.
+    """
+    found = NewestFirst()
+    async with aclosing(control.versions(ref.bucket, ref.key)) as pages:
+        async for page in pages:
+            for version in page:
+                if version.key == ref.key:
+                    found.add(version)
+            if page and page[-1].key != ref.key:
+                break  # keys that begin with it follow it
+    return found
+
+
+__all__ = ["Destination", "below", "history_of", "history_rows"]
