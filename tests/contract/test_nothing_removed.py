@@ -186,6 +186,7 @@ class Operation:
 
 
 MOVED, UPLOADED = ("SourceRemover._delete.delete",), ("SourceFile.remove",)
+TOGETHER = ("DeletedTogether._deleted",)  # the lies about many: tests/contract/test_rows_deleted_together.py
 BATCH = ("_deleted", "rm.results")
 ABORTED = ("abort_until_gone", "Cleanup._cleared")
 
@@ -245,7 +246,7 @@ OPERATIONS: dict[str, Operation] = {
         lambda case: case.engine.delete_rows(case.rows(Action.DELETE)), ("RowDeletions._together",), batch=True,
     ),
     "rm of rows that tell which object": Operation(
-        lambda case: case.engine.delete_rows(case.rows(Action.DELETE, told=True)), MOVED, looks=1,
+        lambda case: case.engine.delete_rows(case.rows(Action.DELETE, told=True)), (*MOVED, *TOGETHER), looks=1,
     ),
     "rm of a key": Operation(lambda case: case.removed("in/a"), BATCH, batch=True),
     "rm of a version": Operation(
@@ -285,8 +286,8 @@ OWN = {
 has a random name of ours, and is not there."""
 
 CARRIERS = {
-    "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "abort_upload",
-    "Engine",
+    "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "delete_batch",
+    "abort_upload", "Engine",
 }  # fmt: skip
 """Functions that carry a request to delete to the service, when it has been decided."""
 
@@ -671,7 +672,7 @@ def asks_for_deletion(node: ast.AST) -> bool:
     """Tell whether code makes a request that deletes, has it made, or calls the SDK to delete."""
     if isinstance(node, ast.Attribute):
         named = ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload", "abort_until_gone")
-        if node.attr in ("delete", "delete_many"):
+        if node.attr in ("delete", "delete_many", "delete_together"):
             return ast.unparse(node.value).endswith(("control", "engine"))
         return node.attr in named
     return (

@@ -38,14 +38,16 @@ def parse_completion(body: bytes) -> list[NamedPart]:
     return parts
 
 
-def parse_deletion(body: bytes) -> tuple[list[tuple[str, str]], bool]:
-    """Return keys with their version ids, and whether only errors are to be told.
+def parse_deletion(body: bytes) -> tuple[list[tuple[str, str, str]], bool]:
+    """Return keys with their version ids and ETags, and whether only errors are to be told.
 
     Raises:
         S3Error: it is not such a document, or names no key or too many.
     """
     root = _root(body, "Delete")
-    keys = [(_text(one, "Key"), _text(one, "VersionId", "")) for one in _children(root, "Object")]
+    keys = [
+        (_text(one, "Key"), _text(one, "VersionId", ""), _text(one, "ETag", "")) for one in _children(root, "Object")
+    ]
     if not 1 <= len(keys) <= _MAX_DELETES:
         raise _malformed()
     return keys, _text(root, "Quiet", "false").lower() == "true"

@@ -96,8 +96,11 @@ def delete_objects(call: Call, store: Store) -> Reply:
     verify(call.http)
     keys, quiet = parse_deletion(call.http.body)
     results: list[str] = []
-    for key, version_id in keys:
-        code = store.refusal_to_delete(call.bucket, key)
+    for key, version_id, etag in keys:
+        code, stored = store.refusal_to_delete(call.bucket, key), store.get(call.bucket, key)
+        changed = stored is not None and etag != "" and not matches(etag, stored)
+        if changed and store.honours_if_match(call.bucket, key):
+            code = "PreconditionFailed"
         if version_id not in ("", "null"):
             code = "NoSuchVersion"
         named = [element("Key", escape(key)), *([element("VersionId", escape(version_id))] if version_id else [])]

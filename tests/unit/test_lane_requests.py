@@ -70,6 +70,7 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "delete": lambda one: delete_object(one, "bucket", KEY, "v1", '"e"'),
     "batch": lambda one: delete_objects(one, "bucket", [Doomed("a&<>\"'\r\n\tü"), Doomed("b", "v2")]),
+    "batch with ETags": lambda one: delete_objects(one, "bucket", [Doomed("a", etag='"e<1>"'), Doomed("b", etag="f")]),
     "create": lambda one: create_upload(one, "bucket", KEY, OPTIONS, algorithm="CRC64NVME", token="t"),
     "create plain": lambda one: create_upload(one, "bucket", KEY, ObjectOptions(), algorithm="", token=""),
     "parts": lambda one: list_parts(one, "bucket", KEY, "id+/=", 3),

@@ -170,7 +170,7 @@ class RowTransfers(SmallOperations):
         return VersionSide(running.control, running.dispatcher)
 
     def delete_rows(self, rows: RowPages, *, dry_run: bool = False) -> AsyncGenerator[TransferResult, None]:
-        """Delete the objects, or the versions, of rows: 1,000 a request, and one by one where the row tells an ETag.
+        """Delete the objects, or the versions, of rows, 1,000 a request.
 
         Yields:
             One result a row; an object that is not there is no failure. With PreconditionFailed failed a row whose

@@ -12,10 +12,11 @@ from contextlib import aclosing
 from itertools import groupby
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_keys import listed_keys
 from bulkhaul.jobs.waiting_rows import Waiting
 from bulkhaul.model.errors import AccessDenied, TransferError, Unsupported
 from bulkhaul.model.objects import ObjectHead, ObjectRef
-from bulkhaul.policy.archives import TIERING, State, archival, listing_pays
+from bulkhaul.policy.archives import TIERING, State, archival
 
 AT_ONCE = 128
 """Requests side by side."""
@@ -60,20 +61,10 @@ class RestoreStatus:
 
     async def _pages(self, bucket: str, keys: Sequence[str]) -> dict[str, ObjectHead]:
         found: dict[str, ObjectHead] = {}
-        if not keys:
-            return found
-        missing, pages = set(keys), 0
-        prefix = _common_folder(keys[0], keys[-1])
-        listing = self._control.pages_after(bucket, prefix, keys[0][:-1], ahead=False, restores=True)
         try:
-            async with aclosing(listing):
-                while missing and listing_pays(len(keys), pages, len(found)):
-                    heads = await anext(listing, ())
-                    pages += 1
-                    found |= {head.key: head for head in heads if head.key in missing}
-                    missing.difference_update(found)
-                    if not heads or heads[-1].key.encode() >= keys[-1].encode():
-                        break
+            async with aclosing(listed_keys(self._control, bucket, keys, restores=True)) as pages:
+                async for page in pages:
+                    found |= page
         except (AccessDenied, Unsupported):
             self._mute.add(bucket)  # who may read objects need not be allowed to list them
         return found
@@ -83,21 +74,6 @@ class RestoreStatus:
             return await self._control.head(ObjectRef(one.bucket, one.key), one.row.version_id)
         except TransferError as error:
             return error
-
-
-def _common_folder(one: str, other: str) -> str:
-    """Return the longest text that ends in a slash with which both begin.
-
-    >>> _common_folder("a/b/c", "a/bc/d"), _common_folder("a", "b")
-    ('a/', '')
-    """
-    common = 0
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            break
-        if a == "/":
-            common = at + 1
-    return one[:common]
 
 
 def _is_archived(told: Told | None, now_s: float) -> bool:

@@ -141,10 +141,16 @@ class BucketsPage(msgspec.Struct, frozen=True):
 
 
 class Doomed(msgspec.Struct, frozen=True):
-    """One key to delete, and its version where it is that version only."""
+    """One key to delete.
+
+    Attributes:
+        version_id: where it is that version only.
+        etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+    """
 
     key: str
     version_id: str = ""
+    etag: str = ""
 
 
 class NotDeleted(msgspec.Struct, frozen=True):

@@ -36,9 +36,6 @@ TIERING = "INTELLIGENT_TIERING"
 MOST_ASKED = 2
 """Requests for one object at most: its copy may go once before it is moved, as when a run was stopped meanwhile."""
 
-ROWS_OF_A_PAGE = 10
-"""Statuses that a page of a listing has to tell to be worth it. Source: S3 pricing, where LIST costs 12.5 HEADs."""
-
 SAFETY_S = 3600.0
 """A copy that stays for less is asked for longer before it is moved: transfers may be queued, and take a while."""
 
@@ -119,20 +116,6 @@ def pause_s(asked: int) -> float:
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * PAUSE_GROWTH ** min(asked, 64))
 
 
-def listing_pays(rows: int, pages: int, told: int) -> bool:
-    """Whether the next page of a listing is asked for, rather than the status of each object that is left.
-
-    >>> listing_pays(1000, 0, 0), listing_pays(9, 0, 0), listing_pays(1000, 3, 29), listing_pays(1000, 3, 30)
-    (True, False, False, True)
-
-    Args:
-        rows: objects whose status is asked for.
-        pages: how many were asked for.
-        told: objects whose status they told.
-    """
-    return rows >= ROWS_OF_A_PAGE and told >= pages * ROWS_OF_A_PAGE
-
-
 def looked_at_first(storage_class: str, *, told: bool) -> bool:
     """Whether an object is looked at before it is moved.
 
@@ -166,7 +149,6 @@ __all__ = [
     "FIRST_PAUSE_S",
     "LONGEST_PAUSE_S",
     "MOST_ASKED",
-    "ROWS_OF_A_PAGE",
     "SAFETY_S",
     "TIERING",
     "Archival",
@@ -174,7 +156,6 @@ __all__ = [
     "State",
     "archival",
     "in_moving_order",
-    "listing_pays",
     "looked_at_first",
     "next_of",
     "pause_s",

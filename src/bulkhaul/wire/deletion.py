@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.errors import NotFound, TransferError, Unsupported
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.wire.learned import BATCHES, Learned
@@ -42,15 +42,21 @@ def deletion(doomed: Sequence[Doomed], learned: Learned, host: str) -> Steps:
     """Yield the requests that delete up to 1,000 keys; return those that are not deleted for sure, with the reasons.
 
     One request deletes them all. Keys that XML cannot carry are deleted one by one, and so are all keys where the
-    endpoint has no DeleteObjects.
+    endpoint has no DeleteObjects. Keys with ETags go together or not at all: whoever saw the ETags has to look again
+    before each of many requests.
 
     Args:
         learned: whether ``host`` has DeleteObjects.
 
     Raises:
+        Unsupported: keys with ETags cannot go together.
         TransferError: the service or the connection failed; some keys may have been deleted before.
     """
     assert len(doomed) <= MAX_DELETE_BATCH
+    if any(one.etag for one in doomed):
+        if not learned.takes(host, BATCHES) or any(NOT_IN_XML.search(one.key) for one in doomed):
+            raise Unsupported("these keys cannot be deleted by one request")
+        return tuple((yield Together(list(doomed))))
     together = [one for one in doomed if not NOT_IN_XML.search(one.key)]
     singly = [one for one in doomed if NOT_IN_XML.search(one.key)]
     failed: list[NotDeleted] = []

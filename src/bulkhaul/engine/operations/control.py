@@ -30,7 +30,7 @@ from bulkhaul.engine.messages.requests import (
     Restore,
 )
 from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
-from bulkhaul.engine.operations.delete_batch import delete_in_batches
+from bulkhaul.engine.operations.delete_batch import delete_batch, delete_in_batches
 from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.operations.list_ranges import ranged_pages
@@ -188,6 +188,20 @@ class Control(Descriptions):
             TransferError: a whole batch failed.
         """
         return delete_in_batches(self._requests, bucket, doomed)
+
+    async def delete_together(
+        self, bucket: str, doomed: Sequence[Doomed], *, before_again: Callable[[], Awaitable[None]] | None = None
+    ) -> list[TransferResult]:
+        """Delete up to 1,000 keys by one request, and return each one's outcome, in their order.
+
+        Args:
+            before_again: awaited before a try that follows one whose answer was lost; what it raises ends the request.
+
+        Raises:
+            Unsupported: keys with ETags cannot be deleted together here.
+            TransferError: the whole batch failed; some keys may be deleted all the same.
+        """
+        return await delete_batch(self._requests, bucket, doomed, before_again=before_again)
 
     async def presign(self, ref: ObjectRef, ttl_s: int, version_id: str = "") -> str:
         """Return a URL that fetches the object without credentials for ``ttl_s`` seconds; it is a secret.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 
 import msgspec
 
@@ -29,11 +29,11 @@ async def delete_in_batches(
     async for one in doomed:
         batch.append(one)
         if len(batch) == MAX_DELETE_BATCH:
-            for result in await _delete_batch(requests, bucket, batch):
+            for result in await delete_batch(requests, bucket, batch):
                 yield result
             batch = []
     if batch:
-        for result in await _delete_batch(requests, bucket, batch):
+        for result in await delete_batch(requests, bucket, batch):
             yield result
 
 
@@ -62,12 +62,26 @@ def deleted_result(bucket: str, doomed: Doomed, refused: NotDeleted | None = Non
     )
 
 
-async def _delete_batch(requests: Requests, bucket: str, batch: Sequence[Doomed]) -> list[TransferResult]:
+async def delete_batch(
+    requests: Requests,
+    bucket: str,
+    batch: Sequence[Doomed],
+    *,
+    before_again: Callable[[], Awaitable[None]] | None = None,
+) -> list[TransferResult]:
+    """Delete up to 1,000 keys, and return each one's outcome, in their order.
+
+    Args:
+        before_again: see ``Requests.ask``.
+
+    Raises:
+        TransferError: the whole batch failed; some keys may be deleted all the same.
+    """
     try:
         encoded = msgspec.msgpack.encode(batch)
     except UnicodeEncodeError as error:
         raise UsageError("a key to delete is not valid UTF-8", f"s3://{bucket}", str(error)) from error
     with in_memory(encoded) as fd:
-        kept = await requests.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd)
+        kept = await requests.ask(DeleteMany(bucket), f"s3://{bucket}", memory_fd=fd, before_again=before_again)
     refused = {(one.key, one.version_id): one for one in kept}
     return [deleted_result(bucket, one, refused.get((one.key, one.version_id))) for one in batch]

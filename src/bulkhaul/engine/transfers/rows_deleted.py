@@ -1,7 +1,7 @@
-"""Plans the deletion of the rows of a plan: 1,000 keys a request, and one by one where a row says which object.
+"""Plans the deletion of the rows of a plan: 1,000 keys a request, also where rows say which objects are meant.
 
 a key, or a version of it ─▶ batches of one bucket ─▶ DeleteObjects, each key confirmed
-a key with its ETag       ─▶ HEAD ─▶ DELETE on condition of the ETag
+a key with its ETag       ─▶ batches of one bucket ─▶ as ``deleted_together.py`` says, on condition of the ETag
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import msgspec
 
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.batch import Group, Outlet, Piece
+from bulkhaul.engine.transfers.deleted_together import DeletedTogether, Wanted
 from bulkhaul.engine.transfers.move_source import SourceRemover
 from bulkhaul.engine.transfers.rows import (
     Refs,
@@ -44,6 +45,7 @@ class RowDeletions:
     def __init__(self, control: Control, remover: SourceRemover) -> None:
         self._control = control
         self._remover = remover
+        self._conditional = DeletedTogether(control)
         self._slots = asyncio.Semaphore(BATCHES_AT_ONCE)
 
     async def pieces(self, rows: RowPages) -> AsyncGenerator[Piece | Group, None]:
@@ -56,6 +58,7 @@ class RowDeletions:
         async with contextlib.aclosing(pages_of(rows)) as pages:
             async for page in pages:
                 together: dict[str, list[TransferResult]] = defaultdict(list)
+                conditional: dict[str, list[Wanted]] = defaultdict(list)
                 for each in page:
                     if isinstance(row := settled(each, Action.DELETE), TransferResult):
                         yield Piece(row)
@@ -69,7 +72,11 @@ class RowDeletions:
                     if row.etag and not row.version_id:
                         wanted = head_of_row(row, ref.key)
                         told = row.size_bytes is not None
-                        yield Piece(planned, functools.partial(self._one, ref, wanted, planned, told=told))
+                        alone = functools.partial(self._one, ref, wanted, planned, told=told)
+                        these = conditional[ref.bucket]
+                        these.append(Wanted(planned, wanted, told, alone))
+                        if len(these) == MAX_DELETE_BATCH:
+                            yield self._if_unchanged(ref.bucket, conditional.pop(ref.bucket))
                         continue
                     waiting = together[ref.bucket]
                     waiting.append(planned)
@@ -77,6 +84,15 @@ class RowDeletions:
                         yield self._group(ref.bucket, together.pop(ref.bucket))
                 for bucket, waiting in together.items():
                     yield self._group(bucket, waiting)
+                for bucket, these in conditional.items():
+                    yield self._if_unchanged(bucket, these)
+
+    def _if_unchanged(self, bucket: str, wanted: list[Wanted]) -> Group:
+        return Group([one.planned for one in wanted], functools.partial(self._each_if_unchanged, bucket, wanted))
+
+    async def _each_if_unchanged(self, bucket: str, wanted: list[Wanted], outlet: Outlet) -> None:
+        async with self._slots:
+            await self._conditional.work(bucket, wanted, outlet)
 
     def _group(self, bucket: str, planned: list[TransferResult]) -> Group:
         return Group(planned, functools.partial(self._together, bucket, planned))

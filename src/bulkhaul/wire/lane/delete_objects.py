@@ -14,7 +14,7 @@ from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane, version_query
-from bulkhaul.wire.lane.request_xml import XMLNS, element
+from bulkhaul.wire.lane.request_xml import XMLNS, Written, element
 from bulkhaul.wire.replies.batch_result import batch_result, require_result
 from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.steps import carried_out_async
@@ -82,10 +82,7 @@ async def delete_objects(lane: Lane, target: Target, bucket: str, doomed: Sequen
 
 
 async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
-    objects = [
-        element("Object", element("Key", one.key), *([element("VersionId", one.version_id)] if one.version_id else []))
-        for one in doomed
-    ]
+    objects = [element("Object", *_named(one)) for one in doomed]
     # A quiet reply does not tell what was deleted.
     body = element("Delete", *objects, element("Quiet", "false"), attributes=XMLNS).encode()
     headers = [*lane.payer, *_protection(target, body)]
@@ -94,6 +91,11 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
     result = reply.members(_RESULT)
     require_result(reply.body, subject)
     return batch_result(result, doomed)
+
+
+def _named(one: Doomed) -> list[Written]:
+    told = (("Key", one.key), ("VersionId", one.version_id), ("ETag", one.etag))
+    return [element(name, text) for name, text in told if text]
 
 
 def _protection(target: Target, body: bytes) -> list[tuple[str, str]]:

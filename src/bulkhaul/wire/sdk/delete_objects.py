@@ -68,7 +68,7 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
 
 
 def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
-    objects = [{"Key": one.key} | ({"VersionId": one.version_id} if one.version_id else {}) for one in doomed]
+    objects = [_named(one) for one in doomed]
     reply = call(
         sdk.patient.delete_objects,
         subject=f"s3://{bucket}",
@@ -76,6 +76,11 @@ def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list
         Delete={"Objects": objects, "Quiet": False},  # a quiet reply does not tell what was deleted
     )
     return batch_result(reply, doomed)
+
+
+def _named(one: Doomed) -> dict[str, str]:
+    told = {"Key": one.key, "VersionId": one.version_id, "ETag": one.etag}
+    return {name: text for name, text in told.items() if text}
 
 
 __all__ = ["delete_object", "delete_objects"]
