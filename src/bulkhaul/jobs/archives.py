@@ -52,6 +52,9 @@ Ready = AsyncGenerator[Sequence[PlannedRow], None]
 Transfer = Callable[[Ready], AsyncGenerator[TransferResult, None]]
 """Moves rows, and yields one result a row; a result among the rows is handed on as it is."""
 
+Parks = Callable[[Sequence[int]], None]
+"""Takes the numbers of rows that wait, which may be for days."""
+
 
 class Clock(Protocol):
     """Tells the time, and waits."""
@@ -88,6 +91,7 @@ async def restored(
     only: bool = False,
     counts: RestoreCounts | None = None,
     clock: Clock | None = None,
+    parks: Parks | None = None,
 ) -> AsyncGenerator[TransferResult, None]:
     """Carry out rows; archived objects are brought back first, and hold up no others.
 
@@ -96,6 +100,7 @@ async def restored(
         rows: each has a number of its own. Rows that do not tell what a listing does are looked at first.
         only: objects that can be read as they are, are skipped.
         counts: is kept up to date.
+        parks: is told of rows that wait for their objects.
 
     Yields:
         One result a row.
@@ -103,7 +108,7 @@ async def restored(
     Raises:
         Whatever ``rows`` and ``transfer`` raise, and TransferError where a listing fails that asks for statuses.
     """
-    running = _Restoring(control, options, counts or RestoreCounts(), clock or WallClock(), only=only)
+    running = _Restoring(control, options, counts or RestoreCounts(), clock or WallClock(), parks, only=only)
     async with aclosing(running.results(rows, transfer)) as results:
         async for result in results:
             yield result
@@ -113,12 +118,20 @@ class _Restoring:
     """One run from its beginning to its end."""
 
     def __init__(
-        self, control: Control, options: RestoreOptions, counts: RestoreCounts, clock: Clock, *, only: bool
+        self,
+        control: Control,
+        options: RestoreOptions,
+        counts: RestoreCounts,
+        clock: Clock,
+        parks: Parks | None,
+        *,
+        only: bool,
     ) -> None:
         self._control = control
         self._options = options
         self._counts = counts
         self._clock = clock
+        self._parks = parks
         self._only = only
         self._status = RestoreStatus(control)
         self._waiting = WaitingRows()
@@ -186,6 +199,8 @@ class _Restoring:
     def _add(self, rows: Sequence[Waiting]) -> None:
         if rows:
             self._waiting.add(rows)
+            if self._parks is not None:
+                self._parks([one.row.n for one in rows])
             self._counts.waiting = self._waiting.count
             self._news.set()
 

@@ -20,7 +20,7 @@ import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs.already_there import found_there
-from bulkhaul.jobs.archives import Clock, Transfer, only_restored, restored
+from bulkhaul.jobs.archives import Clock, Parks, Transfer, only_restored, restored
 from bulkhaul.jobs.describing import kept_settings
 from bulkhaul.jobs.folder.description import JobDescription, Kind, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
@@ -38,7 +38,7 @@ from bulkhaul.jobs.row_sources import (
     download_row,
     restore_row,
 )
-from bulkhaul.jobs.runner import Pages, Runner
+from bulkhaul.jobs.runner import Carry, Pages, Runner
 from bulkhaul.jobs.sync_rows import SyncRows
 from bulkhaul.jobs.sync_run import SyncRun
 from bulkhaul.model.archives import RestoreCounts
@@ -123,13 +123,15 @@ async def run(
             return engine.delete_rows(pages)
         return engine.download_rows(pages, description.destination)
 
-    def carry_archived(action: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
+    def carry_archived(action: Action, pages: Pages, parks: Parks) -> AsyncGenerator[TransferResult, None]:
         if description.restore is None or action not in (Action.DOWNLOAD, Action.COPY, Action.RESTORE):
             return carry(action, pages)
         only = action is Action.RESTORE
         transfer: Transfer = only_restored(engine) if only else functools.partial(carry, action)
         control = (origin or engine).control
-        return restored(control, pages, transfer, description.restore, only=only, counts=counts, clock=clock)
+        return restored(
+            control, pages, transfer, description.restore, only=only, counts=counts, clock=clock, parks=parks
+        )
 
     async def look(row: Row) -> TransferResult | None:
         if description.preserve and row.action is Action.COPY:
@@ -143,7 +145,9 @@ async def run(
         syncing = SyncRun(engine, origin, folder, description, look, name=name)
         work = syncing.rows(shards, lambda: isinstance(source, SyncRows) and source.listed_now)
     else:
-        work = Runner(folder, shards, carry_archived, look, name=name).rows()
+        carries: Carry = lambda action, pages: carry_archived(action, pages, runner.park)  # noqa: E731
+        runner: Runner = Runner(folder, shards, carries, look, name=name)
+        work = runner.rows()
     async with aclosing(work) as rows:
         async for row in rows:
             yield row

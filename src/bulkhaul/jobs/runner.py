@@ -5,6 +5,9 @@
 
 Whatever ends the program, the next run finds each row in at most one segment that counts, and does those that are in
 none. They were under way, or ended in the last seconds, so each of them is harmless to repeat.
+
+A row whose object is waited for (it is archived) is parked on disk, and a shard of which no other row is left makes
+room for the next one. So everything that has to be waited for is asked for first, however many shards that are.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from typing import Final, TypeVar
@@ -20,6 +23,7 @@ from typing import Final, TypeVar
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.jobs.folder.description import Claim, Done, Segment, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.jobs.parked_rows import ParkedRows
 from bulkhaul.jobs.tally import Tally
 from bulkhaul.model.errors import ErrorInfo, OtherError
 from bulkhaul.model.results import TransferResult
@@ -36,7 +40,7 @@ FLUSH_S: Final = 3.0
 """How long a row that has ended waits for its segment at most: what is repeated after a crash."""
 
 MAX_OPEN: Final = 3
-"""Shards under way: while the last rows of one end, those of the next are moved."""
+"""Shards with rows under way: while the last rows of one end, those of the next are moved."""
 
 PAGE_ROWS: Final = 500
 """Rows that the engine is given at once."""
@@ -52,7 +56,8 @@ class _OpenShard:
     """A shard under way.
 
     Attributes:
-        left: rows without a report row, by their numbers.
+        left: rows without a report row, by their numbers, but for those that are parked.
+        parked: how many are.
         there: numbers of rows whose object was found at its destination.
         tally: of all rows that have one.
         waiting: report rows that are in no segment yet.
@@ -65,6 +70,7 @@ class _OpenShard:
     ) -> None:
         self.shard = shard
         self.left = {row.n: row for row in left}
+        self.parked = 0
         self.there = set[int]()
         self.tally = Tally()
         self.waiting: list[ReportRow] = []
@@ -75,9 +81,15 @@ class _OpenShard:
         for row in found:
             self.tally.add(row)
 
+    @property
+    def complete(self) -> bool:
+        """Whether every row has a report row."""
+        return not self.left and not self.parked
+
     def add(self, row: ReportRow) -> None:
-        """Take the report row of a row that was left."""
-        del self.left[row.n]
+        """Take the report row of a row that was left, or parked."""
+        if self.left.pop(row.n, None) is None:
+            self.parked -= 1
         self.waiting.append(row)
         self.tally.add(row)
 
@@ -115,6 +127,8 @@ class Runner:
         self._now_s = now_s
         self._flush_s = flush_s
         self._open: dict[int, _OpenShard] = {}
+        self._idle: dict[int, _OpenShard] = {}  # all that is left of them is parked
+        self._parked: ParkedRows | None = None
         self._freed = asyncio.Event()
         self._due = asyncio.Event()
         self._ending = False
@@ -137,7 +151,28 @@ class Runner:
         finally:
             self._ending = True
             self._due.set()
-            await undisturbed(self._writer)
+            try:
+                await undisturbed(self._writer)
+            finally:
+                if self._parked is not None:
+                    self._parked.close()
+
+    def park(self, numbers: Collection[int]) -> None:
+        """Keep rows on disk until their results come: their objects are waited for, and that may take days."""
+        for opened in list(self._open.values()):
+            rows = [opened.left.pop(n) for n in numbers if n in opened.left]
+            if not rows:
+                continue
+            self._parked = self._parked or ParkedRows()
+            self._parked.add(opened.shard.number, rows)
+            opened.parked += len(rows)
+            self._set_idle(opened)
+
+    def _set_idle(self, opened: _OpenShard) -> None:
+        """Make room for another shard if all that is left of this one is parked."""
+        if not opened.left and opened.parked:
+            self._idle[opened.shard.number] = self._open.pop(opened.shard.number)
+            self._freed.set()
 
     # Rows to do
 
@@ -169,7 +204,7 @@ class Runner:
                 await self._room()
                 opened = await asyncio.to_thread(self._opened, shard)
                 self._open[shard.number] = opened
-                if not opened.left:
+                if opened.complete:
                     self._due.set()
                 for action, rows in groupby(list(opened.left.values()), key=self._goes_with):
                     for page in _pages(list(rows)):
@@ -221,15 +256,24 @@ class Runner:
         self._require_writer()
         if result.failure is not None and result.failure.code == "Cancelled":
             return None
-        opened = next((one for one in self._open.values() if result.row in one.left), None)
-        if opened is None:
-            raise OtherError(f"the engine told twice of row {result.row}, or of one that it was not given")
-        planned = opened.left[result.row]
+        opened, planned = self._planned(result.row)
         row = self._report_row(opened, planned, result)
         opened.add(row)
-        if not opened.left:
+        if opened.complete:
             self._due.set()
+        elif opened.shard.number in self._open:
+            self._set_idle(opened)
         return row
+
+    def _planned(self, n: int) -> tuple[_OpenShard, Row]:
+        for opened in self._open.values():
+            if (row := opened.left.get(n)) is not None:
+                return opened, row
+        found = self._parked.take(n) if self._parked is not None else None
+        if found is None:
+            raise OtherError(f"the engine told twice of row {n}, or of one that it was not given")
+        number, row = found
+        return self._open.get(number) or self._idle[number], row
 
     def _report_row(self, opened: _OpenShard, planned: Row, result: TransferResult) -> ReportRow:
         status = Status.FAILED if result.failure else Status.SKIPPED if result.skipped else Status.SUCCEEDED
@@ -264,7 +308,7 @@ class Runner:
             while True:
                 ending = self._ending
                 self._due.clear()
-                for opened in list(self._open.values()):
+                for opened in [*self._open.values(), *self._idle.values()]:
                     await self._flush(opened)
                 if ending:
                     return
@@ -280,9 +324,9 @@ class Runner:
             number, segment = opened.shard.number, opened.next_segment()
             put = self._folder.put_segment
             opened.segments.append(await self._lasting(lambda: put(number, opened.attempt, segment, rows)))
-        if not opened.left and not opened.waiting:
+        if opened.complete and not opened.waiting:
             await self._lasting(lambda: self._close(opened))
-            del self._open[opened.shard.number]
+            (self._open if opened.shard.number in self._open else self._idle).pop(opened.shard.number)
             self._freed.set()
 
     def _close(self, opened: _OpenShard) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
 import pytest
@@ -36,6 +36,7 @@ class Engine:
         done: how often it did each row.
         failing: rows that fail.
         streams: the action of each stream.
+        park: is told of some of the rows, as if they waited for their objects, some of them twice.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -43,6 +44,7 @@ class Engine:
         self.failing = set[int]()
         self.streams: list[Action] = []
         self.at_once = 40
+        self.park: Callable[[Sequence[int]], None] = lambda _: None
         self._random = random.Random(seed)
 
     async def carry(self, action: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
@@ -53,9 +55,12 @@ class Engine:
 
         async def feed() -> None:
             async for page in pages:
+                numbers = [row.n for row in page if isinstance(row, Row)]
+                self.park(self._random.sample(numbers, len(numbers) // 2))
                 for row in page:
                     await room.acquire()
                     under_way.append(row)
+                self.park(numbers[::3])
 
         feeding = asyncio.create_task(feed())
         try:
@@ -92,7 +97,9 @@ async def nothing_there(_: Row) -> None:
 def runner(folder: JobFolder, engine: Engine, planned: list[Row], *, max_rows: int = 6, name: str = "r") -> Runner:
     """Return a run of a job that plans these rows meanwhile."""
     planner = Planner(folder, given(planned), Settings(), max_rows=max_rows)
-    return Runner(folder, planner.shards(), engine.carry, nothing_there, name=name, flush_s=0.003)
+    made = Runner(folder, planner.shards(), engine.carry, nothing_there, name=name, flush_s=0.003)
+    engine.park = made.park
+    return made
 
 
 def run(folder: JobFolder, engine: Engine, planned: list[Row], *, most: int | None = None) -> list[ReportRow]:
