@@ -294,7 +294,7 @@ def test_folder_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_folder_that_vanishes(tmp_path: Path) -> None:
     """What disappears while the listing is under way is reported; the rest goes on."""
-    make(tmp_path, "a", "b", "c/x", "d")
+    make(tmp_path, "a/x", "b", "c/x", "d")
     listing = walk(str(tmp_path))
     first = next(listing)
     assert isinstance(first, LocalFile)

@@ -11,6 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from itertools import chain
 
 import msgspec
 
@@ -20,6 +21,10 @@ from bulkhaul.policy.naming import is_text
 
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
+_FILES_AT_ONCE = 256
+"""Files of a folder that are looked at by one descriptor of it, which so is never open while the caller works."""
+
+_NO_TEXT = "its name is not valid UTF-8, so it cannot be a key"
 
 NOT_FOLLOWED = "a symbolic link, which is not followed"
 NOT_ENTERED = "a symbolic link to a folder, which is not entered; --follow-symlinks uploads what is behind it"
@@ -79,18 +84,12 @@ class Refused(msgspec.Struct, frozen=True):
     unread: bool = False
 
 
-class _Name(msgspec.Struct, frozen=True, gc=False):
-    text: str
-    is_folder: bool
-    is_link: bool
-
-
 class _Folder(msgspec.Struct):
     """One folder under way.
 
     Attributes:
         path: ends in a slash.
-        names: those still to come, the next one last.
+        names: those still to come, the next one last, each with whether it is a link; those of folders end in a slash.
         behind: a link led to it.
     """
 
@@ -98,7 +97,7 @@ class _Folder(msgspec.Struct):
     relative: str
     device: int
     inode: int
-    names: list[_Name]
+    names: list[tuple[str, bool]]
     behind: bool
 
 
@@ -126,13 +125,13 @@ def walk(
         LocalError: the root is missing, unreadable, or no folder; at once, not when the first file is asked for.
     """
     how = _How(follow_symlinks, follow_symlinks and enter_links, names, folders=False)
-    return (found for found in _walk(_root(root, how), how) if not isinstance(found, LocalFolder))
+    return chain.from_iterable(_walk(_root(root, how), how))  # type: ignore[arg-type] # it tells no folders
 
 
 def walk_with_folders(root: str, *, follow_symlinks: bool) -> Iterator[LocalFile | LocalFolder | Refused]:
     """List every file and every folder below ``root``; see ``walk``."""
     how = _How(follow_symlinks, follow_symlinks, Names.ALL, folders=True)
-    return _walk(_root(root, how), how)
+    return chain.from_iterable(_walk(_root(root, how), how))
 
 
 def look_at(path: str, relative: str, *, follow_symlinks: bool) -> LocalFile | LocalFolder | Refused | None:
@@ -151,7 +150,7 @@ def look_at(path: str, relative: str, *, follow_symlinks: bool) -> LocalFile | L
         return None
     except OSError as error:
         return Refused(path, reading_error(error, path).message, relative=relative, unread=True)
-    return _file(path, relative, _Name(relative, is_folder=False, is_link=is_link), how, behind=False)
+    return _file(path, relative, how, is_link=is_link, behind=False)
 
 
 def _root(root: str, how: _How) -> _Folder:
@@ -161,34 +160,76 @@ def _root(root: str, how: _How) -> _Folder:
         raise reading_error(error, root) from error
 
 
-def _walk(root: _Folder, how: _How) -> Iterator[LocalFile | LocalFolder | Refused]:
+def _walk(root: _Folder, how: _How) -> Iterator[list[LocalFile | LocalFolder | Refused]]:
     above = [root]
     while above:
         folder = above[-1]
         if not folder.names:
             above.pop()
-            continue
-        name = folder.names.pop()
-        linked = folder.behind or name.is_link
-        # A folder of plain names has to be entered for the links in it.
-        if how.names is (Names.PLAIN if linked else Names.LINKS) and (linked or not name.is_folder):
-            continue
-        path, relative = folder.path + name.text, folder.relative + name.text
-        if not is_text(name.text):
-            if how.names is not Names.LINKS or linked:
-                text = "its name is not valid UTF-8, so it cannot be a key"
-                yield Refused(path, text, unread=name.is_folder)
-        elif name.is_folder:
+        elif not folder.names[-1][0].endswith("/"):
+            yield _files(folder, how)
+        else:
+            name, is_link = folder.names.pop()
+            linked = folder.behind or is_link
+            if linked and how.names is Names.PLAIN:
+                continue  # a folder of plain names has to be entered for the links in it
+            told = linked or how.names is not Names.LINKS
+            path, relative = folder.path + name[:-1], folder.relative + name
+            if not is_text(name):
+                if told:
+                    yield [Refused(path, _NO_TEXT, unread=True)]
+                continue
             try:
-                above.append(entered := _entered(path, f"{relative}/", above, how, behind=linked))
+                above.append(entered := _entered(path, relative, above, how, behind=linked))
             except OSError as error:
-                if how.names is not Names.LINKS or linked:
-                    yield Refused(path, reading_error(error, path).message, relative=f"{relative}/", unread=True)
+                if told:
+                    yield [Refused(path, reading_error(error, path).message, relative=relative, unread=True)]
                 continue
             if how.folders:
-                yield LocalFolder(path, entered.relative, vacant=not entered.names)
-        else:
-            yield _file(path, relative, name, how, behind=folder.behind)
+                yield [LocalFolder(path, relative, vacant=not entered.names)]
+
+
+def _files(folder: _Folder, how: _How) -> list[LocalFile | LocalFolder | Refused]:
+    """Look at the next names of a folder, up to that of the next folder in it."""
+    found: list[LocalFile | LocalFolder | Refused] = []
+    names, behind, base, above = folder.names, folder.behind, folder.path, folder.relative
+    fd = _opened(base)  # the way to it is gone once for all of them
+    try:
+        while names and len(found) < _FILES_AT_ONCE and not names[-1][0].endswith("/"):
+            name, is_link = names.pop()
+            linked = behind or is_link
+            if how.names is (Names.PLAIN if linked else Names.LINKS):
+                continue
+            path = base + name
+            if not name.isascii() and not is_text(name):
+                found.append(Refused(path, _NO_TEXT))
+            elif is_link or (seen := _plain(name, fd)) is None:
+                found.append(_file(path, above + name, how, is_link=is_link, behind=behind))
+            else:
+                size_bytes, mtime_ns = seen.st_size, seen.st_mtime_ns
+                found.append(LocalFile(path, above + name, size_bytes, 0, behind, mtime_ns, seen.st_dev, seen.st_ino))
+    finally:
+        if fd is not None:
+            os.close(fd)
+    return found
+
+
+def _opened(folder: str) -> int | None:
+    try:
+        return os.open(folder, _FLAGS)
+    except OSError:
+        return None  # each of its names is refused for itself
+
+
+def _plain(name: str, fd: int | None) -> os.stat_result | None:
+    """Return what a name in an open folder is, None if it has to be looked at more closely."""
+    if fd is None:
+        return None
+    try:
+        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _entered(path: str, relative: str, above: Sequence[_Folder], how: _How, *, behind: bool) -> _Folder:
@@ -199,16 +240,13 @@ def _entered(path: str, relative: str, above: Sequence[_Folder], how: _How, *, b
         if any((found.st_dev, found.st_ino) == (one.device, one.inode) for one in above):
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         with os.scandir(fd) as entries:
-            names = [_Name(entry.name, _is_folder(entry, how), entry.is_symlink()) for entry in entries]
+            names = [(f"{one.name}/" if _is_folder(one, how) else one.name, one.is_symlink()) for one in entries]
     finally:
         os.close(fd)
-    names.sort(key=_key_order, reverse=True)
+    # Every key in a folder has the folder's name and a slash in front: ``a!``, ``a/b``, ``a0`` is their order, and that
+    # of strings is the order of their UTF-8 bytes.
+    names.sort(reverse=True)
     return _Folder(os.path.join(path, ""), relative, found.st_dev, found.st_ino, names, behind)
-
-
-def _key_order(name: _Name) -> bytes:
-    """Every key in a folder has the folder's name and a slash in front: ``a!``, ``a/b``, ``a0`` is their order."""
-    return os.fsencode(name.text) + b"/" * name.is_folder
 
 
 def _is_folder(entry: os.DirEntry[str], how: _How) -> bool:
@@ -218,7 +256,8 @@ def _is_folder(entry: os.DirEntry[str], how: _How) -> bool:
         return False  # a link in a circle, or to where this user may not look: refused when its turn comes
 
 
-def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> LocalFile | Refused:
+def _file(path: str, relative: str, how: _How, *, is_link: bool, behind: bool) -> LocalFile | Refused:
+    """Look at a name that was no folder."""
     try:
         found = os.stat(path, follow_symlinks=how.follow)
     except FileNotFoundError:
@@ -227,15 +266,15 @@ def _file(path: str, relative: str, name: _Name, how: _How, *, behind: bool) -> 
     except OSError as error:
         return Refused(path, reading_error(error, path).message, relative=relative, unread=True)
     if not stat.S_ISREG(found.st_mode):
-        return _no_file(path, relative, name, how, found.st_mode)
-    hops = _hops(path) if name.is_link else 0
+        return _no_file(path, relative, how, found.st_mode, is_link=is_link)
+    hops = _hops(path) if is_link else 0
     return LocalFile(path, relative, found.st_size, hops, behind, found.st_mtime_ns, found.st_dev, found.st_ino)
 
 
-def _no_file(path: str, relative: str, name: _Name, how: _How, mode: int) -> Refused:
+def _no_file(path: str, relative: str, how: _How, mode: int, *, is_link: bool) -> Refused:
     if stat.S_ISLNK(mode):
         return Refused(path, NOT_FOLLOWED, unwanted=True, relative=relative)
-    if name.is_link and not how.enter and stat.S_ISDIR(mode):
+    if is_link and not how.enter and stat.S_ISDIR(mode):
         return Refused(path, NOT_ENTERED, unwanted=True, relative=relative)
     return Refused(path, f"it is {kind_of_file(mode)}; only regular files can be uploaded", relative=relative)
 
