@@ -140,7 +140,7 @@ def test_job_names_what_is_missing(rig: WriteRig, tmp_path: Path) -> None:
         jobs.create_job(*places, preserve=[Kept.TAGS], **where)
     assert not list((tmp_path / "job").glob("plan*/*"))
     status = jobs.create_job(*places, preserve=[Kept.TAGS], **where)
-    assert (status.request_classes, status.routes) == ({"put": 1}, {"copied": len(b"bytes")})
+    assert (status.request_classes, status.routes) == ({"get": 3, "put": 1}, {"copied": len(b"bytes")})
     assert_nothing_left(rig)
     (row,) = jobs.run_job(tmp_path / "job", **where)
     assert row.error is None
@@ -152,7 +152,7 @@ def test_dry_run_tells_costs(rig: WriteRig) -> None:
     """Counts of requests by class, and bytes by their way."""
     counts = SyncCounts()
     list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(dry_run=True), counts=counts))
-    assert counts.costs == {"put_requests": 1, "copied_bytes": len(b"bytes")}
+    assert counts.costs == {"get_requests": 1, "put_requests": 1, "copied_bytes": len(b"bytes")}
 
 
 def assert_nothing_left(rig: WriteRig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bulkhaul.model.limits import MIB
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.costs import by_class, route_of
@@ -35,9 +36,30 @@ def test_parts_count() -> None:
     settings = Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB)
     within = Totals(settings)
     within.add([row(Action.COPY, 80 * MIB), row(Action.COPY, 1 * MIB), row(Action.DELETE, 5)])
-    assert by_class(within.requests) == {"free": 1, "put": 10 + 2 + 1}
+    assert by_class(within.requests) == {"free": 1, "get": 2, "put": 10 + 2 + 1}
     assert within.routes == {"copied": 81 * MIB}
     relayed = Totals(settings, relayed=True)
     relayed.add([row(Action.COPY, 80 * MIB)])
-    assert by_class(relayed.requests) == {"get": 10, "put": 10 + 2}
+    assert by_class(relayed.requests) == {"get": 1 + 10, "put": 10 + 2}
     assert relayed.routes == {"relayed": 80 * MIB}
+
+
+def test_parts_grow() -> None:
+    """An object that would have more than 10,000 parts has longer ones: of 21 MiB for 200 GiB."""
+    totals = Totals(Settings())
+    totals.add([row(Action.DOWNLOAD, 200 * 1024 * MIB)])
+    assert totals.requests == {"GetObject": -(-200 * 1024 // 21), "HeadObject": 1}
+
+
+def test_what_is_kept_is_read_twice() -> None:
+    """Of the source before, and of the copy afterwards; a lock by one request for each of its two halves."""
+    totals = Totals(Settings(), preserve=frozenset(Kept))
+    totals.add([row(Action.COPY, 1), row(Action.COPY, 2)])
+    assert totals.requests == {
+        "CopyObject": 2,
+        "GetObjectAcl": 4,
+        "GetObjectLegalHold": 4,
+        "GetObjectRetention": 4,
+        "GetObjectTagging": 4,
+        "HeadObject": 4,
+    }

@@ -80,7 +80,7 @@ async def planned(
     if source is None:
         await _require_permissions(engine, origin, description)
     found = source or _listing(engine, origin, description)
-    planner = Planner(folder, found, engine.settings, relayed=origin is not None)
+    planner = Planner(folder, found, engine.settings, relayed=origin is not None, preserve=description.preserve)
     async with aclosing(planner.shards()) as shards:
         async for shard in shards:
             yield shard
@@ -174,7 +174,13 @@ async def retry(folder: JobFolder) -> Plan | None:
     if not await asyncio.to_thread(_has_failures, folder, last):
         return None
     settings, relayed = kept_settings(description.settings), description.origin is not None
-    planner = Planner(folder, source, settings, relayed=relayed, plan=number, first_shard=first_shard)
+    planner = Planner(
+        *(folder, source, settings),
+        relayed=relayed,
+        preserve=description.preserve,
+        plan=number,
+        first_shard=first_shard,
+    )
     async with aclosing(planner.shards()) as shards:
         async for _ in shards:
             pass

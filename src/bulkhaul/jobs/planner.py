@@ -9,7 +9,7 @@ it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Final
 
@@ -20,6 +20,7 @@ from bulkhaul.jobs.folder.description import Plan, PlanTotals, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.row_sources import Begun, RowSource
 from bulkhaul.model.limits import GIB
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.plan_totals import Totals
@@ -44,6 +45,7 @@ class Planner:
         settings: Settings,
         *,
         relayed: bool = False,
+        preserve: Collection[Kept] = (),
         plan: int = 0,
         first_shard: int = 0,
         max_rows: int = MAX_ROWS,
@@ -53,12 +55,14 @@ class Planner:
         Args:
             settings: decide how many requests an object takes.
             relayed: copies pass through this machine.
+            preserve: what copies keep, which takes requests of its own.
             max_rows: of a shard.
         """
         self._folder = folder
         self._source = source
         self._settings = settings
         self._relayed = relayed
+        self._preserve = preserve
         self._plan = plan
         self._first_shard = first_shard
         self._max_rows = max_rows
@@ -109,7 +113,7 @@ class Planner:
 
     def _forget(self) -> None:
         self._shards: list[Shard] = []
-        self._totals = Totals(self._settings, relayed=self._relayed)
+        self._totals = Totals(self._settings, relayed=self._relayed, preserve=self._preserve)
         self._last: Row | None = None
         self._anchor = ""
         self._ascending = True

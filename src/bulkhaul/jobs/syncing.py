@@ -176,7 +176,8 @@ class _Sync:
                 yield page
 
     async def _dry(self, pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
-        totals = Totals(self._engine.settings, relayed=self._origin is not self._engine)
+        relayed = self._origin is not self._engine
+        totals = Totals(self._engine.settings, relayed=relayed, preserve=self._options.preserve)
         async with contextlib.aclosing(_dry(pages)) as results:
             async for result in results:
                 if (row := self._pending.get(result.row)) is not None:

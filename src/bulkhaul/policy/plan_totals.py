@@ -1,15 +1,21 @@
-"""Adds up what the rows of a plan cost: bytes, requests by operation, objects that have to be restored first."""
+"""Adds up what the rows of a plan cost: bytes, requests by operation, objects that have to be restored first.
+
+A request that is made once, whatever the number of rows, is not counted.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_DELETE_BATCH
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.blocks import SENT_BLOCK_BYTES
 from bulkhaul.policy.costs import route_of
+from bulkhaul.policy.layout import smallest_part_size
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects have to be restored before they can be read. Source: S3 User Guide, "Working with
@@ -28,13 +34,20 @@ class Totals:
         routes: bytes of ``size_bytes`` by the way that they go; see ``costs.Route``.
     """
 
-    def __init__(self, settings: Settings, *, relayed: bool = False) -> None:
-        """Take the settings that decide about parts; a copy that is relayed is read here and written here."""
+    def __init__(self, settings: Settings, *, relayed: bool = False, preserve: Collection[Kept] = ()) -> None:
+        """Take the settings that decide about parts.
+
+        Args:
+            relayed: a copy is read here and written here.
+            preserve: what copies keep, and is read of both objects.
+        """
         self.rows = self.size_bytes = self.unknown_sizes = self.archived_rows = self.archived_bytes = 0
         self.impossible = 0
-        self._part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
+        self._part_bytes = settings.part_size_bytes or (SENT_BLOCK_BYTES if relayed else DEFAULT_PART_SIZE_BYTES)
         self._threshold_bytes = settings.multipart_threshold_bytes
         self._relayed = relayed
+        self._of_copy = Counter({"HeadObject": 1}) + _reading(preserve)
+        self._copies = 0
         self.routes: dict[str, int] = {}
         self._requests = Counter[str]()
         self._deletions = 0
@@ -60,31 +73,57 @@ class Totals:
             if row.storage_class in ARCHIVED:
                 self.archived_rows += 1
                 self.archived_bytes += size_bytes
-            self._count(row.action, size_bytes)
+            self._count(row, size_bytes)
 
     @property
     def requests(self) -> dict[str, int]:
         """At least so many requests of each operation of S3: tries that fail come on top."""
         deletions = -(-self._deletions // MAX_DELETE_BATCH)
-        every = self._requests + Counter({"DeleteObjects": deletions})
+        looks = Counter({name: count * self._copies for name, count in self._of_copy.items()})
+        every = self._requests + looks + Counter({"DeleteObjects": deletions})
         return dict(sorted(every.items()))
 
-    def _count(self, action: Action, size_bytes: int) -> None:
-        if action is Action.RESTORE:
+    def _count(self, row: Row, size_bytes: int) -> None:
+        if row.action is Action.RESTORE:
             return  # how many are archived is told; the others need nothing
-        parts = min(-(-size_bytes // self._part_bytes), DEFAULT_LIMITS.max_parts)
-        reads = action is Action.DOWNLOAD or (action is Action.COPY and self._relayed)
-        if reads:
+        parts = self._parts(size_bytes)
+        small = size_bytes < self._threshold_bytes
+        if row.action is Action.DOWNLOAD:
+            marker = row.size_bytes == 0 and row.destination.endswith("/")
             self._requests["GetObject"] += parts
-        if action is Action.DOWNLOAD:
+            self._requests["HeadObject"] += not marker and (parts != 1 or not row.etag)
             return
-        copied = action is Action.COPY and not self._relayed
-        if size_bytes < self._threshold_bytes:
+        if row.action is Action.COPY:
+            self._copies += 1
+            if self._relayed:
+                self._requests["GetObject"] += min(parts, 1) if small else parts
+        copied = row.action is Action.COPY and not self._relayed
+        if small:
             self._requests["CopyObject" if copied else "PutObject"] += 1
         else:
             self._requests["CreateMultipartUpload"] += 1
             self._requests["UploadPartCopy" if copied else "UploadPart"] += parts
             self._requests["CompleteMultipartUpload"] += 1
+
+    def _parts(self, size_bytes: int) -> int:
+        part_bytes, most = self._part_bytes, DEFAULT_LIMITS.max_parts
+        if part_bytes * most < size_bytes:
+            part_bytes = smallest_part_size(size_bytes, max_parts=most)
+        return -(-size_bytes // part_bytes)
+
+
+def _reading(preserve: Collection[Kept]) -> Counter[str]:
+    """Return the requests that read of a source what its copy keeps, and then of the copy what it has."""
+    both = Counter[str]()
+    if Kept.TAGS in preserve:
+        both["GetObjectTagging"] = 2
+    if Kept.ACL in preserve:
+        both["GetObjectAcl"] = 2
+    if Kept.LOCK in preserve:
+        both["GetObjectRetention"] = both["GetObjectLegalHold"] = 2
+    if Kept.METADATA in preserve or Kept.STORAGE_CLASS in preserve:
+        both["HeadObject"] = 1
+    return both
 
 
 __all__ = ["ARCHIVED", "Totals"]

@@ -217,6 +217,7 @@ def test_totals() -> None:
     totals.add([Row(n=0, action=Action.COPY, source="m:1", reason="m:1: it is no row")])
     assert totals.requests == {
         "GetObject": 3 + 1,
+        "HeadObject": 2 + 1 + 2,
         "PutObject": 1,
         "CreateMultipartUpload": 2,
         "UploadPart": 8,

@@ -63,7 +63,7 @@ async def preserved(
         raise Unsupported(f"{text} could be given them; leave metadata out of what is preserved", ref.url)
     if Kept.STORAGE_CLASS in kept:
         storage_class = head.storage_class
-    options = await completed_options(control, source, options or ObjectOptions(), storage_class=storage_class)
+    options = options or ObjectOptions()
     try:
         if Kept.TAGS in kept:  # HEAD leaves out their number where the caller may not read them
             options = msgspec.structs.replace(options, tags=await control.tags(ref, head.version_id))
@@ -72,6 +72,7 @@ async def preserved(
     except AccessDenied as error:
         text = f"what is to be preserved ({', '.join(sorted(kept))}) cannot be read: {error.message}"
         raise error_of(msgspec.structs.replace(error.info, message=text)) from error
+    options = await completed_options(control, source, options, storage_class=storage_class)
     if acl is not None:
         options = with_acl(options, acl, ref.url)
     if lock is not None:
