@@ -134,6 +134,47 @@ def test_a_transfer_that_fails(place: Place) -> None:
     assert place.keys("theirs/") == ["a", "extra"]
 
 
+def test_a_file_in_the_place_of_a_folder(place: Place) -> None:
+    """It is deleted although what needs the folder has failed for it, and the next run stores that."""
+    place.put("ours/a/b", "ours/a/c", "ours/d")
+    place.make("a", "a.b", "extra")
+    results = place.sync(OURS, str(place.here), DELETE)
+    assert sorted(one.key for one in results if one.failure) == ["ours/a/b", "ours/a/c"]
+    assert place.files() == ["d"]
+    assert all(one.ok for one in place.sync(OURS, str(place.here), DELETE))
+    assert place.files() == ["a/b", "a/c", "d"]
+    assert place.sync(OURS, str(place.here), DELETE) == []
+
+
+@pytest.mark.parametrize("options", [SyncOptions(delete=True, exclude=("a",)), SyncOptions()])
+def test_a_file_in_the_place_of_a_folder_that_stays(place: Place, options: SyncOptions) -> None:
+    """What is in the way and is not deleted itself withholds all deletions, as any failure does."""
+    place.put("ours/a/b")
+    place.make("a", "extra")
+    with pytest.raises(OtherError, match="because 1 failed") if options.delete else contextlib.nullcontext():
+        place.sync(OURS, str(place.here), options)
+    assert place.files() == ["a", "extra"]
+
+
+def test_a_file_in_the_place_of_a_folder_and_another_failure(place: Place) -> None:
+    """Nothing is deleted while anything else fails."""
+    place.put("ours/a/b", "ours/bad")
+    place.make("a", "extra")
+    place.server.add_fault(Status(code="AccessDenied", operation="GetObject", key="ours/bad", attempt="every"))
+    _, error = place.failing(OURS, str(place.here))
+    assert "because 1 failed" in str(error)
+    assert place.files() == ["a", "extra"]
+
+
+def test_a_folder_in_the_place_of_a_file(place: Place) -> None:
+    """It stays with all that is in it, and the message says what to do."""
+    place.put("ours/a")
+    place.make("a/x")
+    seen, _ = place.failing(OURS, str(place.here))
+    assert ["a folder is in the place of the file; remove it" in str(one.failure) for one in seen] == [True]
+    assert place.files() == ["a/x"]
+
+
 @pytest.mark.parametrize(("limit", "expected"), [("1", False), ("2", True), ("49%", False), ("50%", True)])
 def test_no_more_than_was_allowed(place: Place, limit: str, expected: bool) -> None:
     """More deletions than the limit are none at all, and the message says how many and what to type."""

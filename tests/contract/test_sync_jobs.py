@@ -345,6 +345,25 @@ def test_a_source_that_lies_in_the_destination_under_another_name(place: Place, 
     assert place.keys("") == ["a", "b", "src/a", "src/b", "z"]
 
 
+def test_a_file_in_the_place_of_a_folder(place: Place, tmp_path: Path) -> None:
+    """It is deleted as soon as all else has succeeded, and a retry stores what needs the folder."""
+    place.put("ours/a/b", "ours/bad")
+    place.make("a", "extra")
+    place.server.add_fault(Status(code="AccessDenied", operation="GetObject", key="ours/bad", attempt="every", times=2))
+    job = job_of(place, tmp_path, OURS, str(place.here))
+    withheld = [("delete", "a", "failed"), ("delete", "extra", "failed")]
+    assert job.run() == [*withheld, ("download", "b", "failed"), ("download", "bad", "failed")]
+    assert all("because 1 failed" in row.error.message for row in job.report if row.error and row.action == "delete")
+    assert job.retry() == 4
+    deleted = [("delete", "a", "succeeded"), ("delete", "extra", "succeeded")]
+    assert job.run() == [*deleted, ("download", "b", "failed"), ("download", "bad", "succeeded")]
+    assert place.files() == ["bad"]
+    assert job.retry() == 1
+    assert job.run() == [("download", "b", "succeeded")]
+    assert place.files() == ["a/b", "bad"]
+    assert job.added_up().ok
+
+
 def test_a_name_that_cannot_be_stored(place: Place, tmp_path: Path) -> None:
     """It is a row that failed, each time anew, and withholds deletions."""
     place.put("ours/a", "ours/a/b", "ours/c")

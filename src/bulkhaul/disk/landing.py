@@ -307,7 +307,7 @@ def require_replaceable(name: str, path: str, *, folder_fd: int | None = None) -
     except OSError as error:
         raise local_error(error, path) from error
     if stat.S_ISDIR(existing.st_mode):
-        raise LocalError("a folder is in the place of the file", path)
+        raise LocalError("a folder is in the place of the file; remove it, or choose another destination", path)
     if not stat.S_ISREG(existing.st_mode):
         raise LocalError(NO_FILE, path)
     return existing

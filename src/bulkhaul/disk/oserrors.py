@@ -22,7 +22,7 @@ _REMEDIES = {
     errno.ENOTDIR: "a part of the path is a file, where a folder is needed",
     errno.ELOOP: "a part of the path is a symbolic link, which is not followed inside the destination",
     errno.ENAMETOOLONG: "the name is too long for this file system",
-    errno.EISDIR: "a folder is in the place of the file",
+    errno.EISDIR: "a folder is in the place of the file; remove it, or choose another destination",
     errno.EMFILE: "too many open files; raise the limit (ulimit -n) or lower --concurrency",
     errno.EIO: "the disk reports an input/output error; its data cannot be trusted",
     errno.EFBIG: "the file would be larger than this file system or the process limit allows",

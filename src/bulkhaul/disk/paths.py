@@ -29,5 +29,5 @@ def require_file(path: str | bytes | os.PathLike[str]) -> str:
     if not text:
         raise LocalError("the path is empty; name a file", text)
     if text.endswith("/") or os.path.isdir(text):
-        raise LocalError("a folder is in the place of the file", text)
+        raise LocalError("a folder is in the place of the file; remove it, or choose another destination", text)
     return text

@@ -46,6 +46,7 @@ from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.writing import DEFAULT_OPTIONS
+from bulkhaul.policy.comparison import BLOCKED
 from bulkhaul.policy.permissions import Side, needed
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
@@ -268,7 +269,8 @@ def _failed_rows(folder: JobFolder, shard: Shard) -> list[Row]:
 
 def _again(row: Row, report: ReportRow) -> Row:
     code = report.error.code if report.error else "an error without a name"
-    return msgspec.structs.replace(row, reason=row.reason if not row.destination else f"it failed with {code}")
+    decides = not row.destination or row.reason == BLOCKED  # the reason: of what cannot be stored, or not yet
+    return msgspec.structs.replace(row, reason=row.reason if decides else f"it failed with {code}")
 
 
 def _has_failures(folder: JobFolder, plan: Plan) -> bool:

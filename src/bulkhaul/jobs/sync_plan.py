@@ -28,7 +28,7 @@ from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.archives import ARCHIVES
-from bulkhaul.policy.comparison import EXTRA, MISSING, Entry, Unknown
+from bulkhaul.policy.comparison import BLOCKED, EXTRA, MISSING, Entry, Unknown
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import named_object
 
@@ -115,6 +115,7 @@ class SyncPlan:
         self._dir_markers = dir_markers
         self._left_out = left_out
         self._hidden = _Hidden()
+        self._files = FileFolderClash()  # of a download: what is to be deleted
 
     def close(self) -> None:
         """Forget what was kept on disk."""
@@ -209,6 +210,8 @@ class SyncPlan:
                 return
         elif isinstance(theirs, Unknown):
             reason = f"what is at the destination cannot be compared: {theirs.reason or 'it is no plain file'}"
+        elif self._delete and self._action is Action.DOWNLOAD and self._files.parent_of(ours.name):
+            reason = BLOCKED
         else:
             reason = MISSING
         why = self._names.refused(ours.name, there=False) if self._names is not None else ""
@@ -230,6 +233,8 @@ class SyncPlan:
             return
         if not self._hidden.covers(name) and not self._left_out(name):
             self.doomed.add(theirs)
+            if self._action is Action.DOWNLOAD:
+                self._files.parent_of(name)
 
     def _note(self, theirs: Item | None) -> None:
         if isinstance(theirs, Unknown):

@@ -28,6 +28,7 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow
 from bulkhaul.model.writing import DEFAULT_OPTIONS
+from bulkhaul.policy.withholding import counts_as_failed
 
 
 class SyncRun:
@@ -107,7 +108,11 @@ class SyncRun:
         return ""
 
     def _failed(self, plan: Plan) -> int:
-        return sum(self._folder.done(shard).counts.failed for shard in plan.shards if not shard.deletes)
+        failed = 0
+        for shard in plan.shards:
+            if not shard.deletes and (done := self._folder.done(shard)).counts.failed:
+                failed += sum(counts_as_failed(row.reason, row.error) for row in self._folder.report(shard, done))
+        return failed
 
     @contextlib.asynccontextmanager
     async def _transfers(self, sides: Sides) -> AsyncIterator[Carry]:

@@ -33,6 +33,7 @@ from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.comparison import Entry
 from bulkhaul.policy.costs import by_class
 from bulkhaul.policy.plan_totals import Totals
+from bulkhaul.policy.withholding import counts_as_failed
 
 
 def sync(
@@ -125,7 +126,7 @@ class _Sync:
             self._action = compared.sides.action
             async with contextlib.aclosing(self._transfers(compared)) as results:
                 async for result in results:
-                    self._failed += result.failure is not None
+                    self._failed += counts_as_failed(result.reason, result.failure)
                     yield result
             if options.delete:
                 async with contextlib.aclosing(self._deletions(compared)) as deletions:

@@ -23,6 +23,7 @@ COMPARATORS = ("size", "mtime", "etag", "checksum")
 
 MISSING = "it is not at the destination"
 EXTRA = "it is not at the source"
+BLOCKED = "it is not at the destination, where a file that is not at the source has the place of its folder"
 
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 

@@ -9,7 +9,8 @@ import re
 
 import msgspec
 
-from bulkhaul.model.errors import UsageError
+from bulkhaul.model.errors import ErrorInfo, UsageError
+from bulkhaul.policy.comparison import BLOCKED
 
 _LIMIT = re.compile(r"([0-9]{1,15})(%?)")
 
@@ -41,6 +42,17 @@ def parse_limit(text: str) -> DeletionLimit:
     return DeletionLimit(int(found[1]), bool(found[2]))
 
 
+def counts_as_failed(reason: str, failure: ErrorInfo | None) -> bool:
+    """Whether a row that has ended withholds deletions: it failed, and not for a file that they delete.
+
+    That file keeps the row from being stored until it is deleted, and the next run stores it.
+
+    Args:
+        reason: why the row was planned.
+    """
+    return failure is not None and not (reason == BLOCKED and failure.cause == "ENOTDIR")
+
+
 def withheld(
     doomed: int, at_destination: int, *, found: int, failed: int, unsound: str, limit: DeletionLimit | None
 ) -> str:
@@ -50,7 +62,7 @@ def withheld(
         doomed: what would be deleted.
         at_destination: what the destination has, of what is selected.
         found: what the source has, of what is selected.
-        failed: transfers and names that failed.
+        failed: transfers and names that failed; see ``counts_as_failed``.
         unsound: what could not be looked at, and why; empty if everything could.
         limit: what was asked for; without one, an empty source deletes nothing.
     """
