@@ -67,9 +67,24 @@ def test_a_job_is_made_once() -> None:
     """A folder that is a job already is refused, and stays what it is."""
     folder = folder_in(MemoryStore())
     folder.create(DESCRIPTION)
-    with pytest.raises(UsageError, match="a job in this folder already"):
-        folder.create(type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other"))
+    other = type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other")
+    written(folder)
+    with pytest.raises(UsageError, match="a job in this folder already.*name another folder$"):
+        folder.create(other)
     assert folder.description() == DESCRIPTION
+
+
+def test_a_job_whose_planning_failed_at_once() -> None:
+    """Of a job that was made with what cannot be listed nothing is there but its file: people are told so."""
+    store = MemoryStore()
+    folder = folder_in(store)
+    folder.create(DESCRIPTION)
+    other = type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other")
+    with pytest.raises(UsageError, match="its job.json may be deleted"):
+        folder.create(other)
+    store.delete("jobs/one/job.json")
+    folder.create(other)
+    assert folder.description() == other
 
 
 def test_the_same_job_is_gone_on_with_until_it_is_planned() -> None:

@@ -73,8 +73,14 @@ class JobFolder:
             same = encode(replace(there, made=description.made, made_by=description.made_by)) == encode(description)
         else:
             same = True
-        if not same or (not again and self.plans()):
-            raise UsageError("there is a job in this folder already; run it, or name another folder", self.name)
+        if same and (again or not self.plans()):
+            return
+        text = "there is a job in this folder already; run it, or name another folder"
+        if not self.shards_written():
+            text = (
+                f"{text}; nothing of it is planned yet, so its job.json may be deleted, and this one made in its place"
+            )
+        raise UsageError(text, self.name)
 
     def description(self) -> JobDescription:
         """Return what the job is.
