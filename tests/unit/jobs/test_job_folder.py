@@ -69,7 +69,7 @@ def test_a_job_is_made_once() -> None:
     folder.create(DESCRIPTION)
     other = type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other")
     written(folder)
-    with pytest.raises(UsageError, match="a job in this folder already.*name another folder$"):
+    with pytest.raises(UsageError, match=r"a job in this folder already.*name another folder$"):
         folder.create(other)
     assert folder.description() == DESCRIPTION
 
@@ -80,7 +80,7 @@ def test_a_job_whose_planning_failed_at_once() -> None:
     folder = folder_in(store)
     folder.create(DESCRIPTION)
     other = type(DESCRIPTION)(format=1, kind=DESCRIPTION.kind, source="s3://other")
-    with pytest.raises(UsageError, match="its job.json may be deleted"):
+    with pytest.raises(UsageError, match=r"its job\.json may be deleted"):
         folder.create(other)
     store.delete("jobs/one/job.json")
     folder.create(other)

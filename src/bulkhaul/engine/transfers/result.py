@@ -9,13 +9,16 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Stored
 
 
-def result_of(source: ObjectRef, head: ObjectHead, destination: str, named: ObjectRef | None = None) -> TransferResult:
+def result_of(
+    source: ObjectRef, head: ObjectHead, destination: str, named: ObjectRef | None = None, *, row: int = -1
+) -> TransferResult:
     """Return what is known of the download or the copy of an object before it begins.
 
     Args:
         head: what the service tells of the source.
         destination: a path or a URL, as people read it.
         named: the object whose bucket and key the result tells, where that is not the source.
+        row: of a planned row, its number.
     """
     named = named or source
     return TransferResult(
@@ -27,6 +30,7 @@ def result_of(source: ObjectRef, head: ObjectHead, destination: str, named: Obje
         etag=head.etag,
         version_id=head.version_id,
         last_modified=head.last_modified,
+        row=row,
     )
 
 

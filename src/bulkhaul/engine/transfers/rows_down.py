@@ -79,8 +79,8 @@ class RowDownloads:
                 ref = self._refs.ref(row.source)
                 require_current(ref, row.version_id, move=self._move)
                 if row.size_bytes == 0 and row.destination.endswith("/"):
-                    result = result_of(ref, head_of_row(row, ref.key), "")
-                    result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing", row=row.n)
+                    result = result_of(ref, head_of_row(row, ref.key), "", row=row.n)
+                    result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
                     planned.append(PlannedDownload(result))
                     continue
                 components, refused = naming.components(row)
@@ -120,25 +120,14 @@ class RowDownloads:
             failure = error.named(remote.ref.url).info
             planned[place] = PlannedDownload(msgspec.structs.replace(one.result, failure=failure))
             return
-        result = msgspec.structs.replace(result_of(remote.ref, found.head, one.result.destination), row=one.result.row)
+        result = result_of(remote.ref, found.head, one.result.destination, row=one.result.row)
         planned[place] = PlannedDownload(result, found, one.components, True, one.wanted)
 
 
 def _download(
     row: Row, remote: RemoteObject, components: tuple[str, ...], wanted: ObjectHead | None
 ) -> PlannedDownload:
-    head, ref = remote.head, remote.ref
-    result = TransferResult(
-        source=ref.url,
-        destination=row.destination,
-        bucket=ref.bucket,
-        key=ref.key,
-        size_bytes=head.size_bytes,
-        etag=head.etag,
-        version_id=head.version_id,
-        last_modified=head.last_modified,
-        row=row.n,
-    )
+    result = result_of(remote.ref, remote.head, row.destination, row=row.n)
     return PlannedDownload(result, remote, components, False, wanted)
 
 
