@@ -321,3 +321,62 @@ def test_the_rule_that_decides(place: Place, key: str, action: str, rule: str, r
     told = place.engine.run(explain, aio, aio, OURS, str(place.here), key, options)
     assert (told.action, told.rule) == (action, rule)
     assert reason in told.reason
+
+
+@pytest.mark.parametrize(
+    ("key", "action", "rule"),
+    [
+        ("linked/x", "skip", "presence"),
+        ("linked/y", "skip", "presence"),
+        ("linked", "skip", "presence"),
+        ("a", "upload", "presence"),
+        ("extra", "delete", "deletion"),
+    ],
+)
+def test_what_is_explained_behind_a_link_is_what_is_done(
+    place: Place, tmp_path: Path, key: str, action: str, rule: str
+) -> None:
+    """What lies behind a link that is not followed is neither uploaded nor deleted, and that is what is told."""
+    place.make("a")
+    place.put("theirs/linked/x", "theirs/linked/y", "theirs/extra", body=b"other")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_bytes(b"x")
+    (place.here / "linked").symlink_to(tmp_path / "outside")
+    options = SyncOptions(delete=True, follow_symlinks=False)
+    aio = place.engine.aio
+    said = place.engine.run(explain, aio, aio, str(place.here), THEIRS, key, options)
+    assert (said.action, said.rule) == (action, rule)
+    did = {one.source.rpartition("/")[2]: one.action for one in place.sync(str(place.here), THEIRS, options)}
+    assert did.get(key.rpartition("/")[2], Action.SKIP) == action
+
+
+def test_a_link_at_the_destination_is_explained(place: Place, tmp_path: Path) -> None:
+    """What lies behind it is not what the destination has."""
+    place.put("ours/a")
+    place.here.mkdir()
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "x").write_bytes(b"x")
+    (place.here / "linked").symlink_to(tmp_path / "outside")
+    aio = place.engine.aio
+    said = place.engine.run(explain, aio, aio, OURS, str(place.here), "linked/x", DELETE)
+    assert (said.action, said.rule) == (Action.SKIP, "deletion")
+
+
+def test_a_key_below_another_one_is_explained(place: Place) -> None:
+    """It cannot be a file where the other is one, unless that is left out."""
+    place.put("ours/a", "ours/a/b")
+    aio = place.engine.aio
+    said = place.engine.run(explain, aio, aio, OURS, str(place.here), "a/b", SyncOptions())
+    assert (said.action, said.rule) == (Action.SKIP, "name")
+    assert "the key 'a' is a file" in said.reason
+    said = place.engine.run(explain, aio, aio, OURS, str(place.here), "a/b", SyncOptions(include=("a/*",)))
+    assert (said.action, said.rule) == (Action.DOWNLOAD, "presence")
+
+
+def test_a_whole_side_is_not_explained(place: Place) -> None:
+    """One key is asked for, also where an object marks the folder."""
+    place.put("ours/", body=b"")
+    aio = place.engine.aio
+    for key in ("", OURS):
+        with pytest.raises(UsageError, match="name one key"):
+            place.engine.run(explain, aio, aio, OURS, str(place.here), key, SyncOptions())

@@ -7,13 +7,14 @@ import os
 
 import msgspec
 
-from bulkhaul.disk.walk import look_at
+from bulkhaul.disk.walk import NOT_FOLLOWED, look_at
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
 from bulkhaul.jobs.sides import Item, file_entry, object_entries
 from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.comparison import EXTRA, MISSING, Unknown, listed_difference, parse_compare
 from bulkhaul.policy.naming import local_name
@@ -45,13 +46,15 @@ async def explain(
         key: a path below both sides, or the whole name of either side.
 
     Raises:
-        UsageError: source and destination make no sense together.
+        UsageError: source and destination make no sense together, or the key is one of them.
         TransferError: a side cannot be asked.
     """
     sides = await sides_of(engine, origin, source, destination)
     name = key
     for side in (sides.source, sides.destination):
         name = name.removeprefix(side.place(""))
+    if not name:
+        raise UsageError("this is a whole side of the sync; name one key or path below it", key)
     return await _explained(name, sides, options)
 
 
@@ -74,6 +77,8 @@ async def _explained(name: str, sides: Sides, options: SyncOptions) -> Explanati
         return _only_there(name, theirs, options)
     if sides.action is Action.DOWNLOAD and (why := local_name(name.removesuffix("/") if marker else name).refused):
         return skipped("name", f"the key cannot be a file: {why}")
+    if sides.action is Action.DOWNLOAD and (file := await _file_above(name, sides, options)):
+        return skipped("name", f"it needs a folder where the key {file!r} is a file")
     if theirs is None:
         return Explanation(name, sides.action, "presence", MISSING)
     if isinstance(theirs, Unknown):
@@ -98,10 +103,28 @@ def _only_there(name: str, theirs: Item | None, options: SyncOptions) -> Explana
     return Explanation(name, Action.DELETE, "deletion", EXTRA)
 
 
+async def _file_above(name: str, sides: Sides, options: SyncOptions) -> str:
+    """Return the key of the source that is a file where another one needs a folder, empty if there is none."""
+    assert isinstance(sides.source, ObjectSide)
+    for above in _above(name):
+        taken = not left_out_by(sides.selection, options.include, options.exclude, above)
+        if taken and await _listed(sides.source, above) is not None:
+            return above
+    return ""
+
+
+def _above(name: str) -> list[str]:
+    """Return the paths of the folders that a name lies in, the outermost first."""
+    return [name[:place] for place, character in enumerate(name.rstrip("/")) if character == "/"]
+
+
 async def _found(side: Side, name: str, *, follow_symlinks: bool) -> Item | None:
     if isinstance(side, ObjectSide):
         return await _listed(side, name)
     assert isinstance(side, FileSide)
+    for above in [] if follow_symlinks else _above(name):
+        if await in_thread(os.path.islink, os.path.join(side.base, above)):
+            return Unknown(above, f"{above!r} is {NOT_FOLLOWED}", unwanted=True)
     found = await in_thread(look_at, os.path.join(side.base, name), name, follow_symlinks=follow_symlinks)
     return None if found is None else file_entry(found, told=True)
 
