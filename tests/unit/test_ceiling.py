@@ -40,6 +40,12 @@ def test_the_most_that_may_be_in_flight(
     assert (window.ceiling, window.size) == (most, min(most, settings.concurrency or 8))
 
 
+@pytest.mark.parametrize(("rate", "most_bytes"), [(None, None), (20 * MIB, 40 * MIB)])
+def test_the_most_bytes_in_flight(rate: int | None, most_bytes: int | None) -> None:
+    """Two seconds of a bandwidth limit: what is killed loses no more of it."""
+    assert window_for(Settings(endpoint_url=PLAIN, bandwidth_bytes_per_s=rate), 5.0).most_bytes == most_bytes
+
+
 @pytest.mark.parametrize(
     ("concurrency", "files", "level"),
     [(1000, 328, "WARNING"), (None, 328, "WARNING"), (1000, 1024, "WARNING"), (None, 1024, "INFO"), (None, 4096, None)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.policy.events import Assign, Heard, PartDone, PartFailed, Resize, Revoke, TransferAdded
@@ -85,6 +87,32 @@ def test_leases_follow_the_window() -> None:
         world.done(lease)
         assert len(world.leases) >= 6
     assert len(world.leases) == 6
+
+
+@pytest.mark.parametrize(("most_bytes", "expected"), [(5 * LARGE, 5), (LARGE, 2), (None, 8)])
+def test_few_parts_are_begun_where_bytes_are_bounded(most_bytes: int | None, expected: int) -> None:
+    """So many bytes of parts are out and two parts at least, also after a worker has died with some of them."""
+    window = Settable(8)
+    window.most_bytes = most_bytes
+    world = ready(window)
+    world.add(plan_download(20 * LARGE, part_size_bytes=LARGE))
+    assert len(world.leases) == expected
+    world.lose(next(iter(world.workers)))
+    world.all_ready()
+    world.pass_time(1.0)
+    assert len(world.leases) == expected
+    world.finish()
+    assert world.sound
+
+
+def test_small_objects_are_not_bounded_by_bytes() -> None:
+    """As many as the window says are out, as long as they hold few bytes."""
+    window = Settable(8)
+    window.most_bytes = LARGE
+    world = ready(window)
+    for _ in range(20):
+        world.add(plan_download(10 * KIB, part_size_bytes=LARGE))
+    assert len(world.leases) >= 8
 
 
 def test_a_size_that_does_not_divide_is_spread_exactly() -> None:

@@ -87,6 +87,7 @@ class Crew:
     Attributes:
         last_death: what the last dead worker died by.
         load: requests that all leases together stand for.
+        leased_bytes: of all leases.
     """
 
     def __init__(self, wanted: int, timeouts: Timeouts, respawns: int | None, *, per_worker: int) -> None:
@@ -99,7 +100,7 @@ class Crew:
         self.workers: dict[int, CrewMember] = {}
         self.leases: dict[int, Lease] = {}
         self.last_death = ""
-        self.load = 0
+        self.load = self.leased_bytes = 0
         self._wanted = wanted
         self._needed = 0  # workers that there was work for so far
         self._starting = 0
@@ -181,7 +182,9 @@ class Crew:
             return []
         self.load -= worker.load
         begun = set(self._begun(worker))
-        return [(self.leases.pop(lease_id), lease_id in begun) for lease_id in worker.leases]
+        lost = [(self.leases.pop(lease_id), lease_id in begun) for lease_id in worker.leases]
+        self.leased_bytes -= sum(lease.end - lease.start for lease, _ in lost)
+        return lost
 
     def replace(self, out: list[Instruction]) -> None:
         """Start as many workers as are missing, as far as the allowance for new ones goes."""
@@ -199,18 +202,21 @@ class Crew:
             worker.doomed = True
             out.append(Kill(worker_id, reason))
 
-    def freest(self, size_bytes: int, requests: int, in_flight: int) -> int | None:
+    def freest(self, size_bytes: int, requests: int, in_flight: int, most_bytes: int | None = None) -> int | None:
         """Return the worker with the fewest requests that takes one more part, None if all are full.
 
         Args:
             size_bytes: of the part.
             requests: that it stands for.
             in_flight: requests that may be in flight, all workers together.
+            most_bytes: that may be leased, from the third lease on; None for any number.
         """
         batch = requests > 1
         # While another worker starts, nothing queues here: it would wait behind a connection while the other one idles.
         ahead = not self._starting and (batch or size_bytes <= SMALL_PART_BYTES)
         if len(self.leases) >= in_flight and not ahead:
+            return None
+        if most_bytes is not None and len(self.leases) > 1 and self.leased_bytes + size_bytes > most_bytes:
             return None
         if self.load >= in_flight < len(self.workers):  # each worker has a connection, and not all may be used
             return None
@@ -234,6 +240,7 @@ class Crew:
         worker.leases[number] = None
         worker.load += lease.requests
         self.load += lease.requests
+        self.leased_bytes += lease.end - lease.start
         return number
 
     def held(self, lease_id: int, worker: int) -> Lease | None:
@@ -257,6 +264,7 @@ class Crew:
         holder = self.workers[worker]
         holder.load -= lease.requests
         self.load -= lease.requests
+        self.leased_bytes -= lease.end - lease.start
         if holder.serving > holder.connections:
             holder.serving = max(holder.connections, holder.serving - lease.requests)
         return lease

@@ -375,7 +375,8 @@ class TransferMachine:
             transfer_id, index, retried = found
             transfer = self._transfers[transfer_id]
             part = transfer.layout[index]
-            worker_id = self._crew.freest(part.size_bytes, transfer.requests, self.window.size)
+            most = (self.window.size, self.window.most_bytes)
+            worker_id = self._crew.freest(part.size_bytes, transfer.requests, *most)
             if worker_id is None:
                 return
             self._queue.take(transfer, retried=retried)

@@ -64,14 +64,22 @@ class Window:
     Attributes:
         ceiling: the most that it may become.
         cores: that the workers may use, as far as there are workers for them.
+        most_bytes: of parts that may be in flight, from the third part on; None for any number.
         size: requests that may be in flight now, from 1 to the ceiling.
         outstanding: requests that were given out and have not ended, those that queue at workers included.
     """
 
     def __init__(
-        self, ceiling: int = MOST_IN_FLIGHT, *, first: int = FIRST_SIZE, cores: int = 1 << 10, now_s: float = 0.0
+        self,
+        ceiling: int = MOST_IN_FLIGHT,
+        *,
+        first: int = FIRST_SIZE,
+        cores: int = 1 << 10,
+        now_s: float = 0.0,
+        most_bytes: int | None = None,
     ) -> None:
         """Take how far it may grow and how large it begins, both at least 1."""
+        self.most_bytes = most_bytes
         self.ceiling = max(1, ceiling)
         self.cores = cores
         self.size = min(self.ceiling, max(1, first))

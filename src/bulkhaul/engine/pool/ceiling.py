@@ -26,6 +26,10 @@ PLAIN_BYTES = 64 * KIB
 USUAL_DESCRIPTORS = 1024
 """The limit of open files that systems give by default. Source: Linux, INR_OPEN_CUR."""
 
+RATED_S = 2.0
+"""Parts in flight hold so many seconds of a bandwidth limit, and two parts at least: what is killed loses them. All
+parts of an object at once would come together at its end, and none of them be kept before."""
+
 SPARE_DESCRIPTORS = 128
 """Files that are open beside those of requests in flight, as far as half of all go: few requests need fewer."""
 
@@ -43,7 +47,9 @@ def ceiling_for(settings: Settings, files: int | None = None) -> int:
 def window_for(settings: Settings, now_s: float) -> Window:
     """Return the window of an engine: a number that was asked for is tried from the start."""
     first = settings.concurrency or FIRST_SIZE
-    return Window(ceiling_for(settings), first=first, cores=usable_cores(), now_s=now_s)
+    rate = settings.bandwidth_bytes_per_s
+    most_bytes = None if rate is None else round(rate * RATED_S)
+    return Window(ceiling_for(settings), first=first, cores=usable_cores(), now_s=now_s, most_bytes=most_bytes)
 
 
 def bound_by_sdk(window: Window, settings: Settings, now_s: float) -> None:
