@@ -29,6 +29,7 @@ from bulkhaul.disk.download_records import (
 from bulkhaul.disk.frames import Flaw
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.sweep import Sweeper, remove_temp, stale_temps
+from bulkhaul.engine.transfers.download_resume import _misfit
 from bulkhaul.errors import LocalError
 
 WANTED = Wanted("http://s3.example", "bucket", "key", "", '"etag"', 100, 10, "", "CRC32")
@@ -196,3 +197,25 @@ def test_no_journal_leads_elsewhere(folder: int, tmp_path: Path, temp: str) -> N
     """What a journal names is opened only if it has the name of a temp file in the same folder."""
     with pytest.raises(LocalError, match="no temp file"):
         Landing.reopen(folder, "big", str(tmp_path / "big"), temp, 100, inode=1, device=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"endpoint": "http://other.example"}, "of another object"),
+        ({"bucket": "other"}, "of another object"),
+        ({"key": "other"}, "of another object"),
+        ({"version_id": "2"}, "has changed"),
+        ({"etag": '"other"'}, "has changed"),
+        ({"size_bytes": 101}, "has changed"),
+        ({"part_size_bytes": 20}, "other parts"),
+        ({"cuts": "digest"}, "other parts"),
+        ({"algorithm": "CRC32C"}, "other parts"),
+    ],
+)
+def test_only_the_same_download_goes_on(change: dict[str, object], why: str) -> None:
+    """The same bytes under another version, or cut otherwise, are another download; nothing is when none is wanted."""
+    assert _misfit(WANTED, WANTED, resume=True) == ""
+    assert why in _misfit(WANTED, msgspec.structs.replace(WANTED, **change), resume=True)
+    assert "--no-resume" in _misfit(WANTED, WANTED, resume=False)
+    assert _misfit(WANTED, None, resume=True)

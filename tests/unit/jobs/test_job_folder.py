@@ -10,8 +10,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from bulkhaul.cli.job_lines import unfinished_text
 from bulkhaul.jobs.folder.description import Claim, Counts, Done, Plan, PlanTotals, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
+from bulkhaul.jobs.status import job_status
 from bulkhaul.model.errors import AccessDenied, DamagedJob, NotFound, Throttled, Unsupported, UsageError
 from bulkhaul.model.rows import Status
 from bulkhaul.store.memory import MemoryStore
@@ -368,3 +370,17 @@ def test_another_programs_shard_counts() -> None:
     assert folder.put_shard(0, rows(2), plan=0) is None
     assert folder.put_shard(0, rows(3), plan=0) is not None, "the same shard is no other one"
     assert folder.found_shard(0, plan=0, first=0)[1] == rows(3)
+
+
+@pytest.mark.parametrize("withheld", ["", "nothing was deleted, because not everything could be looked at"])
+def test_what_is_withheld_is_no_success(withheld: str) -> None:
+    """A plan whose rows all succeeded is not fulfilled while its deletions are withheld."""
+    folder = folder_in(MemoryStore())
+    folder.create(DESCRIPTION)
+    totals = PlanTotals(rows=3, withheld=withheld)
+    folder.put_plan(Plan(plan=0, totals=totals, shards=(written(folder),)))
+    segment = folder.put_segment(0, 1, 0, [reported(row) for row in rows(3)])
+    folder.put_done(0, Done(counts=Counts(succeeded=3), segments=(segment,)))
+    status = job_status(folder)
+    assert (status.succeeded, status.left, status.complete, status.ok) == (3, 0, True, not withheld)
+    assert bool(unfinished_text("job", [status])) is bool(withheld)

@@ -74,7 +74,8 @@ class DownloadResumer:
         except OSError as error:
             _log.info("the journal of a download to %s cannot be read: %s", destination.path, error)
             found = None
-        if found is None:  # another run, or another user, has that name
+        if found is None:
+            _log.info("the download to %s begins anew: another run, or another user, has its journal", destination.path)
             return DownloadRecord(destination, layout, None)
         journal, state = found
         try:
