@@ -151,11 +151,6 @@ def test_the_lines_that_ask(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("cp --no-clobber s3://b/k f", "--no-clobber"),
-        ("cp -n s3://b/k f", "-n"),
-        ("cp -s s3://b/k f", "-s"),
-        ("cp -u s3://b/k f", "-u"),
-        ("cp --flatten 's3://b/*' d/", "--flatten"),
         ("cp --destination-region eu-west-1 f s3://b/k", "--destination-region"),
         ("cp --metadata-directive COPY s3://b/k s3://b/l", "--metadata-directive"),
         ("cp --force-glacier-transfer s3://b/k f", "--force-glacier-transfer"),

@@ -13,7 +13,7 @@ from bulkhaul.cli.click_extensions import F, adding
 LINES, NUL = "files_from", "files_from0"
 STDIN = "-"
 
-_REFUSED = ("recursive", "include", "exclude", "follow_symlinks", "raw", "version_id", "all_versions")
+_REFUSED = ("recursive", "include", "exclude", "follow_symlinks", "raw", "version_id", "all_versions", "flatten")
 """Parameters that say what is selected, which the list does."""
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkhaul.cli.choice_options import choice_options, chosen_results, replacing_rows, take_choice
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
@@ -64,6 +65,7 @@ transfer_options = adding(
         " no links to folders]",
     ),
     list_options(_selection, "SRC"),
+    choice_options,
     _selection("--raw", is_flag=True, help="* and ?, and a slash at the end, of SRC stand for themselves."),
     _selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing."),
     object_options,
@@ -102,6 +104,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     given["listed"] = take_list(ctx, given)
     given["restore"] = take_restore(given)
     refuse_with_all_versions(given)
+    given["choice"] = take_choice(given)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
     from bulkhaul.cli.launch import launch_job
@@ -116,7 +119,7 @@ def pipe_job(url: str, given: dict[str, Any]) -> Job:
         click.UsageError: the URL names no object, or stdin is closed.
         TransferError: an option is out of its range.
     """
-    given = {"recursive": False, "listed": None, "restore": None, "all_versions": False, **given}
+    given = {"recursive": False, "listed": None, "restore": None, "choice": None, "all_versions": False, **given}
     return _prepared(Direction.FROM_STDIN, STREAM, url, given, move=False, operation="pipe")
 
 
@@ -173,7 +176,7 @@ def _prepared(
         quietly=(direction is Direction.FROM_STDIN or _reads_stdin(given["listed"])) and os.isatty(0),
         remains=REMAINS[direction],
         restores=given["restore"][1] if given["restore"] else None,
-        asks=not _stays_here(direction, source, dry_run=dry_run),
+        asks=bool(given["choice"]) or not _stays_here(direction, source, dry_run=dry_run),
     )
 
 
@@ -191,7 +194,10 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if given["restore"] and not dry_run:
+        if given["choice"]:
+            what = source if many else _one(source)
+            yield from chosen_results(run, what, destination, given, many=many, move=move)
+        elif given["restore"] and not dry_run:
             yield from restored_results(run, source if many else _one(source), destination, given)
         elif many:
             yield from run.download_many(
@@ -223,6 +229,9 @@ def _uploads(
             from bulkhaul.engine.transfers.upload_many import left_out
 
             yield left_out(source, destination)
+        elif given["choice"]:
+            many = given["recursive"]
+            yield from chosen_results(run, source, destination, given, many=many, stored=stored, move=move)
         elif given["recursive"]:
             yield from run.upload_many(
                 source,
@@ -257,8 +266,10 @@ def _copies(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
-        if given["restore"] and not dry_run:
-            what = (source if many else _one(source), destination)
+        what = (source if many else _one(source), destination)
+        if given["choice"]:
+            yield from chosen_results(run, *what, given, many=many, stored=options, origin=origin, move=move)
+        elif given["restore"] and not dry_run:
             yield from restored_results(run, *what, given, stored=options, origin=origin)
         elif given["all_versions"]:
             yield from run.copy_versions(
@@ -330,15 +341,16 @@ def _listed(
         from bulkhaul.model.writing import ObjectOptions
 
         if direction is Direction.DOWNLOAD:
-            rows = listed_rows(file, Action.DOWNLOAD, source, destination, nul=nul)
+            rows = replacing_rows(run, listed_rows(file, Action.DOWNLOAD, source, destination, nul=nul), given, run.aio)
             download = partial(run.aio.download_rows, root=destination, **how)
             yield from restored_rows(run, rows, download, given, run.aio)
         elif direction is Direction.UPLOAD:
-            rows = listed_rows(file, Action.UPLOAD, source, destination, nul=nul)
+            rows = replacing_rows(run, listed_rows(file, Action.UPLOAD, source, destination, nul=nul), given, run.aio)
             yield from run.upload_rows(rows, stored or ObjectOptions(), **how)
         else:
             origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
             rows = listed_rows(file, Action.COPY, source, destination, nul=nul)
+            rows = replacing_rows(run, rows, given, origin or run.aio)
             copy = partial(run.aio.copy_rows, options=stored, origin=origin, preserve=given["preserve"], **how)
             yield from restored_rows(run, rows, copy, given, origin or run.aio)
 

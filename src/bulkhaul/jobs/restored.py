@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -15,15 +15,15 @@ from bulkhaul.engine.transfers.endpoints import destination_prefix, many_source,
 from bulkhaul.engine.transfers.relay import same_bucket
 from bulkhaul.engine.transfers.rows import PlannedRow, failed_row
 from bulkhaul.jobs.archives import Clock, Ready, Transfer, restored
-from bulkhaul.jobs.row_sources import Begun, ObjectRows, copy_row, download_row
+from bulkhaul.jobs.row_sources import Begun, ObjectRows, RowSource, copy_row, download_row
 from bulkhaul.jobs.runner import settled_row
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import TransferError
-from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.selection import Source, selector
+from bulkhaul.policy.selection import selector
 
 Place = str | os.PathLike[str]
 
@@ -66,7 +66,7 @@ async def many_restored(
         root = local_path(destination)
         row_of = download_row(parsed, root)
         transfer = functools.partial(engine.download_rows, root=root)
-    rows = _rows(asked, parsed, selector(parsed, include, exclude), row_of)
+    rows = numbered(ObjectRows(asked.control, parsed, selector(parsed, include, exclude), row_of))
     async with aclosing(restored(asked.control, rows, transfer, options, counts=counts, clock=clock)) as results:
         async for result in results:
             yield result
@@ -123,16 +123,17 @@ async def one_restored(
             yield result
 
 
-async def _rows(
-    engine: AsyncEngine, source: Source, takes: Callable[[str], bool], row_of: Callable[[ObjectHead], Row]
-) -> AsyncGenerator[Sequence[PlannedRow], None]:
-    listing = ObjectRows(engine.control, source, takes, row_of)
+async def numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
+    """Yield all rows of a source with their numbers, from ``n`` on; one for which nothing is to be done as its result.
+
+    Raises:
+        Whatever the source raises.
+    """
     begun = Begun(rows=0, last=None, anchor="", ascending=False, has=lambda _: False)
-    n = 0
-    async with aclosing(listing.rows(begun)) as pages:
+    async with aclosing(source.rows(begun)) as pages:
         async for page in pages:
             yield [settled_row(msgspec.structs.replace(row, n=at)) for at, row in enumerate(page, n)]
             n += len(page)
 
 
-__all__ = ["many_restored", "one_restored"]
+__all__ = ["many_restored", "numbered", "one_restored"]

@@ -10,8 +10,9 @@ A source can go on after the rows that an earlier planner has written:
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from itertools import islice
 from typing import Protocol
@@ -207,12 +208,19 @@ class FileRows:
         takes: Callable[[str], bool],
         *,
         follow_symlinks: bool | None = None,
+        entries: Callable[[], Iterator[LocalFile | Refused]] | None = None,
     ) -> None:
+        """Take the folder, and the bucket and the prefix that its files go to.
+
+        Args:
+            entries: lists some of the files, in place of a walk; then it is no error that there are none.
+        """
+        self._walk = entries or functools.partial(walk, folder, follow_symlinks=follow_symlinks is not False)
+        self._some = entries is not None
         self._folder = folder
         self._bucket = bucket
         self._prefix = prefix
         self._takes = takes
-        self._follow = follow_symlinks is not False
 
     async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
         """Yield pages of rows; the walk begins anew, and what is planned is dropped.
@@ -220,8 +228,8 @@ class FileRows:
         Raises:
             LocalError: the folder cannot be read, or nothing in it is selected.
         """
-        entries = await asyncio.to_thread(walk, self._folder, follow_symlinks=self._follow)
-        found = begun.rows > 0
+        entries = await asyncio.to_thread(self._walk)
+        found = self._some or begun.rows > 0
 
         def is_planned(entry: LocalFile | Refused, row: Row) -> bool:
             if begun.last is None:

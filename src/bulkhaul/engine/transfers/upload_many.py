@@ -128,19 +128,19 @@ async def _entries(folder: str, links: LinkRule, under_way: _UnderWay) -> AsyncG
     ranks: set[int] = set()
     for entry in listed(names=Names.LINKS):
         if isinstance(entry, LocalFile):
-            ranks.add(_rank(entry))
+            ranks.add(rank_of(entry))
         else:
             yield entry
     for rank in sorted(ranks, reverse=True):
         for entry in listed(names=Names.LINKS):
-            if isinstance(entry, LocalFile) and _rank(entry) == rank:
+            if isinstance(entry, LocalFile) and rank_of(entry) == rank:
                 yield entry
         await under_way.ended()
     for entry in listed(names=Names.PLAIN):
         yield entry
 
 
-def _rank(entry: LocalFile) -> int:
+def rank_of(entry: LocalFile) -> int:
     """Return a higher number for what has to go earlier."""
     return sys.maxsize if entry.behind else entry.hops
 

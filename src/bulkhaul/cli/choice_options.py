@@ -1,0 +1,101 @@
+"""Declares the options of cp and mv that say what of a selection is transferred, and does what they mean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bulkhaul.cli.click_extensions import adding, section
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.engine.facade import Engine
+    from bulkhaul.engine.transfers.rows import PlannedRow
+    from bulkhaul.model.objects import ObjectRef
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.writing import ObjectOptions
+    from bulkhaul.policy.overwriting import Overwrite
+
+_selection = section("Selection")
+
+RULES = ("no_clobber", "if_size_differs", "if_source_newer", "if_differs")
+"""Parameters that say which destinations are replaced; the last one is no option, but what a line of ``run`` asks."""
+
+choice_options = adding(
+    _selection("--no-clobber", "-n", is_flag=True, help="Leave what exists at DEST as it is."),
+    _selection(
+        "--if-size-differ", "-s", "if_size_differs", is_flag=True, help="Of what exists replace what has another size."
+    ),
+    _selection("--if-source-newer", "-u", is_flag=True, help="Of what exists replace what is older than its source."),
+    _selection("--flatten", "-f", is_flag=True, help="Put all files into DEST itself, without the folders of SRC."),
+)
+
+
+def take_choice(given: dict[str, Any]) -> tuple[Overwrite, bool] | None:
+    """Remove the options from ``given``; return which files are replaced, and whether folders go; None for cp as usual.
+
+    Of ``-n``, ``-s`` and ``-u`` the last of this order decides, as in s5cmd.
+    """
+    rules = {name: given.pop(name, False) for name in RULES}
+    flatten = given.pop("flatten", False)
+    if not flatten and not any(rules.values()):
+        return None
+    from bulkhaul.policy.overwriting import Overwrite
+
+    return Overwrite(**rules), flatten
+
+
+def chosen_results(
+    run: Engine,
+    source: str | ObjectRef,
+    destination: str,
+    given: dict[str, Any],
+    *,
+    many: bool,
+    stored: ObjectOptions | None = None,
+    origin: AsyncEngine | None = None,
+    move: bool,
+) -> Iterator[TransferResult]:
+    """Carry out a cp or mv of what is chosen.
+
+    Args:
+        given: the options of the command line.
+        many: it is a prefix, a pattern or a folder.
+        stored, origin: of an upload or a copy.
+    """
+    from bulkhaul.jobs.choosing import Choice, chosen_files, chosen_objects, chosen_one
+
+    overwrite, flatten = given["choice"]
+    options, counts = given["restore"] or (None, None)
+    named = ("include", "exclude", "follow_symlinks", "preserve", "dry_run", "version_id")
+    choice = Choice(
+        overwrite=overwrite,
+        flatten=flatten,
+        stored=stored,
+        move=move,
+        restore=options,
+        counts=counts,
+        **{name: given[name] for name in named},
+    )
+    if not many or not isinstance(source, str):
+        return run.each(chosen_one(run.aio, source, destination, choice, origin=origin))
+    if not source.startswith("s3://"):
+        return run.each(chosen_files(run.aio, source, destination, choice))
+    how = {"recursive": given["recursive"], "origin": origin}
+    return run.each(chosen_objects(run.aio, source, destination, choice, **how))
+
+
+def replacing_rows(
+    run: Engine, rows: AsyncGenerator[Sequence[PlannedRow], None], given: dict[str, Any], asked: AsyncEngine
+) -> AsyncGenerator[Sequence[PlannedRow], None]:
+    """Return the rows of a list, without those whose destination is to stay.
+
+    Args:
+        asked: the engine of the source.
+    """
+    if not given["choice"]:
+        return rows
+    from bulkhaul.jobs.overwriting import replacing
+
+    return replacing(rows, given["choice"][0], control=run.aio.control, origin=asked.control)

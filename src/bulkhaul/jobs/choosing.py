@@ -1,0 +1,276 @@
+"""Copies what a prefix, a pattern or a folder selects as ``cp`` does, but by rows: so that some of it can be left out.
+
+selection ─▶ rows ─▶ flattened ─▶ those whose destination stays are left out ─▶ the engine ─▶ results
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from bulkhaul.disk.paths import local_path
+from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.transfers.endpoints import destination_prefix, destination_ref, file_path, many_source, object_ref
+from bulkhaul.engine.transfers.relay import same_bucket
+from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
+from bulkhaul.engine.transfers.upload_many import link_rule, rank_of
+from bulkhaul.jobs.archives import Ready, Transfer, restored
+from bulkhaul.jobs.overwriting import replacing
+from bulkhaul.jobs.restored import numbered
+from bulkhaul.jobs.row_sources import FileRows, ObjectRows, copy_row, download_row
+from bulkhaul.model.archives import RestoreCounts, RestoreOptions
+from bulkhaul.model.errors import LocalError, TransferError, UsageError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.preserving import Kept
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+from bulkhaul.policy.naming import base_name
+from bulkhaul.policy.overwriting import Overwrite
+from bulkhaul.policy.selection import Source, selector
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True):
+    """What is transferred of a selection, and how.
+
+    Attributes:
+        overwrite: which destinations are replaced that exist.
+        flatten: every object and file gets its own name below the destination, without the folders before it.
+        follow_symlinks: of uploads; see ``AsyncEngine.upload_many``.
+        stored, preserve: of uploads and copies; see ``AsyncEngine.copy``.
+        move: remove each source once its copy is durable.
+        version_id: of one object.
+        restore: how archived objects of the source are brought back; None leaves each of them a failure.
+        counts: what became of those; is kept up to date.
+    """
+
+    overwrite: Overwrite = Overwrite()
+    flatten: bool = False
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+    follow_symlinks: bool | None = None
+    stored: ObjectOptions | None = None
+    preserve: frozenset[Kept] = frozenset()
+    move: bool = False
+    dry_run: bool = False
+    version_id: str = ""
+    restore: RestoreOptions | None = None
+    counts: RestoreCounts | None = None
+
+
+async def chosen_objects(
+    engine: AsyncEngine,
+    source: str,
+    destination: str,
+    choice: Choice,
+    *,
+    recursive: bool,
+    origin: AsyncEngine | None = None,
+) -> AsyncGenerator[TransferResult, None]:
+    """Download or copy the objects below a prefix, or those that match a pattern.
+
+    Args:
+        origin: an engine of the source's endpoint or credentials.
+
+    Yields:
+        One result an object.
+
+    Raises:
+        NotFound: nothing matches.
+        TransferError: a listing or the folder failed.
+    """
+    parsed, asked = many_source(source, recursive=recursive), origin or engine
+    transfer: Transfer
+    how: dict[str, Any] = {"move": choice.move, "dry_run": choice.dry_run}
+    if destination.startswith("s3://"):
+        bucket, prefix = destination_prefix(destination)
+        within = origin is None or await same_bucket(origin.control, engine.control, bucket)
+        row_of, top = copy_row(parsed, bucket, prefix, within=within), ObjectRef(bucket, prefix).url
+        transfer = functools.partial(
+            engine.copy_rows, options=choice.stored, origin=origin, preserve=choice.preserve, **how
+        )
+    else:
+        root = local_path(destination)
+        row_of, top = download_row(parsed, root), os.path.join(root, "")
+        transfer = functools.partial(engine.download_rows, root=root, **how)
+    takes = selector(parsed, choice.include, choice.exclude)
+    rows = numbered(ObjectRows(asked.control, parsed, takes, row_of))
+    if choice.flatten:
+        rows = _flattened(rows, top)
+    async with aclosing(_transferred(engine, asked, rows, transfer, choice)) as results:
+        async for result in results:
+            yield result
+
+
+async def chosen_files(
+    engine: AsyncEngine, folder: str, destination: str, choice: Choice
+) -> AsyncGenerator[TransferResult, None]:
+    """Upload the files below a folder.
+
+    A move uploads what links lead to before anything else, as files are removed once they are stored; see
+    ``engine.transfers.upload_many``.
+
+    Yields:
+        One result a file.
+
+    Raises:
+        LocalError: the folder cannot be read, or nothing in it is selected.
+        InvalidUrl: the destination names no bucket.
+    """
+    folder = local_path(folder)
+    bucket, prefix = destination_prefix(destination)
+    top, takes = ObjectRef(bucket, prefix).url, selector(Source("", many=True), choice.include, choice.exclude)
+    found, n = False, 0
+    seen = SeenNames()
+    try:
+        for entries, move in await in_thread(_passes, folder, choice):
+            files = FileRows(folder, bucket, prefix, takes, entries=entries)
+            rows = numbered(files, n)
+            if choice.flatten:
+                rows = _flattened(rows, top, seen)
+            upload = functools.partial(
+                engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, move=move, dry_run=choice.dry_run
+            )
+            async with aclosing(_transferred(engine, engine, rows, upload, choice)) as results:
+                async for result in results:
+                    found, n = True, max(n, result.row + 1)
+                    yield result
+    finally:
+        seen.close()
+    if not found:
+        raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
+
+
+async def chosen_one(
+    engine: AsyncEngine,
+    source: str | ObjectRef,
+    destination: str,
+    choice: Choice,
+    *,
+    origin: AsyncEngine | None = None,
+) -> AsyncGenerator[TransferResult, None]:
+    """Transfer one object or file, unless its destination is to stay.
+
+    Yields:
+        Its result.
+
+    Raises:
+        TransferError: it could not be done, or the names make no sense.
+    """
+    row = _one_row(source, destination, choice)
+
+    async def transfer(pages: Ready) -> AsyncGenerator[TransferResult, None]:
+        async with aclosing(pages):
+            async for page in pages:
+                for planned in page:
+                    yield planned if isinstance(planned, TransferResult) else await moved()
+
+    async def moved() -> TransferResult:
+        how: dict[str, Any] = {"move": choice.move, "dry_run": choice.dry_run}
+        try:
+            if row.action is Action.UPLOAD:
+                done = await engine.upload(row.source, row.destination, choice.stored or DEFAULT_OPTIONS, **how)
+            elif row.action is Action.DOWNLOAD:
+                done = await engine.download(object_ref(source), destination, version_id=row.version_id, **how)
+            else:
+                done = await engine.copy(
+                    object_ref(source),
+                    destination,
+                    choice.stored,
+                    origin=origin,
+                    preserve=choice.preserve,
+                    version_id=row.version_id,
+                    **how,
+                )
+        except TransferError as error:
+            return failed_row(row, error)
+        return msgspec.structs.replace(done, row=row.n)
+
+    async def rows() -> AsyncGenerator[Sequence[PlannedRow], None]:
+        yield [row]
+
+    async with aclosing(_transferred(engine, origin or engine, rows(), transfer, choice)) as results:
+        async for result in results:
+            yield result
+
+
+def _one_row(source: str | ObjectRef, destination: str, choice: Choice) -> Row:
+    """Return the row of one object or file, with the name that the engine will give it."""
+    if isinstance(source, str) and not source.startswith("s3://"):
+        path = local_path(source)
+        return Row(n=0, action=Action.UPLOAD, source=path, destination=destination_ref(destination, path).url)
+    ref = object_ref(source)
+    if destination.startswith("s3://"):
+        action, place = Action.COPY, destination_ref(destination, ref.key).url
+    else:
+        action, place = Action.DOWNLOAD, file_path(ref, local_path(destination))
+    return Row(n=0, action=action, source=ref.url, destination=place, version_id=choice.version_id)
+
+
+async def _transferred(
+    engine: AsyncEngine, asked: AsyncEngine, rows: Ready, transfer: Transfer, choice: Choice
+) -> AsyncGenerator[TransferResult, None]:
+    """Carry out rows, but those whose destination is to stay; what is archived is brought back where that is asked."""
+    chosen = replacing(rows, choice.overwrite, control=engine.control, origin=asked.control)
+    if choice.restore is None or choice.dry_run:
+        results = transfer(chosen)
+    else:
+        results = restored(asked.control, chosen, transfer, choice.restore, counts=choice.counts)
+    async with aclosing(results):
+        async for result in results:
+            yield result
+
+
+async def _flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Ready:
+    """Yield the rows with the last name of their source below ``top``; the second one of a name fails."""
+    taken = seen or SeenNames()
+    try:
+        async with aclosing(rows):
+            async for page in rows:
+                yield [_flat(row, top, taken) if isinstance(row, Row) else row for row in page]
+    finally:
+        if seen is None:
+            taken.close()
+
+
+def _flat(row: Row, top: str, taken: SeenNames) -> PlannedRow:
+    if row.source.endswith("/") and not row.size_bytes:
+        return result_of_row(
+            msgspec.structs.replace(row, destination=""), skipped="it marks a folder and holds nothing"
+        )
+    name = base_name(row.source)
+    if not name.components:
+        return failed_row(row, UsageError(f"its last name cannot be used alone: {name.refused}", row.source))
+    destination = top + name.components[0]
+    if earlier := taken.earlier(destination, row.source):
+        text = f"without its folders it would be {destination}, as {earlier} is"
+        return failed_row(row, UsageError(text, row.source))
+    return msgspec.structs.replace(row, destination=destination)
+
+
+def _passes(folder: str, choice: Choice) -> list[tuple[Callable[[], Iterator[LocalFile | Refused]], bool]]:
+    """Return the passes over a folder, each with whether its files are removed once they are stored."""
+    links = link_rule(choice.follow_symlinks, move=choice.move, dry_run=choice.dry_run)
+    listed = functools.partial(walk, folder, follow_symlinks=links.follow, enter_links=links.enter)
+    if not links.first:
+        return [(listed, choice.move)]
+
+    def of_rank(rank: int) -> Iterator[LocalFile | Refused]:
+        found = listed(names=Names.LINKS)
+        return (entry for entry in found if (rank_of(entry) if isinstance(entry, LocalFile) else 0) == rank)
+
+    ranks = {rank_of(entry) if isinstance(entry, LocalFile) else 0 for entry in listed(names=Names.LINKS)}
+    passes = [(functools.partial(of_rank, rank), rank != sys.maxsize) for rank in sorted(ranks, reverse=True)]
+    return [*passes, (functools.partial(listed, names=Names.PLAIN), True)]
+
+
+__all__ = ["Choice", "chosen_files", "chosen_objects", "chosen_one"]

@@ -1,0 +1,194 @@
+"""Leaves out the rows whose destination is to stay as it is: looks what is there, page by page.
+
+files   ─▶ stat
+objects ─▶ many of a page: a listing that begins at the first of them, which tells of a thousand at once
+        ╰▶ few, and those that a listing does not tell of: HEAD, side by side
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import stat
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+
+import msgspec
+
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.rows import PlannedRow, RowPages, failed_row, pages_of, result_of_row
+from bulkhaul.model.errors import NotFound, TransferError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.keyspace import shared
+from bulkhaul.policy.overwriting import Known, Overwrite, left_because, of_object
+from bulkhaul.policy.selection import named_object
+
+HEADS_AT_ONCE = 128
+"""Objects that are asked for side by side; as many as before the download of rows that tell nothing."""
+
+LEAST_LISTED = 50
+"""Objects of a page that are worth a LIST. Source: S3 price list; a LIST costs what 12 HEADs do."""
+
+PAGE_KEYS = 1000
+"""Keys of a page. Source: API reference, ListObjectsV2."""
+
+USELESS = 2
+"""Listings of a bucket in a row that told of less than half, after which there are no more."""
+
+Found = Known | TransferError | None
+"""What is at one place: what is known of it, why nobody knows, or nothing."""
+
+_MOVES = (Action.DOWNLOAD, Action.UPLOAD, Action.COPY)
+
+
+async def replacing(
+    pages: RowPages, rule: Overwrite, *, control: Control, origin: Control
+) -> AsyncGenerator[Sequence[PlannedRow], None]:
+    """Yield the pages; in the place of a row whose destination is to stay is its result, which says why.
+
+    Args:
+        control: asks the service of the destination.
+        origin: asks that of the source.
+
+    Raises:
+        Whatever the pages raise.
+    """
+    looking = _Looking(rule, control, origin)
+    async with contextlib.aclosing(pages_of(pages)) as planned:
+        async for page in planned:
+            yield await looking.page(page)
+
+
+class _Looking:
+    """Looks at the destinations of one run, and at sources of which a row tells too little."""
+
+    def __init__(self, rule: Overwrite, control: Control, origin: Control) -> None:
+        self._rule = rule
+        self._control = control
+        self._origin = origin
+        self._heads = asyncio.Semaphore(HEADS_AT_ONCE)
+        self._useless = Counter[str]()
+
+    async def page(self, page: Sequence[PlannedRow]) -> list[PlannedRow]:
+        if self._rule.always:
+            return list(page)
+        told = list(page)
+        rows = {n: row for n, row in enumerate(page) if isinstance(row, Row) and row.action in _MOVES}
+        there = await self._at(self._control, [row.destination for row in rows.values()])
+        exists = [n for n, row in rows.items() if there[row.destination] is not None]
+        sources = await self._sources([rows[n] for n in exists]) if self._rule.needs_source else {}
+        for n in exists:
+            row = rows[n]
+            told[n] = self._judged(row, there[row.destination], sources.get(row.n, Known(0)))
+        return told
+
+    def _judged(self, row: Row, there: Found, source: Found) -> PlannedRow:
+        if isinstance(there, TransferError):
+            return failed_row(row, there)
+        if there is None or source is None or isinstance(source, TransferError):
+            return row  # the transfer itself tells what is wrong with the source
+        if why := left_because(self._rule, source, there):
+            return _left(row, why)
+        return row
+
+    async def _sources(self, rows: Sequence[Row]) -> dict[int, Found]:
+        """Return what is known of the sources, by the numbers of their rows; a row itself may tell it."""
+        found: dict[int, Found] = {}
+        unknown: list[Row] = []
+        for row in rows:
+            if row.action is not Action.UPLOAD and row.size_bytes is not None and row.last_modified:
+                found[row.n] = of_object(row.size_bytes, row.last_modified)
+            else:
+                unknown.append(row)
+        heads = [row for row in unknown if row.action is not Action.UPLOAD]
+        files = [row for row in unknown if row.action is Action.UPLOAD]
+        for row, known in zip(files, await in_thread(_files, [row.source for row in files]), strict=True):
+            found[row.n] = known
+        asked = (self._head(self._origin, row.source, row.version_id) for row in heads)
+        for row, told in zip(heads, await asyncio.gather(*asked), strict=True):
+            found[row.n] = told
+        return found
+
+    async def _at(self, control: Control, places: Sequence[str]) -> dict[str, Found]:
+        """Return what is at each place."""
+        paths = [place for place in places if not place.startswith("s3://")]
+        found: dict[str, Found] = dict(zip(paths, await in_thread(_files, paths), strict=True))
+        buckets: dict[str, set[str]] = {}
+        for place in places:
+            if place.startswith("s3://"):
+                bucket, key = named_object(place)
+                buckets.setdefault(bucket, set()).add(key)
+        for bucket, keys in buckets.items():
+            listed: dict[str, Found] = {}
+            if len(keys) >= LEAST_LISTED and self._useless[bucket] < USELESS:
+                with contextlib.suppress(TransferError):  # HEAD will tell
+                    listed = await _listed(control, bucket, keys)
+                self._useless[bucket] = 0 if len(listed) * 2 >= len(keys) else self._useless[bucket] + 1
+            found |= {ObjectRef(bucket, key).url: known for key, known in listed.items()}
+            rest = [ObjectRef(bucket, key).url for key in keys - listed.keys()]
+            asked = (self._head(control, url) for url in rest)
+            found |= dict(zip(rest, await asyncio.gather(*asked), strict=True))
+        return found
+
+    async def _head(self, control: Control, url: str, version_id: str = "") -> Found:
+        async with self._heads:
+            try:
+                head = await control.head(ObjectRef(*named_object(url)), version_id)
+            except NotFound:
+                return None
+            except TransferError as error:
+                return error
+        return of_object(head.size_bytes, head.last_modified)
+
+
+async def _listed(control: Control, bucket: str, keys: set[str]) -> dict[str, Found]:
+    """Return what a few pages of a listing tell of keys: also that one is not there, if its place has gone by.
+
+    A service that lists in another order tells nothing so, as none could be taken for missing.
+
+    Raises:
+        TransferError: the service refused.
+    """
+    first, last = min(keys), max(keys)
+    prefix = first[: shared(first, last)]
+    found: dict[str, Found] = {}
+    pages_left, before = len(keys) // PAGE_KEYS + 2, ""
+    ended = True
+    pages = control.pages_after(bucket, prefix, first[:-1], ahead=False)
+    async with contextlib.aclosing(pages):
+        async for page in pages:
+            for head in page:
+                if head.key <= before:
+                    return {}
+                before = head.key
+                if head.key in keys:
+                    found[head.key] = of_object(head.size_bytes, head.last_modified)
+            pages_left -= 1
+            if before >= last or not pages_left:
+                ended = before >= last
+                break
+    missing = {key: None for key in keys if key not in found and (ended or key <= before)}
+    return found | missing
+
+
+def _files(paths: Sequence[str]) -> list[Found]:
+    return [_file(path) for path in paths]
+
+
+def _file(path: str) -> Known | None:
+    """Return what is at a path, through links; a link that leads nowhere is nothing, as s5cmd has it."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None  # the transfer itself tells, where it is no file that is missing
+    return Known(found.st_size if stat.S_ISREG(found.st_mode) else -1, found.st_mtime_ns)
+
+
+def _left(row: Row, why: str) -> TransferResult:
+    """Return the result of a row that is left out."""
+    place = row.source if row.action is Action.DOWNLOAD else row.destination
+    return result_of_row(msgspec.structs.replace(row, etag=""), ObjectRef(*named_object(place)), skipped=why)

@@ -1,0 +1,82 @@
+"""Decides whether a transfer leaves what its destination already has, by the rules of s5cmd's cp.
+
+-n  it exists                ─▶ left
+-s  it has the source's size ─▶ left, else replaced    each of them that is given decides anew,
+-u  the source is not newer  ─▶ left, else replaced    so that of several the last one of this order decides
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.policy.filetimes import mtime_of
+
+_SECOND_NS = 1_000_000_000
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """What is known of one side.
+
+    Attributes:
+        size_bytes: -1 of what is no file and no object.
+        modified_ns: since the epoch; None where nobody tells it.
+    """
+
+    size_bytes: int
+    modified_ns: int | None = None
+
+
+class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
+    """Which destinations are replaced that exist; all of them where nothing is set.
+
+    Attributes:
+        no_clobber: none.
+        if_size_differs: those of another size than their source.
+        if_source_newer: those that are older than their source.
+        if_differs: those of which either is true, as ``s5cmd sync`` has it; then the others do not count.
+    """
+
+    no_clobber: bool = False
+    if_size_differs: bool = False
+    if_source_newer: bool = False
+    if_differs: bool = False
+
+    @property
+    def always(self) -> bool:
+        """Whether nothing has to be looked at."""
+        return not (self.no_clobber or self.needs_source)
+
+    @property
+    def needs_source(self) -> bool:
+        """Whether the source has to be known."""
+        return self.if_size_differs or self.if_source_newer or self.if_differs
+
+
+def of_object(size_bytes: int, last_modified: str) -> Known:
+    """Return what is known of an object; its time in whole seconds, as some replies tell it so and some finer.
+
+    >>> of_object(3, "2024-05-17T12:34:56.789Z") == of_object(3, "2024-05-17T12:34:56Z")
+    True
+    """
+    modified_ns = mtime_of(last_modified)
+    return Known(size_bytes, None if modified_ns is None else modified_ns // _SECOND_NS * _SECOND_NS)
+
+
+def left_because(rule: Overwrite, source: Known, destination: Known) -> str:
+    """Return why a destination that exists stays as it is, for people; empty if it is replaced.
+
+    >>> old, new = Known(3, 1), Known(3, 2)
+    >>> left_because(Overwrite(no_clobber=True), new, old)
+    'it is at the destination already'
+    >>> left_because(Overwrite(no_clobber=True, if_size_differs=True, if_source_newer=True), new, old)
+    ''
+    """
+    same_size = source.size_bytes == destination.size_bytes
+    newer = None not in (source.modified_ns, destination.modified_ns) and source.modified_ns > destination.modified_ns  # type: ignore[operator]
+    if rule.if_differs:
+        return "" if newer or not same_size else "the destination has its size, and is not older"
+    if rule.if_source_newer:
+        return "" if newer else "the destination is not older"
+    if rule.if_size_differs:
+        return "the destination has its size" if same_size else ""
+    return "it is at the destination already" if rule.no_clobber else ""
