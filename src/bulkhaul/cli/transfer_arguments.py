@@ -146,14 +146,19 @@ def refuse_with_all_versions(given: Mapping[str, Any]) -> None:
     """Refuse what says otherwise which versions are copied, or waits for single ones.
 
     Args:
-        given: the options, with what ``take_list`` and ``take_restore`` have made of them.
+        given: the options, with what ``take_list``, ``take_restore`` and ``take_choice`` have made of them.
 
     Raises:
         click.UsageError: there is such an option.
     """
     if not given["all_versions"]:
         return
-    others = {"--version-id": given["version_id"], "--files-from": given["listed"], "--restore": given["restore"]}
+    others = {
+        "--version-id": given["version_id"],
+        "--files-from": given["listed"],
+        "--restore": given["restore"],
+        "what chooses objects by their destination": given["choice"],
+    }
     for option, value in others.items():
         if value:
             raise click.UsageError(f"--all-versions copies the versions that a listing finds; leave {option} away.")

@@ -103,8 +103,8 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
     given["restore"] = take_restore(given)
-    refuse_with_all_versions(given)
     given["choice"] = take_choice(given)
+    refuse_with_all_versions(given)
     output = take_output(given)
     job = _prepared(direction, source, destination, given, move=move)
     from bulkhaul.cli.launch import launch_job
