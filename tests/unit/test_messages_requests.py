@@ -52,7 +52,7 @@ def test_where_a_request_went_goes_along_with_the_next() -> None:
         await looking
         deleting = asyncio.create_task(workers.requests.ask(Delete("b", "k")))
         await workers.until_asked(2)
-        workers.answer(1, None)
+        workers.answer(1, "")
         await deleting
         other = asyncio.create_task(workers.requests.ask(Head("other", "k")))
         await workers.until_asked(3)
