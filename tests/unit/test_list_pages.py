@@ -35,6 +35,9 @@ class Pagers(Workers):
 
     async def tell(self, nth: int, token: str) -> None:
         """Tell early where the page after the nth one that was asked for begins."""
+        request = self.asked[nth][1].request
+        assert isinstance(request, ListPage)
+        assert request.early
         self.say(Early(self.asked[nth][1].ask, token))
         await settle()
 

@@ -50,7 +50,7 @@ class Service(Workers):
             self.refuse(nth, error)
             return
         page = self.store.page(Fetch(request.token, request.start_after), PAGE)
-        if page.next_token:
+        if page.next_token and request.early:
             self.say(Early(self.asked[nth][1].ask, page.next_token))
         self.answer(nth, page)
 

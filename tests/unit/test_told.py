@@ -55,21 +55,29 @@ def test_a_number_has_a_bound() -> None:
 def test_etags_are_kept_as_they_are(value: str) -> None:
     """Opaque, with or without quotes, weak or strong."""
     assert told.etag(value) == value
+    assert told.etags(['"a"', value, "b"]) == ['"a"', value, "b"]
 
 
 @pytest.mark.parametrize("value", [None, "", '""'])
 def test_an_empty_etag_is_none(value: str | None) -> None:
     """A pair of quotes says as little as no header at all."""
     assert told.etag(value) == ""
+    if value is not None:
+        assert told.etags(['"a"', value]) == ['"a"', ""]
 
 
 @pytest.mark.parametrize(
-    "value", ['"a", "b"', 'a"b', '"a', '"a\n"', '"\u20ac"', "a b", "x" * 513, '"' + "x" * 513 + '"', 5], ids=repr
+    "value",
+    ['"a", "b"', 'a"b', '"a', '"a\n"', "a\nb", '"a"\n', '"\u20ac"', "a b", "x" * 513, '"' + "x" * 513 + '"', 5],
+    ids=repr,
 )
 def test_what_is_no_etag_is_refused(value: object) -> None:
     """Two of them, a torn one, control characters, or one that would fill a frame between processes."""
     with pytest.raises(UnexpectedReply, match="ETag"):
         told.etag(value)
+    if isinstance(value, str):
+        with pytest.raises(UnexpectedReply, match="ETag"):
+            told.etags(['"a"', value, '"b"'])
 
 
 def test_keys_begin_with_what_was_asked_for() -> None:

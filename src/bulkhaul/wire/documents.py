@@ -243,7 +243,10 @@ def _flat_item(node: Element, shape: Shape, layouts: Layouts) -> Members | None:
 
 
 def _read_texts(name: str, said: list[str], how: Callable[[str], Any]) -> list[Any]:
-    return said if how is text else [_value(name, one, how) for one in said]
+    if how is text:
+        return said
+    values = {one: _value(name, one, how) for one in set(said)}  # few: objects that were stored together share times
+    return [values[one] for one in said]
 
 
 def _value(name: str, said: str | None, how: Callable[[str], Any]) -> Any:

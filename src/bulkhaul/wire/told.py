@@ -43,6 +43,7 @@ MAX_TAGS = 1000
 
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _ETAG = re.compile(rf'(?:W/)?"[ !#-~\xa0-\xff]{{0,{MAX_ETAG_CHARACTERS}}}"|[!#-~]{{1,{MAX_ETAG_CHARACTERS}}}')
+_ETAGS = re.compile(f"(?:(?:{_ETAG.pattern})\n)*+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -130,7 +131,8 @@ def etags(values: list[str], subject: str = "") -> list[str]:
     Raises:
         UnexpectedReply: one is malformed.
     """
-    if all(map(_ETAG.fullmatch, values)) and '""' not in values:
+    lines = "\n".join([*values, ""])
+    if lines.count("\n") == len(values) and _ETAGS.fullmatch(lines) and '""' not in values:
         return values
     return [etag(value, subject) for value in values]
 

@@ -83,6 +83,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
         max_keys: length of the page, 0 for the service's own.
         start_after: without a token, begin after this text; no key needs to be called so.
         restores: tell the status of archived objects, too, where the endpoint does.
+        early: tell the token of the next page before this one has been read, if it can be found so.
     """
 
     bucket: str
@@ -92,6 +93,7 @@ class ListPage(Request[ObjectsPage], tag=True, frozen=True):
     max_keys: int = 0
     start_after: str = ""
     restores: bool = False
+    early: bool = False
 
 
 class ListBuckets(Request[BucketsPage], tag=True, frozen=True):

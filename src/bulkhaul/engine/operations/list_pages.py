@@ -59,7 +59,7 @@ async def listed_pages(
 
     def begin(token: str) -> _Page:
         first = "" if token else start_after
-        request = ListPage(bucket, prefix, token, folder, max_keys, start_after=first, restores=restores)
+        request = ListPage(bucket, prefix, token, folder, max_keys, start_after=first, restores=restores, early=ahead)
         return _Page(requests, request, subject)
 
     page, following = begin(token), None

@@ -137,7 +137,7 @@ async def _list_page(asked: Asked, request: ListPage) -> ObjectsPage:
         max_keys=request.max_keys,
         start_after=request.start_after,
         restores=request.restores,
-        tell_early=asked.tell_early,
+        tell_early=asked.tell_early if request.early else None,
     )
 
 

@@ -119,7 +119,7 @@ def named(page: Members, subject: str) -> Members:
         items = page.get(member, ())
         if isinstance(items, Columns):
             if field in items.values:
-                items.values[field] = [decoded(name, subject) for name in items.values[field]]
+                items.values[field] = _decoded(items.values[field], subject)
             continue
         for item in items:
             if field in item:
@@ -128,6 +128,13 @@ def named(page: Members, subject: str) -> Members:
         if marker in page:
             page[marker] = decoded(page[marker], subject)
     return page
+
+
+def _decoded(names: list[str], subject: str) -> list[str]:
+    everything = "".join(names)
+    if "%" not in everything and "+" not in everything:
+        return names
+    return [decoded(name, subject) for name in names]
 
 
 _MARKERS = ("NextMarker", "NextKeyMarker")
