@@ -144,28 +144,32 @@ class SyncPlan:
 
     async def _page(self, pairs: Sequence[Pair[Item]]) -> list[PlannedRow]:
         planned, alike = self._unnamed(), list[tuple[Entry, Entry]]()
-        counts, difference, looks, names = self.counts, self._difference, self._look is not None, self._names
+        counts, difference, left_out, looks = self.counts, self._difference, self._left_out, self._look is not None
+        refused = None if self._names is None else self._names.refused
+        on_both = unwanted = impossible = unchanged = 0
         for ours, theirs in pairs:
-            if type(ours) is Entry and type(theirs) is Entry and not ours.name.endswith("/"):
-                counts.at_destination += 1
-                if why := self._left_out(ours.name):
-                    planned.append(self._untold(self._source.place(ours.name), why, unwanted=True))
-                    continue
-                counts.found += 1
-                if names is not None and (why := names.refused(ours.name, there=True)):
+            if type(ours) is Entry and type(theirs) is Entry and not (name := ours.name).endswith("/"):
+                on_both += 1
+                if why := left_out(name):
+                    unwanted += 1
+                    planned.append(self._untold(self._source.place(name), why, unwanted=True))
+                elif refused is not None and (why := refused(name, there=True)):
+                    impossible += 1
                     planned.append(self._not_done(ours, why))
-                    continue
-                counts.compared += 1
-                if reason := difference(ours, theirs):
+                elif reason := difference(ours, theirs):
                     planned.append(self._row(ours, reason))
                 elif looks:
                     alike.append((ours, theirs))
                 else:
-                    counts.unchanged += 1
+                    unchanged += 1
             elif ours is None:
                 self._only_there(theirs)
             else:
                 self._one_sided(ours, theirs, planned)
+        counts.at_destination += on_both
+        counts.found += on_both - unwanted
+        counts.compared += on_both - unwanted - impossible
+        counts.unchanged += unchanged
         if alike:
             planned += await self._looked_at(alike)
         return planned

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 import msgspec
 
@@ -24,6 +25,9 @@ COMPARATORS = ("size", "mtime", "etag", "checksum")
 MISSING = "it is not at the destination"
 EXTRA = "it is not at the source"
 BLOCKED = "it is not at the destination, where a file that is not at the source has the place of its folder"
+
+_Time = tuple[int | None, str]
+"""``mtime_ns`` and ``last_modified`` of an entry."""
 
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
@@ -111,7 +115,9 @@ def listed_difference(compare: Compare, action: Action) -> Callable[[Entry, Entr
     def difference(source: Entry, destination: Entry) -> str:
         if source.size_bytes != destination.size_bytes:
             return f"the sizes differ: {source.size_bytes} bytes, and {destination.size_bytes} at the destination"
-        if times is not None and (reason := times(source, destination)):
+        if times is not None and (
+            reason := times((source.mtime_ns, source.last_modified), (destination.mtime_ns, destination.last_modified))
+        ):
             return reason
         return etag_difference(source.etag, destination.etag) if etags else ""
 
@@ -161,8 +167,10 @@ def checksum_difference(source: Checksum | None, destination: Checksum | None) -
     return f"the {source.algorithm} checksums differ"
 
 
-def _time_ms(entry: Entry) -> int | None:
-    mtime_ns = mtime_of(entry.last_modified) if entry.mtime_ns is None else entry.mtime_ns
+def _time_ms(time: _Time) -> int | None:
+    mtime_ns, last_modified = time
+    if mtime_ns is None:
+        mtime_ns = mtime_of(last_modified)
     return None if mtime_ns is None else mtime_ns // 1_000_000
 
 
@@ -176,7 +184,9 @@ def _in_common(one_ms: int, other_ms: int) -> tuple[int, int]:
 _NO_TIME = "nobody tells when {} was modified, so times cannot tell whether they differ"
 
 
-def _other_time(source: Entry, destination: Entry) -> str:
+# What was stored together, or downloaded, shares few times.
+@lru_cache(maxsize=1024)
+def _other_time(source: _Time, destination: _Time) -> str:
     told_ms, kept_ms = _time_ms(source), _time_ms(destination)
     if told_ms is None or kept_ms is None:
         return _NO_TIME.format("the source" if told_ms is None else "the destination")
@@ -184,7 +194,8 @@ def _other_time(source: Entry, destination: Entry) -> str:
     return "" if told == kept else "the file's time is not that of the object"
 
 
-def _newer_source(source: Entry, destination: Entry) -> str:
+@lru_cache(maxsize=1024)
+def _newer_source(source: _Time, destination: _Time) -> str:
     source_ms, stored_ms = _time_ms(source), _time_ms(destination)
     if source_ms is None or stored_ms is None:
         return _NO_TIME.format("the source" if source_ms is None else "the destination")
