@@ -167,6 +167,17 @@ def test_jobs(seaweed: RunningServer, tmp_path: Path) -> None:
     assert files(tmp_path / "restored") == {"data/a.bin": b"a", "data/b c.bin": b"bc"}
     assert guide.keys("old") == ["data/a.bin", "data/late.bin"]
 
+    guide.client.create_bucket(Bucket="kept")
+    for bucket in ("old", "kept"):
+        guide.client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    guide.put("old", "data/a.bin", b"newer")
+    guide.run("All versions")
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    listed = guide.client.list_object_versions(Bucket="kept", Prefix="data/a.bin")["Versions"]
+    places = sorted((row["older"], row["version_id"]) for row in rows if row["source"] == "s3://old/data/a.bin")
+    assert places == [(1 - at, one["VersionId"]) for at, one in enumerate(listed)][::-1]
+    assert [one["Size"] for one in listed] == [5, 1]
+
     guide.run("Reports")
     rows = [json.loads(line) for line in (tmp_path / "back.jsonl").read_text().splitlines()]
     assert [row["status"] for row in rows] == ["succeeded", "succeeded"]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
     """Yield what the lines of a command are made of."""
     from bulkhaul.model.results import TransferResult
-    from bulkhaul.model.rows import Status
+    from bulkhaul.model.rows import Action, Status
     from bulkhaul.policy.selection import named_object
 
     for row in rows:
@@ -27,6 +27,8 @@ def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
             size_bytes=row.size_bytes or 0,
             etag=row.etag,
             version_id=row.version_id,
+            source_version_id=row.source_version_id if row.older is not None else "",
+            delete_marker=row.action is Action.MARK,
             integrity=row.integrity,
             seconds=row.seconds,
             skipped=row.reason or "nothing was to be done" if row.status is Status.SKIPPED else "",

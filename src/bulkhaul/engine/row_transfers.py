@@ -123,8 +123,8 @@ class RowTransfers(SmallOperations):
 
         options = None if options is None else checked(options)
         copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
-        here = self._side()
-        versions = VersionCopies(here if origin is None else origin._side(), here, copy)
+        here = self.version_side()
+        versions = VersionCopies(here if origin is None else origin.version_side(), here, copy)
         plan = functools.partial(copied_rows, rows, copy, versions, move=move)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
 
@@ -157,12 +157,12 @@ class RowTransfers(SmallOperations):
         from bulkhaul.engine.transfers.versions_planned import planned_versions
 
         pages = planned_versions(
-            (origin or self)._side(), source, self._side(), destination, include, exclude,
+            (origin or self).version_side(), source, self.version_side(), destination, include, exclude,
             recursive=recursive, asks=not dry_run,
         )  # fmt: skip
         return self.copy_rows(pages, options, origin=origin, preserve=preserve, dry_run=dry_run)
 
-    def _side(self) -> VersionSide:
+    def version_side(self) -> VersionSide:
         """Return what asks the service, and reads from it, for copies of versions."""
         from bulkhaul.engine.transfers.same_version import VersionSide
 

@@ -44,6 +44,7 @@ async def create_job(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
+    all_versions: bool = False,
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
     source_settings: Settings | None = None,
@@ -56,6 +57,7 @@ async def create_job(
     Args:
         kind: ``copy`` or ``delete``.
         manifests: paths and objects that list what the job is about, in place of ``source``.
+        all_versions: copy every version and delete marker; see ``AsyncEngine.copy_versions``.
         options: how objects are stored; see ``AsyncEngine.copy_many``.
         preserve: what copies between buckets keep, or fail.
         source_settings: those for the source of a copy, where they are others.
@@ -75,6 +77,7 @@ async def create_job(
         include=include,
         exclude=exclude,
         follow_symlinks=follow_symlinks,
+        all_versions=all_versions,
         options=options,
         preserve=preserve,
         settings=chosen,

@@ -35,6 +35,7 @@ def described(
     include: Sequence[str] = (),
     exclude: Sequence[str] = (),
     follow_symlinks: bool | None = None,
+    all_versions: bool = False,
     sync: SyncOptions | None = None,
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
@@ -49,6 +50,7 @@ def described(
         destination: likewise; empty for a deletion.
         kind: ``copy``, ``delete``, or ``restore``: without a destination nothing is moved; ``sync`` with its options.
         manifests: paths and objects that list what it is about.
+        all_versions: every version and delete marker is copied, oldest first.
         preserve: what copies between buckets keep, or fail; of a sync its options tell it.
         restore: how archived objects are brought back; a restore needs it not.
         origin: settings for the source, where they are not those of the destination.
@@ -84,6 +86,10 @@ def described(
     require_compatible(options, frozenset(preserve))
     if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
         raise UsageError("only copies between buckets preserve what is named", source)
+    if all_versions and not (known is Kind.COPY and source.startswith("s3://") and destination.startswith("s3://")):
+        raise UsageError("all versions go from bucket to bucket, by a job of the kind copy", source)
+    if all_versions and restore is not None:
+        raise UsageError("all versions are copied as they are; bring archived ones back before", source)
     for place in (source, destination):
         if place.startswith("s3://"):
             parse_destination(place)
@@ -98,6 +104,7 @@ def described(
         include=tuple(include),
         exclude=tuple(exclude),
         follow_symlinks=follow_symlinks,
+        all_versions=all_versions,
         sync=sync,
         options=options,
         preserve=tuple(sorted(preserve)),

@@ -41,6 +41,7 @@ from bulkhaul.jobs.row_sources import (
 from bulkhaul.jobs.runner import Carry, Pages, Runner
 from bulkhaul.jobs.sync_rows import SyncRows
 from bulkhaul.jobs.sync_run import SyncRun
+from bulkhaul.jobs.version_rows import VersionRows
 from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.results import TransferResult
@@ -135,6 +136,8 @@ async def run(
         )
 
     async def look(row: Row) -> TransferResult | None:
+        if row.older is not None:
+            return None  # the engine looks, in the order of the versions
         if description.preserve and row.action is Action.COPY:
             return None  # whether the copy has kept all of it is not known, so it is made once more
         return await found_there(engine.control, row, options, origin=(origin or engine).control)
@@ -236,7 +239,12 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
     else:
         action = Action.COPY if from_s3 or description.manifests else Action.UPLOAD
     lists: list[Side] = ["source"] if from_s3 else []
-    needs = needed([action], lists=lists, preserve=description.preserve, restore=description.restore is not None)
+    if versions := description.all_versions:
+        lists.append("destination")
+    restore = description.restore is not None
+    needs = needed(
+        [action], lists=lists, preserve=description.preserve, restore=restore, versions=versions, deletes=versions
+    )
     options = description.options
     await check_permissions(engine, needs, source=listed, destination=stored_at, origin=origin, stored=options)
 
@@ -294,6 +302,8 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
         prefix = folder_prefix(key)
         return FileRows(where, bucket, prefix, takes, follow_symlinks=description.follow_symlinks)
     source = parse_source(where, recursive=True)
+    if description.all_versions:
+        return VersionRows(engine, origin or engine, description)
     takes = selector(source, description.include, description.exclude)
     control = (origin or engine).control
     if description.kind is Kind.DELETE:

@@ -208,4 +208,5 @@ class _Seen:
 
 
 def _name(row: Row) -> str:
-    return f"-{row.source}" if row.action is Action.DELETE else f"+{row.source}"
+    version = "" if row.older is None else f"\0{row.version_id}"
+    return f"-{row.source}" if row.action is Action.DELETE else f"+{row.source}{version}"

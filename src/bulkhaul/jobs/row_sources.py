@@ -43,7 +43,8 @@ class Begun(msgspec.Struct, frozen=True, kw_only=True):
         last: the last one, None if there is none.
         anchor: the source of a row some thousands before the last one, or just before it; empty if there is none.
         ascending: the sources of all of them ascend.
-        has: whether a row of this source is planned, of deletions apart; looking costs a lookup on disk.
+        has: whether a row of this source, of all versions of this one, is planned, of deletions apart; looking costs a
+            lookup on disk.
     """
 
     rows: int

@@ -211,9 +211,12 @@ class Runner:
                         yield shard.plan, action, await self._to_do(opened, page)
 
     def _goes_with(self, row: Row) -> Action:
-        """Return the action of the stream that a row is part of: one that is skipped goes with those before it."""
+        """Return the action of the stream that a row is part of: one that is skipped goes with those before it.
+
+        Delete markers go with copies: they have their places among these.
+        """
         if row.action is not Action.SKIP:
-            self._action = row.action
+            self._action = Action.COPY if row.action is Action.MARK else row.action
         return self._action
 
     def _opened(self, shard: Shard) -> _OpenShard:
@@ -276,8 +279,10 @@ class Runner:
         return self._open.get(number) or self._idle[number], row
 
     def _report_row(self, opened: _OpenShard, planned: Row, result: TransferResult) -> ReportRow:
-        status = Status.FAILED if result.failure else Status.SKIPPED if result.skipped else Status.SUCCEEDED
-        there = "it was there already" if planned.n in opened.there else ""
+        is_there = planned.n in opened.there or _is_version_there(planned, result)
+        skipped = "" if is_there else result.skipped
+        status = Status.FAILED if result.failure else Status.SKIPPED if skipped else Status.SUCCEEDED
+        there = "it was there already" if is_there else ""
         return ReportRow(
             n=planned.n,
             plan=opened.shard.plan,
@@ -285,14 +290,15 @@ class Runner:
             source=planned.source,
             destination=planned.destination,
             status=status,
-            size_bytes=planned.size_bytes if result.failure or result.skipped else result.size_bytes,
+            size_bytes=planned.size_bytes if result.failure or skipped else result.size_bytes,
             etag=result.etag,
             version_id=result.version_id,
             source_version_id=planned.version_id,
+            older=planned.older,
             integrity=result.integrity,
             seconds=round(result.seconds, 6),
             ended=round(self._now_s(), 3),
-            reason=result.skipped or there or planned.reason,
+            reason=skipped or there or planned.reason,
             error=result.failure,
             resumed_bytes=result.resumed_bytes,
         )
@@ -349,6 +355,11 @@ class Runner:
             except asyncio.CancelledError:
                 self._ending = True
         return doing.result()
+
+
+def _is_version_there(planned: Row, result: TransferResult) -> bool:
+    """Whether the engine has found a version in its place, as it looks itself where all versions are copied."""
+    return planned.older is not None and planned.action is not Action.SKIP and bool(result.skipped)
 
 
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:

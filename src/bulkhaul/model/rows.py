@@ -85,6 +85,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         reason: why it was skipped, else why it was done.
         error: what went wrong; None unless it failed.
         resumed_bytes: what an interrupted run had moved already, and was not moved again.
+        older: of its row in the plan.
     """
 
     n: int
@@ -103,3 +104,4 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str = ""
     error: ErrorInfo | None = None
     resumed_bytes: int = 0
+    older: int | None = None

@@ -73,6 +73,7 @@ class Totals:
             if row.storage_class in ARCHIVED:
                 self.archived_rows += 1
                 self.archived_bytes += size_bytes
+            self._requests["ListObjectVersions"] += row.older == 0  # of each key, to see what is there already
             self._count(row, size_bytes)
 
     @property
@@ -86,6 +87,9 @@ class Totals:
     def _count(self, row: Row, size_bytes: int) -> None:
         if row.action is Action.RESTORE:
             return  # how many are archived is told; the others need nothing
+        if row.action is Action.MARK:
+            self._requests["DeleteObject"] += 1
+            return
         parts = self._parts(size_bytes)
         small = size_bytes < self._threshold_bytes
         if row.action is Action.DOWNLOAD:

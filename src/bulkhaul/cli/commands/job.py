@@ -147,6 +147,11 @@ def job() -> None:
     default=None,
     help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
 )
+@_selection(
+    "--all-versions",
+    is_flag=True,
+    help="Between buckets: every version and delete marker, oldest first; DST keeps versions.",
+)
 @restore_options
 @object_options
 @preserve_option
@@ -184,7 +189,7 @@ def create(
         source,
         destination,
         kind=kind,
-        **{name: given[name] for name in ("manifests", "include", "exclude", "follow_symlinks")},
+        **{name: given[name] for name in ("manifests", "include", "exclude", "follow_symlinks", "all_versions")},
         options=stored,
         preserve=take_preserve(given, stored),
         restore=restore[0] if restore else None,

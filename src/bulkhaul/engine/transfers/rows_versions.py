@@ -22,6 +22,7 @@ from weakref import WeakValueDictionary
 
 import msgspec
 
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_histories import history_of
 from bulkhaul.engine.transfers.batch import Piece
 from bulkhaul.engine.transfers.rows import head_of_row, result_of_row
@@ -42,14 +43,14 @@ class _AnswerLost(Exception):
     """Whether a version was made is not known: the answer was lost, or does not tell."""
 
 
-async def require_versioning(here: VersionSide, bucket: str) -> None:
+async def require_versioning(control: Control, bucket: str) -> None:
     """Make sure that a bucket keeps versions: in any other one each copy would replace the one before.
 
     Raises:
         UsageError: it keeps none.
         TransferError: it could not be asked.
     """
-    if (state := await here.control.versioning(bucket)) != "Enabled":
+    if (state := await control.versioning(bucket)) != "Enabled":
         told = "its versioning is suspended" if state else "it keeps none"
         text = f"all versions go to a bucket that keeps versions, and {told}; enable its versioning first"
         raise UsageError(text, f"s3://{bucket}")
@@ -175,7 +176,7 @@ class VersionCopies:
 
     async def _versioned(self, bucket: str) -> None:
         if (asking := self._buckets.get(bucket)) is None:
-            asking = self._buckets[bucket] = asyncio.ensure_future(require_versioning(self._here, bucket))
+            asking = self._buckets[bucket] = asyncio.ensure_future(require_versioning(self._here.control, bucket))
         await asyncio.shield(asking)
 
     async def _done(self, history: _History, row: Row, source: ObjectRef, planned: TransferResult) -> TransferResult:

@@ -57,7 +57,7 @@ def planned_versions(
                 raise same_object(parsed.url)
             where = Destination(lambda _: ref.url, lambda _: "")
         if asks:
-            await require_versioning(here, into)
+            await require_versioning(here.control, into)
         async with aclosing(history_rows(origin.control, parsed, takes, where)) as found:
             async for page in found:
                 yield page

@@ -35,6 +35,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         manifests: what is read instead of a listing: absolute paths, and objects.
         include, exclude: patterns for paths below the source.
         follow_symlinks: of an upload; see ``upload_many``.
+        all_versions: every version and delete marker is copied.
         sync: of a sync, which has its own patterns; None for other kinds.
         options: how objects are stored; None keeps the headers of a copy.
         preserve: what copies between buckets keep, or fail.
@@ -55,6 +56,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow_symlinks: bool | None = None
+    all_versions: bool = False
     sync: SyncOptions | None = None
     options: ObjectOptions | None = None
     preserve: tuple[Kept, ...] = ()

@@ -143,6 +143,9 @@ def _was_not_planned(row: ReportRow) -> bool:
 def _listed(row: ReportRow, where: str) -> Listed | BadRow:
     if _was_not_planned(row):
         return BadRow(where, row.reason or "it had no destination", row.source)
+    if row.older is not None:
+        text = "it is one of all versions of its key, and has its place among them; `bulkhaul job retry` tries it again"
+        return BadRow(where, text, row.source)
     bucket, key = source_of(row.source)
     return Listed(
         bucket=bucket,
