@@ -177,6 +177,15 @@ def test_jobs(seaweed: RunningServer, tmp_path: Path) -> None:
     places = sorted((row["older"], row["version_id"]) for row in rows if row["source"] == "s3://old/data/a.bin")
     assert places == [(1 - at, one["VersionId"]) for at, one in enumerate(listed)][::-1]
     assert [one["Size"] for one in listed] == [5, 1]
+    guide.client.delete_object(Bucket="new", Key="data/b c.bin")
+    guide.put("new", "data/a.bin", b"A")
+    section = "Comparisons"
+    assert guide.run(section, line=0).startswith("planned 2 objects")
+    guide.run(section, line=1, status=1)
+    assert "1 equal, 1 different, 0 missing, 0 undecidable" in guide.run(section, line=2)
+    for line in range(3, 6):
+        guide.run(section, line=line)
+    assert "job: 2 equal, 0 different, 0 missing, 0 undecidable" in guide.run(section, line=6)
 
     guide.run("Reports")
     rows = [json.loads(line) for line in (tmp_path / "back.jsonl").read_text().splitlines()]

@@ -37,7 +37,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultSer
 def test_the_commands_run(server: FaultServer) -> None:
     """Each of them finds that everything is equal, one after the other."""
     commands = BLOCKS["sh"].splitlines()
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         done = run(
             *shlex.split(command)[1:], variables={"AWS_ENDPOINT_URL": server.endpoint_url, "AWS_SESSION_TOKEN": ""}

@@ -270,12 +270,3 @@ def test_the_last_try_counts(tmp_path: Path) -> None:
         again = run("job", "run", job, "--retry-failed", "--json", *where)
     counts = json.loads(again.stdout.splitlines()[-1])
     assert (again.returncode, counts["failed"], counts["verified"], counts["success"]) == (0, 1, 1, True)
-
-
-@pytest.mark.parametrize("kind", ["verify"])
-def test_kinds_that_are_not_there_yet(kind: str, tmp_path: Path) -> None:
-    """They are refused by name, and no folder is made."""
-    refused = run("job", "create", tmp_path / "job", "s3://bucket/a/", tmp_path / "to", "--kind", kind)
-    assert refused.returncode == 2
-    assert kind in refused.stderr
-    assert not (tmp_path / "job").exists()

@@ -11,6 +11,7 @@ from bulkhaul.jobs.reports.writing import ReportFormat, write_report
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.rows import Action, ReportRow, Status
+from bulkhaul.model.verdicts import Evidence, Verdict
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -70,6 +71,8 @@ def report_rows(draw: st.DrawFn) -> ReportRow:
         ended=draw(ended),
         reason=draw(texts),
         error=draw(errors) if status == Status.FAILED else None,
+        verdict=draw(st.sampled_from((None, *Verdict))),
+        evidence=draw(st.sampled_from((None, *Evidence))),
     )
 
 

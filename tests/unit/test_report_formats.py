@@ -109,8 +109,8 @@ def test_csv_is_written_as_documented() -> None:
     assert told.decode() == (
         "plan,n,action,status,source,destination,size_bytes,etag,version_id,source_version_id,integrity,seconds,ended,"
         "reason,error_code,error_service_code,error_status,error_message,error_cause,error_request_id,error_attempts,"
-        "resumed_bytes\r\n"
-        '0,3,download,succeeded,s3://bucket/folder/0003,"/d/a,b",7,"""x""",,,,0.25,1970-01-01T00:00:01.500Z,,,,,,,,,0\r\n'
+        "resumed_bytes,verdict,evidence\r\n"
+        '0,3,download,succeeded,s3://bucket/folder/0003,"/d/a,b",7,"""x""",,,,0.25,1970-01-01T00:00:01.500Z,,,,,,,,,0,,\r\n'
     )
 
 

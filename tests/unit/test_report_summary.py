@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bulkhaul.jobs.reports.summary import Summary, Tally
 from bulkhaul.model.objects import Integrity
-from bulkhaul.model.rows import ReportRow, Status
+from bulkhaul.model.rows import Action, ReportRow, Status
+from bulkhaul.model.verdicts import Evidence, Verdict
 from bulkhaul.policy.row_groups import total
 from tests.unit.reported import failed, report_rows, row
 
@@ -55,6 +57,37 @@ def test_an_object_that_a_retry_mended_has_not_failed() -> None:
         assert [(g.cause, g.count) for g in told.failures] == [(("AccessDenied",), 1)]
 
 
+def compared(n: int, verdict: Verdict, evidence: Evidence | None, plan: int = 0) -> ReportRow:
+    """Return the row of a comparison."""
+    status = Status.SUCCEEDED if verdict is Verdict.EQUAL else Status.FAILED
+    told = row(n, status, size_bytes=10, verdict=verdict, evidence=evidence, plan=plan)
+    return msgspec.structs.replace(told, action=Action.VERIFY)
+
+
+def test_the_last_verdict_counts() -> None:
+    """What was not equal is told as its retry found it; what is equal stays; and nothing was moved."""
+    first = [
+        compared(0, Verdict.EQUAL, Evidence.MD5),
+        compared(1, Verdict.DIFFERENT, Evidence.SIZE),
+        compared(2, Verdict.DIFFERENT, Evidence.MD5),
+        compared(3, Verdict.UNDECIDABLE, None),
+    ]
+    assert summed(first).verdicts == {
+        "equal": {"md5": 1},
+        "different": {"size": 1, "md5": 1},
+        "undecidable": {"": 1},
+    }
+    retry = [
+        compared(0, Verdict.EQUAL, Evidence.BYTES, plan=1),
+        compared(1, Verdict.MISSING, None, plan=1),
+        compared(2, Verdict.UNDECIDABLE, None, plan=1),
+    ]
+    for rows in (first + retry, retry + first):
+        told = summed(rows)
+        assert told.verdicts == {"equal": {"md5": 1, "bytes": 1}, "missing": {"": 1}, "undecidable": {"": 1}}
+        assert (told.size_bytes, told.integrity, told.failed) == (0, {}, 2)
+
+
 def test_what_is_planned_and_not_reported_waits() -> None:
     """A row that is missing shows, and so does a retry that has only begun."""
     told = summed([row(0), failed(1), failed(2)], {0: 4})
@@ -87,8 +120,9 @@ def test_sums_equal_the_rows(rows: list[ReportRow]) -> None:
     assert told.succeeded == ends[Status.SUCCEEDED]
     assert told.skipped == ends[Status.SKIPPED] == total(told.skips)
     assert sum(plan.failed for plan in told.plans) == ends[Status.FAILED]
-    assert told.size_bytes == sum(row.size_bytes or 0 for row in rows if row.status == Status.SUCCEEDED)
-    assert sum(told.integrity.values()) == told.succeeded
+    succeeded = [row for row in rows if row.status == Status.SUCCEEDED]
+    assert told.size_bytes == sum(row.size_bytes or 0 for row in succeeded if row.action != Action.VERIFY)
+    assert sum(told.integrity.values()) == sum(row.verdict is None for row in succeeded)
     assert sum(told.actions.values()) == len(rows)
     assert sum(part.objects for part in told.throughput) == sum(
         row.ended > 0 for row in rows if row.status == "succeeded"

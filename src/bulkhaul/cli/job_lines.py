@@ -60,6 +60,8 @@ def status_text(name: str, status: JobStatus) -> str:
     if status.left and status.eta_s is not None:
         text += f", ETA {timedelta(seconds=round(status.eta_s))}"
     text += "\n"
+    if status.verdicts:
+        text += ", ".join(f"{count} {verdict}" for verdict, count in status.verdicts.items()) + "\n"
     if status.unchanged:
         text += f"{status.unchanged} unchanged\n"
     if status.withheld:

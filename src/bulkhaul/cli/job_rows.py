@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
     """Yield what the lines of a command are made of."""
-    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.results import CheckedResult, TransferResult
     from bulkhaul.model.rows import Action, Status
     from bulkhaul.policy.selection import named_object
 
     for row in rows:
         bucket, key = named_object(row.destination if row.destination.startswith("s3://") else row.source)
-        yield TransferResult(
+        result = TransferResult(
             source=row.source,
             destination=row.destination,
             bucket=bucket,
@@ -35,6 +35,10 @@ def results_of(rows: Iterator[ReportRow]) -> Iterator[TransferResult]:
             failure=row.error,
             resumed_bytes=row.resumed_bytes,
         )
+        if row.verdict is not None:
+            told = {name: getattr(result, name) for name in result.__struct_fields__}
+            result = CheckedResult(**told, verdict=row.verdict, evidence=row.evidence)
+        yield result
 
 
 def row_results_of(rows: Iterator[ReportRow]) -> Iterator[RowResult]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
-from bulkhaul.model.results import Progress, RowResult, TransferResult
+from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
@@ -73,6 +73,8 @@ class TransferReport:
         operation = self._operation
         if isinstance(result, RowResult):
             operation = "rm" if result.action is Action.DELETE else "cp"
+        elif isinstance(result, CheckedResult):
+            operation = "verify"
         if self._as_json:
             self._out(json_line(result, operation=operation, dry_run=self._dry_run))
         elif not self._quiet and result.failure is None:
@@ -86,7 +88,8 @@ class TransferReport:
             self.counts.skipped += 1
         else:
             self.counts.verified += 1
-            self.counts.bytes += result.size_bytes
+            if not isinstance(result, CheckedResult):
+                self.counts.bytes += result.size_bytes
 
     def unfinished(self, progress: Progress) -> int:
         """Return how many of the objects that were planned have not been reported."""
@@ -146,6 +149,8 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
         what = "delete marker" if result.delete_marker else "version"
         made = f" as {result.version_id}" if result.version_id else ""
         reason = f" ({what} {result.source_version_id}{made}){reason}"
+    if isinstance(result, CheckedResult):
+        reason = f" ({result.evidence})" if result.evidence else ""
     if result.resumed_bytes:
         reason += f" (resumed: {format_size(result.resumed_bytes)} of {format_size(result.size_bytes)} were there)"
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
@@ -182,6 +187,8 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
         line["delete_marker"] = True
     if isinstance(result, RowResult) and result.reason:
         line["reason"] = result.reason
+    if isinstance(result, CheckedResult):
+        line |= {"verdict": result.verdict, "evidence": result.evidence}
     if result.resumed_bytes:
         line["resumed_bytes"] = result.resumed_bytes
     if result.skipped:

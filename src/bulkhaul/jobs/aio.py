@@ -47,6 +47,7 @@ async def create_job(
     all_versions: bool = False,
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
+    comparison: VerifyOptions | None = None,
     source_settings: Settings | None = None,
     **fields: Any,
 ) -> JobStatus:
@@ -55,12 +56,13 @@ async def create_job(
     Cancelled, it has written a part of the plan; the same call, or a run, goes on with it.
 
     Args:
-        kind: ``copy`` or ``delete``.
+        kind: ``copy``, ``delete``, or ``verify``: ``source`` is compared with ``destination``.
         manifests: paths and objects that list what the job is about, in place of ``source``.
         all_versions: copy every version and delete marker; see ``AsyncEngine.copy_versions``.
         options: how objects are stored; see ``AsyncEngine.copy_many``.
         preserve: what copies between buckets keep, or fail.
-        source_settings: those for the source of a copy, where they are others.
+        comparison: how a job of the kind ``verify`` compares.
+        source_settings: those for the source, where they are others.
 
     Raises:
         UsageError: it cannot mean anything, the folder is a part of what the job is about, or has another job.
@@ -80,6 +82,7 @@ async def create_job(
         all_versions=all_versions,
         options=options,
         preserve=preserve,
+        comparison=comparison,
         settings=chosen,
         origin=source_settings,
     )

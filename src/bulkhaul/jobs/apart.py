@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from bulkhaul.disk.paths import local_path
-from bulkhaul.jobs.folder.description import JobDescription
+from bulkhaul.jobs.folder.description import JobDescription, Kind
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
@@ -25,19 +25,23 @@ def require_apart(job: str, description: JobDescription) -> None:
     Raises:
         UsageError: one of them is or does; the message says which.
     """
-    if _selected(job, description):
-        text = "the folder of the job lies in its source, so the job would be a part of itself"
+    compared = description.kind is Kind.VERIFY
+    if _selected(job, description.source, description) or (
+        compared and _selected(job, description.destination, description, destination=True)
+    ):
+        where = "one of its places" if compared else "its source"
+        text = f"the folder of the job lies in {where}, so the job would be a part of itself"
         raise UsageError(f"{text}; name another folder, or leave it out by --exclude", job)
-    destination = description.destination
+    destination = "" if compared else description.destination  # nothing is stored there
     if destination and any(_below(job, destination, file) is not None for file in _FILES):
         text = "the folder of the job lies in its destination, where an object could replace its files"
         raise UsageError(f"{text}; name another folder", job)
 
 
-def _selected(job: str, description: JobDescription) -> bool:
-    place, filters = description.source, description.sync or description
+def _selected(job: str, place: str, description: JobDescription, *, destination: bool = False) -> bool:
+    filters = description.sync or description
     chosen = (filters.include, filters.exclude)
-    if not place or description.origin is not None:  # another service
+    if not place or (description.origin is not None and not destination):  # another service
         return False
     if not place.startswith("s3://"):
         takes = selector(Source("", many=True), *chosen)

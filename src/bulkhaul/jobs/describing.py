@@ -13,6 +13,7 @@ from bulkhaul import __version__
 from bulkhaul.disk.paths import local_path
 from bulkhaul.jobs.folder.description import FORMAT, JobDescription, Kind
 from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.jobs.verify_options import VerifyOptions
 from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.preserving import Kept
@@ -20,6 +21,7 @@ from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.preserving import require_compatible
 from bulkhaul.policy.selection import parse_destination, parse_source
+from bulkhaul.policy.verify_rules import parse_rules
 
 _SECRET = frozenset({"sse_c_key"})
 _OF_THE_MACHINE = frozenset({"state_dir", "timeouts", "limits"})
@@ -37,6 +39,7 @@ def described(
     follow_symlinks: bool | None = None,
     all_versions: bool = False,
     sync: SyncOptions | None = None,
+    comparison: VerifyOptions | None = None,
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
     restore: RestoreOptions | None = None,
@@ -48,9 +51,11 @@ def described(
     Args:
         source: ``s3://…``, or a folder of this machine, which is made absolute; empty where there are manifests.
         destination: likewise; empty for a deletion.
-        kind: ``copy``, ``delete``, or ``restore``: without a destination nothing is moved; ``sync`` with its options.
+        kind: ``copy``, ``delete``, ``verify``, or ``restore``: without a destination nothing is moved; ``sync``, with
+            its options.
         manifests: paths and objects that list what it is about.
         all_versions: every version and delete marker is copied, oldest first.
+        comparison: how both places are compared; a job of that kind needs it not. Its patterns go before.
         preserve: what copies between buckets keep, or fail; of a sync its options tell it.
         restore: how archived objects are brought back; a restore needs it not.
         origin: settings for the source, where they are not those of the destination.
@@ -72,6 +77,16 @@ def described(
         raise UsageError("a job may have to read its manifest again, so it cannot be stdin; name a file", "-")
     if known is Kind.DELETE and destination:
         raise UsageError("a deletion has no destination", destination)
+    if known is Kind.VERIFY:
+        comparison = comparison or VerifyOptions()
+        include, exclude = comparison.include or include, comparison.exclude or exclude
+        _require_comparison(source, destination, comparison, manifests)
+        if options is not None or preserve or restore is not None or follow_symlinks is not None:
+            text = "a comparison moves nothing and follows links: it has no options of storing, links or archives"
+            raise UsageError(text, source)
+        comparison = msgspec.structs.replace(comparison, include=(), exclude=())
+    elif comparison is not None:
+        raise UsageError("only a job of the kind verify compares; leave --compare and --read away", source)
     if known in (Kind.COPY, Kind.SYNC) and not destination:
         raise UsageError("a copy needs a destination", source)
     if known is Kind.DELETE and restore is not None:
@@ -79,7 +94,8 @@ def described(
     if sync is not None and sync.restore is not None:
         text = "a sync that is a job does not bring archived objects back; a job of the kind restore does, before it"
         raise UsageError(text, source)
-    if not manifests and not (source.startswith("s3://") or destination.startswith("s3://")):
+    local = known is not Kind.VERIFY and not manifests
+    if local and not (source.startswith("s3://") or destination.startswith("s3://")):
         raise UsageError("source or destination must begin with s3://; none of these does", source)
     if sync is not None:
         preserve, sync = sync.preserve, msgspec.structs.replace(sync, preserve=frozenset())
@@ -106,6 +122,7 @@ def described(
         follow_symlinks=follow_symlinks,
         all_versions=all_versions,
         sync=sync,
+        comparison=comparison,
         options=options,
         preserve=tuple(sorted(preserve)),
         restore=restore or (RestoreOptions() if known is Kind.RESTORE else None),
@@ -115,6 +132,22 @@ def described(
         made_by=f"bulkhaul {__version__}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _require_comparison(one: str, other: str, options: VerifyOptions, manifests: Sequence[str]) -> None:
+    """Make sure that two places can be compared so.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    if not other and not manifests:
+        raise UsageError("a comparison needs two places", one)
+    if options.certificate:
+        raise UsageError("a job writes no certificate; `bulkhaul verify --certificate` does", options.certificate)
+    _, extras = parse_rules(options.compare, read=options.read, read_all=options.read_all)
+    local = [place for place in (one, other) if place and not place.startswith("s3://")]
+    if extras and local:
+        raise UsageError(f"files have no {' nor '.join(sorted(extras))}; compare these between objects only", local[0])
 
 
 def settings_of(description: JobDescription, given: Mapping[str, Any], *, origin: bool = False) -> Settings:

@@ -41,6 +41,7 @@ from bulkhaul.jobs.row_sources import (
 from bulkhaul.jobs.runner import Carry, Pages, Runner
 from bulkhaul.jobs.sync_rows import SyncRows
 from bulkhaul.jobs.sync_run import SyncRun
+from bulkhaul.jobs.verify_rows import RowCheck, VerifyRows
 from bulkhaul.jobs.version_rows import VersionRows
 from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import NotFound, UsageError
@@ -51,10 +52,11 @@ from bulkhaul.policy.comparison import BLOCKED
 from bulkhaul.policy.permissions import Side, needed
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
 
-_OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore"]] = {
+_OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore", "verify"]] = {
     Kind.COPY: "copy",
     Kind.DELETE: "delete",
     Kind.RESTORE: "restore",
+    Kind.VERIFY: "verify",
 }
 """Kinds of jobs that manifests can be the source of; a sync compares two places."""
 
@@ -148,6 +150,9 @@ async def run(
     if description.kind is Kind.SYNC:
         syncing = SyncRun(engine, origin, folder, description, look, name=name)
         work = syncing.rows(shards, lambda: isinstance(source, SyncRows) and source.listed_now)
+    elif description.comparison is not None:
+        check = RowCheck(engine, origin or engine, description.comparison)
+        work = Runner(folder, shards, lambda _, pages: check.results(pages), look, name=name).rows()
     else:
         carries: Carry = lambda action, pages: carry_archived(action, pages, runner.park)  # noqa: E731
         runner: Runner = Runner(folder, shards, carries, look, name=name)
@@ -230,7 +235,12 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
     if to_s3:
         bucket, key = parse_destination(description.destination)
         stored_at = (bucket, folder_prefix(key))
-    if description.kind is Kind.DELETE:
+    if description.kind is Kind.VERIFY:
+        action = Action.VERIFY
+        if to_s3:
+            other = parse_source(description.destination, recursive=True)
+            stored_at = (other.bucket, other.prefix)
+    elif description.kind is Kind.DELETE:
         action = Action.DELETE
     elif not description.destination:
         action = Action.RESTORE
@@ -238,7 +248,7 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
         action = Action.DOWNLOAD
     else:
         action = Action.COPY if from_s3 or description.manifests else Action.UPLOAD
-    lists: list[Side] = ["source"] if from_s3 else []
+    lists: list[Side] = ["source"] if from_s3 and action is not Action.VERIFY else []  # one object is not listed
     if versions := description.all_versions:
         lists.append("destination")
     restore = description.restore is not None
@@ -290,6 +300,9 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
     if description.sync is not None:
         kept, stored = description.preserve, description.options
         return SyncRows(engine, origin or engine, where, destination, description.sync, preserve=kept, stored=stored)
+    if description.comparison is not None and where:
+        patterns = description.include, description.exclude
+        return VerifyRows(engine, origin or engine, (where, destination), *patterns)
     if description.manifests:
         kind = _OF_MANIFESTS[description.kind]
         opener = Opener(origin or engine)

@@ -26,7 +26,7 @@ from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.parked_rows import ParkedRows
 from bulkhaul.jobs.tally import Tally
 from bulkhaul.model.errors import ErrorInfo, OtherError
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import CheckedResult, TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 
 T = TypeVar("T")
@@ -301,6 +301,8 @@ class Runner:
             reason=skipped or there or planned.reason,
             error=result.failure,
             resumed_bytes=result.resumed_bytes,
+            verdict=result.verdict if isinstance(result, CheckedResult) else None,
+            evidence=result.evidence if isinstance(result, CheckedResult) else None,
         )
 
     def _require_writer(self) -> None:
@@ -371,7 +373,7 @@ def settled_row(row: Row) -> Row | TransferResult:
     """Return the row, or its result where there is nothing to do."""
     if row.action is Action.SKIP:
         return _result(row, skipped=row.reason or "nothing is to be done")
-    if row.action not in (Action.DELETE, Action.RESTORE) and not row.destination:
+    if row.action not in (Action.DELETE, Action.RESTORE, Action.VERIFY) and not row.destination:
         # A copy that was listed has a size: one without is a row of a manifest that could not be understood.
         code = _REFUSALS.get(row.action, "ManifestError" if row.size_bytes is None else "UsageError")
         return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))

@@ -10,6 +10,7 @@ import msgspec
 from bulkhaul.jobs.folder.description import Counts, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.tally import Tally
+from bulkhaul.model.verdicts import Verdict
 from bulkhaul.policy.costs import by_class
 from bulkhaul.policy.job_rate import Span, rate, seconds_left
 
@@ -36,6 +37,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         impossible: objects that cannot be moved, and fail with the reason that the plan tells.
         unchanged: names that both sides of a sync have alike: they have no rows.
         withheld: why the deletions of a sync are not carried out; empty if they are.
+        verdicts: of comparisons in their last try, how many came out in which way; empty for other kinds.
         rows_per_s, bytes_per_s: in the last minute in which rows ended.
         eta_s: how long what is left will take at that rate; None where it cannot be told.
     """
@@ -58,6 +60,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     impossible: int
     unchanged: int
     withheld: str
+    verdicts: dict[str, int]
     rows_per_s: float
     bytes_per_s: float
     eta_s: float | None
@@ -129,6 +132,7 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
         impossible=plans[0].totals.impossible,
         unchanged=plans[0].totals.unchanged,
         withheld=plans[0].totals.withheld,
+        verdicts=_last_verdicts(totals),
         rows_per_s=round(now.rows_per_s, 3),
         bytes_per_s=round(now.bytes_per_s, 3),
         eta_s=seconds_left(now, rows=left, size_bytes=max(0, planned_bytes - every.size_bytes)),
@@ -165,10 +169,20 @@ def _unplanned(folder: JobFolder) -> JobStatus:
         impossible=0,
         unchanged=0,
         withheld="",
+        verdicts=counts.verdicts,
         rows_per_s=round(now.rows_per_s, 3),
         bytes_per_s=round(now.bytes_per_s, 3),
         eta_s=None,
     )
+
+
+def _last_verdicts(totals: list[Counts]) -> dict[str, int]:
+    """Return the verdicts of the last tries: what was not equal is all in the next plan, and counts there."""
+    if not any(counts.verdicts for counts in totals):
+        return {}
+    told = {str(verdict): totals[-1].verdicts.get(verdict, 0) for verdict in Verdict}
+    told[Verdict.EQUAL] = sum(counts.verdicts.get(Verdict.EQUAL, 0) for counts in totals)
+    return told
 
 
 def _open(folder: JobFolder, shard: Shard) -> tuple[Counts, list[Span]]:

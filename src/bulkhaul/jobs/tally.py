@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from bulkhaul.jobs.folder.description import Counts
 from bulkhaul.model.rows import Action, ReportRow, Status
 
@@ -16,14 +18,17 @@ class Tally:
     def __init__(self) -> None:
         self.began = self.ended = 0.0
         self._rows = dict.fromkeys(Status, 0)
+        self._verdicts = Counter[str]()
         self._size_bytes = 0
 
     def add(self, row: ReportRow) -> int:
         """Count a row, and return how many bytes it has moved."""
         self._rows[row.status] += 1
+        if row.verdict is not None:
+            self._verdicts[row.verdict] += 1
         self.began = min(self.began or row.ended, row.ended)
         self.ended = max(self.ended, row.ended)
-        if row.status is not Status.SUCCEEDED or row.action in (Action.DELETE, Action.RESTORE):
+        if row.status is not Status.SUCCEEDED or row.action in (Action.DELETE, Action.RESTORE, Action.VERIFY):
             return 0
         moved_bytes = row.size_bytes or 0
         self._size_bytes += moved_bytes
@@ -37,4 +42,5 @@ class Tally:
             failed=self._rows[Status.FAILED],
             skipped=self._rows[Status.SKIPPED],
             size_bytes=self._size_bytes,
+            verdicts={str(verdict): count for verdict, count in self._verdicts.items()},
         )

@@ -19,7 +19,7 @@ from bulkhaul.jobs.comparing import DIRECTORY_BUCKET
 from bulkhaul.jobs.places import FileSide
 from bulkhaul.jobs.verify_digests import Digests, digest_file
 from bulkhaul.jobs.verify_places import Side, StoredSide
-from bulkhaul.model.errors import NotFound, PreconditionFailed, SourceChanged, TransferError
+from bulkhaul.model.errors import Cancelled, LocalError, NotFound, PreconditionFailed, SourceChanged, TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead, PartChecksum
 from bulkhaul.model.verdicts import Evidence, PairResult, SideFacts, Verdict
 from bulkhaul.policy.comparison import Entry
@@ -74,12 +74,24 @@ class PairCheck:
         read_bytes: that were read of files and objects so far.
     """
 
-    def __init__(self, one: Side, other: Side | None, rules: Rules, extras: frozenset[str] = frozenset()) -> None:
-        """Take the sides; without the other one, it is what a record tells."""
+    def __init__(
+        self,
+        one: Side,
+        other: Side | None,
+        rules: Rules,
+        extras: frozenset[str] = frozenset(),
+        *,
+        reading: asyncio.Semaphore | None = None,
+    ) -> None:
+        """Take the sides; without the other one, it is what a record tells.
+
+        Args:
+            reading: what pairs of several sides have in common, so that ``READ_AT_ONCE`` are read of all of them.
+        """
         self._sides: tuple[Side, Side | None] = (one, other)
         self._rules = rules
         self._extras = extras
-        self._reading = asyncio.Semaphore(READ_AT_ONCE)
+        self._reading = reading or asyncio.Semaphore(READ_AT_ONCE)
         self.read_bytes = 0
 
     async def check(self, name: str, entries: tuple[Entry, Entry | Known | None], *, fresh: bool = False) -> PairResult:
@@ -107,6 +119,8 @@ class PairCheck:
                     told, verdict=Verdict.MISSING, reason=f"it is not at {place}", missing=place
                 )
                 break
+            except Cancelled:
+                raise
             except TransferError as error:
                 told = msgspec.structs.replace(told, reason=f"it cannot be looked at: {error}")
                 break
@@ -167,7 +181,7 @@ class PairCheck:
         if listed:
             return SideState(Known(kind="object", size_bytes=entry.size_bytes, etag=_evident(side, entry.etag)))
         try:
-            head = await side.engine.control.head(side.ref(name))
+            head = await side.engine.control.head(side.ref(name), side.version_id)
         except NotFound as error:
             raise Missing(index) from error
         return SideState(
@@ -187,7 +201,7 @@ class PairCheck:
         if not isinstance(side, StoredSide) or state.head is None:
             return
         try:
-            now = await side.engine.control.head(side.ref(name))
+            now = await side.engine.control.head(side.ref(name), side.version_id)
         except NotFound as error:
             raise Changed from error
         if not is_unchanged(now, state.head):
@@ -199,7 +213,8 @@ class PairCheck:
         side = self._sides[index]
         assert isinstance(side, StoredSide)
         assert state.head is not None
-        return RemoteObject(side.ref(name), state.head, await side.engine.control.target(side.bucket))
+        target = await side.engine.control.target(side.bucket)
+        return RemoteObject(side.ref(name), state.head, target, side.version_id)
 
     async def _ask_parts(self, name: str, index: int, state: SideState) -> None:
         side = self._sides[index]
@@ -261,7 +276,8 @@ class PairCheck:
             return Decided(Verdict.DIFFERENT, Evidence.METADATA, f"the bytes are the same, but not {told}")
         if "tags" in self._extras:
             sides = [side for side in self._sides if isinstance(side, StoredSide)]
-            one, other = await asyncio.gather(*(side.engine.control.tags(side.ref(name)) for side in sides))
+            asked = (side.engine.control.tags(side.ref(name), side.version_id) for side in sides)
+            one, other = await asyncio.gather(*asked)
             if one != other:
                 names = sorted(key for key in one.keys() | other.keys() if one.get(key) != other.get(key))
                 text = f"the bytes are the same, but not the tags {', '.join(map(repr, names))}"
@@ -287,15 +303,21 @@ def _folded(known: Known, parts: tuple[PartChecksum, ...]) -> Checksum | None:
 
 def _file_size(path: str, index: int) -> int:
     import os
+    import stat
 
     from bulkhaul.disk.source import reading_error
 
     try:
-        return os.stat(path).st_size
+        found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise Missing(index) from error
     except OSError as error:
         raise reading_error(error, path) from error
+    if stat.S_ISDIR(found.st_mode):
+        raise Missing(index)
+    if not stat.S_ISREG(found.st_mode):
+        raise LocalError("it is no plain file", path)
+    return found.st_size
 
 
 async def _together(*work: Awaitable[None]) -> None:

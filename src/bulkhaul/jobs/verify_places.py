@@ -19,12 +19,19 @@ SCHEME = "s3://"
 
 
 class StoredSide(msgspec.Struct, frozen=True):
-    """A side in S3. ``base``: what is put before a name to get its key; ``listed``: the prefix of its listing."""
+    """A side in S3.
+
+    Attributes:
+        base: what is put before a name to get its key.
+        listed: the prefix of its listing.
+        version_id: of the one object that it is, empty for the current version.
+    """
 
     engine: AsyncEngine
     bucket: str
     base: str
     listed: str
+    version_id: str = ""
 
     def place(self, name: str) -> str:
         """Return the URL of a name."""

@@ -7,6 +7,7 @@ import msgspec
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.rows import Action
+from bulkhaul.model.verdicts import Evidence, Verdict
 
 
 class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,6 +69,17 @@ class RowResult(TransferResult, frozen=True, kw_only=True):
 
     action: Action
     reason: str = ""
+
+
+class CheckedResult(TransferResult, frozen=True, kw_only=True):
+    """The outcome of a comparison; it is a failure unless both sides are equal.
+
+    Attributes:
+        evidence: what the verdict rests on, None where nothing was compared.
+    """
+
+    verdict: Verdict
+    evidence: Evidence | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,13 +12,15 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Integrity
+from bulkhaul.model.verdicts import Evidence, Verdict
 
 
 class Action(StrEnum):
     """What is to be done with an object; ``skip`` is nothing, for the reason that its row gives.
 
     ``restore``: it is brought back from its archive, and not moved. ``mark``: its deletion is made again where its
-    versions are copied, by a delete marker.
+    versions are copied, by a delete marker. ``verify``: it is compared with what is at the destination, and nothing is
+    changed.
     """
 
     DOWNLOAD = "download"
@@ -27,6 +29,7 @@ class Action(StrEnum):
     MARK = "mark"
     DELETE = "delete"
     RESTORE = "restore"
+    VERIFY = "verify"
     SKIP = "skip"
 
 
@@ -86,6 +89,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         error: what went wrong; None unless it failed.
         resumed_bytes: what an interrupted run had moved already, and was not moved again.
         older: of its row in the plan.
+        verdict, evidence: of a comparison: how it came out, and what that rests on; only what is equal has succeeded.
     """
 
     n: int
@@ -105,3 +109,5 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: ErrorInfo | None = None
     resumed_bytes: int = 0
     older: int | None = None
+    verdict: Verdict | None = None
+    evidence: Evidence | None = None

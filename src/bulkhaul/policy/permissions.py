@@ -53,6 +53,8 @@ def needed(
              if side in lists]  # fmt: skip
     if kinds & {Action.DOWNLOAD, Action.COPY}:
         found.append(Need("source", "s3:GetObjectVersion" if versions else "s3:GetObject"))
+    if Action.VERIFY in kinds:
+        found += [Need("source", "s3:GetObject"), Need("destination", "s3:GetObject")]
     if restore:
         found.append(Need("source", "s3:RestoreObject"))
     if Action.COPY in kinds:

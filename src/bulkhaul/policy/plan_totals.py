@@ -62,6 +62,10 @@ class Totals:
             if row.action is Action.DELETE:
                 self._deletions += 1
                 continue
+            if row.action is Action.VERIFY:
+                places = (row.source, row.destination) if row.destination else ()
+                self._requests["HeadObject"] += sum(place.startswith("s3://") for place in places)
+                continue
             if row.action is not Action.RESTORE:
                 if not row.destination:
                     self.impossible += 1

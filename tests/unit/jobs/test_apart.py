@@ -39,6 +39,21 @@ def test_in_its_source(job: str, description: Any) -> None:
         require_apart(job, description)
 
 
+COMPARED = [
+    ("/data/job", described("/data", "/other", kind="verify")),
+    ("/data/job", described("/other", "/data", kind="verify")),
+    ("s3://b/p/job", described("/data", "s3://b/p/", kind="verify")),
+    ("s3://b/p/job", described("s3://c", "s3://b/p/", kind="verify", origin=Settings(region="eu-west-1"))),
+]
+
+
+@pytest.mark.parametrize(("job", "description"), COMPARED, ids=range(len(COMPARED)))
+def test_in_a_place_that_is_compared(job: str, description: Any) -> None:
+    """Its files would be names that one of the places has."""
+    with pytest.raises(UsageError, match="lies in one of its places"):
+        require_apart(job, description)
+
+
 IN_DESTINATION = [
     ("/data/job", made("s3://b/p", "/data")),
     ("/data", made("s3://b/p", "/data/done")),
@@ -64,6 +79,8 @@ def synced(source: str, **more: Any) -> Any:
 APART = [
     ("/data/job", synced("/data", exclude=("job/*",))),
     ("/data/job", synced("/data", include=("*.csv",))),
+    ("/data/job", described("/data", "/other", kind="verify", exclude=["job/*"])),
+    ("s3://b/job", described("s3://b", "s3://c", kind="verify", origin=Settings(region="eu-west-1"))),
     ("s3://b/job", made("s3://b/p/")),
     ("s3://b/p-job", made("s3://b/p")),
     ("s3://b/job", made("s3://b/*.csv")),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
+from bulkhaul.cli.comparison_options import comparison_options, take_comparison
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     connection_options,
@@ -56,9 +57,11 @@ Examples:
   bulkhaul job create s3://admin/jobs/restore s3://bucket/run-7/ /data/run-7 --kind copy
   bulkhaul job create ./tidy 's3://bucket/logs/2023-*.gz' --kind delete
   bulkhaul job create ./back --manifest list.csv --to /data/back --kind copy
+  bulkhaul job create ./check s3://old/data/ s3://new/data/ --kind verify
 
 SRC is a prefix, cut at a slash, a pattern or a folder, as for `bulkhaul cp --recursive`. Everything below it is listed,
-and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`.
+and nothing is moved. If this is interrupted, the same command goes on with the plan; so does `bulkhaul job run`. Of
+verify both places are listed, and each name that either has is planned; its run says what is equal.
 
 A manifest is JSON Lines, CSV as S3 Batch Operations takes it, an S3 Inventory (its manifest.json), Parquet or ORC, or
 the report of a job, of which the failed rows are taken. It may have to be read again, so it should stay where it is.
@@ -130,7 +133,7 @@ def job() -> None:
     type=click.Choice(["copy", "delete", "restore", "verify"]),
     default="copy",
     show_default=True,
-    help="What is done with each object; restore without DST moves nothing. verify cannot be planned yet.",
+    help="What is done with each object; restore without DST moves nothing, verify compares SRC with DST.",
 )
 @_selection(
     "--manifest",
@@ -152,6 +155,7 @@ def job() -> None:
     is_flag=True,
     help="Between buckets: every version and delete marker, oldest first; DST keeps versions.",
 )
+@comparison_options
 @restore_options
 @object_options
 @preserve_option
@@ -182,7 +186,7 @@ def create(
     if given["manifests"] and (given["include"] or given["exclude"]):
         raise click.UsageError("--include and --exclude select below SRC; a manifest names what is taken.")
     source, destination = (*places, "", "")[:2] if places else ("", given["to"])
-    stored, restore = take_options(given), take_restore(given)
+    stored, restore, comparison = take_options(given), take_restore(given), take_comparison(given, kind)
     settings = make_settings(take_settings(given))
     origin_chosen = origin_settings(settings, given)
     description = described(
@@ -193,6 +197,7 @@ def create(
         options=stored,
         preserve=take_preserve(given, stored),
         restore=restore[0] if restore else None,
+        comparison=comparison,
         settings=settings,
         origin=origin_chosen,
     )
@@ -263,6 +268,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         remains=f"{command('run', job_name)} goes on",
         unfinished=lambda: unfinished_text(job_name, ended),
         restores=counts if description.restore is not None else None,
+        seen=None if description.comparison is None else lambda: ended[0].verdicts if ended else {},
     )
     launch_job(ctx, job, output)
 

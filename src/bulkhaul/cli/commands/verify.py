@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, section
+from bulkhaul.cli.comparison_options import comparison_options
 from bulkhaul.cli.options import (
     connection_options,
     filter_options,
@@ -47,22 +48,13 @@ Exit code: 0 all are equal, 1 any is not or something failed, 2 the command line
 """
 
 _selection = section("Selection")
-_comparison = section("Comparison")
 _certificate = section("Certificates")
 _output = section("Output")
 
 
 @click.command("verify", cls=SectionedCommand, epilog=EPILOG, short_help="Prove that two places have the same.")
 @click.argument("paths", metavar="A B", nargs=-1)
-@_comparison(
-    "--compare",
-    default="checksum",
-    metavar="LIST",
-    show_default=True,
-    help="size, etag or checksum; between buckets also metadata and tags, with commas between them.",
-)
-@_comparison("--read", is_flag=True, help="Read both sides through where nothing cheaper decides.")
-@_comparison("--read-all", is_flag=True, help="Read both sides through, whatever checksums are stored.")
+@comparison_options
 @filter_options
 @_certificate("--certificate", metavar="FILE", default="", help="Write what was equal, if everything was.")
 @_certificate("--against", metavar="FILE", default="", help="Check what a certificate says of one place.")
@@ -99,6 +91,7 @@ def verify(
     from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
     from bulkhaul.policy.verify_rules import parse_rules
 
+    given["compare"] = given["compare"] or "checksum"
     fields = {name: given.pop(name) for name in ("compare", "read", "read_all", "include", "exclude", "certificate")}
     settings = make_settings(take_settings(given))
     options = VerifyOptions(part_size_bytes=settings.part_size_bytes, **fields)

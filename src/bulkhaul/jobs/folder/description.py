@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
 from bulkhaul.jobs.sync_options import SyncOptions
+from bulkhaul.jobs.verify_options import VerifyOptions
 from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.writing import ObjectOptions
@@ -23,6 +25,7 @@ class Kind(StrEnum):
     DELETE = "delete"
     RESTORE = "restore"
     SYNC = "sync"
+    VERIFY = "verify"
 
 
 class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -37,6 +40,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
         follow_symlinks: of an upload; see ``upload_many``.
         all_versions: every version and delete marker is copied.
         sync: of a sync, which has its own patterns; None for other kinds.
+        comparison: how both places are compared, None for other kinds; its patterns are those of the job.
         options: how objects are stored; None keeps the headers of a copy.
         preserve: what copies between buckets keep, or fail.
         restore: how archived objects are brought back; None leaves each of them a failure.
@@ -58,6 +62,7 @@ class JobDescription(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     follow_symlinks: bool | None = None
     all_versions: bool = False
     sync: SyncOptions | None = None
+    comparison: VerifyOptions | None = None
     options: ObjectOptions | None = None
     preserve: tuple[Kept, ...] = ()
     restore: RestoreOptions | None = None
@@ -130,12 +135,18 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
-    """How rows ended. ``size_bytes``: of those that succeeded."""
+    """How rows ended.
+
+    Attributes:
+        size_bytes: of those that succeeded.
+        verdicts: how many comparisons came out in which way, by ``Verdict``.
+    """
 
     succeeded: int = 0
     failed: int = 0
     skipped: int = 0
     size_bytes: int = 0
+    verdicts: dict[str, int] = {}
 
     @property
     def rows(self) -> int:
@@ -148,6 +159,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
             failed=self.failed + other.failed,
             skipped=self.skipped + other.skipped,
             size_bytes=self.size_bytes + other.size_bytes,
+            verdicts=dict(Counter(self.verdicts) + Counter(other.verdicts)),
         )
 
 

@@ -25,9 +25,9 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.naming import folded, local_name
 from bulkhaul.policy.selection import folder_prefix, parse_destination
 
-Kind = Literal["copy", "restore", "delete"]
+Kind = Literal["copy", "restore", "delete", "verify"]
 """What a job does with what its manifest lists. ``restore`` is a copy of objects that may be archived; nothing is moved
-that has no destination."""
+that has no destination. ``verify`` compares it with what is at its destination."""
 
 PlannedPage = list[Row | BadRow]
 
@@ -92,7 +92,7 @@ class Destinations:
         self._claims.close()
 
     def _twice(self, row: Row, first: str) -> str:
-        if row.action in (Action.DELETE, Action.RESTORE):
+        if row.action in (Action.DELETE, Action.RESTORE, Action.VERIFY):
             return f"{row.source} is listed twice: the first time at {first}"
         return f"the destination {row.destination} is that of {first} already; each object needs its own"
 
@@ -128,6 +128,12 @@ class Destinations:
         destination, name, skipped = self._destination(listed)
         if skipped:
             return Row(action=Action.SKIP, **(fields | {"reason": skipped})), ""
+        if self._kind == "verify":
+            if destination == listed.source:
+                raise BadField(f"{listed.source} would be compared with itself")
+            fields["etag"] = ""  # whatever is there now is compared
+            named = f"{listed.version_id}\0{listed.source}\0{destination}"  # one copy may be compared with two objects
+            return Row(action=Action.VERIFY, destination=destination, **fields), named
         return Row(action=_action(listed, destination), destination=destination, **fields), name
 
     def _destination(self, listed: Listed) -> tuple[str, str, str]:

@@ -69,19 +69,15 @@ class BadRow(msgspec.Struct, frozen=True, gc=False):
         """What its row of the report tells."""
         return ErrorInfo("ManifestError", self.message, self.where)
 
-    def row(self) -> Row:
+    def row(self, action: Action = Action.COPY) -> Row:
         """Return a row of a plan that cannot be done: it has no destination, and says why in ``reason``.
 
         It is no deletion, also in a plan of deletions: what could not be read must not be deleted.
         """
         source = self.source or self.where
         named = source.startswith(self.where)
-        return Row(
-            n=self.n,
-            action=Action.COPY,
-            source=source,
-            reason=self.message if named else f"{self.where}: {self.message}",
-        )
+        reason = self.message if named else f"{self.where}: {self.message}"
+        return Row(n=self.n, action=action, source=source, reason=reason)
 
     def raised(self) -> ManifestError:
         """Return the error for callers that take no manifest with a bad row."""

@@ -10,7 +10,7 @@ from bulkhaul.jobs.manifests.detection import Format
 from bulkhaul.jobs.manifests.listed import BadRow
 from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.reading import OnBad, read_manifests
-from bulkhaul.model.rows import Row
+from bulkhaul.model.rows import Action, Row
 
 
 async def rows_of_manifests(
@@ -37,6 +37,7 @@ async def rows_of_manifests(
     """
     destinations = Destinations(kind, to, strip=strip, folds_case=folds_case)
     listed = read_manifests(names, opener, format=format, on_bad=on_bad, failed_only=failed_only)
+    bad = Action.VERIFY if kind == "verify" else Action.COPY
     async with aclosing(planned_rows(listed, destinations, on_bad=on_bad)) as pages:
         async for page in pages:
-            yield [row.row() if isinstance(row, BadRow) else row for row in page]
+            yield [row.row(bad) if isinstance(row, BadRow) else row for row in page]

@@ -65,6 +65,7 @@ def page(summary: Summary, job: ReportedJob) -> str:
         _failures(summary),
         _skips(summary),
         _evidence(summary),
+        _verdicts(summary),
         _plans(summary),
     )
     return (
@@ -247,6 +248,18 @@ def _evidence(summary: Summary) -> str:
     rows = [(level or "none", number(n), _EVIDENCE.get(level, "")) for level, n in summary.integrity.items()]
     told = table(("integrity", "objects", "what it means"), rows, numbers=frozenset({1}))
     return f"<section><h2>What success rests on</h2>{told}</section>"
+
+
+def _verdicts(summary: Summary) -> str:
+    if not summary.verdicts:
+        return ""
+    rows = [
+        (verdict, evidence or "none", number(n))
+        for verdict, rests in summary.verdicts.items()
+        for evidence, n in rests.items()
+    ]
+    told = table(("verdict", "evidence", "objects"), rows, numbers=frozenset({2}))
+    return f"<section><h2>Verdicts, and what they rest on</h2>{told}</section>"
 
 
 def _plans(summary: Summary) -> str:

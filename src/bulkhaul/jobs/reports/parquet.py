@@ -103,6 +103,8 @@ def _values(row: ReportRow) -> tuple[object, ...]:
         error.request_id or None,
         error.attempts or None,
         row.resumed_bytes,
+        str(row.verdict) if row.verdict else None,
+        str(row.evidence) if row.evidence else None,
     )
 
 

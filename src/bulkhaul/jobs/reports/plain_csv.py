@@ -43,6 +43,8 @@ COLUMNS = (
     "error_request_id",
     "error_attempts",
     "resumed_bytes",
+    "verdict",
+    "evidence",
 )
 """The header."""
 
@@ -91,6 +93,8 @@ def _record(row: ReportRow) -> tuple[object, ...]:
         error.request_id,
         error.attempts or None,
         row.resumed_bytes,
+        row.verdict,
+        row.evidence,
     )
 
 

@@ -10,12 +10,14 @@ all plans, and ``failed`` those that no later plan has taken up.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.rows import Action, ReportRow, Status
+from bulkhaul.model.verdicts import Verdict
 from bulkhaul.policy.row_groups import CauseGroup, Example, RowGroups
 from bulkhaul.policy.throughput import Slice, Throughput
 
@@ -57,6 +59,8 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         began_s, ended_s: seconds since the epoch of the first beginning and the last end; 0 where no row tells.
         integrity: what the objects that succeeded rest on, strongest first; an empty name stands for no evidence, as
             for deletions.
+        verdicts: of comparisons in their last try: how many came out in which way, by what that rests on; an empty
+            name stands for no evidence.
         actions: rows by what was to be done.
         slice_s: width of a slice of ``throughput``, in seconds.
         throughput: what moved when; objects that succeeded only.
@@ -76,6 +80,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     began_s: float = 0.0
     ended_s: float = 0.0
     integrity: dict[str, int] = msgspec.field(default_factory=dict)
+    verdicts: dict[str, dict[str, int]] = msgspec.field(default_factory=dict)
     actions: dict[str, int] = msgspec.field(default_factory=dict)
     slice_s: int = 1
     throughput: tuple[Slice, ...] = ()
@@ -99,6 +104,7 @@ class Tally:
     def __init__(self) -> None:
         self._plans: dict[int, Counts] = {}
         self._integrity = dict.fromkeys((*Integrity, ""), 0)
+        self._verdicts = Counter[tuple[Verdict, str]]()
         self._actions = dict.fromkeys(Action, 0)
         self._throughput = Throughput()
         self._failures = RowGroups()
@@ -119,15 +125,19 @@ class Tally:
         if row.plan > self._latest:
             # What failed before is planned again, and so ends in this plan.
             self._latest, self._failures = row.plan, RowGroups()
+            self._verdicts = Counter({one: n for one, n in self._verdicts.items() if one[0] is Verdict.EQUAL})
         self._actions[row.action] += 1
+        if row.verdict is not None and (row.verdict is Verdict.EQUAL or row.plan == self._latest):
+            self._verdicts[row.verdict, row.evidence or ""] += 1
         if row.ended > 0:
             self._began_s = min(self._began_s, row.ended - max(0.0, row.seconds))
             self._ended_s = max(self._ended_s, row.ended)
         if row.status == Status.SUCCEEDED:
-            size_bytes = row.size_bytes or 0
+            size_bytes = 0 if row.action is Action.VERIFY else row.size_bytes or 0
             counts.succeeded += 1
             counts.size_bytes += size_bytes
-            self._integrity[row.integrity or ""] += 1
+            if row.verdict is None:
+                self._integrity[row.integrity or ""] += 1
             self._throughput.add(size_bytes, row.seconds, row.ended)
         elif row.status == Status.FAILED:
             counts.failed += 1
@@ -163,12 +173,21 @@ class Tally:
             began_s=self._began_s if self._ended_s else 0.0,
             ended_s=self._ended_s,
             integrity={str(name): count for name, count in self._integrity.items() if count},
+            verdicts=self._told_verdicts(),
             actions={str(name): count for name, count in self._actions.items() if count},
             slice_s=self._throughput.width_s,
             throughput=self._throughput.slices(),
             failures=self._failures.groups() if numbers[-1:] == [self._latest] else (),
             skips=self._skips.groups(),
         )
+
+    def _told_verdicts(self) -> dict[str, dict[str, int]]:
+        told: dict[str, dict[str, int]] = {}
+        for verdict in Verdict:
+            rests = {evidence: count for (one, evidence), count in self._verdicts.most_common() if one is verdict}
+            if rests:
+                told[str(verdict)] = {str(evidence): count for evidence, count in rests.items()}
+        return told
 
     def _counts(self, number: int, planned: Mapping[int, int]) -> Counts:
         counts = self._plans.get(number, Counts())
