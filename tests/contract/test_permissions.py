@@ -27,6 +27,8 @@ ALL = needed(
     preserve={Kept.TAGS, Kept.ACL},
     move=True,
 )
+ALL = tuple(need for need in ALL if not (need.side == "destination" and need.action.startswith("s3:GetObject")))
+"""Without what reads copies back: there are none yet."""
 
 
 def checked(engine: Engine, needs: Sequence[Need] = ALL, *, writes: bool = True) -> Checked:
@@ -68,6 +70,66 @@ def test_missing_is_named(rig: WriteRig, operation: str, side: str, action: str)
     assert caught.value.info.status == 403
     assert caught.value.exit_code == 1
     assert_nothing_left(rig)
+
+
+@pytest.mark.parametrize("code", ["SignatureDoesNotMatch", "InvalidAccessKeyId"])
+def test_wrong_keys_are_no_missing_permission(rig: WriteRig, code: str) -> None:
+    """A service that accepts nothing of these keys says nothing of an action."""
+    rig.server.add_fault(Status(code=code, attempt="every"))
+    with pytest.raises(errors.AccessDenied, match="key") as caught:
+        checked(rig.engine, NEEDS)
+    assert not isinstance(caught.value, errors.MissingPermission)
+
+
+def test_one_object_of_others(rig: WriteRig) -> None:
+    """What is forbidden for one object fails with that object, as long as others may be read."""
+    for name in ("ours/0", "ours/b", "ours/c"):
+        rig.server.store.put("bucket", name, make_object(b"bytes"))
+    for operation in ("GetObject", "GetObjectTagging"):
+        rig.server.add_fault(Status(code="AccessDenied", operation=operation, key="ours/0", attempt="every"))
+    found = checked(rig.engine, NEEDS)
+    assert (list(found.tried), found.untried) == (NEEDS, ())
+    asked = [one.key for one in rig.server.requests if one.operation == "GetObject"]
+    assert asked == ["ours/0", "ours/a"]
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_object_that_cannot_be_read_at_all(rig: WriteRig, status: int) -> None:
+    """It was deleted meanwhile, or needs a key of its customer: that says nothing of a permission."""
+    code = {400: "InvalidRequest", 404: "NoSuchKey"}[status]
+    rig.server.add_fault(Status(status=status, code=code, operation="GetObject", attempt="every"))
+    found = checked(rig.engine, NEEDS)
+    assert [one.need.action for one in found.untried] == ["s3:GetObject"]
+
+
+def test_what_is_left_out_is_not_tried(rig: WriteRig, tmp_path: Path) -> None:
+    """A job is not stopped by an object that it does not mean."""
+    rig.server.store.put("bucket", "ours/.private", make_object(b"bytes"))
+    rig.server.add_fault(Status(code="AccessDenied", operation="GetObject", key="ours/.private", attempt="every"))
+    rig.server.add_fault(Status(code="AccessDenied", operation="GetObject", key="ours/a", attempt="every"))
+    where: dict[str, Any] = {"endpoint_url": rig.server.endpoint_url, "workers": 1}
+    rig.server.store.put("bucket", "ours/b", make_object(b"bytes"))
+    jobs.create_job(tmp_path / "job", "s3://bucket/ours/", str(tmp_path / "down"), include=["b"], **where)
+    assert "ours/.private" not in {one.key for one in rig.server.requests}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_copies_that_cannot_be_read_back(rig: WriteRig, status: int) -> None:
+    """What a copy has kept is read back, so that is tried at the destination, if there is anything to try it on."""
+    needs = needed([Action.COPY], preserve={Kept.TAGS, Kept.METADATA})
+    if status == 403:
+        rig.server.store.put("bucket", "theirs/old", make_object(b"bytes"))
+        rig.server.add_fault(
+            Status(code="AccessDenied", operation="GetObjectTagging", key="theirs/old", attempt="every")
+        )
+        with pytest.raises(errors.MissingPermission, match="s3:GetObjectTagging is missing at the destination"):
+            checked(rig.engine, needs)
+    else:
+        found = checked(rig.engine, needs)
+        assert {one.need for one in found.untried} == {
+            Need("destination", "s3:GetObject"),
+            Need("destination", "s3:GetObjectTagging"),
+        }
 
 
 def test_grants_are_tried(rig: WriteRig) -> None:

@@ -36,6 +36,10 @@ def test_what_more_is_asked_for() -> None:
         "destination s3:PutObjectAcl",
         "destination s3:PutObjectRetention",
         "destination s3:PutObjectTagging",
+        "destination s3:GetObject",
+        "destination s3:GetObjectAcl",
+        "destination s3:GetObjectRetention",
+        "destination s3:GetObjectTagging",
     ]
     assert names(*needed([Action.COPY], lists=["source", "destination"], versions=True)) == [
         "source s3:ListBucketVersions",

@@ -12,7 +12,7 @@ import functools
 import os
 import secrets
 import socket
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Literal
 
@@ -228,9 +228,11 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
     """Try what the job needs on one object: its run may be hours away."""
     from_s3, to_s3 = description.source.startswith("s3://"), description.destination.startswith("s3://")
     listed: tuple[str, str] | None = None
+    takes: Callable[[str], bool] | None = None
     if from_s3:
         parsed = parse_source(description.source, recursive=True)
         listed = (parsed.bucket, parsed.prefix)
+        takes = selector(parsed, description.include, description.exclude)
     stored_at: tuple[str, str] | None = None
     if to_s3:
         bucket, key = parse_destination(description.destination)
@@ -256,7 +258,9 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
         [action], lists=lists, preserve=description.preserve, restore=restore, versions=versions, deletes=versions
     )
     options = description.options
-    await check_permissions(engine, needs, source=listed, destination=stored_at, origin=origin, stored=options)
+    await check_permissions(
+        engine, needs, source=listed, destination=stored_at, origin=origin, stored=options, takes=takes
+    )
 
 
 async def _every_shard(

@@ -1,6 +1,6 @@
 """Tries each permission that a plan needs before it begins, on one object, and names the first one that is missing.
 
-reads     asked of the first object of the listing
+reads     asked of an object of the listing's first page, of another one where the first may be read by others only
 writes    a multipart upload to a name of our own is begun and aborted: no object appears, no version, no event
 deletes   of a name of our own that never was, only where the bucket keeps no versions: else a delete marker would stay
 
@@ -11,19 +11,34 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.model.errors import AccessDenied, Archived, MissingPermission, NotFound, TransferError, Unsupported
+from bulkhaul.model.errors import (
+    WRONG_KEYS,
+    AccessDenied,
+    Archived,
+    ClockSkew,
+    IntegrityError,
+    MissingPermission,
+    NotFound,
+    OtherError,
+    RangeNotSatisfiable,
+    TransferError,
+    Unsupported,
+)
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.permissions import Need, Side
 
 PROBE_NAME = ".bulkhaul-permission-"
 """How the names begin that writes and deletes are tried on; random digits follow."""
+
+SAMPLES = 3
+"""Objects that a read is tried on, at most: one that others have forbidden is no missing permission."""
 
 _TAG = {"bulkhaul": "probe"}
 _ACL = "bucket-owner-full-control"
@@ -56,6 +71,7 @@ async def check_permissions(
     destination: tuple[str, str] | None = None,
     origin: AsyncEngine | None = None,
     stored: ObjectOptions | None = None,
+    takes: Callable[[str], bool] | None = None,
     writes: bool = True,
 ) -> Checked:
     """Try what a plan needs; see ``policy.permissions.needed``.
@@ -64,6 +80,7 @@ async def check_permissions(
         source, destination: bucket and prefix of each side in S3.
         origin: an engine of the source's endpoint or credentials.
         stored: how objects are stored: the try of a write names the same encryption, ACL and tags.
+        takes: tells of a key of the source whether the plan means it; None if it means all.
         writes: False to try only what reads.
 
     Returns:
@@ -71,11 +88,12 @@ async def check_permissions(
 
     Raises:
         MissingPermission: the message names the action, and where it is needed.
+        AccessDenied: the service accepts nothing at all that is signed with these keys, or at this time.
         TransferError: a side cannot be asked at all.
     """
     sides: dict[Side, _Side] = {}
     if source is not None:
-        sides["source"] = _Side((origin or engine).control, *source, stored or ObjectOptions())
+        sides["source"] = _Side((origin or engine).control, *source, stored or ObjectOptions(), takes)
     if destination is not None:
         sides["destination"] = _Side(engine.control, *destination, stored or ObjectOptions())
     tried: list[Need] = []
@@ -89,6 +107,8 @@ async def check_permissions(
         except MissingPermission:
             raise
         except AccessDenied as error:
+            if isinstance(error, ClockSkew) or error.info.service_code in WRONG_KEYS:
+                raise
             raise _missing(need, side.url, error) from error
         except _UntriedError as error:
             untried.append(Untried(need, str(error)))
@@ -100,13 +120,20 @@ async def check_permissions(
 class _Side:
     """One side: a prefix of a bucket, and who asks its service."""
 
-    def __init__(self, control: Control, bucket: str, prefix: str, stored: ObjectOptions) -> None:
+    def __init__(
+        self,
+        control: Control,
+        bucket: str,
+        prefix: str,
+        stored: ObjectOptions,
+        takes: Callable[[str], bool] | None = None,
+    ) -> None:
         self._control = control
         self._bucket = bucket
         self._prefix = prefix
         self._stored = stored
-        self._first: ObjectHead | None = None
-        self._looked = False
+        self._takes = takes
+        self._samples: list[ObjectHead] | None = None
 
     @property
     def url(self) -> str:
@@ -127,13 +154,13 @@ class _Side:
                 async with contextlib.aclosing(self._control.versions(self._bucket, self._prefix)) as pages:
                     await anext(pages, None)
             case "s3:GetObject" | "s3:GetObjectVersion":
-                await self._read()
+                await self._of_some(self._read)
             case "s3:GetObjectTagging":
-                await self._control.tags(await self._object())
+                await self._of_some(lambda ref, _: self._control.tags(ref))
             case "s3:GetObjectAcl":
-                await self._control.acl(await self._object())
+                await self._of_some(lambda ref, _: self._control.acl(ref))
             case "s3:GetObjectRetention":
-                await self._control.lock(await self._object())
+                await self._of_some(lambda ref, _: self._control.lock(ref))
             case "s3:PutObject" if writes:
                 await self._write(self._stored)
             case "s3:PutObjectTagging" if writes:
@@ -145,31 +172,48 @@ class _Side:
             case _:
                 raise _UntriedError("there is no try of it that does no harm" if writes else "nothing is written now")
 
-    async def _look(self) -> ObjectHead | None:
-        if not self._looked:
-            listing = self._control.pages(self._bucket, self._prefix, max_keys=1, ahead=False)
+    async def _look(self) -> list[ObjectHead]:
+        """Return some objects that the plan means, spread over the first page of the listing."""
+        if self._samples is None:
+            listing = self._control.pages(self._bucket, self._prefix, ahead=False)
             async with contextlib.aclosing(listing) as pages:
                 page = await anext(pages, ())
-            self._first, self._looked = (page[0] if page else None), True
-        return self._first
+            meant = [head for head in page if self._takes is None or self._takes(head.key)]
+            last = len(meant) - 1
+            self._samples = [meant[at] for at in sorted({last * i // (SAMPLES - 1) for i in range(SAMPLES)}) if meant]
+        return self._samples
 
-    async def _object(self) -> ObjectRef:
+    async def _of_some(self, ask: Callable[[ObjectRef, ObjectHead], Awaitable[object]]) -> None:
+        """Ask about one object after the other, until an answer comes.
+
+        Raises:
+            AccessDenied: none of them was answered, and one was refused.
+            _UntriedError: there is none, or they say nothing of a permission.
+        """
         try:
-            found = await self._look()
+            samples = await self._look()
         except AccessDenied as error:
             raise _UntriedError("no object to try it on may be listed") from error
-        if found is None:
+        if not samples:
             raise _UntriedError("there is no object to try it on")
-        return ObjectRef(self._bucket, found.key)
+        denied: AccessDenied | None = None
+        for head in samples:
+            try:
+                await ask(ObjectRef(self._bucket, head.key), head)
+            except AccessDenied as error:
+                denied = denied or error
+            except TransferError as error:
+                if not _is_of_the_object(error):
+                    raise
+            else:
+                return
+        if denied is not None:
+            raise denied
+        raise _UntriedError("the objects to try it on cannot be read now")
 
-    async def _read(self) -> None:
-        ref = await self._object()
-        empty = self._first is None or not self._first.size_bytes
-        try:
-            # HEAD would not show that the key of an encryption may not be used.
-            await (self._control.head(ref) if empty else self._control.read(ref, 0, 1))
-        except (NotFound, Archived) as error:
-            raise _UntriedError("the object to try it on cannot be read now") from error
+    async def _read(self, ref: ObjectRef, head: ObjectHead) -> None:
+        # HEAD would not show that the key of an encryption may not be used.
+        await (self._control.read(ref, 0, 1) if head.size_bytes else self._control.head(ref))
 
     async def _write(self, options: ObjectOptions) -> None:
         ref = self._own()
@@ -194,6 +238,11 @@ class _Side:
 
     def _own(self) -> ObjectRef:
         return ObjectRef(self._bucket, f"{self._prefix}{PROBE_NAME}{secrets.token_hex(16)}")
+
+
+def _is_of_the_object(error: TransferError) -> bool:
+    """Whether a failure says something of one object alone: it is gone, archived, or encrypted with another key."""
+    return type(error) is OtherError or isinstance(error, (NotFound, Archived, IntegrityError, RangeNotSatisfiable))
 
 
 def _missing(need: Need, place: str, error: AccessDenied) -> MissingPermission:

@@ -18,7 +18,7 @@ from bulkhaul.jobs.comparing import Comparing, comparing
 from bulkhaul.jobs.places import FileSide, source_among
 from bulkhaul.jobs.row_sources import Begun, Told
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
-from bulkhaul.jobs.sync_permissions import require_for_sync
+from bulkhaul.jobs.sync_permissions import require_late_permissions
 from bulkhaul.jobs.sync_plan import PlannedRow
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
@@ -77,13 +77,9 @@ class SyncRows:
             return await asyncio.to_thread(lambda: [row for row in rows if not begun.has(row)])
 
         async with comparing(self._engine, self._origin, *self._places, options, counts) as compared:
-            await require_for_sync(
-                self._engine,
-                self._origin,
-                compared.sides,
-                delete=options.delete,
-                preserve=self._preserve,
-                stored=self._stored,
+            kept, stored = self._preserve, self._stored
+            await require_late_permissions(
+                self._engine, self._origin, compared.sides, options, preserve=kept, stored=stored
             )
             async with aclosing(compared.pages()) as pages:
                 async for page in pages:

@@ -23,7 +23,7 @@ from bulkhaul.jobs.comparing import Comparing, comparing, root_of
 from bulkhaul.jobs.markers import Markers
 from bulkhaul.jobs.places import ObjectSide, Sides, source_among
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
-from bulkhaul.jobs.sync_permissions import require_for_sync
+from bulkhaul.jobs.sync_permissions import require_late_permissions
 from bulkhaul.jobs.sync_plan import PlannedRow, SyncPlan, result_of
 from bulkhaul.model.errors import LocalError, OtherError, TransferError, error_of
 from bulkhaul.model.files import SourceIdentity
@@ -114,14 +114,9 @@ class _Sync:
     async def run(self, source: str, destination: str) -> AsyncGenerator[RowResult, None]:
         options = self._options
         async with comparing(self._engine, self._origin, source, destination, options, self._counts) as compared:
-            await require_for_sync(
-                self._engine,
-                self._origin,
-                compared.sides,
-                delete=options.delete,
-                preserve=options.preserve,
-                stored=self._stored,
-                writes=not options.dry_run,
+            kept, stored = options.preserve, self._stored
+            await require_late_permissions(
+                self._engine, self._origin, compared.sides, options, preserve=kept, stored=stored
             )
             self._action = compared.sides.action
             async with contextlib.aclosing(self._transfers(compared)) as results:

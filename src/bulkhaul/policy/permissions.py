@@ -25,6 +25,8 @@ class Need(msgspec.Struct, frozen=True, order=True):
 
 
 _READ = {Kept.TAGS: "s3:GetObjectTagging", Kept.ACL: "s3:GetObjectAcl", Kept.LOCK: "s3:GetObjectRetention"}
+"""What is read of the source before, and of the copy afterwards."""
+
 _WRITE = {Kept.TAGS: "s3:PutObjectTagging", Kept.ACL: "s3:PutObjectAcl", Kept.LOCK: "s3:PutObjectRetention"}
 
 
@@ -63,6 +65,9 @@ def needed(
         found.append(Need("destination", "s3:PutObject"))
     if Action.COPY in kinds:
         found += [Need("destination", _WRITE[kept]) for kept in sorted(preserve) if kept in _WRITE]
+        if {Kept.METADATA, Kept.STORAGE_CLASS} & set(preserve):
+            found.append(Need("destination", "s3:GetObject"))
+        found += [Need("destination", _READ[kept]) for kept in sorted(preserve) if kept in _READ]
     if Action.DELETE in kinds and not deletes:
         found.append(Need("source", "s3:DeleteObjectVersion" if versions else "s3:DeleteObject"))
     if move and kinds & {Action.DOWNLOAD, Action.COPY}:
