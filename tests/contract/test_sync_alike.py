@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from bulkhaul import Engine, Settings
@@ -33,7 +33,9 @@ Tree = dict[str, tuple[bytes, int]]
 """What a side has by its names: bytes, and seconds after noon. A name that ends in a slash is an empty folder, or marks
 one."""
 
-NAMES = ("a", "a.b", "a/b", "a/c/d", "a0b", "c//d", "é", "\uffff", "😀/x", "tmp/x", "tmp/", "w/", "w/v/", "w/v/x")
+#: Below ``theirs/`` it has more bytes than a key may have.
+LONG = "/".join(["x" * 200] * 5) + "/" + "x" * 14
+NAMES = (LONG, "a", "a.b", "a/b", "a/c/d", "a0b", "c//d", "é", "\uffff", "😀/x", "tmp/x", "tmp/", "w/", "w/v/", "w/v/x")
 trees = st.dictionaries(
     st.sampled_from(NAMES), st.tuples(st.sampled_from([b"", b"x", b"y", b"xy"]), st.integers(0, 2)), max_size=7
 )
@@ -69,6 +71,8 @@ class World:
             for key in [key for key in self.server.store.in_bucket("bucket") if key.startswith(prefix)]:
                 self.server.store.delete("bucket", key)
             for name, (body, after_s) in tree.items():
+                if len(f"{prefix}{name}") > 1024:
+                    continue
                 made = make_object(b"" if name.endswith("/") else body, algorithm="CRC32")
                 at = datetime.fromtimestamp(NOON_S + after_s, UTC)
                 self.server.store.put("bucket", prefix + name, replace(made, last_modified=at))
@@ -118,7 +122,7 @@ def as_it_is(world: World, source: str, destination: str, options: SyncOptions) 
     rows, withheld = [], False
     try:
         for one in sync(world.engine, source, destination, options):
-            why = one.failure.message if one.failure else one.skipped or one.reason
+            why = f"{one.failure.code}: {one.failure.message}" if one.failure else one.skipped or one.reason
             rows.append((str(one.action), one.source, ended(one.failure is not None, bool(one.skipped)), why))
     except OtherError:
         withheld = True
@@ -132,7 +136,7 @@ def as_a_job(world: World, source: str, destination: str, options: SyncOptions) 
     with tempfile.TemporaryDirectory() as home, opened(home, Settings(), alone_as="test") as folder:
         begin_sync(folder, described(source, destination, kind="sync", sync=options))
         for row in world.engine.each(jobs.run(world.engine.aio, folder, name="test")):
-            why = row.error.message if row.error else row.reason
+            why = f"{row.error.code}: {row.error.message}" if row.error else row.reason
             if row.action is Action.DELETE and ("not deleted" in why or "nothing was deleted" in why):
                 refused += 1
             else:
@@ -157,6 +161,10 @@ def as_a_job(world: World, source: str, destination: str, options: SyncOptions) 
     st.booleans(),
     st.sampled_from([(), ("tmp/*",), ("a*",)]),
 )
+@example({LONG: (b"x", 0)}, {"a": (b"x", 0)}, "copy", "size", "", False, ())
+@example({LONG: (b"x", 0)}, {"a": (b"x", 0)}, "up", "size", "", False, ())
+@example({"a/b": (b"x", 0), "é": (b"x", 0)}, {"a": (b"x", 0), "w/v/x": (b"x", 0)}, "down", "size", "", True, ())
+@example({"a": (b"x", 0)}, {"a/b": (b"x", 0)}, "down", "size", "", False, ())
 def test_a_job_does_the_same(
     world: World,
     source: Tree,

@@ -291,7 +291,7 @@ def _failed_rows(folder: JobFolder, shard: Shard) -> list[Row]:
 
 def _again(row: Row, report: ReportRow) -> Row:
     code = report.error.code if report.error else "an error without a name"
-    decides = not row.destination or row.reason == BLOCKED  # the reason: of what cannot be stored, or not yet
+    decides = not row.destination or row.reason.startswith(BLOCKED)  # the reason: of what cannot be stored, or not yet
     return msgspec.structs.replace(row, reason=row.reason if decides else f"it failed with {code}")
 
 

@@ -48,7 +48,7 @@ PAGE_ROWS: Final = 500
 LOOKS: Final = 32
 """Objects that are looked at side by side."""
 
-_REFUSALS: Final = {Action.DOWNLOAD: "UnsafeKey", Action.UPLOAD: "LocalError"}
+REFUSALS: Final = {Action.DOWNLOAD: "UnsafeKey", Action.UPLOAD: "LocalError"}
 """The error of a row that the planner could give no destination, by what it wants."""
 
 
@@ -375,7 +375,7 @@ def settled_row(row: Row) -> Row | TransferResult:
         return _result(row, skipped=row.reason or "nothing is to be done")
     if row.action not in (Action.DELETE, Action.RESTORE, Action.VERIFY) and not row.destination:
         # A copy that was listed has a size: one without is a row of a manifest that could not be understood.
-        code = _REFUSALS.get(row.action, "ManifestError" if row.size_bytes is None else "UsageError")
+        code = REFUSALS.get(row.action, "ManifestError" if row.size_bytes is None else "UsageError")
         return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
     return row
 

@@ -20,6 +20,7 @@ from bulkhaul.disk.walk import Refused
 from bulkhaul.jobs.evidence import Looking
 from bulkhaul.jobs.merge_join import Pair
 from bulkhaul.jobs.places import ObjectSide, Side
+from bulkhaul.jobs.runner import REFUSALS
 from bulkhaul.jobs.sides import Item
 from bulkhaul.jobs.spool import SortedEntries, SpooledEntries
 from bulkhaul.jobs.sync_options import SyncCounts
@@ -269,7 +270,7 @@ class SyncPlan:
 
     def _not_done(self, ours: Entry, why: str) -> TransferResult:
         source = self._source.place(ours.name)
-        code = "UnsafeKey" if self._action is Action.DOWNLOAD else "LocalError"
+        code = REFUSALS.get(self._action, "UsageError")
         text = f"the key cannot be a file below {self._destination.base}: {why}" if code == "UnsafeKey" else why
         return self._untold(source, text, code=code)
 

@@ -50,7 +50,7 @@ def counts_as_failed(reason: str, failure: ErrorInfo | None) -> bool:
     Args:
         reason: why the row was planned.
     """
-    return failure is not None and not (reason == BLOCKED and failure.cause == "ENOTDIR")
+    return failure is not None and not (reason.startswith(BLOCKED) and failure.cause == "ENOTDIR")
 
 
 def withheld(
