@@ -31,6 +31,11 @@ _REMEDIES = {
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
+def is_full(error: OSError) -> bool:
+    """Whether there is no room left, on the disk or of what this user may have of it."""
+    return error.errno in _FULL
+
+
 def local_error(error: OSError, subject: str = "") -> LocalError:
     """Return the typed error for a failed system call on ``subject``.
 
@@ -39,6 +44,6 @@ def local_error(error: OSError, subject: str = "") -> LocalError:
     """
     number = error.errno or 0
     name = errno.errorcode.get(number, type(error).__name__)
-    if number in _FULL:
+    if is_full(error):
         return DiskFull("no space left on the device; free some or choose another destination", subject, name)
     return LocalError(_REMEDIES.get(number, error.strerror or "the operating system refused"), subject, name)

@@ -6,12 +6,15 @@ the first that does not ascend ─▶ database ◀─ the spool   from now on ea
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import tempfile
 from collections.abc import Iterable
 from typing import BinaryIO
 
 import msgspec
+
+from bulkhaul.disk.temporary import uses_temporary_files
 
 SPOOLED_IN_MEMORY = 1000
 """Names that are held back before they are written to the spool together."""
@@ -31,6 +34,9 @@ class SeenNames:
 
         Args:
             taker: some 30 bytes are kept of each name, and this.
+
+        Raises:
+            LocalError: there is no room for temporary files.
         """
         if self._database is None and (self._last is None or self._last < name):
             self._last = name
@@ -45,10 +51,12 @@ class SeenNames:
     def close(self) -> None:
         """Forget everything."""
         if self._spool is not None:
-            self._spool.close()
+            with contextlib.suppress(OSError):  # it cannot be written, as was told, and nobody will read it
+                self._spool.close()
         if self._database is not None:
             self._database.close()
 
+    @uses_temporary_files
     def _write(self) -> None:
         if self._spool is None:
             self._spool = tempfile.TemporaryFile(prefix="bulkhaul-names-")  # noqa: SIM115 - it lives as long as the run
@@ -56,6 +64,7 @@ class SeenNames:
         self._spool.write(len(page).to_bytes(4, "little") + page)
         self._held.clear()
 
+    @uses_temporary_files
     def _looked_up(self) -> _Database:
         """Return a database of all names so far."""
         database = _Database()
@@ -82,6 +91,7 @@ class _Database:
     def add(self, names: Iterable[tuple[bytes, str]]) -> None:
         self._connection.executemany("INSERT INTO seen VALUES (?, ?)", names)
 
+    @uses_temporary_files
     def earlier(self, digest: bytes, taker: str) -> str:
         found = self._connection.execute("SELECT taker FROM seen WHERE digest = ?", (digest,)).fetchone()
         if found is None:

@@ -6,12 +6,14 @@ SortedEntries    in any order, read again by name           a listing that is ou
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 
 import msgspec
 
+from bulkhaul.disk.temporary import uses_temporary_files
 from bulkhaul.policy.comparison import Entry
 
 PAGE_ENTRIES = 1000
@@ -24,16 +26,18 @@ _decode = msgspec.json.Decoder(Entry).decode
 class SpooledEntries:
     """Entries in a file without a name, one a line. ``count``: how many there are; ``size_bytes``: of all of them."""
 
+    @uses_temporary_files
     def __init__(self) -> None:
         self.count = 0
         self.size_bytes = 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
 
+    @uses_temporary_files
     def add(self, entry: Entry) -> None:
         """Append one.
 
         Raises:
-            OSError: there is no room for temporary files.
+            LocalError: there is no room for temporary files.
         """
         self._file.write(_encode(entry) + b"\n")
         self.count += 1
@@ -41,7 +45,7 @@ class SpooledEntries:
 
     def pages(self) -> Iterator[list[Entry]]:
         """Yield all of them; none may be added any more."""
-        self._file.seek(0)
+        self._rewind()
         page: list[Entry] = []
         for line in self._file:
             page.append(_decode(line))
@@ -53,7 +57,12 @@ class SpooledEntries:
 
     def close(self) -> None:
         """Forget everything."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # it cannot be written, as was told, and nobody will read it
+            self._file.close()
+
+    @uses_temporary_files
+    def _rewind(self) -> None:
+        self._file.seek(0)
 
 
 class SortedEntries:
@@ -64,6 +73,7 @@ class SortedEntries:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE entry (name TEXT PRIMARY KEY, told BLOB) WITHOUT ROWID")
 
+    @uses_temporary_files
     def add(self, page: Sequence[Entry]) -> None:
         """Add a page; of a name that comes twice the later entry counts."""
         rows = [(entry.name, _encode(entry)) for entry in page]

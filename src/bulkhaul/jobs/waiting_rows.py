@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from bulkhaul.disk.temporary import uses_temporary_files
 from bulkhaul.model.rows import Row
 
 CHUNK_ROWS = 1000
@@ -90,6 +91,7 @@ class WaitingRows:
         """Forget everything."""
         self._database.close()
 
+    @uses_temporary_files
     def _put(self, rows: Sequence[Waiting], number: int) -> None:
         told = [(one.row.n, number, one.bucket, one.key, one.asked, one.refused, _encode(one.row)) for one in rows]
         self._database.executemany("INSERT OR REPLACE INTO waiting VALUES (?, ?, ?, ?, ?, ?, ?)", told)
