@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,6 +93,25 @@ def test_a_full_disk_under_the_job(
         with pytest.raises(DiskFull, match=f"{job}/{part}: no space left"):
             whole()
         assert not full
+        list(jobs.run_job(job))
+        assert jobs.job_status(job).ok
+    assert told(server, job) == EACH
+
+
+def test_no_room_for_temporary_files(server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run ends with one error, and fails no row for it; when there is room again it goes on."""
+    job, opened = tmp_path / "job", tempfile.TemporaryFile
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with aws_environment(keys()):
+        jobs.create_job(job, "s3://bucket/a/", tmp_path / "to", endpoint_url=server.endpoint_url)
+        monkeypatch.setattr("tempfile.TemporaryFile", full)
+        with pytest.raises(DiskFull, match=r"a temporary file cannot be kept; .* set TMPDIR"):
+            list(jobs.run_job(job))
+        assert jobs.job_status(job).failed == 0
+        monkeypatch.setattr("tempfile.TemporaryFile", opened)
         list(jobs.run_job(job))
         assert jobs.job_status(job).ok
     assert told(server, job) == EACH

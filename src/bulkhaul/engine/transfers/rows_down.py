@@ -78,21 +78,22 @@ class RowDownloads:
             try:
                 ref = self._refs.ref(row.source)
                 require_current(ref, row.version_id, move=self._move)
-                if row.size_bytes == 0 and row.destination.endswith("/"):
-                    result = result_of(ref, head_of_row(row, ref.key), "", row=row.n)
-                    result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
-                    planned.append(PlannedDownload(result))
-                    continue
-                components, refused = naming.components(row)
-                if refused:
-                    planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
-                    continue
-                if (target := targets.get(ref.bucket)) is None:
-                    target = targets[ref.bucket] = await self._target(ref.bucket)
-                if isinstance(target, TransferError):
-                    raise target
             except TransferError as error:
                 planned.append(PlannedDownload(failed_row(row, error)))
+                continue
+            if row.size_bytes == 0 and row.destination.endswith("/"):
+                result = result_of(ref, head_of_row(row, ref.key), "", row=row.n)
+                result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
+                planned.append(PlannedDownload(result))
+                continue
+            components, refused = naming.components(row)
+            if refused:
+                planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
+                continue
+            if (target := targets.get(ref.bucket)) is None:
+                target = targets[ref.bucket] = await self._target(ref.bucket)
+            if isinstance(target, TransferError):
+                planned.append(PlannedDownload(failed_row(row, target)))
                 continue
             head = head_of_row(row, ref.key)
             if not self._tells_enough(row):
@@ -145,6 +146,9 @@ class _RowNames:
         """Return the path of a row's destination below the folder, and else what is wrong with it.
 
         A row may come again, as when its object could not be read before.
+
+        Raises:
+            LocalError: the names cannot be remembered, so that no further row can be told from those before it.
         """
         destination = row.destination
         if destination.startswith(self._below):
