@@ -20,14 +20,15 @@ from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.command_lines import plain_line, words_of
 from tests.unit.test_cli import AskedEngine
 
-TREE = ("object.gz", "a b", "directory/x.gz", "directory/y.txt", "directory/sub/z.gz", "directory/.hidden.gz")
+DIRECTORY = ("x.gz", "y.txt", "sub/z.gz", ".hidden.gz")
+TREE = ("same/1/x", "same/2/x", "object.gz", "a b", *(f"directory/{name}" for name in DIRECTORY))
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with some files."""
     for name in TREE:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -153,10 +154,17 @@ def test_the_lines_that_ask(line: str) -> None:
     [
         ("cp --destination-region eu-west-1 f s3://b/k", "--destination-region"),
         ("cp --metadata-directive COPY s3://b/k s3://b/l", "--metadata-directive"),
-        ("cp --force-glacier-transfer s3://b/k f", "--force-glacier-transfer"),
-        ("select --query x s3://b/k", "'select' is no command"),
-        ("run other.txt", "'run' is no command"),
-        ("cat s3://b/k", "'cat' is no command"),
+        ("cp --ignore-glacier-warnings s3://b/k f", "--ignore-glacier-warnings"),
+        ("tree s3://b/k", "'tree' is no command"),
+        ("AWS_REGION=x cp s3://b/k f", "'AWS_REGION' is no command"),
+        ("--no-sign-request ls s3://b", "--no-sign-request is for all lines"),
+        ("pipe s3://b/k", "that is the file of commands"),
+        ("cat --json s3://b/k", "--json"),
+        ("sync --delete object.gz s3://b/", "--delete means nothing for one object"),
+        ("sync --job j directory/ s3://b/", "--job"),
+        ("sync 'directory/*.gz' s3://b/", "--include takes other patterns"),
+        ("sync directory/", "DEST"),
+        ("cp --flatten 'same/*/x' s3://b/", "are one object"),
         ("cp s3://b/k -", "stdin and stdout"),
         ("cp - s3://b/k", "stdin and stdout"),
         ("cp --files-from - s3://b/ d", "stdin and stdout"),

@@ -37,6 +37,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         restores: counts the archived objects that are brought back; None where none are.
         seen: tells at the end what else was counted, by name; None where nothing was.
         report: makes the report of its results.
+        streams: does the work as ``results`` does, into a descriptor in the place of stdout; None where nothing does.
         unfinished: says at the end why it is no success, empty if it is one; None where it is one if nothing failed.
     """
 
@@ -53,4 +54,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     restores: RestoreCounts | None = None
     seen: Callable[[], dict[str, int]] | None = None
     report: Callable[..., TransferReport] = TransferReport
+    streams: Callable[[Engine, int], Iterator[TransferResult]] | None = None
     unfinished: Callable[[], str] | None = None

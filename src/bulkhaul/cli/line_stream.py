@@ -30,9 +30,9 @@ class LineStream:
         """Whether the writer should wait before it adds lines."""
         return len(self._pending) >= FULL_BYTES
 
-    def write(self, text: str) -> None:
+    def write(self, text: str | bytes) -> None:
         """Add lines, from any thread; the next flush writes them. What UTF-8 cannot encode is escaped."""
-        self._pending += text.encode("utf-8", "backslashreplace")
+        self._pending += text if isinstance(text, bytes) else text.encode("utf-8", "backslashreplace")
 
     def flush(self, timeout_s: float) -> bool:
         """Write what can be written within the time; return False if something is left.

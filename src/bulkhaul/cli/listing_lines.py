@@ -67,6 +67,16 @@ def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = F
     )
 
 
+def url_lines(bucket: str, objects: Iterable[ObjectHead], prefixes: Iterable[str] = ()) -> str:
+    r"""Return a line for each folder and each object, with its URL alone.
+
+    >>> url_lines("b", [ObjectHead("run/a\n", 7)], ["run/deep/"])
+    's3://b/run/deep/\ns3://b/run/a\\x0a\n'
+    """
+    keys = [*prefixes, *(one.key for one in objects)]
+    return "".join(f"{printable(f's3://{bucket}/{key}')}\n" for key in keys)
+
+
 def folder_lines(prefixes: Iterable[str], *, cut: int = 0) -> str:
     r"""Return a line for each folder.
 

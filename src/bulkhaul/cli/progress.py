@@ -30,9 +30,9 @@ class Display:
         self._task: TaskID | None = None
         self._above: list[str] = []
 
-    def above(self, lines: str) -> None:
+    def above(self, lines: str | bytes) -> None:
         """Print whole lines above the bar, with the next update."""
-        self._above.append(lines)
+        self._above.append(lines if isinstance(lines, str) else lines.decode(errors="replace"))
 
     def update(self, progress: Progress, note: str = "") -> None:
         """Show what is done of what is planned; show nothing while the user may be typing an MFA code.

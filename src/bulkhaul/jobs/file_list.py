@@ -62,7 +62,7 @@ async def _pages(file: str, names: ListedNames, *, nul: bool) -> AsyncGenerator[
     rows = _Rows(file, names)
     lines = Lines(nul=nul)
     try:
-        fd = 0 if file == STDIN else os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        fd = 0 if file == STDIN else os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # FIFO: no writer yet
     except OSError as error:
         raise reading_error(error, file) from error
     reader = PipeReader(fd)

@@ -171,6 +171,20 @@ def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str]
     return takes
 
 
+def listing_selector(source: Source, exclude: Sequence[str] = ()) -> Callable[[str], bool] | None:
+    """Return the test that a listed key must pass, None where all do.
+
+    Patterns are matched against the path below the last slash before the end of the prefix, as for a transfer.
+
+    >>> listing_selector(parse_listing("s3://b/logs/a*"), ["*.o"])("logs/a.o")
+    False
+    """
+    if not (source.pattern or exclude):
+        return None
+    base = source.prefix[: source.prefix.rfind("/") + 1]
+    return selector(msgspec.structs.replace(source, base=base), exclude=exclude)
+
+
 def _everything(_key: str) -> bool:
     return True
 

@@ -1,7 +1,8 @@
 """Parses one line of a file of commands by the command that it names, as that would parse its own command line.
 
 What s5cmd writes otherwise is taken as s5cmd means it: ``-acl X`` for ``--acl X``, ``du --humanize``, a folder that
-ends in a slash, and patterns of local files. Nothing of a line is passed over: what does not exist here is refused.
+ends in a slash, patterns of local files, and the sync of one object. Nothing of a line is passed over: what does not
+exist here is refused.
 """
 
 from __future__ import annotations
@@ -16,23 +17,56 @@ import click
 import msgspec
 from click.core import ParameterSource
 
+from bulkhaul.cli.command_file.syncing import sync_words
 from bulkhaul.cli.file_list import LINES, NUL
 from bulkhaul.cli.launch import Taken
 from bulkhaul.cli.options import OUTPUT, SETTINGS
 from bulkhaul.cli.transfer_arguments import SCHEME, STREAM
-from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.errors import NotFound, Unsupported, UsageError
 
 if TYPE_CHECKING:
     from bulkhaul.cli.job import Job
     from bulkhaul.cli.run_query import Work
 
-COMMANDS = ("cp", "mv", "rm", "ls", "du", "head", "presign")
-"""What a line may ask for: all that reads no stdin, and writes nothing but lines to stdout."""
+COMMANDS = ("cp", "mv", "sync", "rm", "cat", "pipe", "ls", "du", "head", "presign")
+"""What a line may ask for."""
+
+_NOT_HERE = {
+    "select": "AWS has closed S3 Select to new customers; `cat` writes the object, for a program that filters it",
+    "mb": "bulkhaul makes no buckets; `aws s3 mb` does",
+    "rb": "bulkhaul removes no buckets; `rm` empties one, and `aws s3 rb` removes it",
+    "bucket-version": "bulkhaul does not set the versioning of buckets; `aws s3api put-bucket-versioning` does",
+    "run": "a file of commands runs no other one",
+}
+"""Commands of s5cmd that no line can be, and what to do."""
+
+_TAKEN = "that is the file of commands"
 
 _QUERIES = ("ls", "du", "head", "presign")
 
-_SPELLINGS = {"--humanize": "--human-readable", "--expire": "--expires-in", "--show-progress": "", "--sp": ""}
-"""Options of s5cmd that have another name here. It is for ``run`` to show progress, and it does."""
+_SPELLINGS = {
+    "--humanize": "--human-readable",
+    "--expire": "--expires-in",
+    **dict.fromkeys(("--show-progress", "--sp", "-show-progress", "-sp"), ""),
+    **dict.fromkeys(("--force-glacier-transfer", "-force-glacier-transfer"), ""),
+}
+"""Options of s5cmd that have another name here, or none: it is for ``run`` to show progress, and every object is asked
+for, archived or not."""
+
+
+_LITERAL = ("head", "pipe")
+"""Commands that take ``*`` and ``?`` as they stand anyway."""
+
+
+class Stdin:
+    """Who reads the stdin of the program.
+
+    Attributes:
+        taken: why a line cannot, empty as long as one can.
+    """
+
+    def __init__(self, taken: str = "") -> None:
+        self.taken = taken
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,35 +84,48 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def prepared(
-    words: Sequence[str], group: click.Context, shared: Mapping[str, Any], *, as_json: bool, dry_run: bool
+    words: Sequence[str],
+    group: click.Context,
+    shared: Mapping[str, Any],
+    *,
+    as_json: bool,
+    dry_run: bool,
+    stdin: Stdin | None = None,
 ) -> list[Prepared]:
     """Return the work of a line: one, or for a pattern of local files one for each file.
 
     Args:
         group: the context of the group of commands.
         shared: the engine's options, as ``run`` was given them.
+        stdin: of the program; None where no line may read it.
 
     Raises:
         UsageError: the line makes no sense; the message names what is wrong.
         TransferError: it cannot be carried out.
     """
-    name, *arguments = words
+    name, arguments = command_of(words)
+    if (why := _NOT_HERE.get(name)) is not None:
+        raise Unsupported(f"{name!r} is no command for a line: {why}")
     if name not in COMMANDS:
         told = name.partition("=")[0]  # not the value of a variable that a shell would set
         raise UsageError(f"{told!r} is no command for a line; those are {', '.join(COMMANDS)}")
-    assert isinstance(group.command, click.Group)
-    command = group.command.get_command(group, name)
-    assert command is not None
+    changed: dict[str, Any] = {}
     try:
-        with _context(command, name, arguments) as ctx:
+        if name == "sync":
+            name, arguments, changed = sync_words(arguments, _parsed(group, name, arguments))
+        with _parsed(group, name, arguments) as ctx:
+            command = ctx.command
             _take_shared(ctx, shared)
+            ctx.params |= changed
+            if name in ("cat", "pipe"):
+                return [_stream(command, ctx, stdin or Stdin(_TAKEN), as_json=as_json, dry_run=dry_run)]
             if name in _QUERIES:
                 ctx.params["as_json"] = ctx.params.get("as_json") or as_json
                 return [_made(command, ctx, dry_run=False)]
-            if STREAM in (ctx.params[LINES], ctx.params[NUL], *ctx.params.get("paths", ())):
+            if STREAM in (ctx.params.get(LINES), ctx.params.get(NUL), *ctx.params.get("paths", ())):
                 raise UsageError("stdin and stdout are the file of commands and its results here, and not for a line")
             ctx.params["dry_run"] = dry_run = ctx.params["dry_run"] or dry_run
-            if name == "rm":
+            if name in ("rm", "sync"):
                 return [_made(command, ctx, dry_run=dry_run)]
             found = []
             for paths, recursive in _places(ctx):
@@ -89,12 +136,48 @@ def prepared(
         raise UsageError(error.format_message().rstrip(".")) from error
 
 
-def _context(command: click.Command, name: str, arguments: Sequence[str]) -> click.Context:
+def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the command of a line, and the other words, where s5cmd has options before it.
+
+    >>> command_of(["--dry-run", "cp", "a", "s3://b/"]), command_of(["--no-verify-ssl"])
+    (('cp', ['--dry-run', 'a', 's3://b/']), ('--no-verify-ssl', []))
+    """
+    known = (at for at, word in enumerate(words) if word in COMMANDS or word in _NOT_HERE)
+    at = next(known, 0) if words[0].startswith("-") else 0
+    return words[at], [*words[:at], *words[at + 1 :]]
+
+
+def _stream(command: click.Command, ctx: click.Context, stdin: Stdin, *, as_json: bool, dry_run: bool) -> Prepared:
+    """Return the work of a line that writes objects to stdout, or reads stdin.
+
+    Raises:
+        UsageError: stdout takes JSON, or stdin is for something else.
+    """
+    if ctx.info_name == "cat":
+        if as_json:
+            raise UsageError("cat writes the bytes of objects, which --json has no place for")
+        if dry_run:
+            raise UsageError("cat changes nothing, and has no dry run")
+        return _made(command, ctx, dry_run=False)
+    if stdin.taken:
+        raise UsageError(f"pipe reads stdin, and {stdin.taken}")
+    ctx.params["dry_run"] = dry_run = ctx.params["dry_run"] or dry_run
+    made = _made(command, ctx, dry_run=dry_run)
+    stdin.taken = "an earlier line does"
+    return made
+
+
+def _parsed(group: click.Context, name: str, arguments: Sequence[str]) -> click.Context:
     """Return the context of a line; there is no --help for lines, and no way to leave the program."""
+    assert isinstance(group.command, click.Group)
+    command = group.command.get_command(group, name)
+    assert command is not None
     options = {spelling for param in command.params for spelling in param.opts}
     spelled = []
     for argument in arguments:
         head, equals, value = argument.partition("=")
+        if name in _LITERAL and argument in ("--raw", "-raw"):
+            continue
         if head in _SPELLINGS and head not in options:
             if not (head := _SPELLINGS[head]):
                 continue
@@ -170,4 +253,19 @@ def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:
         return [(paths, False)]
     cut = source.rfind("/", 0, wildcard) + 1
     above = destination if destination.endswith("/") else f"{destination}/"
+    if ctx.params["flatten"]:
+        return _flattened(found, above)
     return [((path, above + path[cut:]), os.path.isdir(path)) for path in found]
+
+
+def _flattened(found: Sequence[str], above: str) -> list[tuple[tuple[str, ...], bool]]:
+    """Return (SRC, DEST) of files without their folders, and of folders, of which each is flattened by itself.
+
+    Raises:
+        UsageError: two files have one name.
+    """
+    names: dict[str, str] = {}
+    for path in found:
+        if not os.path.isdir(path) and (earlier := names.setdefault(os.path.basename(path), path)) != path:
+            raise UsageError(f"without their folders {earlier!r} and {path!r} are one object")
+    return [((path, above), os.path.isdir(path)) for path in found]

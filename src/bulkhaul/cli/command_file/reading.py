@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 from collections.abc import Iterator
 
 READ_BYTES = 64 * 1024
@@ -20,6 +21,7 @@ def numbered_lines(fd: int) -> Iterator[list[tuple[int, str | None]]]:
         OSError: it cannot be read.
     """
     number, rest, skipping = 0, b"", False
+    _wait_for_input(fd)
     while True:
         chunk = os.read(fd, READ_BYTES)
         ended = not chunk
@@ -40,3 +42,10 @@ def numbered_lines(fd: int) -> Iterator[list[tuple[int, str | None]]]:
             yield found
         if ended:
             return
+
+
+def _wait_for_input(fd: int) -> None:
+    """Wait until there is something to read, or the end: a FIFO is at its end before anybody has opened it to write."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll()

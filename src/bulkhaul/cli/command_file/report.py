@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
-
-import msgspec
+from typing import Any, cast
 
 from bulkhaul.cli.lines import problem_line
 from bulkhaul.cli.report import TransferReport, human_line, json_line
 from bulkhaul.model.errors import error_of
-from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.model.results import Progress, RowResult, TransferResult
+from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 
 
@@ -23,6 +22,8 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
         dry_run: nothing was done.
         counted: the engine's progress tells of this object.
         text: lines for stdout; then there is no object.
+        data: bytes of objects for stdout; likewise.
+        source_fd: where bytes for stdout come from, until their end; -1 for nowhere.
     """
 
     line: int
@@ -30,11 +31,15 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
     dry_run: bool = False
     counted: bool = False
     text: str = ""
+    data: bytes = b""
+    source_fd: int = -1
 
 
 def of_line(result: TransferResult, **fields: Any) -> LineResult:
-    """Return a result as that of a line."""
-    return LineResult(**msgspec.structs.asdict(result), **fields)
+    """Return a result as that of a line; a sync tells by itself what it has done with the object."""
+    if isinstance(result, RowResult):
+        fields["operation"] = "rm" if result.action is Action.DELETE else "cp"
+    return LineResult(**{name: getattr(result, name) for name in TransferResult.__struct_fields__}, **fields)
 
 
 class CommandFileReport(TransferReport):
@@ -62,6 +67,8 @@ class CommandFileReport(TransferReport):
             super().ended(result)  # of the command as a whole
         elif result.text:
             self._out(_numbered(result.text, result.line) if self._as_json else result.text)
+        elif result.data:
+            cast("Callable[[bytes], None]", self._out)(result.data)  # as what takes stdout's lines takes bytes, too
         else:
             self._ended(result)
 
@@ -73,7 +80,7 @@ class CommandFileReport(TransferReport):
         if self._as_json:
             told = json_line(result, operation=result.operation, dry_run=result.dry_run, number=result.line)
             self._out(told)
-        elif not self._quiet and result.failure is None:
+        elif not self._quiet and result.failure is None and result.operation != "cat":
             self._out(human_line(result, operation=result.operation, dry_run=result.dry_run))
 
 

@@ -14,6 +14,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 
+import msgspec
+
 from bulkhaul.cli.command_file.parsing import COMMANDS, Prepared
 from bulkhaul.cli.command_file.reading import numbered_lines
 from bulkhaul.cli.command_file.report import LineResult, of_line
@@ -23,6 +25,8 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.model.errors import TransferError, UsageError
+from bulkhaul.model.limits import KIB
+from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
 from bulkhaul.policy.selection import named_object
@@ -37,7 +41,11 @@ _MAX_WAITING = 1024
 _LOOK_UP_S = 0.1
 """How often a full queue of results is given up, if the engine has ended."""
 
+_READ_BYTES = 64 * KIB
+"""What is read of an object for stdout at a time. Source: the capacity of a pipe (pipe(7))."""
+
 Prepare = Callable[[list[str]], list[Prepared]]
+Streams = Callable[[Engine, int], Iterator[TransferResult]]
 
 
 class _End:
@@ -80,7 +88,10 @@ class CommandFile:
         self._start(engine, lambda: self._read(engine))
         try:
             while not isinstance(item := self._out.get(), _End):
-                yield item
+                if item.source_fd < 0:
+                    yield item
+                else:
+                    yield from _read_out(item)
             if item.error is not None:
                 raise item.error
         finally:
@@ -214,13 +225,34 @@ class CommandFile:
     def _carry_out(self, engine: Engine, number: int, line: Prepared) -> None:
         if line.folder and not line.dry_run:
             os.makedirs(line.folder, exist_ok=True)
-        if line.job is not None:
+        if line.job is not None and line.job.streams is not None:
+            self._stream(engine, number, line, line.job.streams)
+        elif line.job is not None:
             counted = line.operation != "rm" and not line.dry_run
             for result in line.job.results(engine):
                 told = of_line(result, line=number, operation=line.operation, dry_run=line.dry_run, counted=counted)
                 self._put(engine, told)
         elif line.work is not None:
             engine.run(line.work, engine.aio, _Text(lambda text: self._offer(number, line.operation, text)))
+
+    def _stream(self, engine: Engine, number: int, line: Prepared, streams: Streams) -> None:
+        """Have the bytes of a line's objects written to stdout in one piece; what became of them is told behind them.
+
+        Whoever takes the results reads them from a pipe, and meanwhile takes no others.
+        """
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        names = TransferResult(source="", destination="", bucket="", key="")
+        self._put(engine, of_line(names, line=number, operation=line.operation, source_fd=reading))
+        told: list[LineResult] = []
+        try:
+            told.extend(
+                of_line(result, line=number, operation=line.operation, counted=True)
+                for result in streams(engine, writing)
+            )
+        finally:
+            os.close(writing)
+            for one in told:
+                self._put(engine, one)
 
     async def _offer(self, number: int, operation: str, text: str) -> None:
         """Put lines for stdout into the queue, on the engine's loop, which must not wait for room there."""
@@ -244,6 +276,15 @@ class _Text(Lines):
         """Hand over lines, and wait until there is room for them."""
         if text:
             await self._offer(text)
+
+
+def _read_out(item: LineResult) -> Iterator[LineResult]:
+    """Yield the bytes that come for stdout, to their end."""
+    try:
+        while data := os.read(item.source_fd, _READ_BYTES):
+            yield msgspec.structs.replace(item, source_fd=-1, data=data)
+    finally:
+        os.close(item.source_fd)
 
 
 def _failed(number: int, operation: str, error: TransferError, line: Prepared | None = None) -> LineResult:

@@ -72,22 +72,23 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
     require_stdout()
     settings = make_settings(take_settings(given))
 
-    def results(run: Engine) -> Iterator[TransferResult]:
+    def results(run: Engine, out: int = 1) -> Iterator[TransferResult]:
         for url in urls:
             if url not in patterns:
-                yield run.download_stream(url, 1, version_id=version_id)
+                yield run.download_stream(url, out, version_id=version_id)
                 continue
             keys = sorted((head.key for head in run.list(url)), key=str.encode)
             if not keys:
                 raise nothing_matches(patterns[url])
             for key in keys:
-                yield run.download_stream(ObjectRef(patterns[url].bucket, key).url, 1)
+                yield run.download_stream(ObjectRef(patterns[url].bucket, key).url, out)
 
     from bulkhaul.cli.job import Job
 
     return Job(
         operation="cat",
         results=results,
+        streams=results,
         source=urls[0],
         destination="-",
         dry_run=False,

@@ -35,6 +35,7 @@ Exit code: 0 (also where nothing matches: that is 0 bytes), 1 it failed, 2 wrong
 @click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
 @click.option("--group", "-g", is_flag=True, help="One line for each storage class.")
 @click.option("--all-versions", is_flag=True, help="Count every version, not only the current ones.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
 @click.pass_context
@@ -46,6 +47,7 @@ def du(
     human: bool,
     group: bool,
     all_versions: bool,
+    exclude: tuple[str, ...],
     as_json: bool,
     **connection: Any,
 ) -> NoReturn:
@@ -53,7 +55,7 @@ def du(
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.listing_lines import Totals, size_text, total_json
     from bulkhaul.policy.naming import printable
-    from bulkhaul.policy.selection import parse_listing, selector
+    from bulkhaul.policy.selection import listing_selector, parse_listing
 
     if group and all_versions:
         raise click.UsageError("--group cannot be had with --all-versions: versions are listed without their class.")
@@ -62,7 +64,7 @@ def du(
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         totals: defaultdict[str, Totals] = defaultdict(Totals)
-        takes = selector(source) if source.pattern else None
+        takes = listing_selector(source, exclude)
         if all_versions:
             async with contextlib.aclosing(engine.control.versions(source.bucket, source.prefix)) as found:
                 async for versions in found:

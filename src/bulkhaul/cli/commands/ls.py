@@ -11,6 +11,8 @@ from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.policy.selection import Source
@@ -42,6 +44,8 @@ Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or i
 @click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
 @click.option("--summarize", is_flag=True, help="The number of objects and their bytes at the end.")
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of every key below.")
+@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@click.option("--show-fullpath", "urls", is_flag=True, help="Of each object its URL alone.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and a summary.")
 @click.pass_context
@@ -54,6 +58,8 @@ def ls(
     human: bool,
     summarize: bool,
     all_versions: bool,
+    exclude: tuple[str, ...],
+    urls: bool,
     as_json: bool,
     **connection: Any,
 ) -> NoReturn:
@@ -67,12 +73,16 @@ def ls(
     if url is None and (recursive or all_versions or summarize):
         raise click.UsageError("--recursive, --all-versions and --summarize need s3://BUCKET.")
     source = parse_listing(url) if url is not None else None
+    if exclude and not (recursive or all_versions or (source and source.pattern)):
+        raise click.UsageError("--exclude needs --recursive, --all-versions or a pattern.")
+    if urls and all_versions:
+        raise click.UsageError("--show-fullpath cannot be had with --all-versions: a URL names no version.")
     settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if source is None:
             return await list_buckets(engine, out, as_json=as_json)
-        listing = Listing(source, out, human=human, as_json=as_json)
+        listing = Listing(source, out, human=human, as_json=as_json, exclude=exclude, urls=urls)
         if all_versions:
             await listing.versions(engine)
         elif recursive or source.pattern:
@@ -103,21 +113,24 @@ async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int
 class Listing:
     """Prints one listing, page by page, and counts it."""
 
-    def __init__(self, source: Source, out: Lines, *, human: bool, as_json: bool) -> None:
+    def __init__(
+        self, source: Source, out: Lines, *, human: bool, as_json: bool, exclude: Sequence[str] = (), urls: bool = False
+    ) -> None:
         from bulkhaul.cli.listing_lines import Totals
-        from bulkhaul.policy.selection import selector
+        from bulkhaul.policy.selection import listing_selector
 
         self._source = source
         self._out = out
         self._human = human
         self._as_json = as_json
-        self._takes = selector(source) if source.pattern else None
+        self._urls = urls
+        self._takes = listing_selector(source, exclude)
         self._totals = Totals()
         self._shown = 0
 
     async def objects(self, engine: AsyncEngine) -> None:
         """Print every key."""
-        from bulkhaul.cli.listing_lines import object_json, object_lines
+        from bulkhaul.cli.listing_lines import object_json, object_lines, url_lines
 
         bucket = self._source.bucket
         async with contextlib.aclosing(engine.control.pages(bucket, self._source.prefix)) as pages:
@@ -126,13 +139,16 @@ class Listing:
                 self._totals.add(one.size_bytes for one in taken)
                 self._totals.add_archived(taken)
                 self._shown += len(taken)
+                if self._urls and not self._as_json:
+                    await self._out.write(url_lines(bucket, taken))
+                    continue
                 await self._out.write(
                     object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
                 )
 
     async def folder(self, engine: AsyncEngine) -> None:
         """Print one folder."""
-        from bulkhaul.cli.listing_lines import folder_json, folder_lines, object_json, object_lines
+        from bulkhaul.cli.listing_lines import folder_json, folder_lines, object_json, object_lines, url_lines
 
         bucket, prefix = self._source.bucket, self._source.prefix
         cut = prefix.rfind("/") + 1
@@ -143,6 +159,8 @@ class Listing:
                 self._shown += len(objects) + len(prefixes)
                 if self._as_json:
                     await self._out.write(folder_json(bucket, prefixes) + object_json(bucket, objects))
+                elif self._urls:
+                    await self._out.write(url_lines(bucket, objects, prefixes))
                 else:
                     lines = folder_lines(prefixes, cut=cut) + object_lines(objects, cut=cut, human=self._human)
                     await self._out.write(lines)

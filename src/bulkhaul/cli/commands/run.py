@@ -36,11 +36,13 @@ A file of commands:
   ls s3://bucket/logs/
 
 Lines are words as in a shell: quotes and backslashes, but nothing is expanded except the patterns of the commands
-themselves. A line may be cp, mv, rm, ls, du, head or presign, with their options; bulkhaul or s5cmd may stand before
-it. Options of the connection, of speed, of integrity and of output are for all lines, and given to run.
+themselves. A line may be cp, mv, sync, rm, cat, pipe, ls, du, head or presign, with their options; bulkhaul or s5cmd
+may stand before it. Options of the connection, of speed, of integrity and of output are for all lines, and given to
+run.
 
 Files that s5cmd runs are run, too: a download makes the folders of its file, a folder that ends in a slash is uploaded
-with everything below it, and * and ? in a local SRC stand for files. What s5cmd can and bulkhaul cannot fails.
+with everything below it, * and ? in a local SRC stand for files, and sync takes one object, too. What s5cmd can and
+bulkhaul cannot fails by name.
 
 The lines are carried out side by side, in no order. One that fails, or that makes no sense, stops no other: it is
 reported with its number, and counted.
@@ -65,7 +67,7 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
     shared = {name: value for name, value in given.items() if name in SETTINGS}
     settings = make_settings(shared)
     fd = _opened(file)
-    from bulkhaul.cli.command_file.parsing import prepared
+    from bulkhaul.cli.command_file.parsing import Stdin, prepared
     from bulkhaul.cli.command_file.report import CommandFileReport
     from bulkhaul.cli.command_file.running import CommandFile
     from bulkhaul.cli.job import Job
@@ -73,7 +75,8 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
 
     as_json = output["as_json"]
     group = ctx.find_root()
-    prepare = functools.partial(prepared, group=group, shared=shared, as_json=as_json, dry_run=dry_run)
+    stdin = None if file == "-" else Stdin()
+    prepare = functools.partial(prepared, group=group, shared=shared, as_json=as_json, dry_run=dry_run, stdin=stdin)
     commands = CommandFile(fd, prepare, dry_run=dry_run)
     name = "stdin" if file == "-" else file
     job = Job(
@@ -100,7 +103,8 @@ def _opened(file: str) -> int:
         require_stdin()
         return 0
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a FIFO may have no writer yet
+        os.set_blocking(fd, True)
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             return fd
         os.close(fd)
