@@ -479,3 +479,16 @@ def test_a_comparison_that_is_left_leaves_nothing(place: Place) -> None:
     results = verify(place.engine, OURS, THEIRS)
     assert next(iter(results)).verdict is EQUAL
     del results
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_one_of_two_objects_is_missing(place: Place, turned: bool) -> None:
+    """It is told which; a key that others lie below of is a prefix, as before."""
+    server, engine = place.server, place.engine
+    server.store.put("bucket", "pair/one", make_object(b"1"))
+    server.store.put("bucket", "pair/folder/x", make_object(b"1"))
+    there, gone, folder = (f"s3://bucket/pair/{name}" for name in ("one", "other", "folder"))
+    (result,) = list(verify(engine, *((gone, there) if turned else (there, gone))))
+    assert (result.verdict, result.missing) == (Verdict.MISSING, gone)
+    (result,) = list(verify(engine, *((folder, there) if turned else (there, folder))))
+    assert (result.verdict, result.name) == (Verdict.MISSING, "x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 
@@ -63,7 +64,7 @@ async def places_of(one_engine: AsyncEngine, other_engine: AsyncEngine, one: str
     """Return what two places name.
 
     They are one object or file each where a file on disk is named, or where both keys are objects' and neither ends in
-    a slash; else what lies below a folder or a prefix.
+    a slash, or one of them and nothing lies below either; else what lies below a folder or a prefix.
 
     Raises:
         UsageError: a pattern of keys against one file, or the two places are one.
@@ -113,14 +114,27 @@ async def _single(engines: tuple[AsyncEngine, AsyncEngine], paths: tuple[str, st
             return False
         if "file" in kinds:
             return True
-    for engine, path in zip(engines, paths, strict=True):
-        if path.startswith(SCHEME):
-            source = parse_source(path)
-            try:
-                await engine.control.head(ObjectRef(source.bucket, source.key))
-            except NotFound:
-                return False
+    named = [(engine, path) for engine, path in zip(engines, paths, strict=True) if path.startswith(SCHEME)]
+    objects = [await _is_object(engine, path) for engine, path in named]
+    # Where one of two keys is an object's and neither has anything below it, the other one's object is missing.
+    return all(objects) or (any(objects) and not any([await _has_below(engine, path) for engine, path in named]))
+
+
+async def _is_object(engine: AsyncEngine, path: str) -> bool:
+    source = parse_source(path)
+    try:
+        await engine.control.head(ObjectRef(source.bucket, source.key))
+    except NotFound:
+        return False
     return True
+
+
+async def _has_below(engine: AsyncEngine, path: str) -> bool:
+    source = parse_source(path, recursive=True)
+    async with contextlib.aclosing(
+        engine.control.pages(source.bucket, source.prefix, max_keys=1, ahead=False)
+    ) as pages:
+        return bool(await anext(pages, ()))
 
 
 def _kind(path: str) -> str:
