@@ -140,6 +140,7 @@ def test_a_file_in_the_place_of_a_folder(place: Place) -> None:
     place.make("a", "a.b", "extra")
     results = place.sync(OURS, str(place.here), DELETE)
     assert sorted(one.key for one in results if one.failure) == ["ours/a/b", "ours/a/c"]
+    assert all("run it again" in one.failure.message for one in results if one.failure)
     assert place.files() == ["d"]
     assert all(one.ok for one in place.sync(OURS, str(place.here), DELETE))
     assert place.files() == ["a/b", "a/c", "d"]

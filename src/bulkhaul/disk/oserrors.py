@@ -19,7 +19,7 @@ _REMEDIES = {
     errno.ETXTBSY: "a program runs from this file; stop it, or choose another destination",
     errno.EROFS: "the file system is read-only; choose another destination",
     errno.ENOENT: "the folder does not exist; create it first",
-    errno.ENOTDIR: "a part of the path is a file, where a folder is needed",
+    errno.ENOTDIR: "a part of the path is a file, where a folder is needed; run it again when the file is gone",
     errno.ELOOP: "a part of the path is a symbolic link, which is not followed inside the destination",
     errno.ENAMETOOLONG: "the name is too long for this file system",
     errno.EISDIR: "a folder is in the place of the file; remove it, or choose another destination",
