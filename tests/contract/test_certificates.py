@@ -95,6 +95,9 @@ def test_what_it_holds(engine: Engine, tmp_path: Path) -> None:
     assert end == {"rows": 40, "bytes": 120, "root": root}
     assert root == root_of(lines[:-1])
     assert again(engine, path, OURS) == again(engine, path, THEIRS) == {"": Verdict.EQUAL}
+    counts = VerifyCounts()
+    list(verify_against(engine, path, OURS, counts=counts))
+    assert counts.root == root, "whoever changes rows and root together is found out by the root that somebody kept"
     assert [one.name for one in tmp_path.iterdir()] == ["certificate"]
 
 

@@ -80,6 +80,7 @@ async def verify_against_async(
     if sample is not None and sample.rows < 1:
         raise UsageError(f"a sample of {sample.rows} rows shows nothing; take at least one")
     opened = await in_thread(Certificate, os.fspath(certificate))
+    counts.root = opened.end.root
     try:
         where = os.fspath(place)
         side = await side_of(engine, where, single=opened.head.single)

@@ -38,7 +38,7 @@ class VerifyCounts(msgspec.Struct):
         verdicts: how many names have come out in which way.
         evidence: what the verdicts rest on.
         read_bytes: that were read of both sides.
-        root: of the certificate that was written, empty for none.
+        root: of the certificate that was written, or that was checked; empty for none.
     """
 
     verdicts: Counter[Verdict] = msgspec.field(default_factory=Counter)
