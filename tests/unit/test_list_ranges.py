@@ -90,6 +90,16 @@ def test_pages_are_asked_for_side_by_side() -> None:
     assert len(service.pages) <= 1.5 * len(NAMES) / PAGE
 
 
+def test_no_more_pages_are_asked_for_than_the_caller_has_room_for() -> None:
+    """A caller that reads two listings side by side gives each a part of the pages."""
+
+    async def story(service: Service) -> None:
+        pages = Control(service.requests).pages("bucket", "", most_pages=3)
+        assert [head.key async for page in pages for head in page] == NAMES
+
+    assert run(story).most == 3
+
+
 def test_a_service_without_start_after_is_listed_by_one_stream() -> None:
     """From where the reader is, each page ahead of the last one as it is told early."""
 

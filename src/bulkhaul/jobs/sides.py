@@ -17,11 +17,17 @@ from bulkhaul.disk.walk import LocalFile, LocalFolder, Refused, walk, walk_with_
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_ranges import MOST_PAGES
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.policy.comparison import Entry, Unknown
 
 PAGE_FILES = 1000
 """Files that a thread looks at before it hands them over: as many as a page of a listing has."""
+
+LISTED_AHEAD = MOST_PAGES // 2
+"""Pages of a listing that may be under way or wait: two of them are joined, and one that is faster than the other would
+else fill what a listing that is read by itself may fill.
+"""
 
 PAGES_AHEAD = 4
 """Pages of each side that may wait for the join."""
@@ -43,7 +49,7 @@ async def object_pages(
     Raises:
         TransferError: the listing failed.
     """
-    async with contextlib.aclosing(control.pages(bucket, prefix)) as pages:
+    async with contextlib.aclosing(control.pages(bucket, prefix, most_pages=LISTED_AHEAD)) as pages:
         async for heads in pages:
             yield object_entries(heads, base, takes)
 

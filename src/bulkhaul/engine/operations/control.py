@@ -33,7 +33,7 @@ from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
 from bulkhaul.engine.operations.delete_batch import delete_batch, delete_in_batches
 from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
-from bulkhaul.engine.operations.list_ranges import ranged_pages
+from bulkhaul.engine.operations.list_ranges import MOST_PAGES, ranged_pages
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
@@ -81,7 +81,14 @@ class Control(Descriptions):
         return each_of(listing, lambda page: list(page.buckets))
 
     def pages(
-        self, bucket: str, prefix: str, *, max_keys: int = 0, ahead: bool = True, restores: bool = False
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        max_keys: int = 0,
+        ahead: bool = True,
+        restores: bool = False,
+        most_pages: int = MOST_PAGES,
     ) -> AsyncGenerator[Sequence[ObjectHead], None]:
         """Yield the pages of a listing of everything whose key begins with ``prefix``, in the service's order.
 
@@ -89,6 +96,7 @@ class Control(Descriptions):
             ahead: ask for pages that follow while the caller has one in hand, more of them side by side the longer the
                 caller had to wait for them.
             restores: tell the status of archived objects, too (``ObjectHead.restore``), where the endpoint does.
+            most_pages: that are asked for or wait for the caller, where they are asked for ahead.
 
         Raises:
             NotFound: there is no such bucket.
@@ -96,7 +104,9 @@ class Control(Descriptions):
             UnexpectedReply: the service lists what does not begin with the prefix.
         """
         if ahead:
-            return ranged_pages(self._requests, bucket, prefix, max_keys=max_keys, restores=restores)
+            return ranged_pages(
+                self._requests, bucket, prefix, max_keys=max_keys, restores=restores, most_pages=most_pages
+            )
         return self.pages_after(bucket, prefix, "", max_keys=max_keys, ahead=False, restores=restores)
 
     def pages_after(

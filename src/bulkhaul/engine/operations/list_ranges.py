@@ -25,20 +25,27 @@ MOST_PAGES: Final = 96
 
 
 async def ranged_pages(
-    requests: Requests, bucket: str, prefix: str, *, max_keys: int, restores: bool = False
+    requests: Requests,
+    bucket: str,
+    prefix: str,
+    *,
+    max_keys: int,
+    restores: bool = False,
+    most_pages: int = MOST_PAGES,
 ) -> AsyncGenerator[Sequence[ObjectHead], None]:
     """Yield the pages of a listing of everything below a prefix, in the service's order; their lengths vary.
 
     Args:
         max_keys: length of a page, 0 for the service's own.
         restores: tell the status of archived objects, too, where the endpoint does.
+        most_pages: that are under way or wait for the reader.
 
     Raises:
         OtherError: the listing would never end.
         UnexpectedReply: a page names what does not begin with the prefix.
         TransferError: a page cannot be had.
     """
-    fetching = _Fetching(requests, bucket, prefix, max_keys, restores=restores)
+    fetching = _Fetching(requests, bucket, prefix, max_keys, restores=restores, most_pages=most_pages)
     try:
         while not fetching.ranges.handed_over:
             fetching.begin()
@@ -64,14 +71,16 @@ async def ranged_pages(
 class _Fetching:
     """The requests of one listing that are under way."""
 
-    def __init__(self, requests: Requests, bucket: str, prefix: str, max_keys: int, *, restores: bool) -> None:
+    def __init__(
+        self, requests: Requests, bucket: str, prefix: str, max_keys: int, *, restores: bool, most_pages: int
+    ) -> None:
         self._requests = requests
         self._bucket = bucket
         self._prefix = prefix
         self._max_keys = max_keys
         self._restores = restores
         self._subject = f"s3://{bucket}/{prefix}"
-        self.ranges = KeyRanges(prefix, self._subject, most_pages=MOST_PAGES)
+        self.ranges = KeyRanges(prefix, self._subject, most_pages=most_pages)
         self._in_flight = PagesInFlight()
         self._tasks: dict[Fetch, asyncio.Task[None]] = {}
         self._moved = asyncio.Event()
@@ -136,4 +145,4 @@ def _is_refusal(error: TransferError) -> bool:
     return error.info.status >= 400 and error.info.code != "Throttled"
 
 
-__all__ = ["ranged_pages"]
+__all__ = ["MOST_PAGES", "ranged_pages"]
