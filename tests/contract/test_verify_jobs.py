@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,17 @@ def test_many_side_by_side(server: FaultServer, where: dict[str, Any], tmp_path:
     assert sorted(row.n for row in rows) == list(range(1300))
     assert {row.evidence for row in rows} == {Evidence.STORED_CHECKSUM}
     assert [row.n for row in sorted(rows, key=lambda row: row.source)] == list(range(1300))
+
+
+def test_what_is_no_file(where: dict[str, Any], tmp_path: Path) -> None:
+    """A folder that has come where a file should be has no bytes: the file is missing; a pipe is undecidable."""
+    (tmp_path / "here").mkdir()
+    for name in "xyz":
+        (tmp_path / "here" / name).write_bytes(name.encode())
+    jobs.create_job(tmp_path / "job", tmp_path / "here", B, kind="verify", **where)
+    for name in "xy":
+        (tmp_path / "here" / name).unlink()
+    (tmp_path / "here/x").mkdir()
+    os.mkfifo(tmp_path / "here/y")
+    found = told(jobs.run_job(tmp_path / "job"))
+    assert [found[f"{tmp_path}/here/{name}"] for name in "xyz"] == [MISSING, UNDECIDABLE, EQUAL]

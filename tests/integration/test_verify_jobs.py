@@ -227,7 +227,9 @@ def test_a_manifest(place: Place) -> None:
     told(place, "job", "run", job, "--json", status=1)
     rows = sorted(told(place, "job", "report", job), key=lambda row: row["n"])
     assert [row["verdict"] for row in rows] == [EQUAL, DIFFERENT, MISSING, UNDECIDABLE, UNDECIDABLE]
-    assert f"{manifest}:4" in rows[3]["error"]["message"]
+    assert planned["impossible"] == 2
+    assert rows[3]["source"] == f"{manifest}:4"
+    assert rows[3]["error"]["message"] == "undecidable: the key is missing"
     assert "listed twice" in rows[4]["error"]["message"]
 
     # What is not equal is the manifest of the copy that mends it.

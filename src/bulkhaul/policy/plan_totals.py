@@ -63,6 +63,7 @@ class Totals:
                 self._deletions += 1
                 continue
             if row.action is Action.VERIFY:
+                self.impossible += not row.destination
                 places = (row.source, row.destination) if row.destination else ()
                 self._requests["HeadObject"] += sum(place.startswith("s3://") for place in places)
                 continue
