@@ -316,6 +316,32 @@ def test_a_lost_answer_makes_nothing_twice(server: RunningServer, marks: bytes) 
     assert [(one.version_id, one.skipped) for one in results] == [(version_id, "") for version_id, _ in made]
 
 
+def test_a_relayed_version_that_was_stored_twice(server: RunningServer) -> None:
+    """A PUT whose answer is lost is sent again: that there are two fails, and the same again names the second."""
+    with weed() as other:
+        source, there = new_bucket(other.client()), new_bucket(server.client())
+        written(other.client(), source, "k", b"1", b"2")
+        way = forgetful(server.port, b"PUT /")
+        with way as (url, dropped), running_engine(url, server.keys(), **IN_PARTS) as engine:
+            origin = engine.beside(Settings(endpoint_url=other.endpoint_url))
+
+            def failures() -> list[str]:
+                results = list(engine.copy_versions(f"s3://{source}/", f"s3://{there}/", origin=origin))
+                results.sort(key=lambda one: one.row)
+                return [one.failure.message if one.failure else "" for one in results]
+
+            first = failures()
+            assert dropped.exists()
+            made = history(server, there, "k")
+            assert bodies(made) == [b"1", b"1", b"2"]
+            assert first[0] == ""
+            assert "3 versions where 2 were to be" in first[1]
+            assert f"its version {made[1][0]} stands in the place of this one" in failures()[1]
+            server.client().delete_object(Bucket=there, Key="k", VersionId=made[1][0])
+            assert failures() == ["", ""]
+        assert history(server, there, "k") == [made[0], made[2]]
+
+
 def test_what_a_copy_is_to_be_like(server: RunningServer, engine: Engine) -> None:
     """Options go for every version, and rows that make no sense fail by themselves."""
     client = server.client()

@@ -13,7 +13,10 @@ import pytest
 
 from bulkhaul import jobs
 from bulkhaul.errors import UsageError
+from bulkhaul.jobs.folder.description import Claim
+from bulkhaul.jobs.folder.place import opened
 from bulkhaul.model.rows import Action, ReportRow, Status
+from bulkhaul.model.settings import Settings
 from tests.contract.test_all_versions import ENABLED, bodies, history, new_bucket, versions_on, written
 from tests.engines import aws_environment
 from tests.integration.killing import Place, killed
@@ -120,6 +123,19 @@ def test_the_plan_and_what_is_there(place: Place, where: dict[str, Any], tmp_pat
     assert_mapped(place.server, second, "bucket", there, ("in/", ""))
     assert {key: history(place.server, there, f"{key:02}") for key in range(KEYS)} == before
     assert {row.action for row in second} == {Action.COPY, Action.MARK}
+
+
+def test_equal_bytes_in_a_row_are_two_versions(place: Place, where: dict[str, Any], tmp_path: Path) -> None:
+    """A run that goes on finds the one that was made before its kill, and makes the next, which holds the same."""
+    source, there = new_bucket(place.client), new_bucket(place.client)
+    written(place.client, source, "k", b"same", b"same", b"same")
+    jobs.create_job(tmp_path / "job", f"s3://{source}/", f"s3://{there}/", all_versions=True, **where)
+    with opened(str(tmp_path / "job"), Settings()) as folder:
+        folder.claim(0, Claim(runner="one that was killed", began=0.0))
+    place.client.copy_object(Bucket=there, Key="k", CopySource=f"{source}/k")
+    rows = sorted(jobs.run_job(tmp_path / "job"), key=lambda row: row.n)
+    assert [row.reason for row in rows] == ["it was there already", "", ""]
+    assert_mapped(place.server, rows, source, there, ("", ""))
 
 
 def test_a_retry_keeps_the_order(tmp_path: Path) -> None:

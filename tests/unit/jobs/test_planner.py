@@ -17,7 +17,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.jobs.folder.description import Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.planner import FIRST_ROWS, MAX_BYTES, Planner
-from bulkhaul.jobs.row_sources import ObjectRows, RowSource, delete_row, download_row
+from bulkhaul.jobs.row_sources import Begun, ObjectRows, RowSource, Told, delete_row, download_row
 from bulkhaul.model.errors import NetworkError, NotFound, UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ObjectHead
@@ -128,6 +128,28 @@ def test_odd_services_lose_and_repeat_nothing(order: str, deaf: bool) -> None:
         planned(folder, listing.source(), most=shards, max_rows=3)
         planned(folder, listing.source(), max_rows=3)
         assert sorted(row.source for row in every_row(folder)) == sorted(f"s3://bucket/{key}" for key in keys)
+
+
+def test_versions_of_a_key_are_planned_once() -> None:
+    """All of them have one source: what tells those that are planned from the others is the version."""
+
+    class Histories:
+        told = Told()
+
+        async def rows(self, begun: Begun) -> AsyncGenerator[Sequence[Row], None]:
+            page = [
+                Row(n=0, action=Action.COPY, source=f"s3://b/{key}", destination="s3://c/k", version_id=f"{n}", older=n)
+                for key in "ab"
+                for n in range(5)
+            ]
+            yield [row for row in page if not begun.has(row)] if begun.rows else page
+
+    for shards in (1, 2, 3):
+        folder = folder_in(MemoryStore())
+        planned(folder, Histories(), most=shards, max_rows=3)
+        planned(folder, Histories(), max_rows=3)
+        expected = [(key, n) for key in "ab" for n in range(5)]
+        assert [(row.source[-1], row.older) for row in every_row(folder)] == expected
 
 
 def test_a_service_that_misses_keys_loses_none() -> None:

@@ -9,6 +9,10 @@ What is there is told by the destination itself: its history must be the beginni
 bytes. So a second run, a job that goes on and a retry need nothing that an earlier run has kept, and the copies carry
 no stamp in their metadata, which they keep as it is. Two versions of the same bytes are told apart by their places.
 
+A version whose answer was lost is looked for before it is made again; one that is relayed is sent again unseen, and the
+destination is looked at when its key is done. What no look shows is a copy that the service still makes when a later
+run begins.
+
 Keys go side by side. A row that waits for its turn holds a slot of the batch: those of one key with more versions than
 there are slots hold up the keys behind it.
 """
@@ -69,6 +73,7 @@ class _History:
         self.last: asyncio.Event | None = None
         self.failure: ErrorInfo | None = None
         self._count: int | None = None
+        self._made = False
         self._passed = 0
         self._rest: Iterator[ObjectVersion] = iter(())
         self._tied: list[ObjectVersion] = []
@@ -99,6 +104,27 @@ class _History:
         """Count a version that was made after all that were there."""
         assert self._count is not None
         self._count += 1
+        self._made = True
+
+    async def require_expected(self, here: VersionSide) -> None:
+        """Make sure that what was made is there once: a relayed version whose answer is lost is sent again unseen.
+
+        Raises:
+            PreconditionFailed: there is more; nothing is removed.
+            TransferError: the listing failed.
+        """
+        if not self._made:
+            return
+        expected = self._count
+        await self._look(here)
+        self._made = False
+        if self._count != expected:
+            text = (
+                f"it was copied, and the destination has {self._count} versions where {expected} were to be: an answer"
+                " was lost and its version stored twice, or somebody else writes there; the same copy again names the"
+                " one that is too many"
+            )
+            raise PreconditionFailed(text)
 
     def forget(self) -> None:
         """Have the destination listed again."""
@@ -163,7 +189,10 @@ class VersionCopies:
             if (failure := history.failure) is not None:
                 raise _waits(failure)
             await self._versioned(history.ref.bucket)
-            return await self._done(history, row, source, planned)
+            result = await self._done(history, row, source, planned)
+            if history.last is turn and self._origin is not self._here:
+                await history.require_expected(self._here)
+            return result
         except TransferError as error:
             told = error.named(row.source)
             history.failure = history.failure or msgspec.structs.replace(told.info, subject=row.version_id)

@@ -1,0 +1,100 @@
+"""Versions of one key: turned round without holding all of them, and in the order in which a service writes them."""
+
+from __future__ import annotations
+
+import tempfile
+from typing import IO, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bulkhaul.disk import newest_first
+from bulkhaul.disk.newest_first import NewestFirst
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectVersion
+from bulkhaul.policy.plan_totals import Totals
+from tests.unit.both_ways import list_versions
+from tests.unit.canned_lane import CannedLane
+
+V, M = "Version", "DeleteMarker"
+HOUR = "2026-01-02T03:00:00Z"
+
+
+@given(st.integers(0, 40), st.integers(1, 9))
+@settings(max_examples=60, deadline=None)
+def test_the_oldest_come_first(count: int, block: int) -> None:
+    """Whatever the number of versions and the length of a block."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(newest_first, "BLOCK_VERSIONS", block)
+        found = NewestFirst()
+        for number in range(count):
+            found.add(ObjectVersion("k", f"{number}", number, delete_marker=number % 3 == 0))
+        assert found.count == count
+        assert [one.version_id for one in found.oldest_first()] == [f"{number}" for number in range(count)][::-1]
+
+
+def test_few_versions_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file is made for the versions beyond a block, and closed at the end, also where nobody reads them."""
+    made: list[IO[bytes]] = []
+    real: Any = tempfile.TemporaryFile
+
+    def counted(**given: str) -> IO[bytes]:
+        made.append(real(**given))
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", counted)
+    for count, files in ((newest_first.BLOCK_VERSIONS, 0), (newest_first.BLOCK_VERSIONS + 1, 1)):
+        found = NewestFirst()
+        for number in range(count):
+            found.add(ObjectVersion("k", f"{number}"))
+        assert len(made) == files
+        found.close()
+    assert made[0].closed
+
+
+def page(*entries: tuple[str, str, str]) -> str:
+    """Return a page of (kind, id, time), in this order; an id with ``*`` is the latest."""
+    inside = "".join(
+        f"<{kind}><Key>k</Key><VersionId>{name.strip('*')}</VersionId><IsLatest>{str('*' in name).lower()}</IsLatest>"
+        f"<LastModified>{time}</LastModified>{'<Size>1</Size>' * (kind == V)}</{kind}>"
+        for kind, name, time in entries
+    )
+    return f"<ListVersionsResult><IsTruncated>false</IsTruncated>{inside}</ListVersionsResult>"
+
+
+def order(*entries: tuple[str, str, str]) -> str:
+    """Return the ids in the order in which a page is read."""
+    found = list_versions(CannedLane((200, page(*entries))).sdk, "bucket", "", "", "").versions
+    return " ".join(one.version_id for one in found)
+
+
+def test_the_order_of_the_document_counts() -> None:
+    """S3 writes both kinds in one order: times decide nothing, by the second, or of uploads that began earlier."""
+    assert order((V, "5*", HOUR), (M, "4", HOUR), (V, "3", HOUR), (M, "2", HOUR), (V, "1", HOUR)) == "5 4 3 2 1"
+    early = HOUR.replace("03", "01", 1)
+    assert order((V, "3*", early), (M, "2", HOUR), (V, "1", HOUR)) == "3 2 1"
+    assert order((V, "3*", early), (V, "2", HOUR), (V, "1", early)) == "3 2 1"
+
+
+def test_two_lists_are_ordered_by_time() -> None:
+    """Where all versions come before all delete markers; the latest is the first whatever its time."""
+    one, two, three = (HOUR.replace("T03", f"T0{hour}") for hour in (1, 2, 3))
+    assert order((V, "3*", three), (V, "1", one), (M, "2", two)) == "3 2 1"
+    assert order((V, "2", HOUR), (V, "1", HOUR), (M, "3*", HOUR)) == "3 2 1"
+
+
+def test_requests_of_a_history() -> None:
+    """A listing of the destination for each key, a copy or a deletion for each version; markers move no bytes."""
+    totals = Totals(Settings())
+    names = {"source": "s3://b/k", "destination": "s3://c/k"}
+    totals.add(
+        [
+            Row(n=0, action=Action.COPY, size_bytes=5, version_id="1", older=0, **names),
+            Row(n=1, action=Action.MARK, size_bytes=0, version_id="2", older=1, **names),
+            Row(n=2, action=Action.COPY, size_bytes=7, version_id="3", older=2, **names),
+        ]
+    )
+    assert totals.requests == {"CopyObject": 2, "DeleteObject": 1, "ListObjectVersions": 1}
+    assert (totals.rows, totals.size_bytes, totals.routes) == (3, 12, {"copied": 12})
