@@ -100,8 +100,9 @@ def test_nothing_to_compare(where: dict[str, Any], tmp_path: Path) -> None:
 @pytest.mark.parametrize("side", ["a", "b"])
 def test_a_permission_that_is_missing(server: FaultServer, where: dict[str, Any], tmp_path: Path, side: str) -> None:
     """Objects that may be listed and not read are told of before anything is planned."""
-    denied = on_store.Status(code="AccessDenied", key=f"{side}/x", operation="GetObject", attempt="every", times=9)
-    server.add_fault(denied)
+    for name in "xyz":
+        key = f"{side}/{name}"
+        server.add_fault(on_store.Status(code="AccessDenied", key=key, operation="GetObject", attempt="every", times=9))
     with pytest.raises(MissingPermission, match="s3:GetObject"):
         jobs.create_job(tmp_path / "job", A, B, kind="verify", **where)
 
