@@ -153,7 +153,7 @@ def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, fold
     """Each failure names file and line, is counted, and makes the exit code 1; what can be done is done."""
     (folder / "bad.txt").write_text(
         f"cp s3://{bucket}/none here\n"
-        f"cp --flatten 's3://{bucket}/logs/*' flat/\n"
+        f"cp --ignore-glacier-warnings 's3://{bucket}/logs/*' flat/\n"
         f"cp 's3://{bucket}/logs\n"
         "select x\n"
         f"cp missing s3://{bucket}/missing\n"
@@ -170,8 +170,8 @@ def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, fold
     found, summary = told(done.stdout)
     assert (summary["failed"], summary["verified"], summary["success"]) == (7, 1, False)
     failed = {line["line"]: line["error"]["code"] for line in found if not line["success"]}
-    usage = dict.fromkeys((2, 3, 4), "UsageError")
-    assert failed == usage | {1: "NotFound", 5: "LocalError", 6: "NotFound", 7: "NotFound"}
+    usage = dict.fromkeys((2, 3), "UsageError")
+    assert failed == usage | {1: "NotFound", 4: "Unsupported", 5: "LocalError", 6: "NotFound", 7: "NotFound"}
 
 
 def test_a_line_that_holds_nul(seaweed: RunningServer, bucket: str, folder: Path) -> None:
