@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bulkhaul import jobs
 from tests.faultserver import FaultServer, make_object
 from tests.faultserver.archives import HOUR_S
 from tests.integration.command import arguments, environment, run
@@ -72,12 +73,13 @@ def test_without_it(server: FaultServer, tmp_path: Path) -> None:
     assert asked(server) == []
 
 
-@pytest.mark.parametrize("command", ["cp", "sync"])
+@pytest.mark.parametrize("command", ["cp", "sync", "sync --job"])
 def test_a_stop_and_the_same_command_again(server: FaultServer, tmp_path: Path, command: str) -> None:
     """Ctrl-C says that the requests stay; the next run moves what has come, and asks for nothing twice."""
     out = tmp_path / "out"
-    words: list[str | Path] = [command, "--restore", "bulk", "s3://bucket/p", out]
-    words += ["--recursive"] if command == "cp" else []
+    words: list[str | Path] = [command.split()[0], "--restore", "bulk", "s3://bucket/p", out]
+    more: dict[str, list[str | Path]] = {"cp": ["--recursive"], "sync": [], "sync --job": ["--job", tmp_path / "job"]}
+    words += more[command]
     line = arguments(*words, "--endpoint-url", server.endpoint_url)
     with subprocess.Popen(
         line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
@@ -165,6 +167,10 @@ def test_what_is_archived_is_shown(server: FaultServer, tmp_path: Path) -> None:
     _, told, _ = bulkhaul(server, "sync", "--dry-run", "--restore", "BULK", "s3://bucket/p", tmp_path / "out")
     dry = {line.partition(" s3://bucket/")[2].partition(" ")[0]: line for line in told.splitlines() if "s3://" in line}
     assert {key for key, line in dry.items() if "it is archived" in line} == {"p/b", "p/c/d"}
+    for restore in (["--restore", "BULK"], []):
+        words = ["sync", "--json", "--dry-run", *restore, "s3://bucket/p", str(tmp_path / "out")]
+        total = json.loads(bulkhaul(server, *words)[1].splitlines()[-1])
+        assert (total.get("retrieval_requests"), total.get("retrieval_bytes")) == ((2, 8) if restore else (None, None))
     assert "it is archived (GLACIER)" in dry["p/b"]
     assert asked(server) == []
 
@@ -196,7 +202,12 @@ def test_a_job_that_is_stopped_goes_on(server: FaultServer, tmp_path: Path, move
     job, out = tmp_path / "job", tmp_path / "out"
     places: list[str | Path] = ["s3://bucket/p/", *([out] if moves else [])]
     assert bulkhaul(server, "job", "create", job, *places, "--kind", "restore", "--restore", "BULK")[0] == 0
-    assert job_status(server, job)["archived_rows"] == 2
+    planned = job_status(server, job)
+    assert (planned["archived_rows"], planned["retrieval_requests"], planned["retrieval_bytes"]) == (
+        2, {"BULK": 2}, {"BULK": 8},
+    )  # fmt: skip
+    assert (planned["requests"]["RestoreObject"], planned["request_classes"]["retrieval"]) == (2, 2)
+    assert "to be retrieved, BULK: 2 objects, 8 B" in bulkhaul(server, "job", "status", job)[1]
     line = arguments("job", "run", job, "--endpoint-url", server.endpoint_url)
     with subprocess.Popen(
         line, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL
@@ -238,3 +249,17 @@ def test_a_job_of_a_manifest(server: FaultServer, tmp_path: Path) -> None:
     assert bulkhaul(server, "job", "run", tmp_path / "job")[0] == 1
     status = job_status(server, tmp_path / "job")
     assert [status[name] for name in ("succeeded", "failed", "skipped", "left")] == [1, 1, 1, 0]
+
+
+def test_a_job_of_python(server: FaultServer, tmp_path: Path) -> None:
+    """It takes what the command line does; without it each archived object is a failure."""
+    how: dict[str, Any] = {"endpoint_url": server.endpoint_url, "sign_requests": False, "region": "us-east-1"}
+    bring_back(server)
+    back = jobs.create_job(
+        tmp_path / "a", "s3://bucket/p/", tmp_path / "out", restore=jobs.RestoreOptions(jobs.Tier.BULK), **how
+    )
+    assert (back.retrieval_requests, back.retrieval_bytes) == ({"BULK": 2}, {"BULK": 8})
+    assert {row.status for row in jobs.run_job(tmp_path / "a", **how)} == {"succeeded"}
+    assert files(tmp_path / "out") == EVERYTHING
+    left = jobs.create_job(tmp_path / "b", "s3://bucket/p/", tmp_path / "out", **how)
+    assert (left.archived_rows, left.retrieval_requests) == (2, {})

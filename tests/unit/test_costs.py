@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
+from bulkhaul.model.archives import Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
@@ -21,6 +24,7 @@ def test_classes() -> None:
     others = {"DeleteObjects": 16, "ListObjectsV2": 32, "PutObject": 0}
     assert by_class(requests | others) == {"free": 16, "get": 3, "put": 44}
     assert by_class({}) == {}
+    assert by_class({"RestoreObject": 3}) == {"retrieval": 3}  # "Data retrieval requests", by tier
 
 
 def test_routes() -> None:
@@ -29,6 +33,22 @@ def test_routes() -> None:
         "down", "up", "copied", None,
     ]  # fmt: skip
     assert route_of(Action.COPY, relayed=True) == "relayed"
+
+
+def test_retrievals() -> None:
+    """What lies in an archive is a request and its bytes, by the tier, where it is brought back; else nothing is."""
+    rows = [
+        replace(row(Action.DOWNLOAD, size), storage_class=name) for size, name in ((5, "GLACIER"), (7, "DEEP_ARCHIVE"))
+    ]
+    rows += [replace(row(Action.RESTORE, 11), storage_class="GLACIER"), row(Action.DOWNLOAD, 13)]
+    rows += [replace(row(Action.DOWNLOAD, 17), storage_class="GLACIER_IR")]
+    back, left = Totals(Settings(), tier=Tier.BULK), Totals(Settings())
+    for totals in (back, left):
+        totals.add(rows)
+        assert (totals.archived_rows, totals.archived_bytes) == (3, 23)
+    assert (back.retrieval_requests, back.retrieval_bytes) == ({"BULK": 3}, {"BULK": 23})
+    assert back.requests == {**left.requests, "RestoreObject": 3}
+    assert (left.retrieval_requests, left.retrieval_bytes) == ({}, {})
 
 
 def test_parts_count() -> None:

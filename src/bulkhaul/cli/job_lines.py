@@ -45,7 +45,7 @@ def plan_text(name: str, status: JobStatus) -> str:
         text += f"  {route}: {format_size(size_bytes)}\n"
     if status.archived_rows:
         text += f"  in an archive: {status.archived_rows} objects, {format_size(status.archived_bytes)}\n"
-    return f"{text}{command('run', name)} carries it out\n"
+    return f"{text}{_retrievals(status)}{command('run', name)} carries it out\n"
 
 
 def status_text(name: str, status: JobStatus) -> str:
@@ -62,6 +62,7 @@ def status_text(name: str, status: JobStatus) -> str:
     text += "\n"
     if status.verdicts:
         text += ", ".join(f"{count} {verdict}" for verdict, count in status.verdicts.items()) + "\n"
+    text += _retrievals(status)
     if status.unchanged:
         text += f"{status.unchanged} unchanged\n"
     if status.withheld:
@@ -71,6 +72,16 @@ def status_text(name: str, status: JobStatus) -> str:
     elif status.failed:
         text += f"{command('run', name, '--retry-failed')} tries again what failed\n"
     return text
+
+
+def _retrievals(status: JobStatus) -> str:
+    """Return what is brought back from archives at most: objects that are back already are not asked for."""
+    sizes = status.retrieval_bytes
+    lines = [
+        f"  to be retrieved, {tier}: {count} objects, {format_size(sizes.get(tier, 0))}\n"
+        for tier, count in status.retrieval_requests.items()
+    ]
+    return "".join(lines)
 
 
 def unfinished_text(name: str, ended: Sequence[JobStatus]) -> str:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from bulkhaul.jobs.status import JobStatus
     from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
     from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
+    from bulkhaul.model.archives import RestoreOptions, Tier
 
 __all__ = [
     "JobStatus",
+    "RestoreOptions",
     "SyncCounts",
     "SyncOptions",
+    "Tier",
     "VerifyCounts",
     "VerifyOptions",
     "create_job",
@@ -40,12 +43,14 @@ __all__ = [
 ]
 
 _HOMES = {
-    "JobStatus": "status",
-    "SyncCounts": "sync_options",
-    "SyncOptions": "sync_options",
-    "VerifyCounts": "verify_options",
-    "VerifyOptions": "verify_options",
-    "verify_async": "aio",
+    "JobStatus": "jobs.status",
+    "RestoreOptions": "model.archives",
+    "SyncCounts": "jobs.sync_options",
+    "SyncOptions": "jobs.sync_options",
+    "Tier": "model.archives",
+    "VerifyCounts": "jobs.verify_options",
+    "VerifyOptions": "jobs.verify_options",
+    "verify_async": "jobs.aio",
 }
 
 
@@ -53,4 +58,4 @@ def __getattr__(name: str) -> object:
     """Import a public name from its home on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module 'bulkhaul.jobs' has no attribute {name!r}")
-    return getattr(import_module(f"bulkhaul.jobs.{_HOMES.get(name, 'blocking')}"), name)
+    return getattr(import_module(f"bulkhaul.{_HOMES.get(name, 'jobs.blocking')}"), name)

@@ -24,6 +24,7 @@ from bulkhaul.jobs.sync_run import begin_sync
 from bulkhaul.jobs.syncing import sync_async
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verifying import verify_async as compared
+from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
@@ -48,6 +49,7 @@ async def create_job(
     options: ObjectOptions | None = None,
     preserve: Collection[Kept] = (),
     comparison: VerifyOptions | None = None,
+    restore: RestoreOptions | None = None,
     source_settings: Settings | None = None,
     **fields: Any,
 ) -> JobStatus:
@@ -56,12 +58,14 @@ async def create_job(
     Cancelled, it has written a part of the plan; the same call, or a run, goes on with it.
 
     Args:
-        kind: ``copy``, ``delete``, or ``verify``: ``source`` is compared with ``destination``.
+        kind: ``copy``, ``delete``, ``verify``: ``source`` is compared with ``destination``; or ``restore``: what is
+            archived is brought back, and without a destination nothing is moved.
         manifests: paths and objects that list what the job is about, in place of ``source``.
         all_versions: copy every version and delete marker; see ``AsyncEngine.copy_versions``.
         options: how objects are stored; see ``AsyncEngine.copy_many``.
         preserve: what copies between buckets keep, or fail.
         comparison: how a job of the kind ``verify`` compares.
+        restore: how archived objects are brought back; None leaves each of them a failure, but in a restore.
         source_settings: those for the source, where they are others.
 
     Raises:
@@ -83,6 +87,7 @@ async def create_job(
         options=options,
         preserve=preserve,
         comparison=comparison,
+        restore=restore,
         settings=chosen,
         origin=source_settings,
     )

@@ -57,7 +57,7 @@ def described(
         all_versions: every version and delete marker is copied, oldest first.
         comparison: how both places are compared; a job of that kind needs it not. Its patterns go before.
         preserve: what copies between buckets keep, or fail; of a sync its options tell it.
-        restore: how archived objects are brought back; a restore needs it not.
+        restore: how archived objects are brought back; a restore needs it not, and of a sync its options tell it.
         origin: settings for the source, where they are not those of the destination.
 
     Raises:
@@ -91,14 +91,12 @@ def described(
         raise UsageError("a copy needs a destination", source)
     if known is Kind.DELETE and restore is not None:
         raise UsageError("what is deleted need not be brought back", source)
-    if sync is not None and sync.restore is not None:
-        text = "a sync that is a job does not bring archived objects back; a job of the kind restore does, before it"
-        raise UsageError(text, source)
     local = known is not Kind.VERIFY and not manifests
     if local and not (source.startswith("s3://") or destination.startswith("s3://")):
         raise UsageError("source or destination must begin with s3://; none of these does", source)
     if sync is not None:
-        preserve, sync = sync.preserve, msgspec.structs.replace(sync, preserve=frozenset())
+        preserve, restore = sync.preserve, sync.restore
+        sync = msgspec.structs.replace(sync, preserve=frozenset(), restore=None)
     require_compatible(options, frozenset(preserve))
     if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
         raise UsageError("only copies between buckets preserve what is named", source)

@@ -84,7 +84,12 @@ async def planned(
     if source is None:
         await _require_permissions(engine, origin, description)
     found = source or _listing(engine, origin, description)
-    planner = Planner(folder, found, engine.settings, relayed=origin is not None, preserve=description.preserve)
+    planner = Planner(
+        *(folder, found, engine.settings),
+        relayed=origin is not None,
+        preserve=description.preserve,
+        tier=description.restore.tier if description.restore is not None else None,
+    )
     async with aclosing(planner.shards()) as shards:
         async for shard in shards:
             yield shard
@@ -127,15 +132,19 @@ async def run(
             return engine.delete_rows(pages)
         return engine.download_rows(pages, description.destination)
 
-    def carry_archived(action: Action, pages: Pages, parks: Parks) -> AsyncGenerator[TransferResult, None]:
-        if description.restore is None or action not in (Action.DOWNLOAD, Action.COPY, Action.RESTORE):
-            return carry(action, pages)
-        only = action is Action.RESTORE
-        transfer: Transfer = only_restored(engine) if only else functools.partial(carry, action)
-        control = (origin or engine).control
-        return restored(
-            control, pages, transfer, description.restore, only=only, counts=counts, clock=clock, parks=parks
-        )
+    def restoring(carry: Carry, parks: Parks) -> Carry:
+        """Return what does rows, and has their objects brought back before where the job says so."""
+
+        def carried(action: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:
+            how = description.restore
+            if how is None or action not in (Action.DOWNLOAD, Action.COPY, Action.RESTORE):
+                return carry(action, pages)
+            only = action is Action.RESTORE
+            transfer: Transfer = only_restored(engine) if only else functools.partial(carry, action)
+            control = (origin or engine).control
+            return restored(control, pages, transfer, how, only=only, counts=counts, clock=clock, parks=parks)
+
+        return carried
 
     async def look(row: Row) -> TransferResult | None:
         if row.older is not None:
@@ -148,14 +157,14 @@ async def run(
         source = _listing(engine, origin, description)
     shards = _every_shard(engine, folder, origin, source)
     if description.kind is Kind.SYNC:
-        syncing = SyncRun(engine, origin, folder, description, look, name=name)
+        syncing = SyncRun(engine, origin, folder, description, look, restoring, name=name)
         work = syncing.rows(shards, lambda: isinstance(source, SyncRows) and source.listed_now)
     elif description.comparison is not None:
         check = RowCheck(engine, origin or engine, description.comparison)
         work = Runner(folder, shards, lambda _, pages: check.results(pages), look, name=name).rows()
     else:
-        carries: Carry = lambda action, pages: carry_archived(action, pages, runner.park)  # noqa: E731
-        runner: Runner = Runner(folder, shards, carries, look, name=name)
+        archived = restoring(carry, lambda numbers: runner.park(numbers))
+        runner: Runner = Runner(folder, shards, archived, look, name=name)
         work = runner.rows()
     async with aclosing(work) as rows:
         async for row in rows:
@@ -187,6 +196,7 @@ async def retry(folder: JobFolder) -> Plan | None:
         *(folder, source, settings),
         relayed=relayed,
         preserve=description.preserve,
+        tier=description.restore.tier if description.restore is not None else None,
         plan=number,
         first_shard=first_shard,
     )

@@ -19,6 +19,7 @@ from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.jobs.folder.description import Plan, PlanTotals, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.row_sources import Begun, RowSource
+from bulkhaul.model.archives import Tier
 from bulkhaul.model.limits import GIB
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
@@ -46,6 +47,7 @@ class Planner:
         *,
         relayed: bool = False,
         preserve: Collection[Kept] = (),
+        tier: Tier | None = None,
         plan: int = 0,
         first_shard: int = 0,
         max_rows: int = MAX_ROWS,
@@ -56,6 +58,7 @@ class Planner:
             settings: decide how many requests an object takes.
             relayed: copies pass through this machine.
             preserve: what copies keep, which takes requests of its own.
+            tier: by which archived objects are brought back.
             max_rows: of a shard.
         """
         self._folder = folder
@@ -63,6 +66,7 @@ class Planner:
         self._settings = settings
         self._relayed = relayed
         self._preserve = preserve
+        self._tier = tier
         self._plan = plan
         self._first_shard = first_shard
         self._max_rows = max_rows
@@ -103,6 +107,8 @@ class Planner:
             routes=self._totals.routes,
             archived_rows=self._totals.archived_rows,
             archived_bytes=self._totals.archived_bytes,
+            retrieval_requests=self._totals.retrieval_requests,
+            retrieval_bytes=self._totals.retrieval_bytes,
             unknown_sizes=self._totals.unknown_sizes,
             impossible=self._totals.impossible,
             unchanged=self._source.told.unchanged,
@@ -113,7 +119,7 @@ class Planner:
 
     def _forget(self) -> None:
         self._shards: list[Shard] = []
-        self._totals = Totals(self._settings, relayed=self._relayed, preserve=self._preserve)
+        self._totals = Totals(self._settings, relayed=self._relayed, preserve=self._preserve, tier=self._tier)
         self._last: Row | None = None
         self._anchor = ""
         self._ascending = True

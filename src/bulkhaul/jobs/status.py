@@ -17,8 +17,9 @@ from bulkhaul.policy.job_rate import Span, rate, seconds_left
 LOOKS: Final = 16
 """Files that are asked for side by side: in a bucket each answer takes some milliseconds."""
 
-MAX_OPEN: Final = 6
-"""Shards that are not complete and are looked into, the first ones: runs take shards in order, three at a time."""
+MAX_OPEN: Final = 24
+"""Shards that are not complete and are looked into, the first ones: runs take shards in order, three at a time, and
+more where the objects of some are waited for."""
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
         unknown_sizes: objects whose size is told by nobody yet; ``planned_bytes`` is without them.
         impossible: objects that cannot be moved, and fail with the reason that the plan tells.
+        retrieval_requests, retrieval_bytes: of those that the job brings back, by tier, all plans together.
         unchanged: names that both sides of a sync have alike: they have no rows.
         withheld: why the deletions of a sync are not carried out; empty if they are.
         verdicts: of comparisons in their last try, how many came out in which way; empty for other kinds.
@@ -58,6 +60,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     archived_bytes: int
     unknown_sizes: int
     impossible: int
+    retrieval_requests: dict[str, int]
+    retrieval_bytes: dict[str, int]
     unchanged: int
     withheld: str
     verdicts: dict[str, int]
@@ -130,6 +134,8 @@ def _added_up(plans: list[Plan], totals: list[Counts], spans: list[Span]) -> Job
         archived_bytes=plans[0].totals.archived_bytes,
         unknown_sizes=plans[0].totals.unknown_sizes,
         impossible=plans[0].totals.impossible,
+        retrieval_requests=_sums([plan.totals.retrieval_requests for plan in plans]),
+        retrieval_bytes=_sums([plan.totals.retrieval_bytes for plan in plans]),
         unchanged=plans[0].totals.unchanged,
         withheld=plans[0].totals.withheld,
         verdicts=_last_verdicts(totals),
@@ -167,6 +173,8 @@ def _unplanned(folder: JobFolder) -> JobStatus:
         archived_bytes=0,
         unknown_sizes=0,
         impossible=0,
+        retrieval_requests={},
+        retrieval_bytes={},
         unchanged=0,
         withheld="",
         verdicts=counts.verdicts,

@@ -15,6 +15,7 @@ from bulkhaul.disk.folder import DestinationTree
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.jobs.archives import Parks
 from bulkhaul.jobs.comparing import root_of
 from bulkhaul.jobs.folder.description import JobDescription, Plan, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
@@ -41,6 +42,7 @@ class SyncRun:
         folder: JobFolder,
         description: JobDescription,
         look: Look,
+        restoring: Callable[[Carry, Parks], Carry],
         *,
         name: str,
     ) -> None:
@@ -48,6 +50,7 @@ class SyncRun:
 
         Args:
             origin: of the source, where that is another service.
+            restoring: returns what has archived objects brought back before they are moved.
             name: of this run, which no other one has.
         """
         self._engine = engine
@@ -55,6 +58,7 @@ class SyncRun:
         self._folder = folder
         self._description = description
         self._look = look
+        self._restoring = restoring
         self._name = name
 
     async def rows(
@@ -73,7 +77,9 @@ class SyncRun:
         sides = await sides_of(self._engine, self._origin or self._engine, made.source, made.destination)
         doomed: list[Shard] = []
         async with self._transfers(sides) as carry:
-            moved = Runner(self._folder, _without_deletions(shards, doomed), carry, self._look, name=self._name)
+            archived = self._restoring(carry, lambda numbers: moved.park(numbers))
+            transfers = _without_deletions(shards, doomed)
+            moved: Runner = Runner(self._folder, transfers, archived, self._look, name=self._name)
             async with aclosing(moved.rows()) as rows:
                 async for row in rows:
                     yield row

@@ -172,15 +172,18 @@ class _Sync:
                 yield page
 
     async def _dry(self, pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
-        relayed = self._origin is not self._engine
-        totals = Totals(self._engine.settings, relayed=relayed, preserve=self._options.preserve)
+        relayed, restore = self._origin is not self._engine, self._options.restore
+        tier = restore.tier if restore is not None else None
+        totals = Totals(self._engine.settings, relayed=relayed, preserve=self._options.preserve, tier=tier)
         async with contextlib.aclosing(_dry(pages)) as results:
             async for result in results:
                 if (row := self._pending.get(result.row)) is not None:
                     totals.add([row])
                 yield result
         requests = {f"{name}_requests": count for name, count in by_class(totals.requests).items()}
-        self._counts.costs = requests | {f"{route}_bytes": count for route, count in totals.routes.items()}
+        routes = {f"{route}_bytes": count for route, count in totals.routes.items()}
+        retrieved = {"retrieval_bytes": sum(totals.retrieval_bytes.values())} if totals.retrieval_bytes else {}
+        self._counts.costs = requests | routes | retrieved
 
     async def _rows(self, compared: Comparing) -> AsyncGenerator[Sequence[PlannedRow], None]:
         markers = Markers(self._engine, compared.sides.destination, self._stored, compared.tree)

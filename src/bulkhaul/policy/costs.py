@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from bulkhaul.model.rows import Action
 
-RequestClass = Literal["put", "get", "free"]
+RequestClass = Literal["put", "get", "free", "retrieval"]
 
 PUT_CLASS: Final = frozenset(
     {
@@ -21,7 +21,7 @@ PUT_CLASS: Final = frozenset(
 )
 FREE: Final = frozenset({"DeleteObject", "DeleteObjects", "AbortMultipartUpload"})
 """Source of both: Amazon S3 pricing, "Requests & data retrievals": PUT, COPY, POST and LIST are one class; GET, SELECT
-and all others are another; DELETE and CANCEL are free."""
+and all others are another; DELETE and CANCEL are free. RestoreObject is charged by its tier, as are the bytes."""
 
 Route = Literal["down", "up", "copied", "relayed"]
 """How bytes go: from the service to a file, the other way, within the service, through this machine to another one."""
@@ -41,6 +41,8 @@ def by_class(requests: Mapping[str, int]) -> dict[str, int]:
 
 def class_of(operation: str) -> RequestClass:
     """Return the class of an operation of S3."""
+    if operation == "RestoreObject":
+        return "retrieval"
     return "put" if operation in PUT_CLASS else "free" if operation in FREE else "get"
 
 

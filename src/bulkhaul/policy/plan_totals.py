@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from bulkhaul.model.archives import Tier
 from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_DELETE_BATCH
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
@@ -34,12 +35,20 @@ class Totals:
         routes: bytes of ``size_bytes`` by the way that they go; see ``costs.Route``.
     """
 
-    def __init__(self, settings: Settings, *, relayed: bool = False, preserve: Collection[Kept] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        relayed: bool = False,
+        preserve: Collection[Kept] = (),
+        tier: Tier | None = None,
+    ) -> None:
         """Take the settings that decide about parts.
 
         Args:
             relayed: a copy is read here and written here.
             preserve: what copies keep, and is read of both objects.
+            tier: by which archived objects are brought back; None if they are not.
         """
         self.rows = self.size_bytes = self.unknown_sizes = self.archived_rows = self.archived_bytes = 0
         self.impossible = 0
@@ -48,6 +57,7 @@ class Totals:
         self._relayed = relayed
         self._of_copy = Counter({"HeadObject": 1}) + _reading(preserve)
         self._copies = 0
+        self._tier = tier
         self.routes: dict[str, int] = {}
         self._requests = Counter[str]()
         self._deletions = 0
@@ -82,11 +92,25 @@ class Totals:
             self._count(row, size_bytes)
 
     @property
+    def retrieval_requests(self) -> dict[str, int]:
+        """Requests that bring objects back, by tier: one for each archived one, unless it is there already."""
+        return {self._tier.value: self.archived_rows} if self._tier is not None and self.archived_rows else {}
+
+    @property
+    def retrieval_bytes(self) -> dict[str, int]:
+        """Bytes that are brought back, by tier."""
+        return {self._tier.value: self.archived_bytes} if self._tier is not None and self.archived_rows else {}
+
+    @property
     def requests(self) -> dict[str, int]:
-        """At least so many requests of each operation of S3: tries that fail come on top."""
+        """At least so many requests of each operation of S3: tries that fail come on top.
+
+        Of objects that are back already fewer are made.
+        """
         deletions = -(-self._deletions // MAX_DELETE_BATCH)
         looks = Counter({name: count * self._copies for name, count in self._of_copy.items()})
-        every = self._requests + looks + Counter({"DeleteObjects": deletions})
+        restores = sum(self.retrieval_requests.values())
+        every = self._requests + looks + Counter({"DeleteObjects": deletions, "RestoreObject": restores})
         return dict(sorted(every.items()))
 
     def _count(self, row: Row, size_bytes: int) -> None:

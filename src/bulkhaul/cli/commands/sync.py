@@ -204,12 +204,14 @@ def _sync_job(
     from bulkhaul.cli.job_lines import command, unfinished_text
     from bulkhaul.jobs.apart import require_apart
     from bulkhaul.jobs.describing import described
+    from bulkhaul.model.archives import RestoreCounts
 
     description = described(
         source, destination, kind="sync", sync=options, options=stored, settings=settings, origin=origin
     )
     require_apart(job_name, description)
     ended: list[JobStatus] = []
+    counts = RestoreCounts()
 
     def results(engine: Engine) -> Iterator[TransferResult]:
         from bulkhaul.cli.job_rows import row_results_of
@@ -221,7 +223,8 @@ def _sync_job(
         beside, name = engine.beside(origin) if origin is not None else None, jobs.runner_name()
         with opened(job_name, settings, make=True, alone_as=name) as folder:
             begin_sync(folder, description)
-            yield from row_results_of(engine.each(jobs.run(engine.aio, folder, name=name, origin=beside)))
+            run = jobs.run(engine.aio, folder, name=name, origin=beside, counts=counts)
+            yield from row_results_of(engine.each(run))
             ended.append(job_status(folder))
 
     return Job(
@@ -234,6 +237,7 @@ def _sync_job(
         remains=f"{command('run', job_name)} goes on",
         seen=lambda: {"unchanged": ended[0].unchanged if ended else 0},
         unfinished=lambda: unfinished_text(job_name, ended),
+        restores=counts if description.restore is not None else None,
     )
 
 

@@ -100,6 +100,7 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
         requests: at least so many of each operation of S3.
         routes: bytes by the way that they go; see ``policy.costs.Route``.
         archived_rows, archived_bytes: of objects that have to be restored before they can be read.
+        retrieval_requests, retrieval_bytes: of those that the job brings back, by tier.
         unknown_sizes: rows whose size nobody told.
         impossible: rows that cannot be done, and fail with the reason that their plan tells.
         unchanged: names that need no row, because both sides of a sync have them alike.
@@ -112,6 +113,8 @@ class PlanTotals(msgspec.Struct, frozen=True, kw_only=True):
     routes: dict[str, int] = {}
     archived_rows: int = 0
     archived_bytes: int = 0
+    retrieval_requests: dict[str, int] = {}
+    retrieval_bytes: dict[str, int] = {}
     unknown_sizes: int = 0
     impossible: int = 0
     unchanged: int = 0
