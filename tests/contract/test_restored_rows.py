@@ -18,9 +18,10 @@ from bulkhaul import TransferResult
 from bulkhaul.engine.transfers.rows import PlannedRow
 from bulkhaul.jobs.archives import Ready, WallClock, only_restored, restored
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions, Tier
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.rows import Action, Row
 from tests.engines import Rig, running_engine, running_rig
-from tests.faultserver import RefuseHeader, Status, make_object
+from tests.faultserver import RefuseHeader, Status, make_object, storm
 from tests.faultserver.archives import DAY_S, HOUR_S, Archives
 from tests.faultserver.objects import StoredObject
 from tests.patience import PATIENCE_S
@@ -273,6 +274,35 @@ def test_a_copy_that_went_while_nobody_looked(rig: Rig, clock: MovedClock) -> No
     assert result.failure is not None
     assert result.failure.code == "Archived"
     assert "--restore-days" in result.failure.message
+
+
+@pytest.mark.parametrize(("count", "asking"), [(12, "ListObjectsV2"), (3, "HeadObject")])
+def test_an_outage_in_hours_of_waiting(tmp_path: Path, count: int, asking: str) -> None:
+    """It ends neither the run nor a row: the status is asked for again later."""
+    with running_rig(tmp_path, workers=1, retry_for_s=0.0) as rig:
+        clock = MovedClock(rig.server.store.archives)
+        away = Status(code="InternalError", operation=asking, attempt="every", times=27)
+
+        def begin() -> None:
+            if len(clock.waits) == 3:
+                rig.server.add_fault(away)
+
+        clock.passing = begin
+        results = list(carried_out(rig, rows_of(rig, {f"{n}": "GLACIER" for n in range(count)}), clock))
+        assert [result.failure for result in results] == [None] * count
+        assert rig.server.fired(away) == 27
+        assert len(asked(rig, "RestoreObject")) == count
+
+
+def test_a_service_that_stays_away(tmp_path: Path) -> None:
+    """After most of an hour the run ends with the error."""
+    with running_rig(tmp_path, workers=1, retry_for_s=0.0) as rig:
+        clock = MovedClock(rig.server.store.archives)
+        rows = rows_of(rig, {f"{n:02}": "GLACIER" for n in range(12)})
+        rig.server.add_fault(storm(operation="ListObjectsV2", for_s=600.0))
+        with pytest.raises(TransferError):
+            list(carried_out(rig, rows, clock))
+        assert sum(clock.waits) == pytest.approx(47 * 60, abs=60)
 
 
 def test_no_capacity(rig: Rig, clock: MovedClock) -> None:

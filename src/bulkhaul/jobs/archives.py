@@ -22,7 +22,7 @@ import msgspec
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.row_transfers import RowTransfers
 from bulkhaul.engine.transfers.rows import PlannedRow, Refs, RowPages, failed_row, pages_of, result_of_row
-from bulkhaul.jobs.restore_status import AT_ONCE, RestoreStatus
+from bulkhaul.jobs.restore_status import AT_ONCE, RestoreStatus, is_away
 from bulkhaul.jobs.waiting_rows import Waiting, WaitingRows
 from bulkhaul.model.archives import RestoreAnswer, RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import Archived, PreconditionFailed, TransferError, Unsupported
@@ -31,6 +31,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.archives import (
     MOST_ASKED,
+    MOST_VAIN,
     TIERING,
     Archival,
     Next,
@@ -140,6 +141,7 @@ class _Restoring:
         self._pages: asyncio.Queue[Sequence[PlannedRow] | Exception | None] = asyncio.Queue(PAGES_AHEAD)
         self._news = asyncio.Event()
         self._read_all = False
+        self._vain = 0  # questions in a row that the service has not answered
 
     async def results(self, rows: RowPages, transfer: Transfer) -> AsyncGenerator[TransferResult, None]:
         tasks = [asyncio.create_task(self._reporting(work)) for work in (self._read(rows), self._watch())]
@@ -239,7 +241,17 @@ class _Restoring:
 
     async def _look_at(self, rows: Sequence[Waiting]) -> None:
         """Hand on what is there, ask for what is not, and have the others wait."""
-        told = await self._status.of(rows, now_s=self._clock.now_s())
+        patient = self._vain < MOST_VAIN
+        try:
+            told = await self._status.of(rows, now_s=self._clock.now_s(), away=patient)
+        except TransferError as error:
+            if not (patient and is_away(error)):
+                raise
+            # Objects take hours to come, so an outage is no reason to give them up: they are due as before.
+            self._vain += 1
+            await self._clock.wait(asyncio.Event(), pause_s(self._vain - 1))
+            return
+        self._vain = 0
         settled: list[_Settled] = []
         for start in range(0, len(rows), AT_ONCE):
             some = zip(rows[start : start + AT_ONCE], told[start : start + AT_ONCE], strict=True)

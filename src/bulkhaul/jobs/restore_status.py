@@ -14,7 +14,7 @@ from itertools import groupby
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_keys import listed_keys
 from bulkhaul.jobs.waiting_rows import Waiting
-from bulkhaul.model.errors import AccessDenied, TransferError, Unsupported
+from bulkhaul.model.errors import AccessDenied, NetworkError, ServerError, Throttled, TransferError, Unsupported
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.policy.archives import TIERING, State, archival
 
@@ -31,11 +31,12 @@ class RestoreStatus:
         self._control = control
         self._mute = set[str]()
 
-    async def of(self, rows: Sequence[Waiting], *, now_s: float) -> list[Told]:
+    async def of(self, rows: Sequence[Waiting], *, now_s: float, away: bool = False) -> list[Told]:
         """Return what is told of each object, or why nothing is.
 
         Args:
             rows: those of one bucket together, in the order of their keys.
+            away: that no object could be asked for is an error, too.
 
         Raises:
             TransferError: a listing failed.
@@ -47,10 +48,13 @@ class RestoreStatus:
         unknown = [place for place, head in enumerate(told) if head is None or place in unsure]
         for start in range(0, len(unknown), AT_ONCE):
             places = unknown[start : start + AT_ONCE]
-            for place, head in zip(places, await asyncio.gather(*(self._head(rows[n]) for n in places)), strict=True):
-                told[place] = head
-                if place in unsure and isinstance(head, ObjectHead) and head.restore:
+            for place, asked in zip(places, await asyncio.gather(*(self._head(rows[n]) for n in places)), strict=True):
+                told[place] = asked
+                if place in unsure and isinstance(asked, ObjectHead) and asked.restore:
                     self._mute.add(rows[place].bucket)  # its listings do not tell what HEAD does
+        failed = [error for place in unknown if isinstance(error := told[place], TransferError) and is_away(error)]
+        if away and failed and len(failed) == len(unknown):
+            raise failed[0]
         return [head for head in told if head is not None]
 
     async def _listed(self, bucket: str, rows: Sequence[Waiting]) -> list[ObjectHead | None]:
@@ -74,6 +78,11 @@ class RestoreStatus:
             return await self._control.head(ObjectRef(one.bucket, one.key), one.row.version_id)
         except TransferError as error:
             return error
+
+
+def is_away(error: TransferError) -> bool:
+    """Whether the service could not be reached, or answered that it cannot answer now."""
+    return isinstance(error, NetworkError | ServerError | Throttled)
 
 
 def _is_archived(told: Told | None, now_s: float) -> bool:

@@ -30,6 +30,9 @@ LONGEST_PAUSE_S = 900.0
 
 PAUSE_GROWTH = 1.5
 
+MOST_VAIN = 8
+"""Times in a row that a service which is away is asked later: 47 minutes in all. Who waits for hours outlasts that."""
+
 TIERING = "INTELLIGENT_TIERING"
 """The storage class whose archives show in a HEAD only, and whose objects come back for good."""
 
@@ -149,6 +152,7 @@ __all__ = [
     "FIRST_PAUSE_S",
     "LONGEST_PAUSE_S",
     "MOST_ASKED",
+    "MOST_VAIN",
     "SAFETY_S",
     "TIERING",
     "Archival",
