@@ -74,8 +74,8 @@ def test_the_order_of_the_document_counts() -> None:
     """S3 writes both kinds in one order: times decide nothing, by the second, or of uploads that began earlier."""
     assert order((V, "5*", HOUR), (M, "4", HOUR), (V, "3", HOUR), (M, "2", HOUR), (V, "1", HOUR)) == "5 4 3 2 1"
     early = HOUR.replace("03", "01", 1)
-    assert order((V, "3*", early), (M, "2", HOUR), (V, "1", HOUR)) == "3 2 1"
-    assert order((V, "3*", early), (V, "2", HOUR), (V, "1", early)) == "3 2 1"
+    assert order((V, "4*", HOUR), (V, "3", early), (M, "2", HOUR), (V, "1", HOUR)) == "4 3 2 1"
+    assert order((V, "3*", HOUR), (V, "2", early), (V, "1", HOUR)) == "3 2 1"
 
 
 def test_two_lists_are_ordered_by_time() -> None:
