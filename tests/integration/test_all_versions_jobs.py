@@ -106,6 +106,7 @@ def test_the_plan_and_what_is_there(place: Place, where: dict[str, Any], tmp_pat
     assert made.requests == {
         "CopyObject": KEYS * VERSIONS - marks,
         "DeleteObject": marks,
+        "HeadObject": KEYS * VERSIONS - marks,
         "ListObjectVersions": KEYS,
     }
     planned = planned_rows(tmp_path / "one")

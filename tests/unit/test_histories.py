@@ -96,5 +96,5 @@ def test_requests_of_a_history() -> None:
             Row(n=2, action=Action.COPY, size_bytes=7, version_id="3", older=2, **names),
         ]
     )
-    assert totals.requests == {"CopyObject": 2, "DeleteObject": 1, "ListObjectVersions": 1}
+    assert totals.requests == {"CopyObject": 2, "DeleteObject": 1, "HeadObject": 2, "ListObjectVersions": 1}
     assert (totals.rows, totals.size_bytes, totals.routes) == (3, 12, {"copied": 12})
