@@ -1,39 +1,31 @@
-"""Makes each small request to a service: HEAD, list, delete, sign, and the steps of a multipart upload."""
+"""Makes each small request to a service: HEAD, list, delete, sign; those of multipart uploads stand by themselves."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
 
-import msgspec
-
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.messages.memory import in_memory, new_memory, read_all
+from bulkhaul.engine.messages.memory import new_memory, read_all
 from bulkhaul.engine.messages.requests import (
-    CompleteUpload,
     CopyObject,
-    CopyPart,
-    CreateUpload,
     Delete,
     Head,
     ListBuckets,
     ListPage,
-    ListParts,
-    ListUploads,
     ListVersions,
     Presign,
     PutSmall,
     Read,
     Restore,
 )
-from bulkhaul.engine.operations.abort_upload import Aborted, abort_until_gone
 from bulkhaul.engine.operations.delete_batch import delete_batch, delete_in_batches
 from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.operations.list_ranges import MOST_PAGES, ranged_pages
+from bulkhaul.engine.operations.multipart_uploads import MultipartUploads
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
@@ -43,15 +35,12 @@ from bulkhaul.model.writing import (
     Doomed,
     ObjectOptions,
     ObjectVersion,
-    PendingUpload,
     Stored,
-    UploadBegun,
-    UploadedPart,
 )
 from bulkhaul.wire.values import RemoteObject, Target
 
 
-class Control(Descriptions):
+class Control(Descriptions, MultipartUploads):
     """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
 
     async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:
@@ -234,30 +223,6 @@ class Control(Descriptions):
         """
         return await self._requests.ask(Restore(ref.bucket, ref.key, tier, days, version_id), ref.url)
 
-    def pending_uploads(self, bucket: str, prefix: str = "") -> AsyncGenerator[list[PendingUpload], None]:
-        """Yield the pages of a listing of uploads that were neither completed nor aborted.
-
-        Raises:
-            TransferError: the listing failed.
-        """
-        listing = marked_pages(
-            self._requests,
-            lambda markers: ListUploads(bucket, prefix, *markers),
-            ("", ""),
-            lambda page: (page.next_key_marker, page.next_id_marker),
-            f"s3://{bucket}/{prefix}",
-        )
-        return each_of(listing, lambda page: list(page.uploads))
-
-    async def pending_uploads_of(self, ref: ObjectRef) -> list[PendingUpload]:
-        """Return the uploads to exactly one key that were neither completed nor aborted.
-
-        Raises:
-            TransferError: the listing failed.
-        """
-        async with contextlib.aclosing(self.pending_uploads(ref.bucket, ref.key)) as pages:
-            return [upload async for page in pages for upload in page if upload.key == ref.key]
-
     async def put_small(
         self, ref: ObjectRef, body: bytes, *, algorithm: str = "", checksum: str = "", only_if_absent: bool = False
     ) -> Stored:
@@ -269,47 +234,6 @@ class Control(Descriptions):
         """
         request = PutSmall(ref.bucket, ref.key, body, algorithm, checksum, only_if_absent)
         return await self._requests.ask(request, ref.url)
-
-    async def begin_upload(self, ref: ObjectRef) -> str:
-        """Begin a multipart upload that no journal names, and return its id; the caller aborts it.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        return (await self.create_upload(ref, ObjectOptions())).upload_id
-
-    async def create_upload(
-        self,
-        ref: ObjectRef,
-        options: ObjectOptions,
-        *,
-        algorithm: str = "",
-        token: str = "",
-        on_doubt: Callable[[], None] | None = None,
-    ) -> UploadBegun:
-        """Begin a multipart upload.
-
-        Args:
-            algorithm: checksum that the service is to keep for the whole object, empty for none.
-            token: goes into the object's metadata, empty for none.
-            on_doubt: called for each try that has failed and may have begun an upload all the same.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        request = CreateUpload(ref.bucket, ref.key, options, algorithm, token)
-        return await self._requests.ask(request, ref.url, on_doubt=on_doubt)
-
-    async def copy_part(
-        self, ref: ObjectRef, upload_id: str, number: int, source: CopySource, start: int, end: int
-    ) -> UploadedPart:
-        """Have the service copy ``[start, end)`` of an object as part ``number`` of an upload; errors name the source.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        request = CopyPart(ref.bucket, ref.key, upload_id, number, source, start, end)
-        return await self._requests.ask(request, ObjectRef(source.bucket, source.key).url)
 
     async def copy_object(
         self,
@@ -332,46 +256,6 @@ class Control(Descriptions):
         url = ObjectRef(source.bucket, source.key).url
         return await self._requests.ask(request, url, before_again=before_again)
 
-    async def complete_upload(
-        self,
-        ref: ObjectRef,
-        upload_id: str,
-        parts: Sequence[UploadedPart],
-        *,
-        size_bytes: int,
-        algorithm: str,
-        checksum: str,
-    ) -> Stored:
-        """Make an object of its parts.
-
-        Args:
-            algorithm: of the parts' checksums, empty if they have none.
-            checksum: of the whole object, empty if it is not known.
-
-        Raises:
-            TransferError: the service refused, or did not answer: then the object may exist all the same.
-        """
-        request = CompleteUpload(ref.bucket, ref.key, upload_id, size_bytes, algorithm, checksum)
-        with in_memory(msgspec.msgpack.encode(parts)) as fd:
-            return await self._requests.ask(request, ref.url, memory_fd=fd)
-
-    async def parts(self, ref: ObjectRef, upload_id: str) -> list[UploadedPart]:
-        """Return the parts that the service holds of an upload.
-
-        Raises:
-            NotFound: there is no such upload any more.
-            TransferError: it could not be asked.
-        """
-        listing = marked_pages(
-            self._requests,
-            lambda marker: ListParts(ref.bucket, ref.key, upload_id, marker),
-            0,
-            lambda page: page.next_marker,
-            ref.url,
-        )
-        async with contextlib.aclosing(listing) as pages:
-            return [part async for page in pages for part in page.parts]
-
     async def target(self, bucket: str) -> Target:
         """Return where requests for a bucket go.
 
@@ -385,21 +269,3 @@ class Control(Descriptions):
         """The id of the key that requests are signed with, empty before the first answer or without one."""
         credentials = self._requests.credentials
         return credentials.access_key if credentials else ""
-
-    async def abort_until_gone(self, ref: ObjectRef, upload_id: str, *, looks: int, listable: bool) -> Aborted:
-        """Abort an upload until nothing of it is left; see ``abort_upload.abort_until_gone``."""
-        return await abort_until_gone(self._requests, ref, upload_id, looks=looks, listable=listable)
-
-    async def abort_upload(self, ref: ObjectRef, upload_id: str, *, listable: bool = True) -> bool:
-        """Abort a pending upload, and return whether nothing of it is left.
-
-        Args:
-            listable: False where parts may not be listed: then the abort that the service confirms has to do.
-
-        Raises:
-            TransferError: the service refused.
-        """
-        aborted = await abort_until_gone(self._requests, ref, upload_id, listable=listable)
-        if aborted.unseen is not None:
-            raise aborted.unseen
-        return aborted.gone
