@@ -297,8 +297,8 @@ of a store, ``tests/unit/test_removal.py`` those of a sync, and ``tests/contract
 of the other side must have said before."""
 
 HIDES = {"VersionCopies._made"}
-"""Functions that make a delete marker in a bucket that keeps versions, and remove nothing. What the source's history and
-the destination's must have said before is held by ``tests/contract/test_all_versions.py``."""
+"""Functions that make a delete marker in a bucket that keeps versions, and remove nothing. What the histories of
+both sides must have said before is held by ``tests/contract/test_all_versions.py``."""
 
 
 @dataclass(frozen=True)
