@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.engines import descendants, eventually, is_alive, temp_files
-from tests.faultserver import Fault, FaultServer, Latency, Stall, StoredObject, make_object
+from tests.faultserver import Fault, FaultServer, Latency, Stall, Status, StoredObject, make_object
 from tests.integration.command import run, start
 from tests.patience import PATIENCE_S, SOON_S
 
@@ -71,13 +71,19 @@ def test_while_it_lists(tmp_path: Path, more: list[str]) -> None:
     assert not out.exists() or os.listdir(out) == []
 
 
+def doomed(server: FaultServer) -> None:
+    """Store 300 objects that a sync of an emptier folder deletes."""
+    for number in range(300):
+        server.store.put("bucket", f"p/{number:03}", make_object(b"x"))
+
+
 def test_in_the_middle_of_deletions(tmp_path: Path) -> None:
-    """Objects are looked at and deleted many at a time; what was deleted is told, and what was looked at stays."""
+    """Where objects are looked at and deleted one by one, many at a time: what was deleted is told, the others stay."""
     (tmp_path / "kept").touch()
+    single: Fault = Status(status=501, code="NotImplemented", operation="DeleteObjects", attempt="every")
     silent = Latency(seconds=PATIENCE_S, operation="HeadObject", key="p/2*")
-    with FaultServer(None, [silent], buckets=["bucket"]) as server:
-        for number in range(300):
-            server.store.put("bucket", f"p/{number:03}", make_object(b"x"))
+    with FaultServer(None, [single, silent], buckets=["bucket"]) as server:
+        doomed(server)
 
         def many(it: FaultServer) -> bool:
             return len({one.key for one in it.requests_for("HeadObject") if "Latency" in one.faults}) >= 16
@@ -89,3 +95,18 @@ def test_in_the_middle_of_deletions(tmp_path: Path) -> None:
     assert status == 130
     assert not removed & kept
     assert {f"p/2{number:02}" for number in range(100)} <= kept
+
+
+def test_in_the_middle_of_a_batch_of_deletions(tmp_path: Path) -> None:
+    """A batch whose answer does not come is let go of, tells nothing as deleted, and the next run does the rest."""
+    (tmp_path / "kept").touch()
+    silent: Fault = Latency(seconds=PATIENCE_S, operation="DeleteObjects", attempt="every", times=1)
+    words = ["--delete", str(tmp_path), "s3://bucket/p"]
+    with FaultServer(None, [silent], buckets=["bucket"]) as server:
+        doomed(server)
+        status, out, _ = interrupted(server, words, requests("DeleteObjects", 1))
+        told = [json.loads(line) for line in out.splitlines()]
+        assert status == 130
+        assert [line for line in told if line["operation"] == "rm" and line["success"]] == []
+        assert run("sync", *words, "--endpoint-url", server.endpoint_url).returncode == 0
+        assert set(server.store.in_bucket("bucket")) == {"p/kept"}

@@ -36,8 +36,9 @@ def test_rate_falls_in_a_storm(tmp_path: Path) -> None:
 
 def test_window_opens_again(tmp_path: Path) -> None:
     """After a storm the host finds its way back to many requests at once."""
-    with running_rig(tmp_path, concurrency=8, timeouts=PATIENT) as rig:
-        outcome = rig.restore(STORED, storm(times=20), Latency(seconds=0.05))
+    many = generated_object(200 * SMALLEST_PART_BYTES)
+    with running_rig(tmp_path, concurrency=8, part_size_bytes=SMALLEST_PART_BYTES, timeouts=PATIENT) as rig:
+        outcome = rig.restore(many, storm(times=20), Latency(seconds=0.05))
         outcome.succeeded()
         served = [get for get in outcome.gets if get.status == 206]
         assert most_at_once([(get.arrived_s, get.finished_s or get.arrived_s) for get in served[-24:]]) >= 4
