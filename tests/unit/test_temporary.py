@@ -13,12 +13,15 @@ import pytest
 from msgspec.structs import replace
 
 from bulkhaul.disk import seen_names
+from bulkhaul.disk.newest_first import NewestFirst
 from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.disk.temporary import uses_temporary_files
 from bulkhaul.errors import DiskFull, LocalError
+from bulkhaul.jobs.parked_rows import ParkedRows
 from bulkhaul.jobs.spool import SortedEntries, SpooledEntries
 from bulkhaul.jobs.waiting_rows import Waiting, WaitingRows
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.comparison import Entry
 
 
@@ -43,6 +46,13 @@ def kept(keeper: str) -> tuple[Callable[[int], object], Callable[[], None]]:
             waiting = WaitingRows()
             row = Row(n=0, action=Action.DOWNLOAD, source=f"s3://b/{name}")
             return lambda n: waiting.add([Waiting(replace(row, n=n), "b", f"{n}")]), waiting.close
+        case "parked":
+            parked = ParkedRows()
+            row = Row(n=0, action=Action.DOWNLOAD, source=f"s3://b/{name}")
+            return lambda n: parked.add(0, [replace(row, n=n)]), parked.close
+        case "versions":
+            versions = NewestFirst()
+            return lambda n: versions.add(ObjectVersion(name, f"{n}")), versions.close
         case "sorted":
             entries = SortedEntries()
             return lambda n: entries.add([Entry(f"{n}{name}", 1)]), entries.close
@@ -55,7 +65,7 @@ def kept(keeper: str) -> tuple[Callable[[int], object], Callable[[], None]]:
 
 
 @pytest.mark.usefixtures("no_room")
-@pytest.mark.parametrize("keeper", ["names", "names in no order", "spool", "sorted", "waiting"])
+@pytest.mark.parametrize("keeper", ["names", "names in no order", "spool", "sorted", "waiting", "parked", "versions"])
 def test_each_keeper_tells(keeper: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The error names the folder and the variable, and what was kept can be closed after it."""
     monkeypatch.setattr(seen_names, "SPOOLED_IN_MEMORY", 10)

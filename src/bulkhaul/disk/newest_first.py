@@ -5,12 +5,14 @@ A key has most often a handful. The versions of one that has many wait in a file
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
 import msgspec
 
+from bulkhaul.disk.temporary import uses_temporary_files
 from bulkhaul.model.writing import ObjectVersion
 
 BLOCK_VERSIONS = 1000
@@ -36,7 +38,7 @@ class NewestFirst:
         """Take the next one, which is older than those before it.
 
         Raises:
-            OSError: there is no room for temporary files.
+            LocalError: there is no room for temporary files.
         """
         if len(self._block) == BLOCK_VERSIONS:
             self._spill()
@@ -44,14 +46,16 @@ class NewestFirst:
         self.count += 1
 
     def oldest_first(self) -> Iterator[ObjectVersion]:
-        """Yield all of them, once; none may be added any more. At its end it forgets everything."""
+        """Yield all of them, once; none may be added any more. At its end it forgets everything.
+
+        Raises:
+            LocalError: the temporary file cannot be read.
+        """
         try:
             yield from reversed(self._block)
             self._block = []
             for start, length in reversed(self._places):
-                assert self._file is not None
-                self._file.seek(start)
-                yield from reversed(_decode(self._file.read(length)))
+                yield from reversed(self._block_at(start, length))
         finally:
             self.close()
 
@@ -59,8 +63,16 @@ class NewestFirst:
         """Forget everything."""
         self._block, self._places = [], []
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):  # it cannot be written, as was told, and nobody will read it
+                self._file.close()
 
+    @uses_temporary_files
+    def _block_at(self, start: int, length: int) -> list[ObjectVersion]:
+        assert self._file is not None
+        self._file.seek(start)
+        return _decode(self._file.read(length))
+
+    @uses_temporary_files
     def _spill(self) -> None:
         if self._file is None:
             self._file = tempfile.TemporaryFile(prefix="bulkhaul-versions-")  # noqa: SIM115 - closed by close

@@ -59,6 +59,7 @@ class WaitingRows:
         self._put(rows, _NEW)
         self.count += len(rows)
 
+    @uses_temporary_files
     def due(self) -> list[Waiting]:
         """Return the next rows of this round, those of one bucket in the order of their keys' bytes; empty at its end.
 
@@ -78,6 +79,7 @@ class WaitingRows:
         """Have rows wait for the next round."""
         self._put(rows, self._round)
 
+    @uses_temporary_files
     def remove(self, rows: Sequence[Waiting]) -> None:
         """Forget rows."""
         self._database.executemany("DELETE FROM waiting WHERE n = ?", [(one.row.n,) for one in rows])
