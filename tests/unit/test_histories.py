@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import tempfile
-from typing import IO, Any
+from collections.abc import AsyncGenerator
+from typing import IO, Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -11,10 +14,15 @@ from hypothesis import strategies as st
 
 from bulkhaul.disk import newest_first
 from bulkhaul.disk.newest_first import NewestFirst
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_histories import Destination, history_rows
+from bulkhaul.model.errors import NotFound
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.plan_totals import Totals
+from bulkhaul.policy.selection import Source
 from tests.unit.both_ways import list_versions
 from tests.unit.canned_lane import CannedLane
 
@@ -83,6 +91,43 @@ def test_two_lists_are_ordered_by_time() -> None:
     one, two, three = (HOUR.replace("T03", f"T0{hour}") for hour in (1, 2, 3))
     assert order((V, "3*", three), (V, "1", one), (M, "2", two)) == "3 2 1"
     assert order((V, "2", HOUR), (V, "1", HOUR), (M, "3*", HOUR)) == "3 2 1"
+
+
+class Listed:
+    """Tells pages of versions, and remembers how many were taken."""
+
+    def __init__(self, *pages: str) -> None:
+        self.taken = 0
+        self._pages = pages
+
+    async def versions(self, _bucket: str, _prefix: str) -> AsyncGenerator[list[ObjectVersion], None]:
+        """Yield a page a word: of keys that have a version each."""
+        for page in self._pages:
+            self.taken += 1
+            yield [ObjectVersion(key, "1") for key in page]
+
+    async def head(self, ref: ObjectRef) -> None:
+        """Have no object."""
+        raise NotFound("no such object", ref.url)
+
+
+@pytest.mark.parametrize(
+    ("pages", "versions", "taken"), [(("kl", "m", "n"), 1, 1), (("l", "m"), 0, 1), (("k", "k"), 2, 2)]
+)
+def test_one_key_is_not_searched_among_those_that_begin_with_it(
+    pages: tuple[str, ...], versions: int, taken: int
+) -> None:
+    """They follow it, and may be millions: the listing ends with the page that has come to them."""
+
+    async def rows(listed: Listed) -> list[Row]:
+        source = Source("b", key="k")
+        pages = history_rows(cast("Control", listed), source, lambda _: True, Destination(str, lambda _: ""))
+        return [row async for page in pages for row in page]
+
+    listed = Listed(*pages)
+    with pytest.raises(NotFound, match="no object matches") if not versions else contextlib.nullcontext():
+        assert len(asyncio.run(rows(listed))) == versions
+    assert listed.taken == taken
 
 
 def test_requests_of_a_history() -> None:

@@ -5,15 +5,16 @@ listing, newest first ─▶ the versions of one key ─▶ turned round ─▶ 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, closing
 
 import msgspec
 
 from bulkhaul.disk.newest_first import NewestFirst
 from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.model.errors import UnexpectedReply
+from bulkhaul.model.errors import NotFound, UnexpectedReply
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.rows import Action, Row
@@ -81,14 +82,16 @@ async def history_rows(
 async def _histories(
     control: Control, source: Source, takes: Callable[[str], bool]
 ) -> AsyncGenerator[tuple[str, NewestFirst], None]:
+    if not source.many:
+        if (alone := await history_of(control, ObjectRef(source.bucket, source.key))).count:
+            with closing(alone):
+                yield source.key, alone
+        return
     key, history, seen = "", NewestFirst(), SeenNames()
-    prefix = source.prefix if source.many else source.key
     try:
-        async with aclosing(control.versions(source.bucket, prefix)) as pages:
+        async with aclosing(control.versions(source.bucket, source.prefix)) as pages:
             async for page in pages:
                 for version in page:
-                    if not source.many and version.key != source.key:
-                        continue
                     if version.key != key:
                         if history.count:
                             yield key, history
@@ -96,7 +99,7 @@ async def _histories(
                         if seen.earlier(key, "listed"):
                             text = "the service tells its versions in two places of the listing; their order is unknown"
                             raise UnexpectedReply(text, ObjectRef(source.bucket, key).url)
-                    if not source.many or takes(key):
+                    if takes(key):
                         history.add(version)
         if history.count:
             yield key, history
@@ -127,17 +130,31 @@ async def history_of(control: Control, ref: ObjectRef) -> NewestFirst:
     """Return every version of one key.
 
     Raises:
+        UnexpectedReply: the listing does not tell of the key, and the service has it.
         TransferError: the listing failed.
     """
-    found = NewestFirst()
+    found, passed = NewestFirst(), False
     async with aclosing(control.versions(ref.bucket, ref.key)) as pages:
         async for page in pages:
             for version in page:
                 if version.key == ref.key:
                     found.add(version)
-            if page and page[-1].key != ref.key:
+            if passed := bool(page) and page[-1].key != ref.key:
                 break  # keys that begin with it follow it
+    if passed and not found.count:
+        await _require_absent(control, ref)
     return found
+
+
+async def _require_absent(control: Control, ref: ObjectRef) -> None:
+    """Make sure that a key is not there whose place a listing has passed.
+
+    SeaweedFS sorts a key that has versions behind others that begin with it, and leaves it out at the end of a page.
+    """
+    with contextlib.suppress(NotFound):
+        await control.head(ref)
+        text = "the service has it, and leaves it out of its listing of versions, so they cannot be told"
+        raise UnexpectedReply(f"{text}; copy to where fewer keys begin with this one", ref.url)
 
 
 __all__ = ["Destination", "below", "history_of", "history_rows"]
