@@ -9,9 +9,9 @@ What is there is told by the destination itself: its history must be the beginni
 bytes. So a second run, a job that goes on and a retry need nothing that an earlier run has kept, and the copies carry
 no stamp in their metadata, which they keep as it is. Two versions of the same bytes are told apart by their places.
 
-A version whose answer was lost is looked for before it is made again; one that is relayed is sent again unseen, and the
-destination is looked at when its key is done. What no look shows is a copy that the service still makes when a later
-run begins.
+A version whose answer was lost is looked for before it is made again; one that is relayed is sent again unseen. After
+either the destination is looked at once more when its key is done. What no look shows is a copy that the service still
+makes when a later run begins.
 
 Keys go side by side. A row that waits for its turn holds a slot of the batch: those of one key with more versions than
 there are slots hold up the keys behind it.
@@ -31,7 +31,7 @@ from bulkhaul.engine.operations.list_histories import history_of
 from bulkhaul.engine.transfers.batch import Piece
 from bulkhaul.engine.transfers.rows import head_of_row, result_of_row
 from bulkhaul.engine.transfers.same_version import VersionSide, same_version
-from bulkhaul.model.errors import Cancelled, ErrorInfo, PreconditionFailed, TransferError, UsageError
+from bulkhaul.model.errors import Cancelled, ErrorInfo, PreconditionFailed, TransferError, UnexpectedReply, UsageError
 from bulkhaul.model.objects import Integrity, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
@@ -39,12 +39,9 @@ from bulkhaul.model.writing import ObjectVersion
 
 CopyOne = Callable[..., Coroutine[None, None, TransferResult]]
 
-TRIES = 3
-"""How often a version is made whose answer is lost; before each the destination is looked at."""
-
 
 class _AnswerLost(Exception):
-    """Whether a version was made is not known: the answer was lost, or does not tell."""
+    """A version is there although no answer has told so, or the answer does not tell."""
 
 
 async def require_versioning(control: Control, bucket: str) -> None:
@@ -73,7 +70,7 @@ class _History:
         self.last: asyncio.Event | None = None
         self.failure: ErrorInfo | None = None
         self._count: int | None = None
-        self._made = False
+        self._unsure = False
         self._passed = 0
         self._rest: Iterator[ObjectVersion] = iter(())
         self._tied: list[ObjectVersion] = []
@@ -100,24 +97,28 @@ class _History:
             self._next(None)
         return self._next(marker)
 
-    def made(self) -> None:
-        """Count a version that was made after all that were there."""
+    def made(self, *, unseen: bool) -> None:
+        """Count a version that was made after all that were there.
+
+        Args:
+            unseen: it may have been sent again without a look at the destination.
+        """
         assert self._count is not None
         self._count += 1
-        self._made = True
+        self._unsure = self._unsure or unseen
 
     async def require_expected(self, here: VersionSide) -> None:
-        """Make sure that what was made is there once: a relayed version whose answer is lost is sent again unseen.
+        """Make sure that what was made is there once, wherever an answer was lost, or may have been.
 
         Raises:
             PreconditionFailed: there is more; nothing is removed.
             TransferError: the listing failed.
         """
-        if not self._made:
+        if not self._unsure:
             return
         expected = self._count
         await self._look(here)
-        self._made = False
+        self._unsure = False
         if self._count != expected:
             text = (
                 f"it was copied, and the destination has {self._count} versions where {expected} were to be: an answer"
@@ -127,8 +128,8 @@ class _History:
             raise PreconditionFailed(text)
 
     def forget(self) -> None:
-        """Have the destination listed again."""
-        self._count = None
+        """Have the destination listed again, as an answer was lost; what it was to tell of may still be made."""
+        self._count, self._unsure = None, True
 
     async def _look(self, here: VersionSide) -> None:
         found = await history_of(here.control, self.ref)
@@ -190,7 +191,7 @@ class VersionCopies:
                 raise _waits(failure)
             await self._versioned(history.ref.bucket)
             result = await self._done(history, row, source, planned)
-            if history.last is turn and self._origin is not self._here:
+            if history.last is turn:
                 await history.require_expected(self._here)
             return result
         except TransferError as error:
@@ -210,21 +211,21 @@ class VersionCopies:
 
     async def _done(self, history: _History, row: Row, source: ObjectRef, planned: TransferResult) -> TransferResult:
         assert row.older is not None
-        skipped = "it is there already"
-        for _ in range(TRIES):
-            there = await history.at(self._here, row.older, marker=row.action is Action.MARK)
-            if there is not None:
-                result = await self._found(history.ref, row, source, planned, there)
-                return msgspec.structs.replace(result, skipped=skipped)
+        marker, skipped = row.action is Action.MARK, "it is there already"
+        there = await history.at(self._here, row.older, marker=marker)
+        if there is None:
             try:
-                result = await self._made(history.ref, row, source, planned)
+                result = await self._made(history, row, source, planned)
             except _AnswerLost:
                 history.forget()
-                skipped = ""  # if it is there now, it was made a moment ago
-                continue
-            history.made()
-            return msgspec.structs.replace(result, source_version_id=row.version_id)
-        raise PreconditionFailed("it was made again and again, and the destination does not have it")
+                there, skipped = await history.at(self._here, row.older, marker=marker), ""
+                if there is None:
+                    raise UnexpectedReply("the service has made no delete marker, and told of no error") from None
+            else:
+                history.made(unseen=self._origin is not self._here)
+                return msgspec.structs.replace(result, source_version_id=row.version_id)
+        result = await self._found(history.ref, row, source, planned, there)
+        return msgspec.structs.replace(result, skipped=skipped)
 
     async def _found(
         self, ref: ObjectRef, row: Row, source: ObjectRef, planned: TransferResult, there: ObjectVersion
@@ -247,24 +248,28 @@ class VersionCopies:
         integrity = None if marker else Integrity.ETAG
         return msgspec.structs.replace(planned, etag=there.etag, version_id=there.version_id, integrity=integrity)
 
-    async def _made(self, ref: ObjectRef, row: Row, source: ObjectRef, planned: TransferResult) -> TransferResult:
+    async def _made(self, history: _History, row: Row, source: ObjectRef, planned: TransferResult) -> TransferResult:
         """Copy a version, or mark its key as deleted.
 
         Raises:
-            _AnswerLost: it may have been made.
+            _AnswerLost: it is there; or it is a delete marker, and the answer tells of none.
         """
+        marker = row.action is Action.MARK
 
         async def lost() -> None:
-            raise _AnswerLost
+            assert row.older is not None
+            history.forget()
+            if await history.at(self._here, row.older, marker=marker) is not None:
+                raise _AnswerLost
 
-        if row.action is Action.MARK:
-            version_id = await self._here.control.delete(ref, before_again=lost)
+        if marker:
+            version_id = await self._here.control.delete(history.ref, before_again=lost)
             if not version_id:
                 raise _AnswerLost
             return msgspec.structs.replace(planned, version_id=version_id)
         wanted = head_of_row(row, source.key) if row.etag else None
         again = {"before_again": lost} if self._origin is self._here else {}
-        return await self._copy(source, ref, version_id=row.version_id, wanted=wanted, **again)
+        return await self._copy(source, history.ref, version_id=row.version_id, wanted=wanted, **again)
 
 
 def _waits(failure: ErrorInfo) -> TransferError:
