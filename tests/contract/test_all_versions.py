@@ -312,6 +312,24 @@ def test_a_version_fails() -> None:
             assert {one.skipped for one in engine.copy_versions(f"s3://{source}/", f"s3://{there}/")} == {done}
 
 
+def test_an_order_that_is_not_told() -> None:
+    """Moto lists versions and delete markers apart, by the second: what nobody can put in order is not copied."""
+    with moto() as server:
+        client = server.client()
+        there, moments = new_bucket(client), set[object]()
+        while len(moments) != 1:
+            source = new_bucket(client)
+            written(client, source, "k", b"1", None, b"2", b"3")  # within one second, as a rule
+            page = client.list_object_versions(Bucket=source)
+            moments = {one["LastModified"] for one in [*page["Versions"], *page["DeleteMarkers"]]}
+        with running_engine(server.endpoint_url, server.keys()) as engine:
+            results = list(engine.copy_versions(f"s3://{source}/", f"s3://{there}/"))
+            told = {one.failure.message for one in results if one.failure}
+            assert len(told) == 1
+            assert "the service does not tell their order" in told.pop()
+            assert versions_on(client, there, "k") == ([], 0)
+
+
 def versions_on(client: Any, bucket: str, key: str) -> tuple[list[bytes], int]:
     """Return the bodies of a key, oldest first, and how many delete markers there are."""
     page = client.list_object_versions(Bucket=bucket, Prefix=key)

@@ -23,6 +23,7 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.plan_totals import Totals
 from bulkhaul.policy.selection import Source
+from bulkhaul.wire.replies.versions_page import versions_page
 from tests.unit.both_ways import list_versions
 from tests.unit.canned_lane import CannedLane
 
@@ -91,6 +92,40 @@ def test_two_lists_are_ordered_by_time() -> None:
     one, two, three = (HOUR.replace("T03", f"T0{hour}") for hour in (1, 2, 3))
     assert order((V, "3*", three), (V, "1", one), (M, "2", two)) == "3 2 1"
     assert order((V, "2", HOUR), (V, "1", HOUR), (M, "3*", HOUR)) == "3 2 1"
+
+
+EARLIER = HOUR.replace("T03", "T02")
+
+
+@pytest.mark.parametrize(
+    ("entries", "doubtful"),
+    [
+        ([(V, "3*", HOUR), (V, "1", EARLIER), (M, "2", EARLIER)], "2"),
+        ([(V, "2", HOUR), (V, "1", HOUR), (M, "3*", HOUR)], ""),
+        ([(V, "2", HOUR), (V, "1", EARLIER), (M, "3", HOUR)], "3"),
+        ([(V, "3*", HOUR), (M, "2", EARLIER), (V, "1", EARLIER)], ""),
+        ([(V, "3*", HOUR), (V, "2", EARLIER), (V, "1", EARLIER)], ""),
+    ],
+)
+def test_an_order_that_nothing_tells(entries: list[tuple[str, str, str]], doubtful: str) -> None:
+    """In two lists, where times are equal and neither is the latest."""
+    found = list_versions(CannedLane((200, page(*entries))).sdk, "bucket", "", "", "").versions
+    assert "".join(one.version_id for one in found if one.doubtful) == doubtful
+    history = NewestFirst()
+    for one in found:
+        history.add(one)
+    assert history.doubtful is bool(doubtful)
+
+
+def test_aws_writes_one_list_whatever_it_looks_like() -> None:
+    """The time of an upload in parts is that of its beginning, so that it may seem older than what it replaced."""
+    entries = [{"Key": "k", "VersionId": name, "Size": "1", "LastModified": EARLIER} for name in ("3", "2")]
+    marker = {"Key": "k", "VersionId": "1", "LastModified": HOUR}
+    reply = {"IsTruncated": False, "Versions": entries, "DeleteMarkers": [marker]}
+    reply["Order"] = ["Versions", "Versions", "DeleteMarkers"]
+    for host, order in (("s3.eu-central-1.amazonaws.com", "321"), ("s3.example", "132")):
+        found = versions_page(reply, "b", "", ("", ""), "s3://b", host).versions
+        assert "".join(one.version_id for one in found) == order
 
 
 class Listed:

@@ -26,10 +26,12 @@ class NewestFirst:
 
     Attributes:
         count: of them.
+        doubtful: the service does not tell the order of some of them.
     """
 
     def __init__(self) -> None:
         self.count = 0
+        self.doubtful = False
         self._block: list[ObjectVersion] = []
         self._file: BinaryIO | None = None
         self._places: list[tuple[int, int]] = []
@@ -44,6 +46,7 @@ class NewestFirst:
             self._spill()
         self._block.append(version)
         self.count += 1
+        self.doubtful = self.doubtful or version.doubtful
 
     def oldest_first(self) -> Iterator[ObjectVersion]:
         """Yield all of them, once; none may be added any more. At its end it forgets everything.

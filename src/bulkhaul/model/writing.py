@@ -102,7 +102,11 @@ Versioning = Literal["", "Enabled", "Suspended"]
 
 
 class ObjectVersion(msgspec.Struct, frozen=True):
-    """One version of an object, or a delete marker."""
+    """One version of an object, or a delete marker.
+
+    Attributes:
+        doubtful: it may be newer than the one that comes before it: the service tells only that both are of one time.
+    """
 
     key: str
     version_id: str
@@ -111,6 +115,7 @@ class ObjectVersion(msgspec.Struct, frozen=True):
     last_modified: str = ""
     latest: bool = False
     delete_marker: bool = False
+    doubtful: bool = False
 
 
 class VersionsPage(msgspec.Struct, frozen=True):

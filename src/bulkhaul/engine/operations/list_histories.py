@@ -24,6 +24,12 @@ from bulkhaul.policy.selection import Source, nothing_matches
 PAGE_ROWS = 1000
 """Rows of a page: as many as a page of a listing has."""
 
+_NO_KEY = f"its key would be empty, or have more than {MAX_KEY_BYTES} bytes"
+_DOUBTFUL = (
+    "versions and delete markers of its key are of one time, and the service does not tell their order; copy it without"
+    " its older versions"
+)
+
 
 class Destination(msgspec.Struct, frozen=True):
     """Where the versions of keys go.
@@ -67,8 +73,9 @@ async def history_rows(
     async with aclosing(_histories(control, source, takes)) as histories:
         async for key, history in histories:
             url, skipped = destination.url_of(key), destination.skipped(key)
+            refused = _DOUBTFUL if history.doubtful else "" if url else _NO_KEY
             for older, version in enumerate(history.oldest_first()):
-                page.append(_row(source.bucket, version, n, older, url, skipped))
+                page.append(_row(source.bucket, version, n, older, url, skipped, refused))
                 n += 1
                 if len(page) == PAGE_ROWS:
                     yield page
@@ -108,20 +115,18 @@ async def _histories(
         seen.close()
 
 
-def _row(bucket: str, version: ObjectVersion, n: int, older: int, destination: str, skipped: str) -> Row:
-    action, reason = Action.MARK if version.delete_marker else Action.COPY, skipped
-    if not skipped and not destination:
-        reason = f"its key would be empty, or have more than {MAX_KEY_BYTES} bytes"
+def _row(bucket: str, version: ObjectVersion, n: int, older: int, destination: str, skipped: str, refused: str) -> Row:
+    action = Action.MARK if version.delete_marker else Action.COPY
     return Row(
         n=n,
         action=Action.SKIP if skipped else action,
         source=ObjectRef(bucket, version.key).url,
-        destination="" if skipped else destination,
+        destination="" if skipped or refused else destination,
         size_bytes=version.size_bytes,
         etag=version.etag,
         version_id=version.version_id or "null",
         last_modified=version.last_modified,
-        reason=reason,
+        reason=skipped or refused,
         older=older,
     )
 

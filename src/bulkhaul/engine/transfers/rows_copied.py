@@ -46,6 +46,9 @@ async def copied_rows(
                 if isinstance(row := settled(planned, kind), TransferResult):
                     yield Piece(row)
                     continue
+                if not row.destination and row.reason:
+                    yield Piece(failed_row(row, UsageError(row.reason)))
+                    continue
                 try:
                     source, ref = sources.ref(row.source), destinations.ref(row.destination)
                     require_current(source, row.version_id, move=move)

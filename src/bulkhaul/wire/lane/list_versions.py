@@ -45,7 +45,9 @@ async def list_versions(
     if version_marker:
         query.append(("version-id-marker", version_marker))
     reply = await lane.ask(target, "GET", "", query, lane.payer, subject=subject)
-    return versions_page(named(reply.members(_PAGE), subject), bucket, prefix, (key_marker, version_marker), subject)
+    return versions_page(
+        named(reply.members(_PAGE), subject), bucket, prefix, (key_marker, version_marker), subject, target.host
+    )
 
 
 __all__ = ["list_versions"]

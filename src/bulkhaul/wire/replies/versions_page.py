@@ -1,31 +1,36 @@
 """Reads a page of versions and delete markers, and puts both in one order, the newest first.
 
-a version after a delete marker, or none of these     as the document has them
-all versions first, then all delete markers           by their times, as far as these tell
+AWS; a version after a delete marker, or none of these   as the document has them
+all versions first, then all delete markers              by their times, as far as these tell
 
 S3 writes both kinds in their common order, so that times decide nothing, which are by the second, and of an upload in
-parts those of its beginning. Some services write two lists instead.
+parts those of its beginning. Some services write two lists instead: what of a key is of one time there is marked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
+
+import msgspec
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.model.writing import ObjectVersion, VersionsPage
+from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.fields import instant
 from bulkhaul.wire.replies.listing_checks import next_markers, require_bucket, require_listing
 
 
 def versions_page(
-    reply: Mapping[str, Any], bucket: str, prefix: str, asked: tuple[str, str], subject: str
+    reply: Mapping[str, Any], bucket: str, prefix: str, asked: tuple[str, str], subject: str, host: str
 ) -> VersionsPage:
     """Return a page of versions, in the order of keys, the newest version of a key first; its names are decoded.
 
     Args:
         asked: the markers of this page, of key and version.
+        host: of the endpoint.
 
     Raises:
         OtherError: an entry without a key.
@@ -45,25 +50,36 @@ def versions_page(
             _version_of(item, prefix, subject, delete_marker=True) for item in reply.get("DeleteMarkers", ())
         ],
     }
-    versions = _as_written(found, reply.get("Order", ()))
+    order = [kind for kind in reply.get("Order", ()) if kind in found]
+    ordered = _is_in_order(order) or bool(order and aws_domain(host))
+    versions = _as_written(found, order) if ordered else _by_time(found)
     # The sort is stable: among those of one key the order stays, but that the latest comes first.
     versions.sort(key=lambda one: (one.key.encode(), not one.latest))
-    return VersionsPage(tuple(versions), *following)
+    return VersionsPage(tuple(versions if ordered else _with_doubts(versions)), *following)
+
+
+def _is_in_order(order: Sequence[str]) -> bool:
+    """Whether a document shows by itself that both kinds are in one order; there may be nothing that tells theirs."""
+    return bool(order) and ("DeleteMarkers" not in order or "Versions" in order[order.index("DeleteMarkers") :])
 
 
 def _as_written(found: Mapping[str, list[ObjectVersion]], order: Sequence[str]) -> list[ObjectVersion]:
-    """Return versions and delete markers, newest first.
-
-    Args:
-        order: of both kinds in the document; empty where nothing tells it.
-    """
     waiting = {kind: iter(some) for kind, some in found.items()}
-    told = [kind for kind in order if kind in waiting] or [kind for kind, some in found.items() for _ in some]
-    versions = [next(waiting[kind]) for kind in told]
-    marker = told.index("DeleteMarkers") if found["DeleteMarkers"] else len(told)
-    if order and (marker == len(told) or "Versions" in told[marker:]):
-        return versions
-    return sorted(versions, key=lambda one: one.last_modified, reverse=True)
+    return [next(waiting[kind]) for kind in order]
+
+
+def _by_time(found: Mapping[str, list[ObjectVersion]]) -> list[ObjectVersion]:
+    return sorted((one for some in found.values() for one in some), key=lambda one: one.last_modified, reverse=True)
+
+
+def _with_doubts(versions: Sequence[ObjectVersion]) -> list[ObjectVersion]:
+    """Mark versions and delete markers that are neighbours and of one time, unless one of them is the latest."""
+    marked = list(versions)
+    for place, (newer, older) in enumerate(pairwise(versions), 1):
+        alike = (newer.key, newer.last_modified) == (older.key, older.last_modified)
+        if alike and newer.delete_marker != older.delete_marker and not newer.latest:
+            marked[place] = msgspec.structs.replace(older, doubtful=True)
+    return marked
 
 
 def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_marker: bool) -> ObjectVersion:

@@ -23,7 +23,7 @@ def list_versions(sdk: SdkClient, bucket: str, prefix: str, key_marker: str, ver
     if version_marker:
         more["VersionIdMarker"] = version_marker
     reply = call(sdk.client.list_object_versions, subject=subject, Bucket=bucket, Prefix=prefix, **more)
-    return versions_page(reply, bucket, prefix, (key_marker, version_marker), subject)
+    return versions_page(reply, bucket, prefix, (key_marker, version_marker), subject, sdk.hostname)
 
 
 __all__ = ["list_versions"]
