@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, cast
 
+import pytest
+
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.rows_versions import VersionCopies
 from bulkhaul.engine.transfers.same_version import VersionSide
@@ -114,3 +116,19 @@ def test_a_delete_marker_that_is_not_made() -> None:
     service = Service()
     assert "has made no delete marker" in str(ended(service, cast("Copy", None), Action.MARK))
     assert service.kept == []
+
+
+@pytest.mark.parametrize("doubtful", [False, True])
+def test_an_order_that_is_told_counts(doubtful: bool) -> None:
+    """Of one time are an object and then a delete marker: they are no history that begins with one, if that is told."""
+    service = Service()
+    service.kept = [
+        ObjectVersion("k", "marker", delete_marker=True),
+        ObjectVersion("k", "object", 1, ETAG, doubtful=doubtful),
+    ]
+    found = ended(service, cast("Copy", None), Action.MARK)
+    if doubtful:
+        assert isinstance(found, TransferResult)
+        assert found.version_id == "marker"
+    else:
+        assert "another history: its version object stands in the place" in str(found)

@@ -72,6 +72,7 @@ class _History:
         self._count: int | None = None
         self._unsure = False
         self._passed = 0
+        self._doubtful = False
         self._rest: Iterator[ObjectVersion] = iter(())
         self._tied: list[ObjectVersion] = []
 
@@ -79,7 +80,7 @@ class _History:
         """Return the version that has ``older`` ones before it; None if there are these and no more.
 
         Args:
-            marker: which kind is looked for, where several are of one second: some services do not tell their order.
+            marker: which kind is looked for, where several are of one time, and the service does not tell their order.
 
         Raises:
             PreconditionFailed: older ones are missing.
@@ -133,10 +134,11 @@ class _History:
 
     async def _look(self, here: VersionSide) -> None:
         found = await history_of(here.control, self.ref)
-        self._count, self._passed, self._tied, self._rest = found.count, 0, [], found.oldest_first()
+        self._count, self._passed, self._doubtful = found.count, 0, found.doubtful
+        self._tied, self._rest = [], found.oldest_first()
 
     def _next(self, marker: bool | None) -> ObjectVersion:
-        """Take the next version, of those of one second the first of its kind."""
+        """Take the next version; where their order is not told, of those of one time the first of its kind."""
         if not self._tied:
             self._tied = [next(self._rest)]
         while (following := next(self._rest, None)) is not None:
@@ -144,9 +146,9 @@ class _History:
             if following.last_modified != self._tied[0].last_modified:
                 break
         self._passed += 1
-        moment = self._tied[0].last_modified
+        moment, kind = self._tied[0].last_modified, marker if self._doubtful else None
         tied = [place for place, one in enumerate(self._tied) if one.last_modified == moment]
-        place = next((place for place in tied if marker in (None, self._tied[place].delete_marker)), 0)
+        place = next((place for place in tied if kind in (None, self._tied[place].delete_marker)), 0)
         return self._tied.pop(place)
 
 
