@@ -106,6 +106,15 @@ def test_unchanged_objects_go_together(writing: WriteRig) -> None:
     assert left(writing, "many") == []
 
 
+def test_the_last_ones_of_a_listing_are_gone(writing: WriteRig) -> None:
+    """The listing ends before it has told of every key: the others go together, and what is gone is no failure."""
+    rows = stored_rows(writing, "last")
+    for n in (28, 29):
+        writing.server.store.delete("bucket", f"last/{n:04}")
+    assert run(writing, rows) == ({}, [*TOGETHER, "HeadObject", "HeadObject"])
+    assert left(writing, "last") == []
+
+
 def test_what_is_not_as_planned_is_looked_at_alone(writing: WriteRig) -> None:
     """What was replaced stays, what is gone is no failure, and a key that comes twice is deleted once."""
     rows = stored_rows(writing, "odd")

@@ -134,7 +134,7 @@ async def _has_below(engine: AsyncEngine, path: str) -> bool:
     async with contextlib.aclosing(
         engine.control.pages(source.bucket, source.prefix, max_keys=1, ahead=False)
     ) as pages:
-        return bool(await anext(pages, ()))
+        return bool(await anext(pages, []))
 
 
 def _kind(path: str) -> str:
