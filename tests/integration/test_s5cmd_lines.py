@@ -172,6 +172,17 @@ def test_what_is_not_found_on_the_target(seaweed: RunningServer, b: str) -> None
     assert in_bucket(seaweed, f"{b}-2") == {**up, **across, "one": b"1"}
 
 
+def test_nothing_is_replaced_where_a_listing_has_another_order(seaweed: RunningServer, b: str) -> None:
+    """SeaweedFS lists ``a/`` before ``a-b/`` and ``a.``, and begins behind a key by that order: -n leaves all of it."""
+    names = [f"{folder}{number:02}" for folder in ("a/", "a-b/", "a.") for number in range(20)]
+    client = seaweed.client()
+    for name in names:
+        client.put_object(Bucket=f"{b}-2", Key=name, Body=b"there")
+    made(*(f"dir/{name}" for name in names))
+    assert lines_run(seaweed, f"cp -n dir/ s3://{b}-2/").count("\n") == len(names)
+    assert in_bucket(seaweed, f"{b}-2") == dict.fromkeys(names, b"there")
+
+
 def test_copies_and_moves(seaweed: RunningServer, b: str) -> None:
     """Within the service, and away from it."""
     lines_run(

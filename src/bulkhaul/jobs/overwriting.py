@@ -3,6 +3,8 @@
 files   ─▶ stat
 objects ─▶ many of a page: a listing that begins at the first of them, which tells of a thousand at once
         ╰▶ few, and those that a listing does not tell of: HEAD, side by side
+
+Only HEAD tells that an object is missing: a service that lists in another order passes some over without a sign.
 """
 
 from __future__ import annotations
@@ -11,33 +13,23 @@ import asyncio
 import contextlib
 import os
 import stat
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 
 import msgspec
 
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.operations.list_keys import listed_keys
 from bulkhaul.engine.transfers.rows import PlannedRow, RowPages, failed_row, pages_of, result_of_row
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
-from bulkhaul.policy.keyspace import shared
 from bulkhaul.policy.overwriting import Known, Overwrite, left_because, of_object
 from bulkhaul.policy.selection import named_object
 
 HEADS_AT_ONCE = 128
 """Objects that are asked for side by side; as many as before the download of rows that tell nothing."""
-
-LEAST_LISTED = 50
-"""Objects of a page that are worth a LIST. Source: S3 price list; a LIST costs what 12 HEADs do."""
-
-PAGE_KEYS = 1000
-"""Keys of a page. Source: API reference, ListObjectsV2."""
-
-USELESS = 2
-"""Listings of a bucket in a row that told of less than half, after which there are no more."""
 
 Found = Known | TransferError | None
 """What is at one place: what is known of it, why nobody knows, or nothing."""
@@ -71,7 +63,6 @@ class _Looking:
         self._control = control
         self._origin = origin
         self._heads = asyncio.Semaphore(HEADS_AT_ONCE)
-        self._useless = Counter[str]()
 
     async def page(self, page: Sequence[PlannedRow]) -> list[PlannedRow]:
         if self._rule.always:
@@ -124,10 +115,10 @@ class _Looking:
                 buckets.setdefault(bucket, set()).add(key)
         for bucket, keys in buckets.items():
             listed: dict[str, Found] = {}
-            if len(keys) >= LEAST_LISTED and self._useless[bucket] < USELESS:
-                with contextlib.suppress(TransferError):  # HEAD will tell
-                    listed = await _listed(control, bucket, keys)
-                self._useless[bucket] = 0 if len(listed) * 2 >= len(keys) else self._useless[bucket] + 1
+            with contextlib.suppress(TransferError):  # HEAD will tell
+                async with contextlib.aclosing(listed_keys(control, bucket, keys)) as pages:
+                    async for page in pages:
+                        listed |= {key: of_object(head.size_bytes, head.last_modified) for key, head in page.items()}
             found |= {ObjectRef(bucket, key).url: known for key, known in listed.items()}
             rest = [ObjectRef(bucket, key).url for key in keys - listed.keys()]
             asked = (self._head(control, url) for url in rest)
@@ -143,36 +134,6 @@ class _Looking:
             except TransferError as error:
                 return error
         return of_object(head.size_bytes, head.last_modified)
-
-
-async def _listed(control: Control, bucket: str, keys: set[str]) -> dict[str, Found]:
-    """Return what a few pages of a listing tell of keys: also that one is not there, if its place has gone by.
-
-    A service that lists in another order tells nothing so, as none could be taken for missing.
-
-    Raises:
-        TransferError: the service refused.
-    """
-    first, last = min(keys), max(keys)
-    prefix = first[: shared(first, last)]
-    found: dict[str, Found] = {}
-    pages_left, before = len(keys) // PAGE_KEYS + 2, ""
-    ended = True
-    pages = control.pages_after(bucket, prefix, first[:-1], ahead=False)
-    async with contextlib.aclosing(pages):
-        async for page in pages:
-            for head in page:
-                if head.key <= before:
-                    return {}
-                before = head.key
-                if head.key in keys:
-                    found[head.key] = of_object(head.size_bytes, head.last_modified)
-            pages_left -= 1
-            if before >= last or not pages_left:
-                ended = before >= last
-                break
-    missing = {key: None for key in keys if key not in found and (ended or key <= before)}
-    return found | missing
 
 
 def _files(paths: Sequence[str]) -> list[Found]:
