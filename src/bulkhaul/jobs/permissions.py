@@ -177,7 +177,7 @@ class _Side:
         if self._samples is None:
             listing = self._control.pages(self._bucket, self._prefix, ahead=False)
             async with contextlib.aclosing(listing) as pages:
-                page = await anext(pages, [])
+                page: Sequence[ObjectHead] = await anext(pages, [])
             meant = [head for head in page if self._takes is None or self._takes(head.key)]
             last = len(meant) - 1
             self._samples = [meant[at] for at in sorted({last * i // (SAMPLES - 1) for i in range(SAMPLES)}) if meant]

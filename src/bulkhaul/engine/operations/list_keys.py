@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 
 from bulkhaul.engine.operations.control import Control
@@ -32,7 +32,7 @@ async def listed_keys(
     listing = control.pages_after(bucket, common_folder(first, last), first[:-1], ahead=False, restores=restores)
     async with aclosing(listing):
         while missing and listing_pays(len(ordered), pages, told):
-            heads = await anext(listing, [])  # not (): CPython raises SystemError where a tuple is the default
+            heads: Sequence[ObjectHead] = await anext(listing, [])  # a tuple makes CPython 3.11 raise SystemError
             found = {head.key: head for head in heads if head.key in missing}
             pages, told = pages + 1, told + len(found)
             missing.difference_update(found)
