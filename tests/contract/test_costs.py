@@ -100,6 +100,40 @@ def test_relays(server: FaultServer, tmp_path: Path) -> None:
         assert Counter(status.requests) == asked(first, planned[0]) + asked(server, planned[1])
 
 
+@pytest.mark.parametrize("count", [3, 10, 2005, 2500])
+@pytest.mark.parametrize("etags", [True, False], ids=["as listed", "whatever is there"])
+def test_deletions(server: FaultServer, tmp_path: Path, count: int, etags: bool) -> None:
+    """Of listed objects those go that are still the same, as a listing shows, or HEAD where they are few."""
+    for number in range(count):
+        server.store.put("bucket", f"doomed/{number:05}", make_object(b"x"))
+    source: dict[str, Any] = {"source": "s3://bucket/doomed/"}
+    if not etags:
+        (tmp_path / "keys.csv").write_text("".join(f"bucket,doomed/{number:05}\n" for number in range(count)))
+        source = {"manifests": [tmp_path / "keys.csv"]}
+    where = {"endpoint_url": server.endpoint_url, **SETTINGS}
+    status = jobs.create_job(tmp_path / "job", kind="delete", **source, **where)
+    before = len(server.requests)
+    rows = list(jobs.run_job(tmp_path / "job", **where))
+    assert ([row.error for row in rows if row.error], len(rows)) == ([], count)
+    assert Counter(status.requests) == asked(server, before)
+
+
+@pytest.mark.parametrize("local", [True, False], ids=["files", "objects"])
+def test_deletions_of_a_sync(server: FaultServer, tmp_path: Path, local: bool) -> None:
+    """They cost what those of a job do, and nothing where files are deleted."""
+    (tmp_path / "out").mkdir()
+    for number in range(30):
+        server.store.put("copies", f"out/in/{number:02}", make_object(b"x"))
+        (tmp_path / "out" / f"{number:02}").write_bytes(b"x")
+    destination = tmp_path / "out" if local else "s3://copies/out/in/"
+    where = {"endpoint_url": server.endpoint_url, **SETTINGS}
+    rows = list(jobs.sync_job(tmp_path / "job", "s3://bucket/in/", destination, jobs.SyncOptions(delete=True), **where))
+    assert ([row.error for row in rows if row.error], len(rows)) == ([], 30 + len(SIZES))
+    told = jobs.job_status(tmp_path / "job").requests
+    deletions = {} if local else {"DeleteObjects": 1, "ListObjectsV2": 1}
+    assert {name: count for name, count in told.items() if "Delete" in name or "List" in name} == deletions
+
+
 def test_tags_are_read_once(server: FaultServer, tmp_path: Path) -> None:
     """Also of an object that has some, whose HEAD tells how many."""
     for number, body in enumerate(BODIES):

@@ -26,6 +26,7 @@ from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.parked_rows import ParkedRows
 from bulkhaul.jobs.tally import Tally
 from bulkhaul.model.errors import ErrorInfo, OtherError
+from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.results import CheckedResult, TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 
@@ -42,8 +43,8 @@ FLUSH_S: Final = 3.0
 MAX_OPEN: Final = 3
 """Shards with rows under way: while the last rows of one end, those of the next are moved."""
 
-PAGE_ROWS: Final = 500
-"""Rows that the engine is given at once."""
+PAGE_ROWS: Final = MAX_DELETE_BATCH
+"""Rows that the engine is given at once: as many as go into one request where they are deleted."""
 
 LOOKS: Final = 32
 """Objects that are looked at side by side."""

@@ -17,6 +17,7 @@ from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.blocks import SENT_BLOCK_BYTES
 from bulkhaul.policy.costs import route_of
 from bulkhaul.policy.layout import smallest_part_size
+from bulkhaul.policy.listed_keys import ROWS_OF_A_PAGE
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects have to be restored before they can be read. Source: S3 User Guide, "Working with
@@ -60,7 +61,7 @@ class Totals:
         self._tier = tier
         self.routes: dict[str, int] = {}
         self._requests = Counter[str]()
-        self._deletions = 0
+        self._deleted = self._deleted_as_planned = 0  # objects: whatever is there, those with an ETag
 
     def add(self, rows: Iterable[Row]) -> None:
         """Count rows."""
@@ -70,7 +71,10 @@ class Totals:
             if row.action is Action.SKIP:
                 continue
             if row.action is Action.DELETE:
-                self._deletions += 1
+                if row.source.startswith("s3://"):
+                    as_planned = bool(row.etag) and not row.version_id
+                    self._deleted_as_planned += as_planned
+                    self._deleted += not as_planned
                 continue
             if row.action is Action.VERIFY:
                 self.impossible += not row.destination
@@ -107,11 +111,19 @@ class Totals:
 
         Of objects that are back already fewer are made.
         """
-        deletions = -(-self._deletions // MAX_DELETE_BATCH)
         looks = Counter({name: count * self._copies for name, count in self._of_copy.items()})
         restores = sum(self.retrieval_requests.values())
-        every = self._requests + looks + Counter({"DeleteObjects": deletions, "RestoreObject": restores})
+        every = self._requests + looks + self._deletions() + Counter({"RestoreObject": restores})
         return dict(sorted(every.items()))
+
+    def _deletions(self) -> Counter[str]:
+        """Return the requests of deletions; of few objects that have to be as planned each is asked for by itself."""
+        pages, rest = divmod(self._deleted_as_planned, MAX_DELETE_BATCH)
+        alone = rest if rest < ROWS_OF_A_PAGE else 0
+        pages += rest > alone
+        batches = -(-self._deleted // MAX_DELETE_BATCH) + pages
+        found = {"ListObjectsV2": pages, "DeleteObjects": batches, "HeadObject": alone, "DeleteObject": alone}
+        return +Counter(found)
 
     def _count(self, row: Row, size_bytes: int) -> None:
         if row.action is Action.RESTORE:
