@@ -211,10 +211,15 @@ def test_job_names_what_is_missing(rig: WriteRig, tmp_path: Path) -> None:
 
 
 def test_dry_run_tells_costs(rig: WriteRig) -> None:
-    """Counts of requests by class, and bytes by their way."""
-    counts = SyncCounts()
-    list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", SyncOptions(dry_run=True), counts=counts))
-    assert counts.costs == {"get_requests": 1, "put_requests": 1, "copied_bytes": len(b"bytes")}
+    """Counts of requests by class, and bytes by their way; ten deletions are a listing more, and one that is free."""
+    told = {"get_requests": 1, "put_requests": 1, "copied_bytes": len(b"bytes")}
+    for deletions in (False, True):
+        counts, options = SyncCounts(), SyncOptions(dry_run=True, delete=deletions)
+        list(sync(rig.engine, "s3://bucket/ours/", "s3://bucket/theirs/", options, counts=counts))
+        assert counts.costs == told
+        for number in range(10):
+            rig.server.store.put("bucket", f"theirs/{number}", make_object(b""))
+        told |= {"put_requests": 2, "free_requests": 1}
 
 
 def assert_nothing_left(rig: WriteRig) -> None:

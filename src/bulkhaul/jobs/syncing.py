@@ -110,6 +110,9 @@ class _Sync:
         self._pending: dict[int, Row] = {}
         self._action = Action.SKIP
         self._failed = 0
+        tier = options.restore.tier if options.restore is not None else None
+        relayed = origin is not engine
+        self._totals = Totals(engine.settings, relayed=relayed, preserve=options.preserve, tier=tier)  # of a dry run
 
     async def run(self, source: str, destination: str) -> AsyncGenerator[RowResult, None]:
         options = self._options
@@ -172,14 +175,12 @@ class _Sync:
                 yield page
 
     async def _dry(self, pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
-        relayed, restore = self._origin is not self._engine, self._options.restore
-        tier = restore.tier if restore is not None else None
-        totals = Totals(self._engine.settings, relayed=relayed, preserve=self._options.preserve, tier=tier)
-        async with contextlib.aclosing(_dry(pages)) as results:
-            async for result in results:
-                if (row := self._pending.get(result.row)) is not None:
-                    totals.add([row])
-                yield result
+        totals = self._totals
+        async with contextlib.aclosing(pages):
+            async for page in pages:
+                totals.add(row for row in page if isinstance(row, Row))
+                for row in page:
+                    yield result_of(row) if isinstance(row, Row) else row
         requests = {f"{name}_requests": count for name, count in by_class(totals.requests).items()}
         routes = {f"{route}_bytes": count for route, count in totals.routes.items()}
         retrieved = {"retrieval_bytes": sum(totals.retrieval_bytes.values())} if totals.retrieval_bytes else {}
@@ -208,7 +209,7 @@ class _Sync:
             raise OtherError(text, same)
         results: AsyncGenerator[TransferResult, None]
         if self._options.dry_run:
-            results = _dry(self._doomed_rows(plan))
+            results = self._dry(self._doomed_rows(plan))
         elif isinstance(destination, ObjectSide):
             results = self._engine.delete_rows(self._doomed_rows(plan))
         else:
@@ -240,13 +241,6 @@ class _Sync:
         if row is None:  # nothing is to be done for it, or nothing can be
             return RowResult(**fields, action=Action.SKIP if result.skipped else self._action)
         return RowResult(**fields, action=row.action, reason=row.reason)
-
-
-async def _dry(pages: AsyncGenerator[Sequence[PlannedRow], None]) -> AsyncGenerator[TransferResult, None]:
-    async with contextlib.aclosing(pages):
-        async for page in pages:
-            for row in page:
-                yield result_of(row) if isinstance(row, Row) else row
 
 
 def _remove(removal: Removal, page: Sequence[Entry], rows: Sequence[Row]) -> list[TransferResult]:
