@@ -133,3 +133,22 @@ def test_what_is_no_file(where: dict[str, Any], tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "here/y")
     found = told(jobs.run_job(tmp_path / "job"))
     assert [found[f"{tmp_path}/here/{name}"] for name in "xyz"] == [MISSING, UNDECIDABLE, EQUAL]
+
+
+def test_a_folder_that_cannot_be_looked_into(where: dict[str, Any], tmp_path: Path) -> None:
+    """It is undecidable, as is a link that leads nowhere, and never missing; a retry does not know what is in it."""
+    (tmp_path / "here/folder").mkdir(parents=True)
+    for name in "xyz":
+        (tmp_path / "here" / name).write_bytes(name.encode())
+    (tmp_path / "here/folder/loop").symlink_to("..")
+    (tmp_path / "here/nowhere").symlink_to("nothing")
+    jobs.create_job(tmp_path / "job", tmp_path / "here", B, kind="verify", **where)
+    for _ in range(2):
+        found = told(jobs.run_job(tmp_path / "job"))
+        there = {name: found.pop(f"{tmp_path}/here/{name}") for name in ("folder/loop/", "nowhere")}
+        assert (set(there.values()), set(found.values()) <= {EQUAL}) == ({UNDECIDABLE}, True)
+        jobs.retry_job(tmp_path / "job")
+    reasons = {row.source: row.error.message for row in jobs.report_rows(tmp_path / "job") if row.error}
+    text = reasons[f"{tmp_path}/here/folder/loop/"]
+    assert "symbolic links that lead in a circle" in text
+    assert text.endswith("; what lies in it is no part of this job: make another one when it can be looked at")

@@ -310,6 +310,8 @@ def _file_size(path: str, index: int) -> int:
     try:
         found = os.stat(path)
     except (FileNotFoundError, NotADirectoryError) as error:
+        if os.path.islink(path):
+            raise LocalError("a symbolic link that leads nowhere", path) from error
         raise Missing(index) from error
     except OSError as error:
         raise reading_error(error, path) from error

@@ -28,6 +28,8 @@ from bulkhaul.policy.comparison import Entry
 from bulkhaul.policy.selection import named_object
 from bulkhaul.policy.verify_rules import parse_rules
 
+_NOT_LISTED = "what lies in it is no part of this job: make another one when it can be looked at"
+
 
 class VerifyRows:
     """The rows of a comparison of two places; a planner that goes on lists both anew, and drops what is planned."""
@@ -74,6 +76,9 @@ def _row(one: NamedPair, places: Places) -> Row:
         found, missing = [place for place in (one.one, one.other) if place], one.verdict is Verdict.MISSING
         reason = "only one place had it when both were listed" if missing else one.reason
         source, destination = (*map(_text, found), "")[:2]
+        if not missing and one.name.endswith("/"):
+            # One side, so that no run takes the folder for a file: what lies in it was never listed.
+            destination, reason = "", f"{reason}; {_NOT_LISTED}"
         size_bytes = one.size_bytes if missing else None
     else:
         name, size_bytes, reason = one[0].name, None if places.single else one[0].size_bytes, ""
