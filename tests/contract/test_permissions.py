@@ -153,9 +153,12 @@ def test_all_there(rig: WriteRig) -> None:
     assert_nothing_left(rig)
 
 
-def test_only_reads(rig: WriteRig) -> None:
-    """A dry run writes nothing, and says what it has not tried."""
+def test_only_reads(rig: WriteRig, caplog: pytest.LogCaptureFixture) -> None:
+    """A dry run writes nothing, and says what it has not tried, in the log, too."""
+    caplog.set_level("INFO", "bulkhaul")
     found = checked(rig.engine, NEEDS, writes=False)
+    told = "s3:DeleteObject at s3://bucket/ours/ was not tried before: nothing is written now"
+    assert told in [record.getMessage() for record in caplog.records]
     assert {need.action for need in found.tried} == {"s3:ListBucket", "s3:GetObject", "s3:GetObjectTagging"}
     assert {one.need.action for one in found.untried} == {"s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"}
     assert {one.operation for one in rig.server.requests} == {"ListObjectsV2", "GetObject", "GetObjectTagging"}

@@ -4,12 +4,13 @@ reads     asked of an object of the listing's first page, of another one where t
 writes    a multipart upload to a name of our own is begun and aborted: no object appears, no version, no event
 deletes   of a name of our own that never was, only where the bucket keeps no versions: else a delete marker would stay
 
-What cannot be tried without harm is left out, and told.
+What cannot be tried without harm is left out, and told in the log, at the level info.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -33,6 +34,8 @@ from bulkhaul.model.errors import (
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.permissions import Need, Side
+
+_log = logging.getLogger("bulkhaul")
 
 PROBE_NAME = ".bulkhaul-permission-"
 """How the names begin that writes and deletes are tried on; random digits follow."""
@@ -112,6 +115,7 @@ async def check_permissions(
             raise _missing(need, side.url, error) from error
         except _UntriedError as error:
             untried.append(Untried(need, str(error)))
+            _log.info("%s at %s was not tried before: %s", need.action, side.url, error)
         else:
             tried.append(need)
     return Checked(tuple(tried), tuple(untried))
