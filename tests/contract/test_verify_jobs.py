@@ -107,6 +107,23 @@ def test_a_permission_that_is_missing(server: FaultServer, where: dict[str, Any]
         jobs.create_job(tmp_path / "job", A, B, kind="verify", **where)
 
 
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_tags_that_may_not_be_read(server: FaultServer, where: dict[str, Any], tmp_path: Path, side: str) -> None:
+    """Where they are compared, their permission is tried, too."""
+    for name in "xyz":
+        forbidden: dict[str, Any] = {
+            "key": f"{side}/{name}",
+            "operation": "GetObjectTagging",
+            "attempt": "every",
+            "times": 9,
+        }
+        server.add_fault(on_store.Status(code="AccessDenied", **forbidden))
+    jobs.create_job(tmp_path / "bytes", A, B, kind="verify", **where)
+    how = jobs.VerifyOptions(compare="checksum,tags")
+    with pytest.raises(MissingPermission, match="s3:GetObjectTagging"):
+        jobs.create_job(tmp_path / "tags", A, B, kind="verify", comparison=how, **where)
+
+
 def test_many_side_by_side(server: FaultServer, where: dict[str, Any], tmp_path: Path) -> None:
     """More names than are looked at at once: each has its row, of two shards; --compare tags needs objects."""
     names = [f"{number:04d}" for number in range(1300)]

@@ -45,12 +45,14 @@ from bulkhaul.jobs.verify_rows import RowCheck, VerifyRows
 from bulkhaul.jobs.version_rows import VersionRows
 from bulkhaul.model.archives import RestoreCounts
 from bulkhaul.model.errors import NotFound, UsageError
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.writing import DEFAULT_OPTIONS
 from bulkhaul.policy.comparison import BLOCKED
 from bulkhaul.policy.permissions import Side, needed
 from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
+from bulkhaul.policy.verify_rules import parse_rules
 
 _OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore", "verify"]] = {
     Kind.COPY: "copy",
@@ -263,10 +265,10 @@ async def _require_permissions(engine: AsyncEngine, origin: AsyncEngine | None, 
     lists: list[Side] = ["source"] if from_s3 and action is not Action.VERIFY else []  # one object is not listed
     if versions := description.all_versions:
         lists.append("destination")
-    restore = description.restore is not None
-    needs = needed(
-        [action], lists=lists, preserve=description.preserve, restore=restore, versions=versions, deletes=versions
-    )
+    restore, kept = description.restore is not None, description.preserve
+    if description.comparison is not None:
+        kept = tuple(map(Kept, parse_rules(description.comparison.compare)[1]))
+    needs = needed([action], lists=lists, preserve=kept, restore=restore, versions=versions, deletes=versions)
     options = description.options
     await check_permissions(
         engine, needs, source=listed, destination=stored_at, origin=origin, stored=options, takes=takes

@@ -45,6 +45,7 @@ def needed(
     Args:
         actions: of its rows.
         lists: the sides in S3 that are listed.
+        preserve: what copies keep, or comparisons compare beside the bytes.
         move: sources are deleted.
         deletes: what only the destination has is deleted.
         versions: every version is read, or deleted.
@@ -56,7 +57,8 @@ def needed(
     if kinds & {Action.DOWNLOAD, Action.COPY}:
         found.append(Need("source", "s3:GetObjectVersion" if versions else "s3:GetObject"))
     if Action.VERIFY in kinds:
-        found += [Need("source", "s3:GetObject"), Need("destination", "s3:GetObject")]
+        read = ["s3:GetObject", *(_READ[kept] for kept in sorted(preserve) if kept in _READ)]
+        found += [Need(side, action) for action in read for side in ("source", "destination")]
     if restore:
         found.append(Need("source", "s3:RestoreObject"))
     if Action.COPY in kinds:
