@@ -168,6 +168,17 @@ def test_deletion() -> None:
     assert "listed twice: the first time at m:1" in twice.message
 
 
+def test_relative_paths_are_those_of_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job is gone on with from any folder, so its plan names each file by its whole path."""
+    monkeypatch.chdir(tmp_path)
+    down = one("copy", "", listed("k", destination="a/../out/x"))
+    assert isinstance(down, Row)
+    assert (down.source, down.destination) == ("s3://b-1/k", f"{tmp_path}/out/x")
+    up = one("copy", "", listed("in/y", bucket="", destination="s3://b-2/y"))
+    assert isinstance(up, Row)
+    assert (up.source, up.destination) == (f"{tmp_path}/in/y", "s3://b-2/y")
+
+
 @pytest.mark.parametrize(("kind", "to", "error"), [("delete", "s3://b-2", UsageError), ("copy", "s3://", InvalidUrl)])
 def test_wrong_call(kind: Kind, to: str, error: type[Exception]) -> None:
     """A deletion goes nowhere, and a prefix has a bucket."""

@@ -100,7 +100,7 @@ class Destinations:
         """Return the row, and the name that no other row may have."""
         fields: dict[str, Any] = {
             "n": n,
-            "source": listed.source,
+            "source": listed.source if listed.bucket else os.path.abspath(listed.source),
             "size_bytes": listed.size_bytes,
             "etag": listed.etag,
             "version_id": listed.version_id,
@@ -158,7 +158,8 @@ class Destinations:
             return f"s3://{bucket}/{key}", f"s3://{bucket}/{key}"
         if destination.endswith("/"):
             raise BadField(f"the field destination: {destination} names a folder; name the file")
-        return destination, self._identity(destination)
+        whole = os.path.abspath(destination)  # the plan may be carried out from another folder
+        return whole, self._identity(whole)
 
     def _identity(self, path: str) -> str:
         whole = os.path.abspath(path)
