@@ -142,7 +142,7 @@ def test_a_job_that_runs_is_refused(place: Place, tmp_path: Path) -> None:
         process = subprocess.Popen(arguments(*words), env=place.environment, stdout=subprocess.PIPE, text=True)
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith("job s3://bucket/source/")
+            assert process.stdout.readline().startswith("cp s3://bucket/source/")
             second = place.run("job", "run", job)
             assert second.returncode == 1
             assert f"process {process.pid}" in second.stderr

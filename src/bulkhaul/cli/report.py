@@ -72,7 +72,7 @@ class TransferReport:
             self._err(error_line(result.failure))
         operation = self._operation
         if isinstance(result, RowResult):
-            operation = "rm" if result.action is Action.DELETE else "cp"
+            operation = operation_of(result.action)
         elif isinstance(result, CheckedResult):
             operation = "verify"
         if self._as_json:
@@ -117,6 +117,15 @@ class TransferReport:
         elif seen and not self._quiet:
             told = ", ".join(_counted(name, count) for name, count in seen.items())
             self._out(f"{self._operation}: {told}\n")
+
+
+def operation_of(action: Action) -> str:
+    """Return how the line of a row begins: as that of the command that does nothing else.
+
+    >>> operation_of(Action.DELETE), operation_of(Action.UPLOAD)
+    ('rm', 'cp')
+    """
+    return {Action.DELETE: "rm", Action.RESTORE: "restore", Action.VERIFY: "verify"}.get(action, "cp")
 
 
 def _counted(name: str, count: int) -> str:

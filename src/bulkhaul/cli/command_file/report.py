@@ -6,10 +6,9 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from bulkhaul.cli.lines import problem_line
-from bulkhaul.cli.report import TransferReport, human_line, json_line
+from bulkhaul.cli.report import TransferReport, human_line, json_line, operation_of
 from bulkhaul.model.errors import error_of
 from bulkhaul.model.results import Progress, RowResult, TransferResult
-from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 
 
@@ -38,7 +37,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
 def of_line(result: TransferResult, **fields: Any) -> LineResult:
     """Return a result as that of a line; a sync tells by itself what it has done with the object."""
     if isinstance(result, RowResult):
-        fields["operation"] = "rm" if result.action is Action.DELETE else "cp"
+        fields["operation"] = operation_of(result.action)
     return LineResult(**{name: getattr(result, name) for name in TransferResult.__struct_fields__}, **fields)
 
 

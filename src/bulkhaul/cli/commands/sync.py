@@ -214,7 +214,7 @@ def _sync_job(
     counts = RestoreCounts()
 
     def results(engine: Engine) -> Iterator[TransferResult]:
-        from bulkhaul.cli.job_rows import row_results_of
+        from bulkhaul.cli.job_rows import results_of
         from bulkhaul.jobs import job as jobs
         from bulkhaul.jobs.folder.place import opened
         from bulkhaul.jobs.status import job_status
@@ -224,7 +224,7 @@ def _sync_job(
         with opened(job_name, settings, make=True, alone_as=name) as folder:
             begin_sync(folder, description)
             run = jobs.run(engine.aio, folder, name=name, origin=beside, counts=counts)
-            yield from row_results_of(engine.each(run))
+            yield from results_of(engine.each(run))
             ended.append(job_status(folder))
 
     return Job(
