@@ -67,6 +67,19 @@ def test_a_dead_process_of_this_machine_holds_nothing() -> None:
         assert running(store).runner == "two"
 
 
+def test_a_killed_process_that_nobody_has_reaped_holds_nothing() -> None:
+    """Where the first process of a container reaps none, what was killed keeps its id, and is dead."""
+    store = MemoryStore()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        told(store, pid=process.pid)
+        with alone_in_bucket(store, "job/", "s3://memory/job", "two"):
+            assert running(store).runner == "two"
+    finally:
+        process.wait()
+
+
 def test_a_process_of_another_machine_holds_for_a_minute() -> None:
     """Whether it lives cannot be looked at, so it counts until it has not renewed its object for a minute."""
     store = MemoryStore()

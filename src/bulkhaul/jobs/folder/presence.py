@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import select
 import socket
 import threading
 import time
@@ -132,14 +133,25 @@ def _running(store: ObjectStore, key: str) -> Running | None:
 
 
 def _lives(other: Running) -> bool:
-    if (other.host, other.boot_id) == (socket.gethostname(), _boot_id()) and other.pid > 0:
-        try:
-            os.kill(other.pid, 0)
-        except ProcessLookupError:
-            return False
-        except OSError:
-            pass  # it is somebody else's
+    if (other.host, other.boot_id) == (socket.gethostname(), _boot_id()) and other.pid > 0 and _has_ended(other.pid):
+        return False
     return abs(time.time() - other.at) < STALE_S
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether a process of this machine is known to be dead, be it that nobody has reaped it yet."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    try:
+        look = select.poll()
+        look.register(fd, select.POLLIN)  # pidfd_open(2): readable as soon as the process has terminated
+        return bool(look.poll(0))
+    finally:
+        os.close(fd)
 
 
 def _ourselves(runner: str) -> Running:
