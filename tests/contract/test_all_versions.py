@@ -197,6 +197,15 @@ def test_the_destination_keeps_versions(server: RunningServer, engine: Engine) -
     (failed,) = engine.copy_rows([[row]])
     assert failed.failure is not None
     assert failed.failure.code == "UsageError"
+    client.put_object(Bucket=plain, Key="k", Body=b"1")
+    mark = Row(
+        n=0, action=Action.MARK, source=f"s3://{source}/k", destination=f"s3://{plain}/k", version_id="m", older=1
+    )
+    (failed,) = engine.copy_rows([[mark]])  # a deletion of this would be one
+    assert failed.failure is not None
+    assert failed.failure.code == "UsageError"
+    assert [one["Key"] for one in client.list_objects_v2(Bucket=plain)["Contents"]] == ["k"]
+    client.delete_object(Bucket=plain, Key="k")
     client.put_bucket_versioning(Bucket=plain, VersioningConfiguration={"Status": "Suspended"})
     with pytest.raises(UsageError, match="suspended"):
         list(engine.copy_versions(f"s3://{source}/", f"s3://{plain}/"))
