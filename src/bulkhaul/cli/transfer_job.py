@@ -267,46 +267,18 @@ def _copies(
     def results(run: Engine) -> Iterator[TransferResult]:
         origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
         what = (source if many else _one(source), destination)
+        how: dict[str, Any] = {"origin": origin, "preserve": given["preserve"], "dry_run": dry_run}
+        selected: dict[str, Any] = {"recursive": recursive, "include": given["include"], "exclude": given["exclude"]}
         if given["choice"]:
             yield from chosen_results(run, *what, given, many=many, stored=options, origin=origin, move=move)
         elif given["restore"] and not dry_run:
             yield from restored_results(run, *what, given, stored=options, origin=origin)
         elif given["all_versions"]:
-            yield from run.copy_versions(
-                source if many else _one(source),
-                destination,
-                options,
-                recursive=recursive,
-                include=given["include"],
-                exclude=given["exclude"],
-                origin=origin,
-                preserve=given["preserve"],
-                dry_run=dry_run,
-            )
+            yield from run.copy_versions(what[0], destination, options, **selected, **how)
         elif many:
-            yield from run.copy_many(
-                source,
-                destination,
-                options,
-                recursive=recursive,
-                include=given["include"],
-                exclude=given["exclude"],
-                origin=origin,
-                preserve=given["preserve"],
-                move=move,
-                dry_run=dry_run,
-            )
+            yield from run.copy_many(source, destination, options, **selected, **how, move=move)
         else:
-            yield run.copy(
-                _one(source),
-                destination,
-                options,
-                origin=origin,
-                preserve=given["preserve"],
-                move=move,
-                version_id=version_id,
-                dry_run=dry_run,
-            )
+            yield run.copy(_one(source), destination, options, **how, move=move, version_id=version_id)
 
     return results
 
