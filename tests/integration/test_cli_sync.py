@@ -41,10 +41,10 @@ def test_lines_for_people(server: FaultServer, tmp_path: Path) -> None:
     copied, last = sorted(told.splitlines()[:-1]), told.splitlines()[-1]
     assert (status, errors) == (0, "")
     assert copied == [f"cp s3://bucket/p/{name} {out}/{name}" for name in ("a", "b", "c/d")]
-    assert last == "sync: 0 compared, 0 unchanged"
+    assert last == "sync: 3 copied, 0 compared, 0 unchanged"
     (out / "extra").touch()
     assert sync(server, "s3://bucket/p", out) == (0, "sync: 3 compared, 3 unchanged\n", "")
-    expected = f"rm {out}/extra\nsync: 3 compared, 3 unchanged\n"
+    expected = f"rm {out}/extra\nsync: 1 deleted, 3 compared, 3 unchanged\n"
     assert sync(server, "s3://bucket/p", out, "--delete") == (0, expected, "")
     assert sync(server, "s3://bucket/p", out, "--quiet") == (0, "", "")
 

@@ -5,8 +5,9 @@ planned = verified + failed + skipped, however the command ends.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -58,6 +59,7 @@ class TransferReport:
         """
         self._operation = operation
         self.counts = Counts()
+        self._done: Counter[str] = Counter()
         self._out = out
         self._err = err
         self._as_json = as_json
@@ -73,6 +75,7 @@ class TransferReport:
         operation = self._operation
         if isinstance(result, RowResult):
             operation = operation_of(result.action)
+            self._tell_apart(result, operation)
         elif isinstance(result, CheckedResult):
             operation = "verify"
         if self._as_json:
@@ -90,6 +93,12 @@ class TransferReport:
             self.counts.verified += 1
             if not isinstance(result, CheckedResult):
                 self.counts.bytes += result.size_bytes
+
+    def _tell_apart(self, result: RowResult, operation: str) -> None:
+        """Count what a command that does several things has done with an object."""
+        nothing = result.failure is not None or result.skipped or self._dry_run
+        if not nothing and (what := _DONE.get(operation)):
+            self._done[what] += 1
 
     def unfinished(self, progress: Progress) -> int:
         """Return how many of the objects that were planned have not been reported."""
@@ -115,8 +124,12 @@ class TransferReport:
         if self._as_json:
             self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=seen))
         elif seen and not self._quiet:
-            told = ", ".join(_counted(name, count) for name, count in seen.items())
+            told = ", ".join(_counted(name, count) for name, count in {**self._done, **seen}.items())
             self._out(f"{self._operation}: {told}\n")
+
+
+_DONE: Final = {"cp": "copied", "rm": "deleted"}
+"""What people are told of an operation that was done."""
 
 
 def operation_of(action: Action) -> str:
