@@ -16,6 +16,7 @@ from bulkhaul import Engine, TransferResult
 from bulkhaul.errors import NotFound, UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Content
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
@@ -385,6 +386,25 @@ def test_a_relayed_version_that_was_stored_twice(server: RunningServer) -> None:
             server.client().delete_object(Bucket=there, Key="k", VersionId=made[1][0])
             assert failures() == ["", ""]
         assert history(server, there, "k") == [made[0], made[2]]
+
+
+def test_what_is_there_has_kept_what_it_was_to_keep(server: RunningServer, engine: Engine) -> None:
+    """A version whose tags an earlier copy has lost is no success of the second run, either."""
+    client = server.client()
+    source, there = new_bucket(client), new_bucket(client)
+    for body in (b"1", b"2"):
+        client.put_object(Bucket=source, Key="k", Body=body, Tagging="a=b")
+    written(client, there, "k", b"1")
+    before = history(server, there, "k")
+    results = sorted(
+        engine.copy_versions(f"s3://{source}/", f"s3://{there}/", preserve=[Kept.TAGS]), key=lambda one: one.row
+    )
+    assert [one.failure.code if one.failure else "" for one in results] == ["Unsupported", "PreconditionFailed"]
+    assert history(server, there, "k") == before
+    client.put_object_tagging(Bucket=there, Key="k", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    for skipped in (["it is there already", ""], ["it is there already"] * 2):
+        again = copied(engine.copy_versions(f"s3://{source}/", f"s3://{there}/", preserve=[Kept.TAGS]))
+        assert [one.skipped for one in again] == skipped
 
 
 def test_what_a_copy_is_to_be_like(server: RunningServer, engine: Engine) -> None:

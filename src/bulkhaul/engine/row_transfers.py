@@ -122,9 +122,10 @@ class RowTransfers(SmallOperations):
         from bulkhaul.engine.transfers.rows_versions import VersionCopies
 
         options = None if options is None else checked(options)
-        copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
+        kept = frozenset(preserve)
+        copy = functools.partial(self.copying(origin), options=options, preserve=kept, remove=move)
         here = self.version_side()
-        versions = VersionCopies(here if origin is None else origin.version_side(), here, copy)
+        versions = VersionCopies(here if origin is None else origin.version_side(), here, copy, options, kept)
         plan = functools.partial(copied_rows, rows, copy, versions, move=move)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
 

@@ -6,8 +6,9 @@
                          fewer                     an older one is missing: it fails
 
 What is there is told by the destination itself: its history must be the beginning of the source's, by kind, length and
-bytes. So a second run, a job that goes on and a retry need nothing that an earlier run has kept, and the copies carry
-no stamp in their metadata, which they keep as it is. Two versions of the same bytes are told apart by their places.
+bytes, and by what is to be preserved. So a second run, a job that goes on and a retry need nothing that an earlier run
+has kept, and the copies carry no stamp in their metadata, which they keep as it is. Two versions of the same bytes are
+told apart by their places.
 
 A version whose answer was lost is looked for before it is made again; one that is relayed is sent again unseen. After
 either the destination is looked at once more when its key is done. What no look shows is a copy that the service still
@@ -29,13 +30,16 @@ import msgspec
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_histories import history_of
 from bulkhaul.engine.transfers.batch import Piece
+from bulkhaul.engine.transfers.preserving import preserved, require_preserved
 from bulkhaul.engine.transfers.rows import head_of_row, result_of_row
 from bulkhaul.engine.transfers.same_version import VersionSide, same_version
 from bulkhaul.model.errors import Cancelled, ErrorInfo, PreconditionFailed, TransferError, UnexpectedReply, UsageError
 from bulkhaul.model.objects import Integrity, ObjectRef
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
-from bulkhaul.model.writing import ObjectVersion
+from bulkhaul.model.writing import ObjectOptions, ObjectVersion
+from bulkhaul.policy.preserving import NOTHING
 
 CopyOne = Callable[..., Coroutine[None, None, TransferResult]]
 
@@ -155,11 +159,24 @@ class _History:
 class VersionCopies:
     """The work on rows that are versions."""
 
-    def __init__(self, origin: VersionSide, here: VersionSide, copy: CopyOne) -> None:
-        """Take both services, and what copies one version; where both are one, it takes ``before_again``."""
+    def __init__(
+        self,
+        origin: VersionSide,
+        here: VersionSide,
+        copy: CopyOne,
+        options: ObjectOptions | None = None,
+        preserve: frozenset[Kept] = NOTHING,
+    ) -> None:
+        """Take both services, and what copies one version; where both are one, it takes ``before_again``.
+
+        Args:
+            options, preserve: that ``copy`` has: what a version that is there already must have kept as well.
+        """
         self._origin = origin
         self._here = here
         self._copy = copy
+        self._options = options
+        self._preserve = preserve
         self._buckets: dict[str, asyncio.Task[None]] = {}
         # A history lives as long as a row of it is under way, and the one planned last until the next one comes.
         self._open = WeakValueDictionary[ObjectRef, _History]()
@@ -236,6 +253,7 @@ class VersionCopies:
 
         Raises:
             PreconditionFailed: it is another one.
+            Unsupported: it has lost something that is to be preserved.
         """
         marker = row.action is Action.MARK
         same = there.delete_marker == marker and (
@@ -248,7 +266,12 @@ class VersionCopies:
             )
             raise PreconditionFailed(text)
         integrity = None if marker else Integrity.ETAG
-        return msgspec.structs.replace(planned, etag=there.etag, version_id=there.version_id, integrity=integrity)
+        result = msgspec.structs.replace(planned, etag=there.etag, version_id=there.version_id, integrity=integrity)
+        if self._preserve and not marker:
+            copied = await self._origin.control.look(source, row.version_id)
+            kept = await preserved(self._origin.control, copied, self._options, self._preserve)
+            await require_preserved(self._here.control, copied, result, kept)
+        return result
 
     async def _made(self, history: _History, row: Row, source: ObjectRef, planned: TransferResult) -> TransferResult:
         """Copy a version, or mark its key as deleted.
