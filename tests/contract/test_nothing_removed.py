@@ -108,6 +108,10 @@ class Case:
             rows.append(row)
         return [rows]
 
+    def null_versions(self) -> list[list[Row]]:
+        """Return the rows of a plan that mean the null version of each source, as it is."""
+        return [[msgspec.structs.replace(row, version_id="null") for row in self.rows(Action.DELETE, told=True)[0]]]
+
     def downloaded_rows(self) -> Any:
         """Move what the rows of a plan name to files."""
         root = self.rig.folder / self.name / "rows"
@@ -247,6 +251,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "rm of rows that tell which object": Operation(
         lambda case: case.engine.delete_rows(case.rows(Action.DELETE, told=True)), (*MOVED, *TOGETHER), looks=1,
+    ),
+    "rm of rows that tell which null version": Operation(
+        lambda case: case.engine.delete_rows(case.null_versions()), ("RowDeletions._null",), versions=True,
     ),
     "rm of a key": Operation(lambda case: case.removed("in/a"), BATCH, batch=True),
     "rm of a version": Operation(
@@ -429,7 +436,9 @@ LIES: dict[str, Lie] = {
     "a refusal names no key": Lie(told("no key"), BATCHED, "did not confirm"),
     "a refusal names another key": Lie(told("another key"), BATCHED, "did not confirm"),
     "a refusal names an encoded key": Lie(told("encoded key"), BATCHED, "do not allow"),
-    "a refusal names no version": Lie(told("no version"), lambda operation: operation.versions, "do not allow"),
+    "a refusal names no version": Lie(
+        told("no version"), lambda operation: operation.batch and operation.versions, "do not allow",
+    ),
     "a deletion is answered 200, with an error": Lie(
         error_with_200, lambda operation: operation.origin == "object", "do not allow",
     ),

@@ -156,3 +156,20 @@ def test_deletions_that_mean_one_object(server: RunningServer, engine: Engine) -
     results = {result.row: result.error for result in engine.delete_rows([rows])}
     assert [type(results[n]) for n in range(4)] == [type(None)] * 2 + [errors.PreconditionFailed] * 2
     assert [head.key for head in engine.list("s3://plain/meant/")] == ["meant/2", "meant/3"]
+
+
+def test_deletions_of_null_versions(server: RunningServer, engine: Engine) -> None:
+    """While versioning is suspended, the null version is another object after each PUT: only the planned one goes."""
+    client, bucket = server.client(), "suspended"
+    client.create_bucket(Bucket=bucket)
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    rows = []
+    for n in range(3):
+        etag = client.put_object(Bucket=bucket, Key=f"{n}", Body=b"%d" % n)["ETag"]
+        rows.append(Row(n=n, action=Action.DELETE, source=f"s3://{bucket}/{n}", etag=etag, version_id="null"))
+    client.put_object(Bucket=bucket, Key="1", Body=b"newer")
+    client.delete_object(Bucket=bucket, Key="2", VersionId="null")
+    results = {result.row: result.error for result in engine.delete_rows([rows])}
+    assert [type(results[n]) for n in range(3)] == [type(None), errors.PreconditionFailed, type(None)]
+    assert [(one.key, one.size_bytes) for one in engine.versions(f"s3://{bucket}/")] == [("1", 5)]

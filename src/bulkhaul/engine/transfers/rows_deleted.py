@@ -2,6 +2,7 @@
 
 a key, or a version of it ─▶ batches of one bucket ─▶ DeleteObjects, each key confirmed
 a key with its ETag       ─▶ batches of one bucket ─▶ as ``deleted_together.py`` says, on condition of the ETag
+its null version, likewise ─▶ HEAD, DELETE: no other version can be replaced, and no condition tells versions apart
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ from bulkhaul.policy.sameness import require_wanted
 
 BATCHES_AT_ONCE = 4
 """DeleteObjects under way at most: 4,000 keys are more than S3 deletes of one prefix in a second."""
+
+NULL = "null"
+"""Id of the version that is stored while versioning is suspended. Source: S3 API, Versioning."""
 
 
 class RowDeletions:
@@ -77,6 +81,9 @@ class RowDeletions:
                         these.append(Wanted(planned, wanted, told, alone))
                         if len(these) == MAX_DELETE_BATCH:
                             yield self._if_unchanged(ref.bucket, conditional.pop(ref.bucket))
+                        continue
+                    if row.etag and row.version_id == NULL:
+                        yield Piece(planned, functools.partial(self._null, ref, head_of_row(row, ref.key), planned))
                         continue
                     waiting = together[ref.bucket]
                     waiting.append(planned)
@@ -124,9 +131,28 @@ class RowDeletions:
             if error.info.service_code == "NoSuchBucket":
                 raise
         except PreconditionFailed as error:
-            text = "another object is there than was to be deleted, and it stays"
-            raise PreconditionFailed(text, ref.url, error.message) from error
+            raise _stays(ref, error) from error
         return planned
+
+    async def _null(self, ref: ObjectRef, wanted: ObjectHead, planned: TransferResult) -> TransferResult:
+        """Delete the null version of a key if it is the one that the plan means; one that is gone is no failure."""
+
+        async def look() -> None:
+            require_wanted(await self._control.head(ref, NULL), wanted, ref.url)
+
+        try:
+            await look()
+            await self._control.delete(ref, NULL, before_again=look)
+        except NotFound as error:
+            if error.info.service_code == "NoSuchBucket":
+                raise
+        except PreconditionFailed as error:
+            raise _stays(ref, error) from error
+        return planned
+
+
+def _stays(ref: ObjectRef, error: PreconditionFailed) -> PreconditionFailed:
+    return PreconditionFailed("another object is there than was to be deleted, and it stays", ref.url, error.message)
 
 
 async def _each(doomed: Iterable[Doomed]) -> AsyncIterator[Doomed]:
