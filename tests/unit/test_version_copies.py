@@ -114,8 +114,24 @@ def test_one_that_comes_late_is_seen() -> None:
 def test_a_delete_marker_that_is_not_made() -> None:
     """That the service tells of no error is no success."""
     service = Service()
-    assert "has made no delete marker" in str(ended(service, cast("Copy", None), Action.MARK))
+    assert "has not made a version" in str(ended(service, cast("Copy", None), Action.MARK))
     assert service.kept == []
+
+
+@pytest.mark.parametrize("kept", ["null", "7"])
+def test_an_answer_without_a_version(kept: str) -> None:
+    """The listing tells which it is; a null version shows that the bucket has stopped to keep versions."""
+
+    async def silent(service: Service, _: object) -> str:
+        service.kept.insert(0, ObjectVersion("k", kept, 1, ETAG))
+        return ""
+
+    result = ended(Service(), silent)
+    if kept == "null":
+        assert "if the versioning of the bucket was suspended" in str(result)
+    else:
+        assert isinstance(result, TransferResult)
+        assert (result.version_id, result.skipped) == ("7", "")
 
 
 @pytest.mark.parametrize("doubtful", [False, True])

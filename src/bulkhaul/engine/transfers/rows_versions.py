@@ -44,6 +44,12 @@ from bulkhaul.policy.preserving import NOTHING
 CopyOne = Callable[..., Coroutine[None, None, TransferResult]]
 
 
+_NOT_KEPT = (
+    "the service has told of no error, and has not made a version; if the versioning of the bucket was suspended,"
+    " enable it, and copy again"
+)
+
+
 class _AnswerLost(Exception):
     """A version is there although no answer has told so, or the answer does not tell."""
 
@@ -238,8 +244,8 @@ class VersionCopies:
             except _AnswerLost:
                 history.forget()
                 there, skipped = await history.at(self._here, row.older, marker=marker), ""
-                if there is None:
-                    raise UnexpectedReply("the service has made no delete marker, and told of no error") from None
+                if there is None or there.version_id in ("", "null"):
+                    raise UnexpectedReply(_NOT_KEPT, history.ref.url) from None
             else:
                 history.made(unseen=self._origin is not self._here)
                 return msgspec.structs.replace(result, source_version_id=row.version_id)
@@ -277,7 +283,7 @@ class VersionCopies:
         """Copy a version, or mark its key as deleted.
 
         Raises:
-            _AnswerLost: it is there; or it is a delete marker, and the answer tells of none.
+            _AnswerLost: it is there; or the answer tells no version.
         """
         marker = row.action is Action.MARK
 
@@ -289,12 +295,14 @@ class VersionCopies:
 
         if marker:
             version_id = await self._here.control.delete(history.ref, before_again=lost)
-            if not version_id:
-                raise _AnswerLost
-            return msgspec.structs.replace(planned, version_id=version_id)
-        wanted = head_of_row(row, source.key) if row.etag else None
-        again = {"before_again": lost} if self._origin is self._here else {}
-        return await self._copy(source, history.ref, version_id=row.version_id, wanted=wanted, **again)
+            result = msgspec.structs.replace(planned, version_id=version_id)
+        else:
+            wanted = head_of_row(row, source.key) if row.etag else None
+            again = {"before_again": lost} if self._origin is self._here else {}
+            result = await self._copy(source, history.ref, version_id=row.version_id, wanted=wanted, **again)
+        if not result.version_id:
+            raise _AnswerLost
+        return result
 
 
 def _waits(failure: ErrorInfo) -> TransferError:
