@@ -385,6 +385,15 @@ def test_an_object_that_was_replaced_is_not_asked_for(rig: Rig, clock: MovedCloc
     assert asked(rig, "RestoreObject") == []
 
 
+def test_a_weak_etag_means_the_same_object(rig: Rig, clock: MovedClock) -> None:
+    """A proxy made it so on the way of the listing: as for every other row, it is not another object."""
+    (row,) = rows_of(rig, {"k": "GLACIER"})
+    weak = msgspec.structs.replace(row, etag=f"W/{row.etag}")
+    (result,) = carried_out(rig, [weak], clock, move=only_restored(rig.engine.aio))
+    assert result.failure is None
+    assert len(asked(rig, "RestoreObject")) == 1
+
+
 def test_restored_and_not_moved(rig: Rig, clock: MovedClock) -> None:
     """A row ends when its object can be read; nothing is fetched."""
     rows = rows_of(rig, {"a": "GLACIER", "b": "STANDARD"})

@@ -43,6 +43,7 @@ from bulkhaul.policy.archives import (
     pause_s,
     tier_refused,
 )
+from bulkhaul.policy.sameness import differ
 
 PAGES_AHEAD = 2
 """Pages that wait for the transfer: each row that waits there may outlast its copy."""
@@ -274,7 +275,7 @@ class _Restoring:
         """Decide what becomes of a row, and make the request that it needs."""
         if isinstance(told, TransferError):
             return _Settled(ended=_failed(one, told))
-        if one.row.etag and told.etag and one.row.etag.strip('"') != told.etag.strip('"'):
+        if one.row.etag and told.etag and differ(told.etag, one.row.etag):
             text = "the object is no longer the one that was planned"
             return _Settled(ended=_failed(one, PreconditionFailed(text)))
         now_s = self._clock.now_s()
