@@ -134,7 +134,7 @@ class _History:
             text = (
                 f"it was copied, and the destination has {self._count} versions where {expected} were to be: an answer"
                 " was lost and its version stored twice, or somebody else writes there; the same copy again names the"
-                " one that is too many"
+                f" one that is too many, unless that is the last: see `bulkhaul ls --all-versions {self.ref.url}`"
             )
             raise PreconditionFailed(text)
 
