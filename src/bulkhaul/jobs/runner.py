@@ -6,8 +6,8 @@
 Whatever ends the program, the next run finds each row in at most one segment that counts, and does those that are in
 none. They were under way, or ended in the last seconds, so each of them is harmless to repeat.
 
-A row whose object is waited for (it is archived) is parked on disk, and a shard of which no other row is left makes
-room for the next one. So everything that has to be waited for is asked for first, however many shards that are.
+A row whose archived object is waited for is parked on disk, and a shard of which no other row is left makes room for the
+next one. So all of a plan that has to be waited for is asked for first.
 """
 
 from __future__ import annotations
