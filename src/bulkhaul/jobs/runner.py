@@ -5,9 +5,8 @@
 
 Whatever ends the program, the next run finds each row in at most one segment that counts, and does those that are in
 none. They were under way, or ended in the last seconds, so each of them is harmless to repeat.
-
-A row whose archived object is waited for is parked on disk, and a shard of which no other row is left makes room for the
-next one. So all of a plan that has to be waited for is asked for first.
+A row whose archived object is waited for is parked on disk. A shard of which no other row is left makes room for the
+next one, so that all of a plan that has to be waited for is asked for first.
 """
 
 from __future__ import annotations
