@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 
 from bulkhaul import errors
@@ -128,6 +129,16 @@ def test_what_is_not_as_planned_is_looked_at_alone(writing: WriteRig) -> None:
     assert operations[:2] == TOGETHER
     assert set(operations[2:]) <= {"HeadObject", "DeleteObject"}
     assert operations.count("DeleteObject") <= 1
+
+
+def test_a_plan_that_tells_lengths_alone(writing: WriteRig) -> None:
+    """An object of another length is another one; the others are deleted on condition of the ETag that is there."""
+    rows = [msgspec.structs.replace(row, etag="") for row in stored_rows(writing, "length")]
+    put(writing, "length/0003", NEWER)
+    failed, operations = run(writing, rows)
+    assert failed == {3: errors.PreconditionFailed}
+    assert left(writing, "length") == [3]
+    assert operations == [*TOGETHER, "HeadObject"]
 
 
 @pytest.mark.parametrize("honoured", [True, False])

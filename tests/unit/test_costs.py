@@ -55,7 +55,8 @@ def test_parts_count() -> None:
     """Each part is a request of its own."""
     settings = Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB)
     within = Totals(settings)
-    within.add([row(Action.COPY, 80 * MIB), row(Action.COPY, 1 * MIB), row(Action.DELETE, 5)])
+    unconditional = replace(row(Action.DELETE, 0), size_bytes=None)
+    within.add([row(Action.COPY, 80 * MIB), row(Action.COPY, 1 * MIB), unconditional])
     assert by_class(within.requests) == {"free": 1, "get": 2, "put": 10 + 2 + 1}
     assert within.routes == {"copied": 81 * MIB}
     relayed = Totals(settings, relayed=True)

@@ -53,7 +53,7 @@ def status_text(name: str, status: JobStatus) -> str:
     planned = f"{status.planned_rows} planned" + ("" if status.planning_done else " so far")
     counts = f"{status.succeeded} succeeded, {status.failed} failed, {status.skipped} skipped, {status.left} left"
     text = f"{planned} = {counts}\n{format_size(status.done_bytes)}"
-    if status.planning_done and not status.unknown_sizes:
+    if status.planned_bytes and status.planning_done and not status.unknown_sizes:
         text += f" of {format_size(status.planned_bytes)}"
     if status.rows_per_s:
         text += f", {status.rows_per_s:.1f} objects/s, {format_size(round(status.bytes_per_s))}/s"
@@ -68,7 +68,7 @@ def status_text(name: str, status: JobStatus) -> str:
     if status.withheld:
         text += f"{status.withheld}\n"
     if status.left or not status.planning_done:
-        text += f"{command('run', name)} goes on\n"
+        text += f"{command('run', name)} goes on, unless a run is under way\n"
     elif status.failed:
         text += f"{command('run', name, '--retry-failed')} tries again what failed\n"
     return text

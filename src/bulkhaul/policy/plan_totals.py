@@ -72,7 +72,7 @@ class Totals:
                 continue
             if row.action is Action.DELETE:
                 if row.source.startswith("s3://"):
-                    as_planned = bool(row.etag) and not row.version_id
+                    as_planned = bool(row.etag or row.size_bytes is not None) and not row.version_id
                     self._deleted_as_planned += as_planned
                     self._deleted += not as_planned
                 continue

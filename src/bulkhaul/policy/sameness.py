@@ -62,15 +62,19 @@ def differ(one: str, other: str) -> bool:
 
 
 def require_wanted(found: ObjectHead, wanted: ObjectHead, subject: str) -> None:
-    """Make sure that an object is the one that a plan means, by its ETag.
+    """Make sure that an object is the one that a plan means, by its ETag; by its length where the plan tells no ETag.
 
     Raises:
         PreconditionFailed: it is another one.
     """
-    if differ(found.etag, wanted.etag):
+    if wanted.etag and differ(found.etag, wanted.etag):
         told, planned = found.etag[:80] or "no ETag", wanted.etag[:80]
-        text = f"another object is there than was planned: it has {told}, and the plan says {planned}; plan it anew"
-        raise PreconditionFailed(text, subject)
+    elif not wanted.etag and found.size_bytes != wanted.size_bytes:
+        told, planned = f"{found.size_bytes} bytes", f"{wanted.size_bytes}"
+    else:
+        return
+    text = f"another object is there than was planned: it has {told}, and the plan says {planned}; plan it anew"
+    raise PreconditionFailed(text, subject)
 
 
 def stays(subject: str) -> UsageError:

@@ -102,6 +102,11 @@ def failed_row(row: Row, error: TransferError | ErrorInfo) -> TransferResult:
     return msgspec.structs.replace(result_of_row(row), failure=info)
 
 
+def wanted_by(row: Row, key: str) -> ObjectHead | None:
+    """Return what the object of a row has to have; None where that tells neither ETag nor length: any one will do."""
+    return head_of_row(row, key) if row.etag or row.size_bytes is not None else None
+
+
 def head_of_row(row: Row, key: str) -> ObjectHead:
     """Return what a row tells of its object, as a listing would."""
     return ObjectHead(

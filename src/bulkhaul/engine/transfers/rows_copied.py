@@ -11,10 +11,10 @@ from bulkhaul.engine.transfers.rows import (
     Refs,
     RowPages,
     failed_row,
-    head_of_row,
     pages_of,
     result_of_row,
     settled,
+    wanted_by,
 )
 from bulkhaul.engine.transfers.rows_versions import VersionCopies
 from bulkhaul.model.errors import TransferError, UsageError
@@ -59,7 +59,7 @@ async def copied_rows(
                 if row.older is not None:
                     yield versions.piece(row, source, ref)
                     continue
-                wanted = head_of_row(row, source.key) if row.etag else None
+                wanted = wanted_by(row, source.key)
                 work = functools.partial(copy, source, ref, version_id=row.version_id, wanted=wanted)
                 yield Piece(result_of_row(row, ref), work)
 

@@ -23,10 +23,10 @@ from bulkhaul.engine.transfers.rows import (
     Refs,
     RowPages,
     failed_row,
-    head_of_row,
     pages_of,
     result_of_row,
     settled,
+    wanted_by,
 )
 from bulkhaul.model.errors import NotFound, PreconditionFailed, TransferError
 from bulkhaul.model.limits import MAX_DELETE_BATCH
@@ -73,8 +73,7 @@ class RowDeletions:
                         yield Piece(failed_row(row, error))
                         continue
                     planned = msgspec.structs.replace(result_of_row(row, ref), size_bytes=0)  # no bytes are moved
-                    if row.etag and not row.version_id:
-                        wanted = head_of_row(row, ref.key)
+                    if (wanted := wanted_by(row, ref.key)) is not None and not row.version_id:
                         told = row.size_bytes is not None
                         alone = functools.partial(self._one, ref, wanted, planned, told=told)
                         these = conditional[ref.bucket]
@@ -82,8 +81,8 @@ class RowDeletions:
                         if len(these) == MAX_DELETE_BATCH:
                             yield self._if_unchanged(ref.bucket, conditional.pop(ref.bucket))
                         continue
-                    if row.etag and row.version_id == NULL:
-                        yield Piece(planned, functools.partial(self._null, ref, head_of_row(row, ref.key), planned))
+                    if wanted is not None and row.version_id == NULL:
+                        yield Piece(planned, functools.partial(self._null, ref, wanted, planned))
                         continue
                     waiting = together[ref.bucket]
                     waiting.append(planned)
@@ -122,7 +121,7 @@ class RowDeletions:
             told: the plan tells its length.
         """
         try:
-            if not told:
+            if not (told and wanted.etag):
                 found = await self._control.head(ref)
                 require_wanted(found, wanted, ref.url)
                 wanted = found

@@ -19,7 +19,16 @@ from bulkhaul.engine.transfers.download import look_for
 from bulkhaul.engine.transfers.download_many import unsafe_key
 from bulkhaul.engine.transfers.download_pieces import PlannedDownload
 from bulkhaul.engine.transfers.result import result_of
-from bulkhaul.engine.transfers.rows import PlannedRow, Refs, RowPages, failed_row, head_of_row, pages_of, settled
+from bulkhaul.engine.transfers.rows import (
+    PlannedRow,
+    Refs,
+    RowPages,
+    failed_row,
+    head_of_row,
+    pages_of,
+    settled,
+    wanted_by,
+)
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
@@ -98,8 +107,8 @@ class RowDownloads:
             head = head_of_row(row, ref.key)
             if not self._tells_enough(row):
                 unknown.append(len(planned))
-            wanted = head if row.etag else None
-            planned.append(_download(row, RemoteObject(ref, head, target, row.version_id), components, wanted))
+            remote = RemoteObject(ref, head, target, row.version_id)
+            planned.append(_download(row, remote, components, wanted_by(row, ref.key)))
         await asyncio.gather(*(self._look(planned, place) for place in unknown))
         return planned
 

@@ -31,7 +31,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_histories import history_of
 from bulkhaul.engine.transfers.batch import Piece
 from bulkhaul.engine.transfers.preserving import preserved, require_preserved
-from bulkhaul.engine.transfers.rows import head_of_row, result_of_row
+from bulkhaul.engine.transfers.rows import result_of_row, wanted_by
 from bulkhaul.engine.transfers.same_version import VersionSide, same_version
 from bulkhaul.model.errors import Cancelled, ErrorInfo, PreconditionFailed, TransferError, UnexpectedReply, UsageError
 from bulkhaul.model.objects import Integrity, ObjectRef
@@ -297,7 +297,7 @@ class VersionCopies:
             version_id = await self._here.control.delete(history.ref, before_again=lost)
             result = msgspec.structs.replace(planned, version_id=version_id)
         else:
-            wanted = head_of_row(row, source.key) if row.etag else None
+            wanted = wanted_by(row, source.key)
             again = {"before_again": lost} if self._origin is self._here else {}
             result = await self._copy(source, history.ref, version_id=row.version_id, wanted=wanted, **again)
         if not result.version_id:
