@@ -227,8 +227,9 @@ def test_keys_that_cannot_be_files_are_planned_too() -> None:
 def test_totals() -> None:
     """Requests and bytes are those of the rows that can be done, by the sizes at which S3 wants several requests."""
     totals = Totals(Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB))
-    moves = [(Action.DOWNLOAD, 0), (Action.DOWNLOAD, 17 * MIB), (Action.UPLOAD, MIB), (Action.UPLOAD, 64 * MIB)]
-    moves += [(Action.COPY, MIB), (Action.COPY, 65 * MIB), (Action.SKIP, MIB), *[(Action.DELETE, MIB)] * 1001]
+    moves: list[tuple[Action, int | None]] = [(Action.DOWNLOAD, 0), (Action.DOWNLOAD, 17 * MIB)]
+    moves += [(Action.UPLOAD, MIB), (Action.UPLOAD, 64 * MIB)]
+    moves += [(Action.COPY, MIB), (Action.COPY, 65 * MIB), (Action.SKIP, MIB), *[(Action.DELETE, None)] * 1001]
     totals.add(
         Row(n=0, action=action, source="s3://b/k", destination="d" * (action is not Action.DELETE), size_bytes=size)
         for action, size in moves
