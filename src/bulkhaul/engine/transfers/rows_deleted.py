@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import functools
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
 import msgspec
 
@@ -120,17 +120,12 @@ class RowDeletions:
         Args:
             told: the plan tells its length.
         """
-        try:
+        with _as_planned(ref):
             if not (told and wanted.etag):
                 found = await self._control.head(ref)
                 require_wanted(found, wanted, ref.url)
                 wanted = found
             await self._remover.remove(ref, msgspec.structs.replace(wanted, last_modified=""))
-        except NotFound as error:
-            if error.info.service_code == "NoSuchBucket":
-                raise
-        except PreconditionFailed as error:
-            raise _stays(ref, error) from error
         return planned
 
     async def _null(self, ref: ObjectRef, wanted: ObjectHead, planned: TransferResult) -> TransferResult:
@@ -139,19 +134,23 @@ class RowDeletions:
         async def look() -> None:
             require_wanted(await self._control.head(ref, NULL), wanted, ref.url)
 
-        try:
+        with _as_planned(ref):
             await look()
             await self._control.delete(ref, NULL, before_again=look)
-        except NotFound as error:
-            if error.info.service_code == "NoSuchBucket":
-                raise
-        except PreconditionFailed as error:
-            raise _stays(ref, error) from error
         return planned
 
 
-def _stays(ref: ObjectRef, error: PreconditionFailed) -> PreconditionFailed:
-    return PreconditionFailed("another object is there than was to be deleted, and it stays", ref.url, error.message)
+@contextlib.contextmanager
+def _as_planned(ref: ObjectRef) -> Iterator[None]:
+    """Take an object that is gone already for deleted, and say of another one in its place that it stays."""
+    try:
+        yield
+    except NotFound as error:
+        if error.info.service_code == "NoSuchBucket":
+            raise
+    except PreconditionFailed as error:
+        text = "another object is there than was to be deleted, and it stays"
+        raise PreconditionFailed(text, ref.url, error.message) from error
 
 
 async def _each(doomed: Iterable[Doomed]) -> AsyncIterator[Doomed]:
