@@ -57,7 +57,7 @@ def chosen_results(
     origin: AsyncEngine | None = None,
     move: bool,
 ) -> Iterator[TransferResult]:
-    """Carry out a cp or mv of what is chosen.
+    """Carry out a cp or mv of what is chosen, and of what is archived when it is there.
 
     Args:
         given: the options of the command line.
@@ -65,8 +65,9 @@ def chosen_results(
         stored, origin: of an upload or a copy.
     """
     from bulkhaul.jobs.choosing import Choice, chosen_files, chosen_objects, chosen_one
+    from bulkhaul.policy.overwriting import Overwrite
 
-    overwrite, flatten = given["choice"]
+    overwrite, flatten = given["choice"] or (Overwrite(), False)
     options, counts = given["restore"] or (None, None)
     named = ("include", "exclude", "follow_symlinks", "preserve", "dry_run", "version_id")
     choice = Choice(

@@ -1,4 +1,4 @@
-"""Declares the options that bring archived objects back, for cp and sync, and does for cp what they mean."""
+"""Declares the options that bring archived objects back, for cp and sync, and does for lists of cp what they mean."""
 
 from __future__ import annotations
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from bulkhaul.engine.transfers.rows import PlannedRow
     from bulkhaul.jobs.archives import Transfer
     from bulkhaul.model.archives import RestoreCounts, RestoreOptions
-    from bulkhaul.model.objects import ObjectRef
     from bulkhaul.model.results import TransferResult
-    from bulkhaul.model.writing import ObjectOptions
 
 _archives = section("Archives")
 
@@ -55,33 +53,6 @@ def take_restore(given: dict[str, Any]) -> tuple[RestoreOptions, RestoreCounts] 
     from bulkhaul.model.archives import RestoreCounts, RestoreOptions, Tier
 
     return RestoreOptions(Tier(tier.upper()), days or DAYS), RestoreCounts()
-
-
-def restored_results(
-    run: Engine,
-    source: str | ObjectRef,
-    destination: str,
-    given: dict[str, Any],
-    *,
-    stored: ObjectOptions | None = None,
-    origin: AsyncEngine | None = None,
-) -> Iterator[TransferResult]:
-    """Carry out a cp that brings archived objects back.
-
-    Args:
-        given: the options of the command line.
-        stored, origin: of a copy.
-    """
-    from bulkhaul.jobs.restored import many_restored, one_restored
-    from bulkhaul.policy.selection import parse_source
-
-    options, counts = given["restore"]
-    how = {"stored": stored, "origin": origin, "counts": counts}
-    recursive, raw = given["recursive"], given["raw"]
-    if isinstance(source, str) and parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
-        how |= {name: given[name] for name in ("recursive", "include", "exclude")}
-        return run.each(many_restored(run.aio, source, destination, options, **how))
-    return run.each(one_restored(run.aio, source, destination, options, version_id=given["version_id"], **how))
 
 
 def restored_rows(

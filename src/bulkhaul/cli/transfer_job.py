@@ -21,7 +21,7 @@ from bulkhaul.cli.options import (
     take_settings,
     transfer_settings_options,
 )
-from bulkhaul.cli.restore_options import restore_options, restored_results, restored_rows, take_restore
+from bulkhaul.cli.restore_options import restore_options, restored_rows, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
 from bulkhaul.cli.transfer_arguments import (
@@ -194,11 +194,9 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if given["choice"]:
+        if given["choice"] or (given["restore"] and not dry_run):
             what = source if many else _one(source)
             yield from chosen_results(run, what, destination, given, many=many, move=move)
-        elif given["restore"] and not dry_run:
-            yield from restored_results(run, source if many else _one(source), destination, given)
         elif many:
             yield from run.download_many(
                 source,
@@ -269,10 +267,8 @@ def _copies(
         what = (source if many else _one(source), destination)
         how: dict[str, Any] = {"origin": origin, "preserve": given["preserve"], "dry_run": dry_run}
         selected: dict[str, Any] = {"recursive": recursive, "include": given["include"], "exclude": given["exclude"]}
-        if given["choice"]:
+        if given["choice"] or (given["restore"] and not dry_run):
             yield from chosen_results(run, *what, given, many=many, stored=options, origin=origin, move=move)
-        elif given["restore"] and not dry_run:
-            yield from restored_results(run, *what, given, stored=options, origin=origin)
         elif given["all_versions"]:
             yield from run.copy_versions(what[0], destination, options, **selected, **how)
         elif many:

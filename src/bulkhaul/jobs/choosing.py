@@ -1,4 +1,4 @@
-"""Copies what a prefix, a pattern or a folder selects as ``cp`` does, but by rows: so that some of it can be left out.
+"""Copies what is selected as ``cp`` does, but by rows: some of them can be left out, or waited for.
 
 selection ─▶ rows ─▶ flattened ─▶ those whose destination stays are left out ─▶ the engine ─▶ results
 """
@@ -25,8 +25,8 @@ from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
 from bulkhaul.engine.transfers.upload_many import link_rule, rank_of
 from bulkhaul.jobs.archives import Ready, Transfer, restored
 from bulkhaul.jobs.overwriting import replacing
-from bulkhaul.jobs.restored import numbered
-from bulkhaul.jobs.row_sources import FileRows, ObjectRows, copy_row, download_row
+from bulkhaul.jobs.row_sources import Begun, FileRows, ObjectRows, RowSource, copy_row, download_row
+from bulkhaul.jobs.runner import settled_row
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import LocalError, TransferError, UsageError
 from bulkhaul.model.objects import ObjectRef
@@ -103,7 +103,7 @@ async def chosen_objects(
         row_of, top = download_row(parsed, root), os.path.join(root, "")
         transfer = functools.partial(engine.download_rows, root=root, **how)
     takes = selector(parsed, choice.include, choice.exclude)
-    rows = numbered(ObjectRows(asked.control, parsed, takes, row_of))
+    rows = _numbered(ObjectRows(asked.control, parsed, takes, row_of))
     if choice.flatten:
         rows = _flattened(rows, top)
     async with aclosing(_transferred(engine, asked, rows, transfer, choice)) as results:
@@ -134,7 +134,7 @@ async def chosen_files(
     try:
         for entries, move in await in_thread(_passes, folder, choice):
             files = FileRows(folder, bucket, prefix, takes, entries=entries)
-            rows = numbered(files, n)
+            rows = _numbered(files, n)
             if choice.flatten:
                 rows = _flattened(rows, top, seen)
             upload = functools.partial(
@@ -228,6 +228,19 @@ async def _transferred(
     async with aclosing(results):
         async for result in results:
             yield result
+
+
+async def _numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
+    """Yield all rows of a source with their numbers, from ``n`` on; one for which nothing is to be done as its result.
+
+    Raises:
+        Whatever the source raises.
+    """
+    begun = Begun(rows=0, last=None, anchor="", ascending=False, has=lambda _: False)
+    async with aclosing(source.rows(begun)) as pages:
+        async for page in pages:
+            yield [settled_row(msgspec.structs.replace(row, n=at)) for at, row in enumerate(page, n)]
+            n += len(page)
 
 
 async def _flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Ready:
