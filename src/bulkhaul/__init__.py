@@ -12,6 +12,7 @@ TYPE_CHECKING = False  # typing's: importing that would put the forkserver off b
 if TYPE_CHECKING:
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.engine.shared import open  # noqa: A004 - as the built-in one, for objects
     from bulkhaul.model.results import Progress, TransferResult
     from bulkhaul.model.settings import Settings
     from bulkhaul.store.local import LocalStore
@@ -32,6 +33,7 @@ __all__ = [
     "Settings",
     "TransferResult",
     "__version__",
+    "open",
 ]
 
 _HOMES = {
@@ -44,6 +46,7 @@ _HOMES = {
     "S3Store": "bulkhaul.store.s3",
     "Settings": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",
+    "open": "bulkhaul.engine.shared",
 }
 
 

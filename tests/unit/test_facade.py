@@ -9,9 +9,10 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 
-from bulkhaul.engine import facade
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.facade import READ_AHEAD, Engine, _driven
+from bulkhaul.engine.facade import Engine
+from bulkhaul.engine.loop import driven as driven_module
+from bulkhaul.engine.loop.driven import READ_AHEAD, driven
 
 
 def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[int]]:
@@ -19,7 +20,7 @@ def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[i
 
     async def run() -> list[list[int]]:
         found: list[list[int]] = []
-        async with _driven(items) as take:
+        async with driven(items) as take:
             while len(found) < most and (some := await take()):
                 found.append(some)
         return found
@@ -35,7 +36,7 @@ async def quick(count: int) -> AsyncGenerator[int, None]:
 
 def test_quick_generator_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is full goes at once: a listing is not slowed down to one batch in each time of lingering."""
-    monkeypatch.setattr(facade, "LINGER_S", 3600.0)
+    monkeypatch.setattr(driven_module, "LINGER_S", 3600.0)
     began_s = time.monotonic()
     found = batches(quick(10 * READ_AHEAD + 1))
     assert [len(some) for some in found] == [READ_AHEAD] * 10 + [1]
@@ -45,7 +46,7 @@ def test_quick_generator_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_few_items_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes while an item lingers goes along with it; the end of the generator ends the lingering."""
-    monkeypatch.setattr(facade, "LINGER_S", 3600.0)
+    monkeypatch.setattr(driven_module, "LINGER_S", 3600.0)
 
     async def slow() -> AsyncGenerator[int, None]:
         for number in range(3):
@@ -76,7 +77,7 @@ def test_error_comes_after_the_items(count: int) -> None:
         raise ValueError("broken")
 
     async def run(told: Callable[[int], None]) -> None:
-        async with _driven(failing()) as take:
+        async with driven(failing()) as take:
             while some := await take():
                 told(len(some))
 
@@ -103,7 +104,7 @@ def test_generator_that_nobody_takes_from_waits() -> None:
             closed.append(True)
 
     async def run() -> None:
-        async with _driven(endless()) as take:
+        async with driven(endless()) as take:
             await take()
             await full.wait()
             await asyncio.sleep(0.05)

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from bulkhaul.disk.paths import local_path
+from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import Lifetime, OnSize
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.operations.control import Control
@@ -38,10 +39,9 @@ from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
 from bulkhaul.policy.storerules import flat, require_current
-from bulkhaul.wire.values import RemoteObject
 
 
-class AsyncEngine(RowTransfers):
+class AsyncEngine(RowTransfers, ByteStreams):
     """Moves objects between S3 and disk, and between services, with worker processes.
 
     Usage::
@@ -215,42 +215,6 @@ class AsyncEngine(RowTransfers):
 
         return await self._life.one(work, ref.url, len(view))
 
-    async def upload_stream(
-        self,
-        fd: int,
-        url: str | ObjectRef,
-        options: ObjectOptions = DEFAULT_OPTIONS,
-        *,
-        on_moved: OnMoved | None = None,
-        dry_run: bool = False,
-    ) -> TransferResult:
-        """Upload what a descriptor gives until its end; its length need not be known.
-
-        Raises:
-            TransferError: it could not be done; nothing is left of it.
-        """
-        ref, options = object_ref(url), checked(options)
-        streamer = self._life.running().streamer
-        if dry_run:
-            return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
-        return await self._life.one(lambda _: streamer.upload(fd, ref, options, on_moved=on_moved), ref.url)
-
-    async def download_stream(
-        self, url: str | ObjectRef, fd: int, *, version_id: str = "", dry_run: bool = False
-    ) -> TransferResult:
-        """Write one object to a descriptor, in order; what was written before an error cannot be taken back.
-
-        Raises:
-            BrokenPipeError: nobody reads any more.
-            TransferError: it could not be done.
-        """
-        ref = object_ref(url)
-        running = self._life.running()
-        if dry_run:
-            return result_of(ref, await running.control.head(ref, version_id), "-")
-        work = functools.partial(running.streamer.download, ref, fd, version_id=version_id)
-        return await self._life.one(lambda on_size: work(on_size=on_size), ref.url)
-
     async def copy(
         self,
         source: str | ObjectRef,
@@ -287,12 +251,6 @@ class AsyncEngine(RowTransfers):
         if dry_run:
             return await copy(dry_run=True)
         return await self._life.one(lambda _: copy(), ref.url)
-
-    async def read_through(self, remote: RemoteObject, watch: Callable[[memoryview], object]) -> None:
-        """Show all bytes of an object to ``watch``, in a thread; see ``transfers.read_through``."""
-        from bulkhaul.engine.transfers.read_through import read_through
-
-        await read_through(self._life.running().dispatcher, remote, watch)
 
     # Many objects
 

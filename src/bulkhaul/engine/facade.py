@@ -6,27 +6,33 @@ returns a future.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import contextlib
 import functools
 import os
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.driven import READ_AHEAD, driven
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.model.errors import Cancelled, UsageError
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.files.reader import ObjectReader
+    from bulkhaul.engine.files.writer import ObjectWriter
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -45,13 +51,13 @@ def _blocking(
 
 
 def _iterating(
-    method: Callable[Concatenate[AsyncEngine, P], AsyncGenerator[T, None]],
+    method: Callable[Concatenate[AsyncEngine, P], AsyncGenerator[T, None]], *, ahead: int = READ_AHEAD
 ) -> Callable[Concatenate[Engine, P], Iterator[T]]:
     """Return a method of ``Engine`` that iterates over what the one of ``AsyncEngine`` yields."""
 
     @functools.wraps(method)
     def iterate(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        return self.each(method(self.aio, *args, **kwargs))
+        return self.each(method(self.aio, *args, **kwargs), ahead=ahead)
 
     return iterate
 
@@ -176,13 +182,17 @@ class Engine:
         """Begin to run an async function on the engine's loop; cancelling the future cancels it."""
         return self._running().start(work, *arguments)
 
-    def each(self, items: AsyncGenerator[T, None]) -> Iterator[T]:
-        """Iterate over an async generator of the engine's; one task runs it, so that a cancellation reaches it."""
+    def each(self, items: AsyncGenerator[T, None], *, ahead: int = READ_AHEAD) -> Iterator[T]:
+        """Iterate over an async generator of the engine's; one task runs it, so that a cancellation reaches it.
+
+        Args:
+            ahead: items that may wait for the caller's thread.
+        """
         portal = self._running()
-        driven = _driven(items)
+        driving = driven(items, ahead)
         left = False
         try:
-            take = portal.run(driven.__aenter__)
+            take = portal.run(driving.__aenter__)
             try:
                 while found := portal.run(take):
                     yield from found
@@ -190,7 +200,7 @@ class Engine:
                 left = True
                 raise
             finally:
-                portal.run(driven.__aexit__, None, None, None)
+                portal.run(driving.__aexit__, None, None, None)
         except (FutureCancelledError, RuntimeError) as error:
             if not self._ended:
                 raise
@@ -239,12 +249,45 @@ class Engine:
         """Process ids of the workers that run now."""
         return self._engine.worker_pids
 
+    @overload
+    def open(self, url: str | ObjectRef, mode: Literal["rb"] = "rb", *, version_id: str = "") -> ObjectReader: ...
+
+    @overload
+    def open(
+        self, url: str | ObjectRef, mode: Literal["wb"], *, options: ObjectOptions = DEFAULT_OPTIONS
+    ) -> ObjectWriter: ...
+
+    def open(
+        self,
+        url: str | ObjectRef,
+        mode: Literal["rb", "wb"] = "rb",
+        *,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        version_id: str = "",
+    ) -> ObjectReader | ObjectWriter:
+        """Open one object as a file object, for reading (``rb``) or writing (``wb``).
+
+        For text, put ``io.TextIOWrapper`` around it.
+
+        Args:
+            options: how an object is stored that is written.
+            version_id: which version is read; empty for the current one.
+
+        Raises:
+            NotFound: there is no such object to read.
+            UsageError: another mode, or what does not go with it.
+        """
+        from bulkhaul.engine.files.opening import opened_object
+
+        return opened_object(self, url, mode, options, version_id)
+
     download = _blocking(AsyncEngine.download)
     upload = _blocking(AsyncEngine.upload)
     upload_bytes = _blocking(AsyncEngine.upload_bytes)
     upload_stream = _blocking(AsyncEngine.upload_stream)
     download_stream = _blocking(AsyncEngine.download_stream)
     copy = _blocking(AsyncEngine.copy)
+    chunks = _iterating(AsyncEngine.chunks, ahead=1)  # each is large, and more are ahead of it
     download_many = _iterating(AsyncEngine.download_many)
     upload_many = _iterating(AsyncEngine.upload_many)
     copy_many = _iterating(AsyncEngine.copy_many)
@@ -260,6 +303,7 @@ class Engine:
     read = _blocking(AsyncEngine.read)
     read_range = _blocking(AsyncEngine.read_range)
     read_through = _blocking(AsyncEngine.read_through)
+    read_of = _blocking(AsyncEngine.read_of)
     presign = _blocking(AsyncEngine.presign)
     buckets = _iterating(AsyncEngine.buckets)
     list = _iterating(AsyncEngine.list)
@@ -291,57 +335,3 @@ def _close_forgotten() -> None:
 
 
 atexit.register(_close_forgotten)
-
-READ_AHEAD = 256
-"""How many items may wait for the caller's thread."""
-
-LINGER_S = 0.05
-"""How long an item waits so that others can be handed over with it: each handover costs two switches of threads. At
-1,000 small objects a second, 50 ms bring fifty of them together. With 10 ms the CPU time of 10,000 small objects is a
-twentieth higher."""
-
-
-@asynccontextmanager
-async def _driven(items: AsyncGenerator[T, None]) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
-    """Run a generator in one task, and yield what takes its items: a list each time, empty when there are no more."""
-    found: list[T] = []
-    some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def drive() -> None:
-        try:
-            async with aclosing(items):
-                async for item in items:
-                    found.append(item)
-                    some.set()
-                    if len(found) >= READ_AHEAD:
-                        full.set()
-                        room.clear()
-                        await room.wait()
-        finally:  # in the step that ends this task
-            some.set()
-            full.set()
-
-    driving = asyncio.create_task(drive())
-
-    async def take() -> list[T]:
-        await some.wait()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LINGER_S):
-                await full.wait()
-        taken = found.copy()
-        found.clear()
-        room.set()
-        if not driving.done():
-            some.clear()
-            full.clear()
-        elif not taken:
-            driving.result()  # raises what the generator raised
-        return taken
-
-    try:
-        yield take
-    finally:
-        driving.cancel()
-        await asyncio.wait([driving])
-        if not driving.cancelled():
-            driving.exception()  # was raised where it was waited for, or nobody waits any more

@@ -19,7 +19,7 @@ from bulkhaul.engine.messages.messages import GetLease
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.policy.blocks import blocks_at_once, memory_for
-from bulkhaul.policy.layout import Layout, Part
+from bulkhaul.policy.layout import Layout, Part, parts_within
 from bulkhaul.wire.values import RemoteObject
 
 
@@ -135,19 +135,25 @@ class BlockReader:
             raise
         return Block(part, fd, job.crc, job.retries)
 
-    async def in_order(self) -> AsyncGenerator[Block, None]:
+    async def in_order(self, start: int = 0, end: int | None = None) -> AsyncGenerator[Block, None]:
         """Yield every part in order, the next ones already on their way; the caller closes each block.
+
+        Args:
+            start: of a range that is wanted alone, whose first and last part are cut to it.
+            end: of the same; None for the object's end.
 
         Raises:
             TransferError: a part could not be fetched.
         """
         ahead: deque[asyncio.Task[Block]] = deque()
         at_once = blocks_at_once(self.layout.part_size_bytes, self._dispatcher.machine.window.ceiling)
-        indices = iter(range(len(self.layout)))
+        stop = self.layout.size_bytes if end is None else end
+        indices = parts_within(self.layout, start, stop) if start < stop else range(0)
+        parts = (_cut(self.layout[index], start, stop) for index in indices)
         try:
             while True:
-                while len(ahead) < at_once and (index := next(indices, None)) is not None:
-                    ahead.append(asyncio.ensure_future(self.fetch(self.layout[index])))
+                while len(ahead) < at_once and (part := next(parts, None)) is not None:
+                    ahead.append(asyncio.ensure_future(self.fetch(part)))
                 if not ahead:
                     return
                 block = await asyncio.shield(ahead[0])
@@ -160,3 +166,7 @@ class BlockReader:
             for task in ahead:
                 if not task.cancelled() and task.exception() is None:
                     task.result().close()
+
+
+def _cut(part: Part, start: int, end: int) -> Part:
+    return Part(part.number, max(part.start, start), min(part.end, end))

@@ -1,0 +1,1 @@
+"""Objects as file objects of Python, for programs without an event loop."""

@@ -1,0 +1,28 @@
+"""Defines what a file object needs of the engine that it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+from bulkhaul.engine.aio import AsyncEngine
+
+T = TypeVar("T")
+
+
+class Runs(Protocol):
+    """An engine whose event loop runs in another thread."""
+
+    @property
+    def aio(self) -> AsyncEngine:
+        """The engine on that loop."""
+        ...
+
+    def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+        """Run an async function there, and wait for it."""
+        ...
+
+    def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
+        """Begin to run an async function there."""
+        ...

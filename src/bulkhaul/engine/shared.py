@@ -1,0 +1,97 @@
+"""Opens objects by engines that the whole program shares: one for each combination of settings."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from bulkhaul.engine.facade import Engine
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.files.reader import ObjectReader
+    from bulkhaul.engine.files.writer import ObjectWriter
+
+_engines: dict[tuple[int, Settings], Engine] = {}
+_lock = threading.Lock()
+
+
+def shared_engine(settings: Settings) -> Engine:
+    """Return an engine with these settings that runs until the program ends; others may use it, too.
+
+    Raises:
+        TransferError: it cannot be started.
+    """
+    key = (os.getpid(), settings)  # a child that was forked needs one of its own
+    with _lock:
+        engine = _engines.get(key)
+        if engine is None or engine.ended:
+            engine = _engines[key] = Engine(settings).__enter__()
+        return engine
+
+
+@overload
+def open(  # noqa: A001 - as the built-in one, for objects
+    url: str | ObjectRef,
+    mode: Literal["rb"] = "rb",
+    *,
+    engine: Engine | None = None,
+    version_id: str = "",
+    **settings: Any,
+) -> ObjectReader: ...
+
+
+@overload
+def open(  # noqa: A001
+    url: str | ObjectRef,
+    mode: Literal["wb"],
+    *,
+    engine: Engine | None = None,
+    options: ObjectOptions = DEFAULT_OPTIONS,
+    **settings: Any,
+) -> ObjectWriter: ...
+
+
+def open(  # noqa: A001
+    url: str | ObjectRef,
+    mode: Literal["rb", "wb"] = "rb",
+    *,
+    engine: Engine | None = None,
+    options: ObjectOptions = DEFAULT_OPTIONS,
+    version_id: str = "",
+    **settings: Any,
+) -> ObjectReader | ObjectWriter:
+    """Open one object as a file object, for reading (``rb``) or writing (``wb``).
+
+    Usage::
+
+        with bulkhaul.open("s3://bucket/table.csv") as file:
+            header = file.readline()
+        with bulkhaul.open("s3://bucket/copy.csv", "wb") as file:
+            file.write(header)
+
+    A reader can be sought, and asks for what follows before it is wanted. A writer stores the object when it is
+    closed, and nothing if its ``with`` block raises. For text, put ``io.TextIOWrapper`` around it.
+
+    Args:
+        engine: the engine that asks; without one, an engine of these settings that the program shares.
+        options: how an object is stored that is written.
+        version_id: which version is read; empty for the current one.
+        settings: fields of ``Settings``, where no engine is given.
+
+    Raises:
+        NotFound: there is no such object to read.
+        UsageError: another mode, or settings that are unknown, or given beside an engine.
+    """
+    if engine is None:
+        engine = shared_engine(with_fields(Settings(), settings))
+    elif settings:
+        from bulkhaul.model.errors import UsageError
+
+        raise UsageError("settings are of an engine that is made here; leave them out, or the engine")
+    from bulkhaul.engine.files.opening import opened_object
+
+    return opened_object(engine, url, mode, options, version_id)
