@@ -1,5 +1,12 @@
 """bulkhaul moves objects between S3 and disk at the speed of the machine, and never lies about the result.
 
+    Engine, AsyncEngine                      many transfers by URL, with and without an event loop
+    S3Store, LocalStore, MemoryStore         one bucket, or folder, as an object with methods; ObjectStore: the protocol
+    Settings, Credentials, ObjectOptions     what they are told
+    TransferResult, ObjectInfo, Progress     what they tell
+    TransferError and what is below it       what they raise
+    bulkhaul.aio, bulkhaul.jobs              the same for asyncio; jobs and syncs of many objects
+
 The public names are loaded when they are first used: a worker process imports this package too and needs few of them.
 """
 
@@ -10,11 +17,59 @@ from importlib import import_module
 TYPE_CHECKING = False  # typing's: importing that would put the forkserver off by 10 ms
 
 if TYPE_CHECKING:
+    from bulkhaul import aio, errors, jobs
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.engine.shared import open  # noqa: A004 - as the built-in one, for objects
-    from bulkhaul.model.results import Progress, TransferResult
-    from bulkhaul.model.settings import Settings
+    from bulkhaul.model.archives import Tier
+    from bulkhaul.model.credentials import Credentials
+    from bulkhaul.model.errors import (
+        AccessDenied,
+        Archived,
+        BodyCorrupted,
+        Cancelled,
+        ClockSkew,
+        Conflict,
+        CredentialsError,
+        DamagedJob,
+        DiskFull,
+        DurabilityUnknown,
+        EndpointRedirect,
+        ErrorInfo,
+        ExpiredCredentials,
+        IntegrityError,
+        InvalidUrl,
+        JobInUse,
+        LocalError,
+        ManifestError,
+        MissingPermission,
+        NetworkError,
+        NotFound,
+        ObjectChanged,
+        OtherError,
+        PayloadTooLarge,
+        PreconditionFailed,
+        RangeIgnored,
+        RangeNotSatisfiable,
+        RetrievalUnavailable,
+        ServerError,
+        SourceChanged,
+        StallTimeout,
+        Throttled,
+        TransferError,
+        UnexpectedReply,
+        UnsafeKey,
+        Unsupported,
+        UsageError,
+        WorkerDied,
+    )
+    from bulkhaul.model.limits import S3Limits
+    from bulkhaul.model.objects import Bucket, Checksum, Content, Integrity, ObjectHead, ObjectInfo, ObjectRef, Verify
+    from bulkhaul.model.preserving import Kept
+    from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
+    from bulkhaul.model.rows import Action, Row
+    from bulkhaul.model.settings import Settings, Timeouts
+    from bulkhaul.model.writing import ObjectOptions, ObjectVersion, PendingUpload
     from bulkhaul.store.local import LocalStore
     from bulkhaul.store.memory import MemoryStore
     from bulkhaul.store.protocol import ObjectStore
@@ -23,37 +78,132 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AccessDenied",
+    "Action",
+    "Archived",
     "AsyncEngine",
+    "BodyCorrupted",
+    "Bucket",
+    "Cancelled",
+    "CheckedResult",
+    "Checksum",
+    "ClockSkew",
+    "Conflict",
+    "Content",
+    "Credentials",
+    "CredentialsError",
+    "DamagedJob",
+    "DiskFull",
+    "DurabilityUnknown",
+    "EndpointRedirect",
     "Engine",
+    "ErrorInfo",
+    "ExpiredCredentials",
+    "Integrity",
+    "IntegrityError",
+    "InvalidUrl",
+    "JobInUse",
+    "Kept",
+    "LocalError",
     "LocalStore",
+    "ManifestError",
     "MemoryStore",
+    "MissingPermission",
+    "NetworkError",
+    "NotFound",
+    "ObjectChanged",
+    "ObjectHead",
+    "ObjectInfo",
+    "ObjectOptions",
+    "ObjectRef",
     "ObjectStore",
+    "ObjectVersion",
+    "OtherError",
+    "PayloadTooLarge",
+    "PendingUpload",
+    "PreconditionFailed",
     "Progress",
+    "RangeIgnored",
+    "RangeNotSatisfiable",
+    "RetrievalUnavailable",
+    "Row",
+    "RowResult",
+    "S3Limits",
     "S3Store",
+    "ServerError",
     "Settings",
+    "SourceChanged",
+    "StallTimeout",
+    "Throttled",
+    "Tier",
+    "Timeouts",
+    "TransferError",
     "TransferResult",
+    "UnexpectedReply",
+    "UnsafeKey",
+    "Unsupported",
+    "UsageError",
+    "Verify",
+    "WorkerDied",
     "__version__",
+    "aio",
+    "errors",
+    "jobs",
     "open",
 ]
 
+_MODULES = ("aio", "errors", "jobs")
+"""Public modules, which are imported when they are first used."""
+
 _HOMES = {
+    "Action": "bulkhaul.model.rows",
     "AsyncEngine": "bulkhaul.engine.aio",
+    "Bucket": "bulkhaul.model.objects",
+    "CheckedResult": "bulkhaul.model.results",
+    "Checksum": "bulkhaul.model.objects",
+    "Content": "bulkhaul.model.objects",
+    "Credentials": "bulkhaul.model.credentials",
     "Engine": "bulkhaul.engine.facade",
+    "ErrorInfo": "bulkhaul.model.errors",
+    "Integrity": "bulkhaul.model.objects",
+    "Kept": "bulkhaul.model.preserving",
     "LocalStore": "bulkhaul.store.local",
     "MemoryStore": "bulkhaul.store.memory",
+    "ObjectHead": "bulkhaul.model.objects",
+    "ObjectInfo": "bulkhaul.model.objects",
+    "ObjectOptions": "bulkhaul.model.writing",
+    "ObjectRef": "bulkhaul.model.objects",
     "ObjectStore": "bulkhaul.store.protocol",
+    "ObjectVersion": "bulkhaul.model.writing",
+    "PendingUpload": "bulkhaul.model.writing",
     "Progress": "bulkhaul.model.results",
+    "Row": "bulkhaul.model.rows",
+    "RowResult": "bulkhaul.model.results",
+    "S3Limits": "bulkhaul.model.limits",
     "S3Store": "bulkhaul.store.s3",
     "Settings": "bulkhaul.model.settings",
+    "Tier": "bulkhaul.model.archives",
+    "Timeouts": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",
+    "Verify": "bulkhaul.model.objects",
     "open": "bulkhaul.engine.shared",
 }
+"""The modules of the public names. All others of ``__all__`` are errors."""
 
 
-def __getattr__(name: str) -> object:
-    """Import a public name from its home on first use (PEP 562)."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bulkhaul' has no attribute {name!r}")
-    value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt name for a public one
+
+    def __getattr__(name: str) -> object:
+        """Import a public name from its home on first use (PEP 562)."""
+        if name not in __all__:
+            raise AttributeError(f"module 'bulkhaul' has no attribute {name!r}")
+        if name in _MODULES:
+            return import_module(f"bulkhaul.{name}")
+        value = getattr(import_module(_HOMES.get(name, "bulkhaul.model.errors")), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those too that are not loaded yet: what an editor or a shell completes."""
+    return sorted({*globals(), *__all__})

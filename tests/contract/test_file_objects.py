@@ -308,7 +308,7 @@ def test_a_file_object_that_waits_holds_up_no_cancellation(served: tuple[FaultSe
             going.wait(PATIENCE_S)
             return b"late"
 
-    future = engine.start(engine.aio.upload_stream, cast("BinaryIO", Silent()), "s3://bucket/silent")
+    future = engine.start_task(engine.aio.upload_stream, cast("BinaryIO", Silent()), "s3://bucket/silent")
     time.sleep(0.2)
     began = time.monotonic()
     future.cancel()

@@ -192,7 +192,7 @@ def test_cancelled_while_the_writer_is_silent(rig: WriteRig, there: int) -> None
     reader, writer = os.pipe()
     feeding = threading.Thread(target=lambda: os.write(writer, BODY[:there]))
     feeding.start()
-    future = rig.engine.start(rig.engine.aio.upload_stream, reader, f"s3://bucket/{key}")
+    future = rig.engine.start_task(rig.engine.aio.upload_stream, reader, f"s3://bucket/{key}")
     if there > THRESHOLD_BYTES:
         rig.server.wait_for(lambda s: any(one.finished_s for one in s.requests_for("UploadPart", key)))
     feeding.join(PATIENCE_S)
@@ -236,7 +236,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         reader, writer = os.pipe()
         feeding = threading.Thread(target=feed, args=(writer, (piece for _ in range(300))))
         looking = threading.Thread(target=look)
-        work = rig.engine.start(rig.engine.aio.upload_stream, reader, "s3://bucket/long")
+        work = rig.engine.start_task(rig.engine.aio.upload_stream, reader, "s3://bucket/long")
         eventually(lambda: len(rig.engine.worker_pids) == 2, "no workers came")
         before = max(resident_bytes(pid) for pid in rig.engine.worker_pids)
         feeding.start()
@@ -309,7 +309,7 @@ def test_a_reader_that_waits_holds_up_the_rest(tmp_path: Path) -> None:
     with running_write_rig(tmp_path, part_size_bytes=None) as rig:
         rig.server.store.put("bucket", "long", make_object(bytes(size)))
         reader, writer = os.pipe()
-        work = rig.engine.start(rig.engine.aio.download_stream, "s3://bucket/long", writer)
+        work = rig.engine.start_task(rig.engine.aio.download_stream, "s3://bucket/long", writer)
         eventually(lambda: blocks_held() == 64 * MIB, "the blocks were not fetched ahead")
         time.sleep(0.3)  # long enough for a request that should not be made
         assert len(rig.server.requests_for("GetObject", "long")) == 16
@@ -345,7 +345,7 @@ def test_reader_that_goes_away(rig: WriteRig) -> None:
     key, _ = rig.new_key()
     rig.server.store.put("bucket", key, make_object(BODY * 4))
     reader, writer = os.pipe()
-    future = rig.engine.start(rig.engine.aio.download_stream, f"s3://bucket/{key}", writer)
+    future = rig.engine.start_task(rig.engine.aio.download_stream, f"s3://bucket/{key}", writer)
     os.read(reader, 10)
     os.close(reader)
     with pytest.raises(BrokenPipeError):
@@ -359,7 +359,7 @@ def test_cancelled_while_the_reader_is_silent(tmp_path: Path) -> None:
     with running_write_rig(tmp_path, timeouts=Timeouts()) as rig:
         rig.server.store.put("bucket", "key", make_object(BODY))
         reader, writer = os.pipe()
-        future = rig.engine.start(rig.engine.aio.download_stream, "s3://bucket/key", writer)
+        future = rig.engine.start_task(rig.engine.aio.download_stream, "s3://bucket/key", writer)
         rig.server.wait_for(lambda s: bool(s.requests_for("GetObject", "key")))
         full_bytes = fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)
         eventually(lambda: waiting_in(reader) == full_bytes, "the pipe is full")

@@ -79,6 +79,7 @@ def test_real_store_behind_nginx(tmp_path: Path, transport: str, workers: int) -
         store.client().create_bucket(Bucket="bucket")
         keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
         chosen: dict[str, Any] = {
+            "transport": transport,
             "part_size_bytes": 8 * MIB,
             "multipart_threshold_bytes": 8 * MIB,
             "state_dir": str(tmp_path / "state"),
@@ -88,7 +89,6 @@ def test_real_store_behind_nginx(tmp_path: Path, transport: str, workers: int) -
             Engine(
                 endpoint_url=server.endpoint_url,
                 ca_bundle=str(certificates.ca_bundle),
-                transport=transport,
                 workers=workers,
                 **chosen,
             ) as engine,

@@ -122,7 +122,7 @@ def test_expiry_in_the_middle_of_an_upload(tmp_path: Path, issuer: Issuer, trans
         go_on = threading.Event()
         for part in range(4, PARTS + 1):
             server.add_fault(StallReceiving(operation="UploadPart", part=part, attempt="every", until=go_on))
-        future = engine.start(engine.aio.upload, tmp_path / "source", "s3://bucket/key")
+        future = engine.start_task(engine.aio.upload, tmp_path / "source", "s3://bucket/key")
         server.wait_for(lambda s: sum(put.status == 200 for put in s.requests_for("UploadPart")) >= 3)
         if not early:
             issuer.give("canary-2")

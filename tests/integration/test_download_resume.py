@@ -490,7 +490,7 @@ def test_an_engine_that_ends_keeps_what_came(site: Site) -> None:
     """Ctrl-C ends an engine like this: the parts stay, the journal's lock is free, and the next run goes on."""
     site.hold()
     with running_engine(site.server.endpoint_url, concurrency=8) as engine:
-        engine.start(engine.aio.download, "s3://bucket/key", site.path)
+        engine.start_task(engine.aio.download, "s3://bucket/key", site.path)
         eventually(lambda: site.recorded() == THERE, "other parts came than those that are not held")
     assert engine.progress().left_objects == 1
     assert again(site).fetched == [2, 5]
@@ -508,7 +508,7 @@ def test_ended_while_it_looks_at_what_is_there(site: Site, monkeypatch: pytest.M
 
     monkeypatch.setattr(download_resume, "_crc_of", slowly)
     with running_engine(site.server.endpoint_url) as engine:
-        engine.start(engine.aio.download, "s3://bucket/key", site.path)
+        engine.start_task(engine.aio.download, "s3://bucket/key", site.path)
         assert looking.wait(PATIENCE_S)
         threading.Timer(0.2, go_on.set).start()
     assert (engine.progress().left_objects, site.recorded()) == (1, THERE)

@@ -116,7 +116,7 @@ def test_closed_in_the_middle(tmp_path: Path, transport: str) -> None:
             future.result(timeout=PATIENCE_S)
         assert list(tmp_path.iterdir()) == []
         rig.engine.close()  # twice does no harm
-        with pytest.raises(errors.UsageError, match="not running"):
+        with pytest.raises(errors.UsageError, match="the engine is closed"):
             rig.engine.download("s3://bucket/case-1", tmp_path / "restored")
 
 

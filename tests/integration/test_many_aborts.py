@@ -41,7 +41,7 @@ def begin_all(rig: WriteRig) -> list[Future[TransferResult]]:
     """Begin the uploads and wait until the service has all of them, and parts are under way."""
     path = rig.folder / "source"
     path.write_bytes(BODY)
-    futures = [rig.engine.start(rig.engine.aio.upload, path, f"s3://bucket/key-{n}") for n in range(UPLOADS)]
+    futures = [rig.engine.start_task(rig.engine.aio.upload, path, f"s3://bucket/key-{n}") for n in range(UPLOADS)]
     eventually(lambda: len(rig.pending()) == UPLOADS, "not all uploads began", timeout_s=PATIENCE_S)
     rig.server.wait_for(lambda it: len(it.requests_for("UploadPart")) >= 2)
     return futures
@@ -86,7 +86,7 @@ def test_what_was_aborted_but_not_looked_at_is_not_called_a_failure(
             rig.server.add_fault(fault)
         path = rig.folder / "source"
         path.write_bytes(BODY)
-        rig.engine.start(rig.engine.aio.upload, path, "s3://bucket/key")
+        rig.engine.start_task(rig.engine.aio.upload, path, "s3://bucket/key")
         rig.server.wait_for(lambda it: len(it.requests_for("UploadPart")) >= 2)
         rig.server.add_fault(Latency(operation="ListParts", seconds=60, attempt="every"))
         rig.engine.close()

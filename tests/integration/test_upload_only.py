@@ -102,7 +102,7 @@ def test_an_abort_is_sent_again_for_parts_that_were_under_way(tmp_path: Path) ->
             rig.server.add_fault(fault)
         rig.server.add_fault(Latency(operation="UploadPart", seconds=60))
         (rig.folder / "source").write_bytes(b"x" * (3 * PART_BYTES))
-        future = rig.engine.start(rig.engine.aio.upload, rig.folder / "source", "s3://bucket/key")
+        future = rig.engine.start_task(rig.engine.aio.upload, rig.folder / "source", "s3://bucket/key")
         rig.server.wait_for(lambda it: len(it.requests_for("UploadPart")) >= 2)
         assert future.cancel()
         eventually(lambda: not rig.journals(), "the upload was not aborted")

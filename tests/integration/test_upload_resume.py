@@ -56,7 +56,7 @@ path, url, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 limits = S3Limits(min_part_bytes=settings.pop("min_part_bytes"))
 with Engine(workers=2, concurrency=2, limits=limits, **settings) as engine:
     while len(engine.worker_pids) < 2:  # two at once need both workers
-        both = [engine.start(engine.aio.upload_bytes, b"", "s3://bucket/started") for _ in range(2)]
+        both = [engine.start_task(engine.aio.upload_bytes, b"", "s3://bucket/started") for _ in range(2)]
         assert all(one.result().ok for one in both)
     print(*engine.worker_pids, flush=True)
     print("sent", engine.upload(path, url).etag, flush=True)
@@ -411,7 +411,7 @@ def begin(rig: WriteRig, *, until: threading.Event) -> Future[TransferResult]:
     path, faults = source_of(rig), hold(until=until)
     for fault in faults:
         rig.server.add_fault(fault)
-    future = rig.engine.start(rig.engine.aio.upload, path, "s3://bucket/key")
+    future = rig.engine.start_task(rig.engine.aio.upload, path, "s3://bucket/key")
     eventually(lambda: all(map(rig.server.fired, faults)), "the two parts did not come")
     return future
 
@@ -485,7 +485,7 @@ def test_cancelled_while_creating(tmp_path: Path) -> None:
     with two_connections(tmp_path) as rig:
         go_on = threading.Event()
         rig.server.add_fault(StallReceiving(operation=CREATE, until=go_on))
-        future = rig.engine.start(rig.engine.aio.upload, source_of(rig), "s3://bucket/key")
+        future = rig.engine.start_task(rig.engine.aio.upload, source_of(rig), "s3://bucket/key")
         rig.server.wait_for(lambda s: bool(s.requests_for(CREATE, "key")))
         future.cancel()
         go_on.set()

@@ -164,7 +164,7 @@ def test_moved_only_if_unchanged(rig: WriteRig) -> None:
     go_on = threading.Event()
     other = StallReceiving(operation="UploadPart", key="again", attempt="every", times=1, until=go_on)
     rig.server.add_fault(other)
-    future = rig.engine.start(lambda: rig.engine.aio.upload(path, "s3://bucket/again", move=True))
+    future = rig.engine.start_task(lambda: rig.engine.aio.upload(path, "s3://bucket/again", move=True))
     rig.server.wait_for(lambda s: bool(s.requests_for("UploadPart", "again")))
     (rig.folder / "new").write_bytes(b"new")
     (rig.folder / "new").rename(path)

@@ -11,8 +11,8 @@ import pytest
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
-from bulkhaul.engine.loop import driven as driven_module
-from bulkhaul.engine.loop.driven import READ_AHEAD, driven
+from bulkhaul.engine.loop import handover
+from bulkhaul.engine.loop.handover import READ_AHEAD, driven
 
 
 def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[int]]:
@@ -36,7 +36,7 @@ async def quick(count: int) -> AsyncGenerator[int, None]:
 
 def test_quick_generator_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch that is full goes at once: a listing is not slowed down to one batch in each time of lingering."""
-    monkeypatch.setattr(driven_module, "LINGER_S", 3600.0)
+    monkeypatch.setattr(handover, "LINGER_S", 3600.0)
     began_s = time.monotonic()
     found = batches(quick(10 * READ_AHEAD + 1))
     assert [len(some) for some in found] == [READ_AHEAD] * 10 + [1]
@@ -46,7 +46,7 @@ def test_quick_generator_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_few_items_go_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes while an item lingers goes along with it; the end of the generator ends the lingering."""
-    monkeypatch.setattr(driven_module, "LINGER_S", 3600.0)
+    monkeypatch.setattr(handover, "LINGER_S", 3600.0)
 
     async def slow() -> AsyncGenerator[int, None]:
         for number in range(3):

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Collection, Sequence
-from types import TracebackType
-from typing import Any, Self
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.byte_streams import ByteStreams
-from bulkhaul.engine.lifetime import Lifetime, OnSize
+from bulkhaul.engine.lifetime import OnSize
 from bulkhaul.engine.messages.memory import in_memory
-from bulkhaul.engine.operations.control import Control
-from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.row_transfers import RowTransfers
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.endpoints import (
@@ -33,8 +29,7 @@ from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
-from bulkhaul.model.results import Progress, TransferResult
-from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import Source, selector
@@ -52,70 +47,11 @@ class AsyncEngine(RowTransfers, ByteStreams):
     It works inside any program: workers are started by exec, so no ``if __name__ == "__main__"`` is needed and no
     thread or lock of the program is copied. An engine must not be used in a process forked from its own.
 
+    Without ``async with``, the first operation or ``await engine.start()`` starts it, and ``await engine.close()`` ends
+    it.
+
     With ``dry_run=True`` a method returns or yields what it would do, and touches nothing.
     """
-
-    def __init__(
-        self,
-        settings: Settings | None = None,
-        *,
-        forkserver: ForkserverProcess | None = None,
-        on_progress: Callable[[Progress], None] | None = None,
-        **fields: Any,
-    ) -> None:
-        """Check the settings; processes start when there is something to do for them.
-
-        Args:
-            settings: every setting; or give them by name as keyword arguments.
-            forkserver: one that was started earlier; without one, the engine starts it for its first worker.
-            on_progress: called with the total when it has changed, at most four times a second, and at the end. What
-                it raises is logged, and it is not called again.
-            fields: fields of ``Settings``.
-
-        Raises:
-            UsageError: a setting is unknown or out of range.
-        """
-        self.settings: Settings = with_fields(settings or Settings(), fields)
-        self._life = Lifetime(self.settings, forkserver, on_progress)
-
-    async def __aenter__(self) -> Self:
-        self._life.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    def abandon(self) -> None:
-        """End the forkserver of an engine that was never entered."""
-        self._life.abandon()
-
-    async def close(self) -> None:
-        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
-        await self._life.close()
-
-    def hurry(self) -> None:
-        """Have ``close`` wait no longer, and kill the workers instead."""
-        self._life.hurry()
-
-    def kill_workers(self) -> None:
-        """Kill every worker at once: for a caller that is about to leave without waiting."""
-        self._life.kill_workers()
-
-    @property
-    def worker_pids(self) -> list[int]:
-        """Process ids of the workers that run now."""
-        return self._life.worker_pids
-
-    def progress(self) -> Progress:
-        """Return one total over everything that this engine was asked for."""
-        return self._life.progress()
-
-    @property
-    def control(self) -> Control:
-        """The small operations by bucket and key, where listings come page by page."""
-        return self._life.running().control
 
     # One object
 

@@ -12,6 +12,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.pool.requests import Requests
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,10 +35,12 @@ class Coordinator:
         control: the small operations.
     """
 
-    def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
+    def __init__(
+        self, settings: Settings, forkserver: ForkserverProcess | None, credentials: CredentialsSource | None = None
+    ) -> None:
         self._settings = settings
-        self.dispatcher = Dispatcher(settings, forkserver)
-        self.requests = Requests(settings, self.dispatcher)
+        self.dispatcher = Dispatcher(settings, forkserver, given_keys=credentials is not None)
+        self.requests = Requests(settings, self.dispatcher, credentials)
         self.control = Control(self.requests)
 
     @cached_property

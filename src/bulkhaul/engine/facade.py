@@ -11,23 +11,27 @@ import contextlib
 import functools
 import os
 import threading
+import warnings
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.loop.driven import READ_AHEAD, driven
+from bulkhaul.engine.loop.handover import READ_AHEAD, driven
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
+from bulkhaul.engine.startable import described
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import Progress, TransferResult
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import Settings, SettingsFields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
 if TYPE_CHECKING:
@@ -57,6 +61,7 @@ def _iterating(
 
     @functools.wraps(method)
     def iterate(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
+        self._running()  # starts it, if it never was
         return self.each(method(self.aio, *args, **kwargs), ahead=ahead)
 
     return iterate
@@ -72,6 +77,9 @@ class Engine:
             for result in engine.download_many("s3://bucket/prefix/", "/data/prefix"):
                 print(result.key, result.integrity, result.error)
 
+    Without ``with``, as in a notebook, the first operation or ``start()`` starts it, and ``close()`` ends it. An engine
+    that is forgotten ends with its last reference or with the program, and warns (``ResourceWarning``).
+
     Settings are the fields of ``Settings``, by name or as one value. Threads may share an engine.
     """
 
@@ -79,33 +87,57 @@ class Engine:
         self,
         settings: Settings | None = None,
         *,
+        credentials: CredentialsSource | None = None,
         forkserver: ForkserverProcess | None = None,
         on_progress: Callable[[Progress], None] | None = None,
-        **fields: Any,
+        **fields: Unpack[SettingsFields],
     ) -> None:
         """Check the settings; see ``AsyncEngine``."""
-        self._engine = AsyncEngine(settings, forkserver=forkserver, on_progress=on_progress, **fields)
+        self._engine = AsyncEngine(
+            settings, credentials=credentials, forkserver=forkserver, on_progress=on_progress, **fields
+        )
         self._pid = os.getpid()
         self._portal: Portal | None = None
         self._beside: list[AsyncEngine] = []
         self._ending = threading.Lock()
         self._ended = False
 
-    def __enter__(self) -> Self:
+    def __repr__(self) -> str:
+        state = "closed" if self._ended else "not started" if self._portal is None else "running"
+        return f"<{type(self).__name__} {described(self.settings)}: {state}>"
+
+    def start(self) -> Self:
+        """Start the engine; for programs without ``with``, which end it by ``close``.
+
+        The first operation starts an engine, too. One that was closed can be started again. Safe to call twice.
+
+        Raises:
+            OtherError: the operating system gives no thread or no descriptors.
+            UsageError: the engine belongs to the process that this one was forked from.
+        """
+        self._require_process()
+        with self._ending:
+            if self._portal is None:
+                self._start()
+        return self
+
+    def _start(self) -> None:
         try:
             portal = Portal()
         except (RuntimeError, OSError) as error:
             self._engine.abandon()
             raise no_thread(error) or (local_error(error) if isinstance(error, OSError) else error) from error
         try:
-            portal.run(self._engine.__aenter__)
+            portal.run(self._engine.start)
         except BaseException:
             portal.stop()
             raise
         self._portal = portal
         self._ended = False
         _open.add(self)
-        return self
+
+    def __enter__(self) -> Self:
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -124,10 +156,10 @@ class Engine:
             raise UsageError("an engine cannot be closed on its own thread, as by a callback; close it on another one")
         with self._ending:
             portal = self._portal
+            self._ended = True
             if portal is None:
                 self._engine.abandon()
                 return
-            self._ended = True
             try:
                 closing = portal.start(self._close_all)
                 try:
@@ -150,6 +182,14 @@ class Engine:
     def _hurry(self) -> None:
         for engine in (self._engine, *self._beside):
             engine.hurry()
+
+    def __del__(self) -> None:
+        if "_ended" not in vars(self) or self._ended or self._portal is None or os.getpid() != self._pid:
+            return  # the settings were refused, or there is nothing to end
+        try:
+            self.end()
+        finally:
+            _warn_unclosed(self)
 
     def end(self) -> None:
         """Close, on whichever thread the garbage collector runs; on the engine's own thread without waiting."""
@@ -178,9 +218,11 @@ class Engine:
         """
         return self._running().run(work, *arguments)
 
-    def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
+    def start_task(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function on the engine's loop; cancelling the future cancels it."""
-        return self._running().start(work, *arguments)
+        future = self._running().start(work, *arguments)
+        future.add_done_callback(lambda _: self)  # the engine outlives what it was asked for
+        return future
 
     def each(self, items: AsyncGenerator[T, None], *, ahead: int = READ_AHEAD) -> Iterator[T]:
         """Iterate over an async generator of the engine's; one task runs it, so that a cancellation reaches it.
@@ -189,10 +231,10 @@ class Engine:
             ahead: items that may wait for the caller's thread.
         """
         portal = self._running()
-        driving = driven(items, ahead)
+        driven_items = driven(items, ahead)
         left = False
         try:
-            take = portal.run(driving.__aenter__)
+            take = portal.run(driven_items.__aenter__)
             try:
                 while found := portal.run(take):
                     yield from found
@@ -200,7 +242,7 @@ class Engine:
                 left = True
                 raise
             finally:
-                portal.run(driving.__aexit__, None, None, None)
+                portal.run(driven_items.__aexit__, None, None, None)
         except (FutureCancelledError, RuntimeError) as error:
             if not self._ended:
                 raise
@@ -210,18 +252,18 @@ class Engine:
 
     def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
         """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
-        return self.start(self._engine.download, url, path)
+        return self.start_task(self._engine.download, url, path)
 
-    def beside(self, settings: Settings) -> AsyncEngine:
-        """Return an engine for another endpoint or other credentials, on the same event loop; it ends with this one.
+    def beside(self, settings: Settings | None = None, *, credentials: CredentialsSource | None = None) -> AsyncEngine:
+        """Return an engine for another endpoint or another account, on the same event loop; it ends with this one.
 
         It can be the ``origin`` of ``copy`` and ``copy_many``.
 
         Raises:
-            UsageError: this engine is not running.
+            UsageError: this engine is closed.
         """
-        other = AsyncEngine(settings)
-        self.run(other.__aenter__)
+        other = AsyncEngine(settings, credentials=credentials)
+        self.run(other.start)
         self._beside.append(other)
         return other
 
@@ -316,22 +358,36 @@ class Engine:
     pending_uploads = _iterating(AsyncEngine.pending_uploads)
     abort_upload = _blocking(AsyncEngine.abort_upload)
 
-    def _running(self) -> Portal:
+    def _require_process(self) -> None:
         if os.getpid() != self._pid:
             raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
-        if self._portal is None or self._ended:
-            raise UsageError("the engine is not running; use it in a `with` block")
-        return self._portal
+
+    def _running(self) -> Portal:
+        """Return the engine's thread, which the first operation starts."""
+        self._require_process()
+        if self._ended:
+            raise UsageError("the engine is closed; start it again, or make a new one")
+        if (portal := self._portal) is None:
+            self.start()
+            portal = self._portal
+        assert portal is not None
+        return portal
 
 
-_open: set[Engine] = set()
-"""Engines that are entered and not closed. They are closed at exit, so that a program that forgets one ends."""
+_open: weakref.WeakSet[Engine] = weakref.WeakSet()
+"""Engines that were started and not closed. They are closed at exit, so that nothing of a forgotten one is left."""
 
 
 def _close_forgotten() -> None:
     for engine in list(_open):
         with contextlib.suppress(Exception):  # at exit there is no caller to tell
             engine.close()
+            _warn_unclosed(engine)
+
+
+def _warn_unclosed(engine: Engine) -> None:
+    text = f"unclosed engine {engine!r}; call close(), or use it in a `with` block"
+    warnings.warn(text, ResourceWarning, stacklevel=2, source=engine)
 
 
 atexit.register(_close_forgotten)

@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,7 @@ from bulkhaul.engine.coordinator import Coordinator
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.transfers.batch import Batch, Group, Piece
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import Settings
@@ -39,6 +41,8 @@ LOOK_S = 0.1
 """The time between two looks at whether the service still answers."""
 
 
+State = Literal["not started", "running", "closed"]
+
 OnSize = Callable[[int], None]
 """Is told how long the object of a transfer is, as soon as that is known, and again if it has changed."""
 
@@ -51,10 +55,14 @@ class Lifetime:
         settings: Settings,
         forkserver: ForkserverProcess | None,
         on_progress: Callable[[Progress], None] | None,
+        credentials: CredentialsSource | None = None,
     ) -> None:
         self._settings = settings
+        self._credentials = credentials
+        self.state: State = "not started"
         self._forkserver = forkserver
         self._pid = os.getpid()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._coordinator: Coordinator | None = None
         self._runs: list[Batch] = []
         self._single = Progress(planning_done=True)
@@ -67,23 +75,34 @@ class Lifetime:
         self._deaf = False  # the progress callback has failed
 
     def start(self) -> None:
-        """Begin on the running event loop; workers are started when there is work for them."""
-        self._coordinator = Coordinator(self._settings, self._forkserver)
+        """Begin on the running event loop; workers are started when there is work for them. Safe to call twice."""
+        if self._coordinator is not None:
+            return
+        self._loop = asyncio.get_running_loop()
+        self._coordinator = Coordinator(self._settings, self._forkserver, self._credentials)
+        self.state = "running"
         self._forkserver = None
         self._coordinator.dispatcher.start(self._coordinator.requests)
         if self._on_progress is not None:
             self._telling = asyncio.create_task(self._tell(self._on_progress))
 
     def running(self) -> Coordinator:
-        """Return the parts of the engine.
+        """Return the parts of the engine, which is started if it never was.
 
         Raises:
-            UsageError: it is not running, or in another process.
+            UsageError: it is closed, in another process, or not started and no event loop is running.
         """
         if os.getpid() != self._pid:
             raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
         if self._coordinator is None:
-            raise UsageError("the engine is not running; use it in a `with` block")
+            if self.state == "closed":
+                raise UsageError("the engine is closed; start it again, or make a new one")
+            try:
+                asyncio.get_running_loop()
+            except RuntimeError:
+                raise UsageError("the engine is not running; use it in a coroutine, or start it there") from None
+            self.start()
+        assert self._coordinator is not None
         return self._coordinator
 
     # Its end
@@ -98,6 +117,7 @@ class Lifetime:
         """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
         self.abandon()
         coordinator = self._coordinator
+        self.state = "closed"
         if coordinator is None:
             return
         runs = [batch for batch in self._runs if batch.under_way]
@@ -140,6 +160,15 @@ class Lifetime:
         """Kill every worker at once: for a caller that is about to leave without waiting."""
         if self._coordinator is not None:
             self._coordinator.dispatcher.kill_workers()
+
+    def drop(self) -> None:
+        """End every worker of an engine that nobody will close any more, and the rest as far as its loop still runs."""
+        coordinator, loop = self._coordinator, self._loop
+        if coordinator is None or loop is None:
+            return
+        coordinator.dispatcher.drop()
+        if loop.is_running():
+            loop.call_soon_threadsafe(lambda: loop.create_task(self.close()))
 
     @property
     def worker_pids(self) -> list[int]:

@@ -12,15 +12,13 @@ from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Seq
 from typing import TYPE_CHECKING
 
 from bulkhaul.disk.paths import local_path
-from bulkhaul.engine.lifetime import Lifetime
-from bulkhaul.engine.small_operations import SmallOperations
+from bulkhaul.engine.startable import Startable
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.rows import RowPages
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 
@@ -28,20 +26,14 @@ if TYPE_CHECKING:
     from bulkhaul.engine.transfers.same_version import VersionSide
 
 
-class RowTransfers(SmallOperations):
+class RowTransfers(Startable):
     """What an engine does with the rows of a plan.
 
     Rows come in pages, from an asynchronous iterable or any other, which is read in a thread: it holds up the end of
     the engine for as long as it blocks. What it raises ends the run, when everything under way has ended. A page may
     also hold a ``TransferResult`` in the place of a row: it is handed on as it is. Rows whose action is ``skip`` are
     skipped.
-
-    Attributes:
-        settings: those in force.
     """
-
-    settings: Settings
-    _life: Lifetime
 
     def download_rows(
         self,

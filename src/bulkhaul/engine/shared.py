@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def open(  # noqa: A001 - as the built-in one, for objects
     *,
     engine: Engine | None = None,
     version_id: str = "",
-    **settings: Any,
+    **settings: Unpack[SettingsFields],
 ) -> ObjectReader: ...
 
 
@@ -51,7 +51,7 @@ def open(  # noqa: A001
     *,
     engine: Engine | None = None,
     options: ObjectOptions = DEFAULT_OPTIONS,
-    **settings: Any,
+    **settings: Unpack[SettingsFields],
 ) -> ObjectWriter: ...
 
 
@@ -62,7 +62,7 @@ def open(  # noqa: A001
     engine: Engine | None = None,
     options: ObjectOptions = DEFAULT_OPTIONS,
     version_id: str = "",
-    **settings: Any,
+    **settings: Unpack[SettingsFields],
 ) -> ObjectReader | ObjectWriter:
     """Open one object as a file object, for reading (``rb``) or writing (``wb``).
 

@@ -104,6 +104,19 @@ class TransferError(Exception):
             text += f" [request id {self.info.request_id}]"
         return f"{text} (cause: {self.cause})" if self.cause else text
 
+    def __reduce__(self) -> tuple[type[TransferError], tuple[str, str, str, ErrorInfo]]:
+        """Pickle all that it tells. The exceptions beneath are not part of that: ``cause`` has their text."""
+        return type(self), (self.message, self.subject, self.cause, self.info)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both are of one class and tell the same, so that an error equals what was pickled of it."""
+        if not isinstance(other, TransferError):
+            return NotImplemented
+        return type(self) is type(other) and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
+
     def about(self, subject: str) -> TransferError:
         """Return the same error about ``subject``: only the coordinator knows the full name of an object."""
         return error_of(msgspec.structs.replace(self.info, subject=subject))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypedDict, get_args, get_origin
 from urllib.parse import urlsplit
 
 import msgspec
@@ -214,6 +214,36 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return max(4, min(MOST_IN_FLIGHT, self.bandwidth_bytes_per_s // MIB))
 
 
+class SettingsFields(TypedDict, total=False):
+    """The fields of ``Settings`` as keyword arguments, so that editors complete them and type checkers know them."""
+
+    endpoint_url: str | None
+    region: str | None
+    profile: str | None
+    sign_requests: bool
+    verify_tls: bool
+    ca_bundle: str | None
+    allow_http: bool
+    addressing_style: AddressingStyle
+    workers: int | None
+    concurrency: int | None
+    part_size_bytes: int | None
+    bandwidth_bytes_per_s: int | None
+    transport: TransportChoice
+    landing: LandingChoice
+    verify: Verify | Literal["auto", "full", "none"]
+    fsync: bool
+    multipart_threshold_bytes: int
+    checksum_algorithm: ChecksumChoice
+    retry_for_s: float
+    resume: bool
+    state_dir: str | None
+    request_payer: bool
+    sse_c_key: bytes | None
+    timeouts: Timeouts
+    limits: S3Limits
+
+
 @functools.cache
 def _plain_fields() -> list[tuple[str, Any]]:
     """Return the fields that are no choices, with their types."""
@@ -225,12 +255,14 @@ def with_fields(settings: Settings, fields: Mapping[str, Any]) -> Settings:
     """Return settings with some of them given by name.
 
     Raises:
-        UsageError: a setting is unknown or out of range.
+        UsageError: a setting is unknown, and the message names the nearest, or out of range.
     """
-    try:
-        return msgspec.structs.replace(settings, **fields) if fields else settings
-    except TypeError as error:
-        raise UsageError(f"no such setting: {error}") from error
+    if unknown := [name for name in fields if name not in Settings.__struct_fields__]:
+        from difflib import get_close_matches
+
+        near = get_close_matches(unknown[0], Settings.__struct_fields__, n=1)
+        raise UsageError(f"no such setting: {unknown[0]}" + (f"; did you mean {near[0]}?" if near else ""))
+    return msgspec.structs.replace(settings, **fields) if fields else settings
 
 
 def require_endpoint(url: str, name: str) -> None:

@@ -71,7 +71,7 @@ class Resolved(msgspec.Struct, frozen=True):
 
     Attributes:
         profile: its name, for messages.
-        keys: None where requests are not signed.
+        keys: None where requests are not signed, or the keys are given.
         addressing: the endpoint, the region, and how buckets are named there.
         ca_bundle: file of certificate authorities that the user chose; None for the SDK's own.
     """
@@ -91,7 +91,12 @@ class Resolved(msgspec.Struct, frozen=True):
 
 
 def resolve(
-    settings: Settings, environment: Mapping[str, str], config_text: str | None, credentials_text: str | None
+    settings: Settings,
+    environment: Mapping[str, str],
+    config_text: str | None,
+    credentials_text: str | None,
+    *,
+    given_keys: bool = False,
 ) -> Resolved | AskSdk:
     """Return what the SDK would resolve, or that only it can tell.
 
@@ -99,6 +104,7 @@ def resolve(
         environment: as ``policy.environment.tidy`` leaves it.
         config_text: of the configuration file; None if there is no such file.
         credentials_text: the same of the credentials file.
+        given_keys: keys are given by who asks: none are looked for.
 
     >>> keys = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"}
     >>> resolved = resolve(Settings(endpoint_url="http://localhost:9000"), keys, None, None)
@@ -110,7 +116,8 @@ def resolve(
     try:
         _require_known(environment)
         chosen = _Chosen(settings, environment, read_files(config_text, credentials_text))
-        return Resolved(chosen.name, chosen.keys(), chosen.addressing(), settings.verify_tls, chosen.ca_bundle())
+        keys = None if given_keys else chosen.keys()
+        return Resolved(chosen.name, keys, chosen.addressing(), settings.verify_tls, chosen.ca_bundle())
     except Unsure as unsure:
         return AskSdk(str(unsure))
 

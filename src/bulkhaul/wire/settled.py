@@ -106,15 +106,19 @@ class Settled:
             return AskSdk("a key cannot be sent")  # the SDK's way says which, and where it stands
 
 
-def settle(settings: Settings) -> Settled | AskSdk:
-    """Settle what the settings, this process's environment and the files choose now."""
+def settle(settings: Settings, *, given_keys: bool = False) -> Settled | AskSdk:
+    """Settle what the settings, this process's environment and the files choose now.
+
+    Args:
+        given_keys: keys are given by who asks: none are looked for.
+    """
     environment = dict(os.environ)
     tidy(environment)
     try:
         if os.path.lexists(os.path.expanduser(_OWN_MODELS)):
             raise Unsure(f"{_OWN_MODELS} may hold other endpoints")
         texts = [_text_of(environment.get(variable, path)) for variable, path in _FILES]
-        resolved = resolve(settings, environment, *texts)
+        resolved = resolve(settings, environment, *texts, given_keys=given_keys)
         if isinstance(resolved, AskSdk):
             return resolved
         return Settled(settings, resolved, _authorities(resolved))

@@ -63,7 +63,7 @@ def test_an_engine_refuses_to_end_on_its_own_thread_and_can_be_ended_elsewhere()
         engine.run(collect)
     engine.close()
     assert set(descendants()) <= before
-    with pytest.raises(UsageError, match="not running"):
+    with pytest.raises(UsageError, match="the engine is closed"):
         engine.run(collect)
 
 

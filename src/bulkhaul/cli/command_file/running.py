@@ -83,7 +83,7 @@ class CommandFile:
             LocalError: the file cannot be read any further.
             OtherError: no thread can be started.
         """
-        closed = engine.start(asyncio.Event().wait)
+        closed = engine.start_task(asyncio.Event().wait)
         closed.add_done_callback(lambda _: self._put(engine, _End()))
         self._start(engine, lambda: self._read(engine))
         try:

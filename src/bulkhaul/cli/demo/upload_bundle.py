@@ -39,7 +39,7 @@ def uploaded(engine: Engine, bucket: str, bundle: Bundle) -> Iterator[TransferRe
                 continue
             if len(waiting) == AT_ONCE:
                 yield waiting.popleft().result()
-            waiting.append(engine.start(engine.aio.upload_bytes, payload.read(0, payload.size_bytes), url))
+            waiting.append(engine.start_task(engine.aio.upload_bytes, payload.read(0, payload.size_bytes), url))
         while waiting:
             yield waiting.popleft().result()
     finally:

@@ -145,7 +145,7 @@ class _RawObject(io.RawIOBase):
         while len(self._pieces) > 1 and self._pieces[1].end <= at:
             self._pieces.popleft().data.cancel()
         for start, end in self._plan.ranges(at, wanted):
-            data = self._engine.start(self._engine.aio.read_of, self.remote, start, end)
+            data = self._engine.start_task(self._engine.aio.read_of, self.remote, start, end)
             self._pieces.append(_Piece(start, end, data))
         return next(piece for piece in self._pieces if piece.start <= at < piece.end)
 

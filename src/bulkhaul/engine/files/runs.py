@@ -23,6 +23,6 @@ class Runs(Protocol):
         """Run an async function there, and wait for it."""
         ...
 
-    def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
+    def start_task(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function there."""
         ...

@@ -350,9 +350,14 @@ FromWorker = Ready | Report | BatchEnded | Early | Answer
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):
-    """First message to a forkserver: the settings of every worker."""
+    """First message to a forkserver: the settings of every worker.
+
+    Attributes:
+        given_keys: the coordinator gives the keys; no environment, file or SDK is to be asked for them.
+    """
 
     settings: Settings
+    given_keys: bool = False
 
 
 class Fork(msgspec.Struct, tag=True, frozen=True):

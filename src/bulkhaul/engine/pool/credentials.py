@@ -1,8 +1,9 @@
-"""Keeps the credentials that all workers sign with: resolved by one worker, renewed ahead, given to all."""
+"""Keeps the credentials that all workers sign with: resolved by one worker or by the program, renewed ahead."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 
@@ -11,10 +12,13 @@ import msgspec
 from bulkhaul.engine.messages.requests import FIRST_GENERATION, Resolve
 from bulkhaul.engine.pool.interface import Workers
 from bulkhaul.engine.pool.round_trip import RoundTrips, WorkerGone
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import TransferError
 from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s
 from bulkhaul.wire.values import Credentials
+
+_log = logging.getLogger("bulkhaul")
 
 REFRESH_AHEAD_S = 600.0
 """Credentials are renewed this long before they end. Source: botocore's mandatory refresh window."""
@@ -30,9 +34,17 @@ class RefreshableCredentials:
 
     Attributes:
         current: what requests are signed with; None before the first answer, and where they are not signed.
+        failure: why the program gave none when it was last asked; None where it did, and where a worker is asked.
     """
 
-    def __init__(self, workers: Workers, trips: RoundTrips) -> None:
+    def __init__(self, workers: Workers, trips: RoundTrips, source: CredentialsSource | None = None) -> None:
+        """Ask nobody yet.
+
+        Args:
+            source: what the program has given; None to have a worker ask the chain.
+        """
+        self.failure: TransferError | None = None
+        self._source = source
         self.current: Credentials | None = None
         self._workers = workers
         self._trips = trips
@@ -59,10 +71,19 @@ class RefreshableCredentials:
 
     async def _resolve(self, worker: int, generation: int) -> None:
         try:
-            credentials = await self._trips.make(worker, Resolve(generation))
+            if self._source is None:
+                credentials = await self._trips.make(worker, Resolve(generation))
+            else:
+                from bulkhaul.engine.pool.given_credentials import asked  # few programs give any
+
+                credentials = await asked(self._source, generation, deadline_s=self._trips.ask_s)
+            self.failure = None
         except TransferError as error:
             if not self._resolved:
                 self._trips.give_up(error)
+            elif self._source is not None:
+                self.failure = error
+                _log.warning("the credentials could not be renewed: %s", error)
             return
         except WorkerGone:
             self._resolving = None

@@ -103,7 +103,7 @@ class Dispatcher:
         last_resort: guards callbacks and watches tasks of the engine.
     """
 
-    def __init__(self, settings: Settings, forkserver: ForkserverProcess | None) -> None:
+    def __init__(self, settings: Settings, forkserver: ForkserverProcess | None, *, given_keys: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self.machine = TransferMachine(
             workers=settings.worker_count,
@@ -118,9 +118,8 @@ class Dispatcher:
         self._listener: Listener  # from the start on
         self._settings = settings
         guard = self.last_resort.guard
-        self._supervisor = Supervisor(
-            forkserver, settings, on_message=self._on_message, on_lost=self._on_lost, guard=guard
-        )
+        told = (self._on_message, self._on_lost, guard)
+        self._supervisor = Supervisor(forkserver, settings, *told, given_keys=given_keys)
         most = self.machine.window.ceiling
         self._startup = Startup(
             settings, self._supervisor, most, on_configured=self._on_configured, on_usable=self._on_usable
@@ -139,11 +138,7 @@ class Dispatcher:
         return self._supervisor.pids
 
     def start(self, listener: Listener) -> None:
-        """Start the clock; workers are started when there is work for them.
-
-        Args:
-            listener: told what workers say of requests, and what becomes of them.
-        """
+        """Start the clock; workers start when there is work. ``listener`` is told what they say and become."""
         self._listener = listener
         self.last_resort.begin(self._loop)
         self._clock.start()
@@ -189,6 +184,11 @@ class Dispatcher:
         """Kill every worker now, and start no others in their place."""
         self.machine.stop_spawning()
         self.kill_workers()
+
+    def drop(self) -> None:
+        """End every worker without the event loop, which may have ended; what is under way is not told."""
+        self.machine.stop_spawning()
+        self._supervisor.drop()
 
     def send(self, worker: int, message: object, descriptors: list[int] | None = None) -> None:
         """Send a message to a worker."""

@@ -17,6 +17,7 @@ from bulkhaul.engine.pool.ceiling import bound_by_sdk
 from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from bulkhaul.engine.pool.interface import Workers, WorkerState
 from bulkhaul.engine.pool.round_trip import RoundTrips, WorkerGone
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import Cancelled, ErrorInfo, TransferError, WorkerDied, error_of
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.patience import Patience
@@ -34,11 +35,11 @@ LOOK_S = 0.25
 class Requests:
     """The requests of one engine to the service; listens to its workers."""
 
-    def __init__(self, settings: Settings, workers: Workers) -> None:
+    def __init__(self, settings: Settings, workers: Workers, source: CredentialsSource | None = None) -> None:
         self._settings = settings
         self._workers = workers
         self._trips = RoundTrips(workers, settings.timeouts)
-        self._credentials = RefreshableCredentials(workers, self._trips)
+        self._credentials = RefreshableCredentials(workers, self._trips, source)
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Target]] = {}
         self._slow = asyncio.Semaphore(settings.asked_at_once)
@@ -173,6 +174,8 @@ class Requests:
             raise error_of(wait).about(subject) from error
         if error.info.code == "ExpiredCredentials":
             await self._credentials.renew(generation)
+            if self._credentials.failure is not None:
+                raise self._credentials.failure.about(subject) from error
         elif wait:
             await self._trips.pause(wait)
 

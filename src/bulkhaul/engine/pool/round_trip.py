@@ -89,6 +89,11 @@ class RoundTrips:
         self._closing = asyncio.Event()
 
     @property
+    def ask_s(self) -> float:
+        """How long an answer about credentials may take."""
+        return self._timeouts.ask_s
+
+    @property
     def under_way(self) -> int:
         """Requests that wait for their answers."""
         return len(self._open)

@@ -61,15 +61,17 @@ class Supervisor:
         self,
         forkserver: ForkserverProcess | None,
         settings: Settings,
-        *,
         on_message: Callable[[int, FromWorker], None],
         on_lost: Callable[[int, str, bool], None],
         guard: Callable[[Callable[..., object]], Callable[..., object]],
+        *,
+        given_keys: bool = False,
     ) -> None:
         """Take over a forkserver, or without one start it for the first worker.
 
         Args:
             settings: tell workers how to speak to the service.
+            given_keys: the coordinator gives workers their keys.
             on_message: called with (worker, message).
             on_lost: called once a worker is dead, with (worker, how it died, whether it died of its forkserver's
                 death and not of anything that it did).
@@ -82,7 +84,7 @@ class Supervisor:
         self._forkserver: ForkserverProcess | None = None
         # No worker needs these two, and not every value of theirs can be sent: bytes of a name, numbers beyond 64 bits.
         self._environment = dict(os.environ)  # of now: a program may change it before the first worker is needed
-        self._prepare = Prepare(msgspec.structs.replace(settings, state_dir=None, limits=DEFAULT_LIMITS))
+        self._prepare = Prepare(msgspec.structs.replace(settings, state_dir=None, limits=DEFAULT_LIMITS), given_keys)
         self._on_message = on_message
         self._on_lost = on_lost
         self._guard = guard
@@ -212,6 +214,12 @@ class Supervisor:
     def _kill_forkserver_if_needed(self) -> None:
         if self._workers and self._forkserver is not None:
             self._forkserver.process.kill()
+
+    def drop(self) -> None:
+        """End the forkserver, which kills and reaps its workers first; no event loop is needed, and nobody is told."""
+        self._closed = True
+        if self._forkserver is not None:
+            self._forkserver.close()
 
     async def end(self, reap_s: float, timeout_s: float) -> None:
         """Kill every worker and end the forkserver, and return when nothing of them is left; nobody is told.

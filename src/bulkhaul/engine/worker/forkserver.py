@@ -60,7 +60,7 @@ class Forkserver:
                             return
                         message, descriptors = received
                         if isinstance(message, Prepare):
-                            self._prepare(message.settings)
+                            self._prepare(message.settings, given_keys=message.given_keys)
                         else:
                             self._fork(message.worker, descriptors, poll)
                     elif fd in self._workers:
@@ -72,11 +72,11 @@ class Forkserver:
         finally:
             self._kill_all()
 
-    def _prepare(self, settings: Settings) -> None:
+    def _prepare(self, settings: Settings, *, given_keys: bool) -> None:
         """Settle what every worker inherits. A boto3 client, if there must be one, has no socket and no thread yet."""
         from bulkhaul.engine.worker.process import Setup
 
-        self._setup = Setup.prepare(settings)
+        self._setup = Setup.prepare(settings, given_keys=given_keys)
         gc.freeze()  # a collection in a worker would write to every page, and so copy it
 
     def _fork(self, worker: int, descriptors: list[int], poll: select.poll) -> None:

@@ -90,10 +90,14 @@ class Setup(msgspec.Struct, frozen=True):
     error: TransferError | None = None
 
     @classmethod
-    def prepare(cls, settings: Settings) -> Setup:
-        """Settle what can be settled without the SDK, and make its client where that is not enough."""
+    def prepare(cls, settings: Settings, *, given_keys: bool = False) -> Setup:
+        """Settle what can be settled without the SDK, and make its client where that is not enough.
+
+        Args:
+            given_keys: the coordinator gives the keys.
+        """
         tidy(os.environ)  # of the forkserver and its workers; the user's own process keeps its environment
-        if settings.transport != "sdk" and isinstance(settled := settle(settings), Settled):
+        if settings.transport != "sdk" and isinstance(settled := settle(settings, given_keys=given_keys), Settled):
             return cls(settings, settled)
         from bulkhaul.wire.sdk.client import SdkClient
 

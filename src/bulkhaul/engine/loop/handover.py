@@ -1,4 +1,7 @@
-"""Runs an async generator in one task, so that a cancellation reaches it, and hands its items over many at a time."""
+"""Hands the items of an async generator over to a thread that has no event loop: several at once, none late.
+
+Bounded: a generator that is ahead of its reader waits.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,11 @@ twentieth higher."""
 async def driven(
     items: AsyncGenerator[T, None], ahead: int = READ_AHEAD
 ) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
-    """Run a generator in one task, and yield what takes its items: a list each time, empty when there are no more."""
+    """Run a generator in one task, and yield what takes its items: a list each time, empty when there are no more.
+
+    Args:
+        ahead: how many items may wait.
+    """
     found: list[T] = []
     some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 

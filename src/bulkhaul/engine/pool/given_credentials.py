@@ -1,0 +1,78 @@
+"""Asks what the program has given for credentials: keys, a session of an SDK, or a function of its own.
+
+Nothing here imports an SDK: a session is known by its methods. No error tells what a source returned or raised but
+its type, since that may hold keys.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.model.credentials import Credentials as Given
+from bulkhaul.model.credentials import CredentialsSource
+from bulkhaul.model.errors import CredentialsError, TransferError
+from bulkhaul.wire.usable_keys import usable_credentials
+from bulkhaul.wire.values import Credentials
+
+_WHAT = "Credentials, a session of boto3 or botocore or its credentials, or a function that returns Credentials"
+
+
+async def asked(source: CredentialsSource, generation: int, *, deadline_s: float) -> Credentials:
+    """Return what requests are to be signed with from now on.
+
+    Raises:
+        CredentialsError: the source failed, gave none within the deadline, or keys that no request can carry or that
+            have ended.
+    """
+    try:
+        async with asyncio.timeout(deadline_s):
+            given = await _given(source)
+    except TransferError:
+        raise
+    except TimeoutError as error:
+        raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s") from error
+    except Exception as error:  # it is the program's own, and may raise anything
+        text = "the given source of credentials failed"
+        raise CredentialsError(text, cause=type(error).__name__) from error
+    if not isinstance(given, Given):
+        raise CredentialsError(f"credentials must be {_WHAT}; {type(given).__name__} is none of these")
+    expires_s = given.expires.timestamp() if given.expires is not None else 0.0
+    if expires_s and expires_s <= time.time():
+        raise CredentialsError("the given credentials have ended; give a function that returns new ones")
+    keys = (given.access_key, given.secret_key, given.session_token)
+    return usable_credentials(*keys, source="given by the program", expires_s=expires_s, generation=generation)
+
+
+async def _given(source: Any) -> object:
+    """Return Credentials, or whatever else came of the source."""
+    if isinstance(source, Given):
+        return source
+    if hasattr(source, "get_frozen_credentials") or hasattr(source, "get_credentials"):
+        return await in_thread(_of_sdk, source)
+    if inspect.iscoroutinefunction(source):
+        return await source()
+    given = await in_thread(source) if callable(source) else source
+    return await given if inspect.isawaitable(given) else given
+
+
+def _of_sdk(source: Any) -> Given:
+    """Return the keys of a session or of a credentials object of botocore, which renews them where it has to.
+
+    Raises:
+        CredentialsError: the session has none.
+    """
+    held = source if hasattr(source, "get_frozen_credentials") else source.get_credentials()
+    if held is None:
+        raise CredentialsError("the given session has no credentials")
+    keys = held.get_frozen_credentials()
+    expires = getattr(held, "_expiry_time", None)  # it has no public name; without it keys are renewed when refused
+    if not isinstance(expires, datetime):
+        expires = None
+    elif expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    return Given(keys.access_key, keys.secret_key, keys.token or "", expires)

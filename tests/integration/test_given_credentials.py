@@ -1,0 +1,204 @@
+"""Credentials from code: keys, sessions of SDKs and functions; two accounts in one program; none is ever shown."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import boto3
+import botocore.credentials
+import botocore.session
+import pytest
+
+from bulkhaul import AsyncEngine, Credentials, Engine, errors
+from bulkhaul.model.settings import Settings
+from tests import faultserver
+from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
+from tests.faultserver import FaultServer, make_object
+
+GIVEN = Credentials(ACCESS_KEY, SECRET_KEY, TOKEN)
+
+
+def told(*tokens: str) -> FaultServer:
+    """Return a server that accepts these tokens, with one object."""
+    server = serving(tokens=tokens or (TOKEN,))
+    server.store.put("bucket", "key", make_object(b"hello"))
+    return server
+
+
+def boto_session() -> object:
+    """Return a session of boto3 with the canary's keys."""
+    return boto3.Session(ACCESS_KEY, SECRET_KEY, TOKEN)
+
+
+def botocore_session() -> object:
+    """Return a session of botocore with the canary's keys."""
+    session = botocore.session.Session()
+    session.set_credentials(ACCESS_KEY, SECRET_KEY, TOKEN)
+    return session
+
+
+async def asynchronous() -> Credentials:
+    """Return the canary's keys, as a coroutine."""
+    return GIVEN
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: GIVEN,
+        boto_session,
+        botocore_session,
+        lambda: botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY, TOKEN),
+        lambda: lambda: GIVEN,
+        lambda: asynchronous,
+    ],
+    ids=["keys", "boto3", "botocore", "credentials", "function", "coroutine function"],
+)
+def test_every_kind_signs(source: Any, transport: Any) -> None:
+    """The environment has other keys, which are not used, and no profile or file is asked for."""
+    wrong = {"AWS_ACCESS_KEY_ID": "other", "AWS_SECRET_ACCESS_KEY": "other"}
+    with told() as server, aws_environment(wrong):
+        given = source()
+        with Engine(endpoint_url=server.endpoint_url, credentials=given, transport=transport, workers=1) as engine:
+            assert engine.read("s3://bucket/key") == b"hello"
+            assert {one.status for one in server.requests} == {200}
+
+
+def test_nothing_but_what_is_given_is_asked_for() -> None:
+    """Without any other credentials, workers find where requests go without the SDK's chain."""
+    with told() as server, aws_environment({}), Engine(endpoint_url=server.endpoint_url, credentials=GIVEN) as engine:
+        assert engine.read("s3://bucket/key") == b"hello"
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["ahead of its end", "when refused"])
+def test_a_function_is_asked_again(ends: bool) -> None:
+    """Ahead of the end that it told, or once the service refuses it as expired; never twice at a time."""
+    calls: list[int] = []
+    busy = threading.Lock()
+
+    def source() -> Credentials:
+        assert busy.acquire(blocking=False), "it was asked twice at a time"
+        try:
+            calls.append(1)
+            soon = datetime.now(UTC) + timedelta(seconds=30)
+            return Credentials(ACCESS_KEY, SECRET_KEY, f"canary-{len(calls)}", soon if ends else None)
+        finally:
+            busy.release()
+
+    with told("canary-1", "canary-2") as server, aws_environment({}):
+        with Engine(endpoint_url=server.endpoint_url, credentials=source, workers=2) as engine:
+            engine.read("s3://bucket/key")
+            if ends:
+                engine.aio.control._requests._credentials._refreshed_s -= 3600.0  # as if it were long ago
+                while len(calls) < 2:
+                    engine.read("s3://bucket/key")
+            else:
+                assert server.credentials is not None
+                server.credentials.expire("canary-1")
+            engine.read("s3://bucket/key")
+            engine.read("s3://bucket/key")
+        assert len(calls) == 2
+        assert server.requests[-1].headers["x-amz-security-token"] == "canary-2"
+
+
+class Leak(Exception):
+    """An error that quotes a key."""
+
+
+def failing() -> Credentials:
+    """Fail as a function of a program may."""
+    raise Leak(f"cannot renew {SECRET_KEY}")
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (failing, "the given source of credentials failed"),
+        (lambda: SECRET_KEY, "str is none of these"),
+        (lambda: Credentials("", SECRET_KEY), "access key id is empty"),
+        (lambda: Credentials(ACCESS_KEY, SECRET_KEY, "", datetime(2001, 1, 1, tzinfo=UTC)), "have ended"),
+        (lambda: asyncio.sleep(3600), "did not answer within"),
+    ],
+    ids=["fails", "another type", "no key", "ended", "hangs"],
+)
+def test_a_source_that_fails_says_so(source: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A CredentialsError before any request, without a key in it or in the log."""
+    caplog.set_level(logging.DEBUG)
+    timeouts = Settings().timeouts
+    if "within" in says:
+        timeouts = type(timeouts)(ask_s=0.5)
+    with told() as server, aws_environment({}):
+        with Engine(endpoint_url=server.endpoint_url, credentials=source, timeouts=timeouts, workers=1) as engine:
+            with pytest.raises(errors.CredentialsError, match=says) as caught:
+                engine.read("s3://bucket/key")
+            assert server.requests == ()
+    assert SECRET_KEY not in str(caught.value) + caplog.text
+    if source is not failing:
+        assert_no_secret(caught.value)
+
+
+def test_a_renewal_that_fails_says_so() -> None:
+    """The request that needed it fails by what the function did, not by the service's refusal."""
+    calls: list[int] = []
+
+    def source() -> Credentials:
+        calls.append(1)
+        return GIVEN if len(calls) == 1 else failing()
+
+    with told() as server, aws_environment({}):
+        with Engine(endpoint_url=server.endpoint_url, credentials=source, workers=1) as engine:
+            engine.read("s3://bucket/key")
+            assert server.credentials is not None
+            server.credentials.expire(TOKEN)
+            with pytest.raises(errors.CredentialsError, match="source of credentials failed"):
+                engine.read("s3://bucket/key")
+
+
+def account(name: str) -> FaultServer:
+    """Return a server that accepts the keys of one account alone."""
+    return FaultServer(buckets=[name], credentials=faultserver.Credentials(f"AK{name}", f"secret-{name}"))
+
+
+def test_two_accounts_in_one_program() -> None:
+    """Two engines each sign with their own; an object is copied from one account to the other."""
+    with account("one") as first, account("two") as second, aws_environment({}):
+        one, two = Credentials("AKone", "secret-one"), Credentials("AKtwo", "secret-two")
+        here, there = Settings(endpoint_url=first.endpoint_url), Settings(endpoint_url=second.endpoint_url)
+        with Engine(here, credentials=one) as engine, Engine(there, credentials=two) as other:
+            engine.upload_bytes(b"hello", "s3://one/key")
+            assert other.copy("s3://one/key", "s3://two/key", origin=other.beside(here, credentials=one)).ok
+            assert other.read("s3://two/key") == b"hello"
+            with pytest.raises(errors.TransferError):
+                other.head("s3://one/key")
+
+
+def test_an_async_engine_takes_them_too() -> None:
+    """With a coroutine function, which runs on the program's own loop."""
+
+    async def story() -> bytes:
+        loop = asyncio.get_running_loop()
+
+        async def source() -> Credentials:
+            assert asyncio.get_running_loop() is loop
+            return GIVEN
+
+        async with AsyncEngine(endpoint_url=server.endpoint_url, credentials=source, workers=1) as engine:
+            return await engine.read("s3://bucket/key")
+
+    with told() as server, aws_environment({}):
+        assert asyncio.run(story()) == b"hello"
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    """Credentials that nothing is signed with, times without a zone, keys that are no texts."""
+    with pytest.raises(errors.UsageError, match="sign_requests"):
+        Engine(credentials=GIVEN, sign_requests=False)
+    with pytest.raises(errors.UsageError, match="time zone"):
+        Credentials("a", "b", expires=datetime(2030, 1, 1))
+    with pytest.raises(errors.UsageError, match="are texts"):
+        Credentials("a", None)  # type: ignore[arg-type]
