@@ -142,7 +142,7 @@ def test_what_is_written_is_stored_when_it_is_closed(served: tuple[FaultServer, 
             engine.head(f"s3://bucket/{key}")
     assert file.result is not None
     assert (file.result.size_bytes, file.result.integrity) == (size, "checksum")
-    assert engine.read(f"s3://bucket/{key}") == body
+    assert engine.get_bytes(f"s3://bucket/{key}") == body
     head = engine.head(f"s3://bucket/{key}")
     assert (head.content.content_type, head.content.metadata) == ("text/x-made", {"who": "me"})
     if size < 4 * MIB:
@@ -178,7 +178,7 @@ def test_what_is_not_closed_is_not_stored(served: tuple[FaultServer, Engine], si
                 del file
                 gc.collect()
             assert ["nothing is stored" in str(warning.message) for warning in caught] == [True]
-    assert engine.read(f"s3://bucket/{key}") == b"old"
+    assert engine.get_bytes(f"s3://bucket/{key}") == b"old"
     assert not server.store.uploads.pending("bucket")
     assert open_descriptors() == before
 

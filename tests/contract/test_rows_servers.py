@@ -133,13 +133,13 @@ def test_versions(server: RunningServer, engine: Engine, tmp_path: Path) -> None
     ]
     all_of(engine.copy_rows([copies]), 4)
     for n, row in enumerate(rows):
-        assert engine.read(f"s3://plain/version-{n}") == bodies[row.source.removeprefix("s3://versioned/")]
+        assert engine.get_bytes(f"s3://plain/version-{n}") == bodies[row.source.removeprefix("s3://versioned/")]
     gone = [
         Row(n=n, action=Action.DELETE, source=row.source, version_id=row.version_id, etag=row.etag)
         for n, row in enumerate(rows[::2])
     ]
     all_of(engine.delete_rows([gone]), 2)
-    left = [one.size_bytes for one in engine.versions("s3://versioned/")]
+    left = [one.size_bytes for one in engine.list_versions("s3://versioned/")]
     assert left == [len(b"the current one")] * 2
 
 
@@ -172,4 +172,4 @@ def test_deletions_of_null_versions(server: RunningServer, engine: Engine) -> No
     client.delete_object(Bucket=bucket, Key="2", VersionId="null")
     results = {result.row: result.error for result in engine.delete_rows([rows])}
     assert [type(results[n]) for n in range(3)] == [type(None), errors.PreconditionFailed, type(None)]
-    assert [(one.key, one.size_bytes) for one in engine.versions(f"s3://{bucket}/")] == [("1", 5)]
+    assert [(one.key, one.size_bytes) for one in engine.list_versions(f"s3://{bucket}/")] == [("1", 5)]

@@ -65,14 +65,14 @@ def test_every_kind_signs(source: Any, transport: Any) -> None:
     with told() as server, aws_environment(wrong):
         given = source()
         with Engine(endpoint_url=server.endpoint_url, credentials=given, transport=transport, workers=1) as engine:
-            assert engine.read("s3://bucket/key") == b"hello"
+            assert engine.get_bytes("s3://bucket/key") == b"hello"
             assert {one.status for one in server.requests} == {200}
 
 
 def test_nothing_but_what_is_given_is_asked_for() -> None:
     """Without any other credentials, workers find where requests go without the SDK's chain."""
     with told() as server, aws_environment({}), Engine(endpoint_url=server.endpoint_url, credentials=GIVEN) as engine:
-        assert engine.read("s3://bucket/key") == b"hello"
+        assert engine.get_bytes("s3://bucket/key") == b"hello"
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["ahead of its end", "when refused"])
@@ -92,16 +92,16 @@ def test_a_function_is_asked_again(ends: bool) -> None:
 
     with told("canary-1", "canary-2") as server, aws_environment({}):
         with Engine(endpoint_url=server.endpoint_url, credentials=source, workers=2) as engine:
-            engine.read("s3://bucket/key")
+            engine.get_bytes("s3://bucket/key")
             if ends:
                 engine.aio.control._requests._credentials._refreshed_s -= 3600.0  # as if it were long ago
                 while len(calls) < 2:
-                    engine.read("s3://bucket/key")
+                    engine.get_bytes("s3://bucket/key")
             else:
                 assert server.credentials is not None
                 server.credentials.expire("canary-1")
-            engine.read("s3://bucket/key")
-            engine.read("s3://bucket/key")
+            engine.get_bytes("s3://bucket/key")
+            engine.get_bytes("s3://bucket/key")
         assert len(calls) == 2
         assert server.requests[-1].headers["x-amz-security-token"] == "canary-2"
 
@@ -135,7 +135,7 @@ def test_a_source_that_fails_says_so(source: Any, says: str, caplog: pytest.LogC
     with told() as server, aws_environment({}):
         with Engine(endpoint_url=server.endpoint_url, credentials=source, timeouts=timeouts, workers=1) as engine:
             with pytest.raises(errors.CredentialsError, match=says) as caught:
-                engine.read("s3://bucket/key")
+                engine.get_bytes("s3://bucket/key")
             assert server.requests == ()
     assert SECRET_KEY not in str(caught.value) + caplog.text
     if source is not failing:
@@ -152,11 +152,11 @@ def test_a_renewal_that_fails_says_so() -> None:
 
     with told() as server, aws_environment({}):
         with Engine(endpoint_url=server.endpoint_url, credentials=source, workers=1) as engine:
-            engine.read("s3://bucket/key")
+            engine.get_bytes("s3://bucket/key")
             assert server.credentials is not None
             server.credentials.expire(TOKEN)
             with pytest.raises(errors.CredentialsError, match="source of credentials failed"):
-                engine.read("s3://bucket/key")
+                engine.get_bytes("s3://bucket/key")
 
 
 def account(name: str) -> FaultServer:
@@ -172,7 +172,7 @@ def test_two_accounts_in_one_program() -> None:
         with Engine(here, credentials=one) as engine, Engine(there, credentials=two) as other:
             engine.upload_bytes(b"hello", "s3://one/key")
             assert other.copy("s3://one/key", "s3://two/key", origin=other.beside(here, credentials=one)).ok
-            assert other.read("s3://two/key") == b"hello"
+            assert other.get_bytes("s3://two/key") == b"hello"
             with pytest.raises(errors.TransferError):
                 other.head("s3://one/key")
 
@@ -188,7 +188,7 @@ def test_an_async_engine_takes_them_too() -> None:
             return GIVEN
 
         async with AsyncEngine(endpoint_url=server.endpoint_url, credentials=source, workers=1) as engine:
-            return await engine.read("s3://bucket/key")
+            return await engine.get_bytes("s3://bucket/key")
 
     with told() as server, aws_environment({}):
         assert asyncio.run(story()) == b"hello"

@@ -151,6 +151,17 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         return await self._life.one(work, ref.url, len(view))
 
+    async def put_bytes(
+        self,
+        url: str | ObjectRef,
+        body: bytes | bytearray | memoryview,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        only_if_absent: bool = False,
+    ) -> TransferResult:
+        """Store what is in memory; as a store does, the name comes first. See ``upload_bytes``."""
+        return await self.upload_bytes(body, url, options, only_if_absent=only_if_absent)
+
     async def copy(
         self,
         source: str | ObjectRef,

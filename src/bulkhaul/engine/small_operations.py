@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
@@ -13,7 +15,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
 from bulkhaul.engine.transfers.endpoints import listed, object_ref
 from bulkhaul.model.archives import MAX_DAYS, RestoreAnswer, Tier
-from bulkhaul.model.errors import RangeNotSatisfiable, TransferError, UsageError
+from bulkhaul.model.errors import NotFound, RangeNotSatisfiable, TransferError, UsageError
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectVersion, PendingUpload
@@ -44,7 +46,19 @@ class SmallOperations(ABC):
         """
         return await self.control.head(object_ref(url), version_id)
 
-    async def tags(self, url: str | ObjectRef, *, version_id: str = "") -> dict[str, str]:
+    async def exists(self, url: str | ObjectRef, *, version_id: str = "") -> bool:
+        """Return whether there is such an object, by one HEAD.
+
+        Raises:
+            TransferError: the service refused, so nobody knows.
+        """
+        try:
+            await self.head(url, version_id=version_id)
+        except NotFound:
+            return False
+        return True
+
+    async def get_tags(self, url: str | ObjectRef, *, version_id: str = "") -> dict[str, str]:
         """Return the tags of one object.
 
         Raises:
@@ -73,7 +87,7 @@ class SmallOperations(ABC):
             raise UsageError(f"a restored copy cannot stay {days!r} days; give whole days", ref.url)
         return await self.control.restore(ref, tier=Tier(tier), days=days, version_id=version_id)
 
-    async def read(self, url: str | ObjectRef) -> bytes:
+    async def get_bytes(self, url: str | ObjectRef) -> bytes:
         """Return a whole object, by one GET; a large one is better downloaded.
 
         Raises:
@@ -83,14 +97,19 @@ class SmallOperations(ABC):
         """
         return await self.control.read(object_ref(url))
 
-    async def read_range(self, url: str | ObjectRef, start: int, end: int) -> bytes:
+    async def get_bytes_range(self, url: str | ObjectRef, start: int, end: int | None = None) -> bytes:
         """Return exactly the bytes ``[start, end)`` of an object; an empty range is empty without a request.
+
+        Args:
+            end: None for the end of the object, which a HEAD tells first.
 
         Raises:
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
         ref, control = object_ref(url), self.control
+        if end is None:
+            end = max(start, (await control.head(ref)).size_bytes)
         if not asks_for_bytes(start, end, ref.url):
             return b""
         try:
@@ -102,7 +121,34 @@ class SmallOperations(ABC):
         except TransferError as error:
             raise error.about(ref.url) from error.__cause__
 
-    async def presign(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
+    async def get_bytes_suffix(self, url: str | ObjectRef, length: int) -> bytes:
+        """Return the last ``length`` bytes of an object, all of it if it is shorter; a HEAD tells its size first.
+
+        Raises:
+            RangeNotSatisfiable: the length is negative.
+            NotFound: there is no such object.
+        """
+        ref = object_ref(url)
+        if length < 0:
+            raise RangeNotSatisfiable(f"the last {length} bytes are none", ref.url)
+        size_bytes = (await self.control.head(ref)).size_bytes
+        return await self.get_bytes_range(ref, max(0, size_bytes - length), size_bytes)
+
+    async def get_ranges(self, url: str | ObjectRef, ranges: Sequence[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of several ranges ``[start, end)``, in their order; they are asked for side by side.
+
+        Raises:
+            RangeNotSatisfiable, NotFound: see ``get_bytes_range``; the first failure ends the others.
+        """
+        tasks = [asyncio.ensure_future(self.get_bytes_range(url, start, end)) for start, end in ranges]
+        try:
+            return builtins.list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def presigned_get_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
         """Return a URL that fetches an object without credentials for ``ttl_s`` seconds; it is a secret.
 
         Raises:
@@ -141,7 +187,7 @@ class SmallOperations(ABC):
                     if takes(head.key):
                         yield head
 
-    async def list_folder(self, url: str | ObjectRef) -> AsyncGenerator[ObjectHead | str, None]:
+    async def list_with_delimiter(self, url: str | ObjectRef) -> AsyncGenerator[ObjectHead | str, None]:
         """Yield what lies in one folder: its objects, and the folders in it as prefixes that end in a slash.
 
         Args:
@@ -158,7 +204,7 @@ class SmallOperations(ABC):
                 for head in objects:
                     yield head
 
-    async def versions(self, url: str | ObjectRef) -> AsyncGenerator[ObjectVersion, None]:
+    async def list_versions(self, url: str | ObjectRef) -> AsyncGenerator[ObjectVersion, None]:
         """Yield every version and delete marker of the objects that ``list`` would yield, had they not been deleted.
 
         Raises:

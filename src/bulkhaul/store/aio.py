@@ -183,7 +183,7 @@ class S3Store:
             NotFound: there is no such object.
             NetworkError: the body broke off, however often it was tried.
         """
-        return await (await self._running()).read(self._ref(key))
+        return await (await self._running()).get_bytes(self._ref(key))
 
     async def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
@@ -195,7 +195,7 @@ class S3Store:
         ref = self._ref(key)
         if not asks_for_bytes(start, end, ref.url):
             return b""
-        return await (await self._running()).read_range(ref, start, end)
+        return await (await self._running()).get_bytes_range(ref, start, end)
 
     async def put_bytes(
         self,
@@ -294,7 +294,7 @@ class S3Store:
         """
         check_ttl(ttl_s)
         ref = self._ref(key)
-        return await (await self._running()).presign(ref, ttl_s)
+        return await (await self._running()).presigned_get_url(ref, ttl_s)
 
     async def probe(self, prefix: str = "") -> None:
         """Ask once for at most one key below ``prefix`` (C38).

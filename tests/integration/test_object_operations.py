@@ -1,0 +1,70 @@
+"""Small operations by URL or ObjectRef, blocking and async: what exists, and bytes of a part, of an end, of several."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from bulkhaul import AsyncEngine, Engine, ObjectRef, errors
+from tests.engines import aws_environment, keys, serving
+from tests.faultserver import FaultServer, make_object
+
+BODY = bytes(range(100))
+URL, REF = "s3://bucket/a/key", ObjectRef("bucket", "a/key")
+
+
+def told() -> FaultServer:
+    """Return a server with one object."""
+    server = serving()
+    server.store.put("bucket", "a/key", make_object(BODY))
+    return server
+
+
+def test_blocking() -> None:
+    """Each by URL and by reference; ranges are half-open and exact."""
+    with told() as server, aws_environment(keys()), Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
+        assert (engine.exists(URL), engine.exists(REF), engine.exists("s3://bucket/none")) == (True, True, False)
+        assert engine.get_bytes(REF) == BODY
+        assert engine.get_bytes_range(URL, 10, 20) == BODY[10:20]
+        assert engine.get_bytes_range(URL, 90) == BODY[90:]
+        assert engine.get_bytes_range(URL, 100) == b""
+        with pytest.raises(errors.RangeNotSatisfiable):
+            engine.get_bytes_range(URL, 90, 101)
+        assert engine.get_bytes_suffix(URL, 7) == BODY[-7:]
+        assert engine.get_bytes_suffix(URL, 0) == b""
+        assert engine.get_bytes_suffix(REF, 1000) == BODY
+        with pytest.raises(errors.RangeNotSatisfiable):
+            engine.get_bytes_suffix(URL, -1)
+        assert engine.get_ranges(URL, [(50, 60), (0, 1), (5, 5)]) == [BODY[50:60], BODY[:1], b""]
+        with pytest.raises(errors.RangeNotSatisfiable):
+            engine.get_ranges(URL, [(0, 1), (0, 101)])
+        assert engine.put_bytes("s3://bucket/new", b"body").size_bytes == 4
+        assert engine.get_bytes("s3://bucket/new") == b"body"
+        with pytest.raises(errors.PreconditionFailed):
+            engine.put_bytes("s3://bucket/new", b"again", only_if_absent=True)
+        assert "a/" in list(engine.list_with_delimiter("s3://bucket"))
+        assert "X-Amz-Signature" in engine.presigned_get_url(URL, 60)
+
+
+def test_async() -> None:
+    """The same names."""
+
+    async def story() -> None:
+        async with AsyncEngine(endpoint_url=server.endpoint_url, workers=1) as engine:
+            assert await engine.exists(URL)
+            assert await engine.get_bytes_suffix(URL, 7) == BODY[-7:]
+            assert await engine.get_ranges(REF, [(50, 60), (0, 1)]) == [BODY[50:60], BODY[:1]]
+            await engine.put_bytes("s3://bucket/new", b"body")
+            assert sorted([one.key async for one in engine.list("s3://bucket/")]) == ["a/key", "new"]
+
+    with told() as server, aws_environment(keys()):
+        asyncio.run(story())
+
+
+def test_a_refusal_is_no_absence() -> None:
+    """Who may not look does not know: that is an error, not False."""
+    wrong = keys() | {"AWS_SECRET_ACCESS_KEY": "wrong"}
+    with told() as server, aws_environment(wrong), Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
+        with pytest.raises(errors.AccessDenied):
+            engine.exists(URL)
