@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import pickle
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import botocore.credentials
 import botocore.session
 import pytest
 
-from bulkhaul import AsyncEngine, Credentials, Engine, errors
+from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
 from bulkhaul.model.settings import Settings
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
@@ -202,3 +203,24 @@ def test_what_cannot_be_meant_is_refused() -> None:
         Credentials("a", "b", expires=datetime(2030, 1, 1))
     with pytest.raises(errors.UsageError, match="are texts"):
         Credentials("a", None)  # type: ignore[arg-type]
+
+
+def test_a_store_takes_them_and_keeps_them_to_itself() -> None:
+    """A pickle holds no key: what comes of it finds credentials where it is; stores of two accounts are not equal."""
+    with told() as server, aws_environment({}):
+        url = f"s3+http://{server.endpoint_url.removeprefix('http://')}/bucket"
+        with S3Store.from_url(url, credentials=GIVEN, workers=1) as store:
+            assert store.get_bytes("key") == b"hello"
+            pickled = pickle.dumps(store)
+            assert SECRET_KEY.encode() not in pickled
+            assert SECRET_KEY not in repr(store)
+            assert store == S3Store.from_url(url, credentials=GIVEN, workers=1)
+            assert store != S3Store.from_url(url, credentials=Credentials("a", "b"), workers=1)
+            assert pickle.loads(pickled) == S3Store.from_url(url, workers=1)  # noqa: S301 - our own
+
+        async def story() -> bytes:
+            async with aio.S3Store.from_url(url, credentials=asynchronous, workers=1) as other:
+                assert SECRET_KEY.encode() not in pickle.dumps(other)
+                return await other.get_bytes("key")
+
+        assert asyncio.run(story()) == b"hello"

@@ -13,12 +13,13 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import msgspec
 
 from bulkhaul.disk.paths import require_file
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import (
     Conflict,
     NetworkError,
@@ -29,7 +30,7 @@ from bulkhaul.model.errors import (
 )
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import told_content
 from bulkhaul.policy.plainhttp import allowed_by
@@ -69,13 +70,22 @@ class S3Store:
         url: what the store was made from.
     """
 
-    def __init__(self, url: StoreUrl, settings: Settings, *, engine: AsyncEngine | None = None) -> None:
+    def __init__(
+        self,
+        url: StoreUrl,
+        settings: Settings,
+        *,
+        engine: AsyncEngine | None = None,
+        credentials: CredentialsSource | None = None,
+    ) -> None:
         """Take a parsed URL and the settings for it; ``from_url`` makes both.
 
         Args:
-            engine: one that runs already, and is not ended by this store; its own settings are in force.
+            engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
+            credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
         """
         self.url = url
+        self._credentials = credentials
         self._settings = settings if engine is None else engine.settings
         self._engine = engine
         self._owns_engine = engine is None
@@ -83,7 +93,9 @@ class S3Store:
         self._closed = False
 
     @classmethod
-    def from_url(cls, url: str, **settings: Any) -> Self:
+    def from_url(
+        cls, url: str, *, credentials: CredentialsSource | None = None, **settings: Unpack[SettingsFields]
+    ) -> Self:
         """Return the store that a URL names.
 
         Args:
@@ -95,18 +107,18 @@ class S3Store:
             UsageError: a setting is unknown or out of range.
         """
         parsed, chosen = settings_for(url, settings)
-        return cls(parsed, chosen)
+        return cls(parsed, chosen, credentials=credentials)
 
     def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
         """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
         return type(self), (self.url, self._settings)
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are of the same class and do the same: URL and settings are equal."""
+        """Whether both are of the same class and do the same: URL, settings and given credentials are equal."""
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, S3Store)
-        return (self.url, self._settings) == (other.url, other._settings)
+        return (self.url, self._settings, self._credentials) == (other.url, other._settings, other._credentials)
 
     def __hash__(self) -> int:
         return hash((self.url, self._settings))
@@ -310,7 +322,7 @@ class S3Store:
             raise UsageError(CLOSED)
         self._require_loop()
         if self._engine is None:
-            self._engine = await AsyncEngine(self._settings).__aenter__()
+            self._engine = await AsyncEngine(self._settings, credentials=self._credentials).__aenter__()
         self._loop = asyncio.get_running_loop()
         return self._engine
 
@@ -354,10 +366,7 @@ def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings
         "addressing_style": parsed.addressing,
         "allow_http": bool(allowed),
     }
-    try:
-        return parsed, Settings(**{**fields, **given})
-    except TypeError as error:
-        raise UsageError(f"no such setting: {error}") from error
+    return parsed, with_fields(Settings(**fields), given)
 
 
 def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> ObjectOptions:

@@ -7,12 +7,13 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from bulkhaul.engine.facade import Engine
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectInfo
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import Settings, SettingsFields
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.aio import settings_for
@@ -53,13 +54,22 @@ class S3Store:
         url: what the store was made from.
     """
 
-    def __init__(self, url: StoreUrl, settings: Settings, *, engine: Engine | None = None) -> None:
+    def __init__(
+        self,
+        url: StoreUrl,
+        settings: Settings,
+        *,
+        engine: Engine | None = None,
+        credentials: CredentialsSource | None = None,
+    ) -> None:
         """Take a parsed URL and the settings for it; ``from_url`` makes both.
 
         Args:
-            engine: one that runs already, and is not ended by this store; its own settings are in force.
+            engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
+            credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
         """
         self.url = url
+        self._credentials = credentials
         self._settings = settings
         self._lock = threading.Lock()
         self._shared = engine
@@ -69,7 +79,9 @@ class S3Store:
         self._closed = False
 
     @classmethod
-    def from_url(cls, url: str, **settings: Any) -> Self:
+    def from_url(
+        cls, url: str, *, credentials: CredentialsSource | None = None, **settings: Unpack[SettingsFields]
+    ) -> Self:
         """Return the store that a URL names; see ``bulkhaul.aio.S3Store.from_url``.
 
         Raises:
@@ -77,18 +89,19 @@ class S3Store:
             UsageError: a setting is unknown or out of range.
         """
         parsed, chosen = settings_for(url, settings)
-        return cls(parsed, chosen)
+        return cls(parsed, chosen, credentials=credentials)
 
     def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
         """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
         return type(self), (self.url, self._effective())
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are of the same class and do the same: URL and settings are equal."""
+        """Whether both are of the same class and do the same: URL, settings and given credentials are equal."""
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, S3Store)
-        return (self.url, self._effective()) == (other.url, other._effective())
+        mine = (self.url, self._effective(), self._credentials)
+        return mine == (other.url, other._effective(), other._credentials)
 
     def __hash__(self) -> int:
         return hash((self.url, self._effective()))
@@ -138,7 +151,7 @@ class S3Store:
             if self._closed:
                 raise UsageError(CLOSED)
             if self._engine is None or self._store is None:
-                engine = self._shared or Engine(self._settings).__enter__()
+                engine = self._shared or Engine(self._settings, credentials=self._credentials).start()
                 self._engine = engine
                 self._store = aio.S3Store(self.url, self._settings, engine=engine.aio)
                 if engine is not self._shared:

@@ -149,7 +149,7 @@ def test_a_wrong_call_starts_nothing(server: FaultServer) -> None:
         with pytest.raises(InvalidUrl):
             bulkhaul.aio.S3Store.from_url("ftp://nowhere")
         with pytest.raises(UsageError, match="no such setting"):
-            bulkhaul.aio.S3Store.from_url(url_of(server), workerz=2)
+            bulkhaul.aio.S3Store.from_url(url_of(server), workerz=2)  # type: ignore[call-arg]
         async with bulkhaul.aio.S3Store.from_url(url_of(server), **SETTINGS) as store:
             with pytest.raises(UsageError):
                 await store.head("")
