@@ -72,6 +72,13 @@ def test_engines_say_what_they_are() -> None:
     assert repr(engine).endswith(": closed>")
 
 
+def test_stores_of_folders_and_memory_say_what_they_are() -> None:
+    """Folder or bucket, and whether they are closed."""
+    with bulkhaul.LocalStore("/data") as local, bulkhaul.MemoryStore("photos") as memory:
+        assert (repr(local), repr(memory)) == ("<LocalStore of '/data': open>", "<MemoryStore 'photos': open>")
+    assert (repr(local), repr(memory)) == ("<LocalStore of '/data': closed>", "<MemoryStore 'photos': closed>")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_errors_pickle_and_compare(kind: type[TransferError]) -> None:
     """All that an error tells comes back, and equals it; another one does not."""

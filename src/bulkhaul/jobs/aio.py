@@ -10,7 +10,7 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from typing import Any
+from typing import Unpack
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs import job as work
@@ -28,7 +28,7 @@ from bulkhaul.model.archives import RestoreOptions
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
-from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.verdicts import PairResult
 from bulkhaul.model.writing import ObjectOptions
 
@@ -51,7 +51,7 @@ async def create_job(
     comparison: VerifyOptions | None = None,
     restore: RestoreOptions | None = None,
     source_settings: Settings | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> JobStatus:
     """Make a job of everything below ``source``, plan it, and return what the plan comes to.
 
@@ -106,7 +106,7 @@ async def run_job(
     *,
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[ReportRow, None]:
     """Do what is left of a job, and yield the report row of each object as it ends.
 
@@ -147,7 +147,7 @@ async def sync(
     source_settings: Settings | None = None,
     counts: SyncCounts | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[RowResult, None]:
     """Make a destination have what its source has, without a job, and yield the result of each object that differs.
 
@@ -177,7 +177,7 @@ async def sync_job(
     options: ObjectOptions | None = None,
     source_settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[ReportRow, None]:
     """Sync as a job: make the folder of a job, or go on with the one that is there, and yield its report rows.
 
@@ -219,7 +219,7 @@ async def verify(
     *,
     source_settings: Settings | None = None,
     counts: VerifyCounts | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[PairResult, None]:
     """Compare what is below two places, or one object or file of each, and yield the verdict on each name.
 
@@ -245,7 +245,7 @@ verify_async = verify
 """Its name in ``bulkhaul.jobs``, beside the function that waits."""
 
 
-async def job_status(job: Place, **fields: Any) -> JobStatus:
+async def job_status(job: Place, **fields: Unpack[SettingsFields]) -> JobStatus:
     """Return how far a job is, without a look at its rows.
 
     Raises:
@@ -256,7 +256,7 @@ async def job_status(job: Place, **fields: Any) -> JobStatus:
         return await asyncio.to_thread(status_of, folder)
 
 
-async def retry_job(job: Place, **fields: Any) -> int:
+async def retry_job(job: Place, **fields: Unpack[SettingsFields]) -> int:
     """Plan the rows of a job again that failed in their last try, and return how many they are.
 
     Raises:

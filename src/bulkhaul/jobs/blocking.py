@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from bulkhaul.engine.facade import Engine
 from bulkhaul.jobs import aio
@@ -15,7 +15,7 @@ from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.jobs.verify_options import VerifyOptions
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
-from bulkhaul.model.settings import Settings, with_fields
+from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.verdicts import PairResult
 
 P = ParamSpec("P")
@@ -43,7 +43,7 @@ def run_job(
     *,
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
-    **fields: Any,
+    **fields: Unpack[SettingsFields],
 ) -> Iterator[ReportRow]:
     """Do what is left of a job, and yield the report row of each object as it ends; see ``bulkhaul.jobs.aio``."""
     with Engine() as engine:
@@ -84,7 +84,7 @@ def verify(
         yield from engine.each(aio.verify(one, other, how, **given))
 
 
-def report_rows(job: str | os.PathLike[str], **fields: Any) -> Iterator[ReportRow]:
+def report_rows(job: str | os.PathLike[str], **fields: Unpack[SettingsFields]) -> Iterator[ReportRow]:
     """Yield every report row of a job that there is, of all its plans.
 
     Raises:

@@ -85,6 +85,9 @@ class LocalStore:
     def __hash__(self) -> int:
         return hash((self.folder, self._limits))
 
+    def __repr__(self) -> str:
+        return f"<LocalStore of {self.folder!r}: {'closed' if self._closed else 'open'}>"
+
     def __enter__(self) -> Self:
         return self
 

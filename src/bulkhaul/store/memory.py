@@ -80,6 +80,9 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._closed = False
 
+    def __repr__(self) -> str:
+        return f"<MemoryStore {self.bucket!r}: {'closed' if self._closed else 'open'}>"
+
     def __enter__(self) -> Self:
         return self
 
