@@ -31,7 +31,9 @@ with Engine(endpoint_url=url, workers=2) as engine:
     engine.download("s3://bucket/key", path)
     list(engine.download_many("s3://bucket/dir/", path + "-all"))
     engine.upload(path, "s3://bucket/back")
-Engine(endpoint_url=url).__enter__().download("s3://bucket/key", path)
+by_hand = Engine(endpoint_url=url)
+by_hand.download("s3://bucket/key", path)
+by_hand.close()
 """
 
 

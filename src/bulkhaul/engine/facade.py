@@ -390,7 +390,7 @@ def _close_forgotten() -> None:
 
 
 def _warn_unclosed(engine: Engine) -> None:
-    text = f"unclosed engine {engine!r}; call close(), or use it in a `with` block"
+    text = f"unclosed engine <Engine {described(engine.settings)}>; call close(), or use it in a `with` block"
     warnings.warn(text, ResourceWarning, stacklevel=2, source=engine)
 
 
