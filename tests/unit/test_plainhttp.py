@@ -6,7 +6,7 @@ import pytest
 
 from bulkhaul.cli.options import make_settings
 from bulkhaul.policy.plainhttp import is_loopback
-from bulkhaul.store.aio import settings_for
+from bulkhaul.store.opening import settings_for
 
 
 @pytest.mark.parametrize("common", [None, "", "1", "0", "enable"])

@@ -5,46 +5,37 @@ docs/store.md has the contract, row by row (C1 … C72), and where each row is t
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Self, Unpack
 
 import msgspec
 
 from bulkhaul.disk.paths import require_file
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import (
     Conflict,
     NetworkError,
     NotFound,
     OtherError,
     PreconditionFailed,
-    UsageError,
 )
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import told_content
-from bulkhaul.policy.plainhttp import allowed_by
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
     asks_for_bytes,
-    check_key,
-    check_prefix,
     check_ttl,
     content_of,
 )
-from bulkhaul.policy.storeurl import StoreUrl, parse_store_url
+from bulkhaul.store.bucket import StoreOfBucket
 from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import CLOSED, ProgressCallback
+from bulkhaul.store.protocol import ProgressCallback
 
 ANOTHER_WRITER = "ConditionalRequestConflict"
 """The code of the one 409 that says so. Source: S3 API, PutObject, If-None-Match."""
@@ -52,8 +43,8 @@ ANOTHER_WRITER = "ConditionalRequestConflict"
 _log = logging.getLogger("bulkhaul")
 
 
-class S3Store:
-    """One bucket. Keys are used as they are: the URL's prefix is never put before them (C1).
+class S3Store(StoreOfBucket):
+    """One bucket; ``from_url`` says what becomes of a prefix in its URL (C1).
 
     Usage::
 
@@ -70,83 +61,6 @@ class S3Store:
         url: what the store was made from.
     """
 
-    def __init__(
-        self,
-        url: StoreUrl,
-        settings: Settings,
-        *,
-        engine: AsyncEngine | None = None,
-        credentials: CredentialsSource | None = None,
-    ) -> None:
-        """Take a parsed URL and the settings for it; ``from_url`` makes both.
-
-        Args:
-            engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
-            credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
-        """
-        self.url = url
-        self._credentials = credentials
-        self._settings = settings if engine is None else engine.settings
-        self._engine = engine
-        self._owns_engine = engine is None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._closed = False
-
-    @classmethod
-    def from_url(
-        cls, url: str, *, credentials: CredentialsSource | None = None, **settings: Unpack[SettingsFields]
-    ) -> Self:
-        """Return the store that a URL names.
-
-        Args:
-            url: ``s3+https://…``, ``s3+http://…`` or ``s3://bucket/prefix`` (C58 to C67).
-            settings: fields of ``Settings``; they go before what the URL says.
-
-        Raises:
-            InvalidUrl: the message names the wrong part.
-            UsageError: a setting is unknown or out of range.
-        """
-        parsed, chosen = settings_for(url, settings)
-        return cls(parsed, chosen, credentials=credentials)
-
-    def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
-        """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
-        return type(self), (self.url, self._settings)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both are of the same class and do the same: URL, settings and given credentials are equal."""
-        if type(self) is not type(other):
-            return NotImplemented
-        assert isinstance(other, S3Store)
-        return (self.url, self._settings, self._credentials) == (other.url, other._settings, other._credentials)
-
-    def __hash__(self) -> int:
-        return hash((self.url, self._settings))
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """End the engine and all operations under way. Safe to call twice.
-
-        Raises:
-            UsageError: the engine runs on another event loop.
-        """
-        self._require_loop()
-        self._closed = True
-        engine, self._engine = self._engine, None
-        if engine is not None and self._owns_engine:
-            try:
-                await engine.close()
-            except BaseException:
-                self._engine = engine  # it may be running: closing again goes on
-                raise
-
     async def list(self, prefix: str = "") -> AsyncGenerator[ObjectInfo, None]:
         """Yield every object whose key begins with ``prefix``, character by character (C7, C8, C9).
 
@@ -154,12 +68,12 @@ class S3Store:
             NotFound: the bucket does not exist.
             OtherError: an entry without a key or a time.
         """
-        check_prefix(prefix)
+        below = self._below(prefix)
         engine = await self._running()
-        async with aclosing(engine.control.pages(self.url.bucket, prefix)) as pages:
+        async with aclosing(engine.control.pages(self.url.bucket, below)) as pages:
             async for page in pages:
                 for head in page:
-                    info = _info(head, f"s3://{self.url.bucket}/{prefix}")
+                    info = self._info(head, f"s3://{self.url.bucket}/{below}")
                     yield msgspec.structs.replace(info, etag=None)
 
     async def head(self, key: str) -> ObjectInfo:
@@ -170,7 +84,7 @@ class S3Store:
             OtherError: the service tells no length or no time.
         """
         ref = self._ref(key)
-        return _info(await (await self._running()).head(ref), ref.url)
+        return self._info(await (await self._running()).head(ref), ref.url)
 
     async def get_to_file(
         self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
@@ -186,7 +100,7 @@ class S3Store:
         deltas = Deltas(progress)
         result = await (await self._running()).download(ref, file, on_moved=deltas.reached)
         deltas.end(result.size_bytes)
-        return result
+        return self._told(result)
 
     async def get_bytes(self, key: str) -> bytes:
         """Return a whole object, by one GET (C20).
@@ -227,7 +141,7 @@ class S3Store:
         deltas = Deltas(progress)
         result = await (await self._running()).upload_bytes(body, ref, options, on_moved=deltas.reached)
         deltas.end(result.size_bytes)
-        return msgspec.structs.replace(result, source="-")
+        return self._told(msgspec.structs.replace(result, source="-"))
 
     async def put_path(
         self,
@@ -247,7 +161,7 @@ class S3Store:
         deltas = Deltas(progress)
         result = await (await self._running()).upload(path, ref, options, on_moved=deltas.reached)
         deltas.end(result.size_bytes)
-        return result
+        return self._told(result)
 
     async def put_if_absent(self, key: str, body: bytes) -> bool:
         """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
@@ -285,7 +199,7 @@ class S3Store:
             PreconditionFailed: the source was overwritten meanwhile.
         """
         source, destination = self._ref(source_key), self._ref(destination_key)
-        return await (await self._running()).copy(source, destination)
+        return self._told(await (await self._running()).copy(source, destination))
 
     async def delete(self, key: str) -> None:
         """Remove one object (C36).
@@ -314,25 +228,28 @@ class S3Store:
         Raises:
             TransferError: the bucket cannot be listed.
         """
-        check_prefix(prefix)
-        await (await self._running()).probe(ObjectRef(self.url.bucket, prefix))
+        below = self._below(prefix)
+        await (await self._running()).probe(ObjectRef(self.url.bucket, below))
 
-    async def _running(self) -> AsyncEngine:
-        if self._closed:
-            raise UsageError(CLOSED)
-        self._require_loop()
-        if self._engine is None:
-            self._engine = await AsyncEngine(self._settings, credentials=self._credentials).__aenter__()
-        self._loop = asyncio.get_running_loop()
-        return self._engine
+    def _info(self, head: ObjectHead, subject: str) -> ObjectInfo:
+        if not head.last_modified:
+            raise OtherError("the service told no Last-Modified", subject)
+        content = told_content(head.content)
+        return ObjectInfo(
+            key=self._key(head.key),
+            size=head.size_bytes,
+            last_modified=datetime.fromisoformat(head.last_modified),
+            etag=head.etag or None,
+            metadata=content.metadata,
+            version_id=head.version_id,
+            content=content,
+            checksum=head.checksum,
+            storage_class=head.storage_class,
+        )
 
-    def _require_loop(self) -> None:
-        if self._loop not in (None, asyncio.get_running_loop()):
-            raise UsageError("the store belongs to another event loop; make a new store there")
-
-    def _ref(self, key: str) -> ObjectRef:
-        check_key(key)
-        return ObjectRef(self.url.bucket, key)
+    def _told(self, result: TransferResult) -> TransferResult:
+        """Return a result with the key that the caller gave."""
+        return msgspec.structs.replace(result, key=self._key(result.key)) if self._above else result
 
     async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:
         """Return the token of the object that is in the way; raises ``refusal`` if there is none."""
@@ -348,43 +265,5 @@ class S3Store:
             return False
 
 
-def settings_for(url: str, given: Mapping[str, Any]) -> tuple[StoreUrl, Settings]:
-    """Return what a store is made of: its URL, and the settings that follow from it and from the caller.
-
-    Raises:
-        InvalidUrl: the URL is wrong; the message names the part.
-        UsageError: a setting is unknown or out of range.
-    """
-    allowed = given.get("allow_http")
-    if allowed is None:
-        allowed = allowed_by(os.environ)
-    parsed = parse_store_url(url, allow_http=bool(allowed))
-    fields: dict[str, Any] = {
-        "endpoint_url": parsed.endpoint_url,
-        "region": parsed.region,
-        "profile": parsed.profile,
-        "addressing_style": parsed.addressing,
-        "allow_http": bool(allowed),
-    }
-    return parsed, with_fields(Settings(**fields), given)
-
-
 def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> ObjectOptions:
     return ObjectOptions(content=content_of(content_disposition, metadata, reserved_bytes=RESERVED_METADATA_BYTES))
-
-
-def _info(head: ObjectHead, subject: str) -> ObjectInfo:
-    if not head.last_modified:
-        raise OtherError("the service told no Last-Modified", subject)
-    content = told_content(head.content)
-    return ObjectInfo(
-        key=head.key,
-        size=head.size_bytes,
-        last_modified=datetime.fromisoformat(head.last_modified),
-        etag=head.etag or None,
-        metadata=content.metadata,
-        version_id=head.version_id,
-        content=content,
-        checksum=head.checksum,
-        storage_class=head.storage_class,
-    )

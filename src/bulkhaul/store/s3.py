@@ -16,7 +16,8 @@ from bulkhaul.model.objects import ObjectInfo
 from bulkhaul.model.settings import Settings, SettingsFields
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
-from bulkhaul.store.aio import settings_for
+from bulkhaul.store.bucket import shown
+from bulkhaul.store.opening import PrefixUse, checked_use, chosen_use, put_before_keys, settings_for
 from bulkhaul.store.protocol import CLOSED
 
 P = ParamSpec("P")
@@ -37,7 +38,7 @@ def _blocking(
 
 
 class S3Store:
-    """One bucket. Keys are used as they are: the URL's prefix is never put before them (C1).
+    """One bucket; ``from_url`` says what becomes of a prefix in its URL (C1).
 
     Usage::
 
@@ -61,15 +62,21 @@ class S3Store:
         *,
         engine: Engine | None = None,
         credentials: CredentialsSource | None = None,
+        prefix: PrefixUse = "carry",
     ) -> None:
         """Take a parsed URL and the settings for it; ``from_url`` makes both.
 
         Args:
             engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
             credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
+            prefix: what becomes of the prefix in the URL; see ``from_url``.
+
+        Raises:
+            UsageError: ``prefix`` is neither ``"apply"`` nor ``"carry"``.
         """
         self.url = url
         self._credentials = credentials
+        self._prefix: PrefixUse = checked_use(prefix)
         self._settings = settings
         self._lock = threading.Lock()
         self._shared = engine
@@ -80,31 +87,45 @@ class S3Store:
 
     @classmethod
     def from_url(
-        cls, url: str, *, credentials: CredentialsSource | None = None, **settings: Unpack[SettingsFields]
+        cls,
+        url: str,
+        *,
+        prefix: PrefixUse | None = None,
+        credentials: CredentialsSource | None = None,
+        **settings: Unpack[SettingsFields],
     ) -> Self:
         """Return the store that a URL names; see ``bulkhaul.aio.S3Store.from_url``.
 
+        Args:
+            prefix: what becomes of a prefix in the URL, which must be said where there is one: ``"apply"`` puts it
+                before all keys, ``"carry"`` uses keys as they are.
+
         Raises:
             InvalidUrl: the message names the wrong part.
-            UsageError: a setting is unknown or out of range.
+            UsageError: a setting is unknown or out of range, or nothing is said of the prefix.
         """
         parsed, chosen = settings_for(url, settings)
-        return cls(parsed, chosen, credentials=credentials)
+        return cls(parsed, chosen, credentials=credentials, prefix=chosen_use(parsed, prefix))
 
-    def __reduce__(self) -> tuple[type[Self], tuple[StoreUrl, Settings]]:
+    def __reduce__(self) -> tuple[object, ...]:
         """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
-        return type(self), (self.url, self._effective())
+        return _again, (type(self), self.url, self._effective(), self._prefix)
+
+    def __repr__(self) -> str:
+        return shown(self, self.url, self._prefix)
 
     def __eq__(self, other: object) -> bool:
-        """Whether both are of the same class and do the same: URL, settings and given credentials are equal."""
+        """Whether both are of the same class and do the same: URL, keys, settings and given credentials are equal."""
         if type(self) is not type(other):
             return NotImplemented
         assert isinstance(other, S3Store)
-        mine = (self.url, self._effective(), self._credentials)
-        return mine == (other.url, other._effective(), other._credentials)
+        return (self._identity(), self._credentials) == (other._identity(), other._credentials)
 
     def __hash__(self) -> int:
-        return hash((self.url, self._effective()))
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[StoreUrl, str, Settings]:
+        return self.url, put_before_keys(self.url, self._prefix), self._effective()
 
     def _effective(self) -> Settings:
         return self._settings if self._shared is None else self._shared.settings
@@ -153,7 +174,11 @@ class S3Store:
             if self._engine is None or self._store is None:
                 engine = self._shared or Engine(self._settings, credentials=self._credentials).start()
                 self._engine = engine
-                self._store = aio.S3Store(self.url, self._settings, engine=engine.aio)
+                self._store = aio.S3Store(self.url, self._settings, engine=engine.aio, prefix=self._prefix)
                 if engine is not self._shared:
                     self._finalizer = weakref.finalize(self, engine.end)
             return self._engine, self._store
+
+
+def _again(kind: type[S3Store], url: StoreUrl, settings: Settings, prefix: PrefixUse) -> S3Store:
+    return kind(url, settings, prefix=prefix)

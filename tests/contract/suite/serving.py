@@ -22,7 +22,7 @@ from bulkhaul import Engine, ObjectStore, S3Store
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.storeurl import StoreUrl
-from bulkhaul.store.aio import settings_for
+from bulkhaul.store.opening import settings_for
 from tests.servers import RunningServer
 
 from .subjects import Elsewhere, Make, Subject

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +12,8 @@ import pytest
 
 import bulkhaul.aio
 from bulkhaul import S3Store
-from bulkhaul.errors import CredentialsError, InvalidUrl, NetworkError, OtherError, UsageError
-from bulkhaul.store.aio import settings_for
+from bulkhaul.errors import CredentialsError, InvalidUrl, NetworkError, NotFound, OtherError, UsageError
+from bulkhaul.store.opening import settings_for
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, aws_environment, keys
 from tests.faultserver import FaultServer
 
@@ -134,11 +135,89 @@ def test_c67_what_the_caller_says_goes_before_the_url() -> None:
 
 def test_c64_the_prefix_is_carried_and_never_put_before_keys(server: FaultServer) -> None:
     """C1: callers compose keys; the store uses them as they are."""
-    with S3Store.from_url(f"{url_of(server)}/some/prefix", **SETTINGS) as store:
+    before = len(server.requests)
+    with S3Store.from_url(f"{url_of(server)}/some/prefix", prefix="carry", **SETTINGS) as store:
         assert store.url.prefix == "some/prefix"
         store.put_bytes("c64/key", b"x")
         assert [info.key for info in store.list("c64/")] == ["c64/key"]
-    assert {one.key for one in server.requests_for("PutObject")} == {"c64/key"}
+    assert {one.key for one in server.requests[before:] if one.operation == "PutObject"} == {"c64/key"}
+
+
+@every_kind
+@pytest.mark.parametrize("url", ["s3://photos/some/prefix", "s3://photos/a/", "s3+https://localhost/photos/a?zip=1"])
+def test_c1_what_becomes_of_a_prefix_must_be_said(kind: Kind, url: str) -> None:
+    """Keys below it, or as they are: neither is guessed, and the error names both."""
+    with pytest.raises(UsageError, match=r'prefix="apply".*prefix="carry"'):
+        kind.from_url(url)
+    assert kind.from_url(url, prefix="carry").url.prefix == kind.from_url(url, prefix="apply").url.prefix
+
+
+@every_kind
+@pytest.mark.parametrize("url", ["s3://photos", "s3://photos/", "s3+https://localhost/photos/?zip=1"])
+def test_c1_without_a_prefix_nothing_has_to_be_said(kind: Kind, url: str) -> None:
+    """All three do the same."""
+    store = kind.from_url(url)
+    assert store == kind.from_url(url, prefix="carry") == kind.from_url(url, prefix="apply")
+    assert hash(store) == hash(kind.from_url(url, prefix="apply"))
+
+
+@every_kind
+@pytest.mark.parametrize("wrong", ["applied", "", "some/prefix", 1, True])
+def test_c1_another_word_is_refused(kind: Kind, wrong: Any) -> None:
+    """Also where the URL has no prefix, and where a store is made of a URL that was parsed before."""
+    for url in ("s3://photos", "s3://photos/a"):
+        with pytest.raises(UsageError, match='"apply" or "carry"'):
+            kind.from_url(url, prefix=wrong)
+    with pytest.raises(UsageError, match='"apply" or "carry"'):
+        kind(*settings_for("s3://photos/a", {}), prefix=wrong)
+
+
+@every_kind
+def test_c1_a_store_keeps_what_becomes_of_its_prefix(kind: Kind) -> None:
+    """Pickled, copied, compared and shown: it is a part of what the store is."""
+    applied, carried = (kind.from_url("s3://photos/a", prefix=use) for use in ("apply", "carry"))
+    assert applied != carried
+    for store in (applied, carried):
+        again = pickle.loads(pickle.dumps(store))  # noqa: S301 - our own bytes
+        assert (again, hash(again), repr(again)) == (store, hash(store), repr(store))
+    assert repr(applied) == "S3Store('s3://photos/a', prefix='apply')"
+    assert repr(carried) == "S3Store('s3://photos/a', prefix='carry')"
+    assert repr(kind.from_url("s3://photos")) == "S3Store('s3://photos')"
+
+
+def test_c1_an_applied_prefix_is_before_every_key(server: FaultServer, tmp_path: Path) -> None:
+    """The service sees it and the caller does not: of what lies beside the prefix nothing is seen."""
+    before = len(server.requests)
+    with (
+        S3Store.from_url(url_of(server), **SETTINGS) as all_of_it,
+        S3Store.from_url(f"{url_of(server)}/pre/fix/", prefix="apply", **SETTINGS) as store,
+    ):
+        all_of_it.put_bytes("pre/fixed", b"beside")
+        result = store.put_bytes("a", b"body")
+        assert (result.key, result.destination) == ("a", "s3://bucket/pre/fix/a")
+        (tmp_path / "file").write_bytes(b"of a file")
+        assert store.put_path("d/b", tmp_path / "file").key == "d/b"
+        assert store.put_if_absent("c", b"") is True
+        assert store.copy("a", "e").key == "e"
+        assert [info.key for info in store.list()] == ["a", "c", "d/b", "e"]
+        assert [info.key for info in store.list("d")] == ["d/b"]
+        assert store.head("d/b").key == "d/b"
+        assert store.get_bytes("a") + store.get_bytes_range("e", 1, 3) == b"bodyod"
+        fetched = store.get_to_file("a", tmp_path / "fetched")
+        assert (fetched.key, fetched.source) == ("a", "s3://bucket/pre/fix/a")
+        assert "/bucket/pre/fix/a?" in store.presigned_get_url("a", 60)
+        store.probe("d/")
+        with pytest.raises(NotFound) as missing:
+            store.head("missing")
+        assert missing.value.subject == "s3://bucket/pre/fix/missing"
+        store.delete("e")
+        assert [info.key for info in all_of_it.list("pre/")] == ["pre/fix/a", "pre/fix/c", "pre/fix/d/b", "pre/fixed"]
+        with pytest.raises(UsageError, match="1024"):
+            store.head("k" * 1020)
+        with pytest.raises(UsageError, match="empty"):
+            store.head("")
+    # what was listed of the whole bucket is asked for below pre/
+    assert all(one.key.startswith("pre/") for one in server.requests[before:] if one.key)
 
 
 @pytest.mark.parametrize(
