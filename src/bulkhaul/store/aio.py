@@ -5,12 +5,15 @@ docs/store.md has the contract, row by row (C1 … C72), and where each row is t
 
 from __future__ import annotations
 
+import asyncio
+import builtins
 import logging
 import os
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from typing import TypeVar
 
 import msgspec
 
@@ -22,10 +25,13 @@ from bulkhaul.model.errors import (
     NotFound,
     OtherError,
     PreconditionFailed,
+    TransferError,
 )
+from bulkhaul.model.limits import MAX_OFFSET
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy import ranges
 from bulkhaul.policy.described import told_content
 from bulkhaul.policy.storerules import (
     RESERVED_METADATA_BYTES,
@@ -39,6 +45,11 @@ from bulkhaul.store.protocol import ProgressCallback
 
 ANOTHER_WRITER = "ConditionalRequestConflict"
 """The code of the one 409 that says so. Source: S3 API, PutObject, If-None-Match."""
+
+AT_ONCE = 10
+"""Requests of one ``get_ranges``. Source: object_store (obstore), OBJECT_STORE_COALESCE_PARALLEL."""
+
+T = TypeVar("T")
 
 _log = logging.getLogger("bulkhaul")
 
@@ -111,14 +122,85 @@ class S3Store(StoreOfBucket):
         """
         return await (await self._running()).get_bytes(self._ref(key))
 
-    async def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
+    async def exists(self, key: str) -> bool:
+        """Return whether there is an object of this key, by one HEAD.
+
+        Raises:
+            TransferError: it cannot be told.
+        """
+        ref = self._ref(key)
+        try:
+            await (await self._running()).head(ref)
+        except NotFound as error:
+            if error.info.service_code == "NoSuchBucket":
+                raise
+            return False
+        return True
+
+    async def get_bytes_suffix(self, key: str, length: int) -> bytes:
+        """Return the last ``length`` bytes, all of a shorter object: of the version that a HEAD has found.
+
+        Raises:
+            PreconditionFailed: it was overwritten meanwhile.
+            NotFound: there is no such object.
+        """
+        ref = self._ref(key)
+        ranges.check_length(length, ref.url)
+        if not length:
+            return b""
+        head = await (await self._running()).head(ref)
+        return await self._read(ref, head, (max(head.size_bytes - length, 0), head.size_bytes))
+
+    async def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each range ``[start, end)``, in the order of the ranges, all of one version.
+
+        Ranges at most 1 MiB apart are read together, and 10 requests are made at once. What is read is in memory.
+
+        Raises:
+            RangeNotSatisfiable: the object cannot fill one of them, or one is none.
+            PreconditionFailed: the object was overwritten meanwhile.
+            NotFound: there is no such object.
+        """
+        ref = self._ref(key)
+        wanted = ranges.wanted_spans(spans, ref.url)
+        together = ranges.coalesced(wanted)
+        if not together:
+            return [b""] * len(wanted)
+        head = await (await self._running()).head(ref)
+        ranges.require_within(wanted, head.size_bytes, ref.url)
+        free = asyncio.Semaphore(AT_ONCE)
+
+        async def read(span: tuple[int, int]) -> tuple[tuple[int, int], bytes]:
+            async with free:
+                return span, await self._read(ref, head, span)
+
+        bodies = await all_or_none([read(span) for span in together])
+        return [ranges.cut(span, bodies) for span in wanted]
+
+    async def _read(self, ref: ObjectRef, head: ObjectHead, span: tuple[int, int]) -> bytes:
+        start, end = span
+        if start == end:
+            return b""
+        control = (await self._running()).control
+        try:
+            return await control.read(ref, start, end, etag=head.etag)
+        except TransferError as error:
+            raise error.about(ref.url) from error.__cause__
+
+    async def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
+
+        Without an end it is all from ``start`` on, of the version that a HEAD has found.
 
         Raises:
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
         ref = self._ref(key)
+        if end is None:
+            asks_for_bytes(start, MAX_OFFSET, ref.url)
+            head = await (await self._running()).head(ref)
+            return await self._read(ref, head, ranges.to_the_end(start, head.size_bytes, ref.url))
         if not asks_for_bytes(start, end, ref.url):
             return b""
         return await (await self._running()).get_bytes_range(ref, start, end)
@@ -263,6 +345,17 @@ class S3Store(StoreOfBucket):
             return (await engine.head(ref)).token == token
         except NotFound:
             return False
+
+
+async def all_or_none(work: Sequence[Coroutine[None, None, T]]) -> Sequence[T]:
+    """Return what all give; the first that fails ends the others, and is raised as it is."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def _options(content_disposition: str, metadata: Mapping[str, str] | None) -> ObjectOptions:

@@ -11,8 +11,9 @@ attribute (``disk.headers``).
 
 from __future__ import annotations
 
+import builtins
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
@@ -27,12 +28,12 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.disk.tree import FileTree, components_of, identity_of
-from bulkhaul.model.errors import LocalError, PreconditionFailed, SourceChanged, Unsupported, UsageError
+from bulkhaul.model.errors import LocalError, NotFound, PreconditionFailed, SourceChanged, Unsupported, UsageError
 from bulkhaul.model.files import SourceIdentity
-from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_OFFSET, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo
 from bulkhaul.model.results import TransferResult
-from bulkhaul.policy import storerules
+from bulkhaul.policy import ranges, storerules
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
@@ -141,12 +142,50 @@ class LocalStore:
             found.check_unchanged()
         return bytes(body)
 
-    def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
-        """Return exactly the bytes ``[start, end)``."""
+    def exists(self, key: str) -> bool:
+        """Return whether there is an object of exactly this key."""
+        with self._open().root(key):
+            pass  # a store whose folder is missing has no answer
+        try:
+            with self._found(key):
+                return True
+        except NotFound:
+            return False
+
+    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+        """Return the last ``length`` bytes, all of a shorter object."""
         _check_key(key)
-        if not storerules.asks_for_bytes(start, end, self._path(key)):
+        ranges.check_length(length, self._path(key))
+        if not length:
             return b""
         with self._found(key) as found, _noticed(found):
+            body = bytearray(min(length, found.size_bytes))
+            read_at(found, found.size_bytes - len(body), memoryview(body))
+            found.check_unchanged()
+        return bytes(body)
+
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
+        _check_key(key)
+        wanted = ranges.wanted_spans(spans, self._path(key))
+        if not ranges.coalesced(wanted):
+            return [b""] * len(wanted)
+        with self._found(key) as found, _noticed(found):
+            ranges.require_within(wanted, found.size_bytes, found.path)
+            bodies = [bytearray(end - start) for start, end in wanted]
+            for (start, _), body in zip(wanted, bodies, strict=True):
+                read_at(found, start, memoryview(body))
+            found.check_unchanged()
+        return [bytes(body) for body in bodies]
+
+    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
+        """Return exactly the bytes ``[start, end)``."""
+        _check_key(key)
+        if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._path(key)):
+            return b""
+        with self._found(key) as found, _noticed(found):
+            if end is None:
+                start, end = ranges.to_the_end(start, found.size_bytes, found.path)
             if end > found.size_bytes:
                 raise storerules.outside(start, end, found.path)
             body = bytearray(end - start)

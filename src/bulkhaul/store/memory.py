@@ -9,11 +9,12 @@ were queued; a rival that wins a conditional write; objects of any age.
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
@@ -29,16 +30,17 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile, read_exactly, reading_error
 from bulkhaul.model.errors import LocalError, NotFound, TransferError, UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
+from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_OFFSET, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
-from bulkhaul.policy import storerules
+from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.layout import Part, plan_download
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 Operation = Literal[
-    "list", "head", "get_to_file", "get_bytes", "get_bytes_range", "put_bytes", "put_path", "put_if_absent", "copy",
+    "list", "head", "get_to_file", "get_bytes", "get_bytes_range", "exists", "get_bytes_suffix", "get_ranges",
+    "put_bytes", "put_path", "put_if_absent", "copy",
     "delete", "presigned_get_url", "probe",
 ]  # fmt: skip
 """The methods of a store that a fault can strike."""
@@ -176,12 +178,37 @@ class MemoryStore:
         """Return a whole object."""
         return self._find("get_bytes", key).body
 
-    def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
+    def exists(self, key: str) -> bool:
+        """Return whether there is an object of exactly this key."""
+        storerules.check_key(key)
+        self._begin("exists", key)
+        with self._lock:
+            return key in self._objects
+
+    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+        """Return the last ``length`` bytes, all of a shorter object."""
+        storerules.check_key(key)
+        ranges.check_length(length, self._url(key))
+        return self._find("get_bytes_suffix", key).body[-length:] if length else b""
+
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
+        storerules.check_key(key)
+        wanted = ranges.wanted_spans(spans, self._url(key))
+        if not ranges.coalesced(wanted):
+            return [b""] * len(wanted)
+        body = self._find("get_ranges", key).body
+        ranges.require_within(wanted, len(body), self._url(key))
+        return [body[start:end] for start, end in wanted]
+
+    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
         """Return exactly the bytes ``[start, end)``."""
         storerules.check_key(key)
-        if not storerules.asks_for_bytes(start, end, self._url(key)):
+        if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._url(key)):
             return b""
         body = self._find("get_bytes_range", key).body
+        if end is None:
+            start, end = ranges.to_the_end(start, len(body), self._url(key))
         if end > len(body):
             raise storerules.outside(start, end, self._url(key))
         return body[start:end]

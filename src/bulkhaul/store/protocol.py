@@ -11,8 +11,9 @@ by many threads at once.
 
 from __future__ import annotations
 
+import builtins
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
@@ -98,8 +99,33 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def get_bytes_range(self, key: str, start: int, end: int) -> bytes:
+    def exists(self, key: str) -> bool:
+        """Return whether there is an object of exactly this key."""
+        ...
+
+    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+        """Return the last ``length`` bytes, all of a shorter object; none without a request for a length of 0.
+
+        Raises:
+            NotFound: there is no such object.
+            PreconditionFailed: it was overwritten meanwhile.
+        """
+        ...
+
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+        """Return the bytes of each range ``[start, end)``, in the order of the ranges, all of one version.
+
+        Raises:
+            RangeNotSatisfiable: the object cannot fill one of them, or one is none.
+            NotFound: there is no such object.
+            PreconditionFailed: it was overwritten meanwhile.
+        """
+        ...
+
+    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21).
+
+        Without an end it is all from ``start`` on; at the end of the object, that is nothing.
 
         Raises:
             RangeNotSatisfiable: ``start`` is negative or after ``end`` (no request, C21), or the object is too

@@ -18,6 +18,7 @@ from . import (
     test_keys_and_listings,
     test_misuse,
     test_opening,
+    test_ranges,
     test_reading,
     test_rude_server,
     test_uploads,
@@ -39,7 +40,7 @@ ON_EVERY_STORE = (
     test_urls_and_errors,
 )
 ON_THE_WIRE = (test_opening, test_wire_reading, test_wire_uploads, test_wire_writing)
-BESIDE = (test_aio, test_endings, test_misuse, test_rude_server)
+BESIDE = (test_aio, test_endings, test_misuse, test_ranges, test_rude_server)
 """Not about single rows."""
 
 NAMES = [name for module in ON_EVERY_STORE for name in vars(module) if name.startswith("test_")]

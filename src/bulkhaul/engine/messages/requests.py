@@ -123,7 +123,11 @@ class Resolve(Request[Credentials | None], tag=True, frozen=True):
 
 
 class Read(Request[None], tag=True, frozen=True):
-    """``[start, end)`` of an object, or all of it with -1, into the memory whose descriptor comes along."""
+    """``[start, end)`` of an object, or all of it with -1, into the memory whose descriptor comes along.
+
+    Attributes:
+        etag: the object must still have it; empty to read whatever is there.
+    """
 
     with_memory = True
 
@@ -132,6 +136,7 @@ class Read(Request[None], tag=True, frozen=True):
     key: str
     start: int = 0
     end: int = -1
+    etag: str = ""
 
 
 class PutSmall(Request[Stored], tag=True, frozen=True):

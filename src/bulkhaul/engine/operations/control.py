@@ -137,16 +137,20 @@ class Control(Descriptions, MultipartUploads):
         )
         return each_of(listing, lambda page: list(page.versions))
 
-    async def read(self, ref: ObjectRef, start: int = 0, end: int = -1) -> bytes:
-        """Return an object, or ``[start, end)`` of it, by one unconditional GET.
+    async def read(self, ref: ObjectRef, start: int = 0, end: int = -1, *, etag: str = "") -> bytes:
+        """Return an object, or ``[start, end)`` of it, by one GET.
+
+        Args:
+            etag: the object must still have it; empty to read whatever is there.
 
         Raises:
+            PreconditionFailed: the object has another ETag.
             RangeNotSatisfiable: the object does not hold the whole range.
             NetworkError: the body broke off, however often it was tried.
             IntegrityError: the bytes are not those that the stored checksum promises.
         """
         subject = ref.url if end < 0 else f"{ref.url} bytes [{start}, {end})"
-        request = Read(await self._requests.target(ref.bucket), ref.bucket, ref.key, start, end)
+        request = Read(await self._requests.target(ref.bucket), ref.bucket, ref.key, start, end, etag)
         fd = new_memory()
         try:
             await self._requests.ask(request, subject, memory_fd=fd)

@@ -1,0 +1,87 @@
+"""Decides which ranges of an object are read for those that a caller wants: near ones together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.limits import MIB
+from bulkhaul.policy.storerules import asks_for_bytes, outside
+
+Span = tuple[int, int]
+"""``[start, end)``, in bytes."""
+
+NEAR_BYTES = MIB
+"""Ranges no farther apart are read together. Source: object_store (obstore), OBJECT_STORE_COALESCE_DEFAULT."""
+
+
+def wanted_spans(ranges: Iterable[Span], subject: str) -> list[Span]:
+    """Return the ranges of a caller, checked.
+
+    Raises:
+        UsageError: one is no pair of whole numbers.
+        RangeNotSatisfiable: one ends before it starts, or starts before the object.
+    """
+    spans: list[Span] = []
+    for one in ranges:
+        if not isinstance(one, tuple | list) or len(one) != 2:
+            raise UsageError(f"a range is a pair (start, end), not {one!r}", subject)
+        asks_for_bytes(one[0], one[1], subject)
+        spans.append((one[0], one[1]))
+    return spans
+
+
+def require_within(spans: Iterable[Span], size_bytes: int, subject: str) -> None:
+    """Make sure that an object can fill the ranges; an empty one is nowhere.
+
+    Raises:
+        RangeNotSatisfiable: it cannot.
+    """
+    for start, end in spans:
+        if start < end and end > size_bytes:
+            raise outside(start, end, subject)
+
+
+def coalesced(spans: Iterable[Span], *, near_bytes: int = NEAR_BYTES) -> list[Span]:
+    """Return what is read for these ranges, in order, none touching another; empty ranges need nothing.
+
+    >>> coalesced([(10, 12), (0, 4), (5, 8), (3, 3)], near_bytes=1)
+    [(0, 8), (10, 12)]
+    """
+    merged: list[Span] = []
+    for start, end in sorted(span for span in spans if span[0] < span[1]):
+        if merged and start - merged[-1][1] <= near_bytes:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def cut(span: Span, read: Sequence[tuple[Span, bytes]]) -> bytes:
+    """Return the bytes of one range from what was read."""
+    start, end = span
+    for (first, last), body in read:
+        if first <= start and end <= last:
+            return body[start - first : end - first]
+    return b""
+
+
+def to_the_end(start: int, size_bytes: int, subject: str) -> Span:
+    """Return the range from ``start`` to the end of an object; at its end it is empty.
+
+    Raises:
+        RangeNotSatisfiable: it starts beyond the object.
+    """
+    if start > size_bytes:
+        raise outside(start, size_bytes, subject)
+    return start, size_bytes
+
+
+def check_length(length: int, subject: str) -> None:
+    """Make sure that so many bytes can be asked for.
+
+    Raises:
+        UsageError: it is no whole number, or a negative one.
+    """
+    if type(length) is not int or length < 0:
+        raise UsageError(f"a length is a whole number of bytes, not {length!r}", subject)
