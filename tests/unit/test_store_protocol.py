@@ -89,6 +89,7 @@ def test_every_operation_can_be_struck_and_then_has_done_nothing(tmp_path: Path)
         "get_to_file": lambda: store.get_to_file("k", tmp_path / "restored"),
         "get_bytes": lambda: store.get_bytes("k"),
         "get_bytes_range": lambda: store.get_bytes_range("k", 0, 1),
+        "list_with_delimiter": lambda: store.list_with_delimiter(),
         "exists": lambda: store.exists("k"),
         "get_bytes_suffix": lambda: store.get_bytes_suffix("k", 1),
         "get_ranges": lambda: store.get_ranges("k", [(0, 1)]),

@@ -114,6 +114,18 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
+class FolderListing(msgspec.Struct, frozen=True):
+    """What a listing that stops at slashes tells.
+
+    Attributes:
+        objects: whose keys have no slash after the prefix.
+        common_prefixes: of what lies below, each up to its next slash.
+    """
+
+    objects: list[ObjectInfo]
+    common_prefixes: list[str]
+
+
 class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What HEAD, LIST or GET said about an object.
 

@@ -28,7 +28,7 @@ from bulkhaul.model.errors import (
     TransferError,
 )
 from bulkhaul.model.limits import MAX_OFFSET
-from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead, ObjectInfo, ObjectRef
+from bulkhaul.model.objects import TOKEN_KEY, Content, FolderListing, ObjectHead, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import ranges
@@ -86,6 +86,22 @@ class S3Store(StoreOfBucket):
                 for head in page:
                     info = self._info(head, f"s3://{self.url.bucket}/{below}")
                     yield msgspec.structs.replace(info, etag=None)
+
+    async def list_with_delimiter(self, prefix: str = "") -> FolderListing:
+        """Return what begins with ``prefix`` up to the next slash: objects, and the common prefixes of what is below.
+
+        Raises:
+            NotFound: the bucket does not exist.
+        """
+        below, found = self._below(prefix), FolderListing([], [])
+        engine = await self._running()
+        async with aclosing(engine.control.folder(self.url.bucket, below)) as pages:
+            async for objects, prefixes in pages:
+                for head in objects:
+                    info = self._info(head, f"s3://{self.url.bucket}/{below}")
+                    found.objects.append(msgspec.structs.replace(info, etag=None))
+                found.common_prefixes.extend(map(self._key, prefixes))
+        return found
 
     async def head(self, key: str) -> ObjectInfo:
         """Return what is known of one object (C3, C10).

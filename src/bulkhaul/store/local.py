@@ -31,9 +31,10 @@ from bulkhaul.disk.tree import FileTree, components_of, identity_of
 from bulkhaul.model.errors import LocalError, NotFound, PreconditionFailed, SourceChanged, Unsupported, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_OFFSET, S3Limits
-from bulkhaul.model.objects import Content, Integrity, ObjectInfo
+from bulkhaul.model.objects import Content, FolderListing, Integrity, ObjectInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy import ranges, storerules
+from bulkhaul.policy.folders import in_folder
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
@@ -113,6 +114,10 @@ class LocalStore:
         storerules.check_prefix(prefix)
         for key, status in self._open().files(prefix):
             yield ObjectInfo(key, status.st_size, _time(status.st_mtime_ns, self._path(key)))
+
+    def list_with_delimiter(self, prefix: str = "") -> FolderListing:
+        """Return the objects and the folders below ``prefix``; all that is below it is looked at."""
+        return in_folder(self.list(prefix), prefix)
 
     def head(self, key: str) -> ObjectInfo:
         """Return what is known of one object."""

@@ -14,7 +14,7 @@ import hashlib
 import os
 import threading
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from types import TracebackType
@@ -26,21 +26,22 @@ import msgspec
 from bulkhaul.disk.folder import open_folder
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.modes import published_mode
-from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
-from bulkhaul.disk.source import SourceFile, read_exactly, reading_error
-from bulkhaul.model.errors import LocalError, NotFound, TransferError, UsageError
+from bulkhaul.disk.source import SourceFile
+from bulkhaul.model.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_OFFSET, S3Limits
-from bulkhaul.model.objects import Content, Integrity, ObjectInfo, ObjectRef
+from bulkhaul.model.objects import Content, FolderListing, Integrity, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
 from bulkhaul.policy import ranges, storerules
+from bulkhaul.policy.folders import in_folder
 from bulkhaul.policy.layout import Part, plan_download
+from bulkhaul.store.bodies import etag_of_parts, md5, read, write
 from bulkhaul.store.protocol import CLOSED, ProgressCallback
 
 Operation = Literal[
-    "list", "head", "get_to_file", "get_bytes", "get_bytes_range", "exists", "get_bytes_suffix", "get_ranges",
-    "put_bytes", "put_path", "put_if_absent", "copy",
+    "list", "list_with_delimiter", "head", "get_to_file", "get_bytes", "get_bytes_range",
+    "exists", "get_bytes_suffix", "get_ranges", "put_bytes", "put_path", "put_if_absent", "copy",
     "delete", "presigned_get_url", "probe",
 ]  # fmt: skip
 """The methods of a store that a fault can strike."""
@@ -146,6 +147,15 @@ class MemoryStore:
         for info in sorted(found, key=lambda info: info.key.encode()):
             yield ObjectInfo(info.key, info.size, info.last_modified)
 
+    def list_with_delimiter(self, prefix: str = "") -> FolderListing:
+        """Return the objects and the folders below ``prefix``."""
+        storerules.check_prefix(prefix)
+        self._begin("list_with_delimiter", prefix)
+        with self._lock:
+            found = [kept.info for key, kept in self._objects.items() if key.startswith(prefix)]
+        infos = sorted(found, key=lambda info: info.key.encode())
+        return in_folder((ObjectInfo(info.key, info.size, info.last_modified) for info in infos), prefix)
+
     def head(self, key: str) -> ObjectInfo:
         """Return what is known of one object."""
         return self._find("head", key).info
@@ -163,7 +173,7 @@ class MemoryStore:
             landing = Landing.create(folder.fd, name, destination, size, allocate=False, prefer_mapped=False)
             try:
                 for part in self._parts(size):
-                    _write(landing, kept.body, part)
+                    write(landing, kept.body, part)
                     if progress is not None:
                         progress(part.size_bytes)
                 inherited = folder.inherited_mode()
@@ -250,7 +260,7 @@ class MemoryStore:
             storerules.check_object_size(source.size_bytes, self._url(key), limits=self._limits)
             self._begin("put_path", key)
             for part in self._upload_parts(source.size_bytes):
-                body += _read(source, part)
+                body += read(source, part)
                 if progress is not None:
                     progress(part.size_bytes)
             source.check_unchanged()
@@ -348,7 +358,11 @@ class MemoryStore:
 
     def _keep(self, key: str, body: bytes, content: Content) -> ObjectInfo:
         parts = len(body) >= self._threshold_bytes
-        etag = _etag([body[part.start : part.end] for part in self._parts(len(body))]) if parts else _md5(body).hex()
+        etag = (
+            etag_of_parts([body[part.start : part.end] for part in self._parts(len(body))])
+            if parts
+            else md5(body).hex()
+        )
         now = datetime.now(UTC).replace(microsecond=0)
         info = ObjectInfo(key, len(body), now, f'"{etag}"', metadata=content.metadata, content=content)
         self._objects[key] = _Kept(body, info)
@@ -370,32 +384,3 @@ class MemoryStore:
 def _content(content_disposition: str, metadata: Mapping[str, str] | None) -> Content:
     reserved_bytes = storerules.RESERVED_METADATA_BYTES  # a real store may add its token
     return storerules.content_of(content_disposition, metadata, reserved_bytes=reserved_bytes)
-
-
-def _read(source: SourceFile, part: Part) -> bytes:
-    body = bytearray(part.size_bytes)
-    try:
-        read_exactly(source.fd, part.start, memoryview(body))
-    except LocalError as error:
-        raise error.named(source.path) from None
-    except OSError as error:
-        raise reading_error(error, source.path) from error
-    return bytes(body)
-
-
-def _write(landing: Landing, body: bytes, part: Part) -> None:
-    done = part.start
-    try:
-        while done < part.end:
-            done += os.pwrite(landing.fd, memoryview(body)[done : part.end], done)
-    except OSError as error:
-        raise local_error(error, landing.path) from error
-
-
-def _md5(body: bytes) -> bytes:
-    return hashlib.md5(body, usedforsecurity=False).digest()
-
-
-def _etag(parts: Sequence[bytes]) -> str:
-    """Return the ETag that S3 gives to an object in parts: a digest of their digests, and how many they are."""
-    return f"{_md5(b''.join(map(_md5, parts))).hex()}-{len(parts)}"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from bulkhaul.model.objects import ObjectInfo
+from bulkhaul.model.objects import FolderListing, ObjectInfo
 from bulkhaul.model.results import TransferResult
 
 ProgressCallback = Callable[[int], None]
@@ -64,6 +64,16 @@ class ObjectStore(Protocol):
 
         Raises:
             NotFound: the bucket does not exist; names the prefix (C9).
+        """
+        ...
+
+    def list_with_delimiter(self, prefix: str = "") -> FolderListing:
+        """Return what begins with ``prefix`` up to the next slash: objects, and the common prefixes of what is below.
+
+        To look into a folder, end its name with a slash.
+
+        Raises:
+            NotFound: the bucket does not exist; names the prefix.
         """
         ...
 

@@ -155,6 +155,7 @@ class S3Store:
         engine, store = self._running()
         yield from engine.each(store.list(prefix))
 
+    list_with_delimiter = _blocking(aio.S3Store.list_with_delimiter)
     head = _blocking(aio.S3Store.head)
     get_to_file = _blocking(aio.S3Store.get_to_file)
     get_bytes = _blocking(aio.S3Store.get_bytes)

@@ -1,4 +1,4 @@
-"""Whether an object is there, ranges to its end and from it, and many ranges of one version."""
+"""What lies in a folder, whether an object is there, ranges to its end and from it, and many ranges of one version."""
 
 from __future__ import annotations
 
@@ -24,6 +24,25 @@ def test_an_object_exists_under_its_whole_key(store: ObjectStore) -> None:
     assert found == [True, False, False, False]
     store.delete("dir/key")
     assert store.exists("dir/key") is False
+
+
+def test_a_listing_stops_at_slashes(store: ObjectStore) -> None:
+    """Objects of the folder, and the folders in it; a prefix without a slash at its end is no folder."""
+    for key in ("a", "d/1", "d/e/2", "d/e/3", "dx/4"):
+        store.put_bytes(key, b"x")
+    found = {prefix: store.list_with_delimiter(prefix) for prefix in ("", "d/", "d", "none/")}
+    assert {prefix: [info.key for info in one.objects] for prefix, one in found.items()} == {
+        "": ["a"],
+        "d/": ["d/1"],
+        "d": [],
+        "none/": [],
+    }
+    assert {prefix: sorted(one.common_prefixes) for prefix, one in found.items()} == {
+        "": ["d/", "dx/"],
+        "d/": ["d/e/"],
+        "d": ["d/", "dx/"],
+        "none/": [],
+    }
 
 
 @pytest.mark.parametrize("start", [0, 1, 999, 1000])
