@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from bulkhaul.errors import (
+    Conflict,
     CredentialsError,
     NotFound,
     PreconditionFailed,
@@ -44,7 +45,9 @@ from tests.unit.both_ways import (
     complete_upload,
     copy_object,
     copy_part,
+    create_bucket,
     create_upload,
+    delete_bucket,
     delete_object,
     delete_objects,
     head_object,
@@ -55,7 +58,9 @@ from tests.unit.both_ways import (
     list_uploads,
     list_versions,
     object_tags,
-    presign_get,
+    presign,
+    put_small,
+    set_object_tags,
 )
 from tests.unit.canned_lane import LaneClient
 from tests.unit.test_sdk_client import settings
@@ -80,6 +85,7 @@ OPTIONS = ObjectOptions(
 
 GAPS: dict[str, dict[str, str]] = {
     "weed": {
+        "refusal of full buckets": "it removes a bucket with all that is in it",
         "size at completion": "it does not read x-amz-mp-object-size",
         "checksum of a copy": "CopyObjectResult holds none; HEAD tells it",
         "region": "its reply to HEAD of a bucket names none",
@@ -461,7 +467,7 @@ def fetch(url: str) -> bytes:
 def test_a_presigned_url(service: Service) -> None:
     """A stranger can fetch with it, and with no other; whether the object exists is not asked (C37)."""
     service.put(KEY, b"for strangers")
-    url = presign_get(service.client(request_payer=True), "bucket", KEY, "", 60)
+    url = presign(service.client(request_payer=True), "bucket", KEY, "", 60)
     assert fetch(url) == b"for strangers"
     changed = url.replace("X-Amz-Expires=60", "X-Amz-Expires=6000")
     if service.lacks("signatures"):
@@ -469,9 +475,9 @@ def test_a_presigned_url(service: Service) -> None:
     else:
         with pytest.raises(urllib.error.HTTPError, match="403"):
             fetch(changed)
-    assert presign_get(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
+    assert presign(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
     with pytest.raises(CredentialsError):
-        presign_get(service.client(sign_requests=False), "bucket", KEY, "", 60)
+        presign(service.client(sign_requests=False), "bucket", KEY, "", 60)
 
 
 def test_buckets_are_listed(service: Service) -> None:
@@ -531,3 +537,51 @@ def test_options_that_no_header_carries(service: Service) -> None:
     with pytest.raises(UsageError):
         create_upload(service.sdk, "bucket", "forged", forged, algorithm="", token="")
     assert list_uploads(service.sdk, "bucket", "forged", "", "").uploads == ()
+
+
+def test_tags_are_replaced_and_taken_away(service: Service) -> None:
+    """What is set stands instead of what was there; without any, none are left; an object that is not there is told."""
+    service.put("tagged", b"body")
+    set_object_tags(service.sdk, "bucket", "tagged", "", {"team": "ml", "a b/c": "=+-._:/@ 1"})
+    assert object_tags(service.sdk, "bucket", "tagged", "") == {"team": "ml", "a b/c": "=+-._:/@ 1"}
+    set_object_tags(service.sdk, "bucket", "tagged", "", {"only": ""})
+    assert object_tags(service.sdk, "bucket", "tagged", "") == {"only": ""}
+    set_object_tags(service.sdk, "bucket", "tagged", "", {})
+    assert object_tags(service.sdk, "bucket", "tagged", "") == {}
+    with pytest.raises(NotFound):
+        set_object_tags(service.sdk, "bucket", "nowhere", "", {"only": ""})
+
+
+def test_buckets_are_made_and_removed(service: Service) -> None:
+    """One that holds an object stays, and the error says what to do; an empty one goes."""
+    create_bucket(service.sdk, "made-here", "")
+    put_small(service.sdk, "made-here", "key", b"body", algorithm="", checksum="", only_if_absent=False)
+    if service.lacks("refusal of full buckets"):
+        delete_bucket(service.sdk, "made-here")
+        return
+    with pytest.raises(Conflict, match="rm --recursive --all-versions"):
+        delete_bucket(service.sdk, "made-here")
+    delete_object(service.sdk, "made-here", "key", "", "")
+    delete_bucket(service.sdk, "made-here")
+    assert "made-here" not in {one.name for one in list_buckets(service.sdk, "").buckets}
+    with pytest.raises(NotFound):
+        delete_bucket(service.sdk, "made-here")
+
+
+def sent(url: str, method: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> int:
+    """Send a request as a stranger does, and return the status of its reply."""
+    request = urllib.request.Request(url, body, headers or {}, method=method)  # noqa: S310 - a server of these tests
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=PATIENCE_S) as reply:
+        status: int = reply.status
+    return status
+
+
+def test_a_presigned_put(service: Service) -> None:
+    """A stranger stores with it, by the content type that was signed."""
+    url = presign(service.sdk, "bucket", "from/strangers", "", 60, method="PUT", content_type="text/csv")
+    assert sent(url, "PUT", b"a,b", {"content-type": "text/csv"}) == 200
+    assert stored_bytes(service.sdk, "from/strangers") == b"a,b"
+    assert head_object(service.sdk, "bucket", "from/strangers").content.content_type == "text/csv"
+    url = presign(service.sdk, "bucket", "from/strangers", "", 60, method="DELETE")
+    assert sent(url, "DELETE") == 204

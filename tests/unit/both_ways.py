@@ -215,11 +215,32 @@ def restore_object(client: Client, bucket: str, key: str, version_id: str = "", 
     return client.run(lane_restore.restore_object(client.lane, client.at(bucket), bucket, key, version_id, **more))  # type: ignore[no-any-return]
 
 
-def presign_get(client: Client, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
+def presign(client: Client, bucket: str, key: str, version_id: str, ttl_s: int, **more: Any) -> str:
     """Make a presigned URL."""
     if isinstance(client, SdkClient):
-        return presigned_url.presign_get(client, bucket, key, version_id, ttl_s)
-    return lane_presign.presign_get(client.lane, client.at(bucket), bucket, key, version_id, ttl_s)
+        return presigned_url.presign(client, bucket, key, version_id, ttl_s, **more)
+    return lane_presign.presign(client.lane, client.at(bucket), bucket, key, version_id, ttl_s, **more)
+
+
+def set_object_tags(client: Client, bucket: str, key: str, version_id: str, tags: dict[str, str]) -> None:
+    """Set the tags of an object."""
+    if isinstance(client, SdkClient):
+        return sdk_tags.set_object_tags(client, bucket, key, version_id, tags)
+    return client.run(lane_tags.set_object_tags(client.lane, client.at(bucket), bucket, key, version_id, tags))  # type: ignore[no-any-return]
+
+
+def create_bucket(client: Client, bucket: str, region: str) -> None:
+    """Make a bucket."""
+    if isinstance(client, SdkClient):
+        return buckets.create_bucket(client, bucket, region)
+    return client.run(lane_buckets.create_bucket(client.lane, client.at(bucket), bucket, region))  # type: ignore[no-any-return]
+
+
+def delete_bucket(client: Client, bucket: str) -> None:
+    """Remove a bucket."""
+    if isinstance(client, SdkClient):
+        return buckets.delete_bucket(client, bucket)
+    return client.run(lane_buckets.delete_bucket(client.lane, client.at(bucket), bucket))  # type: ignore[no-any-return]
 
 
 def list_buckets(client: Client, token: str) -> BucketsPage:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from bulkhaul.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.objects import Content
+from bulkhaul.model.presigning import Method
 from bulkhaul.model.writing import CopySource, Doomed, ObjectOptions, UploadedPart
 from bulkhaul.policy.resolution import AskSdk
 from bulkhaul.wire.lane.client import SdkNeeded
@@ -31,7 +32,9 @@ from tests.unit.both_ways import (
     complete_upload,
     copy_object,
     copy_part,
+    create_bucket,
     create_upload,
+    delete_bucket,
     delete_object,
     delete_objects,
     head_object,
@@ -42,8 +45,9 @@ from tests.unit.both_ways import (
     list_uploads,
     list_versions,
     object_tags,
-    presign_get,
+    presign,
     put_small,
+    set_object_tags,
 )
 from tests.unit.canned import Canned, Sent
 from tests.unit.canned_lane import CannedLane
@@ -88,7 +92,12 @@ OPERATIONS: dict[str, Operation] = {
     "buckets": lambda one: list_buckets(one, ""),
     "more buckets": lambda one: list_buckets(one, "t/+="),
     "tags": lambda one: object_tags(one, "bucket", KEY, "v1"),
+    "set tags": lambda one: set_object_tags(one, "bucket", KEY, "v1", {"a&<>\"'": "b ü"}),
+    "no tags": lambda one: set_object_tags(one, "bucket", KEY, "v1", {}),
     "region": lambda one: bucket_region(one, "bucket"),
+    "make a bucket": lambda one: create_bucket(one, "bucket", ""),
+    "make a bucket elsewhere": lambda one: create_bucket(one, "bucket", "eu-central-1"),
+    "remove a bucket": lambda one: delete_bucket(one, "bucket"),
 }
 
 #: What the SDK adds that says nothing: its name, its count of tries, its signature (the lane's transport signs).
@@ -216,19 +225,26 @@ def test_buckets_are_asked_for_where_the_sdk_asks(
     token=st.sampled_from(["", "to/ke+n=="]),
     payer=st.booleans(),
     ttl_s=st.integers(1, 604_800),
+    use=st.sampled_from([("GET", ""), ("HEAD", ""), ("DELETE", ""), ("PUT", ""), ("PUT", "text/csv; header=present")]),
 )
-def test_presigned_urls_are_botocores(key: str, version: str, token: str, payer: bool, ttl_s: int) -> None:
+def test_presigned_urls_are_botocores(
+    key: str, version: str, token: str, payer: bool, ttl_s: int, use: tuple[Method, str]
+) -> None:
     """For any key, version and token, to the byte: one signature is made again at the SDK's instant."""
     credentials = Credentials("AKIDEXAMPLE", "secret/canary", token)
-    url = presign_get(_presigners(payer, credentials)[1], "bucket", key, version, ttl_s)
-    ours = presign_get(_presigners(payer, credentials)[0], "bucket", key, version, ttl_s)
+    method, content_type = use
+    version = "" if method == "PUT" else version
+    more = {"method": method, "content_type": content_type}
+    ours, url = (presign(one, "bucket", key, version, ttl_s, **more) for one in _presigners(payer, credentials))
     theirs, mine = urlsplit(url), urlsplit(ours)
     assert (mine.scheme, mine.netloc, mine.path) == (theirs.scheme, theirs.netloc, theirs.path)
     plain = theirs.query.partition("X-Amz-Algorithm")[0].rstrip("&")
     assert mine.query.startswith(plain)
     now_s = calendar.timegm(time.strptime(dict(parse_qsl(theirs.query))["X-Amz-Date"], "%Y%m%dT%H%M%SZ"))
     signer = Signer(credentials, "us-east-1")
-    again = signer.presign("GET", theirs.netloc, theirs.path, query=plain, ttl_s=ttl_s, now_s=now_s)
+    again = signer.presign(
+        method, theirs.netloc, theirs.path, query=plain, ttl_s=ttl_s, now_s=now_s, content_type=content_type
+    )
     # The order of the parameters is not signed, and the SDK's two signers differ in it.
     assert sorted(again.split("&")) == sorted(theirs.query.split("&"))
     assert {piece.partition("=")[0] for piece in mine.query.split("&")} == {
@@ -253,7 +269,7 @@ def test_a_name_that_is_no_text_is_refused() -> None:
     for operation in (
         lambda one: head_object(one, "bucket", "\ud800"),
         lambda one: list_page(one, "bucket", "\ud800", ""),
-        lambda one: presign_get(one, "bucket", "\ud800", "", 60),
+        lambda one: presign(one, "bucket", "\ud800", "", 60),
     ):
         with pytest.raises(UsageError, match="UTF-8"):
             operation(CannedLane().sdk)

@@ -7,7 +7,8 @@ from typing import get_args
 
 import pytest
 
-from bulkhaul.engine.messages.requests import AnyRequest, Delete, Head, ListPage, Read, answer_decoder
+from bulkhaul.engine.messages.request import answer_decoder
+from bulkhaul.engine.messages.requests import AnyRequest, Delete, Head, ListPage, Read
 from bulkhaul.engine.worker import sdk_answers
 from bulkhaul.errors import TransferError
 from bulkhaul.model.objects import ObjectHead

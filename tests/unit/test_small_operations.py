@@ -48,7 +48,7 @@ from tests.unit.both_ways import (
     list_parts,
     list_uploads,
     list_versions,
-    presign_get,
+    presign,
 )
 
 KEY = "dir/a b+c/ü%41"
@@ -449,7 +449,7 @@ def test_a_presigned_url_carries_everything() -> None:
     canned = Canned(request_payer=True)
     if isinstance(canned.sdk, SdkClient):
         canned.sdk.register("before-sign.s3.GetObject", lambda request, **_: request.headers.add_header("x-amz-x", "1"))
-    url = presign_get(canned.sdk, "bucket", KEY, "v1", 60)
+    url = presign(canned.sdk, "bucket", KEY, "v1", 60)
     assert url.startswith(f"http://127.0.0.1:9{PATH}?")
     pieces = query_of(url).split("&")
     assert {
@@ -468,14 +468,14 @@ def test_a_presigned_url_carries_everything() -> None:
 def test_the_life_of_a_presigned_url(ttl_s: int) -> None:
     """A life that the service would refuse is refused here (C37)."""
     with pytest.raises(OtherError, match="604800"):
-        presign_get(Canned().sdk, "bucket", "k", "", ttl_s)
-    assert "X-Amz-Expires=604800" in presign_get(Canned().sdk, "bucket", "k", "", 604_800)
+        presign(Canned().sdk, "bucket", "k", "", ttl_s)
+    assert "X-Amz-Expires=604800" in presign(Canned().sdk, "bucket", "k", "", 604_800)
 
 
 def test_a_presigned_url_needs_credentials() -> None:
     """Without signing, or before credentials came, there is no URL; with SSE-C it would be of no use."""
     for changes in ({"sign_requests": False}, {}):
         with pytest.raises(CredentialsError):
-            presign_get(Canned(credentials=None, **changes).sdk, "bucket", "k", "", 60)
+            presign(Canned(credentials=None, **changes).sdk, "bucket", "k", "", 60)
     with pytest.raises(Unsupported, match="SSE-C"):
-        presign_get(Canned(sse_c_key=SSE_C_KEY).sdk, "bucket", "k", "", 60)
+        presign(Canned(sse_c_key=SSE_C_KEY).sdk, "bucket", "k", "", 60)

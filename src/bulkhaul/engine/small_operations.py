@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -17,10 +17,12 @@ from bulkhaul.engine.transfers.endpoints import listed, object_ref
 from bulkhaul.model.archives import MAX_DAYS, RestoreAnswer, Tier
 from bulkhaul.model.errors import NotFound, RangeNotSatisfiable, TransferError, UsageError
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
+from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectVersion, PendingUpload
 from bulkhaul.policy.selection import Source, folder_prefix, parse_source, selector
-from bulkhaul.policy.storerules import asks_for_bytes, check_ttl, outside
+from bulkhaul.policy.storerules import asks_for_bytes, check_presigned, check_ttl, outside
+from bulkhaul.policy.tags import check_tags
 
 
 class SmallOperations(ABC):
@@ -65,6 +67,51 @@ class SmallOperations(ABC):
             TransferError: the service refused.
         """
         return await self.control.tags(object_ref(url), version_id)
+
+    tags = get_tags
+
+    async def set_tags(self, url: str | ObjectRef, tags: Mapping[str, str], *, version_id: str = "") -> None:
+        """Give one object these tags instead of all that it has.
+
+        Raises:
+            UsageError: S3 has no such tags: more than 10, or too long.
+            NotFound: there is no such object.
+        """
+        ref = object_ref(url)
+        check_tags(tags, ref.url)
+        await self.control.set_tags(ref, dict(tags), version_id)
+
+    async def delete_tags(self, url: str | ObjectRef, *, version_id: str = "") -> None:
+        """Take all tags from one object; that it has none is no error.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        await self.control.set_tags(object_ref(url), {}, version_id)
+
+    async def create_bucket(self, bucket: str, *, region: str = "") -> None:
+        """Make a bucket.
+
+        Args:
+            bucket: its name.
+            region: where; empty for that of the engine.
+
+        Raises:
+            Conflict: there is such a bucket, the caller's or somebody else's.
+        """
+        await self.control.create_bucket(bucket, region)
+
+    async def delete_bucket(self, bucket: str) -> None:
+        """Remove a bucket in which nothing is: no object, no version, no delete marker.
+
+        Args:
+            bucket: its name.
+
+        Raises:
+            Conflict: something is in it.
+            NotFound: there is no such bucket.
+        """
+        await self.control.delete_bucket(bucket)
 
     async def restore(
         self, url: str | ObjectRef, *, days: int, tier: Tier = Tier.STANDARD, version_id: str = ""
@@ -149,14 +196,36 @@ class SmallOperations(ABC):
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def presigned_get_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
-        """Return a URL that fetches an object without credentials for ``ttl_s`` seconds; it is a secret.
+        """Return a URL that fetches an object without credentials; see ``presigned_url``."""
+        return await self.presigned_url(url, ttl_s, version_id=version_id)
+
+    async def presigned_put_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, content_type: str = "") -> str:
+        """Return a URL that stores an object without credentials; see ``presigned_url``."""
+        return await self.presigned_url(url, ttl_s, method="PUT", content_type=content_type)
+
+    async def presigned_url(
+        self,
+        url: str | ObjectRef,
+        ttl_s: int = 3600,
+        *,
+        version_id: str = "",
+        method: Method = "GET",
+        content_type: str = "",
+    ) -> str:
+        """Return a URL for one method and one object, without credentials, for ``ttl_s`` seconds; it is a secret.
+
+        Args:
+            method: GET, HEAD, PUT or DELETE.
+            content_type: that a PUT must come with, empty for any.
 
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds.
             CredentialsError: there are no credentials to sign with.
         """
         check_ttl(ttl_s)
-        return await self.control.presign(object_ref(url), ttl_s, version_id)
+        ref = object_ref(url)
+        check_presigned(method, content_type, version_id, ref.url)
+        return await self.control.presign(ref, ttl_s, version_id, method=method, content_type=content_type)
 
     # Listings
 

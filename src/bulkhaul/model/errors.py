@@ -286,6 +286,12 @@ class Cancelled(TransferError):
     exit_code = 130
 
 
+NOT_EMPTY = (
+    "the bucket is not empty, so it stays; look with `bulkhaul ls --all-versions`, delete what is in it for good with"
+    " `bulkhaul rm --recursive --all-versions`"
+)
+"""Why a bucket is not removed, and what to do."""
+
 WRONG_KEYS = frozenset({"InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"})
 """A service's codes for keys that it does not accept at all. Source: S3 API, "Error responses"."""
 

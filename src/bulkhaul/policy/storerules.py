@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_OFFSET, MAX_PRESIGN_S, MIB, TIB, S3Limits
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectRef
+from bulkhaul.model.presigning import METHODS
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import check_text, metadata_of
 
@@ -127,6 +128,21 @@ def check_ttl(ttl_s: int) -> None:
     """
     if type(ttl_s) is not int or not 1 <= ttl_s <= MAX_PRESIGN_S:
         raise OtherError(f"a presigned URL cannot live {ttl_s!r} s; give whole seconds from 1 to {MAX_PRESIGN_S}")
+
+
+def check_presigned(method: str, content_type: str, version_id: str, subject: str = "") -> None:
+    """Make sure that a presigned URL can be made for this.
+
+    Raises:
+        UsageError: no such method; a version that is to be stored, or a content type that is to be read.
+    """
+    if method not in METHODS:
+        raise UsageError(f"a presigned URL is for {', '.join(METHODS)}, not {method!r}", subject)
+    if content_type and method != "PUT":
+        raise UsageError("a content type goes with PUT alone", subject)
+    if version_id and method == "PUT":
+        raise UsageError("a PUT makes a new version, so none can be named", subject)
+    check_text("content_type", content_type)
 
 
 def asks_for_bytes(start: int, end: int, subject: str = "") -> bool:

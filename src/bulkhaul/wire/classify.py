@@ -13,7 +13,7 @@ import ssl
 import time
 from collections.abc import Mapping
 
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import NOT_EMPTY, ErrorInfo
 from bulkhaul.model.limits import MAX_SKEW_S
 from bulkhaul.wire.masking import hidden_by_place
 
@@ -31,6 +31,9 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "InvalidToken": ("CredentialsError", "the service does not accept the session token"),
     "PreconditionFailed": ("PreconditionFailed", "the object is no longer the one that the transfer began with"),
     "ConditionalRequestConflict": ("Conflict", "another conditional write was under way"),
+    "BucketNotEmpty": ("Conflict", NOT_EMPTY),
+    "BucketAlreadyExists": ("Conflict", "somebody else has a bucket of this name; choose another one"),
+    "BucketAlreadyOwnedByYou": ("Conflict", "the bucket is there already, and is yours"),
     "Conflict": ("Conflict", "the service says that it conflicts with what is there, or with another request"),
     "EntityTooLarge": ("PayloadTooLarge", "the service takes at most 5 GiB in one request"),
     "BadDigest": ("BodyCorrupted", "the service received other bytes than were sent"),
@@ -80,7 +83,7 @@ _MORE_PRECISE = frozenset(
         "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "SignatureDoesNotMatch", "InvalidAccessKeyId",
         "RequestTimeTooSkewed", "ExpiredToken", "TokenRefreshRequired", "InvalidToken", "InvalidObjectState",
         "BadDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict",
-        "GlacierExpeditedRetrievalNotAvailable",
+        "GlacierExpeditedRetrievalNotAvailable", "BucketNotEmpty", "BucketAlreadyExists", "BucketAlreadyOwnedByYou",
     }
 )  # fmt: skip
 """Codes that decide before the status, for they say more."""

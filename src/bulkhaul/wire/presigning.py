@@ -23,7 +23,7 @@ def require_presignable(ttl_s: float, *, signs: bool, encrypts: bool, subject: s
     if not signs:
         raise CredentialsError("a presigned URL needs credentials to sign it with", subject)
     if encrypts:
-        raise Unsupported("who fetches by a presigned URL does not send the SSE-C key that the object needs", subject)
+        raise Unsupported("whoever uses a presigned URL does not send the SSE-C key that the object needs", subject)
 
 
 __all__ = ["require_presignable"]

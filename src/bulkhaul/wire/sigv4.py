@@ -119,25 +119,32 @@ class Signer:
     def _scope(self, day: str) -> str:
         return f"{day}/{self._region}/{self._service}/aws4_request"
 
-    def presign(self, method: str, host: str, path: str, *, query: str, ttl_s: int, now_s: float) -> str:
+    def presign(
+        self, method: str, host: str, path: str, *, query: str, ttl_s: int, now_s: float, content_type: str = ""
+    ) -> str:
         """Return the query of a presigned URL: ``query`` and the parameters of the signature.
+
+        Args:
+            content_type: that the request must come with, empty for any.
 
         Source: AWS General Reference, "Authenticating requests: using query parameters".
         """
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now_s))
         scope = f"{stamp[:8]}/{self._region}/{self._service}/aws4_request"
+        typed = f"content-type:{_canonical(content_type)}\n" if content_type else ""
+        names = "content-type;host" if content_type else "host"
         parameters = [
             ("X-Amz-Algorithm", "AWS4-HMAC-SHA256"),
             ("X-Amz-Credential", f"{self._credentials.access_key}/{scope}"),
             ("X-Amz-Date", stamp),
             ("X-Amz-Expires", str(ttl_s)),
-            ("X-Amz-SignedHeaders", "host"),
+            ("X-Amz-SignedHeaders", names),
         ]
         if self._credentials.token:
             parameters.append(("X-Amz-Security-Token", self._credentials.token))
         pairs = [*(query.split("&") if query else ()), *(f"{k}={quote(v, safe='-_.~')}" for k, v in parameters)]
         canonical_query = "&".join("=".join(pair) for pair in sorted(pair.partition("=")[::2] for pair in pairs))
-        canonical = f"{method}\n{path}\n{canonical_query}\nhost:{host}\n\nhost\n{UNSIGNED_PAYLOAD}"
+        canonical = f"{method}\n{path}\n{canonical_query}\n{typed}host:{host}\n\n{names}\n{UNSIGNED_PAYLOAD}"
         digest = hashlib.sha256(canonical.encode()).hexdigest()
         to_sign = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
         signature = hmac.digest(self._key_of(stamp[:8]), to_sign.encode(), "sha256").hex()

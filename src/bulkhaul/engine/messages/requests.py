@@ -9,15 +9,14 @@ many frames as it takes.
 
 from __future__ import annotations
 
-import functools
-from typing import ClassVar, Generic, Literal, TypeVar, get_args
-
 import msgspec
 
+from bulkhaul.engine.messages.request import Request
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead, PartChecksum
 from bulkhaul.model.preserving import Acl, ObjectLock
+from bulkhaul.model.presigning import Method
 from bulkhaul.model.writing import (
     BucketsPage,
     CopySource,
@@ -33,32 +32,6 @@ from bulkhaul.model.writing import (
     VersionsPage,
 )
 from bulkhaul.wire.values import Credentials, Target
-
-A = TypeVar("A")
-
-Line = Literal["quick", "slow", "ending"]
-
-
-class Request(msgspec.Struct, Generic[A], frozen=True):
-    """One request, and by its type argument what answers it.
-
-    Attributes:
-        line: whom it stands in line with. ``slow`` ones may take a service minutes: they have as many threads as there
-            are connections. ``ending`` ones are asked by every upload of an engine that ends, all at once.
-        sent: it goes to the service; else the worker answers by itself.
-        with_memory: a descriptor of memory goes along: what the request is about, or where its answer goes.
-    """
-
-    line: ClassVar[Line] = "quick"
-    sent: ClassVar[bool] = True
-    with_memory: ClassVar[bool] = False
-
-
-@functools.cache
-def answer_decoder(kind: type[Request[A]]) -> msgspec.msgpack.Decoder[A]:
-    """Return what decodes the answers to requests of a kind."""
-    (base,) = kind.__orig_bases__  # type: ignore[attr-defined] # every class with a generic base has it
-    return msgspec.msgpack.Decoder(get_args(base)[0])
 
 
 class Locate(Request[Target], tag=True, frozen=True):
@@ -301,7 +274,11 @@ class GetLock(Request[ObjectLock], tag=True, frozen=True):
 
 
 class Presign(Request[str], tag=True, frozen=True):
-    """A URL that fetches one object without credentials for a while."""
+    """A URL that does one thing with one object without credentials for a while.
+
+    Attributes:
+        content_type: that a PUT must come with, empty for any.
+    """
 
     sent = False
 
@@ -309,6 +286,30 @@ class Presign(Request[str], tag=True, frozen=True):
     key: str
     ttl_s: int
     version_id: str = ""
+    method: Method = "GET"
+    content_type: str = ""
+
+
+class SetTags(Request[None], tag=True, frozen=True):
+    """Give one object these tags instead of all that it has; none takes them all away."""
+
+    bucket: str
+    key: str
+    tags: dict[str, str]
+    version_id: str = ""
+
+
+class CreateBucket(Request[None], tag=True, frozen=True):
+    """Make a bucket; an empty region is that of the endpoint."""
+
+    bucket: str
+    region: str = ""
+
+
+class DeleteBucket(Request[None], tag=True, frozen=True):
+    """Remove a bucket, which the service does only if nothing is in it."""
+
+    bucket: str
 
 
 class BucketVersioning(Request[Versioning], tag=True, frozen=True):
@@ -343,6 +344,9 @@ AnyRequest = (
     | DeleteMany
     | ListVersions
     | Tags
+    | SetTags
+    | CreateBucket
+    | DeleteBucket
     | Restore
     | GetAcl
     | GetLock

@@ -21,6 +21,7 @@ from bulkhaul.engine.messages.requests import (
     Read,
     Restore,
 )
+from bulkhaul.engine.operations.buckets import Buckets
 from bulkhaul.engine.operations.delete_batch import delete_batch, delete_in_batches
 from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
@@ -29,6 +30,7 @@ from bulkhaul.engine.operations.multipart_uploads import MultipartUploads
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
+from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import (
     CopySource,
@@ -40,7 +42,7 @@ from bulkhaul.model.writing import (
 from bulkhaul.wire.values import RemoteObject, Target
 
 
-class Control(Descriptions, MultipartUploads):
+class Control(Buckets, Descriptions, MultipartUploads):
     """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
 
     async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:
@@ -206,13 +208,19 @@ class Control(Descriptions, MultipartUploads):
         """
         return await delete_batch(self._requests, bucket, doomed, before_again=before_again)
 
-    async def presign(self, ref: ObjectRef, ttl_s: int, version_id: str = "") -> str:
-        """Return a URL that fetches the object without credentials for ``ttl_s`` seconds; it is a secret.
+    async def presign(
+        self, ref: ObjectRef, ttl_s: int, version_id: str = "", *, method: Method = "GET", content_type: str = ""
+    ) -> str:
+        """Return a URL for one method and one object, without credentials, for ``ttl_s`` seconds; it is a secret.
+
+        Args:
+            content_type: that a PUT must come with, empty for any.
 
         Raises:
             CredentialsError: there are no credentials to sign with.
         """
-        return await self._requests.ask(Presign(ref.bucket, ref.key, ttl_s, version_id), ref.url)
+        request = Presign(ref.bucket, ref.key, ttl_s, version_id, method, content_type)
+        return await self._requests.ask(request, ref.url)
 
     async def restore(self, ref: ObjectRef, *, tier: Tier, days: int, version_id: str = "") -> RestoreAnswer:
         """Have an archived object brought back; that it comes already, or is there, is an answer and no error.

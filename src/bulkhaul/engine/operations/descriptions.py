@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from bulkhaul.engine.messages.requests import BucketRegion, BucketVersioning, GetAcl, GetLock, PartChecksums, Tags
+from bulkhaul.engine.messages.requests import (
+    BucketRegion,
+    BucketVersioning,
+    GetAcl,
+    GetLock,
+    PartChecksums,
+    SetTags,
+    Tags,
+)
 from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.objects import ObjectRef, PartChecksum
 from bulkhaul.model.preserving import Acl, ObjectLock
@@ -32,6 +40,15 @@ class Descriptions:
             TransferError: the service refused.
         """
         return await self._requests.ask(Tags(ref.bucket, ref.key, version_id), ref.url)
+
+    async def set_tags(self, ref: ObjectRef, tags: dict[str, str], version_id: str = "") -> None:
+        """Give an object these tags instead of all that it has; none takes them all away.
+
+        Raises:
+            NotFound: there is no such object.
+            TransferError: the service refused.
+        """
+        await self._requests.ask(SetTags(ref.bucket, ref.key, tags, version_id), ref.url)
 
     async def acl(self, ref: ObjectRef, version_id: str = "") -> Acl:
         """Return who may do what with an object.

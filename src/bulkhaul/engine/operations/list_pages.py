@@ -17,7 +17,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, TypeVar
 
-from bulkhaul.engine.messages.requests import ListPage, Request
+from bulkhaul.engine.messages.request import Request
+from bulkhaul.engine.messages.requests import ListPage
 from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.errors import OtherError
 from bulkhaul.model.writing import ObjectsPage

@@ -12,7 +12,8 @@ from typing import TypeVar
 
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.messages.messages import require_sound
-from bulkhaul.engine.messages.requests import REQUESTS, Answer, Early, Locate, Request
+from bulkhaul.engine.messages.request import Request
+from bulkhaul.engine.messages.requests import REQUESTS, Answer, Early, Locate
 from bulkhaul.engine.pool.ceiling import bound_by_sdk
 from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from bulkhaul.engine.pool.interface import Workers, WorkerState

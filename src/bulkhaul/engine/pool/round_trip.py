@@ -13,14 +13,13 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from bulkhaul.engine.messages.request import Request, answer_decoder
 from bulkhaul.engine.messages.requests import (
     Answer,
     AnyRequest,
     Ask,
     Early,
     Read,
-    Request,
-    answer_decoder,
 )
 from bulkhaul.engine.pool.interface import Workers, WorkerState
 from bulkhaul.model.errors import OtherError, StallTimeout, TransferError, WorkerDied, error_of

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bulkhaul.engine.messages.memory import read_all
+from bulkhaul.engine.messages.request import Request
 from bulkhaul.engine.messages.requests import (
     AbortUpload,
     AnyRequest,
@@ -19,8 +20,10 @@ from bulkhaul.engine.messages.requests import (
     CompleteUpload,
     CopyObject,
     CopyPart,
+    CreateBucket,
     CreateUpload,
     Delete,
+    DeleteBucket,
     DeleteMany,
     Head,
     ListBuckets,
@@ -31,8 +34,8 @@ from bulkhaul.engine.messages.requests import (
     Locate,
     Presign,
     PutSmall,
-    Request,
     Restore,
+    SetTags,
     Tags,
 )
 from bulkhaul.model.archives import RestoreAnswer
@@ -49,7 +52,7 @@ from bulkhaul.model.writing import (
     UploadsPage,
     VersionsPage,
 )
-from bulkhaul.wire.lane.buckets import bucket_region, list_buckets, locate
+from bulkhaul.wire.lane.buckets import bucket_region, create_bucket, delete_bucket, list_buckets, locate
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.copy_object import copy_object, copy_part
 from bulkhaul.wire.lane.delete_objects import delete_object, delete_objects
@@ -57,8 +60,8 @@ from bulkhaul.wire.lane.head_object import ask_head
 from bulkhaul.wire.lane.list_objects import ask_page
 from bulkhaul.wire.lane.list_versions import list_versions
 from bulkhaul.wire.lane.multipart_upload import abort_upload, complete_upload, create_upload, list_parts, list_uploads
-from bulkhaul.wire.lane.object_tags import object_tags
-from bulkhaul.wire.lane.presigned_url import presign_get
+from bulkhaul.wire.lane.object_tags import object_tags, set_object_tags
+from bulkhaul.wire.lane.presigned_url import presign
 from bulkhaul.wire.lane.put_small import put_small
 from bulkhaul.wire.lane.restore_object import restore_object
 from bulkhaul.wire.values import Target
@@ -261,7 +264,25 @@ async def _restore(asked: Asked, request: Restore) -> RestoreAnswer:
 
 @_answers(Presign)
 async def _presign(asked: Asked, request: Presign) -> str:
-    return presign_get(asked.lane, asked.target, request.bucket, request.key, request.version_id, request.ttl_s)
+    method, content_type = request.method, request.content_type
+    bucket, key, version_id, ttl_s = request.bucket, request.key, request.version_id, request.ttl_s
+    return presign(asked.lane, asked.target, bucket, key, version_id, ttl_s, method=method, content_type=content_type)
+
+
+@_answers(SetTags)
+async def _set_tags(asked: Asked, request: SetTags) -> None:
+    bucket, key, version_id = request.bucket, request.key, request.version_id
+    await set_object_tags(asked.lane, asked.target, bucket, key, version_id, request.tags)
+
+
+@_answers(CreateBucket)
+async def _create_bucket(asked: Asked, request: CreateBucket) -> None:
+    await create_bucket(asked.lane, asked.target, request.bucket, request.region)
+
+
+@_answers(DeleteBucket)
+async def _delete_bucket(asked: Asked, request: DeleteBucket) -> None:
+    await delete_bucket(asked.lane, asked.target, request.bucket)
 
 
 @_answers(BucketRegion)

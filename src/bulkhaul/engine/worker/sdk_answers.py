@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from bulkhaul.engine.messages.memory import read_all
+from bulkhaul.engine.messages.request import Request
 from bulkhaul.engine.messages.requests import (
     FIRST_GENERATION,
     AbortUpload,
@@ -21,8 +22,10 @@ from bulkhaul.engine.messages.requests import (
     CompleteUpload,
     CopyObject,
     CopyPart,
+    CreateBucket,
     CreateUpload,
     Delete,
+    DeleteBucket,
     DeleteMany,
     GetAcl,
     GetLock,
@@ -36,9 +39,9 @@ from bulkhaul.engine.messages.requests import (
     PartChecksums,
     Presign,
     PutSmall,
-    Request,
     Resolve,
     Restore,
+    SetTags,
     Tags,
 )
 from bulkhaul.model.archives import RestoreAnswer
@@ -58,7 +61,14 @@ from bulkhaul.model.writing import (
     Versioning,
     VersionsPage,
 )
-from bulkhaul.wire.sdk.buckets import bucket_region, bucket_versioning, list_buckets, locate
+from bulkhaul.wire.sdk.buckets import (
+    bucket_region,
+    bucket_versioning,
+    create_bucket,
+    delete_bucket,
+    list_buckets,
+    locate,
+)
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
 from bulkhaul.wire.sdk.credential_chain import resolve_credentials
@@ -70,8 +80,8 @@ from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, cr
 from bulkhaul.wire.sdk.object_acl import object_acl
 from bulkhaul.wire.sdk.object_attributes import part_checksums
 from bulkhaul.wire.sdk.object_lock import object_lock
-from bulkhaul.wire.sdk.object_tags import object_tags
-from bulkhaul.wire.sdk.presigned_url import presign_get
+from bulkhaul.wire.sdk.object_tags import object_tags, set_object_tags
+from bulkhaul.wire.sdk.presigned_url import presign
 from bulkhaul.wire.sdk.put_small import put_small
 from bulkhaul.wire.sdk.restore_object import restore_object
 from bulkhaul.wire.values import Credentials, Target
@@ -110,7 +120,7 @@ def _target(sdk: SdkClient, request: AnyRequest) -> Target | None:
 
     Every request that names a bucket tells, but for those that may have ended with one of another name.
     """
-    if isinstance(request, Presign | DeleteMany | PartChecksums | Locate | ListBuckets | Resolve):
+    if isinstance(request, Presign | DeleteMany | DeleteBucket | PartChecksums | Locate | ListBuckets | Resolve):
         return None
     bucket = getattr(request, "bucket", "")
     return sdk.target(bucket, getattr(request, "key", "")) if bucket else None
@@ -286,7 +296,24 @@ def _get_lock(asked: Asked, request: GetLock) -> ObjectLock:
 
 @_answers(Presign)
 def _presign(asked: Asked, request: Presign) -> str:
-    return presign_get(asked.sdk, request.bucket, request.key, request.version_id, request.ttl_s)
+    method, content_type = request.method, request.content_type
+    bucket, key, version_id, ttl_s = request.bucket, request.key, request.version_id, request.ttl_s
+    return presign(asked.sdk, bucket, key, version_id, ttl_s, method=method, content_type=content_type)
+
+
+@_answers(SetTags)
+def _set_tags(asked: Asked, request: SetTags) -> None:
+    set_object_tags(asked.sdk, request.bucket, request.key, request.version_id, request.tags)
+
+
+@_answers(CreateBucket)
+def _create_bucket(asked: Asked, request: CreateBucket) -> None:
+    create_bucket(asked.sdk, request.bucket, request.region)
+
+
+@_answers(DeleteBucket)
+def _delete_bucket(asked: Asked, request: DeleteBucket) -> None:
+    delete_bucket(asked.sdk, request.bucket)
 
 
 @_answers(BucketVersioning)

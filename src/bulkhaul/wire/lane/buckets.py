@@ -1,4 +1,4 @@
-"""Requests about buckets by the lane: a list of the caller's, the region of one, and where requests for one go."""
+"""Requests about buckets by the lane: makes, removes and lists them, tells the region of one, and where requests go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.lane.request_xml import XMLNS, element
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
+from bulkhaul.wire.replies.location import location_constraint
 from bulkhaul.wire.values import Target
 
 _PAGE = Shape(texts(("ContinuationToken",)), lists={"Buckets": Shape({**texts(("Name",)), "CreationDate": instant})})
@@ -42,6 +44,33 @@ async def bucket_region(lane: Lane, target: Target, bucket: str) -> str:
     return told.text(reply.headers.get("x-amz-bucket-region"), "region", subject, most=told.MAX_NAME_CHARACTERS)
 
 
+async def create_bucket(lane: Lane, target: Target, bucket: str, region: str) -> None:
+    """Make a bucket in a region; an empty one is that of the endpoint.
+
+    Raises:
+        SdkNeeded: the service sends the request elsewhere.
+        Conflict: there is such a bucket, the caller's or somebody else's.
+        TransferError: the service or the connection failed.
+    """
+    where = location_constraint(region or target.region)
+    location = element("LocationConstraint", where)
+    body = element("CreateBucketConfiguration", location, attributes=XMLNS).encode() if where else b""
+    reply = await lane.ask(target, "PUT", body=body, subject=f"s3://{bucket}", patient=True)
+    reply.members()  # an error within a success
+
+
+async def delete_bucket(lane: Lane, target: Target, bucket: str) -> None:
+    """Remove a bucket in which nothing is.
+
+    Raises:
+        SdkNeeded: the bucket lives elsewhere.
+        Conflict: something is in it.
+        TransferError: the service or the connection failed.
+    """
+    reply = await lane.ask(target, "DELETE", subject=f"s3://{bucket}", patient=True)
+    reply.members()  # an error within a success
+
+
 async def locate(lane: Lane, target: Target, bucket: str) -> Target:
     """Return where requests for a bucket go; it need not exist, nor be readable.
 
@@ -60,4 +89,4 @@ async def locate(lane: Lane, target: Target, bucket: str) -> Target:
     return target
 
 
-__all__ = ["bucket_region", "list_buckets", "locate"]
+__all__ = ["bucket_region", "create_bucket", "delete_bucket", "list_buckets", "locate"]

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Sequence
 
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
-from bulkhaul.policy.endpoints import aws_domain
 from bulkhaul.wire import told
-from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane, version_query
-from bulkhaul.wire.lane.request_xml import XMLNS, Written, element
+from bulkhaul.wire.lane.request_xml import XMLNS, Written, element, protection
 from bulkhaul.wire.replies.batch_result import batch_result, require_result
 from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.steps import carried_out_async
@@ -85,7 +81,7 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
     objects = [element("Object", *_named(one)) for one in doomed]
     # A quiet reply does not tell what was deleted.
     body = element("Delete", *objects, element("Quiet", "false"), attributes=XMLNS).encode()
-    headers = [*lane.payer, *_protection(target, body)]
+    headers = [*lane.payer, *protection(target, body)]
     subject = f"s3://{bucket}"
     reply = await lane.ask(target, "POST", "", [("delete", "")], headers, body, subject=subject, patient=True)
     result = reply.members(_RESULT)
@@ -96,14 +92,6 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
 def _named(one: Doomed) -> list[Written]:
     told = (("Key", one.key), ("VersionId", one.version_id), ("ETag", one.etag))
     return [element(name, text) for name, text in told if text]
-
-
-def _protection(target: Target, body: bytes) -> list[tuple[str, str]]:
-    """Return the checksum that must go along: an MD5, as the S3 API once required, and older stores still do."""
-    if aws_domain(target.host) is None:
-        digest = hashlib.md5(body, usedforsecurity=False).digest()
-        return [("content-md5", base64.b64encode(digest).decode())]
-    return [("x-amz-checksum-crc32", encoded_crc("CRC32", updater("CRC32")(body, 0)))]
 
 
 __all__ = ["delete_object", "delete_objects"]

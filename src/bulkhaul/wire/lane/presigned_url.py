@@ -1,18 +1,32 @@
-"""Makes presigned URLs without the SDK, by which anybody may GET an object for a limited time."""
+"""Makes presigned URLs without the SDK, by which anybody may do one thing with an object for a limited time."""
 
 from __future__ import annotations
 
 import time
 
 from bulkhaul.model.errors import UsageError
+from bulkhaul.model.presigning import Method
 from bulkhaul.wire.lane.client import Lane, encoded_query, version_query
 from bulkhaul.wire.presigning import require_presignable
 from bulkhaul.wire.sigv4 import Signer
 from bulkhaul.wire.values import Target
 
 
-def presign_get(lane: Lane, target: Target, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
-    """Return a URL by which anybody may GET an object for ``ttl_s`` seconds; the object need not exist (C37).
+def presign(
+    lane: Lane,
+    target: Target,
+    bucket: str,
+    key: str,
+    version_id: str,
+    ttl_s: int,
+    *,
+    method: Method = "GET",
+    content_type: str = "",
+) -> str:
+    """Return a URL for one method and one object for ``ttl_s`` seconds; the object need not exist (C37).
+
+    Args:
+        content_type: that a PUT must come with, empty for any.
 
     Raises:
         OtherError: ``ttl_s`` is not 1 to 604,800.
@@ -29,8 +43,16 @@ def presign_get(lane: Lane, target: Target, bucket: str, key: str, version_id: s
     except UnicodeEncodeError as error:
         raise UsageError("the name is not valid UTF-8", subject, str(error)) from error
     signer = Signer(credentials, target.region)
-    signed = signer.presign("GET", target.host_header, path, query=query, ttl_s=int(ttl_s), now_s=time.time())
+    signed = signer.presign(
+        method,
+        target.host_header,
+        path,
+        query=query,
+        ttl_s=int(ttl_s),
+        now_s=time.time(),
+        content_type=content_type,
+    )
     return f"{target.endpoint}{path}?{signed}"
 
 
-__all__ = ["presign_get"]
+__all__ = ["presign"]

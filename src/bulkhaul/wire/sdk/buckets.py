@@ -1,4 +1,4 @@
-"""Requests about buckets: lists the caller's, tells the region of one, and finds out where requests for it go."""
+"""Requests about buckets: makes, removes and lists them, tells the region of one, and where requests go."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bulkhaul.model.errors import TransferError, UnexpectedReply
 from bulkhaul.model.writing import BucketsPage, Versioning
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
+from bulkhaul.wire.replies.location import location_constraint
 from bulkhaul.wire.sdk.calls import call
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.values import Target
@@ -53,6 +54,28 @@ def bucket_versioning(sdk: SdkClient, bucket: str) -> Versioning:
             )
 
 
+def create_bucket(sdk: SdkClient, bucket: str, region: str) -> None:
+    """Make a bucket in a region; an empty one is that of the client.
+
+    Raises:
+        Conflict: there is such a bucket, the caller's or somebody else's.
+        TransferError: the service or the connection failed.
+    """
+    where = location_constraint(region or sdk.patient.meta.region_name)
+    more = {"CreateBucketConfiguration": {"LocationConstraint": where}} if where else {}
+    call(sdk.patient.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+
+
+def delete_bucket(sdk: SdkClient, bucket: str) -> None:
+    """Remove a bucket in which nothing is.
+
+    Raises:
+        Conflict: something is in it.
+        TransferError: the service or the connection failed.
+    """
+    call(sdk.patient.delete_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+
+
 def locate(sdk: SdkClient, bucket: str) -> Target:
     """Return where requests for a bucket go; it need not exist, nor be readable.
 
@@ -71,4 +94,4 @@ def locate(sdk: SdkClient, bucket: str) -> Target:
     return sdk.target(bucket)
 
 
-__all__ = ["bucket_region", "bucket_versioning", "list_buckets", "locate"]
+__all__ = ["bucket_region", "bucket_versioning", "create_bucket", "delete_bucket", "list_buckets", "locate"]

@@ -37,9 +37,11 @@ def tune(client: Any, settings: Settings, *, custom: bool) -> None:
     events = client.meta.events
     if settings.request_payer or settings.sse_c_key is not None:
         _add_parameters(client, settings)
-    events.register_last("before-sign.s3.GetObject", _leave_all_to_the_url)
+    for operation in ("GetObject", "HeadObject", "PutObject", "DeleteObject"):
+        events.register_last(f"before-sign.s3.{operation}", _leave_all_to_the_url)
     if custom:
-        events.register("before-sign.s3.DeleteObjects", _protect_by_md5)
+        for operation in ("DeleteObjects", "PutObjectTagging"):
+            events.register(f"before-sign.s3.{operation}", _protect_by_md5)
     events.register("before-parse.s3.DeleteObjects", _require_delete_result)
     for operation in ("ListObjects", "ListObjectsV2", "ListObjectVersions"):
         events.register_first(f"after-call.s3.{operation}", require_decodable)

@@ -1,4 +1,4 @@
-"""Reads the tags of an object."""
+"""Reads and sets the tags of an object."""
 
 from __future__ import annotations
 
@@ -19,4 +19,21 @@ def object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str) -> dict[
     return tags_of(reply, subject)
 
 
-__all__ = ["object_tags"]
+def set_object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str, tags: dict[str, str]) -> None:
+    """Give an object these tags instead of all that it has; none takes them all away.
+
+    Raises:
+        NotFound: there is no such object.
+        TransferError: the service or the connection failed.
+    """
+    sdk.require_unrewritten(key)
+    subject = f"s3://{bucket}/{key}"
+    names = object_names(bucket, key, version_id)
+    if tags:
+        tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
+        call(sdk.patient.put_object_tagging, subject=subject, Tagging=tagging, **names)
+    else:
+        call(sdk.patient.delete_object_tagging, subject=subject, **names)
+
+
+__all__ = ["object_tags", "set_object_tags"]

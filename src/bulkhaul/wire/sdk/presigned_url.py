@@ -1,14 +1,27 @@
-"""Makes presigned URLs, by which anybody may GET an object for a limited time."""
+"""Makes presigned URLs, by which anybody may do one thing with an object for a limited time."""
 
 from __future__ import annotations
 
+from bulkhaul.model.presigning import Method
 from bulkhaul.wire.presigning import require_presignable
 from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
 
 
-def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: int) -> str:
-    """Return a URL by which anybody may GET an object for ``ttl_s`` seconds; the object need not exist (C37).
+def presign(
+    sdk: SdkClient,
+    bucket: str,
+    key: str,
+    version_id: str,
+    ttl_s: int,
+    *,
+    method: Method = "GET",
+    content_type: str = "",
+) -> str:
+    """Return a URL for one method and one object for ``ttl_s`` seconds; the object need not exist (C37).
+
+    Args:
+        content_type: that a PUT must come with, empty for any.
 
     Raises:
         OtherError: ``ttl_s`` is not 1 to 604,800.
@@ -21,11 +34,11 @@ def presign_get(sdk: SdkClient, bucket: str, key: str, version_id: str, ttl_s: i
     url: str = call(
         sdk.client.generate_presigned_url,
         subject=subject,
-        ClientMethod="get_object",
-        Params=object_names(bucket, key, version_id),
+        ClientMethod=f"{method.lower()}_object",
+        Params=object_names(bucket, key, version_id) | ({"ContentType": content_type} if content_type else {}),
         ExpiresIn=int(ttl_s),
     )
     return url
 
 
-__all__ = ["presign_get"]
+__all__ = ["presign"]
