@@ -9,7 +9,7 @@ import click
 from bulkhaul import __version__
 
 _COMMANDS = (
-    *("cp", "mv", "sync", "verify", "cat", "pipe", "ls", "du", "head", "rm", "presign"),
+    *("cp", "mv", "sync", "verify", "cat", "pipe", "ls", "du", "head", "rm", "presign", "tags", "mb", "rb"),
     *("job", "run", "cleanup", "doctor", "completion", "demo"),
 )
 """In the order of the help page; each is a module of ``commands`` with a function of its name."""

@@ -28,13 +28,11 @@ if TYPE_CHECKING:
     from bulkhaul.cli.job import Job
     from bulkhaul.cli.run_query import Work
 
-COMMANDS = ("cp", "mv", "sync", "rm", "cat", "pipe", "ls", "du", "head", "presign")
+COMMANDS = ("cp", "mv", "sync", "rm", "cat", "pipe", "ls", "du", "head", "presign", "tags", "mb", "rb")
 """What a line may ask for."""
 
 _NOT_HERE = {
     "select": "AWS has closed S3 Select to new customers; `cat` writes the object, for a program that filters it",
-    "mb": "bulkhaul makes no buckets; `aws s3 mb` does",
-    "rb": "bulkhaul removes no buckets; `rm` empties one, and `aws s3 rb` removes it",
     "bucket-version": "bulkhaul does not set the versioning of buckets; `aws s3api put-bucket-versioning` does",
     "run": "a file of commands runs no other one",
 }
@@ -42,7 +40,7 @@ _NOT_HERE = {
 
 _TAKEN = "that is the file of commands"
 
-_QUERIES = ("ls", "du", "head", "presign")
+_QUERIES = ("ls", "du", "head", "presign", "tags", "mb", "rb")
 
 _SPELLINGS = {
     "--humanize": "--human-readable",

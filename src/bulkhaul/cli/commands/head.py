@@ -32,10 +32,13 @@ Exit code: 0 it is there, 1 it is not, or may not be looked at, 2 wrong command 
 @click.command("head", cls=SectionedCommand, epilog=EPILOG, short_help="Tell what is known of one object or bucket.")
 @click.argument("url", metavar="s3://BUCKET[/KEY]")
 @click.option("--version-id", default="", metavar="ID", help="That version of the object.")
+@click.option("--tags", "with_tags", is_flag=True, help="The tags too, by a second request.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @click.pass_context
-def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **connection: Any) -> NoReturn:
+def head(
+    ctx: click.Context, /, *, url: str, version_id: str, with_tags: bool, as_json: bool, **connection: Any
+) -> NoReturn:
     """Tell size, ETag, time, checksum, content headers, metadata and encryption of one object, without its bytes."""
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
@@ -44,12 +47,17 @@ def head(ctx: click.Context, /, *, url: str, version_id: str, as_json: bool, **c
 
     bucket, key = parse_destination(url, "what is to be looked at")
     settings = make_settings(connection)
-    if version_id and not key:
-        raise click.UsageError("--version-id needs a key.")
+    if (version_id or with_tags) and not key:
+        raise click.UsageError("--version-id and --tags need a key.")
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if key:
-            told = object_fields(bucket, await engine.control.head(ObjectRef(bucket, key), version_id))
+            ref = ObjectRef(bucket, key)
+            info = await engine.control.head(ref, version_id)
+            told = object_fields(bucket, info)
+            if with_tags:
+                # Of that version: another object may be there by now.
+                told["tags"] = dict(sorted((await engine.control.tags(ref, version_id or info.version_id)).items()))
         else:
             region = await engine.control.region(bucket)
             told = {"bucket": bucket} | ({"region": region} if region else {})

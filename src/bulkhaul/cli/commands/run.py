@@ -36,9 +36,9 @@ A file of commands:
   ls s3://bucket/logs/
 
 Lines are words as in a shell: quotes and backslashes, but nothing is expanded except the patterns of the commands
-themselves. A line may be cp, mv, sync, rm, cat, pipe, ls, du, head or presign, with their options; bulkhaul or s5cmd
-may stand before it. Options of the connection, of speed, of integrity and of output are for all lines, and given to
-run.
+themselves. A line may be cp, mv, sync, rm, cat, pipe, ls, du, head, presign, tags, mb or rb, with their options;
+bulkhaul or s5cmd may stand before it. Options of the connection, of speed, of integrity and of output are for all
+lines, and given to run.
 
 Files that s5cmd runs are run, too: a download makes the folders of its file, a folder that ends in a slash is uploaded
 with everything below it, * and ? in a local SRC stand for files, and sync takes one object, too. What s5cmd can and
