@@ -161,7 +161,7 @@ def test_what_is_archived_is_shown(server: FaultServer, tmp_path: Path) -> None:
     assert shown == ["p/a", "p/b (GLACIER)", "p/c/d (DEEP_ARCHIVE)", "p/e"]
     assert told.splitlines()[-1] == "     Archived: 2, 8"
     assert bulkhaul(server, "du", "s3://bucket/p/")[1] == "14 bytes in 4 objects, 2 of them archived: s3://bucket/p/\n"
-    for words in (["du", "--json", "s3://bucket/p/"], ["ls", "--json", "s3://bucket/p/", "--recursive"]):
+    for words in (["du", "--json", "s3://bucket/p/"], ["ls", "--json", "--summarize", "s3://bucket/p/", "--recursive"]):
         total: dict[str, Any] = json.loads(bulkhaul(server, *words)[1].splitlines()[-1])
         assert (total["objects"], total["archived"], total["archived_bytes"]) == (4, 2, 8)
     _, told, _ = bulkhaul(server, "sync", "--dry-run", "--restore", "BULK", "s3://bucket/p", tmp_path / "out")

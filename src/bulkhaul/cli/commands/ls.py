@@ -47,7 +47,7 @@ Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or i
 @click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
 @click.option("--show-fullpath", "urls", is_flag=True, help="Of each object its URL alone.")
 @connection_options
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and a summary.")
+@click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and with --summarize one of totals.")
 @click.pass_context
 def ls(
     ctx: click.Context,
@@ -97,16 +97,11 @@ def ls(
 
 async def list_buckets(engine: AsyncEngine, out: Lines, *, as_json: bool) -> int:
     """Print the buckets; return the exit code."""
-    from bulkhaul.cli.lines import json_text
     from bulkhaul.cli.listing_lines import bucket_json, bucket_lines
 
-    shown = 0
     async with contextlib.aclosing(engine.control.buckets()) as pages:
         async for page in pages:
-            shown += len(page)
             await out.write(bucket_json(page) if as_json else bucket_lines(page))
-    if as_json:
-        await out.write(json_text({"operation": "summary", "success": True, "buckets": shown}))
     return 0
 
 
@@ -190,8 +185,7 @@ class Listing:
 
         if not self._shown and (self._source.prefix or self._source.pattern):
             raise nothing_matches(self._source)
-        if self._as_json:
-            await self._out.write(total_json(self._totals))
-        elif summarize:
-            await self._out.write(total_lines(self._totals, human=self._human))
+        if summarize:
+            totals = total_json(self._totals) if self._as_json else total_lines(self._totals, human=self._human)
+            await self._out.write(totals)
         return 0
