@@ -97,7 +97,7 @@ def test_nothing_there(tmp_path: Path, source: list[str], says: str) -> None:
 
 def test_prefix(tmp_path: Path) -> None:
     """--recursive restores all below the prefix and keeps the paths; filters choose among them."""
-    filters = ["--exclude", "*.bin", "--include", "*.txt", "--include", "a*"]
+    filters = ["--include", "*.txt", "--include", "a*", "--exclude", "*.bin"]
     with FaultServer(BUNDLE) as server:
         whole = run("cp", "--json", "--endpoint-url", server.endpoint_url, "--recursive", "s3://bucket/run", tmp_path)
         some = run(

@@ -132,9 +132,6 @@ class TestUsage:
             (["cp", "s3://bucket/key", "s3:///key"], "the bucket name is missing"),
             (["cp", "s3://bucket/prefix/", "b"], "add --recursive"),
             (["cp", ".", "s3://bucket/key"], "SRC is a folder; add --recursive"),
-            (["cp", "--include", "x", "s3://bucket/key", "b"], "need --recursive or a pattern"),
-            (["cp", "--exclude", "x", "s3://bucket/key", "s3://bucket/b"], "need --recursive or a pattern"),
-            (["cp", "--include", "x", "a", "s3://bucket/key"], "need --recursive"),
             (["cp", "s3://bucket/prefix/", "-"], "must name one object"),
             (["cp", "s3://bucket", "-"], "must name one object"),
             (["cp", "-", "s3://bucket/prefix/"], "must name one object"),
@@ -144,7 +141,6 @@ class TestUsage:
             (["cp", "-c", "0", "s3://bucket/key", "b"], "concurrency must be"),
             (["cp", "--raw", "a", "s3://bucket/key"], "--raw means nothing for an upload"),
             (["cp", "--raw", "--recursive", "s3://bucket/a*", "b"], "cannot be had with --recursive"),
-            (["cp", "--raw", "--include", "*", "s3://bucket/a*", "b"], "need --recursive or a pattern"),
             (
                 ["cp", "--source-endpoint-url", "https://me:secret@host", "s3://bucket/a", "s3://bucket/b"],
                 "--source-endpoint-url must hold no user",

@@ -115,7 +115,7 @@ def test_what_is_no_url(url: str) -> None:
         (["rm", "s3://b/"], "add --recursive"),
         (["rm", "s3://b/p/"], "add --recursive"),
         (["rm", "s3://b/k", "/data/file"], "must begin with s3://"),
-        (["rm", "--include", "*", "s3://b/k"], "need --recursive or a pattern"),
+        (["ls", "--include", "*", "s3://b/k"], "need --recursive, --all-versions or a pattern"),
         (["rm", "--version-id", "v", "s3://b/k", "s3://b/l"], "exactly one key"),
         (["rm", "--version-id", "v", "s3://b/k*"], "exactly one key"),
         (["rm", "--version-id", "v", "--all-versions", "s3://b/k"], "exactly one key"),

@@ -97,12 +97,14 @@ def test_a_pattern_takes_whole_keys(url: str, taken: list[str], left: list[str])
         (["*.txt"], ["x/*"], ["d/a.txt"]),
         (["d/*"], [], []),
         ([], ["*"], []),
+        ([], ["*", "!*.txt"], ["d/a.txt", "d/x/c.txt"]),
+        (["*.txt"], ["x/*", "!x/c*"], ["d/a.txt", "d/x/c.txt"]),
     ],
 )
 def test_filters_look_at_the_path_below_the_destination(
     include: list[str], exclude: list[str], taken: list[str]
 ) -> None:
-    """Taken is what matches any include, if there are any, and no exclude, whatever the order they were given in."""
+    """Of ``include``, then ``exclude``, the last one that matches decides, and ``!`` takes back in."""
     takes = selector(parse_source("s3://b1/d/", recursive=True), include, exclude)
     assert [key for key in ("d/a.txt", "d/b.log", "d/x/c.txt") if takes(key)] == taken
 

@@ -46,6 +46,32 @@ def take_choice(given: dict[str, Any]) -> tuple[Overwrite, bool] | None:
     return Overwrite(**rules), flatten
 
 
+def left_out_one(source: str, given: dict[str, Any]) -> TransferResult | None:
+    """Return the result of one object or file that filters leave out; None of all others, and of many.
+
+    Args:
+        given: the options of the command line.
+    """
+    filters = [given.get(name) or () for name in ("include", "exclude")]
+    if not any(filters) or given["recursive"]:
+        return None
+    import os
+
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.policy.filters import Filters
+    from bulkhaul.policy.selection import named_object, parse_source
+
+    local = not source.startswith("s3://")
+    if not local and parse_source(source, literal=given["raw"], marker=given["raw"]).many:
+        return None
+    bucket, key = named_object(source)
+    test = Filters(*filters, root=os.path.dirname(os.path.abspath(source)) if local else "")
+    name = os.path.basename((source if local else key).rstrip("/"))
+    if test.takes(name):
+        return None
+    return TransferResult(source=source, destination="", bucket=bucket, key=key, skipped=test.reason(name))
+
+
 def chosen_results(
     run: Engine,
     source: str | ObjectRef,

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from bulkhaul.cli.filter_options import FILTERS, keep_order
+
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
@@ -36,8 +38,12 @@ class SectionedCommand(click.Command):
     """A command whose help page groups its options, and which reports our typed errors as click's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, after adding the values that were left out."""
-        return super().parse_args(ctx, list(_completed(self.params, args)))
+        """Parse the command line, after adding the values that were left out; filters keep their order."""
+        words = list(_completed(self.params, args))
+        rest = super().parse_args(ctx, [*words])
+        if any(ctx.params.get(name) for name in FILTERS):
+            keep_order(ctx, self.make_parser(ctx).parse_args(words)[2])
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an error raised before its run begins is shown here.

@@ -38,6 +38,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         seen: tells at the end what else was counted, by name; None where nothing was.
         report: makes the report of its results.
         streams: does the work as ``results`` does, into a descriptor in the place of stdout; None where nothing does.
+        nothing: what people are told where nothing was to be done, empty where that says itself.
         unfinished: says at the end why it is no success, empty if it is one; None where it is one if nothing failed.
     """
 
@@ -55,4 +56,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     seen: Callable[[], dict[str, int]] | None = None
     report: Callable[..., TransferReport] = TransferReport
     streams: Callable[[Engine, int], Iterator[TransferResult]] | None = None
+    nothing: str = ""
     unfinished: Callable[[], str] | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bulkhaul.cli.click_extensions import adding, section
+from bulkhaul.cli.filter_options import filter_options as made_filter_options
 from bulkhaul.cli.option_values import parsed_count, parsed_duration, parsed_key, parsed_payer, parsed_size
 
 if TYPE_CHECKING:
@@ -150,10 +151,7 @@ transfer_settings_options = adding(
 )
 """How objects are moved, whatever is moved where."""
 
-filter_options = adding(
-    _selection("--include", multiple=True, metavar="PATTERN", help="Only what matches; may be repeated."),
-    _selection("--exclude", multiple=True, metavar="PATTERN", help="Nothing that matches; may be repeated."),
-)
+filter_options = made_filter_options(_selection)
 """What is left out of everything below a prefix or a folder."""
 
 output_options = adding(

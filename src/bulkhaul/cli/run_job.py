@@ -91,6 +91,8 @@ class _JobRun(Run):
             if why := self._job.unfinished():
                 self.err(problem_line(why))
             return 1 if why else 0
+        if self._job.nothing and not self._report.counts.planned and not self._quiet:
+            self.err(f"bulkhaul: {self._job.nothing}\n")
         return 1 if self._report.counts.failed else 0
 
     def tell(self, error: TransferError) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -120,10 +120,8 @@ def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
             raise click.UsageError(f"{(spellings or param.opts)[0]} means nothing for {direction.value}.")
 
 
-def refuse_unselective(
-    direction: Direction, source: str, *, recursive: bool, raw: bool, filters: Iterable[str]
-) -> None:
-    """Refuse filters where there is one object only, a folder without ``--recursive``, and a prefix with wildcards.
+def refuse_unselective(direction: Direction, source: str, *, recursive: bool, raw: bool) -> None:
+    """Refuse a folder without ``--recursive``, and a prefix with wildcards that are to be taken literally.
 
     Raises:
         click.UsageError: it cannot mean what it says.
@@ -131,15 +129,11 @@ def refuse_unselective(
     if direction is Direction.UPLOAD:
         if not recursive and os.path.isdir(source):
             raise click.UsageError("SRC is a folder; add --recursive for everything below it.")
-        if not recursive and any(filters):
-            raise click.UsageError("--include and --exclude need --recursive.")
         return
     from bulkhaul.policy.selection import parse_source
 
     if raw and recursive and parse_source(source, recursive=True).pattern:
         raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
-    if any(filters) and not parse_source(source, recursive=recursive, literal=raw, marker=raw).many:
-        raise click.UsageError("--include and --exclude need --recursive or a pattern.")
 
 
 def refuse_with_all_versions(given: Mapping[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.choice_options import choice_options, chosen_results, replacing_rows, take_choice
+from bulkhaul.cli.choice_options import choice_options, chosen_results, left_out_one, replacing_rows, take_choice
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
     Results = Callable[[Engine], Iterator[TransferResult]]
 
 _selection = section("Selection")
+
+NOTHING = "nothing was to be done: SRC is an empty folder, or --include and --exclude leave out all that is there"
+"""What people are told where a selection holds nothing."""
 
 transfer_options = adding(
     click.argument("paths", metavar="SRC DEST", nargs=-1),
@@ -138,8 +141,7 @@ def _prepared(
         if direction is Direction.UPLOAD and not os.path.isdir(source):
             raise click.UsageError("SRC is no folder, and the lines of a list are relative to one.")
     else:
-        filters = [*given["include"], *given["exclude"]]
-        refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"], filters=filters)
+        refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"])
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
@@ -150,7 +152,9 @@ def _prepared(
         raise click.UsageError("--part-size must be at least 5 MiB for what is stored: S3 takes no shorter parts.")
     dry_run = given["dry_run"]
     results: Results
-    if given["listed"]:
+    if (left_out := left_out_one(source, given)) is not None:
+        results = _told(left_out)
+    elif given["listed"]:
         origin = origin_settings(settings, given) if direction is Direction.COPY else None
         results = _listed(direction, source, destination, stored, given, origin, move=move)
     elif direction is Direction.DOWNLOAD:
@@ -176,8 +180,14 @@ def _prepared(
         quietly=(direction is Direction.FROM_STDIN or _reads_stdin(given["listed"])) and os.isatty(0),
         remains=REMAINS[direction],
         restores=given["restore"][1] if given["restore"] else None,
+        nothing=NOTHING,
         asks=bool(given["choice"]) or not _stays_here(direction, source, dry_run=dry_run),
     )
+
+
+def _told(result: TransferResult) -> Results:
+    """Return the work of telling something."""
+    return lambda _: iter([result])
 
 
 def _stays_here(direction: Direction, source: str, *, dry_run: bool) -> bool:

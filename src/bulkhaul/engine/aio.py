@@ -20,6 +20,7 @@ from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
     destination_ref,
     file_path,
+    files_below,
     length_of,
     many_source,
     object_ref,
@@ -32,7 +33,7 @@ from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
-from bulkhaul.policy.selection import Source, selector
+from bulkhaul.policy.selection import selector
 from bulkhaul.policy.storerules import flat, require_current
 
 
@@ -257,12 +258,12 @@ class AsyncEngine(RowTransfers, ByteStreams):
             One result a file, as it ends. A failed one carries its error; the others go on.
 
         Raises:
-            LocalError: the folder cannot be read, or nothing in it matches.
+            LocalError: the folder cannot be read.
         """
         from bulkhaul.engine.transfers.upload_many import link_rule, upload_pieces
 
         bucket, prefix = destination_prefix(url)
-        takes = selector(Source(bucket, many=True), include, exclude)
+        takes = selector(files_below(local_path(folder)), include, exclude)
         links = link_rule(follow_symlinks, move=move, dry_run=dry_run)
         uploader = self._life.running().uploader
         where = (local_path(folder), bucket, prefix, takes)

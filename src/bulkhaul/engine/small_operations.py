@@ -334,7 +334,8 @@ class SmallOperations(ABC):
         Args:
             recursive: each URL names everything below it, up to a slash.
             literal: ``*``, ``?`` and a slash at the end of a URL stand for themselves.
-            include, exclude: patterns for the path below each prefix.
+            include, exclude: patterns for the path below each prefix, or the last name of one object; of those in
+                ``exclude`` one that begins with ``!`` takes back in, and the last one that matches wins.
             all_versions: delete every version and delete marker, for good.
             version_id: delete this version of the only URL, an object, for good.
 
@@ -342,13 +343,11 @@ class SmallOperations(ABC):
             One result a key. One that is refused, or a URL that selects nothing, carries its error; the others go on.
 
         Raises:
-            UsageError: a URL names a prefix without ``recursive``; filters go with one object, a version id with more.
+            UsageError: a URL names a prefix without ``recursive``; a version id goes with more than one object.
         """
         if isinstance(urls, str):
             raise UsageError("URLs are given as a list, also a single one", urls)
         sources = tuple(_doomed(url, recursive=recursive, literal=literal) for url in urls)
-        if (include or exclude) and not all(source.many for source in sources):
-            raise UsageError("include and exclude select below prefixes and patterns; a URL of one object has none")
         if version_id and (all_versions or len(sources) != 1 or sources[0].many):
             raise UsageError("a version id goes with exactly one object")
         deletion = Deletion(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from bulkhaul.disk.paths import local_path
+from bulkhaul.engine.transfers.endpoints import files_below
 from bulkhaul.jobs.folder.description import JobDescription, Kind
 from bulkhaul.model.errors import UsageError
-from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
+from bulkhaul.policy.selection import folder_prefix, parse_destination, parse_source, selector
 
 _FILES = (
     *("job.json", "lock", "running.json", "plan.json", "plan-1.json"),
@@ -44,7 +45,7 @@ def _selected(job: str, place: str, description: JobDescription, *, destination:
     if not place or (description.origin is not None and not destination):  # another service
         return False
     if not place.startswith("s3://"):
-        takes = selector(Source("", many=True), *chosen)
+        takes = selector(files_below(place), *chosen)
         return any((path := _below(job, place, file)) is not None and takes(path) for file in _FILES)
     source = parse_source(place, recursive=True)
     takes = selector(source, *chosen)

@@ -19,7 +19,14 @@ from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.disk.walk import LocalFile, Names, Refused, walk
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.engine.transfers.endpoints import destination_prefix, destination_ref, file_path, many_source, object_ref
+from bulkhaul.engine.transfers.endpoints import (
+    destination_prefix,
+    destination_ref,
+    file_path,
+    files_below,
+    many_source,
+    object_ref,
+)
 from bulkhaul.engine.transfers.relay import same_bucket
 from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
 from bulkhaul.engine.transfers.upload_many import link_rule, rank_of
@@ -28,7 +35,7 @@ from bulkhaul.jobs.overwriting import replacing
 from bulkhaul.jobs.row_sources import Begun, FileRows, ObjectRows, RowSource, copy_row, download_row
 from bulkhaul.jobs.runner import settled_row
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions
-from bulkhaul.model.errors import LocalError, TransferError, UsageError
+from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
@@ -36,7 +43,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.overwriting import Overwrite
-from bulkhaul.policy.selection import Source, selector
+from bulkhaul.policy.selection import selector
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,13 +130,13 @@ async def chosen_files(
         One result a file.
 
     Raises:
-        LocalError: the folder cannot be read, or nothing in it is selected.
+        LocalError: the folder cannot be read.
         InvalidUrl: the destination names no bucket.
     """
     folder = local_path(folder)
     bucket, prefix = destination_prefix(destination)
-    top, takes = ObjectRef(bucket, prefix).url, selector(Source("", many=True), choice.include, choice.exclude)
-    found, n = False, 0
+    top, takes = ObjectRef(bucket, prefix).url, selector(files_below(folder), choice.include, choice.exclude)
+    n = 0
     seen = SeenNames()
     try:
         for entries, move in await in_thread(_passes, folder, choice):
@@ -142,12 +149,10 @@ async def chosen_files(
             )
             async with aclosing(_transferred(engine, engine, rows, upload, choice)) as results:
                 async for result in results:
-                    found, n = True, max(n, result.row + 1)
+                    n = max(n, result.row + 1)
                     yield result
     finally:
         seen.close()
-    if not found:
-        raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
 
 async def chosen_one(

@@ -56,7 +56,7 @@ class Comparing:
         """
         sides, options = self.sides, self._options
         takes = selector(sides.selection, options.include, options.exclude)
-        excludes = excludes_below(options.exclude)
+        excludes = excludes_below(options.include, options.exclude)
         source: AsyncGenerator[list[Item], None]
         if isinstance(sides.source, ObjectSide):
             source = _listed(sides.source, sides.listed, takes)

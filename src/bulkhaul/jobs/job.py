@@ -19,6 +19,7 @@ from typing import Literal
 import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.transfers.endpoints import files_below
 from bulkhaul.jobs.already_there import found_there
 from bulkhaul.jobs.archives import Clock, Parks, Transfer, only_restored, restored
 from bulkhaul.jobs.describing import kept_settings
@@ -51,7 +52,7 @@ from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.writing import DEFAULT_OPTIONS
 from bulkhaul.policy.comparison import BLOCKED
 from bulkhaul.policy.permissions import Side, needed
-from bulkhaul.policy.selection import Source, folder_prefix, parse_destination, parse_source, selector
+from bulkhaul.policy.selection import folder_prefix, parse_destination, parse_source, selector
 from bulkhaul.policy.verify_rules import parse_rules
 
 _OF_MANIFESTS: Mapping[Kind, Literal["copy", "delete", "restore", "verify"]] = {
@@ -327,7 +328,7 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
         raise NotFound("the rows of this job came from elsewhere, and its plan is not whole; make it again")
     if not where.startswith("s3://"):
         bucket, key = parse_destination(destination)
-        takes = selector(Source(bucket, many=True), description.include, description.exclude)
+        takes = selector(files_below(where), description.include, description.exclude)
         prefix = folder_prefix(key)
         return FileRows(where, bucket, prefix, takes, follow_symlinks=description.follow_symlinks)
     source = parse_source(where, recursive=True)

@@ -10,6 +10,7 @@ import msgspec
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.endpoints import files_below
 from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.rows import Action
@@ -73,7 +74,7 @@ async def sides_of(engine: AsyncEngine, origin: AsyncEngine, source: str, destin
             raise UsageError("source or destination must begin with s3://; these are both local", source)
         bucket, key = parse_destination(destination)
         ours, theirs = FileSide(os.path.join(local_path(source), "")), _objects(engine, bucket, folder_prefix(key))
-        return Sides(Action.UPLOAD, ours, theirs, Source(bucket, many=True), "", _nothing)
+        return Sides(Action.UPLOAD, ours, theirs, files_below(source), "", _nothing)
     parsed = parse_source(source, recursive=True)
     there = _objects(origin, parsed.bucket, parsed.base)
     if not to_s3:

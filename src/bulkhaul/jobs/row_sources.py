@@ -22,11 +22,11 @@ import msgspec
 from bulkhaul.disk.walk import LocalFile, Refused, walk
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.download_many import Naming
-from bulkhaul.model.errors import LocalError, TransferError, UsageError
+from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.rows import Action, Row
-from bulkhaul.policy.selection import Source, nothing_matches
+from bulkhaul.policy.selection import Source, all_left_out, nothing_matches
 
 PAGE_ROWS = 1000
 """Rows of one page of files."""
@@ -105,7 +105,7 @@ class ObjectRows:
                 rows = [self._row_of(head) for head in page if self._takes(head.key)]
                 found = found or bool(rows)
                 yield await asyncio.to_thread(left, rows, joined) if last else rows
-        if not found:
+        if not found and not all_left_out(self._takes):
             raise nothing_matches(self._source)
 
     async def _pages(self, begun: Begun, last: str) -> AsyncGenerator[tuple[Sequence[ObjectHead], bool], None]:
@@ -214,10 +214,9 @@ class FileRows:
         """Take the folder, and the bucket and the prefix that its files go to.
 
         Args:
-            entries: lists some of the files, in place of a walk; then it is no error that there are none.
+            entries: lists some of the files, in place of a walk.
         """
         self._walk = entries or functools.partial(walk, folder, follow_symlinks=follow_symlinks is not False)
-        self._some = entries is not None
         self._folder = folder
         self._bucket = bucket
         self._prefix = prefix
@@ -227,10 +226,9 @@ class FileRows:
         """Yield pages of rows; the walk begins anew, and what is planned is dropped.
 
         Raises:
-            LocalError: the folder cannot be read, or nothing in it is selected.
+            LocalError: the folder cannot be read.
         """
         entries = await asyncio.to_thread(self._walk)
-        found = self._some or begun.rows > 0
 
         def is_planned(entry: LocalFile | Refused, row: Row) -> bool:
             if begun.last is None:
@@ -245,11 +243,7 @@ class FileRows:
             return [row for entry, row in found if not is_planned(entry, row)] if page else None
 
         while (rows := await asyncio.to_thread(next_rows)) is not None:
-            found = found or bool(rows)
             yield rows
-        if not found:
-            text = "no file matches: the folder is empty, or --include and --exclude leave nothing"
-            raise LocalError(text, self._folder)
 
     def _row(self, entry: LocalFile | Refused) -> Row | None:
         # A name that is no text cannot be written as JSON; it is shown escaped.

@@ -39,7 +39,7 @@ async def named_pairs(
             raise UsageError("patterns choose among many names; each of these places is one", places.one.place(""))
         yield [(Entry(""), Entry(""))]
         return
-    takes, excludes = selector(places.selection, include, exclude), excludes_below(exclude)
+    takes, excludes = selector(places.selection, include, exclude), excludes_below(include, exclude)
     nameless: deque[Refused] = deque()
     told = _Pairs(places)
     sides = [_listed(side, takes, excludes, nameless.append) for side in (places.one, places.other)]

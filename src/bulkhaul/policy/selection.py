@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from bulkhaul.model.errors import InvalidUrl, NotFound, UsageError
+from bulkhaul.policy.filters import Filters
 
 _WILDCARD = re.compile(r"[*?]")
 
@@ -32,6 +33,7 @@ class Source(msgspec.Struct, frozen=True):
         prefix: what to list.
         base: what is cut off a key to get its path below the destination: up to the last slash before a wildcard.
         pattern: the keys must match it, empty for all.
+        root: of local files, the absolute path of their folder, for filters that begin with a slash.
     """
 
     bucket: str
@@ -40,6 +42,7 @@ class Source(msgspec.Struct, frozen=True):
     base: str = ""
     pattern: str = ""
     many: bool = False
+    root: str = ""
 
     @property
     def url(self) -> str:
@@ -148,45 +151,57 @@ def wildcard_regex(pattern: str) -> str:
     return "".join(".*" if c == "*" else "." if c == "?" else re.escape(c) for c in pattern)
 
 
-def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Callable[[str], bool]:
-    """Return the test that a key must pass.
+class Selector:
+    """The test that a key must pass: it matches the source's own pattern, and the filters take it.
 
-    A key is taken if it matches the source's own pattern, at least one ``include`` (if there are any) and no
-    ``exclude``. Both are matched against the path below the destination, in any order (as in s5cmd, unlike aws-cli).
+    Filters are matched against the path below the destination; see ``policy.filters``.
+
+    Attributes:
+        left_out: keys that the source named and the filters left out, so far.
     """
-    if not (source.pattern or include or exclude):
-        return _everything
-    own = re.compile(wildcard_regex(source.pattern), re.DOTALL) if source.pattern else None
-    wanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in include]
-    unwanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in exclude]
 
-    def takes(key: str) -> bool:
-        if own and not own.fullmatch(key):
+    def __init__(self, source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+        own = re.compile(wildcard_regex(source.pattern), re.DOTALL) if source.pattern else None
+        self._own = own.fullmatch if own else None
+        self._base = source.base
+        self._filters = Filters(include, exclude, root=source.root)
+        self._filtered = bool(self._filters)
+        self.left_out = 0
+
+    def __call__(self, key: str) -> bool:
+        """Whether a key is taken."""
+        if self._own is not None and not self._own(key):
             return False
-        path = key.removeprefix(source.base)
-        if wanted and not any(pattern.fullmatch(path) for pattern in wanted):
-            return False
-        return not any(pattern.fullmatch(path) for pattern in unwanted)
-
-    return takes
+        if not self._filtered or self._filters.takes(key.removeprefix(self._base)):
+            return True
+        self.left_out += 1
+        return False
 
 
-def listing_selector(source: Source, exclude: Sequence[str] = ()) -> Callable[[str], bool] | None:
+def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Selector:
+    """Return the test that a key must pass."""
+    return Selector(source, include, exclude)
+
+
+def all_left_out(takes: Callable[[str], bool]) -> bool:
+    """Whether filters have left something out: then it is no error that nothing was selected."""
+    return isinstance(takes, Selector) and takes.left_out > 0
+
+
+def listing_selector(
+    source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()
+) -> Callable[[str], bool] | None:
     """Return the test that a listed key must pass, None where all do.
 
     Patterns are matched against the path below the last slash before the end of the prefix, as for a transfer.
 
-    >>> listing_selector(parse_listing("s3://b/logs/a*"), ["*.o"])("logs/a.o")
+    >>> listing_selector(parse_listing("s3://b/logs/a*"), [], ["*.o"])("logs/a.o")
     False
     """
-    if not (source.pattern or exclude):
+    if not (source.pattern or include or exclude):
         return None
     base = source.prefix[: source.prefix.rfind("/") + 1]
-    return selector(msgspec.structs.replace(source, base=base), exclude=exclude)
-
-
-def _everything(_key: str) -> bool:
-    return True
+    return selector(msgspec.structs.replace(source, base=base), include, exclude)
 
 
 def below(source: Source) -> Source:
@@ -195,38 +210,37 @@ def below(source: Source) -> Source:
     >>> below(Source("b", prefix="logs/a", base="logs/", pattern="logs/a*", many=True)).pattern
     'a*'
     """
-    return Source(source.bucket, pattern=source.pattern.removeprefix(source.base), many=True)
+    return Source(source.bucket, pattern=source.pattern.removeprefix(source.base), many=True, root=source.root)
 
 
-def excludes_below(exclude: Sequence[str]) -> Callable[[str], bool]:
-    """Return the test whether patterns surely exclude everything below a folder, whatever is there.
-
-    >>> excludes_below(["tmp*"])("tmp/"), excludes_below(["*.o"])("tmp/")
-    (True, False)
-    """
-    unwanted = [re.compile(wildcard_regex(pattern), re.DOTALL) for pattern in exclude if pattern.endswith("*")]
-
-    def excluded(folder: str) -> bool:
-        return any(pattern.fullmatch(folder) for pattern in unwanted)
-
-    return excluded
+def excludes_below(include: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+    """Return the test whether filters surely leave out everything below a folder, whatever is there."""
+    return Filters(include, exclude).leave_out_all
 
 
-def left_out_by(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> str:
-    """Return which filter leaves out a path below a source, for people; empty if it is taken.
+def decided(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> tuple[bool, str]:
+    """Return whether a path below a source is taken, and which rule decides that, for people.
 
     Args:
         source: with its pattern for such paths; see ``below``.
 
-    >>> left_out_by(Source("b", many=True), [], ["*.o", "*.tmp"], "a.tmp")
-    "--exclude '*.tmp' matches it"
+    >>> decided(Source("b", many=True), [], ["*", "!*.tmp"], "a.tmp")
+    (True, "--include '*.tmp' matches it, and is the last that does")
     """
     if not selector(source)(name):
-        return "the pattern of the source does not match it"
-    for pattern in exclude:
-        if not selector(source, exclude=[pattern])(name):
-            return f"--exclude {pattern!r} matches it"
-    return "" if selector(source, include)(name) else "no --include matches it"
+        return False, "the pattern of the source does not match it"
+    filters = Filters(include, exclude, root=source.root)
+    return filters.takes(name), filters.reason(name)
+
+
+def left_out_by(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> str:
+    """Return which rule leaves out a path below a source, for people; empty if it is taken; see ``decided``.
+
+    >>> left_out_by(Source("b", many=True), [], ["*.tmp"], "a.tmp")
+    "--exclude '*.tmp' matches it"
+    """
+    takes, reason = decided(source, include, exclude, name)
+    return "" if takes else reason
 
 
 def nothing_matches(source: Source) -> NotFound:

@@ -29,9 +29,12 @@ Names: one object or file takes its own name where DEST is a folder that exists 
 slash, or is a bucket alone). With --recursive or a pattern, DEST/ is put before every path below SRC, whether or not
 SRC and DEST end in a slash.
 
-Patterns: * matches any characters, also "/", and ? matches one. --include and --exclude are matched against the
-path below SRC, in any order: it is taken if one --include matches (or there is none) and no --exclude does.
-SRC may hold * and ? in s3:// only; quote it.
+Patterns: * matches any characters, also "/", and ? matches one. SRC may hold them in s3:// only; quote it.
+
+Filters: --include and --exclude are matched against the path below SRC (of one object or file: its name), and of local
+files against the whole path if they begin with a slash. They know [12] and [!12] too. The last one that matches wins,
+as in aws-cli: --exclude '*' --include '*.txt' takes the text files. What none matches is taken, unless the first
+filter is an --include, as in s5cmd: --include '*.txt' alone takes the text files, too.
 
 Lists: a line of --files-from is a key or path relative to SRC, taken literally, or a whole s3:// URL; a TAB and a
 second name give it another destination, relative to DEST. Empty lines and lines that begin with # are passed over.

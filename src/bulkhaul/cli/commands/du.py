@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.filter_options import filter_options
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Exit code: 0 (also where nothing matches: that is 0 bytes), 1 it failed, 2 wrong
 @click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
 @click.option("--group", "-g", is_flag=True, help="One line for each storage class.")
 @click.option("--all-versions", is_flag=True, help="Count every version, not only the current ones.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@filter_options(click.option)
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON.")
 @click.pass_context
@@ -47,6 +48,7 @@ def du(
     human: bool,
     group: bool,
     all_versions: bool,
+    include: tuple[str, ...],
     exclude: tuple[str, ...],
     as_json: bool,
     **connection: Any,
@@ -64,7 +66,7 @@ def du(
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         totals: defaultdict[str, Totals] = defaultdict(Totals)
-        takes = listing_selector(source, exclude)
+        takes = listing_selector(source, include, exclude)
         if all_versions:
             async with contextlib.aclosing(engine.control.versions(source.bucket, source.prefix)) as found:
                 async for versions in found:

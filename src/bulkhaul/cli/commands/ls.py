@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.filter_options import filter_options
 from bulkhaul.cli.options import connection_options, make_settings
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.policy.selection import Source
+
+    Filters = tuple[Sequence[str], Sequence[str]]
 
 EPILOG = """\b
 Examples:
@@ -44,7 +47,7 @@ Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or i
 @click.option("--human-readable", "-H", "human", is_flag=True, help="Sizes as 1.5 MiB.")
 @click.option("--summarize", is_flag=True, help="The number of objects and their bytes at the end.")
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of every key below.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@filter_options(click.option)
 @click.option("--show-fullpath", "urls", is_flag=True, help="Of each object its URL alone.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and with --summarize one of totals.")
@@ -58,6 +61,7 @@ def ls(
     human: bool,
     summarize: bool,
     all_versions: bool,
+    include: tuple[str, ...],
     exclude: tuple[str, ...],
     urls: bool,
     as_json: bool,
@@ -73,8 +77,8 @@ def ls(
     if url is None and (recursive or all_versions or summarize):
         raise click.UsageError("--recursive, --all-versions and --summarize need s3://BUCKET.")
     source = parse_listing(url) if url is not None else None
-    if exclude and not (recursive or all_versions or (source and source.pattern)):
-        raise click.UsageError("--exclude needs --recursive, --all-versions or a pattern.")
+    if (include or exclude) and not (recursive or all_versions or (source and source.pattern)):
+        raise click.UsageError("--include and --exclude need --recursive, --all-versions or a pattern.")
     if urls and all_versions:
         raise click.UsageError("--show-fullpath cannot be had with --all-versions: a URL names no version.")
     settings = make_settings(connection)
@@ -82,7 +86,7 @@ def ls(
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if source is None:
             return await list_buckets(engine, out, as_json=as_json)
-        listing = Listing(source, out, human=human, as_json=as_json, exclude=exclude, urls=urls)
+        listing = Listing(source, out, human=human, as_json=as_json, filters=(include, exclude), urls=urls)
         if all_versions:
             await listing.versions(engine)
         elif recursive or source.pattern:
@@ -109,7 +113,14 @@ class Listing:
     """Prints one listing, page by page, and counts it."""
 
     def __init__(
-        self, source: Source, out: Lines, *, human: bool, as_json: bool, exclude: Sequence[str] = (), urls: bool = False
+        self,
+        source: Source,
+        out: Lines,
+        *,
+        human: bool,
+        as_json: bool,
+        filters: tuple[Sequence[str], Sequence[str]] = ((), ()),
+        urls: bool = False,
     ) -> None:
         from bulkhaul.cli.listing_lines import Totals
         from bulkhaul.policy.selection import listing_selector
@@ -119,7 +130,7 @@ class Listing:
         self._human = human
         self._as_json = as_json
         self._urls = urls
-        self._takes = listing_selector(source, exclude)
+        self._takes = listing_selector(source, *filters)
         self._totals = Totals()
         self._shown = 0
 

@@ -8,6 +8,7 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.file_list import list_options, take_list
+from bulkhaul.cli.filter_options import filter_options
 from bulkhaul.cli.options import (
     connection_options,
     log_option,
@@ -34,7 +35,8 @@ Examples:
 
 A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
 characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
-prefix, in any order. Deletes go in batches of 1,000; a key that is refused is reported, and the others go on.
+prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says. Deletes go in
+batches of 1,000; a key that is refused is reported, and the others go on.
 
 Lists: a line is a key relative to the one prefix that is given, or a whole s3:// URL, and is taken literally. Empty
 lines and lines that begin with # are passed over, but not by --files-from0.
@@ -51,8 +53,7 @@ That a named key does not exist is no error: S3 does not tell.
 @click.command("rm", cls=SectionedCommand, epilog=EPILOG, short_help="Delete keys, prefixes or patterns.")
 @click.argument("urls", metavar="s3://BUCKET/KEY...", nargs=-1)
 @click.option("--recursive", "-r", is_flag=True, help="Everything below the prefix.")
-@click.option("--include", multiple=True, metavar="PATTERN", help="Only keys that match; may be repeated.")
-@click.option("--exclude", multiple=True, metavar="PATTERN", help="No keys that match; may be repeated.")
+@filter_options(click.option)
 @list_options(click.option, "the one s3:// prefix that is given, or whole URLs")
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of what matches, for good.")
 @click.option("--version-id", default="", metavar="ID", help="That version of one key, for good.")
@@ -90,8 +91,6 @@ def rm(
     named = urls if listed is None else ()
     sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in named)
     many = any(source.many for source in sources)
-    if (include or exclude) and not all(source.many for source in sources):
-        raise click.UsageError("--include and --exclude need --recursive or a pattern.")
     if version_id and (many or all_versions or len(sources) > 1):
         raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
     settings = make_settings(connection | {"workers": 1, "concurrency": 2})
@@ -126,5 +125,6 @@ def rm(
         dry_run=dry_run,
         settings=settings,
         remains="what was reported as deleted is gone",
+        nothing="nothing was deleted: --include and --exclude leave out all that is there",
     )
     launch_job(ctx, job, output)

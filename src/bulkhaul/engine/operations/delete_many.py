@@ -16,7 +16,8 @@ from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed
-from bulkhaul.policy.selection import Source, nothing_matches, selector
+from bulkhaul.policy.filters import Filters
+from bulkhaul.policy.selection import Source, all_left_out, nothing_matches, selector
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +51,19 @@ def _doomed(control: Control, deletion: Deletion) -> Iterator[tuple[str, AsyncGe
     """Yield what is deleted together: its bucket, its keys, and the URL that a failure of all of them is about."""
     named: dict[str, list[Doomed]] = {}
     for source in deletion.sources:
+        if not (source.many or _takes_one(source, deletion)):
+            continue
         if source.many or deletion.all_versions:
             yield source.bucket, _found(control, source, deletion), source.url
         else:
             named.setdefault(source.bucket, []).append(Doomed(source.key, deletion.version_id))
     for bucket, keys in named.items():
         yield bucket, _each(keys), ObjectRef(bucket, keys[0].key).url
+
+
+def _takes_one(source: Source, deletion: Deletion) -> bool:
+    """Whether filters take a single key, by its last name."""
+    return Filters(deletion.include, deletion.exclude).takes(source.key.rstrip("/").rpartition("/")[2])
 
 
 async def _deleted(
@@ -98,7 +106,7 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
                     if takes(head.key):
                         empty = False
                         yield Doomed(head.key)
-    if empty:
+    if empty and not all_left_out(takes):
         raise nothing_matches(source)
 
 

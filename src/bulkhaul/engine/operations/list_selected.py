@@ -6,9 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable
 
 from bulkhaul.engine.operations.control import Control
-from bulkhaul.model.errors import NotFound
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.policy.selection import Source
+from bulkhaul.policy.selection import Source, all_left_out, nothing_matches
 from bulkhaul.wire.values import RemoteObject
 
 
@@ -28,7 +27,7 @@ async def list_selected_pages(
     """Yield what a listing selects of each page.
 
     Raises:
-        NotFound: it selects nothing.
+        NotFound: nothing is there to be selected; that filters leave out all of it is no error.
         TransferError: the listing failed.
     """
     found = False
@@ -38,5 +37,5 @@ async def list_selected_pages(
             page = [RemoteObject(ObjectRef(source.bucket, head.key), head, target) for head in heads if takes(head.key)]
             found = found or bool(page)
             yield page
-    if not found:
-        raise NotFound("no object matches; check the prefix, --include and --exclude", source.url)
+    if not found and not all_left_out(takes):
+        raise nothing_matches(source)

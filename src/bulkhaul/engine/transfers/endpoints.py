@@ -130,6 +130,11 @@ def many_source(source: str, *, recursive: bool) -> Source:
     return parsed
 
 
+def files_below(folder: str) -> Source:
+    """Return the files below a local folder as a source, for filters."""
+    return Source("", many=True, root=os.path.abspath(folder))
+
+
 def length_of(path: str) -> int:
     """Return the length of a file, 0 if it cannot be looked at."""
     try:

@@ -24,7 +24,7 @@ from bulkhaul.engine.transfers.endpoints import destination_prefix
 from bulkhaul.engine.transfers.result import upload_result
 from bulkhaul.engine.transfers.upload import Uploader
 from bulkhaul.engine.transfers.upload_pieces import SmallFilePieces, long_key
-from bulkhaul.model.errors import ErrorInfo, LocalError
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
@@ -80,9 +80,8 @@ async def upload_pieces(
         remove: remove each file once it is stored, but none that lies behind a link to a folder.
 
     Raises:
-        LocalError: the folder cannot be read, or nothing in it is selected.
+        LocalError: the folder cannot be read.
     """
-    found = False
     inside = folder_identity(folder) if remove else None
     under_way = _UnderWay()
     gathered = None if remove or links.first else SmallFilePieces(uploader, options)
@@ -90,12 +89,10 @@ async def upload_pieces(
         async for entry in entries:
             if not isinstance(entry, LocalFile):
                 if takes(entry.path.removeprefix(os.path.join(folder, ""))):
-                    found = True
                     yield Piece(_refused(entry, bucket))
                 continue
             if not takes(entry.relative):
                 continue
-            found = True
             ref = ObjectRef(bucket, prefix + entry.relative)
             result = upload_result(entry.path, ref, entry.size_bytes)
             if too_long := long_key(ref, entry.path):
@@ -114,8 +111,6 @@ async def upload_pieces(
                         yield group
     for group in gathered.rest() if gathered is not None else ():
         yield group
-    if not found:
-        raise LocalError("no file matches: the folder is empty, or --include and --exclude leave nothing", folder)
 
 
 async def _entries(folder: str, links: LinkRule, under_way: _UnderWay) -> AsyncGenerator[LocalFile | Refused, None]:

@@ -1,0 +1,49 @@
+"""Declares --include and --exclude, and keeps the order in which a command line has them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import click
+
+FILTERS = ("include", "exclude")
+"""Parameters of the two options."""
+
+
+def filter_options(option: Any) -> Callable[[Any], Any]:
+    """Return both options, made by ``option``."""
+
+    def add(function: Any) -> Any:
+        function = option(
+            "--exclude",
+            multiple=True,
+            metavar="PATTERN",
+            help="Nothing that matches; may be repeated. Of all filters the last one that matches wins.",
+        )(function)
+        return option(
+            "--include",
+            multiple=True,
+            metavar="PATTERN",
+            help="What matches; may be repeated. If it is the first filter, only what some --include matches.",
+        )(function)
+
+    return add
+
+
+def keep_order(ctx: click.Context, order: Sequence[click.Parameter]) -> None:
+    """Put the filters of a command line into two lists that keep their order; see ``policy.filters``.
+
+    Args:
+        order: the parameters as they came, each as often as it did.
+    """
+    if not any(ctx.params.get(name) for name in FILTERS):
+        return
+    from bulkhaul.policy.filters import Filter, two_lists
+
+    patterns = {name: iter(ctx.params.get(name, ())) for name in FILTERS}
+    names = [param.name for param in order if param.name in FILTERS]
+    told = two_lists([Filter(name == "include", next(patterns[name])) for name in names])
+    ctx.params |= dict(zip(FILTERS, told, strict=True))
