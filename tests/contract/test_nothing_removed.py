@@ -285,12 +285,13 @@ OPERATIONS: dict[str, Operation] = {
 }  # fmt: skip
 
 OWN = {
-    "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case", "_remove_sockets",
+    "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case",
+    "DestinationTree._drop_empty", "MadeFolders.drop_empty", "_remove_sockets",
     "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
     "_Side._write", "_Side._delete",
 }  # fmt: skip
-"""Functions that remove what bulkhaul itself has made: temp files, journals, uploads, trial objects, sockets; or what
-has a random name of ours, and is not there."""
+"""Functions that remove what bulkhaul itself has made: temp files, journals, empty folders, uploads, trial objects,
+sockets; or what has a random name of ours, and is not there."""
 
 CARRIERS = {
     "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "delete_batch",

@@ -121,7 +121,7 @@ class TestUsage:
         [
             (["cp"], "Missing argument 'SRC'"),
             (["cp", "s3://bucket/key"], "Missing argument 'DEST'"),
-            (["cp", "a", "b", "s3://bucket/"], "not 3 arguments"),
+            (["cp", "a", "b", "s3://bucket/k"], "must be a bucket, or end in a slash"),
             (["cp", "a", "b"], "SRC or DEST must begin with s3://"),
             (["cp", "-", "b"], "SRC or DEST must begin with s3://"),
             (["cp", "-", "-"], "SRC or DEST must begin with s3://"),
@@ -139,7 +139,7 @@ class TestUsage:
             (["cp", "-p", "1K", "s3://bucket/key", "b"], "part size must be"),
             (["cp", "--multipart-threshold", "0", "a", "s3://bucket/key"], "multipart threshold must be"),
             (["cp", "-c", "0", "s3://bucket/key", "b"], "concurrency must be"),
-            (["cp", "--raw", "a", "s3://bucket/key"], "--raw means nothing for an upload"),
+            (["cp", "--raw", "-", "s3://bucket/key"], "--raw means nothing for an upload from stdin"),
             (["cp", "--raw", "--recursive", "s3://bucket/a*", "b"], "cannot be had with --recursive"),
             (
                 ["cp", "--source-endpoint-url", "https://me:secret@host", "s3://bucket/a", "s3://bucket/b"],

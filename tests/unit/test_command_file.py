@@ -176,7 +176,7 @@ def test_the_lines_that_ask(line: str) -> None:
         ("rm --profile other s3://b/k", "--profile is for all lines"),
         ("rm s3://b/p/", "--recursive"),
         ("cp s3://b/k", "DEST"),
-        ("cp a s3://b/k x", "3 arguments"),
+        ("cp a s3://b/k x", "both local"),
         ("cp --help", "--help"),
         ("cp 'directory/*.gz' s3://bucket/p", "must be a bucket, or end in a slash"),
         ("cp directory s3://bucket/p", "SRC is a folder"),

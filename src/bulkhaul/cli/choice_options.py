@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.engine.transfers.rows import PlannedRow
+    from bulkhaul.jobs.choosing import Choice
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.writing import ObjectOptions
@@ -72,6 +73,25 @@ def left_out_one(source: str, given: dict[str, Any]) -> TransferResult | None:
     return TransferResult(source=source, destination="", bucket=bucket, key=key, skipped=test.reason(name))
 
 
+def choice_of(given: dict[str, Any], *, stored: ObjectOptions | None, move: bool) -> Choice:
+    """Return what a command line says of how its selection is transferred."""
+    from bulkhaul.jobs.choosing import Choice
+    from bulkhaul.policy.overwriting import Overwrite
+
+    overwrite, flatten = given["choice"] or (Overwrite(), False)
+    options, counts = given["restore"] or (None, None)
+    named = ("include", "exclude", "follow_symlinks", "preserve", "dry_run", "version_id")
+    return Choice(
+        overwrite=overwrite,
+        flatten=flatten,
+        stored=stored,
+        move=move,
+        restore=options,
+        counts=counts,
+        **{name: given[name] for name in named},
+    )
+
+
 def chosen_results(
     run: Engine,
     source: str | ObjectRef,
@@ -90,21 +110,9 @@ def chosen_results(
         many: it is a prefix, a pattern or a folder.
         stored, origin: of an upload or a copy.
     """
-    from bulkhaul.jobs.choosing import Choice, chosen_files, chosen_objects, chosen_one
-    from bulkhaul.policy.overwriting import Overwrite
+    from bulkhaul.jobs.choosing import chosen_files, chosen_objects, chosen_one
 
-    overwrite, flatten = given["choice"] or (Overwrite(), False)
-    options, counts = given["restore"] or (None, None)
-    named = ("include", "exclude", "follow_symlinks", "preserve", "dry_run", "version_id")
-    choice = Choice(
-        overwrite=overwrite,
-        flatten=flatten,
-        stored=stored,
-        move=move,
-        restore=options,
-        counts=counts,
-        **{name: given[name] for name in named},
-    )
+    choice = choice_of(given, stored=stored, move=move)
     if not many or not isinstance(source, str):
         return run.each(chosen_one(run.aio, source, destination, choice, origin=origin))
     if not source.startswith("s3://"):

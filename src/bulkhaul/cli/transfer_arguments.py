@@ -41,6 +41,9 @@ REMAINS = {
 }
 """What an interruption leaves, as people are told."""
 
+NOTHING = "nothing was to be done: SRC is an empty folder, or --include and --exclude leave out all that is there"
+"""What people are told where a selection holds nothing."""
+
 _DOWNLOADS = frozenset({Direction.DOWNLOAD, Direction.TO_STDOUT})
 _WRITES = frozenset({Direction.UPLOAD, Direction.COPY, Direction.FROM_STDIN})
 _FILES = frozenset({Direction.DOWNLOAD, Direction.UPLOAD, Direction.COPY})
@@ -56,7 +59,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),
     "version_id": _DOWNLOADS | {Direction.COPY},
     "all_versions": frozenset({Direction.COPY}),
-    "raw": _DOWNLOADS | {Direction.COPY},
+    "raw": frozenset(Direction) - {Direction.FROM_STDIN},
     "resume": _FILES,
     "follow_symlinks": frozenset({Direction.UPLOAD}),
     **dict.fromkeys(
@@ -99,8 +102,8 @@ def two_places(paths: tuple[str, ...]) -> tuple[str, str]:
         raise click.UsageError("Missing argument 'SRC'." if not paths else "Missing argument 'DEST'.")
     if len(paths) > 2:
         text = (
-            f"one SRC and one DEST, not {len(paths)} arguments. For several files take --recursive with --include,"
-            " and quote a pattern of s3:// so that the shell leaves it alone."
+            f"one SRC and one DEST, not {len(paths)} arguments; quote a pattern of s3:// so that the shell leaves it"
+            " alone."
         )
         raise click.UsageError(text)
     return paths[0], paths[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,9 +23,16 @@ from bulkhaul.cli.options import (
     transfer_settings_options,
 )
 from bulkhaul.cli.restore_options import restore_options, restored_rows, take_restore
+from bulkhaul.cli.several_sources import (
+    refuse_one_name,
+    require_several,
+    several_work,
+    sources_and_destination,
+)
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
 from bulkhaul.cli.transfer_arguments import (
+    NOTHING,
     REMAINS,
     STREAM,
     Direction,
@@ -35,11 +43,10 @@ from bulkhaul.cli.transfer_arguments import (
     refuse_unselective,
     refuse_with_all_versions,
     require_object,
-    two_places,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from bulkhaul.cli.job import Job
     from bulkhaul.engine.aio import AsyncEngine
@@ -53,11 +60,8 @@ if TYPE_CHECKING:
 
 _selection = section("Selection")
 
-NOTHING = "nothing was to be done: SRC is an empty folder, or --include and --exclude leave out all that is there"
-"""What people are told where a selection holds nothing."""
-
 transfer_options = adding(
-    click.argument("paths", metavar="SRC DEST", nargs=-1),
+    click.argument("paths", metavar="SRC... DEST", nargs=-1),
     _selection("--recursive", "-r", is_flag=True, help="Everything below the prefix or the folder SRC."),
     filter_options,
     _selection(
@@ -98,18 +102,19 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     Raises:
         click.UsageError: it makes no sense.
     """
-    source, destination = two_places(given.pop("paths"))
+    sources, destination = sources_and_destination(given.pop("paths"), raw=given["raw"])
     given = {"version_id": "", "all_versions": False, **given}
-    direction = direction_of(source, destination)
-    if move and STREAM in (source, destination):
+    if move and STREAM in (*sources, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
+    several = len(sources) > 1
+    direction = require_several(sources, destination, given) if several else direction_of(sources[0], destination)
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
     given["restore"] = take_restore(given)
     given["choice"] = take_choice(given)
     refuse_with_all_versions(given)
     output = take_output(given)
-    job = _prepared(direction, source, destination, given, move=move)
+    job = _prepared(direction, sources[0], destination, given, move=move, sources=sources if several else ())
     from bulkhaul.cli.launch import launch_job
 
     launch_job(ctx, job, output)
@@ -127,8 +132,16 @@ def pipe_job(url: str, given: dict[str, Any]) -> Job:
 
 
 def _prepared(
-    direction: Direction, source: str, destination: str, given: dict[str, Any], *, move: bool, operation: str = ""
+    direction: Direction,
+    source: str,
+    destination: str,
+    given: dict[str, Any],
+    *,
+    move: bool,
+    operation: str = "",
+    sources: Sequence[str] = (),
 ) -> Job:
+    """Return the job of one source, or of several ``sources``, of which ``source`` is the first."""
     if direction is Direction.TO_STDOUT:
         require_object(source, role="SRC, for stdout,", marker=given["raw"])
         if not given["raw"]:
@@ -141,7 +154,8 @@ def _prepared(
         if direction is Direction.UPLOAD and not os.path.isdir(source):
             raise click.UsageError("SRC is no folder, and the lines of a list are relative to one.")
     else:
-        refuse_unselective(direction, source, recursive=given["recursive"], raw=given["raw"])
+        for each in sources or [source]:
+            refuse_unselective(direction, each, recursive=given["recursive"], raw=given["raw"])
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
@@ -152,7 +166,11 @@ def _prepared(
         raise click.UsageError("--part-size must be at least 5 MiB for what is stored: S3 takes no shorter parts.")
     dry_run = given["dry_run"]
     results: Results
-    if (left_out := left_out_one(source, given)) is not None:
+    if sources:
+        refuse_one_name(sources, destination, given)
+        origin = origin_settings(settings, given) if direction is Direction.COPY else None
+        results = several_work(sources, destination, given, stored=stored, origin_settings=origin, move=move)
+    elif (left_out := left_out_one(source, given)) is not None:
         results = _told(left_out)
     elif given["listed"]:
         origin = origin_settings(settings, given) if direction is Direction.COPY else None
@@ -204,9 +222,13 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
     many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if given["choice"] or (given["restore"] and not dry_run):
+        from bulkhaul.disk.made_folders import made_above
+
+        lacks_folder = dry_run and not many and not os.path.lexists(os.path.dirname(destination) or os.curdir)
+        if given["choice"] or lacks_folder or (given["restore"] and not dry_run):
             what = source if many else _one(source)
-            yield from chosen_results(run, what, destination, given, many=many, move=move)
+            with contextlib.nullcontext() if many or dry_run else made_above(destination):
+                yield from chosen_results(run, what, destination, given, many=many, move=move)
         elif many:
             yield from run.download_many(
                 source,
@@ -218,7 +240,8 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
                 dry_run=dry_run,
             )
         else:
-            yield run.download(_one(source), destination, move=move, version_id=version_id, dry_run=dry_run)
+            with contextlib.nullcontext() if dry_run else made_above(destination):
+                yield run.download(_one(source), destination, move=move, version_id=version_id, dry_run=dry_run)
 
     return results
 

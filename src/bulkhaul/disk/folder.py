@@ -11,13 +11,18 @@ import errno
 import os
 import secrets
 from collections import OrderedDict
+from collections.abc import Callable
 
+from bulkhaul.disk.made_folders import MadeFolders
 from bulkhaul.disk.modes import inherited_mode
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import LocalError
 
 OPEN_FOLDERS = 64
 """Folders kept open at most; listings come sorted, so neighbours share theirs."""
+
+REMEMBERED = 10_000
+"""Folders of one run that are remembered as made by it, so that those that stay empty are taken away."""
 
 ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG})
 """What opening without following links says where no file is: nothing, a file in place of a folder, a link, a socket,
@@ -123,10 +128,9 @@ class DestinationTree:
         """
         self.root = root
         self._kept = kept
-        try:
-            os.makedirs(root, exist_ok=True)
-        except OSError as error:
-            raise local_error(error, root) from error
+        self._above = MadeFolders()
+        self._made: list[tuple[str, ...]] = []
+        self._above.make(root)
         self._root = open_folder(root)
         self._open: OrderedDict[tuple[str, ...], FolderHandle] = OrderedDict()
 
@@ -143,7 +147,7 @@ class DestinationTree:
             return known.share()
         parent = self.folder(components[:-1])
         try:
-            handle = FolderHandle(_enter(parent.fd, components[-1]))
+            handle = FolderHandle(_enter(parent.fd, components[-1], on_made=lambda: self._remember(components)))
         except OSError as error:
             raise local_error(error, os.path.join(self.root, *components)) from error
         finally:
@@ -158,7 +162,23 @@ class DestinationTree:
         for handle in self._open.values():
             handle.release()
         self._open.clear()
+        self._drop_empty()
         self._root.release()
+        self._above.drop_empty()
+
+    def _remember(self, components: tuple[str, ...]) -> None:
+        if len(self._made) < REMEMBERED:
+            self._made.append(components)
+
+    def _drop_empty(self) -> None:
+        """Take away the folders that were made and hold nothing, as the object they were made for has failed."""
+        for *above, name in sorted(self._made, key=len, reverse=True):
+            with contextlib.suppress(OSError):  # it holds something, as it should
+                parent = open_below(self._root.fd, tuple(above), make=False)
+                try:
+                    os.rmdir(name, dir_fd=parent.fd)
+                finally:
+                    parent.release()
 
     def folds_case(self) -> bool:
         """Whether the root's file system takes two names that differ in case as one.
@@ -180,13 +200,15 @@ class DestinationTree:
             raise local_error(error, self.root) from error
 
 
-def _enter(parent_fd: int, name: str, *, durable: bool = False) -> int:
+def _enter(parent_fd: int, name: str, *, durable: bool = False, on_made: Callable[[], None] | None = None) -> int:
     flags = _FLAGS | os.O_NOFOLLOW
     try:
         return os.open(name, flags, dir_fd=parent_fd)
     except FileNotFoundError:
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.mkdir(name, dir_fd=parent_fd)
+            if on_made is not None:
+                on_made()
             if durable:
                 flush(parent_fd)
         return os.open(name, flags, dir_fd=parent_fd)

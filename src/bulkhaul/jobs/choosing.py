@@ -28,6 +28,7 @@ from bulkhaul.engine.transfers.endpoints import (
     object_ref,
 )
 from bulkhaul.engine.transfers.relay import same_bucket
+from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
 from bulkhaul.engine.transfers.upload_many import link_rule, rank_of
 from bulkhaul.jobs.archives import Ready, Transfer, restored
@@ -110,10 +111,10 @@ async def chosen_objects(
         row_of, top = download_row(parsed, root), os.path.join(root, "")
         transfer = functools.partial(engine.download_rows, root=root, **how)
     takes = selector(parsed, choice.include, choice.exclude)
-    rows = _numbered(ObjectRows(asked.control, parsed, takes, row_of))
+    rows = numbered(ObjectRows(asked.control, parsed, takes, row_of))
     if choice.flatten:
-        rows = _flattened(rows, top)
-    async with aclosing(_transferred(engine, asked, rows, transfer, choice)) as results:
+        rows = flattened(rows, top)
+    async with aclosing(transferred(engine, asked, rows, transfer, choice)) as results:
         async for result in results:
             yield result
 
@@ -139,15 +140,15 @@ async def chosen_files(
     n = 0
     seen = SeenNames()
     try:
-        for entries, move in await in_thread(_passes, folder, choice):
+        for entries, move in await in_thread(passes, folder, choice):
             files = FileRows(folder, bucket, prefix, takes, entries=entries)
-            rows = _numbered(files, n)
+            rows = numbered(files, n)
             if choice.flatten:
-                rows = _flattened(rows, top, seen)
+                rows = flattened(rows, top, seen)
             upload = functools.partial(
                 engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, move=move, dry_run=choice.dry_run
             )
-            async with aclosing(_transferred(engine, engine, rows, upload, choice)) as results:
+            async with aclosing(transferred(engine, engine, rows, upload, choice)) as results:
                 async for result in results:
                     n = max(n, result.row + 1)
                     yield result
@@ -184,6 +185,10 @@ async def chosen_one(
         try:
             if row.action is Action.UPLOAD:
                 done = await engine.upload(row.source, row.destination, choice.stored or DEFAULT_OPTIONS, **how)
+            elif row.action is Action.DOWNLOAD and choice.dry_run and await in_thread(_lacks_folder, row.destination):
+                ref = object_ref(source)
+                head = await engine.control.head(ref, row.version_id)
+                done = result_of(ref, head, row.destination)  # the command would make the folder
             elif row.action is Action.DOWNLOAD:
                 done = await engine.download(object_ref(source), destination, version_id=row.version_id, **how)
             else:
@@ -203,7 +208,7 @@ async def chosen_one(
     async def rows() -> AsyncGenerator[Sequence[PlannedRow], None]:
         yield [row]
 
-    async with aclosing(_transferred(engine, origin or engine, rows(), transfer, choice)) as results:
+    async with aclosing(transferred(engine, origin or engine, rows(), transfer, choice)) as results:
         async for result in results:
             yield result
 
@@ -221,7 +226,11 @@ def _one_row(source: str | ObjectRef, destination: str, choice: Choice) -> Row:
     return Row(n=0, action=action, source=ref.url, destination=place, version_id=choice.version_id)
 
 
-async def _transferred(
+def _lacks_folder(path: str) -> bool:
+    return not os.path.lexists(os.path.dirname(path) or os.curdir)
+
+
+async def transferred(
     engine: AsyncEngine, asked: AsyncEngine, rows: Ready, transfer: Transfer, choice: Choice
 ) -> AsyncGenerator[TransferResult, None]:
     """Carry out rows, but those whose destination is to stay; what is archived is brought back where that is asked."""
@@ -235,7 +244,7 @@ async def _transferred(
             yield result
 
 
-async def _numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
+async def numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
     """Yield all rows of a source with their numbers, from ``n`` on; one for which nothing is to be done as its result.
 
     Raises:
@@ -248,7 +257,7 @@ async def _numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[Pl
             n += len(page)
 
 
-async def _flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Ready:
+async def flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Ready:
     """Yield the rows with the last name of their source below ``top``; the second one of a name fails."""
     taken = seen or SeenNames()
     try:
@@ -275,7 +284,7 @@ def _flat(row: Row, top: str, taken: SeenNames) -> PlannedRow:
     return msgspec.structs.replace(row, destination=destination)
 
 
-def _passes(folder: str, choice: Choice) -> list[tuple[Callable[[], Iterator[LocalFile | Refused]], bool]]:
+def passes(folder: str, choice: Choice) -> list[tuple[Callable[[], Iterator[LocalFile | Refused]], bool]]:
     """Return the passes over a folder, each with whether its files are removed once they are stored."""
     links = link_rule(choice.follow_symlinks, move=choice.move, dry_run=choice.dry_run)
     listed = functools.partial(walk, folder, follow_symlinks=links.follow, enter_links=links.enter)
@@ -291,4 +300,13 @@ def _passes(folder: str, choice: Choice) -> list[tuple[Callable[[], Iterator[Loc
     return [*passes, (functools.partial(listed, names=Names.PLAIN), True)]
 
 
-__all__ = ["Choice", "chosen_files", "chosen_objects", "chosen_one"]
+__all__ = [
+    "Choice",
+    "chosen_files",
+    "chosen_objects",
+    "chosen_one",
+    "flattened",
+    "numbered",
+    "passes",
+    "transferred",
+]

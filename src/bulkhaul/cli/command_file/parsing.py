@@ -68,15 +68,10 @@ class Stdin:
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """The work of one line; either ``job`` or ``work`` is there.
-
-    Attributes:
-        folder: is made first, empty for none.
-    """
+    """The work of one line; either ``job`` or ``work`` is there."""
 
     operation: str
     dry_run: bool = False
-    folder: str = ""
     job: Job | None = None
     work: Work | None = None
 
@@ -128,7 +123,7 @@ def prepared(
             found = []
             for paths, recursive in _places(ctx):
                 ctx.params |= {"paths": paths, "recursive": recursive}
-                found.append(_made(command, ctx, dry_run=dry_run, folder=folder_of(*paths)))
+                found.append(_made(command, ctx, dry_run=dry_run))
             return found
     except click.ClickException as error:
         raise UsageError(error.format_message().rstrip(".")) from error
@@ -203,24 +198,13 @@ def _take_shared(ctx: click.Context, shared: Mapping[str, Any]) -> None:
             ctx.params[name] = shared.get(name)
 
 
-def folder_of(*paths: str) -> str:
-    """Return the folder that a download needs; empty for other transfers.
-
-    >>> folder_of("s3://b/k", "a/b/c"), folder_of("s3://b/k", "a/b/"), folder_of("s3://b/k", "c"), folder_of("c", "s3://b")
-    ('a/b', 'a/b', '', '')
-    """
-    if len(paths) != 2 or not paths[0].startswith(SCHEME) or paths[1].startswith(SCHEME):
-        return ""
-    return os.path.dirname(paths[1])
-
-
-def _made(command: click.Command, ctx: click.Context, *, dry_run: bool, folder: str = "") -> Prepared:
+def _made(command: click.Command, ctx: click.Context, *, dry_run: bool) -> Prepared:
     """Return what the command would launch."""
     ctx.obj = taken = Taken()
     with contextlib.suppress(click.exceptions.Exit):
         click.Command.invoke(command, ctx)
     assert taken.job is not None or taken.work is not None
-    return Prepared(operation=str(ctx.info_name), dry_run=dry_run, folder=folder, job=taken.job, work=taken.work)
+    return Prepared(operation=str(ctx.info_name), dry_run=dry_run, job=taken.job, work=taken.work)
 
 
 def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:

@@ -223,8 +223,6 @@ class CommandFile:
             self._slots.release()
 
     def _carry_out(self, engine: Engine, number: int, line: Prepared) -> None:
-        if line.folder and not line.dry_run:
-            os.makedirs(line.folder, exist_ok=True)
         if line.job is not None and line.job.streams is not None:
             self._stream(engine, number, line, line.job.streams)
         elif line.job is not None:

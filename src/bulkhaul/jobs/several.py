@@ -1,0 +1,254 @@
+"""Transfers several sources to one place: objects, files, prefixes, patterns and folders, as one run over their rows.
+
+each source ─▶ rows ─▶ two of one destination: the second one fails ─▶ those that stay are left out ─▶ the engine
+
+A source below which there are many takes its own name along, as with Unix cp, unless it ends in a slash:
+
+    d/  ─▶ DEST/…        d ─▶ DEST/d/…
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+
+from bulkhaul.disk.paths import local_path
+from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.transfers.endpoints import destination_prefix, files_below, key_for
+from bulkhaul.engine.transfers.relay import same_bucket
+from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
+from bulkhaul.jobs.archives import Ready, Transfer
+from bulkhaul.jobs.choosing import Choice, flattened, numbered, passes, transferred
+from bulkhaul.jobs.row_sources import FileRows, ObjectRows, copy_row, download_row
+from bulkhaul.model.errors import TransferError, UsageError
+from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import DEFAULT_OPTIONS
+from bulkhaul.policy.filters import Filters
+from bulkhaul.policy.naming import base_name
+from bulkhaul.policy.selection import Source, named_object, parse_source, selector
+
+PAGE_ROWS = 1000
+"""Rows of a page, as many as a listing has."""
+
+
+class Several(msgspec.Struct, frozen=True, kw_only=True):
+    """Several sources, all of them files or all of them in S3, and the folder or prefix that they go to.
+
+    Attributes:
+        destination: taken as a folder or a prefix.
+        recursive: everything below folders and prefixes.
+        literal: wildcards of URLs stand for themselves.
+    """
+
+    sources: Sequence[str]
+    destination: str
+    recursive: bool = False
+    literal: bool = False
+
+    @property
+    def top(self) -> str:
+        """What is put before each name."""
+        if not self.destination.startswith("s3://"):
+            return os.path.join(local_path(self.destination), "")
+        return ObjectRef(*destination_prefix(self.destination)).url
+
+    @property
+    def local(self) -> bool:
+        """Whether the sources are files."""
+        return not self.sources[0].startswith("s3://")
+
+    def named(self) -> list[Row]:
+        """Return the rows of the single files and objects.
+
+        Raises:
+            UsageError: two have one destination, or a source makes no sense.
+            LocalError: a file's name cannot be a key.
+        """
+        rows = [row for n, source in enumerate(self.sources) if (row := self._row(n, source)) is not None]
+        taken: dict[str, str] = {}
+        for row in rows:
+            if (earlier := taken.setdefault(row.destination, row.source)) is not row.source:
+                raise UsageError(f"{earlier} and {row.source} would both be {row.destination}; transfer one by itself")
+        return rows
+
+    def many(self) -> list[str]:
+        """Return the folders, prefixes and patterns."""
+        return [source for source in self.sources if self._parsed(source).many]
+
+    def _parsed(self, source: str) -> Source:
+        if not self.local:
+            return parse_source(source, recursive=self.recursive, literal=self.literal, marker=self.literal)
+        return files_below(source) if self.recursive and os.path.isdir(source) else Source("")
+
+    def _row(self, n: int, source: str) -> Row | None:
+        if (parsed := self._parsed(source)).many:
+            return None
+        if self.destination.startswith("s3://"):
+            bucket, prefix = destination_prefix(self.destination)
+            place = ObjectRef(bucket, key_for(prefix, source if self.local else parsed.key)).url
+            action = Action.UPLOAD if self.local else Action.COPY
+        else:
+            name = base_name(parsed.key)
+            if not name.components:
+                raise UsageError(f"the key gives no file name: {name.refused}", source)
+            place, action = self.top + name.components[0], Action.DOWNLOAD
+        return Row(n=n, action=action, source=source if self.local else parsed.url, destination=place)
+
+    def below(self, source: str) -> str:
+        """Return the prefix or the folder, with a slash at its end, that what lies below a source goes to."""
+        if self.local:
+            name = "" if source.endswith("/") else os.path.basename(os.path.normpath(source))
+            name = "" if name in (".", "..") else name
+        else:
+            parsed = parse_source(source, recursive=self.recursive, literal=self.literal)
+            name = "" if parsed.pattern or source.endswith("/") else parsed.base.rstrip("/").rpartition("/")[2]
+        return f"{self.top}{name}/" if name else self.top
+
+
+async def several_results(
+    engine: AsyncEngine, several: Several, choice: Choice, *, origin: AsyncEngine | None = None
+) -> AsyncGenerator[TransferResult, None]:
+    """Transfer several sources; one that fails as a whole is a failed result, and the others go on.
+
+    Args:
+        origin: an engine of the sources' endpoint or credentials.
+
+    Yields:
+        One result an object or file.
+
+    Raises:
+        UsageError: two sources have one destination; nothing was begun.
+    """
+    run = _Run(engine, several, choice, origin)
+    named = run.filtered(several.named())
+    try:
+        for pages, move in await run.passes(named):
+            chosen = transferred(engine, origin or engine, run.apart(pages), run.transfer(move=move), choice)
+            async with aclosing(chosen) as results:
+                async for result in results:
+                    yield result
+    finally:
+        run.close()
+
+
+class _Run:
+    """Makes the rows of one run."""
+
+    def __init__(self, engine: AsyncEngine, several: Several, choice: Choice, origin: AsyncEngine | None) -> None:
+        self._engine, self._origin = engine, origin
+        self._several, self._choice = several, choice
+        self._seen = SeenNames()
+        self._n = 0
+
+    def close(self) -> None:
+        self._seen.close()
+
+    def transfer(self, *, move: bool) -> Transfer:
+        """Return what does the rows."""
+        choice = self._choice
+        how: dict[str, Any] = {"move": move, "dry_run": choice.dry_run}
+        if self._several.local:
+            return functools.partial(self._engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, **how)
+        if self._several.destination.startswith("s3://"):
+            more: dict[str, Any] = {"origin": self._origin, "preserve": choice.preserve}
+            return functools.partial(self._engine.copy_rows, options=choice.stored, **more, **how)
+        return functools.partial(self._engine.download_rows, root=local_path(self._several.destination), **how)
+
+    def filtered(self, rows: Sequence[Row]) -> list[PlannedRow]:
+        """Return single rows, in the place of those that filters leave out their results."""
+        filters = Filters(self._choice.include, self._choice.exclude)
+        told: list[PlannedRow] = []
+        for row in rows:
+            name = row.source.rstrip("/").rpartition("/")[2]
+            link = self._several.local and self._choice.follow_symlinks is False and os.path.islink(row.source)
+            if not filters.takes(name):
+                told.append(_left_out(row, filters.reason(name)))
+            else:
+                told.append(_left_out(row, "it is a symbolic link, and links are not followed") if link else row)
+        return told
+
+    async def passes(self, named: Sequence[PlannedRow]) -> list[tuple[Ready, bool]]:
+        """Return what is done one after the other: a move uploads what links lead to before it removes that."""
+        several, choice, move = self._several, self._choice, self._choice.move
+        if not several.local:
+            pages = [self._flat(self._pages(named)), *(self._objects(source) for source in several.many())]
+            return [(_chained(pages), move)]
+        links = await in_thread(_links, named) if move else []
+        rest = [row for row in named if row not in links]
+        found: list[tuple[Ready, bool]] = [(self._flat(self._pages(part)), move) for part in (links, rest) if part]
+        for folder in several.many():
+            bucket, prefix = destination_prefix(several.below(folder))
+            takes = selector(files_below(folder), choice.include, choice.exclude)
+            for entries, removed in await in_thread(passes, folder, choice):
+                rows = FileRows(folder, bucket, prefix, takes, entries=entries)
+                found.append((self._flat(numbered(rows)), removed))
+        return found if move else [(_chained([pages for pages, _ in found]), False)]
+
+    async def _pages(self, rows: Sequence[PlannedRow]) -> AsyncGenerator[Sequence[PlannedRow], None]:
+        for start in range(0, len(rows), PAGE_ROWS):
+            yield rows[start : start + PAGE_ROWS]
+
+    async def _objects(self, source: str) -> AsyncGenerator[Sequence[PlannedRow], None]:
+        several, asked = self._several, self._origin or self._engine
+        parsed = parse_source(source, recursive=several.recursive, literal=several.literal)
+        place = several.below(source)
+        try:
+            if place.startswith("s3://"):
+                bucket, prefix = destination_prefix(place)
+                within = self._origin is None or await same_bucket(asked.control, self._engine.control, bucket)
+                row_of = copy_row(parsed, bucket, prefix, within=within)
+            else:
+                row_of = download_row(parsed, place.rstrip("/") or "/")
+            takes = selector(parsed, self._choice.include, self._choice.exclude)
+            rows = self._flat(numbered(ObjectRows(asked.control, parsed, takes, row_of)))
+            async with aclosing(rows) as pages:
+                async for page in pages:
+                    yield page
+        except TransferError as error:
+            bucket, key = named_object(source)
+            yield [TransferResult(source=source, destination="", bucket=bucket, key=key, failure=error.info)]
+
+    def _flat(self, rows: Ready) -> Ready:
+        return flattened(rows, self._several.top, self._seen) if self._choice.flatten else rows
+
+    async def apart(self, pages: Ready) -> AsyncGenerator[Sequence[PlannedRow], None]:
+        """Yield rows with numbers of this run; the second one of a destination fails."""
+        async with aclosing(pages):
+            async for page in pages:
+                yield [self._apart(row) for row in page]
+
+    def _apart(self, row: PlannedRow) -> PlannedRow:
+        n, self._n = self._n, self._n + 1
+        if isinstance(row, TransferResult):
+            return msgspec.structs.replace(row, row=n)
+        row = msgspec.structs.replace(row, n=n)
+        if self._choice.flatten or not row.destination:
+            return row
+        if earlier := self._seen.earlier(row.destination, row.source):
+            return failed_row(row, UsageError(f"{earlier} has the same destination, {row.destination}", row.source))
+        return row
+
+
+def _links(rows: Sequence[PlannedRow]) -> list[PlannedRow]:
+    return [row for row in rows if isinstance(row, Row) and os.path.islink(row.source)]
+
+
+async def _chained(several: Sequence[Ready]) -> AsyncGenerator[Sequence[PlannedRow], None]:
+    for pages in several:
+        async with aclosing(pages):
+            async for page in pages:
+                yield page
+
+
+def _left_out(row: Row, reason: str) -> TransferResult:
+    place = row.destination if row.action is Action.UPLOAD else row.source
+    return result_of_row(row, ObjectRef(*named_object(place)), skipped=reason)
