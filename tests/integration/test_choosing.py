@@ -237,3 +237,20 @@ def test_ten_thousand_at_the_destination(server: FaultServer, tmp_path: Path) ->
     assert all(told.values())
     assert len(told) == 60
     assert Counter(one.operation for one in server.requests)["ListObjectsV2"] <= 3, time.monotonic() - began_s
+
+
+def test_only_what_has_another_etag_is_replaced(server: FaultServer, tmp_path: Path) -> None:
+    """Up, down, between buckets, one and several: what has the ETag stays, and each skip is counted with its reason."""
+    for name, theirs in {"same": b"same", "size": b"sizes", "bytes": b"bytez"}.items():
+        write(tmp_path / "in" / name, name.encode())
+        put(server, "bucket", f"p/{name}", theirs, NEW)
+        put(server, "other", f"p/{name}", name.encode(), OLD)
+    expected = {"same": "the destination has its ETag", "size": "", "bytes": ""}
+    rule = "--if-etag-differ"
+    assert done(server, rule, "-r", "s3://bucket/p/", "s3://other/p/") == expected
+    assert stored(server, "other") == stored(server, "bucket")
+    assert done(server, rule, "-u", "-n", "-r", "in", "s3://bucket/p/") == expected
+    names = [f"s3://other/p/{name}" for name in expected]
+    assert done(server, rule, *names, "in/") == expected
+    assert files(tmp_path / "in")["bytes"] == b"bytez"
+    assert done(server, rule, "in/same", "s3://bucket/p/same") == {"same": expected["same"]}

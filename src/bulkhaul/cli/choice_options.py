@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _selection = section("Selection")
 
-RULES = ("no_clobber", "if_size_differs", "if_source_newer", "if_differs")
+RULES = ("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs", "if_differs")
 """Parameters that say which destinations are replaced; the last one is no option, but what a line of ``run`` asks."""
 
 choice_options = adding(
@@ -29,6 +29,13 @@ choice_options = adding(
         "--if-size-differ", "-s", "if_size_differs", is_flag=True, help="Of what exists replace what has another size."
     ),
     _selection("--if-source-newer", "-u", is_flag=True, help="Of what exists replace what is older than its source."),
+    _selection(
+        "--if-etag-differ",
+        "if_etag_differs",
+        is_flag=True,
+        help="Of what exists replace what has another ETag (of files their MD5). Of these four options the last one of"
+        " this order decides.",
+    ),
     _selection("--flatten", "-f", is_flag=True, help="Put all files into DEST itself, without the folders of SRC."),
 )
 
@@ -36,7 +43,7 @@ choice_options = adding(
 def take_choice(given: dict[str, Any]) -> tuple[Overwrite, bool] | None:
     """Remove the options from ``given``; return which files are replaced, and whether folders go; None for cp as usual.
 
-    Of ``-n``, ``-s`` and ``-u`` the last of this order decides, as in s5cmd.
+    Of ``-n``, ``-s``, ``-u`` and ``--if-etag-differ`` the last of this order decides, as in s5cmd.
     """
     rules = {name: given.pop(name, False) for name in RULES}
     flatten = given.pop("flatten", False)

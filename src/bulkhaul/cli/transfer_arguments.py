@@ -51,7 +51,7 @@ _FILES = frozenset({Direction.DOWNLOAD, Direction.UPLOAD, Direction.COPY})
 _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(FIELDS, _WRITES),
     **dict.fromkeys(("recursive", "include", "exclude", "files_from", "files_from0"), _FILES),
-    **dict.fromkeys(("no_clobber", "if_size_differs", "if_source_newer", "flatten"), _FILES),
+    **dict.fromkeys(("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs", "flatten"), _FILES),
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,

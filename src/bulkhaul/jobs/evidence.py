@@ -83,14 +83,19 @@ class Evidence:
 
     async def _digest(self, algorithm: str, path: str) -> bytes:
         async with self._reading:
-            return await in_thread(_digest, algorithm, path)
+            return await in_thread(file_digest, algorithm, path)
 
 
 async def _stored(side: ObjectSide, entry: Entry) -> Checksum | None:
     return (await side.control.head(ObjectRef(side.bucket, side.base + entry.name))).checksum
 
 
-def _digest(algorithm: str, path: str) -> bytes:
+def file_digest(algorithm: str, path: str) -> bytes:
+    """Return the digest of a file's bytes; it blocks while the file is read.
+
+    Raises:
+        LocalError: it cannot be read.
+    """
     running, buffer = hasher(algorithm), memoryview(bytearray(MIB))
     try:
         with open(path, "rb", buffering=0) as file:

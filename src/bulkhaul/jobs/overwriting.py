@@ -21,10 +21,12 @@ from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_keys import listed_keys
 from bulkhaul.engine.transfers.rows import PlannedRow, RowPages, failed_row, pages_of, result_of_row
+from bulkhaul.jobs.evidence import READ_AT_ONCE, file_digest
 from bulkhaul.model.errors import NotFound, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.comparison import plain_md5
 from bulkhaul.policy.overwriting import Known, Overwrite, left_because, of_object
 from bulkhaul.policy.selection import named_object
 
@@ -63,6 +65,7 @@ class _Looking:
         self._control = control
         self._origin = origin
         self._heads = asyncio.Semaphore(HEADS_AT_ONCE)
+        self._reads = asyncio.Semaphore(READ_AT_ONCE)
 
     async def page(self, page: Sequence[PlannedRow]) -> list[PlannedRow]:
         if self._rule.always:
@@ -72,10 +75,30 @@ class _Looking:
         there = await self._at(self._control, [row.destination for row in rows.values()])
         exists = [n for n, row in rows.items() if there[row.destination] is not None]
         sources = await self._sources([rows[n] for n in exists]) if self._rule.needs_source else {}
-        for n in exists:
-            row = rows[n]
-            told[n] = self._judged(row, there[row.destination], sources.get(row.n, Known(0)))
+        pairs = [(there[rows[n].destination], sources.get(rows[n].n, Known(0))) for n in exists]
+        if self._rule.if_etag_differs:
+            digests = (self._digested(rows[n], *pair) for n, pair in zip(exists, pairs, strict=True))
+            pairs = await asyncio.gather(*digests)
+        for n, pair in zip(exists, pairs, strict=True):
+            told[n] = self._judged(rows[n], *pair)
         return told
+
+    async def _digested(self, row: Row, there: Found, source: Found) -> tuple[Found, Found]:
+        """Return what is known of both sides, of a file with its MD5, where that can tell whether it is the object's.
+
+        A file that cannot be read is not known to be the same: the transfer tells.
+        """
+        if row.action is Action.COPY or not isinstance(there, Known) or not isinstance(source, Known):
+            return there, source
+        path, file, other = (
+            (row.source, source, there) if row.action is Action.UPLOAD else (row.destination, there, source)
+        )
+        if file.size_bytes != other.size_bytes or not plain_md5(other.etag):
+            return there, source
+        with contextlib.suppress(TransferError):
+            async with self._reads:
+                file = msgspec.structs.replace(file, etag=(await in_thread(file_digest, "MD5", path)).hex())
+        return (there, file) if row.action is Action.UPLOAD else (file, source)
 
     def _judged(self, row: Row, there: Found, source: Found) -> PlannedRow:
         if isinstance(there, TransferError):
@@ -91,8 +114,9 @@ class _Looking:
         found: dict[int, Found] = {}
         unknown: list[Row] = []
         for row in rows:
-            if row.action is not Action.UPLOAD and row.size_bytes is not None and row.last_modified:
-                found[row.n] = of_object(row.size_bytes, row.last_modified)
+            tells = row.size_bytes is not None and row.last_modified and (row.etag or not self._rule.if_etag_differs)
+            if row.action is not Action.UPLOAD and tells:
+                found[row.n] = of_object(row.size_bytes or 0, row.last_modified, row.etag)
             else:
                 unknown.append(row)
         heads = [row for row in unknown if row.action is not Action.UPLOAD]
@@ -118,7 +142,9 @@ class _Looking:
             with contextlib.suppress(TransferError):  # HEAD will tell
                 async with contextlib.aclosing(listed_keys(control, bucket, keys)) as pages:
                     async for page in pages:
-                        listed |= {key: of_object(head.size_bytes, head.last_modified) for key, head in page.items()}
+                        listed |= {
+                            key: of_object(head.size_bytes, head.last_modified, head.etag) for key, head in page.items()
+                        }
             found |= {ObjectRef(bucket, key).url: known for key, known in listed.items()}
             rest = [ObjectRef(bucket, key).url for key in keys - listed.keys()]
             asked = (self._head(control, url) for url in rest)
@@ -133,7 +159,7 @@ class _Looking:
                 return None
             except TransferError as error:
                 return error
-        return of_object(head.size_bytes, head.last_modified)
+        return of_object(head.size_bytes, head.last_modified, head.etag)
 
 
 def _files(paths: Sequence[str]) -> list[Found]:

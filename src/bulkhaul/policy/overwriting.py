@@ -3,6 +3,7 @@
 -n  it exists                ─▶ left
 -s  it has the source's size ─▶ left, else replaced    each of them that is given decides anew,
 -u  the source is not newer  ─▶ left, else replaced    so that of several the last one of this order decides
+--if-etag-differ  its ETag is the source's ─▶ left, else replaced
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         size_bytes: -1 of what is no file and no object.
         modified_ns: since the epoch; None where nobody tells it.
+        etag: without quotes; of a file the MD5 that it would have as an object in one piece. Empty if not known.
     """
 
     size_bytes: int
     modified_ns: int | None = None
+    etag: str = ""
 
 
 class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,12 +36,14 @@ class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
         no_clobber: none.
         if_size_differs: those of another size than their source.
         if_source_newer: those that are older than their source.
+        if_etag_differs: those whose ETag is not surely that of their source.
         if_differs: those of which either is true, as ``s5cmd sync`` has it; then the others do not count.
     """
 
     no_clobber: bool = False
     if_size_differs: bool = False
     if_source_newer: bool = False
+    if_etag_differs: bool = False
     if_differs: bool = False
 
     @property
@@ -49,17 +54,17 @@ class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_source(self) -> bool:
         """Whether the source has to be known."""
-        return self.if_size_differs or self.if_source_newer or self.if_differs
+        return self.if_size_differs or self.if_source_newer or self.if_etag_differs or self.if_differs
 
 
-def of_object(size_bytes: int, last_modified: str) -> Known:
+def of_object(size_bytes: int, last_modified: str, etag: str = "") -> Known:
     """Return what is known of an object; its time in whole seconds, as some replies tell it so and some finer.
 
     >>> of_object(3, "2024-05-17T12:34:56.789Z") == of_object(3, "2024-05-17T12:34:56Z")
     True
     """
     modified_ns = mtime_of(last_modified)
-    return Known(size_bytes, None if modified_ns is None else modified_ns // _SECOND_NS * _SECOND_NS)
+    return Known(size_bytes, None if modified_ns is None else modified_ns // _SECOND_NS * _SECOND_NS, etag.strip('"'))
 
 
 def left_because(rule: Overwrite, source: Known, destination: Known) -> str:
@@ -75,6 +80,9 @@ def left_because(rule: Overwrite, source: Known, destination: Known) -> str:
     newer = None not in (source.modified_ns, destination.modified_ns) and source.modified_ns > destination.modified_ns  # type: ignore[operator]
     if rule.if_differs:
         return "" if newer or not same_size else "the destination has its size, and is not older"
+    if rule.if_etag_differs:
+        same = same_size and source.etag and source.etag == destination.etag
+        return "the destination has its ETag" if same else ""
     if rule.if_source_newer:
         return "" if newer else "the destination is not older"
     if rule.if_size_differs:
