@@ -221,15 +221,19 @@ class Lifetime:
         return result
 
     async def many(
-        self, plan: Callable[[], AsyncGenerator[Piece | Group, None]], *, at_end: Callable[[], None] | None = None
+        self,
+        plan: Callable[[], AsyncGenerator[Piece | Group, None]],
+        *,
+        at_end: Callable[[], None] | None = None,
+        many_buckets: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
-        """Carry out and count many transfers; they end with the engine at the latest.
+        """Carry out and count many transfers; they end with the engine at the latest. See ``Batch``.
 
         Raises:
-            TransferError: the plan cannot be made any further.
+            TransferError: the plan cannot be made any further, or nothing that is left can be done.
         """
         self.running()
-        batch = Batch(self._settings, plan, at_end=at_end)
+        batch = Batch(self._settings, plan, at_end=at_end, many_buckets=many_buckets)
         self._runs.append(batch)
         try:
             async with contextlib.aclosing(batch.run()) as results:

@@ -67,7 +67,7 @@ class RowTransfers(Startable):
         pages = RowDownloads(running.control, rows, folder, move=move, set_times=set_times)
         parts = (running.dispatcher, running.downloader)
         plan = DownloadPieces(self.settings, *parts, folder, pages, remove=move, set_times=set_times)
-        return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close)
+        return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close, many_buckets=True)
 
     def upload_rows(
         self, rows: RowPages, options: ObjectOptions = DEFAULT_OPTIONS, *, move: bool = False, dry_run: bool = False
@@ -87,7 +87,7 @@ class RowTransfers(Startable):
 
         uploader = self._life.running().uploader
         plan = functools.partial(uploaded_rows, uploader, rows, checked(options), remove=move)
-        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
     def copy_rows(
         self,
@@ -119,7 +119,7 @@ class RowTransfers(Startable):
         here = self.version_side()
         versions = VersionCopies(here if origin is None else origin.version_side(), here, copy, options, kept)
         plan = functools.partial(copied_rows, rows, copy, versions, move=move)
-        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
     def copy_versions(
         self,
@@ -176,7 +176,7 @@ class RowTransfers(Startable):
 
         running = self._life.running()
         plan = functools.partial(RowDeletions(running.control, running.remover).pieces, rows)
-        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
+        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
     def copying(
         self, origin: RowTransfers | None, on_moved: OnMoved | None = None

@@ -34,7 +34,7 @@ from bulkhaul.engine.transfers.upload_many import link_rule, rank_of
 from bulkhaul.jobs.archives import Ready, Transfer, restored
 from bulkhaul.jobs.overwriting import replacing
 from bulkhaul.jobs.row_sources import Begun, FileRows, ObjectRows, RowSource, copy_row, download_row
-from bulkhaul.jobs.runner import settled_row
+from bulkhaul.jobs.settled_rows import settled_row
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.objects import ObjectRef

@@ -167,7 +167,8 @@ async def run(
         work = Runner(folder, shards, lambda _, pages: check.results(pages), look, name=name).rows()
     else:
         archived = restoring(carry, lambda numbers: runner.park(numbers))
-        runner: Runner = Runner(folder, shards, archived, look, name=name)
+        many = bool(description.manifests) or source is not None
+        runner: Runner = Runner(folder, shards, archived, look, name=name, many_buckets=many)
         work = runner.rows()
     async with aclosing(work) as rows:
         async for row in rows:

@@ -23,11 +23,13 @@ from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.jobs.folder.description import Claim, Done, Segment, Shard
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.parked_rows import ParkedRows
+from bulkhaul.jobs.settled_rows import settled_row
 from bulkhaul.jobs.tally import Tally
-from bulkhaul.model.errors import ErrorInfo, OtherError
+from bulkhaul.model.errors import OtherError, error_of
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.results import CheckedResult, TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
+from bulkhaul.policy.reach import ends_run
 
 T = TypeVar("T")
 Pages = AsyncIterable[Sequence[Row | TransferResult]]
@@ -47,9 +49,6 @@ PAGE_ROWS: Final = MAX_DELETE_BATCH
 
 LOOKS: Final = 32
 """Objects that are looked at side by side."""
-
-REFUSALS: Final = {Action.DOWNLOAD: "UnsafeKey", Action.UPLOAD: "LocalError"}
-"""The error of a row that the planner could give no destination, by what it wants."""
 
 
 class _OpenShard:
@@ -110,6 +109,7 @@ class Runner:
         look: Look,
         *,
         name: str,
+        many_buckets: bool = False,
         now_s: Callable[[], float] = time.time,
         flush_s: float = FLUSH_S,
     ) -> None:
@@ -117,6 +117,7 @@ class Runner:
 
         Args:
             name: of this run, which no other one has.
+            many_buckets: a row may be done where the buckets of another one fail all.
             now_s: seconds since the epoch.
         """
         self._folder = folder
@@ -124,6 +125,7 @@ class Runner:
         self._carry = carry
         self._look = look
         self._name = name
+        self._many_buckets = many_buckets
         self._now_s = now_s
         self._flush_s = flush_s
         self._open: dict[int, _OpenShard] = {}
@@ -140,7 +142,8 @@ class Runner:
 
         Raises:
             DamagedJob: a file of the job cannot be right.
-            TransferError: the folder cannot be read or written, or the work cannot go on.
+            TransferError: the folder cannot be read or written, or the work cannot go on: a row has met what every
+                other one would meet.
         """
         self._writer = asyncio.create_task(self._write())
         try:
@@ -257,8 +260,11 @@ class Runner:
     def _taken(self, result: TransferResult) -> ReportRow | None:
         """Return the report row of a result; None where the row was not done, because the engine ends."""
         self._require_writer()
-        if result.failure is not None and result.failure.code == "Cancelled":
-            return None
+        if result.failure is not None:
+            if result.failure.code == "Cancelled":
+                return None
+            if ends_run(result.failure, many_buckets=self._many_buckets):
+                raise error_of(result.failure)  # the next run does it, and what is left
         opened, planned = self._planned(result.row)
         row = self._report_row(opened, planned, result)
         opened.add(row)
@@ -367,29 +373,6 @@ def _is_version_there(planned: Row, result: TransferResult) -> bool:
 def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     for start in range(0, len(rows), PAGE_ROWS):
         yield rows[start : start + PAGE_ROWS]
-
-
-def settled_row(row: Row) -> Row | TransferResult:
-    """Return the row, or its result where there is nothing to do."""
-    if row.action is Action.SKIP:
-        return _result(row, skipped=row.reason or "nothing is to be done")
-    if row.action not in (Action.DELETE, Action.RESTORE, Action.VERIFY) and not row.destination:
-        # A copy that was listed has a size: one without is a row of a manifest that could not be understood.
-        code = REFUSALS.get(row.action, "ManifestError" if row.size_bytes is None else "UsageError")
-        return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
-    return row
-
-
-def _result(row: Row, *, failure: ErrorInfo | None = None, skipped: str = "") -> TransferResult:
-    return TransferResult(
-        source=row.source,
-        destination=row.destination,
-        bucket="",
-        key="",
-        row=row.n,
-        failure=failure,
-        skipped=skipped,
-    )
 
 
 async def _handed_on(_: Action, pages: Pages) -> AsyncGenerator[TransferResult, None]:

@@ -20,7 +20,7 @@ from bulkhaul.disk.walk import Refused
 from bulkhaul.jobs.evidence import Looking
 from bulkhaul.jobs.merge_join import Pair
 from bulkhaul.jobs.places import ObjectSide, Side
-from bulkhaul.jobs.runner import REFUSALS
+from bulkhaul.jobs.settled_rows import REFUSALS
 from bulkhaul.jobs.sides import Item
 from bulkhaul.jobs.spool import SortedEntries, SpooledEntries
 from bulkhaul.jobs.sync_options import SyncCounts

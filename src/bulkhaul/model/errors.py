@@ -63,6 +63,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
         attempts: tries that a body took, including the one that failed; 0 where they were not counted.
         unreached: no connection could be made, so nothing was asked for.
         garbled: the reply is no HTTP, so something answers at the endpoint.
+        again: another object has failed so before, and this one was not tried: it would have met the same.
     """
 
     code: str
@@ -77,6 +78,7 @@ class ErrorInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     attempts: int = 0
     unreached: bool = False
     garbled: bool = False
+    again: bool = False
 
 
 class TransferError(Exception):

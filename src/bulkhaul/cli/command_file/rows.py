@@ -21,6 +21,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.command_lines import PlainLine
 from bulkhaul.policy.naming import base_name
+from bulkhaul.policy.reach import ends_run
 from bulkhaul.policy.selection import named_object
 
 _S3 = "s3://"
@@ -111,6 +112,7 @@ class RowStream:
         self._kind = kind
         self._dry_run = dry_run
         self._pages = asyncio.Queue[list[Row] | None](PAGES_WAITING)
+        self._whole = False  # the last page was taken
 
     async def put(self, page: list[Row]) -> None:
         """Hand over rows, when there is room for them."""
@@ -122,7 +124,11 @@ class RowStream:
         await self._pages.put(None)
 
     async def results(self, engine: Engine) -> AsyncGenerator[TransferResult, None]:
-        """Carry out the rows; yield a result for each, also where the engine cannot go on."""
+        """Carry out the rows; yield a result for each, also where the engine cannot go on.
+
+        Raises:
+            TransferError: no other line can be carried out either.
+        """
         try:
             async for result in self._asked(engine):
                 row = self.waiting.pop(result.row)
@@ -131,7 +137,7 @@ class RowStream:
                 else:
                     yield result
         except TransferError as error:
-            if engine.ended:
+            if engine.ended or ends_run(error.info, many_buckets=True):
                 raise
             failure = error.info
         else:
@@ -140,7 +146,7 @@ class RowStream:
             for row in [*self.waiting.values()]:
                 del self.waiting[row.n]
                 yield _failed(row, failure)
-            if await self._pages.get() is None:
+            if self._whole or await self._pages.get() is None:
                 return
 
     async def _rows(self, engine: Engine) -> AsyncGenerator[list[Row], None]:
@@ -150,6 +156,7 @@ class RowStream:
                 page = await listings.told(engine.aio.control, page)
                 self.waiting.update((row.n, row) for row in page)
             yield page
+        self._whole = True
 
     async def _anew(self, engine: Engine, row: Row) -> TransferResult:
         """Download an object that was replaced after it was listed: a line means whatever is there."""

@@ -29,6 +29,7 @@ from bulkhaul.model.limits import KIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
+from bulkhaul.policy.reach import ends_run
 from bulkhaul.policy.selection import named_object
 
 LINES_AT_ONCE = 32
@@ -56,10 +57,15 @@ class _End:
 
 
 class CommandFile:
-    """One run of a file of commands."""
+    """One run of a file of commands.
+
+    Attributes:
+        whole: all lines were read.
+    """
 
     def __init__(self, fd: int, prepare: Prepare, *, dry_run: bool) -> None:
         """Take the file, open for reading, and what makes the work of a line from its words."""
+        self.whole = False
         self._fd = fd
         self._prepare = prepare
         self._dry_run = dry_run
@@ -77,11 +83,12 @@ class CommandFile:
         return self._lines + sum(len(stream.waiting) for stream in self._streams.values())
 
     def results(self, engine: Engine) -> Iterator[LineResult]:
-        """Carry out all lines; one that fails stops no other.
+        """Carry out all lines; one that fails stops no other, unless each would fail alike.
 
         Raises:
             LocalError: the file cannot be read any further.
             OtherError: no thread can be started.
+            TransferError: one line has met what every other one would meet, such as a wrong secret.
         """
         closed = engine.start_task(asyncio.Event().wait)
         closed.add_done_callback(lambda _: self._put(engine, _End()))
@@ -136,6 +143,7 @@ class CommandFile:
                         return
                     self._begin(engine, number, text)
                 self._hand_over(engine)
+            self.whole = True
             for stream in self._streams.values():
                 engine.run(stream.end)
         except OSError as error:
@@ -213,6 +221,8 @@ class CommandFile:
                 if engine.ended:
                     return
                 known = error if isinstance(error, TransferError) else local_error(error)
+                if ends_run(known.info, many_buckets=True):
+                    raise known from error
                 self._put(engine, _failed(number, line.operation, known, line))
             with self._lock:
                 self._lines -= 1

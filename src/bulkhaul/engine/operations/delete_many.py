@@ -17,6 +17,7 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed
 from bulkhaul.policy.filters import Filters
+from bulkhaul.policy.reach import ends_run
 from bulkhaul.policy.selection import Source, all_left_out, nothing_matches, selector
 
 
@@ -40,7 +41,11 @@ class Deletion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def delete_sources(control: Control, deletion: Deletion) -> AsyncGenerator[TransferResult, None]:
-    """Delete and yield one result a key; a source that fails as a whole is one failed result, and the others go on."""
+    """Delete and yield one result a key; a source that fails as a whole is one failed result, and the others go on.
+
+    Raises:
+        TransferError: none can be deleted, as with a wrong secret.
+    """
     for bucket, doomed, url in _doomed(control, deletion):
         async with contextlib.aclosing(_deleted(control, bucket, doomed, url, dry_run=deletion.dry_run)) as results:
             async for result in results:
@@ -79,6 +84,8 @@ async def _deleted(
                     async for result in results:
                         yield result
     except TransferError as error:
+        if ends_run(error.info, many_buckets=True):
+            raise
         key = url.removeprefix(f"s3://{bucket}").removeprefix("/")
         yield TransferResult(source=url, destination="", bucket=bucket, key=key, failure=error.named(url).info)
 

@@ -4,6 +4,7 @@
     groups ─▶ slots ─────────────────▶ work ─▶ results, many at a time
                                         ╰─▶ what has to go on alone takes a slot as a piece does
 
+A failure that holds for all that is left ends the run; ``policy/reach.py`` says which do.
 Memory is bounded by the slots, whatever the number of objects (I7).
 """
 
@@ -19,12 +20,14 @@ import msgspec
 
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.pool.ceiling import ceiling_for
-from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
+from bulkhaul.policy.reach import Reach, ends_run, reach_of
+from bulkhaul.policy.selection import named_object
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones share one for each request in flight."""
@@ -104,8 +107,17 @@ class Batch:
         plan: Callable[[], AsyncGenerator[Piece | Group, None]],
         *,
         at_end: Callable[[], None] | None = None,
+        many_buckets: bool = False,
     ) -> None:
-        """Take what makes the plan, and what is called at the end to let go of all that the pieces of work share."""
+        """Take what makes the plan, and what is called at the end to let go of all that the pieces of work share.
+
+        Args:
+            many_buckets: the objects may be of several, so that the end of one is not that of the run: its other
+                objects fail untried.
+        """
+        self._many_buckets = many_buckets
+        self._over: TransferError | None = None  # what holds for all that is left
+        self._closed: dict[tuple[str, str], ErrorInfo] = {}  # what holds for all objects of two buckets
         self._plan = plan
         self._at_end = at_end
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
@@ -157,12 +169,15 @@ class Batch:
         """Yield each object's outcome as it ends; a failed one carries its error and the others go on.
 
         Raises:
-            TransferError: the plan cannot be made any further; what was under way has ended by then.
+            TransferError: the plan cannot be made any further, and what was under way has ended by then; or one object
+                met what every other one would meet, such as a wrong secret, and nothing more is tried.
         """
         feeding = self._feeding = asyncio.create_task(self._feed())
         try:
             while (result := await self._next(feeding)) is not None:
                 yield self._counted(result)
+            if self._over is not None:
+                raise self._over
             await feeding  # raises what the plan raised
         finally:
             await self.stop()
@@ -185,7 +200,7 @@ class Batch:
     async def _next(self, feeding: asyncio.Task[None]) -> TransferResult | None:
         """Return the next result, None when there will be no more."""
         while not self._ended:
-            if feeding.done():
+            if feeding.done() or self._over is not None:
                 return None
             self._news.clear()
             await self._news.wait()
@@ -205,8 +220,26 @@ class Batch:
             await self._room.wait()
 
     def _hand_over(self, result: TransferResult) -> None:
-        self._ended.append(result)
+        if result.failure is not None and not result.failure.again:
+            result = self._judged(result, result.failure)
+        if self._over is None or result.failure is None:
+            self._ended.append(result)
         self._news.set()
+
+    def _judged(self, result: TransferResult, failure: ErrorInfo) -> TransferResult:
+        """Note what a failure means for the objects that are left; return its result, marked if it came before."""
+        if ends_run(failure, many_buckets=self._many_buckets):
+            self._over = self._over or error_of(failure)
+        elif reach_of(failure) is Reach.BUCKETS and self._closed.setdefault(_buckets_of(result), failure) != failure:
+            return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, again=True))
+        return result
+
+    def _untried(self, planned: TransferResult) -> TransferResult | None:
+        """Return the failure of an object whose buckets are known to fail all, None if it is to be tried."""
+        if not self._closed or (failure := self._closed.get(_buckets_of(planned))) is None:
+            return None
+        told = msgspec.structs.replace(failure, subject=planned.source, request_id="", host_id="", again=True)
+        return msgspec.structs.replace(planned, failure=told)
 
     async def _feed(self) -> None:
         try:
@@ -263,7 +296,7 @@ class Batch:
 
     async def _one(self, work: Work, planned: TransferResult, slots: list[asyncio.Semaphore]) -> None:
         try:
-            result = _of_row(planned, await work())
+            result = self._untried(planned) or _of_row(planned, await work())
         except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
             result = _failed(planned, error)
         try:
@@ -287,12 +320,13 @@ class Batch:
         outlet = _GroupOutlet(group.results, self._hand_over, self._queue)
         failure: Exception = AssertionError("nothing became of it")
         try:
-            await group.work(outlet)
+            if not all(self._untried(planned) for planned in group.results):
+                await group.work(outlet)
         except Exception as error:  # noqa: BLE001 - as for one object
             failure = error
         try:
             for planned in outlet.left():
-                self._hand_over(_failed(planned, failure))
+                self._hand_over(self._untried(planned) or _failed(planned, failure))
             await self._have_room()
             while self._queued > MAX_QUEUED:
                 self._fewer.clear()
@@ -343,6 +377,13 @@ class _GroupOutlet:
 def _of_row(planned: TransferResult, result: TransferResult) -> TransferResult:
     """Return a result that names the row of a plan that its object was planned by."""
     return result if result.row == planned.row else msgspec.structs.replace(result, row=planned.row)
+
+
+def _buckets_of(result: TransferResult) -> tuple[str, str]:
+    """Return the buckets of source and destination, each empty where that is a path."""
+    places = (result.source, result.destination)
+    source, destination = (named_object(place)[0] if place.startswith("s3://") else "" for place in places)
+    return source, destination
 
 
 def _failed(planned: TransferResult, error: Exception) -> TransferResult:

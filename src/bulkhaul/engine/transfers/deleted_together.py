@@ -24,6 +24,7 @@ from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed
 from bulkhaul.policy.listed_keys import ROWS_OF_A_PAGE
+from bulkhaul.policy.reach import Reach, reach_of
 from bulkhaul.policy.sameness import is_unchanged
 from bulkhaul.wire.replies.batch_result import NOT_IN_XML
 
@@ -78,7 +79,7 @@ class DeletedTogether:
                         if bucket in self._singly:
                             break
             except TransferError as error:
-                if error.retryable or error.info.service_code == "NoSuchBucket":
+                if error.retryable or reach_of(error.info) is not Reach.OBJECT:
                     raise
                 self._singly.add(bucket)  # who may delete objects need not be allowed to list them
         for place, one in left.items():

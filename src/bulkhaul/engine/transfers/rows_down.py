@@ -29,12 +29,13 @@ from bulkhaul.engine.transfers.rows import (
     settled,
     wanted_by,
 )
-from bulkhaul.model.errors import TransferError
+from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.reach import Reach, reach_of
 from bulkhaul.policy.storerules import require_current
 from bulkhaul.wire.values import RemoteObject, Target
 
@@ -53,6 +54,8 @@ class RowDownloads:
         self._move = move
         self._set_times = set_times
         self._refs = Refs()
+        self._reasons: dict[str, ErrorInfo | None] = {}
+        self._asking = asyncio.Lock()
 
     async def __call__(self, *, folds_case: bool) -> AsyncGenerator[Sequence[PlannedDownload], None]:
         """Yield pages of planned downloads; see ``download_pieces.Pages``.
@@ -99,6 +102,10 @@ class RowDownloads:
             if refused:
                 planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
                 continue
+            if (why := self._reasons.get(ref.bucket)) is not None:
+                again = msgspec.structs.replace(why, subject=ref.url, again=True)
+                planned.append(PlannedDownload(failed_row(row, again)))
+                continue
             if (target := targets.get(ref.bucket)) is None:
                 target = targets[ref.bucket] = await self._target(ref.bucket)
             if isinstance(target, TransferError):
@@ -128,10 +135,31 @@ class RowDownloads:
             found = await look_for(self._control, remote.ref, remote.version_id, one.wanted)
         except TransferError as error:
             failure = error.named(remote.ref.url).info
+            if failure.status in (403, 404) and not failure.service_code:
+                reason = await self._reason(remote.ref.bucket)
+                failure = msgspec.structs.replace(reason, subject=remote.ref.url) if reason else failure
             planned[place] = PlannedDownload(msgspec.structs.replace(one.result, failure=failure))
             return
         result = result_of(remote.ref, found.head, one.result.destination, row=one.result.row)
         planned[place] = PlannedDownload(result, found, one.components, True, one.wanted)
+
+    async def _reason(self, bucket: str) -> ErrorInfo | None:
+        """Return why every HEAD in a bucket fails, None if not every one does; the bucket is asked once.
+
+        The reply to a HEAD has no body, and so no code: that of a listing tells a missing bucket from a missing key.
+        """
+        async with self._asking:
+            if bucket not in self._reasons:
+                self._reasons[bucket] = await self._asked(bucket)
+        return self._reasons[bucket]
+
+    async def _asked(self, bucket: str) -> ErrorInfo | None:
+        try:
+            async with contextlib.aclosing(self._control.pages(bucket, "", ahead=False)) as pages:
+                await anext(pages, None)
+        except TransferError as error:
+            return error.info if reach_of(error.info) is not Reach.OBJECT else None
+        return None
 
 
 def _download(

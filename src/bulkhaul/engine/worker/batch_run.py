@@ -2,8 +2,8 @@
 
     batch ─▶ rows ─▶ connections, each of which takes the next row by itself ─▶ BatchEnded
 
-What befalls the whole host (throttling, a broken connection, expired credentials) ends a batch early: rows that were
-not begun go back untouched, and the coordinator decides when they are tried again.
+What befalls the whole host (throttling, a broken connection, expired credentials), or what every other row would meet,
+ends a batch early: rows that were not begun go back untouched, and the coordinator decides when they are tried again.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from bulkhaul.engine.loop.threads import unforeseen
 from bulkhaul.engine.messages.messages import AnyBatch, BatchEnded, RowFailed
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.policy.reach import Reach, reach_of
 from bulkhaul.wire.small_exchanges import Stopped
 from bulkhaul.wire.transport import NotSpoken
 
@@ -151,7 +152,7 @@ class BatchRun(ABC):
         self.is_through(place)
         info = self.transports.cleaned(info_of(error))
         self.ended.failed.append(RowFailed(place, info))
-        if info.code in ENDS_BATCH:
+        if info.code in ENDS_BATCH or reach_of(info) is not Reach.OBJECT:
             self._end(info)
 
 

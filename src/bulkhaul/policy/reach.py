@@ -1,0 +1,75 @@
+"""Decides how far a failure reaches: one object, all objects of its buckets, or everything that a job has left.
+
+What one request was refused for, the next 2,000 would be refused for as well, if it does not lie in the object. So such
+a failure ends the job, and what is left is not asked for.
+"""
+
+from __future__ import annotations
+
+import errno
+from enum import Enum, auto
+
+from bulkhaul.model.errors import ErrorInfo
+
+
+class Reach(Enum):
+    """What a failure holds for."""
+
+    OBJECT = auto()
+    BUCKETS = auto()
+    JOB = auto()
+
+
+_OF_KEYS = frozenset(
+    {
+        "AccountProblem", "ExpiredToken", "InvalidAccessKeyId", "InvalidSecurity", "InvalidToken", "NotSignedUp",
+        "RequestTimeTooSkewed", "SignatureDoesNotMatch", "TokenRefreshRequired",
+    }
+)  # fmt: skip
+"""Codes of a service for whoever asks, whatever is asked for. Source: S3 API, "Error responses". AccessDenied is none:
+a policy may forbid one key and allow another."""
+
+_OF_BUCKET = frozenset(
+    {
+        "AllAccessDisabled", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException", "InvalidBucketName",
+        "NoSuchBucket", "PermanentRedirect",
+    }
+)  # fmt: skip
+"""Codes for a bucket that is not there, not open, or lives elsewhere. Source: as above."""
+
+_JOB_ERRORS = frozenset({"ClockSkew", "CredentialsError", "DiskFull", "ExpiredCredentials"})
+
+_READ_ONLY = errno.errorcode[errno.EROFS]
+"""How ``disk/oserrors.py`` names the cause."""
+
+
+def reach_of(failure: ErrorInfo) -> Reach:
+    """Return how far a failure reaches, after every retry.
+
+    An endpoint without connections counts for its bucket: where the bucket is part of the host's name, another bucket's
+    host may be there.
+
+    >>> reach_of(ErrorInfo("AccessDenied", "", status=403, service_code="SignatureDoesNotMatch"))
+    <Reach.JOB: 3>
+    >>> reach_of(ErrorInfo("NotFound", "", status=404, service_code="NoSuchBucket"))
+    <Reach.BUCKETS: 2>
+    >>> reach_of(ErrorInfo("AccessDenied", "", status=403, service_code="AccessDenied"))
+    <Reach.OBJECT: 1>
+    """
+    if failure.service_code in _OF_KEYS or failure.code in _JOB_ERRORS:
+        return Reach.JOB
+    if failure.code == "LocalError" and failure.cause == _READ_ONLY:
+        return Reach.JOB
+    if failure.service_code in _OF_BUCKET or failure.code == "EndpointRedirect" or failure.unreached:
+        return Reach.BUCKETS
+    return Reach.OBJECT
+
+
+def ends_run(failure: ErrorInfo, *, many_buckets: bool) -> bool:
+    """Return whether nothing that is left can be done.
+
+    Args:
+        many_buckets: what is left may be of other buckets than the object that failed.
+    """
+    reach = reach_of(failure)
+    return reach is Reach.JOB or (reach is Reach.BUCKETS and not many_buckets)
