@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -87,6 +88,14 @@ def start(*words: str | Path, variables: Mapping[str, str] | None = None, ignori
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+_OF_SUMMARY = re.compile(r"\w+: \d+ done, \d+ skipped, \d+ failed; .*\n|  .*\n")
+
+
+def problems(errors: str) -> str:
+    """Return what was said on stderr, but for the summary for people."""
+    return "".join(line for line in errors.splitlines(keepends=True) if not _OF_SUMMARY.fullmatch(line))
 
 
 def lines(output: str, operation: str = "cp") -> tuple[list[dict[str, Any]], dict[str, Any]]:

@@ -16,7 +16,7 @@ import pytest
 from bulkhaul import jobs
 from tests.faultserver import FaultServer, make_object
 from tests.faultserver.archives import HOUR_S
-from tests.integration.command import arguments, environment, run
+from tests.integration.command import arguments, environment, problems, run
 from tests.patience import PATIENCE_S
 
 CLASSES = {"p/a": "STANDARD", "p/b": "GLACIER", "p/c/d": "DEEP_ARCHIVE", "p/e": "GLACIER_IR"}
@@ -34,9 +34,9 @@ def server() -> Iterator[FaultServer]:
 
 
 def bulkhaul(server: FaultServer, *words: str | Path) -> tuple[int, str, str]:
-    """Run the command against the server: (exit code, stdout, stderr)."""
+    """Run the command against the server: (exit code, stdout, stderr without the summary)."""
     done = run(*words, "--endpoint-url", server.endpoint_url)
-    return done.returncode, done.stdout, done.stderr
+    return done.returncode, done.stdout, problems(done.stderr)
 
 
 def asked(server: FaultServer) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.faultserver import FaultServer, ReplaceObject, Stall, Status, StoredObject, make_object
-from tests.integration.command import LIMIT_S, arguments, environment, run, start, stream
+from tests.integration.command import LIMIT_S, arguments, environment, problems, run, start, stream
 from tests.patience import PATIENCE_S, SOON_S
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
@@ -98,7 +98,7 @@ ls # inline comments are OK too
 """
     )
     done = run("run", "commands.txt", variables=on(seaweed))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, "")
     assert files(folder / "logs/2020/03") == {key.removeprefix("logs/2020/03/"): body for key, body in LOGS.items()}
     assert in_bucket(seaweed, bucket) == LOGS | {"old/original/file.gz": b"old"}
     assert any(line.endswith(f" {bucket}") for line in done.stdout.splitlines())
@@ -119,7 +119,7 @@ def test_two_thousand_lines(seaweed: RunningServer, bucket: str, folder: Path) -
         ]
     (folder / "first.txt").write_text("\r\n".join(lines))
     done = run("run", "--json", "first.txt", variables=on(seaweed))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, "")
     found, summary = told(done.stdout)
     assert sorted(line["line"] for line in found) == [n for n, line in enumerate(lines, 1) if line and line[0] != "#"]
     assert summary["verified"] == 1010
@@ -138,7 +138,7 @@ def test_two_thousand_lines(seaweed: RunningServer, bucket: str, folder: Path) -
     (folder / "second.txt").write_text("\n".join(lines))
     (folder / "quoted").mkdir()
     done = run("run", "--json", "second.txt", variables=on(seaweed))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, "")
     found, summary = told(done.stdout)
     assert sorted(line["line"] for line in found) == [n for n, line in enumerate(lines, 1) if line]
     assert {line["operation"] for line in found} == {"cp", "mv"}
@@ -163,8 +163,8 @@ def test_lines_that_fail_stop_no_other(seaweed: RunningServer, bucket: str, fold
     )
     done = run("run", "bad.txt", variables=on(seaweed))
     assert done.returncode == 1
-    assert {line.split(":")[3] for line in done.stderr.splitlines()} == set("1234567")
-    assert all(line.startswith("bulkhaul: error: bad.txt:") for line in done.stderr.splitlines())
+    assert {line.split(":")[3] for line in problems(done.stderr).splitlines()} == set("1234567")
+    assert all(line.startswith("bulkhaul: error: bad.txt:") for line in problems(done.stderr).splitlines())
     assert files(folder / "new") == {"folder/file1.gz": b"18/file1.gz"}
     done = run("run", "--json", "bad.txt", variables=on(seaweed))
     found, summary = told(done.stdout)
@@ -181,8 +181,9 @@ def test_a_line_that_holds_nul(seaweed: RunningServer, bucket: str, folder: Path
     (folder / "commands.txt").write_text("\n".join(lines))
     done = run("run", "commands.txt", variables=on(seaweed))
     assert done.returncode == 1
-    assert [line.split(":")[3] for line in done.stderr.splitlines()] == ["1", "2", "3", "4"]
-    assert done.stderr.count("NUL") == 4
+    assert [line.split(":")[3] for line in problems(done.stderr).splitlines()] == ["1", "2", "3", "4"]
+    assert problems(done.stderr).count("NUL") == 4
+    assert "    commands.txt:3\n    and 1 more\n" in done.stderr
     assert (folder / "here").read_bytes() == b"18/file1.gz"
 
 
@@ -210,7 +211,7 @@ def test_dry_run(seaweed: RunningServer, bucket: str, folder: Path) -> None:
         f"rm s3://{bucket}/logs/*\nrm s3://{bucket}/logs/2020/03/18/file1.gz\ncp f s3://{bucket}/g\n"
     )
     done = run("run", "--dry-run", "commands.txt", variables=on(seaweed))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, "")
     assert sorted(done.stdout.splitlines()) == sorted(
         [
             f"(dry run) cp s3://{bucket}/logs/2020/03/18/file1.gz new/file1.gz",
@@ -247,7 +248,7 @@ def test_lines_of_a_pipe_are_begun_at_once(folder: Path) -> None:
         finally:
             process.kill()
             process.communicate()
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, problems(err)) == (0, "")
     assert set(files(folder)) == {"0", "1"}
 
 
@@ -258,7 +259,7 @@ def fetched(server: FaultServer, folder: Path) -> dict[str, int]:
     """Fetch many objects by lines; return how many requests of each operation that took."""
     (folder / "commands.txt").write_text("".join(f"cp s3://bucket/p/{n:02} out/{n}\n" for n in range(MANY)))
     done = run("run", "--json", "--endpoint-url", server.endpoint_url, "commands.txt")
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, problems(done.stderr)) == (0, "")
     assert told(done.stdout)[1]["verified"] == MANY
     return {name: len(server.requests_for(name)) for name in ("ListObjectsV2", "HeadObject", "GetObject")}
 

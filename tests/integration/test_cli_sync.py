@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.faultserver import FaultServer, make_object
-from tests.integration.command import run
+from tests.integration.command import problems, run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def server() -> Iterator[FaultServer]:
 def sync(server: FaultServer, *words: str | Path) -> tuple[int, str, str]:
     """Run the command against the server: (exit code, stdout, stderr)."""
     done = run("sync", *words, "--workers", "1", "--endpoint-url", server.endpoint_url)
-    return done.returncode, done.stdout, done.stderr
+    return done.returncode, done.stdout, problems(done.stderr)
 
 
 def lines(text: str) -> list[dict[str, Any]]:

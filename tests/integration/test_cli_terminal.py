@@ -31,9 +31,15 @@ class Terminal:
     """A pseudo-terminal with a command on it."""
 
     def __init__(
-        self, *words: str | Path, stdout: int | None = None, variables: Mapping[str, str] | None = None
+        self,
+        *words: str | Path,
+        stdout: int | None = None,
+        variables: Mapping[str, str] | None = None,
+        columns: int = 0,
     ) -> None:
         self._ours, theirs = pty.openpty()
+        if columns:
+            termios.tcsetwinsize(theirs, (24, columns))
         self.process = subprocess.Popen(
             arguments(*words),
             env=environment(TERM="xterm-256color", COLUMNS="120", **(variables or {})),
@@ -61,6 +67,10 @@ class Terminal:
                 assert error.errno == errno.EIO  # noqa: PT017 - how Linux tells that nobody has it open
                 return self._seen
         raise AssertionError(f"{text!r} was not shown within {timeout_s} s, but {self._seen[-2000:]!r}")
+
+    def resize(self, columns: int) -> None:
+        """Make it narrower or wider."""
+        termios.tcsetwinsize(self._ours, (24, columns))
 
     def type(self, text: str) -> None:
         """Type it."""
@@ -141,6 +151,39 @@ def test_ctrl_c_on_the_terminal(tmp_path: Path) -> None:
     assert "interrupted by SIGINT" in shown
     assert "Traceback" not in shown
     assert (temp_files(tmp_path), os.listdir(tmp_path)) == ([], [])
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_widths(tmp_path: Path, columns: int) -> None:
+    """No line of progress is longer than the terminal, also after that was resized, and none is left half erased."""
+    objects = {f"bucket/p/{number:02}": generated_object(MIB) for number in range(12)}
+    with FaultServer(objects, [Drip(bytes_per_s=MIB, attempt="every")]) as server:
+        words = ["cp", "--recursive", "--concurrency", "4", "--endpoint-url", server.endpoint_url, "s3://bucket/p/"]
+        with (tmp_path / "stdout").open("w") as stdout:
+            terminal = Terminal(*words, tmp_path / "out", stdout=stdout.fileno(), columns=columns)
+            terminal.read_until("objects")
+            terminal.resize(40)
+            shown = terminal.read_until()
+        assert terminal.close() == 0
+    updates = [line for part in shown.splitlines() for line in part.split("\r") if " objects" in line]
+    assert all(len(line) < columns for line in updates if "done," not in line)
+    assert "12 of 12 objects" in shown
+    assert "cp: 12 done, 0 skipped, 0 failed; 12.0 MiB in " in shown
+
+
+def test_streams_have_progress(tmp_path: Path) -> None:
+    """A cat shows it where its bytes go elsewhere, and not where they go to that terminal."""
+    with FaultServer(BODY, [SLOW]) as server:
+        endpoint = ("--endpoint-url", server.endpoint_url)
+        with (tmp_path / "stdout").open("wb") as stdout:
+            terminal = Terminal("cat", *endpoint, "s3://bucket/key", stdout=stdout.fileno())
+            assert re.search(r"[1-9][.\d]* MiB of 8\.0 MiB", terminal.read_until())
+            assert terminal.close() == 0
+        assert (tmp_path / "stdout").stat().st_size == 8 * MIB
+    with FaultServer({"bucket/text": b"words"}) as server:
+        terminal = Terminal("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/text")
+        assert terminal.read_until() == "words"
+        assert terminal.close() == 0
 
 
 SERIAL = "arn:aws:iam::123456789012:mfa/ann"

@@ -8,14 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 
 from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.interruption import Interruption
 from bulkhaul.cli.line_stream import ATOMIC_BYTES, FULL_BYTES, LineStream
-from bulkhaul.cli.progress import Display, amount_text
+from bulkhaul.cli.progress import Display, amount_text, progress_line
 from bulkhaul.model.results import Progress
+from bulkhaul.policy.recent_rate import RecentRate
 from tests.patience import PATIENCE_S
 
 
@@ -289,3 +291,67 @@ class TestStages:
 def sum_of(items: list[int]) -> int:
     """Return the bytes that are done."""
     return sum(items)
+
+
+class TestFit:
+    """The line of progress at each width."""
+
+    @pytest.mark.parametrize("columns", [10, 20, 39, 40, 79, 80, 199, 200])
+    @pytest.mark.parametrize("planning_done", [True, False])
+    def test_it_fits(self, columns: int, *, planning_done: bool) -> None:
+        """Whatever the width, the line is no longer, and from 40 columns on it tells how far objects or bytes are."""
+        progress = Progress(
+            planned_objects=123456, verified_objects=99999, failed_objects=7, planned_bytes=1023 << 30,
+            received_bytes=1000 << 30, planning_done=planning_done,
+        )  # fmt: skip
+        line = progress_line(progress, rate_of((0.0, 0, 0), (10.0, 1 << 30, 1000)), columns)
+        assert len(line) <= columns
+        if columns >= 39:
+            assert "100006 of 123456" in line or "1000.0 GiB of 1023.0" in line
+
+    def test_no_full_bar_and_no_eta_before_they_are_true(self) -> None:
+        """A total that grows has neither; with all bytes there, and not all objects done, no bar is full."""
+        rate = rate_of((0.0, 0, 0), (10.0, 1000, 10))
+        growing = Progress(planned_objects=20, verified_objects=10, planned_bytes=1000 << 20, received_bytes=500 << 20)
+        line = progress_line(growing, rate, 200)
+        assert "10 of 20+ objects" in line
+        assert "1000.0+ MiB" in line
+        assert "ETA" not in line
+        assert "━" not in line
+        told = msgspec.structs.replace(growing, planning_done=True, received_bytes=1000 << 20)
+        assert "━─" in progress_line(told, rate, 200)
+        over = msgspec.structs.replace(told, verified_objects=20)
+        line = progress_line(over, rate, 200)
+        assert "─" not in line
+        assert "ETA" not in line
+
+    def test_small_objects_are_told_a_second(self) -> None:
+        """Where requests take the time, they tell the rate and the end: 1,000 of 3,000 in 10 s leave 20 s."""
+        progress = Progress(
+            planned_objects=3000, verified_objects=1000, planned_bytes=300, received_bytes=100, planning_done=True
+        )
+        line = progress_line(progress, rate_of((0.0, 0, 0), (10.0, 100, 1000)), 200)
+        assert "100 objects/s" in line
+        assert line.endswith("ETA 0:00:20")
+
+    def test_a_terminal_that_becomes_narrower(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The rows that the line has been broken into are erased, and the new line fits."""
+        widths = iter([120, 40, 40])
+        display = Display(columns=lambda: next(widths))
+        progress = Progress(planned_objects=2, verified_objects=1, planned_bytes=9 << 20, planning_done=True)
+        display.update(progress)
+        first = capsys.readouterr().err
+        display.update(progress)
+        second = capsys.readouterr().err
+        rows = (len(first) - 1) // 40
+        assert rows >= 1
+        assert second.startswith(f"\x1b[{rows}A\r\x1b[J")
+        assert len(second.removeprefix(f"\x1b[{rows}A\r\x1b[J")) < 40
+
+
+def rate_of(*seen: tuple[float, int, int]) -> RecentRate:
+    """Return the rate of what was done at these instants."""
+    rate = RecentRate()
+    for one in seen:
+        rate.add(*one)
+    return rate

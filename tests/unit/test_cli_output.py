@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from bulkhaul.cli.logs import log_to
@@ -86,13 +87,20 @@ class TestReport:
         return TransferReport(out.append, err.append, **({"operation": "cp"} | changes)), out, err
 
     def test_for_people(self) -> None:
-        """Verified objects, and why others are skipped, are told on stdout, failures on stderr, the summary nowhere."""
+        """Verified objects, and why others are skipped, are told on stdout, failures and the summary on stderr."""
         report, out, err = self.report()
         for result in (result_of(), failed(), result_of(skipped="a folder", integrity=None)):
             report.ended(result)
         report.summary(1.0, success=False)
         assert out == ["cp s3://bucket/a/b out/b\n", "(skipped) cp s3://bucket/a/b out/b: a folder\n"]
-        assert err == ["bulkhaul: error: s3://bucket/a/b: it is not there\n"]
+        assert err[0] == "bulkhaul: error: s3://bucket/a/b: it is not there\n"
+        assert "".join(err[1:]) == (
+            "cp: 1 done, 1 skipped, 1 failed; 5 B in 1.0 s (5 B/s)\n"
+            "  checked: 1 by checksum\n"
+            "  skipped: 1, a folder\n"
+            "  failed: 1, NotFound: it is not there\n"
+            "    s3://bucket/a/b\n"
+        )
 
     def test_quiet(self) -> None:
         """--quiet silences success and nothing else."""
@@ -106,6 +114,47 @@ class TestReport:
         report, _, err = self.report()
         report.ended(failed(message="no\x1b]0;x\x07"))
         assert err == ["bulkhaul: error: s3://bucket/a/b: no\\x1b]0;x\\x07\n"]
+
+    def test_failures_are_grouped(self) -> None:
+        """Each cause is told once with its number, three objects, and where all are; most frequent ones first."""
+        report, _, err = self.report()
+        for number in range(5):
+            info = ErrorInfo("NotFound", "it is not there", f"s3://bucket/{number}", service_code="NoSuchKey")
+            report.ended(result_of(failure=info, integrity=None))
+        report.ended(failed())
+        report.ended(result_of(retries=2, resumed_bytes=3 << 20))
+        err.clear()
+        report.summary(2.0, success=False)
+        assert "".join(err) == (
+            "cp: 1 done, 0 skipped, 6 failed; 5 B in 2.0 s (2 B/s)\n"
+            "  checked: 1 by checksum\n"
+            "  resumed: 3.0 MiB were there already\n"
+            "  retries: 2\n"
+            "  failed: 5, NoSuchKey: it is not there\n"
+            "    s3://bucket/0\n    s3://bucket/1\n    s3://bucket/2\n    and 2 more\n"
+            "  failed: 1, NotFound: it is not there\n    s3://bucket/a/b\n"
+            "  the same command with --json tells of each of them\n"
+        )
+
+    def test_what_failed_alike_has_no_line(self) -> None:
+        """An object that was not tried, because another one had met the same, is counted and told in the summary."""
+        report, out, err = self.report()
+        report.ended(failed())
+        untried = msgspec.structs.replace(failed().failure or ErrorInfo("", ""), again=True)
+        report.ended(result_of(failure=untried, integrity=None))
+        assert (len(out), len(err), report.counts.failed) == (0, 1, 2)
+
+    def test_one_object_or_quiet_is_not_summed_up(self) -> None:
+        """People are told of one object by its line, and with --quiet of failures alone."""
+        report, _, err = self.report()
+        report.ended(result_of())
+        report.summary(1.0, success=True)
+        assert err == []
+        report, _, err = self.report(quiet=True)
+        report.ended(result_of())
+        report.ended(result_of())
+        report.summary(1.0, success=True)
+        assert err == []
 
     def test_summary_adds_up(self) -> None:
         """What was planned = verified + failed + skipped, and bytes are those that were verified."""
@@ -126,6 +175,9 @@ class TestReport:
             "bytes": 10,
             "seconds": 2.0,
             "bytes_per_s": 5,
+            "integrity": {"checksum": 2},
+            "skipped_reasons": {"a folder": 1},
+            "failed_causes": {"NotFound: it is not there": 1},
         }
 
     def test_dry_run_verifies_nothing(self) -> None:

@@ -12,12 +12,17 @@ from typing import Any, Final
 import msgspec
 
 from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
+from bulkhaul.cli.summary import Summary, totals_text
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
 Write = Callable[[str], None]
+
+FULL_LIST = "the same command with --json tells of each of them"
+"""Where all failures are told, unless a job keeps them."""
 
 
 class Counts(msgspec.Struct):
@@ -51,12 +56,17 @@ class TransferReport:
         quiet: bool = False,
         dry_run: bool = False,
         remains: str = "",
+        full_list: str = FULL_LIST,
     ) -> None:
         """Take where lines go; each is handed over with its newline.
 
         Args:
             remains: what an interruption leaves of an object, for people.
+            full_list: says where all failures are told.
         """
+        self._summary = Summary()
+        self._full_list = full_list
+        self._not_done = 0
         self._operation = operation
         self.counts = Counts()
         self._done: Counter[str] = Counter()
@@ -70,7 +80,7 @@ class TransferReport:
     def ended(self, result: TransferResult) -> None:
         """Report one object."""
         self.count(result, dry_run=self._dry_run)
-        if result.failure is not None:
+        if result.failure is not None and self._tells(result.failure):
             self._err(error_line(result.failure))
         operation = self._operation
         if isinstance(result, RowResult):
@@ -83,8 +93,13 @@ class TransferReport:
         elif not self._quiet and result.failure is None:
             self._out(human_line(result, operation=operation, dry_run=self._dry_run))
 
-    def count(self, result: TransferResult, *, dry_run: bool) -> None:
-        """Count one object."""
+    def _tells(self, failure: ErrorInfo) -> bool:
+        """Whether a line on stderr says what failed: JSON tells it, or the line for an object that failed alike."""
+        return not self._as_json and not failure.again
+
+    def count(self, result: TransferResult, *, dry_run: bool, where: str = "") -> None:
+        """Count one object; ``where``: see ``Summary.add``."""
+        self._summary.add(result, where)
         if result.failure is not None:
             self.counts.failed += 1
         elif result.skipped or dry_run:
@@ -115,17 +130,35 @@ class TransferReport:
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
         self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{'; ' if remains else ''}{remains}\n")
 
+    def left(self, count: int) -> None:
+        """Note how many objects that were planned were not begun, or given up, as nothing that is left can be done."""
+        self._not_done = count
+
     def summary(self, seconds: float, *, success: bool, seen: dict[str, int] | None = None) -> None:
-        """Report the totals, as JSON only: people have the progress display and the exit code.
+        """Report the totals: as JSON, or on stderr for people, where there is more than one object to sum up.
 
         Args:
-            seen: what else was counted, for people as well.
+            seen: what else was counted.
         """
         if self._as_json:
-            self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=seen))
-        elif seen and not self._quiet:
-            told = ", ".join(_counted(name, count) for name, count in {**self._done, **seen}.items())
-            self._out(f"{self._operation}: {told}\n")
+            told = {
+                **self._summary.fields(),
+                **({"not_done": self._not_done} if self._not_done else {}),
+                **(seen or {}),
+            }
+            self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=told))
+            return
+        if self._quiet:
+            return
+        if seen:
+            named = ", ".join(_counted(name, count) for name, count in {**self._done, **seen}.items())
+            self._out(f"{self._operation}: {named}\n")
+        if self._dry_run or self.counts.planned + self._not_done < 2:
+            return
+        counts = (self.counts.verified, self.counts.skipped, self.counts.failed)
+        self._err(totals_text(self._operation, counts, self.counts.bytes, seconds))
+        self._err(f", {self._not_done} not done\n" if self._not_done else "\n")
+        self._err(self._summary.lines(full_list=self._full_list))
 
 
 _DONE: Final = {"cp": "copied", "rm": "deleted"}
@@ -221,7 +254,7 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
 
 
 def summary_line(
-    counts: Counts, seconds: float, *, success: bool, dry_run: bool = False, seen: dict[str, int] | None = None
+    counts: Counts, seconds: float, *, success: bool, dry_run: bool = False, seen: dict[str, Any] | None = None
 ) -> str:
     """Return the totals as a line of JSON; ``seen``: what else was counted."""
     line: dict[str, Any] = {"operation": "summary", "success": success}

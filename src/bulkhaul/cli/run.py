@@ -39,6 +39,7 @@ class Run(ABC):
         engine: does the work, None before it is made; a second signal kills its workers.
         interruption: the signals that came.
         stdout, stderr: where lines go.
+        reader_left: nobody reads the output any more.
         err: takes lines for stderr, from any thread.
     """
 
@@ -53,6 +54,7 @@ class Run(ABC):
         self.stdout, self.stderr = LineStream(1), LineStream(2)
         self.err = err or self.stderr.write
         log_to(self.err, log_level)
+        self.reader_left = False
         self._told_lost = False  # the line about lost output is written
 
     def exit_code(self) -> int:
@@ -60,7 +62,8 @@ class Run(ABC):
         try:
             status = self.work()
         except BrokenPipeError:
-            status = 1  # the reader has left: stop, quietly
+            self.reader_left = True
+            status = 1  # stop, quietly
         except TransferError as error:
             status = self._fail(error)
         except OSError as error:

@@ -34,8 +34,10 @@ def carry_out(
     job: Job, forkserver: ForkserverProcess | None, *, as_json: bool, quiet: bool, progress: bool, log_level: str
 ) -> int:
     """Carry out the job, report it, and return the exit code."""
-    hidden = quiet or job.dry_run or job.to_stdout or job.quietly
-    display = Display() if progress and not hidden and os.isatty(2) else None
+    # Bytes of objects must not mix with the display where both go to a terminal.
+    hidden = quiet or job.dry_run or job.quietly or (job.to_stdout and os.isatty(1))
+    shown = progress and not hidden and os.isatty(2) and os.environ.get("TERM") != "dumb"
+    display = Display() if shown else None
     return _JobRun(job, forkserver, display, as_json=as_json, quiet=quiet, log_level=log_level).exit_code()
 
 
@@ -59,6 +61,7 @@ class _JobRun(Run):
         self._display = display
         self._quiet = quiet
         self._told = False
+        self._all_taken = False
         out = display.above if display and shows_on(1) else self.stdout.write
         self._report = job.report(
             self.err if job.to_stdout else out,
@@ -68,6 +71,7 @@ class _JobRun(Run):
             quiet=quiet or (job.to_stdout and not job.dry_run),
             dry_run=job.dry_run,
             remains=job.remains,
+            **({"full_list": job.full_list} if job.full_list else {}),
         )
 
     def work(self) -> int:
@@ -99,6 +103,8 @@ class _JobRun(Run):
         """Report a failure of the job as a whole."""
         source, destination = self._job.source, self._job.destination
         bucket, key = named_object(source if source.startswith("s3://") else destination)
+        if isinstance(self.engine, Engine):
+            self._report.left(max(0, self._report.unfinished(self._progress(self.engine)) - 1))
         self._report.ended(
             TransferResult(source=source, destination=destination, bucket=bucket, key=key, failure=error.info)
         )
@@ -109,7 +115,8 @@ class _JobRun(Run):
         if (restores := self._job.restores) is not None:
             archived = {"requested": restores.requested, "ready": restores.ready, "waiting": restores.waiting}
             seen = (seen or {}) | archived
-        self._report.summary(time.monotonic() - self._began_s, success=status == 0, seen=seen)
+        if not self.reader_left:
+            self._report.summary(time.monotonic() - self._began_s, success=status == 0, seen=seen)
         if self._display is not None:
             self._display.close()
         return super().finish(status)
@@ -127,12 +134,30 @@ class _JobRun(Run):
                 self._show(self._display, engine)
                 next_tick_s = time.monotonic() + TICK_S
             self._tell_of_waiting()
+        self._all_taken = results.ended and results.error is None
         if self._display is not None:
             self._show(self._display, engine)
 
     def _progress(self, engine: Engine) -> Progress:
-        """Return what is planned and done, with the archived objects of which the engine does not know yet."""
+        """Return what is planned and done, with what the engine does not tell.
+
+        That are deletions, objects that are still to be planned, and archived ones of which it does not know yet.
+        """
         progress, restores = engine.progress(), self._job.restores
+        counts = self._report.counts
+        if progress.planned_objects < counts.planned:
+            progress = msgspec.structs.replace(
+                progress,
+                planned_objects=counts.planned,
+                verified_objects=counts.verified,
+                failed_objects=counts.failed,
+                skipped_objects=counts.skipped,
+                planning_done=False,
+            )
+        if not progress.planned_objects or (self._job.grows is not None and self._job.grows()):
+            progress = msgspec.structs.replace(progress, planning_done=False)
+        if self._all_taken:
+            progress = msgspec.structs.replace(progress, planning_done=True)
         if restores is None:
             return progress
         return msgspec.structs.replace(

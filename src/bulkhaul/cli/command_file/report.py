@@ -73,8 +73,8 @@ class CommandFileReport(TransferReport):
 
     def _ended(self, result: LineResult) -> None:
         self.outside += not result.counted
-        self.count(result, dry_run=result.dry_run)
-        if result.failure is not None:
+        self.count(result, dry_run=result.dry_run, where=f"{self._name}:{result.line}")
+        if result.failure is not None and self._tells(result.failure):
             self._err(problem_line(f"{self._name}:{result.line}: {printable(str(error_of(result.failure)))}"))
         if self._as_json:
             told = json_line(result, operation=result.operation, dry_run=result.dry_run, number=result.line)

@@ -46,6 +46,7 @@ output. After a failure nothing more is written.
 @verify_option
 @speed_options
 @connection_options
+@section("Output")("--no-progress", is_flag=True, help="No progress display (only where stdout is no terminal).")
 @log_option
 @click.pass_context
 def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **given: Any) -> None:
@@ -94,5 +95,6 @@ def _job(urls: tuple[str, ...], version_id: str, given: dict[str, Any]) -> Job:
         dry_run=False,
         settings=settings,
         to_stdout=True,
+        grows=(lambda: True) if patterns or len(urls) > 1 else None,
         remains=REMAINS[Direction.TO_STDOUT],
     )

@@ -267,6 +267,7 @@ def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: An
         settings=settings,
         remains=f"{command('run', job_name)} goes on",
         unfinished=lambda: unfinished_text(job_name, ended),
+        full_list=f"{command('report', job_name, '--only failed')} lists all of them",
         restores=counts if description.restore is not None else None,
         seen=None if description.comparison is None else lambda: ended[0].verdicts if ended else {},
     )

@@ -88,6 +88,7 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
         settings=settings,
         quietly=file == "-" and os.isatty(0),
         remains="no partial file or object was left behind",
+        grows=lambda: not commands.whole,
         report=functools.partial(CommandFileReport, name=name, in_flight=lambda: commands.in_flight),
     )
     launch_job(ctx, job, output)

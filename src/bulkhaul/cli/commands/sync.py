@@ -237,6 +237,7 @@ def _sync_job(
         remains=f"{command('run', job_name)} goes on",
         seen=lambda: {"unchanged": ended[0].unchanged if ended else 0},
         unfinished=lambda: unfinished_text(job_name, ended),
+        full_list=f"{command('report', job_name, '--only failed')} lists all of them",
         restores=counts if description.restore is not None else None,
     )
 

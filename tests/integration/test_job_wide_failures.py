@@ -1,0 +1,172 @@
+"""What holds for a whole job ends it: with one error and few requests; what holds for one object does not."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.faultserver import FaultServer, Status, StoredObject, make_object
+from tests.integration import command
+
+OBJECTS = 1000
+#: Requests that may be under way when the first answer comes: far fewer than objects.
+IN_FLIGHT = 300
+
+Words = Callable[[Path], list[str]]
+
+
+def files_of(folder: Path) -> Path:
+    """Return a folder with many small files."""
+    source = folder / "source"
+    source.mkdir()
+    for number in range(OBJECTS):
+        (source / f"{number:04}").write_bytes(b"x" * 100)
+    return source
+
+
+def lines_of(folder: Path, line: str) -> Path:
+    """Return a file with a line for each object."""
+    file = folder / "lines"
+    file.write_text("".join(line.format(number=f"{number:04}") + "\n" for number in range(OBJECTS)))
+    return file
+
+
+def upload(folder: Path) -> list[str]:
+    """Store many files."""
+    return ["cp", "--recursive", str(files_of(folder)), "s3://bucket/up/"]
+
+
+def download(folder: Path) -> list[str]:
+    """Restore many objects."""
+    return ["cp", "--recursive", "s3://bucket/small/", str(folder / "out")]
+
+
+def listed(folder: Path) -> list[str]:
+    """Restore the objects of a list."""
+    return ["cp", "--files-from", str(lines_of(folder, "{number}")), "s3://bucket/small/", str(folder / "out")]
+
+
+def lines(folder: Path) -> list[str]:
+    """Restore the objects of a file of commands."""
+    return ["run", str(lines_of(folder, f"cp s3://bucket/small/{{number}} {folder}/out/"))]
+
+
+def delete_lines(folder: Path) -> list[str]:
+    """Delete the objects of a file of commands."""
+    return ["run", str(lines_of(folder, "rm s3://bucket/small/{number}"))]
+
+
+def other_lines(folder: Path) -> list[str]:
+    """Store files by lines that are carried out one by one."""
+    line = f"cp --storage-class STANDARD_IA {files_of(folder)}/{{number}} s3://bucket/up/"
+    return ["run", str(lines_of(folder, line))]
+
+
+def sync(folder: Path) -> list[str]:
+    """Sync many files."""
+    return ["sync", str(files_of(folder)), "s3://bucket/up/"]
+
+
+def small() -> dict[str, bytes | StoredObject]:
+    """Return what a bucket holds."""
+    return {f"bucket/small/{number:04}": make_object(b"y" * 100) for number in range(OBJECTS)}
+
+
+EVERYTHING = [upload, download, listed, lines, other_lines, delete_lines, sync]
+MOVING = ("GetObject", "PutObject", "DeleteObject", "DeleteObjects", "ListObjectsV2")
+"""Requests whose reply to a failure has a body, which tells its code."""
+
+
+def refusing(code: str, status: int) -> list[Status]:
+    """Return what answers every request with an error."""
+    return [Status(operation=operation, code=code, status=status, attempt="every") for operation in MOVING]
+
+
+@pytest.mark.parametrize("words", EVERYTHING, ids=lambda it: it.__name__)
+def test_keys_that_are_refused_end_everything(tmp_path: Path, words: Words) -> None:
+    """A wrong secret is told once, after the requests that were under way, whatever was to be done."""
+    with FaultServer(small(), refusing("SignatureDoesNotMatch", 403)) as server:
+        done = command.run(*words(tmp_path), "--endpoint-url", server.endpoint_url)
+        asked = [one for one in server.requests if one.operation in MOVING]
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert "check the secret key" in done.stderr
+    assert len(asked) <= IN_FLIGHT
+
+
+@pytest.mark.parametrize(
+    ("code", "status"), [("InvalidAccessKeyId", 403), ("ExpiredToken", 400), ("AccountProblem", 403)]
+)
+def test_whatever_is_wrong_with_keys(tmp_path: Path, code: str, status: int) -> None:
+    """Each reason why nobody may ask anything ends the job, and with --json it is told once there."""
+    with FaultServer(small(), refusing(code, status)) as server:
+        done = command.run(*upload(tmp_path), "--json", "--endpoint-url", server.endpoint_url)
+        assert len(server.requests) <= IN_FLIGHT
+    failed, summary = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, failed["success"], summary["failed"], summary["verified"]) == (1, False, 1, 0)
+    assert code in failed["error"]["message"]
+
+
+@pytest.mark.parametrize("words", [upload, listed, lines], ids=lambda it: it.__name__)
+def test_a_bucket_that_is_missing(tmp_path: Path, words: Words) -> None:
+    """It is told once, and few requests find it out."""
+    with FaultServer({"other/key": make_object(b"1")}) as server:
+        done = command.run(*words(tmp_path), "--endpoint-url", server.endpoint_url)
+        asked = len(server.requests)
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert asked <= IN_FLIGHT, asked
+
+
+def test_a_bucket_that_is_missing_in_some_lines(tmp_path: Path) -> None:
+    """Lines for other buckets are carried out, and each line for the missing one has its account."""
+    file = tmp_path / "lines"
+    file.write_text(
+        "".join(
+            f"cp s3://{bucket}/small/{number:04} {tmp_path}/{bucket}/\n"
+            for number in range(OBJECTS)
+            for bucket in ("bucket", "missing")
+        )
+    )
+    with FaultServer(small()) as server:
+        done = command.run("run", "--json", str(file), "--endpoint-url", server.endpoint_url)
+        asked = [one for one in server.requests if one.bucket == "missing"]
+    *told, summary = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
+    assert (summary["verified"], summary["failed"], len(told)) == (OBJECTS, OBJECTS, 2 * OBJECTS)
+    assert {one["line"] for one in told if not one["success"]} == set(range(2, 2 * OBJECTS + 1, 2))
+    assert done.stderr == ""
+    assert len(asked) <= IN_FLIGHT
+    assert len(os.listdir(tmp_path / "bucket")) == OBJECTS
+
+
+@pytest.mark.parametrize("code", ["AccessDenied", "NoSuchKey"])
+def test_what_is_refused_for_one_key(tmp_path: Path, code: str) -> None:
+    """The others go on."""
+    fault = Status(operation="GetObject", key="small/0007", code=code, attempt="every")
+    with FaultServer(small(), [fault]) as server:
+        done = command.run(*download(tmp_path), "--endpoint-url", server.endpoint_url)
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert len(os.listdir(tmp_path / "out")) == OBJECTS - 1
+
+
+def test_a_job_stops_and_goes_on(tmp_path: Path) -> None:
+    """The run of a job stops with one error, its rows are left, and the next run does them."""
+    job = str(tmp_path / "job")
+    with FaultServer(small()) as server:
+        named = ("--endpoint-url", server.endpoint_url)
+        command.run("job", "create", job, "s3://bucket/small/", str(tmp_path / "out"), *named)
+        faults = refusing("InvalidAccessKeyId", 403)
+        for fault in faults:
+            server.add_fault(fault)
+        before = len(server.requests)
+        stopped = command.run("job", "run", job, *named)
+        assert len(server.requests) - before <= IN_FLIGHT
+    assert (stopped.returncode, stopped.stderr.count("bulkhaul: error:")) == (1, 1), stopped.stderr
+    told = json.loads(command.run("job", "status", "--json", job).stdout)
+    assert (told["failed"], told["succeeded"] + told["left"]) == (0, OBJECTS)
+    with FaultServer(small()) as server:
+        assert command.run("job", "run", job, "--endpoint-url", server.endpoint_url).returncode == 0
+    assert len(os.listdir(tmp_path / "out")) == OBJECTS
