@@ -20,6 +20,7 @@ from bulkhaul.engine.transfers.batch import (
     Outlet,
     Piece,
 )
+from bulkhaul.engine.transfers.plan_ahead import AHEAD
 from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import TransferResult
@@ -174,6 +175,31 @@ def test_a_plan_that_fails_is_told_after_what_it_has_begun() -> None:
     asyncio.run(play())
 
 
+def test_a_plan_is_known_before_its_work_ends() -> None:
+    """The totals are those of all that was listed, and final, while the first objects are still under way."""
+
+    async def play() -> None:
+        gate = asyncio.Event()
+
+        async def work() -> TransferResult:
+            await gate.wait()
+            return planned(0, 64 * MIB)
+
+        batch = Batch(SETTINGS, plan_of([Piece(planned(n, 64 * MIB), work) for n in range(1000)]))
+        async with aclosing(batch.run()) as results:
+            first = asyncio.ensure_future(anext(results))
+            async with asyncio.timeout(20):
+                while not batch.progress.planning_done:  # noqa: ASYNC110 - it tells nobody
+                    await asyncio.sleep(0.01)
+            total = batch.progress
+            assert (total.planned_objects, total.planned_bytes) == (1000, 1000 * 64 * MIB)
+            assert total.verified_objects == 0
+            gate.set()
+            await first
+
+    asyncio.run(play())
+
+
 def test_leaving_early_cancels_what_is_under_way_and_lets_go() -> None:
     """A run that is left waits until every piece has let go, and then lets go of what they shared."""
 
@@ -220,7 +246,7 @@ def test_a_dry_run_does_no_work() -> None:
 @pytest.mark.parametrize("working", [True, False], ids=["work", "nothing to do"])
 def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
     """A caller that takes nothing stops the run after a bounded number of results, and loses none of them (I7, I8)."""
-    total = 4 * MAX_WAITING
+    total = 2 * AHEAD
 
     async def play() -> None:
         async def works() -> TransferResult:
@@ -234,7 +260,7 @@ def test_slow_caller_holds_the_plan_up(*, working: bool) -> None:
             while seen != batch.progress.planned_objects or seen <= MAX_WAITING:
                 seen = batch.progress.planned_objects
                 await asyncio.sleep(0.05)
-            assert MAX_WAITING < seen < 2 * MAX_WAITING
+            assert AHEAD <= seen < AHEAD + 2 * MAX_WAITING
             assert len([result async for result in results]) == total - 1
 
     asyncio.run(play())

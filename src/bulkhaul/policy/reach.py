@@ -10,6 +10,7 @@ import errno
 from enum import Enum, auto
 
 from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.policy.selection import named_object
 
 
 class Reach(Enum):
@@ -73,3 +74,13 @@ def ends_run(failure: ErrorInfo, *, many_buckets: bool) -> bool:
     """
     reach = reach_of(failure)
     return reach is Reach.JOB or (reach is Reach.BUCKETS and not many_buckets)
+
+
+def buckets_of(source: str, destination: str) -> tuple[str, str]:
+    """Return the buckets of two places, each empty where that is a path.
+
+    >>> buckets_of("s3://bucket/key", "out/key")
+    ('bucket', '')
+    """
+    first, second = (named_object(place)[0] if place.startswith("s3://") else "" for place in (source, destination))
+    return first, second

@@ -20,14 +20,15 @@ import msgspec
 
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.pool.ceiling import ceiling_for
+from bulkhaul.engine.transfers.plan_ahead import read_ahead
+from bulkhaul.engine.transfers.result import failed_with
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
-from bulkhaul.policy.reach import Reach, ends_run, reach_of
-from bulkhaul.policy.selection import named_object
+from bulkhaul.policy.reach import Reach, buckets_of, ends_run, reach_of
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones share one for each request in flight."""
@@ -230,20 +231,22 @@ class Batch:
         """Note what a failure means for the objects that are left; return its result, marked if it came before."""
         if ends_run(failure, many_buckets=self._many_buckets):
             self._over = self._over or error_of(failure)
-        elif reach_of(failure) is Reach.BUCKETS and self._closed.setdefault(_buckets_of(result), failure) != failure:
-            return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, again=True))
+        elif reach_of(failure) is Reach.BUCKETS:
+            first = self._closed.setdefault(buckets_of(result.source, result.destination), failure)
+            if first != failure:
+                return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, again=True))
         return result
 
     def _untried(self, planned: TransferResult) -> TransferResult | None:
         """Return the failure of an object whose buckets are known to fail all, None if it is to be tried."""
-        if not self._closed or (failure := self._closed.get(_buckets_of(planned))) is None:
+        if not self._closed or (failure := self._closed.get(buckets_of(planned.source, planned.destination))) is None:
             return None
         told = msgspec.structs.replace(failure, subject=planned.source, request_id="", host_id="", again=True)
         return msgspec.structs.replace(planned, failure=told)
 
     async def _feed(self) -> None:
         try:
-            async with aclosing(self._plan()) as pieces:
+            async with aclosing(read_ahead(self._plan_to_its_end(), self._note)) as pieces:
                 async for piece in pieces:
                     await self._begin(piece)
         finally:
@@ -254,18 +257,28 @@ class Batch:
                 self._tasks -= done
             self._news.set()  # no step comes between this and the end of the task
 
+    async def _plan_to_its_end(self) -> AsyncGenerator[Piece | Group, None]:
+        async with aclosing(self._plan()) as pieces:
+            async for piece in pieces:
+                yield piece
+        self._planned_all = True
+
+    def _note(self, piece: Piece | Group) -> int:
+        """Count what is planned, and return how many objects that are."""
+        results = piece.results if isinstance(piece, Group) else [piece.result]
+        self._counts["planned"] += len(results)
+        if isinstance(piece, Group) or piece.work is not None:
+            self._counts["bytes"] += sum(result.size_bytes for result in results)
+        return len(results)
+
     async def _begin(self, piece: Piece | Group) -> None:
         if isinstance(piece, Group):
-            self._counts["planned"] += len(piece.results)
-            self._counts["bytes"] += sum(result.size_bytes for result in piece.results)
             await self._groups.acquire()
             self._start(self._together(piece))
             return
-        self._counts["planned"] += 1
         if piece.work is None:
             await self._end(piece.result)
             return
-        self._counts["bytes"] += piece.result.size_bytes
         slots = await self._slots_for(piece.result)
         self._start(self._one(piece.work, piece.result, slots))
 
@@ -298,7 +311,7 @@ class Batch:
         try:
             result = self._untried(planned) or _of_row(planned, await work())
         except Exception as error:  # noqa: BLE001 - one object must not be lost from the count, whatever happens to it
-            result = _failed(planned, error)
+            result = failed_with(planned, error)
         try:
             await self._end(result)  # it keeps its slots until there is room
         finally:
@@ -326,7 +339,7 @@ class Batch:
             failure = error
         try:
             for planned in outlet.left():
-                self._hand_over(self._untried(planned) or _failed(planned, failure))
+                self._hand_over(self._untried(planned) or failed_with(planned, failure))
             await self._have_room()
             while self._queued > MAX_QUEUED:
                 self._fewer.clear()
@@ -377,21 +390,6 @@ class _GroupOutlet:
 def _of_row(planned: TransferResult, result: TransferResult) -> TransferResult:
     """Return a result that names the row of a plan that its object was planned by."""
     return result if result.row == planned.row else msgspec.structs.replace(result, row=planned.row)
-
-
-def _buckets_of(result: TransferResult) -> tuple[str, str]:
-    """Return the buckets of source and destination, each empty where that is a path."""
-    places = (result.source, result.destination)
-    source, destination = (named_object(place)[0] if place.startswith("s3://") else "" for place in places)
-    return source, destination
-
-
-def _failed(planned: TransferResult, error: Exception) -> TransferResult:
-    if isinstance(error, TransferError):
-        return msgspec.structs.replace(planned, failure=error.info)
-    cause = f"{type(error).__name__}: {error}"
-    failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
-    return msgspec.structs.replace(planned, failure=failure)
 
 
 def _objects_with_files() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Stored
@@ -64,3 +65,12 @@ def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, r
         parts=parts,
         retries=retries,
     )
+
+
+def failed_with(planned: TransferResult, error: Exception) -> TransferResult:
+    """Return the result of an object that failed, from what was planned of it."""
+    if isinstance(error, TransferError):
+        return msgspec.structs.replace(planned, failure=error.info)
+    cause = f"{type(error).__name__}: {error}"
+    failure = ErrorInfo("OtherError", "it could not be done", planned.source, cause)
+    return msgspec.structs.replace(planned, failure=failure)
