@@ -364,19 +364,18 @@ def test_a_private_file_is_never_open_to_others(tmp_path: Path) -> None:
 
 
 def test_the_disk_is_full(tmp_path: Path, small_disk: Path) -> None:
-    """Objects that do not fit fail by themselves, with nothing left of them; the others are there."""
+    """A full disk ends the run, as the others would not fit either; nothing is left in pieces."""
     if not os.path.ismount(small_disk):
         pytest.xfail("no file system could be mounted")
     body = random.Random(1).randbytes(200_000)
     with running_rig(tmp_path) as rig:
         for number in range(40):
             rig.server.store.put("bucket", f"p/{number:03}", make_object(body, algorithm="CRC32"))
-        results = run(rig, small_disk)
-    failed = {name for name, one in results.items() if not one.ok}
-    assert 5 < len(failed) < 35
-    assert {type(results[name].error) for name in failed} == {errors.DiskFull}
-    assert {path.name for path in small_disk.iterdir()} == results.keys() - failed
-    assert all(path.read_bytes() == body for path in small_disk.iterdir())
+        with pytest.raises(errors.DiskFull):
+            run(rig, small_disk)
+    there = list(small_disk.iterdir())
+    assert 5 < len(there) < 35
+    assert all(path.read_bytes() == body for path in there)
 
 
 @pytest.mark.parametrize("forged", [{"etag": '"other"'}, {"size_bytes": 1}, {"inode": 1}, {"computed": "AAAAAA=="}])
