@@ -21,7 +21,7 @@ def headings(name: str) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("ls", ["Options", "Connection", "Other"]),
+        ("ls", ["Options", "Connection", "Output", "Other"]),
         ("rm", ["Options", "Connection", "Output", "Other"]),
         ("cat", ["Selection", "Integrity", "Speed", "Connection", "Output", "Other"]),
         ("completion", ["Other"]),

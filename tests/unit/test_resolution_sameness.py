@@ -130,7 +130,8 @@ def process_keys(settled: Any) -> Credentials:
     """Return the keys that the stand-in for a program gives."""
     keys = settled._resolved.keys
     assert isinstance(keys, KeysOfProcess)
-    return Credentials("of-a-process", repr(keys.command), generation=1)
+    source = f"credential_process of profile {settled._resolved.profile!r}"
+    return Credentials("of-a-process", repr(keys.command), generation=1, source=source)
 
 
 # Properties

@@ -37,7 +37,9 @@ def test_keys_of_the_environment_and_an_endpoint(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     settled = settle(Settings(endpoint_url="http://127.0.0.1:9000"))
     assert isinstance(settled, Settled)
-    assert settled.credentials(3, deadline_s=1.0) == Credentials("AKID", "secret", generation=3)
+    assert settled.credentials(3, deadline_s=1.0) == Credentials(
+        "AKID", "secret", generation=3, source="the environment"
+    )
     assert settled.target("photos") == Target("http", "127.0.0.1", 9000, "/photos/", "us-east-1", True)
 
 
@@ -67,10 +69,11 @@ def write_keys(folder: Path, access_key: str = "AKID", secret: str = SECRET) -> 
 def test_the_files_are_read_anew(tmp_path: Path) -> None:
     """A renewal sees the keys that stand in the file now."""
     write_keys(tmp_path)
-    assert certain().credentials(1, deadline_s=1.0) == Credentials("AKID", "secret", generation=1)
+    source = f"profile 'default' of {tmp_path / 'credentials'}"
+    assert certain().credentials(1, deadline_s=1.0) == Credentials("AKID", "secret", generation=1, source=source)
     write_keys(tmp_path, "NEWER")
     renewed = settled_credentials(Settings(endpoint_url="http://127.0.0.1:9000"), 2, deadline_s=1.0)
-    assert renewed == Credentials("NEWER", "secret", generation=2)
+    assert renewed == Credentials("NEWER", "secret", generation=2, source=source)
 
 
 def test_the_default_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

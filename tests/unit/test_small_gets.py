@@ -14,6 +14,7 @@ from bulkhaul.model.settings import Timeouts
 from bulkhaul.wire.connections import Connections
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.learned import Learned
+from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.sigv4 import Signer
 from bulkhaul.wire.small_exchanges import Stopped
 from bulkhaul.wire.small_gets import SmallGets, SmallRequests
@@ -86,7 +87,13 @@ def fetched(rows: Given, *replies: bytes | BaseException | None, piece: int = 1 
         peer = Peer()
         connections = Connections(Timeouts(), Connection, ca_bundle=None)
         lane = SmallGets(
-            peer.connection, lambda request: request.key.encode(), rows, Watch(0, 0.0), connections, TARGET
+            peer.connection,
+            lambda request: request.key.encode(),
+            rows,
+            Watch(0, 0.0),
+            connections,
+            TARGET,
+            RequestLog(),
         )
         first = rows.take()
         assert first is not None

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from bulkhaul.cli import early
 from bulkhaul.cli.standard_streams import require_stdout
+from bulkhaul.cli.verbosity import log_level
 
 if TYPE_CHECKING:
     import click
@@ -32,7 +33,7 @@ def launch_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn
     """Carry out a job, and end the command.
 
     Args:
-        output: ``as_json``, ``quiet``, ``no_progress`` and ``log_level``, as far as the command has them.
+        output: ``as_json``, ``quiet`` and ``no_progress``, as far as the command has them.
 
     Raises:
         click.UsageError: ``--json`` was given and stdout is closed.
@@ -54,7 +55,7 @@ def launch_job(ctx: click.Context, job: Job, output: dict[str, Any]) -> NoReturn
         as_json=as_json,
         quiet=output.get("quiet", False),
         progress=not output.get("no_progress", False),
-        log_level=output.get("log_level", "warning"),
+        log_level=log_level(ctx),
     )
     ctx.exit(status)
 
@@ -86,4 +87,13 @@ def launch_query(
     early.start()
     from bulkhaul.cli.run_query import ask
 
-    ctx.exit(ask(work, settings, early.take(), operation=operation, as_json=as_json, workers=workers))
+    status = ask(
+        work,
+        settings,
+        early.take(),
+        operation=operation,
+        as_json=as_json,
+        workers=workers,
+        log_level=log_level(ctx),
+    )
+    ctx.exit(status)

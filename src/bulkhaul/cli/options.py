@@ -10,6 +10,7 @@ import click
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.filter_options import filter_options as made_filter_options
 from bulkhaul.cli.option_values import parsed_count, parsed_duration, parsed_key, parsed_payer, parsed_size
+from bulkhaul.cli.verbosity import LEVELS, ask_for_level, note_sources
 
 if TYPE_CHECKING:
     from bulkhaul.model.settings import Settings
@@ -20,6 +21,30 @@ _selection = section("Selection")
 _speed = section("Speed")
 _safety = section("Integrity")
 _output = section("Output")
+
+MAX_RETRIES = 1000
+"""As in ``model.settings``, whose import help pages do not need."""
+
+log_options = adding(
+    _output(
+        "--verbose",
+        "-v",
+        count=True,
+        expose_value=False,
+        callback=ask_for_level,
+        help="Tell on stderr which settings are in force and where each came from, the source of the credentials, the"
+        " endpoint, and each retry; -vv: each request, too.",
+    ),
+    _output(
+        "--log-level",
+        "--log",
+        expose_value=False,
+        callback=ask_for_level,
+        type=click.Choice(LEVELS),
+        help="What to log on stderr; info is -v, debug is -vv.  [default: warning]",
+    ),
+)
+"""What a command tells of its work, for every command that asks a service."""
 
 connection_options = adding(
     _connection("--endpoint-url", metavar="URL", help="Endpoint of an S3-compatible store."),
@@ -46,6 +71,21 @@ connection_options = adding(
         help="How long to wait for an endpoint that is away: 90, 5m …; 0 for not at all.  [default: 60s]",
     ),
     _connection(
+        "--retries",
+        type=click.IntRange(0, MAX_RETRIES),
+        metavar="N",
+        help="How often a request or a part is made again after an error that may pass; 0 for never, nor is an endpoint"
+        " waited for that is away. Else AWS_MAX_ATTEMPTS less one.  [default: by the error, up to 8]",
+    ),
+    _connection(
+        "--timeout",
+        "timeout_s",
+        metavar="TIME",
+        callback=parsed_duration,
+        help="How long a reply, or the next bytes of one, may take before the request is made again: 90, 5m …"
+        "  [default: 30s]",
+    ),
+    _connection(
         "--request-payer",
         type=click.Choice(["requester"]),
         bare="requester",
@@ -66,6 +106,7 @@ connection_options = adding(
         metavar="[AES256]",
         help="The algorithm of SSE-C, which has no other; needs the key.",
     ),
+    log_options,
 )
 """How the store is reached, for every command that asks one."""
 
@@ -160,16 +201,6 @@ output_options = adding(
     _output("--json", "as_json", is_flag=True, help="One line of JSON an object, and a summary, on stdout."),
 )
 
-log_option = _output(
-    "--log-level",
-    "--log",
-    "log_level",
-    type=click.Choice(["debug", "info", "warning", "error"]),
-    default="warning",
-    show_default=True,
-    help="What to log on stderr.",
-)
-
 SETTINGS = frozenset(
     {
         *("endpoint_url", "region", "profile", "sign_requests", "verify_tls", "allow_http", "addressing_style"),
@@ -185,12 +216,12 @@ SETTINGS = frozenset(
             "landing",
             "verify",
         ),
-        *("retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
+        *("retries", "timeout_s", "retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
     }
 )
 """The options that are settings of the engine."""
 
-OUTPUT = ("as_json", "quiet", "no_progress", "log_level")
+OUTPUT = ("as_json", "quiet", "no_progress")
 
 
 def take_output(given: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +243,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
     from bulkhaul.model.objects import Verify
     from bulkhaul.model.settings import Settings, require_endpoint
     from bulkhaul.policy.endpoints import environment_endpoint
-    from bulkhaul.policy.plainhttp import allowed_by
+    from bulkhaul.policy.plainhttp import VARIABLES, allowed_by
 
     fields = {name: value for name, value in given.items() if value is not None}
     if "verify" in fields:
@@ -223,5 +254,16 @@ def make_settings(given: dict[str, Any]) -> Settings:
     if not fields.get("endpoint_url"):
         url, variable = environment_endpoint(os.environ)
         require_endpoint(url, f"{variable} (or --endpoint-url)")
-    fields.setdefault("allow_http", allowed_by(os.environ))
-    return Settings(**fields)
+    sources = _sources(fields)
+    if "allow_http" not in fields and allowed_by(os.environ):
+        fields["allow_http"], sources["allow_http"] = True, " or ".join(VARIABLES)
+    settings = Settings(**fields)
+    note_sources(sources)
+    return settings
+
+
+def _sources(fields: dict[str, Any]) -> dict[str, str]:
+    """Return setting → the option that has given it, as it is spelt in the help."""
+    ctx = click.get_current_context(silent=True)
+    params = ctx.command.params if ctx is not None else ()
+    return {one.name: one.opts[0] for one in params if one.name in fields}

@@ -53,7 +53,7 @@ class Run(ABC):
         self.interruption.install()
         self.stdout, self.stderr = LineStream(1), LineStream(2)
         self.err = err or self.stderr.write
-        log_to(self.err, log_level)
+        log_to(self.err, log_level, full=lambda: self.stderr.full)
         self.reader_left = False
         self._told_lost = False  # the line about lost output is written
 

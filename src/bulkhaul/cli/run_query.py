@@ -38,6 +38,7 @@ def ask(
     operation: str,
     as_json: bool,
     workers: int | None,
+    log_level: str = "warning",
 ) -> int:
     """Run ``work`` with at most so many workers, tell a failure of it, and return the exit code.
 
@@ -46,7 +47,8 @@ def ask(
     """
     if workers is not None:
         settings = msgspec.structs.replace(settings, workers=workers, concurrency=CONCURRENCY)
-    return _Query(work, settings, forkserver, operation=operation, as_json=as_json).exit_code()
+    query = _Query(work, settings, forkserver, operation=operation, as_json=as_json, log_level=log_level)
+    return query.exit_code()
 
 
 class Lines:
@@ -77,9 +79,16 @@ class _Query(Run):
     """The run of a query."""
 
     def __init__(
-        self, work: Work, settings: Settings, forkserver: ForkserverProcess | None, *, operation: str, as_json: bool
+        self,
+        work: Work,
+        settings: Settings,
+        forkserver: ForkserverProcess | None,
+        *,
+        operation: str,
+        as_json: bool,
+        log_level: str = "warning",
     ) -> None:
-        super().__init__()
+        super().__init__(log_level=log_level)
         self._work = work
         self._engine = self.engine = AsyncEngine(settings, forkserver=forkserver)
         self._operation = operation

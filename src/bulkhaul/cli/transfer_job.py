@@ -15,7 +15,6 @@ from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     filter_options,
-    log_option,
     make_settings,
     output_options,
     take_output,
@@ -80,7 +79,6 @@ transfer_options = adding(
     transfer_settings_options,
     source_options,
     output_options,
-    log_option,
 )
 """The arguments and options of cp and mv."""
 

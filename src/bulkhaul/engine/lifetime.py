@@ -82,6 +82,7 @@ class Lifetime:
         self._coordinator = Coordinator(self._settings, self._forkserver, self._credentials)
         self.state = "running"
         self._forkserver = None
+        _tell_settings(self._settings)
         self._coordinator.dispatcher.start(self._coordinator.requests)
         if self._on_progress is not None:
             self._telling = asyncio.create_task(self._tell(self._on_progress))
@@ -289,3 +290,18 @@ class Lifetime:
         except BaseException:  # noqa: BLE001 - it may raise anything, and on the loop some of that would end everything
             self._deaf = True
             _log.warning("the progress callback failed, so it is not called any more", exc_info=True)
+
+
+def _tell_settings(settings: Settings) -> None:
+    """Log what is in force, and where each setting came from."""
+    log = logging.getLogger("bulkhaul.settings")
+    if log.isEnabledFor(logging.INFO):
+        from bulkhaul.policy.provenance import DEFAULT  # few runs log
+        from bulkhaul.wire.settled import settings_in_force
+
+        told = settings_in_force(settings)
+        for one in told:
+            if one.source != DEFAULT:
+                log.info("%s = %s (%s)", one.name, one.value, one.source)
+        defaults = [f"{one.name} = {one.value}" for one in told if one.source == DEFAULT]
+        log.info("by default: %s", ", ".join(defaults))

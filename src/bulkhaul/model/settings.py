@@ -74,6 +74,18 @@ class Timeouts(msgspec.Struct, frozen=True):
     throttle_s: float = 60.0
     shutdown_s: float = 1.0
 
+    def bearing(self, read_s: float) -> Timeouts:
+        """Return the same with another ``read_s``, and with what has to be longer than that."""
+        return msgspec.structs.replace(
+            self,
+            connect_s=min(self.connect_s, read_s),
+            read_s=read_s,
+            speed_window_s=max(self.speed_window_s, read_s),
+            lease_s=max(self.lease_s, 1.5 * read_s),
+            ask_s=max(self.ask_s, 2 * read_s),
+            ack_s=max(self.ack_s, read_s),
+        )
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one engine.
@@ -93,6 +105,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
             fails at once.
+        retries: how often a part or a request that made no progress is tried again, whatever has failed; None for what
+            suits each error. With 0 nothing is, and an endpoint that is away is not waited for.
+        timeout_s: how long the head of a reply, and any pause within a body, may take: ``timeouts.read_s``, and what
+            has to be longer; None for those.
         resume: go on with an interrupted upload of the same file, download or copy of the same object; else what is
             left of it is removed, and it begins anew.
         state_dir: folder of the journals of multipart uploads; None for ``$BULKHAUL_STATE_DIR``, else
@@ -123,6 +139,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES
     checksum_algorithm: ChecksumChoice = "auto"
     retry_for_s: float = 60.0
+    retries: int | None = None
+    timeout_s: float | None = None
     resume: bool = True
     state_dir: str | None = None
     request_payer: bool = False
@@ -160,6 +178,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"the time to retry for must be 0 to {MAX_RETRY_FOR_S:.0f} seconds, not {self.retry_for_s}"
             )
+        if self.retries is not None and not 0 <= self.retries <= MAX_RETRIES:
+            raise UsageError(f"the number of retries must be 0 to {MAX_RETRIES}, not {self.retries}")
+        if self.timeout_s is not None and not 1 <= self.timeout_s <= MAX_TIMEOUT_S:
+            raise UsageError(f"the timeout must be 1 to {MAX_TIMEOUT_S:.0f} seconds, not {self.timeout_s}")
         if self.sse_c_key is not None and len(self.sse_c_key) != 32:
             raise UsageError(f"an SSE-C key has 32 bytes, not {len(self.sse_c_key)}")
         for name, value, choices in (
@@ -173,6 +195,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
         msgspec.structs.force_setattr(self, "verify", Verify(self.verify))
+        if self.timeout_s is not None:
+            msgspec.structs.force_setattr(self, "timeouts", self.timeouts.bearing(self.timeout_s))
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "sse_c_key"}
@@ -236,6 +260,8 @@ class SettingsFields(TypedDict, total=False):
     multipart_threshold_bytes: int
     checksum_algorithm: ChecksumChoice
     retry_for_s: float
+    retries: int | None
+    timeout_s: float | None
     resume: bool
     state_dir: str | None
     request_payer: bool
@@ -290,3 +316,9 @@ def require_endpoint(url: str, name: str) -> None:
 
 MAX_RETRY_FOR_S = 7 * 86_400.0
 """Longest wait for an endpoint that is away: a week, after which credentials and listings tell of another time."""
+
+MAX_RETRIES = 1000
+"""Most tries that are of use: with the longest pauses they last for hours."""
+
+MAX_TIMEOUT_S = 3600.0
+"""Longest wait for a reply: an hour, beyond which no connection through a firewall lasts."""

@@ -173,6 +173,15 @@ class Assign(msgspec.Struct, frozen=True):
     single: bool = False
 
 
+class Retry(msgspec.Struct, frozen=True):
+    """Tell that a part which has failed is tried again after ``wait_s``, or when the endpoint is back."""
+
+    transfer: int
+    index: int
+    error: ErrorInfo
+    wait_s: float
+
+
 class Revoke(msgspec.Struct, frozen=True):
     """Ask a worker to let go of a lease; it answers PartDone or PartFailed."""
 
@@ -222,4 +231,4 @@ class Fail(msgspec.Struct, frozen=True):
     error: ErrorInfo
 
 
-Instruction = Assign | Resize | Revoke | Kill | Spawn | RefreshCredentials | HandOver | Fail
+Instruction = Assign | Resize | Revoke | Kill | Spawn | RefreshCredentials | HandOver | Fail | Retry

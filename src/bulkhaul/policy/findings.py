@@ -83,11 +83,11 @@ def masked(access_key: str) -> str:
     return "*" * (len(access_key) - len(shown)) + shown
 
 
-def credentials(access_key: str, *, signs: bool) -> Finding:
-    """Judge what requests are signed with."""
+def credentials(access_key: str, *, signs: bool, source: str = "") -> Finding:
+    """Judge what requests are signed with; ``source`` says where that was found."""
     if not signs:
         return Finding("credentials", Verdict.OK, "none: requests are sent unsigned, as asked for")
-    return ok("credentials", f"access key {masked(access_key)}")
+    return ok("credentials", f"access key {masked(access_key)}{source and f', from {source}'}")
 
 
 def clock(skew_s: float | None) -> Finding:

@@ -5,6 +5,8 @@ backoff(attempt)  ~  uniform(0, min(cap, base · 2^(attempt−1)))          full
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Protocol
 
 import msgspec
@@ -43,12 +45,14 @@ class RetryRule(msgspec.Struct, frozen=True):
         paced: bounded by ``Timeouts.throttle_s`` instead, and slows the whole host down.
         budgeted: each retry is paid from the host-wide budget.
         at_once: waiting does not mend it, so the next try follows at once.
+        counted: ``max_failures`` holds also where it is paced.
     """
 
     max_failures: int = 0
     paced: bool = False
     budgeted: bool = True
     at_once: bool = False
+    counted: bool = False
 
 
 RETRY_RULES: dict[str, RetryRule] = {
@@ -70,9 +74,35 @@ FINAL = RetryRule()
 """The rule of every error that has none: never again."""
 
 
-def rule_for(code: str) -> RetryRule:
-    """Return the rule for an error's class name."""
-    return RETRY_RULES.get(code, FINAL)
+def rule_for(code: str, retries: int | None = None) -> RetryRule:
+    """Return the rule for an error's class name.
+
+    Args:
+        retries: how often the user wants anything to be tried again; None for what suits the error. Where bytes came
+            wrong it only lowers the number, and new credentials or another worker are no retry in that sense.
+    """
+    rule = RETRY_RULES.get(code, FINAL)
+    if retries is None or rule is FINAL or rule.at_once:
+        return rule
+    if code in _WRONG_BYTES:
+        retries = min(retries, rule.max_failures)
+    return msgspec.structs.replace(rule, max_failures=retries, counted=True)
+
+
+MAX_ATTEMPTS = "AWS_MAX_ATTEMPTS"
+
+
+def retries_of(environment: Mapping[str, str]) -> int | None:
+    """Return how often the SDKs' variable has requests tried again, None where it is not set, or no number from 1.
+
+    >>> retries_of({"AWS_MAX_ATTEMPTS": "5"}), retries_of({"AWS_MAX_ATTEMPTS": "0"}), retries_of({})
+    (4, None, None)
+    """
+    text = environment.get(MAX_ATTEMPTS, "").strip()
+    return int(text) - 1 if re.fullmatch("[1-9][0-9]{0,3}", text) else None
+
+
+_WRONG_BYTES = frozenset({"UnexpectedReply", "BodyCorrupted"})
 
 
 RETRY_COST = 5

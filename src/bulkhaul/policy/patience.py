@@ -24,13 +24,18 @@ MAX_RETRY_AFTER_S = 20.0
 
 
 class Host(msgspec.Struct, frozen=True):
-    """What all parts and requests of one engine share: a failure of one of them slows all of them down."""
+    """What all parts and requests of one engine share: a failure of one of them slows all of them down.
+
+    Attributes:
+        retries: how often each is tried again; None for what suits the error.
+    """
 
     outage: Outage
     throttling: Throttling
     budget: RetryBudget
     max_in_flight: int
     rng: Randomness
+    retries: int | None = None
 
     def admit(self, now_s: float, *, ending: bool = False) -> float:
         """Return how long a request has to wait; 0 if it goes out now, which is taken note of.
@@ -97,12 +102,13 @@ class Patience(msgspec.Struct):
         else:
             self.failures[error.code] = self.failures.get(error.code, 0) + 1
         failures = self.failures.get(error.code, 0)
-        rule = rule_for(error.code)
+        rule = rule_for(error.code, host.retries)
         wait_s = backoff_s(max(1, failures), host.rng)
         if rule.paced:
             host.throttling.slow_down(now_s, in_flight=in_flight)
             self.throttled_since_s = min(self.throttled_since_s, now_s)
             again = self._bears_throttling(now_s, host.throttling)
+            again = again and not (rule.counted and failures > rule.max_failures)
         else:
             again = failures <= rule.max_failures and (not rule.budgeted or host.budget.take())
         if not again:

@@ -36,12 +36,14 @@ class StaticKeys(msgspec.Struct, frozen=True):
 
     Attributes:
         expires: when they end, as text; empty where that is not told.
+        file: the variable that may name the file which they stand in; empty for the environment.
     """
 
     access_key: str
     secret_key: str
     token: str = ""
     expires: str = ""
+    file: str = ""
 
     def __repr__(self) -> str:
         return "StaticKeys()"
@@ -266,12 +268,12 @@ class _Chosen:
                 raise Unsure("AWS_WEB_IDENTITY_TOKEN_FILE is set")
         stored = self._files.credentials.get(self.name, {})
         if "aws_access_key_id" in stored:
-            return _static_keys(stored)
+            return _static_keys(stored, "AWS_SHARED_CREDENTIALS_FILE")
         if (command := _text(self._profile, "credential_process")) is not None:
             return KeysOfProcess(command)
         configured = self._files.configured.get(self.name, {})
         if "aws_access_key_id" in configured:
-            return _static_keys(configured)
+            return _static_keys(configured, "AWS_CONFIG_FILE")
         raise Unsure("no keys are in the environment or the files")
 
     def _keys_of_environment(self) -> StaticKeys:
@@ -369,14 +371,14 @@ class _Chosen:
         return chosen
 
 
-def _static_keys(section: Section) -> StaticKeys:
+def _static_keys(section: Section, file: str) -> StaticKeys:
     secret = _text(section, "aws_secret_access_key")
     if secret is None:
         raise Unsure("a key has no secret")
     token = _text(section, "aws_security_token")
     if token is None:
         token = _text(section, "aws_session_token")
-    return StaticKeys(_text(section, "aws_access_key_id") or "", secret, token or "")
+    return StaticKeys(_text(section, "aws_access_key_id") or "", secret, token or "", file=file)
 
 
 def _text(section: Mapping[str, object], key: str) -> str | None:

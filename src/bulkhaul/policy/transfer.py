@@ -29,6 +29,7 @@ from bulkhaul.policy.events import (
     PartFailed,
     PartsRejected,
     RefreshCredentials,
+    Retry,
     Tick,
     TransferAborted,
     TransferAdded,
@@ -65,6 +66,7 @@ class TransferMachine:
         rng: Randomness,
         respawns: int | None = None,
         retry_for_s: float = 60.0,
+        retries: int | None = None,
         per_worker: int | None = None,
     ) -> None:
         """Take who works, and how much at a time.
@@ -72,11 +74,11 @@ class TransferMachine:
         Args:
             per_worker: requests that are worth the start of a worker; None for its share of the window.
         """
-        self.outage = Outage(retry_for_s, rng)
+        self.outage = Outage(0.0 if retries == 0 else retry_for_s, rng)
         self.window = window
         self.budget = RetryBudget()
         self._throttling = Throttling(self.window, timeouts.throttle_s, rng)
-        self.host = Host(self.outage, self._throttling, self.budget, window.ceiling, rng)
+        self.host = Host(self.outage, self._throttling, self.budget, window.ceiling, rng, retries)
         self.received_bytes = 0
         self.late_events = 0
         self.generation = 0
@@ -144,7 +146,7 @@ class TransferMachine:
         """
         if requests == 1 and not self._transfers and not patience.failures:
             self._throttling.forget()
-        return patience.failed(error, now_s, self.host, in_flight=self._in_flight(requests))
+        return patience.failed(error, now_s, self.host, in_flight=self._crew.load + requests)
 
     # Events
 
@@ -258,7 +260,7 @@ class TransferMachine:
             self._pace.over(lease, now_s)
             self._settle(lease.transfer, transfer, out)
             return
-        in_flight = self._in_flight(lease.requests)
+        in_flight = self._crew.load + lease.requests
         self.host.broken(event.error, now_s, in_flight=in_flight, requests=event.failures - 1)
         patience = transfer.patience_with(lease.index)
         progress = transfer.progresses(lease.index, received) or event.answered > 0
@@ -272,15 +274,12 @@ class TransferMachine:
             self._refreshing = True
             out.append(RefreshCredentials(self.generation))
         self._queue.retry(lease.transfer, lease.index, now_s + wait)
+        out.append(Retry(lease.transfer, lease.index, event.error, wait))
 
     def _answered(self, requests: int) -> None:
         if requests:
             self._crew.works()
             self.host.answered(requests)
-
-    def _in_flight(self, ended: int) -> int:
-        """Return how many requests workers had with ``ended`` more; no more are under way than connections."""
-        return self._crew.load + ended
 
     def _worker_lost(self, event: WorkerLost, now_s: float, out: list[Instruction]) -> None:
         """Give a dead worker's parts back; what it received since each lease began counts as never received."""

@@ -28,6 +28,7 @@ from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import DocumentTooLong, ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import admit, failed_get, failed_put, stored_by
+from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Signer
 from bulkhaul.wire.small_exchanges import One, Rows, SmallExchanges
 from bulkhaul.wire.small_gets import SmallGets, SmallRequests, Wanted
@@ -52,6 +53,7 @@ class FastTransport:
         throttle: Throttle | None = None,
         learned: Learned | None = None,
         first_bytes: FirstBytes | None = None,
+        log: RequestLog | None = None,
     ) -> None:
         """Connect nowhere yet.
 
@@ -61,8 +63,10 @@ class FastTransport:
             throttle: the limit of the bandwidth; None for none.
             learned: what endpoints do not take; shared with the other clients of the process.
             first_bytes: told when replies to GETs and PUTs of objects begin.
+            log: told of each request, if it is on.
         """
         self._learned = learned or Learned()
+        self._log = log or RequestLog()
         new = functools.partial(Connection, throttle, first_bytes, bytearray(MAX_HEAD_BYTES))
         self._connections = Connections(settings.timeouts, new, ca_bundle=ca_bundle)
         self._user_agent = user_agent
@@ -105,7 +109,11 @@ class FastTransport:
             return sink
 
         async def fetch(connection: Connection, begin: Begin) -> ReplyHead:
-            reply = await connection.exchange(self._encode_get(request, asks_checksum=asks_checksum), begin)
+            exchange = connection.exchange(self._encode_get(request, asks_checksum=asks_checksum), begin)
+            if self._log.on:
+                reply = await self._log.watched(exchange, "GET", _url_of_part(request))
+            else:
+                reply = await exchange
             if not 200 <= reply.status < 300:
                 raise TransportError(failed_get(request, reply.status, reply.headers, connection.error_body))
             return reply
@@ -124,7 +132,9 @@ class FastTransport:
         connections = self._connections
 
         def begin(connection: Connection, watch: Watch) -> SmallGets:
-            return SmallGets(connection, self._small_requests(target).encode, rows, watch, connections, target)
+            return SmallGets(
+                connection, self._small_requests(target).encode, rows, watch, connections, target, self._log
+            )
 
         await self._exchange_small(target, rows, begin, sends=False)
 
@@ -137,7 +147,7 @@ class FastTransport:
             return self._encode_put(request, len(body), payload)
 
         def begin(connection: Connection, watch: Watch) -> SmallPuts:
-            return SmallPuts(connection, encode, rows, watch, self._connections.late)
+            return SmallPuts(connection, encode, rows, watch, self._connections.late, self._log)
 
         await self._exchange_small(target, rows, begin, sends=True)
 
@@ -171,7 +181,11 @@ class FastTransport:
 
         async def exchange(connection: Connection) -> None:
             nonlocal stored
-            reply = await connection.send(self._encode_put(request, len(body), payload), body, on_sent)
+            sending = connection.send(self._encode_put(request, len(body), payload), body, on_sent)
+            if self._log.on:
+                reply = await self._log.watched(sending, "PUT", request.target.url(request.key, _query_of(request)))
+            else:
+                reply = await sending
             if wrong := failed_put(reply.status, reply.headers, connection.error_body):
                 raise TransportError(wrong)
             try:
@@ -219,7 +233,12 @@ class FastTransport:
             packed = method == "HEAD" and self._learned.unpacks(target.host)
             unsigned = "accept-encoding: gzip\r\n" if packed else ""
             request = self._encode(method, target, path, query, sent, digest, unsigned=unsigned) + body
-            reply = await connection.ask(request, bodiless=method == "HEAD", most_bytes=most_bytes)
+            asking = connection.ask(request, bodiless=method == "HEAD", most_bytes=most_bytes)
+            if self._log.on:
+                url = f"{target.endpoint}{path}{'?' if query else ''}{query}"
+                reply = await self._log.watched(asking, method, url)
+            else:
+                reply = await asking
             told = reply, connection.error_body
             self._connections.late.saw_status(reply.status)
 
@@ -275,9 +294,7 @@ class FastTransport:
         )
 
     def _encode_put(self, request: PutRequest, length: int, payload_sha256: str) -> bytes:
-        query = ""
-        if request.upload_id:
-            query = f"partNumber={request.number}&uploadId={quote(request.upload_id, safe='-_.~')}"
+        query = _query_of(request)
         headers = [*request.headers, *self._extra_headers, ("content-length", str(length))]
         return self._encode("PUT", request.target, request.target.path(request.key), query, headers, payload_sha256)
 
@@ -339,3 +356,16 @@ class FastTransport:
 
     def _unsigned_payload(self, target: Target) -> bool:
         return self._credentials is None or target.scheme == "https" or is_loopback(target.host)
+
+
+def _url_of_part(request: GetRequest) -> str:
+    """Return the URL of a GET, and which bytes it asks for, for people."""
+    url = request.target.url(request.key)
+    return url if request.whole else f"{url} bytes={request.start}-{request.end - 1}"
+
+
+def _query_of(request: PutRequest) -> str:
+    """Return the query of a PUT, percent-encoded: which part of which upload it is."""
+    if not request.upload_id:
+        return ""
+    return f"partNumber={request.number}&uploadId={quote(request.upload_id, safe='-_.~')}"

@@ -9,13 +9,15 @@ from __future__ import annotations
 import importlib.util
 import os
 import time
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.model.settings import Settings
-from bulkhaul.policy.awsfiles import Unsure
+from bulkhaul.policy.awsfiles import Unsure, read_files
 from bulkhaul.policy.environment import tidy
-from bulkhaul.policy.resolution import AskSdk, KeysOfProcess, Resolved, resolve
+from bulkhaul.policy.provenance import InForce, in_force
+from bulkhaul.policy.resolution import AskSdk, KeysOfProcess, Resolved, StaticKeys, resolve
 from bulkhaul.wire.usable_keys import ENVIRONMENT, unix_time, usable_credentials
 from bulkhaul.wire.values import Credentials, Target
 
@@ -73,6 +75,15 @@ class Settled:
         region = given.region if self._settings.sign_requests else ""
         return Target(given.scheme, given.host, given.port, "/", region, fast=True)
 
+    def _source(self) -> str:
+        keys = self._resolved.keys
+        if isinstance(keys, KeysOfProcess):
+            return f"credential_process of profile {self._resolved.profile!r}"
+        if not isinstance(keys, StaticKeys) or not keys.file:
+            return ENVIRONMENT
+        path = next(path for path in _FILES if path[0] == keys.file)
+        return f"profile {self._resolved.profile!r} of {os.environ.get(*path)}"
+
     def credentials(self, generation: int, *, deadline_s: float) -> Credentials | AskSdk | None:
         """Return what requests are signed with, None if they are not signed.
 
@@ -99,8 +110,9 @@ class Settled:
         except Unsure as unsure:
             return AskSdk(str(unsure))
         try:
+            source = self._source()
             return usable_credentials(
-                access_key, secret_key, token, source=ENVIRONMENT, expires_s=expires_s, generation=generation
+                access_key, secret_key, token, source=source, expires_s=expires_s, generation=generation
             )
         except CredentialsError:
             return AskSdk("a key cannot be sent")  # the SDK's way says which, and where it stands
@@ -176,3 +188,18 @@ def _bundled_authorities() -> str:
         if spec is not None and spec.origin is not None:
             return os.path.join(os.path.dirname(spec.origin), name)
     raise Unsure("there is no file of certificate authorities")
+
+
+def settings_in_force(settings: Settings, sources: Mapping[str, str] | None = None) -> list[InForce]:
+    """Return every setting and where it came from, as the environment and the files are now.
+
+    Args:
+        sources: see ``policy.provenance.in_force``.
+    """
+    environment = dict(os.environ)
+    tidy(environment)
+    try:
+        files = read_files(*[_text_of(environment.get(variable, path)) for variable, path in _FILES])
+    except Unsure:
+        files = None
+    return in_force(settings, environment, files, sources)

@@ -20,6 +20,7 @@ from bulkhaul.wire.ending import ConnectionClosed
 from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.late_replies import LateReplies
+from bulkhaul.wire.request_log import RequestLog, described, request_id
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.transport import TransportError
 
@@ -60,17 +61,21 @@ class Stopped(Exception):
 class SmallExchanges(ABC, Generic[One]):
     """What one connection does, from one object to the next."""
 
-    def __init__(self, connection: Connection, rows: Rows[One], watch: Watch, late: LateReplies) -> None:
+    def __init__(
+        self, connection: Connection, rows: Rows[One], watch: Watch, late: LateReplies, log: RequestLog
+    ) -> None:
         """Take a connection that nobody else uses meanwhile.
 
         Args:
             watch: of the connection; it begins anew with each request.
             late: told of the trouble that the service is in.
+            log: told of each request, if it is on.
         """
         self._connection = connection
         self._rows = rows
         self._watch = watch
         self._late = late
+        self._log = log
         self._one: One | None = None
         self._status = 0
         self._over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -98,6 +103,10 @@ class SmallExchanges(ABC, Generic[One]):
         """Send the request of an object; whatever it raises ends the object, before anything was sent."""
 
     @abstractmethod
+    def _named(self, one: One) -> tuple[str, str]:
+        """Return the method and the URL of the request under way."""
+
+    @abstractmethod
     def _answered(self, one: One, reply: ReplyHead) -> None:
         """Take the whole reply."""
 
@@ -118,6 +127,8 @@ class SmallExchanges(ABC, Generic[One]):
     def _ended(self, reply: ReplyHead | None, error: BaseException | None) -> None:
         one, self._one = self._one, None
         assert one is not None
+        if self._log.on:
+            self._note(one, reply, error)
         if reply is not None:
             self._answered(one, reply)
             if reply.status >= 400:
@@ -128,6 +139,13 @@ class SmallExchanges(ABC, Generic[One]):
             self._late.saw(error)
             one.failed(self._told(error))
         self._begin(self._rows.take() if self._connection.usable and not self._over.done() else None)
+
+    def _note(self, one: One, reply: ReplyHead | None, error: BaseException | None) -> None:
+        method, url = self._named(one)
+        if reply is not None:
+            self._log.note(method, url, self._watch.began_s, status=reply.status, request_id=request_id(reply))
+        elif error is not None:
+            self._log.note(method, url, self._watch.began_s, failure=described(error))
 
     def _told(self, error: BaseException) -> ErrorInfo | BaseException:
         if isinstance(error, TransportError):

@@ -13,6 +13,7 @@ from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.reply import admit, failed_get
+from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.sigv4 import SharedParts, Signer
 from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges, Stopped
 from bulkhaul.wire.stalls import Watch
@@ -105,9 +106,10 @@ class SmallGets(SmallExchanges[Wanted]):
         watch: Watch,
         connections: Connections,
         target: Target,
+        log: RequestLog,
     ) -> None:
         """Take a connection, what writes its requests, what is to be fetched, and where twins get their connections."""
-        super().__init__(connection, rows, watch, connections.late)
+        super().__init__(connection, rows, watch, connections.late, log)
         self._encode = encode
         self._connections = connections
         self._target = target
@@ -117,6 +119,9 @@ class SmallGets(SmallExchanges[Wanted]):
     def _start(self, one: Wanted) -> None:
         self._connection.start(self._encode(one.request), self._begin_original, self._original_ended)
         self._watch.late = self._is_late
+
+    def _named(self, one: Wanted) -> tuple[str, str]:
+        return "GET", self._target.url(one.request.key)
 
     def _judge(self, reply: ReplyHead) -> Sink:
         assert self._one is not None

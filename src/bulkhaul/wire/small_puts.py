@@ -11,6 +11,7 @@ from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.late_replies import LateReplies
 from bulkhaul.wire.reply import failed_put, stored_by
+from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges
 from bulkhaul.wire.stalls import Watch
 from bulkhaul.wire.values import PutRequest
@@ -43,16 +44,21 @@ class SmallPuts(SmallExchanges[Given]):
         rows: Rows[Given],
         watch: Watch,
         late: LateReplies,
+        log: RequestLog,
     ) -> None:
         """Take a connection, what writes the head of a request, what is to be sent, and who is told of trouble."""
-        super().__init__(connection, rows, watch, late)
+        super().__init__(connection, rows, watch, late, log)
         self._encode = encode
-        self._where = ""
+        self._where = self._url = ""
 
     def _start(self, one: Given) -> None:
         request, body = one.load()
         self._where = request.target.host_header
+        self._url = request.target.url(request.key) if self._log.on else ""
         self._connection.start(self._encode(request, body), None, self._ended, body)
+
+    def _named(self, one: Given) -> tuple[str, str]:  # noqa: ARG002 - its request is made anew by every load
+        return "PUT", self._url
 
     def _answered(self, one: Given, reply: ReplyHead) -> None:
         if wrong := failed_put(reply.status, reply.headers, self._connection.error_body):

@@ -31,7 +31,7 @@ def usable_credentials(
 
     Args:
         token: empty or None where there is none.
-        source: where the keys come from, for messages.
+        source: where the keys come from, for messages and logs.
         expires_s: Unix time at which they end, 0 if they do not.
 
     Raises:
@@ -43,6 +43,7 @@ def usable_credentials(
         _sendable(token, "session token", source, optional=True),
         expires_s,
         generation,
+        source,
     )
 
 

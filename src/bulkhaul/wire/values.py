@@ -19,6 +19,7 @@ class Credentials(msgspec.Struct, frozen=True):
     Attributes:
         expires_s: Unix time at which they end, 0 if they do not.
         generation: counts the renewals; it tells the coordinator old keys from new ones.
+        source: where they come from, for people.
     """
 
     access_key: str
@@ -26,6 +27,7 @@ class Credentials(msgspec.Struct, frozen=True):
     token: str = ""
     expires_s: float = 0.0
     generation: int = 0
+    source: str = ""
 
     def __repr__(self) -> str:
         return f"Credentials(generation={self.generation})"
@@ -58,6 +60,10 @@ class Target(msgspec.Struct, frozen=True, array_like=True):
     def path(self, key: str) -> str:
         """Return the percent-encoded path of a key, or without one of the bucket."""
         return self.path_prefix + quote(key, safe="/-_.~") if key else self.path_prefix.rstrip("/") or "/"
+
+    def url(self, key: str, query: str = "") -> str:
+        """Return the URL of a request, as it is told to people; ``query`` is percent-encoded."""
+        return f"{self.endpoint}{self.path(key)}{'?' if query else ''}{query}"
 
     @property
     def host_header(self) -> str:

@@ -9,7 +9,6 @@ import click
 from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.options import (
     connection_options,
-    log_option,
     make_settings,
     speed_options,
     take_output,
@@ -47,7 +46,6 @@ output. After a failure nothing more is written.
 @speed_options
 @connection_options
 @section("Output")("--no-progress", is_flag=True, help="No progress display (only where stdout is no terminal).")
-@log_option
 @click.pass_context
 def cat(ctx: click.Context, /, *, urls: tuple[str, ...], version_id: str, **given: Any) -> None:
     """Write the objects at URL, s3://bucket/key or a pattern, to stdout, one after the other.

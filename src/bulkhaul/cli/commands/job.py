@@ -16,7 +16,6 @@ from bulkhaul.cli.options import (
     filter_options,
     fsync_option,
     landing_option,
-    log_option,
     make_settings,
     output_options,
     speed_options,
@@ -226,7 +225,6 @@ def create(
 @click.option("--retry-failed", is_flag=True, help="Plan what failed again, and do that too.")
 @_run_options
 @output_options
-@log_option
 @click.pass_context
 def run(ctx: click.Context, /, *, job_name: str, retry_failed: bool, **given: Any) -> NoReturn:
     """Go on with JOB where its last run ended."""

@@ -11,7 +11,6 @@ from bulkhaul.cli.object_options import object_options
 from bulkhaul.cli.options import (
     checksum_option,
     connection_options,
-    log_option,
     output_options,
     speed_options,
     take_output,
@@ -40,7 +39,6 @@ the pipeline has failed.
 @threshold_option
 @connection_options
 @output_options
-@log_option
 @click.pass_context
 def pipe(ctx: click.Context, /, *, url: str, **given: Any) -> None:
     """Store everything that comes from stdin as the object URL, s3://bucket/key.

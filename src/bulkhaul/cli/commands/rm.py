@@ -11,7 +11,6 @@ from bulkhaul.cli.file_list import list_options, take_list
 from bulkhaul.cli.filter_options import filter_options
 from bulkhaul.cli.options import (
     connection_options,
-    log_option,
     make_settings,
     output_options,
     take_output,
@@ -61,7 +60,6 @@ That a named key does not exist is no error: S3 does not tell.
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @connection_options
 @output_options
-@log_option
 @click.pass_context
 def rm(
     ctx: click.Context,

@@ -12,7 +12,6 @@ import click
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import (
     SETTINGS,
-    log_option,
     make_settings,
     output_options,
     take_output,
@@ -56,7 +55,6 @@ Exit code: 0 all of it is done, 1 something failed, 2 the file cannot be read, 1
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing.")
 @transfer_settings_options
 @output_options
-@log_option
 @click.pass_context
 def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> None:
     """Run the commands of FILE, one a line, or of stdin, by one engine.

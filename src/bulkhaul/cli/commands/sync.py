@@ -10,7 +10,6 @@ from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     filter_options,
-    log_option,
     make_settings,
     output_options,
     take_output,
@@ -100,7 +99,6 @@ _deletion = section("Deletion")
 @transfer_settings_options
 @source_options
 @output_options
-@log_option
 @click.pass_context
 def sync(
     ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, job_name: str | None, **given: Any

@@ -17,6 +17,7 @@ from bulkhaul.cli.options import (
     take_settings,
 )
 from bulkhaul.cli.source_options import origin_settings, source_options
+from bulkhaul.cli.verbosity import log_level
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -63,7 +64,7 @@ _output = section("Output")
 @speed_options
 @connection_options
 @source_options
-@_output("--verbose", "-v", is_flag=True, help="A line for what is equal, too.")
+@_output("--all", "show_all", is_flag=True, help="A line for what is equal, too; so does -v.")
 @_output("--json", "as_json", is_flag=True, help="One line of JSON a name, and a summary, on stdout.")
 @click.pass_context
 def verify(
@@ -74,7 +75,7 @@ def verify(
     against: str,
     sample: int | None,
     seed: int | None,
-    verbose: bool,
+    show_all: bool,
     as_json: bool,
     **given: Any,
 ) -> NoReturn:
@@ -103,6 +104,7 @@ def verify(
         raise click.UsageError("--against takes the names of the certificate: no patterns, and no --certificate.")
     counts = VerifyCounts()
     chosen = _sample(sample, seed)
+    shows_equal = show_all or log_level(ctx) in ("info", "debug")
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         import time
@@ -121,7 +123,7 @@ def verify(
             async for result in results:
                 if as_json:
                     await out.write(verify_lines.json_line(result))
-                elif verbose or result.verdict is not Verdict.EQUAL:
+                elif shows_equal or result.verdict is not Verdict.EQUAL:
                     await out.write(verify_lines.human_line(result))
         summary = verify_lines.json_summary if as_json else verify_lines.human_summary
         told = None if chosen is None else chosen.seed

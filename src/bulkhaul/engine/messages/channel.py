@@ -186,6 +186,11 @@ class Channel(Generic[Incoming]):
         """Whether it has ended, by whatever side."""
         return self._closed
 
+    @property
+    def behind(self) -> bool:
+        """Whether the peer has left no room, so that messages wait."""
+        return bool(self._unsent)
+
     def close(self) -> None:
         """Stop and close; ``on_closed`` is not called."""
         if not self._closed:

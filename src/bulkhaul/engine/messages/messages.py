@@ -1,8 +1,8 @@
 """The messages between coordinator, forkserver and workers. Requests to the service are in ``requests``.
 
     coordinator ─▶ worker       Configure, UseConnections, UseCredentials, Leases (+ one descriptor a lease),
-                                Release, Ask (+ one)
-    worker ─▶ coordinator       Ready, Report, BatchEnded, Early, Answer
+                                Release, Ask (+ one), TellRequests
+    worker ─▶ coordinator       Ready, Report, BatchEnded, Early, Answer, Told
     coordinator ─▶ forkserver   Prepare, Fork (+ the worker's socket)
     forkserver ─▶ coordinator   Forked (+ a pidfd), NotForked, Exited
 
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from bulkhaul.engine.messages.channel import MAX_FRAME_BYTES
+from bulkhaul.engine.messages.records import TellRequests, Told
 from bulkhaul.engine.messages.requests import Answer, Ask, Early
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
@@ -63,6 +64,7 @@ class GetLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
         mapped: receive into a mapped window, else write.
         algorithm: of the checksum to compute, empty for none.
         crc: the checksum of the part up to the first byte of the request.
+        attempt: which try of the part it is.
     """
 
     lease: int = 0
@@ -71,6 +73,7 @@ class GetLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     mapped: bool
     algorithm: str
     crc: int = 0
+    attempt: int = 1
 
 
 class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
@@ -83,6 +86,7 @@ class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
         only_if_absent: the object must not exist yet.
         algorithm: of the checksum to send along, empty for none.
         unchanged: the file must still be in this state when its last bytes are sent; None for memory.
+        attempt: which try it is.
     """
 
     lease: int = 0
@@ -93,6 +97,7 @@ class PutLease(msgspec.Struct, tag=True, frozen=True, kw_only=True):
     start: int
     end: int
     unchanged: SourceIdentity | None = None
+    attempt: int = 1
 
 
 class _Batch(msgspec.Struct, frozen=True, kw_only=True):
@@ -345,8 +350,8 @@ class BatchEnded(msgspec.Struct, tag=True, frozen=True):
     more: bool = False
 
 
-ToWorker = Configure | UseConnections | UseCredentials | Leases | Release | Ask
-FromWorker = Ready | Report | BatchEnded | Early | Answer
+ToWorker = Configure | UseConnections | UseCredentials | Leases | Release | Ask | TellRequests
+FromWorker = Ready | Report | BatchEnded | Early | Answer | Told
 
 
 class Prepare(msgspec.Struct, tag=True, frozen=True):

@@ -363,11 +363,13 @@ class Ask(msgspec.Struct, tag=True, frozen=True, omit_defaults=True):
 
     Attributes:
         target: where requests for its bucket go, if an answer has told.
+        attempt: which try it is.
     """
 
     ask: int
     request: AnyRequest
     target: Target | None = None
+    attempt: int = 1
 
 
 class Early(msgspec.Struct, tag=True, frozen=True):

@@ -277,6 +277,12 @@ class Control(Buckets, Descriptions, MultipartUploads):
         return await self._requests.target(bucket)
 
     @property
+    def credentials_source(self) -> str:
+        """Where the keys come from that requests are signed with, for people."""
+        credentials = self._requests.credentials
+        return credentials.source if credentials else ""
+
+    @property
     def access_key(self) -> str:
         """The id of the key that requests are signed with, empty before the first answer or without one."""
         credentials = self._requests.credentials

@@ -53,7 +53,7 @@ async def examine(
             skew_s = reach.skew_s
             details = f"{target.endpoint} at {', '.join(reach.addresses[:3])} {reach.tls}".rstrip()
             yield findings.certificate(reach.certificate_days, details)
-    yield findings.credentials(control.access_key, signs=settings.sign_requests)
+    yield findings.credentials(control.access_key, signs=settings.sign_requests, source=control.credentials_source)
     yield await _bucket(control, bucket, target, settings.region or "")
     yield findings.clock(skew_s)
     listing, first = await _list(control, bucket, prefix)

@@ -29,6 +29,20 @@ REFRESH_ATTEMPTS = 3
 """How often the chain is asked when it fails; a worker may die with the request, a metadata service may be slow."""
 
 
+_log = logging.getLogger("bulkhaul.credentials")
+
+
+def told(credentials: Credentials | None) -> str:
+    """Say what requests are signed with, and where that came from; never a key."""
+    if credentials is None:
+        return "none: requests are sent unsigned, as asked for"
+    from bulkhaul.policy.findings import masked  # few runs log
+
+    ends_s = credentials.expires_s - time.time()
+    ends = f", which ends in {ends_s / 60:.0f} min" if credentials.expires_s else ""
+    return f"access key {masked(credentials.access_key)} from {credentials.source or 'an unknown source'}{ends}"
+
+
 class RefreshableCredentials:
     """The credentials of one engine.
 
@@ -92,6 +106,8 @@ class RefreshableCredentials:
         finally:
             if self._resolving is asyncio.current_task():
                 self._resolving = None
+        if _log.isEnabledFor(logging.INFO):
+            _log.info("%s", told(credentials))
         self._resolved = True
         self._refreshed_s = time.monotonic()
         self.current = credentials

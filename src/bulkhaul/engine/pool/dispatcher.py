@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
 import random
 from collections.abc import Callable
-from types import TracebackType
 
 from bulkhaul.engine.loop.callbacks import callback_failed
 from bulkhaul.engine.loop.last_resort import LastResort
@@ -25,7 +26,10 @@ from bulkhaul.engine.messages.messages import (
     Report,
     UseConnections,
 )
+from bulkhaul.engine.messages.records import Told
 from bulkhaul.engine.messages.requests import Answer, Early
+from bulkhaul.engine.pool import retries
+from bulkhaul.engine.pool.arrival import Arrival
 from bulkhaul.engine.pool.batch_job import BatchJob, Job
 from bulkhaul.engine.pool.ceiling import tell_limit, window_for
 from bulkhaul.engine.pool.clock import Clock
@@ -35,6 +39,7 @@ from bulkhaul.engine.pool.interface import Listener
 from bulkhaul.engine.pool.job import GetJob, PutJob, measure
 from bulkhaul.engine.pool.outage_notice import OutageNotice
 from bulkhaul.engine.pool.outbox import Outbox
+from bulkhaul.engine.pool.records import Records
 from bulkhaul.engine.pool.startup import Startup
 from bulkhaul.engine.pool.supervisor import Supervisor
 from bulkhaul.model.errors import Cancelled, ErrorInfo, TransferError, error_of
@@ -52,6 +57,7 @@ from bulkhaul.policy.events import (
     PartsRejected,
     RefreshCredentials,
     Resize,
+    Retry,
     Revoke,
     Spawn,
     Tick,
@@ -61,6 +67,7 @@ from bulkhaul.policy.events import (
     WorkerLost,
     WorkerReady,
 )
+from bulkhaul.policy.pacing import retries_of
 from bulkhaul.policy.parttable import PartTable
 from bulkhaul.policy.transfer import TransferMachine
 from bulkhaul.wire.values import Credentials
@@ -68,32 +75,6 @@ from bulkhaul.wire.values import Credentials
 END_S = 5.0
 """How long to wait, at the end, until killed workers are dead. One that hangs in the kernel delays nothing
 more: what it may still write goes into a file that is thrown away."""
-
-
-class Arrival:
-    """A job from its begin to its end, as a block that is entered when the bytes are there.
-
-    Written by hand: contextlib takes four times as long, and every object passes here.
-    """
-
-    __slots__ = ("_dispatcher", "_job")
-
-    def __init__(self, dispatcher: Dispatcher, job: Job) -> None:
-        self._dispatcher = dispatcher
-        self._job = job
-
-    async def __aenter__(self) -> PartTable:
-        self._dispatcher._begin(self._job)
-        try:
-            return await self._dispatcher._arrived(self._job)
-        except BaseException:
-            self._dispatcher._close(self._job, kept=False)
-            raise
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._dispatcher._close(self._job, kept=kind is None)
 
 
 class Dispatcher:
@@ -112,6 +93,7 @@ class Dispatcher:
             timeouts=settings.timeouts,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             retry_for_s=settings.retry_for_s,
+            retries=retries_of(os.environ) if settings.retries is None else settings.retries,
         )
         self.last_resort = LastResort(self.fail)
         self.last_death = ""
@@ -127,6 +109,7 @@ class Dispatcher:
         self._clock = Clock(on_tick=self._tick, on_wake=self._wake, guard=guard)
         self._notice = OutageNotice(settings.endpoint_url)
         self._outbox = Outbox(send=self._supervisor.send, on_unsent=self._not_sent, guard=guard)
+        self._records = Records(self.machine.window)
         self._broken: TransferError | None = None
         self._ending: asyncio.Task[None] | None = None
         self._jobs: dict[int, Job] = {}  # transfer → what it moves
@@ -215,7 +198,8 @@ class Dispatcher:
         """Like ``run``, but the bytes count as moved only if the block, in which they can be verified, succeeds."""
         return Arrival(self, job)
 
-    def _close(self, job: Job, *, kept: bool) -> None:
+    def end(self, job: Job, *, kept: bool) -> None:
+        """Forget a job; ``kept`` if its bytes count as moved."""
         self._jobs.pop(job.transfer, None)
         self.handle(TransferClosed(job.transfer, kept, job.lost_bytes if isinstance(job, BatchJob) else 0))
 
@@ -229,9 +213,10 @@ class Dispatcher:
             raise error_of(self._broken.info)
         job.arrived = self._loop.create_future()
         self.handle(PartsRejected(job.transfer, indices, error))
-        return await self._arrived(job)
+        return await self.arrived(job)
 
-    def _begin(self, job: Job) -> None:
+    def begin(self, job: Job) -> None:
+        """Have a job's bytes moved."""
         if self._broken is not None:
             raise error_of(self._broken.info)
         measure(job, job.template)
@@ -244,7 +229,7 @@ class Dispatcher:
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s
         self.handle(TransferAdded(job.transfer, job.layout, lease_s, sends, job.requests, job.kept))
 
-    async def _arrived(self, job: Job) -> PartTable:
+    async def arrived(self, job: Job) -> PartTable:
         """Wait until all parts are there. When cancelled, wait until no worker touches the file any more, then go on.
 
         Raises:
@@ -286,6 +271,9 @@ class Dispatcher:
                     self._failed(instruction.transfer, instruction.error)
                 case Resize(worker, connections, often):
                     self._supervisor.tell(worker, UseConnections(connections, often))
+                case Retry(transfer, index, error, wait_s):
+                    attempt = int(self.machine.transfer(transfer).table[index]["attempt"])
+                    retries.tell_of_part(self._jobs[transfer], index, error, attempt, wait_s)
                 case Revoke():
                     self._supervisor.tell(instruction.worker, Release(instruction.lease))
                 case Kill():
@@ -321,8 +309,11 @@ class Dispatcher:
                 self._batch_ended(worker, message)
             case Answer() | Early():
                 self._listener.answered(message)
+            case Told():
+                self._records.emit(worker, message)
             case Ready():
                 self._startup.ready(worker)
+                self._records.begin(functools.partial(self._supervisor.tell, worker))
 
     def _on_configured(self, worker: int) -> None:
         self._listener.worker_changed(worker, "configured")
@@ -395,6 +386,7 @@ class Dispatcher:
         self._startup.expire(now_s, pause_s)
         self.handle(Tick())
         self._notice.look(self.machine.outage, now_s)
+        self._records.look(self._supervisor.tell_all)
 
     def _wake(self) -> None:
         self.handle(Tick())

@@ -94,7 +94,9 @@ class GetJob(BaseJob, kw_only=True):
         )
         if self.on_part is not None:
             self.given[assign.lease] = assign
-        return msgspec.structs.replace(self.template, lease=assign.lease, request=request, crc=assign.crc)
+        return msgspec.structs.replace(
+            self.template, lease=assign.lease, request=request, crc=assign.crc, attempt=assign.attempt
+        )
 
     def done(self, done: Done) -> None:
         """Note what a worker says of a lease that it has fulfilled."""
@@ -132,7 +134,7 @@ class PutJob(BaseJob, kw_only=True):
     def lease(self, assign: Assign) -> PutLease:
         """Return the lease that a worker gets."""
         self.attempts = assign.attempt
-        return msgspec.structs.replace(self.template, lease=assign.lease)
+        return msgspec.structs.replace(self.template, lease=assign.lease, attempt=assign.attempt)
 
     def damage(self) -> ErrorInfo | None:
         """Return an error if the source was cut: a worker maps it, and dies by SIGBUS if it reads beyond the end."""

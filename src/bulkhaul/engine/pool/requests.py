@@ -14,6 +14,7 @@ from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.messages.messages import require_sound
 from bulkhaul.engine.messages.request import Request
 from bulkhaul.engine.messages.requests import REQUESTS, Answer, Early, Locate
+from bulkhaul.engine.pool import retries
 from bulkhaul.engine.pool.ceiling import bound_by_sdk
 from bulkhaul.engine.pool.credentials import RefreshableCredentials
 from bulkhaul.engine.pool.interface import Workers, WorkerState
@@ -120,7 +121,7 @@ class Requests:
         """
         require_sound(request, REQUESTS, subject)
         patience = Patience()
-        doubtful = False
+        doubtful, attempt = False, 0
 
         def doubt() -> None:
             nonlocal doubtful
@@ -129,6 +130,7 @@ class Requests:
                 on_doubt()
 
         while True:
+            attempt += 1
             self._credentials.renew_if_due()
             if doubtful and before_again is not None:
                 await before_again()
@@ -138,7 +140,7 @@ class Requests:
                 worker = await self._trips.worker()
                 held = self._credentials.current
                 generation = held.generation if held else 0
-                return await self._try(worker, request, memory_fd, on_early)
+                return await self._try(worker, request, memory_fd, on_early, attempt)
             except WorkerGone as gone:
                 if gone.asked:
                     doubt()
@@ -149,30 +151,41 @@ class Requests:
             except TransferError as error:
                 if error.info.code in DOUBTFUL and not error.info.unreached:
                     doubt()
-                await self._wait_or_raise(error, patience, generation, subject)
+                await self._wait_or_raise(error, patience, generation, subject, attempt)
 
-    async def _try(self, worker: int, request: Request[A], memory_fd: int, on_early: Callable[[str], None] | None) -> A:
+    async def _try(
+        self,
+        worker: int,
+        request: Request[A],
+        memory_fd: int,
+        on_early: Callable[[str], None] | None,
+        attempt: int,
+    ) -> A:
         """Make a request once, as soon as it may go out."""
         if not request.sent:
-            return await self._trips.make(worker, request, memory_fd)
+            return await self._trips.make(worker, request, memory_fd, attempt=attempt)
         if request.line == "slow":
-            answer = await self._make_whole(request, memory_fd)
+            answer = await self._make_whole(request, memory_fd, attempt)
         else:
             await self._admitted(ending=request.line == "ending")
-            answer = await self._trips.make(await self._trips.worker(), request, memory_fd, on_early)
+            answer = await self._trips.make(await self._trips.worker(), request, memory_fd, on_early, attempt=attempt)
         self._workers.machine.host.answered()
         return answer
 
-    async def _wait_or_raise(self, error: TransferError, patience: Patience, generation: int, subject: str) -> None:
+    async def _wait_or_raise(
+        self, error: TransferError, patience: Patience, generation: int, subject: str, attempt: int
+    ) -> None:
         """Wait as long as a failed request has to, or raise what it ends with.
 
         Args:
             generation: of the credentials that it was signed with.
+            attempt: which try has failed.
         """
         machine, requests = self._workers.machine, self._trips.under_way + 1
         wait = machine.request_failed(patience, error.info, self._loop.time(), requests=requests)
         if isinstance(wait, ErrorInfo):
             raise error_of(wait).about(subject) from error
+        retries.tell(error.info, subject, attempt, wait)
         if error.info.code == "ExpiredCredentials":
             await self._credentials.renew(generation)
             if self._credentials.failure is not None:
@@ -186,14 +199,15 @@ class Requests:
         while (wait_s := machine.host.admit(self._loop.time(), ending=ending)) and self._trips.closed is None:
             await self._trips.pause(min(wait_s, LOOK_S))  # it may be back before
 
-    async def _make_whole(self, request: Request[A], memory_fd: int) -> A:
+    async def _make_whole(self, request: Request[A], memory_fd: int, attempt: int) -> A:
         """Make a request that takes long and changes something: a few at a time, and never left while it is under way.
 
         A cancelled caller waits until the request has ended: only then can what it did be undone.
         """
         async with self._slow:
             await self._admitted()  # the endpoint may have gone away while this one waited for its turn
-            return await undisturbed(self._trips.make(await self._trips.worker(), request, memory_fd))
+            trip = self._trips.make(await self._trips.worker(), request, memory_fd, attempt=attempt)
+            return await undisturbed(trip)
 
     def close(self) -> None:
         """End every request, those under way and those that are made from now on, with Cancelled."""

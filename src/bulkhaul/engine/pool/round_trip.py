@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
@@ -27,6 +28,8 @@ from bulkhaul.model.settings import Timeouts
 from bulkhaul.wire.values import Target
 
 A = TypeVar("A")
+
+_log = logging.getLogger("bulkhaul.endpoint")
 
 READ_S = 24 * 3600.0
 """Longest read of an object into memory: 5 TiB at 64 MB/s."""
@@ -133,8 +136,13 @@ class RoundTrips:
         request: Request[A],
         memory_fd: int = -1,
         on_early: Callable[[str], None] | None = None,
+        *,
+        attempt: int = 1,
     ) -> A:
         """Have a worker make a request, once, and return the answer.
+
+        Args:
+            attempt: which try it is.
 
         Raises:
             WorkerGone: the worker is dead.
@@ -157,7 +165,7 @@ class RoundTrips:
             limit_s = READ_S  # the worker notices by itself when nothing moves
         try:
             target = self.targets.get(getattr(request, "bucket", ""))
-            ask = Ask(number, cast("AnyRequest", request), target)
+            ask = Ask(number, cast("AnyRequest", request), target, attempt)
             self._workers.send(worker, ask, [] if memory_fd < 0 else [memory_fd])
             async with asyncio.timeout(limit_s):
                 return await future
@@ -199,6 +207,9 @@ class RoundTrips:
             return
         bucket = getattr(waiting.request, "bucket", "")
         if target is not None and bucket:
+            if self.targets.get(bucket) != target and _log.isEnabledFor(logging.INFO):
+                region, by = target.region or "none", "" if target.fast else f", by boto3, as {target.why_not}"
+                _log.info("bucket %s: %s, signed for region %s%s", bucket, target.endpoint, region, by)
             self.targets[bucket] = target
         waiting.future.set_result(answer)
 

@@ -190,6 +190,11 @@ class Supervisor:
         except TransferError as error:
             self.kill(number, f"a message that could not be sent: {error.message}")
 
+    def tell_all(self, message: object) -> None:
+        """Send a message that every worker must have."""
+        for number in list(self._workers):
+            self.tell(number, message)
+
     def kill(self, number: int, reason: str, *, unborn: bool = False) -> None:
         """Kill a worker; ``on_lost`` follows when it is reaped.
 

@@ -7,6 +7,7 @@ anything else ──────────────────────
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -112,4 +113,5 @@ class Control:
             self._threads[request.line] = ThreadPoolExecutor(count, thread_name_prefix=f"{request.line}-control")
         asked = sdk_answers.Asked(self._settings, client, memory_fd)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads[request.line], sdk_answers.answer, request, asked)
+        run = contextvars.copy_context().run  # which try it is
+        return await loop.run_in_executor(self._threads[request.line], run, sdk_answers.answer, request, asked)

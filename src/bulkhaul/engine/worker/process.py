@@ -47,6 +47,7 @@ from bulkhaul.engine.messages.messages import (
     UseConnections,
     UseCredentials,
 )
+from bulkhaul.engine.messages.records import TellRequests
 from bulkhaul.engine.messages.requests import Ask, Early, Read
 from bulkhaul.engine.worker.batch_run import BatchRun
 from bulkhaul.engine.worker.batches import Batches
@@ -56,6 +57,7 @@ from bulkhaul.engine.worker.get import Fetcher
 from bulkhaul.engine.worker.heartbeat import Heartbeat
 from bulkhaul.engine.worker.lanes import Lanes
 from bulkhaul.engine.worker.put import Sender
+from bulkhaul.engine.worker.record_sender import RecordSender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
@@ -64,6 +66,7 @@ from bulkhaul.policy.environment import tidy
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.request_log import ATTEMPT, RequestLog
 from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import Target, object_headers
@@ -124,6 +127,8 @@ class Worker:
         self._lanes: Lanes[Work] = Lanes(self._serve, self._start, shared=_batch)
         self._heartbeat = Heartbeat(self._tell, lambda: self._lanes.busy)
         self._first_bytes = FirstBytes()
+        self._log = RequestLog()
+        self._records = RecordSender(self._log, self._channel.send, lambda: self._channel.behind)
         self._released: set[int] = set()
         self._active: dict[int, asyncio.Task[Done | Failed]] = {}
         self._done: list[Done] = []
@@ -176,6 +181,8 @@ class Worker:
                 self._heartbeat.report_often(message.often)
             case Configure():
                 self._configure(message.most, message.asking)
+            case TellRequests():
+                self._records.turn(message.on)
 
     def _configure(self, most: int, asking: int) -> None:
         setup, settings = self._setup, self._setup.settings
@@ -183,7 +190,7 @@ class Worker:
             rate = settings.bandwidth_bytes_per_s
             throttle = Throttle(rate, most) if rate else None
             agent = f"bulkhaul/{__version__}"
-            sdk = SdkOnDemand(settings, setup.sdk)
+            sdk = SdkOnDemand(settings, setup.sdk, self._log)
             fast = FastTransport(
                 settings,
                 ca_bundle=given.ca_bundle,
@@ -191,12 +198,14 @@ class Worker:
                 throttle=throttle,
                 learned=sdk.learned,
                 first_bytes=self._first_bytes,
+                log=self._log,
             )
             slow = TransportOnDemand(settings, sdk, throttle, most, self._first_bytes)
             self._lane = None if setup.settled is None else Lane(settings, fast, sdk.learned)
             self._control = Control(settings, setup.settled, self._lane, sdk, asking)
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
+            self._log.hide = self._transports.hide
             self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
             self._batches = Batches(self._transports, self._lanes.crowded)
 
@@ -215,7 +224,7 @@ class Worker:
     def _refuse(self, lease: AnyLease, error: ErrorInfo) -> None:
         """Report a lease that was not begun."""
         if isinstance(lease, AnyBatch):
-            tell_batch(self._channel.send, BatchEnded(lease.lease, error=error))
+            tell_batch(self._records.send, BatchEnded(lease.lease, error=error))
         else:
             self._ended_with(_refused(lease, error))
 
@@ -223,9 +232,10 @@ class Worker:
         return (self._setup.error or TransferError("the worker has no client")).info
 
     async def _serve(self, work: Work) -> None:
+        ATTEMPT.set(1 if isinstance(work, BatchRun) else work[0].attempt)
         if isinstance(work, BatchRun):
             if self._batches is not None and (ended := await self._batches.serve(work)) is not None:
-                tell_batch(self._channel.send, ended)
+                tell_batch(self._records.send, ended)
                 self._flush_soon()
             return
         lease, fd = work
@@ -281,7 +291,7 @@ class Worker:
         done, self._done = self._done, []
         failed, self._failed = self._failed, []
         heads, ttfb_sum_s = self._first_bytes.take()
-        tell_ended(self._channel.send, done, failed, heads=heads, ttfb_sum_s=ttfb_sum_s)
+        tell_ended(self._records.send, done, failed, heads=heads, ttfb_sum_s=ttfb_sum_s)
 
     def _tell(self, load: Load | None) -> None:
         tell_reached(self._channel.send, self._state(load))
@@ -301,7 +311,8 @@ class Worker:
         return info if self._transports is None else self._transports.cleaned(info)
 
     async def _answer(self, message: Ask, descriptors: list[int]) -> None:
-        send = self._channel.send
+        send = self._records.send
+        ATTEMPT.set(message.attempt)
         try:
             value, target = await self._made(message, descriptors[0] if descriptors else -1)
         except TransferError as error:

@@ -15,6 +15,7 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.learned import Learned
+from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.transport import OnSent, Sink, Transport, TransportError
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest
@@ -30,15 +31,19 @@ class SdkOnDemand:
         learned: what endpoints do not take; the client shares it.
     """
 
-    def __init__(self, settings: Settings, made: SdkClient | None = None) -> None:
+    def __init__(self, settings: Settings, made: SdkClient | None = None, log: RequestLog | None = None) -> None:
         """Make nothing yet.
 
         Args:
             made: a client that is there already.
+            log: told of each request, if it is on.
         """
         self.learned = Learned() if made is None else made.learned
         self._settings = settings
+        self._log = log or RequestLog()
         self._made = made
+        if made is not None:
+            made.log = self._log
         self._lock = threading.Lock()
         self._credentials: tuple[Credentials | None] | None = None  # once they are known
 
@@ -63,6 +68,7 @@ class SdkOnDemand:
         with self._lock:
             if self._made is None:
                 made = SdkClient(self._settings, self.learned)
+                made.log = self._log
                 if self._credentials is not None:
                     made.use(self._credentials[0])
                 self._made = made

@@ -108,6 +108,10 @@ class Transports:
             raise Unsupported(f"batches need the fast transport: {target.why_not}")
         return self._fast
 
+    def hide(self, text: str) -> str:
+        """Return a text without secrets."""
+        return self._mask.hide(text)
+
     def cleaned(self, info: ErrorInfo) -> ErrorInfo:
         """Return an error without secrets that a service may have echoed (I5), cut to what a reader needs."""
         return ErrorInfo(

@@ -31,6 +31,7 @@ from bulkhaul.policy.environment import chosen_region
 from bulkhaul.policy.plainhttp import is_loopback
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.reply import transcoded
+from bulkhaul.wire.request_log import RequestLog, described
 from bulkhaul.wire.sdk import CONTROL_THREADS, ENDING_THREADS
 from bulkhaul.wire.sdk.datafiles import QuickLoader
 from bulkhaul.wire.sdk.hooks import tune
@@ -78,6 +79,7 @@ class SdkClient:
         ca_bundle: file of certificate authorities that the SDK trusts.
         learned: what the endpoint does not take.
         raw: headers that a thread's requests carry byte for byte.
+        log: told of each request, if it is on.
     """
 
     def __init__(self, settings: Settings, learned: Learned | None = None) -> None:
@@ -93,6 +95,7 @@ class SdkClient:
         self._pushed = _Pushed() if settings.sign_requests else None
         self._sent = threading.local()
         self.raw = RawHeaders()
+        self.log = RequestLog()
         self.learned = learned or Learned()
         self._lock = threading.Lock()
         self._patient: Client | None = None
@@ -249,16 +252,31 @@ class SdkClient:
 
     def _tune(self, client: Client) -> None:
         client.meta.events.register("before-send.s3", self._note_sent)
+        client.meta.events.register("response-received.s3", self._note_reply)
         self.raw.tune(client)
         for operation in ("GetObject", "HeadObject"):
             client.meta.events.register_first(f"before-send.s3.{operation}", self._take_packed)
         tune(client, self._settings, custom=not _is_aws(self.endpoint_url))
 
     def _note_sent(self, request: Any, **_: object) -> None:
-        self.last_used_s = time.monotonic()
+        self.last_used_s = self._sent.began_s = time.monotonic()
+        self._sent.method = request.method
         authorization = request.headers.get("Authorization", "")
         self._sent.url = request.url
         self._sent.authorization = authorization.decode() if isinstance(authorization, bytes) else authorization
+
+    def _note_reply(
+        self, response_dict: Mapping[str, Any] | None, exception: BaseException | None, **_: object
+    ) -> None:
+        if not self.log.on or not hasattr(self._sent, "method"):
+            return
+        sent = self._sent
+        if response_dict is None:
+            failure = described(exception) if exception is not None else "no reply"
+            self.log.note(sent.method, sent.url, sent.began_s, failure=failure)
+            return
+        identity = str(response_dict["headers"].get("x-amz-request-id", ""))
+        self.log.note(sent.method, sent.url, sent.began_s, status=response_dict["status_code"], request_id=identity)
 
     def _why_not_fast(self, bucket: str, url: str, *, plain_sigv4: bool) -> str:
         if get_environ_proxies(url) or self.client.meta.config.proxies:

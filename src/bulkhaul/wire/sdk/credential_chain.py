@@ -78,6 +78,14 @@ def _source(method: str, session: botocore.session.Session) -> str:
     profile = _profile(session)
     known = {
         "env": ENVIRONMENT,
+        "assume-role": f"a role that profile {profile!r} assumes",
+        "assume-role-with-web-identity": "web identity (AWS_WEB_IDENTITY_TOKEN_FILE, or the profile's)",
+        "boto-config": "the boto configuration file",
+        "container-role": "the container's metadata service",
+        "ec2-credentials-file": "the file that AWS_CREDENTIAL_FILE names",
+        "iam-role": "the instance metadata service",
+        "login": f"the login of profile {profile!r}",
+        "sso": f"SSO of profile {profile!r}",
         "custom-process": f"credential_process of profile {profile!r}",
         "shared-credentials-file": f"profile {profile!r} of {session.get_config_variable('credentials_file')}",
         "config-file": f"profile {profile!r} of {session.get_config_variable('config_file')}",

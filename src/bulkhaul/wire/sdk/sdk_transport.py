@@ -7,6 +7,7 @@ in a thread, which reads a body straight into the sink's space.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -106,7 +107,8 @@ class SdkTransport:
     ) -> T:
         """Run a request in a thread; when cancelled, set ``cancelled`` and wait until the thread has ended it."""
         self._loop = asyncio.get_running_loop()
-        work = self._loop.run_in_executor(self._threads, function, *arguments)
+        run = contextvars.copy_context().run  # which try it is
+        work = self._loop.run_in_executor(self._threads, lambda: run(function, *arguments))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
