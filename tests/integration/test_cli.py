@@ -76,8 +76,8 @@ def test_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (["s3://bucket/missing"], "no such bucket or key"),
-        (["s3://nowhere/key"], "no such bucket or key"),
+        (["s3://bucket/missing"], "no such key"),
+        (["s3://nowhere/key"], "no such bucket"),
         (["--recursive", "s3://bucket/none/"], "no object matches"),
         (["s3://bucket/none*"], "no object matches"),
         (["--recursive", "s3://nowhere/run/"], ""),

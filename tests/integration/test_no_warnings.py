@@ -58,7 +58,7 @@ COMMANDS = {
     "list": (["ls", "s3://bucket"], 0, ""),
     "to stdout": (["cat", "s3://bucket/dir/small"], 0, ""),
     "doctor": (["doctor", "s3://bucket/"], 0, ""),
-    "missing": (["cp", "s3://bucket/missing", "{folder}/out"], 1, "no such bucket or key"),
+    "missing": (["cp", "s3://bucket/missing", "{folder}/out"], 1, "no such key"),
     "nobody there": (["ls", "s3://bucket/", "--profile", "nobody"], 1, "nobody"),
 }
 

@@ -93,3 +93,75 @@ def test_a_header_that_was_left_out_is_not_what_is_refused() -> None:
         ask(service, learned)
     assert caught.value is refused
     assert service.asked == [PLAIN]
+
+
+# Refusals that do not say why
+
+DENIED = error_of(ErrorInfo("AccessDenied", "denied", status=403))
+MISSING = error_of(ErrorInfo("NotFound", "no bucket or key", status=404))
+
+
+def coded(code: str, kind: str, status: int) -> TransferError:
+    """Return what a GET is refused with, whose reply has a body."""
+    return error_of(ErrorInfo(kind, f"because of {code}", status=status, service_code=code))
+
+
+WRONG_SECRET = coded("SignatureDoesNotMatch", "AccessDenied", 403)
+NO_BUCKET = coded("NoSuchBucket", "NotFound", 404)
+NO_KEY = coded("NoSuchKey", "NotFound", 404)
+NOT_ALLOWED = coded("AccessDenied", "AccessDenied", 403)
+
+
+def refusals(learned: Learned, *answers: Mapping[str, str] | TransferError) -> tuple[list[str], list[Step]]:
+    """Ask for objects of one bucket until there are no more answers; return the codes told, and what was asked."""
+    service, codes = Service(*answers), []
+    while service.answers:
+        with pytest.raises(TransferError) as caught:
+            ask(service, learned)
+        codes.append(caught.value.info.service_code)
+    return codes, service.asked
+
+
+@pytest.mark.parametrize("reason", [WRONG_SECRET, NO_BUCKET])
+def test_a_reason_that_holds_for_the_bucket_is_asked_for_once(reason: TransferError) -> None:
+    """The second refusal has the reason of the first, without a further request."""
+    bare = DENIED if reason.info.status == 403 else MISSING
+    codes, asked = refusals(Learned(), bare, reason, bare)
+    assert codes == [reason.info.service_code] * 2
+    assert asked == [ASKS, FirstByte(), ASKS]
+
+
+def test_a_reason_that_holds_for_one_object_is_not_told_of_others() -> None:
+    """What is not allowed of one key may be allowed of another, so of that only the refusal is told."""
+    assert refusals(Learned(), DENIED, NOT_ALLOWED, DENIED) == (["AccessDenied", ""], [ASKS, FirstByte(), ASKS])
+
+
+def test_a_missing_key_is_known_where_the_bucket_is_there() -> None:
+    """After anything was found in a bucket, or a key was said to be missing, a 404 means the key: nothing is asked."""
+    learned = Learned()
+    ask(Service(FOUND), learned)
+    service = Service(MISSING)
+    with pytest.raises(NotFound, match="no such key"):
+        ask(service, learned)
+    assert service.asked == [ASKS]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [FOUND, error_of(ErrorInfo("NetworkError", "reset")), error_of(ErrorInfo("Throttled", "", status=503)), NO_KEY],
+    ids=["it is answered", "the network fails", "throttled", "another status"],
+)
+def test_what_is_no_reason_is_not_told(answer: Mapping[str, str] | TransferError) -> None:
+    """Where the GET does not explain the refusal, the refusal itself is told."""
+    service = Service(DENIED, answer)
+    with pytest.raises(TransferError, match="denied") as caught:
+        ask(service, Learned())
+    assert caught.value.info == DENIED.info
+
+
+def test_a_reason_is_asked_for_again_with_other_credentials() -> None:
+    """What was refused with the last credentials says nothing of the next ones."""
+    learned = Learned()
+    refusals(learned, DENIED, WRONG_SECRET)
+    learned.reasons.clear()  # as the clients do when credentials come
+    assert refusals(learned, DENIED, NOT_ALLOWED)[0] == ["AccessDenied"]

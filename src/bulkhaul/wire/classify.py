@@ -22,7 +22,7 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "NoSuchBucket": ("NotFound", "there is no such bucket; check its name and the endpoint"),
     "NoSuchVersion": ("NotFound", "there is no such version"),
     "NotFound": ("NotFound", "there is no such bucket or key"),
-    "AccessDenied": ("AccessDenied", "the credentials do not allow it; `bulkhaul doctor` tells what they lack"),
+    "AccessDenied": ("AccessDenied", "the credentials do not allow it"),
     "SignatureDoesNotMatch": ("AccessDenied", "the service does not accept the signature; check the secret key"),
     "InvalidAccessKeyId": ("AccessDenied", "the service does not know the access key"),
     "RequestTimeTooSkewed": ("ClockSkew", "this machine's clock differs too much from the service's; set it right"),
@@ -104,6 +104,9 @@ MAX_CODE_CHARACTERS = 128
 MAX_DETAIL_CHARACTERS = 512
 """Texts of a service are cut, not refused: they explain a failure, and decide nothing."""
 
+SSE_C_MISSING = "the object is encrypted with a customer's key (SSE-C), or is not: check --sse-c-key"
+"""Source: S3 User Guide, "Using server-side encryption with customer-provided keys": 400 InvalidRequest."""
+
 DELETE_MARKER = (
     "it was deleted, and this is the delete marker; `bulkhaul ls --all-versions` tells the older versions, and"
     " `bulkhaul rm --version-id` of the marker brings the newest of them back"
@@ -119,6 +122,7 @@ def service_error(
     headers: Mapping[str, str],
     subject: str = "",
     now_s: float | None = None,
+    action: str = "",
 ) -> ErrorInfo:
     """Return the typed error for a reply that reports a failure.
 
@@ -128,6 +132,7 @@ def service_error(
         detail: the service's own message.
         headers: of the reply, names in lower case.
         now_s: Unix time, to tell a clock that is wrong; None takes the current one.
+        action: of IAM, that the request needs; empty where that is not known.
     """
     code = "" if service_code.isdigit() else service_code[:MAX_CODE_CHARACTERS]
     skew_s = _skew_s(headers.get("date", ""), time.time() if now_s is None else now_s)
@@ -142,6 +147,10 @@ def service_error(
         name, message = "OtherError", f"the service answered HTTP {status} {code}".rstrip()
     if status in (404, 405) and headers.get("x-amz-delete-marker") == "true":
         name, message = "NotFound", DELETE_MARKER
+    if known == "AccessDenied" and action:
+        message = f"the credentials do not allow it: it takes {action}"
+    if code == "InvalidRequest" and "server side encryption" in detail.lower():
+        message = SSE_C_MISSING
     if name == "ClockSkew":
         message = f"this machine's clock differs by {skew_s:+.0f} s from the service's; set it right"
     answered = " ".join(filter(None, (f"HTTP {status}" if status else "", code)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.endpoints import is_within, profile_for
 
 CHECKSUM_MODE: Final = "x-amz-checksum-mode"
@@ -20,9 +21,15 @@ _PACKED: Final = "objects as they are stored"
 
 
 class Learned:
-    """What was learnt, by host."""
+    """What was learnt, by host.
+
+    Attributes:
+        reasons: (host and bucket, status) → what a HEAD is refused for there with the credentials in force; None where
+            that cannot be found out.
+    """
 
     def __init__(self) -> None:
+        self.reasons: dict[tuple[str, int], ErrorInfo | None] = {}
         self._refused: set[tuple[str, str]] = set()
         self._failures: dict[tuple[str, str], int] = {}
         self._manners: dict[str, tuple[bool, bool]] = {}  # of many GETs to a few hosts

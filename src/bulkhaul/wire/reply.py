@@ -138,7 +138,8 @@ def transcoded(headers: Headers) -> ErrorInfo | None:
 def failed_get(request: GetRequest, status: int, headers: Headers, body: bytes) -> ErrorInfo:
     """Return the typed error for a reply to ``request`` other than a 2xx; ``body`` is the beginning of its body."""
     code, detail = error_document(body)
-    info = service_error(status, service_code=code, detail=detail, headers=headers)
+    action = "s3:GetObjectVersion" if request.version_id else "s3:GetObject"
+    info = service_error(status, service_code=code, detail=detail, headers=headers, action=action)
     return changed_if_412(request, info)
 
 
@@ -161,7 +162,7 @@ def failed_put(status: int, headers: Headers, body: bytes) -> ErrorInfo | None:
     """Return the typed error for the reply to a PUT, None for success; ``body`` is the beginning of its body."""
     if not 200 <= status < 300:
         code, detail = error_document(body)
-        return service_error(status, service_code=code, detail=detail, headers=headers)
+        return service_error(status, service_code=code, detail=detail, headers=headers, action="s3:PutObject")
     if b"<Error>" in body:
         code, detail = error_document(body)
         return service_error(500, service_code=code, detail=detail, headers=headers)

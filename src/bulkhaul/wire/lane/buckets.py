@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import Shape, instant, texts
+from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.request_xml import XMLNS, element
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
 from bulkhaul.wire.replies.location import location_constraint
+from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 
 _PAGE = Shape(texts(("ContinuationToken",)), lists={"Buckets": Shape({**texts(("Name",)), "CreationDate": instant})})
@@ -40,8 +44,16 @@ async def bucket_region(lane: Lane, target: Target, bucket: str) -> str:
         TransferError: the service or the connection failed.
     """
     subject = f"s3://{bucket}"
-    reply = await lane.ask(target, "HEAD", subject=subject)
-    return told.text(reply.headers.get("x-amz-bucket-region"), "region", subject, most=told.MAX_NAME_CHARACTERS)
+
+    async def make(step: Step) -> Mapping[str, str]:
+        if isinstance(step, FirstByte):
+            return (
+                await lane.ask(target, "GET", query=[("list-type", "2"), ("max-keys", "1")], subject=subject)
+            ).headers
+        return (await lane.ask(target, "HEAD", subject=subject)).headers
+
+    headers = await carried_out_async(bucket_inspection(lane.learned, target.host, subject), make)
+    return told.text(headers.get("x-amz-bucket-region"), "region", subject, most=told.MAX_NAME_CHARACTERS)
 
 
 async def create_bucket(lane: Lane, target: Target, bucket: str, region: str) -> None:

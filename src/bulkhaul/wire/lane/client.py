@@ -16,6 +16,7 @@ import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, UnexpectedReply, UsageError, error_of
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.actions import action_of
 from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, read
 from bulkhaul.wire.fast_transport import FastTransport
@@ -96,13 +97,14 @@ class Lane:
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these, or not at all with None; the transport is told by its owner."""
         self.credentials = credentials
+        self.learned.reasons.clear()
 
     async def ask(
         self,
         target: Target,
         method: str,
         key: str = "",
-        query: Pairs = (),
+        query: Sequence[tuple[str, str]] = (),
         headers: Sequence[tuple[str, str]] = (),
         body: bytes = b"",
         *,
@@ -143,7 +145,10 @@ class Lane:
         head, document = told
         if 200 <= head.status < 300:
             return Reply(head.status, head.headers, document, subject)
-        info = _typed(head.status, head.headers, document, subject)
+        names = [name for name, _ in query]
+        copies = any(name == "x-amz-copy-source" for name, _ in headers)
+        action = action_of(method, bucket=subject != "s3://", key=bool(key), query=names, copies=copies)
+        info = _typed(head.status, head.headers, document, subject, action)
         if head.status in REDIRECTS or info.service_code in _OF_REGIONS:
             raise SdkNeeded(f"HTTP {head.status} {info.service_code}".rstrip())
         if head.status == 400 and method == "HEAD" and not key:
@@ -165,9 +170,9 @@ def version_query(version_id: str) -> list[tuple[str, str]]:
     return [("versionId", version_id)] if version_id else []
 
 
-def _typed(status: int, headers: Mapping[str, str], document: bytes, subject: str) -> ErrorInfo:
+def _typed(status: int, headers: Mapping[str, str], document: bytes, subject: str, action: str = "") -> ErrorInfo:
     code, detail = error_in(document)
-    return service_error(status, service_code=code, detail=detail, headers=headers, subject=subject)
+    return service_error(status, service_code=code, detail=detail, headers=headers, subject=subject, action=action)
 
 
 __all__ = ["Lane", "Reply", "SdkNeeded", "encoded_query", "version_query"]

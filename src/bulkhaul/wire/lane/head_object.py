@@ -31,7 +31,7 @@ async def ask_head(lane: Lane, target: Target, bucket: str, key: str, version_id
         reply = await lane.ask(target, method, key, query, [*lane.about_object, *more], subject=subject)
         return reply.headers
 
-    return await carried_out_async(inspection(key, lane.learned, target.host, subject), make)
+    return await carried_out_async(inspection(key, lane.learned, target.host, subject, version=bool(version_id)), make)
 
 
 __all__ = ["ask_head"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from bulkhaul.model.errors import TransferError, UnexpectedReply
 from bulkhaul.model.writing import BucketsPage, Versioning
 from bulkhaul.wire import told
+from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
 from bulkhaul.wire.replies.location import location_constraint
-from bulkhaul.wire.sdk.calls import call
+from bulkhaul.wire.sdk.calls import call, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.steps import carried_out
 from bulkhaul.wire.values import Target
 
 
@@ -31,8 +34,15 @@ def bucket_region(sdk: SdkClient, bucket: str) -> str:
     Raises:
         TransferError: the service or the connection failed.
     """
-    reply = call(sdk.client.head_bucket, subject=f"s3://{bucket}", Bucket=bucket)
-    return told.text(reply.get("BucketRegion"), "region", f"s3://{bucket}", most=told.MAX_NAME_CHARACTERS)
+    subject = f"s3://{bucket}"
+
+    def make(step: Step) -> Mapping[str, str]:
+        if isinstance(step, FirstByte):
+            return reply_headers(call(sdk.client.list_objects_v2, subject=subject, Bucket=bucket, MaxKeys=1))
+        return reply_headers(call(sdk.client.head_bucket, subject=subject, Bucket=bucket))
+
+    headers = carried_out(bucket_inspection(sdk.learned, sdk.hostname, subject), make)
+    return told.text(headers.get("x-amz-bucket-region"), "region", subject, most=told.MAX_NAME_CHARACTERS)
 
 
 def bucket_versioning(sdk: SdkClient, bucket: str) -> Versioning:

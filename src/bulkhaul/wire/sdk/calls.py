@@ -9,6 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from bulkhaul.model.errors import TransferError, UnexpectedReply, UsageError, error_of
+from bulkhaul.policy.actions import action_of_operation
 from bulkhaul.wire.classify import network_error, service_error
 
 T = TypeVar("T")
@@ -25,7 +26,7 @@ def call(operation: Callable[..., T], *, subject: str = "", **parameters: object
     except TransferError as error:
         raise error.named(subject) from error.__cause__
     except ClientError as error:
-        raise client_error(error, subject) from error
+        raise client_error(error, subject, version="VersionId" in parameters) from error
     except ParamValidationError as error:
         raise UsageError("the SDK does not accept the request", subject, str(error)) from error
     except UnicodeEncodeError as error:
@@ -51,8 +52,8 @@ def reply_headers(reply: Mapping[str, Any]) -> dict[str, str]:
     return {name.lower(): str(value) for name, value in reply["ResponseMetadata"]["HTTPHeaders"].items()}
 
 
-def client_error(error: ClientError, subject: str = "") -> TransferError:
-    """Return the typed error for what boto3 raised."""
+def client_error(error: ClientError, subject: str = "", *, version: bool = False) -> TransferError:
+    """Return the typed error for what boto3 raised; ``version`` if a version was named."""
     response: Mapping[str, Any] = error.response
     metadata: Mapping[str, Any] = response.get("ResponseMetadata", {})
     details: Mapping[str, Any] = response.get("Error", {})
@@ -64,6 +65,7 @@ def client_error(error: ClientError, subject: str = "") -> TransferError:
             detail=detail if isinstance(detail, str) else "",
             headers={name.lower(): value for name, value in metadata.get("HTTPHeaders", {}).items()},
             subject=subject,
+            action=action_of_operation(error.operation_name, version=version),
         )
     )
 

@@ -30,7 +30,7 @@ def head_object(sdk: SdkClient, bucket: str, key: str, version_id: str = "") -> 
         # The SDK removes the header Expires if it is no date.
         return reply_headers(reply) | {"expires": str(reply.get("ExpiresString", ""))}
 
-    return carried_out(inspection(key, sdk.learned, sdk.hostname, subject), make)
+    return carried_out(inspection(key, sdk.learned, sdk.hostname, subject, version=bool(version_id)), make)
 
 
 __all__ = ["head_object"]
