@@ -188,7 +188,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     said = hidden_by_place(str(beneath))
     cause = f"{type(beneath).__name__}: {said}" if said else type(beneath).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
-        text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to the authority's certificate"
+        text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to its authority's, or try --no-verify-ssl"
         return ErrorInfo("OtherError", text, subject, cause)
     if any(word in cause for word in _NO_AUTHORITIES):
         text = "the file of certificate authorities (AWS_CA_BUNDLE, ca_bundle) holds no certificate as PEM; correct it"
@@ -203,11 +203,18 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
         text = "the endpoint cannot be reached; check --endpoint-url and the network"
         return ErrorInfo("NetworkError", text, subject, cause, unreached=True)
     if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":  # botocore's and urllib3's
-        return ErrorInfo("StallTimeout", "the endpoint did not answer in time", subject, cause)
+        return ErrorInfo(
+            "StallTimeout",
+            "the endpoint did not answer in time; check the network, or give it more by --timeout",
+            subject,
+            cause,
+        )
     if garbled is not None:
         text = "what came back is no HTTP reply; check --endpoint-url, and what stands between"
         return ErrorInfo("NetworkError", text, subject, cause, garbled=True)
-    return ErrorInfo("NetworkError", "no complete reply came from the endpoint", subject, cause)
+    return ErrorInfo(
+        "NetworkError", "no complete reply came from the endpoint; check the network and --endpoint-url", subject, cause
+    )
 
 
 def _beneath(error: BaseException) -> BaseException:

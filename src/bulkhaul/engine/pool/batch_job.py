@@ -14,6 +14,7 @@ import msgspec
 
 from bulkhaul.disk.small_files import TOKEN_BYTES, temp_of
 from bulkhaul.engine.messages.messages import AnyBatch, BatchEnded, GetBatch, Landed, Sent
+from bulkhaul.engine.pool import retries
 from bulkhaul.engine.pool.job import BaseJob, GetJob, PutJob
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.events import Assign, PartDone, PartFailed
@@ -139,6 +140,8 @@ class BatchJob(BaseJob, kw_only=True):
                     self.broken.add(place)
                     continue
             alone.append(place)
+            batch = self.template
+            retries.tell(error, f"s3://{batch.bucket}/{batch.prefix}{batch.rows[place].name}", 1, 0.0)
         through = {*(one.place for one in arrived), *alone}
         self.left = [place for place in self.left if place not in through]
         leased.answered += len(arrived)
