@@ -42,7 +42,8 @@ def test_a_good_endpoint(tmp_path: Path) -> None:
     assert set(results(found)) == {"put", "conditional write", "checksums", "multipart", "delete"}
     assert set(results(found).values()) == {"skipped"}
     assert (written, results(tried)) == (0, {})
-    assert found["credentials"]["details"] == "access key ******NARY"
+    assert found["credentials"]["details"] == "access key ******NARY, from the environment"
+    assert f"endpoint_url = {server.endpoint_url} (--endpoint-url)" in found["settings"]["details"]
     assert tried["checksums"]["details"] == "CRC32 is verified and kept"  # what uploads to such an endpoint carry
     assert pending.stdout == "nothing is left behind\n"
     assert [line.rpartition(" ")[2] for line in below.stdout.splitlines()] == ["p/key"]
@@ -88,7 +89,8 @@ def test_a_clock_that_is_off() -> None:
 def test_nobody_there() -> None:
     """An endpoint that cannot be reached is the one finding."""
     done = run("doctor", "--json", "--endpoint-url", "http://127.0.0.1:1", "s3://bucket")
-    found, summary = map(json.loads, done.stdout.splitlines())
+    _, found, summary = map(json.loads, done.stdout.splitlines())
+    assert "doctor" not in found["details"] + found["remedy"]
     assert (done.returncode, found["check"], found["result"], summary["success"]) == (1, "endpoint", "failed", False)
 
 

@@ -9,6 +9,7 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
+from bulkhaul.cli.verbosity import noted_sources
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -48,11 +49,14 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
     # Without waiting for an endpoint that is away: that is a finding.
     settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
 
+    sources = noted_sources()
+
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.operations.doctor import examine
 
         found = []
-        async with contextlib.aclosing(examine(engine.control, settings, bucket, prefix, write=write)) as findings:
+        checks = examine(engine.control, settings, bucket, prefix, write=write, sources=sources)
+        async with contextlib.aclosing(checks) as findings:
             async for finding in findings:
                 found.append(finding)
                 if as_json:

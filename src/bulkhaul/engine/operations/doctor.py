@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import ClockSkew, CredentialsError, ErrorInfo, NotFound, TransferError
@@ -17,9 +17,11 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.policy import findings
 from bulkhaul.policy.endpoints import COMMON_CHECKSUM, profile_for
 from bulkhaul.policy.findings import Finding, Verdict
+from bulkhaul.policy.provenance import DEFAULT
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.reach import look
 from bulkhaul.wire.replies.buckets_page import TELLING
+from bulkhaul.wire.settled import settings_in_force
 from bulkhaul.wire.values import Target
 
 LOOK_S = 10.0
@@ -30,9 +32,21 @@ _READING = WRITING[1:4]
 
 
 async def examine(
-    control: Control, settings: Settings, bucket: str, prefix: str, *, write: bool
+    control: Control,
+    settings: Settings,
+    bucket: str,
+    prefix: str,
+    *,
+    write: bool,
+    sources: Mapping[str, str] | None = None,
 ) -> AsyncGenerator[Finding, None]:
-    """Yield one finding for each check, in order. A failure is a finding too. Without ``write`` nothing is changed."""
+    """Yield one finding for each check, in order. A failure is a finding too. Without ``write`` nothing is changed.
+
+    Args:
+        sources: what has given each setting, see ``policy.provenance.in_force``.
+    """
+    told = [one for one in settings_in_force(settings, sources) if one.source != DEFAULT]
+    yield findings.ok("settings", "; ".join(map(str, told)) or "all by default")
     try:
         target = await control.target(bucket)
         await _require_answer(control, bucket)  # to know where it is, nothing need have been asked
