@@ -53,22 +53,51 @@ def between_pipes(*words: str, state: Path | None = None) -> subprocess.Popen[by
 
 
 @pytest.mark.parametrize("into_file", [False, True], ids=["pipe", "file"])
-def test_descriptors_are_no_files(tmp_path: Path, into_file: bool) -> None:
-    """/dev/fd/N, which a process substitution is, is refused before a request; what to use instead is told."""
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1"])
+def test_names_of_stdout(tmp_path: Path, name: str, into_file: bool) -> None:
+    """The names that systems have for stdout mean ``-``: stdout gets the bytes, and nothing else."""
     with FaultServer(buckets=["bucket"]) as server:
         server.store.put("bucket", "k", make_object(BODY[:100]))
-        asked = len(server.requests)
-        words = arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/k", "/dev/fd/1")
+        words = arguments("cp", "--endpoint-url", server.endpoint_url, "s3://bucket/k", name)
         with (tmp_path / "out").open("wb") as file:
             out = file if into_file else subprocess.PIPE
             down = subprocess.run(words, env=environment(), stdout=out, stderr=subprocess.PIPE, timeout=30)
-        assert (down.returncode, down.stdout or b"") == (1, b"")
-        assert b"use `-`" in down.stderr
-        up = stream("cp", "--endpoint-url", server.endpoint_url, "/dev/fd/0", "s3://bucket/up", given=b"x")
-        assert up.returncode == 1
-        assert b"it is a FIFO" in up.stderr
-        assert b"`pipe` stores what is read from it" in up.stderr
-        assert len(server.requests) == asked
+        assert (down.returncode, down.stderr) == (0, b"")
+        assert (down.stdout or (tmp_path / "out").read_bytes()) == BODY[:100]
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"])
+def test_names_of_stdin(name: str) -> None:
+    """The names that systems have for stdin mean ``-``, as a source, as a list of names and as a file of commands."""
+    with FaultServer(buckets=["bucket"]) as server:
+        at = ("--endpoint-url", server.endpoint_url)
+        assert stream("cp", *at, name, "s3://bucket/up", given=b"x").returncode == 0
+        stored = server.store.get("bucket", "up")
+        assert stored is not None
+        assert stored.body == b"x"
+        assert stream("rm", *at, "--files-from", name, "s3://bucket/", given=b"up\n").returncode == 0
+        assert server.store.get("bucket", "up") is None
+        ran = stream("run", *at, name, given=b"pipe s3://bucket/other\n")
+        assert ran.returncode == 1
+        assert b"that is the file of commands" in ran.stderr
+
+
+def test_other_pipes_are_no_files(tmp_path: Path) -> None:
+    """A process substitution and a FIFO are refused before a request, and the command to type instead is told."""
+    os.mkfifo(fifo := tmp_path / "a fifo")
+    with FaultServer(buckets=["bucket"]) as server:
+        told = {
+            ("cp", "s3://bucket/k", "/dev/fd/63"): "bulkhaul cat s3://bucket/k | COMMAND",
+            ("cp", "/dev/fd/63", "s3://bucket/a b"): "COMMAND | bulkhaul pipe 's3://bucket/a b'",
+            ("cp", "s3://bucket/k", str(fifo)): f"bulkhaul cat s3://bucket/k > '{fifo}'",
+            ("mv", str(fifo), "s3://bucket/k"): f"bulkhaul pipe s3://bucket/k < '{fifo}'",
+            ("sync", "s3://bucket/p/", "/dev/fd/63"): "bulkhaul cat s3://bucket/p/ | COMMAND",
+        }
+        for (command, *places), typed in told.items():
+            done = stream(command, "--endpoint-url", server.endpoint_url, *places)
+            assert done.returncode == 2
+            assert typed in done.stderr.decode()
+        assert not server.requests
 
 
 def test_through_pipes(seaweed: RunningServer, tmp_path: Path) -> None:

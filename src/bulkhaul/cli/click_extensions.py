@@ -38,9 +38,20 @@ class SectionedCommand(click.Command):
     """A command whose help page groups its options, and which reports our typed errors as click's."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the command line, after adding the values that were left out; filters keep their order."""
+        """Parse the command line, after adding the values that were left out; filters keep their order.
+
+        Raises:
+            click.UsageError: it makes no sense; of an option that another program has it says what to type here.
+        """
         words = list(_completed(self.params, args))
-        rest = super().parse_args(ctx, [*words])
+        try:
+            rest = super().parse_args(ctx, [*words])
+        except click.NoSuchOption as error:
+            from bulkhaul.cli.peer_names import option_hint
+
+            if not (hint := option_hint(error.option_name)):
+                raise
+            raise click.UsageError(f"No such option {error.option_name!r}: {hint}.", ctx) from error
         if any(ctx.params.get(name) for name in FILTERS):
             keep_order(ctx, self.make_parser(ctx).parse_args(words)[2])
         return rest

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from bulkhaul.cli.click_extensions import F, adding
+from bulkhaul.cli.standard_streams import named_stdin, require_stdin
 
 LINES, NUL = "files_from", "files_from0"
 STDIN = "-"
@@ -51,8 +52,8 @@ def take_list(ctx: click.Context, given: dict[str, Any]) -> tuple[str, bool] | N
     file = lines if nul is None else nul
     if not file:
         raise click.UsageError(f"{name} names no file.")
+    if named_stdin(file):
+        file = STDIN
     if file == STDIN:
-        from bulkhaul.cli.standard_streams import require_stdin
-
         require_stdin()
     return file, nul is not None

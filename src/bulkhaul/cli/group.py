@@ -15,8 +15,62 @@ _COMMANDS = (
 """In the order of the help page; each is a module of ``commands`` with a function of its name."""
 
 
+_WORDS = ("version", "help")
+"""What other programs have as commands."""
+
+_OWN = ("--version", "--help", "-h")
+"""The options of the program itself."""
+
+
 class LazyGroup(click.Group):
-    """A group that imports a command when it is called."""
+    """A group that imports a command when it is called, and takes options before the command as if behind it."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the words up to the command; ``version`` and ``help COMMAND`` are words for two options.
+
+        Raises:
+            click.UsageError: an option before the command is none of all commands, or the command has it not.
+        """
+        if args and args[0] in _WORDS:
+            args = ["--version"] if args[0] == "version" else [*args[1:], "--help"]
+        elif args and args[0].startswith("-") and args[0] not in _OWN:
+            args = self._behind_the_command(ctx, args)
+        return super().parse_args(ctx, args)
+
+    def _behind_the_command(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Return the words with the options before the command put behind it."""
+        from bulkhaul.cli.global_options import fitting, split
+
+        own = next((at for at, word in enumerate(args) if word in _OWN or not word.startswith("-")), len(args))
+        if own < len(args) and args[own] in _OWN:
+            return [args[own]]
+        leading, rest, open_option = split(args)
+        if open_option is not None:
+            raise click.UsageError(f"Option {open_option.opts[0]!r} requires an argument.")
+        names, command = [], None
+        group: click.Group = self
+        while rest and (command := group.get_command(ctx, rest[0])) is not None:
+            names.append(rest.pop(0))
+            if not isinstance(command, click.Group):
+                break
+            group = command
+        if command is None:
+            return [*names, *rest]  # which says what is missing
+        return [*names, *fitting(command, " ".join(names), leading), *rest]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that a line names.
+
+        Raises:
+            click.UsageError: there is none of this name; the message says which one may be meant.
+        """
+        if not ctx.resilient_parsing and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            from bulkhaul.cli.peer_names import unknown_command
+
+            raise click.UsageError(unknown_command(args[0], _COMMANDS), ctx)
+        return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names, in the order of the help page."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, Direction, direction_of
+from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, Direction, direction_of, without_streams
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,8 @@ def sources_and_destination(paths: Sequence[str], *, raw: bool) -> tuple[list[st
             raise NotFound("no file matches", source)
         sources += found
         require_folder(destination)
-    return sources, destination
+    pairs = [without_streams(source, destination) for source in sources]
+    return [source for source, _ in pairs], pairs[0][1]
 
 
 def require_several(sources: Sequence[str], destination: str, given: dict[str, Any]) -> Direction:

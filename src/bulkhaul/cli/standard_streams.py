@@ -36,6 +36,21 @@ def require_stdout() -> None:
     _require_open(sys.stdout, "stdout")
 
 
+def named_stdin(path: str) -> bool:
+    """Whether a path is one of the names that systems have for stdin, which here is ``-``."""
+    return path in _names("stdin", 0)
+
+
+def named_stdout(path: str) -> bool:
+    """Whether a path is one of the names that systems have for stdout, which here is ``-``."""
+    return path in _names("stdout", 1)
+
+
+def _names(stream: str, fd: int) -> tuple[str, ...]:
+    """Source: proc_pid_fd(5), "/dev/stdin"; a process may also be named by its id."""
+    return f"/dev/{stream}", f"/dev/fd/{fd}", f"/proc/self/fd/{fd}", f"/proc/{os.getpid()}/fd/{fd}"
+
+
 def _require_open(stream: object, name: str) -> None:
     """Make sure that Python found this stream open at the start; its descriptor exists in any case by now.
 

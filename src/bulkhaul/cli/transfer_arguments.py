@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import stat
 from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
@@ -16,10 +18,12 @@ import click
 from click.core import ParameterSource
 
 from bulkhaul.cli.object_options import FIELDS
+from bulkhaul.cli.standard_streams import named_stdin, named_stdout
 
 SCHEME = "s3://"
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 STREAM = "-"
+_OPEN = re.compile(r"/dev/(?:fd/\d+|std(?:in|out|err))$|/proc/(?:self|\d+)/fd/\d+$")
 
 
 class Direction(Enum):
@@ -90,6 +94,39 @@ def direction_of(source: str, destination: str) -> Direction:
     if not destination.startswith(SCHEME):
         raise click.UsageError("SRC or DEST must begin with s3://; these are both local.")
     return Direction.FROM_STDIN if source == STREAM else Direction.UPLOAD
+
+
+def without_streams(source: str, destination: str) -> tuple[str, str]:
+    """Return (SRC, DEST) with ``-`` for the other names of stdin and stdout.
+
+    Raises:
+        click.UsageError: one is a pipe, as a FIFO or a process substitution is; the message says what to type.
+    """
+    if destination.startswith(SCHEME):
+        if named_stdin(source):
+            return STREAM, destination
+        if _is_pipe(source):
+            stored = f"bulkhaul pipe {shlex.quote(destination)}"
+            typed = f"COMMAND | {stored}" if _OPEN.match(source) else f"{stored} < {shlex.quote(source)}"
+            raise click.UsageError(f"SRC is a pipe, not a file. Type: {typed}")
+    if source.startswith(SCHEME):
+        if named_stdout(destination):
+            return source, STREAM
+        if _is_pipe(destination):
+            written = f"bulkhaul cat {shlex.quote(source)}"
+            typed = f"{written} | COMMAND" if _OPEN.match(destination) else f"{written} > {shlex.quote(destination)}"
+            raise click.UsageError(f"DEST is a pipe, not a file. Type: {typed}")
+    return source, destination
+
+
+def _is_pipe(path: str) -> bool:
+    """Whether a path is a FIFO, or an open descriptor by its number, whatever that is."""
+    if _OPEN.match(path):
+        return True
+    try:
+        return stat.S_ISFIFO(os.stat(path).st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 def two_places(paths: tuple[str, ...]) -> tuple[str, str]:

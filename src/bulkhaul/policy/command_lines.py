@@ -79,6 +79,8 @@ def _plain(command: str, source: str, destination: str = "") -> PlainLine | None
     if (command == "rm") == bool(destination):
         return None
     for place in (source, destination):
+        if place.startswith(("/dev/", "/proc/")):
+            return None  # an open stream may have such a name
         if place.startswith(_S3):
             if place.startswith("s3://arn:") or not is_text(place):
                 return None  # an ARN holds a slash of its own, and what is no UTF-8 is refused

@@ -21,7 +21,8 @@ from bulkhaul.cli.command_file.syncing import sync_words
 from bulkhaul.cli.file_list import LINES, NUL
 from bulkhaul.cli.launch import Taken
 from bulkhaul.cli.options import OUTPUT, SETTINGS
-from bulkhaul.cli.transfer_arguments import SCHEME, STREAM
+from bulkhaul.cli.standard_streams import named_stdin
+from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, without_streams
 from bulkhaul.model.errors import NotFound, Unsupported, UsageError
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ def prepared(
         UsageError: the line makes no sense; the message names what is wrong.
         TransferError: it cannot be carried out.
     """
-    name, arguments = command_of(words)
+    try:
+        name, arguments = command_of(words)
+    except click.UsageError as error:
+        raise UsageError(error.format_message().rstrip(".")) from error
     if (why := _NOT_HERE.get(name)) is not None:
         raise Unsupported(f"{name!r} is no command for a line: {why}")
     if name not in COMMANDS:
@@ -115,7 +119,10 @@ def prepared(
             if name in _QUERIES:
                 ctx.params["as_json"] = ctx.params.get("as_json") or as_json
                 return [_made(command, ctx, dry_run=False)]
-            if STREAM in (ctx.params.get(LINES), ctx.params.get(NUL), *ctx.params.get("paths", ())):
+            if "paths" in ctx.params and len(ctx.params["paths"]) == 2:
+                ctx.params["paths"] = without_streams(*ctx.params["paths"])
+            lists = [name for name in (ctx.params.get(LINES), ctx.params.get(NUL)) if name is not None]
+            if STREAM in (*lists, *ctx.params.get("paths", ())) or any(map(named_stdin, lists)):
                 raise UsageError("stdin and stdout are the file of commands and its results here, and not for a line")
             ctx.params["dry_run"] = dry_run = ctx.params["dry_run"] or dry_run
             if name in ("rm", "sync"):
@@ -132,12 +139,20 @@ def prepared(
 def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     """Return the command of a line, and the other words, where s5cmd has options before it.
 
+    Raises:
+        click.UsageError: an option before the command is none of all commands.
+
     >>> command_of(["--dry-run", "cp", "a", "s3://b/"]), command_of(["--no-verify-ssl"])
     (('cp', ['--dry-run', 'a', 's3://b/']), ('--no-verify-ssl', []))
     """
-    known = (at for at, word in enumerate(words) if word in COMMANDS or word in _NOT_HERE)
-    at = next(known, 0) if words[0].startswith("-") else 0
-    return words[at], [*words[:at], *words[at + 1 :]]
+    if not words[0].startswith("-"):
+        return words[0], list(words[1:])
+    from bulkhaul.cli.global_options import split
+
+    leading, rest, _ = split(words)
+    if not rest:
+        return words[0], list(words[1:])
+    return rest[0], [*leading, *rest[1:]]
 
 
 def _stream(command: click.Command, ctx: click.Context, stdin: Stdin, *, as_json: bool, dry_run: bool) -> Prepared:

@@ -333,14 +333,15 @@ def report(
     import sys
     import time
 
-    from bulkhaul.cli.standard_streams import require_stdout
+    from bulkhaul.cli.standard_streams import named_stdout, require_stdout
     from bulkhaul.jobs.folder.place import opened
     from bulkhaul.jobs.job import report_rows
     from bulkhaul.jobs.reports.reported_job import ReportedJob
     from bulkhaul.jobs.reports.writing import whole_file, write_report
     from bulkhaul.model.rows import Status
 
-    if output is None:
+    if output is None or output == "-" or named_stdout(output):
+        output = None
         require_stdout()
     with opened(job_name, make_settings(connection)) as folder:
         made, plans = folder.description(), folder.plans()

@@ -17,7 +17,7 @@ from bulkhaul.cli.options import (
     take_output,
     transfer_settings_options,
 )
-from bulkhaul.cli.standard_streams import require_stdin
+from bulkhaul.cli.standard_streams import named_stdin, require_stdin
 
 EPILOG = """\b
 Examples:
@@ -62,6 +62,7 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
     Lines from a pipe are begun while more of them are still being written.
     """
     output = take_output(given)
+    file = "-" if named_stdin(file) else file
     shared = {name: value for name, value in given.items() if name in SETTINGS}
     settings = make_settings(shared)
     fd = _opened(file)

@@ -18,7 +18,14 @@ from bulkhaul.cli.options import (
 )
 from bulkhaul.cli.restore_options import restore_options, take_restore
 from bulkhaul.cli.source_options import origin_settings, source_options
-from bulkhaul.cli.transfer_arguments import REMAINS, STREAM, direction_of, refuse_misplaced, two_places
+from bulkhaul.cli.transfer_arguments import (
+    REMAINS,
+    STREAM,
+    direction_of,
+    refuse_misplaced,
+    two_places,
+    without_streams,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -108,7 +115,7 @@ def sync(
     What is there already is not moved again. Both sides are listed side by side, and the first transfer starts with
     the first page.
     """
-    source, destination = two_places(paths)
+    source, destination = without_streams(*two_places(paths))
     direction = direction_of(source, destination)
     if STREAM in (source, destination):
         raise click.UsageError("sync takes folders and prefixes, not stdin or stdout; use cp.")

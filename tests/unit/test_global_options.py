@@ -1,0 +1,149 @@
+"""Options before the command, and the names that other programs have for ours."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bulkhaul.cli.command_file.parsing import command_of
+from bulkhaul.cli.global_options import split
+from bulkhaul.cli.group import cli
+from bulkhaul.cli.peer_names import _COMMANDS, _OPTIONS, _OTHER_COMMANDS, _WHOLE
+
+
+def typed(*words: str) -> tuple[int, str]:
+    """Return the exit code and the output of a command line that is refused, or only shows a page."""
+    done = CliRunner().invoke(cli, list(words), prog_name="bulkhaul")
+    return done.exit_code, done.output
+
+
+def parsed(*words: str) -> dict[str, object]:
+    """Return the parameters of the command that a line comes to."""
+    with cli.make_context("bulkhaul", list(words), resilient_parsing=True) as group:
+        line = [*group._protected_args, *group.args]
+        command = cli.get_command(group, line[0])
+        assert command is not None
+        return command.make_context(line[0], line[1:], parent=group).params
+
+
+class TestBeforeTheCommand:
+    """What s5cmd and aws-cli have before the command."""
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [
+            (["--endpoint-url", "http://h", "ls", "s3://b"], {"endpoint_url": "http://h"}),
+            (["--profile=p", "--region", "r", "ls", "s3://b"], {"profile": "p", "region": "r"}),
+            (["--json", "ls", "s3://b"], {"as_json": True}),
+            (["--no-sign-request", "--no-verify-ssl", "ls"], {"sign_requests": False, "verify_tls": False}),
+            (["--quiet", "--log", "error", "rm", "s3://b/k"], {"quiet": True, "log_level": "error"}),
+            (["--numworkers", "3", "-c8", "-p", "8MiB", "cp", "a", "s3://b"],
+             {"workers": 3, "concurrency": 8, "part_size_bytes": 8 << 20}),
+            (["--dry-run", "rm", "s3://b/k"], {"dry_run": True}),
+            (["--request-payer", "ls", "s3://b"], {"request_payer": True, "url": "s3://b"}),
+            (["--request-payer", "requester", "ls", "s3://b"], {"request_payer": True, "url": "s3://b"}),
+        ],
+    )  # fmt: skip
+    def test_means_the_same(self, words: list[str], expected: dict[str, object]) -> None:
+        """An option before the command is the command's."""
+        assert parsed(*words).items() >= expected.items()
+
+    def test_the_one_behind_decides(self) -> None:
+        """What stands before and behind has the value of the one behind."""
+        assert parsed("--profile", "a", "ls", "--profile", "b")["profile"] == "b"
+
+    def test_a_value_is_no_command(self) -> None:
+        """A profile that has the name of a command stays one."""
+        found = parsed("--profile", "cp", "ls", "s3://b")
+        assert (found["profile"], found["url"]) == ("cp", "s3://b")
+
+    def test_speed_of_what_has_none(self) -> None:
+        """s5cmd takes --numworkers and --log with every command; ours that have no use for it do the same without."""
+        assert parsed("--numworkers", "9", "--log", "error", "ls", "s3://b")["url"] == "s3://b"
+
+    def test_below_a_group(self) -> None:
+        """Options go behind the command of a group, too."""
+        code, page = typed("--quiet", "job", "run", "--help")
+        assert (code, "Usage: bulkhaul job run" in page) == (0, True)
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["--json", "completion", "bash"], "completion has no option --json"),
+            (["--quiet", "job", "status", "x"], "job status has no option --quiet"),
+            (["--endpiont-url", "u", "ls"], "Did you mean '--endpoint-url'?"),
+            (["--recursive", "cp", "a", "s3://b"], "behind the command: bulkhaul COMMAND --recursive"),
+            (["--profile"], "'--profile' requires an argument"),
+            (["--json=no", "ls"], "--json takes no value"),
+            (["--install-completion"], "type bulkhaul completion --install"),
+        ],
+    )
+    def test_refused(self, words: list[str], says: str) -> None:
+        """What a command has not, or nothing has, is an error that says so."""
+        code, page = typed(*words)
+        assert (code, says in page) == (2, True), page
+
+    def test_version_and_help_stay(self) -> None:
+        """The program's own options work beside the others, and as the commands that others have."""
+        for words in (["--version"], ["version"], ["--json", "--version"]):
+            assert typed(*words)[1].startswith("bulkhaul ")
+        assert "Usage: bulkhaul cp" in typed("help", "cp")[1]
+        assert "Usage: bulkhaul job run" in typed("help", "job", "run")[1]
+        assert "Commands:" in typed("help")[1]
+
+    def test_lines_of_files(self) -> None:
+        """A line of `bulkhaul run` is split by the same rules, with Go's one dash for two."""
+        assert command_of(["-no-verify-ssl", "--profile", "cp", "rm", "x"]) == (
+            "rm", ["--no-verify-ssl", "--profile=cp", "x"]
+        )  # fmt: skip
+        with pytest.raises(click.UsageError, match="no option of all commands"):
+            command_of(["--frobnicate", "rm", "x"])
+
+    def test_a_value_that_is_missing(self) -> None:
+        """The option at the end of a line whose value is still to come is told, for completion."""
+        found = split(["--json", "--profile"])
+        assert (found.leading, found.rest, found.open_option and found.open_option.name) == (["--json"], [], "profile")
+
+
+class TestOtherNames:
+    """Names from aws-cli, s5cmd, rclone, mc and gsutil."""
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            (["list", "s3://b"], "type bulkhaul ls"),
+            (["stat", "s3://b/k"], "type bulkhaul head"),
+            (["copy", "a", "s3://b"], "type bulkhaul cp"),
+            (["move", "a", "s3://b"], "type bulkhaul mv"),
+            (["remove", "s3://b/k"], "type bulkhaul rm"),
+            (["delete", "s3://b/k"], "type bulkhaul rm"),
+            (["select", "s3://b/k"], "bulkhaul cat writes the object"),
+            (["s3", "ls"], "leave s3 away"),
+            (["snyc", "a", "s3://b"], "Did you mean 'sync'?"),
+            (["s3://b/k"], "bulkhaul ls s3://b/k"),
+            (["cp", "--endpoint", "u", "a", "s3://b"], "type --endpoint-url"),
+            (["cp", "--transfers", "8", "a", "s3://b"], "type --concurrency N"),
+            (["cp", "-P", "a", "s3://b"], "progress is shown on a terminal"),
+            (["sync", "--checksum", "a", "s3://b"], "--compare checksum"),
+            (["ls", "--page-size", "10"], "leave it away"),
+            (["du", "--humanize", "s3://b"], "type --human-readable (-H)"),
+            (["cp", "--recursvie", "a", "s3://b"], "--recursive"),
+        ],
+    )  # fmt: skip
+    def test_says_what_to_type(self, words: list[str], says: str) -> None:
+        """A name of another program ends with status 2 and what to type here; a slip with the name that is like it."""
+        code, page = typed(*words)
+        assert (code, says in page) == (2, True), page
+
+    def test_what_is_told_exists(self) -> None:
+        """Every command and option that a hint names is there, and no name of others is one of ours."""
+        context = click.Context(cli)
+        ours = set(cli.list_commands(context))
+        assert set(_COMMANDS.values()) == set(_WHOLE) <= ours
+        assert not (set(_COMMANDS) | set(_OTHER_COMMANDS)) & ours
+        commands = [command for name in ours if (command := cli.get_command(context, name)) is not None]
+        spelled = {one for command in commands for param in command.params for one in param.opts}
+        told = {word.strip("(),;").partition("=")[0] for hint in _OPTIONS.values() for word in hint.split()}
+        assert {word for word in told if word.startswith("--")} <= spelled | {"--install"}
+        assert set(_OPTIONS) & spelled <= {"--output", "--older-than"}  # of one command alone
