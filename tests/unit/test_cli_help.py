@@ -24,7 +24,7 @@ def headings(name: str) -> list[str]:
         ("ls", ["Options", "Connection", "Output", "Other"]),
         ("rm", ["Options", "Connection", "Output", "Other"]),
         ("cat", ["Selection", "Integrity", "Speed", "Connection", "Output", "Other"]),
-        ("completion", ["Other"]),
+        ("completion", ["Options", "Other"]),
     ],
 )
 def test_own_options_come_first(name: str, expected: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 
 import click
@@ -24,6 +25,13 @@ _OWN = ("--version", "--help", "-h")
 
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, and takes options before the command as if behind it."""
+
+    def _main_shell_completion(self, ctx_args: object, prog_name: str, complete_var: str | None = None) -> None:  # noqa: ARG002 - click's
+        """Complete a command line where a shell asks for that; this is where click does it."""
+        if os.environ.get("_BULKHAUL_COMPLETE"):
+            from bulkhaul.cli.completion import complete
+
+            complete(self)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the words up to the command; ``version`` and ``help COMMAND`` are words for two options.

@@ -1,0 +1,260 @@
+"""Answers what a shell asks for at a press of TAB: commands, options, choices, profiles, buckets, keys, and files.
+
+One line an answer: its kind, a TAB, the word.
+
+    plain      a whole word
+    part       a word that goes on: a bucket, a folder
+    file, dir  what the shell itself knows of files
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+from click.shell_completion import CompletionItem, ShellComplete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from bulkhaul.engine.aio import AsyncEngine
+
+VARIABLE = "_BULKHAUL_COMPLETE"
+"""With this in the environment the command completes a command line instead of running it. Source: click's naming."""
+
+SECONDS = 2.0
+"""How long a service may take: whoever pressed TAB waits."""
+
+_SCHEME = "s3://"
+_FILES = frozenset({"files_from", "files_from0", "manifest", "certificate", "against", "output", "file", "log"})
+_PLACES = frozenset({"paths", "places", "url", "urls", "job_name", "destination", "to"})
+_PROFILES = frozenset({"profile", "source_profile"})
+
+
+class Completion(ShellComplete):
+    """click's, with options before the command, and with what this program knows of the values."""
+
+    name = "bulkhaul"
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """Return what may stand in the place of ``incomplete`` behind the words ``args``."""
+        from bulkhaul.cli.global_options import options, split
+
+        if (args or [incomplete])[0].startswith("-"):
+            _, rest, open_option = split(args)
+            if open_option is not None:
+                return self.values(click.Context(self.cli), open_option, incomplete)
+            if not rest and incomplete.startswith("-"):
+                names = [*options(), "--version", "--help"]
+                return [CompletionItem(one) for one in names if one.startswith(incomplete) and one.startswith("--")]
+        from click.shell_completion import _resolve_context, _resolve_incomplete
+
+        args = list(args)
+        ctx = _resolve_context(self.cli, self.ctx_args, self.prog_name, args)
+        found, incomplete = _resolve_incomplete(ctx, args, incomplete)
+        if isinstance(found, click.Parameter):
+            return self.values(ctx, found, incomplete)
+        if isinstance(found, click.Group) or incomplete.startswith("-"):
+            return found.shell_complete(ctx, incomplete)
+        many = [one for one in found.params if isinstance(one, click.Argument)]
+        return self.values(ctx, many[-1], incomplete) if many else []
+
+    def values(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return what may be the value of an option or an argument."""
+        name = param.name or ""
+        if name in _PROFILES:
+            return [CompletionItem(one) for one in profiles() if one.startswith(incomplete)]
+        if name in _FILES:
+            return [CompletionItem(incomplete, type="file")]
+        if name not in _PLACES:
+            return param.shell_complete(ctx, incomplete)
+        if incomplete.startswith(_SCHEME):
+            return [CompletionItem(one, type=kind) for kind, one in remote(ctx, incomplete)]
+        found = [CompletionItem(incomplete, type="file")]
+        if _SCHEME.startswith(incomplete):
+            found.append(CompletionItem(_SCHEME, type="part"))
+        return found
+
+
+def profiles() -> list[str]:
+    """Return the names of the profiles in the AWS configuration files, sorted; what cannot be read has none."""
+    import configparser
+
+    names = set()
+    places = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
+    for variable, place in places:
+        parser = configparser.RawConfigParser(strict=False)
+        try:
+            parser.read(os.path.expanduser(os.environ.get(variable) or place))
+        except (OSError, ValueError, configparser.Error):
+            continue  # a press of TAB is no place for errors
+        for heading in parser.sections():
+            kind, blank, name = heading.partition(" ")
+            if not blank:
+                names.add(kind)
+            elif kind == "profile":
+                names.add(name.strip())
+    return sorted(names)
+
+
+def remote(ctx: click.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return the (kind, URL) of buckets, or of keys and folders of one folder, that begin with ``incomplete``.
+
+    The connection is that of the options on the line. Whatever goes wrong, there is none.
+    """
+    from bulkhaul.cli import early
+
+    early.start()
+    import asyncio
+
+    from bulkhaul.cli.options import make_settings, take_settings
+    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.model.errors import TransferError
+
+    given = take_settings(dict(ctx.params)) | {"retry_for_s": 0, "workers": 1, "concurrency": 2}
+    bucket, slash, prefix = incomplete.removeprefix(_SCHEME).partition("/")
+
+    async def asked() -> list[tuple[str, str]]:
+        async with AsyncEngine(make_settings(given), forkserver=early.take()) as engine:
+            return await (_folder(engine, bucket, prefix) if slash else _buckets(engine, incomplete))
+
+    try:
+        return asyncio.run(asked())
+    except (TransferError, click.UsageError, OSError):
+        return []
+
+
+async def _buckets(engine: AsyncEngine, incomplete: str) -> list[tuple[str, str]]:
+    async for page in engine.control.buckets():
+        urls = [f"{_SCHEME}{bucket.name}/" for bucket in page]
+        return [("part", url) for url in urls if url.startswith(incomplete)]
+    return []
+
+
+async def _folder(engine: AsyncEngine, bucket: str, prefix: str) -> list[tuple[str, str]]:
+    async for objects, prefixes in engine.control.folder(bucket, prefix):
+        keys = [("plain", head.key) for head in objects if head.key != prefix]
+        named = [*(("part", one) for one in prefixes), *keys]
+        return [(kind, f"{_SCHEME}{bucket}/{key}") for kind, key in named if key.isprintable()]
+    return []
+
+
+def complete(cli: click.Group) -> NoReturn:
+    """Answer by the variables of the script, and end the process; after ``SECONDS`` without an answer.
+
+    ``COMP_WORDS`` has the words before the one that is completed, one a line, and ``COMP_CUR`` that one.
+    """
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    words = os.environ.get("COMP_WORDS", "").split("\n")[1:]
+    try:
+        found = Completion(cli, {}, "bulkhaul", VARIABLE).get_completions(words, os.environ.get("COMP_CUR", ""))
+    except click.ClickException:
+        found = []
+    sys.stdout.write("".join(lines(found)))
+    sys.stdout.flush()
+    os._exit(0)
+
+
+def lines(found: Sequence[CompletionItem]) -> Iterator[str]:
+    """Yield the answers as the scripts read them."""
+    for item in found:
+        yield f"{item.type}\t{item.value}\n"
+
+
+BASH = r"""_bulkhaul_completion() {
+    # bash cuts words at : and =; the program gets them whole, and only what bash has of a word is replaced.
+    local words=() word at line kind value cut files=0 quoted=0
+    local raw="${COMP_LINE:0:COMP_POINT}"
+    if [[ -z $raw ]]; then raw="${COMP_WORDS[*]:0:COMP_CWORD+1}"; fi
+    word=""; local seen=0 quote="" char
+    for ((at = 0; at < ${#raw}; at++)); do
+        char="${raw:at:1}"
+        if [[ -n $quote ]]; then
+            if [[ $char == "$quote" ]]; then quote=""; else word+="$char"; fi
+        elif [[ $char == "'" || $char == '"' ]]; then quote="$char"; seen=1
+        elif [[ $char == "\\" ]]; then at=$((at + 1)); word+="${raw:at:1}"; seen=1
+        elif [[ $char == " " || $char == $'\t' ]]; then
+            if [[ -n $word || $seen == 1 ]]; then words+=("$word"); fi
+            word=""; seen=0
+        else word+="$char"; fi
+    done
+    [[ -n $quote ]] && quoted=1
+    local IFS=$'\n'
+    cut=""
+    if ((!quoted)); then
+        [[ $COMP_WORDBREAKS == *:* && $word == *:* ]] && cut="${word%"${word##*:}"}"
+    fi
+    COMPREPLY=()
+    while IFS=$'\t' read -r kind value; do
+        case $kind in
+            file) files=1 ;;
+            dir) files=2 ;;
+            part | plain)
+                [[ $kind == part ]] && compopt -o nospace 2> /dev/null
+                value="${value#"$cut"}"
+                if ((!quoted)) && [[ $value == *[\ \'\"\\\&\;\|\<\>\(\)\$\`\*\?\[\#\!]* ]]; then
+                    printf -v value %q "$value"
+                fi
+                COMPREPLY+=("$value")
+                ;;
+        esac
+    done < <(COMP_WORDS="${words[*]}" COMP_CUR="$word" _BULKHAUL_COMPLETE=complete "$1" 2> /dev/null)
+    if ((files)); then
+        [[ $word == --*=* ]] && word="${word#*=}"
+        while read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
+        ((${#COMPREPLY[@]} > 1)) || [[ ${COMPREPLY[0]} != s3://* ]] && compopt -o filenames 2> /dev/null
+    fi
+    return 0
+}
+complete -o nosort -F _bulkhaul_completion bulkhaul
+"""
+
+ZSH = r"""#compdef bulkhaul
+_bulkhaul() {
+    local -a plain part
+    local kind value files=0
+    while IFS=$'\t' read -r kind value; do
+        case $kind in
+            plain) plain+=("$value") ;;
+            part) part+=("$value") ;;
+            file) files=1 ;;
+            dir) files=2 ;;
+        esac
+    done < <(COMP_WORDS="${(F)${(@Q)words[1,CURRENT-1]}}" COMP_CUR="${(Q)PREFIX}" _BULKHAUL_COMPLETE=complete \
+        ${(Q)words[1]} 2> /dev/null)
+    compset -P '--[^=]#='
+    (($#plain)) && compadd -U -a plain
+    (($#part)) && compadd -U -S '' -a part
+    ((files)) && _files
+    return 0
+}
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then
+    _bulkhaul "$@"
+else
+    compdef _bulkhaul bulkhaul
+fi
+"""
+
+FISH = r"""function _bulkhaul_completion
+    set -l words (commandline -opc)
+    set -l cur (commandline -ct)
+    for line in (env COMP_WORDS=(string join \n -- $words | string collect) COMP_CUR="$cur" \
+            _BULKHAUL_COMPLETE=complete $words[1] 2> /dev/null)
+        set -l found (string split -m 1 \t -- $line)
+        switch $found[1]
+            case file dir
+                __fish_complete_path "$cur"
+            case '*'
+                echo $found[2]
+        end
+    end
+end
+complete --no-files --command bulkhaul --arguments "(_bulkhaul_completion)"
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+"""The script of each shell; it begins the program with ``VARIABLE`` and reads its answers."""
