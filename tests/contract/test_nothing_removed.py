@@ -304,6 +304,12 @@ IN_A_FOLDER = {"FileTree.remove", "_remove_empty", "Removal.remove", "Removal._l
 of a store, ``tests/unit/test_removal.py`` those of a sync, and ``tests/contract/test_sync_deletions.py`` what a listing
 of the other side must have said before."""
 
+OF_BUCKETS = {
+    "_delete_bucket", "rb.work", "delete_bucket", "Buckets.delete_bucket", "SmallOperations.delete_bucket",
+}  # fmt: skip
+"""Functions that remove a bucket. Two listings, of objects and of versions, must have shown that nothing is in it, and
+the service is to see it, too: ``tests/integration/test_commands_buckets.py``, on one that does not look."""
+
 HIDES = {"VersionCopies._made"}
 """Functions that make a delete marker in a bucket that keeps versions, and remove nothing. What the histories of
 both sides must have said before is held by ``tests/contract/test_all_versions.py``."""
@@ -685,14 +691,31 @@ def functions_that(wanted: Callable[[ast.AST], bool]) -> set[str]:
 def asks_for_deletion(node: ast.AST) -> bool:
     """Tell whether code makes a request that deletes, has it made, or calls the SDK to delete."""
     if isinstance(node, ast.Attribute):
-        named = ("delete_object", "delete_objects", "abort_multipart_upload", "abort_upload", "abort_until_gone")
+        named = (
+            "delete_object",
+            "delete_objects",
+            "abort_multipart_upload",
+            "abort_upload",
+            "abort_until_gone",
+            "delete_bucket",
+        )
         if node.attr in ("delete", "delete_many", "delete_together"):
             return ast.unparse(node.value).endswith(("control", "engine"))
         return node.attr in named
     return (
         isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
-        and node.func.id in ("Delete", "DeleteMany", "AbortUpload", "delete_object", "delete_objects", "abort_upload")
+        and node.func.id
+        in (
+            "Delete",
+            "DeleteMany",
+            "AbortUpload",
+            "DeleteBucket",
+            "delete_object",
+            "delete_objects",
+            "abort_upload",
+            "delete_bucket",
+        )
     )
 
 
@@ -704,7 +727,7 @@ def removes_files(node: ast.AST) -> bool:
 def test_every_way_to_remove_is_here() -> None:
     """Whatever asks for a deletion belongs to an operation above, so that nobody forgets its rows."""
     ours = {remover for operation in OPERATIONS.values() for remover in operation.removers}
-    known = ours | CARRIERS | OWN | IN_A_FOLDER | HIDES
+    known = ours | CARRIERS | OWN | IN_A_FOLDER | OF_BUCKETS | HIDES
     assert functions_that(asks_for_deletion) | functions_that(removes_files) == known
     moving = {
         name

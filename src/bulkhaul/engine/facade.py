@@ -1,7 +1,6 @@
 """Offers all that ``AsyncEngine`` does to programs without an event loop: ``with Engine(...)``.
 
-The event loop (uvloop) runs in a thread of its own. A method hands its work to that thread, and waits for it or
-returns a future.
+The event loop (uvloop) runs in a thread of its own: a method hands its work over, and waits or returns a future.
 """
 
 from __future__ import annotations
@@ -339,7 +338,6 @@ class Engine:
     copy_rows = _iterating(AsyncEngine.copy_rows)
     copy_versions = _iterating(AsyncEngine.copy_versions)
     delete_rows = _iterating(AsyncEngine.delete_rows)
-
     head = _blocking(AsyncEngine.head)
     exists = _blocking(AsyncEngine.exists)
     get_tags = _blocking(AsyncEngine.get_tags)
