@@ -10,6 +10,7 @@ from bulkhaul.cli.command_file.parsing import command_of
 from bulkhaul.cli.global_options import split
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.peer_names import _COMMANDS, _OPTIONS, _OTHER_COMMANDS, _WHOLE
+from bulkhaul.cli.verbosity import log_level
 
 
 def typed(*words: str) -> tuple[int, str]:
@@ -20,11 +21,16 @@ def typed(*words: str) -> tuple[int, str]:
 
 def parsed(*words: str) -> dict[str, object]:
     """Return the parameters of the command that a line comes to."""
+    return context(*words).params
+
+
+def context(*words: str) -> click.Context:
+    """Return the context of the command that a line comes to."""
     with cli.make_context("bulkhaul", list(words), resilient_parsing=True) as group:
         line = [*group._protected_args, *group.args]
         command = cli.get_command(group, line[0])
         assert command is not None
-        return command.make_context(line[0], line[1:], parent=group).params
+        return command.make_context(line[0], line[1:], parent=group)
 
 
 class TestBeforeTheCommand:
@@ -37,7 +43,7 @@ class TestBeforeTheCommand:
             (["--profile=p", "--region", "r", "ls", "s3://b"], {"profile": "p", "region": "r"}),
             (["--json", "ls", "s3://b"], {"as_json": True}),
             (["--no-sign-request", "--no-verify-ssl", "ls"], {"sign_requests": False, "verify_tls": False}),
-            (["--quiet", "--log", "error", "rm", "s3://b/k"], {"quiet": True, "log_level": "error"}),
+            (["--quiet", "--log", "error", "rm", "s3://b/k"], {"quiet": True}),
             (["--numworkers", "3", "-c8", "-p", "8MiB", "cp", "a", "s3://b"],
              {"workers": 3, "concurrency": 8, "part_size_bytes": 8 << 20}),
             (["--dry-run", "rm", "s3://b/k"], {"dry_run": True}),
@@ -48,6 +54,20 @@ class TestBeforeTheCommand:
     def test_means_the_same(self, words: list[str], expected: dict[str, object]) -> None:
         """An option before the command is the command's."""
         assert parsed(*words).items() >= expected.items()
+
+    @pytest.mark.parametrize(
+        ("words", "level"),
+        [
+            (["--log", "error", "ls"], "error"),
+            (["-v", "ls"], "info"),
+            (["-vv", "ls"], "debug"),
+            (["--verbose", "ls", "-v"], "debug"),
+            (["ls"], "warning"),
+        ],
+    )
+    def test_tells_as_much(self, words: list[str], level: str) -> None:
+        """What asks for a log does so before the command, too."""
+        assert log_level(context(*words)) == level
 
     def test_the_one_behind_decides(self) -> None:
         """What stands before and behind has the value of the one behind."""

@@ -15,7 +15,6 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
-from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -174,7 +173,7 @@ class Engine:
                 _open.discard(self)
 
     async def _close_all(self) -> None:
-        async with AsyncExitStack() as stack:
+        async with contextlib.AsyncExitStack() as stack:
             for engine in (*reversed(self._beside), self._engine):
                 stack.push_async_callback(engine.close)
 

@@ -68,8 +68,6 @@ class SmallOperations(ABC):
         """
         return await self.control.tags(object_ref(url), version_id)
 
-    tags = get_tags
-
     async def set_tags(self, url: str | ObjectRef, tags: Mapping[str, str], *, version_id: str = "") -> None:
         """Give one object these tags instead of all that it has.
 

@@ -47,8 +47,8 @@ def head(
 
     bucket, key = parse_destination(url, "what is to be looked at")
     settings = make_settings(connection)
-    if (version_id or with_tags) and not key:
-        raise click.UsageError("--version-id and --tags need a key.")
+    if not key and (version_id or with_tags):
+        raise click.UsageError(f"{'--version-id' if version_id else '--tags'} needs a key.")
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if key:

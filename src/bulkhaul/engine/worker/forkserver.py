@@ -25,7 +25,7 @@ from bulkhaul.engine.messages.channel import MalformedFrame, close_all, receive_
 from bulkhaul.engine.messages.messages import Exited, Forked, NotForked, Prepare, ToForkserver
 
 if TYPE_CHECKING:
-    from bulkhaul.engine.worker.process import Setup
+    from bulkhaul.engine.worker.setup import Setup
     from bulkhaul.model.settings import Settings
 
 
@@ -74,7 +74,8 @@ class Forkserver:
 
     def _prepare(self, settings: Settings, *, given_keys: bool) -> None:
         """Settle what every worker inherits. A boto3 client, if there must be one, has no socket and no thread yet."""
-        from bulkhaul.engine.worker.process import Setup
+        from bulkhaul.engine.worker import process  # noqa: F401 - what every worker needs, before any is forked
+        from bulkhaul.engine.worker.setup import Setup
 
         self._setup = Setup.prepare(settings, given_keys=given_keys)
         gc.freeze()  # a collection in a worker would write to every page, and so copy it

@@ -19,7 +19,7 @@ import socket
 import threading
 import traceback
 from collections.abc import Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 import uvloop
@@ -59,55 +59,18 @@ from bulkhaul.engine.worker.lanes import Lanes
 from bulkhaul.engine.worker.put import Sender
 from bulkhaul.engine.worker.record_sender import RecordSender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
+from bulkhaul.engine.worker.setup import Setup
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
-from bulkhaul.model.settings import Settings
-from bulkhaul.policy.environment import tidy
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.request_log import ATTEMPT, RequestLog
-from bulkhaul.wire.settled import Settled, settle
 from bulkhaul.wire.throttle import Throttle
 from bulkhaul.wire.values import Target, object_headers
 
-if TYPE_CHECKING:
-    from bulkhaul.wire.sdk.client import SdkClient
-
 Work = tuple[GetLease | PutLease, int] | BatchRun
 """What a lane does: a lease with the descriptor of its file, or rows of a batch."""
-
-
-class Setup(msgspec.Struct, frozen=True):
-    """What every worker inherits from the forkserver.
-
-    Attributes:
-        settled: where requests go and what they are signed with, if that is certain without the SDK.
-        sdk: the boto3 client, made where nothing is settled.
-        error: why there is no client at all; the answer to every request.
-    """
-
-    settings: Settings
-    settled: Settled | None = None
-    sdk: SdkClient | None = None
-    error: TransferError | None = None
-
-    @classmethod
-    def prepare(cls, settings: Settings, *, given_keys: bool = False) -> Setup:
-        """Settle what can be settled without the SDK, and make its client where that is not enough.
-
-        Args:
-            given_keys: the coordinator gives the keys.
-        """
-        tidy(os.environ)  # of the forkserver and its workers; the user's own process keeps its environment
-        if settings.transport != "sdk" and isinstance(settled := settle(settings, given_keys=given_keys), Settled):
-            return cls(settings, settled)
-        from bulkhaul.wire.sdk.client import SdkClient
-
-        try:
-            return cls(settings, sdk=SdkClient(settings))
-        except TransferError as error:
-            return cls(settings, error=error)
 
 
 class Worker:
