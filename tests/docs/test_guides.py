@@ -1,4 +1,4 @@
-"""docs/sync.md and docs/jobs.md: every command line in them is run, in the order of the page, and does what it says."""
+"""Guides: every command line in them is run, in the order of the page, and does what the page says."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Guide:
         self.work = work
         self.client: Any = server.client()
         self._left = re.findall(r"^## (.+?)\n|^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+        self._programs = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
         (work / "bin").mkdir()
         program = work / "bin/bulkhaul"
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bulkhaul "$@"\n')
@@ -63,16 +64,19 @@ class Guide:
         if line is None or line == len(commands) - 1:
             self._left.pop(0)
         script = "\n".join(commands if line is None else [commands[line]])
+        return self._done(["bash", "-euo", "pipefail", "-c", script], status)
+
+    def _done(self, words: list[str], status: int) -> str:
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", script],
-            cwd=self.work,
-            env=self._environment,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
+            words, cwd=self.work, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S
         )
-        assert done.returncode == status, f"{script}\n{done.stdout}{done.stderr}"
+        assert done.returncode == status, f"{words[-1]}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def program(self) -> str:
+        """Run the next program of the page, as a file of its own, and return what it printed."""
+        (self.work / "program.py").write_text(self._programs.pop(0))
+        return self._done([sys.executable, "program.py"], status=0)
 
     def keys(self, bucket: str, prefix: str = "") -> list[str]:
         """Return the keys of a bucket."""
@@ -204,6 +208,32 @@ def test_jobs(seaweed: RunningServer, tmp_path: Path) -> None:
 
     guide.run("Large downloads")
     assert guide.ended()
+
+
+def test_starting(seaweed: RunningServer, tmp_path: Path) -> None:
+    """docs/start.md; its program reads what the commands have stored."""
+    guide = Guide("start.md", seaweed, tmp_path)
+    photos = tmp_path / "photos"
+    (photos / "2026").mkdir(parents=True)
+    for name in ("a.jpg", "2026/b.jpg"):
+        (photos / name).write_text(name)
+    held = files(photos)
+
+    guide.run("Tell it who you are")
+    section = "A first transfer"
+    guide.run(section, line=0)
+    assert guide.keys("bucket", "photos/") == [f"photos/{name}" for name in sorted(held)]
+    assert "a.jpg" in guide.run(section, line=1)
+    guide.run(section, line=2)
+    assert files(tmp_path / "restored") == held
+
+    (photos / "a.jpg").write_text("longer than before")
+    assert "a.jpg" in guide.run("The second time", line=0)
+    guide.run("The second time", line=1)
+    assert guide.ended()
+
+    guide.program()
+    assert files(tmp_path / "again") == files(photos)
 
 
 @pytest.mark.parametrize("page", ["sync.md", "jobs.md"])
