@@ -202,7 +202,19 @@ def test_recovered(rig: Rig, case: Case) -> None:
     assert sum(others.values()) <= COUNT - 1 + (case.name == "7-extra-bytes")
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+OF_ALL = (errors.ExpiredCredentials, errors.ClockSkew, errors.EndpointRedirect)
+"""What the next object would meet, too."""
+
+
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.error in OF_ALL], ids=lambda case: case.name)
+def test_what_holds_for_all_ends_the_run(rig: Rig, case: Case) -> None:
+    """It is raised, once, instead of a failure of each object."""
+    assert case.error is not None
+    with pytest.raises(case.error):
+        restore(rig, objects(), *case.faults)
+
+
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.error not in OF_ALL], ids=lambda case: case.name)
 def test_refused(rig: Rig, case: Case) -> None:
     """What cannot be put right fails by its name and alone."""
     results, folder = restore(rig, objects(), *case.faults, old=OLD if rig.cases % 2 else None)

@@ -201,7 +201,19 @@ def test_recovered(rig: WriteRig, files: Path, case: Hit) -> None:
     assert sum(others.values()) <= COUNT - 1 + (case.name == "extra-bytes-after-the-reply")
 
 
-@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+OF_ALL = (errors.EndpointRedirect,)
+"""What the next object would meet, too."""
+
+
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.error in OF_ALL], ids=lambda case: case.name)
+def test_what_holds_for_all_ends_the_run(rig: WriteRig, files: Path, case: Hit) -> None:
+    """It is raised, once, instead of a failure of each file."""
+    assert case.error is not None
+    with pytest.raises(case.error):
+        upload(rig, files, case.kind(**case.fields))
+
+
+@pytest.mark.parametrize("case", [case for case in REFUSED if case.error not in OF_ALL], ids=lambda case: case.name)
 def test_refused(rig: WriteRig, files: Path, case: Hit) -> None:
     """What cannot be put right fails by its name and alone, and the old object stays."""
     results = upload(rig, files, case.kind(**case.fields), old=OLD if rig.cases % 2 else None)

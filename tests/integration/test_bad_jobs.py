@@ -21,7 +21,7 @@ from bulkhaul.errors import DiskFull
 from bulkhaul.jobs.folder.presence import alone_in_folder
 from tests.engines import aws_environment, keys, serving
 from tests.faultserver import FaultServer, make_object, on_store
-from tests.integration.command import run
+from tests.integration.command import problems, run
 
 COUNT = 2300
 """Objects: more than a page of a listing, so that the plan has two shards and the report two segments at least."""
@@ -171,7 +171,7 @@ def test_rows_of_a_manifest_that_make_no_sense(server: FaultServer, tmp_path: Pa
     assert "cannot be done: 4, " in created.stdout
     ended = run("job", "run", job, *at(server))
     assert ended.returncode == 1
-    errors = [line for line in ended.stderr.splitlines() if str(manifest) in line]
+    errors = [line for line in problems(ended.stderr).splitlines() if str(manifest) in line]
     assert len(errors) == 4
     for line, (number, field) in zip(
         errors, [(2, "$.key"), (3, "number of bytes"), (4, "$.destination"), (5, "the bucket")], strict=True

@@ -157,8 +157,17 @@ class DestinationTree:
             self._open.popitem(last=False)[1].release()
         return handle.share()
 
+    def keep(self, components: tuple[str, ...]) -> None:
+        """Let a folder stay although it may hold nothing.
+
+        Raises:
+            LocalError: it cannot be made.
+        """
+        self.folder(components).release()
+        self._made = [made for made in self._made if made != components[: len(made)]]
+
     def close(self) -> None:
-        """Let go of every folder that no landing still uses."""
+        """Let go of every folder that no landing still uses; those that were made for nothing are taken away."""
         for handle in self._open.values():
             handle.release()
         self._open.clear()

@@ -56,7 +56,7 @@ class Markers:
                 return msgspec.structs.replace(made, source=row.source, row=row.n)
             assert self._tree is not None
             relative = row.destination.removeprefix(self._destination.base)
-            self._tree.folder(tuple(relative.removesuffix("/").split("/"))).release()
+            self._tree.keep(tuple(relative.removesuffix("/").split("/")))
         except TransferError as error:
             return msgspec.structs.replace(result, failure=error.named(row.source).info)
         return result

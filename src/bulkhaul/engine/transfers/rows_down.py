@@ -54,8 +54,7 @@ class RowDownloads:
         self._move = move
         self._set_times = set_times
         self._refs = Refs()
-        self._reasons: dict[str, ErrorInfo | None] = {}
-        self._asking = asyncio.Lock()
+        self._reasons: dict[str, ErrorInfo] = {}
 
     async def __call__(self, *, folds_case: bool) -> AsyncGenerator[Sequence[PlannedDownload], None]:
         """Yield pages of planned downloads; see ``download_pieces.Pages``.
@@ -135,31 +134,12 @@ class RowDownloads:
             found = await look_for(self._control, remote.ref, remote.version_id, one.wanted)
         except TransferError as error:
             failure = error.named(remote.ref.url).info
-            if failure.status in (403, 404) and not failure.service_code:
-                reason = await self._reason(remote.ref.bucket)
-                failure = msgspec.structs.replace(reason, subject=remote.ref.url) if reason else failure
+            if reach_of(failure) is not Reach.OBJECT:
+                self._reasons.setdefault(remote.ref.bucket, failure)
             planned[place] = PlannedDownload(msgspec.structs.replace(one.result, failure=failure))
             return
         result = result_of(remote.ref, found.head, one.result.destination, row=one.result.row)
         planned[place] = PlannedDownload(result, found, one.components, True, one.wanted)
-
-    async def _reason(self, bucket: str) -> ErrorInfo | None:
-        """Return why every HEAD in a bucket fails, None if not every one does; the bucket is asked once.
-
-        The reply to a HEAD has no body, and so no code: that of a listing tells a missing bucket from a missing key.
-        """
-        async with self._asking:
-            if bucket not in self._reasons:
-                self._reasons[bucket] = await self._asked(bucket)
-        return self._reasons[bucket]
-
-    async def _asked(self, bucket: str) -> ErrorInfo | None:
-        try:
-            async with contextlib.aclosing(self._control.pages(bucket, "", ahead=False)) as pages:
-                await anext(pages, None)
-        except TransferError as error:
-            return error.info if reach_of(error.info) is not Reach.OBJECT else None
-        return None
 
 
 def _download(
