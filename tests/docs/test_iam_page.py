@@ -99,11 +99,11 @@ def test_a_command_takes_what_the_page_says(
 
 
 def test_the_region_takes_no_action(folder: Path) -> None:
-    """An upload succeeds where the bucket must not be looked at."""
+    """An upload succeeds where the bucket must not be looked at; it is a large one, so that it lasts until it is."""
     with FaultServer(
         buckets=["to"], faults=[Status(status=403, code="AccessDenied", operation="HeadBucket")]
     ) as strict:
-        done = run("cp", folder / "file", "s3://to/key", variables={"AWS_ENDPOINT_URL": strict.endpoint_url})
+        done = run("cp", folder / "big", "s3://to/key", variables={"AWS_ENDPOINT_URL": strict.endpoint_url})
         assert done.returncode == 0, done.stderr
         strict.assert_all_fired()
 
