@@ -47,6 +47,7 @@ def test_the_settings_have_every_field_and_its_default(generated: ModuleType) ->
     text = generated.settings()
     rows = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
     assert rows == [*Settings.__struct_fields__, *Timeouts.__struct_fields__]
+    assert not re.search(r"\| +\|$", text, re.MULTILINE), "a field without a meaning"
     assert re.search(r"^\| `retry_for_s` \| `float` \| `60.0` \| how long an endpoint that is away", text, re.MULTILINE)
     assert re.search(r"^\| `verify` \| `Verify` \| `'auto'` \|", text, re.MULTILINE)
 

@@ -50,6 +50,7 @@ class Timeouts(msgspec.Struct, frozen=True):
         read_s: reply headers, and any pause within a body.
         idle_s: how long an unused connection is kept.
         speed_window_s: a body that brings fewer than ``min_speed_bytes_per_s`` on average over this is broken off.
+        min_speed_bytes_per_s: bytes per second, see ``speed_window_s``.
         lease_s: a part without any progress is taken from its worker.
         heartbeat_s: a worker that says nothing is killed.
         start_s: a worker that is not ready is killed.
@@ -91,9 +92,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one engine.
 
     Attributes:
-        endpoint_url: of an S3-compatible store; None for AWS.
+        endpoint_url: of an S3-compatible store; None for what environment and files name, else AWS.
+        region: of the buckets; None for what environment and files name, and what the service says.
+        profile: of the AWS configuration files; None for ``AWS_PROFILE``.
+        sign_requests: False for public objects, without credentials.
+        verify_tls: False accepts any certificate.
         allow_http: plain http beyond loopback sends signatures in the clear, so it must be asked for.
         ca_bundle: file of certificate authorities; None for AWS_CA_BUNDLE or the SDK's.
+        addressing_style: where a bucket's name stands: in the ``path``, or in the host (``virtual``).
         workers: worker processes at most: they are started as there is work for them. With None one a core that may be
             used, 2 to 8. One is run where ``bandwidth_bytes_per_s`` is set, since processes share no rate.
         concurrency: requests in flight at most, all workers together. That many are tried from the start; with None
@@ -101,6 +107,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         part_size_bytes: length of a ranged GET or of an uploaded part; None to choose by the object's size, and
             for streams by their direction.
         bandwidth_bytes_per_s: at most so many bytes of bodies, all transfers of the engine together; None for no limit.
+        transport: ``fast`` is our own HTTP, ``sdk`` is boto3; ``auto`` the fast one wherever it can.
+        landing: downloads are ``written`` from a buffer, or received into ``mapped`` pages; ``auto``: written.
+        verify: of a download: ``auto`` the stored checksum, ``full`` a plain-MD5 ETag too, ``none`` replies only.
+        fsync: file and folder are flushed before a download counts as done.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
@@ -115,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             ``$XDG_STATE_HOME/bulkhaul``, else ``~/.local/state/bulkhaul``.
         request_payer: the requester pays for every request.
         sse_c_key: 32 bytes that objects are (to be) encrypted with by the service (SSE-C).
+        timeouts: how long each wait may take.
+        limits: what the service allows; S3's.
 
     Raises:
         UsageError: a value out of its range; the message names it.
