@@ -35,7 +35,7 @@ def command_lines(group: click.Group, parent: click.Context) -> Iterator[tuple[c
 
 def commands() -> str:
     """Return the help page of every command."""
-    top = click.Context(cli, info_name="bulkhaul", terminal_width=100, **cli.context_settings)
+    top = click.Context(cli, info_name="bulkhaul", terminal_width=92, **cli.context_settings)
     pages = [(cli, top), *command_lines(cli, top)]
     return "\n".join(
         f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n" for command, context in pages
