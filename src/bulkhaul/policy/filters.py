@@ -45,9 +45,8 @@ def two_lists(filters: Sequence[Filter]) -> tuple[tuple[str, ...], tuple[str, ..
 def in_order(include: Sequence[str], exclude: Sequence[str]) -> list[Filter]:
     r"""Return the filters of two lists, in their order.
 
-    >>> in_order(["a*"], ["*.o", "!b.o", "\\!c"])
-    [Filter(takes=True, pattern='a*'), Filter(takes=False, pattern='*.o'), Filter(takes=True, pattern='b.o'), \
-Filter(takes=False, pattern='!c')]
+    >>> [(one.takes, one.pattern) for one in in_order(["a*"], ["*.o", "!b.o", "\\!c"])]
+    [(True, 'a*'), (False, '*.o'), (True, 'b.o'), (False, '!c')]
     """
     filters = [Filter(True, pattern) for pattern in include]
     for pattern in exclude:
