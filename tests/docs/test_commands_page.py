@@ -57,7 +57,7 @@ def examples(page: Path) -> Iterator[str]:
 
 EXAMPLES = [
     (page.name, example)
-    for page in (PAGE, ROOT / "README.md")
+    for page in (PAGE, ROOT / "README.md", ROOT / "docs/index.md")
     for example in examples(page)
     if "[" not in example and "{" not in example  # a synopsis is no example
 ]
