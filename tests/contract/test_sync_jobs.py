@@ -414,6 +414,6 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
     assert "--max-delete 1" in done.stderr
     assert place.keys("theirs/") == ["a", "b", "x", "y"]
     again = run(*words)
-    assert (again.returncode, "has ended with failures" in again.stderr) == (2, True)
+    assert (again.returncode, "has ended with failures" in again.stdout, again.stderr) == (2, True, "")
     assert "--max-delete 1" in run("job", "status", tmp_path / "job").stdout
     assert run(*words, "--dry-run").returncode == 2
