@@ -26,7 +26,8 @@ from bulkhaul.errors import (
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.results import TransferResult
 from bulkhaul.store.local import LocalStore
-from bulkhaul.store.memory import MemoryStore, Operation
+from bulkhaul.store.memory import MemoryStore
+from bulkhaul.store.memory_bucket import Operation
 from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 
 if TYPE_CHECKING:

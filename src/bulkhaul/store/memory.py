@@ -12,47 +12,29 @@ from __future__ import annotations
 import builtins
 import hashlib
 import os
-import threading
-from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
-from types import TracebackType
-from typing import Literal, Self, get_args
 from urllib.parse import quote
-
-import msgspec
 
 from bulkhaul.disk.folder import open_folder
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
-from bulkhaul.model.errors import NotFound, TransferError, UsageError
-from bulkhaul.model.limits import DEFAULT_LIMITS, MAX_OFFSET, S3Limits
-from bulkhaul.model.objects import Content, FolderListing, Integrity, ObjectInfo, ObjectRef
+from bulkhaul.model.limits import MAX_OFFSET
+from bulkhaul.model.objects import FolderListing, ObjectInfo
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
-from bulkhaul.policy.layout import Part, plan_download
-from bulkhaul.store.bodies import etag_of_parts, md5, read, write
-from bulkhaul.store.protocol import CLOSED, ProgressCallback
-
-Operation = Literal[
-    "list", "list_with_delimiter", "head", "get_to_file", "get_bytes", "get_bytes_range",
-    "exists", "get_bytes_suffix", "get_ranges", "put_bytes", "put_path", "put_if_absent", "copy",
-    "delete", "presigned_get_url", "probe",
-]  # fmt: skip
-"""The methods of a store that a fault can strike."""
+from bulkhaul.policy.put_options import put_options
+from bulkhaul.store.bodies import read, write
+from bulkhaul.store.memory_bucket import MemoryBucket
+from bulkhaul.store.protocol import ProgressCallback
 
 
-class _Kept(msgspec.Struct, frozen=True):
-    body: bytes
-    info: ObjectInfo
-
-
-class MemoryStore:
+class MemoryStore(MemoryBucket):
     """An ``ObjectStore`` whose bucket is a dict; empty when made, gone with the last reference.
 
     Args:
@@ -62,81 +44,6 @@ class MemoryStore:
         part_size_bytes: of those parts.
         limits: what the service allows.
     """
-
-    def __init__(
-        self,
-        bucket: str = "memory",
-        *,
-        bucket_exists: bool = True,
-        multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES,
-        part_size_bytes: int = DEFAULT_PART_SIZE_BYTES,
-        limits: S3Limits = DEFAULT_LIMITS,
-    ) -> None:
-        self.bucket = bucket
-        self._bucket_exists = bucket_exists
-        self._threshold_bytes = multipart_threshold_bytes
-        self._part_size_bytes = part_size_bytes
-        self._limits = limits
-        self._objects: dict[str, _Kept] = {}
-        self._faults: defaultdict[str, deque[TransferError]] = defaultdict(deque)
-        self._rivals: dict[str, bytes] = {}
-        self._lock = threading.Lock()
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<MemoryStore {self.bucket!r}: {'closed' if self._closed else 'open'}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Answer no more requests."""
-        self._closed = True
-
-    @property
-    def pending_faults(self) -> int:
-        """How many queued faults and rivals have not struck yet; 0 at the end of a test that met them all."""
-        with self._lock:
-            return sum(map(len, self._faults.values())) + len(self._rivals)
-
-    def fail_next(self, operation: Operation, error: TransferError) -> None:
-        """Let the next request of ``operation`` raise ``error``, once; several strike in the order of these calls.
-
-        It strikes where a real store would send its first request: a call that is refused or answered without one
-        (an empty range, a bad TTL) leaves it queued.
-
-        Raises:
-            UsageError: no method has this name.
-        """
-        if operation not in get_args(Operation):
-            raise UsageError(f"a store has no operation {operation!r}; name one of its methods")
-        with self._lock:
-            self._faults[operation].append(error)
-
-    def contend(self, key: str, body: bytes = b"") -> None:
-        """Let a rival create ``key`` with ``body`` just before the next ``put_if_absent`` of it: that one is False."""
-        storerules.check_key(key)
-        with self._lock:
-            self._rivals[key] = body
-
-    def backdate(self, key: str, last_modified: datetime) -> None:
-        """Give an object another time of modification.
-
-        Raises:
-            NotFound: there is no such object.
-            UsageError: the time has no time zone.
-        """
-        if last_modified.tzinfo is None:
-            raise UsageError("the time has no time zone; pass one, such as datetime.UTC")
-        with self._lock:
-            kept = self._require(key)
-            info = msgspec.structs.replace(kept.info, last_modified=last_modified.astimezone(UTC))
-            self._objects[key] = _Kept(kept.body, info)
 
     def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
         """Return every object whose key begins with ``prefix``, as it is when the first one is taken."""
@@ -228,33 +135,35 @@ class MemoryStore:
         key: str,
         body: bytes,
         *,
+        options: ObjectOptions | None = None,
         content_disposition: str = "",
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> TransferResult:
         """Store ``body``."""
         storerules.check_key(key)
-        content = _content(content_disposition, metadata)
+        stored_as = put_options(options, content_disposition, metadata)
         kept = bytes(storerules.flat(body))
         storerules.check_object_size(len(kept), self._url(key), limits=self._limits)
         self._begin("put_bytes", key)
         for part in self._upload_parts(len(kept)):
             if progress is not None:
                 progress(part.size_bytes)
-        return self._result(self._store(key, kept, content), source="-")
+        return self._result(self._store(key, kept, stored_as), source="-")
 
     def put_path(
         self,
         key: str,
         path: str | os.PathLike[str],
         *,
+        options: ObjectOptions | None = None,
         content_disposition: str = "",
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
     ) -> TransferResult:
         """Store a regular file, read part by part from one descriptor."""
         storerules.check_key(key)
-        content = _content(content_disposition, metadata)
+        stored_as = put_options(options, content_disposition, metadata)
         body = bytearray()
         with closing(SourceFile.open(local_path(path))) as source:
             storerules.check_object_size(source.size_bytes, self._url(key), limits=self._limits)
@@ -264,20 +173,21 @@ class MemoryStore:
                 if progress is not None:
                     progress(part.size_bytes)
             source.check_unchanged()
-        return self._result(self._store(key, bytes(body), content), source=source.path)
+        return self._result(self._store(key, bytes(body), stored_as), source=source.path)
 
-    def put_if_absent(self, key: str, body: bytes) -> bool:
+    def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:
         """Create an object unless it, or a rival's, exists."""
         storerules.check_key(key)
+        stored_as = put_options(options)
         kept = bytes(storerules.flat(body))
         storerules.check_object_size(len(kept), self._url(key), limits=self._limits)
         self._begin("put_if_absent", key)
         with self._lock:
             if (rival := self._rivals.pop(key, None)) is not None:
-                self._keep(key, rival, Content())
+                self._keep(key, rival, DEFAULT_OPTIONS)
             if key in self._objects:
                 return False
-            self._keep(key, kept, Content())
+            self._keep(key, kept, stored_as)
             return True
 
     def copy(self, source_key: str, destination_key: str) -> TransferResult:
@@ -286,7 +196,7 @@ class MemoryStore:
         kept = self._find("copy", source_key)
         if source_key == destination_key:
             raise storerules.same_object(self._url(source_key))
-        stored = self._store(destination_key, kept.body, kept.info.content)
+        stored = self._store(destination_key, kept.body, kept.options)
         return self._result(stored, source=self._url(source_key))
 
     def delete(self, key: str) -> None:
@@ -312,75 +222,3 @@ class MemoryStore:
         """Make sure that the bucket can be listed."""
         storerules.check_prefix(prefix)
         self._begin("probe", prefix)
-
-    def _strike(self, operation: Operation) -> None:
-        if self._closed:
-            raise UsageError(CLOSED)
-        if self._faults[operation]:
-            raise self._faults[operation].popleft()
-
-    def _begin(self, operation: Operation, key: str) -> None:
-        with self._lock:
-            self._strike(operation)
-            if not self._bucket_exists:
-                raise self._no_bucket(key)
-
-    def _find(self, operation: Operation, key: str) -> _Kept:
-        storerules.check_key(key)
-        with self._lock:
-            self._strike(operation)
-            return self._require(key)
-
-    def _require(self, key: str) -> _Kept:
-        if not self._bucket_exists:
-            raise self._no_bucket(key)
-        if key not in self._objects:
-            raise NotFound("there is no such key; check its spelling", self._url(key))
-        return self._objects[key]
-
-    def _no_bucket(self, key: str) -> NotFound:
-        return NotFound("there is no such bucket; check its name", self._url(key))
-
-    def _url(self, key: str) -> str:
-        return ObjectRef(self.bucket, key).url
-
-    def _parts(self, size_bytes: int) -> Iterator[Part]:
-        return iter(plan_download(size_bytes, part_size_bytes=self._part_size_bytes, limits=self._limits))
-
-    def _upload_parts(self, size_bytes: int) -> Iterator[Part]:
-        if 0 < size_bytes < self._threshold_bytes:
-            return iter((Part(1, 0, size_bytes),))
-        return self._parts(size_bytes)
-
-    def _store(self, key: str, body: bytes, content: Content) -> ObjectInfo:
-        with self._lock:
-            return self._keep(key, body, content)
-
-    def _keep(self, key: str, body: bytes, content: Content) -> ObjectInfo:
-        parts = len(body) >= self._threshold_bytes
-        etag = (
-            etag_of_parts([body[part.start : part.end] for part in self._parts(len(body))])
-            if parts
-            else md5(body).hex()
-        )
-        now = datetime.now(UTC).replace(microsecond=0)
-        info = ObjectInfo(key, len(body), now, f'"{etag}"', metadata=content.metadata, content=content)
-        self._objects[key] = _Kept(body, info)
-        return info
-
-    def _result(self, info: ObjectInfo, *, source: str, destination: str = "") -> TransferResult:
-        return TransferResult(
-            source=source,
-            destination=destination or self._url(info.key),
-            bucket=self.bucket,
-            key=info.key,
-            size_bytes=info.size,
-            etag=info.etag or "",
-            last_modified=info.last_modified.isoformat() if info.last_modified else "",
-            integrity=Integrity.ETAG,
-        )
-
-
-def _content(content_disposition: str, metadata: Mapping[str, str] | None) -> Content:
-    reserved_bytes = storerules.RESERVED_METADATA_BYTES  # a real store may add its token
-    return storerules.content_of(content_disposition, metadata, reserved_bytes=reserved_bytes)

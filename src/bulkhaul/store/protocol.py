@@ -19,6 +19,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from bulkhaul.model.objects import FolderListing, ObjectInfo
 from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import ObjectOptions
 
 ProgressCallback = Callable[[int], None]
 """Called with the bytes done since the last call, never a total, in any order and on any thread; it must be quick.
@@ -149,6 +150,7 @@ class ObjectStore(Protocol):
         key: str,
         body: bytes,
         *,
+        options: ObjectOptions | None = None,
         content_disposition: str = "",
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
@@ -158,7 +160,12 @@ class ObjectStore(Protocol):
         Metadata and disposition are given back by ``head``, names in lower case, however large the body is (C5, C26).
         In the result, ``source`` is ``-``.
 
+        Args:
+            options: content headers, storage class, tags, encryption and what else S3 takes; what is said of
+                disposition and metadata beside them must not differ.
+
         Raises:
+            Unsupported: the store cannot do what the options ask for.
             UsageError: metadata or a disposition that no header can carry, or more than 2 KB of it (C5); no request.
             PayloadTooLarge: the object would be larger than S3 allows (C42, C54).
         """
@@ -169,6 +176,7 @@ class ObjectStore(Protocol):
         key: str,
         path: str | os.PathLike[str],
         *,
+        options: ObjectOptions | None = None,
         content_disposition: str = "",
         metadata: Mapping[str, str] | None = None,
         progress: ProgressCallback | None = None,
@@ -182,7 +190,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def put_if_absent(self, key: str, body: bytes) -> bool:
+    def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:
         """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
 
         False is an answer, no failure: another one was there, or was just being written. The body may be empty.

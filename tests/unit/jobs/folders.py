@@ -9,6 +9,7 @@ from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.row_sources import GivenRows
 from bulkhaul.model.errors import NetworkError
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
+from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.store.memory import MemoryStore
 
 DESCRIPTION = JobDescription(format=FORMAT, kind=Kind.COPY, source="s3://bucket/a/", destination="/data/a")
@@ -19,8 +20,8 @@ class LossyStore(MemoryStore):
 
     losing = 0
 
-    def put_if_absent(self, key: str, body: bytes) -> bool:
-        done = super().put_if_absent(key, body)
+    def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:
+        done = super().put_if_absent(key, body, options=options)
         if self.losing:
             self.losing -= 1
             raise NetworkError("the reply was lost", key)
@@ -75,12 +76,12 @@ class MortalStore(MemoryStore):
     requests: int | None = None
     last_one = False
 
-    def put_if_absent(self, key: str, body: bytes) -> bool:
+    def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:
         if self.requests == 0 and self.last_one:
             self.last_one = False
-            super().put_if_absent(key, body)
+            super().put_if_absent(key, body, options=options)
         self._answer(key)
-        return super().put_if_absent(key, body)
+        return super().put_if_absent(key, body, options=options)
 
     def get_bytes(self, key: str) -> bytes:
         self._answer(key)
