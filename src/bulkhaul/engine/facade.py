@@ -5,13 +5,10 @@ The event loop (uvloop) runs in a thread of its own: a method hands its work ove
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import functools
 import os
 import threading
-import warnings
-import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError as FutureCancelledError
 from concurrent.futures import Future
@@ -25,6 +22,7 @@ from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.startable import described
+from bulkhaul.engine.unclosed import open_engines, warn_unclosed
 from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.objects import ObjectRef
@@ -132,7 +130,7 @@ class Engine:
             raise
         self._portal = portal
         self._ended = False
-        _open.add(self)
+        open_engines.add(self)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -170,7 +168,7 @@ class Engine:
             finally:
                 portal.stop()  # another thread may be iterating: its generator ends with the engine
                 self._portal = None
-                _open.discard(self)
+                open_engines.discard(self)
 
     async def _close_all(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -187,7 +185,7 @@ class Engine:
         try:
             self.end()
         finally:
-            _warn_unclosed(self)
+            warn_unclosed(self)
 
     def end(self) -> None:
         """Close, on whichever thread the garbage collector runs; on the engine's own thread without waiting."""
@@ -379,22 +377,3 @@ class Engine:
             portal = self._portal
         assert portal is not None
         return portal
-
-
-_open: weakref.WeakSet[Engine] = weakref.WeakSet()
-"""Engines that were started and not closed. They are closed at exit, so that nothing of a forgotten one is left."""
-
-
-def _close_forgotten() -> None:
-    for engine in list(_open):
-        with contextlib.suppress(Exception):  # at exit there is no caller to tell
-            engine.close()
-            _warn_unclosed(engine)
-
-
-def _warn_unclosed(engine: Engine) -> None:
-    text = f"unclosed engine <Engine {described(engine.settings)}>; call close(), or use it in a `with` block"
-    warnings.warn(text, ResourceWarning, stacklevel=2, source=engine)
-
-
-atexit.register(_close_forgotten)

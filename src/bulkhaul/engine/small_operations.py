@@ -2,43 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
-import builtins
-from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
-import msgspec
-
 from bulkhaul.engine.operations.abort_upload import parts_left
-from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_many import Deletion, delete_sources
+from bulkhaul.engine.small_reads import SmallReads
 from bulkhaul.engine.transfers.endpoints import listed, object_ref
 from bulkhaul.model.archives import MAX_DAYS, RestoreAnswer, Tier
-from bulkhaul.model.errors import NotFound, RangeNotSatisfiable, TransferError, UsageError
+from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectVersion, PendingUpload
 from bulkhaul.policy.selection import Source, folder_prefix, parse_source, selector
-from bulkhaul.policy.storerules import asks_for_bytes, check_presigned, check_ttl, outside
+from bulkhaul.policy.storerules import check_presigned, check_ttl
 from bulkhaul.policy.tags import check_tags
 
 
-class SmallOperations(ABC):
+class SmallOperations(SmallReads):
     """What an engine offers besides transfers.
 
     An object, or a prefix, is named by its URL or by an ``ObjectRef``, whose key is taken as it is.
     """
-
-    @property
-    @abstractmethod
-    def control(self) -> Control:
-        """The same operations by bucket and key, where listings come page by page.
-
-        Raises:
-            UsageError: the engine is not running.
-        """
 
     async def head(self, url: str | ObjectRef, *, version_id: str = "") -> ObjectHead:
         """Return what the service knows of one object.
@@ -131,67 +117,6 @@ class SmallOperations(ABC):
         if type(days) is not int or not 0 <= days <= MAX_DAYS:
             raise UsageError(f"a restored copy cannot stay {days!r} days; give whole days", ref.url)
         return await self.control.restore(ref, tier=Tier(tier), days=days, version_id=version_id)
-
-    async def get_bytes(self, url: str | ObjectRef) -> bytes:
-        """Return a whole object, by one GET; a large one is better downloaded.
-
-        Raises:
-            NotFound: there is no such object.
-            NetworkError: the body broke off, however often it was tried.
-            IntegrityError: the bytes are not those that the stored checksum promises.
-        """
-        return await self.control.read(object_ref(url))
-
-    async def get_bytes_range(self, url: str | ObjectRef, start: int, end: int | None = None) -> bytes:
-        """Return exactly the bytes ``[start, end)`` of an object; an empty range is empty without a request.
-
-        Args:
-            end: None for the end of the object, which a HEAD tells first.
-
-        Raises:
-            RangeNotSatisfiable: the object cannot fill the range, or the range is none.
-            NotFound: there is no such object.
-        """
-        ref, control = object_ref(url), self.control
-        if end is None:
-            end = max(start, (await control.head(ref)).size_bytes)
-        if not asks_for_bytes(start, end, ref.url):
-            return b""
-        try:
-            return await control.read(ref, start, end)
-        except RangeNotSatisfiable as error:
-            told = outside(start, end, ref.url)
-            told.info = msgspec.structs.replace(error.info, message=told.message, subject=ref.url)
-            raise told from error
-        except TransferError as error:
-            raise error.about(ref.url) from error.__cause__
-
-    async def get_bytes_suffix(self, url: str | ObjectRef, length: int) -> bytes:
-        """Return the last ``length`` bytes of an object, all of it if it is shorter; a HEAD tells its size first.
-
-        Raises:
-            RangeNotSatisfiable: the length is negative.
-            NotFound: there is no such object.
-        """
-        ref = object_ref(url)
-        if length < 0:
-            raise RangeNotSatisfiable(f"the last {length} bytes are none", ref.url)
-        size_bytes = (await self.control.head(ref)).size_bytes
-        return await self.get_bytes_range(ref, max(0, size_bytes - length), size_bytes)
-
-    async def get_ranges(self, url: str | ObjectRef, ranges: Sequence[tuple[int, int]]) -> builtins.list[bytes]:
-        """Return the bytes of several ranges ``[start, end)``, in their order; they are asked for side by side.
-
-        Raises:
-            RangeNotSatisfiable, NotFound: see ``get_bytes_range``; the first failure ends the others.
-        """
-        tasks = [asyncio.ensure_future(self.get_bytes_range(url, start, end)) for start, end in ranges]
-        try:
-            return builtins.list(await asyncio.gather(*tasks))
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def presigned_get_url(self, url: str | ObjectRef, ttl_s: int = 3600, *, version_id: str = "") -> str:
         """Return a URL that fetches an object without credentials; see ``presigned_url``."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB
@@ -13,6 +14,9 @@ Span = tuple[int, int]
 
 NEAR_BYTES = MIB
 """Ranges no farther apart are read together. Source: object_store (obstore), OBJECT_STORE_COALESCE_DEFAULT."""
+
+MOST_BYTES = 16 * MIB
+"""Read together at most, as the gaps are read too: many small ranges, each just near the next, would be all of it."""
 
 
 def wanted_spans(ranges: Iterable[Span], subject: str) -> list[Span]:
@@ -42,28 +46,35 @@ def require_within(spans: Iterable[Span], size_bytes: int, subject: str) -> None
             raise outside(start, end, subject)
 
 
-def coalesced(spans: Iterable[Span], *, near_bytes: int = NEAR_BYTES) -> list[Span]:
-    """Return what is read for these ranges, in order, none touching another; empty ranges need nothing.
+class Group(NamedTuple):
+    """Ranges that are read together.
 
-    >>> coalesced([(10, 12), (0, 4), (5, 8), (3, 3)], near_bytes=1)
-    [(0, 8), (10, 12)]
+    Attributes:
+        span: what is read.
+        wanted: the ranges in it.
     """
-    merged: list[Span] = []
-    for start, end in sorted(span for span in spans if span[0] < span[1]):
-        if merged and start - merged[-1][1] <= near_bytes:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
-        else:
-            merged.append((start, end))
-    return merged
+
+    span: Span
+    wanted: list[Span]
 
 
-def cut(span: Span, read: Sequence[tuple[Span, bytes]]) -> bytes:
-    """Return the bytes of one range from what was read."""
-    start, end = span
-    for (first, last), body in read:
-        if first <= start and end <= last:
-            return body[start - first : end - first]
-    return b""
+def grouped(spans: Iterable[Span], *, near_bytes: int = NEAR_BYTES, most_bytes: int = MOST_BYTES) -> list[Group]:
+    """Return what is read for these ranges, in order; an empty range needs nothing.
+
+    >>> grouped([(10, 12), (0, 4), (5, 8), (3, 3)], near_bytes=1)
+    [Group(span=(0, 8), wanted=[(0, 4), (5, 8)]), Group(span=(10, 12), wanted=[(10, 12)])]
+    """
+    groups: list[Group] = []
+    for start, end in sorted({span for span in spans if span[0] < span[1]}):
+        if groups:
+            (first, last), wanted = groups[-1]
+            longer = start - last <= near_bytes and end - first <= most_bytes
+            if end <= last or longer:
+                wanted.append((start, end))
+                groups[-1] = Group((first, max(last, end)), wanted)
+                continue
+        groups.append(Group((start, end), [(start, end)]))
+    return groups
 
 
 def to_the_end(start: int, size_bytes: int, subject: str) -> Span:

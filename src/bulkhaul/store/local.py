@@ -121,7 +121,7 @@ class LocalStore(LocalFolder):
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
         check_key(key)
         wanted = ranges.wanted_spans(spans, self._path(key))
-        if not ranges.coalesced(wanted):
+        if not ranges.grouped(wanted):
             return [b""] * len(wanted)
         with self._found(key) as found, noticed(found):
             ranges.require_within(wanted, found.size_bytes, found.path)

@@ -112,7 +112,7 @@ class MemoryStore(MemoryBucket):
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
         storerules.check_key(key)
         wanted = ranges.wanted_spans(spans, self._url(key))
-        if not ranges.coalesced(wanted):
+        if not ranges.grouped(wanted):
             return [b""] * len(wanted)
         body = self._find("get_ranges", key).body
         ranges.require_within(wanted, len(body), self._url(key))

@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 import os
-from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from datetime import datetime
-from typing import TypeVar
 
 import msgspec
 
 from bulkhaul.disk.paths import require_file
-from bulkhaul.model.errors import NotFound, OtherError, TransferError
-from bulkhaul.model.limits import MAX_OFFSET
+from bulkhaul.model.errors import NotFound, OtherError
 from bulkhaul.model.objects import FolderListing, ObjectHead, ObjectInfo, ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.policy import ranges
 from bulkhaul.policy.described import told_content
-from bulkhaul.policy.storerules import asks_for_bytes
 from bulkhaul.store.bucket import StoreOfBucket
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ProgressCallback
-
-AT_ONCE = 10
-"""Requests of one ``get_ranges``. Source: object_store (obstore), OBJECT_STORE_COALESCE_PARALLEL."""
-
-T = TypeVar("T")
 
 
 class BucketReads(StoreOfBucket):
@@ -105,16 +95,39 @@ class BucketReads(StoreOfBucket):
         deltas.end(result.size_bytes)
         return self._told(result)
 
-    async def get_bytes(self, key: str) -> bytes:
+    async def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
         """Return a whole object, by one GET (C20).
 
         Raises:
             NotFound: there is no such object.
             NetworkError: the body broke off, however often it was tried.
         """
-        return await (await self._running()).get_bytes(self._ref(key))
+        return await (await self._running()).get_bytes(self._ref(key), version_id=version_id)
 
-    async def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
+    async def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
+        """Return the last ``length`` bytes, all of a shorter object: of the version that a HEAD has found.
+
+        Raises:
+            PreconditionFailed: it was overwritten meanwhile.
+            NotFound: there is no such object.
+        """
+        return await (await self._running()).get_bytes_suffix(self._ref(key), length, version_id=version_id)
+
+    async def get_ranges(
+        self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = ""
+    ) -> builtins.list[bytes]:
+        """Return the bytes of each range ``[start, end)``, in the order of the ranges, all of one version.
+
+        Ranges at most 1 MiB apart are read together, up to 16 MiB by a request, and 10 requests are made at once.
+
+        Raises:
+            RangeNotSatisfiable: the object cannot fill one of them, or one is none.
+            PreconditionFailed: the object was overwritten meanwhile.
+            NotFound: there is no such object.
+        """
+        return await (await self._running()).get_ranges(self._ref(key), spans, version_id=version_id)
+
+    async def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
 
         Without an end it is all from ``start`` on, of the version that a HEAD has found.
@@ -123,64 +136,7 @@ class BucketReads(StoreOfBucket):
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
-        if end is None:
-            asks_for_bytes(start, MAX_OFFSET, ref.url)
-            head = await (await self._running()).head(ref)
-            return await self._read(ref, head, ranges.to_the_end(start, head.size_bytes, ref.url))
-        if not asks_for_bytes(start, end, ref.url):
-            return b""
-        return await (await self._running()).get_bytes_range(ref, start, end)
-
-    async def get_bytes_suffix(self, key: str, length: int) -> bytes:
-        """Return the last ``length`` bytes, all of a shorter object: of the version that a HEAD has found.
-
-        Raises:
-            PreconditionFailed: it was overwritten meanwhile.
-            NotFound: there is no such object.
-        """
-        ref = self._ref(key)
-        ranges.check_length(length, ref.url)
-        if not length:
-            return b""
-        head = await (await self._running()).head(ref)
-        return await self._read(ref, head, (max(head.size_bytes - length, 0), head.size_bytes))
-
-    async def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
-        """Return the bytes of each range ``[start, end)``, in the order of the ranges, all of one version.
-
-        Ranges at most 1 MiB apart are read together, and 10 requests are made at once. What is read is in memory.
-
-        Raises:
-            RangeNotSatisfiable: the object cannot fill one of them, or one is none.
-            PreconditionFailed: the object was overwritten meanwhile.
-            NotFound: there is no such object.
-        """
-        ref = self._ref(key)
-        wanted = ranges.wanted_spans(spans, ref.url)
-        together = ranges.coalesced(wanted)
-        if not together:
-            return [b""] * len(wanted)
-        head = await (await self._running()).head(ref)
-        ranges.require_within(wanted, head.size_bytes, ref.url)
-        free = asyncio.Semaphore(AT_ONCE)
-
-        async def read(span: tuple[int, int]) -> tuple[tuple[int, int], bytes]:
-            async with free:
-                return span, await self._read(ref, head, span)
-
-        bodies = await all_or_none([read(span) for span in together])
-        return [ranges.cut(span, bodies) for span in wanted]
-
-    async def _read(self, ref: ObjectRef, head: ObjectHead, span: tuple[int, int]) -> bytes:
-        start, end = span
-        if start == end:
-            return b""
-        control = (await self._running()).control
-        try:
-            return await control.read(ref, start, end, etag=head.etag)
-        except TransferError as error:
-            raise error.about(ref.url) from error.__cause__
+        return await (await self._running()).get_bytes_range(self._ref(key), start, end, version_id=version_id)
 
     async def probe(self, prefix: str = "") -> None:
         """Ask once for at most one key below ``prefix`` (C38).
@@ -210,14 +166,3 @@ class BucketReads(StoreOfBucket):
     def _told(self, result: TransferResult) -> TransferResult:
         """Return a result with the key that the caller gave."""
         return msgspec.structs.replace(result, key=self._key(result.key)) if self._above else result
-
-
-async def all_or_none(work: Sequence[Coroutine[None, None, T]]) -> Sequence[T]:
-    """Return what all give; the first that fails ends the others, and is raised as it is."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

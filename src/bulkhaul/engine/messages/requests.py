@@ -100,6 +100,7 @@ class Read(Request[None], tag=True, frozen=True):
 
     Attributes:
         etag: the object must still have it; empty to read whatever is there.
+        version_id: of the object, empty for the current one.
     """
 
     with_memory = True
@@ -110,6 +111,7 @@ class Read(Request[None], tag=True, frozen=True):
     start: int = 0
     end: int = -1
     etag: str = ""
+    version_id: str = ""
 
 
 class PutSmall(Request[Stored], tag=True, frozen=True):

@@ -139,11 +139,14 @@ class Control(Buckets, Descriptions, MultipartUploads):
         )
         return each_of(listing, lambda page: list(page.versions))
 
-    async def read(self, ref: ObjectRef, start: int = 0, end: int = -1, *, etag: str = "") -> bytes:
+    async def read(
+        self, ref: ObjectRef, start: int = 0, end: int = -1, *, etag: str = "", version_id: str = ""
+    ) -> bytes:
         """Return an object, or ``[start, end)`` of it, by one GET.
 
         Args:
             etag: the object must still have it; empty to read whatever is there.
+            version_id: which version; empty for the current one.
 
         Raises:
             PreconditionFailed: the object has another ETag.
@@ -152,7 +155,7 @@ class Control(Buckets, Descriptions, MultipartUploads):
             IntegrityError: the bytes are not those that the stored checksum promises.
         """
         subject = ref.url if end < 0 else f"{ref.url} bytes [{start}, {end})"
-        request = Read(await self._requests.target(ref.bucket), ref.bucket, ref.key, start, end, etag)
+        request = Read(await self._requests.target(ref.bucket), ref.bucket, ref.key, start, end, etag, version_id)
         fd = new_memory()
         try:
             await self._requests.ask(request, subject, memory_fd=fd)

@@ -109,7 +109,8 @@ class Fetcher:
         """
         whole = request.end < 0
         start = 0 if whole else request.start
-        get = GetRequest(request.target, request.bucket, request.key, request.etag, start, request.end, -1, whole)
+        where = (request.target, request.bucket, request.key, request.etag)
+        get = GetRequest(*where, start, request.end, -1, whole, request.version_id)
         try:
             os.ftruncate(fd, 0)
             window = WrittenWindow(fd, 0, 0, self._shared)
