@@ -64,7 +64,17 @@ if TYPE_CHECKING:
         WorkerDied,
     )
     from bulkhaul.model.limits import S3Limits
-    from bulkhaul.model.objects import Bucket, Checksum, Content, Integrity, ObjectHead, ObjectInfo, ObjectRef, Verify
+    from bulkhaul.model.objects import (
+        Bucket,
+        Checksum,
+        Content,
+        Integrity,
+        ObjectHead,
+        ObjectInfo,
+        ObjectRef,
+        Verify,
+        VersionInfo,
+    )
     from bulkhaul.model.preserving import Kept
     from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
     from bulkhaul.model.rows import Action, Row
@@ -144,6 +154,7 @@ __all__ = [
     "Unsupported",
     "UsageError",
     "Verify",
+    "VersionInfo",
     "WorkerDied",
     "__version__",
     "aio",
@@ -186,6 +197,7 @@ _HOMES = {
     "Timeouts": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",
     "Verify": "bulkhaul.model.objects",
+    "VersionInfo": "bulkhaul.model.objects",
     "open": "bulkhaul.engine.shared",
 }
 """The modules of the public names. All others of ``__all__`` are errors."""

@@ -114,6 +114,24 @@ class ObjectInfo(msgspec.Struct, frozen=True):
     storage_class: str = ""
 
 
+class VersionInfo(msgspec.Struct, frozen=True):
+    """One version of an object, or a delete marker, for callers of a store.
+
+    Attributes:
+        size: length in bytes, 0 for a delete marker.
+        last_modified: as the service says, in UTC.
+        latest: it is what a read without a version id gives, or finds nothing by if it is a delete marker.
+    """
+
+    key: str
+    version_id: str
+    size: int = 0
+    last_modified: datetime | None = None
+    etag: str | None = None
+    latest: bool = False
+    delete_marker: bool = False
+
+
 class FolderListing(msgspec.Struct, frozen=True):
     """What a listing that stops at slashes tells.
 

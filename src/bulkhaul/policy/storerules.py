@@ -10,9 +10,9 @@ Every store applies the same rules, so that a real bucket accepts what a test in
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, UsageError
+from bulkhaul.model.errors import OtherError, PayloadTooLarge, RangeNotSatisfiable, Unsupported, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, GIB, KIB, MAX_KEY_BYTES, MAX_OFFSET, MAX_PRESIGN_S, MIB, TIB, S3Limits
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectRef
 from bulkhaul.model.presigning import METHODS
@@ -118,6 +118,27 @@ def require_current(source: ObjectRef, version_id: str, *, move: bool) -> None:
     """
     if move and version_id:
         raise UsageError("an older version is not moved: copy it, and delete it by its id", source.url)
+
+
+def require_no_version(version_id: str, subject: str) -> None:
+    """Make sure that no version is named, for a store that keeps the current one alone.
+
+    Raises:
+        Unsupported: one is.
+    """
+    if version_id:
+        raise Unsupported("this store keeps no versions; leave the version id out, or use a bucket", subject)
+
+
+def keys_of(keys: Iterable[str]) -> Iterable[str]:
+    """Return what is to be several keys.
+
+    Raises:
+        UsageError: it is one text.
+    """
+    if isinstance(keys, str):
+        raise UsageError("keys are given as a list, also a single one", keys)
+    return keys
 
 
 def check_ttl(ttl_s: int) -> None:

@@ -8,17 +8,20 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 
 import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import Conflict, NetworkError, NotFound, OtherError, PreconditionFailed
+from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import TOKEN_KEY, ObjectRef
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.model.writing import Doomed, ObjectOptions
 from bulkhaul.policy.put_options import put_options
-from bulkhaul.policy.storerules import check_ttl
+from bulkhaul.policy.storerules import check_ttl, keys_of
+from bulkhaul.policy.tags import check_tags
+from bulkhaul.store.batches import batched
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ProgressCallback
 from bulkhaul.store.reads import BucketReads
@@ -127,18 +130,77 @@ class S3Store(BucketReads):
         source, destination = self._ref(source_key), self._ref(destination_key)
         return self._told(await (await self._running()).copy(source, destination))
 
-    async def delete(self, key: str) -> None:
-        """Remove one object (C36).
+    async def delete(self, key: str, *, version_id: str = "") -> None:
+        """Remove one object (C36), or one version of it for good; that the version is not there is no error.
 
         Raises:
             NotFound: there is no such object.
         """
         ref = self._ref(key)
         engine = await self._running()
-        await engine.head(ref)
-        await engine.delete(ref)
+        if not version_id:
+            await engine.head(ref)
+        await engine.delete(ref, version_id=version_id)
 
-    async def presigned_get_url(self, key: str, ttl_s: int) -> str:
+    async def delete_many(self, keys: Iterable[str] | AsyncIterable[str]) -> AsyncGenerator[TransferResult, None]:
+        """Remove objects, 1,000 by a request, and yield one outcome a key, in the order of the keys.
+
+        A key that has no object is removed, so this can be repeated. Nothing is removed before the first outcome is
+        taken. What one key is refused for is in its outcome.
+
+        Raises:
+            UsageError: a key is none; what came before its request is removed.
+            TransferError: a request was refused as a whole.
+        """
+        if isinstance(keys, AsyncIterable):
+            batch: list[str] = []
+            async for key in keys:
+                batch.append(key)
+                if len(batch) == MAX_DELETE_BATCH:
+                    for result in await self.delete_together(batch):
+                        yield result
+                    batch = []
+            for result in await self.delete_together(batch):
+                yield result
+            return
+        for some in batched(keys_of(keys), MAX_DELETE_BATCH):
+            for result in await self.delete_together(some):
+                yield result
+
+    async def delete_together(self, keys: Sequence[str]) -> Sequence[TransferResult]:
+        """Remove up to 1,000 objects by one request, and return one outcome a key; see ``delete_many``.
+
+        Raises:
+            UsageError: a key is none, and nothing was removed.
+            TransferError: the request was refused as a whole.
+        """
+        refs = [self._ref(key) for key in keys]
+        if not refs:
+            return []
+        control = (await self._running()).control
+        results = await control.delete_together(self.url.bucket, [Doomed(ref.key) for ref in refs])
+        return [self._told(result) for result in results]
+
+    async def set_tags(self, key: str, tags: Mapping[str, str], *, version_id: str = "") -> None:
+        """Give one object these tags instead of all that it has.
+
+        Raises:
+            UsageError: S3 has no such tags: more than 10, or too long.
+            NotFound: there is no such object.
+        """
+        ref = self._ref(key)
+        check_tags(tags, ref.url)
+        await (await self._running()).set_tags(ref, tags, version_id=version_id)
+
+    async def delete_tags(self, key: str, *, version_id: str = "") -> None:
+        """Take all tags from one object; that it has none is no error.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        await (await self._running()).delete_tags(self._ref(key), version_id=version_id)
+
+    async def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).
 
         Raises:
@@ -146,7 +208,20 @@ class S3Store(BucketReads):
         """
         check_ttl(ttl_s)
         ref = self._ref(key)
-        return await (await self._running()).presigned_get_url(ref, ttl_s)
+        return await (await self._running()).presigned_get_url(ref, ttl_s, version_id=version_id)
+
+    async def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+        """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds; a secret.
+
+        Args:
+            content_type: that the PUT must come with; empty for any.
+
+        Raises:
+            OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
+        """
+        check_ttl(ttl_s)
+        ref = self._ref(key)
+        return await (await self._running()).presigned_put_url(ref, ttl_s, content_type=content_type)
 
     async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:
         """Return the token of the object that is in the way; raises ``refusal`` if there is none."""

@@ -23,12 +23,13 @@ from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.model.errors import NotFound, PreconditionFailed, Unsupported
 from bulkhaul.model.limits import MAX_OFFSET
-from bulkhaul.model.objects import FolderListing, ObjectInfo
+from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
 from bulkhaul.policy.put_options import put_options
+from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.local_folder import LocalFolder, check_key, headers_of, info_of, mode_in, noticed, time_of
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ProgressCallback
@@ -67,63 +68,64 @@ class LocalStore(LocalFolder):
         """Return the objects and the folders below ``prefix``; all that is below it is looked at."""
         return in_folder(self.list(prefix), prefix)
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version_id: str = "") -> ObjectInfo:
         """Return what is known of one object."""
-        with self._found(key) as found:
+        with self._found(key, version_id) as found:
             return info_of(key, found.identity, found.path, kept_content(found.fd, found.path))
 
     def get_to_file(
-        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None, version_id: str = ""
     ) -> TransferResult:
         """Copy one object to a file, and rename it into place; it is not flushed."""
         destination = require_file(path)
+        storerules.require_no_version(version_id, self._path(key))
         told = Deltas(progress)
         try:
             return self._fetch(key, destination, told)
         except PreconditionFailed:
             return self._fetch(key, destination, told)  # once (C18)
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
         """Return a whole object.
 
         Raises:
             PreconditionFailed: another program wrote into its file meanwhile.
         """
-        with self._found(key) as found, noticed(found):
+        with self._found(key, version_id) as found, noticed(found):
             body = bytearray(found.size_bytes)
             read_at(found, 0, memoryview(body))
             found.check_unchanged()
         return bytes(body)
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, *, version_id: str = "") -> bool:
         """Return whether there is an object of exactly this key."""
         with self._open().root(key):
             pass  # a store whose folder is missing has no answer
         try:
-            with self._found(key):
+            with self._found(key, version_id):
                 return True
         except NotFound:
             return False
 
-    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+    def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object."""
         check_key(key)
         ranges.check_length(length, self._path(key))
         if not length:
             return b""
-        with self._found(key) as found, noticed(found):
+        with self._found(key, version_id) as found, noticed(found):
             body = bytearray(min(length, found.size_bytes))
             read_at(found, found.size_bytes - len(body), memoryview(body))
             found.check_unchanged()
         return bytes(body)
 
-    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = "") -> builtins.list[bytes]:
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
         check_key(key)
         wanted = ranges.wanted_spans(spans, self._path(key))
         if not ranges.grouped(wanted):
             return [b""] * len(wanted)
-        with self._found(key) as found, noticed(found):
+        with self._found(key, version_id) as found, noticed(found):
             ranges.require_within(wanted, found.size_bytes, found.path)
             bodies = [bytearray(end - start) for start, end in wanted]
             for (start, _), body in zip(wanted, bodies, strict=True):
@@ -131,12 +133,12 @@ class LocalStore(LocalFolder):
             found.check_unchanged()
         return [bytes(body) for body in bodies]
 
-    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
+    def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``."""
         check_key(key)
         if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._path(key)):
             return b""
-        with self._found(key) as found, noticed(found):
+        with self._found(key, version_id) as found, noticed(found):
             if end is None:
                 start, end = ranges.to_the_end(start, found.size_bytes, found.path)
             if end > found.size_bytes:
@@ -207,26 +209,62 @@ class LocalStore(LocalFolder):
                 info = self._store(destination_key, read_all(source), source.size_bytes, content, Deltas(None))
         return self._result(info, source=source.path)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version_id: str = "") -> None:
         """Remove one object, and the folders that it leaves empty.
 
         Raises:
             DurabilityUnknown: it is removed, but the folder could not be flushed.
         """
-        with self._found(key):
+        with self._found(key, version_id):
             self._tree.remove(key)
 
-    def presigned_get_url(self, key: str, ttl_s: int) -> str:
+    def delete_many(self, keys: Iterable[str]) -> Iterator[TransferResult]:
+        """Remove objects, one after another; a key that can be no path is refused in its outcome."""
+        with self._open().root(""):
+            pass  # of a folder that is missing nothing can be removed
+        for key in storerules.keys_of(keys):
+            storerules.check_key(key)
+            yield self._removed(key)
+
+    def get_tags(self, key: str, *, version_id: str = "") -> dict[str, str]:
+        """Refuse: a file keeps no tags.
+
+        Raises:
+            Unsupported: always.
+        """
+        raise self._no_tags(key, version_id)
+
+    def set_tags(self, key: str, tags: Mapping[str, str], *, version_id: str = "") -> None:
+        """Refuse: see ``get_tags``."""
+        check_tags(tags, self._path(key))
+        raise self._no_tags(key, version_id)
+
+    def delete_tags(self, key: str, *, version_id: str = "") -> None:
+        """Refuse: see ``get_tags``."""
+        raise self._no_tags(key, version_id)
+
+    def list_versions(self, prefix: str = "") -> Iterator[VersionInfo]:
+        """Refuse: a file has one version.
+
+        Raises:
+            Unsupported: always.
+        """
+        storerules.check_prefix(prefix)
+        raise Unsupported("a folder keeps no versions; list its objects, or use a bucket", self.folder)
+
+    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
         """Refuse: nobody serves the files of a folder.
 
         Raises:
             Unsupported: always, if the time is a possible one.
         """
-        check_key(key)
-        storerules.check_ttl(ttl_s)
-        raise Unsupported(
-            "a folder has no URLs that others can fetch; share its files, or use a bucket", self._path(key)
-        )
+        storerules.require_no_version(version_id, self._path(key))
+        raise self._no_urls(key, ttl_s)
+
+    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+        """Refuse: see ``presigned_get_url``."""
+        storerules.check_presigned("PUT", content_type, "", self._path(key))
+        raise self._no_urls(key, ttl_s)
 
     def probe(self, prefix: str = "") -> None:
         """Make sure that the folder can be listed."""

@@ -17,7 +17,15 @@ from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.disk.tree import FileTree, components_of, identity_of
-from bulkhaul.model.errors import LocalError, PreconditionFailed, SourceChanged, Unsupported, UsageError
+from bulkhaul.model.errors import (
+    LocalError,
+    NotFound,
+    PreconditionFailed,
+    SourceChanged,
+    TransferError,
+    Unsupported,
+    UsageError,
+)
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
 from bulkhaul.model.objects import Content, Integrity, ObjectInfo
@@ -91,9 +99,33 @@ class LocalFolder:
             raise UsageError(CLOSED)
         return self._tree
 
-    def _found(self, key: str) -> AbstractContextManager[SourceFile]:
+    def _found(self, key: str, version_id: str = "") -> AbstractContextManager[SourceFile]:
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._path(key))
         return self._open().opened(key)
+
+    def _removed(self, key: str) -> TransferResult:
+        """Remove an object if it is there, and return what came of it."""
+        failure = None
+        try:
+            with self._found(key):
+                self._tree.remove(key)
+        except NotFound:
+            pass  # it is not there any more, which is what was asked for
+        except TransferError as error:
+            failure = error.info
+        return TransferResult(source=self._path(key), destination="", bucket=self.folder, key=key, failure=failure)
+
+    def _no_tags(self, key: str, version_id: str) -> Unsupported:
+        check_key(key)
+        storerules.require_no_version(version_id, self._path(key))
+        return Unsupported("a folder keeps no tags; use metadata, or a bucket", self._path(key))
+
+    def _no_urls(self, key: str, ttl_s: int) -> Unsupported:
+        check_key(key)
+        storerules.check_ttl(ttl_s)
+        text = "a folder has no URLs that others can fetch; share its files, or use a bucket"
+        return Unsupported(text, self._path(key))
 
     def _landing(self, key: str, size_bytes: int) -> AbstractContextManager[tuple[FolderHandle, Landing]]:
         storerules.check_object_size(size_bytes, self._path(key), limits=self._limits)

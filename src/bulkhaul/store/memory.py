@@ -10,25 +10,25 @@ were queued; a rival that wins a conditional write; objects of any age.
 from __future__ import annotations
 
 import builtins
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from datetime import UTC, datetime
-from urllib.parse import quote
 
 from bulkhaul.disk.folder import open_folder
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
-from bulkhaul.model.limits import MAX_OFFSET
-from bulkhaul.model.objects import FolderListing, ObjectInfo
+from bulkhaul.model.errors import Unsupported
+from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_OFFSET
+from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
 from bulkhaul.policy.put_options import put_options
+from bulkhaul.policy.tags import check_tags
+from bulkhaul.store.batches import batched
 from bulkhaul.store.bodies import read, write
 from bulkhaul.store.memory_bucket import MemoryBucket
 from bulkhaul.store.protocol import ProgressCallback
@@ -63,16 +63,16 @@ class MemoryStore(MemoryBucket):
         infos = sorted(found, key=lambda info: info.key.encode())
         return in_folder((ObjectInfo(info.key, info.size, info.last_modified) for info in infos), prefix)
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version_id: str = "") -> ObjectInfo:
         """Return what is known of one object."""
-        return self._find("head", key).info
+        return self._find("head", key, version_id).info
 
     def get_to_file(
-        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None, version_id: str = ""
     ) -> TransferResult:
         """Write one object to a file, part by part, and rename it into place."""
         destination = require_file(path)
-        kept = self._find("get_to_file", key)
+        kept = self._find("get_to_file", key, version_id)
         parent, name = os.path.split(destination)
         folder = open_folder(parent)
         try:
@@ -91,26 +91,29 @@ class MemoryStore(MemoryBucket):
             folder.release()
         return self._result(kept.info, source=self._url(key), destination=destination)
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
         """Return a whole object."""
-        return self._find("get_bytes", key).body
+        return self._find("get_bytes", key, version_id).body
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, *, version_id: str = "") -> bool:
         """Return whether there is an object of exactly this key."""
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         self._begin("exists", key)
         with self._lock:
             return key in self._objects
 
-    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+    def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object."""
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         ranges.check_length(length, self._url(key))
         return self._find("get_bytes_suffix", key).body[-length:] if length else b""
 
-    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = "") -> builtins.list[bytes]:
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         wanted = ranges.wanted_spans(spans, self._url(key))
         if not ranges.grouped(wanted):
             return [b""] * len(wanted)
@@ -118,9 +121,10 @@ class MemoryStore(MemoryBucket):
         ranges.require_within(wanted, len(body), self._url(key))
         return [body[start:end] for start, end in wanted]
 
-    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
+    def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``."""
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._url(key)):
             return b""
         body = self._find("get_bytes_range", key).body
@@ -199,24 +203,61 @@ class MemoryStore(MemoryBucket):
         stored = self._store(destination_key, kept.body, kept.options)
         return self._result(stored, source=self._url(source_key))
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, version_id: str = "") -> None:
         """Remove one object."""
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         with self._lock:
             self._strike("delete")
             self._require(key)
             del self._objects[key]
 
-    def presigned_get_url(self, key: str, ttl_s: int) -> str:
+    def delete_many(self, keys: Iterable[str]) -> Iterator[TransferResult]:
+        """Remove objects; a fault strikes a whole request of 1,000 of them."""
+        for batch in batched(storerules.keys_of(keys), MAX_DELETE_BATCH):
+            for key in batch:
+                storerules.check_key(key)
+            self._begin("delete_many", batch[0])
+            with self._lock:
+                for key in batch:
+                    self._objects.pop(key, None)
+            for key in batch:
+                yield TransferResult(source=self._url(key), destination="", bucket=self.bucket, key=key)
+
+    def get_tags(self, key: str, *, version_id: str = "") -> dict[str, str]:
+        """Return the tags of one object."""
+        return dict(self._find("get_tags", key, version_id).options.tags)
+
+    def set_tags(self, key: str, tags: Mapping[str, str], *, version_id: str = "") -> None:
+        """Give one object these tags instead of all that it has."""
+        check_tags(tags, self._url(key))
+        self._tag("set_tags", key, dict(tags), version_id)
+
+    def delete_tags(self, key: str, *, version_id: str = "") -> None:
+        """Take all tags from one object."""
+        self._tag("delete_tags", key, {}, version_id)
+
+    def list_versions(self, prefix: str = "") -> Iterator[VersionInfo]:
+        """Refuse: only what is there now is kept.
+
+        Raises:
+            Unsupported: always.
+        """
+        storerules.check_prefix(prefix)
+        self._begin("list_versions", prefix)
+        raise Unsupported("this store keeps no versions; list its objects, or use a bucket", self._url(prefix))
+
+    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
         """Return a URL that looks presigned; nothing answers at it."""
         storerules.check_key(key)
-        storerules.check_ttl(ttl_s)
-        with self._lock:
-            self._strike("presigned_get_url")
-        signed = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-        proof = hashlib.sha256(f"{self.bucket}/{key}?{signed}+{ttl_s}".encode()).hexdigest()
-        query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={signed}&X-Amz-Expires={ttl_s}&X-Amz-Signature={proof}"
-        return f"memory://{self.bucket}/{quote(key, safe='/-._~')}?{query}"
+        storerules.require_no_version(version_id, self._url(key))
+        return self._presigned("presigned_get_url", key, ttl_s, "GET")
+
+    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+        """Return a URL that looks presigned; nothing answers at it."""
+        storerules.check_key(key)
+        storerules.check_presigned("PUT", content_type, "", self._url(key))
+        return self._presigned("presigned_put_url", key, ttl_s, "PUT")
 
     def probe(self, prefix: str = "") -> None:
         """Make sure that the bucket can be listed."""

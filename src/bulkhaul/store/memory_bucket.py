@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self, get_args
+from urllib.parse import quote
 
 import msgspec
 
 from bulkhaul.model.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
 from bulkhaul.model.objects import Integrity, ObjectInfo, ObjectRef
+from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
 from bulkhaul.model.writing import ObjectOptions
@@ -25,7 +28,8 @@ from bulkhaul.store.protocol import CLOSED
 Operation = Literal[
     "list", "list_with_delimiter", "head", "get_to_file", "get_bytes", "get_bytes_range",
     "exists", "get_bytes_suffix", "get_ranges", "put_bytes", "put_path", "put_if_absent", "copy",
-    "delete", "presigned_get_url", "probe",
+    "delete", "delete_many", "get_tags", "set_tags", "delete_tags", "list_versions",
+    "presigned_get_url", "presigned_put_url", "probe",
 ]  # fmt: skip
 """The methods of a store that a fault can strike."""
 
@@ -128,11 +132,30 @@ class MemoryBucket:
             if not self._bucket_exists:
                 raise self._no_bucket(key)
 
-    def _find(self, operation: Operation, key: str) -> Kept:
+    def _find(self, operation: Operation, key: str, version_id: str = "") -> Kept:
         storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
         with self._lock:
             self._strike(operation)
             return self._require(key)
+
+    def _tag(self, operation: Operation, key: str, tags: dict[str, str], version_id: str) -> None:
+        storerules.check_key(key)
+        storerules.require_no_version(version_id, self._url(key))
+        with self._lock:
+            self._strike(operation)
+            kept = self._require(key)
+            options = msgspec.structs.replace(kept.options, tags=tags)
+            self._objects[key] = msgspec.structs.replace(kept, options=options)
+
+    def _presigned(self, operation: Operation, key: str, ttl_s: int, method: Method) -> str:
+        storerules.check_ttl(ttl_s)
+        with self._lock:
+            self._strike(operation)
+        signed = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+        proof = hashlib.sha256(f"{method} {self.bucket}/{key}?{signed}+{ttl_s}".encode()).hexdigest()
+        query = f"X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date={signed}&X-Amz-Expires={ttl_s}&X-Amz-Signature={proof}"
+        return f"memory://{self.bucket}/{quote(key, safe='/-._~')}?{query}"
 
     def _require(self, key: str) -> Kept:
         if not self._bucket_exists:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
 
-from bulkhaul.model.objects import FolderListing, ObjectInfo
+from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 
@@ -44,6 +44,9 @@ class ObjectStore(Protocol):
 
     An error about an object names it as ``s3://bucket/key`` in ``subject``, or by its path. A key that is
     empty, longer than 1024 bytes of UTF-8 or no valid Unicode is a UsageError, before any request.
+
+    A ``version_id`` names one version of the object, empty for the current one; a store that keeps no versions is
+    Unsupported where one is named.
     """
 
     def __enter__(self) -> Self: ...
@@ -78,7 +81,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def head(self, key: str) -> ObjectInfo:
+    def head(self, key: str, *, version_id: str = "") -> ObjectInfo:
         """Return what is known of one object: size, last_modified, ETag, metadata, content headers (C3, C10).
 
         Raises:
@@ -87,7 +90,7 @@ class ObjectStore(Protocol):
         ...
 
     def get_to_file(
-        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None, version_id: str = ""
     ) -> TransferResult:
         """Download one object to ``path``, which is absent, old, or wholly the new object at any time (C12).
 
@@ -102,7 +105,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
         """Return a whole object by one GET (C20).
 
         Raises:
@@ -110,11 +113,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, *, version_id: str = "") -> bool:
         """Return whether there is an object of exactly this key."""
         ...
 
-    def get_bytes_suffix(self, key: str, length: int) -> bytes:
+    def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object; none without a request for a length of 0.
 
         Raises:
@@ -123,7 +126,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]]) -> builtins.list[bytes]:
+    def get_ranges(self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = "") -> builtins.list[bytes]:
         """Return the bytes of each range ``[start, end)``, in the order of the ranges, all of one version.
 
         Raises:
@@ -133,7 +136,7 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def get_bytes_range(self, key: str, start: int, end: int | None = None) -> bytes:
+    def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21).
 
         Without an end it is all from ``start`` on; at the end of the object, that is nothing.
@@ -208,16 +211,77 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Remove one object (C36).
+    def delete(self, key: str, *, version_id: str = "") -> None:
+        """Remove one object (C36), or one version of it for good; that the version is not there is no error.
 
         Raises:
             NotFound: there is no such object. One that vanishes between this question and the removal is no error.
         """
         ...
 
-    def presigned_get_url(self, key: str, ttl_s: int) -> str:
+    def delete_many(self, keys: Iterable[str]) -> Iterator[TransferResult]:
+        """Remove objects, 1,000 by a request, and yield one outcome a key, in the order of the keys.
+
+        A key that has no object is removed: unlike ``delete``, this can be repeated, as it asks for no key whether it
+        is there. Nothing is removed before the first outcome is taken, nor after the last one that is taken, except
+        what belongs to the same request. What one key is refused for is in its outcome.
+
+        Raises:
+            UsageError: a key is none; what came before its request is removed.
+            TransferError: a request was refused as a whole.
+        """
+        ...
+
+    def get_tags(self, key: str, *, version_id: str = "") -> dict[str, str]:
+        """Return the tags of one object.
+
+        Raises:
+            NotFound: there is no such object.
+            Unsupported: the store keeps none.
+        """
+        ...
+
+    def set_tags(self, key: str, tags: Mapping[str, str], *, version_id: str = "") -> None:
+        """Give one object these tags instead of all that it has.
+
+        Raises:
+            UsageError: S3 has no such tags: more than 10, or too long; no request.
+            NotFound: there is no such object.
+            Unsupported: the store keeps none.
+        """
+        ...
+
+    def delete_tags(self, key: str, *, version_id: str = "") -> None:
+        """Take all tags from one object; that it has none is no error.
+
+        Raises:
+            NotFound: there is no such object.
+            Unsupported: the store keeps none.
+        """
+        ...
+
+    def list_versions(self, prefix: str = "") -> Iterator[VersionInfo]:
+        """Return every version and delete marker of the objects whose keys begin with ``prefix``, newest first a key.
+
+        Raises:
+            NotFound: the bucket does not exist.
+            Unsupported: the store keeps none.
+        """
+        ...
+
+    def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; no request, no check (C37).
+
+        Raises:
+            OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
+        """
+        ...
+
+    def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
+        """Return a URL that anyone can store the object with by one PUT, for ``ttl_s`` seconds; a secret, no request.
+
+        Args:
+            content_type: that the PUT must come with; empty for any.
 
         Raises:
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.

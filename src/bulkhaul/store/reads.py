@@ -12,7 +12,7 @@ import msgspec
 
 from bulkhaul.disk.paths import require_file
 from bulkhaul.model.errors import NotFound, OtherError
-from bulkhaul.model.objects import FolderListing, ObjectHead, ObjectInfo, ObjectRef
+from bulkhaul.model.objects import FolderListing, ObjectHead, ObjectInfo, ObjectRef, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.described import told_content
 from bulkhaul.store.bucket import StoreOfBucket
@@ -54,7 +54,7 @@ class BucketReads(StoreOfBucket):
                 found.common_prefixes.extend(map(self._key, prefixes))
         return found
 
-    async def head(self, key: str) -> ObjectInfo:
+    async def head(self, key: str, *, version_id: str = "") -> ObjectInfo:
         """Return what is known of one object (C3, C10).
 
         Raises:
@@ -62,9 +62,9 @@ class BucketReads(StoreOfBucket):
             OtherError: the service tells no length or no time.
         """
         ref = self._ref(key)
-        return self._info(await (await self._running()).head(ref), ref.url)
+        return self._info(await (await self._running()).head(ref, version_id=version_id), ref.url)
 
-    async def exists(self, key: str) -> bool:
+    async def exists(self, key: str, *, version_id: str = "") -> bool:
         """Return whether there is an object of this key, by one HEAD.
 
         Raises:
@@ -72,7 +72,7 @@ class BucketReads(StoreOfBucket):
         """
         ref = self._ref(key)
         try:
-            await (await self._running()).head(ref)
+            await (await self._running()).head(ref, version_id=version_id)
         except NotFound as error:
             if error.info.service_code == "NoSuchBucket":
                 raise
@@ -80,7 +80,7 @@ class BucketReads(StoreOfBucket):
         return True
 
     async def get_to_file(
-        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+        self, key: str, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None, version_id: str = ""
     ) -> TransferResult:
         """Download one object to ``path``, which is absent, old, or wholly the new one (C11 to C19).
 
@@ -91,7 +91,7 @@ class BucketReads(StoreOfBucket):
         """
         ref, file = self._ref(key), require_file(path)
         deltas = Deltas(progress)
-        result = await (await self._running()).download(ref, file, on_moved=deltas.reached)
+        result = await (await self._running()).download(ref, file, on_moved=deltas.reached, version_id=version_id)
         deltas.end(result.size_bytes)
         return self._told(result)
 
@@ -137,6 +137,35 @@ class BucketReads(StoreOfBucket):
             NotFound: there is no such object.
         """
         return await (await self._running()).get_bytes_range(self._ref(key), start, end, version_id=version_id)
+
+    async def get_tags(self, key: str, *, version_id: str = "") -> dict[str, str]:
+        """Return the tags of one object.
+
+        Raises:
+            NotFound: there is no such object.
+        """
+        return await (await self._running()).get_tags(self._ref(key), version_id=version_id)
+
+    async def list_versions(self, prefix: str = "") -> AsyncGenerator[VersionInfo, None]:
+        """Yield every version and delete marker of the objects whose keys begin with ``prefix``.
+
+        Raises:
+            NotFound: the bucket does not exist.
+        """
+        below = self._below(prefix)
+        engine = await self._running()
+        async with aclosing(engine.control.versions(self.url.bucket, below)) as pages:
+            async for page in pages:
+                for one in page:
+                    yield VersionInfo(
+                        self._key(one.key),
+                        one.version_id,
+                        one.size_bytes,
+                        datetime.fromisoformat(one.last_modified) if one.last_modified else None,
+                        one.etag or None,
+                        latest=one.latest,
+                        delete_marker=one.delete_marker,
+                    )
 
     async def probe(self, prefix: str = "") -> None:
         """Ask once for at most one key below ``prefix`` (C38).

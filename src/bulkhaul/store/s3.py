@@ -5,17 +5,21 @@ from __future__ import annotations
 import functools
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import UsageError
-from bulkhaul.model.objects import ObjectInfo
+from bulkhaul.model.limits import MAX_DELETE_BATCH
+from bulkhaul.model.objects import ObjectInfo, VersionInfo
+from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings, SettingsFields
+from bulkhaul.policy.storerules import keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
+from bulkhaul.store.batches import batched
 from bulkhaul.store.bucket import shown
 from bulkhaul.store.opening import PrefixUse, checked_use, chosen_use, put_before_keys, settings_for
 from bulkhaul.store.protocol import CLOSED
@@ -155,6 +159,20 @@ class S3Store:
         engine, store = self._running()
         yield from engine.each(store.list(prefix))
 
+    def list_versions(self, prefix: str = "") -> Iterator[VersionInfo]:
+        """Yield every version and delete marker; see ``bulkhaul.aio.S3Store.list_versions``."""
+        engine, store = self._running()
+        yield from engine.each(store.list_versions(prefix))
+
+    def delete_many(self, keys: Iterable[str]) -> Iterator[TransferResult]:
+        """Remove objects, and yield one outcome a key; see ``bulkhaul.aio.S3Store.delete_many``.
+
+        The keys are taken on the caller's thread, so they can come from a listing of this store.
+        """
+        for batch in batched(keys_of(keys), MAX_DELETE_BATCH):
+            engine, store = self._running()
+            yield from engine.run(store.delete_together, batch)
+
     list_with_delimiter = _blocking(aio.S3Store.list_with_delimiter)
     head = _blocking(aio.S3Store.head)
     get_to_file = _blocking(aio.S3Store.get_to_file)
@@ -168,7 +186,11 @@ class S3Store:
     put_if_absent = _blocking(aio.S3Store.put_if_absent)
     copy = _blocking(aio.S3Store.copy)
     delete = _blocking(aio.S3Store.delete)
+    get_tags = _blocking(aio.S3Store.get_tags)
+    set_tags = _blocking(aio.S3Store.set_tags)
+    delete_tags = _blocking(aio.S3Store.delete_tags)
     presigned_get_url = _blocking(aio.S3Store.presigned_get_url)
+    presigned_put_url = _blocking(aio.S3Store.presigned_put_url)
     probe = _blocking(aio.S3Store.probe)
 
     def _running(self) -> tuple[Engine, aio.S3Store]:

@@ -83,9 +83,9 @@ class MortalStore(MemoryStore):
         self._answer(key)
         return super().put_if_absent(key, body, options=options)
 
-    def get_bytes(self, key: str) -> bytes:
+    def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
         self._answer(key)
-        return super().get_bytes(key)
+        return super().get_bytes(key, version_id=version_id)
 
     def _answer(self, key: str) -> None:
         if self.requests == 0:
