@@ -104,6 +104,8 @@ def test_every_operation_can_be_struck_and_then_has_done_nothing(tmp_path: Path)
         "delete_tags": lambda: store.delete_tags("k"),
         "list_versions": lambda: [*store.list_versions()],
         "presigned_put_url": lambda: store.presigned_put_url("k", 1),
+        "copy_from": lambda: store.copy_from(store, "k", "n"),
+        "open": lambda: store.open("k", "wb"),
         "delete": lambda: store.delete("k"),
         "presigned_get_url": lambda: store.presigned_get_url("k", 1),
         "probe": lambda: store.probe(),

@@ -13,6 +13,8 @@ from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Se
 import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.tasks import undisturbed
+from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.errors import Conflict, NetworkError, NotFound, OtherError, PreconditionFailed
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import TOKEN_KEY, ObjectRef
@@ -22,8 +24,10 @@ from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.storerules import check_ttl, keys_of
 from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.batches import batched
+from bulkhaul.store.bucket import StoreOfBucket, bucket_of
+from bulkhaul.store.crossing import PinnedSource
 from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 from bulkhaul.store.reads import BucketReads
 
 ANOTHER_WRITER = "ConditionalRequestConflict"
@@ -129,6 +133,39 @@ class S3Store(BucketReads):
         """
         source, destination = self._ref(source_key), self._ref(destination_key)
         return self._told(await (await self._running()).copy(source, destination))
+
+    async def copy_of(self, source: ObjectRef, destination_key: str) -> TransferResult:
+        """Copy an object of any bucket of the service; see ``copy``."""
+        return self._told(await (await self._running()).copy(source, self._ref(destination_key)))
+
+    async def copy_from(
+        self, source: StoreOfBucket | ObjectStore | str, source_key: str, destination_key: str
+    ) -> TransferResult:
+        """Copy an object of another store into this one; see ``ObjectStore.copy_from``.
+
+        From another service, a store for asyncio keeps tags, too. Blocking stores are read in a thread.
+
+        Raises:
+            NotFound: there is no such object; names the source.
+            PreconditionFailed: the source was overwritten meanwhile; nothing was stored.
+            UsageError: the URL names no bucket.
+        """
+        ref = self._ref(destination_key)
+        engine = await self._running()
+        if isinstance(source, str):
+            return await self.copy_of(ObjectRef(bucket_of(source), source_key), destination_key)
+        if isinstance(source, StoreOfBucket):
+            origin = None if self.same_service(source) else await source._running()
+            return self._told(await engine.copy(source.ref(source_key), ref, origin=origin))
+        return self._told(await self._streamed(engine, source, source_key, ref))
+
+    async def _streamed(self, engine: AsyncEngine, source: ObjectStore, key: str, ref: ObjectRef) -> TransferResult:
+        reader = await in_thread(PinnedSource, source, key)
+        try:
+            result = await engine.upload_stream(reader, ref, reader.options)  # type: ignore[arg-type] # reads as one
+        finally:
+            await undisturbed(in_thread(reader.close))
+        return msgspec.structs.replace(result, source=reader.name)
 
     async def delete(self, key: str, *, version_id: str = "") -> None:
         """Remove one object (C36), or one version of it for good; that the version is not there is no error.

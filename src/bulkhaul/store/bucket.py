@@ -16,6 +16,9 @@ from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store.opening import PrefixUse, checked_use, chosen_use, put_before_keys, settings_for
 from bulkhaul.store.protocol import CLOSED
 
+OF_SERVICE = ("endpoint_url", "profile", "sign_requests", "request_payer", "sse_c_key")
+"""Settings that two stores have in common if a service can copy from the bucket of one to that of the other."""
+
 
 class StoreOfBucket:
     """One bucket, its keys, and the engine that serves it.
@@ -122,6 +125,19 @@ class StoreOfBucket:
                 self._engine = engine  # it may be running: closing again goes on
                 raise
 
+    def same_service(self, other: StoreOfBucket) -> bool:
+        """Whether a request to this store's service can name an object of the other's bucket."""
+        if self._engine is not None and self._engine is other._engine:
+            return True
+        # An engine that was given has credentials of its own.
+        mine, others = self._settings, other._settings
+        return (
+            self._owns_engine
+            and other._owns_engine
+            and self._credentials == other._credentials
+            and all(getattr(mine, name) == getattr(others, name) for name in OF_SERVICE)
+        )
+
     async def _running(self) -> AsyncEngine:
         if self._closed:
             raise UsageError(CLOSED)
@@ -134,6 +150,14 @@ class StoreOfBucket:
     def _require_loop(self) -> None:
         if self._loop not in (None, asyncio.get_running_loop()):
             raise UsageError("the store belongs to another event loop; make a new store there")
+
+    def ref(self, key: str) -> ObjectRef:
+        """Return the object that a key of this store means.
+
+        Raises:
+            UsageError: the key is none.
+        """
+        return self._ref(key)
 
     def _ref(self, key: str) -> ObjectRef:
         """Return the object that a key of the caller's means."""
@@ -150,6 +174,18 @@ class StoreOfBucket:
     def _key(self, key: str) -> str:
         """Return a key of the service as the caller knows it."""
         return key.removeprefix(self._above)
+
+
+def bucket_of(url: str) -> str:
+    """Return the bucket that ``s3://bucket`` names.
+
+    Raises:
+        UsageError: it is no such URL.
+    """
+    bucket = url.removeprefix("s3://").removesuffix("/")
+    if not url.startswith("s3://") or not bucket or not set("/?#").isdisjoint(bucket):
+        raise UsageError("name the bucket as s3://bucket; one of another endpoint is opened as an S3Store", url)
+    return bucket
 
 
 def shown(store: object, url: StoreUrl, prefix: PrefixUse) -> str:

@@ -12,6 +12,7 @@ attribute (``disk.headers``).
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -30,9 +31,11 @@ from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
 from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.tags import check_tags
+from bulkhaul.store.crossing import copied_through
+from bulkhaul.store.files import Mode, NamedReader, check_mode
 from bulkhaul.store.local_folder import LocalFolder, check_key, headers_of, info_of, mode_in, noticed, time_of
 from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 
 
 class LocalStore(LocalFolder):
@@ -208,6 +211,25 @@ class LocalStore(LocalFolder):
                 content = kept_content(source.fd, source.path)
                 info = self._store(destination_key, read_all(source), source.size_bytes, content, Deltas(None))
         return self._result(info, source=source.path)
+
+    def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object of another store, durably, through memory."""
+        check_key(destination_key)
+        return copied_through(source, source_key, self, destination_key)
+
+    def open(
+        self, key: str, mode: Mode = "rb", *, options: ObjectOptions | None = None, version_id: str = ""
+    ) -> io.BufferedIOBase:
+        """Open one object as a file; what is written is durable once it is closed.
+
+        What another program writes in place while it is read is not noticed.
+        """
+        check_key(key)
+        check_mode(mode, options, version_id, self._path(key))
+        if mode == "wb":
+            return self._writer(key, headers_of(put_options(options), self._path(key)))
+        with self._found(key, version_id) as found:
+            return NamedReader(io.FileIO(os.dup(found.fd)), found.path)
 
     def delete(self, key: str, *, version_id: str = "") -> None:
         """Remove one object, and the folders that it leaves empty.

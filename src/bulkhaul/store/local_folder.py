@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -33,6 +33,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import storerules
 from bulkhaul.policy.put_options import only_headers
+from bulkhaul.store.files import BegunFile, StoringWriter
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import CLOSED
 
@@ -138,6 +139,19 @@ class LocalFolder:
             info = info_of(key, identity_of(os.fstat(landing.fd)), landing.path, content)
             landing.publish(mode=mode_in(folder), fsync=True)
         return info
+
+    def _writer(self, key: str, content: Content) -> StoringWriter:
+        def allow(size_bytes: int) -> None:
+            storerules.check_object_size(size_bytes, self._path(key), limits=self._limits)
+
+        def publish(folder: FolderHandle, landing: Landing) -> TransferResult:
+            info = info_of(key, identity_of(os.fstat(landing.fd)), landing.path, content)
+            landing.publish(mode=mode_in(folder), fsync=True)
+            return self._result(info, source="-")
+
+        with ExitStack() as stack:
+            begun = stack.enter_context(self._landing(key, 0))
+            return StoringWriter(BegunFile(begun, stack.pop_all(), content, allow, publish), self._path(key))
 
     def _fetch(self, key: str, destination: str, told: Deltas) -> TransferResult:
         parent, name = os.path.split(destination)

@@ -10,6 +10,7 @@ were queued; a rival that wins a conditional write; objects of any age.
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -30,8 +31,10 @@ from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.batches import batched
 from bulkhaul.store.bodies import read, write
+from bulkhaul.store.crossing import copied_through
+from bulkhaul.store.files import HeldBody, Mode, NamedReader, StoringWriter, check_mode
 from bulkhaul.store.memory_bucket import MemoryBucket
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 
 
 class MemoryStore(MemoryBucket):
@@ -202,6 +205,25 @@ class MemoryStore(MemoryBucket):
             raise storerules.same_object(self._url(source_key))
         stored = self._store(destination_key, kept.body, kept.options)
         return self._result(stored, source=self._url(source_key))
+
+    def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object of another store, through memory."""
+        storerules.check_key(destination_key)
+        self._begin("copy_from", destination_key)
+        return copied_through(source, source_key, self, destination_key)
+
+    def open(
+        self, key: str, mode: Mode = "rb", *, options: ObjectOptions | None = None, version_id: str = ""
+    ) -> io.BufferedIOBase:
+        """Open one object as a file."""
+        storerules.check_key(key)
+        check_mode(mode, options, version_id, self._url(key))
+        if mode == "rb":
+            body = self._find("open", key, version_id).body
+            return NamedReader(io.BytesIO(body), self._url(key))  # type: ignore[arg-type] # it reads as a raw one does
+        stored_as = put_options(options)
+        self._begin("open", key)
+        return StoringWriter(HeldBody(lambda body: self.put_bytes(key, body, options=stored_as)), self._url(key))
 
     def delete(self, key: str, *, version_id: str = "") -> None:
         """Remove one object."""

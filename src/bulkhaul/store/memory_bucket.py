@@ -28,6 +28,7 @@ from bulkhaul.store.protocol import CLOSED
 Operation = Literal[
     "list", "list_with_delimiter", "head", "get_to_file", "get_bytes", "get_bytes_range",
     "exists", "get_bytes_suffix", "get_ranges", "put_bytes", "put_path", "put_if_absent", "copy",
+    "copy_from", "open",
     "delete", "delete_many", "get_tags", "set_tags", "delete_tags", "list_versions",
     "presigned_get_url", "presigned_put_url", "probe",
 ]  # fmt: skip

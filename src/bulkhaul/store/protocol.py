@@ -12,10 +12,11 @@ by many threads at once.
 from __future__ import annotations
 
 import builtins
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Literal, Protocol, Self, runtime_checkable
 
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
@@ -208,6 +209,46 @@ class ObjectStore(Protocol):
         Raises:
             NotFound: there is no such object; names the source (C30, C35).
             PreconditionFailed: the source was overwritten meanwhile (C32).
+        """
+        ...
+
+    def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object of another store into this one; overwrites the destination.
+
+        Between stores of S3 of one endpoint and account the service copies, as ``copy`` does. Else the object passes
+        through memory, block by block, with its metadata and content headers, and without its tags.
+
+        Args:
+            source: any store of this library, or ``s3://bucket`` for a bucket that this store's endpoint and account
+                reach.
+
+        Raises:
+            NotFound: there is no such object; names the source.
+            PreconditionFailed: the source was overwritten meanwhile; nothing was stored.
+            UsageError: the URL names no bucket, or this store has no way to it.
+        """
+        ...
+
+    def open(
+        self,
+        key: str,
+        mode: Literal["rb", "wb"] = "rb",
+        *,
+        options: ObjectOptions | None = None,
+        version_id: str = "",
+    ) -> io.BufferedIOBase:
+        """Open one object as a file, for reading (``rb``) or writing (``wb``); for text, see ``io.TextIOWrapper``.
+
+        A reader can be sought, and reads one version. A writer stores the object when it is closed, and nothing if
+        its ``with`` block raises, after ``abort()``, or if it is forgotten; its ``result`` is that of a put.
+
+        Args:
+            options: how an object is stored that is written.
+            version_id: which version is read.
+
+        Raises:
+            NotFound: there is no such object to read.
+            UsageError: another mode, or what does not go with it.
         """
         ...
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import io
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
 
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.credentials import CredentialsSource
@@ -16,13 +17,16 @@ from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings, SettingsFields
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.storerules import keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.batches import batched
-from bulkhaul.store.bucket import shown
+from bulkhaul.store.bucket import OF_SERVICE, shown
+from bulkhaul.store.files import check_mode
 from bulkhaul.store.opening import PrefixUse, checked_use, chosen_use, put_before_keys, settings_for
-from bulkhaul.store.protocol import CLOSED
+from bulkhaul.store.protocol import CLOSED, ObjectStore
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -172,6 +176,40 @@ class S3Store:
         for batch in batched(keys_of(keys), MAX_DELETE_BATCH):
             engine, store = self._running()
             yield from engine.run(store.delete_together, batch)
+
+    def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
+        """Copy an object of another store into this one; see ``bulkhaul.aio.S3Store.copy_from``."""
+        engine, store = self._running()
+        if isinstance(source, S3Store):
+            _, other = source._running()
+            if store.same_service(other) or self._same_account(source):
+                return engine.run(store.copy_of, other.ref(source_key), destination_key)
+        return engine.run(store.copy_from, source, source_key, destination_key)
+
+    def open(
+        self,
+        key: str,
+        mode: Literal["rb", "wb"] = "rb",
+        *,
+        options: ObjectOptions | None = None,
+        version_id: str = "",
+    ) -> io.BufferedIOBase:
+        """Open one object as a file; see ``Engine.open``."""
+        engine, store = self._running()
+        ref = store.ref(key)
+        check_mode(mode, options, version_id, ref.url)
+        if mode == "rb":
+            return engine.open(ref, version_id=version_id)
+        return engine.open(ref, "wb", options=put_options(options))
+
+    def _same_account(self, other: S3Store) -> bool:
+        """Whether one service serves both, each by an engine of its own."""
+        if self._shared is not None or other._shared is not None:
+            return False
+        mine, others = self._settings, other._settings
+        return self._credentials == other._credentials and all(
+            getattr(mine, name) == getattr(others, name) for name in OF_SERVICE
+        )
 
     list_with_delimiter = _blocking(aio.S3Store.list_with_delimiter)
     head = _blocking(aio.S3Store.head)

@@ -46,9 +46,9 @@ async def listed(store: bulkhaul.aio.S3Store, prefix: str = "") -> list[ObjectIn
 
 def test_both_stores_have_every_method_of_a_store() -> None:
     """Neither the blocking nor the async store misses a method, and their parameters are the protocol's."""
-    assert len(METHODS) == 23
+    assert len(METHODS) == 25
     for kind in (S3Store, bulkhaul.aio.S3Store):
-        for name in METHODS:
+        for name in METHODS - ({"open"} if kind is bulkhaul.aio.S3Store else set()):  # files block
             assert list(inspect.signature(getattr(kind, name)).parameters) == list(
                 inspect.signature(getattr(ObjectStore, name)).parameters
             ), name

@@ -1,0 +1,209 @@
+"""Opens objects of memory and of folders as files: a writer stores its object when it is closed, or nothing at all."""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from bulkhaul.disk.chunks import fill
+from bulkhaul.disk.folder import FolderHandle
+from bulkhaul.disk.headers import keep_content
+from bulkhaul.disk.landing import Landing
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.objects import Content
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.writing import ObjectOptions
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+Mode = Literal["rb", "wb"]
+
+
+def check_mode(mode: str, options: ObjectOptions | None, version_id: str, subject: str) -> None:
+    """Make sure that an object can be opened so.
+
+    Raises:
+        UsageError: another mode, or what does not go with it.
+    """
+    if mode not in ("rb", "wb"):
+        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; for text, see io.TextIOWrapper"
+        raise UsageError(text, subject)
+    if mode == "rb" and options is not None:
+        raise UsageError("options are of an object that is written; this one is read", subject)
+    if mode == "wb" and version_id:
+        raise UsageError("a version that is there cannot be written; leave the version id out", subject)
+
+
+class NamedReader(io.BufferedReader):
+    """An object that is being read.
+
+    Attributes:
+        name: its URL or path.
+    """
+
+    def __init__(self, raw: io.RawIOBase, name: str) -> None:
+        super().__init__(raw)
+        self._name = name
+
+    @property
+    def name(self) -> str:
+        """The object's URL or path."""
+        return self._name
+
+
+class Sink(Protocol):
+    """Where a writer's bytes wait until it is closed."""
+
+    def write(self, data: memoryview) -> None:
+        """Take all of it."""
+        ...
+
+    def store(self) -> TransferResult:
+        """Make the object of what was written."""
+        ...
+
+    def discard(self) -> None:
+        """Let go of everything; also after ``store``."""
+        ...
+
+
+class StoringWriter(io.BufferedIOBase):
+    """An object that is being written; it is there when this is closed, and not at all if the ``with`` block raises.
+
+    Attributes:
+        name: the object's URL or path.
+        result: what was stored, once it is closed; None before, and after an abort.
+    """
+
+    def __init__(self, sink: Sink, name: str) -> None:
+        self._sink = sink
+        self._at = 0
+        self.name = name
+        self.mode = "wb"
+        self.result: TransferResult | None = None
+
+    def writable(self) -> bool:
+        """It can be written; not read, nor sought."""
+        return True
+
+    def tell(self) -> int:
+        """Return how many bytes have been written."""
+        return self._at
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Take all of ``data``."""
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+        with memoryview(data) as view, view.cast("B") as flat:
+            self._sink.write(flat)
+            self._at += len(flat)
+            return len(flat)
+
+    def close(self) -> None:
+        """Store the object; safe to call twice.
+
+        Raises:
+            TransferError: it could not be stored; nothing of it is left.
+        """
+        if self.closed:
+            return
+        try:
+            self.result = self._sink.store()
+        finally:
+            self.abort()
+
+    def abort(self) -> None:
+        """Close without storing anything; what the key had before stays."""
+        if not self.closed:
+            self._sink.discard()
+            super().close()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abort()
+
+    def __del__(self) -> None:
+        if hasattr(self, "result") and not self.closed:  # it was made
+            warnings.warn(
+                f"{self.name!r} was not closed: nothing is stored", ResourceWarning, stacklevel=2, source=self
+            )
+            self.abort()
+
+
+class HeldBody:
+    """Bytes that wait in memory."""
+
+    def __init__(self, put: Callable[[bytes], TransferResult]) -> None:
+        self._put = put
+        self._body = bytearray()
+
+    def write(self, data: memoryview) -> None:
+        """Append it."""
+        self._body += data
+
+    def store(self) -> TransferResult:
+        """Store what was written."""
+        return self._put(bytes(self._body))
+
+    def discard(self) -> None:
+        """Forget it."""
+        self._body = bytearray()
+
+
+class BegunFile:
+    """Bytes that wait in a temp file beside their destination."""
+
+    def __init__(
+        self,
+        begun: tuple[FolderHandle, Landing],
+        stack: ExitStack,
+        content: Content,
+        allow: Callable[[int], None],
+        publish: Callable[[FolderHandle, Landing], TransferResult],
+    ) -> None:
+        """Take a file that was begun.
+
+        Args:
+            stack: what to close when it is stored or given up.
+            content: headers to keep with it.
+            allow: raises if an object may not be so large.
+            publish: gives it its name.
+        """
+        self._folder, self._landing = begun
+        self._stack = stack
+        self._content = content
+        self._allow = allow
+        self._publish = publish
+        self._size_bytes = 0
+
+    def write(self, data: memoryview) -> None:
+        """Append it."""
+        self._allow(self._size_bytes + len(data))
+        try:
+            while data:
+                count = os.pwrite(self._landing.fd, data, self._size_bytes)
+                data, self._size_bytes = data[count:], self._size_bytes + count
+        except OSError as error:
+            raise local_error(error, self._landing.path) from error
+
+    def store(self) -> TransferResult:
+        """Publish it, flushed."""
+        fill(self._landing, ())  # its time, finer than the clock of the file system
+        self._landing.grew_to(self._size_bytes)
+        keep_content(self._landing.fd, self._content, self._landing.path)
+        return self._publish(self._folder, self._landing)
+
+    def discard(self) -> None:
+        """Remove the temp file, if it was not published."""
+        self._stack.close()
