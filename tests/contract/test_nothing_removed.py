@@ -143,6 +143,12 @@ class Case:
         self.engine.run(store.delete, key)
         return [TransferResult(source=ObjectRef("bucket", key).url, destination="", bucket="bucket", key=key)]
 
+    def many_deleted_from_a_store(self) -> Any:
+        """Delete a list of keys as a store does."""
+        url = parse_store_url(f"s3+{self.rig.server.endpoint_url}/bucket", allow_http=True)
+        store = S3Store(url, Settings(), engine=self.engine.aio)
+        return self.engine.run(store.delete_together, [f"{self.name}/in/a"])
+
     def tidied(self) -> list[Leftover]:
         """Abort what is pending below the sources."""
         cleanup = Cleanup(self.engine.aio.control, clears=True)
@@ -273,6 +279,9 @@ OPERATIONS: dict[str, Operation] = {
     ),
     "delete": Operation(lambda case: case.deleted(), ("Control.delete", "SmallOperations.delete")),
     "delete of a store": Operation(lambda case: case.deleted_from_a_store(), ("Control.delete", "S3Store.delete")),
+    "delete of many of a store": Operation(
+        lambda case: case.many_deleted_from_a_store(), ("S3Store.delete_together",), batch=True,
+    ),
     "abort of an upload": Operation(
         lambda case: case.aborted(), ("abort_until_gone", "SmallOperations.abort_upload"), origin="upload",
     ),
@@ -735,7 +744,8 @@ def test_every_way_to_remove_is_here() -> None:
         if "move" in inspect.signature(method).parameters and not name.startswith("_")
     }
     assert moving <= set(OPERATIONS)
-    assert {name for name, _ in inspect.getmembers(S3Store, inspect.isfunction) if "delete" in name} == {"delete"}
+    of_a_store = {name for name, _ in inspect.getmembers(S3Store, inspect.isfunction) if "delete" in name}
+    assert of_a_store == {"delete", "delete_many", "delete_together", "delete_tags"}  # the last one removes no object
 
 
 def test_every_lie_is_told() -> None:

@@ -15,14 +15,18 @@ from . import (
     test_changes,
     test_downloads,
     test_endings,
+    test_files,
     test_keys_and_listings,
     test_misuse,
+    test_more_changes,
     test_opening,
+    test_options,
     test_ranges,
     test_reading,
     test_rude_server,
     test_uploads,
     test_urls_and_errors,
+    test_versions,
     test_wire_reading,
     test_wire_uploads,
     test_wire_writing,
@@ -40,7 +44,10 @@ ON_EVERY_STORE = (
     test_urls_and_errors,
 )
 ON_THE_WIRE = (test_opening, test_wire_reading, test_wire_uploads, test_wire_writing)
-BESIDE = (test_aio, test_endings, test_misuse, test_ranges, test_rude_server)
+BESIDE = (
+    *(test_aio, test_endings, test_files, test_misuse, test_more_changes),
+    *(test_options, test_ranges, test_rude_server, test_versions),
+)
 """Not about single rows."""
 
 NAMES = [name for module in ON_EVERY_STORE for name in vars(module) if name.startswith("test_")]
