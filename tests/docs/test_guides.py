@@ -1,4 +1,4 @@
-"""Guides: every command line in them is run, in the order of the page, and does what the page says."""
+"""docs/start.md, docs/sync.md and docs/jobs.md: every example is run in the order of the page."""
 
 from __future__ import annotations
 
@@ -6,89 +6,15 @@ import csv
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.command import environment
-from tests.patience import PATIENCE_S
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
 
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-class Guide:
-    """One page, whose shell blocks are run one after the other in one folder, against one server.
-
-    Attributes:
-        work: the folder.
-        client: a boto3 client of the server.
-    """
-
-    def __init__(self, page: str, server: RunningServer, work: Path) -> None:
-        text = (DOCS / page).read_text()
-        self.work = work
-        self.client: Any = server.client()
-        self._left = re.findall(r"^## (.+?)\n|^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        self._programs = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-        (work / "bin").mkdir()
-        program = work / "bin/bulkhaul"
-        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m bulkhaul "$@"\n')
-        program.chmod(0o755)
-        self._environment = environment(
-            AWS_ACCESS_KEY_ID=server.access_key,
-            AWS_SECRET_ACCESS_KEY=server.secret_key,
-            AWS_SESSION_TOKEN="",
-            AWS_ENDPOINT_URL=server.endpoint_url,
-            AWS_REGION="us-east-1",
-            BULKHAUL_STATE_DIR=str(work / "state"),
-            PATH=f"{work / 'bin'}:{os.environ['PATH']}",
-        )
-
-    def run(self, section: str, *, line: int | None = None, status: int = 0) -> str:
-        """Run the next block of the page, which must stand in this section, and return what it printed.
-
-        Args:
-            line: run this line of the block alone; the block is used up with its last one.
-            status: what it must exit with.
-        """
-        while self._left[0][0]:
-            self._section = self._left.pop(0)[0]
-        assert self._section == section
-        commands = self._left[0][1].splitlines()
-        if line is None or line == len(commands) - 1:
-            self._left.pop(0)
-        script = "\n".join(commands if line is None else [commands[line]])
-        return self._done(["bash", "-euo", "pipefail", "-c", script], status)
-
-    def _done(self, words: list[str], status: int) -> str:
-        done = subprocess.run(
-            words, cwd=self.work, env=self._environment, capture_output=True, text=True, timeout=PATIENCE_S
-        )
-        assert done.returncode == status, f"{words[-1]}\n{done.stdout}{done.stderr}"
-        return done.stdout
-
-    def program(self) -> str:
-        """Run the next program of the page, as a file of its own, and return what it printed."""
-        (self.work / "program.py").write_text(self._programs.pop(0))
-        return self._done([sys.executable, "program.py"], status=0)
-
-    def keys(self, bucket: str, prefix: str = "") -> list[str]:
-        """Return the keys of a bucket."""
-        return [one["Key"] for one in self.client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
-
-    def put(self, bucket: str, key: str, body: bytes) -> None:
-        """Store an object."""
-        self.client.put_object(Bucket=bucket, Key=key, Body=body)
-
-    def ended(self) -> bool:
-        """Whether all blocks were run."""
-        return not any(block for _, block in self._left)
+from .guide import DOCS, Guide, files
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +24,6 @@ def seaweed() -> Iterator[RunningServer]:
         for bucket in ("bucket", "other", "old", "new", "admin"):
             server.client().create_bucket(Bucket=bucket)
         yield server
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Return the bytes of all files below a folder, by their paths in it."""
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_syncing(seaweed: RunningServer, tmp_path: Path) -> None:
@@ -230,10 +151,10 @@ def test_starting(seaweed: RunningServer, tmp_path: Path) -> None:
     (photos / "a.jpg").write_text("longer than before")
     assert "a.jpg" in guide.run("The second time", line=0)
     guide.run("The second time", line=1)
-    assert guide.ended()
 
-    guide.program()
+    guide.run("From Python")
     assert files(tmp_path / "again") == files(photos)
+    assert guide.ended()
 
 
 @pytest.mark.parametrize("page", ["sync.md", "jobs.md"])
