@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from typing import cast
 
 import pytest
@@ -50,6 +51,9 @@ class Row:
         if self._refuses:
             raise OSError(28, "no space left on device")
         self.body += bytes(self._space[:count])
+
+    def take_headers(self, headers: Mapping[str, str]) -> None:
+        pass
 
     def arrived(self, etag: str) -> None:
         self.outcomes.append(etag)

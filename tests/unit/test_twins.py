@@ -6,7 +6,7 @@ import asyncio
 import resource
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -74,6 +74,9 @@ class Body:
         self.told = 0
         self.outcomes: list[str | ErrorInfo | BaseException] = []
         self._space = memoryview(bytearray(1000))
+
+    def take_headers(self, _headers: Mapping[str, str]) -> None:
+        pass
 
     def expect(self, _checksum: Checksum | None) -> None:
         self.told += 1

@@ -60,9 +60,10 @@ object_options = adding(
 preserve_option = _stored(
     "--preserve",
     metavar="WHAT,...",
-    help="What a copy between buckets keeps, or fails: tags, acl, metadata, storage-class, lock.",
+    help="What a copy between buckets keeps, or fails: tags, acl, metadata, storage-class, lock. Of files, both ways:"
+    " timestamps, mode.",
 )
-"""Of copies between buckets alone."""
+"""Of copies between buckets, and ``timestamps`` and ``mode`` of uploads and downloads by cp and mv."""
 
 
 def take_preserve(given: dict[str, Any], options: ObjectOptions | None) -> frozenset[Kept]:
@@ -78,6 +79,25 @@ def take_preserve(given: dict[str, Any], options: ObjectOptions | None) -> froze
     kept = parse_kept(said)
     require_compatible(options, kept)
     return kept
+
+
+def take_preserve_of_files(given: dict[str, Any]) -> None:
+    """Make settings of what an upload or a download is to preserve; what only copies preserve is refused.
+
+    Raises:
+        UsageError: there is such.
+    """
+    if (said := given.pop("preserve", None)) is None:
+        return
+    from bulkhaul.model.errors import UsageError
+    from bulkhaul.model.preserving import Kept
+    from bulkhaul.policy.preserving import OF_FILES, parse_kept
+
+    kept = parse_kept(said)
+    if others := sorted(kept - OF_FILES):
+        text = f"only copies between buckets preserve {', '.join(others)}; files have timestamps and mode"
+        raise UsageError(text)
+    given["preserve_times"], given["preserve_mode"] = Kept.TIMESTAMPS in kept, Kept.MODE in kept
 
 
 def take_options(given: dict[str, Any]) -> ObjectOptions | None:

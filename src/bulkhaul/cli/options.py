@@ -217,6 +217,7 @@ SETTINGS = frozenset(
             "verify",
         ),
         *("retries", "timeout_s", "retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
+        *("preserve_times", "preserve_mode"),
     }
 )
 """The options that are settings of the engine."""

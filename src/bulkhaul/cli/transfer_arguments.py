@@ -59,7 +59,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
-    "preserve": frozenset({Direction.COPY}),
+    "preserve": _FILES,
     **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),
     "version_id": _DOWNLOADS | {Direction.COPY},
     "all_versions": frozenset({Direction.COPY}),

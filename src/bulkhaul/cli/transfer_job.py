@@ -12,7 +12,13 @@ import click
 from bulkhaul.cli.choice_options import choice_options, chosen_results, left_out_one, replacing_rows, take_choice
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
-from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
+from bulkhaul.cli.object_options import (
+    object_options,
+    preserve_option,
+    take_options,
+    take_preserve,
+    take_preserve_of_files,
+)
 from bulkhaul.cli.options import (
     filter_options,
     make_settings,
@@ -157,6 +163,8 @@ def _prepared(
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
+    if direction in (Direction.UPLOAD, Direction.DOWNLOAD):
+        take_preserve_of_files(given)
     given["preserve"] = take_preserve(given, stored)
     settings = make_settings(take_settings(given))
     least_bytes = settings.limits.min_part_bytes

@@ -153,13 +153,22 @@ class Landing:
             text = f"the temp file has {mine.st_size} bytes instead of {self._size_bytes}: another program changed it"
             raise LocalError(text, self.path)
 
-    def publish(self, *, mode: int, fsync: bool, inherits: bool = True, mtime_ns: int | None = None) -> None:
+    def publish(
+        self,
+        *,
+        mode: int,
+        fsync: bool,
+        inherits: bool = True,
+        mtime_ns: int | None = None,
+        kept_mode: int | None = None,
+    ) -> None:
         """Give the file its name; until the rename the destination is untouched (I1), after it the landing is over.
 
         Args:
             mode: permission bits of a new file; one that replaces another keeps that one's.
             inherits: the folder may give its files an ACL.
             mtime_ns: when it is to have been modified last; None for the time of the last write.
+            kept_mode: permission bits in any case; None where the two lines above say them.
             fsync: flush data before the rename and the folder after it (I9).
 
         Raises:
@@ -171,6 +180,8 @@ class Landing:
             replaced = require_replaceable(self._name, self.path, folder_fd=self._folder_fd)
             here = f"/proc/self/fd/{self._folder_fd}/{self._name}"  # attributes are asked for by path only
             set_access(self.fd, mode, replaced, here, inherits=inherits)
+            if kept_mode is not None:
+                os.fchmod(self.fd, kept_mode)
             if mtime_ns is not None:
                 os.utime(self.fd, ns=(mtime_ns, mtime_ns))
             if fsync:

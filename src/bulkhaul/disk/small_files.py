@@ -124,6 +124,7 @@ def publish(
     mode: int,
     inherits: bool,
     fsync: bool,
+    kept_mode: int | None = None,
 ) -> None:
     """Give a temp file its name; until the rename the destination is untouched (I1).
 
@@ -135,6 +136,7 @@ def publish(
         mode: permission bits of a new file; one that replaces another keeps that one's.
         inherits: the folder may give its files an ACL.
         fsync: flush what is changed here; the folder is the caller's to flush.
+        kept_mode: permission bits in any case; None where ``mode`` and ``private`` say them.
 
     Raises:
         LocalError: nothing was published; the temp file is gone.
@@ -143,7 +145,7 @@ def publish(
         _require_intact(folder_fd, temp, path, inode, changed_ns, size_bytes)
         if private:
             replaced = require_replaceable(name, path, folder_fd=folder_fd)
-            _set_access(folder_fd, name, temp, mode, replaced, inherits=inherits, fsync=fsync)
+            _set_access(folder_fd, name, temp, mode, replaced, kept_mode, inherits=inherits, fsync=fsync)
         os.rename(temp, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
     except OSError as error:
         discard_temp(folder_fd, temp)
@@ -171,6 +173,7 @@ def _set_access(
     temp: str,
     mode: int,
     replaced: os.stat_result | None,
+    kept_mode: int | None,
     *,
     inherits: bool,
     fsync: bool,
@@ -179,6 +182,8 @@ def _set_access(
     try:
         # Attributes are asked for by path only.
         set_access(fd, mode, replaced, f"/proc/self/fd/{folder_fd}/{name}", inherits=inherits)
+        if kept_mode is not None:
+            os.fchmod(fd, kept_mode)
         if fsync:
             os.fsync(fd)
     finally:

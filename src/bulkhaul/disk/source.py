@@ -247,8 +247,8 @@ def open_to_read_in(folder: str) -> int:
         raise reading_error(error, folder) from error
 
 
-def read_small(folder_fd: int, name: str, size_bytes: int) -> bytes:
-    """Return the bytes of a small file; links are not followed.
+def read_small(folder_fd: int, name: str, size_bytes: int) -> tuple[bytes, os.stat_result]:
+    """Return the bytes of a small file and its state; links are not followed.
 
     Args:
         size_bytes: as it was listed.
@@ -265,7 +265,7 @@ def read_small(folder_fd: int, name: str, size_bytes: int) -> bytes:
         body = os.read(fd, size_bytes + 1)
         if len(body) != size_bytes or _identity(os.fstat(fd)) != _identity(before):
             raise SourceChanged("the file changed during the upload; upload it again when nothing writes to it", name)
-        return body
+        return body, before
     finally:
         os.close(fd)
 

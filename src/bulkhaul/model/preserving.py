@@ -9,9 +9,10 @@ import msgspec
 
 
 class Kept(StrEnum):
-    """What a copy keeps of its source, or fails.
+    """What a transfer keeps of its source; copies fail where they cannot.
 
-    ``metadata``: content headers and user metadata. ``lock``: retention and legal hold of Object Lock.
+    ``metadata``: content headers and user metadata. ``lock``: retention and legal hold of Object Lock. ``timestamps``
+    and ``mode``: of files, kept in user metadata.
     """
 
     TAGS = "tags"
@@ -19,6 +20,8 @@ class Kept(StrEnum):
     METADATA = "metadata"
     STORAGE_CLASS = "storage-class"
     LOCK = "lock"
+    TIMESTAMPS = "timestamps"
+    MODE = "mode"
 
 
 Permission = Literal["FULL_CONTROL", "READ", "READ_ACP", "WRITE", "WRITE_ACP"]

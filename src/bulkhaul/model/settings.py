@@ -13,6 +13,7 @@ from bulkhaul.model.cores import usable_cores
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Verify
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.writing import ChecksumChoice
 
 TransportChoice = Literal["auto", "fast", "sdk"]
@@ -111,6 +112,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         landing: downloads are ``written`` from a buffer, or received into ``mapped`` pages; ``auto``: written.
         verify: of a download: ``auto`` the stored checksum, ``full`` a plain-MD5 ETag too, ``none`` replies only.
         fsync: file and folder are flushed before a download counts as done.
+        preserve_times: uploads keep the modification time of a file in user metadata, by rclone's convention, and
+            downloads set it from there, else from when the object was modified.
+        preserve_mode: the same of its permission bits, without setuid, setgid and sticky.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
@@ -148,6 +152,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     landing: LandingChoice = "auto"
     verify: Verify = Verify.AUTO
     fsync: bool = False
+    preserve_times: bool = False
+    preserve_mode: bool = False
     multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES
     checksum_algorithm: ChecksumChoice = "auto"
     retry_for_s: float = 60.0
@@ -218,6 +224,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "sse_c_key"]
 
     @property
+    def preserves(self) -> frozenset[Kept]:
+        """What of files transfers keep."""
+        wanted = ((self.preserve_times, Kept.TIMESTAMPS), (self.preserve_mode, Kept.MODE))
+        return frozenset(kept for is_wanted, kept in wanted if is_wanted)
+
+    @property
     def worker_count(self) -> int:
         """Worker processes to run: never more than requests in flight."""
         if self.bandwidth_bytes_per_s is not None:
@@ -269,6 +281,8 @@ class SettingsFields(TypedDict, total=False):
     landing: LandingChoice
     verify: Verify | Literal["auto", "full", "none"]
     fsync: bool
+    preserve_times: bool
+    preserve_mode: bool
     multipart_threshold_bytes: int
     checksum_algorithm: ChecksumChoice
     retry_for_s: float

@@ -13,6 +13,7 @@ import msgspec
 
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.rows import Action
+from bulkhaul.policy.preserving import OF_FILES
 
 Side = Literal["source", "destination"]
 
@@ -67,7 +68,7 @@ def needed(
         found.append(Need("destination", "s3:PutObject"))
     if Action.COPY in kinds:
         found += [Need("destination", _WRITE[kept]) for kept in sorted(preserve) if kept in _WRITE]
-        if {Kept.METADATA, Kept.STORAGE_CLASS} & set(preserve):
+        if {Kept.METADATA, Kept.STORAGE_CLASS, *OF_FILES} & set(preserve):
             found.append(Need("destination", "s3:GetObject"))
         found += [Need("destination", _READ[kept]) for kept in sorted(preserve) if kept in _READ]
     if Action.DELETE in kinds and not deletes:

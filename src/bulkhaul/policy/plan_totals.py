@@ -18,6 +18,7 @@ from bulkhaul.policy.blocks import SENT_BLOCK_BYTES
 from bulkhaul.policy.costs import route_of
 from bulkhaul.policy.layout import smallest_part_size
 from bulkhaul.policy.listed_keys import ROWS_OF_A_PAGE
+from bulkhaul.policy.preserving import OF_FILES
 
 ARCHIVED: Final = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """Storage classes whose objects have to be restored before they can be read. Source: S3 User Guide, "Working with
@@ -166,7 +167,7 @@ def _reading(preserve: Collection[Kept]) -> Counter[str]:
         both["GetObjectAcl"] = 2
     if Kept.LOCK in preserve:
         both["GetObjectRetention"] = both["GetObjectLegalHold"] = 2
-    if Kept.METADATA in preserve or Kept.STORAGE_CLASS in preserve:
+    if {Kept.METADATA, Kept.STORAGE_CLASS, *OF_FILES} & set(preserve):
         both["HeadObject"] = 1
     return both
 

@@ -29,6 +29,9 @@ _CANNED: dict[frozenset[Grant], str] = {
 
 NOTHING: frozenset[Kept] = frozenset()
 
+OF_FILES = frozenset({Kept.TIMESTAMPS, Kept.MODE})
+"""What uploads and downloads can keep."""
+
 
 def parse_kept(said: str) -> frozenset[Kept]:
     """Return what a list with commas names.
@@ -61,6 +64,7 @@ def require_compatible(options: ObjectOptions | None, kept: frozenset[Kept]) -> 
         Kept.ACL: bool(options.acl or options.grants),
         Kept.STORAGE_CLASS: bool(options.storage_class),
         Kept.LOCK: options.lock != ObjectLock(),
+        **dict.fromkeys(OF_FILES, options.content != Content()),  # their metadata is replaced with all other
     }
     for name in sorted(kept):
         if replaced[name]:
@@ -105,6 +109,7 @@ def lock_in_force(lock: ObjectLock, now: datetime) -> ObjectLock:
 
 __all__ = [
     "NOTHING",
+    "OF_FILES",
     "canned_name",
     "lock_in_force",
     "parse_kept",

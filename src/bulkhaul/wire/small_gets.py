@@ -12,7 +12,7 @@ from bulkhaul.wire.ending import Overtaken
 from bulkhaul.wire.http1 import Begin, Connection
 from bulkhaul.wire.http1_parsing import ReplyHead
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
-from bulkhaul.wire.reply import admit, failed_get
+from bulkhaul.wire.reply import Headers, admit, failed_get
 from bulkhaul.wire.request_log import RequestLog
 from bulkhaul.wire.sigv4 import SharedParts, Signer
 from bulkhaul.wire.small_exchanges import Rows, Small, SmallExchanges, Stopped
@@ -31,6 +31,10 @@ class Wanted(Small, Sink, Protocol):
     @property
     def request(self) -> GetRequest:
         """What is asked for."""
+        ...
+
+    def take_headers(self, headers: Headers) -> None:
+        """Take the headers of a reply that was admitted, before its body. Raises nothing."""
         ...
 
     def arrived(self, etag: str) -> None:
@@ -126,6 +130,7 @@ class SmallGets(SmallExchanges[Wanted]):
     def _judge(self, reply: ReplyHead) -> Sink:
         assert self._one is not None
         admit(self._one.request, reply.status, reply.headers, self._one)
+        self._one.take_headers(reply.headers)
         self._status = reply.status
         return self._one
 

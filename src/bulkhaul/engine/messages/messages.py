@@ -21,6 +21,7 @@ from bulkhaul.engine.messages.requests import Answer, Ask, Early
 from bulkhaul.model.errors import ErrorInfo, UsageError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import Checksum
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions, Stored
 from bulkhaul.wire.values import Credentials, GetRequest, PutRequest, Target
@@ -104,9 +105,9 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     """What all leases of many small objects have.
 
     Attributes:
-        lease: its number; 0 in the template of a job.
-        prefix: of every key.
+        lease, prefix: its number, 0 in the template of a job; and of every key.
         single: move one object at a time, whatever the worker's connections.
+        preserves: what of files is kept in metadata; of replies it goes before ``mtime_ns`` and ``mode``.
     """
 
     lease: int = 0
@@ -114,6 +115,7 @@ class _Batch(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     prefix: str
     single: bool = False
+    preserves: frozenset[Kept] = frozenset()
 
 
 class GetRow(msgspec.Struct, frozen=True, array_like=True):
@@ -137,8 +139,7 @@ class GetBatch(_Batch, tag=True, frozen=True, kw_only=True):
     Attributes:
         rows: the objects; ``Landed`` and ``RowFailed`` name them by their places here.
         token: of the names of the temp files, see ``disk.small_files``.
-        mode: permission bits of a file whose name is free.
-        fsync: flush each file before it is reported.
+        mode, fsync: permission bits of a file whose name is free; flush each before it is reported.
         vacant: the names of all rows were free when the run began, so that nobody has to look.
     """
 
@@ -277,8 +278,7 @@ class Report(msgspec.Struct, tag=True, frozen=True):
         done, failed: leases that have ended.
         reached: (lease, bytes moved) of active ones.
         through: (lease, objects that have arrived) of batches among those.
-        heads: replies of success that have begun, to GETs and to bodies.
-        ttfb_sum_s: their times to first byte, added up.
+        heads, ttfb_sum_s: replies of success that have begun, to GETs and to bodies; their times to first byte, summed.
         load: how busy the process was; in every Report of its heartbeat.
     """
 
@@ -297,10 +297,10 @@ class Landed(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         row: its place in the lease.
         inode, changed_ns: of the temp file, see ``disk.small_files``.
-        private: the file is readable by its owner only, as something has its name already.
-        etag: of the reply.
-        promised: the checksum that the reply told.
+        private: only its owner may read it, as something has its name already.
+        etag, promised: of the reply, and the checksum that it told.
         computed: the same of the bytes that came (base64), empty if it was not computed.
+        mode: permission bits that the reply told, where they are preserved.
     """
 
     row: int
@@ -311,14 +311,14 @@ class Landed(msgspec.Struct, frozen=True, array_like=True):
     etag: str
     promised: Checksum | None = None
     computed: str = ""
+    mode: int | None = None
 
 
 class Sent(msgspec.Struct, frozen=True, array_like=True):
     """A small file is stored.
 
     Attributes:
-        row: its place in the lease.
-        stored: the reply.
+        row, stored: its place in the lease, and the reply.
         checksum: that was sent (base64), empty for none.
     """
 

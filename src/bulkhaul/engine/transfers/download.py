@@ -34,6 +34,7 @@ from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ChecksumKind, ObjectHead, ObjectRef, PartChecksum, Verify
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
+from bulkhaul.policy.file_metadata import kept_mode, kept_mtime
 from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.layout import Layout, plan_download
 from bulkhaul.policy.parttable import LISTED_PARTS, PartTable, new_part_table, prepare_tables
@@ -167,7 +168,8 @@ class Downloader:
                     landing,
                     destination.folder,
                     fsync=fsync or self._settings.fsync,
-                    mtime_ns=mtime_of(head.last_modified) if set_times else None,
+                    mtime_ns=self._mtime_of(head, set_times=set_times),
+                    kept_mode=kept_mode(head.content.metadata) if self._settings.preserve_mode else None,
                 )
                 if layout.size_bytes:
                     request = remote.request(0, layout.size_bytes, whole=layout.whole)
@@ -262,10 +264,19 @@ class Downloader:
             return await undisturbed(in_thread(verify, checks, layout, table, landing, hot=hot))
         return verify(checks, layout, table, landing, hot=hot)
 
-    async def _publish(self, landing: Landing, folder: FolderHandle, *, fsync: bool, mtime_ns: int | None) -> None:
+    def _mtime_of(self, head: ObjectHead, *, set_times: bool) -> int | None:
+        if self._settings.preserve_times and (kept := kept_mtime(head.content.metadata)) is not None:
+            return kept
+        return mtime_of(head.last_modified) if set_times or self._settings.preserve_times else None
+
+    async def _publish(
+        self, landing: Landing, folder: FolderHandle, *, fsync: bool, mtime_ns: int | None, kept_mode: int | None
+    ) -> None:
         inherited = folder.inherited_mode()
         mode, inherits = (self.mode, False) if inherited is None else (inherited, True)
-        publish = functools.partial(landing.publish, mode=mode, fsync=fsync, inherits=inherits, mtime_ns=mtime_ns)
+        publish = functools.partial(
+            landing.publish, mode=mode, fsync=fsync, inherits=inherits, mtime_ns=mtime_ns, kept_mode=kept_mode
+        )
         if fsync:
             await undisturbed(in_thread(publish))
         else:

@@ -114,6 +114,7 @@ class BatchDownload:
             mode=self._downloader.mode if inherited is None else inherited,
             fsync=self._settings.fsync,
             vacant=folder.was_vacant(),
+            preserves=self._settings.preserves,
         )
         access = (template.mode, inherited is not None)
         attempt = _Attempt(self._settings, folder, self._objects, outlet, alone, access)
@@ -130,7 +131,7 @@ class BatchDownload:
 
     def _row(self, one: SmallObject) -> GetRow:
         head = one.remote.head
-        mtime_ns = mtime_of(head.last_modified) if self._set_times else None
+        mtime_ns = mtime_of(head.last_modified) if self._set_times or self._settings.preserve_times else None
         return GetRow(one.name, head.etag, head.size_bytes, mtime_ns)
 
 
@@ -202,6 +203,7 @@ class _Attempt:
                 mode=self._mode,
                 inherits=self._inherits,
                 fsync=self._settings.fsync,
+                kept_mode=landed.mode,
             )
         except TransferError:
             return None

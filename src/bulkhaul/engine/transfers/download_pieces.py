@@ -157,7 +157,9 @@ class DownloadPieces:
         return Group([one.planned for one in objects], batch.run)
 
     async def _one(self, tree: DestinationTree, planned: PlannedDownload, remote: RemoteObject) -> TransferResult:
-        known = remote if planned.looked or may_skip_head(remote.head, self._settings) else None
+        settings = self._settings
+        listed = may_skip_head(remote.head, settings) and not settings.preserves
+        known = remote if planned.looked or listed else None  # no listing tells metadata
         *folders, name = planned.components
         folder = tree.folder(tuple(folders))
         try:

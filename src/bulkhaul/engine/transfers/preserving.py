@@ -17,7 +17,8 @@ from bulkhaul.model.objects import Content, ObjectRef
 from bulkhaul.model.preserving import Acl, Kept, ObjectLock
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.preserving import lock_in_force, require_compatible, same_acl, with_acl
+from bulkhaul.policy.file_metadata import MODE, MTIME
+from bulkhaul.policy.preserving import OF_FILES, lock_in_force, require_compatible, same_acl, with_acl
 from bulkhaul.wire.values import RemoteObject
 
 
@@ -110,12 +111,15 @@ async def _lost(
 ) -> list[str]:
     kept, options = wanted.kept, wanted.options
     lost: list[str] = []
-    if kept & {Kept.METADATA, Kept.STORAGE_CLASS}:
+    if kept & {Kept.METADATA, Kept.STORAGE_CLASS, *OF_FILES}:
         copy = await control.head(ref, version_id)
         if Kept.METADATA in kept and not _holds(copy.content, source.head.content):
             lost.append(Kept.METADATA)
         if Kept.STORAGE_CLASS in kept and copy.storage_class != source.head.storage_class:
             lost.append(Kept.STORAGE_CLASS)
+        for one, name in ((Kept.TIMESTAMPS, MTIME), (Kept.MODE, MODE)):
+            if one in kept and copy.content.metadata.get(name) != source.head.content.metadata.get(name):
+                lost.append(one)
     if Kept.TAGS in kept and await control.tags(ref, version_id) != options.tags:
         lost.append(Kept.TAGS)
     if wanted.acl is not None and not same_acl(wanted.acl, await control.acl(ref, version_id)):

@@ -92,6 +92,7 @@ class SmallUploads:
                 rows=[PutRow(one.name, one.planned.size_bytes, one.content_type) for one in files],
                 options=options,
                 algorithm=algorithm,
+                preserves=self._settings.preserves,
             )
             await self._send(template, files, folder_fd, outlet, alone)
         finally:

@@ -13,7 +13,10 @@ from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import KIB
 from bulkhaul.model.objects import Checksum, ChecksumKind
+from bulkhaul.model.preserving import Kept
+from bulkhaul.policy.file_metadata import MODE, MTIME, kept_mode, kept_mtime
 from bulkhaul.wire.checksums import COMPUTABLE, CRC_BYTES, Hasher, Update, encoded_crc, hasher, updater
+from bulkhaul.wire.reply import Headers
 from bulkhaul.wire.values import GetRequest
 
 SCRATCH_BYTES = 256 * KIB
@@ -33,6 +36,7 @@ class _Row:
         "_crc",
         "_file",
         "_hasher",
+        "_mode",
         "_mtime_ns",
         "_promised",
         "_received_bytes",
@@ -49,6 +53,7 @@ class _Row:
         )
         self._batch = batch
         self._mtime_ns = row.mtime_ns
+        self._mode: int | None = None
         self._file: SmallFile | None = None
         self._update: Update | None = None
         self._hasher: Hasher | None = None
@@ -65,6 +70,15 @@ class _Row:
             self._update = updater(checksum.algorithm)
         else:
             self._hasher = hasher(checksum.algorithm)
+
+    def take_headers(self, headers: Headers) -> None:
+        """Take what the reply tells of the file that the object was made of."""
+        lease = self._batch.lease
+        if Kept.TIMESTAMPS in lease.preserves:
+            kept = kept_mtime({MTIME: headers.get(f"x-amz-meta-{MTIME}", "")})
+            self._mtime_ns = self._mtime_ns if kept is None else kept
+        if Kept.MODE in lease.preserves:
+            self._mode = kept_mode({MODE: headers.get(f"x-amz-meta-{MODE}", "")})
 
     def space(self) -> memoryview:
         """Return writable space for the next bytes."""
@@ -89,7 +103,9 @@ class _Row:
         try:
             if file is None:  # no object of a batch is empty
                 raise OSError(0, "nothing was received")
-            inode, changed_ns, private = file.settle(batch.lease.mode, self._mtime_ns)
+            inode, changed_ns, private = file.settle(
+                batch.lease.mode if self._mode is None else self._mode, self._mtime_ns
+            )
             computed = ""
             if self._promised is not None and self._update is not None:
                 computed = encoded_crc(self._promised.algorithm, self._crc)
@@ -99,9 +115,8 @@ class _Row:
             self.failed(error)
             return
         batch.arriving_bytes -= self._received_bytes
-        batch.landed(
-            Landed(self.place, inode, changed_ns, private, self._received_bytes, etag, self._promised, computed), file
-        )
+        received = (self._received_bytes, etag, self._promised, computed)
+        batch.landed(Landed(self.place, inode, changed_ns, private, *received, self._mode), file)
 
     def failed(self, error: ErrorInfo | BaseException) -> None:
         """It ends with an error, or is not wanted any more."""
@@ -149,7 +164,8 @@ class GetRun(BatchRun):
         """
         lease = self.lease
         name = "" if lease.vacant else lease.rows[place].name
-        return SmallFile(self.folder_fd, temp_of(lease.token, place), name, lease.mode)
+        mode = 0o600 if Kept.MODE in lease.preserves else lease.mode  # which is told by the reply, and may be as narrow
+        return SmallFile(self.folder_fd, temp_of(lease.token, place), name, mode)
 
     def landed(self, landed: Landed, file: SmallFile) -> None:
         """A row is in its file."""

@@ -13,6 +13,7 @@ from bulkhaul.engine.worker.put import other_checksum
 from bulkhaul.engine.worker.transports import Transports
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.writing import Stored
+from bulkhaul.policy.file_metadata import metadata_of
 from bulkhaul.wire.checksums import encoded_crc, updater
 from bulkhaul.wire.option_headers import put_headers
 from bulkhaul.wire.values import PutRequest
@@ -42,8 +43,11 @@ class _Row:
             UsageError: a value that no header can carry.
         """
         lease, row = self._batch.lease, self._row
-        body = read_small(self._batch.folder_fd, row.name, row.size_bytes)
+        body, found = read_small(self._batch.folder_fd, row.name, row.size_bytes)
         headers = self._batch.headers_of(row.content_type)
+        kept = metadata_of(found, lease.preserves)
+        named = lease.options.content.metadata
+        headers = (*headers, *((f"x-amz-meta-{name}", value) for name, value in kept.items() if name not in named))
         if lease.algorithm:
             self._checksum = encoded_crc(lease.algorithm, updater(lease.algorithm)(body, 0))
             headers = (*headers, (f"x-amz-checksum-{lease.algorithm.lower()}", self._checksum))
