@@ -165,6 +165,8 @@ def test_nothing_is_kept_and_replaced(services: Services, kept: Kept) -> None:
         Kept.ACL: ObjectOptions(acl="private"),
         Kept.METADATA: ObjectOptions(content=Content(content_type="a/b")),
         Kept.STORAGE_CLASS: ObjectOptions(storage_class="STANDARD_IA"),
+        Kept.TIMESTAMPS: ObjectOptions(content=Content(metadata={"x": "y"})),
+        Kept.MODE: ObjectOptions(content=Content(metadata={"x": "y"})),
         Kept.LOCK: ObjectOptions(lock=ObjectLock(legal_hold=True)),
     }[kept]
     put(services.second.client(), "both")

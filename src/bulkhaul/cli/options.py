@@ -156,6 +156,10 @@ threshold_option = _speed(
 
 landing_option = _speed("--landing", type=click.Choice(["auto", "mapped", "written"]), help="How bytes reach a file.")
 
+sparse_option = _speed(
+    "--sparse", flag_value=True, default=None, help="Blocks of zeros of a download take no room on the disk."
+)
+
 verify_option = _safety(
     "--verify",
     type=click.Choice(["auto", "full", "none"]),
@@ -188,6 +192,7 @@ transfer_settings_options = adding(
     speed_options,
     threshold_option,
     landing_option,
+    sparse_option,
     connection_options,
 )
 """How objects are moved, whatever is moved where."""
@@ -217,7 +222,7 @@ SETTINGS = frozenset(
             "verify",
         ),
         *("retries", "timeout_s", "retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
-        *("preserve_times", "preserve_mode"),
+        *("preserve_times", "preserve_mode", "sparse"),
     }
 )
 """The options that are settings of the engine."""

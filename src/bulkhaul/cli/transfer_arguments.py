@@ -57,7 +57,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(("recursive", "include", "exclude", "files_from", "files_from0"), _FILES),
     **dict.fromkeys(("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs", "flatten"), _FILES),
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
-    **dict.fromkeys(("landing", "fsync"), frozenset({Direction.DOWNLOAD})),
+    **dict.fromkeys(("landing", "sparse", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
     "preserve": _FILES,
     **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),

@@ -103,7 +103,9 @@ class WrittenWindow:
         if os.fstat(self._fd).st_size < self._size_bytes:
             # Writing on would restore its length but leave a hole where other workers had put their parts.
             raise OSError(errno.ESTALE, CUT_SHORT)
-        data = self._buffer[:count]
+        self._write(self._buffer[:count])
+
+    def _write(self, data: memoryview) -> None:
         while data:
             written = os.pwrite(self._fd, data, self._start + self.received_bytes)
             if not written:

@@ -115,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         preserve_times: uploads keep the modification time of a file in user metadata, by rclone's convention, and
             downloads set it from there, else from when the object was modified.
         preserve_mode: the same of its permission bits, without setuid, setgid and sticky.
+        sparse: blocks of zeros of what is downloaded take no room on the disk; nothing is allocated before.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
@@ -154,6 +155,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     fsync: bool = False
     preserve_times: bool = False
     preserve_mode: bool = False
+    sparse: bool = False
     multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES
     checksum_algorithm: ChecksumChoice = "auto"
     retry_for_s: float = 60.0
@@ -200,6 +202,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(f"the number of retries must be 0 to {MAX_RETRIES}, not {self.retries}")
         if self.timeout_s is not None and not 1 <= self.timeout_s <= MAX_TIMEOUT_S:
             raise UsageError(f"the timeout must be 1 to {MAX_TIMEOUT_S:.0f} seconds, not {self.timeout_s}")
+        if self.sparse and self.landing == "mapped":
+            raise UsageError("sparse files cannot be mapped, which needs every block; use landing auto or written")
         if self.sse_c_key is not None and len(self.sse_c_key) != 32:
             raise UsageError(f"an SSE-C key has 32 bytes, not {len(self.sse_c_key)}")
         for name, value, choices in (
@@ -283,6 +287,7 @@ class SettingsFields(TypedDict, total=False):
     fsync: bool
     preserve_times: bool
     preserve_mode: bool
+    sparse: bool
     multipart_threshold_bytes: int
     checksum_algorithm: ChecksumChoice
     retry_for_s: float

@@ -18,6 +18,7 @@ from bulkhaul.cli.options import (
     landing_option,
     make_settings,
     output_options,
+    sparse_option,
     speed_options,
     take_output,
     take_settings,
@@ -116,7 +117,9 @@ Exit code: 0 it is written, whatever it says; 1 it cannot be written, or a file 
 _job = click.argument("job_name", metavar="JOB")
 _selection = section("Selection")
 
-_run_options = adding(verify_option, fsync_option, speed_options, landing_option, connection_options, source_options)
+_run_options = adding(
+    verify_option, fsync_option, speed_options, landing_option, sparse_option, connection_options, source_options
+)
 
 
 @click.group("job", epilog=EPILOG, short_help="Plan many objects, move them, and account for each.")

@@ -228,7 +228,13 @@ class Downloader:
             landing = Landing.create(*arguments, allocate=mapped, prefer_mapped=mapped)
         else:
             landing = await undisturbed(
-                in_thread(Landing.create, *arguments, allocate=True, prefer_mapped=mapped, on_made=record.begin),
+                in_thread(
+                    Landing.create,
+                    *arguments,
+                    allocate=not self._settings.sparse,
+                    prefer_mapped=mapped,
+                    on_made=record.begin,
+                ),
                 undo=Landing.discard,
             )
         if mapped and layout.size_bytes and not landing.mapped:

@@ -145,6 +145,7 @@ class DownloadPieces:
             and may_skip_head(head, settings)
             and not self._remove
             and not remote.version_id
+            and not settings.sparse
             and remote.target.fast
             and settings.transport != "sdk"
             and settings.landing != "mapped"

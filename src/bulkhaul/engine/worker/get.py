@@ -9,6 +9,7 @@ import asyncio
 import os
 
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.sparse import SparseWindow
 from bulkhaul.disk.window import BUFFER_BYTES, MappedWindow, Window, WrittenWindow
 from bulkhaul.engine.loop.threads import unforeseen
 from bulkhaul.engine.messages.messages import Done, Failed, GetLease
@@ -76,7 +77,9 @@ class Receiver:
 class Fetcher:
     """Fetches bytes by the transport that fits their target."""
 
-    def __init__(self, transports: Transports) -> None:
+    def __init__(self, transports: Transports, *, sparse: bool = False) -> None:
+        """Take what makes requests; ``sparse``: blocks of zeros become holes of the files."""
+        self._sparse = sparse
         self._transports = transports
         self._shared = memoryview(bytearray(BUFFER_BYTES))  # by all that is received on the loop
         self._buffers: list[memoryview] = []  # one for each thread
@@ -94,7 +97,8 @@ class Fetcher:
             if lease.mapped:
                 return await self._into(lease, MappedWindow(fd, at, request.end - lease.base))
             shortest = 0 if lease.base else request.size_bytes
-            return await self._into(lease, WrittenWindow(fd, at, shortest, self._shared))
+            kind = SparseWindow if self._sparse else WrittenWindow
+            return await self._into(lease, kind(fd, at, shortest, self._shared))
         except OSError as error:
             return Failed(lease.lease, 0, lease.crc, local_error(error).info)
         except Exception as error:  # noqa: BLE001 - whatever one object brings about must not end the worker

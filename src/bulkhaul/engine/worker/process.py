@@ -169,7 +169,7 @@ class Worker:
             secrets = tuple(value for name, value in object_headers(settings) if "customer-key" in name)
             self._transports = Transports(settings.transport, fast, slow, secrets=secrets)
             self._log.hide = self._transports.hide
-            self._fetcher, self._sender = Fetcher(self._transports), Sender(self._transports)
+            self._fetcher, self._sender = Fetcher(self._transports, sparse=settings.sparse), Sender(self._transports)
             self._batches = Batches(self._transports, self._lanes.crowded)
 
     # Leases
