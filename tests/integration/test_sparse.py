@@ -88,7 +88,8 @@ def test_a_file_system_without_holes(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_command(server: FaultServer, tmp_path: Path) -> None:
     """``--sparse`` of cp; with mapped files it makes no sense."""
-    words: list[str | Path] = ["cp", "s3://bucket/p/holed", tmp_path / "out", "--endpoint-url", server.endpoint_url, "--sparse"]
+    more = ["--endpoint-url", server.endpoint_url, "--sparse"]
+    words: list[str | Path] = ["cp", "s3://bucket/p/holed", tmp_path / "out", *more]
     assert run(*words).returncode == 0
     assert (tmp_path / "out").read_bytes() == HOLED
     assert allocated(tmp_path / "out") <= DATA_BYTES + 4 * BLOCK_BYTES
