@@ -14,7 +14,17 @@ from bulkhaul.cli.standard_streams import named_stdin, require_stdin
 LINES, NUL = "files_from", "files_from0"
 STDIN = "-"
 
-_REFUSED = ("recursive", "include", "exclude", "follow_symlinks", "raw", "version_id", "all_versions", "flatten")
+_REFUSED = (
+    "recursive",
+    "include",
+    "exclude",
+    "follow_symlinks",
+    "symlinks",
+    "raw",
+    "version_id",
+    "all_versions",
+    "flatten",
+)
 """Parameters that say what is selected, which the list does."""
 
 

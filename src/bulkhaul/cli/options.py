@@ -222,7 +222,7 @@ SETTINGS = frozenset(
             "verify",
         ),
         *("retries", "timeout_s", "retry_for_s", "fsync", "multipart_threshold_bytes", "checksum_algorithm", "resume"),
-        *("preserve_times", "preserve_mode", "sparse"),
+        *("preserve_times", "preserve_mode", "sparse", "store_links"),
     }
 )
 """The options that are settings of the engine."""

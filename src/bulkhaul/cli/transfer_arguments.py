@@ -66,6 +66,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     "raw": frozenset(Direction) - {Direction.FROM_STDIN},
     "resume": _FILES,
     "follow_symlinks": frozenset({Direction.UPLOAD}),
+    "symlinks": frozenset({Direction.UPLOAD, Direction.DOWNLOAD}),
     **dict.fromkeys(
         ("source_endpoint_url", "source_region", "source_profile", "source_sign_requests"), frozenset({Direction.COPY})
     ),

@@ -12,6 +12,7 @@ import click
 from bulkhaul.cli.choice_options import choice_options, chosen_results, left_out_one, replacing_rows, take_choice
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
+from bulkhaul.cli.link_options import link_options, take_links
 from bulkhaul.cli.object_options import (
     object_options,
     preserve_option,
@@ -69,13 +70,7 @@ transfer_options = adding(
     click.argument("paths", metavar="SRC... DEST", nargs=-1),
     _selection("--recursive", "-r", is_flag=True, help="Everything below the prefix or the folder SRC."),
     filter_options,
-    _selection(
-        "--follow-symlinks/--no-follow-symlinks",
-        "follow_symlinks",
-        default=None,
-        help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
-        " no links to folders]",
-    ),
+    link_options,
     list_options(_selection, "SRC"),
     choice_options,
     _selection("--raw", is_flag=True, help="* and ?, and a slash at the end, of SRC stand for themselves."),
@@ -117,6 +112,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     given["restore"] = take_restore(given)
     given["choice"] = take_choice(given)
     refuse_with_all_versions(given)
+    take_links(given, download=direction is Direction.DOWNLOAD, several=several)
     output = take_output(given)
     job = _prepared(direction, sources[0], destination, given, move=move, sources=sources if several else ())
     from bulkhaul.cli.launch import launch_job
@@ -262,14 +258,15 @@ def _uploads(
     options = stored or ObjectOptions()
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        if given["follow_symlinks"] is False and os.path.islink(source):
+        is_link = given["follow_symlinks"] is False and os.path.islink(source)
+        if is_link and not given["links_stored"]:
             from bulkhaul.engine.transfers.upload_many import left_out
 
             yield left_out(source, destination)
         elif given["choice"]:
             many = given["recursive"]
             yield from chosen_results(run, source, destination, given, many=many, stored=stored, move=move)
-        elif given["recursive"]:
+        elif given["recursive"] and not is_link:
             yield from run.upload_many(
                 source,
                 destination,

@@ -264,6 +264,8 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         bucket, prefix = destination_prefix(url)
         takes = selector(files_below(local_path(folder)), include, exclude)
+        if self.settings.store_links:
+            follow_symlinks = False
         links = link_rule(follow_symlinks, move=move, dry_run=dry_run)
         uploader = self._life.running().uploader
         where = (local_path(folder), bucket, prefix, takes)

@@ -116,6 +116,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             downloads set it from there, else from when the object was modified.
         preserve_mode: the same of its permission bits, without setuid, setgid and sticky.
         sparse: blocks of zeros of what is downloaded take no room on the disk; nothing is allocated before.
+        store_links: uploads store symbolic links as objects ``NAME.rclonelink`` that hold their targets, by rclone's
+            convention, and downloads make links of such objects, if they stay below the destination.
         multipart_threshold_bytes: objects of at least this size are uploaded or copied in parts.
         checksum_algorithm: what uploads are protected by.
         retry_for_s: how long an endpoint that is away is waited for, in seconds; with 0 a request that cannot reach it
@@ -156,6 +158,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     preserve_times: bool = False
     preserve_mode: bool = False
     sparse: bool = False
+    store_links: bool = False
     multipart_threshold_bytes: int = DEFAULT_THRESHOLD_BYTES
     checksum_algorithm: ChecksumChoice = "auto"
     retry_for_s: float = 60.0
@@ -288,6 +291,7 @@ class SettingsFields(TypedDict, total=False):
     preserve_times: bool
     preserve_mode: bool
     sparse: bool
+    store_links: bool
     multipart_threshold_bytes: int
     checksum_algorithm: ChecksumChoice
     retry_for_s: float

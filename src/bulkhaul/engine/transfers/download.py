@@ -26,6 +26,7 @@ from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.engine.transfers.download_record import DownloadRecord
 from bulkhaul.engine.transfers.download_resume import DownloadResumer
 from bulkhaul.engine.transfers.endpoints import Destination
+from bulkhaul.engine.transfers.links import is_stored_link, restore_link
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.engine.transfers.verify import Verification, reads_back, verify
@@ -118,7 +119,10 @@ class Downloader:
             )
             look = functools.partial(look_for, self._control, ref, version_id, wanted)
             try:
-                result = await attempt(listed or await look())
+                if is_stored_link(self._settings, ref.key) and not version_id:
+                    result = await self._restore_link(await look(), destination, fsync=remove, set_times=set_times)
+                else:
+                    result = await attempt(listed or await look())
             except ObjectChanged:
                 try:
                     result = await attempt(await look())
@@ -137,6 +141,13 @@ class Downloader:
             except TransferError as error:
                 raise not_removed(error, ref.url, result.destination) from error
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    async def _restore_link(
+        self, remote: RemoteObject, destination: Destination, *, fsync: bool, set_times: bool
+    ) -> TransferResult:
+        mtime_ns = self._mtime_of(remote.head, set_times=set_times)
+        fsync = fsync or self._settings.fsync
+        return await restore_link(self._control, remote, destination, mtime_ns=mtime_ns, fsync=fsync)
 
     # One attempt
 

@@ -21,6 +21,7 @@ from bulkhaul.engine.transfers.batch import Group, Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
 from bulkhaul.engine.transfers.download_batch import BatchDownload, SmallObject
 from bulkhaul.engine.transfers.endpoints import Destination
+from bulkhaul.engine.transfers.links import is_stored_link
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import TransferResult
@@ -146,6 +147,7 @@ class DownloadPieces:
             and not self._remove
             and not remote.version_id
             and not settings.sparse
+            and not is_stored_link(settings, remote.ref.key)
             and remote.target.fast
             and settings.transport != "sdk"
             and settings.landing != "mapped"
@@ -166,7 +168,7 @@ class DownloadPieces:
         try:
             return await self._downloader.download(
                 remote.ref,
-                Destination(folder, name, planned.result.destination),
+                Destination(folder, name, planned.result.destination, len(folders)),
                 known,
                 remove=self._remove,
                 version_id=remote.version_id,

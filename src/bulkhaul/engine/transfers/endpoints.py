@@ -20,11 +20,16 @@ from bulkhaul.policy.selection import LISTED, Source, folder_prefix, parse_desti
 
 
 class Destination(msgspec.Struct, frozen=True):
-    """The file that one object is restored to: a name in an open folder. ``path`` is for people."""
+    """The file that one object is restored to: a name in an open folder. ``path`` is for people.
+
+    Attributes:
+        depth: how many folders below the one that the caller named.
+    """
 
     folder: FolderHandle
     name: str
     path: str
+    depth: int = 0
 
 
 def object_ref(url: str | ObjectRef) -> ObjectRef:

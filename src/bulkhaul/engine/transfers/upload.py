@@ -12,6 +12,7 @@ import time
 
 import msgspec
 
+from bulkhaul.disk.links import is_link
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.messages.messages import PutLease
@@ -20,6 +21,7 @@ from bulkhaul.engine.pool.ceiling import ceiling_for
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.pool.job import PutJob
 from bulkhaul.engine.transfers.content_type import with_content_type
+from bulkhaul.engine.transfers.links import store_link
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
 from bulkhaul.engine.transfers.move_source import not_removed, require_stored
 from bulkhaul.engine.transfers.multipart import MultipartUpload
@@ -77,6 +79,11 @@ class Uploader:
         self._checksums = checksums
         self._resumer = UploadResumer(settings, control, guard)
 
+    @property
+    def stores_links(self) -> bool:
+        """Whether symbolic links are stored themselves."""
+        return self._settings.store_links
+
     def small(self) -> SmallUploads:
         """Return what uploads the small files of one run together."""
         return SmallUploads(self._settings, self._control, self._dispatcher, self._checksums)
@@ -104,6 +111,11 @@ class Uploader:
             TransferError: it could not be done; nothing is left of it, or its journal names what is left.
         """
         began_s = time.monotonic()
+        if self.stores_links and is_link(path):
+            kept = self._settings.preserves
+            link = functools.partial(store_link, self._control, self.upload_memory, path, ref, options, kept=kept)
+            result = await link(remove=remove, dry_run=dry_run)
+            return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
         # Here, as files are listed and renamed: a thread would take longer than the file.
         source = SourceFile.open(path, removable=remove)
         try:

@@ -28,6 +28,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.links import SUFFIX
 
 
 class LinkRule(msgspec.Struct, frozen=True):
@@ -87,6 +88,13 @@ async def upload_pieces(
     gathered = None if remove or links.first else SmallFilePieces(uploader, options)
     async with contextlib.aclosing(_entries(folder, links, under_way)) as entries:
         async for entry in entries:
+            if isinstance(entry, Refused) and uploader.stores_links and entry.reason is NOT_FOLLOWED:
+                if takes(entry.relative):
+                    ref = ObjectRef(bucket, prefix + entry.relative)
+                    link = functools.partial(uploader.upload_file, entry.path, ref, options, remove=remove)
+                    stored = ObjectRef(bucket, ref.key + SUFFIX)
+                    yield Piece(upload_result(entry.path, stored, 0), link)
+                continue
             if not isinstance(entry, LocalFile):
                 if takes(entry.path.removeprefix(os.path.join(folder, ""))):
                     yield Piece(_refused(entry, bucket))

@@ -1,0 +1,51 @@
+"""Declares the options of cp and mv that say what becomes of symbolic links, and makes one choice of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from bulkhaul.cli.click_extensions import adding, section
+
+_selection = section("Selection")
+
+link_options = adding(
+    _selection(
+        "--follow-symlinks/--no-follow-symlinks",
+        "follow_symlinks",
+        default=None,
+        help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
+        " no links to folders]",
+    ),
+    _selection(
+        "--symlinks",
+        type=click.Choice(["follow", "skip", "store"]),
+        help="The same as follow or skip; store: a link is an object NAME.rclonelink, and a download makes it again.",
+    ),
+)
+
+
+def take_links(given: dict[str, Any], *, download: bool, several: bool) -> None:
+    """Make of ``--symlinks`` what ``--follow-symlinks`` says, and the setting that has links stored.
+
+    Args:
+        given: the options, with what ``take_choice`` has made of them.
+
+    Raises:
+        click.UsageError: it says two things, or nothing that this transfer can do.
+    """
+    said = given.pop("symlinks", None)
+    given["links_stored"] = said == "store"  # beside the setting, which goes to the engine
+    if said is None:
+        return
+    if given["follow_symlinks"] is not None:
+        raise click.UsageError("--symlinks and --follow-symlinks say the same; leave one of the two out.")
+    if said == "store":
+        if several or given["choice"]:
+            text = "--symlinks store takes one SRC, and nothing that chooses by what exists at DEST."
+            raise click.UsageError(text)
+        given["store_links"] = True
+    elif download:
+        raise click.UsageError(f"--symlinks {said} means nothing for a download.")
+    given["follow_symlinks"] = said == "follow"

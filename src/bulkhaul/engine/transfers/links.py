@@ -1,0 +1,96 @@
+"""Stores symbolic links as objects that hold their targets, and makes links of such objects again; ``policy.links``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from bulkhaul.disk.links import make_link, remove_link, target_of
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.messages.memory import in_memory
+from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.endpoints import Destination
+from bulkhaul.engine.transfers.move_source import not_removed, require_stored
+from bulkhaul.engine.transfers.result import result_of, upload_result
+from bulkhaul.model.errors import TransferError, UnsafeKey
+from bulkhaul.model.objects import Integrity, ObjectRef
+from bulkhaul.model.preserving import Kept
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.settings import Settings
+from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.file_metadata import metadata_of
+from bulkhaul.policy.links import MAX_TARGET_BYTES, SUFFIX, refused_target
+from bulkhaul.wire.values import RemoteObject
+
+Send = Callable[[int, int, ObjectRef, ObjectOptions], Awaitable[TransferResult]]
+"""Stores so many bytes of a descriptor."""
+
+
+async def store_link(
+    control: Control,
+    send: Send,
+    path: str,
+    ref: ObjectRef,
+    options: ObjectOptions,
+    *,
+    kept: frozenset[Kept],
+    remove: bool,
+    dry_run: bool,
+) -> TransferResult:
+    """Store a link; its key gets the suffix.
+
+    Args:
+        kept: of its modification time; a link has no mode of its own.
+        remove: remove the link once a HEAD has shown its object.
+
+    Raises:
+        SourceChanged: it leads elsewhere meanwhile; it was not removed.
+        TransferError: it could not be done.
+    """
+    target = target_of(path)
+    ref = ObjectRef(ref.bucket, ref.key if ref.key.endswith(SUFFIX) else ref.key + SUFFIX)
+    if dry_run:
+        return upload_result(path, ref, len(target))
+    try:
+        found = metadata_of(os.lstat(path), kept - {Kept.MODE})
+    except OSError as error:
+        raise local_error(error, path) from error
+    content = msgspec.structs.replace(options.content, metadata={**found, **options.content.metadata})
+    with in_memory(target) as fd:
+        result = await send(fd, len(target), ref, msgspec.structs.replace(options, content=content))
+    if remove:
+        try:
+            await require_stored(control, ref, result.size_bytes, result.etag)
+        except TransferError as error:
+            raise not_removed(error, path, ref.url) from error
+        remove_link(path, target)
+    return msgspec.structs.replace(result, source=path)
+
+
+def is_stored_link(settings: Settings, key: str) -> bool:
+    """Whether a download makes a link of an object."""
+    return settings.store_links and key.endswith(SUFFIX) and not key.endswith("/" + SUFFIX)
+
+
+async def restore_link(
+    control: Control, remote: RemoteObject, destination: Destination, *, mtime_ns: int | None, fsync: bool
+) -> TransferResult:
+    """Make the link that an object tells of, if it stays below the destination.
+
+    Raises:
+        UnsafeKey: it would not, or the object holds no target.
+        LocalError: a file or a folder has its name, or the file system refuses.
+        TransferError: the object could not be read.
+    """
+    ref, head = remote.ref, remote.head
+    if head.size_bytes > MAX_TARGET_BYTES:
+        raise UnsafeKey(f"no link is made of it: {head.size_bytes} bytes are no target of a link", ref.url)
+    target = await control.read(ref, etag=head.etag) if head.size_bytes else b""
+    if refused := refused_target(os.fsdecode(target), destination.depth):
+        raise UnsafeKey(f"no link is made of it: {refused}", ref.url)
+    name, path = destination.name.removesuffix(SUFFIX), destination.path.removesuffix(SUFFIX)
+    make_link(destination.folder.fd, name, path, target, mtime_ns=mtime_ns, fsync=fsync)
+    integrity = Integrity.ETAG if head.etag else Integrity.LENGTH
+    return msgspec.structs.replace(result_of(ref, head, path), integrity=integrity, parts=1)

@@ -1,0 +1,41 @@
+"""Decides how symbolic links are stored as objects, by the convention of rclone, and which of them are made again.
+
+    link a/b, which leads to ../c   ◀─▶   object a/b.rclonelink, whose body is ../c
+
+Whoever can write the object names the target, so only what stays below the destination is made: names, after no more
+``..`` than folders lead to the link. A link that is made can then be followed from any other without leaving.
+Source: rclone's documentation of its local backend, "--links".
+"""
+
+from __future__ import annotations
+
+SUFFIX = ".rclonelink"
+
+MAX_TARGET_BYTES = 4095
+"""Longest target of a link. Source: symlink(2), PATH_MAX with its NUL."""
+
+
+def refused_target(target: str, depth: int) -> str:
+    """Return why no link to this target is made, empty if one is.
+
+    Args:
+        depth: folders between the destination and the link.
+
+    >>> refused_target("../c", 1), refused_target("c/d", 0)
+    ('', '')
+    >>> refused_target("../c", 0), refused_target("/etc/passwd", 3)
+    ('its target leads out of the destination', 'its target is an absolute path')
+    >>> refused_target("c/../d", 1), refused_target("", 1)
+    ('its target has ".." behind a name, which may be a link itself', 'it has no target')
+    """
+    if not target:
+        return "it has no target"
+    if "\0" in target:
+        return "its target holds a NUL character"
+    if target.startswith("/"):
+        return "its target is an absolute path"
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    above = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    if ".." in parts[above:]:
+        return 'its target has ".." behind a name, which may be a link itself'
+    return "its target leads out of the destination" if above > depth else ""

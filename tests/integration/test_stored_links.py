@@ -1,0 +1,193 @@
+"""Symbolic links that are stored as objects, as rclone does, and made again: never out of the destination."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bulkhaul import errors
+from tests.engines import keys, running_engine, serving
+from tests.faultserver import FaultServer, make_object
+from tests.integration.command import lines, run
+from tests.servers import weed
+from tests.servers.process import find_program
+
+LINKS = {"link": "a", "deep/up": "../a", "deep/same": "x", "dir": "deep", "gone": "nowhere"}
+FILES = {"a": b"A", "deep/x": b"X"}
+
+
+@pytest.fixture
+def server() -> Iterator[FaultServer]:
+    """A server with a bucket."""
+    with serving() as running:
+        yield running
+
+
+def make_tree(folder: Path) -> Path:
+    """Make files, and links to files, to a folder and to nothing."""
+    (folder / "deep").mkdir(parents=True)
+    for name, body in FILES.items():
+        (folder / name).write_bytes(body)
+    for name, target in LINKS.items():
+        (folder / name).symlink_to(target)
+        os.utime(folder / name, ns=(1_500_000_000_000_000_001,) * 2, follow_symlinks=False)
+    return folder
+
+
+def links(folder: Path) -> dict[str, str]:
+    """Return every link below a folder and where it leads."""
+    return {str(path.relative_to(folder)): str(path.readlink()) for path in folder.rglob("*") if path.is_symlink()}
+
+
+def plain(folder: Path) -> dict[str, bytes]:
+    """Return every file below a folder that is no link, by its own path."""
+    return {
+        str(Path(top, name).relative_to(folder)): Path(top, name).read_bytes()
+        for top, _, names in os.walk(folder)
+        for name in names
+        if not Path(top, name).is_symlink()
+    }
+
+
+def bodies(server: FaultServer) -> dict[str, bytes]:
+    """Return every object of the bucket."""
+    return {key: one.body for key, one in server.store.in_bucket("bucket").items()}
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_there_and_back(server: FaultServer, tmp_path: Path, *, move: bool) -> None:
+    """Links come back as they were, with their times, and a move takes them along."""
+    tree, back = make_tree(tmp_path / "tree"), tmp_path / "back"
+    words = ["mv" if move else "cp", "-r", "--symlinks", "store", "--preserve", "timestamps"]
+    where = ["--endpoint-url", server.endpoint_url, "--workers", "1"]
+    done = run(*words, tree, "s3://bucket/", *where)
+    assert done.returncode == 0, done.stderr
+    stored = {f"{name}.rclonelink": target.encode() for name, target in LINKS.items()}
+    assert bodies(server) == FILES | stored
+    assert (links(tree), plain(tree)) == (({}, {}) if move else (LINKS, FILES))
+    done = run(*words, "s3://bucket/", back, *where)
+    assert done.returncode == 0, done.stderr
+    assert (links(back), plain(back)) == (LINKS, FILES)
+    assert {(back / name).lstat().st_mtime_ns for name in LINKS} == {1_500_000_000_000_000_001}
+    assert bodies(server) == ({} if move else FILES | stored)
+
+
+def test_one_link(server: FaultServer, tmp_path: Path) -> None:
+    """A link that is named itself, there and back, and over an older link."""
+    tree = make_tree(tmp_path / "tree")
+    where = ["--endpoint-url", server.endpoint_url, "--symlinks", "store"]
+    assert run("cp", tree / "link", "s3://bucket/p/", *where).returncode == 0
+    assert bodies(server) == {"p/link.rclonelink": b"a"}
+    (tmp_path / "link").symlink_to("elsewhere")
+    assert run("cp", "s3://bucket/p/link.rclonelink", tmp_path, *where).returncode == 0
+    assert (tmp_path / "link").readlink() == Path("a")
+
+
+@pytest.mark.parametrize(
+    ("key", "target", "why"),
+    [
+        ("p/x", "/etc/passwd", "an absolute path"),
+        ("p/x", "../x", "leads out"),
+        ("p/d/x", "../../x", "leads out"),
+        ("p/d/x", "y/../../../z", "behind a name"),
+        ("p/x", "", "no target"),
+        ("p/x", "a\0b", "NUL"),
+        ("p/x", "x" * 4096, "4096 bytes"),
+    ],
+)
+def test_a_target_that_leads_out(server: FaultServer, tmp_path: Path, key: str, target: str, why: str) -> None:
+    """It is refused by name, and the rest goes on; nothing of it is left."""
+    server.store.put("bucket", f"{key}.rclonelink", make_object(target.encode()))
+    server.store.put("bucket", "p/file", make_object(b"body"))
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        results = list(engine.download_many("s3://bucket/p/", tmp_path / "out"))
+    (failed,) = [one for one in results if not one.ok]
+    assert isinstance(failed.error, errors.UnsafeKey)
+    assert why in str(failed.error)
+    assert f"{key}.rclonelink" in str(failed.error)
+    assert (links(tmp_path / "out"), plain(tmp_path / "out")) == ({}, {"file": b"body"})
+
+
+def test_nothing_is_written_through_a_link(server: FaultServer, tmp_path: Path) -> None:
+    """Of a link and of what would lie behind it only one is made, whichever comes first; files are never replaced."""
+    (tmp_path / "out" / "real").mkdir(parents=True)
+    (tmp_path / "out" / "file").write_bytes(b"mine")
+    server.store.put("bucket", "p/l.rclonelink", make_object(b"real"))
+    server.store.put("bucket", "p/l/planted", make_object(b"bad"))
+    server.store.put("bucket", "p/file.rclonelink", make_object(b"real"))
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        failed = [one for one in engine.download_many("s3://bucket/p/", tmp_path / "out") if not one.ok]
+    assert len(failed) == 2
+    assert list((tmp_path / "out" / "real").iterdir()) == []
+    assert (tmp_path / "out" / "file").read_bytes() == b"mine"
+
+
+def test_follow_and_skip(server: FaultServer, tmp_path: Path) -> None:
+    """They are what ``--[no-]follow-symlinks`` says; what is skipped is counted with its reason."""
+    tree = make_tree(tmp_path / "tree")
+    (tree / "gone").unlink()
+    where = ["--endpoint-url", server.endpoint_url, "--workers", "1"]
+    done = run("cp", "-r", "--json", "--symlinks", "skip", tree, "s3://bucket/", *where)
+    told, summary = lines(done.stdout)
+    assert (summary["verified"], summary["skipped"], bodies(server)) == (2, 4, FILES)
+    assert {line["skipped"] for line in told if line.get("skipped")} == {"a symbolic link, which is not followed"}
+    assert run("cp", "-r", "--symlinks", "follow", tree, "s3://bucket/", *where).returncode == 0
+    assert bodies(server)["dir/up"] == b"A"
+
+
+def test_a_download_without_the_option(server: FaultServer, tmp_path: Path) -> None:
+    """What is called like a stored link is a file like any other."""
+    server.store.put("bucket", "p/l.rclonelink", make_object(b"real"))
+    with running_engine(server.endpoint_url, keys()) as engine:
+        assert all(one.ok for one in engine.download_many("s3://bucket/p/", tmp_path))
+    assert plain(tmp_path) == {"l.rclonelink": b"real"}
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--symlinks", "skip", "--follow-symlinks", "x", "s3://bucket"], "say the same"),
+        (["--symlinks", "skip", "s3://bucket/a", "x"], "nothing for a download"),
+        (["--symlinks", "store", "-n", "x", "s3://bucket"], "chooses by what exists"),
+        (["--symlinks", "store", "s3://bucket/a", "s3://bucket/b"], "means nothing for a copy"),
+    ],
+)
+def test_what_makes_no_sense(server: FaultServer, words: list[str], why: str) -> None:
+    """It is a usage error that says so."""
+    done = run("cp", *words, "--endpoint-url", server.endpoint_url)
+    assert done.returncode == 2
+    assert why in done.stderr
+
+
+def test_rclone_understands(tmp_path: Path) -> None:
+    """What rclone has stored of links comes back here, and the other way round."""
+    tree = make_tree(tmp_path / "tree")
+    with weed() as server:
+        server.client().create_bucket(Bucket="bucket")
+        secrets = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
+        variables = {
+            "RCLONE_CONFIG": os.devnull,
+            "RCLONE_CONFIG_THERE_TYPE": "s3",
+            "RCLONE_CONFIG_THERE_PROVIDER": "SeaweedFS",
+            "RCLONE_CONFIG_THERE_ENDPOINT": server.endpoint_url,
+            "RCLONE_CONFIG_THERE_ENV_AUTH": "true",
+        }
+
+        def rclone(*words: str | Path) -> None:
+            command = [find_program("rclone"), "copy", "--links", *map(str, words)]
+            done = subprocess.run(
+                command, env=os.environ | variables | secrets, capture_output=True, text=True, timeout=60
+            )
+            assert done.returncode == 0, done.stderr
+
+        with running_engine(server.endpoint_url, secrets, store_links=True) as engine:
+            assert all(one.ok for one in engine.upload_many(tree, "s3://bucket/ours/"))
+            rclone("there:bucket/ours", tmp_path / "theirs")
+            rclone(tree, "there:bucket/theirs")
+            assert all(one.ok for one in engine.download_many("s3://bucket/theirs/", tmp_path / "ours"))
+    for folder in (tmp_path / "theirs", tmp_path / "ours"):
+        assert (links(folder), plain(folder)) == (LINKS, FILES)
