@@ -297,7 +297,7 @@ OWN = {
     "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case",
     "DestinationTree._drop_empty", "MadeFolders.drop_empty", "_remove_sockets",
     "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
-    "_Side._write", "_Side._delete",
+    "_Side._write", "_Side._delete", "make_link",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, empty folders, uploads, trial objects,
 sockets; or what has a random name of ours, and is not there."""
@@ -318,6 +318,10 @@ OF_BUCKETS = {
 }  # fmt: skip
 """Functions that remove a bucket. Two listings, of objects and of versions, must have shown that nothing is in it, and
 the service is to see it, too: ``tests/integration/test_commands_buckets.py``, on one that does not look."""
+
+OF_LINKS = {"remove_link"}
+"""Functions that remove a symbolic link that a move has stored. A HEAD must have shown its object, as of a file, and
+the link must lead where it did: ``tests/integration/test_stored_links.py``."""
 
 HIDES = {"VersionCopies._made"}
 """Functions that make a delete marker in a bucket that keeps versions, and remove nothing. What the histories of
@@ -736,7 +740,7 @@ def removes_files(node: ast.AST) -> bool:
 def test_every_way_to_remove_is_here() -> None:
     """Whatever asks for a deletion belongs to an operation above, so that nobody forgets its rows."""
     ours = {remover for operation in OPERATIONS.values() for remover in operation.removers}
-    known = ours | CARRIERS | OWN | IN_A_FOLDER | OF_BUCKETS | HIDES
+    known = ours | CARRIERS | OWN | IN_A_FOLDER | OF_BUCKETS | OF_LINKS | HIDES
     assert functions_that(asks_for_deletion) | functions_that(removes_files) == known
     moving = {
         name

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from bulkhaul import errors
+from bulkhaul.disk.links import remove_link
 from tests.engines import keys, running_engine, serving
-from tests.faultserver import FaultServer, make_object
+from tests.faultserver import Etag, Fault, FaultServer, Status, make_object
 from tests.integration.command import lines, run
 from tests.servers import weed
 from tests.servers.process import find_program
@@ -124,6 +125,32 @@ def test_nothing_is_written_through_a_link(server: FaultServer, tmp_path: Path) 
     assert len(failed) == 2
     assert list((tmp_path / "out" / "real").iterdir()) == []
     assert (tmp_path / "out" / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Status(code="NoSuchKey", operation="HeadObject"),
+        Etag(operation="HeadObject", etag="0" * 32),
+        Etag(operation="HeadObject", etag=None),
+        Status(code="AccessDenied", operation="PutObject", attempt="every"),
+    ],
+)
+def test_a_move_keeps_a_link_that_may_not_be_stored(server: FaultServer, tmp_path: Path, fault: Fault) -> None:
+    """Where a HEAD does not show the object, the link stays, and that is a failure."""
+    (tmp_path / "link").symlink_to("a")
+    server.add_fault(fault)
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine, pytest.raises(errors.TransferError):
+        engine.upload(tmp_path / "link", "s3://bucket/link", move=True)
+    assert links(tmp_path) == {"link": "a"}
+
+
+def test_a_link_that_was_changed_is_not_removed(tmp_path: Path) -> None:
+    """What leads elsewhere by now is not what was stored."""
+    (tmp_path / "link").symlink_to("b")
+    with pytest.raises(errors.SourceChanged):
+        remove_link(str(tmp_path / "link"), b"a")
+    assert links(tmp_path) == {"link": "b"}
 
 
 def test_follow_and_skip(server: FaultServer, tmp_path: Path) -> None:
