@@ -25,7 +25,8 @@ def imported(path: Path) -> Iterator[str]:
 def test_imports_are_declared() -> None:
     """Nothing is had by another package's grace: that one may bring a release that the code cannot work with."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    declared = [*project["dependencies"], *project["optional-dependencies"]["parquet"]]
+    extras = project["optional-dependencies"]
+    declared = [*project["dependencies"], *extras["parquet"], *extras["fsspec"]]
     names = {re.split("[<>=!~ ;[]", text)[0].lower() for text in declared} | {"botocore"}  # boto3 goes with one of it
     found = {name for path in ROOT.glob("src/**/*.py") for name in imported(path)} - {
         "bulkhaul",

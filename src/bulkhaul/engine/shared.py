@@ -1,4 +1,4 @@
-"""Opens objects by engines that the whole program shares: one for each combination of settings."""
+"""Opens objects by engines that the whole program shares: one for each combination of settings and credentials."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from bulkhaul.engine.facade import Engine
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -15,21 +16,24 @@ if TYPE_CHECKING:
     from bulkhaul.engine.files.reader import ObjectReader
     from bulkhaul.engine.files.writer import ObjectWriter
 
-_engines: dict[tuple[int, Settings], Engine] = {}
+_engines: dict[tuple[int, Settings, CredentialsSource | None], Engine] = {}
 _lock = threading.Lock()
 
 
-def shared_engine(settings: Settings) -> Engine:
+def shared_engine(settings: Settings, credentials: CredentialsSource | None = None) -> Engine:
     """Return an engine with these settings that runs until the program ends; others may use it, too.
+
+    Args:
+        credentials: what requests are signed with; equal keys share an engine, as one session or function does.
 
     Raises:
         TransferError: it cannot be started.
     """
-    key = (os.getpid(), settings)  # a child that was forked needs one of its own
+    key = (os.getpid(), settings, credentials)  # a child that was forked needs one of its own
     with _lock:
         engine = _engines.get(key)
         if engine is None or engine.ended:
-            engine = _engines[key] = Engine(settings).__enter__()
+            engine = _engines[key] = Engine(settings, credentials=credentials).__enter__()
         return engine
 
 
