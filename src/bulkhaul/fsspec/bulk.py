@@ -23,13 +23,20 @@ from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 class BulkFileSystem(EngineFileSystem):
     """The operations of the file system that take many names."""
 
+    async def _cat(self, path: Any, recursive: bool = False, **named: Any) -> Any:
+        if recursive:
+            found = await self._expand_path(path, recursive=True)
+            folders = many.folders_of(found)
+            path = [one for one in found if one not in folders]
+        return await super()._cat(path, **named)
+
     async def _get(
         self, rpath: Any, lpath: Any, recursive: bool = False, callback: Any = DEFAULT_CALLBACK, **named: Any
     ) -> None:
         pairs: list[tuple[str, str]] = []
         await super()._get(rpath, lpath, recursive=recursive, planned=pairs, **named)
         if recursive:  # folders are made by the files in them
-            folders = {path[:end] for path, _ in pairs for end, sign in enumerate(path) if sign == "/"}
+            folders = many.folders_of(path for path, _ in pairs)
             pairs = [(path, file) for path, file in pairs if path not in folders]
         callback.set_size(len(pairs))
         root = many.common_folder(pairs) if len(pairs) > 1 else ""

@@ -182,6 +182,8 @@ class BulkhaulFileSystem(BulkFileSystem):
         options: ObjectOptions = DEFAULT_OPTIONS,
         version_id: str = "",
         size: int | None = None,
+        cache_type: str = "",
+        fill_cache: bool = True,
     ) -> ObjectReader | Writer:
         """Open an object; blocks and caches are the engine's affair, so what is said of them changes nothing."""
         ref, engine = self._ref(path), self._engine
@@ -223,6 +225,8 @@ class BulkhaulFileSystem(BulkFileSystem):
         else:
             await self._on_engine(self._engine.aio.delete, ObjectRef(bucket, f"{key}/"))
 
+    rmdir = sync_wrapper(_rmdir)
+
     async def _rm_file(self, path: str) -> None:
         await self._on_engine(self._engine.aio.delete, self._ref(path))
 
@@ -233,6 +237,8 @@ async def _made(aio: Any, bucket: str, region: str) -> None:
 
 
 async def _emptied(aio: Any, bucket: str) -> None:
+    if await listings.holds_any(aio, bucket, ""):  # SeaweedFS would remove it with all that is in it
+        raise OSError(errno.ENOTEMPTY, "the bucket is not empty", bucket)
     with os_errors(held=errno.ENOTEMPTY):
         await aio.delete_bucket(bucket)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -18,6 +18,11 @@ from bulkhaul.model.writing import ObjectOptions
 
 Pairs = Sequence[tuple[str, str]]
 """Sources and destinations; an object is ``bucket/key``."""
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """Return the folders that these paths lie in, those above them too."""
+    return {path[:end] for path in paths for end, sign in enumerate(path) if sign == "/"}
 
 
 def common_folder(pairs: Pairs) -> str:

@@ -43,7 +43,8 @@ def comparable(options: dict[str, Any]) -> dict[str, Any]:
         return rest | {"credentials": GivenBy(given)}
     if any(rest.get(name) for name in ("key", "secret", "token")):
         raise ValueError("give credentials=, or key=, secret= and token=, not both")
-    return rest | {"key": given.access_key, "secret": given.secret_key, "token": given.session_token or None}
+    keys = {"key": given.access_key, "secret": given.secret_key}
+    return rest | keys | ({"token": given.session_token} if given.session_token else {})
 
 
 def understood(options: Mapping[str, Any]) -> tuple[Settings, CredentialsSource | None]:

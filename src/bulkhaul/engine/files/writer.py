@@ -104,7 +104,7 @@ class ObjectWriter(io.BufferedIOBase):
                     self._engine.run(self._cancelled, self._storing)
         finally:
             self._end_input()  # after the cancellation: the end of the input would complete the object
-            self._held.clear()
+            self._held = bytearray()  # a failed upload's traceback may still look at the old one
             super().close()
 
     def __exit__(
