@@ -313,7 +313,7 @@ IN_A_FOLDER = {"FileTree.remove", "_remove_empty", "Removal.remove", "Removal._l
 of a store, ``tests/unit/test_removal.py`` those of a sync, and ``tests/contract/test_sync_deletions.py`` what a listing
 of the other side must have said before."""
 
-OF_BUCKETS = {
+OF_BUCKETS = {"_emptied",
     "_delete_bucket", "rb.work", "delete_bucket", "Buckets.delete_bucket", "SmallOperations.delete_bucket",
 }  # fmt: skip
 """Functions that remove a bucket. Two listings, of objects and of versions, must have shown that nothing is in it, and

@@ -237,8 +237,6 @@ async def _made(aio: Any, bucket: str, region: str) -> None:
 
 
 async def _emptied(aio: Any, bucket: str) -> None:
-    if await listings.holds_any(aio, bucket, ""):  # SeaweedFS would remove it with all that is in it
-        raise OSError(errno.ENOTEMPTY, "the bucket is not empty", bucket)
     with os_errors(held=errno.ENOTEMPTY):
         await aio.delete_bucket(bucket)
 
