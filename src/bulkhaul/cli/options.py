@@ -263,9 +263,20 @@ def make_settings(given: dict[str, Any]) -> Settings:
     sources = _sources(fields)
     if "allow_http" not in fields and allowed_by(os.environ):
         fields["allow_http"], sources["allow_http"] = True, " or ".join(VARIABLES)
+    _obey_profile(fields, sources)
     settings = Settings(**fields)
     note_sources(sources)
     return settings
+
+
+def _obey_profile(fields: dict[str, Any], sources: dict[str, str]) -> None:
+    """Add what the profile says of transfers below ``s3 =``, where no option says it."""
+    from bulkhaul.cli.aws_transfers import transfers_of_profile
+
+    configured, place = transfers_of_profile(fields.get("profile"))
+    for name, value in configured.items():
+        if fields.setdefault(name, value) is value and name not in sources:
+            sources[name] = place
 
 
 def _sources(fields: dict[str, Any]) -> dict[str, str]:
