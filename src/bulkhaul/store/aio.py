@@ -136,7 +136,8 @@ class S3Store(BucketReads):
 
     async def copy_of(self, source: ObjectRef, destination_key: str) -> TransferResult:
         """Copy an object of any bucket of the service; see ``copy``."""
-        return self._told(await (await self._running()).copy(source, self._ref(destination_key)))
+        destination = self._ref(destination_key)
+        return self._told(await (await self._running()).copy(source, destination))
 
     async def copy_from(
         self, source: StoreOfBucket | ObjectStore | str, source_key: str, destination_key: str
@@ -235,7 +236,8 @@ class S3Store(BucketReads):
         Raises:
             NotFound: there is no such object.
         """
-        await (await self._running()).delete_tags(self._ref(key), version_id=version_id)
+        ref = self._ref(key)
+        await (await self._running()).delete_tags(ref, version_id=version_id)
 
     async def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
         """Return a URL that anyone can fetch the object with, for ``ttl_s`` seconds; a secret (C37).

@@ -15,6 +15,7 @@ from bulkhaul.model.errors import NotFound, OtherError
 from bulkhaul.model.objects import FolderListing, ObjectHead, ObjectInfo, ObjectRef, VersionInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.policy.described import told_content
+from bulkhaul.policy.storerules import asks_for_bytes
 from bulkhaul.store.bucket import StoreOfBucket
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ProgressCallback
@@ -102,7 +103,8 @@ class BucketReads(StoreOfBucket):
             NotFound: there is no such object.
             NetworkError: the body broke off, however often it was tried.
         """
-        return await (await self._running()).get_bytes(self._ref(key), version_id=version_id)
+        ref = self._ref(key)
+        return await (await self._running()).get_bytes(ref, version_id=version_id)
 
     async def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object: of the version that a HEAD has found.
@@ -111,7 +113,8 @@ class BucketReads(StoreOfBucket):
             PreconditionFailed: it was overwritten meanwhile.
             NotFound: there is no such object.
         """
-        return await (await self._running()).get_bytes_suffix(self._ref(key), length, version_id=version_id)
+        ref = self._ref(key)
+        return await (await self._running()).get_bytes_suffix(ref, length, version_id=version_id)
 
     async def get_ranges(
         self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = ""
@@ -125,7 +128,8 @@ class BucketReads(StoreOfBucket):
             PreconditionFailed: the object was overwritten meanwhile.
             NotFound: there is no such object.
         """
-        return await (await self._running()).get_ranges(self._ref(key), spans, version_id=version_id)
+        ref = self._ref(key)
+        return await (await self._running()).get_ranges(ref, spans, version_id=version_id)
 
     async def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``; an empty range is empty without a request (C21 to C23).
@@ -136,7 +140,10 @@ class BucketReads(StoreOfBucket):
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        return await (await self._running()).get_bytes_range(self._ref(key), start, end, version_id=version_id)
+        ref = self._ref(key)
+        if end is not None and not asks_for_bytes(start, end, ref.url):
+            return b""
+        return await (await self._running()).get_bytes_range(ref, start, end, version_id=version_id)
 
     async def get_tags(self, key: str, *, version_id: str = "") -> dict[str, str]:
         """Return the tags of one object.
@@ -144,7 +151,8 @@ class BucketReads(StoreOfBucket):
         Raises:
             NotFound: there is no such object.
         """
-        return await (await self._running()).get_tags(self._ref(key), version_id=version_id)
+        ref = self._ref(key)
+        return await (await self._running()).get_tags(ref, version_id=version_id)
 
     async def list_versions(self, prefix: str = "") -> AsyncGenerator[VersionInfo, None]:
         """Yield every version and delete marker of the objects whose keys begin with ``prefix``.
