@@ -41,7 +41,7 @@ def told(output: str) -> list[dict[str, Any]]:
 
 def names(output: str) -> list[str]:
     """Return what follows date, time and size of each line."""
-    return [line[31:] for line in output.splitlines()]
+    return [line[32:] for line in output.splitlines()]
 
 
 def test_ls() -> None:
@@ -54,13 +54,13 @@ def test_ls() -> None:
         versions = ask(server, "ls", "--all-versions", "s3://bucket/run/b")
     assert [done.returncode for done in (folder, prefix, below, pattern, versions)] == [0] * 5
     assert folder.stdout == (
-        f"{'PRE':>30} deep/\n2024-05-17 12:34:56       1536 a.bin\n2024-05-17 12:34:56          1 b.txt\n"
+        f"{'PRE':>31} deep/\n2024-05-17 12:34:56Z       1536 a.bin\n2024-05-17 12:34:56Z          1 b.txt\n"
     )
-    assert prefix.stdout == f"{'PRE':>30} run/\n2024-05-17 12:34:56          1 running\n"
+    assert prefix.stdout == f"{'PRE':>31} run/\n2024-05-17 12:34:56Z          1 running\n"
     assert below.stdout.splitlines() == [
-        "2024-05-17 12:34:56    1.5 KiB run/a.bin",
-        "2024-05-17 12:34:56        1 B run/b.txt",
-        "2024-05-17 12:34:56        2 B run/deep/c.txt",
+        "2024-05-17 12:34:56Z    1.5 KiB run/a.bin",
+        "2024-05-17 12:34:56Z        1 B run/b.txt",
+        "2024-05-17 12:34:56Z        2 B run/deep/c.txt",
         "",
         "Total Objects: 3",
         "   Total Size: 1.5 KiB",
@@ -244,6 +244,7 @@ def test_versions_for_good() -> None:
         listed = ask("ls", "--json", "--all-versions", "s3://versions/p/k")
         assert ask("du", "--all-versions", "s3://versions/p/").stdout.startswith("8 bytes in 3 objects")
         assert ask("rm", "--version-id", ids[0], "s3://versions/p/k").returncode == 0
+        dry = ask("rm", "--dry-run", "--all-versions", "s3://versions/p/k")
         one = ask("rm", "--json", "--all-versions", "s3://versions/p/k")
         left = client.list_object_versions(Bucket="versions")
     assert buckets[0].stdout.endswith(" versions\n")
@@ -260,6 +261,14 @@ def test_versions_for_good() -> None:
     *gone, summary = told(one.stdout)
     assert (one.returncode, summary["verified"]) == (0, 2)
     assert ids[1] in {line["object"]["version_id"] for line in gone}
+    (marker,) = [line["object"]["version_id"] for line in gone if line.get("delete_marker")]
+    assert marker not in ids
+    assert sorted(dry.stdout.splitlines()) == sorted(
+        [
+            f"(dry run) rm s3://versions/p/k (version {ids[1]})",
+            f"(dry run) rm s3://versions/p/k (delete marker {marker})",
+        ]
+    )
     assert [version["Key"] for version in left["Versions"]] == ["p/kk"]
     assert "DeleteMarkers" not in left
 

@@ -34,7 +34,7 @@ HOSTILE = "run/\x1b[2J\nPRE fake\u202e"
 def test_hostile_keys_stay_on_their_line() -> None:
     """A key cannot forge a line or drive the terminal; as JSON it is told exactly, in ASCII."""
     lines = object_lines([ObjectHead(HOSTILE, 1, last_modified="2024-05-17T12:34:56+00:00")])
-    assert lines == "2024-05-17 12:34:56          1 run/\\x1b[2J\\x0aPRE fake\\u202e\n"
+    assert lines == "2024-05-17 12:34:56Z          1 run/\\x1b[2J\\x0aPRE fake\\u202e\n"
     told = object_json("b", [ObjectHead(HOSTILE, 1)]) + folder_json("b", [HOSTILE + "/"])
     assert told.isascii()
     assert [json.loads(line)["key"] for line in told.splitlines()] == [HOSTILE, HOSTILE + "/"]
@@ -57,14 +57,14 @@ def test_objects_as_json() -> None:
 
 def test_unknown_times_and_large_sizes_keep_the_columns() -> None:
     """A time that is not told leaves its column empty, and a size that is longer than its column is whole."""
-    assert object_lines([ObjectHead("k", 12345678901)]) == " " * 19 + " 12345678901 k\n"
-    assert object_lines([ObjectHead("k", 1536)], human=True) == " " * 19 + "    1.5 KiB k\n"
+    assert object_lines([ObjectHead("k", 12345678901)]) == " " * 20 + " 12345678901 k\n"
+    assert object_lines([ObjectHead("k", 1536)], human=True) == " " * 20 + "    1.5 KiB k\n"
 
 
 def test_versions() -> None:
     """A version's id stands before its key; a delete marker is called one."""
     found = [ObjectVersion("k", "v2", 0, delete_marker=True), ObjectVersion("k", "", 7)]
-    assert version_lines(found) == f"{' ' * 19}    DELETED v2 k\n{' ' * 19}          7 null k\n"
+    assert version_lines(found) == f"{' ' * 20}    DELETED v2 k\n{' ' * 20}          7 null k\n"
 
 
 def test_totals() -> None:

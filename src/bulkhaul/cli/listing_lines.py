@@ -1,7 +1,7 @@
 """Makes the lines of ls and du: objects, folders, buckets, versions and totals, for people or as JSON.
 
-2024-05-17 12:34:56    1048576 run/a.bin      date and time in UTC, bytes, key
-                           PRE run/deep/      a folder
+2024-05-17 12:34:56Z    1048576 run/a.bin      date and time in UTC, bytes, key
+                            PRE run/deep/      a folder
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bulkhaul.policy.archives import ARCHIVES
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
-_NEVER = " " * 19
+_NEVER = " " * 20
 
 
 class Totals(msgspec.Struct):
@@ -58,7 +58,7 @@ def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = F
         cut: how many characters at the beginning of each key are not shown.
 
     >>> object_lines([ObjectHead("run/a\n", 7, last_modified="2024-05-17T12:34:56+00:00")], cut=4)
-    '2024-05-17 12:34:56          7 a\\x0a\n'
+    '2024-05-17 12:34:56Z          7 a\\x0a\n'
     """
     return "".join(
         f"{_instant(one.last_modified)} {size_text(one.size_bytes, human=human):>10} "
@@ -81,9 +81,9 @@ def folder_lines(prefixes: Iterable[str], *, cut: int = 0) -> str:
     r"""Return a line for each folder.
 
     >>> folder_lines(["run/deep/"], cut=4)
-    '                           PRE deep/\n'
+    '                            PRE deep/\n'
     """
-    return "".join(f"{'PRE':>30} {printable(prefix[cut:])}\n" for prefix in prefixes)
+    return "".join(f"{'PRE':>31} {printable(prefix[cut:])}\n" for prefix in prefixes)
 
 
 def bucket_lines(buckets: Iterable[Bucket]) -> str:
@@ -147,8 +147,8 @@ def _archive(one: ObjectHead) -> str:
 
 
 def _instant(text: str) -> str:
-    """Return the first 19 characters of an ISO time, as people write them."""
-    return f"{text[:10]} {text[11:19]}" if text else _NEVER
+    """Return an ISO time of UTC to the second, as people write it; ``Z`` says the zone."""
+    return f"{text[:10]} {text[11:19]}Z" if text else _NEVER
 
 
 def _entry(kind: str, bucket: str, one: ObjectHead | ObjectVersion) -> dict[str, Any]:

@@ -204,6 +204,8 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
         what = "delete marker" if result.delete_marker else "version"
         made = f" as {result.version_id}" if result.version_id else ""
         reason = f" ({what} {result.source_version_id}{made}){reason}"
+    elif operation == "rm" and result.version_id:
+        reason = f" ({'delete marker' if result.delete_marker else 'version'} {result.version_id}){reason}"
     if isinstance(result, CheckedResult):
         reason = f" ({result.evidence})" if result.evidence else ""
     if result.resumed_bytes:

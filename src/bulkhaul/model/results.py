@@ -19,7 +19,7 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
         size_bytes: length of the object, 0 where it was never learnt.
         source_etag: of the object that was copied, where the source is one.
         source_version_id: of the version that was copied, where every version is.
-        delete_marker: what was made is one, and there is no object.
+        delete_marker: what was made, or removed, is one, and there is no object.
         integrity: what success rests on; None unless verified.
         seconds: from plan to publish.
         resumed_bytes: what an earlier run had moved already, and was not moved again.

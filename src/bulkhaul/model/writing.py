@@ -151,11 +151,13 @@ class Doomed(msgspec.Struct, frozen=True):
     Attributes:
         version_id: where it is that version only.
         etag: the object must still have it; empty to delete whatever is there. Not every service looks at it.
+        marker: the version is a delete marker, as a listing has told.
     """
 
     key: str
     version_id: str = ""
     etag: str = ""
+    marker: bool = False
 
 
 class NotDeleted(msgspec.Struct, frozen=True):

@@ -58,6 +58,7 @@ def deleted_result(bucket: str, doomed: Doomed, refused: NotDeleted | None = Non
         bucket=bucket,
         key=doomed.key,
         version_id=doomed.version_id,
+        delete_marker=doomed.marker,
         failure=failure,
     )
 

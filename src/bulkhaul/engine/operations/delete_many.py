@@ -105,7 +105,7 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
                 for version in versions:
                     if takes(version.key) if source.many else version.key == source.key:
                         empty = False
-                        yield Doomed(version.key, version.version_id or "null")
+                        yield Doomed(version.key, version.version_id or "null", marker=version.delete_marker)
     else:
         async with contextlib.aclosing(control.pages(source.bucket, source.prefix)) as pages:
             async for page in pages:
