@@ -157,7 +157,7 @@ def test_nothing_matches(server: FaultServer, tmp_path: Path) -> None:
 def test_what_is_archived_is_shown(server: FaultServer, tmp_path: Path) -> None:
     """By ls, du and a dry run of sync; none of them asks for anything."""
     _, told, _ = bulkhaul(server, "ls", "--recursive", "--summarize", "s3://bucket/p/")
-    shown = [line[31:] for line in told.splitlines()[:4]]
+    shown = [line[32:] for line in told.splitlines()[:4]]
     assert shown == ["p/a", "p/b (GLACIER)", "p/c/d (DEEP_ARCHIVE)", "p/e"]
     assert told.splitlines()[-1] == "     Archived: 2, 8"
     assert bulkhaul(server, "du", "s3://bucket/p/")[1] == "14 bytes in 4 objects, 2 of them archived: s3://bucket/p/\n"
