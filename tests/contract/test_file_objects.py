@@ -25,7 +25,7 @@ from bulkhaul.engine.files.reader import ObjectReader
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
 from tests.engines import aws_environment, keys, open_descriptors, running_engine, serving
-from tests.faultserver import MIB, FaultServer, FlipBit, Status
+from tests.faultserver import MIB, FaultServer, FlipBit, Stall, Status
 from tests.patience import PATIENCE_S
 
 BODY = random.Random(5).randbytes(9 * MIB + 321)
@@ -210,6 +210,20 @@ def test_an_engine_that_ends_ends_its_files(served: tuple[FaultServer, Engine]) 
     writer.abort()
     reader.close()
     assert "ended-w" not in server.store.in_bucket("bucket")
+
+
+def test_a_read_that_waits_when_its_engine_ends_says_so(served: tuple[FaultServer, Engine]) -> None:
+    """Another thread closes the engine while a read waits for a silent service: that read ends, with a typed error."""
+    server, _ = served
+    with aws_environment(keys()), Engine(endpoint_url=server.endpoint_url, workers=2) as engine:
+        engine.upload_bytes(BODY, "s3://bucket/silent-read")
+        file = engine.open("s3://bucket/silent-read")
+        server.add_fault(Stall(key="silent-read", seconds=PATIENCE_S, attempt="every"))
+        waits = threading.Timer(0.5, engine.close)
+        waits.start()
+        with pytest.raises(errors.Cancelled, match="closed"):
+            file.read(10)
+        waits.join()
 
 
 def test_chunks_are_the_object_in_order(served: tuple[FaultServer, Engine]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections import deque
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import TYPE_CHECKING, NamedTuple
 
 from bulkhaul.engine.files.runs import Runs
+from bulkhaul.model.errors import Cancelled
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.policy.read_ahead import FIRST_BYTES, ReadAhead
 from bulkhaul.wire.values import RemoteObject
@@ -152,6 +153,9 @@ class _RawObject(io.RawIOBase):
     def _fetched(self, piece: _Piece) -> bytes:
         try:
             return piece.data.result()
+        except CancelledError as error:
+            self._drop_all()
+            raise Cancelled("the engine was closed", self.remote.ref.url) from error
         except BaseException:
             self._drop_all()  # the next read asks anew
             raise
