@@ -213,7 +213,7 @@ class TestProgress:
         """Lines for a display that was never drawn are printed when it closes."""
         display = Display()
         display.above("bulkhaul: error: early\n")
-        display.close()
+        display.settle()
         assert capsys.readouterr().err == "bulkhaul: error: early\n"
 
     def test_bar_and_lines(self, capsys: pytest.CaptureFixture[str]) -> None:
@@ -222,11 +222,21 @@ class TestProgress:
         display.update(Progress(planned_objects=1))
         display.above("cp s3://bucket/[bold]key out\n")
         display.update(Progress(planned_objects=1, planned_bytes=2048, received_bytes=1024, planning_done=True))
-        display.close()
+        display.settle()
         written = capsys.readouterr()
         assert "cp s3://bucket/[bold]key out\n" in written.err
         assert "1.0 KiB of 2.0 KiB" in written.err
         assert written.out == ""
+
+    def test_what_follows_stands_below(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """The summary comes after the last state of the bar, which is drawn once."""
+        display = Display()
+        display.update(Progress(planned_objects=1, verified_objects=1, planning_done=True))
+        display.settle()
+        display.above("cp: 1 done\n")
+        display.settle()
+        written = capsys.readouterr().err
+        assert written.endswith("1 of 1 object\ncp: 1 done\n"), written
 
     def test_one_line_on_a_narrow_terminal(
         self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -244,7 +254,7 @@ class TestProgress:
                 planning_done=True,
             )
         )
-        display.close()
+        display.settle()
         drawn = capsys.readouterr().err.rstrip("\n")
         assert "1000.0 MiB of 1023.0 MiB" in drawn
         assert "999 of 1234 objects" in drawn

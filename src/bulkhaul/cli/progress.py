@@ -63,10 +63,11 @@ class Display:
         self._write(self._cleared(columns) + self._taken_above() + line)
         self._shown = line
 
-    def close(self) -> None:
-        """Print the remaining lines, and leave the last state of the display below them."""
+    def settle(self) -> None:
+        """Print the remaining lines, and leave the last state of the display below them; what comes follows it."""
         if self._shown:
             self._write(f"{self._cleared(self._columns())}{self._taken_above()}{self._shown}\n")
+            self._shown = ""
         else:
             self._write(self._taken_above())
 

@@ -115,10 +115,12 @@ class _JobRun(Run):
         if (restores := self._job.restores) is not None:
             archived = {"requested": restores.requested, "ready": restores.ready, "waiting": restores.waiting}
             seen = (seen or {}) | archived
+        if self._display is not None:
+            self._display.settle()  # the summary stands below it
         if not self.reader_left:
             self._report.summary(time.monotonic() - self._began_s, success=status == 0, seen=seen)
         if self._display is not None:
-            self._display.close()
+            self._display.settle()
         return super().finish(status)
 
     def _report_all(self, results: BackgroundIterator[TransferResult], engine: Engine) -> None:
