@@ -176,8 +176,10 @@ def test_recovered(rig: WriteRig, shape: Shape, case: Hit) -> None:
     assert (result.size_bytes, result.integrity) == (len(body), "checksum")
     assert result.parts == (1 if shape == "whole" else PARTS)
     puts = written.of("PutObject") + written.of("UploadPart")
-    assert puts_of_one_part(puts) == case.max_puts
-    assert result.retries <= case.max_puts - 1  # a request on a connection that had been closed idle is no retry
+    # Extra bytes that are late are taken for the reply to the next request on their connection, which is sent again.
+    most = case.max_puts + (case.kind is ExtraBytes)
+    assert case.max_puts <= puts_of_one_part(puts) <= most
+    assert result.retries <= most - 1  # a request on a connection that had been closed idle is no retry
     assert written.seconds < PATIENCE_S
 
 

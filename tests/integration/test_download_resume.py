@@ -181,7 +181,9 @@ def again(site: Site, body: bytes = BODY, **settings: Any) -> Again:
     asked = site.ranges()[before:]
     assert site.path.read_bytes() == body
     assert temp_files(site.path.parent) == []
-    return Again(result, sorted(1 + start // PART_BYTES for start, _ in asked), sum(sent for _, sent in asked))
+    # Each once: on a busy machine a slow reply is asked for again, and a killed program's last request is seen late.
+    parts = sorted({1 + start // PART_BYTES for start, _ in asked})
+    return Again(result, parts, sum(sent for _, sent in asked))
 
 
 @pytest.fixture
