@@ -48,6 +48,15 @@ def test_several_files_go_up_with_one_summary(server: FaultServer) -> None:
     assert stored(server, "other") == {"p/a": b"a", "p/b.bin": b"in/b.bin", "p/c.bin": b"in/c.bin"}
 
 
+def test_a_pattern_leaves_hidden_files_out_as_a_shell_does(server: FaultServer) -> None:
+    """Quoted or not, ``*`` matches no name that begins with a dot; a pattern that begins with one does."""
+    write("in/a", "in/.env")
+    told(server, "cp", "in/*", "s3://other/")
+    assert stored(server, "other") == {"a": b"in/a"}
+    told(server, "cp", "in/.e*", "s3://other/")
+    assert stored(server, "other") == {"a": b"in/a", ".env": b"in/.env"}
+
+
 def test_several_objects_go_down_into_a_folder_that_is_made(server: FaultServer) -> None:
     """Patterns may be among them."""
     told(server, "cp", "s3://bucket/k1", "s3://bucket/d/*", "new/in/")

@@ -224,6 +224,15 @@ def test_the_engine_is_that_of_run() -> None:
     assert (origin.profile, origin.region, origin.retry_for_s) == ("p", "eu-west-1", 5.0)
 
 
+@pytest.mark.parametrize("line", ["mb s3://made", "rb s3://gone", "tags set s3://b/k a=1", "tags rm s3://b/k"])
+def test_what_has_no_dry_run_is_refused_in_one(line: str) -> None:
+    """A dry run changes nothing: a line that would is an error of its own, and is not carried out."""
+    with pytest.raises(UsageError, match="without doing it"):
+        work_of(line, dry_run=True)
+    assert work_of(line)
+    assert work_of("tags get s3://b/k", dry_run=True)
+
+
 @pytest.mark.parametrize(("line", "_calls"), S5CMD)
 def test_dry_runs(line: str, _calls: list[Any]) -> None:
     """With run's option or with its own, a line does nothing; no line is told twice."""

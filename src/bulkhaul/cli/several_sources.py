@@ -44,7 +44,7 @@ def sources_and_destination(paths: Sequence[str], *, raw: bool) -> tuple[list[st
             continue
         if not destination.startswith(SCHEME) or destination == SCHEME:
             return given, destination  # which is refused
-        found = sorted(glob.glob(source, include_hidden=True))
+        found = sorted(glob.glob(source))
         if not found:
             from bulkhaul.model.errors import NotFound
 

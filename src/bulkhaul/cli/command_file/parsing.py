@@ -43,6 +43,9 @@ _TAKEN = "that is the file of commands"
 
 _QUERIES = ("ls", "du", "head", "presign", "tags", "mb", "rb")
 
+_CHANGES = ("tags", "mb", "rb")
+"""Those of them that change something, and have no dry run."""
+
 _SPELLINGS = {
     "--humanize": "--human-readable",
     "--expire": "--expires-in",
@@ -117,6 +120,8 @@ def prepared(
             if name in ("cat", "pipe"):
                 return [_stream(command, ctx, stdin or Stdin(_TAKEN), as_json=as_json, dry_run=dry_run)]
             if name in _QUERIES:
+                if dry_run and name in _CHANGES and arguments[:1] != ["get"]:
+                    raise UsageError(f"{name!r} cannot be tried without doing it; leave its lines out of a dry run")
                 ctx.params["as_json"] = ctx.params.get("as_json") or as_json
                 return [_made(command, ctx, dry_run=False)]
             if "paths" in ctx.params and len(ctx.params["paths"]) == 2:
