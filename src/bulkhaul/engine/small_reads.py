@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import builtins
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine, Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable
 
 import msgspec
 
+from bulkhaul.engine.loop.tasks import all_or_none
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.endpoints import object_ref
 from bulkhaul.model.errors import RangeNotSatisfiable, TransferError
@@ -21,8 +20,6 @@ from bulkhaul.policy.storerules import asks_for_bytes, outside
 
 AT_ONCE = 10
 """Requests of one ``get_ranges``. Source: object_store (obstore), OBJECT_STORE_COALESCE_PARALLEL."""
-
-T = TypeVar("T")
 
 
 class SmallReads(ABC):
@@ -105,16 +102,14 @@ class SmallReads(ABC):
             return [b""] * len(wanted)
         head = await self.control.head(ref, version_id)
         ranges.require_within(wanted, head.size_bytes, ref.url)
-        free = asyncio.Semaphore(AT_ONCE)
         found: dict[Span, bytes] = {}
 
         async def read(group: ranges.Group) -> None:
-            async with free:
-                body = await self._span(ref, group.span, etag=head.etag, version_id=version_id)
-                first = group.span[0]
-                found.update((span, body[span[0] - first : span[1] - first]) for span in group.wanted)
+            body = await self._span(ref, group.span, etag=head.etag, version_id=version_id)
+            first = group.span[0]
+            found.update((span, body[span[0] - first : span[1] - first]) for span in group.wanted)
 
-        await all_or_none([read(group) for group in groups])
+        await all_or_none(read, groups, at_once=AT_ONCE)
         return [found.get(span, b"") for span in wanted]
 
     async def _span(self, ref: ObjectRef, span: Span, *, etag: str = "", version_id: str = "") -> bytes:
@@ -129,14 +124,3 @@ class SmallReads(ABC):
             raise told from error
         except TransferError as error:
             raise error.about(ref.url) from error.__cause__
-
-
-async def all_or_none(work: Sequence[Coroutine[None, None, T]]) -> Sequence[T]:
-    """Return what all give; the first that fails ends the others, and is raised as it is."""
-    tasks = [asyncio.create_task(one) for one in work]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
