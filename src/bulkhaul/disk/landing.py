@@ -20,6 +20,7 @@ import secrets
 import stat
 from collections.abc import Callable
 
+from bulkhaul.disk.blocks import UNSUPPORTED, fallocate
 from bulkhaul.disk.folder import flush
 from bulkhaul.disk.left_temp import open_left
 from bulkhaul.disk.locks import NO_LOCKS, is_at, remove_owned, take_lock
@@ -39,7 +40,6 @@ TMPFS_MAGIC = 0x01021994
 RENAME_NOREPLACE = 1
 """Source: include/uapi/linux/fs.h."""
 
-_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 """What file systems without hard links answer."""
 
@@ -270,7 +270,7 @@ def _open_locked(folder_fd: int, name: str) -> tuple[int, str]:
         try:
             ours = take_lock(fd) and os.fstat(fd).st_nlink > 0
         except OSError as error:
-            ours = error.errno in NO_LOCKS | _UNSUPPORTED  # without locks no run sweeps, either
+            ours = error.errno in NO_LOCKS | UNSUPPORTED  # without locks no run sweeps, either
             if not ours:
                 raise
         finally:
@@ -336,7 +336,7 @@ def _rename_new(folder_fd: int, temp: str, name: str, path: str) -> bool:
         number = ctypes.get_errno()
     if number == errno.EEXIST:
         return False
-    if number in _UNSUPPORTED:
+    if number in UNSUPPORTED:
         text = "this file system cannot create a file under its name in one step; choose a folder on another one"
         raise Unsupported(text, path, errno.errorcode[number])
     raise OSError(number, os.strerror(number))
@@ -348,24 +348,12 @@ def _allocate(fd: int, size_bytes: int, mapped: bool) -> bool:
     ``posix_fallocate`` would fall back to writing every block on a file system without the call. In memory, every block
     is cleared (2 GiB take 0.7 s): a file that is only written there gets none, but there must be room for it now.
     """
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "fallocate"):
-        return False
     if not mapped and file_system_of(fd) == TMPFS_MAGIC:
         there = os.fstatvfs(fd)
         if there.f_blocks and there.f_bavail * there.f_frsize < size_bytes:  # without a limit it has no blocks
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return False
-    offset = ctypes.c_int64
-    while libc.fallocate(fd, 0, offset(0), offset(size_bytes)) != 0:
-        number = ctypes.get_errno()
-        if number in _UNSUPPORTED:
-            return False
-        if number != errno.EINTR:
-            raise OSError(number, os.strerror(number))
-    return True
+    return fallocate(fd, 0, 0, size_bytes)
 
 
 def file_system_of(fd: int) -> int:

@@ -5,21 +5,15 @@ A hole is punched rather than a write left out: what an earlier attempt has put 
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Iterator
 
+from bulkhaul.disk.blocks import PUNCH_HOLE, fallocate
 from bulkhaul.disk.window import WrittenWindow
 
 BLOCK_BYTES = 4096
 """Length and place of what can be a hole: the usual block of a file system."""
 
 _ZEROS = bytes(BLOCK_BYTES)
-
-_PUNCH_HOLE = 0x02 | 0x01
-"""FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE. Source: include/uapi/linux/falloc.h."""
-
-_UNSUPPORTED = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
 
 
 class SparseWindow(WrittenWindow):
@@ -61,16 +55,4 @@ def punch(fd: int, start: int, length: int) -> bool:
     Raises:
         OSError: the disk fails.
     """
-    import ctypes
-
-    libc = ctypes.CDLL(None, use_errno=True)
-    if not hasattr(libc, "fallocate"):
-        return False
-    offset = ctypes.c_int64
-    while libc.fallocate(fd, _PUNCH_HOLE, offset(start), offset(length)) != 0:
-        number = ctypes.get_errno()
-        if number in _UNSUPPORTED:
-            return False
-        if number != errno.EINTR:
-            raise OSError(number, os.strerror(number))
-    return True
+    return fallocate(fd, PUNCH_HOLE, start, length)
