@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import functools
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bulkhaul.engine.files.writer import ObjectWriter
@@ -63,14 +62,6 @@ class Writer(ObjectWriter):
     def discard(self) -> None:
         """Store nothing."""
         self.abort()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
 
 
 class ExclusiveWriter(Writer):

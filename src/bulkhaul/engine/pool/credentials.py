@@ -18,7 +18,7 @@ from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s
 from bulkhaul.wire.values import Credentials
 
-_log = logging.getLogger("bulkhaul")
+_log = logging.getLogger("bulkhaul.credentials")
 
 REFRESH_AHEAD_S = 600.0
 """Credentials are renewed this long before they end. Source: botocore's mandatory refresh window."""
@@ -27,9 +27,6 @@ REFRESH_AT_MOST_EVERY_S = 60.0
 
 REFRESH_ATTEMPTS = 3
 """How often the chain is asked when it fails; a worker may die with the request, a metadata service may be slow."""
-
-
-_log = logging.getLogger("bulkhaul.credentials")
 
 
 def told(credentials: Credentials | None) -> str:
