@@ -69,7 +69,7 @@ class S3Store(BucketReads):
         Raises:
             UsageError: metadata or a disposition that no header can carry (C5).
         """
-        ref, stored_as = self._ref(key), put_options(options, content_disposition, metadata)
+        ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
         deltas = Deltas(progress)
         result = await (await self._running()).upload_bytes(body, ref, stored_as, on_moved=deltas.reached)
         deltas.end(result.size_bytes)
@@ -90,7 +90,7 @@ class S3Store(BucketReads):
         Raises:
             LocalError: the file cannot be read, or it changed meanwhile: then nothing was stored.
         """
-        ref, stored_as = self._ref(key), put_options(options, content_disposition, metadata)
+        ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
         deltas = Deltas(progress)
         result = await (await self._running()).upload(path, ref, stored_as, on_moved=deltas.reached)
         deltas.end(result.size_bytes)
@@ -106,7 +106,7 @@ class S3Store(BucketReads):
             Conflict: the service refused with a 409 that is not about another writer, and there is no object.
             TransferError: it cannot be told, or the service refused.
         """
-        ref, token = self._ref(key), secrets.token_hex(16)
+        ref, token = self.ref(key), secrets.token_hex(16)
         stored_as = with_token(put_options(options), token)
         engine = await self._running()
         try:
@@ -131,12 +131,12 @@ class S3Store(BucketReads):
             NotFound: there is no such object; names the source.
             PreconditionFailed: the source was overwritten meanwhile.
         """
-        source, destination = self._ref(source_key), self._ref(destination_key)
+        source, destination = self.ref(source_key), self.ref(destination_key)
         return self._told(await (await self._running()).copy(source, destination))
 
     async def copy_of(self, source: ObjectRef, destination_key: str) -> TransferResult:
         """Copy an object of any bucket of the service; see ``copy``."""
-        destination = self._ref(destination_key)
+        destination = self.ref(destination_key)
         return self._told(await (await self._running()).copy(source, destination))
 
     async def copy_from(
@@ -151,7 +151,7 @@ class S3Store(BucketReads):
             PreconditionFailed: the source was overwritten meanwhile; nothing was stored.
             UsageError: the URL names no bucket.
         """
-        ref = self._ref(destination_key)
+        ref = self.ref(destination_key)
         engine = await self._running()
         if isinstance(source, str):
             return await self.copy_of(ObjectRef(bucket_of(source), source_key), destination_key)
@@ -174,7 +174,7 @@ class S3Store(BucketReads):
         Raises:
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         engine = await self._running()
         if not version_id:
             await engine.head(ref)
@@ -212,7 +212,7 @@ class S3Store(BucketReads):
             UsageError: a key is none, and nothing was removed.
             TransferError: the request was refused as a whole.
         """
-        refs = [self._ref(key) for key in keys]
+        refs = [self.ref(key) for key in keys]
         if not refs:
             return []
         control = (await self._running()).control
@@ -226,7 +226,7 @@ class S3Store(BucketReads):
             UsageError: S3 has no such tags: more than 10, or too long.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         check_tags(tags, ref.url)
         await (await self._running()).set_tags(ref, tags, version_id=version_id)
 
@@ -236,7 +236,7 @@ class S3Store(BucketReads):
         Raises:
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         await (await self._running()).delete_tags(ref, version_id=version_id)
 
     async def presigned_get_url(self, key: str, ttl_s: int, *, version_id: str = "") -> str:
@@ -246,7 +246,7 @@ class S3Store(BucketReads):
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
         """
         check_ttl(ttl_s)
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).presigned_get_url(ref, ttl_s, version_id=version_id)
 
     async def presigned_put_url(self, key: str, ttl_s: int, *, content_type: str = "") -> str:
@@ -259,7 +259,7 @@ class S3Store(BucketReads):
             OtherError: the time is not 1 to 604800 whole seconds, or there are no credentials.
         """
         check_ttl(ttl_s)
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).presigned_put_url(ref, ttl_s, content_type=content_type)
 
     async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:

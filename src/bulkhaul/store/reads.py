@@ -62,7 +62,7 @@ class BucketReads(StoreOfBucket):
             NotFound: there is no such object.
             OtherError: the service tells no length or no time.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         return self._info(await (await self._running()).head(ref, version_id=version_id), ref.url)
 
     async def exists(self, key: str, *, version_id: str = "") -> bool:
@@ -71,7 +71,7 @@ class BucketReads(StoreOfBucket):
         Raises:
             TransferError: it cannot be told.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         try:
             await (await self._running()).head(ref, version_id=version_id)
         except NotFound as error:
@@ -90,7 +90,7 @@ class BucketReads(StoreOfBucket):
             PreconditionFailed: it was overwritten twice meanwhile.
             LocalError: the parent folder does not exist, or refuses.
         """
-        ref, file = self._ref(key), require_file(path)
+        ref, file = self.ref(key), require_file(path)
         deltas = Deltas(progress)
         result = await (await self._running()).download(ref, file, on_moved=deltas.reached, version_id=version_id)
         deltas.end(result.size_bytes)
@@ -103,7 +103,7 @@ class BucketReads(StoreOfBucket):
             NotFound: there is no such object.
             NetworkError: the body broke off, however often it was tried.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).get_bytes(ref, version_id=version_id)
 
     async def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
@@ -113,7 +113,7 @@ class BucketReads(StoreOfBucket):
             PreconditionFailed: it was overwritten meanwhile.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).get_bytes_suffix(ref, length, version_id=version_id)
 
     async def get_ranges(
@@ -128,7 +128,7 @@ class BucketReads(StoreOfBucket):
             PreconditionFailed: the object was overwritten meanwhile.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).get_ranges(ref, spans, version_id=version_id)
 
     async def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
@@ -140,7 +140,7 @@ class BucketReads(StoreOfBucket):
             RangeNotSatisfiable: the object cannot fill the range, or the range is none.
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         if end is not None and not asks_for_bytes(start, end, ref.url):
             return b""
         return await (await self._running()).get_bytes_range(ref, start, end, version_id=version_id)
@@ -151,7 +151,7 @@ class BucketReads(StoreOfBucket):
         Raises:
             NotFound: there is no such object.
         """
-        ref = self._ref(key)
+        ref = self.ref(key)
         return await (await self._running()).get_tags(ref, version_id=version_id)
 
     async def list_versions(self, prefix: str = "") -> AsyncGenerator[VersionInfo, None]:

@@ -8,7 +8,7 @@ import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar
 
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.credentials import CredentialsSource
@@ -16,16 +16,16 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import ObjectInfo, VersionInfo
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings, SettingsFields
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.storerules import keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.batches import batched
-from bulkhaul.store.bucket import OF_SERVICE, shown
 from bulkhaul.store.files import check_mode
-from bulkhaul.store.opening import PrefixUse, checked_use, chosen_use, put_before_keys, settings_for
+from bulkhaul.store.made_from_url import MadeFromUrl
+from bulkhaul.store.opening import PrefixUse
 from bulkhaul.store.protocol import CLOSED, ObjectStore
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ def _blocking(
     return wait_for
 
 
-class S3Store:
+class S3Store(MadeFromUrl[Engine]):
     """One bucket; ``from_url`` says what becomes of a prefix in its URL (C1).
 
     Usage::
@@ -72,71 +72,13 @@ class S3Store:
         credentials: CredentialsSource | None = None,
         prefix: PrefixUse = "carry",
     ) -> None:
-        """Take a parsed URL and the settings for it; ``from_url`` makes both.
-
-        Args:
-            engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
-            credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
-            prefix: what becomes of the prefix in the URL; see ``from_url``.
-
-        Raises:
-            UsageError: ``prefix`` is neither ``"apply"`` nor ``"carry"``.
-        """
-        self.url = url
-        self._credentials = credentials
-        self._prefix: PrefixUse = checked_use(prefix)
-        self._settings = settings
+        """Take what ``from_url`` makes; an ``engine`` runs already, has its own settings, and outlives this store."""
+        super().__init__(url, settings, engine=engine, credentials=credentials, prefix=prefix)
         self._lock = threading.Lock()
-        self._shared = engine
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
         self._finalizer: weakref.finalize[[], S3Store] | None = None
         self._closed = False
-
-    @classmethod
-    def from_url(
-        cls,
-        url: str,
-        *,
-        prefix: PrefixUse | None = None,
-        credentials: CredentialsSource | None = None,
-        **settings: Unpack[SettingsFields],
-    ) -> Self:
-        """Return the store that a URL names; see ``bulkhaul.aio.S3Store.from_url``.
-
-        Args:
-            prefix: what becomes of a prefix in the URL, which must be said where there is one: ``"apply"`` puts it
-                before all keys, ``"carry"`` uses keys as they are.
-
-        Raises:
-            InvalidUrl: the message names the wrong part.
-            UsageError: a setting is unknown or out of range, or nothing is said of the prefix.
-        """
-        parsed, chosen = settings_for(url, settings)
-        return cls(parsed, chosen, credentials=credentials, prefix=chosen_use(parsed, prefix))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
-        return _again, (type(self), self.url, self._effective(), self._prefix)
-
-    def __repr__(self) -> str:
-        return shown(self, self.url, self._prefix)
-
-    def __eq__(self, other: object) -> bool:
-        """Whether both are of the same class and do the same: URL, keys, settings and given credentials are equal."""
-        if type(self) is not type(other):
-            return NotImplemented
-        assert isinstance(other, S3Store)
-        return (self._identity(), self._credentials) == (other._identity(), other._credentials)
-
-    def __hash__(self) -> int:
-        return hash(self._identity())
-
-    def _identity(self) -> tuple[StoreUrl, str, Settings]:
-        return self.url, put_before_keys(self.url, self._prefix), self._effective()
-
-    def _effective(self) -> Settings:
-        return self._settings if self._shared is None else self._shared.settings
 
     def __enter__(self) -> Self:
         return self
@@ -202,15 +144,6 @@ class S3Store:
             return engine.open(ref, version_id=version_id)
         return engine.open(ref, "wb", options=put_options(options))
 
-    def _same_account(self, other: S3Store) -> bool:
-        """Whether one service serves both, each by an engine of its own."""
-        if self._shared is not None or other._shared is not None:
-            return False
-        mine, others = self._settings, other._settings
-        return self._credentials == other._credentials and all(
-            getattr(mine, name) == getattr(others, name) for name in OF_SERVICE
-        )
-
     list_with_delimiter = _blocking(aio.S3Store.list_with_delimiter)
     head = _blocking(aio.S3Store.head)
     get_to_file = _blocking(aio.S3Store.get_to_file)
@@ -242,7 +175,3 @@ class S3Store:
                 if engine is not self._shared:
                     self._finalizer = weakref.finalize(self, engine.end)
             return self._engine, self._store
-
-
-def _again(kind: type[S3Store], url: StoreUrl, settings: Settings, prefix: PrefixUse) -> S3Store:
-    return kind(url, settings, prefix=prefix)
