@@ -13,7 +13,10 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Protocol
 
+import msgspec
+
 from bulkhaul.model.preserving import Kept
+from bulkhaul.model.writing import ObjectOptions
 
 MTIME = "mtime"
 MODE = "mode"
@@ -50,6 +53,12 @@ def metadata_of(found: Found, kept: Collection[Kept]) -> dict[str, str]:
     if Kept.MODE in kept:
         metadata[MODE] = f"{found.st_mode:o}"
     return metadata
+
+
+def with_kept(options: ObjectOptions, found: Found, kept: Collection[Kept]) -> ObjectOptions:
+    """Return options that keep what is asked for of a file; metadata that the caller names stays."""
+    metadata = {**metadata_of(found, kept), **options.content.metadata}
+    return msgspec.structs.replace(options, content=msgspec.structs.replace(options.content, metadata=metadata))
 
 
 def seconds_of(time_ns: int) -> str:

@@ -20,7 +20,7 @@ from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.file_metadata import metadata_of
+from bulkhaul.policy.file_metadata import with_kept
 from bulkhaul.policy.links import MAX_TARGET_BYTES, SUFFIX, refused_target
 from bulkhaul.wire.values import RemoteObject
 
@@ -54,12 +54,11 @@ async def store_link(
     if dry_run:
         return upload_result(path, ref, len(target))
     try:
-        found = metadata_of(os.lstat(path), kept - {Kept.MODE})
+        stored_as = with_kept(options, os.lstat(path), kept - {Kept.MODE})
     except OSError as error:
         raise local_error(error, path) from error
-    content = msgspec.structs.replace(options.content, metadata={**found, **options.content.metadata})
     with in_memory(target) as fd:
-        result = await send(fd, len(target), ref, msgspec.structs.replace(options, content=content))
+        result = await send(fd, len(target), ref, stored_as)
     if remove:
         try:
             await require_stored(control, ref, result.size_bytes, result.etag)

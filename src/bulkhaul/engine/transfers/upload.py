@@ -36,7 +36,7 @@ from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.file_metadata import metadata_of
+from bulkhaul.policy.file_metadata import with_kept
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.storerules import check_object_size, exact_size
 from bulkhaul.policy.uploadplan import plan_upload
@@ -122,7 +122,9 @@ class Uploader:
             check_object_size(source.size_bytes, limits=self._settings.limits)
             if dry_run:
                 return upload_result(path, ref, source.size_bytes)
-            options = self._with_kept(with_content_type(options, path, ref.key), source)
+            options = with_content_type(options, path, ref.key)
+            if kept := self._settings.preserves:
+                options = with_kept(options, os.fstat(source.fd), kept)
             body = _Body(ref, options, source.fd, source.size_bytes, on_moved, source)
             result = await self._checksums.with_or_without(ref, functools.partial(self._send, body))
             if remove:
@@ -139,14 +141,6 @@ class Uploader:
         finally:
             source.close()
         return msgspec.structs.replace(result, source=path, seconds=time.monotonic() - began_s)
-
-    def _with_kept(self, options: ObjectOptions, source: SourceFile) -> ObjectOptions:
-        """Return options that keep what is to be preserved of a file; metadata that the caller names stays."""
-        if not (kept := self._settings.preserves):
-            return options
-        found = metadata_of(os.fstat(source.fd), kept)
-        content = msgspec.structs.replace(options.content, metadata={**found, **options.content.metadata})
-        return msgspec.structs.replace(options, content=content)
 
     async def upload_memory(
         self,

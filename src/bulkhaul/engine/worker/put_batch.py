@@ -45,9 +45,9 @@ class _Row:
         lease, row = self._batch.lease, self._row
         body, found = read_small(self._batch.folder_fd, row.name, row.size_bytes)
         headers = self._batch.headers_of(row.content_type)
-        kept = metadata_of(found, lease.preserves)
-        named = lease.options.content.metadata
-        headers = (*headers, *((f"x-amz-meta-{name}", value) for name, value in kept.items() if name not in named))
+        if kept := metadata_of(found, lease.preserves):
+            named = lease.options.content.metadata
+            headers = (*headers, *((f"x-amz-meta-{name}", value) for name, value in kept.items() if name not in named))
         if lease.algorithm:
             self._checksum = encoded_crc(lease.algorithm, updater(lease.algorithm)(body, 0))
             headers = (*headers, (f"x-amz-checksum-{lease.algorithm.lower()}", self._checksum))
