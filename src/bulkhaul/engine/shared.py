@@ -33,7 +33,7 @@ def shared_engine(settings: Settings, credentials: CredentialsSource | None = No
     with _lock:
         engine = _engines.get(key)
         if engine is None or engine.ended:
-            engine = _engines[key] = Engine(settings, credentials=credentials).__enter__()
+            engine = _engines[key] = Engine(settings, credentials=credentials).start()
         return engine
 
 
