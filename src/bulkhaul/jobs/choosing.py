@@ -44,7 +44,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.overwriting import Overwrite
-from bulkhaul.policy.selection import selector
+from bulkhaul.policy.selection import Source, selector
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,25 +96,16 @@ async def chosen_objects(
         NotFound: nothing matches.
         TransferError: a listing or the folder failed.
     """
-    parsed, asked = many_source(source, recursive=recursive), origin or engine
-    transfer: Transfer
-    how: dict[str, Any] = {"move": choice.move, "dry_run": choice.dry_run}
+    parsed = many_source(source, recursive=recursive)
     if destination.startswith("s3://"):
-        bucket, prefix = destination_prefix(destination)
-        within = origin is None or await same_bucket(origin.control, engine.control, bucket)
-        row_of, top = copy_row(parsed, bucket, prefix, within=within), ObjectRef(bucket, prefix).url
-        transfer = functools.partial(
-            engine.copy_rows, options=choice.stored, origin=origin, preserve=choice.preserve, **how
-        )
+        action, top = Action.COPY, ObjectRef(*destination_prefix(destination)).url
     else:
-        root = local_path(destination)
-        row_of, top = download_row(parsed, root), os.path.join(root, "")
-        transfer = functools.partial(engine.download_rows, root=root, **how)
-    takes = selector(parsed, choice.include, choice.exclude)
-    rows = numbered(ObjectRows(asked.control, parsed, takes, row_of))
+        action, top = Action.DOWNLOAD, os.path.join(local_path(destination), "")
+    rows = numbered(await object_rows(engine, parsed, destination, choice, origin))
     if choice.flatten:
         rows = flattened(rows, top)
-    async with aclosing(transferred(engine, asked, rows, transfer, choice)) as results:
+    transfer = transfer_of(engine, action, destination, choice, move=choice.move, origin=origin)
+    async with aclosing(transferred(engine, origin or engine, rows, transfer, choice)) as results:
         async for result in results:
             yield result
 
@@ -145,9 +136,7 @@ async def chosen_files(
             rows = numbered(files, n)
             if choice.flatten:
                 rows = flattened(rows, top, seen)
-            upload = functools.partial(
-                engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, move=move, dry_run=choice.dry_run
-            )
+            upload = transfer_of(engine, Action.UPLOAD, destination, choice, move=move)
             async with aclosing(transferred(engine, engine, rows, upload, choice)) as results:
                 async for result in results:
                     n = max(n, result.row + 1)
@@ -244,6 +233,51 @@ async def transferred(
             yield result
 
 
+def transfer_of(
+    engine: AsyncEngine,
+    action: Action,
+    destination: str,
+    choice: Choice,
+    *,
+    move: bool,
+    origin: AsyncEngine | None = None,
+) -> Transfer:
+    """Return what does the rows of one kind.
+
+    Args:
+        destination: the folder of a download.
+        origin: an engine of the source's endpoint or credentials.
+    """
+    how: dict[str, Any] = {"move": move, "dry_run": choice.dry_run}
+    if action is Action.UPLOAD:
+        return functools.partial(engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, **how)
+    if action is Action.COPY:
+        more: dict[str, Any] = {"origin": origin, "preserve": choice.preserve}
+        return functools.partial(engine.copy_rows, options=choice.stored, **more, **how)
+    return functools.partial(engine.download_rows, root=local_path(destination), **how)
+
+
+async def object_rows(
+    engine: AsyncEngine, parsed: Source, destination: str, choice: Choice, origin: AsyncEngine | None
+) -> ObjectRows:
+    """Return what lists the chosen objects of a source as rows: downloads, or copies where the destination is in S3.
+
+    Args:
+        origin: an engine of the source's endpoint or credentials.
+
+    Raises:
+        TransferError: it cannot be told whether both are one bucket.
+    """
+    asked = origin or engine
+    if destination.startswith("s3://"):
+        bucket, prefix = destination_prefix(destination)
+        within = origin is None or await same_bucket(origin.control, engine.control, bucket)
+        row_of = copy_row(parsed, bucket, prefix, within=within)
+    else:
+        row_of = download_row(parsed, local_path(destination))
+    return ObjectRows(asked.control, parsed, selector(parsed, choice.include, choice.exclude), row_of)
+
+
 async def numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
     """Yield all rows of a source with their numbers, from ``n`` on; one for which nothing is to be done as its result.
 
@@ -307,6 +341,8 @@ __all__ = [
     "chosen_one",
     "flattened",
     "numbered",
+    "object_rows",
     "passes",
+    "transfer_of",
     "transferred",
 ]

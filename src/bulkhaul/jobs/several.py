@@ -9,11 +9,9 @@ A source below which there are many takes its own name along, as with Unix cp, u
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 
@@ -22,16 +20,14 @@ from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.transfers.endpoints import destination_prefix, files_below, key_for
-from bulkhaul.engine.transfers.relay import same_bucket
 from bulkhaul.engine.transfers.rows import PlannedRow, failed_row, result_of_row
 from bulkhaul.jobs.archives import Ready, Transfer
-from bulkhaul.jobs.choosing import Choice, flattened, numbered, passes, transferred
-from bulkhaul.jobs.row_sources import FileRows, ObjectRows, copy_row, download_row
+from bulkhaul.jobs.choosing import Choice, flattened, numbered, object_rows, passes, transfer_of, transferred
+from bulkhaul.jobs.row_sources import FileRows
 from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
-from bulkhaul.model.writing import DEFAULT_OPTIONS
 from bulkhaul.policy.filters import Filters
 from bulkhaul.policy.naming import base_name
 from bulkhaul.policy.selection import Source, named_object, parse_source, selector
@@ -66,6 +62,13 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
         """Whether the sources are files."""
         return not self.sources[0].startswith("s3://")
 
+    @property
+    def action(self) -> Action:
+        """What is done with each of them."""
+        if not self.destination.startswith("s3://"):
+            return Action.DOWNLOAD
+        return Action.UPLOAD if self.local else Action.COPY
+
     def named(self) -> list[Row]:
         """Return the rows of the single files and objects.
 
@@ -92,16 +95,15 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
     def _row(self, n: int, source: str) -> Row | None:
         if (parsed := self._parsed(source)).many:
             return None
-        if self.destination.startswith("s3://"):
+        if self.action is not Action.DOWNLOAD:
             bucket, prefix = destination_prefix(self.destination)
             place = ObjectRef(bucket, key_for(prefix, source if self.local else parsed.key)).url
-            action = Action.UPLOAD if self.local else Action.COPY
         else:
             name = base_name(parsed.key)
             if not name.components:
                 raise UsageError(f"the key gives no file name: {name.refused}", source)
-            place, action = self.top + name.components[0], Action.DOWNLOAD
-        return Row(n=n, action=action, source=source if self.local else parsed.url, destination=place)
+            place = self.top + name.components[0]
+        return Row(n=n, action=self.action, source=source if self.local else parsed.url, destination=place)
 
     def below(self, source: str) -> str:
         """Return the prefix or the folder, with a slash at its end, that what lies below a source goes to."""
@@ -154,14 +156,10 @@ class _Run:
 
     def transfer(self, *, move: bool) -> Transfer:
         """Return what does the rows."""
-        choice = self._choice
-        how: dict[str, Any] = {"move": move, "dry_run": choice.dry_run}
-        if self._several.local:
-            return functools.partial(self._engine.upload_rows, options=choice.stored or DEFAULT_OPTIONS, **how)
-        if self._several.destination.startswith("s3://"):
-            more: dict[str, Any] = {"origin": self._origin, "preserve": choice.preserve}
-            return functools.partial(self._engine.copy_rows, options=choice.stored, **more, **how)
-        return functools.partial(self._engine.download_rows, root=local_path(self._several.destination), **how)
+        several = self._several
+        return transfer_of(
+            self._engine, several.action, several.destination, self._choice, move=move, origin=self._origin
+        )
 
     def filtered(self, rows: Sequence[Row]) -> list[PlannedRow]:
         """Return single rows, in the place of those that filters leave out their results."""
@@ -198,19 +196,14 @@ class _Run:
             yield rows[start : start + PAGE_ROWS]
 
     async def _objects(self, source: str) -> AsyncGenerator[Sequence[PlannedRow], None]:
-        several, asked = self._several, self._origin or self._engine
+        several = self._several
         parsed = parse_source(source, recursive=several.recursive, literal=several.literal)
         place = several.below(source)
         try:
-            if place.startswith("s3://"):
-                bucket, prefix = destination_prefix(place)
-                within = self._origin is None or await same_bucket(asked.control, self._engine.control, bucket)
-                row_of = copy_row(parsed, bucket, prefix, within=within)
-            else:
-                row_of = download_row(parsed, place.rstrip("/") or "/")
-            takes = selector(parsed, self._choice.include, self._choice.exclude)
-            rows = self._flat(numbered(ObjectRows(asked.control, parsed, takes, row_of)))
-            async with aclosing(rows) as pages:
+            if not place.startswith("s3://"):
+                place = place.rstrip("/") or "/"
+            rows = await object_rows(self._engine, parsed, place, self._choice, self._origin)
+            async with aclosing(self._flat(numbered(rows))) as pages:
                 async for page in pages:
                     yield page
         except TransferError as error:
