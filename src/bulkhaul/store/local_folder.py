@@ -28,12 +28,13 @@ from bulkhaul.model.errors import (
 )
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
-from bulkhaul.model.objects import Content, Integrity, ObjectInfo
+from bulkhaul.model.objects import Content, ObjectInfo
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import storerules
 from bulkhaul.policy.put_options import only_headers
 from bulkhaul.store.files import BegunFile, StoringWriter
+from bulkhaul.store.kept_result import kept_result
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import CLOSED
 
@@ -171,16 +172,7 @@ class LocalFolder:
             return self._result(info_of(key, source.identity, source.path), source=source.path, destination=destination)
 
     def _result(self, info: ObjectInfo, *, source: str, destination: str = "") -> TransferResult:
-        return TransferResult(
-            source=source,
-            destination=destination or self._path(info.key),
-            bucket=self.folder,
-            key=info.key,
-            size_bytes=info.size,
-            etag=info.etag or "",
-            last_modified=info.last_modified.isoformat() if info.last_modified else "",
-            integrity=Integrity.ETAG,
-        )
+        return kept_result(self.folder, info, source=source, destination=destination or self._path(info.key))
 
 
 def _again(kind: type[LocalFolder], folder: str, limits: S3Limits) -> LocalFolder:

@@ -52,19 +52,13 @@ class MemoryStore(MemoryBucket):
         """Return every object whose key begins with ``prefix``, as it is when the first one is taken."""
         storerules.check_prefix(prefix)
         self._begin("list", prefix)
-        with self._lock:
-            found = [kept.info for key, kept in self._objects.items() if key.startswith(prefix)]
-        for info in sorted(found, key=lambda info: info.key.encode()):
-            yield ObjectInfo(info.key, info.size, info.last_modified)
+        yield from self._listed(prefix)
 
     def list_with_delimiter(self, prefix: str = "") -> FolderListing:
         """Return the objects and the folders below ``prefix``."""
         storerules.check_prefix(prefix)
         self._begin("list_with_delimiter", prefix)
-        with self._lock:
-            found = [kept.info for key, kept in self._objects.items() if key.startswith(prefix)]
-        infos = sorted(found, key=lambda info: info.key.encode())
-        return in_folder((ObjectInfo(info.key, info.size, info.last_modified) for info in infos), prefix)
+        return in_folder(self._listed(prefix), prefix)
 
     def head(self, key: str, *, version_id: str = "") -> ObjectInfo:
         """Return what is known of one object."""

@@ -15,7 +15,7 @@ import msgspec
 
 from bulkhaul.model.errors import NotFound, TransferError, UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, S3Limits
-from bulkhaul.model.objects import Integrity, ObjectInfo, ObjectRef
+from bulkhaul.model.objects import ObjectInfo, ObjectRef
 from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, DEFAULT_THRESHOLD_BYTES
@@ -23,6 +23,7 @@ from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import storerules
 from bulkhaul.policy.layout import Part, plan_download
 from bulkhaul.store.bodies import etag_of_parts, md5
+from bulkhaul.store.kept_result import kept_result
 from bulkhaul.store.protocol import CLOSED
 
 Operation = Literal[
@@ -133,6 +134,13 @@ class MemoryBucket:
             if not self._bucket_exists:
                 raise self._no_bucket(key)
 
+    def _listed(self, prefix: str) -> list[ObjectInfo]:
+        """Return what a listing tells of the objects below a prefix, in its order."""
+        with self._lock:
+            found = [kept.info for key, kept in self._objects.items() if key.startswith(prefix)]
+        found.sort(key=lambda info: info.key.encode())
+        return [ObjectInfo(info.key, info.size, info.last_modified) for info in found]
+
     def _find(self, operation: Operation, key: str, version_id: str = "") -> Kept:
         storerules.check_key(key)
         storerules.require_no_version(version_id, self._url(key))
@@ -204,13 +212,4 @@ class MemoryBucket:
         return info
 
     def _result(self, info: ObjectInfo, *, source: str, destination: str = "") -> TransferResult:
-        return TransferResult(
-            source=source,
-            destination=destination or self._url(info.key),
-            bucket=self.bucket,
-            key=info.key,
-            size_bytes=info.size,
-            etag=info.etag or "",
-            last_modified=info.last_modified.isoformat() if info.last_modified else "",
-            integrity=Integrity.ETAG,
-        )
+        return kept_result(self.bucket, info, source=source, destination=destination or self._url(info.key))
