@@ -130,6 +130,24 @@ def require_no_version(version_id: str, subject: str) -> None:
         raise Unsupported("this store keeps no versions; leave the version id out, or use a bucket", subject)
 
 
+def check_mode(mode: str, *, has_options: bool, version_id: str, subject: str) -> None:
+    """Make sure that an object can be opened so.
+
+    Args:
+        has_options: whether the caller says how the object is stored.
+
+    Raises:
+        UsageError: another mode than ``rb`` and ``wb``, or what does not go with it.
+    """
+    if mode not in ("rb", "wb"):
+        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; for text, see io.TextIOWrapper"
+        raise UsageError(text, subject)
+    if mode == "rb" and has_options:
+        raise UsageError("options are of an object that is written; this one is read", subject)
+    if mode == "wb" and version_id:
+        raise UsageError("a version that is there cannot be written; leave the version id out", subject)
+
+
 def keys_of(keys: Iterable[str]) -> Iterable[str]:
     """Return what is to be several keys.
 

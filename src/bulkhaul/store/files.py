@@ -15,30 +15,13 @@ from bulkhaul.disk.folder import FolderHandle
 from bulkhaul.disk.headers import keep_content
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.oserrors import local_error
-from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import Content
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.writing import ObjectOptions
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 Mode = Literal["rb", "wb"]
-
-
-def check_mode(mode: str, options: ObjectOptions | None, version_id: str, subject: str) -> None:
-    """Make sure that an object can be opened so.
-
-    Raises:
-        UsageError: another mode, or what does not go with it.
-    """
-    if mode not in ("rb", "wb"):
-        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; for text, see io.TextIOWrapper"
-        raise UsageError(text, subject)
-    if mode == "rb" and options is not None:
-        raise UsageError("options are of an object that is written; this one is read", subject)
-    if mode == "wb" and version_id:
-        raise UsageError("a version that is there cannot be written; leave the version id out", subject)
 
 
 class NamedReader(io.BufferedReader):

@@ -32,7 +32,7 @@ from bulkhaul.policy.folders import in_folder
 from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.crossing import copied_through
-from bulkhaul.store.files import Mode, NamedReader, check_mode
+from bulkhaul.store.files import Mode, NamedReader
 from bulkhaul.store.local_folder import LocalFolder, check_key, headers_of, info_of, mode_in, noticed, time_of
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ObjectStore, ProgressCallback
@@ -225,7 +225,7 @@ class LocalStore(LocalFolder):
         What another program writes in place while it is read is not noticed.
         """
         check_key(key)
-        check_mode(mode, options, version_id, self._path(key))
+        storerules.check_mode(mode, has_options=options is not None, version_id=version_id, subject=self._path(key))
         if mode == "wb":
             return self._writer(key, headers_of(put_options(options), self._path(key)))
         with self._found(key, version_id) as found:

@@ -32,7 +32,7 @@ from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.batches import batched
 from bulkhaul.store.bodies import read, write
 from bulkhaul.store.crossing import copied_through
-from bulkhaul.store.files import HeldBody, Mode, NamedReader, StoringWriter, check_mode
+from bulkhaul.store.files import HeldBody, Mode, NamedReader, StoringWriter
 from bulkhaul.store.memory_bucket import MemoryBucket
 from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 
@@ -211,7 +211,7 @@ class MemoryStore(MemoryBucket):
     ) -> io.BufferedIOBase:
         """Open one object as a file."""
         storerules.check_key(key)
-        check_mode(mode, options, version_id, self._url(key))
+        storerules.check_mode(mode, has_options=options is not None, version_id=version_id, subject=self._url(key))
         if mode == "rb":
             body = self._find("open", key, version_id).body
             return NamedReader(io.BytesIO(body), self._url(key))  # type: ignore[arg-type] # it reads as a raw one does

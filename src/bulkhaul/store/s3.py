@@ -19,11 +19,10 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.put_options import put_options
-from bulkhaul.policy.storerules import keys_of
+from bulkhaul.policy.storerules import check_mode, keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.batches import batched
-from bulkhaul.store.files import check_mode
 from bulkhaul.store.made_from_url import MadeFromUrl
 from bulkhaul.store.opening import PrefixUse
 from bulkhaul.store.protocol import CLOSED, ObjectStore
@@ -139,7 +138,7 @@ class S3Store(MadeFromUrl[Engine]):
         """Open one object as a file; see ``Engine.open``."""
         engine, store = self._running()
         ref = store.ref(key)
-        check_mode(mode, options, version_id, ref.url)
+        check_mode(mode, has_options=options is not None, version_id=version_id, subject=ref.url)
         if mode == "rb":
             return engine.open(ref, version_id=version_id)
         return engine.open(ref, "wb", options=put_options(options))

@@ -6,10 +6,10 @@ from bulkhaul.engine.files.reader import ObjectReader
 from bulkhaul.engine.files.runs import Runs
 from bulkhaul.engine.files.writer import ObjectWriter
 from bulkhaul.engine.transfers.endpoints import object_ref
-from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
+from bulkhaul.policy.storerules import check_mode
 
 
 def opened_object(
@@ -22,14 +22,5 @@ def opened_object(
         TransferError: an object to read cannot be looked at.
     """
     ref = object_ref(url)
-    if mode == "rb":
-        if options != DEFAULT_OPTIONS:
-            raise UsageError("options are of an object that is written; this one is read", ref.url)
-        return ObjectReader(engine, ref, version_id)
-    if mode == "wb":
-        if version_id:
-            raise UsageError("a version that is there cannot be written; leave the version id out", ref.url)
-        return ObjectWriter(engine, ref, checked(options))
-    raise UsageError(
-        f"an object is opened with mode 'rb' or 'wb', not {mode!r}; for text, see io.TextIOWrapper", ref.url
-    )
+    check_mode(mode, has_options=options != DEFAULT_OPTIONS, version_id=version_id, subject=ref.url)
+    return ObjectReader(engine, ref, version_id) if mode == "rb" else ObjectWriter(engine, ref, checked(options))
