@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import os
-import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from bulkhaul.disk.chunks import fill
@@ -15,6 +13,7 @@ from bulkhaul.disk.folder import FolderHandle
 from bulkhaul.disk.headers import keep_content
 from bulkhaul.disk.landing import Landing
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.files.stored_when_closed import StoredWhenClosed
 from bulkhaul.model.objects import Content
 from bulkhaul.model.results import TransferResult
 
@@ -57,24 +56,12 @@ class Sink(Protocol):
         ...
 
 
-class StoringWriter(io.BufferedIOBase):
-    """An object that is being written; it is there when this is closed, and not at all if the ``with`` block raises.
-
-    Attributes:
-        name: the object's URL or path.
-        result: what was stored, once it is closed; None before, and after an abort.
-    """
+class StoringWriter(StoredWhenClosed):
+    """An object that is being written; it is there when this is closed, and not at all if the ``with`` block raises."""
 
     def __init__(self, sink: Sink, name: str) -> None:
         self._sink = sink
-        self._at = 0
-        self.name = name
-        self.mode = "wb"
-        self.result: TransferResult | None = None
-
-    def writable(self) -> bool:
-        """It can be written; not read, nor sought."""
-        return True
+        super().__init__(name)
 
     def tell(self) -> int:
         """Return how many bytes have been written."""
@@ -107,21 +94,6 @@ class StoringWriter(io.BufferedIOBase):
         if not self.closed:
             self._sink.discard()
             super().close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
-
-    def __del__(self) -> None:
-        if hasattr(self, "result") and not self.closed:  # it was made
-            warnings.warn(
-                f"{self.name!r} was not closed: nothing is stored", ResourceWarning, stacklevel=2, source=self
-            )
-            self.abort()
 
 
 class HeldBody:

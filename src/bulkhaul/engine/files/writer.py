@@ -6,13 +6,11 @@ import asyncio
 import contextlib
 import fcntl
 import functools
-import io
 import os
-import warnings
-from types import TracebackType
 from typing import TYPE_CHECKING
 
 from bulkhaul.engine.files.runs import Runs
+from bulkhaul.engine.files.stored_when_closed import StoredWhenClosed
 from bulkhaul.engine.loop.tasks import look_at, outlast, undisturbed
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB
@@ -30,7 +28,7 @@ PIPE_BYTES = MIB
 """What the pipe to the engine is to hold; Linux allows that much to everybody. Source: pipe(7), pipe-max-size."""
 
 
-class ObjectWriter(io.BufferedIOBase):
+class ObjectWriter(StoredWhenClosed):
     """An object that is being written: ``open(url, "wb")`` returns it.
 
     ``close`` stores it, and returns when it is stored. An exception in the ``with`` block, ``abort``, or forgetting to
@@ -48,14 +46,7 @@ class ObjectWriter(io.BufferedIOBase):
         self._held = bytearray()
         self._pipe = -1
         self._storing: asyncio.Task[TransferResult] | None = None
-        self._at = 0
-        self.name = ref.url
-        self.mode = "wb"
-        self.result: TransferResult | None = None
-
-    def writable(self) -> bool:
-        """It can be written; not read, nor sought."""
-        return True
+        super().__init__(ref.url)
 
     def tell(self) -> int:
         """Return how many bytes have been written."""
@@ -106,23 +97,6 @@ class ObjectWriter(io.BufferedIOBase):
             self._end_input()  # after the cancellation: the end of the input would complete the object
             self._held = bytearray()  # a failed upload's traceback may still look at the old one
             super().close()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self.abort()
-
-    def __del__(self) -> None:
-        if hasattr(self, "result") and not self.closed:  # it was made
-            warnings.warn(f"{self!r} was not closed: nothing is stored", ResourceWarning, stacklevel=2, source=self)
-            self.abort()
-
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{self._at} bytes written"
-        return f"<{type(self).__name__} {self.name!r}, {state}>"
 
     def _stored(self) -> TransferResult:
         if self._storing is None:
