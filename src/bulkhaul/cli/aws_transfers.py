@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bulkhaul.policy.awsfiles import AwsFiles
 
-_VARIABLE, _PATH = "AWS_CONFIG_FILE", "~/.aws/config"
 _MARKS = ("max_", "multipart_")
 """What a text holds that says anything of transfers: others are not parsed, for that costs 10 ms."""
 
@@ -19,7 +18,10 @@ def transfers_of_profile(profile: str | None) -> tuple[dict[str, int], str]:
     Raises:
         UsageError: a value is none; the message names file, profile and key.
     """
-    path = os.path.expanduser(os.environ.get(_VARIABLE) or _PATH)
+    from bulkhaul.policy.environment import CONFIG_FILE
+
+    variable, usual = CONFIG_FILE
+    path = os.path.expanduser(os.environ.get(variable) or usual)
     files = _read(path)
     if files is None:
         return {}, ""

@@ -83,9 +83,10 @@ def profiles() -> list[str]:
     """Return the names of the profiles in the AWS configuration files, sorted; what cannot be read has none."""
     import configparser
 
+    from bulkhaul.policy.environment import CONFIG_FILE, CREDENTIALS_FILE
+
     names = set()
-    places = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
-    for variable, place in places:
+    for variable, place in (CONFIG_FILE, CREDENTIALS_FILE):
         parser = configparser.RawConfigParser(strict=False)
         try:
             parser.read(os.path.expanduser(os.environ.get(variable) or place))

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, MutableMapping
 
+CONFIG_FILE = ("AWS_CONFIG_FILE", "~/.aws/config")
+CREDENTIALS_FILE = ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials")
+"""The variables that name the SDK's two files, and where they are otherwise. Source: botocore.configprovider."""
+
 _ALSO_OURS = frozenset({"BOTO_CONFIG", "REQUESTS_CA_BUNDLE", "S3_ENDPOINT_URL"})
 """What the SDK and this package read besides AWS_*."""
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from bulkhaul.model.errors import CredentialsError
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.awsfiles import Unsure, read_files
-from bulkhaul.policy.environment import tidy
+from bulkhaul.policy.environment import CONFIG_FILE, CREDENTIALS_FILE, tidy
 from bulkhaul.policy.provenance import InForce, in_force
 from bulkhaul.policy.resolution import AskSdk, KeysOfProcess, Resolved, StaticKeys, resolve
 from bulkhaul.wire.usable_keys import ENVIRONMENT, unix_time, usable_credentials
@@ -24,8 +24,7 @@ from bulkhaul.wire.values import Credentials, Target
 MAX_FILE_BYTES = 1024 * 1024
 """Longest file that is read here; the SDK reads any."""
 
-_FILES = (("AWS_CONFIG_FILE", "~/.aws/config"), ("AWS_SHARED_CREDENTIALS_FILE", "~/.aws/credentials"))
-"""The variables that name the two files, and where they are otherwise. Source: botocore.configprovider."""
+_FILES = (CONFIG_FILE, CREDENTIALS_FILE)
 
 _OWN_MODELS = "~/.aws/models"
 """Folder of a user's own endpoints and service models. Source: botocore.loaders, ``CUSTOMER_DATA_PATH``."""
