@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import io
@@ -116,7 +117,8 @@ def test_versions(tmp_path: Path) -> None:
     ]
     assert [(row.size_bytes, row.storage_class) for row in found[2:]] == [(1, ""), (None, "")]
     # Without a version a bucket that keeps them would only hide the object below a delete marker.
-    deleted = Destinations("delete").plan(found)
+    with contextlib.closing(Destinations("delete")) as destinations:
+        deleted = destinations.plan(found)
     assert [row.version_id for row in deleted if isinstance(row, Row)] == ["v2", "null", "null", "v3"]
 
 

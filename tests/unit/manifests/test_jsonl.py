@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from pathlib import Path
@@ -181,7 +182,8 @@ def test_report_of_what_could_not_be_planned(tmp_path: Path, kind: Kind) -> None
     (bad,) = read(report(tmp_path / "m", twice))
     assert isinstance(bad, BadRow)
     assert why in bad.message
-    (row,) = Destinations(kind, "" if kind == "delete" else "s3://bucket-2/").plan([bad])
+    with contextlib.closing(Destinations(kind, "" if kind == "delete" else "s3://bucket-2/")) as destinations:
+        (row,) = destinations.plan([bad])
     assert isinstance(row, BadRow)
     assert (row.source, row.row().action, row.row().destination) == ("s3://bucket-1/k", Action.COPY, "")
 
