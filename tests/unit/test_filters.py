@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 import pytest
 from click.testing import CliRunner
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.filter_options import filter_options
+from bulkhaul.jobs.describing import described
+from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.filters import Filter, Filters, in_order, two_lists
 
 NAMES = ["test-123.txt", "test-321.txt", "test.txt", "test/foo.txt", "a.md"]
@@ -72,3 +76,14 @@ def test_the_deciding_filter_is_named() -> None:
     assert filters.reason("a.md") == "--exclude '*' matches it, and is the last that does"
     assert Filters([], ["*.o"]).reason("a") == "no filter matches it"
     assert Filters(["*.o"]).reason("a") == "no --include matches it"
+
+
+@pytest.mark.parametrize("given", ["*.tmp", b"*.tmp"])
+def test_one_text_is_no_list_of_filters(given: Any) -> None:
+    """One text is refused: as a list of its characters it would have a ``*``, which takes everything."""
+    with pytest.raises(UsageError, match=r"not one text; write \[b?'\*\.tmp'\]"):
+        Filters(given)
+    with pytest.raises(UsageError, match="not one text"):
+        Filters((), given)
+    with pytest.raises(UsageError, match="not one text"):
+        described("s3://bucket-1/", "s3://bucket-2/", kind="copy", include=given)

@@ -15,6 +15,7 @@ from bulkhaul.model.objects import Bucket, ObjectHead, ObjectRef
 from bulkhaul.model.presigning import Method
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectVersion, PendingUpload
+from bulkhaul.policy.filters import patterns
 from bulkhaul.policy.selection import Source, folder_prefix, parse_source, selector
 from bulkhaul.policy.storerules import check_presigned, check_ttl
 from bulkhaul.policy.tags import check_tags
@@ -277,8 +278,8 @@ class SmallOperations(SmallReads):
             sources=sources,
             version_id=version_id,
             all_versions=all_versions,
-            include=tuple(include),
-            exclude=tuple(exclude),
+            include=patterns(include),
+            exclude=patterns(exclude),
             dry_run=dry_run,
         )
         return delete_sources(self.control, deletion)

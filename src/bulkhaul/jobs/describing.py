@@ -19,6 +19,7 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.policy.filters import patterns
 from bulkhaul.policy.preserving import require_compatible
 from bulkhaul.policy.selection import parse_destination, parse_source
 from bulkhaul.policy.verify_rules import parse_rules
@@ -115,8 +116,8 @@ def described(
         source=_place(source),
         destination=_place(destination),
         manifests=tuple(map(_place, manifests)),
-        include=tuple(include),
-        exclude=tuple(exclude),
+        include=patterns(include),
+        exclude=patterns(exclude),
         follow_symlinks=follow_symlinks,
         all_versions=all_versions,
         sync=sync,

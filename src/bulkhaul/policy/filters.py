@@ -14,6 +14,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from bulkhaul.model.errors import UsageError
+
 BACK_IN = "!"
 
 _SPECIAL = re.compile(r"[*?\[]")
@@ -48,13 +50,24 @@ def in_order(include: Sequence[str], exclude: Sequence[str]) -> list[Filter]:
     >>> [(one.takes, one.pattern) for one in in_order(["a*"], ["*.o", "!b.o", "\\!c"])]
     [(True, 'a*'), (False, '*.o'), (True, 'b.o'), (False, '!c')]
     """
-    filters = [Filter(True, pattern) for pattern in include]
-    for pattern in exclude:
+    filters = [Filter(True, pattern) for pattern in patterns(include)]
+    for pattern in patterns(exclude):
         if pattern.startswith(BACK_IN):
             filters.append(Filter(True, pattern.removeprefix(BACK_IN)))
         else:
             filters.append(Filter(False, pattern[1:] if pattern.startswith(("\\!", "\\\\")) else pattern))
     return filters
+
+
+def patterns(given: Sequence[str]) -> tuple[str, ...]:
+    """Return a list of patterns as a tuple.
+
+    Raises:
+        UsageError: it is one text. As a list of its characters it would have a ``*`` that takes everything.
+    """
+    if isinstance(given, str | bytes):
+        raise UsageError(f"include and exclude take lists of patterns, not one text; write [{given!r}]")
+    return tuple(given)
 
 
 def _escaped(pattern: str) -> str:
