@@ -15,10 +15,21 @@ _OF_OBJECT = {
     "legal-hold": ("s3:GetObjectLegalHold", "s3:PutObjectLegalHold", ""),
     "restore": ("", "s3:RestoreObject", ""),
     "uploadId": ("s3:ListMultipartUploadParts", "s3:PutObject", "s3:AbortMultipartUpload"),
-    "versionId": ("s3:GetObjectVersion", "s3:PutObject", "s3:DeleteObjectVersion"),
     "": ("s3:GetObject", "s3:PutObject", "s3:DeleteObject"),
 }
 """Subresource of an object → the action of reading, of writing, and of deleting it."""
+
+_OF_VERSION = {
+    f"s3:{verb}Object{of}": f"s3:{verb}ObjectVersion{of}"
+    for of, verbs in (
+        ("", ("Get", "Delete")),
+        ("Tagging", ("Get", "Put", "Delete")),
+        ("Acl", ("Get", "Put")),
+        ("Attributes", ("Get",)),
+    )
+    for verb in verbs
+}
+"""Action → the one on a version that is named."""
 
 _OF_BUCKET = {
     "versions": "s3:ListBucketVersions",
@@ -69,6 +80,8 @@ def action_of(method: str, *, bucket: bool, key: bool, query: Collection[str] = 
     if key:
         found = next((actions for name, actions in _OF_OBJECT.items() if name in query), _OF_OBJECT[""])
         action = found[_WRITING.get(method, 0)]
+        if "versionId" in query:
+            action = _of_version(action)
         return f"{action}, and s3:GetObject of the source" if copies else action
     return next((action for name, action in _OF_BUCKET.items() if name in query), "") or _BUCKET_METHODS.get(
         method, "s3:ListBucket"
@@ -82,7 +95,12 @@ def action_of_operation(name: str, *, version: bool = False) -> str:
     ('s3:GetObject', 's3:PutObjectTagging')
     """
     action = _OPERATIONS.get(name, f"s3:{name}")
-    return f"{action}Version" if version and action in _OF_OBJECT[""] and action != "s3:PutObject" else action
+    return _of_version(action) if version else action
+
+
+def _of_version(action: str) -> str:
+    """Return the action on a version that is named, which is another one for some."""
+    return _OF_VERSION.get(action, action)
 
 
 __all__ = ["action_of", "action_of_operation"]
