@@ -10,7 +10,14 @@ from bulkhaul.model.errors import ErrorInfo, NotFound, UsageError
 from bulkhaul.model.limits import GIB, KIB, MIB, S3Limits
 from bulkhaul.model.objects import Integrity, ObjectRef, Verify
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, MOST_IN_FLIGHT, Settings, Timeouts, default_workers
+from bulkhaul.model.settings import (
+    DEFAULT_PART_SIZE_BYTES,
+    MOST_IN_FLIGHT,
+    Settings,
+    Timeouts,
+    default_workers,
+    with_fields,
+)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +159,20 @@ def test_a_result_is_ok_only_if_the_object_is_there() -> None:
     assert good.error is None
     assert skipped.error is None
     assert isinstance(bad.error, NotFound)
+
+
+def test_a_timeout_is_changed_as_if_it_were_given_first() -> None:
+    """What follows from ``timeout_s`` follows from the last one, so equal settings are equal."""
+    changed = with_fields(Settings(timeout_s=120.0), {"timeout_s": 5.0})
+    assert changed == Settings(timeout_s=5.0)
+    assert changed.waits == Settings(timeout_s=5.0).waits
+    assert with_fields(changed, {"timeout_s": None}).waits == Timeouts()
+
+
+def test_an_sse_c_key_is_held_as_bytes() -> None:
+    """Settings can be hashed, and nobody else can change their key."""
+    key = bytearray(32)
+    settings = Settings(sse_c_key=key)  # type: ignore[arg-type] # some have it so
+    key[0] = 1
+    assert settings.sse_c_key == bytes(32)
+    assert hash(settings) == hash(Settings(sse_c_key=bytes(32)))

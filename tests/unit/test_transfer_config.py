@@ -52,7 +52,6 @@ def test_sizes(value: str, size_bytes: int) -> None:
     ("key", "value"),
     [
         ("multipart_chunksize", "large"),
-        ("multipart_chunksize", "8 MB"),
         ("multipart_threshold", "0"),
         ("multipart_threshold", "-1"),
         ("multipart_threshold", "8.5MB"),
@@ -91,3 +90,26 @@ def test_a_wrong_value_names_the_file(config: Path, monkeypatch: pytest.MonkeyPa
 def test_programs_do_not_obey_it() -> None:
     """The keys are of the AWS CLI: no SDK obeys them, nor does an engine."""
     assert Settings().concurrency is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "number"),
+    [
+        ("max_concurrent_requests", "5000", "concurrency", 4096),
+        ("multipart_chunksize", "6GB", "part_size_bytes", 5 << 30),
+        ("multipart_threshold", "6GB", "multipart_threshold_bytes", 5 << 30),
+        ("multipart_threshold", "8 MB", "multipart_threshold_bytes", 8 << 20),
+        ("max_bandwidth", "99999999999999TB/s", "bandwidth_bytes_per_s", 1 << 62),
+    ],
+)
+def test_values_beyond_ours(key: str, value: str, field: str, number: int) -> None:
+    """What the AWS CLI takes ends no command: it is made as much as can be."""
+    found = transfer_settings({key: value}, "there")
+    assert found == {field: number}
+    Settings(**found)  # type: ignore[arg-type] # each has its own type
+
+
+def test_a_rate_that_is_too_low() -> None:
+    """A rate below the least is refused, for none may be exceeded; the message names key and place."""
+    with pytest.raises(UsageError, match=r"max_bandwidth = '10KB/s' is less than 64KB/s.*mend it in there"):
+        transfer_settings({"max_bandwidth": "10KB/s"}, "there")

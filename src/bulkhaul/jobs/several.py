@@ -79,8 +79,9 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
         rows = [row for n, source in enumerate(self.sources) if (row := self._row(n, source)) is not None]
         taken: dict[str, str] = {}
         for row in rows:
-            if (earlier := taken.setdefault(row.destination, row.source)) is not row.source:
+            if (earlier := taken.get(row.destination)) is not None:
                 raise UsageError(f"{earlier} and {row.source} would both be {row.destination}; transfer one by itself")
+            taken[row.destination] = row.source
         return rows
 
     def many(self) -> list[str]:

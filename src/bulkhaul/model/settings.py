@@ -125,7 +125,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         retries: how often a part or a request that made no progress is tried again, whatever has failed; None for what
             suits each error. With 0 nothing is, and an endpoint that is away is not waited for.
         timeout_s: how long the head of a reply, and any pause within a body, may take: ``timeouts.read_s``, and what
-            has to be longer; None for those.
+            has to be longer; None for those. ``waits`` has what follows.
         resume: go on with an interrupted upload of the same file, download or copy of the same object; else what is
             left of it is removed, and it begins anew.
         state_dir: folder of the journals of multipart uploads; None for ``$BULKHAUL_STATE_DIR``, else
@@ -180,12 +180,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         require_endpoint(self.endpoint_url or "", "the endpoint URL")
         if self.workers is not None and not 1 <= self.workers <= 256:
             raise UsageError(f"workers must be 1 to 256, not {self.workers}")
-        if self.concurrency is not None and not 1 <= self.concurrency <= 4096:
-            raise UsageError(f"concurrency must be 1 to 4096, not {self.concurrency}")
+        if self.concurrency is not None and not 1 <= self.concurrency <= MAX_CONCURRENCY:
+            raise UsageError(f"concurrency must be 1 to {MAX_CONCURRENCY}, not {self.concurrency}")
         if self.part_size_bytes is not None and not 64 * 1024 <= self.part_size_bytes <= self.limits.max_part_bytes:
             raise UsageError(f"part size must be 64 KiB to 5 GiB, not {self.part_size_bytes} bytes")
         rate = self.bandwidth_bytes_per_s
-        least = max(64 * KIB, 2 * self.timeouts.min_speed_bytes_per_s * self.max_in_flight)
+        least = max(MIN_BANDWIDTH_BYTES_PER_S, 2 * self.timeouts.min_speed_bytes_per_s * self.max_in_flight)
         if rate is not None and rate < least:
             many = f"{self.max_in_flight} requests in flight"
             raise UsageError(f"the bandwidth must be at least {least} bytes per second for {many}, not {rate}")
@@ -220,8 +220,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
 
         msgspec.structs.force_setattr(self, "verify", Verify(self.verify))
-        if self.timeout_s is not None:
-            msgspec.structs.force_setattr(self, "timeouts", self.timeouts.bearing(self.timeout_s))
+        if self.sse_c_key is not None:  # what it was given as may be changed by its owner, and has no hash
+            msgspec.structs.force_setattr(self, "sse_c_key", bytes(self.sse_c_key))
 
     def __repr__(self) -> str:
         shown = {name: getattr(self, name) for name in self.__struct_fields__ if name != "sse_c_key"}
@@ -229,6 +229,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
         return [(name, getattr(self, name)) for name in self.__struct_fields__ if name != "sse_c_key"]
+
+    @property
+    def waits(self) -> Timeouts:
+        """How long each wait may take: ``timeouts``, with ``timeout_s``."""
+        return self.timeouts if self.timeout_s is None else self.timeouts.bearing(self.timeout_s)
 
     @property
     def preserves(self) -> frozenset[Kept]:
@@ -351,6 +356,12 @@ def require_endpoint(url: str, name: str) -> None:
 
 MAX_RETRY_FOR_S = 7 * 86_400.0
 """Longest wait for an endpoint that is away: a week, after which credentials and listings tell of another time."""
+
+MAX_CONCURRENCY = 4096
+"""Most requests in flight, each with its connection: more than any service gives one client a use of."""
+
+MIN_BANDWIDTH_BYTES_PER_S = 64 * KIB
+"""Below it one connection's pauses are as long as what counts as a stalled one."""
 
 MAX_RETRIES = 1000
 """Most tries that are of use: with the longest pauses they last for hours."""

@@ -21,6 +21,8 @@ def check_tags(tags: Mapping[str, str], subject: str = "") -> None:
         raise UsageError(f"an object has at most {MAX_TAGS} tags, not {len(tags)}", subject)
     for name, value in tags.items():
         for what, text, most in (("name", name, MAX_NAME_CHARACTERS), ("value", value, MAX_VALUE_CHARACTERS)):
+            if not isinstance(text, str):
+                raise UsageError(f"the {what} of a tag is text, not {text!r}", subject)
             length = len(text.encode("utf-16-le", "surrogatepass")) // 2
             if length > most:
                 raise UsageError(f"the {what} of a tag has at most {most} characters, {text[:20]!r}… {length}", subject)

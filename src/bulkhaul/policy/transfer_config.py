@@ -14,10 +14,11 @@ from collections.abc import Mapping
 
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, KIB
+from bulkhaul.model.settings import MAX_CONCURRENCY, MIN_BANDWIDTH_BYTES_PER_S
 
 _UNITS = {"": 1, **{f"{letter}{i}b": KIB**power for power, letter in enumerate("kmgt", 1) for i in ("", "i")}}
 
-_SIZE = re.compile(r"([0-9]+)([a-z]*)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+) *([a-z]*)", re.IGNORECASE)
 
 KEYS = {
     "max_concurrent_requests": "concurrency",
@@ -26,6 +27,15 @@ KEYS = {
     "max_bandwidth": "bandwidth_bytes_per_s",
 }
 """The fields of ``Settings`` by the keys that say them."""
+
+_PART_BYTES = DEFAULT_LIMITS.max_part_bytes
+_BOUNDS = {
+    "concurrency": (1, MAX_CONCURRENCY),
+    "part_size_bytes": (DEFAULT_LIMITS.min_part_bytes, _PART_BYTES),
+    "multipart_threshold_bytes": (1, _PART_BYTES),
+    "bandwidth_bytes_per_s": (MIN_BANDWIDTH_BYTES_PER_S, 1 << 62),
+}
+"""The least and the most of each: what is beyond them is made as much as can be, as the AWS CLI does with parts."""
 
 
 def transfer_settings(section: Mapping[str, str], place: str) -> dict[str, int]:
@@ -49,8 +59,11 @@ def transfer_settings(section: Mapping[str, str], place: str) -> dict[str, int]:
             kinds = {"max_concurrent_requests": "a number", "max_bandwidth": "a rate such as 50MB/s"}
             text = f"{key} = {value!r} is not {kinds.get(key, 'a size such as 16MB')}, or not above 0"
             raise UsageError(f"{text}; mend it in {place}")
-        # A shorter part than a service takes is made as long as that, as the AWS CLI does.
-        found[field] = max(number, DEFAULT_LIMITS.min_part_bytes) if field == "part_size_bytes" else number
+        if field == "bandwidth_bytes_per_s" and number < MIN_BANDWIDTH_BYTES_PER_S:
+            allowed = f"{MIN_BANDWIDTH_BYTES_PER_S // KIB}KB/s"
+            raise UsageError(f"{key} = {value!r} is less than {allowed}, the least that is kept; mend it in {place}")
+        least, most = _BOUNDS[field]
+        found[field] = min(max(number, least), most)
     return found
 
 

@@ -95,6 +95,10 @@ class StoreOfBucket(MadeFromUrl[AsyncEngine]):
         check_prefix(prefix)
         return self._above + prefix
 
+    def _is_below(self, key: str) -> bool:
+        """Whether a key of the service is one of this store; the mark of the prefix itself (``prefix/``) is none."""
+        return key != self._above
+
     def _key(self, key: str) -> str:
         """Return a key of the service as the caller knows it."""
         return key.removeprefix(self._above)

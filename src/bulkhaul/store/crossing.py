@@ -37,6 +37,7 @@ class PinnedSource(io.RawIOBase):
         """
         self._store = store
         self._key = key
+        self._file: io.BufferedIOBase | None = None
         self.info: ObjectInfo = store.head(key)
         self._file = store.open(key)
         self.name = str(getattr(self._file, "name", key))
@@ -56,6 +57,7 @@ class PinnedSource(io.RawIOBase):
         Raises:
             PreconditionFailed: this is the end, and the object is another one than at the beginning.
         """
+        assert self._file is not None
         count = self._file.readinto(into)
         if not count and self._store.head(self._key).etag != self.info.etag:
             raise PreconditionFailed("it was overwritten while it was copied", self.name)
@@ -63,7 +65,7 @@ class PinnedSource(io.RawIOBase):
 
     def close(self) -> None:
         """Let go of the object."""
-        if not self.closed:
+        if not self.closed and self._file is not None:  # None where it could not be opened
             self._file.close()
         super().close()
 

@@ -36,8 +36,9 @@ class BucketReads(StoreOfBucket):
         async with aclosing(engine.control.pages(self.url.bucket, below)) as pages:
             async for page in pages:
                 for head in page:
-                    info = self._info(head, f"s3://{self.url.bucket}/{below}")
-                    yield msgspec.structs.replace(info, etag=None)
+                    if self._is_below(head.key):
+                        info = self._info(head, f"s3://{self.url.bucket}/{below}")
+                        yield msgspec.structs.replace(info, etag=None)
 
     async def list_with_delimiter(self, prefix: str = "") -> FolderListing:
         """Return what begins with ``prefix`` up to the next slash: objects, and the common prefixes of what is below.
@@ -49,7 +50,7 @@ class BucketReads(StoreOfBucket):
         engine = await self._running()
         async with aclosing(engine.control.folder(self.url.bucket, below)) as pages:
             async for objects, prefixes in pages:
-                for head in objects:
+                for head in filter(lambda one: self._is_below(one.key), objects):
                     info = self._info(head, f"s3://{self.url.bucket}/{below}")
                     found.objects.append(msgspec.structs.replace(info, etag=None))
                 found.common_prefixes.extend(map(self._key, prefixes))
@@ -164,7 +165,7 @@ class BucketReads(StoreOfBucket):
         engine = await self._running()
         async with aclosing(engine.control.versions(self.url.bucket, below)) as pages:
             async for page in pages:
-                for one in page:
+                for one in filter(lambda one: self._is_below(one.key), page):
                     yield VersionInfo(
                         self._key(one.key),
                         one.version_id,

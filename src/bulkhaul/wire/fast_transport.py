@@ -68,7 +68,7 @@ class FastTransport:
         self._learned = learned or Learned()
         self._log = log or RequestLog()
         new = functools.partial(Connection, throttle, first_bytes, bytearray(MAX_HEAD_BYTES))
-        self._connections = Connections(settings.timeouts, new, ca_bundle=ca_bundle)
+        self._connections = Connections(settings.waits, new, ca_bundle=ca_bundle)
         self._user_agent = user_agent
         self._extra_headers = object_headers(settings)
         self._credentials: Credentials | None = None

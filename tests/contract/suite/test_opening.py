@@ -199,6 +199,8 @@ def test_c1_an_applied_prefix_is_before_every_key(server: FaultServer, tmp_path:
         assert store.put_path("d/b", tmp_path / "file").key == "d/b"
         assert store.put_if_absent("c", b"") is True
         assert store.copy("a", "e").key == "e"
+        all_of_it.put_bytes("pre/fix/", b"")  # the mark of the folder, which is no object below it
+        assert [info.key for info in store.list_with_delimiter().objects] == ["a", "c", "e"]
         assert [info.key for info in store.list()] == ["a", "c", "d/b", "e"]
         assert [info.key for info in store.list("d")] == ["d/b"]
         assert store.head("d/b").key == "d/b"
@@ -211,6 +213,7 @@ def test_c1_an_applied_prefix_is_before_every_key(server: FaultServer, tmp_path:
             store.head("missing")
         assert missing.value.subject == "s3://bucket/pre/fix/missing"
         store.delete("e")
+        all_of_it.delete("pre/fix/")
         assert [info.key for info in all_of_it.list("pre/")] == ["pre/fix/a", "pre/fix/c", "pre/fix/d/b", "pre/fixed"]
         with pytest.raises(UsageError, match="1024"):
             store.head("k" * 1020)

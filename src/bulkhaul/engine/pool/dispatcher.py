@@ -90,7 +90,7 @@ class Dispatcher:
             workers=settings.worker_count,
             window=window_for(settings, self._loop.time()),
             per_worker=settings.connections,
-            timeouts=settings.timeouts,
+            timeouts=settings.waits,
             rng=random.Random(),  # noqa: S311 - jitter, no secret
             retry_for_s=settings.retry_for_s,
             retries=retries_of(os.environ) if settings.retries is None else settings.retries,
@@ -152,7 +152,7 @@ class Dispatcher:
 
     async def _fail_jobs(self, error: TransferError) -> None:
         try:
-            await self._supervisor.end(self._settings.timeouts.shutdown_s, END_S)
+            await self._supervisor.end(self._settings.waits.shutdown_s, END_S)
         finally:
             for job in self._jobs.values():
                 if not job.arrived.done():
@@ -223,7 +223,7 @@ class Dispatcher:
         tell_limit(self._settings)
         job.transfer, self._next_transfer = self._next_transfer, self._next_transfer + 1
         self._jobs[job.transfer] = job
-        timeouts = self._settings.timeouts
+        timeouts = self._settings.waits
         # A worker notices by itself when nothing moves; a store may take its time to confirm what it has got.
         sends = isinstance(job.template, PutLease | PutBatch)
         lease_s = timeouts.lease_s + timeouts.ack_s if sends else timeouts.lease_s

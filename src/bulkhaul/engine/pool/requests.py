@@ -40,7 +40,7 @@ class Requests:
     def __init__(self, settings: Settings, workers: Workers, source: CredentialsSource | None = None) -> None:
         self._settings = settings
         self._workers = workers
-        self._trips = RoundTrips(workers, settings.timeouts)
+        self._trips = RoundTrips(workers, settings.waits)
         self._credentials = RefreshableCredentials(workers, self._trips, source)
         self._loop = asyncio.get_running_loop()
         self._locating: dict[str, asyncio.Task[Target]] = {}

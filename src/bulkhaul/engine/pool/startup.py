@@ -82,5 +82,5 @@ class Startup:
         if pause_s:
             self._starting = {worker: started_s + pause_s for worker, started_s in self._starting.items()}
         for worker, started_s in list(self._starting.items()):
-            if now_s - started_s > self._settings.timeouts.start_s:
+            if now_s - started_s > self._settings.waits.start_s:
                 self._supervisor.kill(worker, "not being ready in time", unborn=True)

@@ -95,7 +95,7 @@ class Control:
 
     async def _credentials(self, generation: int) -> Credentials | AskSdk | None:
         """Return what requests are signed with, as far as that is known without the SDK."""
-        settled, deadline_s = self._settled, self._settings.timeouts.ask_s * RESOLVED_WITHIN
+        settled, deadline_s = self._settled, self._settings.waits.ask_s * RESOLVED_WITHIN
         if settled is None:
             return AskSdk("nothing is settled")
         if generation != FIRST_GENERATION:  # the files may have changed

@@ -140,7 +140,7 @@ class SdkClient:
         """
         with self._lock:
             if self._patient is None:
-                made = self._build(self._session, self._style, read_timeout_s=self._settings.timeouts.ack_s)
+                made = self._build(self._session, self._style, read_timeout_s=self._settings.waits.ack_s)
                 self._tune(made)
                 for event, hook in self._hooks:
                     made.meta.events.register(event, hook)
@@ -295,7 +295,7 @@ class SdkClient:
     def _build(
         self, session: boto3.session.Session, addressing_style: str, *, read_timeout_s: float | None = None
     ) -> Client:
-        settings, timeouts = self._settings, self._settings.timeouts
+        settings, timeouts = self._settings, self._settings.waits
         s3 = {} if addressing_style == "auto" else {"addressing_style": addressing_style}
         config = Config(
             signature_version="s3v4" if settings.sign_requests else UNSIGNED,

@@ -69,7 +69,7 @@ class SdkTransport:
         self._first_bytes = first_bytes
         self._sdk = sdk
         self._throttle = throttle
-        self._timeouts = settings.timeouts
+        self._timeouts = settings.waits
         self._threads = ThreadPoolExecutor(connections or settings.sdk_connections, thread_name_prefix="sdk-get")
         self._bodies = threading.local()
         self._loop: asyncio.AbstractEventLoop  # from the first request on
