@@ -380,6 +380,16 @@ def test_conditional_write(rig: WriteRig) -> None:
     assert work.succeeded().size_bytes == 0
 
 
+def test_a_conditional_write_does_not_lose_against_its_own_retry(rig: WriteRig) -> None:
+    """The reply to the write was lost, and the repetition is refused: the object is this call's all the same."""
+    key, faults = rig.new_key(reply_lost(operation="PutObject"))
+    result = rig.engine.put_bytes(f"s3://bucket/{key}", b"mine", only_if_absent=True)
+    assert rig.server.fired(faults[0]) == 1
+    stored = rig.server.store.get("bucket", key)
+    assert stored is not None
+    assert (stored.body, result.etag, result.size_bytes) == (b"mine", f'"{stored.etag}"', 4)
+
+
 # Deadlines of a body that nobody reads
 
 

@@ -132,13 +132,15 @@ class AsyncEngine(RowTransfers, ByteStreams):
         """Upload what is in memory.
 
         Args:
-            only_if_absent: by one PUT that fails if the object exists.
+            only_if_absent: by one PUT that fails if the object exists. If the reply to it was lost, a HEAD looks for
+                the token of this call in the object's metadata, so that no call loses against its own retry.
 
         Raises:
-            PreconditionFailed, Conflict: it exists, or is being written.
+            PreconditionFailed, Conflict: somebody else's object exists, or is being written.
             UsageError: the bytes do not lie one after another in memory.
         """
         from bulkhaul.engine.transfers.content_type import with_content_type
+        from bulkhaul.engine.transfers.created import created
 
         ref, view = object_ref(url), flat(data)
         options = with_content_type(checked(options), ref.key)
@@ -146,9 +148,13 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         async def work(_: OnSize) -> TransferResult:
             with in_memory(view) as fd:
-                return await uploader.upload_memory(
-                    fd, len(view), ref, options, only_if_absent=only_if_absent, on_moved=on_moved
-                )
+
+                async def write(stored_as: ObjectOptions) -> TransferResult:
+                    return await uploader.upload_memory(
+                        fd, len(view), ref, stored_as, only_if_absent=only_if_absent, on_moved=on_moved
+                    )
+
+                return await (created(write, self.head, ref, options) if only_if_absent else write(options))
 
         return await self._life.one(work, ref.url, len(view))
 

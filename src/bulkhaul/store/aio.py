@@ -5,9 +5,7 @@ docs/store.md has the contract, row by row (C1 … C72), and where each row is t
 
 from __future__ import annotations
 
-import logging
 import os
-import secrets
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
 
 import msgspec
@@ -15,9 +13,10 @@ import msgspec
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
-from bulkhaul.model.errors import Conflict, NetworkError, NotFound, OtherError, PreconditionFailed
+from bulkhaul.engine.transfers.created import ANOTHER_WRITER
+from bulkhaul.model.errors import Conflict, PreconditionFailed
 from bulkhaul.model.limits import MAX_DELETE_BATCH
-from bulkhaul.model.objects import TOKEN_KEY, ObjectRef
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import Doomed, ObjectOptions
 from bulkhaul.policy.put_options import put_options
@@ -29,11 +28,6 @@ from bulkhaul.store.crossing import PinnedSource
 from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import ObjectStore, ProgressCallback
 from bulkhaul.store.reads import BucketReads
-
-ANOTHER_WRITER = "ConditionalRequestConflict"
-"""The code of the one 409 that says so. Source: S3 API, PutObject, If-None-Match."""
-
-_log = logging.getLogger("bulkhaul")
 
 
 class S3Store(BucketReads):
@@ -99,29 +93,21 @@ class S3Store(BucketReads):
     async def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:
         """Create an object unless it exists; of many at once exactly one gets True (C28, C29).
 
-        If the reply to a write was lost, a HEAD looks for the token of this call in the object's metadata, so that no
-        call loses against its own retry. A call whose first try was answered asks for no HEAD.
+        No call loses against its own retry; see ``AsyncEngine.upload_bytes``.
 
         Raises:
             Conflict: the service refused with a 409 that is not about another writer, and there is no object.
             TransferError: it cannot be told, or the service refused.
         """
-        ref, token = self.ref(key), secrets.token_hex(16)
-        stored_as = with_token(put_options(options), token)
-        engine = await self._running()
+        ref, engine = self.ref(key), await self._running()
         try:
-            await engine.upload_bytes(body, ref, stored_as, only_if_absent=True)
-        except PreconditionFailed as error:
-            return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
+            await engine.upload_bytes(body, ref, put_options(options), only_if_absent=True)
+        except PreconditionFailed:
+            return False
         except Conflict as error:
             if error.info.service_code != ANOTHER_WRITER:
-                # Its cause may be another one, such as a folder of that name: only an object in the way is an answer.
-                return await self._found_token(engine, ref, error) == token
-            _log.info("%s was being written by somebody else: %s", ref.url, error)
-            return error.info.attempts > 1 and await self._is_ours(engine, ref, token)
-        except (NetworkError, OtherError) as error:
-            if not error.retryable or not await self._is_ours(engine, ref, token):
                 raise
+            return False
         return True
 
     async def copy(self, source_key: str, destination_key: str) -> TransferResult:
@@ -261,22 +247,3 @@ class S3Store(BucketReads):
         check_ttl(ttl_s)
         ref = self.ref(key)
         return await (await self._running()).presigned_put_url(ref, ttl_s, content_type=content_type)
-
-    async def _found_token(self, engine: AsyncEngine, ref: ObjectRef, refusal: Conflict) -> str:
-        """Return the token of the object that is in the way; raises ``refusal`` if there is none."""
-        try:
-            return (await engine.head(ref)).token
-        except NotFound:
-            raise refusal from None
-
-    async def _is_ours(self, engine: AsyncEngine, ref: ObjectRef, token: str) -> bool:
-        try:
-            return (await engine.head(ref)).token == token
-        except NotFound:
-            return False
-
-
-def with_token(options: ObjectOptions, token: str) -> ObjectOptions:
-    """Return options that mark the object as this call's."""
-    content = msgspec.structs.replace(options.content, metadata={**options.content.metadata, TOKEN_KEY: token})
-    return msgspec.structs.replace(options, content=content)
