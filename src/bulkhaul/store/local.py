@@ -112,7 +112,7 @@ class LocalStore(LocalFolder):
 
     def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object."""
-        check_key(key)
+        self._asked(key, version_id)
         ranges.check_length(length, self._path(key))
         if not length:
             return b""
@@ -124,7 +124,7 @@ class LocalStore(LocalFolder):
 
     def get_ranges(self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = "") -> builtins.list[bytes]:
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
-        check_key(key)
+        self._asked(key, version_id)
         wanted = ranges.wanted_spans(spans, self._path(key))
         if not ranges.grouped(wanted):
             return [b""] * len(wanted)
@@ -138,7 +138,7 @@ class LocalStore(LocalFolder):
 
     def get_bytes_range(self, key: str, start: int, end: int | None = None, *, version_id: str = "") -> bytes:
         """Return exactly the bytes ``[start, end)``."""
-        check_key(key)
+        self._asked(key, version_id)
         if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._path(key)):
             return b""
         with self._found(key, version_id) as found, noticed(found):

@@ -102,9 +102,14 @@ class LocalFolder:
         return self._tree
 
     def _found(self, key: str, version_id: str = "") -> AbstractContextManager[SourceFile]:
-        storerules.check_key(key)
+        self._asked(key, version_id)
+        return self._tree.opened(key)
+
+    def _asked(self, key: str, version_id: str) -> None:
+        """Refuse what no reading may be: of a store that is closed, or of a version."""
+        check_key(key)
         storerules.require_no_version(version_id, self._path(key))
-        return self._open().opened(key)
+        self._open()
 
     def _removed(self, key: str) -> TransferResult:
         """Remove an object if it is there, and return what came of it."""
@@ -119,11 +124,13 @@ class LocalFolder:
         return TransferResult(source=self._path(key), destination="", bucket=self.folder, key=key, failure=failure)
 
     def _no_tags(self, key: str, version_id: str) -> Unsupported:
+        self._open()
         check_key(key)
         storerules.require_no_version(version_id, self._path(key))
         return Unsupported("a folder keeps no tags; use metadata, or a bucket", self._path(key))
 
     def _no_urls(self, key: str, ttl_s: int) -> Unsupported:
+        self._open()
         check_key(key)
         storerules.check_ttl(ttl_s)
         text = "a folder has no URLs that others can fetch; share its files, or use a bucket"

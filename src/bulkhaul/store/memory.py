@@ -105,7 +105,10 @@ class MemoryStore(MemoryBucket):
         storerules.check_key(key)
         storerules.require_no_version(version_id, self._url(key))
         ranges.check_length(length, self._url(key))
-        return self._find("get_bytes_suffix", key).body[-length:] if length else b""
+        if not length:
+            self._require_open()
+            return b""
+        return self._find("get_bytes_suffix", key).body[-length:]
 
     def get_ranges(self, key: str, spans: Iterable[tuple[int, int]], *, version_id: str = "") -> builtins.list[bytes]:
         """Return the bytes of each range ``[start, end)``, in the order of the ranges."""
@@ -113,6 +116,7 @@ class MemoryStore(MemoryBucket):
         storerules.require_no_version(version_id, self._url(key))
         wanted = ranges.wanted_spans(spans, self._url(key))
         if not ranges.grouped(wanted):
+            self._require_open()
             return [b""] * len(wanted)
         body = self._find("get_ranges", key).body
         ranges.require_within(wanted, len(body), self._url(key))
@@ -123,6 +127,7 @@ class MemoryStore(MemoryBucket):
         storerules.check_key(key)
         storerules.require_no_version(version_id, self._url(key))
         if not storerules.asks_for_bytes(start, MAX_OFFSET if end is None else end, self._url(key)):
+            self._require_open()
             return b""
         body = self._find("get_bytes_range", key).body
         if end is None:

@@ -123,10 +123,13 @@ class MemoryBucket:
             self._objects[key] = Kept(kept.body, info, kept.options)
 
     def _strike(self, operation: Operation) -> None:
-        if self._closed:
-            raise UsageError(CLOSED)
+        self._require_open()
         if self._faults[operation]:
             raise self._faults[operation].popleft()
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise UsageError(CLOSED)
 
     def _begin(self, operation: Operation, key: str) -> None:
         with self._lock:

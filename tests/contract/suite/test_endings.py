@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 import bulkhaul.aio
-from bulkhaul import Engine, S3Store
+from bulkhaul import Engine, LocalStore, MemoryStore, ObjectStore, S3Store
 from bulkhaul.errors import UsageError
 from tests.engines import descendants
 from tests.faultserver import FaultServer
@@ -139,3 +140,21 @@ def test_a_scattered_body_is_refused_before_any_request(server: FaultServer) -> 
     with S3Store.from_url(url_of(server), **SETTINGS) as store, pytest.raises(UsageError, match="one after another"):
         store.put_bytes("scattered", memoryview(b"abcdef")[::2])
     assert server.requests_for("PutObject", key="scattered") == []
+
+
+def test_a_closed_store_of_files_or_memory_answers_nothing(tmp_path: Path) -> None:
+    """It says that it is closed, also where an answer needs nothing that it held."""
+    local, memory = LocalStore(tmp_path), MemoryStore()
+    asked: list[Callable[[ObjectStore], object]] = [
+        lambda store: store.get_bytes_range("key", 0, 0),
+        lambda store: store.get_ranges("key", []),
+        lambda store: store.get_bytes_suffix("key", 0),
+        lambda store: store.get_tags("key"),
+        lambda store: store.presigned_get_url("key", 60),
+    ]
+    for store in (local, memory):
+        store.put_bytes("key", b"body")
+        store.close()
+        for ask in asked:
+            with pytest.raises(UsageError, match="closed; make a new one"):
+                ask(store)
