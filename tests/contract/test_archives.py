@@ -79,7 +79,7 @@ def test_an_object_is_restored_read_and_archived_again(rig: Rig, storage_class: 
     refused(rig, url)
     archives.advance(hours * HOUR_S)
     assert state(rig, url) is State.RESTORED
-    assert engine.download(url, rig.folder / "restored").size_bytes == len(BODY)
+    assert engine.download(url, rig.folder / "restored").size == len(BODY)
     assert (rig.folder / "restored").read_bytes() == BODY
     engine.copy(url, "s3://bucket/copy")
     head = engine.head(url)

@@ -284,8 +284,8 @@ def test_sizes_at_the_bound(rig: Rig) -> None:
     sizes = [0, 1, 65_535, 65_536, SMALL_BYTES - 1, SMALL_BYTES, SMALL_BYTES + 1, 3 * SMALL_BYTES]
     whole = random.Random(5).randbytes(max(sizes))
     results, _ = restore(rig, [make_object(whole[:size], algorithm="CRC32") for size in sizes])
-    assert [result.integrity for result in results.values() if result.size_bytes] == ["checksum"] * 7
-    assert [results[f"{number:03}"].size_bytes for number in range(len(sizes))] == sizes
+    assert [result.integrity for result in results.values() if result.size] == ["checksum"] * 7
+    assert [results[f"{number:03}"].size for number in range(len(sizes))] == sizes
 
 
 def test_composite_checksums_are_checked_alone(rig: Rig) -> None:

@@ -215,7 +215,7 @@ def test_an_upload_from_begin_to_end(service: Service, algorithm: str) -> None:
     told = head_object(sdk, "bucket", key)
     expected = Checksum(algorithm, whole_checksum(algorithm))
     assert stored.checksum == (None if service.lacks("checksum told at completion") else expected)
-    assert (told.etag, told.size_bytes) == (stored.etag, len(BODY))
+    assert (told.etag, told.size) == (stored.etag, len(BODY))
     assert (told.checksum == expected) is not service.lacks(algorithm)
     assert (told.content, told.token) == (OPTIONS.content, "nonce")
     assert (told.storage_class, told.tags) == ("STANDARD_IA", 1)
@@ -421,21 +421,21 @@ def test_versions(service: Service) -> None:
     delete_object(sdk, "versioned", key, "")
     listed = list_versions(sdk, "versioned", "k", "", "").versions
     assert {one.key for one in listed} == {key}
-    assert sorted((one.size_bytes, one.delete_marker, one.latest) for one in listed) == [
+    assert sorted((one.size, one.delete_marker, one.latest) for one in listed) == [
         (0, True, True), (1, False, False), (2, False, False), (3, False, False),
     ]  # fmt: skip
-    oldest = next(one for one in listed if one.size_bytes == 1)
+    oldest = next(one for one in listed if one.size == 1)
     told = head_object(sdk, "versioned", key, oldest.version_id)
-    assert (told.size_bytes, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
+    assert (told.size, told.version_id, told.etag) == (1, oldest.version_id, oldest.etag)
     stored = copy_object(
         sdk, "versioned", "restored", CopySource("versioned", key, oldest.etag, oldest.version_id), options=None
     )  # fmt: skip
     assert head_object(sdk, "versioned", "restored").version_id == stored.version_id != ""
-    assert head_object(sdk, "versioned", "restored").size_bytes == 1
+    assert head_object(sdk, "versioned", "restored").size == 1
     with pytest.raises(NotFound):
         head_object(sdk, "versioned", key)
     delete_object(sdk, "versioned", key, next(one for one in listed if one.delete_marker).version_id)
-    assert head_object(sdk, "versioned", key).size_bytes == 3
+    assert head_object(sdk, "versioned", key).size == 3
     assert delete_objects(sdk, "versioned", [Doomed(one.key, one.version_id) for one in listed]) == ()
     assert list_versions(sdk, "versioned", "k", "", "").versions == ()
 
@@ -521,7 +521,7 @@ def test_a_customers_key(service: Service) -> None:
         )
         keys.append("secret-parts")
     for key in keys:
-        assert head_object(sdk, "bucket", key).size_bytes == len(BODY)
+        assert head_object(sdk, "bucket", key).size == len(BODY)
         assert stored_bytes(sdk, key) == BODY
         if service.lacks("customer's key"):
             assert head_object(service.sdk, "bucket", key).encryption == ""

@@ -76,7 +76,7 @@ def test_what_would_be_done_is_told(rig: WriteRig, what: str) -> None:
     total = rig.engine.progress().planned_objects
     told = run(rig.engine, rig.folder, True)
     assert (told.source, told.destination) == (source.format(rig.folder), destination.format(rig.folder))
-    assert (told.size_bytes, told.integrity) == (size_bytes, None)
+    assert (told.size, told.integrity) == (size_bytes, None)
     assert {one.operation for one in rig.server.requests[before:]} <= {"HeadObject"}
     assert os.listdir(rig.folder) == ["file"]
     assert rig.engine.progress().planned_objects == total

@@ -176,7 +176,7 @@ def test_recovered(rig: Rig, case: Case) -> None:
     """A passing fault costs time and nothing else: the bytes are exact, and the integrity level is honest."""
     outcome = rig.restore(case.stored, *case.faults, old=OLD)
     result = outcome.succeeded()
-    assert (result.size_bytes, result.integrity) == (SIZE_BYTES, case.integrity)
+    assert (result.size, result.integrity) == (SIZE_BYTES, case.integrity)
     assert outcome.seconds < PATIENCE_S
     by_part: dict[int, int] = {}
     for get in outcome.gets:

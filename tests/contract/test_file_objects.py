@@ -141,7 +141,7 @@ def test_what_is_written_is_stored_when_it_is_closed(served: tuple[FaultServer, 
         with pytest.raises(errors.NotFound):
             engine.head(f"s3://bucket/{key}")
     assert file.result is not None
-    assert (file.result.size_bytes, file.result.integrity) == (size, "checksum")
+    assert (file.result.size, file.result.integrity) == (size, "checksum")
     assert engine.get_bytes(f"s3://bucket/{key}") == body
     head = engine.head(f"s3://bucket/{key}")
     assert (head.content.content_type, head.content.metadata) == ("text/x-made", {"who": "me"})
@@ -286,7 +286,7 @@ def test_streams_take_file_objects(served: tuple[FaultServer, Engine], size: int
     body = random.Random(size).randbytes(size)
     url = f"s3://bucket/file-{size}"
     before = open_descriptors()
-    assert engine.upload_stream(cast("BinaryIO", Slow(body)), url).size_bytes == size
+    assert engine.upload_stream(cast("BinaryIO", Slow(body)), url).size == size
     sink = io.BytesIO()
     assert engine.download_stream(url, sink).integrity == "checksum"
     assert sink.getvalue() == body

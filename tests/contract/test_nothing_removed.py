@@ -104,7 +104,7 @@ class Case:
             row = Row(n=n, action=action, source=source, destination=to and to + name)
             stored = self.rig.server.store.get("bucket", f"{self.name}/in/{name}") if told else None
             if stored is not None:
-                row = msgspec.structs.replace(row, etag=stored.etag, size_bytes=stored.size_bytes)
+                row = msgspec.structs.replace(row, etag=stored.etag, size=stored.size_bytes)
             rows.append(row)
         return [rows]
 

@@ -98,7 +98,7 @@ def rows_of(rig: Rig, classes: dict[str, str]) -> list[Row]:
     rows = []
     for n, (key, storage_class) in enumerate(classes.items()):
         stored = put(rig, key, storage_class)
-        rows.append(row_of(rig, n, key, size_bytes=len(BODY), etag=stored.etag, storage_class=storage_class))
+        rows.append(row_of(rig, n, key, size=len(BODY), etag=stored.etag, storage_class=storage_class))
     return rows
 
 
@@ -351,9 +351,7 @@ def test_an_archive_of_intelligent_tiering(rig: Rig, clock: MovedClock) -> None:
     rows = []
     for n in range(12):
         stored = put(rig, f"{n:02}", "INTELLIGENT_TIERING", **(archived if n % 4 == 0 else {}))
-        rows.append(
-            row_of(rig, n, f"{n:02}", size_bytes=len(BODY), etag=stored.etag, storage_class="INTELLIGENT_TIERING")
-        )
+        rows.append(row_of(rig, n, f"{n:02}", size=len(BODY), etag=stored.etag, storage_class="INTELLIGENT_TIERING"))
     ended: list[int] = []
     clock.still = lambda: len(ended) < 9
     for result in carried_out(rig, rows, clock):
@@ -447,7 +445,7 @@ def test_moto_restores_rows(tmp_path: Path) -> None:
                     action=Action.DOWNLOAD,
                     source=f"s3://bucket/{head.key}",
                     destination=str(tmp_path / head.key),
-                    size_bytes=head.size_bytes,
+                    size=head.size,
                     etag=head.etag,
                     storage_class=head.storage_class,
                 )

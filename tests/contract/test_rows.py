@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ COUNT = 40
 BODIES = [random.Random(number).randbytes(3000 + number) for number in range(COUNT)]
 LARGE = random.Random(5).randbytes(3 * MIB + 5)
 NEWER = b"another object"
-MODIFIED = "2021-03-04T05:06:07.125000+00:00"
+MODIFIED = datetime(2021, 3, 4, 5, 6, 7, 125000, UTC)
 MTIME_NS = 1_614_834_367_125_000_000
 
 
@@ -57,7 +58,7 @@ def put(rig: Rig | WriteRig, key: str, body: bytes) -> StoredObject:
 
 def told(row: Row, stored: StoredObject, **more: Any) -> Row:
     """Return a row that tells what a listing would."""
-    return msgspec.structs.replace(row, size_bytes=stored.size_bytes, etag=stored.etag, **more)
+    return msgspec.structs.replace(row, size=stored.size_bytes, etag=stored.etag, **more)
 
 
 def by_row(results: Iterator[TransferResult], rows: int) -> dict[int, TransferResult]:
@@ -146,7 +147,7 @@ def test_a_replaced_object_is_not_restored(reading: Rig, body: bytes, tells: str
     name = f"down-replaced-{len(body)}-{tells}"
     root, (row,) = downloads(reading, name, [body])
     if tells == "etag":
-        row = msgspec.structs.replace(row, size_bytes=None)
+        row = msgspec.structs.replace(row, size=None)
     elif tells == "size":
         row = msgspec.structs.replace(row, etag="")
     put(reading, f"{name}/000", NEWER)
@@ -393,7 +394,7 @@ def test_rows_up(writing: WriteRig, tells: bool, move: bool) -> None:
         path.write_bytes(body)
         key = f"{name}/{path.parent.name}/{path.name}" if n % 5 else f"{name}/renamed {n}"
         size_bytes = len(body) if tells else None
-        rows.append(Row(n=n, action=Action.UPLOAD, source=str(path), destination=url(key), size_bytes=size_bytes))
+        rows.append(Row(n=n, action=Action.UPLOAD, source=str(path), destination=url(key), size=size_bytes))
     (folder / "link").symlink_to(folder / "0" / "target")
     (folder / "0" / "target").write_bytes(b"led to")
     extra = ["link", "missing", "0", "nul\0", "ends/"]
@@ -423,9 +424,7 @@ def test_a_file_that_fails_in_a_batch(writing: WriteRig) -> None:
     for n, body in enumerate(BODIES):
         (folder / f"{n:03}").write_bytes(body)
         destination = url(f"up-faults/{n:03}")
-        rows.append(
-            Row(n=n, action=Action.UPLOAD, source=f"{folder}/{n:03}", destination=destination, size_bytes=len(body))
-        )
+        rows.append(Row(n=n, action=Action.UPLOAD, source=f"{folder}/{n:03}", destination=destination, size=len(body)))
     (folder / "011").write_bytes(NEWER)
     writing.server.add_fault(Status(code="AccessDenied", attempt="every", key="up-faults/007", operation="PutObject"))
     results = by_row(writing.engine.upload_rows([rows]), COUNT)
@@ -492,7 +491,7 @@ def test_rows_deleted(writing: WriteRig) -> None:
     rows[1] = rows[0]
     rows = [msgspec.structs.replace(row, n=n) for n, row in enumerate(rows)]
     for n in (10, 11, 12):
-        rows[n] = msgspec.structs.replace(rows[n], etag=etag, size_bytes=4)
+        rows[n] = msgspec.structs.replace(rows[n], etag=etag, size=4)
     for n in (13, 14):
         rows[n] = msgspec.structs.replace(rows[n], etag=etag)
     put(writing, f"{name}/0011", NEWER)
@@ -512,11 +511,11 @@ def test_rows_deleted(writing: WriteRig) -> None:
 def test_nothing_is_done_dry(reading: Rig, writing: WriteRig) -> None:
     """A dry run yields a result a row, and touches nothing."""
     root, rows = downloads(reading, "dry", [b"a", b"b"], tells=False)
-    assert [one.size_bytes for one in reading.engine.download_rows([rows], root, dry_run=True)] == [1, 1]
+    assert [one.size for one in reading.engine.download_rows([rows], root, dry_run=True)] == [1, 1]
     assert not root.exists()
     (writing.folder / "dry").write_bytes(b"a")
     row = Row(n=0, action=Action.UPLOAD, source=f"{writing.folder}/dry", destination=url("dry-up"))
-    assert [one.size_bytes for one in writing.engine.upload_rows([[row]], dry_run=True)] == [1]
+    assert [one.size for one in writing.engine.upload_rows([[row]], dry_run=True)] == [1]
     put(writing, "dry", b"a")
     row = Row(n=0, action=Action.COPY, source=url("dry"), destination=url("dry-copied"))
     assert [one.row for one in writing.engine.copy_rows([[row]], dry_run=True)] == [0]

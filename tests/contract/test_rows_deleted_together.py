@@ -81,9 +81,7 @@ def stored_rows(rig: WriteRig, name: str, count: int = COUNT) -> list[Row]:
     for n in range(count):
         stored = put(rig, f"{name}/{n:04}", b"body%d" % n)
         tag = f'"{stored.etag}"'
-        rows.append(
-            Row(n=n, action=Action.DELETE, source=url(f"{name}/{n:04}"), size_bytes=stored.size_bytes, etag=tag)
-        )
+        rows.append(Row(n=n, action=Action.DELETE, source=url(f"{name}/{n:04}"), size=stored.size_bytes, etag=tag))
     return rows
 
 
@@ -126,7 +124,7 @@ def test_what_is_not_as_planned_is_looked_at_alone(writing: WriteRig) -> None:
     put(writing, "odd/0003", NEWER)
     put(writing, "odd/0005", b"BODY5")  # of the same length
     writing.server.store.delete("bucket", "odd/0004")
-    rows[7] = Row(n=7, action=Action.DELETE, source=rows[6].source, size_bytes=5, etag=rows[6].etag)
+    rows[7] = Row(n=7, action=Action.DELETE, source=rows[6].source, size=5, etag=rows[6].etag)
     failed, operations = run(writing, rows)
     assert failed == {3: errors.PreconditionFailed, 5: errors.PreconditionFailed}
     assert left(writing, "odd") == [3, 5, 7]
@@ -236,16 +234,14 @@ def test_a_success_that_holds_an_error(writing: WriteRig) -> None:
 
 def test_a_bucket_that_is_gone(writing: WriteRig) -> None:
     """It fails every row."""
-    rows = [
-        Row(n=n, action=Action.DELETE, source=f"s3://absent/{n:02}", size_bytes=1, etag='"e"') for n in range(COUNT)
-    ]
+    rows = [Row(n=n, action=Action.DELETE, source=f"s3://absent/{n:02}", size=1, etag='"e"') for n in range(COUNT)]
     assert run(writing, rows)[0] == dict.fromkeys(range(COUNT), errors.NotFound)
 
 
 def test_few_keys_among_many_are_looked_at_alone(writing: WriteRig) -> None:
     """A listing is given up as soon as it tells of fewer keys than it costs."""
     rows = stored_rows(writing, "sparse", COUNT * 400)
-    some = [Row(n=n, action=Action.DELETE, source=row.source, size_bytes=row.size_bytes, etag=row.etag)
+    some = [Row(n=n, action=Action.DELETE, source=row.source, size=row.size, etag=row.etag)
             for n, row in enumerate(rows[::400])]  # fmt: skip
     failed, operations = run(writing, some)
     assert failed == {}

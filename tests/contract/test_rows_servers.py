@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def test_there_and_back(engine: Engine, tmp_path: Path) -> None:
             action=Action.COPY,
             source=f"s3://plain/{key}",
             destination=f"s3://plain/across/{key}",
-            size_bytes=head.size_bytes,
+            size=head.size,
             etag=head.etag,
         )
         for n, (key, head) in enumerate(listed.items())
@@ -80,7 +79,7 @@ def test_there_and_back(engine: Engine, tmp_path: Path) -> None:
             action=Action.DOWNLOAD,
             source=f"s3://plain/{key}",
             destination=f"{out}/{key.removeprefix('across/up/')}",
-            size_bytes=head.size_bytes,
+            size=head.size,
             etag=head.etag,
             last_modified=head.last_modified,
         )
@@ -89,9 +88,10 @@ def test_there_and_back(engine: Engine, tmp_path: Path) -> None:
     all_of(engine.download_rows([down[:5], down[5:]], out, set_times=True), len(down))
     assert {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()} == BODIES
     for row in down:
-        assert os.stat(row.destination).st_mtime == datetime.fromisoformat(row.last_modified).timestamp()
+        assert row.last_modified is not None
+        assert os.stat(row.destination).st_mtime == row.last_modified.timestamp()
     gone = [
-        Row(n=n, action=Action.DELETE, source=row.source, etag=row.etag if n % 2 else "", size_bytes=row.size_bytes)
+        Row(n=n, action=Action.DELETE, source=row.source, etag=row.etag if n % 2 else "", size=row.size)
         for n, row in enumerate(down)
     ]
     all_of(engine.delete_rows([gone]), len(gone))
@@ -113,7 +113,7 @@ def test_versions(server: RunningServer, engine: Engine, tmp_path: Path) -> None
                     source=f"s3://versioned/{key}",
                     destination=f"{tmp_path}/out/{key}-{n}-{told}",
                     version_id=old["VersionId"],
-                    size_bytes=len(body) if told else None,
+                    size=len(body) if told else None,
                     etag=old["ETag"] if told else "",
                 )
             )
@@ -139,7 +139,7 @@ def test_versions(server: RunningServer, engine: Engine, tmp_path: Path) -> None
         for n, row in enumerate(rows[::2])
     ]
     all_of(engine.delete_rows([gone]), 2)
-    left = [one.size_bytes for one in engine.list_versions("s3://versioned/")]
+    left = [one.size for one in engine.list_versions("s3://versioned/")]
     assert left == [len(b"the current one")] * 2
 
 
@@ -150,7 +150,7 @@ def test_deletions_that_mean_one_object(server: RunningServer, engine: Engine) -
     for n in range(4):
         etag = client.put_object(Bucket="plain", Key=f"meant/{n}", Body=b"%d" % n)["ETag"]
         size_bytes = 1 if n % 2 else None
-        rows.append(Row(n=n, action=Action.DELETE, source=f"s3://plain/meant/{n}", etag=etag, size_bytes=size_bytes))
+        rows.append(Row(n=n, action=Action.DELETE, source=f"s3://plain/meant/{n}", etag=etag, size=size_bytes))
     for n in (2, 3):
         client.put_object(Bucket="plain", Key=f"meant/{n}", Body=b"%d" % (n + 5))
     results = {result.row: result.error for result in engine.delete_rows([rows])}
@@ -172,4 +172,4 @@ def test_deletions_of_null_versions(server: RunningServer, engine: Engine) -> No
     client.delete_object(Bucket=bucket, Key="2", VersionId="null")
     results = {result.row: result.error for result in engine.delete_rows([rows])}
     assert [type(results[n]) for n in range(3)] == [type(None), errors.PreconditionFailed, type(None)]
-    assert [(one.key, one.size_bytes) for one in engine.list_versions(f"s3://{bucket}/")] == [("1", 5)]
+    assert [(one.key, one.size) for one in engine.list_versions(f"s3://{bucket}/")] == [("1", 5)]

@@ -95,7 +95,7 @@ def stream(
 def test_lengths(rig: WriteRig, size: int, parts: int) -> None:
     """A stream of any length becomes exactly its bytes: by one PUT below the first cut, in parts from there on."""
     result, error, key = stream(rig, random.Random(size).randbytes(size))
-    assert (error, result is not None and (result.size_bytes, result.parts, result.integrity)) == (
+    assert (error, result is not None and (result.size, result.parts, result.integrity)) == (
         None,
         (size, parts, "checksum"),
     )
@@ -248,7 +248,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
             looking.join(5)
             feeding.join(5)
             os.close(reader)
-        assert (result.size_bytes, result.parts) == (300 * MIB, 300)
+        assert (result.size, result.parts) == (300 * MIB, 300)
         assert most[0] - before < 64 * MIB
         rig.assert_nothing_left("long")
 
@@ -272,7 +272,7 @@ def received(rig: WriteRig, stored: StoredObject, *faults: Fault) -> tuple[bytes
     error: BaseException | None = None
     try:
         result = rig.engine.download_stream(f"s3://bucket/{key}", writer)
-        assert result.size_bytes == stored.size_bytes
+        assert result.size == stored.size_bytes
     except TransferError as raised:
         error = raised
     finally:
@@ -317,7 +317,7 @@ def test_a_reader_that_waits_holds_up_the_rest(tmp_path: Path) -> None:
         came = 0
         while came < size:
             came += len(os.read(reader, MIB))
-        assert work.result(timeout=PATIENCE_S).size_bytes == size
+        assert work.result(timeout=PATIENCE_S).size == size
         os.close(writer)
         assert os.read(reader, 1) == b""
         os.close(reader)

@@ -155,7 +155,7 @@ def upload(
         assert result.source == str(folder / name)
         if result.ok:
             assert rig.stored(prefix + name) == (folder / name).read_bytes()
-            assert result.size_bytes == (folder / name).stat().st_size
+            assert result.size == (folder / name).stat().st_size
         else:
             assert result.error is not None
             assert_no_secret(result.error)

@@ -173,7 +173,7 @@ def test_recovered(rig: WriteRig, shape: Shape, case: Hit) -> None:
     body = BODIES[shape]
     written = rig.upload(body, body_of(shape, case.kind, **case.fields), old=OLD)
     result = written.succeeded()
-    assert (result.size_bytes, result.integrity) == (len(body), "checksum")
+    assert (result.size, result.integrity) == (len(body), "checksum")
     assert result.parts == (1 if shape == "whole" else PARTS)
     puts = written.of("PutObject") + written.of("UploadPart")
     # Extra bytes that are late are taken for the reply to the next request on their connection, which is sent again.
@@ -301,7 +301,7 @@ def test_step_recovered(rig: WriteRig, step: Step) -> None:
     """Whatever befalls Create or Complete, one object comes of it, and an upload that nobody was told of is named."""
     written = rig.upload(BODIES["parts"], *step.faults, old=OLD, named=step.named)
     result = written.succeeded()
-    assert (result.size_bytes, result.integrity, result.parts) == (len(BODIES["parts"]), "checksum", PARTS)
+    assert (result.size, result.integrity, result.parts) == (len(BODIES["parts"]), "checksum", PARTS)
     assert len(written.of(COMPLETE)) == step.completes
     assert len(written.of("UploadPart")) == PARTS
     stored = rig.server.store.get("bucket", written.key)
@@ -377,7 +377,7 @@ def test_conditional_write(rig: WriteRig) -> None:
     work = rig.watch(
         lambda: rig.engine.upload_bytes(b"", f"s3://bucket/{fresh}", only_if_absent=True), fresh, b"", [], None
     )
-    assert work.succeeded().size_bytes == 0
+    assert work.succeeded().size == 0
 
 
 def test_a_conditional_write_does_not_lose_against_its_own_retry(rig: WriteRig) -> None:
@@ -387,7 +387,7 @@ def test_a_conditional_write_does_not_lose_against_its_own_retry(rig: WriteRig) 
     assert rig.server.fired(faults[0]) == 1
     stored = rig.server.store.get("bucket", key)
     assert stored is not None
-    assert (stored.body, result.etag, result.size_bytes) == (b"mine", f'"{stored.etag}"', 4)
+    assert (stored.body, result.etag, result.size) == (b"mine", f'"{stored.etag}"', 4)
 
 
 # Deadlines of a body that nobody reads
@@ -457,7 +457,7 @@ def test_every_direction_goes_without_checksums(tmp_path: Path, how: str) -> Non
             with (tmp_path / "stream").open("rb") as file:
                 return rig.engine.upload_stream(file.fileno(), url)
 
-        assert rig.watch(work, key, body, []).succeeded().size_bytes == len(body)
+        assert rig.watch(work, key, body, []).succeeded().size == len(body)
         assert len([one for one in rig.server.requests if one.status in (400, 501)]) == 1
 
 

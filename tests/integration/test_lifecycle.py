@@ -167,7 +167,7 @@ def test_threads_share_an_engine(tmp_path: Path) -> None:
         sizes: dict[str, int] = {}
 
         def restore(key: str) -> None:
-            sizes[key] = rig.engine.download(f"s3://bucket/{key}", tmp_path / key).size_bytes
+            sizes[key] = rig.engine.download(f"s3://bucket/{key}", tmp_path / key).size
 
         threads = [threading.Thread(target=restore, args=(key,)) for key in bodies]
         for thread in threads:

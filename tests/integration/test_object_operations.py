@@ -39,7 +39,7 @@ def test_blocking() -> None:
         assert engine.get_ranges(URL, [(50, 60), (0, 1), (5, 5)]) == [BODY[50:60], BODY[:1], b""]
         with pytest.raises(errors.RangeNotSatisfiable):
             engine.get_ranges(URL, [(0, 1), (0, 101)])
-        assert engine.put_bytes("s3://bucket/new", b"body").size_bytes == 4
+        assert engine.put_bytes("s3://bucket/new", b"body").size == 4
         assert engine.get_bytes("s3://bucket/new") == b"body"
         with pytest.raises(errors.PreconditionFailed):
             engine.put_bytes("s3://bucket/new", b"again", only_if_absent=True)

@@ -46,7 +46,7 @@ def test_forkserver_that_is_stopped_at_start(tmp_path: Path) -> None:
         timeouts = msgspec.structs.replace(QUICK, start_s=8.0)
         with Engine(endpoint_url=server.endpoint_url, workers=2, forkserver=forkserver, timeouts=timeouts) as engine:
             began_s = time.monotonic()
-            assert engine.download("s3://bucket/key", tmp_path / "restored").size_bytes == 4
+            assert engine.download("s3://bucket/key", tmp_path / "restored").size == 4
             assert time.monotonic() - began_s < PATIENCE_S
     assert (tmp_path / "restored").read_bytes() == b"body"
     eventually(lambda: set(descendants()) <= before, "the stopped forkserver is left")

@@ -182,7 +182,7 @@ def test_sizes(rig: WriteRig, size: int) -> None:
     """Files of any length are stored exactly: by one PUT below the threshold (C24), in parts from there on."""
     written = rig.upload(random.Random(size).randbytes(size))
     result = written.succeeded()
-    assert (result.size_bytes, result.integrity) == (size, "checksum")
+    assert (result.size, result.integrity) == (size, "checksum")
     assert result.parts == (1 if size < THRESHOLD_BYTES else -(-size // PART_BYTES))
     assert len(written.of("PutObject")) == (1 if size < THRESHOLD_BYTES else 0)
 
@@ -234,7 +234,7 @@ def test_stream_is_not_moved(rig: WriteRig) -> None:
         with pytest.raises(errors.LocalError, match="open stream"):
             rig.engine.upload(link, "s3://bucket/stream", move=True)
         assert rig.stored("stream") is None
-        assert rig.engine.upload(link, "s3://bucket/stream").size_bytes == 4
+        assert rig.engine.upload(link, "s3://bucket/stream").size == 4
     assert path.exists()
     assert link.is_symlink()
 

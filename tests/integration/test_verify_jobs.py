@@ -319,7 +319,7 @@ def test_from_python(place: Place) -> None:
     places = ("s3://bucket/python/a/", "s3://bucket/python/b/")
     jobs.create_job(place.folder / "job", *places, kind="verify", comparison=how, **where)
     (row,) = jobs.run_job(place.folder / "job")
-    assert (row.verdict, row.evidence, row.size_bytes) == (EQUAL, Evidence.BYTES, 1)
+    assert (row.verdict, row.evidence, row.size) == (EQUAL, Evidence.BYTES, 1)
 
     async def compared() -> list[tuple[str, Verdict]]:
         return [(one.name, one.verdict) async for one in jobs.verify_async(*places, **where)]

@@ -62,7 +62,7 @@ def report_rows(draw: st.DrawFn) -> ReportRow:
         status=status,
         destination=draw(st.one_of(st.just(""), texts.map("/data/{}".format))),
         plan=draw(st.integers(0, 3)),
-        size_bytes=draw(st.one_of(st.none(), st.integers(0, 2**50))),
+        size=draw(st.one_of(st.none(), st.integers(0, 2**50))),
         etag=draw(texts),
         version_id=draw(texts),
         source_version_id=draw(texts),

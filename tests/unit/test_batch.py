@@ -33,7 +33,7 @@ Work = Callable[[], Coroutine[None, None, TransferResult]]
 def planned(number: int, size_bytes: int = 1) -> TransferResult:
     """Return what is known of an object before the work."""
     key = f"k{number}"
-    return TransferResult(source=f"s3://b/{key}", destination=key, bucket="b", key=key, size_bytes=size_bytes)
+    return TransferResult(source=f"s3://b/{key}", destination=key, bucket="b", key=key, size=size_bytes)
 
 
 def plan_of(

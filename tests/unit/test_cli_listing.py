@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 
@@ -33,7 +34,7 @@ HOSTILE = "run/\x1b[2J\nPRE fake\u202e"
 
 def test_hostile_keys_stay_on_their_line() -> None:
     """A key cannot forge a line or drive the terminal; as JSON it is told exactly, in ASCII."""
-    lines = object_lines([ObjectHead(HOSTILE, 1, last_modified="2024-05-17T12:34:56+00:00")])
+    lines = object_lines([ObjectHead(HOSTILE, 1, last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC))])
     assert lines == "2024-05-17 12:34:56Z          1 run/\\x1b[2J\\x0aPRE fake\\u202e\n"
     told = object_json("b", [ObjectHead(HOSTILE, 1)]) + folder_json("b", [HOSTILE + "/"])
     assert told.isascii()
@@ -42,7 +43,7 @@ def test_hostile_keys_stay_on_their_line() -> None:
 
 def test_objects_as_json() -> None:
     """Every field that was promised is there; the standard class has its name."""
-    head = ObjectHead("k", 5, etag='"e"', last_modified="2024-05-17T12:34:56+00:00", version_id="v")
+    head = ObjectHead("k", 5, etag='"e"', last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC), version_id="v")
     assert json.loads(object_json("b", [head])) == {
         "type": "object",
         "bucket": "b",

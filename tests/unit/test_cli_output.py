@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ def result_of(**changes: Any) -> TransferResult:
         "destination": "out/b",
         "bucket": "bucket",
         "key": "a/b",
-        "size_bytes": 5,
+        "size": 5,
         "etag": '"e"',
         "integrity": Integrity.CHECKSUM,
         "seconds": 0.25,
@@ -40,7 +41,9 @@ class TestLines:
 
     def test_json_schema(self) -> None:
         """A line of JSON has the fields that scripts were promised."""
-        line = json.loads(json_line(result_of(version_id="v", last_modified="2024-05-17T12:34:56+00:00")))
+        line = json.loads(
+            json_line(result_of(version_id="v", last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)))
+        )
         assert line == {
             "operation": "cp",
             "success": True,
@@ -220,7 +223,7 @@ class TestReport:
 
     def test_resumed(self) -> None:
         """People and machines are told what an earlier run had moved; where there was none nobody is."""
-        result = result_of(size_bytes=3 * 1024**2, resumed_bytes=2 * 1024**2)
+        result = result_of(size=3 * 1024**2, resumed_bytes=2 * 1024**2)
         report, out, _ = self.report()
         report.ended(result)
         assert out == ["cp s3://bucket/a/b out/b (resumed: 2.0 MiB of 3.0 MiB were there)\n"]

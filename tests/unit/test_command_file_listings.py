@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
 from typing import cast
 
 import pytest
@@ -33,7 +34,10 @@ class Service:
             self.asked.append((bucket, start))
             if self.denied:
                 raise AccessDenied("no")
-            yield [ObjectHead(key, 7, f'"{key}"', "2026-11-27T00:00:00+00:00") for key in found[start : start + PAGE]]
+            yield [
+                ObjectHead(key, 7, f'"{key}"', datetime(2026, 11, 27, tzinfo=UTC))
+                for key in found[start : start + PAGE]
+            ]
 
 
 def told(listings: Listings, service: Service, keys: Sequence[str]) -> list[Row]:
@@ -52,7 +56,7 @@ def test_rows_side_by_side() -> None:
     wanted = [*reversed(keys[10_000:12_000]), keys[10_001], "p/10002x"]
     rows = told(Listings(), service, wanted)
     assert [row.etag for row in rows] == [f'"{key}"' for key in wanted[:-1]] + [""]
-    assert {row.size_bytes for row in rows[:-1]} == {7}
+    assert {row.size for row in rows[:-1]} == {7}
     assert service.asked == [("b", 0), ("b", 1000)]
 
 

@@ -34,8 +34,9 @@ def file(at_ms: int, size_bytes: int = 7) -> Entry:
 
 def stored(at_ms: int | None, size_bytes: int = 7, etag: str = "") -> Entry:
     """Return an object that was stored so long after noon; None where nobody tells when."""
-    text = "" if at_ms is None else (datetime(2024, 5, 17, 12, tzinfo=UTC) + timedelta(milliseconds=at_ms)).isoformat()
-    return Entry("k", size_bytes, last_modified=text, etag=etag)
+    noon = datetime(2024, 5, 17, 12, tzinfo=UTC)
+    at = None if at_ms is None else noon + timedelta(milliseconds=at_ms)
+    return Entry("k", size_bytes, last_modified=at, etag=etag)
 
 
 def differ(compare: str, action: Action, source: Entry, destination: Entry) -> bool:

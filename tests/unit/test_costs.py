@@ -15,7 +15,7 @@ from bulkhaul.policy.plan_totals import Totals
 
 def row(action: Action, size_bytes: int) -> Row:
     """One row of a plan."""
-    return Row(n=0, action=action, source="s3://b/k", destination="d", size_bytes=size_bytes)
+    return Row(n=0, action=action, source="s3://b/k", destination="d", size=size_bytes)
 
 
 def test_classes() -> None:
@@ -55,7 +55,7 @@ def test_parts_count() -> None:
     """Each part is a request of its own."""
     settings = Settings(part_size_bytes=8 * MIB, multipart_threshold_bytes=64 * MIB)
     within = Totals(settings)
-    unconditional = replace(row(Action.DELETE, 0), size_bytes=None)
+    unconditional = replace(row(Action.DELETE, 0), size=None)
     within.add([row(Action.COPY, 80 * MIB), row(Action.COPY, 1 * MIB), unconditional])
     assert by_class(within.requests) == {"free": 1, "get": 2, "put": 10 + 2 + 1}
     assert within.routes == {"copied": 81 * MIB}

@@ -23,6 +23,7 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.plan_totals import Totals
 from bulkhaul.policy.selection import Source
+from bulkhaul.wire.instants import instant
 from bulkhaul.wire.replies.versions_page import versions_page
 from tests.unit.both_ways import list_versions
 from tests.unit.canned_lane import CannedLane
@@ -119,8 +120,8 @@ def test_an_order_that_nothing_tells(entries: list[tuple[str, str, str]], doubtf
 
 def test_aws_writes_one_list_whatever_it_looks_like() -> None:
     """The time of an upload in parts is that of its beginning, so that it may seem older than what it replaced."""
-    entries = [{"Key": "k", "VersionId": name, "Size": "1", "LastModified": EARLIER} for name in ("3", "2")]
-    marker = {"Key": "k", "VersionId": "1", "LastModified": HOUR}
+    entries = [{"Key": "k", "VersionId": name, "Size": "1", "LastModified": instant(EARLIER)} for name in ("3", "2")]
+    marker = {"Key": "k", "VersionId": "1", "LastModified": instant(HOUR)}
     reply = {"IsTruncated": False, "Versions": entries, "DeleteMarkers": [marker]}
     reply["Order"] = ["Versions", "Versions", "DeleteMarkers"]
     for host, order in (("s3.eu-central-1.amazonaws.com", "321"), ("s3.example", "132")):
@@ -168,12 +169,12 @@ def test_one_key_is_not_searched_among_those_that_begin_with_it(
 def test_requests_of_a_history() -> None:
     """A listing of the destination for each key, a copy or a deletion for each version; markers move no bytes."""
     totals = Totals(Settings())
-    names = {"source": "s3://b/k", "destination": "s3://c/k"}
+    names: dict[str, Any] = {"source": "s3://b/k", "destination": "s3://c/k"}
     totals.add(
         [
-            Row(n=0, action=Action.COPY, size_bytes=5, version_id="1", older=0, **names),
-            Row(n=1, action=Action.MARK, size_bytes=0, version_id="2", older=1, **names),
-            Row(n=2, action=Action.COPY, size_bytes=7, version_id="3", older=2, **names),
+            Row(n=0, action=Action.COPY, size=5, version_id="1", older=0, **names),
+            Row(n=1, action=Action.MARK, size=0, version_id="2", older=1, **names),
+            Row(n=2, action=Action.COPY, size=7, version_id="3", older=2, **names),
         ]
     )
     assert totals.requests == {"CopyObject": 2, "DeleteObject": 1, "HeadObject": 2, "ListObjectVersions": 1}

@@ -51,7 +51,7 @@ def ask(service: Service, learned: Learned) -> ObjectHead:
 def test_what_follows_from_each_refusal(answers: list[Mapping[str, str] | TransferError], asked: list[Step]) -> None:
     """The object is found in the end, by no more requests than needed; a header that was in the way is left out."""
     service, learned = Service(*answers), Learned()
-    assert ask(service, learned).size_bytes == 5
+    assert ask(service, learned).size == 5
     assert service.asked == asked
     assert learned.takes(HOST, CHECKSUM_MODE) == (PLAIN not in asked)
 
@@ -80,7 +80,7 @@ def test_a_reply_that_was_unpacked_is_asked_for_once_more() -> None:
     """Its length is not that of the object; the host is known from then on."""
     unpacked = {"etag": '"e"', "x-goog-stored-content-encoding": "gzip", "x-goog-stored-content-length": "5"}
     service, learned = Service(unpacked, FOUND), Learned()
-    assert ask(service, learned).size_bytes == 5
+    assert ask(service, learned).size == 5
     assert learned.unpacks(HOST)
 
 

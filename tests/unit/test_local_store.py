@@ -324,7 +324,7 @@ def test_an_object_that_is_written_in_place_is_fetched_anew_once(
 
     result = store.get_to_file("key", tmp_path / "file", progress=overwrite)
     assert (tmp_path / "file").read_bytes() == new
-    assert (result.size_bytes, sum(told)) == (len(new), len(new))
+    assert (result.size, sum(told)) == (len(new), len(new))
     store.put_bytes("key", bytes(2 * CHUNK_BYTES))
     (tmp_path / "file").write_bytes(b"old")
 

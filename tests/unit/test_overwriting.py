@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import product
 
 import pytest
@@ -49,5 +50,5 @@ def test_times_that_nobody_tells(source: int | None, destination: int | None) ->
 
 def test_times_of_objects() -> None:
     """A listing may tell them finer than HEAD does, so that one object had two times."""
-    assert of_object(1, "2024-05-17T12:34:56.789Z") == Known(1, 1_715_949_296_000_000_000)
-    assert of_object(1, "") == Known(1)
+    assert of_object(1, datetime(2024, 5, 17, 12, 34, 56, 789000, UTC)) == Known(1, 1_715_949_296_000_000_000)
+    assert of_object(1, None) == Known(1)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from datetime import datetime
 from typing import get_type_hints
 
+import msgspec
 import pytest
 
 import bulkhaul
@@ -14,9 +16,9 @@ from bulkhaul import AsyncEngine, Credentials, Engine, Settings, errors
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.objects import Integrity, ObjectInfo
 from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
-from bulkhaul.model.rows import Action
+from bulkhaul.model.rows import Action, ReportRow
 from bulkhaul.model.settings import SettingsFields
-from bulkhaul.model.verdicts import Verdict
+from bulkhaul.model.verdicts import PairResult, Verdict
 
 KINDS = [getattr(errors, name) for name in errors.__all__]
 
@@ -96,6 +98,23 @@ def test_an_error_that_was_told_more_later_pickles_with_it() -> None:
     error = errors.RangeNotSatisfiable("beyond the end", "s3://b/k")
     error.info = ErrorInfo("RangeNotSatisfiable", "beyond the end", "s3://b/k", status=416)
     assert pickle.loads(pickle.dumps(error)).info.status == 416  # noqa: S301 - our own
+
+
+TIMES = {"last_modified", "created", "initiated"}
+
+
+def test_one_name_a_thing() -> None:
+    """What callers hold calls its length ``size``, whatever it is, and tells its times as datetimes."""
+    values = [value for name in bulkhaul.__all__ if isinstance(value := getattr(bulkhaul, name), type)]
+    fields = {(one, name): kind for one in (*values, ReportRow, PairResult) for name, kind in told(one).items()}
+    assert {name for _, name in fields if name.endswith("size") or name == "size_bytes"} == {"size"}
+    assert {kind for (_, name), kind in fields.items() if name in TIMES} == {datetime | None}
+    assert {name for _, name in fields} >= TIMES
+
+
+def told(value: type) -> dict[str, object]:
+    """Return the fields of a struct."""
+    return get_type_hints(value) if issubclass(value, msgspec.Struct) else {}
 
 
 PLACE = {"source": "s3://b/k", "destination": "/d/k", "bucket": "b", "key": "k"}

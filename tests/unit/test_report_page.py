@@ -87,7 +87,7 @@ def check_harmless(told: Page) -> None:
 
 def test_the_page_says_what_the_rows_say() -> None:
     """Totals and their equation, bytes, evidence, causes, reasons, and how to retry."""
-    rows = [row(n, size_bytes=1024, integrity=Integrity.CHECKSUM, seconds=1.0, ended=1000.0 + n) for n in range(1200)]
+    rows = [row(n, size=1024, integrity=Integrity.CHECKSUM, seconds=1.0, ended=1000.0 + n) for n in range(1200)]
     rows += [failed(2000 + n, f"s3://bucket/secret/{n}", service_code="AllAccessDisabled") for n in range(7)]
     rows += [row(3000, Status.SKIPPED, reason="same size and time")]
     told = made(rows, ReportedJob(name="/jobs/my job", kind="copy", source="s3://bucket/", destination="/data"))

@@ -32,9 +32,9 @@ def test_every_row_is_counted() -> None:
     """Counts, bytes, evidence and times are those of the rows."""
     told = summed(
         [
-            row(0, size_bytes=10, integrity=Integrity.CHECKSUM, seconds=2.0, ended=100.0),
-            row(1, size_bytes=5, integrity=Integrity.ETAG, seconds=1.0, ended=103.0),
-            row(2, Status.SKIPPED, size_bytes=99, reason="same size and time"),
+            row(0, size=10, integrity=Integrity.CHECKSUM, seconds=2.0, ended=100.0),
+            row(1, size=5, integrity=Integrity.ETAG, seconds=1.0, ended=103.0),
+            row(2, Status.SKIPPED, size=99, reason="same size and time"),
             failed(3, service_code="AllAccessDisabled"),
         ]
     )
@@ -60,7 +60,7 @@ def test_an_object_that_a_retry_mended_has_not_failed() -> None:
 def compared(n: int, verdict: Verdict, evidence: Evidence | None, plan: int = 0) -> ReportRow:
     """Return the row of a comparison."""
     status = Status.SUCCEEDED if verdict is Verdict.EQUAL else Status.FAILED
-    told = row(n, status, size_bytes=10, verdict=verdict, evidence=evidence, plan=plan)
+    told = row(n, status, size=10, verdict=verdict, evidence=evidence, plan=plan)
     return msgspec.structs.replace(told, action=Action.VERIFY)
 
 
@@ -121,7 +121,7 @@ def test_sums_equal_the_rows(rows: list[ReportRow]) -> None:
     assert told.skipped == ends[Status.SKIPPED] == total(told.skips)
     assert sum(plan.failed for plan in told.plans) == ends[Status.FAILED]
     succeeded = [row for row in rows if row.status == Status.SUCCEEDED]
-    assert told.size_bytes == sum(row.size_bytes or 0 for row in succeeded if row.action != Action.VERIFY)
+    assert told.size_bytes == sum(row.size or 0 for row in succeeded if row.action != Action.VERIFY)
     assert sum(told.integrity.values()) == sum(row.verdict is None for row in succeeded)
     assert sum(told.actions.values()) == len(rows)
     assert sum(part.objects for part in told.throughput) == sum(

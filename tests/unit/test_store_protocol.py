@@ -219,7 +219,7 @@ def test_a_limit_can_be_lowered_to_be_met(tmp_path: Path) -> None:
     """C54: so a caller can test what too large an object does to it, without writing 5 TiB."""
     store = MemoryStore(limits=S3Limits(max_object_bytes=8))
     (tmp_path / "source").write_bytes(b"123456789")
-    assert store.put_bytes("k", b"12345678").size_bytes == 8
+    assert store.put_bytes("k", b"12345678").size == 8
     puts: list[Callable[[], object]] = [
         lambda: store.put_bytes("k", b"123456789"),
         lambda: store.put_path("k", tmp_path / "source"),

@@ -18,7 +18,7 @@ COMPOSITE = Checksum("CRC32", "DUoRhQ==-2", ChecksumKind.COMPOSITE)
 
 def of(**fields: object) -> ObjectHead:
     """Return an object of 9 bytes with a multipart-style ETag."""
-    return ObjectHead(**{"key": "k", "size_bytes": 9, "etag": f'"{MD5}-2"', **fields})  # type: ignore[arg-type]
+    return ObjectHead(**{"key": "k", "size": 9, "etag": f'"{MD5}-2"', **fields})  # type: ignore[arg-type]
 
 
 def test_a_stored_checksum_of_the_object_is_checked() -> None:

@@ -52,9 +52,7 @@ Copy = Callable[[Service, Callable[[], Awaitable[None]]], Awaitable[str]]
 
 def ended(service: Service, copy: Copy, action: Action = Action.COPY) -> TransferResult | Exception:
     """Return what becomes of one row, which has no older versions."""
-    row = Row(
-        n=0, action=action, source=SOURCE.url, destination=THERE.url, size_bytes=1, etag=ETAG, version_id="v", older=0
-    )
+    row = Row(n=0, action=action, source=SOURCE.url, destination=THERE.url, size=1, etag=ETAG, version_id="v", older=0)
 
     async def copied(_source: ObjectRef, ref: ObjectRef, *, before_again: Any, **_: object) -> TransferResult:
         version_id = await copy(service, before_again)

@@ -13,7 +13,7 @@ from bulkhaul.model.rows import Action, Row
 
 def waiting(n: int, key: str, bucket: str = "bucket") -> Waiting:
     """Return a row that waits."""
-    row = Row(n=n, action=Action.DOWNLOAD, source=f"s3://{bucket}/{key}", destination=f"/out/{key}", size_bytes=n)
+    row = Row(n=n, action=Action.DOWNLOAD, source=f"s3://{bucket}/{key}", destination=f"/out/{key}", size=n)
     return Waiting(row, bucket, key)
 
 

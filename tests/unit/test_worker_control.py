@@ -78,7 +78,7 @@ def test_the_usual_request_is_the_lanes() -> None:
     worker = Answering(CannedLane((200, ""), headers=LENGTH), Canned())
     found, target = worker.answer(Head("bucket", "k"))
     assert isinstance(found, ObjectHead)
-    assert (found.size_bytes, target, worker.sdk.sent) == (5, TARGET, [])
+    assert (found.size, target, worker.sdk.sent) == (5, TARGET, [])
 
 
 def test_what_lives_elsewhere_is_answered_by_the_sdk() -> None:

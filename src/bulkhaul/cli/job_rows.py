@@ -24,7 +24,7 @@ def results_of(rows: Iterator[ReportRow]) -> Iterator[RowResult | CheckedResult]
             "destination": row.destination,
             "bucket": bucket,
             "key": key,
-            "size_bytes": row.size_bytes or 0,
+            "size": row.size or 0,
             "etag": row.etag,
             "version_id": row.version_id,
             "source_version_id": row.source_version_id if row.older is not None else "",

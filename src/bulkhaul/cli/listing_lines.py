@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +16,7 @@ from bulkhaul.cli.lines import json_text
 from bulkhaul.model.objects import Bucket, ObjectHead
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.archives import ARCHIVES
+from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
@@ -37,7 +39,7 @@ class Totals(msgspec.Struct):
 
     def add_archived(self, objects: Iterable[ObjectHead]) -> None:
         """Count which of these objects lie in an archive; they are counted otherwise elsewhere."""
-        found = [one.size_bytes for one in objects if one.storage_class in ARCHIVES]
+        found = [one.size for one in objects if one.storage_class in ARCHIVES]
         self.archived += len(found)
         self.archived_bytes += sum(found)
 
@@ -57,11 +59,12 @@ def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = F
     Args:
         cut: how many characters at the beginning of each key are not shown.
 
-    >>> object_lines([ObjectHead("run/a\n", 7, last_modified="2024-05-17T12:34:56+00:00")], cut=4)
+    >>> from datetime import UTC
+    >>> object_lines([ObjectHead("run/a\n", 7, last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC))], cut=4)
     '2024-05-17 12:34:56Z          7 a\\x0a\n'
     """
     return "".join(
-        f"{_instant(one.last_modified)} {size_text(one.size_bytes, human=human):>10} "
+        f"{_instant(one.last_modified)} {size_text(one.size, human=human):>10} "
         f"{printable(one.key[cut:])}{_archive(one)}\n"
         for one in objects
     )
@@ -95,7 +98,7 @@ def version_lines(versions: Iterable[ObjectVersion], *, human: bool = False) -> 
     """Return a line for each version: as for an object, with the version's id before the key."""
     lines = []
     for one in versions:
-        size = "DELETED" if one.delete_marker else size_text(one.size_bytes, human=human)
+        size = "DELETED" if one.delete_marker else size_text(one.size, human=human)
         name = printable(f"{one.version_id or 'null'} {one.key}")
         lines.append(f"{_instant(one.last_modified)} {size:>10} {name}\n")
     return "".join(lines)
@@ -115,7 +118,9 @@ def folder_json(bucket: str, prefixes: Iterable[str]) -> str:
 
 def bucket_json(buckets: Iterable[Bucket]) -> str:
     """Return a line of JSON for each bucket."""
-    return "".join(json_text({"type": "bucket", "bucket": one.name, "created": one.created}) for one in buckets)
+    return "".join(
+        json_text({"type": "bucket", "bucket": one.name, "created": iso_text(one.created)}) for one in buckets
+    )
 
 
 def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
@@ -146,9 +151,9 @@ def _archive(one: ObjectHead) -> str:
     return f" ({one.storage_class})" if one.storage_class in ARCHIVES else ""
 
 
-def _instant(text: str) -> str:
-    """Return an ISO time of UTC to the second, as people write it; ``Z`` says the zone."""
-    return f"{text[:10]} {text[11:19]}Z" if text else _NEVER
+def _instant(instant: datetime | None) -> str:
+    """Return a time to the second, as people write it; ``Z`` says that the zone is UTC."""
+    return f"{instant.isoformat(' ')[:19]}Z" if instant is not None else _NEVER
 
 
 def _entry(kind: str, bucket: str, one: ObjectHead | ObjectVersion) -> dict[str, Any]:
@@ -156,8 +161,8 @@ def _entry(kind: str, bucket: str, one: ObjectHead | ObjectVersion) -> dict[str,
         "type": kind,
         "bucket": bucket,
         "key": one.key,
-        "size": one.size_bytes,
+        "size": one.size,
         "etag": one.etag,
-        "last_modified": one.last_modified,
+        "last_modified": iso_text(one.last_modified),
         "version_id": one.version_id,
     }

@@ -16,6 +16,7 @@ from bulkhaul.cli.summary import Summary, totals_text
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
+from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
@@ -107,7 +108,7 @@ class TransferReport:
         else:
             self.counts.verified += 1
             if not isinstance(result, CheckedResult):
-                self.counts.bytes += result.size_bytes
+                self.counts.bytes += result.size
 
     def _tell_apart(self, result: RowResult, operation: str) -> None:
         """Count what a command that does several things has done with an object."""
@@ -209,7 +210,7 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     if isinstance(result, CheckedResult):
         reason = f" ({result.evidence})" if result.evidence else ""
     if result.resumed_bytes:
-        reason += f" (resumed: {format_size(result.resumed_bytes)} of {format_size(result.size_bytes)} were there)"
+        reason += f" (resumed: {format_size(result.resumed_bytes)} of {format_size(result.size)} were there)"
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
 
@@ -230,10 +231,10 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
         "destination": result.destination,
         "object": {
             "key": result.key,
-            "size": result.size_bytes,
+            "size": result.size,
             "etag": result.etag,
             "version_id": result.version_id,
-            "last_modified": result.last_modified,
+            "last_modified": iso_text(result.last_modified),
         },
         "integrity": str(result.integrity) if result.integrity else None,
         "seconds": round(result.seconds, 6),

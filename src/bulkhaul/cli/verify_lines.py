@@ -35,7 +35,7 @@ def json_line(result: PairResult) -> str:
         "b": result.other,
         "verdict": str(result.verdict),
         "evidence": str(result.evidence) if result.evidence else None,
-        "size": result.size_bytes,
+        "size": result.size,
         "read_bytes": result.read_bytes,
         "seconds": round(result.seconds, 6),
     }

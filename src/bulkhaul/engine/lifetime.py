@@ -217,7 +217,7 @@ class Lifetime:
         except BaseException:
             self._note(failed_objects=1)
             raise
-        plan(result.size_bytes)
+        plan(result.size)
         self._note(verified_objects=1)
         return result
 

@@ -63,7 +63,7 @@ class SmallReads(ABC):
         if end is not None:
             return await self._span(ref, (start, end), version_id=version_id)
         head = await self.control.head(ref, version_id)
-        span = ranges.to_the_end(start, head.size_bytes, ref.url)
+        span = ranges.to_the_end(start, head.size, ref.url)
         return await self._span(ref, span, etag=head.etag, version_id=version_id)
 
     async def get_bytes_suffix(self, url: str | ObjectRef, length: int, *, version_id: str = "") -> bytes:
@@ -79,7 +79,7 @@ class SmallReads(ABC):
         if not length:
             return b""
         head = await self.control.head(ref, version_id)
-        span = max(head.size_bytes - length, 0), head.size_bytes
+        span = max(head.size - length, 0), head.size
         return await self._span(ref, span, etag=head.etag, version_id=version_id)
 
     async def get_ranges(
@@ -101,7 +101,7 @@ class SmallReads(ABC):
         if not groups:
             return [b""] * len(wanted)
         head = await self.control.head(ref, version_id)
-        ranges.require_within(wanted, head.size_bytes, ref.url)
+        ranges.require_within(wanted, head.size, ref.url)
         found: dict[Span, bytes] = {}
 
         async def read(group: ranges.Group) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import aclosing
-from datetime import datetime
 from typing import Any
 
 from bulkhaul.engine.aio import AsyncEngine
@@ -25,10 +24,10 @@ def file_info(bucket: str, head: ObjectHead) -> Info:
     """Return what is known of one object."""
     return {
         "name": f"{bucket}/{head.key}",
-        "size": head.size_bytes,
+        "size": head.size,
         "type": "file",
         "ETag": head.etag,
-        "LastModified": datetime.fromisoformat(head.last_modified) if head.last_modified else None,
+        "LastModified": head.last_modified,
         "StorageClass": head.storage_class or "STANDARD",
         "VersionId": head.version_id or None,
     }
@@ -117,5 +116,5 @@ async def part(aio: AsyncEngine, ref: ObjectRef, start: int, end: int | None) ->
         except RangeNotSatisfiable:
             pass  # it ends before
     head = await aio.head(ref)
-    start, end, _ = slice(start, end).indices(head.size_bytes)
+    start, end, _ = slice(start, end).indices(head.size)
     return await aio.control.read(ref, start, end, etag=head.etag) if start < end else b""

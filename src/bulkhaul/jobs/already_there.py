@@ -34,7 +34,7 @@ async def found_there(
     except TransferError:
         return None
     if row.action is Action.COPY:
-        if row.size_bytes is None or not as_stored(head, row.size_bytes, options) or not same_copy(row.etag, head):
+        if row.size is None or not as_stored(head, row.size, options) or not same_copy(row.etag, head):
             return None
         try:
             source = await origin.head(ObjectRef(*parse_destination(row.source)), row.version_id)
@@ -52,7 +52,7 @@ async def found_there(
         destination=row.destination,
         bucket=ref.bucket,
         key=ref.key,
-        size_bytes=head.size_bytes,
+        size=head.size,
         etag=head.etag,
         version_id=head.version_id,
         integrity=integrity,
@@ -72,7 +72,7 @@ def _is_file(path: str, head: ObjectHead, options: ObjectOptions) -> bool:
     try:
         if not as_stored(head, os.fstat(fd).st_size, options):
             return False
-        read_back(fd, 0, head.size_bytes, [digest])
+        read_back(fd, 0, head.size, [digest])
     except OSError:
         return False
     finally:

@@ -88,11 +88,9 @@ class CertificateWriter:
         for one in results:
             assert one.evidence is not None
             ours, theirs = one.facts
-            self._line(
-                CertificateRow(one.name, one.size_bytes, one.evidence, ours or SideFacts(), theirs or SideFacts())
-            )
+            self._line(CertificateRow(one.name, one.size, one.evidence, ours or SideFacts(), theirs or SideFacts()))
             self._rows += 1
-            self._bytes += one.size_bytes
+            self._bytes += one.size
 
     def finish(self) -> str:
         """Write the last line, give the file its name, and return the root.

@@ -304,7 +304,7 @@ async def flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Rea
 
 
 def _flat(row: Row, top: str, taken: SeenNames) -> PlannedRow:
-    if row.source.endswith("/") and not row.size_bytes:
+    if row.source.endswith("/") and not row.size:
         return result_of_row(
             msgspec.structs.replace(row, destination=""), skipped="it marks a folder and holds nothing"
         )

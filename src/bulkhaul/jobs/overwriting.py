@@ -114,9 +114,9 @@ class _Looking:
         found: dict[int, Found] = {}
         unknown: list[Row] = []
         for row in rows:
-            tells = row.size_bytes is not None and row.last_modified and (row.etag or not self._rule.if_etag_differs)
+            tells = row.size is not None and row.last_modified and (row.etag or not self._rule.if_etag_differs)
             if row.action is not Action.UPLOAD and tells:
-                found[row.n] = of_object(row.size_bytes or 0, row.last_modified, row.etag)
+                found[row.n] = of_object(row.size or 0, row.last_modified, row.etag)
             else:
                 unknown.append(row)
         heads = [row for row in unknown if row.action is not Action.UPLOAD]
@@ -143,7 +143,7 @@ class _Looking:
                 async with contextlib.aclosing(listed_keys(control, bucket, keys)) as pages:
                     async for page in pages:
                         listed |= {
-                            key: of_object(head.size_bytes, head.last_modified, head.etag) for key, head in page.items()
+                            key: of_object(head.size, head.last_modified, head.etag) for key, head in page.items()
                         }
             found |= {ObjectRef(bucket, key).url: known for key, known in listed.items()}
             rest = [ObjectRef(bucket, key).url for key in keys - listed.keys()]
@@ -159,7 +159,7 @@ class _Looking:
                 return None
             except TransferError as error:
                 return error
-        return of_object(head.size_bytes, head.last_modified, head.etag)
+        return of_object(head.size, head.last_modified, head.etag)
 
 
 def _files(paths: Sequence[str]) -> list[Found]:

@@ -217,7 +217,7 @@ class _Side:
 
     async def _read(self, ref: ObjectRef, head: ObjectHead) -> None:
         # HEAD would not show that the key of an encryption may not be used.
-        await (self._control.read(ref, 0, 1) if head.size_bytes else self._control.head(ref))
+        await (self._control.read(ref, 0, 1) if head.size else self._control.head(ref))
 
     async def _write(self, options: ObjectOptions) -> None:
         ref = self._own()

@@ -156,7 +156,7 @@ class Planner:
                                 return
                             waiting, waiting_bytes = [], 0
                         waiting.append(row)
-                        waiting_bytes += row.size_bytes or 0
+                        waiting_bytes += row.size or 0
                         if len(waiting) >= self._most() or waiting_bytes >= MAX_BYTES:
                             yield (shard := await self._write(waiting))
                             if shard is None:

@@ -255,7 +255,7 @@ class FileRows:
             return Row(n=0, action=action, source=path, reason=entry.reason)
         if not self._takes(entry.relative):
             return None
-        row = Row(n=0, action=Action.UPLOAD, source=path, size_bytes=entry.size_bytes)
+        row = Row(n=0, action=Action.UPLOAD, source=path, size=entry.size_bytes)
         key = self._prefix + entry.relative
         if (length := len(key.encode())) > MAX_KEY_BYTES:
             text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
@@ -300,7 +300,7 @@ def _listed(bucket: str, head: ObjectHead, action: Action) -> Row:
         n=0,
         action=action,
         source=ObjectRef(bucket, head.key).url,
-        size_bytes=head.size_bytes,
+        size=head.size,
         etag=head.etag,
         last_modified=head.last_modified,
         storage_class=head.storage_class,

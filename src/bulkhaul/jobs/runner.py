@@ -296,7 +296,7 @@ class Runner:
             source=planned.source,
             destination=planned.destination,
             status=status,
-            size_bytes=planned.size_bytes if result.failure or skipped else result.size_bytes,
+            size=planned.size if result.failure or skipped else result.size,
             etag=result.etag,
             version_id=result.version_id,
             source_version_id=planned.version_id,

@@ -18,7 +18,7 @@ def settled_row(row: Row) -> Row | TransferResult:
         return _result(row, skipped=row.reason or "nothing is to be done")
     if row.action not in (Action.DELETE, Action.RESTORE, Action.VERIFY) and not row.destination:
         # A copy that was listed has a size: one without is a row of a manifest that could not be understood.
-        code = REFUSALS.get(row.action, "ManifestError" if row.size_bytes is None else "UsageError")
+        code = REFUSALS.get(row.action, "ManifestError" if row.size is None else "UsageError")
         return _result(row, failure=ErrorInfo(code, row.reason or "it has no destination", row.source))
     return row
 

@@ -58,9 +58,9 @@ def object_entries(heads: Sequence[ObjectHead], base: str, takes: Callable[[str]
     """Return the entries of the objects that are selected; a marker of the root itself is none."""
     cut = len(base)
     return [
-        Entry(name, head.size_bytes, None, head.last_modified, head.etag, head.storage_class)
+        Entry(name, head.size, None, head.last_modified, head.etag, head.storage_class)
         for head in heads
-        if takes(name := head.key[cut:]) and (name or head.size_bytes)
+        if takes(name := head.key[cut:]) and (name or head.size)
     ]
 
 
@@ -131,7 +131,7 @@ def file_entry(one: LocalFile | LocalFolder | Refused, *, told: bool = True) -> 
     """
     if isinstance(one, LocalFile):
         linked = bool(one.hops) or one.behind
-        return Entry(one.relative, one.size_bytes, one.mtime_ns, "", "", "", one.device, one.inode, linked)
+        return Entry(one.relative, one.size_bytes, one.mtime_ns, None, "", "", one.device, one.inode, linked)
     if isinstance(one, LocalFolder):
         return Entry(one.relative, vacant=one.vacant)
     return Unknown(one.relative, one.reason if told else "", one.unwanted, one.unread)

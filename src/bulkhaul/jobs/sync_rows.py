@@ -109,8 +109,8 @@ def _row(planned: PlannedRow, action: Action) -> Row:
     source = os.fsencode(planned.source).decode(errors="backslashreplace")  # no other text can be written as JSON
     if planned.failure is None:
         return Row(n=0, action=Action.SKIP, source=source, reason=planned.skipped)
-    size_bytes = planned.size_bytes  # a row without one is taken for that of a manifest
-    return Row(n=0, action=action, source=source, size_bytes=size_bytes, reason=planned.failure.message)
+    size_bytes = planned.size  # a row without one is taken for that of a manifest
+    return Row(n=0, action=action, source=source, size=size_bytes, reason=planned.failure.message)
 
 
 def _deletion(compared: Comparing, entry: Entry) -> Row:

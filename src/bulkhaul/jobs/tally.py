@@ -30,7 +30,7 @@ class Tally:
         self.ended = max(self.ended, row.ended)
         if row.status is not Status.SUCCEEDED or row.action in (Action.DELETE, Action.RESTORE, Action.VERIFY):
             return 0
-        moved_bytes = row.size_bytes or 0
+        moved_bytes = row.size or 0
         self._size_bytes += moved_bytes
         return moved_bytes
 

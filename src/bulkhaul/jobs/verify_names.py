@@ -111,7 +111,7 @@ class _Pairs:
             verdict=Verdict.MISSING if missing else Verdict.UNDECIDABLE,
             reason=reason,
             missing=missing,
-            size_bytes=found.size_bytes if isinstance(found, Entry) else 0,
+            size=found.size_bytes if isinstance(found, Entry) else 0,
         )
 
     def _hidden(self, side: int, name: str) -> Unknown | None:

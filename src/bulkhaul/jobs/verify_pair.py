@@ -24,6 +24,7 @@ from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead, PartCheck
 from bulkhaul.model.verdicts import Evidence, PairResult, SideFacts, Verdict
 from bulkhaul.policy.comparison import Entry
 from bulkhaul.policy.evidence import AskParts, Composite, Decided, Known, next_step
+from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.sameness import is_unchanged
 from bulkhaul.policy.verification import FOLDABLE
 from bulkhaul.policy.verify_rules import Rules
@@ -60,7 +61,7 @@ class SideState(msgspec.Struct):
         return SideFacts(
             etag=known.etag,
             encryption=known.encryption,
-            last_modified=head.last_modified if head is not None else "",
+            last_modified=iso_text(head.last_modified) if head is not None else "",
             version_id=head.version_id if head is not None else "",
             checksum=known.checksum or known.folded,
             digests=known.digests,
@@ -105,7 +106,7 @@ class PairCheck:
         entry, recorded = entries
         places = (self._sides[0].place(name), self._sides[1].place(name) if self._sides[1] is not None else "")
         told = PairResult(name=name, one=places[0], other=places[1], verdict=Verdict.UNDECIDABLE)
-        told = msgspec.structs.replace(told, size_bytes=entry.size_bytes)
+        told = msgspec.structs.replace(told, size=entry.size_bytes)
         read = [0]
         for attempt in (1, 2):
             try:
@@ -187,7 +188,7 @@ class PairCheck:
         return SideState(
             Known(
                 kind="object",
-                size_bytes=head.size_bytes,
+                size_bytes=head.size,
                 etag=_evident(side, head.etag),
                 encryption=head.encryption,
                 checksum=head.checksum,

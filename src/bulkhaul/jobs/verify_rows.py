@@ -79,11 +79,11 @@ def _row(one: NamedPair, places: Places) -> Row:
         if not missing and one.name.endswith("/"):
             # One side, so that no run takes the folder for a file: what lies in it was never listed.
             destination, reason = "", f"{reason}; {_NOT_LISTED}"
-        size_bytes = one.size_bytes if missing else None
+        size_bytes = one.size if missing else None
     else:
         name, size_bytes, reason = one[0].name, None if places.single else one[0].size_bytes, ""
         source, destination = places.one.place(name), places.other.place(name)
-    return Row(n=0, action=Action.VERIFY, source=source, destination=destination, size_bytes=size_bytes, reason=reason)
+    return Row(n=0, action=Action.VERIFY, source=source, destination=destination, size=size_bytes, reason=reason)
 
 
 def _text(place: str) -> str:
@@ -177,7 +177,7 @@ def _result(row: Row, told: PairResult, reason: str = "", *, failure: ErrorInfo 
         destination=row.destination,
         bucket=bucket,
         key=key,
-        size_bytes=told.size_bytes,
+        size=told.size,
         seconds=told.seconds,
         failure=failure,
         row=row.n,

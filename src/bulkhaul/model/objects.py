@@ -148,9 +148,9 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What HEAD, LIST or GET said about an object.
 
     Attributes:
-        size_bytes: length of the object.
+        size: length in bytes.
         etag: opaque, with its quotes; empty where the service sent none.
-        last_modified: as the service wrote it (ISO 8601), empty where unknown.
+        last_modified: as the service says, in UTC; None where unknown.
         version_id: version of the object in a versioned bucket, else empty.
         checksum: the stored checksum, where HEAD told one.
         encryption: server-side encryption as the service names it; with KMS or a customer's key an ETag is no MD5.
@@ -164,9 +164,9 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """
 
     key: str
-    size_bytes: int
+    size: int
     etag: str = ""
-    last_modified: str = ""
+    last_modified: datetime | None = None
     version_id: str = ""
     checksum: Checksum | None = None
     encryption: str = ""
@@ -180,10 +180,10 @@ class ObjectHead(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class Bucket(msgspec.Struct, frozen=True):
-    """A bucket of the caller's. ``created``: ISO 8601, empty where untold."""
+    """A bucket of the caller's. ``created``: in UTC; None where untold."""
 
     name: str
-    created: str = ""
+    created: datetime | None = None
 
 
 class PartChecksum(msgspec.Struct, frozen=True):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
@@ -16,9 +18,10 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         source: ``s3://bucket/key``.
         destination: local path.
-        size_bytes: length of the object, 0 where it was never learnt.
+        size: length of the object in bytes, 0 where it was never learnt.
         source_etag: of the object that was copied, where the source is one.
         source_version_id: of the version that was copied, where every version is.
+        last_modified: of the source, as its service says, in UTC; None where untold.
         delete_marker: what was made, or removed, is one, and there is no object.
         integrity: what success rests on; None unless verified.
         seconds: from plan to publish.
@@ -32,13 +35,13 @@ class TransferResult(msgspec.Struct, frozen=True, kw_only=True):
     destination: str
     bucket: str
     key: str
-    size_bytes: int = 0
+    size: int = 0
     etag: str = ""
     source_etag: str = ""
     version_id: str = ""
     source_version_id: str = ""
     delete_marker: bool = False
-    last_modified: str = ""
+    last_modified: datetime | None = None
     integrity: Integrity | None = None
     seconds: float = 0.0
     parts: int = 0

@@ -6,13 +6,18 @@ report of a run is the manifest of the next one.
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.verdicts import Evidence, Verdict
+
+IN_FILES: Final = {"size": "size_bytes"}
+"""What files of jobs call a field: there a unit stands in the name."""
 
 
 class Action(StrEnum):
@@ -33,7 +38,7 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=IN_FILES):
     """One planned object.
 
     Attributes:
@@ -41,11 +46,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         source: ``s3://bucket/key``, where the key stands as it is (``*``, ``?`` and a slash at its end are its own), or
             the path of a file. Of a deletion: what is deleted.
         destination: likewise; empty for a deletion and a restore.
-        size_bytes: as the listing or the manifest tells it; None where it does not.
+        size: in bytes (``size_bytes`` in files), as the listing or the manifest tells it; None where it does not.
         etag: opaque, with its quotes; empty where nobody told it. The object must still have it. Of a file that
             a sync deletes: what it is known by (inode, size, mtime).
         version_id: of the source, empty for the current one.
-        last_modified: of the source, ISO 8601; empty where nobody told it.
+        last_modified: of the source, in UTC; None where nobody told it.
         storage_class: of the source, empty for the standard one.
         reason: why this is done, or why nothing is; for people.
         older: where every version is copied: how many older ones, delete markers among them, its key has; the
@@ -56,10 +61,10 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Action
     source: str
     destination: str = ""
-    size_bytes: int | None = None
+    size: int | None = None
     etag: str = ""
     version_id: str = ""
-    last_modified: str = ""
+    last_modified: datetime | None = None
     storage_class: str = ""
     reason: str = ""
     older: int | None = None
@@ -73,13 +78,13 @@ class Status(StrEnum):
     SKIPPED = "skipped"
 
 
-class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=IN_FILES):
     """What became of one planned object: exactly one row for each row of the plan.
 
     Attributes:
         n, action, source, destination: of its row in the plan.
         plan: 0 for the first plan of a job, 1 for its first retry …
-        size_bytes: of the object, None where it was never learnt.
+        size: of the object in bytes (``size_bytes`` in files), None where it was never learnt.
         etag, version_id: of the object at the destination; of one that was not stored by us, of the source.
         source_version_id: of the version that was asked for, empty for the current one.
         integrity: what success rests on.
@@ -98,7 +103,7 @@ class ReportRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     status: Status
     destination: str = ""
     plan: int = 0
-    size_bytes: int | None = None
+    size: int | None = None
     etag: str = ""
     version_id: str = ""
     source_version_id: str = ""

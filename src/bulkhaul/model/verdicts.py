@@ -71,7 +71,7 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
         evidence: None where nothing was compared.
         reason: why it is not equal, and where it is undecidable, what would decide it.
         missing: the URL or path that is not there, empty if both are.
-        size_bytes: of the side that is there.
+        size: in bytes, of the side that is there.
         read_bytes: that were read of both sides together.
         facts: of each side; None of one that was not looked at.
     """
@@ -83,7 +83,7 @@ class PairResult(msgspec.Struct, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     reason: str = ""
     missing: str = ""
-    size_bytes: int = 0
+    size: int = 0
     read_bytes: int = 0
     seconds: float = 0.0
     facts: tuple[SideFacts | None, SideFacts | None] = (None, None)

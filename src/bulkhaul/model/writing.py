@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 import msgspec
@@ -70,11 +71,11 @@ class PartsPage(msgspec.Struct, frozen=True):
 
 
 class PendingUpload(msgspec.Struct, frozen=True):
-    """A multipart upload that was begun and neither completed nor aborted. ``initiated``: ISO 8601, may be empty."""
+    """A multipart upload that was begun and neither completed nor aborted. ``initiated``: in UTC; None where untold."""
 
     key: str
     upload_id: str
-    initiated: str = ""
+    initiated: datetime | None = None
 
 
 class UploadsPage(msgspec.Struct, frozen=True):
@@ -105,14 +106,16 @@ class ObjectVersion(msgspec.Struct, frozen=True):
     """One version of an object, or a delete marker.
 
     Attributes:
+        size: length in bytes, 0 for a delete marker.
+        last_modified: as the service says, in UTC.
         doubtful: it may be newer than the one that comes before it: the service tells only that both are of one time.
     """
 
     key: str
     version_id: str
-    size_bytes: int = 0
+    size: int = 0
     etag: str = ""
-    last_modified: str = ""
+    last_modified: datetime | None = None
     latest: bool = False
     delete_marker: bool = False
     doubtful: bool = False

@@ -22,7 +22,7 @@ def as_stored(head: ObjectHead, size_bytes: int, options: ObjectOptions | None) 
         size_bytes: of the source.
         options: how it would be stored; None for a copy that keeps everything.
     """
-    if head.size_bytes != size_bytes:
+    if head.size != size_bytes:
         return False
     if options is None:
         return True

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
@@ -26,7 +27,7 @@ MISSING = "it is not at the destination"
 EXTRA = "it is not at the source"
 BLOCKED = "it is not at the destination, where a file that is not at the source has the place of its folder"
 
-_Time = tuple[int | None, str]
+_Time = tuple[int | None, datetime | None]
 """``mtime_ns`` and ``last_modified`` of an entry."""
 
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
@@ -38,7 +39,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         name: below the root of its side, with ``/``; one that ends in a slash is a folder, or marks one.
         mtime_ns: of a file, since the epoch; None for an object.
-        last_modified: of an object, ISO 8601 as the service tells it; empty for a file.
+        last_modified: of an object, as the service tells it; None for a file.
         etag, storage_class: of an object, as the listing tells them.
         device, inode: of a file, which it was when it was listed.
         linked: its name is a symbolic link, or lies behind one.
@@ -48,7 +49,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     name: str
     size_bytes: int = 0
     mtime_ns: int | None = None
-    last_modified: str = ""
+    last_modified: datetime | None = None
     etag: str = ""
     storage_class: str = ""
     device: int = 0

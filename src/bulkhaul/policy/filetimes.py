@@ -1,29 +1,25 @@
-"""Reads the time of an object as the modification time of its file."""
+"""Tells the time of an object as text, and as the modification time of its file."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from functools import lru_cache
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S = 86400
 
 
-# Objects that were stored together share their seconds, which is what most services tell.
-@lru_cache(maxsize=1024)
-def mtime_of(last_modified: str) -> int | None:
-    """Return an instant of ISO 8601 in nanoseconds since the epoch, without a zone in UTC; None if it is none.
+def iso_text(instant: datetime | None) -> str:
+    """Return an instant in ISO 8601, as lines of JSON tell it; empty for none."""
+    return instant.isoformat() if instant is not None else ""
 
-    >>> mtime_of("2024-05-17T12:34:56.789Z"), mtime_of("2024-05-17T14:34:56+02:00"), mtime_of("2024-05-17T12:34:56")
-    (1715949296789000000, 1715949296000000000, 1715949296000000000)
-    >>> mtime_of(""), mtime_of("yesterday")
-    (None, None)
+
+def mtime_of(last_modified: datetime | None) -> int | None:
+    """Return an instant in nanoseconds since the epoch, without a zone in UTC; None for none.
+
+    >>> mtime_of(datetime(2024, 5, 17, 12, 34, 56, 789000, UTC)), mtime_of(datetime(2024, 5, 17, 12, 34, 56))
+    (1715949296789000000, 1715949296000000000)
     """
-    try:
-        instant = datetime.fromisoformat(last_modified)
-    except ValueError:
+    if last_modified is None:
         return None
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    since = instant - _EPOCH
+    since = (last_modified if last_modified.tzinfo is not None else last_modified.replace(tzinfo=UTC)) - _EPOCH
     return ((since.days * _DAY_S + since.seconds) * 1_000_000 + since.microseconds) * 1000

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from bulkhaul.policy.filetimes import mtime_of
@@ -57,10 +59,11 @@ class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
         return self.if_size_differs or self.if_source_newer or self.if_etag_differs or self.if_differs
 
 
-def of_object(size_bytes: int, last_modified: str, etag: str = "") -> Known:
+def of_object(size_bytes: int, last_modified: datetime | None, etag: str = "") -> Known:
     """Return what is known of an object; its time in whole seconds, as some replies tell it so and some finer.
 
-    >>> of_object(3, "2024-05-17T12:34:56.789Z") == of_object(3, "2024-05-17T12:34:56Z")
+    >>> from datetime import UTC
+    >>> of_object(3, datetime(2024, 5, 17, 12, 34, 56, 789, UTC)) == of_object(3, datetime(2024, 5, 17, 12, 34, 56))
     True
     """
     modified_ns = mtime_of(last_modified)

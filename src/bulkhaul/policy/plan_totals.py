@@ -68,12 +68,12 @@ class Totals:
         """Count rows."""
         for row in rows:
             self.rows += 1
-            size_bytes = row.size_bytes or 0
+            size_bytes = row.size or 0
             if row.action is Action.SKIP:
                 continue
             if row.action is Action.DELETE:
                 if row.source.startswith("s3://"):
-                    as_planned = bool(row.etag or row.size_bytes is not None) and not row.version_id
+                    as_planned = bool(row.etag or row.size is not None) and not row.version_id
                     self._deleted_as_planned += as_planned
                     self._deleted += not as_planned
                 continue
@@ -89,7 +89,7 @@ class Totals:
                 self.size_bytes += size_bytes
                 if size_bytes and (route := route_of(row.action, relayed=self._relayed)) is not None:
                     self.routes[route] = self.routes.get(route, 0) + size_bytes
-            self.unknown_sizes += row.size_bytes is None
+            self.unknown_sizes += row.size is None
             if row.storage_class in ARCHIVED:
                 self.archived_rows += 1
                 self.archived_bytes += size_bytes
@@ -135,7 +135,7 @@ class Totals:
         parts = self._parts(size_bytes)
         small = size_bytes < self._threshold_bytes
         if row.action is Action.DOWNLOAD:
-            marker = row.size_bytes == 0 and row.destination.endswith("/")
+            marker = row.size == 0 and row.destination.endswith("/")
             self._requests["GetObject"] += parts
             self._requests["HeadObject"] += not marker and (parts != 1 or not row.etag)
             return

@@ -24,7 +24,7 @@ def one_object(one: ObjectHead, other: ObjectHead) -> Literal["yes", "no", "perh
     told_apart = (
         differ(one.etag, other.etag)
         or (one.last_modified and other.last_modified and one.last_modified != other.last_modified)
-        or one.size_bytes != other.size_bytes
+        or one.size != other.size
         or one.token != other.token
     )
     return "no" if told_apart else "perhaps"
@@ -34,9 +34,9 @@ def is_unchanged(now: ObjectHead, before: ObjectHead) -> bool:
     """Tell whether an object has not changed between two looks, by all that both of them tell."""
     return (
         not differ(now.etag, before.etag)
-        and now.size_bytes == before.size_bytes
+        and now.size == before.size
         and before.version_id in ("", now.version_id)
-        and before.last_modified in ("", now.last_modified)
+        and before.last_modified in (None, now.last_modified)
     )
 
 
@@ -69,8 +69,8 @@ def require_wanted(found: ObjectHead, wanted: ObjectHead, subject: str) -> None:
     """
     if wanted.etag and differ(found.etag, wanted.etag):
         told, planned = found.etag[:80] or "no ETag", wanted.etag[:80]
-    elif not wanted.etag and found.size_bytes != wanted.size_bytes:
-        told, planned = f"{found.size_bytes} bytes", f"{wanted.size_bytes}"
+    elif not wanted.etag and found.size != wanted.size:
+        told, planned = f"{found.size} bytes", f"{wanted.size}"
     else:
         return
     text = f"another object is there than was planned: it has {told}, and the plan says {planned}; plan it anew"

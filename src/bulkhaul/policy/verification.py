@@ -78,7 +78,7 @@ def plan_checks(
     values: tuple[str, ...] = ()
     if stored and stored.kind is not ChecksumKind.FULL_OBJECT:
         # An empty part has a checksum but no bytes to cut at; such an object is rare, and checked by its ETag only.
-        whole = sum(part.size_bytes for part in parts) == head.size_bytes
+        whole = sum(part.size_bytes for part in parts) == head.size
         if parts and whole and all(part.size_bytes for part in parts):
             boundaries = _boundaries(parts)
             values = tuple(part.value for part in parts) if all(part.value for part in parts) else ()

@@ -66,7 +66,7 @@ class S3Store(BucketReads):
         ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
         deltas = Deltas(progress)
         result = await (await self._running()).upload_bytes(body, ref, stored_as, on_moved=deltas.reached)
-        deltas.end(result.size_bytes)
+        deltas.end(result.size)
         return self._told(msgspec.structs.replace(result, source="-"))
 
     async def put_path(
@@ -87,7 +87,7 @@ class S3Store(BucketReads):
         ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
         deltas = Deltas(progress)
         result = await (await self._running()).upload(path, ref, stored_as, on_moved=deltas.reached)
-        deltas.end(result.size_bytes)
+        deltas.end(result.size)
         return self._told(result)
 
     async def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:

@@ -17,8 +17,8 @@ def kept_result(bucket: str, info: ObjectInfo, *, source: str, destination: str)
         destination=destination,
         bucket=bucket,
         key=info.key,
-        size_bytes=info.size,
+        size=info.size,
         etag=info.etag or "",
-        last_modified=info.last_modified.isoformat() if info.last_modified else "",
+        last_modified=info.last_modified,
         integrity=Integrity.ETAG,
     )

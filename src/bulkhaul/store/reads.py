@@ -6,7 +6,6 @@ import builtins
 import os
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from datetime import datetime
 
 import msgspec
 
@@ -94,7 +93,7 @@ class BucketReads(StoreOfBucket):
         ref, file = self.ref(key), require_file(path)
         deltas = Deltas(progress)
         result = await (await self._running()).download(ref, file, on_moved=deltas.reached, version_id=version_id)
-        deltas.end(result.size_bytes)
+        deltas.end(result.size)
         return self._told(result)
 
     async def get_bytes(self, key: str, *, version_id: str = "") -> bytes:
@@ -169,8 +168,8 @@ class BucketReads(StoreOfBucket):
                     yield VersionInfo(
                         self._key(one.key),
                         one.version_id,
-                        one.size_bytes,
-                        datetime.fromisoformat(one.last_modified) if one.last_modified else None,
+                        one.size,
+                        one.last_modified,
                         one.etag or None,
                         latest=one.latest,
                         delete_marker=one.delete_marker,
@@ -191,8 +190,8 @@ class BucketReads(StoreOfBucket):
         content = told_content(head.content)
         return ObjectInfo(
             key=self._key(head.key),
-            size=head.size_bytes,
-            last_modified=datetime.fromisoformat(head.last_modified),
+            size=head.size,
+            last_modified=head.last_modified,
             etag=head.etag or None,
             metadata=content.metadata,
             version_id=head.version_id,

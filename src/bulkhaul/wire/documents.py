@@ -19,7 +19,7 @@ import msgspec
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.wire.alike import find_alike
-from bulkhaul.wire.instants import iso_instant
+from bulkhaul.wire.instants import instant
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
 """Longest document of a reply. A page of 1,000 keys of the greatest length has under 4 MiB."""
@@ -298,9 +298,6 @@ def boolean(said: str) -> bool:
     if found is None:
         raise ValueError("no truth value")
     return found
-
-
-instant = iso_instant
 
 
 def texts(names: Iterable[str]) -> dict[str, Callable[[str], str]]:

@@ -1,4 +1,4 @@
-"""Reads the times of replies, in the forms that services write them, as ISO 8601; anything else is refused.
+"""Reads the times of replies, in the forms that services write them; anything else is refused.
 
 Source: XML Schema, xs:dateTime; RFC 9110 §5.6.7, with its obsolete forms.
 """
@@ -25,17 +25,19 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 @functools.lru_cache(maxsize=1024)
-def iso_instant(text: str) -> str:
-    """Return an instant in ISO 8601; one that tells no zone stays without.
+def instant(text: str) -> datetime:
+    """Return an instant in UTC, which services mean where they tell no zone.
 
-    >>> iso_instant("2024-05-17T12:34:56.000Z"), iso_instant("Fri, 17 May 2024 12:34:56 GMT")
-    ('2024-05-17T12:34:56+00:00', '2024-05-17T12:34:56+00:00')
+    >>> instant("2024-05-17T12:34:56.000Z") == instant("Fri, 17 May 2024 12:34:56 GMT")
+    True
+    >>> instant("2024-05-17 12:34:56").tzinfo
+    datetime.timezone.utc
 
     Raises:
         ValueError: it is no instant.
     """
     if (common := _COMMON.fullmatch(text)) is not None:
-        return datetime.fromisoformat(common[1]).isoformat() + "+00:00"  # there is no 13th month
+        return datetime.fromisoformat(common[1]).replace(tzinfo=UTC)  # there is no 13th month
     found = INSTANT.fullmatch(text)
     if found is None:
         raise ValueError("no instant")
@@ -49,14 +51,24 @@ def iso_instant(text: str) -> str:
         raise ValueError("no day of the week")
     hour, minute, second = (int(one) for one in clock.split(":"))
     micro = int((found[15] or "").ljust(6, "0")[:6])
-    return datetime(year, month, day, hour, minute, second, micro, _zone(found)).isoformat()
+    return in_utc(datetime(year, month, day, hour, minute, second, micro, _zone(found)))
 
 
-def _zone(found: re.Match[str]) -> timezone | None:
-    if found[16]:
-        return UTC
+def in_utc(told: datetime) -> datetime:
+    """Return an instant in UTC, which services mean where they tell no zone.
+
+    Raises:
+        ValueError: its year has no four digits there.
+    """
+    try:
+        return told.astimezone(UTC) if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("no year of four digits") from error
+
+
+def _zone(found: re.Match[str]) -> timezone:
     if not found[17]:
-        return None
+        return UTC
     offset = timedelta(hours=int(found[18]), minutes=int(found[19]))
     return timezone(-offset if found[17] == "-" else offset)
 
@@ -76,4 +88,4 @@ def _year(text: str) -> int:
     return year + 100 if year < now - 50 else year
 
 
-__all__ = ["INSTANT", "iso_instant"]
+__all__ = ["INSTANT", "in_utc", "instant"]

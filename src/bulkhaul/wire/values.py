@@ -116,7 +116,7 @@ class RemoteObject(msgspec.Struct, frozen=True):
             self.head.etag,
             start,
             end,
-            self.head.size_bytes,
+            self.head.size,
             whole,
             self.version_id,
         )

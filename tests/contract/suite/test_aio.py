@@ -61,7 +61,7 @@ def test_objects_are_put_and_read(server: FaultServer, tmp_path: Path) -> None:
         deltas = Deltas()
         stored = await store.put_bytes("bytes", LARGE, metadata={"Owner": "Ann"}, progress=deltas)
         (tmp_path / "source").write_bytes(LARGE)
-        assert (await store.put_path("path", tmp_path / "source")).size_bytes == len(LARGE)
+        assert (await store.put_path("path", tmp_path / "source")).size == len(LARGE)
         assert await store.put_if_absent("lock", b"") is True
         assert await store.put_if_absent("lock", b"") is False
         info = await store.head("bytes")

@@ -41,7 +41,7 @@ def test_c12_a_download_leaves_one_file(store: ObjectStore, tmp_path: Path) -> N
     assert (tmp_path / "file").read_bytes() == BODY
     assert os.listdir(tmp_path) == ["file"]
     assert result.ok
-    assert (result.key, result.size_bytes, result.etag) == ("dir/key", 1000, stored.etag)
+    assert (result.key, result.size, result.etag) == ("dir/key", 1000, stored.etag)
     assert result.destination == str(tmp_path / "file")
     assert result.integrity is not None
 
@@ -106,7 +106,7 @@ def test_c13_an_empty_object_is_an_empty_file(store: ObjectStore, tmp_path: Path
     result = store.get_to_file("empty", tmp_path / "file", progress=deltas)
     assert (tmp_path / "file").read_bytes() == b""
     assert os.listdir(tmp_path) == ["file"]
-    assert (result.size_bytes, deltas.seen) == (0, [])
+    assert (result.size, deltas.seen) == (0, [])
 
 
 def test_c14_a_large_object_comes_in_parts(subject: Subject, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_c14_a_large_object_comes_in_parts(subject: Subject, tmp_path: Path) -> 
     deltas = Deltas()
     result = subject.store.get_to_file("key", tmp_path / "file", progress=deltas)
     assert (tmp_path / "file").read_bytes() == body
-    assert (result.size_bytes, result.etag) == (len(body), stored.etag)
+    assert (result.size, result.etag) == (len(body), stored.etag)
     assert deltas.total_bytes == len(body)
 
 
@@ -127,7 +127,7 @@ def test_c16_sizes_around_a_part_arrive_exactly(subject: Subject, tmp_path: Path
     body = made(parts * subject.part_size_bytes + extra_bytes, seed=parts)
     subject.store.put_bytes("key", body)
     result = subject.store.get_to_file("key", tmp_path / "file")
-    assert result.size_bytes == len(body)
+    assert result.size == len(body)
     assert (tmp_path / "file").read_bytes() == body
 
 
@@ -166,7 +166,7 @@ def test_c18_a_download_after_an_overwrite_is_of_the_new_object(store: ObjectSto
     for body in (BODY, made(1000, seed=1), made(10)):
         etag = store.put_bytes("key", body).etag
         result = store.get_to_file("key", tmp_path / "file")
-        assert (result.size_bytes, result.etag) == (len(body), etag)
+        assert (result.size, result.etag) == (len(body), etag)
         assert (tmp_path / "file").read_bytes() == body
 
 

@@ -54,7 +54,7 @@ def test_c4_a_put_says_what_it_stored(subject: Subject, tmp_path: Path) -> None:
     for put, source in puts:
         result = put()
         assert result.ok
-        assert (result.bucket, result.key, result.size_bytes) == (subject.bucket, "dir/key", 3)
+        assert (result.bucket, result.key, result.size) == (subject.bucket, "dir/key", 3)
         assert (result.source, result.destination) == (source, subject.url("dir/key"))
         assert result.etag == subject.store.head("dir/key").etag
 
@@ -121,8 +121,8 @@ def test_c24_sizes_around_the_threshold_are_stored_exactly(subject: Subject, tmp
 def test_c24_a_large_body_is_stored_in_parts(subject: Subject, tmp_path: Path) -> None:
     """Every part is in its place, and no upload is left behind."""
     body = made(subject.large_bytes)
-    assert subject.store.put_bytes("bytes", body).size_bytes == len(body)
-    assert subject.store.put_path("path", written(tmp_path / "file", body)).size_bytes == len(body)
+    assert subject.store.put_bytes("bytes", body).size == len(body)
+    assert subject.store.put_path("path", written(tmp_path / "file", body)).size == len(body)
     assert subject.store.get_bytes("bytes") == body
     assert subject.store.get_bytes("path") == body
     assert subject.pending_uploads() == []
@@ -214,7 +214,7 @@ def test_c42_the_largest_object_is_allowed(subject: Subject, tmp_path: Path) -> 
     """A body of exactly the limit is stored."""
     with (tmp_path / "file").open("wb") as file:
         file.truncate(subject.max_object_bytes)
-    assert subject.store.put_path("key", tmp_path / "file").size_bytes == subject.max_object_bytes
+    assert subject.store.put_path("key", tmp_path / "file").size == subject.max_object_bytes
     assert subject.store.head("key").size == subject.max_object_bytes
 
 

@@ -36,7 +36,7 @@ def folder_in(store: MemoryStore) -> JobFolder:
 def rows(count: int, first: int = 0, action: Action = Action.DOWNLOAD) -> list[Row]:
     """Return rows of a plan, in the order of their keys."""
     return [
-        Row(n=n, action=action, source=f"s3://bucket/a/{n:06d}", destination=f"/data/a/{n:06d}", size_bytes=n)
+        Row(n=n, action=action, source=f"s3://bucket/a/{n:06d}", destination=f"/data/a/{n:06d}", size=n)
         for n in range(first, first + count)
     ]
 
@@ -48,7 +48,7 @@ def reported(row: Row, status: Status = Status.SUCCEEDED, *, plan: int = 0, ende
         action=row.action,
         source=row.source,
         destination=row.destination,
-        size_bytes=row.size_bytes,
+        size=row.size,
         status=status,
         plan=plan,
         ended=ended,

@@ -13,7 +13,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
 
 ETAG = '"9e107d9d372bb6826bd81d3542a419d6"'
-ROW = Row(n=0, action=Action.COPY, source="s3://from/k", destination="s3://to/k", size_bytes=5, etag=ETAG)
+ROW = Row(n=0, action=Action.COPY, source="s3://from/k", destination="s3://to/k", size=5, etag=ETAG)
 PLAIN = ObjectHead("k", 5, ETAG)
 
 

@@ -83,9 +83,9 @@ class Engine:
             return row
         self.done[row.n] += 1
         failure = ErrorInfo("AccessDenied", "denied", row.source) if row.n in self.failing else None
-        size_bytes = row.size_bytes or 0
+        size_bytes = row.size or 0
         return TransferResult(
-            source=row.source, destination="", bucket="", key="", row=row.n, size_bytes=size_bytes, failure=failure
+            source=row.source, destination="", bucket="", key="", row=row.n, size=size_bytes, failure=failure
         )
 
 
@@ -305,7 +305,7 @@ def test_only_rows_of_an_earlier_attempt_are_looked_at() -> None:
         looked.append(row.n)
         if row.n % 2:
             return None
-        return TransferResult(source="", destination="", bucket="", key="", etag='"there"', row=row.n, size_bytes=row.n)
+        return TransferResult(source="", destination="", bucket="", key="", etag='"there"', row=row.n, size=row.n)
 
     async def running() -> list[ReportRow]:
         planner = Planner(folder, given(planned), Settings(), max_rows=100)

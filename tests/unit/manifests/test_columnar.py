@@ -76,7 +76,7 @@ def test_documented_schema(tmp_path: Path, write: Write) -> None:
             version_id="v",
             size_bytes=5,
             etag='"abc"',
-            last_modified="2026-01-02T03:04:05.678Z",
+            last_modified=datetime(2026, 1, 2, 3, 4, 5, 678000, UTC),
             storage_class="GLACIER",
             where=f"{path}:1",
         ),
@@ -122,7 +122,7 @@ def test_other_types(tmp_path: Path, write: Write) -> None:
     )
     one, two, three = read(saved(tmp_path / "m", write, content))
     assert isinstance(one, Listed)
-    assert (one.size_bytes, one.last_modified) == (1, "2026-01-02T00:00:00.000Z")
+    assert (one.size_bytes, one.last_modified) == (1, datetime(2026, 1, 2, tzinfo=UTC))
     assert isinstance(two, BadRow)
     assert two.message.startswith("the field Key:")
     assert "UTF-8" in two.message
@@ -145,7 +145,7 @@ def test_times_that_no_calendar_has(tmp_path: Path, instant: int) -> None:
     content = pa.table({"bucket": ["b-1"] * 2, "key": ["a", "b"], "last_modified_date": times})
     one, two = read(saved(tmp_path / "m", pq.write_table, content))
     assert isinstance(one, Listed)
-    assert one.last_modified == "1970-01-01T00:00:00.000Z"
+    assert one.last_modified == datetime(1970, 1, 1, tzinfo=UTC)
     assert isinstance(two, BadRow)
     assert two.message.startswith("the field last_modified_date:")
 

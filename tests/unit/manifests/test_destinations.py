@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from bulkhaul.jobs.manifests.reading import read_manifests
 from bulkhaul.model.errors import InvalidUrl, ManifestError, UsageError
 from bulkhaul.model.rows import Action, Row
 from tests.unit.manifests.reading import written
+
+TOLD = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 def listed(key: str, where: str = "m:1", **fields: Any) -> Listed:
@@ -54,16 +57,16 @@ def one(kind: Kind, to: str, row: Listed, **options: Any) -> Row | BadRow:
 )
 def test_names(kind: Kind, to: str, key: str, strip: str, destination: str, action: Action) -> None:
     """A key goes below the destination by all of it, or by what is left when its beginning is cut off."""
-    row = listed(key, size_bytes=5, etag='"e"', version_id="v", last_modified="t", storage_class="GLACIER")
+    row = listed(key, size_bytes=5, etag='"e"', version_id="v", last_modified=TOLD, storage_class="GLACIER")
     assert one(kind, to, row, strip=strip, first=7) == Row(
         n=7,
         action=action,
         source=f"s3://b-1/{key}",
         destination=destination,
-        size_bytes=5,
+        size=5,
         etag='"e"',
         version_id="v",
-        last_modified="t",
+        last_modified=TOLD,
         storage_class="GLACIER",
     )
 

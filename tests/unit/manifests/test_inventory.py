@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote_plus
@@ -93,7 +94,7 @@ def test_columns_by_name(tmp_path: Path) -> None:
                 version_id="v1",
                 size_bytes=12,
                 etag='"d41d8cd98f00b204e9800998ecf8427e"',
-                last_modified="2016-11-06T21:32:00.000Z",
+                last_modified=datetime(2016, 11, 6, 21, 32, tzinfo=UTC),
                 storage_class="GLACIER",
                 where=f"{where}:1",
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -37,10 +38,10 @@ def test_rows_of_a_plan(tmp_path: Path) -> None:
         action=Action.COPY,
         source="s3://bucket-1/a%2Fb+c*",
         destination="s3://bucket-2/x",
-        size_bytes=5,
+        size=5,
         etag='"e"',
         version_id="v",
-        last_modified="2026-01-02T03:04:05Z",
+        last_modified=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
         storage_class="GLACIER",
         reason="it is new",
     )
@@ -55,7 +56,7 @@ def test_rows_of_a_plan(tmp_path: Path) -> None:
             size_bytes=5,
             etag='"e"',
             version_id="v",
-            last_modified="2026-01-02T03:04:05Z",
+            last_modified=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
             storage_class="GLACIER",
             reason="it is new",
             where=f"{path}:1",
@@ -120,7 +121,7 @@ def test_report(tmp_path: Path) -> None:
         destination="/data/b",
         status=Status.FAILED,
         source_version_id="v",
-        size_bytes=3,
+        size=3,
         error=ErrorInfo("NotFound", "gone"),
     )
     done = ReportRow(

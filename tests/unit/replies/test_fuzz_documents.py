@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -208,7 +209,7 @@ def versions(sdk: Client) -> object:
 def versions_in_order(reply: Reply) -> object:
     """By key, the latest first, then the newest."""
     found, following, number = truths.versions_page(reply)
-    found.sort(key=lambda one: one.last_modified, reverse=True)
+    found.sort(key=lambda one: one.last_modified or datetime.min.replace(tzinfo=UTC), reverse=True)
     found.sort(key=lambda one: (one.key.encode(), not one.latest))
     return found, following, number
 
@@ -337,7 +338,7 @@ def head(sdk: Client) -> object:
     """Ask for an object, and pick what the model tells of."""
     info = head_object(sdk, BUCKET, KEY)
     return (
-        info.size_bytes, info.etag, info.version_id, info.storage_class, info.checksum, info.content.content_type,
+        info.size, info.etag, info.version_id, info.storage_class, info.checksum, info.content.content_type,
         info.tags,
     )  # fmt: skip
 

@@ -60,14 +60,14 @@ def marker(text: str | None) -> str:
     return text or ""
 
 
-def instant(text: str | None) -> str:
+def instant(text: str | None) -> datetime | None:
     """A time of XML Schema."""
     if text is None:
-        return ""
+        return None
     if not re.fullmatch(r"[0-9]{4}(-[0-9]{2}){2}T[0-9]{2}(:[0-9]{2}){2}(\.[0-9]+)?Z", text):
         raise NoTruthError
     try:
-        return datetime.fromisoformat(text).isoformat()
+        return datetime.fromisoformat(text)
     except ValueError as error:
         raise NoTruthError from error
 

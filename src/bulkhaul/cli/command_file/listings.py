@@ -65,7 +65,7 @@ async def _find(control: Control, bucket: str, named: dict[str, list[Row]], told
         async for page in pages:
             for head in page:
                 for row in named.get(head.key, ()):
-                    known = {"size_bytes": head.size_bytes, "etag": head.etag, "last_modified": head.last_modified}
+                    known = {"size": head.size, "etag": head.etag, "last_modified": head.last_modified}
                     told[row.n] = msgspec.structs.replace(row, **known)
                 found += head.key in named
             pages_left -= 1

@@ -72,17 +72,17 @@ def du(
                 async for versions in found:
                     for one in versions:
                         if not one.delete_marker and (takes is None or takes(one.key)):
-                            totals[""].add((one.size_bytes,))
+                            totals[""].add((one.size,))
         else:
             async with contextlib.aclosing(engine.control.pages(source.bucket, source.prefix)) as pages:
                 async for page in pages:
                     taken = page if takes is None else [head for head in page if takes(head.key)]
                     if group:
                         for head in taken:
-                            totals[head.storage_class or "STANDARD"].add((head.size_bytes,))
+                            totals[head.storage_class or "STANDARD"].add((head.size,))
                             totals[head.storage_class or "STANDARD"].add_archived((head,))
                     elif taken:
-                        totals[""].add(head.size_bytes for head in taken)
+                        totals[""].add(head.size for head in taken)
                         totals[""].add_archived(taken)
         if not group or not (totals or as_json):
             totals[""].add(())

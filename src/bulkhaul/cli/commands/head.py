@@ -8,6 +8,7 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
+from bulkhaul.policy.filetimes import iso_text
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -77,7 +78,7 @@ def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:
         "bucket": bucket,
         "key": info.key,
         "etag": info.etag,
-        "last_modified": info.last_modified,
+        "last_modified": iso_text(info.last_modified),
         "version_id": info.version_id,
         "content_type": content.content_type,
         "content_encoding": content.content_encoding,
@@ -95,7 +96,7 @@ def object_fields(bucket: str, info: ObjectHead) -> dict[str, Any]:
         "metadata": dict(sorted(content.metadata.items())),
     }
     known = {name: value for name, value in told.items() if value}
-    return {"bucket": known.pop("bucket"), "key": known.pop("key"), "size": info.size_bytes, **known}
+    return {"bucket": known.pop("bucket"), "key": known.pop("key"), "size": info.size, **known}
 
 
 def people_text(told: dict[str, Any]) -> str:

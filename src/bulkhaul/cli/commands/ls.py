@@ -142,7 +142,7 @@ class Listing:
         async with contextlib.aclosing(engine.control.pages(bucket, self._source.prefix)) as pages:
             async for page in pages:
                 taken = [one for one in page if self._takes(one.key)] if self._takes else page
-                self._totals.add(one.size_bytes for one in taken)
+                self._totals.add(one.size for one in taken)
                 self._totals.add_archived(taken)
                 self._shown += len(taken)
                 if self._urls and not self._as_json:
@@ -160,7 +160,7 @@ class Listing:
         cut = prefix.rfind("/") + 1
         async with contextlib.aclosing(engine.control.folder(bucket, prefix)) as pages:
             async for objects, prefixes in pages:
-                self._totals.add(one.size_bytes for one in objects)
+                self._totals.add(one.size for one in objects)
                 self._totals.add_archived(objects)
                 self._shown += len(objects) + len(prefixes)
                 if self._as_json:
@@ -179,7 +179,7 @@ class Listing:
         async with contextlib.aclosing(engine.control.versions(bucket, self._source.prefix)) as pages:
             async for page in pages:
                 taken = [one for one in page if self._takes(one.key)] if self._takes else page
-                self._totals.add(one.size_bytes for one in taken if not one.delete_marker)
+                self._totals.add(one.size for one in taken if not one.delete_marker)
                 self._shown += len(taken)
                 await self._out.write(
                     version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._human)

@@ -212,7 +212,7 @@ def _table(rows: list[tuple[str, list[TransferResult], float]]) -> Table:
         table.add_column(name, justify="right")
     table.add_column("integrity")
     for what, results, seconds in rows:
-        size_bytes = sum(result.size_bytes for result in results)
+        size_bytes = sum(result.size for result in results)
         grades = Counter(str(result.integrity) for result in results)
         integrity = ", ".join(grades) if len(grades) == 1 else ", ".join(f"{n} {name}" for name, n in grades.items())
         rate = f"{size_bytes / seconds / 1e9:.2f}"

@@ -52,7 +52,7 @@ class ObjectReader(io.BufferedReader):
     @property
     def size(self) -> int:
         """Length of the object in bytes."""
-        return self.raw.remote.head.size_bytes
+        return self.raw.remote.head.size
 
     @property
     def etag(self) -> str:
@@ -84,7 +84,7 @@ class _RawObject(io.RawIOBase):
     def __init__(self, engine: Runs, remote: RemoteObject) -> None:
         self._engine = engine
         self.remote = remote
-        self._plan = ReadAhead(remote.head.size_bytes)
+        self._plan = ReadAhead(remote.head.size)
         self._pieces: deque[_Piece] = deque()
         self._at = 0
 
@@ -96,7 +96,7 @@ class _RawObject(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         self._require_open()
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.remote.head.size_bytes}.get(whence)
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.remote.head.size}.get(whence)
         if base is None:
             raise ValueError(f"whence is {whence}; it can be 0, 1 or 2")
         if base + offset < 0:
@@ -111,7 +111,7 @@ class _RawObject(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer, /) -> int:
         self._require_open()
         with memoryview(buffer) as view, view.cast("B") as space:
-            wanted = min(len(space), self.remote.head.size_bytes - self._at)
+            wanted = min(len(space), self.remote.head.size - self._at)
             if wanted <= 0:
                 return 0
             piece = self._piece(wanted)
@@ -124,7 +124,7 @@ class _RawObject(io.RawIOBase):
 
     def readall(self) -> bytes:
         self._require_open()
-        data = bytearray(max(0, self.remote.head.size_bytes - self._at))
+        data = bytearray(max(0, self.remote.head.size - self._at))
         filled = 0
         with memoryview(data) as view:
             while filled < len(data):

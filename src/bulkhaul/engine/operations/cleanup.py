@@ -28,6 +28,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import PendingUpload
+from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.sizes import format_size
 
 
@@ -113,9 +114,9 @@ class Cleanup:
         async with contextlib.aclosing(self._control.pending_uploads(bucket, prefix)) as pages:
             async for page in pages:
                 for upload in page:
-                    if (bucket, upload.upload_id) in self._named or not upload.initiated:
+                    if (bucket, upload.upload_id) in self._named or upload.initiated is None:
                         continue
-                    age_s = now_s - datetime.fromisoformat(upload.initiated).timestamp()
+                    age_s = now_s - upload.initiated.timestamp()
                     if age_s < older_than_s:
                         continue
                     ref = ObjectRef(bucket, upload.key)
@@ -218,7 +219,7 @@ class Cleanup:
             refused = self._unlistable[ref.bucket]
             why = f"whether an upload was begun cannot be told, since they cannot be listed: {refused}"
             return msgspec.structs.replace(about, why=why, remedy=remedy)
-        upload = PendingUpload(ref.key, about.upload_id, about.since)
+        upload = PendingUpload(ref.key, about.upload_id, datetime.fromisoformat(about.since) if about.since else None)
         leftover = _of_upload(ref, upload, "the run that began it has ended, and uploads cannot be listed")
         return await self._aborted(leftover, path, ref, upload, listable=False) if self.clears else leftover
 
@@ -264,7 +265,9 @@ def _ref(state: JournalState) -> ObjectRef:
 
 
 def _of_upload(ref: ObjectRef, upload: PendingUpload, why: str) -> Leftover:
-    return Leftover(kind=Kind.UPLOAD, name=ref.url, upload_id=upload.upload_id, since=upload.initiated, why=why)
+    return Leftover(
+        kind=Kind.UPLOAD, name=ref.url, upload_id=upload.upload_id, since=iso_text(upload.initiated), why=why
+    )
 
 
 def _instant(seconds: float) -> str:

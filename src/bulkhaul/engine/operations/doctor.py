@@ -123,7 +123,7 @@ async def _list(control: Control, bucket: str, prefix: str) -> tuple[Finding, Ob
     try:
         async with contextlib.aclosing(control.pages(bucket, prefix, max_keys=100, ahead=False)) as pages:
             async for page in pages:
-                return findings.ok("list"), next((one for one in page if one.size_bytes), None)
+                return findings.ok("list"), next((one for one in page if one.size), None)
     except TransferError as error:
         return findings.refused("list", error.info, "s3:ListBucket"), None
     return findings.ok("list"), None
@@ -136,7 +136,7 @@ async def _read(control: Control, ref: ObjectRef, listed: ObjectHead) -> list[Fi
     found.append(findings.refused("head", outcome, "s3:GetObject") if outcome else findings.ok("head"))
     outcome = await _outcome(control.read(ref, 0, 1))
     found.append(findings.refused("get", outcome, "s3:GetObject") if outcome else findings.ok("get"))
-    outcome = await _outcome(control.read(ref, listed.size_bytes - 1, listed.size_bytes))
+    outcome = await _outcome(control.read(ref, listed.size - 1, listed.size))
     found.append(findings.refused("ranges", outcome, "s3:GetObject") if outcome else findings.ok("ranges"))
     return found
 

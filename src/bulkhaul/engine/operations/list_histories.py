@@ -122,7 +122,7 @@ def _row(bucket: str, version: ObjectVersion, n: int, older: int, destination: s
         action=Action.SKIP if skipped else action,
         source=ObjectRef(bucket, version.key).url,
         destination="" if skipped or refused else destination,
-        size_bytes=version.size_bytes,
+        size=version.size,
         etag=version.etag,
         version_id=version.version_id or "null",
         last_modified=version.last_modified,

@@ -268,7 +268,7 @@ class Batch:
         results = piece.results if isinstance(piece, Group) else [piece.result]
         self._counts["planned"] += len(results)
         if isinstance(piece, Group) or piece.work is not None:
-            self._counts["bytes"] += sum(result.size_bytes for result in results)
+            self._counts["bytes"] += sum(result.size for result in results)
         return len(results)
 
     async def _begin(self, piece: Piece | Group) -> None:
@@ -287,8 +287,8 @@ class Batch:
 
         Only the planner may ask for several slots of a kind: two that did could wait for each other.
         """
-        small = planned.size_bytes <= SMALL_OBJECT_BYTES
-        slots = [self._small] if small else [self._large] * self._parts_of(planned.size_bytes)
+        small = planned.size <= SMALL_OBJECT_BYTES
+        slots = [self._small] if small else [self._large] * self._parts_of(planned.size)
         slots.append(self._files)
         for slot in slots:
             await slot.acquire()

@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
 async def read_of(dispatcher: Dispatcher, remote: RemoteObject, start: int, end: int) -> bytes:
     """Return the bytes ``[start, end)`` of an object, on condition of its ETag; see ``AsyncEngine.read_of``."""
-    size_bytes = remote.head.size_bytes
+    size_bytes = remote.head.size
     layout = Layout(size_bytes, size_bytes, whole=(start, end) == (0, size_bytes))
     block = await BlockReader(dispatcher, remote, layout).fetch(Part(1, start, end))
     try:
@@ -50,7 +50,7 @@ async def chunks(
     """Yield an object, or a range of it, in order; see ``AsyncEngine.chunks``."""
     ref, start, end = span.ref, span.start, span.end
     remote = await control.look(ref, span.version_id)
-    size_bytes = remote.head.size_bytes
+    size_bytes = remote.head.size
     stop = size_bytes if end is None else end
     if not asks_for_bytes(start, stop, ref.url):
         return

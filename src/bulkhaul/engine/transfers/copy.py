@@ -105,8 +105,8 @@ class Copier:
             options = await completed_options(self._control, found, options, storage_class=head.storage_class)
         elif head.content.website_redirect:  # no directive takes it along. Source: S3 API, CopyObject
             options = await kept_options(self._control, found)
-        small = head.size_bytes < self._settings.multipart_threshold_bytes and head.size_bytes <= MAX_COPY_BYTES
-        if small or not head.size_bytes:
+        small = head.size < self._settings.multipart_threshold_bytes and head.size <= MAX_COPY_BYTES
+        if small or not head.size:
             result = await self._whole(found, ref, options, before_again)
         else:
             result = await self._in_parts(found, ref, options)
@@ -114,7 +114,7 @@ class Copier:
             await require_preserved(self._control, found, result, kept)
         if remove:
             await self._remover.remove_copied(found, self._control, result, options)
-        self.copied_bytes += head.size_bytes
+        self.copied_bytes += head.size
         return msgspec.structs.replace(result, source_etag=head.etag, seconds=time.monotonic() - began_s)
 
     async def _whole(
@@ -139,7 +139,7 @@ class Copier:
         if options is None:
             options = await kept_options(self._control, source)
         layout = plan_upload(
-            source.head.size_bytes, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits
+            source.head.size, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits
         )
         wanted = as_found(source.ref, source.head)
         promised = foldable_checksum(source.head)
@@ -162,7 +162,7 @@ class Copier:
 def _copied(source: RemoteObject, ref: ObjectRef, stored: Stored, parts: int) -> TransferResult:
     head = source.head
     stored = confirmed(stored, head.checksum.value if head.checksum else "")
-    result = stored_result(ref, head.size_bytes, stored, parts, 0)
+    result = stored_result(ref, head.size, stored, parts, 0)
     # Without a checksum success rests on the condition of the copy: the source's ETag, where it has one.
     integrity = result.integrity if result.integrity is Integrity.CHECKSUM else without_checksum(head)
     return msgspec.structs.replace(result, source=source.ref.url, integrity=integrity)

@@ -31,7 +31,7 @@ async def find_source(
     source = await control.look(ref, version_id)
     if wanted is not None:
         require_wanted(source.head, wanted, ref.url)
-    check_object_size(source.head.size_bytes, limits=limits)
+    check_object_size(source.head.size, limits=limits)
     if not version_id:
         return source
     # Not every service tells the version.
@@ -49,7 +49,7 @@ def source_object(source: RemoteObject) -> SourceObject | None:
     head, ref = source.head, source.ref
     if not head.etag:
         return None
-    return SourceObject(source.target.endpoint, ref.bucket, ref.key, head.version_id, head.etag, head.size_bytes)
+    return SourceObject(source.target.endpoint, ref.bucket, ref.key, head.version_id, head.etag, head.size)
 
 
 async def kept_options(control: Control, source: RemoteObject) -> ObjectOptions:

@@ -61,7 +61,7 @@ async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptio
         raise refusal from None
     if found.token == token:
         stored = Stored(found.etag, version_id=found.version_id)
-        return stored_result(ref, found.size_bytes, stored, 1, max(refusal.info.attempts - 1, 0))
+        return stored_result(ref, found.size, stored, 1, max(refusal.info.attempts - 1, 0))
     if isinstance(refusal, Conflict) and refusal.info.service_code != ANOTHER_WRITER:
         # Its cause may be another one, such as a folder of that name: only an object in the way is an answer.
         raise PreconditionFailed("the object exists; it is somebody else's", ref.url) from refusal

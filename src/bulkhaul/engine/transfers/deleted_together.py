@@ -116,7 +116,7 @@ async def _look_again() -> None:
 
 def _is(head: ObjectHead, one: Wanted) -> bool:
     """Whether a listing shows the object that is meant, by an ETag that can be a condition."""
-    etag, size_bytes = one.head.etag or head.etag, one.head.size_bytes if one.told else head.size_bytes
-    seen = msgspec.structs.replace(one.head, etag=etag, size_bytes=size_bytes)
+    etag, size = one.head.etag or head.etag, one.head.size if one.told else head.size
+    seen = msgspec.structs.replace(one.head, etag=etag, size=size)
     # A weak ETag never matches (RFC 9110 §13.1.1).
     return bool(head.etag) and not head.etag.startswith("W/") and is_unchanged(head, seen)

@@ -134,8 +134,8 @@ class Downloader:
             raise error.named(ref.url) from error.__cause__
         if remove:
             # The ETag suffices. The time is only compared without one: listings tell it more precisely than HEAD does.
-            last_modified = "" if result.etag else result.last_modified
-            seen = ObjectHead(ref.key, result.size_bytes, result.etag, last_modified, result.version_id)
+            last_modified = None if result.etag else result.last_modified
+            seen = ObjectHead(ref.key, result.size, result.etag, last_modified, result.version_id)
             try:
                 await self._remover.remove(ref, seen)
             except TransferError as error:
@@ -163,7 +163,7 @@ class Downloader:
     ) -> TransferResult:
         head = remote.head
         if on_size is not None:
-            on_size(head.size_bytes)
+            on_size(head.size)
         checks = await self.checks_of(remote)
         layout = self.layout_of(head, checks)
         if len(layout) > LISTED_PARTS:
@@ -215,7 +215,7 @@ class Downloader:
             part_size_bytes: where the settings name none; None for the default.
         """
         return plan_download(
-            head.size_bytes,
+            head.size,
             part_size_bytes=self._settings.part_size_bytes or part_size_bytes,
             boundaries=checks.boundaries,
             limits=self._settings.limits,
@@ -324,7 +324,7 @@ async def look_for(control: Control, ref: ObjectRef, version_id: str, wanted: Ob
 def may_skip_head(head: ObjectHead, settings: Settings) -> bool:
     """Whether a listing tells enough: the object is fetched whole, and its reply brings the stored checksum along."""
     part_bytes = settings.part_size_bytes or DEFAULT_PART_SIZE_BYTES
-    return settings.verify is not Verify.FULL and head.size_bytes <= part_bytes and bool(head.etag)
+    return settings.verify is not Verify.FULL and head.size <= part_bytes and bool(head.etag)
 
 
 _NO_PARTS = new_part_table(0)

@@ -132,7 +132,7 @@ class BatchDownload:
     def _row(self, one: SmallObject) -> GetRow:
         head = one.remote.head
         mtime_ns = mtime_of(head.last_modified) if self._set_times or self._settings.preserve_times else None
-        return GetRow(one.name, head.etag, head.size_bytes, mtime_ns)
+        return GetRow(one.name, head.etag, head.size, mtime_ns)
 
 
 class _Attempt:
@@ -166,7 +166,7 @@ class _Attempt:
             if self.job.abandoned:
                 discard_temp(self._folder.fd, one.temp)
             elif (result := self._publish(one, seconds)) is None:
-                lost_bytes += self._objects[one.place].remote.head.size_bytes
+                lost_bytes += self._objects[one.place].remote.head.size
                 self._alone.go(one.place)
             elif self._settings.fsync:
                 self._unflushed.append((one.place, result))
@@ -183,7 +183,7 @@ class _Attempt:
         assert isinstance(landed, Landed)
         head = small.remote.head
         integrity = None
-        if landed.size_bytes == head.size_bytes and same_etag(landed.etag, head.etag):
+        if landed.size_bytes == head.size and same_etag(landed.etag, head.etag):
             integrity = integrity_of_small(
                 head, self._settings.verify, landed.promised, landed.computed, computable=COMPUTABLE
             )

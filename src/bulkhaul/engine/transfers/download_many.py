@@ -45,7 +45,7 @@ class Naming:
     def plan(self, head: ObjectHead) -> KeyPlan:
         """Return what becomes of a key."""
         relative = head.key.removeprefix(self._base)
-        if head.key.endswith("/") and head.size_bytes == 0:
+        if head.key.endswith("/") and head.size == 0:
             return KeyPlan(skipped="it marks a folder and holds nothing")
         name = local_name(relative)
         if name.refused:

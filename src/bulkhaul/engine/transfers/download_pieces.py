@@ -112,7 +112,7 @@ class DownloadPieces:
                     name, key = components[-1], remote.ref.key
                     if of_use and key.endswith(name) and self._goes_together(remote):
                         together = components[:-1], remote.ref.bucket, key[: -len(name)]
-                        small[together].append((SmallObject(remote, name, result, alone), remote.head.size_bytes))
+                        small[together].append((SmallObject(remote, name, result, alone), remote.head.size))
                         count += 1
                     else:
                         yield Piece(result, alone)
@@ -142,7 +142,7 @@ class DownloadPieces:
         """Whether an object may be part of a batch: nothing is special about it, or about how it is to be restored."""
         head, settings = remote.head, self._settings
         return (
-            0 < head.size_bytes <= SMALL_BYTES
+            0 < head.size <= SMALL_BYTES
             and may_skip_head(head, settings)
             and not self._remove
             and not remote.version_id

@@ -61,7 +61,7 @@ async def store_link(
         result = await send(fd, len(target), ref, stored_as)
     if remove:
         try:
-            await require_stored(control, ref, result.size_bytes, result.etag)
+            await require_stored(control, ref, result.size, result.etag)
         except TransferError as error:
             raise not_removed(error, path, ref.url) from error
         remove_link(path, target)
@@ -84,9 +84,9 @@ async def restore_link(
         TransferError: the object could not be read.
     """
     ref, head = remote.ref, remote.head
-    if head.size_bytes > MAX_TARGET_BYTES:
-        raise UnsafeKey(f"no link is made of it: {head.size_bytes} bytes are no target of a link", ref.url)
-    target = await control.read(ref, etag=head.etag) if head.size_bytes else b""
+    if head.size > MAX_TARGET_BYTES:
+        raise UnsafeKey(f"no link is made of it: {head.size} bytes are no target of a link", ref.url)
+    target = await control.read(ref, etag=head.etag) if head.size else b""
     if refused := refused_target(os.fsdecode(target), destination.depth):
         raise UnsafeKey(f"no link is made of it: {refused}", ref.url)
     name, path = destination.name.removesuffix(SUFFIX), destination.path.removesuffix(SUFFIX)

@@ -47,8 +47,8 @@ async def require_stored(control: Control, ref: ObjectRef, size_bytes: int, etag
     except NotFound as error:
         text = "the service said that it has stored the copy, and does not have it; look at the endpoint, and try again"
         raise IntegrityError(text, ref.url, str(error)) from error
-    if stored.size_bytes != size_bytes:
-        text = f"the copy was to have {size_bytes} bytes, and the service says that it has {stored.size_bytes}"
+    if stored.size != size_bytes:
+        text = f"the copy was to have {size_bytes} bytes, and the service says that it has {stored.size}"
         raise IntegrityError(f"{text}; compare both, and try again", ref.url)
     if not etag or differ(stored.etag, etag):
         told, found = etag[:80] or "no ETag", stored.etag[:80] or "no ETag"
@@ -114,7 +114,7 @@ class SourceRemover:
         """
         copy = ObjectRef(result.bucket, result.key)
         try:
-            stored = await require_stored(control, copy, result.size_bytes, result.etag)
+            stored = await require_stored(control, copy, result.size, result.etag)
             mark = functools.partial(_mark, control, copy, stored, options or ObjectOptions())
             await self.remove(source.ref, source.head, copy=stored, mark=mark)
         except TransferError as error:

@@ -224,7 +224,7 @@ class MultipartUpload:
                 _log.warning("it cannot be told whether %s was stored: %s", self._ref.url, error)
                 self.unknown = True
                 return None
-            if found.token == self._token and found.size_bytes == size_bytes:
+            if found.token == self._token and found.size == size_bytes:
                 return Stored(found.etag, found.version_id, found.checksum)
         return None
 

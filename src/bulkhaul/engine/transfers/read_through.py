@@ -27,7 +27,7 @@ async def read_through(dispatcher: Dispatcher, remote: RemoteObject, watch: Call
         ObjectChanged, PreconditionFailed: the object is no longer the one that ``remote`` tells of.
         TransferError: it could not be read.
     """
-    size_bytes = remote.head.size_bytes
+    size_bytes = remote.head.size
     if not size_bytes:
         return
     layout = plan_download(size_bytes, part_size_bytes=READ_BLOCK_BYTES)

@@ -115,8 +115,8 @@ class Relay:
             options = msgspec.structs.replace(options, storage_class="")  # the other service may have other classes
         else:
             options = await completed_options(origin.control, found, options)
-        reader = BlockReader(origin.dispatcher, found, self._layout(found.head.size_bytes))
-        small = found.head.size_bytes < self._settings.multipart_threshold_bytes
+        reader = BlockReader(origin.dispatcher, found, self._layout(found.head.size))
+        small = found.head.size < self._settings.multipart_threshold_bytes
         relay = self._whole if small else self._in_parts
         try:
             result = await relay(reader, ref, options, on_moved)
@@ -133,7 +133,7 @@ class Relay:
     async def _whole(
         self, reader: BlockReader, ref: ObjectRef, options: ObjectOptions, on_moved: OnMoved | None
     ) -> TransferResult:
-        source, size_bytes = reader.remote, reader.remote.head.size_bytes
+        source, size_bytes = reader.remote, reader.remote.head.size
         if not size_bytes:
             with in_memory(b"") as empty:
                 result = await self._uploader.upload_memory(empty, 0, ref, options)
@@ -186,7 +186,7 @@ class Relay:
                     ]
                     _require_promised(promised, crcs, source.ref)
                 stored = await upload.complete()
-        result = stored_result(ref, source.head.size_bytes, stored, len(layout), upload.retries)
+        result = stored_result(ref, source.head.size, stored, len(layout), upload.retries)
         relayed = _relayed(result, source, promised, retries)
         return msgspec.structs.replace(relayed, resumed_bytes=kept_bytes)
 

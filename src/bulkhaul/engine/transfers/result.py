@@ -27,7 +27,7 @@ def result_of(
         destination=destination,
         bucket=named.bucket,
         key=named.key,
-        size_bytes=head.size_bytes,
+        size=head.size,
         etag=head.etag,
         version_id=head.version_id,
         last_modified=head.last_modified,
@@ -48,7 +48,7 @@ def confirmed(stored: Stored, checksum: str) -> Stored:
 
 def upload_result(path: str, ref: ObjectRef, size_bytes: int) -> TransferResult:
     """Return what is known of the upload of a file before it begins."""
-    return TransferResult(source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size_bytes=size_bytes)
+    return TransferResult(source=path, destination=ref.url, bucket=ref.bucket, key=ref.key, size=size_bytes)
 
 
 def stored_result(ref: ObjectRef, size_bytes: int, stored: Stored, parts: int, retries: int) -> TransferResult:

@@ -87,7 +87,7 @@ def result_of_row(row: Row, ref: ObjectRef | None = None, *, skipped: str = "") 
         destination=row.destination,
         bucket=ref.bucket if ref else "",
         key=ref.key if ref else "",
-        size_bytes=row.size_bytes or 0,
+        size=row.size or 0,
         etag=row.etag,
         version_id=row.version_id,
         last_modified=row.last_modified,
@@ -104,14 +104,14 @@ def failed_row(row: Row, error: TransferError | ErrorInfo) -> TransferResult:
 
 def wanted_by(row: Row, key: str) -> ObjectHead | None:
     """Return what the object of a row has to have; None where that tells neither ETag nor length: any one will do."""
-    return head_of_row(row, key) if row.etag or row.size_bytes is not None else None
+    return head_of_row(row, key) if row.etag or row.size is not None else None
 
 
 def head_of_row(row: Row, key: str) -> ObjectHead:
     """Return what a row tells of its object, as a listing would."""
     return ObjectHead(
         key,
-        row.size_bytes or 0,
+        row.size or 0,
         quoted(row.etag) if row.etag else "",
         row.last_modified,
         row.version_id,

@@ -72,9 +72,9 @@ class RowDeletions:
                     except TransferError as error:
                         yield Piece(failed_row(row, error))
                         continue
-                    planned = msgspec.structs.replace(result_of_row(row, ref), size_bytes=0)  # no bytes are moved
+                    planned = msgspec.structs.replace(result_of_row(row, ref), size=0)  # no bytes are moved
                     if (wanted := wanted_by(row, ref.key)) is not None and not row.version_id:
-                        told = row.size_bytes is not None
+                        told = row.size is not None
                         alone = functools.partial(self._one, ref, wanted, planned, told=told)
                         these = conditional[ref.bucket]
                         these.append(Wanted(planned, wanted, told, alone))
@@ -125,7 +125,7 @@ class RowDeletions:
                 found = await self._control.head(ref)
                 require_wanted(found, wanted, ref.url)
                 wanted = found
-            await self._remover.remove(ref, msgspec.structs.replace(wanted, last_modified=""))
+            await self._remover.remove(ref, msgspec.structs.replace(wanted, last_modified=None))
         return planned
 
     async def _null(self, ref: ObjectRef, wanted: ObjectHead, planned: TransferResult) -> TransferResult:

@@ -75,7 +75,7 @@ class RowDownloads:
     def _tells_enough(self, row: PlannedRow) -> bool:
         """Whether a row tells what a listing does; an object of no bytes would not be asked for at all."""
         return isinstance(row, TransferResult) or bool(
-            row.etag and row.size_bytes and not (self._set_times and mtime_of(row.last_modified) is None)
+            row.etag and row.size and not (self._set_times and mtime_of(row.last_modified) is None)
         )
 
     async def _planned(self, rows: Sequence[PlannedRow], naming: _RowNames) -> list[PlannedDownload]:
@@ -92,7 +92,7 @@ class RowDownloads:
             except TransferError as error:
                 planned.append(PlannedDownload(failed_row(row, error)))
                 continue
-            if row.size_bytes == 0 and row.destination.endswith("/"):
+            if row.size == 0 and row.destination.endswith("/"):
                 result = result_of(ref, head_of_row(row, ref.key), "", row=row.n)
                 result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
                 planned.append(PlannedDownload(result))

@@ -47,9 +47,9 @@ async def uploaded_rows(
                     continue
                 work = functools.partial(uploader.upload_file, path, ref, options, remove=remove)
                 planned, plain = result_of_row(row, ref), True
-                if row.size_bytes is None:
+                if row.size is None:
                     size_bytes, plain = _looked_at(path)
-                    planned = msgspec.structs.replace(planned, size_bytes=size_bytes)
+                    planned = msgspec.structs.replace(planned, size=size_bytes)
                 if remove or not plain or not gathered.takes(path, ref, planned):
                     yield Piece(planned, work)
                 else:

@@ -49,9 +49,9 @@ async def same_version(
         PreconditionFailed: the source has another ETag than the row.
         TransferError: one of them cannot be looked at.
     """
-    if there.size_bytes != row.size_bytes:
+    if there.size != row.size:
         return False
-    if same_copy(row.etag, ObjectHead(there.key, there.size_bytes, there.etag)):
+    if same_copy(row.etag, ObjectHead(there.key, there.size, there.etag)):
         return True
     found = await origin.control.look(source, row.version_id)
     if row.etag:
@@ -66,7 +66,7 @@ async def same_version(
 def _known(head: ObjectHead) -> Known:
     return Known(
         kind="object",
-        size_bytes=head.size_bytes,
+        size_bytes=head.size,
         etag=head.etag,
         encryption=head.encryption,
         checksum=head.checksum,

@@ -190,7 +190,7 @@ class Streamer:
         """
         remote = await self._control.look(ref, version_id)
         head = remote.head
-        on_size(head.size_bytes)
+        on_size(head.size)
         checks = await self._downloader.checks_of(remote)
         began_s = time.monotonic()
         layout = self._downloader.layout_of(head, checks, part_size_bytes=READ_BLOCK_BYTES)

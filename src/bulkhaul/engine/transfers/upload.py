@@ -129,7 +129,7 @@ class Uploader:
             result = await self._checksums.with_or_without(ref, functools.partial(self._send, body))
             if remove:
                 try:
-                    await require_stored(self._control, ref, result.size_bytes, result.etag)
+                    await require_stored(self._control, ref, result.size, result.etag)
                 except TransferError as error:
                     raise not_removed(error, path, ref.url) from error
                 source.remove(inside)

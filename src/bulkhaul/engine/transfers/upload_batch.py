@@ -89,7 +89,7 @@ class SmallUploads:
                 target=target,
                 bucket=first.bucket,
                 prefix=first.key.removesuffix(files[0].name),
-                rows=[PutRow(one.name, one.planned.size_bytes, one.content_type) for one in files],
+                rows=[PutRow(one.name, one.planned.size, one.content_type) for one in files],
                 options=options,
                 algorithm=algorithm,
                 preserves=self._settings.preserves,
@@ -110,7 +110,7 @@ class SmallUploads:
                 assert isinstance(one.told, Sent)
                 file = files[one.place]
                 stored = confirmed(one.told.stored, one.told.checksum)
-                result = stored_result(file.ref, file.planned.size_bytes, stored, 1, job.attempts - 1)
+                result = stored_result(file.ref, file.planned.size, stored, 1, job.attempts - 1)
                 outlet.end(one.place, msgspec.structs.replace(result, source=file.planned.source, seconds=seconds))
             for place in () if job.abandoned else failed:
                 alone.go(place)

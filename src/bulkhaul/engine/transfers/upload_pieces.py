@@ -35,7 +35,7 @@ class SmallFilePieces:
 
     def takes(self, path: str, ref: ObjectRef, planned: TransferResult) -> bool:
         """Whether a file may be part of a batch; it is for the caller to know that it is a regular file by itself."""
-        return self._small.takes(planned.size_bytes) and ref.key.endswith(os.path.basename(path))
+        return self._small.takes(planned.size) and ref.key.endswith(os.path.basename(path))
 
     def add(self, path: str, ref: ObjectRef, planned: TransferResult, alone: Work) -> Iterator[Group]:
         """Add a file; yield the groups that are full by now.
@@ -48,7 +48,7 @@ class SmallFilePieces:
         together = folder, ref.bucket, ref.key[: -len(name)]
         waiting = self._open.setdefault(together, [])
         waiting.append(SmallFile(ref, name, content_type, planned, alone))
-        self._bytes[together] = size_bytes = self._bytes.get(together, 0) + planned.size_bytes
+        self._bytes[together] = size_bytes = self._bytes.get(together, 0) + planned.size
         if len(waiting) >= (FIRST_ROWS if self._made < FIRST_GROUPS else MAX_ROWS) or size_bytes >= MAX_BYTES:
             yield self._group(together)
         elif len(self._open) > OPEN_FOLDERS:

@@ -309,8 +309,8 @@ class JobFolder:
                 raise DamagedJob(f"line {place + 1}: the field n is {row.n}, not {first + place}", file)
             if not row.source:
                 raise DamagedJob(f"line {place + 1}: the field source is empty", file)
-            if row.size_bytes is not None and row.size_bytes < 0:
-                raise DamagedJob(f"line {place + 1}: the field size_bytes is {row.size_bytes}", file)
+            if row.size is not None and row.size < 0:
+                raise DamagedJob(f"line {place + 1}: the field size_bytes is {row.size}", file)
         return rows
 
     def _check(self, row: ReportRow, shard: Shard, name: str, line: int) -> None:
@@ -372,7 +372,7 @@ def _done_name(number: int) -> str:
 
 
 def _shard(number: int, plan: int, rows: Sequence[Row], data: bytes) -> Shard:
-    size_bytes = sum(row.size_bytes or 0 for row in rows)
+    size_bytes = sum(row.size or 0 for row in rows)
     digest = hashlib.sha256(data).hexdigest()
     return Shard(
         number=number,

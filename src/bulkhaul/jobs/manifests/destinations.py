@@ -101,7 +101,7 @@ class Destinations:
         fields: dict[str, Any] = {
             "n": n,
             "source": listed.source if listed.bucket else os.path.abspath(listed.source),
-            "size_bytes": listed.size_bytes,
+            "size": listed.size_bytes,
             "etag": listed.etag,
             "version_id": listed.version_id,
             "last_modified": listed.last_modified,

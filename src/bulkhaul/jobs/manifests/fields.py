@@ -121,22 +121,19 @@ def flag_of(value: object, *, default: bool) -> bool:
     return lower == "true"
 
 
-def time_of(value: object) -> str:
-    """Return a time as ISO 8601, given so or as a datetime (UTC where it names no zone); empty for nothing.
+def time_of(value: object) -> datetime | None:
+    """Return a time in UTC, given in ISO 8601 or as a datetime (UTC where it names no zone); None for nothing.
 
     Raises:
         BadField: it is no time.
     """
     if value is None or value == "":
-        return ""
-    if isinstance(value, datetime):
-        utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-        return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return None
     try:
-        if isinstance(value, str):
-            datetime.fromisoformat(value)
-            return value
-    except ValueError:
+        given = datetime.fromisoformat(value) if isinstance(value, str) else value
+        if isinstance(given, datetime):
+            return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    except (ValueError, OverflowError):
         pass
     raise BadField(f"{shown(value)} is no time of ISO 8601")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, ManifestError
@@ -17,7 +19,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
         version_id: which version; ``null`` is one, empty is the current one.
         size_bytes: None where the manifest does not tell it.
         etag: opaque, with its quotes; empty where nobody told it.
-        last_modified: ISO 8601; empty where nobody told it.
+        last_modified: in UTC; None where nobody told it.
         storage_class: empty for the standard one, or where nobody told it.
         destination: ``s3://bucket/key`` or a path; empty where it follows from the key.
         action: what a plan or a report of ours did with it; None elsewhere.
@@ -33,7 +35,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     version_id: str = ""
     size_bytes: int | None = None
     etag: str = ""
-    last_modified: str = ""
+    last_modified: datetime | None = None
     storage_class: str = ""
     destination: str = ""
     action: Action | None = None

@@ -151,7 +151,7 @@ def _listed(row: ReportRow, where: str) -> Listed | BadRow:
         bucket=bucket,
         key=key,
         version_id=row.source_version_id,
-        size_bytes=row.size_bytes,
+        size_bytes=row.size,
         etag=row.etag if row.action in _ETAG_OF_SOURCE else "",
         destination=row.destination,
         action=row.action,

@@ -87,7 +87,7 @@ def _values(row: ReportRow) -> tuple[object, ...]:
         str(row.status),
         row.source,
         row.destination or None,
-        row.size_bytes,
+        row.size,
         row.etag or None,
         row.version_id or None,
         row.source_version_id or None,

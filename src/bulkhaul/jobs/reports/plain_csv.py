@@ -77,7 +77,7 @@ def _record(row: ReportRow) -> tuple[object, ...]:
         row.status,
         row.source,
         row.destination,
-        row.size_bytes,
+        row.size,
         row.etag,
         row.version_id,
         row.source_version_id,

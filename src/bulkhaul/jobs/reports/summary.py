@@ -133,7 +133,7 @@ class Tally:
             self._began_s = min(self._began_s, row.ended - max(0.0, row.seconds))
             self._ended_s = max(self._ended_s, row.ended)
         if row.status == Status.SUCCEEDED:
-            size_bytes = 0 if row.action is Action.VERIFY else row.size_bytes or 0
+            size_bytes = 0 if row.action is Action.VERIFY else row.size or 0
             counts.succeeded += 1
             counts.size_bytes += size_bytes
             if row.verdict is None:

@@ -11,6 +11,8 @@ from bulkhaul.model.errors import ErrorInfo, UnexpectedReply, error_of
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.writing import Stored
 from bulkhaul.wire import told
+from bulkhaul.wire.documents import refused
+from bulkhaul.wire.instants import in_utc
 from bulkhaul.wire.reply import stored_checksum, untold
 
 
@@ -31,11 +33,18 @@ def storage_class(said: object, subject: str) -> str:
     return "" if name == "STANDARD" else name
 
 
-def instant(value: object) -> str:
-    """Return an instant as ISO 8601, empty if there is none; the SDK gives it as a datetime."""
-    if isinstance(value, str):
-        return value
-    return value.isoformat() if isinstance(value, datetime) else ""
+def instant(value: object) -> datetime | None:
+    """Return an instant in UTC, None if there is none; the SDK gives it in the zone that the service told.
+
+    Raises:
+        UnexpectedReply: it has no year of four digits.
+    """
+    if not isinstance(value, datetime):
+        return None
+    try:
+        return in_utc(value)
+    except ValueError as error:
+        raise refused("time", str(value)) from error
 
 
 def stored(result: Mapping[str, Any], version_id: object, where: str, subject: str) -> Stored:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from bulkhaul.model.errors import OtherError, UnexpectedReply, error_of
 from bulkhaul.model.objects import TOKEN_KEY, Content, ObjectHead
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import refused
-from bulkhaul.wire.instants import iso_instant
+from bulkhaul.wire.instants import instant
 from bulkhaul.wire.option_headers import METADATA_PREFIX, WEBSITE_REDIRECT
 from bulkhaul.wire.replies.fields import storage_class
 from bulkhaul.wire.replies.restore import told_restore
@@ -56,9 +57,9 @@ def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHea
     tags, untold = headers.get("x-amz-tagging-count"), headers.get(_UNTOLD)
     return ObjectHead(
         key=key,
-        size_bytes=told.number(length, "Content-Length", subject),
+        size=told.number(length, "Content-Length", subject),
         etag=told.etag(headers.get("etag"), subject),
-        last_modified="" if modified is None else _instant(modified, subject),
+        last_modified=None if modified is None else _instant(modified, subject),
         version_id=told.version(headers.get("x-amz-version-id"), subject),
         checksum=stored_checksum(headers),
         encryption=encryption or ("SSE-C" if f"{_ENCRYPTION}-customer-algorithm" in headers else ""),
@@ -72,10 +73,10 @@ def object_head(key: str, headers: Mapping[str, str], subject: str) -> ObjectHea
     )
 
 
-def _instant(said: str, subject: str) -> str:
+def _instant(said: str, subject: str) -> datetime:
     try:
-        return iso_instant(said)
-    except (ValueError, OverflowError) as error:
+        return instant(said)
+    except ValueError as error:
         raise refused("LastModified", said).about(subject) from error
 
 

@@ -110,12 +110,12 @@ _SURE_DIGITS = 18
 
 
 def _entry(item: Mapping[str, Any], prefix: str, subject: str) -> ObjectHead:
-    kept_as, modified = item.get("StorageClass", "STANDARD"), item.get("LastModified")
+    kept_as = item.get("StorageClass", "STANDARD")
     return ObjectHead(
         told.key(item.get("Key"), prefix, subject),
         told.number(item.get("Size"), "Size", subject),
         told.etag(item.get("ETag"), subject),
-        modified if type(modified) is str else instant(modified),
+        instant(item.get("LastModified")),
         storage_class="" if kept_as == "STANDARD" else storage_class(kept_as, subject),
         restore=listed_restore(item.get("RestoreStatus"), subject),
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 from bulkhaul.model.archives import ONGOING, RestoreAnswer
 from bulkhaul.model.errors import Archived, Conflict, TransferError, UnexpectedReply, Unsupported
+from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.wire.documents import refused
-from bulkhaul.wire.instants import iso_instant
+from bulkhaul.wire.instants import instant as read_instant
 from bulkhaul.wire.replies.fields import instant
 
 _TOLD = re.compile(r'ongoing-request="(true|false)"(?:, ?expiry-date="([^"]{1,64})")?')
@@ -33,8 +34,8 @@ def told_restore(header: str | None, subject: str) -> str:
     if found[1] == "true":
         return ONGOING
     try:
-        return iso_instant(found[2]) if found[2] else ""
-    except (ValueError, OverflowError) as error:
+        return iso_text(read_instant(found[2])) if found[2] else ""
+    except ValueError as error:
         raise refused("x-amz-restore", header).about(subject) from error
 
 
@@ -53,7 +54,7 @@ def listed_restore(told: object, subject: str) -> str:
         told = told[0] if told else None
     if not isinstance(told, Mapping):
         return ""
-    return ONGOING if told.get("IsRestoreInProgress") else instant(told.get("RestoreExpiryDate"))
+    return ONGOING if told.get("IsRestoreInProgress") else iso_text(instant(told.get("RestoreExpiryDate")))
 
 
 def restore_answer(status: int, subject: str) -> RestoreAnswer:

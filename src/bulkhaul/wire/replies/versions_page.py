@@ -10,6 +10,7 @@ parts those of its beginning. Some services write two lists instead: what of a k
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -69,7 +70,11 @@ def _as_written(found: Mapping[str, list[ObjectVersion]], order: Sequence[str]) 
 
 
 def _by_time(found: Mapping[str, list[ObjectVersion]]) -> list[ObjectVersion]:
-    return sorted((one for some in found.values() for one in some), key=lambda one: one.last_modified, reverse=True)
+    return sorted((one for some in found.values() for one in some), key=_time, reverse=True)
+
+
+def _time(one: ObjectVersion) -> datetime:
+    return one.last_modified or datetime.min.replace(tzinfo=UTC)
 
 
 def _with_doubts(versions: Sequence[ObjectVersion]) -> list[ObjectVersion]:
@@ -86,7 +91,7 @@ def _version_of(item: Mapping[str, Any], prefix: str, subject: str, *, delete_ma
     return ObjectVersion(
         key=told.key(item.get("Key"), prefix, subject),
         version_id=told.text(item.get("VersionId"), "VersionId", subject, most=told.MAX_ID_CHARACTERS),
-        size_bytes=0 if delete_marker else told.number(item.get("Size"), "Size", subject),
+        size=0 if delete_marker else told.number(item.get("Size"), "Size", subject),
         etag=told.etag(item.get("ETag"), subject),
         last_modified=instant(item.get("LastModified")),
         latest=bool(item.get("IsLatest", False)),

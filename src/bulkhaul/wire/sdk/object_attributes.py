@@ -30,7 +30,7 @@ def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: st
         if error.retryable or error.info.status == 404:
             raise
         parts = ()  # not allowed, or not understood
-    if head.checksum is not None and sum(part.size_bytes for part in parts) == head.size_bytes:
+    if head.checksum is not None and sum(part.size_bytes for part in parts) == head.size:
         return parts
     subject = f"s3://{bucket}/{head.key}"
     try:
@@ -45,8 +45,8 @@ def part_checksums(sdk: SdkClient, bucket: str, head: ObjectHead, version_id: st
     counted = head.checksum.value if head.checksum is not None else head.etag.strip('"')
     _, dash, number = counted.rpartition("-")
     # Some stores leave the number of parts out of the value. The sizes are then a guess, which the checksum confirms.
-    count = int(number) if dash and number.isdecimal() else -(-head.size_bytes // first_bytes)
-    return uniform_parts(head.size_bytes, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
+    count = int(number) if dash and number.isdecimal() else -(-head.size // first_bytes)
+    return uniform_parts(head.size, first_bytes, count) if count <= told.MAX_PART_NUMBER else ()
 
 
 def _attribute_parts(sdk: SdkClient, head: ObjectHead, names: Mapping[str, str]) -> Iterator[PartChecksum]:
