@@ -231,15 +231,15 @@ def test_mapped(site: Site, caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_progress_of_a_resumed_download(site: Site) -> None:
-    """Progress begins with what is there, never falls, and ends with the length of the object."""
+    """Progress begins with what is there, never falls, and comes to the length of the object."""
     site.interrupt()
     moved: list[int] = []
     with running_engine(site.server.endpoint_url) as engine:
-        engine.download("s3://bucket/key", site.path, on_moved=moved.append)
+        engine.download("s3://bucket/key", site.path, progress=moved.append)
         assert engine.progress().received_bytes == len(BODY)
     assert moved[0] >= len(BODY) - 2 * PART_BYTES
-    assert moved == sorted(moved)
-    assert moved[-1] == len(BODY)
+    assert min(moved) > 0
+    assert sum(moved) == len(BODY)
 
 
 def test_killed_twice(site: Site) -> None:

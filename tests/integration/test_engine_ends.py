@@ -70,7 +70,7 @@ def test_a_callback_that_ends_a_download(tmp_path: Path, raised: BaseException, 
     with running_rig(tmp_path) as rig:
         key, _ = rig.prepare(STORED, LAST_PART_LATE)
         with pytest.raises(expected) as caught:
-            rig.engine.download(f"s3://bucket/{key}", tmp_path / "restored", on_moved=raising(raised))
+            rig.engine.download(f"s3://bucket/{key}", tmp_path / "restored", progress=raising(raised))
         assert caught.value is raised or isinstance(caught.value, errors.TransferError)
         assert not (tmp_path / "restored").exists()
         assert_nothing_held(rig.engine, tmp_path)
@@ -83,21 +83,21 @@ def feed(writer: int, data: bytes) -> None:
     os.close(writer)
 
 
-def send(rig: WriteRig, how: str, on_moved: Callable[[int], None]) -> None:
+def send(rig: WriteRig, how: str, progress: Callable[[int], None]) -> None:
     """Write an object in one of the ways that tell their progress."""
     body = random.Random(92).randbytes(700 * KIB)
     url = "s3://bucket/key"
     if how == "bytes":
-        rig.engine.upload_bytes(body[: 100 * KIB], url, on_moved=on_moved)
+        rig.engine.upload_bytes(body[: 100 * KIB], url, progress=progress)
     elif how == "parts":
         (rig.folder / "source").write_bytes(body)
-        rig.engine.upload(rig.folder / "source", url, on_moved=on_moved)
+        rig.engine.upload(rig.folder / "source", url, progress=progress)
     else:
         reader, writer = os.pipe()
         feeding = threading.Thread(target=feed, args=(writer, body[: 60 * KIB]))
         feeding.start()
         try:
-            rig.engine.upload_stream(reader, url, on_moved=on_moved)
+            rig.engine.upload_stream(reader, url, progress=progress)
         finally:
             feeding.join()
             os.close(reader)
@@ -124,7 +124,7 @@ def test_a_callback_under_asyncio(tmp_path: Path) -> None:
         settings: dict[str, Any] = {"workers": 2, "part_size_bytes": PART_BYTES, "timeouts": QUICK}
         async with AsyncEngine(endpoint_url=endpoint_url, **settings) as engine:
             both = asyncio.gather(
-                engine.download("s3://bucket/key", tmp_path / "ended", on_moved=raising(SystemExit(3))),
+                engine.download("s3://bucket/key", tmp_path / "ended", progress=raising(SystemExit(3))),
                 engine.download("s3://bucket/key", tmp_path / "other"),
                 return_exceptions=True,
             )

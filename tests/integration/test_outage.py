@@ -91,8 +91,8 @@ def small_downloads(engine: Engine, folder: Path, begun: Begun) -> None:
 
 def large_download(engine: Engine, folder: Path, begun: Begun) -> None:
     """Restore an object of several parts."""
-    on_moved = when_some_moved(begun)
-    engine.run(lambda: engine.aio.download("s3://bucket/large", folder / "large", on_moved=on_moved))
+    progress = when_some_moved(begun)
+    engine.run(lambda: engine.aio.download("s3://bucket/large", folder / "large", progress=progress))
     assert (folder / "large").read_bytes() == LARGE
 
 
@@ -113,8 +113,8 @@ def large_upload(engine: Engine, folder: Path, begun: Begun) -> None:
     """Store a file of several parts."""
     path, url = folder / "to-send", f"s3://bucket/{folder.name}/sent"
     path.write_bytes(LARGE)
-    on_moved = when_some_moved(begun)
-    engine.run(lambda: engine.aio.upload(path, url, on_moved=on_moved))
+    progress = when_some_moved(begun)
+    engine.run(lambda: engine.aio.upload(path, url, progress=progress))
     assert engine.run(engine.aio.control.read, ObjectRef("bucket", f"{folder.name}/sent")) == LARGE
 
 
@@ -143,14 +143,14 @@ WORK = (small_downloads, large_download, small_uploads, large_upload, questions,
 
 def when_some_moved(begun: Begun) -> Callable[[int], None]:
     """Return a progress callback that tells when the work is in its middle."""
-    told: list[int] = []
+    moved: list[int] = []
 
-    def moved(count: int) -> None:
-        if count > 4 * MIB and not told:
-            told.append(count)
+    def more(count: int) -> None:
+        if sum(moved) <= 4 * MIB < sum(moved) + count:
             begun()
+        moved.append(count)
 
-    return moved
+    return more
 
 
 def strike(way: Gate, how: How, seconds: float, *works: Callable[[], None], begun: list[threading.Event]) -> None:

@@ -188,14 +188,14 @@ def test_killed_and_resumed(rig: Site, transport: str) -> None:
 
 
 def test_progress_of_a_resumed_upload(rig: Site) -> None:
-    """Progress begins with what the service has, never falls, and ends with the length of the file."""
+    """Progress begins with what the service has, never falls, and comes to the length of the file."""
     path = source_of(rig)
     interrupt(rig, path)
     moved: list[int] = []
     with engine_at(rig, **LONG, timeouts=PATIENT) as second:
-        second.engine.upload(path, "s3://bucket/key", on_moved=moved.append)
-    assert (moved[0], moved[-1]) == (len(THERE) * PART_BYTES, len(BODY))
-    assert moved == sorted(moved)
+        second.engine.upload(path, "s3://bucket/key", progress=moved.append)
+    assert (moved[0], sum(moved)) == (len(THERE) * PART_BYTES, len(BODY))
+    assert min(moved) > 0
 
 
 def test_killed_twice(rig: Site) -> None:

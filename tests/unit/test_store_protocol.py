@@ -24,11 +24,11 @@ from bulkhaul.errors import (
     UsageError,
 )
 from bulkhaul.model.limits import S3Limits
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.store.local import LocalStore
 from bulkhaul.store.memory import MemoryStore
 from bulkhaul.store.memory_bucket import Operation
-from bulkhaul.store.protocol import ObjectStore, ProgressCallback
+from bulkhaul.store.protocol import ObjectStore
 
 if TYPE_CHECKING:
     PROOF: ObjectStore = MemoryStore()  # the type checker's test: every method, with its types

@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, Collection, Sequence
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import OnSize
+from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.row_transfers import RowTransfers
 from bulkhaul.engine.transfers.batch import Batch
@@ -26,11 +27,10 @@ from bulkhaul.engine.transfers.endpoints import (
     object_ref,
     opened,
 )
-from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.policy.selection import selector
@@ -61,7 +61,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         url: str | ObjectRef,
         path: str | os.PathLike[str],
         *,
-        on_moved: OnMoved | None = None,
+        progress: ProgressCallback | None = None,
         move: bool = False,
         version_id: str = "",
         dry_run: bool = False,
@@ -69,7 +69,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         """Restore one object to ``path``; a folder takes the key's last segment.
 
         Args:
-            on_moved: called with how many bytes are in place; from 0 again if the object was replaced meanwhile.
+            progress: called with the bytes that have come since the last call; the sum is the size.
             move: delete the object once the file is on disk for good.
             version_id: which version; empty for the current one. An older version cannot be moved.
 
@@ -85,9 +85,10 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         async def work(on_size: OnSize) -> TransferResult:
             with opened(file_path(ref, path)) as destination:
-                return await running.downloader.download(
-                    ref, destination, on_size=on_size, on_moved=on_moved, remove=move, version_id=version_id
+                fetch = functools.partial(
+                    running.downloader.download, ref, destination, on_size=on_size, remove=move, version_id=version_id
                 )
+                return await telling(progress, lambda on_moved: fetch(on_moved=on_moved))
 
         return await self._life.one(work, ref.url)
 
@@ -97,14 +98,14 @@ class AsyncEngine(RowTransfers, ByteStreams):
         url: str | ObjectRef,
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
-        on_moved: OnMoved | None = None,
+        progress: ProgressCallback | None = None,
         move: bool = False,
         dry_run: bool = False,
     ) -> TransferResult:
         """Upload one file; a URL that ends in a slash takes the file's name.
 
         Args:
-            on_moved: called with how many bytes have been sent.
+            progress: called with the bytes that were sent since the last call; the sum is the size.
             move: remove the file once the object is stored.
 
         Raises:
@@ -113,12 +114,12 @@ class AsyncEngine(RowTransfers, ByteStreams):
         """
         file = local_path(path)
         ref, options = destination_ref(url, file), checked(options)
-        upload = functools.partial(
-            self._life.running().uploader.upload_file, file, ref, options, on_moved=on_moved, remove=move
-        )
+        upload = functools.partial(self._life.running().uploader.upload_file, file, ref, options, remove=move)
         if dry_run:
             return await upload(dry_run=True)
-        return await self._life.one(lambda _: upload(), ref.url, length_of(file))
+        return await self._life.one(
+            lambda _: telling(progress, lambda on_moved: upload(on_moved=on_moved)), ref.url, length_of(file)
+        )
 
     async def upload_bytes(
         self,
@@ -127,13 +128,14 @@ class AsyncEngine(RowTransfers, ByteStreams):
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         only_if_absent: bool = False,
-        on_moved: OnMoved | None = None,
+        progress: ProgressCallback | None = None,
     ) -> TransferResult:
         """Upload what is in memory.
 
         Args:
             only_if_absent: by one PUT that fails if the object exists. If the reply to it was lost, a HEAD looks for
                 the token of this call in the object's metadata, so that no call loses against its own retry.
+            progress: as of ``upload``.
 
         Raises:
             PreconditionFailed, Conflict: somebody else's object exists, or is being written.
@@ -150,9 +152,10 @@ class AsyncEngine(RowTransfers, ByteStreams):
             with in_memory(view) as fd:
 
                 async def write(stored_as: ObjectOptions) -> TransferResult:
-                    return await uploader.upload_memory(
-                        fd, len(view), ref, stored_as, only_if_absent=only_if_absent, on_moved=on_moved
+                    store = functools.partial(
+                        uploader.upload_memory, fd, len(view), ref, stored_as, only_if_absent=only_if_absent
                     )
+                    return await telling(progress, lambda on_moved: store(on_moved=on_moved))
 
                 return await (created(write, self.head, ref, options) if only_if_absent else write(options))
 
@@ -177,7 +180,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         *,
         origin: AsyncEngine | None = None,
         preserve: Collection[Kept] = (),
-        on_moved: OnMoved | None = None,
+        progress: ProgressCallback | None = None,
         move: bool = False,
         version_id: str = "",
         dry_run: bool = False,
@@ -189,6 +192,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
                 all of them; likewise tags.
             origin: an engine of the source's endpoint or credentials; the object then passes through memory.
             preserve: what the copy keeps of its source, or fails: nothing of this is lost in silence.
+            progress: as of ``upload``, of what passes through memory; a copy by the service itself tells nothing.
             move: delete the source once the copy is stored.
             version_id: which version; empty for the current one. An older version cannot be moved.
 
@@ -200,11 +204,13 @@ class AsyncEngine(RowTransfers, ByteStreams):
         copy_ref = destination_ref(destination, ref.key)
         require_current(ref, version_id, move=move)
         options = None if options is None else checked(options)
-        copying = functools.partial(self.copying(origin, on_moved), preserve=frozenset(preserve))
+        copying = functools.partial(self.copying(origin), preserve=frozenset(preserve))
         copy = functools.partial(copying, ref, copy_ref, options, version_id=version_id, remove=move)
         if dry_run:
             return await copy(dry_run=True)
-        return await self._life.one(lambda _: copy(), ref.url)
+        if origin is None:
+            return await self._life.one(lambda _: copy(), ref.url)
+        return await self._life.one(lambda _: telling(progress, lambda on_moved: copy(on_moved=on_moved)), ref.url)
 
     # Many objects
 

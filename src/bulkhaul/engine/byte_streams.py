@@ -8,11 +8,12 @@ from contextlib import aclosing
 from typing import BinaryIO
 
 from bulkhaul.engine.lifetime import Lifetime, OnSize
+from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.transfers.endpoints import object_ref
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.described import checked
 from bulkhaul.wire.values import RemoteObject
@@ -29,7 +30,7 @@ class ByteStreams:
         url: str | ObjectRef,
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
-        on_moved: OnMoved | None = None,
+        progress: ProgressCallback | None = None,
         dry_run: bool = False,
     ) -> TransferResult:
         """Upload what a descriptor or a file object gives until its end; its length need not be known.
@@ -37,7 +38,7 @@ class ByteStreams:
         A file object is read in a thread. Where its ``read`` waits, the thread of a failed upload waits with it.
 
         Args:
-            on_moved: called with how many bytes have been sent.
+            progress: called with the bytes that were sent since the last call; the sum is the size.
 
         Raises:
             TransferError: it could not be done; nothing is left of it.
@@ -48,7 +49,7 @@ class ByteStreams:
         if dry_run:
             return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
 
-        async def work(_: OnSize) -> TransferResult:
+        async def work(on_moved: OnMoved | None) -> TransferResult:
             if isinstance(source, int):
                 return await streamer.upload(source, ref, options, on_moved=on_moved)
             from bulkhaul.engine.transfers.file_objects import piped_from
@@ -56,7 +57,7 @@ class ByteStreams:
             store = functools.partial(streamer.upload, ref=ref, options=options, on_moved=on_moved)
             return await piped_from(source, store)
 
-        return await self._life.one(work, ref.url)
+        return await self._life.one(lambda _: telling(progress, work), ref.url)
 
     async def download_stream(
         self, url: str | ObjectRef, sink: int | BinaryIO, *, version_id: str = "", dry_run: bool = False

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.startable import Startable
 from bulkhaul.engine.transfers.batch import Batch
-from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.rows import RowPages
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
@@ -178,11 +177,9 @@ class RowTransfers(Startable):
         plan = functools.partial(RowDeletions(running.control, running.remover).pieces, rows)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
-    def copying(
-        self, origin: RowTransfers | None, on_moved: OnMoved | None = None
-    ) -> Callable[..., Coroutine[None, None, TransferResult]]:
+    def copying(self, origin: RowTransfers | None) -> Callable[..., Coroutine[None, None, TransferResult]]:
         """Return what copies one object: within the service, or from that of another engine."""
         running = self._life.running()
         if origin is None:
             return running.copier.copy
-        return functools.partial(running.relay.copy, origin._life.running().origin, on_moved=on_moved)
+        return functools.partial(running.relay.copy, origin._life.running().origin)

@@ -70,7 +70,7 @@ class BulkFileSystem(EngineFileSystem):
             raise IsADirectoryError(errno.EISDIR, "a file cannot be where a folder is", lpath)
         if callback is not DEFAULT_CALLBACK:
             callback.set_size((await self._info(rpath))["size"])
-        await self._on_engine(self._engine.aio.download, ref, lpath, on_moved=_told(callback), **named)
+        await self._on_engine(self._engine.aio.download, ref, lpath, progress=_told(callback), **named)
 
     async def _put(
         self,
@@ -112,7 +112,7 @@ class BulkFileSystem(EngineFileSystem):
         size_bytes = os.path.getsize(lpath)
         callback.set_size(size_bytes)
         if mode != "create":
-            await self._on_engine(self._engine.aio.upload, lpath, ref, options, on_moved=_told(callback))
+            await self._on_engine(self._engine.aio.upload, lpath, ref, options, progress=_told(callback))
             return
         with self._open(rpath, "xb", options=options) as sink, open(lpath, "rb") as source:
             await asyncio.to_thread(shutil.copyfileobj, source, sink, MIB)
@@ -149,4 +149,4 @@ class BulkFileSystem(EngineFileSystem):
 
 
 def _told(callback: Any) -> Callable[[int], None] | None:
-    return None if callback is DEFAULT_CALLBACK else callback.absolute_update
+    return None if callback is DEFAULT_CALLBACK else callback.relative_update

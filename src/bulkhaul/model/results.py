@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 import msgspec
@@ -10,6 +11,13 @@ from bulkhaul.model.errors import ErrorInfo, TransferError, error_of
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.rows import Action
 from bulkhaul.model.verdicts import Evidence, Verdict
+
+ProgressCallback = Callable[[int], None]
+"""Called with the bytes done since the last call, never a total, in any order and on any thread; it must be quick.
+
+The sum is the size of the object on success, also after a download began anew (C48, C49). No call for an empty object
+or for a copy within a service.
+"""
 
 
 class TransferResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ from bulkhaul.engine.transfers.created import ANOTHER_WRITER
 from bulkhaul.model.errors import Conflict, PreconditionFailed
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import Doomed, ObjectOptions
 from bulkhaul.policy.put_options import put_options
 from bulkhaul.policy.storerules import check_ttl, keys_of
@@ -25,8 +25,7 @@ from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.batches import batched
 from bulkhaul.store.bucket import StoreOfBucket, bucket_of
 from bulkhaul.store.crossing import PinnedSource
-from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import ObjectStore, ProgressCallback
+from bulkhaul.store.protocol import ObjectStore
 from bulkhaul.store.reads import BucketReads
 
 
@@ -64,9 +63,7 @@ class S3Store(BucketReads):
             UsageError: metadata or a disposition that no header can carry (C5).
         """
         ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
-        deltas = Deltas(progress)
-        result = await (await self._running()).upload_bytes(body, ref, stored_as, on_moved=deltas.reached)
-        deltas.end(result.size)
+        result = await (await self._running()).upload_bytes(body, ref, stored_as, progress=progress)
         return self._told(msgspec.structs.replace(result, source="-"))
 
     async def put_path(
@@ -85,9 +82,7 @@ class S3Store(BucketReads):
             LocalError: the file cannot be read, or it changed meanwhile: then nothing was stored.
         """
         ref, stored_as = self.ref(key), put_options(options, content_disposition, metadata)
-        deltas = Deltas(progress)
-        result = await (await self._running()).upload(path, ref, stored_as, on_moved=deltas.reached)
-        deltas.end(result.size)
+        result = await (await self._running()).upload(path, ref, stored_as, progress=progress)
         return self._told(result)
 
     async def put_if_absent(self, key: str, body: bytes, *, options: ObjectOptions | None = None) -> bool:

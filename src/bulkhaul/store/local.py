@@ -22,10 +22,11 @@ from bulkhaul.disk.headers import keep_content, kept_content
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.paths import local_path, require_file
 from bulkhaul.disk.source import SourceFile
+from bulkhaul.engine.loop.progress import Deltas
 from bulkhaul.model.errors import NotFound, PreconditionFailed, Unsupported
 from bulkhaul.model.limits import MAX_OFFSET
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
@@ -34,8 +35,7 @@ from bulkhaul.policy.tags import check_tags
 from bulkhaul.store.crossing import copied_through
 from bulkhaul.store.files import Mode, NamedReader
 from bulkhaul.store.local_folder import LocalFolder, check_key, headers_of, info_of, mode_in, noticed, time_of
-from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import ObjectStore, ProgressCallback
+from bulkhaul.store.protocol import ObjectStore
 
 
 class LocalStore(LocalFolder):

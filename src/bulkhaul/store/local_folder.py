@@ -17,6 +17,7 @@ from bulkhaul.disk.modes import published_mode
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.source import SourceFile
 from bulkhaul.disk.tree import FileTree, components_of, identity_of
+from bulkhaul.engine.loop.progress import Deltas
 from bulkhaul.model.errors import (
     LocalError,
     NotFound,
@@ -35,7 +36,6 @@ from bulkhaul.policy import storerules
 from bulkhaul.policy.put_options import only_headers
 from bulkhaul.store.files import BegunFile, StoringWriter
 from bulkhaul.store.kept_result import kept_result
-from bulkhaul.store.progress import Deltas
 from bulkhaul.store.protocol import CLOSED
 
 _NO_HEADERS = Content()

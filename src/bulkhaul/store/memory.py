@@ -23,7 +23,7 @@ from bulkhaul.disk.source import SourceFile
 from bulkhaul.model.errors import Unsupported
 from bulkhaul.model.limits import MAX_DELETE_BATCH, MAX_OFFSET
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy import ranges, storerules
 from bulkhaul.policy.folders import in_folder
@@ -34,7 +34,7 @@ from bulkhaul.store.bodies import read, write
 from bulkhaul.store.crossing import copied_through
 from bulkhaul.store.files import HeldBody, Mode, NamedReader, StoringWriter
 from bulkhaul.store.memory_bucket import MemoryBucket
-from bulkhaul.store.protocol import ObjectStore, ProgressCallback
+from bulkhaul.store.protocol import ObjectStore
 
 
 class MemoryStore(MemoryBucket):

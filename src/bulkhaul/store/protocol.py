@@ -14,20 +14,13 @@ from __future__ import annotations
 import builtins
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Literal, Protocol, Self, runtime_checkable
 
 from bulkhaul.model.objects import FolderListing, ObjectInfo, VersionInfo
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import ObjectOptions
-
-ProgressCallback = Callable[[int], None]
-"""Called with the bytes done since the last call, never a total, in any order and on any thread; it must be quick.
-
-The sum is the size of the object on success, also after a download began anew (C48, C49). No call for an empty object
-or for a copy.
-"""
 
 CLOSED = "the store is closed; make a new one"
 """What a closed store says to every call."""

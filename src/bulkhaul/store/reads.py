@@ -12,12 +12,10 @@ import msgspec
 from bulkhaul.disk.paths import require_file
 from bulkhaul.model.errors import NotFound, OtherError
 from bulkhaul.model.objects import FolderListing, ObjectHead, ObjectInfo, ObjectRef, VersionInfo
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.policy.described import told_content
 from bulkhaul.policy.storerules import asks_for_bytes
 from bulkhaul.store.bucket import StoreOfBucket
-from bulkhaul.store.progress import Deltas
-from bulkhaul.store.protocol import ProgressCallback
 
 
 class BucketReads(StoreOfBucket):
@@ -91,9 +89,7 @@ class BucketReads(StoreOfBucket):
             LocalError: the parent folder does not exist, or refuses.
         """
         ref, file = self.ref(key), require_file(path)
-        deltas = Deltas(progress)
-        result = await (await self._running()).download(ref, file, on_moved=deltas.reached, version_id=version_id)
-        deltas.end(result.size)
+        result = await (await self._running()).download(ref, file, progress=progress, version_id=version_id)
         return self._told(result)
 
     async def get_bytes(self, key: str, *, version_id: str = "") -> bytes:

@@ -1,10 +1,12 @@
-"""Turns the totals of a transfer into the differences that a store's progress callback gets."""
+"""Turns the totals of a transfer into the differences that the caller's progress callback gets."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 
-from bulkhaul.store.protocol import ProgressCallback
+from bulkhaul.engine.loop.callbacks import callback_failed
+from bulkhaul.model.results import ProgressCallback, TransferResult
 
 _log = logging.getLogger("bulkhaul")
 
@@ -36,3 +38,26 @@ class Deltas:
             except Exception:  # noqa: BLE001 - a callback may raise anything
                 _log.warning("the progress callback failed after the transfer had succeeded", exc_info=True)
             self._told = size_bytes
+
+
+async def telling(
+    progress: ProgressCallback | None, transfer: Callable[[Callable[[int], None] | None], Awaitable[TransferResult]]
+) -> TransferResult:
+    """Carry out a transfer, and tell its progress.
+
+    Args:
+        progress: of the caller.
+        transfer: gets what it is to call with its totals, None where nobody asks for them.
+
+    Raises:
+        TransferError: the transfer failed, or the callback has ended the program; see ``callbacks``.
+    """
+    if progress is None:
+        return await transfer(None)
+    deltas = Deltas(progress)
+    result = await transfer(deltas.reached)
+    try:
+        deltas.end(result.size)
+    except BaseException as error:
+        raise callback_failed(error) from error
+    return result

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Callable
 
 import pytest
 
-from bulkhaul.store.progress import Deltas
+from bulkhaul.engine.loop.callbacks import original
+from bulkhaul.engine.loop.progress import Deltas, telling
+from bulkhaul.model.errors import OtherError
+from bulkhaul.model.results import TransferResult
 
 
 class Fragile:
@@ -38,9 +43,25 @@ def test_what_a_callback_did_not_take_is_told_again() -> None:
 def test_a_callback_that_fails_at_the_end_fails_no_transfer(caplog: pytest.LogCaptureFixture) -> None:
     """C48: the object is in place by then: a warning with the exception is logged, and nothing raised."""
     callback = Fragile(fails_at=1)
-    with caplog.at_level(logging.WARNING, "bulkhaul.store.progress"):
+    with caplog.at_level(logging.WARNING, "bulkhaul"):
         Deltas(callback).end(50)
     (record,) = caplog.records
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ValueError)
     assert (record.levelno, callback.seen) == (logging.WARNING, [])
+
+
+def test_a_callback_that_ends_the_program_at_the_end() -> None:
+    """On the loop it is an error that carries the original: a loop that got SystemExit itself would end."""
+
+    async def transfer(on_moved: Callable[[int], None] | None) -> TransferResult:
+        assert on_moved is not None
+        on_moved(0)
+        return TransferResult(source="s", destination="d", bucket="b", key="k", size=7)
+
+    def ends(delta_bytes: int) -> None:
+        raise SystemExit(delta_bytes)
+
+    with pytest.raises(OtherError) as caught:
+        asyncio.run(telling(ends, transfer))
+    assert str(original(caught.value)) == "7"
