@@ -84,6 +84,8 @@ NOW_DATE = "Fri, 02 Jan 2026 03:04:05 GMT"
         (302, "", "EndpointRedirect"),
         (307, "TemporaryRedirect", "EndpointRedirect"),
         (308, "", "EndpointRedirect"),
+        (400, "AuthorizationHeaderMalformed", "EndpointRedirect"),
+        (400, "IllegalLocationConstraintException", "EndpointRedirect"),
         (405, "MethodNotAllowed", "Unsupported"),
         (501, "NotImplemented", "Unsupported"),
         (400, "", "OtherError"),

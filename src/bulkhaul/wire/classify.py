@@ -49,6 +49,14 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "InternalError": ("ServerError", "the service failed by itself"),
     "PermanentRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
     "TemporaryRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
+    "AuthorizationHeaderMalformed": (
+        "EndpointRedirect",
+        "the service refuses the region of the signature, or its access key; set --region to that of the bucket",
+    ),
+    "IllegalLocationConstraintException": (
+        "EndpointRedirect",
+        "the region does not fit the endpoint; set --region or --endpoint-url",
+    ),
     "InvalidObjectState": (
         "Archived",
         "the object is archived: it must be restored before it is read; add --restore STANDARD, or BULK",
