@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ OBJECTS = 1000
 IN_FLIGHT = 300
 
 Words = Callable[[Path], list[str]]
+Begun = Callable[[Path], list[str]]
 
 
 def files_of(folder: Path) -> Path:
@@ -69,6 +71,16 @@ def other_lines(folder: Path) -> list[str]:
 def sync(folder: Path) -> list[str]:
     """Sync many files."""
     return ["sync", str(files_of(folder)), "s3://bucket/up/"]
+
+
+def restoring_sync(folder: Path) -> list[str]:
+    """Sync many objects."""
+    return ["sync", "s3://bucket/small/", str(folder / "out")]
+
+
+def job(folder: Path) -> list[str]:
+    """Run a job."""
+    return ["job", "run", str(folder / "job")]
 
 
 def small() -> dict[str, bytes | StoredObject]:
@@ -170,3 +182,92 @@ def test_a_job_stops_and_goes_on(tmp_path: Path) -> None:
     with FaultServer(small()) as server:
         assert command.run("job", "run", job, "--endpoint-url", server.endpoint_url).returncode == 0
     assert len(os.listdir(tmp_path / "out")) == OBJECTS
+
+
+@pytest.mark.parametrize("words", [upload, download, listed, lines, other_lines, sync], ids=lambda it: it.__name__)
+@pytest.mark.parametrize("endpoint", ["http://no-such-host.invalid", "http://127.0.0.1:9"])
+def test_an_endpoint_that_is_away(tmp_path: Path, words: Words, endpoint: str) -> None:
+    """A name without an address, or a port where nobody listens: told once, with what to do."""
+    named = ("--endpoint-url", endpoint, "--allow-http", "--retry-for", "1s")
+    done = command.run(*words(tmp_path), *named)
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert "the endpoint could not be reached" in done.stderr
+    assert "check --endpoint-url and the network" in done.stderr
+
+
+@pytest.mark.parametrize("words", [upload, download, listed, lines, sync], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [("AuthorizationHeaderMalformed", 400), ("IllegalLocationConstraintException", 400), ("PermanentRedirect", 301)],
+)
+def test_a_wrong_region(tmp_path: Path, words: Words, code: str, status: int) -> None:
+    """A bucket that lives elsewhere is told once, with the option that names its place."""
+    with FaultServer(small(), refusing(code, status)) as server:
+        done = command.run(*words(tmp_path), "--endpoint-url", server.endpoint_url)
+        asked = [one for one in server.requests if one.operation in MOVING]
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert "set --region" in done.stderr
+    assert len(asked) <= IN_FLIGHT
+
+
+def test_a_line_with_a_source_of_its_own(tmp_path: Path) -> None:
+    """Keys that the source of one line refuses are that line's failure: the others have another endpoint."""
+    with FaultServer(small()) as server, FaultServer(small(), refusing("SignatureDoesNotMatch", 403)) as other:
+        own = f"cp --recursive --source-endpoint-url {other.endpoint_url} s3://bucket/small/ s3://bucket/copied/"
+        file = lines_of(tmp_path, f"cp s3://bucket/small/{{number}} {tmp_path}/out/")
+        file.write_text(f"{own}\n{file.read_text()}")
+        done = command.run("run", "--json", str(file), "--endpoint-url", server.endpoint_url)
+    *told, summary = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
+    assert (summary["verified"], summary["failed"]) == (OBJECTS, 1)
+    assert [one["line"] for one in told if not one["success"]] == [1]
+
+
+def read_only(folder: Path) -> list[str]:
+    """Return what a command begins with to find a read-only file system in the place of a folder."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
+    return ["unshare", *user, "--mount", "sh", "-c", script, str(folder)]
+
+
+def closed(folder: Path) -> list[str]:
+    """Return what a command begins with to be refused by the permissions of a folder, which root is not."""
+    folder.chmod(0o555)
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+
+@pytest.mark.parametrize("words", [download, listed, restoring_sync, job], ids=lambda it: it.__name__)
+@pytest.mark.parametrize(("refusing_folder", "cause"), [(read_only, "EROFS"), (closed, "EACCES")])
+def test_a_destination_that_refuses(tmp_path: Path, words: Words, refusing_folder: Begun, cause: str) -> None:
+    """A folder that takes nothing is told once, with what to do, before anything is fetched."""
+    (tmp_path / "out").mkdir()
+    with FaultServer(small()) as server:
+        named = ["--endpoint-url", server.endpoint_url]
+        line = [*words(tmp_path), *named]
+        if line[0] == "job":
+            command.run("job", "create", line[2], "s3://bucket/small/", str(tmp_path / "out"), *named)
+        before = len(server.requests)
+        done = subprocess.run(
+            [*refusing_folder(tmp_path / "out"), *command.arguments(*line)],
+            env=command.environment(), capture_output=True, text=True, timeout=command.LIMIT_S,
+        )  # fmt: skip
+        asked = [one for one in server.requests[before:] if one.operation == "GetObject"]
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert "choose another destination" in done.stderr
+    assert f"(cause: {cause})" in done.stderr
+    assert not asked
+
+
+def test_a_file_that_refuses(tmp_path: Path) -> None:
+    """One folder below the destination that takes nothing is no matter of the others."""
+    with FaultServer(small() | {"bucket/small/closed/key": make_object(b"z")}) as server:
+        (tmp_path / "out" / "closed").mkdir(parents=True)
+        begin = closed(tmp_path / "out" / "closed")
+        line = [*download(tmp_path), "--endpoint-url", server.endpoint_url]
+        done = subprocess.run(
+            [*begin, *command.arguments(*line)],
+            env=command.environment(), capture_output=True, text=True, timeout=command.LIMIT_S,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr.count("bulkhaul: error:")) == (1, 1), done.stderr
+    assert "change its permissions (cause: EACCES)" in done.stderr
+    assert len(os.listdir(tmp_path / "out")) == OBJECTS + 1

@@ -18,6 +18,9 @@ _SOURCE = {
     "source_sign_requests": "sign_requests",
 }
 
+OF_SOURCE = frozenset(_SOURCE)
+"""Their names, as parameters of a command."""
+
 source_options = adding(
     _source("--source-endpoint-url", metavar="URL", help="Endpoint of SRC, where it is not that of DEST."),
     _source("--source-region", metavar="NAME", help="Region of SRC."),

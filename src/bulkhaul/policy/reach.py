@@ -9,6 +9,8 @@ from __future__ import annotations
 import errno
 from enum import Enum, auto
 
+import msgspec
+
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.policy.selection import named_object
 
@@ -74,6 +76,24 @@ def ends_run(failure: ErrorInfo, *, many_buckets: bool) -> bool:
     """
     reach = reach_of(failure)
     return reach is Reach.JOB or (reach is Reach.BUCKETS and not many_buckets)
+
+
+def ends_lines(failure: ErrorInfo, *, own_source: bool) -> bool:
+    """Return whether no line of a file of commands can be carried out, now that one of them has failed.
+
+    Args:
+        own_source: that line names an endpoint, a region or keys for its source alone, and the failure may be of these.
+
+    >>> wrong = ErrorInfo("AccessDenied", "", status=403, service_code="SignatureDoesNotMatch")
+    >>> ends_lines(wrong, own_source=False), ends_lines(wrong, own_source=True)
+    (True, False)
+    """
+    return ends_run(failure, many_buckets=True) and not own_source
+
+
+def untried(failure: ErrorInfo, subject: str) -> ErrorInfo:
+    """Return the failure of an object that is not tried, as another one of its buckets has met this."""
+    return msgspec.structs.replace(failure, subject=subject, request_id="", host_id="", again=True)
 
 
 def buckets_of(source: str, destination: str) -> tuple[str, str]:

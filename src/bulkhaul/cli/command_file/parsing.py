@@ -21,6 +21,7 @@ from bulkhaul.cli.command_file.syncing import sync_words
 from bulkhaul.cli.file_list import LINES, NUL
 from bulkhaul.cli.launch import Taken
 from bulkhaul.cli.options import OUTPUT, SETTINGS
+from bulkhaul.cli.source_options import OF_SOURCE
 from bulkhaul.cli.standard_streams import named_stdin
 from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, without_streams
 from bulkhaul.model.errors import NotFound, Unsupported, UsageError
@@ -72,12 +73,17 @@ class Stdin:
 
 
 class Prepared(msgspec.Struct, frozen=True, kw_only=True):
-    """The work of one line; either ``job`` or ``work`` is there."""
+    """The work of one line; either ``job`` or ``work`` is there.
+
+    Attributes:
+        own_source: it has an endpoint, a region or keys for its source alone.
+    """
 
     operation: str
     dry_run: bool = False
     job: Job | None = None
     work: Work | None = None
+    own_source: bool = False
 
 
 def prepared(
@@ -224,7 +230,8 @@ def _made(command: click.Command, ctx: click.Context, *, dry_run: bool) -> Prepa
     with contextlib.suppress(click.exceptions.Exit):
         click.Command.invoke(command, ctx)
     assert taken.job is not None or taken.work is not None
-    return Prepared(operation=str(ctx.info_name), dry_run=dry_run, job=taken.job, work=taken.work)
+    own = any(ctx.params.get(name) is not None for name in OF_SOURCE)
+    return Prepared(operation=str(ctx.info_name), dry_run=dry_run, job=taken.job, work=taken.work, own_source=own)
 
 
 def _places(ctx: click.Context) -> list[tuple[tuple[str, ...], bool]]:

@@ -24,12 +24,12 @@ from bulkhaul.cli.run_query import Lines
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.threads import no_thread
-from bulkhaul.model.errors import TransferError, UsageError
+from bulkhaul.model.errors import ErrorInfo, TransferError, UsageError, error_of
 from bulkhaul.model.limits import KIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
-from bulkhaul.policy.reach import ends_run
+from bulkhaul.policy.reach import Reach, buckets_of, ends_lines, reach_of, untried
 from bulkhaul.policy.selection import named_object
 
 LINES_AT_ONCE = 32
@@ -71,6 +71,7 @@ class CommandFile:
         self._dry_run = dry_run
         self._streams: dict[Kind, RowStream] = {}
         self._gathered: defaultdict[Kind, list[Row]] = defaultdict(list)
+        self._closed: dict[tuple[str, str], ErrorInfo] = {}  # buckets of lines, and what all of these would meet
         self._lines = 0  # that are carried out one by one, now
         self._out = queue.Queue[LineResult | _End](_MAX_WAITING)
         self._slots = threading.BoundedSemaphore(LINES_AT_ONCE)
@@ -216,14 +217,17 @@ class CommandFile:
         """Carry out one line; where the engine ends before it, it stays in flight."""
         try:
             try:
-                self._carry_out(engine, number, line)
+                if (failure := self._known(line)) is None:
+                    self._carry_out(engine, number, line)
+                else:
+                    self._put(engine, _failed(number, line.operation, error_of(failure), line))
             except (TransferError, OSError) as error:
                 if engine.ended:
                     return
                 known = error if isinstance(error, TransferError) else local_error(error)
-                if ends_run(known.info, many_buckets=True):
+                if ends_lines(known.info, own_source=line.own_source):
                     raise known from error
-                self._put(engine, _failed(number, line.operation, known, line))
+                self._put(engine, _failed(number, line.operation, self._judged(known, line), line))
             with self._lock:
                 self._lines -= 1
         except BaseException:
@@ -231,6 +235,23 @@ class CommandFile:
                 raise
         finally:
             self._slots.release()
+
+    def _known(self, line: Prepared) -> ErrorInfo | None:
+        """Return the failure of a line whose buckets are known to fail all, None if it is to be tried."""
+        if line.job is None or line.own_source:
+            return None
+        failure = self._closed.get(buckets_of(line.job.source, line.job.destination))
+        return None if failure is None else untried(failure, line.job.source)
+
+    def _judged(self, error: TransferError, line: Prepared) -> TransferError:
+        """Note what a failure means for the lines of the same buckets; return it, marked if it came before."""
+        if line.job is None or line.own_source or reach_of(error.info) is not Reach.BUCKETS:
+            return error
+        places = buckets_of(line.job.source, line.job.destination)
+        with self._lock:  # many lines may wait for one question, and get its one failure
+            first = places not in self._closed
+            self._closed.setdefault(places, error.info)
+        return error if first else error_of(msgspec.structs.replace(error.info, again=True))
 
     def _carry_out(self, engine: Engine, number: int, line: Prepared) -> None:
         if line.job is not None and line.job.streams is not None:

@@ -28,7 +28,7 @@ from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
-from bulkhaul.policy.reach import Reach, buckets_of, ends_run, reach_of
+from bulkhaul.policy.reach import Reach, buckets_of, ends_run, reach_of, untried
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones share one for each request in flight."""
@@ -232,8 +232,10 @@ class Batch:
         if ends_run(failure, many_buckets=self._many_buckets):
             self._over = self._over or error_of(failure)
         elif reach_of(failure) is Reach.BUCKETS:
-            first = self._closed.setdefault(buckets_of(result.source, result.destination), failure)
-            if first != failure:
+            places = buckets_of(result.source, result.destination)
+            known = places in self._closed  # objects that waited for one question have one failure
+            self._closed.setdefault(places, failure)
+            if known:
                 return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, again=True))
         return result
 
@@ -241,8 +243,7 @@ class Batch:
         """Return the failure of an object whose buckets are known to fail all, None if it is to be tried."""
         if not self._closed or (failure := self._closed.get(buckets_of(planned.source, planned.destination))) is None:
             return None
-        told = msgspec.structs.replace(failure, subject=planned.source, request_id="", host_id="", again=True)
-        return msgspec.structs.replace(planned, failure=told)
+        return msgspec.structs.replace(planned, failure=untried(failure, planned.source))
 
     async def _feed(self) -> None:
         try:
