@@ -102,6 +102,46 @@ def test_status_and_code_have_one_error(status: int, code: str, expected: str) -
     assert info.service_code == ("" if code.isdigit() else code)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(500, "InternalError"), (500, ""), (502, ""), (503, "SlowDown"), (504, ""), (429, ""), (400, "RequestTimeout")],
+)
+def test_a_service_that_cannot_answer_now(status: int, code: str) -> None:
+    """What is told after all retries says what to do."""
+    assert "; try again later" in service_error(status, service_code=code, headers={}, now_s=NOW_S).message
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [
+        (301, ""),
+        (307, "TemporaryRedirect"),
+        (400, "AuthorizationHeaderMalformed"),
+        (400, "IllegalLocationConstraintException"),
+    ],
+)
+def test_a_bucket_that_lives_elsewhere(status: int, code: str) -> None:
+    """The option that names its place stands in the message."""
+    assert "set --region" in service_error(status, service_code=code, headers={}, now_s=NOW_S).message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        socket.gaierror(-2, "Name or service not known"),
+        ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+        OSError(errno.EHOSTUNREACH, "no route"),
+        ConnectionResetError(errno.ECONNRESET, "reset"),
+        TimeoutError("no bytes"),
+        BadStatusLine("SSH-2.0"),
+    ],
+    ids=lambda it: type(it).__name__,
+)
+def test_an_endpoint_that_is_away_says_what_to_check(error: BaseException) -> None:
+    """Whatever befell the connection, the message names what to look at."""
+    assert "check " in network_error(error).message
+
+
 @given(st.integers(100, 999), st.text(st.characters(min_codepoint=48, max_codepoint=122), max_size=20))
 def test_every_reply_has_an_error_of_the_tree(status: int, code: str) -> None:
     """No status and no code, known or not, is without a typed error with a message."""

@@ -40,13 +40,13 @@ _BY_CODE: dict[str, tuple[str, str]] = {
     "XAmzContentChecksumMismatch": ("BodyCorrupted", "the service received other bytes than were sent"),
     "XAmzContentSHA256Mismatch": ("BodyCorrupted", "the service received other bytes than were sent"),
     "InvalidRange": ("RangeNotSatisfiable", "the range lies outside the object, which may have shrunk"),
-    "SlowDown": ("Throttled", "the service asks to slow down"),
-    "Throttling": ("Throttled", "the service asks to slow down"),
-    "ThrottlingException": ("Throttled", "the service asks to slow down"),
-    "RequestLimitExceeded": ("Throttled", "the service asks to slow down"),
-    "TooManyRequests": ("Throttled", "the service asks to slow down"),
-    "RequestTimeout": ("ServerError", "the service waited too long for the request"),
-    "InternalError": ("ServerError", "the service failed by itself"),
+    "SlowDown": ("Throttled", "the service asks to slow down; try again later, or lower --concurrency"),
+    "Throttling": ("Throttled", "the service asks to slow down; try again later, or lower --concurrency"),
+    "ThrottlingException": ("Throttled", "the service asks to slow down; try again later, or lower --concurrency"),
+    "RequestLimitExceeded": ("Throttled", "the service asks to slow down; try again later, or lower --concurrency"),
+    "TooManyRequests": ("Throttled", "the service asks to slow down; try again later, or lower --concurrency"),
+    "RequestTimeout": ("ServerError", "the service waited too long for the request; try again later"),
+    "InternalError": ("ServerError", "the service failed by itself; try again later, or look at its logs"),
     "PermanentRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
     "TemporaryRedirect": ("EndpointRedirect", "the bucket lives elsewhere; set --region or --endpoint-url"),
     "AuthorizationHeaderMalformed": (
@@ -150,7 +150,10 @@ def service_error(
     if known in _BY_CODE:
         name, message = _BY_CODE[known]
     elif status >= 500:
-        name, message = "ServerError", f"the service failed by itself (HTTP {status})"
+        name, message = (
+            "ServerError",
+            f"the service failed by itself (HTTP {status}); try again later, or look at its logs",
+        )
     else:
         name, message = "OtherError", f"the service answered HTTP {status} {code}".rstrip()
     if status in (404, 405) and headers.get("x-amz-delete-marker") == "true":
