@@ -57,6 +57,56 @@ def test_a_pattern_leaves_hidden_files_out_as_a_shell_does(server: FaultServer) 
     assert stored(server, "other") == {"a": b"in/a", ".env": b"in/.env"}
 
 
+@pytest.mark.parametrize("recursive", [[], ["--recursive"]])
+def test_a_pattern_keeps_the_paths_of_what_it_finds(server: FaultServer, recursive: list[str]) -> None:
+    """From the segment of its first wildcard on, files and all that is in folders, whether one matches or several."""
+    write("in/x/f", "in/x/sub/g", "in/y/f", "in/z.txt")
+    told(server, "cp", *recursive, "in/x*", "s3://other/one/")
+    told(server, "cp", *recursive, "in/*", "s3://other/all/")
+    told(server, "cp", *recursive, "in/*/f", "s3://other/f/")
+    one = {"x/f": b"in/x/f", "x/sub/g": b"in/x/sub/g"}
+    found = {
+        "one": one,
+        "all": {**one, "y/f": b"in/y/f", "z.txt": b"in/z.txt"},
+        "f": {"x/f": b"in/x/f", "y/f": b"in/y/f"},
+    }
+    assert stored(server, "other") == {
+        f"{top}/{name}": body for top, names in found.items() for name, body in names.items()
+    }
+
+
+def test_filters_of_a_pattern_look_at_those_paths(server: FaultServer) -> None:
+    """Of files and below folders, and whole paths where the filter is absolute."""
+    write("in/x/f", "in/x/g", "in/y/f", "in/z")
+    told(server, "cp", "--exclude", "x/f", "--exclude", f"{Path.cwd()}/in/y/*", "in/*", "s3://other/")
+    assert stored(server, "other") == {"x/g": b"in/x/g", "z": b"in/z"}
+
+
+def test_a_pattern_enters_links_to_folders_as_the_options_say(server: FaultServer) -> None:
+    """By default it follows them; with --no-follow-symlinks they are left out."""
+    write("real/f")
+    Path("in").mkdir()
+    os.symlink("../real", "in/link")
+    told(server, "cp", "--no-follow-symlinks", "in/*", "s3://other/")
+    assert stored(server, "other") == {}
+    told(server, "cp", "in/*", "s3://other/")
+    assert stored(server, "other") == {"link/f": b"real/f"}
+
+
+def test_a_folder_that_ends_in_a_slash_is_taken_whole(server: FaultServer) -> None:
+    """Without --recursive, alone and among others; moved, too."""
+    write("in/x/f", "in/g", "a")
+    told(server, "cp", "in/", "s3://other/p")
+    told(server, "cp", "a", "in/", "s3://other/q/")
+    found = {"x/f": b"in/x/f", "g": b"in/g"}
+    expected = {f"{top}/{name}": body for top in "pq" for name, body in found.items()} | {"q/a": b"a"}
+    assert stored(server, "other") == expected
+    told(server, "mv", "in/", "s3://other/r/")
+    assert stored(server, "other") == expected | {f"r/{name}": body for name, body in found.items()}
+    assert not [path for path in Path("in").rglob("*") if path.is_file()]
+    assert "is a folder; add --recursive, or a slash" in told(server, "cp", "in", "s3://other/", status=2)
+
+
 def test_several_objects_go_down_into_a_folder_that_is_made(server: FaultServer) -> None:
     """Patterns may be among them."""
     told(server, "cp", "s3://bucket/k1", "s3://bucket/d/*", "new/in/")

@@ -131,7 +131,7 @@ class TestUsage:
             (["cp", "a", "s3:///key"], "the bucket name is missing"),
             (["cp", "s3://bucket/key", "s3:///key"], "the bucket name is missing"),
             (["cp", "s3://bucket/prefix/", "b"], "add --recursive"),
-            (["cp", ".", "s3://bucket/key"], "SRC is a folder; add --recursive"),
+            (["cp", ".", "s3://bucket/key"], ". is a folder; add --recursive"),
             (["cp", "s3://bucket/prefix/", "-"], "must name one object"),
             (["cp", "s3://bucket", "-"], "must name one object"),
             (["cp", "-", "s3://bucket/prefix/"], "must name one object"),

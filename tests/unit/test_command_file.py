@@ -179,7 +179,7 @@ def test_the_lines_that_ask(line: str) -> None:
         ("cp a s3://b/k x", "both local"),
         ("cp --help", "--help"),
         ("cp 'directory/*.gz' s3://bucket/p", "must be a bucket, or end in a slash"),
-        ("cp directory s3://bucket/p", "SRC is a folder"),
+        ("cp directory s3://bucket/p", "directory is a folder"),
         ("cp object.gz s3://", "bucket name is missing"),
         ("cp '*' s3://", "bucket name is missing"),
         ("rm '' s3://b/k", "s3://"),

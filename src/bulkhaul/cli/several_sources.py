@@ -5,16 +5,24 @@ from __future__ import annotations
 import glob
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, Direction, direction_of, without_streams
+from bulkhaul.cli.transfer_arguments import (
+    SCHEME,
+    STREAM,
+    Direction,
+    direction_of,
+    refuse_unselective,
+    without_streams,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.jobs.several import Several
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
     from bulkhaul.model.writing import ObjectOptions
@@ -22,37 +30,63 @@ if TYPE_CHECKING:
 _WILDCARD = re.compile(r"[*?]")
 
 
-def sources_and_destination(paths: Sequence[str], *, raw: bool) -> tuple[list[str], str]:
-    """Return all SRC, and DEST; a pattern of local files that the shell has left is expanded.
+class Places(NamedTuple):
+    """What SRC… and DEST of a command line come to.
 
-    A single SRC that is a pattern is a list even where one file matches: its DEST is a folder then.
+    Attributes:
+        below: of what patterns of local files have found, the path below DEST, by its SRC; a folder among them ends
+            in a slash.
+    """
 
-    Args:
-        raw: wildcards stand for themselves.
+    sources: list[str]
+    destination: str
+    below: dict[str, str]
+
+    @property
+    def several(self) -> bool:
+        """Whether there is a list of sources, even if it is one of one."""
+        return len(self.sources) > 1 or bool(self.below)
+
+
+def take_places(given: dict[str, Any], *, move: bool) -> Places:
+    """Remove SRC… and DEST from ``given``; expand the patterns of local files that the shell has left.
+
+    What a pattern finds keeps its path from the segment on that has the first wildcard, however much it finds.
 
     Raises:
         click.UsageError: one of them is missing.
         NotFound: no file matches.
     """
+    paths, follow = given.pop("paths"), given["follow_symlinks"]
     if len(paths) < 2:
         raise click.UsageError("Missing argument 'SRC'." if not paths else "Missing argument 'DEST'.")
-    *given, destination = paths
+    *named, destination = paths
     sources: list[str] = []
-    for source in given:
-        if raw or source.startswith(SCHEME) or not _WILDCARD.search(source) or os.path.lexists(source):
+    below: dict[str, str] = {}
+    for source in named:
+        wildcard = _WILDCARD.search(source)
+        if given["raw"] or source.startswith(SCHEME) or wildcard is None or os.path.lexists(source):
             sources.append(source)
             continue
         if not destination.startswith(SCHEME) or destination == SCHEME:
-            return given, destination  # which is refused
-        found = sorted(glob.glob(source))
+            return Places(named, destination, {})  # which is refused
+        cut = source.rfind("/", 0, wildcard.start()) + 1
+        matches = [path.rstrip("/") for path in sorted(glob.glob(source))]
+        found = {_entered(path, follow=not move if follow is None else follow): path[cut:] for path in matches}
         if not found:
             from bulkhaul.model.errors import NotFound
 
             raise NotFound("no file matches", source)
         sources += found
+        below |= found
         require_folder(destination)
     pairs = [without_streams(source, destination) for source in sources]
-    return [source for source, _ in pairs], pairs[0][1]
+    return Places([source for source, _ in pairs], pairs[0][1], below)
+
+
+def _entered(path: str, *, follow: bool) -> str:
+    """Return a path with a slash at its end if everything below it is meant."""
+    return f"{path}/" if os.path.isdir(path) and (follow or not os.path.islink(path)) else path
 
 
 def require_several(sources: Sequence[str], destination: str, given: dict[str, Any]) -> Direction:
@@ -75,10 +109,8 @@ def require_several(sources: Sequence[str], destination: str, given: dict[str, A
         raise click.UsageError("the lines of a list are relative to one SRC; give one.")
     require_folder(destination)
     (direction,) = directions
-    if direction is Direction.UPLOAD and not given["recursive"]:
-        folder = next((source for source in sources if os.path.isdir(source)), None)
-        if folder is not None:
-            raise click.UsageError(f"{folder} is a folder; add --recursive for everything below it.")
+    for source in sources:
+        refuse_unselective(direction, source, given)
     return direction
 
 
@@ -98,8 +130,7 @@ def require_folder(destination: str) -> None:
 
 
 def several_work(
-    sources: Sequence[str],
-    destination: str,
+    places: Places,
     given: dict[str, Any],
     *,
     stored: ObjectOptions | None,
@@ -110,22 +141,31 @@ def several_work(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         from bulkhaul.cli.choice_options import choice_of
-        from bulkhaul.jobs.several import Several, several_results
+        from bulkhaul.jobs.several import several_results
 
         origin = run.beside(origin_settings) if origin_settings is not None else None
-        several = Several(sources=sources, destination=destination, recursive=given["recursive"], literal=given["raw"])
         choice = choice_of(given, stored=stored, move=move)
-        yield from run.each(several_results(run.aio, several, choice, origin=origin))
+        yield from run.each(several_results(run.aio, _several(places, given), choice, origin=origin))
 
     return results
 
 
-def refuse_one_name(sources: Sequence[str], destination: str, given: dict[str, Any]) -> None:
+def refuse_one_name(places: Places, given: dict[str, Any]) -> None:
     """Refuse sources that would have one name, before anything begins.
 
     Raises:
         UsageError: two of them would.
     """
+    _several(places, given).named()
+
+
+def _several(places: Places, given: dict[str, Any]) -> Several:
     from bulkhaul.jobs.several import Several
 
-    Several(sources=sources, destination=destination, recursive=given["recursive"], literal=given["raw"]).named()
+    return Several(
+        sources=places.sources,
+        destination=places.destination,
+        paths=places.below,
+        recursive=given["recursive"],
+        literal=given["raw"],
+    )

@@ -147,6 +147,11 @@ def two_places(paths: tuple[str, ...]) -> tuple[str, str]:
     return paths[0], paths[1]
 
 
+def is_whole_folder(path: str) -> bool:
+    """Whether a local SRC is everything below a folder without ``--recursive``, as it ends in a slash."""
+    return path.endswith("/") and os.path.isdir(path)
+
+
 def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
     """Refuse the first option of the command line that does not apply to this direction.
 
@@ -161,19 +166,24 @@ def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
             raise click.UsageError(f"{(spellings or param.opts)[0]} means nothing for {direction.value}.")
 
 
-def refuse_unselective(direction: Direction, source: str, *, recursive: bool, raw: bool) -> None:
-    """Refuse a folder without ``--recursive``, and a prefix with wildcards that are to be taken literally.
+def refuse_unselective(direction: Direction, source: str, given: Mapping[str, Any]) -> None:
+    """Refuse a folder that is not said to be taken whole, and a prefix with wildcards that are to be taken literally.
+
+    Args:
+        given: the options.
 
     Raises:
         click.UsageError: it cannot mean what it says.
     """
     if direction is Direction.UPLOAD:
-        if not recursive and os.path.isdir(source):
-            raise click.UsageError("SRC is a folder; add --recursive for everything below it.")
+        if given["recursive"] or source.endswith("/") or not os.path.isdir(source):
+            return
+        if given["follow_symlinks"] is not False or not os.path.islink(source):
+            raise click.UsageError(f"{source} is a folder; add --recursive, or a slash, for all that is in it.")
         return
     from bulkhaul.policy.selection import parse_source
 
-    if raw and recursive and parse_source(source, recursive=True).pattern:
+    if given["raw"] and given["recursive"] and parse_source(source, recursive=True).pattern:
         raise click.UsageError("--raw takes one object; it cannot be had with --recursive where SRC holds * or ?.")
 
 

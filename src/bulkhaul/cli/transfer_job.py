@@ -30,10 +30,11 @@ from bulkhaul.cli.options import (
 )
 from bulkhaul.cli.restore_options import restore_options, restored_rows, take_restore
 from bulkhaul.cli.several_sources import (
+    Places,
     refuse_one_name,
     require_several,
     several_work,
-    sources_and_destination,
+    take_places,
 )
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
@@ -43,6 +44,7 @@ from bulkhaul.cli.transfer_arguments import (
     STREAM,
     Direction,
     direction_of,
+    is_whole_folder,
     refuse_many,
     refuse_misplaced,
     refuse_pattern,
@@ -52,7 +54,7 @@ from bulkhaul.cli.transfer_arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from bulkhaul.cli.job import Job
     from bulkhaul.engine.aio import AsyncEngine
@@ -101,20 +103,22 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     Raises:
         click.UsageError: it makes no sense.
     """
-    sources, destination = sources_and_destination(given.pop("paths"), raw=given["raw"])
+    places = take_places(given, move=move)
+    sources, destination, several = places.sources, places.destination, places.several
     given = {"version_id": "", "all_versions": False, **given}
     if move and STREAM in (*sources, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
-    several = len(sources) > 1
     direction = require_several(sources, destination, given) if several else direction_of(sources[0], destination)
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
+    if direction is Direction.UPLOAD and not (several or given["listed"]) and is_whole_folder(sources[0]):
+        given["recursive"] = True
     given["restore"] = take_restore(given)
     given["choice"] = take_choice(given)
     refuse_with_all_versions(given)
     take_links(given, download=direction is Direction.DOWNLOAD, several=several)
     output = take_output(given)
-    job = _prepared(direction, sources[0], destination, given, move=move, sources=sources if several else ())
+    job = _prepared(direction, sources[0], destination, given, move=move, places=places if several else None)
     from bulkhaul.cli.launch import launch_job
 
     launch_job(ctx, job, output)
@@ -139,9 +143,9 @@ def _prepared(
     *,
     move: bool,
     operation: str = "",
-    sources: Sequence[str] = (),
+    places: Places | None = None,
 ) -> Job:
-    """Return the job of one source, or of several ``sources``, of which ``source`` is the first."""
+    """Return the job of one source, or of several, of which ``source`` is the first."""
     if direction is Direction.TO_STDOUT:
         require_object(source, role="SRC, for stdout,", marker=given["raw"])
         if not given["raw"]:
@@ -154,8 +158,7 @@ def _prepared(
         if direction is Direction.UPLOAD and not os.path.isdir(source):
             raise click.UsageError("SRC is no folder, and the lines of a list are relative to one.")
     else:
-        for each in sources or [source]:
-            refuse_unselective(direction, each, recursive=given["recursive"], raw=given["raw"])
+        refuse_unselective(direction, source, given)
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)
@@ -168,10 +171,10 @@ def _prepared(
         raise click.UsageError("--part-size must be at least 5 MiB for what is stored: S3 takes no shorter parts.")
     dry_run = given["dry_run"]
     results: Results
-    if sources:
-        refuse_one_name(sources, destination, given)
+    if places is not None:
+        refuse_one_name(places, given)
         origin = origin_settings(settings, given) if direction is Direction.COPY else None
-        results = several_work(sources, destination, given, stored=stored, origin_settings=origin, move=move)
+        results = several_work(places, given, stored=stored, origin_settings=origin, move=move)
     elif (left_out := left_out_one(source, given)) is not None:
         results = _told(left_out)
     elif given["listed"]:

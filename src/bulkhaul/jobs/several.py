@@ -2,15 +2,16 @@
 
 each source ─▶ rows ─▶ two of one destination: the second one fails ─▶ those that stay are left out ─▶ the engine
 
-A source below which there are many takes its own name along, as with Unix cp, unless it ends in a slash:
+A source below which there are many takes its own name along, as with Unix cp, unless it ends in a slash. What a pattern
+of local files has found has a path of its own:
 
-    d/  ─▶ DEST/…        d ─▶ DEST/d/…
+    d/  ─▶ DEST/…        d ─▶ DEST/d/…        d/* ─▶ DEST/x, DEST/y/…
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 
 import msgspec
@@ -41,12 +42,14 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         destination: taken as a folder or a prefix.
+        paths: of some local sources, where they go below the destination.
         recursive: everything below folders and prefixes.
         literal: wildcards of URLs stand for themselves.
     """
 
     sources: Sequence[str]
     destination: str
+    paths: Mapping[str, str] = {}
     recursive: bool = False
     literal: bool = False
 
@@ -91,14 +94,17 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
     def _parsed(self, source: str) -> Source:
         if not self.local:
             return parse_source(source, recursive=self.recursive, literal=self.literal, marker=self.literal)
-        return files_below(source) if self.recursive and os.path.isdir(source) else Source("")
+        entered = self.recursive or source.endswith("/")
+        return files_below(source) if entered and os.path.isdir(source) else Source("")
 
     def _row(self, n: int, source: str) -> Row | None:
         if (parsed := self._parsed(source)).many:
             return None
         if self.action is not Action.DOWNLOAD:
             bucket, prefix = destination_prefix(self.destination)
-            place = ObjectRef(bucket, key_for(prefix, source if self.local else parsed.key)).url
+            path = self.paths.get(source, "")
+            above = prefix + path[: path.rfind("/") + 1]
+            place = ObjectRef(bucket, key_for(above, path or (source if self.local else parsed.key))).url
         else:
             name = base_name(parsed.key)
             if not name.components:
@@ -106,9 +112,20 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
             place = self.top + name.components[0]
         return Row(n=n, action=self.action, source=source if self.local else parsed.url, destination=place)
 
+    def takes(self, folder: str, include: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+        """Return the test that the path of a file below a folder must pass."""
+        if folder not in self.paths:
+            return selector(files_below(folder), include, exclude)
+        path = self.paths[folder]
+        above = folder.rstrip("/").removesuffix(path) or os.curdir
+        chosen = selector(files_below(above), include, exclude)
+        return lambda relative: chosen(f"{path}/{relative}")
+
     def below(self, source: str) -> str:
         """Return the prefix or the folder, with a slash at its end, that what lies below a source goes to."""
-        if self.local:
+        if source in self.paths:
+            name = self.paths[source]
+        elif self.local:
             name = "" if source.endswith("/") else os.path.basename(os.path.normpath(source))
             name = "" if name in (".", "..") else name
         else:
@@ -167,7 +184,7 @@ class _Run:
         filters = Filters(self._choice.include, self._choice.exclude)
         told: list[PlannedRow] = []
         for row in rows:
-            name = row.source.rstrip("/").rpartition("/")[2]
+            name = self._several.paths.get(row.source) or row.source.rstrip("/").rpartition("/")[2]
             link = self._several.local and self._choice.follow_symlinks is False and os.path.islink(row.source)
             if not filters.takes(name):
                 told.append(_left_out(row, filters.reason(name)))
@@ -186,7 +203,7 @@ class _Run:
         found: list[tuple[Ready, bool]] = [(self._flat(self._pages(part)), move) for part in (links, rest) if part]
         for folder in several.many():
             bucket, prefix = destination_prefix(several.below(folder))
-            takes = selector(files_below(folder), choice.include, choice.exclude)
+            takes = several.takes(folder, choice.include, choice.exclude)
             for entries, removed in await in_thread(passes, folder, choice):
                 rows = FileRows(folder, bucket, prefix, takes, entries=entries)
                 found.append((self._flat(numbered(rows)), removed))
