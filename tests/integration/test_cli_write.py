@@ -472,6 +472,39 @@ def test_several_to_stdout(server: FaultServer) -> None:
     assert done.stderr.startswith(b"bulkhaul: error: s3://bucket/no: ")
 
 
+def test_a_folder_to_stdout(server: FaultServer) -> None:
+    """cat writes what lies in a folder itself, in the order of keys; a bucket may be empty, a prefix may not."""
+    put(server, **{"p/": b"", "p/b": b"B", "p/a": b"A", "p/deep/c": b"C", "z": b"Z"})
+    for url, written in (("s3://bucket/p/", b"AB"), ("s3://bucket", b"Z"), ("s3://bucket/", b"Z")):
+        done = stream("cat", "--endpoint-url", server.endpoint_url, url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, written, b""), url
+    done = stream("cat", "--endpoint-url", server.endpoint_url, "s3://bucket/none/")
+    assert (done.returncode, done.stdout) == (1, b"")
+    with FaultServer(buckets=["empty"]) as empty:
+        done = stream("cat", "--endpoint-url", empty.endpoint_url, "s3://empty")
+    assert (done.returncode, done.stdout) == (0, b"")
+
+
+def test_json_beside_stdout(server: FaultServer) -> None:
+    """cat --json writes the bytes alone to stdout, and tells of each object on stderr."""
+    put(server, a=b"A")
+    done = stream("--json", "--endpoint-url", server.endpoint_url, "cat", "s3://bucket/a", "s3://bucket/no")
+    (first, second), summary = lines(done.stderr.decode(), "cat")
+    assert (done.returncode, done.stdout) == (1, b"A")
+    assert (first["source"], first["success"]) == ("s3://bucket/a", True)
+    assert (second["error"]["code"], summary["failed"]) == ("NotFound", 1)
+
+
+def test_an_object_that_exists_stays(server: FaultServer) -> None:
+    """pipe -n stores what is new, and tells what it has left."""
+    put(server, old=b"old")
+    left = stream("pipe", "-n", "--endpoint-url", server.endpoint_url, "s3://bucket/old", given=b"new")
+    made = stream("pipe", "-n", "--endpoint-url", server.endpoint_url, "s3://bucket/k", given=b"new")
+    assert (left.returncode, made.returncode) == (0, 0)
+    assert left.stdout == b"(skipped) pipe - s3://bucket/old: it is at the destination already\n"
+    assert stored(server) == {"old": b"old", "k": b"new"}
+
+
 def test_empty_stdin(server: FaultServer) -> None:
     """An empty stdin is an empty object, and pipe says so as JSON on stdout."""
     done = stream("pipe", "--json", "--content-type", "a/b", "--endpoint-url", server.endpoint_url, "s3://bucket/k")

@@ -69,6 +69,18 @@ def test_ls() -> None:
     assert names(versions.stdout) == ["null run/b.txt"]
 
 
+def test_ls_filters_one_folder() -> None:
+    """Files and folders by their names in it; columns of s5cmd stand before the size."""
+    with FaultServer(BUNDLE) as server:
+        etag = server.store.get("bucket", "run/b.txt").etag.strip('"')  # type: ignore[union-attr]
+        excluded = ask(server, "ls", "--exclude", "*.bin", "s3://bucket/run/")
+        without_folders = ask(server, "ls", "--exclude", "deep/*", "s3://bucket/run/")
+        columns = ask(server, "ls", "-e", "-s", "--include", "b*", "s3://bucket/run/")
+    assert names(excluded.stdout) == ["deep/", "b.txt"]
+    assert names(without_folders.stdout) == ["a.bin", "b.txt"]
+    assert columns.stdout.split()[2:] == ["STANDARD", etag, "1", "b.txt"]
+
+
 def test_ls_json_and_hostile_keys() -> None:
     """JSON tells every key exactly; people see it escaped, on one line."""
     with FaultServer(BUNDLE) as server:

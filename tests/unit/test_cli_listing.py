@@ -16,8 +16,10 @@ from bulkhaul.cli.commands.head import object_fields, people_text
 from bulkhaul.cli.commands.ls import Listing, list_buckets
 from bulkhaul.cli.group import cli
 from bulkhaul.cli.listing_lines import (
+    Shown,
     Totals,
     folder_json,
+    folder_lines,
     object_json,
     object_lines,
     total_json,
@@ -59,7 +61,17 @@ def test_objects_as_json() -> None:
 def test_unknown_times_and_large_sizes_keep_the_columns() -> None:
     """A time that is not told leaves its column empty, and a size that is longer than its column is whole."""
     assert object_lines([ObjectHead("k", 12345678901)]) == " " * 20 + " 12345678901 k\n"
-    assert object_lines([ObjectHead("k", 1536)], human=True) == " " * 20 + "    1.5 KiB k\n"
+    assert object_lines([ObjectHead("k", 1536)], Shown(human=True)) == " " * 20 + "    1.5 KiB k\n"
+
+
+def test_classes_and_etags_stand_before_the_size() -> None:
+    """In columns that any class and the ETag of an upload in parts fit into; names keep one column, folders' too."""
+    shown = Shown(etag=True, storage_class=True)
+    etag = f"{'0' * 32}-9"
+    one = ObjectHead("d/k", 5, f'"{etag}"', storage_class="INTELLIGENT_TIERING")
+    line = object_lines([one], shown, cut=2)
+    assert line == f"{' ' * 20} INTELLIGENT_TIERING {etag}          5 k\n"
+    assert folder_lines(["d/e/"], shown, cut=2).index("e/") == line.index("k")
 
 
 def test_versions() -> None:
@@ -116,7 +128,9 @@ def test_what_is_no_url(url: str) -> None:
         (["rm", "s3://b/"], "add --recursive"),
         (["rm", "s3://b/p/"], "add --recursive"),
         (["rm", "s3://b/k", "/data/file"], "must begin with s3://"),
-        (["ls", "--include", "*", "s3://b/k"], "need --recursive, --all-versions or a pattern"),
+        (["ls", "--include", "*"], "filters need s3://BUCKET"),
+        (["ls", "-e", "--all-versions", "s3://b/k"], "cannot be had with --show-fullpath or --all-versions"),
+        (["ls", "-s", "--show-fullpath", "s3://b/k"], "cannot be had with --show-fullpath or --all-versions"),
         (["rm", "--version-id", "v", "s3://b/k", "s3://b/l"], "exactly one key"),
         (["rm", "--version-id", "v", "s3://b/k*"], "exactly one key"),
         (["rm", "--version-id", "v", "--all-versions", "s3://b/k"], "exactly one key"),
@@ -209,7 +223,7 @@ def test_pages_are_closed_with_the_output(kind: str) -> None:
     out: Any = SimpleNamespace(write=write)
 
     async def listed() -> None:
-        listing = Listing(Source("b", many=True), out, human=False, as_json=False)
+        listing = Listing(Source("b", many=True), out, shown=Shown(), as_json=False)
         try:
             await (list_buckets(engine, out, as_json=False) if kind == "buckets" else getattr(listing, kind)(engine))
         except BrokenPipeError:

@@ -23,8 +23,10 @@ _selection = section("Selection")
 RULES = ("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs", "if_differs")
 """Parameters that say which destinations are replaced; the last one is no option, but what a line of ``run`` asks."""
 
+no_clobber_option = _selection("--no-clobber", "-n", is_flag=True, help="Leave what exists at DEST as it is.")
+
 choice_options = adding(
-    _selection("--no-clobber", "-n", is_flag=True, help="Leave what exists at DEST as it is."),
+    no_clobber_option,
     _selection(
         "--if-size-differ", "-s", "if_size_differs", is_flag=True, help="Of what exists replace what has another size."
     ),
@@ -78,6 +80,16 @@ def left_out_one(source: str, given: dict[str, Any]) -> TransferResult | None:
     if test.takes(name):
         return None
     return TransferResult(source=source, destination="", bucket=bucket, key=key, skipped=test.reason(name))
+
+
+def is_there_already(source: str, destination: str) -> TransferResult:
+    """Return the result of one transfer that leaves an object as it is, for ``--no-clobber``."""
+    from bulkhaul.model.results import TransferResult
+    from bulkhaul.policy.overwriting import IS_THERE
+    from bulkhaul.policy.selection import named_object
+
+    bucket, key = named_object(destination)
+    return TransferResult(source=source, destination=destination, bucket=bucket, key=key, skipped=IS_THERE)
 
 
 def choice_of(given: dict[str, Any], *, stored: ObjectOptions | None, move: bool) -> Choice:

@@ -22,6 +22,12 @@ from bulkhaul.policy.sizes import format_size
 
 _NEVER = " " * 20
 
+_CLASS_WIDTH = len("INTELLIGENT_TIERING") + 1
+"""Source: the longest of StorageClass (S3 API, Object)."""
+
+_ETAG_WIDTH = 35
+"""Of an MD5 in hex and two characters for the number of parts."""
+
 
 class Totals(msgspec.Struct):
     """Objects and bytes listed so far, and those of them that have to be restored before they are read."""
@@ -53,7 +59,38 @@ def size_text(size_bytes: int, *, human: bool) -> str:
     return format_size(size_bytes) if human else str(size_bytes)
 
 
-def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = False) -> str:
+class Shown(msgspec.Struct, frozen=True):
+    """What is shown of each object beside its time and its key.
+
+    Attributes:
+        human: its size for people.
+        etag, storage_class: before its size, as s5cmd has it.
+    """
+
+    human: bool = False
+    etag: bool = False
+    storage_class: bool = False
+
+    @property
+    def width(self) -> int:
+        """How many characters come before the size."""
+        return _ETAG_WIDTH * self.etag + _CLASS_WIDTH * self.storage_class
+
+    def before_size(self, one: ObjectHead) -> str:
+        """Return what comes before the size of an object.
+
+        >>> Shown(etag=True, storage_class=True).before_size(ObjectHead("a", 7, etag='"c4ca"'))
+        'STANDARD            c4ca                               '
+        """
+        found = f"{one.storage_class or 'STANDARD':<{_CLASS_WIDTH}}" if self.storage_class else ""
+        etag = one.etag.strip('"')
+        return f"{found}{printable(etag):<{_ETAG_WIDTH}}" if self.etag else found
+
+
+PLAIN = Shown()
+
+
+def object_lines(objects: Iterable[ObjectHead], shown: Shown = PLAIN, *, cut: int = 0) -> str:
     r"""Return a line for each object, as aws-cli writes them, but in UTC; one in an archive tells its class.
 
     Args:
@@ -63,9 +100,10 @@ def object_lines(objects: Iterable[ObjectHead], *, cut: int = 0, human: bool = F
     >>> object_lines([ObjectHead("run/a\n", 7, last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC))], cut=4)
     '2024-05-17 12:34:56Z          7 a\\x0a\n'
     """
+    more = shown.width > 0
     return "".join(
-        f"{_instant(one.last_modified)} {size_text(one.size, human=human):>10} "
-        f"{printable(one.key[cut:])}{_archive(one)}\n"
+        f"{_instant(one.last_modified)} {shown.before_size(one) if more else ''}"
+        f"{size_text(one.size, human=shown.human):>10} {printable(one.key[cut:])}{_archive(one)}\n"
         for one in objects
     )
 
@@ -80,13 +118,13 @@ def url_lines(bucket: str, objects: Iterable[ObjectHead], prefixes: Iterable[str
     return "".join(f"{printable(f's3://{bucket}/{key}')}\n" for key in keys)
 
 
-def folder_lines(prefixes: Iterable[str], *, cut: int = 0) -> str:
+def folder_lines(prefixes: Iterable[str], shown: Shown = PLAIN, *, cut: int = 0) -> str:
     r"""Return a line for each folder.
 
     >>> folder_lines(["run/deep/"], cut=4)
     '                            PRE deep/\n'
     """
-    return "".join(f"{'PRE':>31} {printable(prefix[cut:])}\n" for prefix in prefixes)
+    return "".join(f"{'PRE':>{shown.width + 31}} {printable(prefix[cut:])}\n" for prefix in prefixes)
 
 
 def bucket_lines(buckets: Iterable[Bucket]) -> str:

@@ -85,6 +85,7 @@ _OPTIONS = {
     "--credentials-file": "set AWS_SHARED_CREDENTIALS_FILE to the file",
     "--config": "set AWS_CONFIG_FILE to the file",
     "--color": "leave it away: the output has no colours",
+    "--exit-on-error": "leave it away: after a failure sync goes on, deletes nothing and ends with status 1",
     "--install-completion": "type bulkhaul completion --install",
     "--source-region-name": "type --source-region",
     "--destination-region": "type --region, and --source-region for SRC",

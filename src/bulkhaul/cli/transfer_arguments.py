@@ -12,7 +12,7 @@ import shlex
 import stat
 from collections.abc import Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -20,9 +20,13 @@ from click.core import ParameterSource
 from bulkhaul.cli.object_options import FIELDS
 from bulkhaul.cli.standard_streams import named_stdin, named_stdout
 
+if TYPE_CHECKING:
+    from bulkhaul.model.objects import ObjectRef
+
 SCHEME = "s3://"
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 STREAM = "-"
+_WILDCARD = re.compile(r"[*?]")
 _OPEN = re.compile(r"/dev/(?:fd/\d+|std(?:in|out|err))$|/proc/(?:self|\d+)/fd/\d+$")
 
 
@@ -152,6 +156,22 @@ def is_whole_folder(path: str) -> bool:
     return path.endswith("/") and os.path.isdir(path)
 
 
+def synced_folder(source: str) -> str:
+    """Return SRC of a sync; of ``folder/*`` that the shell has left the folder.
+
+    Raises:
+        click.UsageError: it is another pattern of local files.
+    """
+    if source.startswith(SCHEME) or os.path.lexists(source) or not _WILDCARD.search(source):
+        return source
+    folder = source.removesuffix("*")
+    if _WILDCARD.search(folder) or (folder and not folder.endswith("/")):
+        raise click.UsageError(
+            "of files sync takes a folder, or all in one (folder/*); --include takes other patterns."
+        )
+    return folder or os.curdir
+
+
 def refuse_misplaced(ctx: click.Context, direction: Direction) -> None:
     """Refuse the first option of the command line that does not apply to this direction.
 
@@ -240,6 +260,20 @@ def require_object(url: str, *, role: str, marker: bool = False, what: str = "a 
 
         hint = " `bulkhaul cp --raw URL -` writes a key that ends in a slash." if key else ""
         raise click.UsageError(f"{role} must name one object, with its key; {printable(url)} does not.{hint}")
+
+
+def one_object(source: str) -> str | ObjectRef:
+    """Return the object that SRC names: its URL, or for a key that ends in a slash its ``ObjectRef``.
+
+    Only ``--raw`` allows such a key; as a URL it would be a prefix.
+    """
+    if not source.endswith("/"):
+        return source
+    from bulkhaul.model.objects import ObjectRef
+    from bulkhaul.policy.selection import parse_source
+
+    named = parse_source(source, literal=True, marker=True)
+    return ObjectRef(named.bucket, named.key)
 
 
 def refuse_pattern(url: str) -> None:

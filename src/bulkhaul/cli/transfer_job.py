@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bulkhaul.cli.choice_options import choice_options, chosen_results, left_out_one, replacing_rows, take_choice
+from bulkhaul.cli.choice_options import (
+    choice_options,
+    chosen_results,
+    is_there_already,
+    left_out_one,
+    replacing_rows,
+    take_choice,
+)
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.link_options import link_options, take_links
@@ -45,6 +52,7 @@ from bulkhaul.cli.transfer_arguments import (
     Direction,
     direction_of,
     is_whole_folder,
+    one_object,
     refuse_many,
     refuse_misplaced,
     refuse_pattern,
@@ -59,7 +67,6 @@ if TYPE_CHECKING:
     from bulkhaul.cli.job import Job
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
-    from bulkhaul.model.objects import ObjectRef
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
     from bulkhaul.model.writing import ObjectOptions
@@ -187,7 +194,7 @@ def _prepared(
     elif direction is Direction.COPY:
         results = _copies(source, destination, stored, given, origin_settings(settings, given), move=move)
     elif direction is Direction.FROM_STDIN:
-        results = _from_stdin(destination, stored, dry_run=dry_run)
+        results = _from_stdin(destination, stored, dry_run=dry_run, no_clobber=given.get("no_clobber", False))
     else:
         results = _to_stdout(source, given["version_id"], dry_run=dry_run)
     from bulkhaul.cli.job import Job
@@ -231,7 +238,7 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
 
         lacks_folder = dry_run and not many and not os.path.lexists(os.path.dirname(destination) or os.curdir)
         if given["choice"] or lacks_folder or (given["restore"] and not dry_run):
-            what = source if many else _one(source)
+            what = source if many else one_object(source)
             with contextlib.nullcontext() if many or dry_run else made_above(destination):
                 yield from chosen_results(run, what, destination, given, many=many, move=move)
         elif many:
@@ -246,7 +253,7 @@ def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bo
             )
         else:
             with contextlib.nullcontext() if dry_run else made_above(destination):
-                yield run.download(_one(source), destination, move=move, version_id=version_id, dry_run=dry_run)
+                yield run.download(one_object(source), destination, move=move, version_id=version_id, dry_run=dry_run)
 
     return results
 
@@ -303,7 +310,7 @@ def _copies(
 
     def results(run: Engine) -> Iterator[TransferResult]:
         origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
-        what = (source if many else _one(source), destination)
+        what = (source if many else one_object(source), destination)
         how: dict[str, Any] = {"origin": origin, "preserve": given["preserve"], "dry_run": dry_run}
         selected: dict[str, Any] = {"recursive": recursive, "include": given["include"], "exclude": given["exclude"]}
         if given["choice"] or (given["restore"] and not dry_run):
@@ -313,7 +320,7 @@ def _copies(
         elif many:
             yield from run.copy_many(source, destination, options, **selected, **how, move=move)
         else:
-            yield run.copy(_one(source), destination, options, **how, move=move, version_id=version_id)
+            yield run.copy(one_object(source), destination, options, **how, move=move, version_id=version_id)
 
     return results
 
@@ -368,33 +375,22 @@ def _reads_stdin(listed: tuple[str, bool] | None) -> bool:
     return listed is not None and listed[0] == STDIN
 
 
-def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool) -> Results:
+def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool, no_clobber: bool) -> Results:
     from bulkhaul.model.writing import ObjectOptions
 
     options = stored or ObjectOptions()
 
     def results(run: Engine) -> Iterator[TransferResult]:
-        yield run.upload_stream(0, destination, options, dry_run=dry_run)
+        if no_clobber and run.exists(destination):
+            yield is_there_already(STREAM, destination)
+        else:
+            yield run.upload_stream(0, destination, options, dry_run=dry_run)
 
     return results
 
 
 def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
     def results(run: Engine) -> Iterator[TransferResult]:
-        yield run.download_stream(_one(source), 1, version_id=version_id, dry_run=dry_run)
+        yield run.download_stream(one_object(source), 1, version_id=version_id, dry_run=dry_run)
 
     return results
-
-
-def _one(source: str) -> str | ObjectRef:
-    """Return the object that SRC names: its URL, or for a key that ends in a slash its ``ObjectRef``.
-
-    Only ``--raw`` allows such a key; as a URL it would be a prefix.
-    """
-    if not source.endswith("/"):
-        return source
-    from bulkhaul.model.objects import ObjectRef
-    from bulkhaul.policy.selection import parse_source
-
-    named = parse_source(source, literal=True, marker=True)
-    return ObjectRef(named.bucket, named.key)

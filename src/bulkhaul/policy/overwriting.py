@@ -16,6 +16,9 @@ from bulkhaul.policy.filetimes import mtime_of
 
 _SECOND_NS = 1_000_000_000
 
+IS_THERE = "it is at the destination already"
+"""Why ``-n`` leaves something."""
+
 
 class Known(msgspec.Struct, frozen=True, gc=False):
     """What is known of one side.
@@ -90,4 +93,4 @@ def left_because(rule: Overwrite, source: Known, destination: Known) -> str:
         return "" if newer else "the destination is not older"
     if rule.if_size_differs:
         return "the destination has its size" if same_size else ""
-    return "it is at the destination already" if rule.no_clobber else ""
+    return IS_THERE if rule.no_clobber else ""

@@ -57,10 +57,6 @@ _SPELLINGS = {
 for, archived or not."""
 
 
-_LITERAL = ("head", "pipe")
-"""Commands that take ``*`` and ``?`` as they stand anyway."""
-
-
 class Stdin:
     """Who reads the stdin of the program.
 
@@ -195,8 +191,6 @@ def _parsed(group: click.Context, name: str, arguments: Sequence[str]) -> click.
     spelled = []
     for argument in arguments:
         head, equals, value = argument.partition("=")
-        if name in _LITERAL and argument in ("--raw", "-raw"):
-            continue
         if head in _SPELLINGS and head not in options:
             if not (head := _SPELLINGS[head]):
                 continue

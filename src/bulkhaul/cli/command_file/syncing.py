@@ -33,18 +33,13 @@ def sync_words(arguments: Sequence[str], parsed: click.Context) -> tuple[str, li
     paths = parsed.params["paths"]
     if len(paths) != 2:
         return "sync", list(arguments), {}  # which says what is missing
-    source, destination = paths
+    source, _ = paths
     if _is_one(source):
         if parsed.params["delete"]:
             raise UsageError("--delete means nothing for one object; end a prefix or a folder in a slash")
         rule = "if_size_differs" if parsed.params["size_only"] else "if_differs"
         return "cp", [word for word in arguments if word not in _SIZE_ONLY], {rule: True}
-    if source.startswith(SCHEME) or os.path.lexists(source) or not _WILDCARD.search(source):
-        return "sync", list(arguments), {}
-    folder = source.removesuffix("*")
-    if _WILDCARD.search(folder) or (folder and not folder.endswith("/")):
-        raise UsageError("of files a line syncs a folder, or all in one (folder/*); --include takes other patterns")
-    return "sync", list(arguments), {"paths": (folder or os.curdir, destination)}
+    return "sync", list(arguments), {}
 
 
 def _is_one(source: str) -> bool:

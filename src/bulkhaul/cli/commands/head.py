@@ -34,6 +34,7 @@ Exit code: 0 it is there, 1 it is not, or may not be looked at, 2 wrong command 
 @click.argument("url", metavar="s3://BUCKET[/KEY]")
 @click.option("--version-id", default="", metavar="ID", help="That version of the object.")
 @click.option("--tags", "with_tags", is_flag=True, help="The tags too, by a second request.")
+@click.option("--raw", is_flag=True, expose_value=False, help="* and ? stand for themselves, as they do anyway.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @click.pass_context

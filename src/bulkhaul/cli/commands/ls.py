@@ -14,6 +14,7 @@ from bulkhaul.cli.options import connection_options, make_settings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bulkhaul.cli.listing_lines import Shown
     from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.policy.selection import Source
@@ -49,6 +50,8 @@ Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or i
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of every key below.")
 @filter_options(click.option)
 @click.option("--show-fullpath", "urls", is_flag=True, help="Of each object its URL alone.")
+@click.option("--etag", "-e", is_flag=True, help="Each object's ETag before its size.")
+@click.option("--storage-class", "-s", is_flag=True, help="Each object's storage class before its size.")
 @connection_options
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and with --summarize one of totals.")
 @click.pass_context
@@ -64,6 +67,8 @@ def ls(
     include: tuple[str, ...],
     exclude: tuple[str, ...],
     urls: bool,
+    etag: bool,
+    storage_class: bool,
     as_json: bool,
     **connection: Any,
 ) -> NoReturn:
@@ -72,21 +77,23 @@ def ls(
     Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key.
     """
     from bulkhaul.cli.launch import launch_query
+    from bulkhaul.cli.listing_lines import Shown
     from bulkhaul.policy.selection import parse_listing
 
-    if url is None and (recursive or all_versions or summarize):
-        raise click.UsageError("--recursive, --all-versions and --summarize need s3://BUCKET.")
+    if url is None and (recursive or all_versions or summarize or include or exclude):
+        raise click.UsageError("--recursive, --all-versions, --summarize and filters need s3://BUCKET.")
     source = parse_listing(url) if url is not None else None
-    if (include or exclude) and not (recursive or all_versions or (source and source.pattern)):
-        raise click.UsageError("--include and --exclude need --recursive, --all-versions or a pattern.")
     if urls and all_versions:
         raise click.UsageError("--show-fullpath cannot be had with --all-versions: a URL names no version.")
+    if (etag or storage_class) and (urls or all_versions):
+        raise click.UsageError("--etag and --storage-class cannot be had with --show-fullpath or --all-versions.")
     settings = make_settings(connection)
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         if source is None:
             return await list_buckets(engine, out, as_json=as_json)
-        listing = Listing(source, out, human=human, as_json=as_json, filters=(include, exclude), urls=urls)
+        shown = Shown(human=human, etag=etag, storage_class=storage_class)
+        listing = Listing(source, out, shown=shown, as_json=as_json, filters=(include, exclude), urls=urls)
         if all_versions:
             await listing.versions(engine)
         elif recursive or source.pattern:
@@ -117,7 +124,7 @@ class Listing:
         source: Source,
         out: Lines,
         *,
-        human: bool,
+        shown: Shown,
         as_json: bool,
         filters: tuple[Sequence[str], Sequence[str]] = ((), ()),
         urls: bool = False,
@@ -127,7 +134,7 @@ class Listing:
 
         self._source = source
         self._out = out
-        self._human = human
+        self._show = shown
         self._as_json = as_json
         self._urls = urls
         self._takes = listing_selector(source, *filters)
@@ -148,9 +155,7 @@ class Listing:
                 if self._urls and not self._as_json:
                     await self._out.write(url_lines(bucket, taken))
                     continue
-                await self._out.write(
-                    object_json(bucket, taken) if self._as_json else object_lines(taken, human=self._human)
-                )
+                await self._out.write(object_json(bucket, taken) if self._as_json else object_lines(taken, self._show))
 
     async def folder(self, engine: AsyncEngine) -> None:
         """Print one folder."""
@@ -159,7 +164,9 @@ class Listing:
         bucket, prefix = self._source.bucket, self._source.prefix
         cut = prefix.rfind("/") + 1
         async with contextlib.aclosing(engine.control.folder(bucket, prefix)) as pages:
-            async for objects, prefixes in pages:
+            async for page, folders in pages:
+                objects = [one for one in page if self._takes(one.key)] if self._takes else page
+                prefixes = [one for one in folders if self._takes(one)] if self._takes else folders
                 self._totals.add(one.size for one in objects)
                 self._totals.add_archived(objects)
                 self._shown += len(objects) + len(prefixes)
@@ -168,7 +175,7 @@ class Listing:
                 elif self._urls:
                     await self._out.write(url_lines(bucket, objects, prefixes))
                 else:
-                    lines = folder_lines(prefixes, cut=cut) + object_lines(objects, cut=cut, human=self._human)
+                    lines = folder_lines(prefixes, self._show, cut=cut) + object_lines(objects, self._show, cut=cut)
                     await self._out.write(lines)
 
     async def versions(self, engine: AsyncEngine) -> None:
@@ -182,7 +189,7 @@ class Listing:
                 self._totals.add(one.size for one in taken if not one.delete_marker)
                 self._shown += len(taken)
                 await self._out.write(
-                    version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._human)
+                    version_json(bucket, taken) if self._as_json else version_lines(taken, human=self._show.human)
                 )
 
     async def end(self, *, summarize: bool) -> int:
@@ -197,6 +204,6 @@ class Listing:
         if not self._shown and (self._source.prefix or self._source.pattern):
             raise nothing_matches(self._source)
         if summarize:
-            totals = total_json(self._totals) if self._as_json else total_lines(self._totals, human=self._human)
+            totals = total_json(self._totals) if self._as_json else total_lines(self._totals, human=self._show.human)
             await self._out.write(totals)
         return 0

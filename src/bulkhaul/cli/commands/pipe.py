@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from bulkhaul.cli.choice_options import no_clobber_option
 from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.object_options import object_options
 from bulkhaul.cli.options import (
@@ -30,6 +31,10 @@ the pipeline has failed.
 
 @click.command("pipe", cls=SectionedCommand, epilog=EPILOG, short_help="Store stdin as an object.")
 @click.argument("url", metavar="URL")
+@no_clobber_option
+@section("Selection")(
+    "--raw", is_flag=True, expose_value=False, help="* and ? stand for themselves, as they do anyway."
+)
 @section("Selection")(
     "--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and read nothing."
 )

@@ -23,6 +23,7 @@ from bulkhaul.cli.transfer_arguments import (
     STREAM,
     direction_of,
     refuse_misplaced,
+    synced_folder,
     two_places,
     without_streams,
 )
@@ -116,7 +117,7 @@ def sync(
     the first page.
     """
     source, destination = without_streams(*two_places(paths))
-    direction = direction_of(source, destination)
+    direction, source = direction_of(source, destination), synced_folder(source)
     if STREAM in (source, destination):
         raise click.UsageError("sync takes folders and prefixes, not stdin or stdout; use cp.")
     refuse_misplaced(ctx, direction)
