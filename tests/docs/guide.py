@@ -24,7 +24,8 @@ class Guide:
 
     Attributes:
         work: the folder; it is the home of the examples, too.
-        client: a boto3 client of the server.
+        server: it is run against.
+        client: a boto3 client of it.
         error: what the last block wrote to stderr.
     """
 
@@ -48,6 +49,7 @@ class Guide:
             assert said in self.text, f"{page} does not say {said}"
             self.text = self.text.replace(said, meant)
         self.work = work
+        self.server = server
         self.client: Any = server.client()
         self.error = ""
         self._section = ""
@@ -67,7 +69,7 @@ class Guide:
             BULKHAUL_STATE_DIR=str(work / "state"),
             HOME=str(work),
             PATH=f"{work / 'bin'}:{os.environ['PATH']}",
-            PYTHONPATH=str(work),
+            PYTHONPATH=os.pathsep.join([str(work), *filter(None, [os.environ.get("PYTHONPATH")])]),
         ) | dict(variables or {})
 
     def run(self, section: str, *, line: int | None = None, status: int = 0) -> str:

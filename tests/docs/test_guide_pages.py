@@ -1,6 +1,6 @@
 """docs/guides and docs/coming-from: every example in them is run, in the order of the page, and does what it says.
 
-docs/guides/fsspec.md and the pages of aws-cli and s5cmd have tests of their own.
+docs/guides/fsspec.md and the page of aws-cli have tests of their own; what s5cmd does otherwise has a table of its own.
 """
 
 from __future__ import annotations
@@ -361,7 +361,7 @@ def begin(server: RunningServer, folder: Path) -> None:
     for name in left(server, folder):
         if not name.startswith("s3://"):
             (folder / name).unlink()
-    write(folder, {"a.bin": b"file", "results/a.bin": b"other", "results/new.txt": b"new"})
+    write(folder, {"a.bin": b"file", "a*.bin": b"star", "results/a.bin": b"other", "results/new.txt": b"new"})
     for name in ("a.bin", "results/a.bin", "results/new.txt"):
         os.utime(folder / name, (time.time() + 60,) * 2)  # newer than what is stored, also by whole seconds
     fill(server, "bucket", {**{f"run-7/{key}": body for key, body in RUN_7.items()}, "a.bin": b"object"})
@@ -382,6 +382,21 @@ def left(server: RunningServer, folder: Path) -> dict[str, Any]:
             tags = client.get_object_tagging(**place)["TagSet"]
             found[f"s3://{bucket}/{one['Key']}"] = (client.get_object(**place)["Body"].read(), tags)
     return found
+
+
+def run_both(guide: Guide, rows: list[tuple[str, str]]) -> None:
+    """Run both command lines of each row; they must leave the same, and something must come of them."""
+    for theirs, ours in rows:
+        ended = []
+        for line in (theirs, ours):
+            begin(guide.server, guide.work)
+            before = left(guide.server, guide.work)
+            status = 1 if re.match("rclone check|bulkhaul verify", line) else 0  # the sides differ
+            said = guide.call(["bash", "-euo", "pipefail", "-c", line], status=status)
+            after = left(guide.server, guide.work)
+            assert said or guide.error or after != before, f"{line}: nothing came of it"
+            ended.append(after)
+        assert ended[0] == ended[1], f"{theirs} | {ours}"
 
 
 def test_coming_from_rclone(seaweed: RunningServer, tmp_path: Path) -> None:
@@ -407,18 +422,24 @@ def test_coming_from_rclone(seaweed: RunningServer, tmp_path: Path) -> None:
 
     rows = guide.rows()
     assert len(rows) > 20
-    for theirs, ours in rows:
-        ended = []
-        for line in (theirs, ours):
-            begin(seaweed, tmp_path)
-            before = left(seaweed, tmp_path)
-            status = 1 if re.match("rclone check|bulkhaul verify", line) else 0  # the sides differ
-            said = guide.call(["bash", "-euo", "pipefail", "-c", line], status=status)
-            after = left(seaweed, tmp_path)
-            assert said or guide.error or after != before, f"{line}: nothing came of it"
-            ended.append(after)
-        assert ended[0] == ended[1], f"{theirs} | {ours}"
+    run_both(guide, rows)
     assert guide.ended()
+
+
+def test_coming_from_s5cmd(seaweed: RunningServer, tmp_path: Path) -> None:
+    """docs/coming-from/s5cmd.md: both programs leave the same, and end with the same status."""
+    where = {"S3_ENDPOINT_URL": seaweed.endpoint_url}
+    guide = Guide("coming-from/s5cmd.md", seaweed, tmp_path, variables=where)
+    (tmp_path / "bin/s5cmd").symlink_to(find_program("s5cmd"))
+    keys = f"aws_access_key_id = {seaweed.access_key}\naws_secret_access_key = {seaweed.secret_key}\n"
+    (tmp_path / ".keys").write_text(f"[p]\n{keys}")
+    write(tmp_path, {"run-7/a.bin": b"a", "run-7/logs/b.txt": b"b"})
+    fill(seaweed, "bucket", {})
+    guide.run("")
+    assert guide.keys("bucket") == ["run-7/a.bin", "run-7/logs/b.txt"]
+    rows = guide.rows()
+    assert len(rows) > 30
+    run_both(guide, rows)
 
 
 def test_coming_from_boto3(seaweed: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,8 +472,8 @@ def test_coming_from_boto3(seaweed: RunningServer, tmp_path: Path, monkeypatch: 
                 assert answers[0] == answers[1], f"{theirs} | {ours}"
 
 
-TESTED_ELSEWHERE = {"guides/fsspec.md", "coming-from/aws-cli.md", "coming-from/s5cmd.md"}
-"""What other tests run: of fsspec, and of what differs from those two programs."""
+TESTED_ELSEWHERE = {"guides/fsspec.md", "coming-from/aws-cli.md"}
+"""What other tests run."""
 
 
 def test_every_page_is_run() -> None:

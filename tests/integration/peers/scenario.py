@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.peers.warm import Ended
-from tests.servers.process import RunningServer
 
 _SECOND = "2:"
 _LINK = "-> "
@@ -54,10 +53,10 @@ class Row:
         put: of objects, further arguments of PutObject.
         age_s: of files, how long ago they were modified; negative for the future. Objects are as old as the test.
         versioned: the first bucket keeps versions.
-        given: stdin.
+        given: stdin, with the same names in braces.
         status, objects_after, files_after: what our command leaves; None for what was there before.
         heads: fields of HeadObject, by object.
-        prints: what its stdout holds; with a newline at its end all of it.
+        prints: what its stdout holds.
         ours_because: why we do not do as they do, in one sentence; empty where we do.
     """
 
@@ -93,14 +92,14 @@ class Row:
         )
 
 
-def carry_out(row: Row, line: str, program: Program, server: RunningServer, place: Path) -> tuple[Left, Ended]:
+def carry_out(row: Row, line: str, program: Program, client: Any, place: Path) -> tuple[Left, Ended]:
     """Lay out what a row begins with, run one of its command lines, and return what is left and how it ended.
 
     Args:
         line: of the row, ``theirs`` or ``typed``.
+        client: a boto3 client of the server.
         place: a folder that does not exist; buckets are named by it.
     """
-    client = server.client()
     buckets = (place.name, f"{place.name}-2")
     place.mkdir()
     for bucket in buckets:
@@ -111,8 +110,8 @@ def carry_out(row: Row, line: str, program: Program, server: RunningServer, plac
         bucket, key = _stored(name.partition("#")[0] if row.versioned else name, buckets)
         client.put_object(Bucket=bucket, Key=key, Body=body.encode(), **row.put.get(name, {}))
     _write(place, row)
-    words = [word.format(B=buckets[0], B2=buckets[1], W=place) for word in shlex.split(line)]
-    ended = program(words, place, row.given.encode())
+    here = {"B": buckets[0], "B2": buckets[1], "W": place}
+    ended = program([word.format(**here) for word in shlex.split(line)], place, row.given.format(**here).encode())
     left = Left(
         status=ended.status,
         objects=_objects(client, buckets, versioned=row.versioned),
