@@ -56,7 +56,7 @@ class Row:
         given: stdin, with the same names in braces.
         status, objects_after, files_after: what our command leaves; None for what was there before.
         heads: fields of HeadObject, by object.
-        prints: what its stdout holds.
+        prints, omits: what its stdout holds, and what it does not hold, where that is said.
         ours_because: why we do not do as they do, in one sentence; empty where we do.
     """
 
@@ -74,6 +74,7 @@ class Row:
     files_after: Contents | None = None
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     prints: str = ""
+    omits: str = ""
     ours_because: str = ""
 
     @property

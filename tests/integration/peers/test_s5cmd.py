@@ -76,6 +76,7 @@ def test_rows(row: Row, server: RunningServer, client: Any, process: Warm, tmp_p
         left, ended = carry_out(row, row.typed, ours, client, above / f"{above.name}-ours")
     assert left == row.expected, ended
     assert row.prints in ended.stdout
+    assert not row.omits or row.omits not in ended.stdout
     their_left, their_end = peer.result()
     assert (their_left == left) is not bool(row.ours_because), (their_left, their_end)
 
