@@ -114,5 +114,6 @@ def test_doubled_slashes_remove_nothing(seaweed: RunningServer, prefix: str, all
                 )
             )
         )
-    assert [result.failure is not None for result in results] == [True]
+    assert all(result.failure is not None for result in results)  # of some prefixes it lists no version
+    assert results or all_versions
     assert [one["Key"] for one in client.list_objects_v2(Bucket="bars")["Contents"]] == keys

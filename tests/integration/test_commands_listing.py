@@ -209,7 +209,7 @@ def test_rm_named_keys() -> None:
 
 
 def test_rm_below_a_prefix() -> None:
-    """--recursive ends at a slash, filters choose, a dry run touches nothing, and nothing to delete is an error."""
+    """--recursive ends at a slash, filters choose, a dry run touches nothing, and nothing to delete is no error."""
     with FaultServer(BUNDLE) as server:
         words = ("--recursive", "s3://bucket/run", "--exclude", "*.bin")
         dry = ask(server, "rm", "--dry-run", *words)
@@ -224,6 +224,22 @@ def test_rm_below_a_prefix() -> None:
     assert (dry.returncode, done.returncode, again.returncode) == (0, 0, 0)
     assert "exclude" in again.stderr
     assert left == ["run/a.bin", "running"]
+
+
+def test_rm_of_the_mark_of_a_folder() -> None:
+    """A slash at the end names one object; what lies below stays, which is said, but not to who asked for --raw."""
+    with FaultServer({"bucket/run/": b"", "bucket/run/a": b"x"}) as server:
+        bare = ask(server, "rm", "s3://bucket/")
+        raw = ask(server, "rm", "--dry-run", "--raw", "s3://bucket/run/")
+        quiet = ask(server, "rm", "--dry-run", "--quiet", "s3://bucket/run/")
+        done = ask(server, "rm", "s3://bucket/run/")
+        left = [key for key in ("run/", "run/a") if server.store.get("bucket", key)]
+    assert (bare.returncode, "--recursive" in bare.stderr) == (2, True)
+    assert (raw.returncode, raw.stdout, raw.stderr) == (0, "(dry run) rm s3://bucket/run/\n", "")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "rm s3://bucket/run/\n")
+    assert "what lies below stays" in done.stderr
+    assert left == ["run/a"]
 
 
 def test_rm_that_is_refused() -> None:

@@ -210,7 +210,7 @@ def test_a_failed_recursive_download_leaves_no_empty_folder(server: FaultServer)
 
 
 def test_nothing_selected_says_so_and_is_no_failure(server: FaultServer) -> None:
-    """Filters that leave nothing, an empty folder, one named thing; a prefix that holds nothing is an error."""
+    """Filters that leave nothing, an empty folder, one named thing; a prefix that holds nothing, only to rm."""
     Path("empty").mkdir()
     write("a", "in/b")
     assert "nothing was to be done" in told(server, "cp", "-r", "empty", "s3://other/")
@@ -224,7 +224,9 @@ def test_nothing_selected_says_so_and_is_no_failure(server: FaultServer) -> None
     assert stored(server, "other") == {}
     assert len(stored(server, "bucket")) == 3
     assert not Path("down").exists()
-    assert "no object matches" in told(server, "rm", "-r", "s3://bucket/none/", status=1)
+    assert "no object matches" in told(server, "cp", "-r", "s3://bucket/none/", "down", status=1)
+    assert "nothing was deleted" in told(server, "rm", "-r", "s3://bucket/none/")
+    assert "no object matches" in told(server, "rm", "s3://bucket/none/*", status=1)
 
 
 def test_raw_takes_a_file_name_as_it_is(server: FaultServer) -> None:

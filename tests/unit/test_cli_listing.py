@@ -126,7 +126,6 @@ def test_what_is_no_url(url: str) -> None:
         (["rm"], "Missing argument"),
         (["rm", "s3://b"], "add --recursive"),
         (["rm", "s3://b/"], "add --recursive"),
-        (["rm", "s3://b/p/"], "add --recursive"),
         (["rm", "s3://b/k", "/data/file"], "must begin with s3://"),
         (["ls", "--include", "*"], "filters need s3://BUCKET"),
         (["ls", "-e", "--all-versions", "s3://b/k"], "cannot be had with --show-fullpath or --all-versions"),

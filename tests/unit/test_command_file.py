@@ -15,6 +15,7 @@ from bulkhaul.cli.command_file.reading import MAX_LINE_BYTES, READ_BYTES, number
 from bulkhaul.cli.command_file.rows import Kind, row_of
 from bulkhaul.cli.group import cli
 from bulkhaul.errors import NotFound, TransferError, UsageError
+from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.command_lines import plain_line, words_of
@@ -102,6 +103,7 @@ S5CMD = [
         [("delete_many", (("s3://bucket/logs/2020/03/18/file1.gz",),), DELETED)],
     ),
     ("rm s3://bucket/logs/2020/03/19/*", [("delete_many", (("s3://bucket/logs/2020/03/19/*",),), DELETED)]),
+    ("rm s3://bucket/logs/", [("delete_many", ((ObjectRef("bucket", "logs/"),),), DELETED)]),
     (
         "cp 's3://bucket/logs/2020/*' s3://bucket/logs/backup/",
         [("copy_many", ("s3://bucket/logs/2020/*", "s3://bucket/logs/backup/", None), COPIED)],
@@ -174,7 +176,7 @@ def test_the_lines_that_ask(line: str) -> None:
         ("cp --part-size 8MiB s3://b/k f", "--part-size is for all lines"),
         ("cp --json s3://b/k f", "--json is for all lines"),
         ("rm --profile other s3://b/k", "--profile is for all lines"),
-        ("rm s3://b/p/", "--recursive"),
+        ("rm s3://b/", "--recursive"),
         ("cp s3://b/k", "DEST"),
         ("cp a s3://b/k x", "both local"),
         ("cp --help", "--help"),

@@ -76,6 +76,8 @@ class _JobRun(Run):
 
     def work(self) -> int:
         """Report results until there are no more or a signal comes; return the exit code."""
+        if self._job.note and not self._quiet:
+            self.err(f"bulkhaul: {self._job.note}\n")
         with Engine(self._job.settings, forkserver=self._forkserver) as engine:
             self.engine = engine
             results = BackgroundIterator(lambda: self._job.results(engine))

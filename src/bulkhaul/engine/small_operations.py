@@ -264,7 +264,8 @@ class SmallOperations(SmallReads):
             version_id: delete this version of the only URL, an object, for good.
 
         Yields:
-            One result a key. One that is refused, or a URL that selects nothing, carries its error; the others go on.
+            One result a key. One that is refused, or a pattern that matches nothing, carries its error; the others go
+            on. Of a prefix that nothing lies below there is none.
 
         Raises:
             UsageError: a URL names a prefix without ``recursive``; a version id goes with more than one object.

@@ -18,10 +18,12 @@ from bulkhaul.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.model.objects import ObjectRef
     from bulkhaul.model.results import TransferResult
+    from bulkhaul.policy.selection import Source
 
 EPILOG = """\b
 Examples:
@@ -34,8 +36,9 @@ Examples:
 
 A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
 characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
-prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says. Deletes go in
-batches of 1,000; a key that is refused is reported, and the others go on.
+prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says. Without
+--recursive s3://bucket/run-7/ is the one object that marks the folder. Deletes go in batches of 1,000; a key that is
+refused is reported, and the others go on.
 
 Lists: a line is a key relative to the one prefix that is given, or a whole s3:// URL, and is taken literally. Empty
 lines and lines that begin with # are passed over, but not by --files-from0.
@@ -44,8 +47,8 @@ In a bucket with versions, a plain rm hides the object behind a delete marker; -
 for good.
 
 \b
-Exit code: 0 everything is gone, 1 something was refused or a prefix or pattern matched nothing, 2 wrong command line.
-That a named key does not exist is no error: S3 does not tell.
+Exit code: 0 everything is gone, 1 something was refused or a pattern matched nothing, 2 wrong command line.
+That a named key does not exist is no error: S3 does not tell. Nor is a prefix that nothing lies below.
 """
 
 
@@ -87,7 +90,7 @@ def rm(
     if listed is not None and urls:
         parse_destination(urls[0], "what keys are relative to")
     named = urls if listed is None else ()
-    sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=raw) for url in named)
+    sources = tuple(parse_source(url, recursive=recursive, literal=raw, marker=True) for url in named)
     many = any(source.many for source in sources)
     if version_id and (many or all_versions or len(sources) > 1):
         raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
@@ -102,7 +105,7 @@ def rm(
             yield from engine.delete_rows(rows, dry_run=dry_run)
             return
         yield from engine.delete_many(
-            urls,
+            tuple(marker(source) or url for url, source in zip(urls, sources, strict=True)),
             recursive=recursive,
             literal=raw,
             include=include,
@@ -123,6 +126,22 @@ def rm(
         dry_run=dry_run,
         settings=settings,
         remains="what was reported as deleted is gone",
-        nothing="nothing was deleted: --include and --exclude leave out all that is there",
+        note="" if raw else marker_note(sources),
+        nothing="nothing was deleted: nothing is there, or --include and --exclude leave out all that is",
     )
     launch_job(ctx, job, output)
+
+
+def marker(source: Source) -> ObjectRef | None:
+    """Return the one object that a URL with a slash at its end names, None of any other URL."""
+    from bulkhaul.model.objects import ObjectRef
+
+    return ObjectRef(source.bucket, source.key) if source.key.endswith("/") else None
+
+
+def marker_note(sources: Sequence[Source]) -> str:
+    """Return what people are told where the mark of a folder is deleted: many who type a folder mean what is in it."""
+    from bulkhaul.policy.naming import printable
+
+    marks = [printable(source.url) for source in sources if marker(source)]
+    return f"{', '.join(marks)}: the mark of a folder; what lies below stays; --recursive deletes it" if marks else ""

@@ -91,10 +91,10 @@ async def _deleted(
 
 
 async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncGenerator[Doomed, None]:
-    """Yield what a listing finds.
+    """Yield what a listing finds; that nothing lies below a prefix is what was to become of it.
 
     Raises:
-        NotFound: nothing matches.
+        NotFound: a pattern matches nothing, or a key has no version.
     """
     takes = selector(source, deletion.include, deletion.exclude)
     empty = True
@@ -113,7 +113,8 @@ async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncG
                     if takes(head.key):
                         empty = False
                         yield Doomed(head.key)
-    if empty and not all_left_out(takes):
+    whole_prefix = source.many and not source.pattern
+    if empty and not whole_prefix and not all_left_out(takes):
         raise nothing_matches(source)
 
 
