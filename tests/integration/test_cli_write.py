@@ -138,6 +138,24 @@ def test_a_copy_keeps_what_is_not_named(server: FaultServer) -> None:
         assert (copy.content_type, dict(copy.metadata), dict(copy.tags), copy.storage_class) == kept
 
 
+def test_a_copy_with_new_headers_gets_the_type_of_its_name(server: FaultServer) -> None:
+    """Of a type that was replaced with all other headers the service would make binary/octet-stream."""
+    source = make_object(b"x")
+    known = StoredObject(source.content, source.etag, content_type="a/b", metadata={"m": "1"})
+    server.store.put("bucket", "k.html", known)
+    redirect = {"x-amz-website-redirect-location": "/new.html"}
+    for options, metadata, headers in (
+        (["--cache-control", "no-store", "--metadata-directive", "REPLACE"], {}, {"Cache-Control": "no-store"}),
+        (["--metadata", "n=2"], {"n": "2"}, {}),
+        (["--website-redirect", "/new.html"], {}, redirect),
+    ):
+        assert bulkhaul(server, "cp", *options, "s3://bucket/k.html", "s3://other/k")[0] == 0
+        copy = server.store.get("other", "k")
+        assert copy is not None
+        assert (copy.content_type, dict(copy.metadata)) == ("text/html", metadata)
+        assert {name: value for name, value in copy.headers.items() if name in headers} == headers
+
+
 def test_into_itself(server: FaultServer) -> None:
     """A prefix can be copied into itself: what is or comes there is left out, so that it ends."""
     put(server, **{"p/a": b"1", "p/zz/old": b"2"})

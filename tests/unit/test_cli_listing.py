@@ -115,7 +115,10 @@ def test_what_is_no_url(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["ls", "bucket"], "must begin with s3://"),
+        (["ls", "./bucket"], "must begin with s3://"),
+        (["ls", "gs://bucket"], "must begin with s3://"),
+        (["ls", "s3://", "--recursive"], "need s3://BUCKET"),
+        (["presign", "/bucket/k"], "must begin with s3://"),
         (["ls", "--recursive"], "need s3://BUCKET"),
         (["ls", "--all-versions"], "need s3://BUCKET"),
         (["ls", "--summarize"], "need s3://BUCKET"),

@@ -155,7 +155,7 @@ def test_the_lines_that_ask(line: str) -> None:
     ("line", "says"),
     [
         ("cp --destination-region eu-west-1 f s3://b/k", "--destination-region"),
-        ("cp --metadata-directive COPY s3://b/k s3://b/l", "--metadata-directive"),
+        ("cp --metadata-directive COPY --acl x --content-type a/b s3://b/k s3://b/l", "--content-type would replace"),
         ("cp --ignore-glacier-warnings s3://b/k f", "--ignore-glacier-warnings"),
         ("tree s3://b/k", "'tree' is no command"),
         ("AWS_REGION=x cp s3://b/k f", "'AWS_REGION' is no command"),

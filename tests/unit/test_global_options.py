@@ -146,7 +146,7 @@ class TestOtherNames:
             (["cp", "--transfers", "8", "a", "s3://b"], "type --concurrency N"),
             (["cp", "-P", "a", "s3://b"], "progress is shown on a terminal"),
             (["sync", "--checksum", "a", "s3://b"], "--compare checksum"),
-            (["ls", "--page-size", "10"], "leave it away"),
+            (["ls", "--no-paginate"], "leave it away"),
             (["du", "--humanize", "s3://b"], "type --human-readable (-H)"),
             (["cp", "--recursvie", "a", "s3://b"], "--recursive"),
         ],

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 CONTENT = (
     *("content_type", "content_disposition", "content_encoding", "content_language"),
-    *("cache_control", "expires", "metadata"),
+    *("cache_control", "expires", "website_redirect", "metadata"),
 )
 STORAGE = ("storage_class", "acl", "sse", "sse_kms_key_id", "tags")
 FIELDS = (*CONTENT, *STORAGE)
@@ -36,6 +36,12 @@ object_options = adding(
     _stored("--content-language", callback=carried, metavar="TAG", help="Such as en-GB."),
     _stored("--cache-control", callback=carried, metavar="TEXT", help="Such as max-age=3600."),
     _stored("--expires", metavar="DATE", callback=parsed_date, help="When caches drop it: ISO 8601 or an HTTP date."),
+    _stored(
+        "--website-redirect",
+        callback=carried,
+        metavar="URL",
+        help="Where a bucket that is a website sends those who ask for the object.",
+    ),
     _stored(
         "--metadata",
         multiple=True,
@@ -107,6 +113,7 @@ def take_options(given: dict[str, Any]) -> ObjectOptions | None:
         click.UsageError: two of them exclude each other.
     """
     values = {name: value for name in FIELDS if (value := given.pop(name, None))}
+    _check_directive(given.pop("metadata_directive", None), [name for name in CONTENT if name in values])
     if not values:
         return None
     if "sse_kms_key_id" in values and not values.get("sse", "").startswith("aws:kms"):
@@ -118,3 +125,19 @@ def take_options(given: dict[str, Any]) -> ObjectOptions | None:
 
     content = Content(**{name: values.pop(name) for name in CONTENT if name in values})
     return ObjectOptions(content=content, **values)
+
+
+def _check_directive(said: str | None, replaced: list[str]) -> None:
+    """Make sure that what is said of a copy's headers and metadata is what becomes of them.
+
+    Args:
+        replaced: options for them that were given.
+
+    Raises:
+        click.UsageError: it is not.
+    """
+    if said == "COPY" and replaced:
+        option = f"--{replaced[0].replace('_', '-')}"
+        raise click.UsageError(f"--metadata-directive COPY keeps what {option} would replace; leave one of them out.")
+    if said == "REPLACE" and not replaced:
+        raise click.UsageError("--metadata-directive REPLACE needs an option that says by what, as --content-type.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkhaul.cli.aws_options import aws_transfer_options, expected_size_option
 from bulkhaul.cli.choice_options import (
     choice_options,
     chosen_results,
@@ -89,6 +90,7 @@ transfer_options = adding(
     transfer_settings_options,
     source_options,
     output_options,
+    aws_transfer_options,
 )
 """The arguments and options of cp and mv."""
 
@@ -100,6 +102,7 @@ copy_options = adding(
         help="Between buckets: every version and delete marker of what SRC names, oldest first; DEST keeps versions.",
     ),
     restore_options,
+    expected_size_option,
 )
 """Of cp alone: a version is not moved, only deleted, and what is archived stays where it is."""
 

@@ -21,6 +21,12 @@ _ACCESS_POINT = re.compile(r"(arn:[^:/]+:s3[a-z-]*:[^:/]*:[^:/]*:accesspoint[:/]
 """Source: S3 User Guide, "Access point ARNs"; the ARN holds a slash itself."""
 
 
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+"""Source: S3 User Guide, "General purpose bucket naming rules"."""
+
+_ANY_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}")
+"""Names that other services have given, and ARNs, too."""
+
 LISTED = "what is to be listed"
 """How an error calls the URL of a listing."""
 
@@ -102,6 +108,16 @@ def parse_destination(url: str, what: str = "a destination in S3") -> tuple[str,
     return _split(url, what)
 
 
+def with_scheme(place: str) -> str:
+    """Return the URL of ``bucket/key``, as aws-cli takes some without ``s3://``; what begins with no bucket stays.
+
+    >>> with_scheme("bucket/a"), with_scheme("s3://b/a"), with_scheme("./a"), with_scheme("gs://b")
+    ('s3://bucket/a', 's3://b/a', './a', 'gs://b')
+    """
+    named = _ACCESS_POINT.fullmatch(place) or _BUCKET.fullmatch(place.partition("/")[0])
+    return f"s3://{place}" if named else place
+
+
 def named_object(place: str) -> tuple[str, str]:
     """Return (bucket, key) as they stand in a URL that was checked before; both are empty for a path.
 
@@ -141,7 +157,7 @@ def _split(url: str, what: str) -> tuple[str, str]:
             " checked; name the bucket, or the access point behind it"
         )
         raise InvalidUrl(text, url)
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,254}", bucket):
+    if not _ANY_BUCKET.fullmatch(bucket):
         raise InvalidUrl(f"{bucket!r} cannot be a bucket name", url)
     return bucket, key
 

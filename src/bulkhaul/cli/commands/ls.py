@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.aws_options import page_size_option
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.filter_options import filter_options
 from bulkhaul.cli.options import connection_options, make_settings
@@ -53,6 +54,7 @@ Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or i
 @click.option("--etag", "-e", is_flag=True, help="Each object's ETag before its size.")
 @click.option("--storage-class", "-s", is_flag=True, help="Each object's storage class before its size.")
 @connection_options
+@page_size_option
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON an object, and with --summarize one of totals.")
 @click.pass_context
 def ls(
@@ -74,15 +76,18 @@ def ls(
 ) -> NoReturn:
     """List what is in S3, in the service's order.
 
-    Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key.
+    Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key. s3:// may be left
+    away before a bucket.
     """
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.listing_lines import Shown
-    from bulkhaul.policy.selection import parse_listing
+    from bulkhaul.policy.selection import parse_listing, with_scheme
 
+    if url == "s3://":
+        url = None
     if url is None and (recursive or all_versions or summarize or include or exclude):
         raise click.UsageError("--recursive, --all-versions, --summarize and filters need s3://BUCKET.")
-    source = parse_listing(url) if url is not None else None
+    source = parse_listing(with_scheme(url)) if url is not None else None
     if urls and all_versions:
         raise click.UsageError("--show-fullpath cannot be had with --all-versions: a URL names no version.")
     if (etag or storage_class) and (urls or all_versions):

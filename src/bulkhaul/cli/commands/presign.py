@@ -25,7 +25,7 @@ Examples:
 
 Only the URL is printed on stdout. Whoever has it can read the object until it expires (or store, look at or delete
 it, by --method), so treat it as a secret. With temporary credentials it ends with them, however long --expires-in
-is. Whether the object exists is not asked; * and ? stand for themselves.
+is. Whether the object exists is not asked; * and ? stand for themselves. s3:// may be left away.
 
 \b
 Exit code: 0 there is the URL, 1 it cannot be signed, 2 wrong command line.
@@ -74,12 +74,12 @@ def presign(
     from bulkhaul.cli.lines import json_text
     from bulkhaul.model.limits import MAX_PRESIGN_S
     from bulkhaul.model.objects import ObjectRef
-    from bulkhaul.policy.selection import parse_source
+    from bulkhaul.policy.selection import parse_source, with_scheme
     from bulkhaul.policy.storerules import check_presigned
 
     if not 1 <= expires_s <= MAX_PRESIGN_S:
         raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_PRESIGN_S} s), not {expires_s} s.")
-    source = parse_source(url, literal=True, marker=True)
+    source = parse_source(with_scheme(url), literal=True, marker=True)
     ref = ObjectRef(source.bucket, source.key)
     check_presigned(method, content_type, version_id, ref.url)
     settings = make_settings(connection)

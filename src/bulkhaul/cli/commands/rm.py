@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bulkhaul.cli.aws_options import page_size_option
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.file_list import list_options, take_list
 from bulkhaul.cli.filter_options import filter_options
@@ -62,6 +63,7 @@ That a named key does not exist is no error: S3 does not tell. Nor is a prefix t
 @click.option("--raw", is_flag=True, help="* and ?, and a slash at the end, stand for themselves.")
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be deleted, and delete nothing.")
 @connection_options
+@page_size_option
 @output_options
 @click.pass_context
 def rm(

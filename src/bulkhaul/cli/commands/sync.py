@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from bulkhaul.cli.aws_options import aws_transfer_options
 from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
@@ -107,6 +108,7 @@ _deletion = section("Deletion")
 @transfer_settings_options
 @source_options
 @output_options
+@aws_transfer_options
 @click.pass_context
 def sync(
     ctx: click.Context, /, *, paths: tuple[str, ...], explain: str | None, job_name: str | None, **given: Any

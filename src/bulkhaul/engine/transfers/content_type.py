@@ -1,4 +1,4 @@
-"""Guesses the content type of an upload from the name of its file or its key."""
+"""Guesses the content type of an object that is stored from the name of its file or its key."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bulkhaul.engine.operations.control import Control
+from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.model.files import SourceObject
 from bulkhaul.model.limits import S3Limits
 from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead, ObjectRef
@@ -68,7 +69,8 @@ async def completed_options(
 ) -> ObjectOptions:
     """Return options with the headers and metadata of the source where they name none, and likewise its tags.
 
-    To the service, options are all or nothing: a new storage class alone would lose the metadata.
+    To the service, options are all or nothing: a new storage class alone would lose the metadata. Where headers are
+    replaced without a content type, it is guessed from the name of the source, as of an upload.
 
     Args:
         storage_class: of the copy, where the options name none.
@@ -76,7 +78,8 @@ async def completed_options(
     Raises:
         TransferError: its tags could not be asked for.
     """
-    content = source.head.content if options.content == Content() else options.content
+    said = options.content != Content()
+    content = with_content_type(options, source.ref.key).content if said else source.head.content
     tags = options.tags or await tags_of(control, source.ref, source.head)
     return msgspec.structs.replace(
         options, content=content, tags=tags, storage_class=options.storage_class or storage_class
