@@ -42,15 +42,14 @@ VERSIONS = "`--all-versions` of a key is of this key alone; s5cmd also takes the
 
 LOCAL = "`ls` and `rm` are for S3 alone, so that no slip removes files; the shell has its own."
 
-MARKER = "With `--raw` a key that ends in a slash is an object, and to remove one that is missing is no failure."
+MARKER = "A key that ends in a slash is an object to `rm`, and to remove one that is missing is no failure."
 
 DASHES = "Long options take two dashes; only the lines of `run` take one."
 
 OWN_OPTIONS = (
     "Options that have nothing to do here end the command with status 2, and the message says what to type: "
-    "`--stat`, `--show-progress`, `--retry-count`, `--credentials-file`, `--use-list-objects-v1`, `--force-"
-    "glacier-transfer`, `--ignore-glacier-warnings`, `--metadata-directive`, `--destination-region`, `--exit-"
-    "on-error`."
+    "`--stat`, `--show-progress`, `--retry-count`, `--credentials-file`, `--use-list-objects-v1`, "
+    "`--ignore-glacier-warnings`, `--destination-region`, `--exit-on-error`."
 )
 
 UNITS = "Sizes are bytes, or have a unit: `--part-size 50MiB` where s5cmd has `--part-size 50`."

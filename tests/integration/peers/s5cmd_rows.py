@@ -104,7 +104,7 @@ DOWN = (
         status=2,
         ours_because=OWN_OPTIONS,
     ),
-    row("cp --force-glacier-transfer s3://{B}/file1.txt .", objects=ONE, status=2, ours_because=OWN_OPTIONS),
+    row("cp --force-glacier-transfer s3://{B}/file1.txt .", objects=ONE, files_after=ONE),
     row("cp --show-progress s3://{B}/file1.txt .", objects=ONE, status=2, ours_because=OWN_OPTIONS),
     row("cp --part-size 50 s3://{B}/file1.txt .", objects=ONE, status=2, ours_because=UNITS),
     row("--stat cp s3://{B}/file1.txt .", objects=ONE, status=2, ours_because=OWN_OPTIONS),
@@ -239,8 +239,8 @@ ACROSS = (
     row(
         "cp --metadata-directive REPLACE --content-type text/x s3://{B}/file1.txt s3://{B2}/",
         objects=ONE,
-        status=2,
-        ours_because=OWN_OPTIONS,
+        objects_after={**ONE, "2:file1.txt": ONE["file1.txt"]},
+        heads={"2:file1.txt": {"ContentType": "text/x"}},
     ),
     row(
         "cp --destination-region us-east-1 s3://{B}/file1.txt s3://{B2}/",

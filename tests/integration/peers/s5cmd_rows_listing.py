@@ -36,7 +36,7 @@ REMOVED = (
     row("rm s3://{B}/nothing", objects=MAIN),
     row("rm 's3://{B}/nothing*'", objects=MAIN, status=1),
     row("rm s3://{B}/main", objects=MAIN),
-    row("rm s3://{B}/d/", objects=MAIN, status=2, ours_because=STATUS),
+    row("rm s3://{B}/d/", objects=MAIN, ours_because=MARKER),
     row("rm s3://{B}", objects=MAIN, status=2, ours_because=STATUS),
     row("rm s3://{B}/", objects=MAIN, status=2, ours_because=STATUS),
     row(
@@ -101,7 +101,7 @@ LISTED = (
     row("ls --exclude 'main*' in", files=below("in", MAIN), status=2, ours_because=LOCAL),
     row("ls --exclude 'main*' in/", files=below("in", MAIN), status=2, ours_because=LOCAL),
     row("ls --exclude 'main*' 'in/*'", files=below("in", MAIN), status=2, ours_because=LOCAL),
-    row("ls nothing", status=2, ours_because=STATUS),
+    row("ls nothing", status=1),
     row("--use-list-objects-v1 ls s3://{B}", objects=ONE, status=2, ours_because=OWN_OPTIONS),
     row("--no-sign-request ls s3://{B}", objects=ONE, prints=" file1.txt\n"),
     row("--request-payer requester ls s3://{B}", objects=ONE, prints=" file1.txt\n"),
