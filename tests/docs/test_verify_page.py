@@ -15,7 +15,7 @@ from tests.faultserver import Credentials, FaultServer, make_object
 from tests.integration.command import problems, run
 
 PAGE = Path(__file__).parents[2] / "docs/verify.md"
-BLOCKS = dict.fromkeys(("sh", "python"), "")
+BLOCKS = dict.fromkeys(("sh", "python", "text"), "")
 for kind, block in re.findall(r"^```(\w+)\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL):
     BLOCKS[kind] += block
 

@@ -90,7 +90,7 @@ def start(*words: str | Path, variables: Mapping[str, str] | None = None, ignori
     )
 
 
-_OF_SUMMARY = re.compile(r"\w+: \d+ done, \d+ skipped, \d+ failed; .*\n|  .*\n")
+_OF_SUMMARY = re.compile(r"\w+: \d+ (done|equal), .*; .*\n|  .*\n")
 
 
 def problems(errors: str) -> str:

@@ -171,6 +171,42 @@ def test_widths(tmp_path: Path, columns: int) -> None:
     assert "cp: 12 done, 0 skipped, 0 failed; 12.0 MiB in " in shown
 
 
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_comparison_has_progress(columns: int) -> None:
+    """It tells names, and the bytes that are read, in lines that fit; the lines of names stand above."""
+    objects = {f"bucket/{side}/{number:02}": generated_object(MIB) for number in range(12) for side in "ab"}
+    objects["bucket/b/05"] = generated_object(MIB, seed=7)
+    with FaultServer(objects, [Drip(bytes_per_s=2 * MIB, attempt="every")]) as server:
+        words = ("verify", "--read-all", "--endpoint-url", server.endpoint_url, "s3://bucket/a/", "s3://bucket/b/")
+        terminal = Terminal(*words, columns=columns)
+        terminal.read_until("ETA")
+        terminal.resize(40)
+        shown = terminal.read_until()
+        assert terminal.close() == 1
+    updates = [line for part in shown.splitlines() for line in part.split("\r") if " objects" in line]
+    assert all(len(line) < columns for line in updates)
+    assert "of 12 objects" in shown
+    assert any("MiB" in line for line in updates)
+    assert re.search(r"[^\r\n]*12 of 12 objects, 1 failed\r\nverify: 11 equal, 1 different, ", shown)
+    assert "different s3://bucket/a/05 s3://bucket/b/05: the SHA256 differs: " in shown
+    assert "verify: 11 equal, 1 different, 0 missing, 0 undecidable; 24.0 MiB read in " in shown
+
+
+def test_a_comparison_of_one_pair_has_progress() -> None:
+    """The bytes of both sides are the total, so a large pair has a time left; --no-progress and --quiet hide it."""
+    objects = {"bucket/a": generated_object(4 * MIB), "bucket/b": generated_object(4 * MIB)}
+    with FaultServer(objects, [Drip(bytes_per_s=4 * MIB, attempt="every")]) as server:
+        words = ("verify", "--read-all", "--endpoint-url", server.endpoint_url, "s3://bucket/a", "s3://bucket/b")
+        terminal = Terminal(*words)
+        shown = terminal.read_until()
+        assert terminal.close() == 0
+        assert re.search(r"[1-9][.\d]* MiB of 8\.0 MiB  [1-9][.\d]* MiB/s  0 of 1 object  ETA 0:00:0", shown)
+        for option, said in (("--no-progress", "equal s3://bucket/a s3://bucket/b (bytes)\r\n"), ("--quiet", "")):
+            terminal = Terminal(*words, option)
+            assert terminal.read_until() == said
+            assert terminal.close() == 0
+
+
 def test_streams_have_progress(tmp_path: Path) -> None:
     """A cat shows it where its bytes go elsewhere, and not where they go to that terminal."""
     with FaultServer(BODY, [SLOW]) as server:

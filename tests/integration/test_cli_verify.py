@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,28 +41,66 @@ def lines(text: str) -> list[dict[str, Any]]:
 
 
 def untimed(text: str) -> str:
-    """Return the output without the time that it took."""
-    return text.rpartition(" in ")[0]
+    """Return the summary without times and rates."""
+    return re.sub(r"[0-9.]+ s \([^)]*\)", "T", text)
 
 
 def test_lines_for_people(server: FaultServer, tmp_path: Path) -> None:
-    """A line for each name that is not equal, the totals, and the exit status."""
+    """A line for each name that is not equal on stdout, the summary on stderr with its causes, and the exit status."""
     status, told, errors = verify(server, OURS, THEIRS)
-    totals = "verify: 3 equal, 0 different, 0 missing, 0 undecidable (3 by stored-checksum); 0 bytes read"
-    assert (status, untimed(told), errors) == (0, totals, "")
+    totals = "verify: 3 equal, 0 different, 0 missing, 0 undecidable; T\n  checked: 3 by stored-checksum\n"
+    assert (status, told, untimed(errors)) == (0, "", totals)
     assert verify(server, OURS, THEIRS, "-v")[1].splitlines()[0] == f"equal {OURS}a {THEIRS}a (stored-checksum)"
     (tmp_path / "a").write_bytes(b"A")
     (tmp_path / "b").write_bytes(b"b")
     (tmp_path / "locked").symlink_to("locked")
     status, told, errors = verify(server, tmp_path, OURS)
-    assert (status, errors) == (1, "")
-    different, missing, undecidable, total = told.splitlines()
+    assert status == 1
+    different, missing, undecidable = told.splitlines()
     assert different.startswith(f"different {tmp_path}/a {OURS}a: the CRC32 differs: ")
     assert missing == f"missing {tmp_path}/c/d {OURS}c/d: it is not at {tmp_path}/c/d"
     assert undecidable.startswith(f"undecidable {tmp_path}/locked {OURS}locked: it cannot be looked at: ")
-    assert total.startswith(
-        "verify: 1 equal, 1 different, 1 missing, 1 undecidable (2 by computed-checksum); 2 bytes read in "
-    )
+    *summary, why, where = untimed(errors).splitlines()
+    assert summary == [
+        "verify: 1 equal, 1 different, 1 missing, 1 undecidable; 2 B read in T",
+        "  checked: 1 by computed-checksum",
+        "  not equal: 1, different by computed-checksum",
+        f"    {tmp_path}/a",
+        "  not equal: 1, missing",
+        f"    {tmp_path}/c/d",
+    ]
+    assert why.startswith("  not equal: 1, undecidable: it cannot be looked at: ")
+    assert where == f"    {tmp_path}/locked"
+
+
+def test_many_that_differ_alike(server: FaultServer) -> None:
+    """They have one cause, whatever their digests are: three examples, and where all of them are told."""
+    for number in range(5):
+        server.store.put("bucket", f"ours/{number}", make_object(b"%d" % number, algorithm="CRC32"))
+        server.store.put("bucket", f"theirs/{number}", make_object(b"x", algorithm="CRC32"))
+    status, told, errors = verify(server, OURS, THEIRS, "--include", "[0-9]")
+    assert (status, len(told.splitlines())) == (1, 5)
+    assert untimed(errors).splitlines() == [
+        "verify: 0 equal, 5 different, 0 missing, 0 undecidable; T",
+        "  not equal: 5, different by stored-checksum",
+        *(f"    {OURS}{number}" for number in range(3)),
+        "    and 2 more",
+        "  the same command with --json tells of each of them",
+    ]
+    assert json.loads(verify(server, OURS, THEIRS, "--json")[1].splitlines()[-1])["failed_causes"] == {
+        "different by stored-checksum": 5
+    }
+
+
+def test_one_name(server: FaultServer) -> None:
+    """One pair has its line, equal or not, and no summary; --quiet tells what is not equal alone."""
+    assert verify(server, f"{OURS}a", f"{THEIRS}a") == (0, f"equal {OURS}a {THEIRS}a (stored-checksum)\n", "")
+    status, told, errors = verify(server, f"{OURS}a", f"{THEIRS}b")
+    assert (status, told.split()[0], len(told.splitlines()), errors) == (1, "different", 1, "")
+    assert verify(server, OURS, THEIRS, "--quiet", "--all") == (0, "", "")
+    server.store.put("bucket", "ours/a", make_object(b"x", algorithm="CRC32"))
+    status, told, errors = verify(server, OURS, THEIRS, "--quiet")
+    assert (status, [line.split()[0] for line in told.splitlines()], errors) == (1, ["different"], "")
 
 
 def test_lines_of_json(server: FaultServer, tmp_path: Path) -> None:
@@ -88,6 +127,7 @@ def test_lines_of_json(server: FaultServer, tmp_path: Path) -> None:
         "undecidable": 0,
         "evidence": {"computed-checksum": 1},
         "read_bytes": 1,
+        "failed_causes": {"different by computed-checksum": 1, "missing": 1},
     }
 
 
@@ -104,11 +144,11 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     status, told, _ = verify(server, OURS, THEIRS, "--certificate", path, "--json")
     root = json.loads(path.read_bytes().splitlines()[-1])["root"]
     assert (status, lines(told)[-1]["root"]) == (0, root)
-    status, told, _ = verify(server, "--against", path, OURS)
-    assert (status, untimed(told)) == (
-        0,
-        "verify: 3 equal, 0 different, 0 missing, 0 undecidable (3 by stored-checksum); 0 bytes read",
-    )
+    status, told, errors = verify(server, "--against", path, OURS)
+    assert (status, told) == (0, f"verify: the certificate's root is {root}\n")
+    assert errors.startswith("verify: 3 equal, 0 different, 0 missing, 0 undecidable; ")
+    seeded = verify(server, "--against", path, "--sample", "2", "--seed", "7", OURS)[1]
+    assert seeded == f"verify: a sample, with --seed 7\nverify: the certificate's root is {root}\n"
     status, told, _ = verify(server, "--against", path, "--sample", "2", "--json", THEIRS)
     *rows, total = lines(told)
     assert (status, len(rows)) == (0, 2)
@@ -120,7 +160,7 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     other = tmp_path / "other"
     status, told, errors = verify(server, OURS, THEIRS, "--certificate", other)
     assert (status, other.exists()) == (1, False)
-    assert errors == "bulkhaul: no certificate was written: not everything is equal\n"
+    assert errors.startswith("bulkhaul: no certificate was written: not everything is equal\nverify: 2 equal, ")
     path.write_bytes(path.read_bytes().replace(b'"size":1', b'"size":2', 1))
     status, told, errors = verify(server, "--against", path, THEIRS)
     assert (status, told) == (1, "")
@@ -177,5 +217,6 @@ def test_an_interruption(server: FaultServer, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     told, errors = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, told) == (130, "")
-    assert "interrupted by SIGINT" in errors
+    assert errors.startswith("bulkhaul: interrupted by SIGINT; 3 planned objects not confirmed; no certificate was ")
+    assert "verify: 0 equal, 0 different, 0 missing, 0 undecidable, 3 not compared; " in errors
     assert list(tmp_path.iterdir()) == []

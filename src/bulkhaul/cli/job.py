@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bulkhaul.engine.facade import Engine
     from bulkhaul.model.archives import RestoreCounts
-    from bulkhaul.model.results import TransferResult
+    from bulkhaul.model.results import Progress, TransferResult
     from bulkhaul.model.settings import Settings
 
 KEPT = (
@@ -42,6 +42,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         note: what people are told before anything is done, empty for nothing.
         grows: tells whether more objects may be planned that the engine does not know of; None where it knows of all.
         full_list: says where all failures are told, empty for with ``--json``.
+        progress: tells how far the work is, None where the engine tells.
         unfinished: says at the end why it is no success, empty if it is one; None where it is one if nothing failed.
     """
 
@@ -63,4 +64,5 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     note: str = ""
     grows: Callable[[], bool] | None = None
     full_list: str = ""
+    progress: Callable[[], Progress] | None = None
     unfinished: Callable[[], str] | None = None

@@ -94,6 +94,10 @@ class TransferReport:
         elif not self._quiet and result.failure is None:
             self._out(human_line(result, operation=operation, dry_run=self._dry_run))
 
+    def ended_whole(self, result: TransferResult) -> None:
+        """Report that the command failed as a whole, or all that is left of it, with what it was to do."""
+        self.ended(result)
+
     def _tells(self, failure: ErrorInfo) -> bool:
         """Whether a line on stderr says what failed: JSON tells it, or the line for an object that failed alike."""
         return not self._as_json and not failure.again

@@ -1,4 +1,4 @@
-"""Runs a command that does something to objects and reports each of them: cp, mv, cat, pipe, rm.
+"""Runs a command that reports what became of each object: cp, mv, sync, verify, cat, pipe, rm, run, job.
 
 engine ─▶ job (a thread) ─▶ main thread ─▶ report ─▶ stdout, stderr
                                  ├──────▶ display, 8 times a second
@@ -107,7 +107,7 @@ class _JobRun(Run):
         bucket, key = named_object(source if source.startswith("s3://") else destination)
         if isinstance(self.engine, Engine):
             self._report.left(max(0, self._report.unfinished(self._progress(self.engine)) - 1))
-        self._report.ended(
+        self._report.ended_whole(
             TransferResult(source=source, destination=destination, bucket=bucket, key=key, failure=error.info)
         )
 
@@ -148,6 +148,8 @@ class _JobRun(Run):
         That are deletions, objects that are still to be planned, and archived ones of which it does not know yet.
         """
         progress, restores = engine.progress(), self._job.restores
+        if self._job.progress is not None:
+            return msgspec.structs.replace(self._job.progress(), resolved=progress.resolved or not self._job.asks)
         counts = self._report.counts
         if progress.planned_objects < counts.planned:
             progress = msgspec.structs.replace(

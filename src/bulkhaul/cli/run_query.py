@@ -1,4 +1,4 @@
-"""Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup, doctor, verify.
+"""Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup and others.
 
     engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
 

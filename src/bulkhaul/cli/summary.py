@@ -10,6 +10,7 @@ from typing import Any
 
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.results import CheckedResult, TransferResult
+from bulkhaul.model.verdicts import Verdict
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.sizes import format_size
 
@@ -54,7 +55,8 @@ class Summary:
         self.retries += result.retries
         self.resumed_bytes += result.resumed_bytes
         if result.failure is not None:
-            cause = self.causes.setdefault(_one_of(self.causes, cause_of(result.failure)), Cause())
+            told = cause_of_check(result) if isinstance(result, CheckedResult) else cause_of(result.failure)
+            cause = self.causes.setdefault(_one_of(self.causes, told), Cause())
             cause.count += 1
             if len(cause.examples) < EXAMPLES:
                 cause.examples.append(result.failure.subject or result.source or where)
@@ -65,11 +67,12 @@ class Summary:
         elif result.integrity is not None:
             self.integrity[str(result.integrity)] += 1
 
-    def lines(self, *, full_list: str) -> str:
+    def lines(self, *, full_list: str, failed: str = "failed") -> str:
         """Return the lines for people that follow the totals.
 
         Args:
             full_list: says where every failure is told.
+            failed: what people are told of those that failed.
         """
         text = ""
         if self.integrity:
@@ -80,12 +83,12 @@ class Summary:
             text += f"  retries: {self.retries}\n"
         for reason, count in self.skipped.most_common():
             text += f"  skipped: {count}, {printable(reason)}\n"
-        for cause, failed in sorted(self.causes.items(), key=lambda item: -item[1].count):
-            text += f"  failed: {failed.count}, {printable(cause)}\n"
-            text += "".join(f"    {printable(name)}\n" for name in failed.examples)
-            if failed.count > len(failed.examples):
-                text += f"    and {failed.count - len(failed.examples)} more\n"
-        if any(failed.count > len(failed.examples) for failed in self.causes.values()):
+        for told, cause in sorted(self.causes.items(), key=lambda item: -item[1].count):
+            text += f"  {failed}: {cause.count}, {printable(told)}\n"
+            text += "".join(f"    {printable(name)}\n" for name in cause.examples)
+            if cause.count > len(cause.examples):
+                text += f"    and {cause.count - len(cause.examples)} more\n"
+        if any(cause.count > len(cause.examples) for cause in self.causes.values()):
             text += f"  {full_list}\n"
         return text
 
@@ -111,6 +114,24 @@ def cause_of(failure: ErrorInfo) -> str:
     return f"{failure.service_code or failure.code}: {failure.message}"
 
 
+def cause_of_check(result: CheckedResult) -> str:
+    """Return what names that are not equal have in common; digests and names are their own.
+
+    >>> from bulkhaul.model.verdicts import Evidence
+    >>> info = ErrorInfo("Different", "different by md5: the MD5 differs: 00 and 11", "s3://b/k")
+    >>> told = {"source": "s3://b/k", "destination": "d/k", "bucket": "b", "key": "k", "failure": info}
+    >>> cause_of_check(CheckedResult(**told, verdict=Verdict.DIFFERENT, evidence=Evidence.MD5))
+    'different by md5'
+    """
+    text = f"{result.verdict} by {result.evidence}" if result.evidence is not None else str(result.verdict)
+    if result.verdict is not Verdict.UNDECIDABLE or result.failure is None:
+        return text
+    reason = result.failure.message.removeprefix(f"{text}: ")
+    for name in (result.source, result.destination):
+        reason = reason.replace(f"{name}: ", "") if name else reason
+    return f"{text}: {reason}"
+
+
 def totals_text(operation: str, counts: tuple[int, int, int], size_bytes: int, seconds: float) -> str:
     """Return the first line for people.
 
@@ -123,12 +144,22 @@ def totals_text(operation: str, counts: tuple[int, int, int], size_bytes: int, s
     'rm: 20 done, 0 skipped, 0 failed; 2.0 s (10.0 objects/s)'
     """
     done, skipped, failed = counts
+    return f"{operation}: {done} done, {skipped} skipped, {failed} failed; {pace_text(done, size_bytes, seconds)}"
+
+
+def pace_text(objects: int, size_bytes: int, seconds: float, what: str = "") -> str:
+    """Return the bytes, the seconds and the rate of a run; where no bytes were moved, the objects a second.
+
+    Args:
+        what: was done to the bytes, with a blank before it, empty where that is clear.
+
+    >>> pace_text(3, 2 << 20, 2.0, " read"), pace_text(20, 0, 2.0)
+    ('2.0 MiB read in 2.0 s (1.0 MiB/s)', '2.0 s (10.0 objects/s)')
+    """
     seconds_ = max(seconds, 1e-3)
     if size_bytes:
-        how = f"{format_size(size_bytes)} in {seconds:.1f} s ({format_size(round(size_bytes / seconds_))}/s)"
-    else:
-        how = f"{seconds:.1f} s ({done / seconds_:.1f} objects/s)"
-    return f"{operation}: {done} done, {skipped} skipped, {failed} failed; {how}"
+        return f"{format_size(size_bytes)}{what} in {seconds:.1f} s ({format_size(round(size_bytes / seconds_))}/s)"
+    return f"{seconds:.1f} s ({objects / seconds_:.1f} objects/s)"
 
 
 def _one_of(known: dict[str, Any], text: str) -> str:

@@ -49,28 +49,24 @@ def json_line(result: PairResult) -> str:
     return json_text(line)
 
 
-def human_summary(counts: VerifyCounts, seconds: float, *, seed: int | None = None) -> str:
-    """Return the totals for people. ``seed``: of the sample that was checked."""
-    verdicts = ", ".join(f"{counts.verdicts[verdict]} {verdict}" for verdict in Verdict)
-    found = ", ".join(f"{count} by {evidence}" for evidence, count in counts.evidence.most_common())
-    lines = [f"verify: {verdicts}{f' ({found})' if found else ''}; {counts.read_bytes} bytes read in {seconds:.1f} s\n"]
-    if seed is not None:
-        lines.append(f"verify: a sample, with --seed {seed}\n")
-    if counts.root:
-        lines.append(f"verify: the certificate's root is {counts.root}\n")
-    return "".join(lines)
+def json_summary(
+    counts: VerifyCounts, seconds: float, *, success: bool, seed: int | None = None, more: dict[str, Any] | None = None
+) -> str:
+    """Return the totals as a line of JSON.
 
-
-def json_summary(counts: VerifyCounts, seconds: float, *, seed: int | None = None) -> str:
-    """Return the totals as a line of JSON."""
+    Args:
+        seed: of the sample that was checked.
+        more: what else there is to tell.
+    """
     line: dict[str, Any] = {
         "operation": "summary",
-        "success": bool(counts.compared) and counts.all_equal,
+        "success": success,
         "compared": counts.compared,
         **{str(verdict): counts.verdicts[verdict] for verdict in Verdict},
         "evidence": {str(evidence): count for evidence, count in counts.evidence.most_common()},
         "read_bytes": counts.read_bytes,
         "seconds": round(seconds, 6),
+        **(more or {}),
     }
     if seed is not None:
         line["seed"] = seed

@@ -18,6 +18,7 @@ from bulkhaul.jobs.certificate import Certificate, CertificateRow
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verify_pair import PairCheck
 from bulkhaul.jobs.verify_places import side_of
+from bulkhaul.jobs.verify_progress import VerifyProgress
 from bulkhaul.jobs.verifying import ROWS_AT_ONCE, Begun, in_order_of_names
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.verdicts import PairResult, SideFacts, Verdict
@@ -41,9 +42,12 @@ def verify_against(
     *,
     sample: Sample | None = None,
     counts: VerifyCounts | None = None,
+    progress: VerifyProgress | None = None,
 ) -> Iterator[PairResult]:
     """Check again on the loop of a blocking engine; see ``verify_against_async``."""
-    return engine.each(verify_against_async(engine.aio, certificate, place, options, sample=sample, counts=counts))
+    return engine.each(
+        verify_against_async(engine.aio, certificate, place, options, sample=sample, counts=counts, progress=progress)
+    )
 
 
 async def verify_against_async(
@@ -54,6 +58,7 @@ async def verify_against_async(
     *,
     sample: Sample | None = None,
     counts: VerifyCounts | None = None,
+    progress: VerifyProgress | None = None,
 ) -> AsyncGenerator[PairResult, None]:
     """Check that a place still has what a certificate says, all of it or a sample.
 
@@ -62,6 +67,7 @@ async def verify_against_async(
     Args:
         place: one of the two of the certificate, or any other that should have the same.
         options: how; ``compare``, ``read``, ``read_all`` and ``part_size_bytes`` count.
+        counts, progress: are kept up to date.
 
     Yields:
         One result a row, in the order of names; ``other`` is empty.
@@ -72,6 +78,7 @@ async def verify_against_async(
         LocalError: the certificate cannot be read.
     """
     options, counts = options or VerifyOptions(), counts if counts is not None else VerifyCounts()
+    progress = progress or VerifyProgress()
     rules, extras = parse_rules(
         options.compare, read=options.read, read_all=options.read_all, part_size_bytes=options.part_size_bytes
     )
@@ -88,9 +95,9 @@ async def verify_against_async(
         chosen = None
         if sample is not None and sample.rows < opened.end.rows:
             chosen = sorted(random.Random(sample.seed).sample(range(opened.end.rows), sample.rows))  # noqa: S311
-        pairs = PairCheck(side, None, rules)
+        pairs = PairCheck(side, None, rules, progress=progress)
         begun = _begun(pairs, opened.rows(chosen), first_b=first_b)
-        async with contextlib.aclosing(in_order_of_names(begun)) as results:
+        async with contextlib.aclosing(in_order_of_names(begun, progress)) as results:
             async for result in results:
                 counts.add(result)
                 yield result

@@ -61,14 +61,13 @@ class _Parts:
         return _base64(self._outer.digest())
 
 
-def digest_file(path: str, size_bytes: int, digests: Sequence[str], composites: Sequence[Composite]) -> Digests:
-    """Read a file once, and compute all of these of it. It blocks.
+def digest_file(path: str, size_bytes: int, running: Digests) -> None:
+    """Read a file once, and show its bytes to ``running``. It blocks.
 
     Raises:
         SourceChanged: it has another size, or changed while it was read.
         LocalError: it could not be read.
     """
-    running = Digests(digests, composites)
     file = SourceFile.open(path)
     try:
         if file.size_bytes != size_bytes:
@@ -83,7 +82,6 @@ def digest_file(path: str, size_bytes: int, digests: Sequence[str], composites: 
         raise error.named(path) from error.__cause__
     finally:
         file.close()
-    return running
 
 
 def _base64(digest: bytes) -> str:

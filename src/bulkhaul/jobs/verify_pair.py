@@ -19,11 +19,12 @@ from bulkhaul.jobs.comparing import DIRECTORY_BUCKET
 from bulkhaul.jobs.places import FileSide
 from bulkhaul.jobs.verify_digests import Digests, digest_file
 from bulkhaul.jobs.verify_places import Side, StoredSide
+from bulkhaul.jobs.verify_progress import VerifyProgress
 from bulkhaul.model.errors import Cancelled, LocalError, NotFound, PreconditionFailed, SourceChanged, TransferError
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead, PartChecksum
 from bulkhaul.model.verdicts import Evidence, PairResult, SideFacts, Verdict
 from bulkhaul.policy.comparison import Entry
-from bulkhaul.policy.evidence import AskParts, Composite, Decided, Known, next_step
+from bulkhaul.policy.evidence import AskParts, Decided, Known, next_step
 from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.sameness import is_unchanged
 from bulkhaul.policy.verification import FOLDABLE
@@ -69,11 +70,7 @@ class SideState(msgspec.Struct):
 
 
 class PairCheck:
-    """Compares pairs, so many side by side as the caller starts.
-
-    Attributes:
-        read_bytes: that were read of files and objects so far.
-    """
+    """Compares pairs, so many side by side as the caller starts."""
 
     def __init__(
         self,
@@ -83,17 +80,19 @@ class PairCheck:
         extras: frozenset[str] = frozenset(),
         *,
         reading: asyncio.Semaphore | None = None,
+        progress: VerifyProgress | None = None,
     ) -> None:
         """Take the sides; without the other one, it is what a record tells.
 
         Args:
             reading: what pairs of several sides have in common, so that ``READ_AT_ONCE`` are read of all of them.
+            progress: is told what is read.
         """
         self._sides: tuple[Side, Side | None] = (one, other)
         self._rules = rules
         self._extras = extras
         self._reading = reading or asyncio.Semaphore(READ_AT_ONCE)
-        self.read_bytes = 0
+        self._progress = progress or VerifyProgress()
 
     async def check(self, name: str, entries: tuple[Entry, Entry | Known | None], *, fresh: bool = False) -> PairResult:
         """Return the verdict on a name that both sides have.
@@ -125,7 +124,6 @@ class PairCheck:
             except TransferError as error:
                 told = msgspec.structs.replace(told, reason=f"it cannot be looked at: {error}")
                 break
-        self.read_bytes += read[0]
         return msgspec.structs.replace(told, read_bytes=read[0], seconds=time.monotonic() - began_s)
 
     async def _checked(
@@ -138,9 +136,12 @@ class PairCheck:
             if isinstance(step, AskParts):
                 await _together(*(self._ask_parts(told.name, i, states[i]) for i in step.sides))
             else:
-                wanted = (step.digests, step.composites)
-                async with self._reading:
-                    await _together(*(self._read(told.name, i, states[i], *wanted, read) for i in step.sides))
+                running = [Digests(step.digests, step.composites) for _ in step.sides]
+                size_bytes = sum(states[i].known.size_bytes for i in step.sides)
+                with self._progress.reading(running, size_bytes):
+                    async with self._reading:
+                        reads = zip(step.sides, running, strict=True)
+                        await _together(*(self._read(told.name, i, states[i], one, read) for i, one in reads))
         if step.verdict is Verdict.EQUAL and self._extras:
             step = await self._extras_differ(told.name, states) or step
         if gathered:
@@ -233,18 +234,15 @@ class PairCheck:
         name: str,
         index: int,
         state: SideState,
-        digests: tuple[str, ...],
-        composites: tuple[Composite, ...],
+        running: Digests,
         read: list[int],
     ) -> None:
         side, size_bytes = self._sides[index], state.known.size_bytes
         try:
             if isinstance(side, FileSide):
-                work = in_thread(digest_file, side.place(name), size_bytes, digests, composites)
-                running = await undisturbed(work)
+                await undisturbed(in_thread(digest_file, side.place(name), size_bytes, running))
             else:
                 assert side is not None
-                running = Digests(digests, composites)
                 await side.engine.read_through(await self._remote(name, index, state), running.update)
                 if running.size_bytes != size_bytes:
                     raise Changed

@@ -17,13 +17,15 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop.tasks import outlast
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.transfers.plan_ahead import read_ahead
 from bulkhaul.jobs.certificate import VERSION, CertificateHead, CertificateWriter
 from bulkhaul.jobs.verify_names import NamedPair, named_pairs
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verify_pair import PairCheck
 from bulkhaul.jobs.verify_places import places_of
+from bulkhaul.jobs.verify_progress import VerifyProgress
 from bulkhaul.model.errors import NotFound, UsageError
-from bulkhaul.model.verdicts import PairResult
+from bulkhaul.model.verdicts import PairResult, Verdict
 from bulkhaul.policy.verify_rules import parse_rules
 
 LOOKED_AT_ONCE = 64
@@ -47,9 +49,10 @@ def verify(
     *,
     origin: AsyncEngine | None = None,
     counts: VerifyCounts | None = None,
+    progress: VerifyProgress | None = None,
 ) -> Iterator[PairResult]:
     """Compare on the loop of a blocking engine; see ``verify_async``."""
-    return engine.each(verify_async(engine.aio, one, other, options, origin=origin, counts=counts))
+    return engine.each(verify_async(engine.aio, one, other, options, origin=origin, counts=counts, progress=progress))
 
 
 async def verify_async(
@@ -60,12 +63,13 @@ async def verify_async(
     *,
     origin: AsyncEngine | None = None,
     counts: VerifyCounts | None = None,
+    progress: VerifyProgress | None = None,
 ) -> AsyncGenerator[PairResult, None]:
     """Compare what is below two places, or one object or file of each; nothing is changed.
 
     Args:
         origin: an engine of the first place's endpoint or credentials.
-        counts: is kept up to date.
+        counts, progress: are kept up to date.
 
     Yields:
         One result a name, in the order of names. What cannot be looked at is undecidable, and never equal.
@@ -77,6 +81,7 @@ async def verify_async(
         TransferError: a place cannot be listed.
     """
     options, counts = options or VerifyOptions(), counts if counts is not None else VerifyCounts()
+    progress = progress or VerifyProgress()
     rules, extras = parse_rules(
         options.compare, read=options.read, read_all=options.read_all, part_size_bytes=options.part_size_bytes
     )
@@ -90,10 +95,10 @@ async def verify_async(
         head = CertificateHead(VERSION, *paths, options.compare, places.single, made)
         writer = await in_thread(CertificateWriter, options.certificate, head)
     rows: list[PairResult] = []
-    pairs = PairCheck(places.one, places.other, rules, extras)
+    pairs = PairCheck(places.one, places.other, rules, extras, progress=progress)
     try:
         begun = _begun(pairs, named_pairs(places, options.include, options.exclude), fresh=places.single)
-        async with contextlib.aclosing(in_order_of_names(begun)) as results:
+        async with contextlib.aclosing(in_order_of_names(begun, progress)) as results:
             async for result in results:
                 counts.add(result)
                 if writer is not None and counts.all_equal:
@@ -112,20 +117,35 @@ async def verify_async(
             writer.discard()
 
 
-async def in_order_of_names(begun: AsyncGenerator[Sequence[Begun], None]) -> AsyncGenerator[PairResult, None]:
-    """Yield the results of what comes in pages, in this order; ``LOOKED_AT_ONCE`` are under way at a time."""
+async def in_order_of_names(
+    begun: AsyncGenerator[Sequence[Begun], None], progress: VerifyProgress
+) -> AsyncGenerator[PairResult, None]:
+    """Yield the results of what comes in pages, in this order; ``LOOKED_AT_ONCE`` are under way at a time.
+
+    Pages are read ahead, so that ``progress`` knows early how many names there are.
+    """
     waiting: deque[asyncio.Future[PairResult] | PairResult] = deque()
     slots = asyncio.Semaphore(LOOKED_AT_ONCE)
 
+    def found(page: Sequence[Begun]) -> int:
+        progress.found += len(page)
+        return len(page)
+
     async def looked_at(work: Callable[[], Awaitable[PairResult]]) -> PairResult:
         async with slots:
-            return await work()
+            result = await work()
+        progress.decided(equal=result.verdict is Verdict.EQUAL)
+        return result
 
     try:
-        async with contextlib.aclosing(begun):
-            async for page in begun:
+        async with contextlib.aclosing(read_ahead(_to_the_end(begun, progress), found)) as pages:
+            async for page in pages:
                 for one in page:
-                    waiting.append(one if isinstance(one, PairResult) else asyncio.ensure_future(looked_at(one)))
+                    if isinstance(one, PairResult):
+                        progress.decided(equal=one.verdict is Verdict.EQUAL)
+                        waiting.append(one)
+                    else:
+                        waiting.append(asyncio.ensure_future(looked_at(one)))
                     while len(waiting) >= AHEAD or (waiting and _ready(waiting[0])):
                         yield await _result(waiting)
         while waiting:
@@ -136,6 +156,16 @@ async def in_order_of_names(begun: AsyncGenerator[Sequence[Begun], None]) -> Asy
             task.cancel()
         if left:
             await outlast(*left)
+
+
+async def _to_the_end(
+    begun: AsyncGenerator[Sequence[Begun], None], progress: VerifyProgress
+) -> AsyncGenerator[Sequence[Begun], None]:
+    """Yield the same pages, and note that there are no more."""
+    async with contextlib.aclosing(begun):
+        async for page in begun:
+            yield page
+    progress.all_found = True
 
 
 def _ready(one: asyncio.Future[PairResult] | PairResult) -> bool:

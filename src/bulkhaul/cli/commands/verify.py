@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import functools
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -13,21 +13,20 @@ from bulkhaul.cli.options import (
     connection_options,
     filter_options,
     make_settings,
+    output_options,
     speed_options,
+    take_output,
     take_settings,
 )
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.verbosity import log_level
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import Iterator
 
-    from bulkhaul.cli.run_query import Lines
-    from bulkhaul.engine.aio import AsyncEngine
+    from bulkhaul.engine.facade import Engine
     from bulkhaul.jobs.verify_against import Sample
-    from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
-    from bulkhaul.model.settings import Settings
-    from bulkhaul.model.verdicts import PairResult
+    from bulkhaul.model.results import TransferResult
 
 EPILOG = """\b
 Examples:
@@ -65,7 +64,7 @@ _output = section("Output")
 @connection_options
 @source_options
 @_output("--all", "show_all", is_flag=True, help="A line for what is equal, too; so does -v.")
-@_output("--json", "as_json", is_flag=True, help="One line of JSON a name, and a summary, on stdout.")
+@output_options
 @click.pass_context
 def verify(
     ctx: click.Context,
@@ -76,7 +75,6 @@ def verify(
     sample: int | None,
     seed: int | None,
     show_all: bool,
-    as_json: bool,
     **given: Any,
 ) -> NoReturn:
     """Compare two places name by name, and say what each verdict rests on; nothing is changed.
@@ -102,54 +100,50 @@ def verify(
         raise click.UsageError("--against takes one place, whose endpoint is that of --endpoint-url.")
     if against and any(options.include or options.exclude or (options.certificate,)):
         raise click.UsageError("--against takes the names of the certificate: no patterns, and no --certificate.")
+    output = take_output(given)
     counts = VerifyCounts()
     chosen = _sample(sample, seed)
-    shows_equal = show_all or log_level(ctx) in ("info", "debug")
+    from bulkhaul.cli.job import Job
+    from bulkhaul.cli.launch import launch_job
+    from bulkhaul.cli.verify_report import VerifyReport
+    from bulkhaul.jobs.verify_progress import VerifyProgress
 
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        import time
+    progress = VerifyProgress()
 
-        from bulkhaul.cli import verify_lines
-        from bulkhaul.model.verdicts import Verdict
+    def results(engine: Engine) -> Iterator[TransferResult]:
+        from bulkhaul.cli.verify_report import of_pair
 
-        began_s = time.monotonic()
         if against:
-            from bulkhaul.jobs.verify_against import verify_against_async
+            from bulkhaul.jobs.verify_against import verify_against
 
-            results = verify_against_async(engine, against, paths[0], options, sample=chosen, counts=counts)
+            found = verify_against(engine, against, paths[0], options, sample=chosen, counts=counts, progress=progress)
         else:
-            results = _compared(engine, paths, options, origin, counts)
-        async with contextlib.aclosing(results):
-            async for result in results:
-                if as_json:
-                    await out.write(verify_lines.json_line(result))
-                elif shows_equal or result.verdict is not Verdict.EQUAL:
-                    await out.write(verify_lines.human_line(result))
-        summary = verify_lines.json_summary if as_json else verify_lines.human_summary
-        told = None if chosen is None else chosen.seed
-        if options.certificate and not counts.root:
-            out.error("bulkhaul: no certificate was written: not everything is equal\n")
-        await out.write(summary(counts, time.monotonic() - began_s, seed=told))
-        return 0 if counts.all_equal else 1
+            from bulkhaul.jobs.verifying import verify as compared
 
-    from bulkhaul.cli.launch import launch_query
+            beside = engine.beside(origin) if origin is not None else None
+            one, other = paths
+            found = compared(engine, one, other, options, origin=beside, counts=counts, progress=progress)
+        yield from map(of_pair, found)
 
-    launch_query(ctx, work, settings, operation="verify", as_json=as_json, workers=None)
-
-
-async def _compared(
-    engine: AsyncEngine, paths: tuple[str, ...], options: VerifyOptions, origin: Settings | None, counts: VerifyCounts
-) -> AsyncGenerator[PairResult, None]:
-    from bulkhaul.engine.aio import AsyncEngine
-    from bulkhaul.jobs.verifying import verify_async
-
-    async with contextlib.AsyncExitStack() as stack:
-        beside = None if origin is None else await stack.enter_async_context(AsyncEngine(origin))
-        one, other = paths
-        results = verify_async(engine, one, other, options, origin=beside, counts=counts)
-        async with contextlib.aclosing(results):
-            async for result in results:
-                yield result
+    job = Job(
+        operation="verify",
+        results=results,
+        source=paths[0],
+        destination="" if against else paths[1],
+        dry_run=False,
+        settings=settings,
+        remains="no certificate was written" if options.certificate else "",
+        asks=any(path.startswith("s3://") for path in paths),
+        progress=progress.progress,
+        report=functools.partial(
+            VerifyReport,
+            verdicts=counts,
+            shows_equal=show_all or log_level(ctx) in ("info", "debug"),
+            seed=None if chosen is None else chosen.seed,
+            certificate=bool(options.certificate),
+        ),
+    )
+    launch_job(ctx, job, output)
 
 
 def _sample(rows: int | None, seed: int | None) -> Sample | None:
