@@ -55,6 +55,7 @@ def test_json(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert line.pop("seconds") > 0
     assert line == {
+        "type": "object",
         "operation": "cp",
         "success": True,
         "source": "s3://bucket/key",

@@ -80,9 +80,10 @@ def test_once(tmp_path: Path, number: int, code: int) -> None:
     assert status == code
     assert seconds < SOON_S
     assert os.listdir(tmp_path) == []
-    _, summary = lines(out)
+    (told,), summary = lines(out)
     assert (summary["success"], summary["planned"], summary["failed"]) == (False, 1, 1)
-    assert signal.Signals(number).name in err
+    assert (told["type"], err) == ("error", "")
+    assert told["error"]["message"].startswith(f"interrupted by {signal.Signals(number).name}; 1 planned object not ")
 
 
 def test_twice(tmp_path: Path) -> None:
@@ -113,8 +114,8 @@ def test_not_ignored_with_the_others(tmp_path: Path) -> None:
     """Under nohup, or as a script's background job, SIGTERM still ends a command, with its file and all processes."""
     with in_the_middle(["s3://bucket/key"], tmp_path, STALLED, ignoring="INT HUP") as running:
         running.interrupt(signal.SIGTERM)
-        status, _, err, seconds = running.ended()
-    assert (status, "interrupted by SIGTERM" in err, os.listdir(tmp_path)) == (143, True, [])
+        status, out, _, seconds = running.ended()
+    assert (status, "interrupted by SIGTERM" in out, os.listdir(tmp_path)) == (143, True, [])
     assert seconds < SOON_S
 
 
@@ -126,8 +127,8 @@ def test_many(tmp_path: Path) -> None:
     with in_the_middle(words, tmp_path, stalled, objects=objects, requests=208) as running:
         running.interrupt()
         status, out, _, seconds = running.ended()
-    told, summary = lines(out)
-    assert status == 130
+    (*told, interruption), summary = lines(out)
+    assert (status, interruption["type"]) == (130, "error")
     assert seconds < SOON_S
     assert temp_files(tmp_path) == []
     for line in told:

@@ -103,7 +103,14 @@ def test_explanation(server: FaultServer, tmp_path: Path) -> None:
     assert sync(server, *words) == (0, "a: download (presence: it is not at the destination)\n", "")
     _, told, _ = sync(server, *words, "--json", "--exclude", "a*")
     assert lines(told) == [
-        {"operation": "explain", "key": "a", "rule": "filter", "action": "skip", "reason": "--exclude 'a*' matches it"}
+        {
+            "type": "explanation",
+            "operation": "explain",
+            "key": "a",
+            "rule": "filter",
+            "action": "skip",
+            "reason": "--exclude 'a*' matches it",
+        }
     ]
     assert not out.exists()
 

@@ -48,8 +48,8 @@ def test_in_the_middle_of_transfers(tmp_path: Path) -> None:
     words = ["--delete", "s3://bucket/p", str(tmp_path)]
     with FaultServer(objects, [stalled]) as server:
         status, out, err = interrupted(server, words, requests("GetObject", 208))
-    *told, summary = [json.loads(line) for line in out.splitlines()]
-    assert (status, "interrupted by SIGINT" in err) == (130, True)
+    *told, interruption, summary = [json.loads(line) for line in out.splitlines()]
+    assert (status, "interrupted by SIGINT" in interruption["error"]["message"], err) == (130, True, "")
     assert (tmp_path / "extra").exists()
     assert temp_files(tmp_path) == []
     assert {line["operation"] for line in told} <= {"cp"}

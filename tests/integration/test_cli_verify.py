@@ -110,7 +110,7 @@ def test_lines_of_json(server: FaultServer, tmp_path: Path) -> None:
     first, second, total = lines(told)
     assert status == 1
     assert list(first) == [
-        *("operation", "success", "key", "a", "b", "verdict", "evidence", "size", "read_bytes", "seconds"),
+        *("type", "operation", "success", "key", "a", "b", "verdict", "evidence", "size", "read_bytes", "seconds"),
         *("reason", "facts_a", "facts_b"),
     ]
     assert (first["key"], first["verdict"], first["evidence"]) == ("a", "different", "computed-checksum")
@@ -118,6 +118,7 @@ def test_lines_of_json(server: FaultServer, tmp_path: Path) -> None:
     assert first["facts_b"]["digests"].keys() == {"CRC32"}
     assert (second["verdict"], second["missing"], second["success"]) == ("missing", f"{tmp_path}/c/d", False)
     assert {name: value for name, value in total.items() if name != "seconds"} == {
+        "type": "summary",
         "operation": "summary",
         "success": False,
         "compared": 2,

@@ -45,7 +45,7 @@ def test_a_bucket_from_its_making_to_its_removal(server: RunningServer) -> None:
     assert server.client().get_object(Bucket="made", Key="k")["Body"].read() == b"kept"
     asked(server, "rm", "--recursive", "--all-versions", "s3://made")
     line = json.loads(asked(server, "rb", "--json", "s3://made"))
-    assert line == {"operation": "rb", "success": True, "bucket": "made"}
+    assert line == {"type": "bucket", "operation": "rb", "success": True, "bucket": "made"}
     gone = ask(server, "rb", "s3://made")
     assert gone.returncode == 1
     assert "no such bucket" in gone.stderr

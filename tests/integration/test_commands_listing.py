@@ -106,9 +106,9 @@ def test_ls_of_nothing() -> None:
         missing = ask(server, "ls", "s3://nowhere")
     assert (empty.returncode, empty.stdout, empty.stderr) == (0, "", "")
     assert [done.returncode for done in (nothing, pattern, missing)] == [1, 1, 1]
-    assert "no object matches" in nothing.stderr
     assert "no object matches" in pattern.stderr
     (failure,) = told(nothing.stdout)
+    assert ("no object matches" in failure["error"]["message"], nothing.stderr) == (True, "")
     assert (failure["success"], failure["error"]["code"]) == (False, "NotFound")
     assert missing.stderr.startswith("bulkhaul: error: s3://nowhere")
 
@@ -161,7 +161,7 @@ def test_du() -> None:
     *classes, total = told(classified.stdout)
     assert [(line["storage_class"], line["bytes"]) for line in classes] == [("GLACIER", 5), ("STANDARD", 1539)]
     url = "s3://bucket/run/"
-    summary = {"operation": "summary", "success": True, "objects": 4, "bytes": 1544, "source": url}
+    summary = {"type": "summary", "operation": "summary", "success": True, "objects": 4, "bytes": 1544, "source": url}
     assert total == {**summary, "archived": 1, "archived_bytes": 5}
     (empty,) = told(no_class.stdout)
     assert (empty["objects"], empty["bytes"], "storage_class" in empty) == (0, 0, False)
@@ -316,7 +316,7 @@ def test_presign() -> None:
     assert (done.returncode, done.stderr, "\n" in url) == (0, "", False)
     assert "X-Amz-Expires=604800" in url
     (line,) = told(exact.stdout)
-    assert list(line) == ["operation", "success", "url", "expires_s", "method"]
+    assert list(line) == ["type", "operation", "success", "url", "expires_s", "method"]
     assert (line["operation"], line["success"], line["expires_s"]) == ("presign", True, 90)
     assert "X-Amz-Expires=90" in line["url"]
     assert nobody.returncode == 1
@@ -329,7 +329,7 @@ def test_presign() -> None:
     ("number", "options"), [(signal.SIGINT, ()), (signal.SIGTERM, ("--json",)), (signal.SIGHUP, ())]
 )
 def test_interrupted(number: signal.Signals, options: tuple[str, ...]) -> None:
-    """A listing whose server hangs ends at a signal with 128 and its number, and says so, with --json there too."""
+    """A listing whose server hangs ends at a signal with 128 and its number, and says so, with --json there alone."""
     with FaultServer(BUNDLE, [hang_before_head(operation="ListObjectsV2")]) as server:
         words = arguments("ls", *options, "--endpoint-url", server.endpoint_url, "s3://bucket/run/")
         with subprocess.Popen(words, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -337,9 +337,10 @@ def test_interrupted(number: signal.Signals, options: tuple[str, ...]) -> None:
             os.kill(process.pid, number)
             out, err = process.communicate(timeout=LIMIT_S)
     assert process.returncode == 128 + number
-    assert err.decode() == f"bulkhaul: interrupted by {number.name}\n"
+    assert err.decode() == ("" if options else f"bulkhaul: interrupted by {number.name}\n")
     failure = {"code": "Cancelled", "message": f"interrupted by {number.name}"}
-    assert told(out.decode()) == [{"operation": "ls", "success": False, "error": failure}] * bool(options)
+    line = {"type": "error", "operation": "ls", "success": False, "error": failure}
+    assert told(out.decode()) == [line] * bool(options)
 
 
 @pytest.mark.parametrize("words", [("ls", "s3://bucket"), ("cp", "--json", "--quiet", "s3://bucket/run/b.txt", "out")])

@@ -86,7 +86,13 @@ def test_totals() -> None:
     totals.add([1, 2])
     totals.add([1024])
     assert total_lines(totals, human=False) == "\nTotal Objects: 3\n   Total Size: 1027\n"
-    assert json.loads(total_json(totals)) == {"operation": "summary", "success": True, "objects": 3, "bytes": 1027}
+    assert json.loads(total_json(totals)) == {
+        "type": "summary",
+        "operation": "summary",
+        "success": True,
+        "objects": 3,
+        "bytes": 1027,
+    }
 
 
 @pytest.mark.parametrize(

@@ -45,6 +45,7 @@ class TestLines:
             json_line(result_of(version_id="v", last_modified=datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)))
         )
         assert line == {
+            "type": "object",
             "operation": "cp",
             "success": True,
             "source": "s3://bucket/a/b",
@@ -166,9 +167,14 @@ class TestReport:
             report.ended(result)
         report.cancelled(3, "SIGINT")
         report.summary(2.0, success=False)
-        assert len(out) == 5
+        assert len(out) == 6
         assert json.loads(out[3])["skipped"] == "a folder"
+        assert json.loads(out[4])["error"] == {
+            "code": "Cancelled",
+            "message": "interrupted by SIGINT; 3 planned objects not confirmed",
+        }
         assert json.loads(out[-1]) == {
+            "type": "summary",
             "operation": "summary",
             "success": False,
             "planned": 7,

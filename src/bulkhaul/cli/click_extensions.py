@@ -69,12 +69,16 @@ class SectionedCommand(click.Command):
 
             if not isinstance(error, TransferError):
                 raise
-            from bulkhaul.cli.lines import error_line
+            from bulkhaul.cli.lines import error_line, error_text
             from bulkhaul.policy.naming import printable
 
             if error.exit_code == click.UsageError.exit_code:
                 raise click.UsageError(printable(str(error)), ctx) from error
-            click.echo(error_line(error.info), err=True, nl=False)
+            if ctx.params.get("as_json"):
+                name = ctx.command_path.removeprefix(f"{ctx.find_root().command_path} ")
+                click.echo(error_text(name, error.info), nl=False)
+            else:
+                click.echo(error_line(error.info), err=True, nl=False)
             ctx.exit(error.exit_code)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

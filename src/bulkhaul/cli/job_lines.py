@@ -25,7 +25,7 @@ def command(action: str, name: str, option: str = "") -> str:
 
 def status_json(status: JobStatus) -> str:
     """Return the status as a line of JSON."""
-    return json_text({"operation": "job status", "complete": status.complete, **msgspec.structs.asdict(status)})
+    return json_text("job", {"operation": "job status", "complete": status.complete, **msgspec.structs.asdict(status)})
 
 
 def plan_text(name: str, status: JobStatus) -> str:

@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from bulkhaul.model.errors import ErrorInfo, error_of
 from bulkhaul.policy.naming import printable
 
+Kind = Literal[
+    "object",
+    "prefix",
+    "bucket",
+    "version",
+    "delete_marker",
+    "storage_class",
+    "url",
+    "check",
+    "leftover",
+    "job",
+    "explanation",
+    "error",
+    "summary",
+]
+"""What a line of JSON tells of; docs/commands.md explains each."""
 
-def json_text(fields: dict[str, Any]) -> str:
+
+def json_text(kind: Kind, fields: dict[str, Any]) -> str:
     """Return one line of JSON, in ASCII: whatever a key holds, it is valid everywhere."""
     import json
 
-    return json.dumps(fields) + "\n"
+    return json.dumps({"type": kind, **fields}) + "\n"
+
+
+def error_text(operation: str, failure: ErrorInfo) -> str:
+    """Return the line of JSON that says why a command failed as a whole."""
+    return json_text("error", {"operation": operation, "success": False, "error": error_fields(failure)})
 
 
 def error_fields(failure: ErrorInfo) -> dict[str, str]:

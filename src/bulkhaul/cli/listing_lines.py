@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bulkhaul.cli.lines import json_text
+from bulkhaul.cli.lines import Kind, json_text
 from bulkhaul.model.objects import Bucket, ObjectHead
 from bulkhaul.model.writing import ObjectVersion
 from bulkhaul.policy.archives import ARCHIVES
@@ -145,26 +145,24 @@ def version_lines(versions: Iterable[ObjectVersion], *, human: bool = False) -> 
 def object_json(bucket: str, objects: Iterable[ObjectHead]) -> str:
     """Return a line of JSON for each object."""
     return "".join(
-        json_text(_entry("object", bucket, one) | {"storage_class": one.storage_class or "STANDARD"}) for one in objects
+        json_text("object", _entry(bucket, one) | {"storage_class": one.storage_class or "STANDARD"}) for one in objects
     )
 
 
 def folder_json(bucket: str, prefixes: Iterable[str]) -> str:
     """Return a line of JSON for each folder."""
-    return "".join(json_text({"type": "prefix", "bucket": bucket, "key": prefix}) for prefix in prefixes)
+    return "".join(json_text("prefix", {"bucket": bucket, "key": prefix}) for prefix in prefixes)
 
 
 def bucket_json(buckets: Iterable[Bucket]) -> str:
     """Return a line of JSON for each bucket."""
-    return "".join(
-        json_text({"type": "bucket", "bucket": one.name, "created": iso_text(one.created)}) for one in buckets
-    )
+    return "".join(json_text("bucket", {"bucket": one.name, "created": iso_text(one.created)}) for one in buckets)
 
 
 def version_json(bucket: str, versions: Iterable[ObjectVersion]) -> str:
     """Return a line of JSON for each version."""
     return "".join(
-        json_text(_entry("delete_marker" if one.delete_marker else "version", bucket, one) | {"latest": one.latest})
+        json_text("delete_marker" if one.delete_marker else "version", _entry(bucket, one) | {"latest": one.latest})
         for one in versions
     )
 
@@ -177,12 +175,12 @@ def total_lines(totals: Totals, *, human: bool) -> str:
     return lines
 
 
-def total_json(totals: Totals, **more: object) -> str:
-    """Return the totals as a line of JSON."""
+def total_json(totals: Totals, kind: Kind = "summary", **more: object) -> str:
+    """Return the totals as a line of JSON; of a ``kind`` where they are of a part alone."""
     told = {"operation": "summary", "success": True, "objects": totals.objects, "bytes": totals.bytes}
     if totals.archived:
         told |= {"archived": totals.archived, "archived_bytes": totals.archived_bytes}
-    return json_text(told | more)
+    return json_text(kind, told | more)
 
 
 def _archive(one: ObjectHead) -> str:
@@ -194,9 +192,8 @@ def _instant(instant: datetime | None) -> str:
     return f"{instant.isoformat(' ')[:19]}Z" if instant is not None else _NEVER
 
 
-def _entry(kind: str, bucket: str, one: ObjectHead | ObjectVersion) -> dict[str, Any]:
+def _entry(bucket: str, one: ObjectHead | ObjectVersion) -> dict[str, Any]:
     return {
-        "type": kind,
         "bucket": bucket,
         "key": one.key,
         "size": one.size,

@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
+from bulkhaul.cli.lines import error_fields, error_line, error_text, interrupted_text, json_text, problem_line
 from bulkhaul.cli.summary import Summary, totals_text
-from bulkhaul.model.errors import ErrorInfo
+from bulkhaul.model.errors import Cancelled, ErrorInfo
 from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.filetimes import iso_text
@@ -68,6 +68,7 @@ class TransferReport:
         self._summary = Summary()
         self._full_list = full_list
         self._not_done = 0
+        self._why_not = ""
         self._operation = operation
         self.counts = Counts()
         self._done: Counter[str] = Counter()
@@ -96,7 +97,23 @@ class TransferReport:
 
     def ended_whole(self, result: TransferResult) -> None:
         """Report that the command failed as a whole, or all that is left of it, with what it was to do."""
-        self.ended(result)
+        assert result.failure is not None
+        self.count(result, dry_run=self._dry_run)
+        if self._as_json:
+            self._out(json_line(result, operation=self._operation, dry_run=self._dry_run, whole=True))
+        elif self._tells(result.failure):
+            self._err(error_line(result.failure))
+
+    def note(self, text: str) -> None:
+        """Tell people what programs see in the summary."""
+        if not self._as_json and not self._quiet:
+            self._err(f"bulkhaul: {text}\n")
+
+    def unsuccessful(self, why: str) -> None:
+        """Report why all in all it is no success, though no object may have failed."""
+        self._why_not = why
+        if not self._as_json:
+            self._err(problem_line(why))
 
     def _tells(self, failure: ErrorInfo) -> bool:
         """Whether a line on stderr says what failed: JSON tells it, or the line for an object that failed alike."""
@@ -133,7 +150,11 @@ class TransferReport:
         remains = remains or self._remains
         self.counts.failed += count
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
-        self._err(f"bulkhaul: {interrupted_text(signal_name)}{what}{'; ' if remains else ''}{remains}\n")
+        text = f"{interrupted_text(signal_name)}{what}{'; ' if remains else ''}{remains}"
+        if self._as_json:
+            self._out(error_text(self._operation, Cancelled(text).info))
+        else:
+            self._err(f"bulkhaul: {text}\n")
 
     def left(self, count: int) -> None:
         """Note how many objects that were planned were not begun, or given up, as nothing that is left can be done."""
@@ -149,6 +170,7 @@ class TransferReport:
             told = {
                 **self._summary.fields(),
                 **({"not_done": self._not_done} if self._not_done else {}),
+                **({"unfinished": self._why_not} if self._why_not else {}),
                 **(seen or {}),
             }
             self._out(summary_line(self.counts, seconds, success=success, dry_run=self._dry_run, seen=told))
@@ -218,11 +240,14 @@ def human_line(result: TransferResult, *, operation: str = "cp", dry_run: bool =
     return f"{prefix}{operation} {' '.join(names)}{reason}\n"
 
 
-def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = False, number: int = 0) -> str:
+def json_line(
+    result: TransferResult, *, operation: str = "cp", dry_run: bool = False, number: int = 0, whole: bool = False
+) -> str:
     """Return one object's outcome as a line of JSON, in ASCII: whatever the key holds, it is valid everywhere.
 
     Args:
         number: of the line of a file of commands that asked for it, 0 where there is no such file.
+        whole: what failed is the command, or that line, as a whole.
     """
     line: dict[str, Any] = {"operation": operation}
     if number:
@@ -257,7 +282,7 @@ def json_line(result: TransferResult, *, operation: str = "cp", dry_run: bool = 
         line["skipped"] = result.skipped
     if result.failure is not None:
         line["error"] = error_fields(result.failure)
-    return json_text(line)
+    return json_text("error" if whole else "object", line)
 
 
 def summary_line(
@@ -277,4 +302,4 @@ def summary_line(
         "bytes_per_s": round(counts.bytes / seconds) if seconds > 0 else 0,
         **(seen or {}),
     }
-    return json_text(line)
+    return json_text("summary", line)

@@ -14,7 +14,6 @@ import msgspec
 
 from bulkhaul.cli.background_iterator import BackgroundIterator
 from bulkhaul.cli.job import KEPT, Job
-from bulkhaul.cli.lines import problem_line
 from bulkhaul.cli.progress import TICK_S, Display, shows_on
 from bulkhaul.cli.run import LAST_LINES_S, LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
@@ -95,10 +94,10 @@ class _JobRun(Run):
             raise results.error
         if self._job.unfinished is not None:
             if why := self._job.unfinished():
-                self.err(problem_line(why))
+                self._report.unsuccessful(why)
             return 1 if why else 0
-        if self._job.nothing and not self._report.counts.planned and not self._quiet:
-            self.err(f"bulkhaul: {self._job.nothing}\n")
+        if self._job.nothing and not self._report.counts.planned:
+            self._report.note(self._job.nothing)
         return 1 if self._report.counts.failed else 0
 
     def tell(self, error: TransferError) -> None:

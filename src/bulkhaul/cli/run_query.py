@@ -1,6 +1,6 @@
 """Runs a command that asks the service and prints the answer: ls, du, head, presign, cleanup and others.
 
-    engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, and with --json one on stdout
+    engine ─▶ work ─▶ Lines ─▶ stdout        a failure ─▶ one line on stderr, or with --json on stdout
 
 All of it runs on one event loop. The work waits for a reader that is behind before it asks the service for more.
 """
@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from bulkhaul.cli.lines import error_fields, error_line, interrupted_text, json_text
+from bulkhaul.cli.lines import error_line, error_text, interrupted_text
 from bulkhaul.cli.run import LOOK_UP_S, Run
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
@@ -105,9 +105,11 @@ class _Query(Run):
             return runner.run(self._answered())
 
     def tell(self, error: TransferError) -> None:
-        """Write what failed, with ``--json`` also as a line of JSON."""
-        self.err(error_line(error.info))
-        self._tell_json(error)
+        """Write what failed."""
+        if self._as_json:
+            self.stdout.write(error_text(self._operation, error.info))
+        else:
+            self.err(error_line(error.info))
 
     async def _answered(self) -> int:
         """Wait until the work ends; cancel it at a signal, or when nothing can be written to stderr any more.
@@ -139,11 +141,8 @@ class _Query(Run):
 
     def _interrupted(self) -> int:
         text = interrupted_text(self.interruption.name)
-        self.err(f"bulkhaul: {text}\n")
-        self._tell_json(Cancelled(text))
-        return self.interruption.exit_code
-
-    def _tell_json(self, error: TransferError) -> None:
         if self._as_json:
-            failure = {"operation": self._operation, "success": False, "error": error_fields(error.info)}
-            self.stdout.write(json_text(failure))
+            self.stdout.write(error_text(self._operation, Cancelled(text).info))
+        else:
+            self.err(f"bulkhaul: {text}\n")
+        return self.interruption.exit_code

@@ -46,7 +46,7 @@ def json_line(result: PairResult) -> str:
     for name, facts in zip(("facts_a", "facts_b"), result.facts, strict=True):
         if facts is not None:
             line[name] = msgspec.to_builtins(facts)
-    return json_text(line)
+    return json_text("object", line)
 
 
 def json_summary(
@@ -72,4 +72,4 @@ def json_summary(
         line["seed"] = seed
     if counts.root:
         line["root"] = counts.root
-    return json_text(line)
+    return json_text("summary", line)

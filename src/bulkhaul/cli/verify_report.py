@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from bulkhaul.cli.lines import error_fields, error_line, json_text
+from bulkhaul.cli.lines import error_line, error_text
 from bulkhaul.cli.report import TransferReport
 from bulkhaul.cli.summary import pace_text
 from bulkhaul.cli.verify_lines import human_line, json_line, json_summary
@@ -84,8 +84,7 @@ class VerifyReport(TransferReport):
         self._whole = False
         assert result.failure is not None
         if self._as_json:
-            failed = {"operation": self._operation, "success": False, "error": error_fields(result.failure)}
-            self._out(json_text(failed))
+            self._out(error_text(self._operation, result.failure))
         else:
             self._err(error_line(result.failure))
 

@@ -22,6 +22,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
         counted: the engine's progress tells of this object.
         text: lines for stdout; then there is no object.
         data: bytes of objects for stdout; likewise.
+        whole: the line failed as a whole, and not an object of it.
         source_fd: where bytes for stdout come from, until their end; -1 for nowhere.
     """
 
@@ -31,6 +32,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
     counted: bool = False
     text: str = ""
     data: bytes = b""
+    whole: bool = False
     source_fd: int = -1
 
 
@@ -62,9 +64,8 @@ class CommandFileReport(TransferReport):
 
     def ended(self, result: TransferResult) -> None:
         """Report one object, or the lines of a query."""
-        if not isinstance(result, LineResult):
-            super().ended(result)  # of the command as a whole
-        elif result.text:
+        assert isinstance(result, LineResult)
+        if result.text:
             self._out(_numbered(result.text, result.line) if self._as_json else result.text)
         elif result.data:
             cast("Callable[[bytes], None]", self._out)(result.data)  # as what takes stdout's lines takes bytes, too
@@ -77,7 +78,13 @@ class CommandFileReport(TransferReport):
         if result.failure is not None and self._tells(result.failure):
             self._err(problem_line(f"{self._name}:{result.line}: {printable(str(error_of(result.failure)))}"))
         if self._as_json:
-            told = json_line(result, operation=result.operation, dry_run=result.dry_run, number=result.line)
+            told = json_line(
+                result,
+                operation=result.operation,
+                dry_run=result.dry_run,
+                number=result.line,
+                whole=result.whole,
+            )
             self._out(told)
         elif not self._quiet and result.failure is None and result.operation != "cat":
             self._out(human_line(result, operation=result.operation, dry_run=result.dry_run))

@@ -334,4 +334,5 @@ def _failed(number: int, operation: str, error: TransferError, line: Prepared | 
         operation=operation,
         dry_run=line is not None and line.dry_run,
         counted=job is not None and operation != "rm",
+        whole=True,
     )

@@ -132,10 +132,11 @@ class LeftoverReport:
         self._cleared += leftover.cleared
         if leftover.failure is not None:
             self._failed += 1
-            self._out.error(error_line(leftover.failure))
         if self._as_json:
             await self._out.write(leftover_json(leftover, dry_run=self._dry_run))
-        elif leftover.failure is None:
+        elif leftover.failure is not None:
+            self._out.error(error_line(leftover.failure))
+        else:
             await self._out.write(leftover_line(leftover, dry_run=self._dry_run))
 
     async def end(self) -> int:
@@ -145,7 +146,7 @@ class LeftoverReport:
         if self._as_json:
             counts = {"found": self._found, "cleared": self._cleared, "failed": self._failed}
             total = {"operation": "summary", "success": not self._failed, "dryrun": self._dry_run, **counts}
-            await self._out.write(json_text(total))
+            await self._out.write(json_text("summary", total))
         elif not self._found:
             await self._out.write("nothing is left behind\n")
         elif self._dry_run:
@@ -184,4 +185,4 @@ def leftover_json(leftover: Leftover, *, dry_run: bool) -> str:
     line["kind"] = str(leftover.kind)
     if leftover.failure is not None:
         line["error"] = error_fields(leftover.failure)
-    return json_text(line)
+    return json_text("leftover", line)

@@ -61,10 +61,10 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
                 found.append(finding)
                 if as_json:
                     told = {name: getattr(finding, name) for name in ("check", "details", "remedy")}
-                    await out.write(json_text({"operation": "doctor", "result": str(finding.verdict), **told}))
+                    await out.write(json_text("check", {"operation": "doctor", "result": str(finding.verdict), **told}))
         good = fit(found)
         if as_json:
-            await out.write(json_text({"operation": "summary", "success": good, "checks": len(found)}))
+            await out.write(json_text("summary", {"operation": "summary", "success": good, "checks": len(found)}))
         else:
             await out.write(table(found))
         return 0 if good else 1

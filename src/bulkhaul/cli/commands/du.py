@@ -88,7 +88,8 @@ def du(
             totals[""].add(())
         for name, total in sorted(totals.items()):
             if as_json:
-                await out.write(total_json(total, source=url, **({"storage_class": name} if group else {})))
+                of_class: dict[str, Any] = {"kind": "storage_class", "storage_class": name} if group else {}
+                await out.write(total_json(total, source=url, **of_class))
             else:
                 size = size_text(total.bytes, human=human) + ("" if human else " bytes")
                 objects = f"{total.objects} object{'s' * (total.objects != 1)}"

@@ -63,7 +63,7 @@ def head(
         else:
             region = await engine.control.region(bucket)
             told = {"bucket": bucket} | ({"region": region} if region else {})
-        await out.write(json_text(told) if as_json else people_text(told))
+        await out.write(json_text("object" if key else "bucket", told) if as_json else people_text(told))
         return 0
 
     launch_query(ctx, work, settings, operation="head", as_json=as_json)

@@ -214,7 +214,8 @@ def create(
                 async with Other(origin_chosen) if origin_chosen else contextlib.nullcontext() as origin:
                     await _planned(planned(engine, folder, origin=origin))
             except asyncio.CancelledError:
-                out.error(f"bulkhaul: the plan is not whole; {command('run', job_name)} goes on with it\n")
+                if not as_json:
+                    out.error(f"bulkhaul: the plan is not whole; {command('run', job_name)} goes on with it\n")
                 raise
             status = await asyncio.to_thread(job_status, folder)
         await out.write(status_json(status) if as_json else plan_text(job_name, status))

@@ -45,7 +45,7 @@ def mb(ctx: click.Context, /, *, url: str, as_json: bool, **connection: Any) -> 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         await engine.create_bucket(bucket)
         line = {"operation": "mb", "success": True, "bucket": bucket}
-        await out.write(json_text(line) if as_json else f"made s3://{printable(bucket)}\n")
+        await out.write(json_text("bucket", line) if as_json else f"made s3://{printable(bucket)}\n")
         return 0
 
     launch_query(ctx, work, settings, operation="mb", as_json=as_json)

@@ -87,7 +87,7 @@ def presign(
     async def work(engine: AsyncEngine, out: Lines) -> int:
         signed = await engine.control.presign(ref, expires_s, version_id, method=method, content_type=content_type)
         line = {"operation": "presign", "success": True, "url": signed, "expires_s": expires_s, "method": method}
-        await out.write(json_text(line) if as_json else f"{signed}\n")
+        await out.write(json_text("url", line) if as_json else f"{signed}\n")
         return 0
 
     launch_query(ctx, work, settings, operation="presign", as_json=as_json)

@@ -46,7 +46,7 @@ def rb(ctx: click.Context, /, *, url: str, as_json: bool, **connection: Any) -> 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         await engine.delete_bucket(bucket)
         line = {"operation": "rb", "success": True, "bucket": bucket}
-        await out.write(json_text(line) if as_json else f"removed s3://{printable(bucket)}\n")
+        await out.write(json_text("bucket", line) if as_json else f"removed s3://{printable(bucket)}\n")
         return 0
 
     launch_query(ctx, work, settings, operation="rb", as_json=as_json)

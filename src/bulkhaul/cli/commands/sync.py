@@ -275,7 +275,7 @@ def _explain(
                 told = await explain(engine, beside, *places, key, options)
         fields = {"operation": "explain", "key": told.name, "rule": told.rule, "action": told.action}
         if as_json:
-            await out.write(json_text(fields | {"reason": told.reason}))
+            await out.write(json_text("explanation", fields | {"reason": told.reason}))
         else:
             await out.write(f"{printable(told.name)}: {told.action} ({told.rule}: {printable(told.reason)})\n")
         return 0

@@ -71,7 +71,7 @@ def tags(
             await engine.control.set_tags(ref, given, version_id)
         line = {"operation": "tags", "success": True, "bucket": ref.bucket, "key": ref.key, "tags": told}
         lines = "".join(f"{printable(f'{name}={value}')}\n" for name, value in told.items() if action == "get")
-        await out.write(json_text(line) if as_json else lines)
+        await out.write(json_text("object", line) if as_json else lines)
         return 0
 
     launch_query(ctx, work, settings, operation="tags", as_json=as_json)
