@@ -11,10 +11,10 @@ import pytest
 
 from tests.integration.command import run
 from tests.patience import PATIENCE_S
-from tests.servers import RunningServer, moto, weed
+from tests.servers import RunningServer, ministack, moto, weed
 
 
-@pytest.fixture(scope="module", params=[weed, moto], ids=["weed", "moto"])
+@pytest.fixture(scope="module", params=[weed, moto, ministack], ids=["weed", "moto", "ministack"])
 def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     """A server with nothing on it."""
     with request.param() as running:
