@@ -86,6 +86,21 @@ def test_a_wrong_value_names_the_file(config: Path, monkeypatch: pytest.MonkeyPa
         make_settings({})
 
 
+def test_attempts_of_a_profile(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries in all, so retries are one less; an option and AWS_MAX_ATTEMPTS go before, and nonsense is named."""
+    monkeypatch.delenv("AWS_MAX_ATTEMPTS", raising=False)
+    config.write_text("[profile thrice]\nmax_attempts = 3\n[profile never]\nmax_attempts = 0\n")
+    assert make_settings({"profile": "thrice"}).retries == 2
+    assert make_settings({"profile": "thrice", "retries": 7}).retries == 7
+    assert make_settings({"profile": "other"}).retries is None
+    with pytest.raises(
+        UsageError, match=rf"max_attempts = '0' is no number from 1; mend it in {config}, profile never"
+    ):
+        make_settings({"profile": "never"})
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "5")
+    assert make_settings({"profile": "thrice"}).retries is None  # the engine reads the variable
+
+
 @pytest.mark.usefixtures("config")
 def test_programs_do_not_obey_it() -> None:
     """The keys are of the AWS CLI: no SDK obeys them, nor does an engine."""

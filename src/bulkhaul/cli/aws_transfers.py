@@ -25,12 +25,17 @@ def transfers_of_profile(profile: str | None) -> tuple[dict[str, int], str]:
     files = _read(path)
     if files is None:
         return {}, ""
-    from bulkhaul.policy.transfer_config import transfer_settings
+    from bulkhaul.policy.pacing import retries_of
+    from bulkhaul.policy.transfer_config import retry_settings, transfer_settings
 
     name = profile or os.environ.get("AWS_DEFAULT_PROFILE") or os.environ.get("AWS_PROFILE") or "default"
     place = f"{path}, profile {name}"
-    section = files.profiles.get(name, {}).get("s3", {})
-    return transfer_settings(section, place) if isinstance(section, dict) else {}, place
+    chosen = files.profiles.get(name, {})
+    section = chosen.get("s3", {})
+    found = transfer_settings(section, place) if isinstance(section, dict) else {}
+    if retries_of(os.environ) is None:
+        found |= retry_settings(chosen, place)
+    return found, place
 
 
 def _read(path: str) -> AwsFiles | None:

@@ -75,7 +75,8 @@ connection_options = adding(
         type=click.IntRange(0, MAX_RETRIES),
         metavar="N",
         help="How often a request or a part is made again after an error that may pass; 0 for never, nor is an endpoint"
-        " waited for that is away. Else AWS_MAX_ATTEMPTS less one.  [default: by the error, up to 8]",
+        " waited for that is away. Else AWS_MAX_ATTEMPTS, or max_attempts of the profile, less one."
+        "  [default: by the error, up to 8]",
     ),
     _connection(
         "--timeout",
@@ -270,7 +271,7 @@ def make_settings(given: dict[str, Any]) -> Settings:
 
 
 def _obey_profile(fields: dict[str, Any], sources: dict[str, str]) -> None:
-    """Add what the profile says of transfers below ``s3 =``, where no option says it."""
+    """Add what the profile says of transfers and retries, where no option says it."""
     from bulkhaul.cli.aws_transfers import transfers_of_profile
 
     configured, place = transfers_of_profile(fields.get("profile"))

@@ -98,7 +98,12 @@ def retries_of(environment: Mapping[str, str]) -> int | None:
     >>> retries_of({"AWS_MAX_ATTEMPTS": "5"}), retries_of({"AWS_MAX_ATTEMPTS": "0"}), retries_of({})
     (4, None, None)
     """
-    text = environment.get(MAX_ATTEMPTS, "").strip()
+    return retries_in(environment.get(MAX_ATTEMPTS, ""))
+
+
+def retries_in(attempts: str) -> int | None:
+    """Return how often something is tried again that is tried so often in all, None where that is no number from 1."""
+    text = attempts.strip()
     return int(text) - 1 if re.fullmatch("[1-9][0-9]{0,3}", text) else None
 
 

@@ -1,4 +1,4 @@
-"""Reads how a profile wants transfers to be made: the keys below ``s3 =`` that the AWS CLI obeys.
+"""Reads how a profile wants transfers to be made: ``max_attempts``, and the keys below ``s3 =`` that the AWS CLI obeys.
 
 max_concurrent_requests  concurrency                  multipart_threshold  multipart_threshold_bytes
 multipart_chunksize      part_size_bytes              max_bandwidth        bandwidth_bytes_per_s
@@ -14,7 +14,8 @@ from collections.abc import Mapping
 
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import DEFAULT_LIMITS, KIB
-from bulkhaul.model.settings import MAX_CONCURRENCY, MIN_BANDWIDTH_BYTES_PER_S
+from bulkhaul.model.settings import MAX_CONCURRENCY, MAX_RETRIES, MIN_BANDWIDTH_BYTES_PER_S
+from bulkhaul.policy.pacing import retries_in
 
 _UNITS = {"": 1, **{f"{letter}{i}b": KIB**power for power, letter in enumerate("kmgt", 1) for i in ("", "i")}}
 
@@ -65,6 +66,25 @@ def transfer_settings(section: Mapping[str, str], place: str) -> dict[str, int]:
         least, most = _BOUNDS[field]
         found[field] = min(max(number, least), most)
     return found
+
+
+def retry_settings(profile: Mapping[str, object], place: str) -> dict[str, int]:
+    """Return the field of ``Settings`` that a profile's ``max_attempts`` says: all tries but the first.
+
+    Raises:
+        UsageError: it is no number from 1.
+
+    Source: AWS SDKs reference guide, "Retry behavior".
+
+    >>> retry_settings({"max_attempts": "3"}, "profile p")
+    {'retries': 2}
+    """
+    if (attempts := profile.get("max_attempts")) is None:
+        return {}
+    retries = retries_in(str(attempts))
+    if retries is None:
+        raise UsageError(f"max_attempts = {attempts!r} is no number from 1; mend it in {place}")
+    return {"retries": min(retries, MAX_RETRIES)}
 
 
 def _number(key: str, value: str) -> int | None:
