@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 
 import msgspec
 
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.batches import in_batches
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.transfers.created import ANOTHER_WRITER
@@ -172,15 +174,10 @@ class S3Store(BucketReads):
             TransferError: a request was refused as a whole.
         """
         if isinstance(keys, AsyncIterable):
-            batch: list[str] = []
-            async for key in keys:
-                batch.append(key)
-                if len(batch) == MAX_DELETE_BATCH:
+            async with aclosing(in_batches(keys, MAX_DELETE_BATCH)) as batches:
+                async for batch in batches:
                     for result in await self.delete_together(batch):
                         yield result
-                    batch = []
-            for result in await self.delete_together(batch):
-                yield result
             return
         for some in batched(keys_of(keys), MAX_DELETE_BATCH):
             for result in await self.delete_together(some):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
+from contextlib import aclosing
 
 import msgspec
 
+from bulkhaul.engine.loop.batches import in_batches
 from bulkhaul.engine.messages.memory import in_memory
 from bulkhaul.engine.messages.requests import DeleteMany
 from bulkhaul.engine.pool.requests import Requests
@@ -25,16 +27,10 @@ async def delete_in_batches(
     Raises:
         TransferError: a whole batch failed.
     """
-    batch: list[Doomed] = []
-    async for one in doomed:
-        batch.append(one)
-        if len(batch) == MAX_DELETE_BATCH:
+    async with aclosing(in_batches(doomed, MAX_DELETE_BATCH)) as batches:
+        async for batch in batches:
             for result in await delete_batch(requests, bucket, batch):
                 yield result
-            batch = []
-    if batch:
-        for result in await delete_batch(requests, bucket, batch):
-            yield result
 
 
 def deleted_result(bucket: str, doomed: Doomed, refused: NotDeleted | None = None) -> TransferResult:
