@@ -63,14 +63,9 @@ class StoringWriter(StoredWhenClosed):
         self._sink = sink
         super().__init__(name)
 
-    def tell(self) -> int:
-        """Return how many bytes have been written."""
-        return self._at
-
     def write(self, data: ReadableBuffer, /) -> int:
         """Take all of ``data``."""
-        if self.closed:
-            raise ValueError("I/O operation on closed file")
+        self._require_open()
         with memoryview(data) as view, view.cast("B") as flat:
             self._sink.write(flat)
             self._at += len(flat)

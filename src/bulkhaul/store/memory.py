@@ -96,9 +96,9 @@ class MemoryStore(MemoryBucket):
         """Return whether there is an object of exactly this key."""
         storerules.check_key(key)
         storerules.require_no_version(version_id, self._url(key))
-        self._begin("exists", key)
         with self._lock:
-            return key in self._objects
+            self._strike("exists")
+            return self._bucket_exists and key in self._objects
 
     def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:
         """Return the last ``length`` bytes, all of a shorter object."""

@@ -108,7 +108,7 @@ class ObjectStore(Protocol):
         ...
 
     def exists(self, key: str, *, version_id: str = "") -> bool:
-        """Return whether there is an object of exactly this key."""
+        """Return whether there is an object of exactly this key; where the bucket is missing there is none."""
         ...
 
     def get_bytes_suffix(self, key: str, length: int, *, version_id: str = "") -> bytes:

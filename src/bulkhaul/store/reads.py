@@ -64,7 +64,7 @@ class BucketReads(StoreOfBucket):
         return self._info(await (await self._running()).head(ref, version_id=version_id), ref.url)
 
     async def exists(self, key: str, *, version_id: str = "") -> bool:
-        """Return whether there is an object of this key, by one HEAD.
+        """Return whether there is an object of this key, by one HEAD; in a bucket that does not exist there is none.
 
         Raises:
             TransferError: it cannot be told.
@@ -72,9 +72,7 @@ class BucketReads(StoreOfBucket):
         ref = self.ref(key)
         try:
             await (await self._running()).head(ref, version_id=version_id)
-        except NotFound as error:
-            if error.info.service_code == "NoSuchBucket":
-                raise
+        except NotFound:
             return False
         return True
 

@@ -29,7 +29,10 @@ def test_an_object_is_written_and_read_as_a_file(subject: Subject) -> None:
     with store.open("dir/key", "wb", options=ObjectOptions(content=HEADERS)) as writer:
         for start in range(0, len(body), 100_000):
             assert writer.write(body[start : start + 100_000]) == len(body[start : start + 100_000])
+        assert writer.tell() == len(body)
         assert not store.exists("dir/key")
+    with pytest.raises(ValueError, match="closed file"):
+        writer.tell()
     assert store.head("dir/key").content == HEADERS
     assert subject.pending_uploads() == []
     with store.open("dir/key") as reader:

@@ -12,6 +12,7 @@ from bulkhaul.model.limits import MIB
 from tests.faultserver import ReplaceObject
 
 from .bodies import made
+from .subjects import Subject
 from .wired import Wired
 
 BODY = made(1000)
@@ -24,6 +25,12 @@ def test_an_object_exists_under_its_whole_key(store: ObjectStore) -> None:
     assert found == [True, False, False, False]
     store.delete("dir/key")
     assert store.exists("dir/key") is False
+
+
+def test_c50_nothing_exists_in_a_bucket_that_is_missing(subject: Subject) -> None:
+    """A 404 of any code says that there is no such object, to whoever only asks whether there is one."""
+    with subject.elsewhere("missing") as store:
+        assert store.exists("key") is False
 
 
 def test_a_listing_stops_at_slashes(store: ObjectStore) -> None:

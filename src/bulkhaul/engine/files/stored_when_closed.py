@@ -29,6 +29,19 @@ class StoredWhenClosed(io.BufferedIOBase):
         """It can be written; not read, nor sought."""
         return True
 
+    def tell(self) -> int:
+        """Return how many bytes have been written.
+
+        Raises:
+            ValueError: it is closed.
+        """
+        self._require_open()
+        return self._at
+
+    def _require_open(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file")
+
     @abstractmethod
     def abort(self) -> None:
         """Close without storing anything; what the key had before stays."""

@@ -48,11 +48,6 @@ class ObjectWriter(StoredWhenClosed):
         self._storing: asyncio.Task[TransferResult] | None = None
         super().__init__(ref.url)
 
-    def tell(self) -> int:
-        """Return how many bytes have been written."""
-        self._require_open()
-        return self._at
-
     def write(self, data: ReadableBuffer, /) -> int:
         """Take all of ``data``; waits while the service takes it more slowly than it comes.
 
@@ -154,10 +149,6 @@ class ObjectWriter(StoredWhenClosed):
         pipe, self._pipe = self._pipe, -1
         if pipe >= 0:
             os.close(pipe)
-
-    def _require_open(self) -> None:
-        if self.closed:
-            raise ValueError("I/O operation on closed file")
 
 
 def _let_go(source: int, storing: asyncio.Task[TransferResult]) -> None:
