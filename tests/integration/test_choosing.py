@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections import Counter
@@ -254,3 +255,36 @@ def test_only_what_has_another_etag_is_replaced(server: FaultServer, tmp_path: P
     assert done(server, rule, *names, "in/") == expected
     assert files(tmp_path / "in")["bytes"] == b"bytez"
     assert done(server, rule, "in/same", "s3://bucket/p/same") == {"same": expected["same"]}
+
+
+def test_a_key_is_explained(server: FaultServer, tmp_path: Path) -> None:
+    """cp, mv and rm say what would become of one key, and by which filter, as a line or as JSON; nothing is done."""
+    put(server, "bucket", "p/a.txt", b"a", OLD)
+    filters = ("--exclude", "*", "--include", "*.txt", "--endpoint-url", server.endpoint_url)
+    which = "--include '*.txt', filter 2 of 2, is the last that matches it"
+    ended = run("cp", "-r", "--explain", "a.txt", "s3://bucket/p/", "out", *filters)
+    assert (ended.returncode, ended.stdout) == (0, f"a.txt: download (filter: {which})\n")
+    ended = run("mv", "-r", "--json", "--explain", "a.txt", "s3://bucket/p/", "s3://other", *filters)
+    reason = f"{which}; the source is removed then"
+    fields = {"operation": "explain", "key": "a.txt", "rule": "filter", "action": "copy", "reason": reason}
+    assert json.loads(ended.stdout) == fields
+    ended = run("rm", "-r", "--explain", "s3://bucket/p/a.txt", "s3://bucket/p/", *filters)
+    assert ended.stdout == f"a.txt: delete (filter: {which})\n"
+    assert (stored(server, "bucket"), stored(server, "other"), files(tmp_path)) == ({"p/a.txt": b"a"}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("cp", "--files-from", "keys", "s3://bucket/p/", "out"), "--explain means nothing with --files-from"),
+        (("rm", "--files-from", "keys", "s3://bucket/p/"), "--explain means nothing with --files-from"),
+        (("cp", "s3://bucket/a", "-"), "--explain means nothing for a download to stdout"),
+        (("cp", "-r", "--all-versions", "s3://bucket/p/", "s3://other/"), "leave --explain away"),
+        (("cp", "-r", "--symlinks", "store", "in", "s3://bucket/"), "leave --symlinks store away"),
+    ],
+)
+def test_what_cannot_be_explained(words: tuple[str, ...], why: str) -> None:
+    """Where no filter and no rule chooses, or what is stored is not the key, that is said."""
+    ended = run(*words, "--explain", "a")
+    assert ended.returncode == 2
+    assert why in " ".join(ended.stderr.split())

@@ -70,10 +70,14 @@ def test_two_lists_keep_any_pattern_as_it_is(pattern: str) -> None:
 
 
 def test_the_deciding_filter_is_named() -> None:
-    """People are told which of several it was."""
+    """People are told which of several it was, as it was typed, and its place among them."""
     filters = Filters([], ["*", "!*.txt"])
-    assert filters.reason("a.txt") == "--include '*.txt' matches it, and is the last that does"
-    assert filters.reason("a.md") == "--exclude '*' matches it, and is the last that does"
+    assert filters.reason("a.txt") == "--include '*.txt', filter 2 of 2, is the last that matches it"
+    assert filters.reason("a.md") == "--exclude '*', filter 1 of 2, is the last that matches it"
+    twice = Filters(["a*"], ["!a*", "!a*", "\\!b\\*"])
+    assert twice.reason("ab") == "--include 'a*', filter 3 of 4, is the last that matches it"
+    assert twice.reason("!b\\c") == r"--exclude '!b\*', filter 4 of 4, is the last that matches it"
+    assert Filters().reason("a") == "no filter is given"
     assert Filters([], ["*.o"]).reason("a") == "no filter matches it"
     assert Filters(["*.o"]).reason("a") == "no --include matches it"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bulkhaul.cli.click_extensions import adding, section
+from bulkhaul.cli.filter_options import explain_option
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -39,6 +40,7 @@ choice_options = adding(
         " this order decides.",
     ),
     _selection("--flatten", "-f", is_flag=True, help="Put all files into DEST itself, without the folders of SRC."),
+    explain_option(_selection),
 )
 
 

@@ -24,6 +24,7 @@ _REFUSED = (
     "version_id",
     "all_versions",
     "flatten",
+    "explain",
 )
 """Parameters that say what is selected, which the list does."""
 

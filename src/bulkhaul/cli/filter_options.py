@@ -1,4 +1,4 @@
-"""Declares --include and --exclude, and keeps the order in which a command line has them."""
+"""Declares --include, --exclude and --explain, and keeps the order in which a command line has the filters."""
 
 from __future__ import annotations
 
@@ -31,6 +31,17 @@ def filter_options(option: Any) -> Callable[[Any], Any]:
         )(function)
 
     return add
+
+
+def explain_option(option: Any) -> Callable[[Any], Any]:
+    """Return the option that says which of the filters and other rules decides, made by ``option``."""
+    added: Callable[[Any], Any] = option(
+        "--explain",
+        default=None,
+        metavar="KEY",
+        help="Say what would become of this path, and which filter or other rule decides that; do nothing.",
+    )
+    return added
 
 
 def keep_order(ctx: click.Context, order: Sequence[click.Parameter]) -> None:

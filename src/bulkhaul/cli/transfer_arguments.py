@@ -59,7 +59,8 @@ _FILES = frozenset({Direction.DOWNLOAD, Direction.UPLOAD, Direction.COPY})
 _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(FIELDS, _WRITES),
     **dict.fromkeys(("recursive", "include", "exclude", "files_from", "files_from0"), _FILES),
-    **dict.fromkeys(("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs", "flatten"), _FILES),
+    **dict.fromkeys(("no_clobber", "if_size_differs", "if_source_newer", "if_etag_differs"), _FILES),
+    **dict.fromkeys(("flatten", "explain"), _FILES),
     **dict.fromkeys(("checksum_algorithm", "multipart_threshold_bytes"), _WRITES),
     **dict.fromkeys(("landing", "sparse", "fsync"), frozenset({Direction.DOWNLOAD})),
     "verify": _DOWNLOADS,
@@ -222,6 +223,7 @@ def refuse_with_all_versions(given: Mapping[str, Any]) -> None:
         "--version-id": given["version_id"],
         "--files-from": given["listed"],
         "--restore": given["restore"],
+        "--explain": given.get("explain"),
         "what chooses objects by their destination": given["choice"],
     }
     for option, value in others.items():

@@ -19,6 +19,7 @@ from bulkhaul.cli.choice_options import (
     take_choice,
 )
 from bulkhaul.cli.click_extensions import adding, section
+from bulkhaul.cli.explaining import explain_transfer
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
 from bulkhaul.cli.link_options import link_options, take_links
 from bulkhaul.cli.object_options import (
@@ -37,13 +38,7 @@ from bulkhaul.cli.options import (
     transfer_settings_options,
 )
 from bulkhaul.cli.restore_options import restore_options, restored_rows, take_restore
-from bulkhaul.cli.several_sources import (
-    Places,
-    refuse_one_name,
-    require_several,
-    several_work,
-    take_places,
-)
+from bulkhaul.cli.several_sources import Places, refuse_one_name, require_several, several_work, take_places
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
 from bulkhaul.cli.transfer_arguments import (
@@ -129,6 +124,8 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     take_links(given, download=direction is Direction.DOWNLOAD, several=several)
     output = take_output(given)
     job = _prepared(direction, sources[0], destination, given, move=move, places=places if several else None)
+    if given["explain"] is not None:
+        explain_transfer(ctx, job, places, given, move=move, as_json=output["as_json"])
     from bulkhaul.cli.launch import launch_job
 
     launch_job(ctx, job, output)

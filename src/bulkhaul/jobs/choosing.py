@@ -37,7 +37,7 @@ from bulkhaul.jobs.row_sources import Begun, FileRows, ObjectRows, RowSource, co
 from bulkhaul.jobs.settled_rows import settled_row
 from bulkhaul.model.archives import RestoreCounts, RestoreOptions
 from bulkhaul.model.errors import TransferError, UsageError
-from bulkhaul.model.objects import ObjectRef
+from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
@@ -161,7 +161,7 @@ async def chosen_one(
     Raises:
         TransferError: it could not be done, or the names make no sense.
     """
-    row = _one_row(source, destination, choice)
+    row = one_row(source, destination, choice)
 
     async def transfer(pages: Ready) -> AsyncGenerator[TransferResult, None]:
         async with aclosing(pages):
@@ -202,7 +202,7 @@ async def chosen_one(
             yield result
 
 
-def _one_row(source: str | ObjectRef, destination: str, choice: Choice) -> Row:
+def one_row(source: str | ObjectRef, destination: str, choice: Choice) -> Row:
     """Return the row of one object or file, with the name that the engine will give it."""
     if isinstance(source, str) and not source.startswith("s3://"):
         path = local_path(source)
@@ -260,7 +260,16 @@ def transfer_of(
 async def object_rows(
     engine: AsyncEngine, parsed: Source, destination: str, choice: Choice, origin: AsyncEngine | None
 ) -> ObjectRows:
-    """Return what lists the chosen objects of a source as rows: downloads, or copies where the destination is in S3.
+    """Return what lists the chosen objects of a source as rows; see ``row_maker``."""
+    row_of = await row_maker(engine, parsed, destination, origin)
+    takes = selector(parsed, choice.include, choice.exclude)
+    return ObjectRows((origin or engine).control, parsed, takes, row_of)
+
+
+async def row_maker(
+    engine: AsyncEngine, parsed: Source, destination: str, origin: AsyncEngine | None
+) -> Callable[[ObjectHead], Row]:
+    """Return what makes the row of an object of a source: a download, or a copy where the destination is in S3.
 
     Args:
         origin: an engine of the source's endpoint or credentials.
@@ -268,14 +277,11 @@ async def object_rows(
     Raises:
         TransferError: it cannot be told whether both are one bucket.
     """
-    asked = origin or engine
     if destination.startswith("s3://"):
         bucket, prefix = destination_prefix(destination)
         within = origin is None or await same_bucket(origin.control, engine.control, bucket)
-        row_of = copy_row(parsed, bucket, prefix, within=within)
-    else:
-        row_of = download_row(parsed, local_path(destination))
-    return ObjectRows(asked.control, parsed, selector(parsed, choice.include, choice.exclude), row_of)
+        return copy_row(parsed, bucket, prefix, within=within)
+    return download_row(parsed, local_path(destination))
 
 
 async def numbered(source: RowSource, n: int = 0) -> AsyncGenerator[Sequence[PlannedRow], None]:
@@ -297,13 +303,14 @@ async def flattened(rows: Ready, top: str, seen: SeenNames | None = None) -> Rea
     try:
         async with aclosing(rows):
             async for page in rows:
-                yield [_flat(row, top, taken) if isinstance(row, Row) else row for row in page]
+                yield [flat(row, top, taken) if isinstance(row, Row) else row for row in page]
     finally:
         if seen is None:
             taken.close()
 
 
-def _flat(row: Row, top: str, taken: SeenNames) -> PlannedRow:
+def flat(row: Row, top: str, taken: SeenNames) -> PlannedRow:
+    """Return a row with the last name of its source below ``top``, or why it has no place there."""
     if row.source.endswith("/") and not row.size:
         return result_of_row(
             msgspec.structs.replace(row, destination=""), skipped="it marks a folder and holds nothing"
@@ -339,10 +346,13 @@ __all__ = [
     "chosen_files",
     "chosen_objects",
     "chosen_one",
+    "flat",
     "flattened",
     "numbered",
     "object_rows",
+    "one_row",
     "passes",
+    "row_maker",
     "transfer_of",
     "transferred",
 ]

@@ -7,14 +7,16 @@ import os
 
 import msgspec
 
-from bulkhaul.disk.walk import NOT_FOLLOWED, look_at
+from bulkhaul.disk.walk import NOT_ENTERED, NOT_FOLLOWED, LocalFile, LocalFolder, Refused, look_at
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.operations.control import Control
 from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
 from bulkhaul.jobs.sides import Item, file_entry, object_entries
 from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.model.errors import UsageError
+from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.comparison import EXTRA, MISSING, Unknown, listed_difference, parse_compare
 from bulkhaul.policy.naming import local_name
@@ -25,9 +27,10 @@ class Explanation(msgspec.Struct, frozen=True):
     """What becomes of one name.
 
     Attributes:
-        name: below both sides.
+        name: below both sides, or below the source.
         action: ``download``, ``upload``, ``copy``, ``delete`` or ``skip``.
-        rule: what decides: ``filter``, ``place``, ``name``, ``presence``, ``comparison`` or ``deletion``.
+        rule: what decides: ``filter``, ``place``, ``name`` or ``presence``; of a sync also ``comparison`` or
+            ``deletion``, of others ``source``, ``link``, ``file`` or ``overwrite``.
         reason: for people.
     """
 
@@ -122,18 +125,32 @@ async def _found(side: Side, name: str, *, follow_symlinks: bool) -> Item | None
     if isinstance(side, ObjectSide):
         return await _listed(side, name)
     assert isinstance(side, FileSide)
-    for above in [] if follow_symlinks else _above(name):
-        if await in_thread(os.path.islink, os.path.join(side.base, above)):
-            return Unknown(above, f"{above!r} is {NOT_FOLLOWED}", unwanted=True)
-    found = await in_thread(look_at, os.path.join(side.base, name), name, follow_symlinks=follow_symlinks)
+    found = await in_thread(file_below, side.base, name, follow=follow_symlinks, enter=follow_symlinks)
     return None if found is None else file_entry(found, told=True)
 
 
+def file_below(folder: str, name: str, *, follow: bool, enter: bool) -> LocalFile | LocalFolder | Refused | None:
+    """Return what a walk would tell of one name below a folder, None if nothing is there; see ``walk``.
+
+    Args:
+        follow: look at what links lead to.
+        enter: likewise for links to folders.
+    """
+    for above in [] if enter else _above(name):
+        if os.path.islink(path := os.path.join(folder, above)):
+            why = NOT_ENTERED if follow else NOT_FOLLOWED
+            return Refused(path, f"{above!r} is {why}", unwanted=True, relative=above)
+    return look_at(os.path.join(folder, name), name, follow_symlinks=follow)
+
+
 async def _listed(side: ObjectSide, name: str) -> Item | None:
-    """Return an object as a listing tells it: HEAD tells times in whole seconds only."""
-    key = side.base + name
-    async with contextlib.aclosing(side.control.pages(side.bucket, key, max_keys=1, ahead=False)) as pages:
+    head = await listed_object(side.control, side.bucket, side.base + name)
+    return None if head is None else object_entries([head], side.base, lambda _: True)[0]
+
+
+async def listed_object(control: Control, bucket: str, key: str) -> ObjectHead | None:
+    """Return an object as a listing tells it, None if there is none: HEAD tells times in whole seconds only."""
+    async with contextlib.aclosing(control.pages(bucket, key, max_keys=1, ahead=False)) as pages:
         async for heads in pages:
-            found = [head for head in heads if head.key == key]
-            return object_entries(found, side.base, lambda _: True)[0] if found else None
+            return next((head for head in heads if head.key == key), None)
     return None

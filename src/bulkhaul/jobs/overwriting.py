@@ -51,16 +51,17 @@ async def replacing(
     Raises:
         Whatever the pages raise.
     """
-    looking = _Looking(rule, control, origin)
+    looking = Looking(rule, control, origin)
     async with contextlib.aclosing(pages_of(pages)) as planned:
         async for page in planned:
             yield await looking.page(page)
 
 
-class _Looking:
+class Looking:
     """Looks at the destinations of one run, and at sources of which a row tells too little."""
 
     def __init__(self, rule: Overwrite, control: Control, origin: Control) -> None:
+        """Take the rule, and what asks the service of the destination, and that of the source."""
         self._rule = rule
         self._control = control
         self._origin = origin
@@ -68,20 +69,25 @@ class _Looking:
         self._reads = asyncio.Semaphore(READ_AT_ONCE)
 
     async def page(self, page: Sequence[PlannedRow]) -> list[PlannedRow]:
+        """Return the rows of a page, in the place of those whose destination is to stay their results."""
         if self._rule.always:
             return list(page)
         told = list(page)
-        rows = {n: row for n, row in enumerate(page) if isinstance(row, Row) and row.action in _MOVES}
-        there = await self._at(self._control, [row.destination for row in rows.values()])
-        exists = [n for n, row in rows.items() if there[row.destination] is not None]
-        sources = await self._sources([rows[n] for n in exists]) if self._rule.needs_source else {}
-        pairs = [(there[rows[n].destination], sources.get(rows[n].n, Known(0))) for n in exists]
-        if self._rule.if_etag_differs:
-            digests = (self._digested(rows[n], *pair) for n, pair in zip(exists, pairs, strict=True))
-            pairs = await asyncio.gather(*digests)
-        for n, pair in zip(exists, pairs, strict=True):
-            told[n] = self._judged(rows[n], *pair)
+        places = [n for n, row in enumerate(page) if isinstance(row, Row) and row.action in _MOVES]
+        rows = [row for row in (page[n] for n in places) if isinstance(row, Row)]
+        for n, row, pair in zip(places, rows, await self.both(rows), strict=True):
+            told[n] = self._judged(row, *pair)
         return told
+
+    async def both(self, rows: Sequence[Row]) -> list[tuple[Found, Found]]:
+        """Return what is at the destination of each row, and if there is something, what is known of its source."""
+        there = await self._at(self._control, [row.destination for row in rows])
+        exists = [row for row in rows if there[row.destination] is not None]
+        sources = await self._sources(exists) if self._rule.needs_source else {}
+        pairs = [(there[row.destination], sources.get(row.n, Known(0))) for row in rows]
+        if self._rule.if_etag_differs:
+            pairs = await asyncio.gather(*(self._digested(row, *pair) for row, pair in zip(rows, pairs, strict=True)))
+        return pairs
 
     async def _digested(self, row: Row, there: Found, source: Found) -> tuple[Found, Found]:
         """Return what is known of both sides, of a file with its MD5, where that can tell whether it is the object's.

@@ -239,13 +239,14 @@ class FileRows:
 
         def next_rows() -> list[Row] | None:
             page = list(islice(entries, PAGE_ROWS))
-            found = [(entry, row) for entry in page if (row := self._row(entry)) is not None]
+            found = [(entry, row) for entry in page if (row := self.row_of(entry)) is not None]
             return [row for entry, row in found if not is_planned(entry, row)] if page else None
 
         while (rows := await asyncio.to_thread(next_rows)) is not None:
             yield rows
 
-    def _row(self, entry: LocalFile | Refused) -> Row | None:
+    def row_of(self, entry: LocalFile | Refused) -> Row | None:
+        """Return the row of something that a walk has found, None if it is not selected."""
         # A name that is no text cannot be written as JSON; it is shown escaped.
         path = os.fsencode(entry.path).decode(errors="backslashreplace")
         if isinstance(entry, Refused):

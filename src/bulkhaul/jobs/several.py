@@ -89,16 +89,17 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
 
     def many(self) -> list[str]:
         """Return the folders, prefixes and patterns."""
-        return [source for source in self.sources if self._parsed(source).many]
+        return [source for source in self.sources if self.parsed(source).many]
 
-    def _parsed(self, source: str) -> Source:
+    def parsed(self, source: str) -> Source:
+        """Return what a source names; of a single file nothing."""
         if not self.local:
             return parse_source(source, recursive=self.recursive, literal=self.literal, marker=self.literal)
         entered = self.recursive or source.endswith("/")
         return files_below(source) if entered and os.path.isdir(source) else Source("")
 
     def _row(self, n: int, source: str) -> Row | None:
-        if (parsed := self._parsed(source)).many:
+        if (parsed := self.parsed(source)).many:
             return None
         if self.action is not Action.DOWNLOAD:
             bucket, prefix = destination_prefix(self.destination)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ class Filter(NamedTuple):
     @property
     def option(self) -> str:
         """Its option on a command line."""
-        return f"--{'include' if self.takes else 'exclude'} {self.pattern!r}"
+        return f"--{'include' if self.takes else 'exclude'} {shlex.quote(self.pattern)}"
 
 
 def two_lists(filters: Sequence[Filter]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -99,21 +100,26 @@ class Filters:
 
     def takes(self, path: str) -> bool:
         """Whether a path is taken."""
-        decides = self.decides(path)
-        return self.unmatched if decides is None else decides.takes
+        decides = self._decides(path)
+        return self.unmatched if decides is None else self._filters[decides].takes
 
-    def decides(self, path: str) -> Filter | None:
-        """Return the filter that decides about a path, None where none of them matches it."""
-        for pattern, one, whole in self._last_first:
+    def _decides(self, path: str) -> int | None:
+        """Return the place of the filter that decides about a path, None where none of them matches it."""
+        for place, (pattern, _, whole) in enumerate(self._last_first, 1):
             if pattern.match(self._root + path if whole else path):
-                return one
+                return len(self._filters) - place
         return None
 
     def reason(self, path: str) -> str:
-        """Return why a path is taken or left out, for people."""
-        if (decides := self.decides(path)) is not None:
-            return f"{decides.option} matches it{', and is the last that does' * (len(self._filters) > 1)}"
-        return "no filter matches it" if self.unmatched else "no --include matches it"
+        """Return why a path is taken or left out, for people: which filter it is of those that are given."""
+        if not self._filters:
+            return "no filter is given"
+        if (place := self._decides(path)) is None:
+            return "no filter matches it" if self.unmatched else "no --include matches it"
+        option, count = self._filters[place].option, len(self._filters)
+        if count == 1:
+            return f"{option} matches it"
+        return f"{option}, filter {place + 1} of {count}, is the last that matches it"
 
     def leave_out_all(self, folder: str) -> bool:
         """Whether they surely leave out everything below a folder, whatever is there.

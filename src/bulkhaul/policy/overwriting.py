@@ -57,6 +57,21 @@ class Overwrite(msgspec.Struct, frozen=True, kw_only=True):
         return not (self.no_clobber or self.needs_source)
 
     @property
+    def option(self) -> str:
+        """The option of cp that decides; empty where none does, or a line of ``run``.
+
+        >>> Overwrite(no_clobber=True, if_size_differs=True).option
+        '--if-size-differ'
+        """
+        last_first = {
+            "--if-etag-differ": self.if_etag_differs,
+            "--if-source-newer": self.if_source_newer,
+            "--if-size-differ": self.if_size_differs,
+            "--no-clobber": self.no_clobber,
+        }
+        return next((name for name, given in last_first.items() if given and not self.if_differs), "")
+
+    @property
     def needs_source(self) -> bool:
         """Whether the source has to be known."""
         return self.if_size_differs or self.if_source_newer or self.if_etag_differs or self.if_differs
@@ -74,23 +89,34 @@ def of_object(size_bytes: int, last_modified: datetime | None, etag: str = "") -
 
 
 def left_because(rule: Overwrite, source: Known, destination: Known) -> str:
-    """Return why a destination that exists stays as it is, for people; empty if it is replaced.
+    """Return why a destination that exists stays as it is, for people; empty if it is replaced; see ``judged``."""
+    replaced, reason = judged(rule, source, destination)
+    return "" if replaced else reason
+
+
+def judged(rule: Overwrite, source: Known, destination: Known) -> tuple[bool, str]:
+    """Return whether a destination that exists is replaced, and why, for people.
 
     >>> old, new = Known(3, 1), Known(3, 2)
-    >>> left_because(Overwrite(no_clobber=True), new, old)
-    'it is at the destination already'
-    >>> left_because(Overwrite(no_clobber=True, if_size_differs=True, if_source_newer=True), new, old)
-    ''
+    >>> judged(Overwrite(no_clobber=True), new, old)
+    (False, 'it is at the destination already')
+    >>> judged(Overwrite(no_clobber=True, if_size_differs=True, if_source_newer=True), new, old)
+    (True, 'the destination is older')
     """
     same_size = source.size_bytes == destination.size_bytes
     newer = None not in (source.modified_ns, destination.modified_ns) and source.modified_ns > destination.modified_ns  # type: ignore[operator]
     if rule.if_differs:
-        return "" if newer or not same_size else "the destination has its size, and is not older"
+        if newer or not same_size:
+            return True, "the destination has another size, or is older"
+        return False, "the destination has its size, and is not older"
     if rule.if_etag_differs:
-        same = same_size and source.etag and source.etag == destination.etag
-        return "the destination has its ETag" if same else ""
+        if same_size and source.etag and source.etag == destination.etag:
+            return False, "the destination has its ETag"
+        return True, "the destination has another ETag, or none that tells"
     if rule.if_source_newer:
-        return "" if newer else "the destination is not older"
+        return newer, "the destination is older" if newer else "the destination is not older"
     if rule.if_size_differs:
-        return "the destination has its size" if same_size else ""
-    return IS_THERE if rule.no_clobber else ""
+        return not same_size, "the destination has its size" if same_size else "the destination has another size"
+    if rule.no_clobber:
+        return False, IS_THERE
+    return True, "what is at the destination is replaced"

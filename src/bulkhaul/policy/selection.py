@@ -241,7 +241,7 @@ def decided(source: Source, include: Sequence[str], exclude: Sequence[str], name
         source: with its pattern for such paths; see ``below``.
 
     >>> decided(Source("b", many=True), [], ["*", "!*.tmp"], "a.tmp")
-    (True, "--include '*.tmp' matches it, and is the last that does")
+    (True, "--include '*.tmp', filter 2 of 2, is the last that matches it")
     """
     if not selector(source)(name):
         return False, "the pattern of the source does not match it"

@@ -117,6 +117,8 @@ def prepared(
             name, arguments, changed = sync_words(arguments, _parsed(group, name, arguments))
         with _parsed(group, name, arguments) as ctx:
             command = ctx.command
+            if ctx.params.get("explain") is not None:
+                raise UsageError("--explain goes with a command of its own, and not with a line")
             _take_shared(ctx, shared)
             ctx.params |= changed
             if name in ("cat", "pipe"):

@@ -28,8 +28,8 @@ def sync_words(arguments: Sequence[str], parsed: click.Context) -> tuple[str, li
     Raises:
         UsageError: it means something that bulkhaul cannot do.
     """
-    if parsed.params["job_name"] is not None or parsed.params["explain"] is not None:
-        raise UsageError("--job and --explain go with a command of its own, and not with a line")
+    if parsed.params["job_name"] is not None:
+        raise UsageError("--job goes with a command of its own, and not with a line")
     paths = parsed.params["paths"]
     if len(paths) != 2:
         return "sync", list(arguments), {}  # which says what is missing

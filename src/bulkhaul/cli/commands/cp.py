@@ -15,6 +15,7 @@ Examples:
   bulkhaul cp --recursive --exclude '*.tmp' s3://bucket/run-7/ /data/run-7
   bulkhaul cp 's3://bucket/logs/2024-*/*.gz' /data/logs
   bulkhaul cp model.bin s3://bucket/models/
+  bulkhaul cp a.csv b.csv 'photos/*.jpg' s3://bucket/in/
   bulkhaul cp --recursive --storage-class STANDARD_IA results/ s3://bucket/run-7
   bulkhaul cp --recursive s3://bucket/run-7/ s3://other/archive/run-7/
   bulkhaul cp --version-id 3sL4kqtJlcpXroDTDmJ s3://bucket/model.bin s3://bucket/model.bin
@@ -27,14 +28,15 @@ Examples:
 
 Names: one object or file takes its own name where DEST is a folder that exists or ends in a slash (in S3: ends in a
 slash, or is a bucket alone). With --recursive or a pattern, DEST/ is put before every path below SRC, whether or not
-SRC and DEST end in a slash.
+SRC and DEST end in a slash. Of several SRC a folder or prefix takes its own name along, unless it ends in a slash.
 
 Patterns: * matches any characters, also "/", and ? matches one. SRC may hold them in s3:// only; quote it.
 
 Filters: --include and --exclude are matched against the path below SRC (of one object or file: its name), and of local
 files against the whole path if they begin with a slash. They know [12] and [!12] too. The last one that matches wins,
 as in aws-cli: --exclude '*' --include '*.txt' takes the text files. What none matches is taken, unless the first
-filter is an --include, as in s5cmd: --include '*.txt' alone takes the text files, too.
+filter is an --include, as in s5cmd: --include '*.txt' alone takes the text files, too. --explain KEY says which filter
+decides about one key.
 
 Lists: a line of --files-from is a key or path relative to SRC, taken literally, or a whole s3:// URL; a TAB and a
 second name give it another destination, relative to DEST. Empty lines and lines that begin with # are passed over.
@@ -66,7 +68,9 @@ Exit code: 0 everything is there and verified, 1 something failed, 2 the command
 @copy_options
 @click.pass_context
 def cp(ctx: click.Context, /, **given: Any) -> None:
-    """Copy SRC to DEST; one of them, or both, is s3://bucket/…, and - is stdin or stdout.
+    """Copy each SRC to DEST; one side, or both, is s3://bucket/…, and - is stdin or stdout.
+
+    Several SRC go to one DEST: a bucket, a folder that exists, or what ends in a slash.
 
     What appears at DEST is whole and verified, or it does not appear: a file gets its name, and an object is
     completed, at the very end.

@@ -13,6 +13,7 @@ EPILOG = """\b
 Examples:
   bulkhaul mv results.tar s3://bucket/archive/
   bulkhaul mv s3://bucket/incoming/a.bin s3://bucket/done/a.bin
+  bulkhaul mv a.csv b.csv s3://bucket/in/
   bulkhaul mv --recursive --include '*.gz' s3://bucket/logs/ /data/logs
 
 A source that was replaced while it was copied is kept, and reported as failed. Folders that an upload has emptied
@@ -28,7 +29,9 @@ patterns, resuming, exit codes.
 @transfer_options
 @click.pass_context
 def mv(ctx: click.Context, /, **given: Any) -> None:
-    """Copy SRC to DEST as cp does, and remove SRC.
+    """Copy each SRC to DEST as cp does, and remove it.
+
+    Several SRC go to one DEST: a bucket, a folder that exists, or what ends in a slash.
 
     Each source is removed only when its copy is durable: a file when the object is stored and verified, an object
     when the file is flushed to disk or the service has confirmed the copy. What fails keeps its source.

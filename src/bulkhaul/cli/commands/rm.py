@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulkhaul.cli.aws_options import page_size_option
 from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.explaining import launch_explanation
 from bulkhaul.cli.file_list import list_options, take_list
-from bulkhaul.cli.filter_options import filter_options
+from bulkhaul.cli.filter_options import explain_option, filter_options
 from bulkhaul.cli.options import (
     connection_options,
     make_settings,
@@ -37,9 +39,9 @@ Examples:
 
 A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
 characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
-prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says. Without
---recursive s3://bucket/run-7/ is the one object that marks the folder. Deletes go in batches of 1,000; a key that is
-refused is reported, and the others go on.
+prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says; --explain KEY says
+which one decides about a key. Without --recursive s3://bucket/run-7/ is the one object that marks the folder. Deletes
+go in batches of 1,000; a key that is refused is reported, and the others go on.
 
 Lists: a line is a key relative to the one prefix that is given, or a whole s3:// URL, and is taken literally. Empty
 lines and lines that begin with # are passed over, but not by --files-from0.
@@ -58,6 +60,7 @@ That a named key does not exist is no error: S3 does not tell. Nor is a prefix t
 @click.option("--recursive", "-r", is_flag=True, help="Everything below the prefix.")
 @filter_options(click.option)
 @list_options(click.option, "the one s3:// prefix that is given, or whole URLs")
+@explain_option(click.option)
 @click.option("--all-versions", is_flag=True, help="Every version and delete marker of what matches, for good.")
 @click.option("--version-id", default="", metavar="ID", help="That version of one key, for good.")
 @click.option("--raw", is_flag=True, help="* and ?, and a slash at the end, stand for themselves.")
@@ -77,6 +80,7 @@ def rm(
     all_versions: bool,
     version_id: str,
     raw: bool,
+    explain: str | None,
     dry_run: bool,
     **given: Any,
 ) -> None:
@@ -97,6 +101,15 @@ def rm(
     if version_id and (many or all_versions or len(sources) > 1):
         raise click.UsageError("--version-id needs exactly one key, and nothing that selects more.")
     settings = make_settings(connection | {"workers": 1, "concurrency": 2})
+    if explain is not None:
+        from bulkhaul.engine.operations.delete_many import Deletion
+        from bulkhaul.jobs.explain_chosen import explain_deletion
+
+        deletion = Deletion(sources=sources, all_versions=all_versions, include=include, exclude=exclude)
+        told = partial(explain_deletion, deletion=deletion, key=explain)
+        launch_explanation(
+            ctx, lambda engine, _: told(engine.control), settings, None, operation="rm", as_json=output["as_json"]
+        )
 
     def results(engine: Engine) -> Iterator[TransferResult]:
         if listed is not None:

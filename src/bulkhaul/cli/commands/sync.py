@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulkhaul.cli.aws_options import aws_transfer_options
 from bulkhaul.cli.click_extensions import SectionedCommand, section
+from bulkhaul.cli.explaining import launch_explanation
+from bulkhaul.cli.filter_options import explain_option
 from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
 from bulkhaul.cli.options import (
     filter_options,
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bulkhaul.cli.job import Job
-    from bulkhaul.cli.run_query import Lines
-    from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
     from bulkhaul.jobs.status import JobStatus
     from bulkhaul.jobs.sync_options import SyncOptions
@@ -84,7 +84,7 @@ _deletion = section("Deletion")
 )
 @_comparison("--size-only", is_flag=True, help="As --compare size.")
 @_comparison("--exact-timestamps", is_flag=True, help="As --compare size,mtime, the default.")
-@_comparison("--explain", default=None, metavar="KEY", help="Say which rule decides about this path, and do nothing.")
+@explain_option(_comparison)
 @_deletion("--delete", is_flag=True, help="Delete at DEST what SRC does not have.")
 @_deletion(
     "--max-delete",
@@ -132,7 +132,16 @@ def sync(
     settings = make_settings(take_settings(given))
     origin = origin_settings(settings, given)
     if explain is not None:
-        _explain(ctx, (source, destination), explain, options, settings, origin, as_json=output["as_json"])
+        from bulkhaul.jobs.explain import explain as explained
+
+        launch_explanation(
+            ctx,
+            lambda engine, beside: explained(engine, beside, source, destination, explain, options),
+            settings,
+            origin,
+            operation="sync",
+            as_json=output["as_json"],
+        )
     from bulkhaul.cli.job import Job
     from bulkhaul.cli.launch import launch_job
 
@@ -248,36 +257,3 @@ def _sync_job(
         full_list=f"{command('report', job_name, '--only failed')} lists all of them",
         restores=counts if description.restore is not None else None,
     )
-
-
-def _explain(
-    ctx: click.Context,
-    places: tuple[str, str],
-    key: str,
-    options: SyncOptions,
-    settings: Settings,
-    origin: Settings | None,
-    *,
-    as_json: bool,
-) -> NoReturn:
-    from bulkhaul.cli.launch import launch_query
-    from bulkhaul.cli.lines import json_text
-
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        from bulkhaul.engine.aio import AsyncEngine
-        from bulkhaul.jobs.explain import explain
-        from bulkhaul.policy.naming import printable
-
-        if origin is None:
-            told = await explain(engine, engine, *places, key, options)
-        else:
-            async with AsyncEngine(origin) as beside:
-                told = await explain(engine, beside, *places, key, options)
-        fields = {"operation": "explain", "key": told.name, "rule": told.rule, "action": told.action}
-        if as_json:
-            await out.write(json_text("explanation", fields | {"reason": told.reason}))
-        else:
-            await out.write(f"{printable(told.name)}: {told.action} ({told.rule}: {printable(told.reason)})\n")
-        return 0
-
-    launch_query(ctx, work, settings, operation="sync", as_json=as_json)
