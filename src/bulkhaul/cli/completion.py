@@ -166,29 +166,41 @@ def lines(found: Sequence[CompletionItem]) -> Iterator[str]:
         yield f"{item.type}\t{item.value}\n"
 
 
-BASH = r"""_bulkhaul_completion() {
-    # bash cuts words at : and =; the program gets them whole, and only what bash has of a word is replaced.
-    local words=() word at line kind value cut files=0 quoted=0
+BASH = r"""_bulkhaul_quoted() {
+    # How a value is typed behind an open quote, or without one.
+    case $2 in
+        "'") printf %s "${1//"'"/"'\\''"}" ;;
+        '"')
+            local value="${1//"\\"/"\\\\"}"
+            value="${value//"\""/"\\\""}"
+            value="${value//"\$"/"\\\$"}"
+            printf %s "${value//"\`"/"\\\`"}"
+            ;;
+        *) if [[ $1 == *[\ \'\"\\\&\;\|\<\>\(\)\$\`\*\?\[\#\!\{]* ]]; then printf %q "$1"; else printf %s "$1"; fi ;;
+    esac
+}
+_bulkhaul_completion() {
+    # bash cuts a word behind an open quote, else behind the last = : or other character of COMP_WORDBREAKS (before an
+    # @). The program gets words whole, and bash what follows the cut: it replaces nothing else.
+    local words=() word="" cut="" before="" quote="" seen=0 files=0 at char line kind value
     local raw="${COMP_LINE:0:COMP_POINT}"
     if [[ -z $raw ]]; then raw="${COMP_WORDS[*]:0:COMP_CWORD+1}"; fi
-    word=""; local seen=0 quote="" char
     for ((at = 0; at < ${#raw}; at++)); do
         char="${raw:at:1}"
-        if [[ -n $quote ]]; then
-            if [[ $char == "$quote" ]]; then quote=""; else word+="$char"; fi
-        elif [[ $char == "'" || $char == '"' ]]; then quote="$char"; seen=1
-        elif [[ $char == "\\" ]]; then at=$((at + 1)); word+="${raw:at:1}"; seen=1
+        if [[ $char == "\\" && $quote != "'" ]]; then at=$((at + 1)); word+="${raw:at:1}"; seen=1
+        elif [[ -n $quote ]]; then
+            if [[ $char == "$quote" ]]; then quote=""; cut="$before"; else word+="$char"; fi
+        elif [[ $char == "'" || $char == '"' ]]; then quote="$char"; seen=1; before="$cut"; cut="$word"
         elif [[ $char == " " || $char == $'\t' ]]; then
             if [[ -n $word || $seen == 1 ]]; then words+=("$word"); fi
-            word=""; seen=0
-        else word+="$char"; fi
+            word=""; seen=0; cut=""
+        else
+            if [[ $COMP_WORDBREAKS != *"$char"* ]]; then word+="$char"
+            elif [[ $char == "@" ]]; then cut="$word"; word+="$char" # readline's rl_special_prefixes
+            else word+="$char"; cut="$word"; fi
+        fi
     done
-    [[ -n $quote ]] && quoted=1
     local IFS=$'\n'
-    cut=""
-    if ((!quoted)); then
-        [[ $COMP_WORDBREAKS == *:* && $word == *:* ]] && cut="${word%"${word##*:}"}"
-    fi
     COMPREPLY=()
     while IFS=$'\t' read -r kind value; do
         case $kind in
@@ -196,18 +208,24 @@ BASH = r"""_bulkhaul_completion() {
             dir) files=2 ;;
             part | plain)
                 [[ $kind == part ]] && compopt -o nospace 2> /dev/null
-                value="${value#"$cut"}"
-                if ((!quoted)) && [[ $value == *[\ \'\"\\\&\;\|\<\>\(\)\$\`\*\?\[\#\!]* ]]; then
-                    printf -v value %q "$value"
-                fi
-                COMPREPLY+=("$value")
+                COMPREPLY+=("$(_bulkhaul_quoted "${value#"$cut"}" "$quote")")
                 ;;
         esac
     done < <(COMP_WORDS="${words[*]}" COMP_CUR="$word" _BULKHAUL_COMPLETE=complete "$1" 2> /dev/null)
     if ((files)); then
-        [[ $word == --*=* ]] && word="${word#*=}"
-        while read -r line; do COMPREPLY+=("$line"); done < <(compgen -f -- "$word")
-        ((${#COMPREPLY[@]} > 1)) || [[ ${COMPREPLY[0]} != s3://* ]] && compopt -o filenames 2> /dev/null
+        if [[ $word == --*=* ]]; then cut="${cut#"${word%%=*}="}"; word="${word#*=}"; fi
+        while read -r line; do
+            if [[ -n $cut ]]; then # of a part of a path bash cannot tell a folder
+                value="$(_bulkhaul_quoted "${line#"$cut"}" "$quote")"
+                if [[ -d $line ]]; then value+="/"; compopt -o nospace 2> /dev/null; fi
+                COMPREPLY+=("$value")
+            else
+                COMPREPLY+=("$line")
+            fi
+        done < <(compgen -f -- "$word")
+        if [[ -z $cut ]]; then
+            ((${#COMPREPLY[@]} > 1)) || [[ ${COMPREPLY[0]} != s3://* ]] && compopt -o filenames 2> /dev/null
+        fi
     fi
     return 0
 }
@@ -228,8 +246,8 @@ _bulkhaul() {
     done < <(COMP_WORDS="${(F)${(@Q)words[1,CURRENT-1]}}" COMP_CUR="${(Q)PREFIX}" _BULKHAUL_COMPLETE=complete \
         ${(Q)words[1]} 2> /dev/null)
     compset -P '--[^=]#='
-    (($#plain)) && compadd -U -a plain
-    (($#part)) && compadd -U -S '' -a part
+    (($#plain)) && compadd -a plain
+    (($#part)) && compadd -S '' -a part
     ((files)) && _files
     return 0
 }
@@ -242,15 +260,20 @@ fi
 
 FISH = r"""function _bulkhaul_completion
     set -l words (commandline -opc)
-    set -l cur (commandline -ct)
+    set -l raw (commandline -ct)
+    # Behind an open quote there is none yet that closes it.
+    set -l cur (string unescape -- "$raw"; or string unescape -- "$raw'"; or string unescape -- "$raw\"")
+    set -l option (string match -r -- '^--[^=]+=' "$cur")
     for line in (env COMP_WORDS=(string join \n -- $words | string collect) COMP_CUR="$cur" \
             _BULKHAUL_COMPLETE=complete $words[1] 2> /dev/null)
         set -l found (string split -m 1 \t -- $line)
         switch $found[1]
             case file dir
-                __fish_complete_path "$cur"
+                for path in (__fish_complete_path (string replace -r -- '^--[^=]+=' '' "$cur"))
+                    echo "$option$path"
+                end
             case '*'
-                echo $found[2]
+                echo "$option$found[2]"
         end
     end
 end
