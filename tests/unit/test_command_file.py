@@ -318,3 +318,19 @@ def test_a_line_without_an_end(tail: bytes) -> None:
     """A line that no memory could hold is given up, and the lines after it are read."""
     content = b"before\n" + bytes(3 * MAX_LINE_BYTES) + tail
     assert read(content) == [(1, "before"), (2, None), *([(3, "after")] if tail else [])]
+
+
+@pytest.mark.parametrize(
+    "line", ["--quiet ls s3://b", "--log error --quiet presign s3://b/k", "--numworkers 2 mb s3://b"]
+)
+def test_how_loud_a_line_is_that_only_answers(line: str) -> None:
+    """What is typed before a command that has no such option is of no effect in a line, too."""
+    (work,) = work_of(line)
+    assert work.work is not None
+
+
+def test_a_line_explains_nothing() -> None:
+    """It would say what it does in place of doing it."""
+    for line in ("cp --explain a s3://b/ x/", "rm --explain a s3://b/a", "sync --explain a s3://b/ x/"):
+        with pytest.raises(UsageError, match="--explain goes with a command of its own"):
+            work_of(line)

@@ -82,6 +82,11 @@ class TestBeforeTheCommand:
         """s5cmd takes --numworkers and --log with every command; ours that have no use for it do the same without."""
         assert parsed("--numworkers", "9", "--log", "error", "ls", "s3://b")["url"] == "s3://b"
 
+    @pytest.mark.parametrize("command", ["ls", "head", "cat", "presign", "mb", "verify"])
+    def test_quiet_for_what_only_answers(self, command: str) -> None:
+        """s5cmd's users type it with every command; what prints its answer alone has nothing to leave out."""
+        assert "quiet" not in context("--quiet", command, "s3://b/k").params
+
     def test_below_a_group(self) -> None:
         """Options go behind the command of a group, too."""
         code, page = typed("--quiet", "job", "run", "--help")
@@ -90,8 +95,10 @@ class TestBeforeTheCommand:
     @pytest.mark.parametrize(
         ("words", "says"),
         [
-            (["--json", "completion", "bash"], "completion has no option --json"),
-            (["--quiet", "job", "status", "x"], "job status has no option --quiet"),
+            (["--json", "completion", "bash"], "prints a script for a shell, so there is no --json"),
+            (["--json", "cat", "s3://b/k"], "cat writes the bytes of objects to stdout, so there is no --json"),
+            (["--json", "job", "report", "x"], "job report has no option --json"),
+            (["--dry-run", "ls", "s3://b"], "ls has no option --dry-run"),
             (["--endpiont-url", "u", "ls"], "Did you mean '--endpoint-url'?"),
             (["--recursive", "cp", "a", "s3://b"], "behind the command: bulkhaul COMMAND --recursive"),
             (["--profile"], "'--profile' requires an argument"),
@@ -111,6 +118,9 @@ class TestBeforeTheCommand:
         assert "Usage: bulkhaul cp" in typed("help", "cp")[1]
         assert "Usage: bulkhaul job run" in typed("help", "job", "run")[1]
         assert "Commands:" in typed("help")[1]
+        assert typed("--profile", "x", "--quiet", "version")[1].startswith("bulkhaul ")
+        assert "Usage: bulkhaul cp" in typed("--endpoint-url", "http://h", "help", "cp")[1]
+        assert "Commands:" in typed("--json", "help")[1]
 
     def test_lines_of_files(self) -> None:
         """A line of `bulkhaul run` is split by the same rules, with Go's one dash for two."""

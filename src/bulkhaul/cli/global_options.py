@@ -18,8 +18,16 @@ from bulkhaul.cli.options import connection_options, output_options, speed_optio
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-WITHOUT_EFFECT = frozenset({"workers", "concurrency", "log_level", "verbose", "no_progress"})
-"""Parameters that say how fast or how loud it goes: a command that has them not does the same without."""
+WITHOUT_EFFECT = frozenset({"workers", "concurrency", "log_level", "verbose", "no_progress", "quiet"})
+"""Parameters that say how fast or how loud it goes: a command that has them not does the same without. What a query
+prints is its answer, and not what --quiet silences; s5cmd knows it as --log error."""
+
+_NO_JSON = {
+    "cat": "cat writes the bytes of objects to stdout, so there is no --json; bulkhaul head --json tells of an object",
+    "completion": "completion prints a script for a shell, so there is no --json",
+    "demo": "demo prints for people alone, so there is no --json",
+}
+"""Why there is none, of the commands that print no lines."""
 
 _ALIKE = 0.75
 """How like an option a wrong word must be to be taken for a slip: at 0.6 ``--recursive`` is one of ``--workers``."""
@@ -126,6 +134,8 @@ def fitting(command: click.Command, name: str, leading: Sequence[str]) -> list[s
         spelled = word.partition("=")[0]
         if spelled in has:
             taken.append(word)
+        elif spelled == "--json" and name in _NO_JSON:
+            raise click.UsageError(f"{_NO_JSON[name]}.")
         elif known[spelled].name not in WITHOUT_EFFECT:
             raise click.UsageError(f"{name} has no option {spelled}; `bulkhaul {name} --help` tells those that it has.")
     return taken

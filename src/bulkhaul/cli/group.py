@@ -23,6 +23,11 @@ _OWN = ("--version", "--help", "-h")
 """The options of the program itself."""
 
 
+def _spelled(words: list[str]) -> list[str]:
+    """Return ``version`` or ``help COMMAND`` as the option that it stands for."""
+    return ["--version"] if words[0] == "version" else [*words[1:], "--help"]
+
+
 class LazyGroup(click.Group):
     """A group that imports a command when it is called, and takes options before the command as if behind it."""
 
@@ -40,7 +45,7 @@ class LazyGroup(click.Group):
             click.UsageError: an option before the command is none of all commands, or the command has it not.
         """
         if args and args[0] in _WORDS:
-            args = ["--version"] if args[0] == "version" else [*args[1:], "--help"]
+            args = _spelled(args)
         elif args and args[0].startswith("-") and args[0] not in _OWN:
             args = self._behind_the_command(ctx, args)
         return super().parse_args(ctx, args)
@@ -55,6 +60,8 @@ class LazyGroup(click.Group):
         leading, rest, open_option = split(args)
         if open_option is not None:
             raise click.UsageError(f"Option {open_option.opts[0]!r} requires an argument.")
+        if rest and rest[0] in _WORDS:
+            return _spelled(rest)
         names, command = [], None
         group: click.Group = self
         while rest and (command := group.get_command(ctx, rest[0])) is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -103,7 +103,7 @@ def prepared(
         TransferError: it cannot be carried out.
     """
     try:
-        name, arguments = command_of(words)
+        name, arguments = command_of(words, lambda name: _command(group, name))
     except click.UsageError as error:
         raise UsageError(error.format_message().rstrip(".")) from error
     if (why := _NOT_HERE.get(name)) is not None:
@@ -145,8 +145,13 @@ def prepared(
         raise UsageError(error.format_message().rstrip(".")) from error
 
 
-def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
+def command_of(
+    words: Sequence[str], command_named: Callable[[str], click.Command | None] = lambda _: None
+) -> tuple[str, list[str]]:
     """Return the command of a line, and the other words, where s5cmd has options before it.
+
+    Args:
+        command_named: returns a command; what only says how fast or how loud it goes is left out if it has it not.
 
     Raises:
         click.UsageError: an option before the command is none of all commands.
@@ -156,12 +161,18 @@ def command_of(words: Sequence[str]) -> tuple[str, list[str]]:
     """
     if not words[0].startswith("-"):
         return words[0], list(words[1:])
-    from bulkhaul.cli.global_options import split
+    from bulkhaul.cli.global_options import fitting, split
 
     leading, rest, _ = split(words)
     if not rest:
         return words[0], list(words[1:])
-    return rest[0], [*leading, *rest[1:]]
+    command = command_named(rest[0])
+    return rest[0], [*(leading if command is None else fitting(command, rest[0], leading)), *rest[1:]]
+
+
+def _command(group: click.Context, name: str) -> click.Command | None:
+    assert isinstance(group.command, click.Group)
+    return group.command.get_command(group, name)
 
 
 def _stream(command: click.Command, ctx: click.Context, stdin: Stdin, *, as_json: bool, dry_run: bool) -> Prepared:
@@ -186,8 +197,7 @@ def _stream(command: click.Command, ctx: click.Context, stdin: Stdin, *, as_json
 
 def _parsed(group: click.Context, name: str, arguments: Sequence[str]) -> click.Context:
     """Return the context of a line; there is no --help for lines, and no way to leave the program."""
-    assert isinstance(group.command, click.Group)
-    command = group.command.get_command(group, name)
+    command = _command(group, name)
     assert command is not None
     options = {spelling for param in command.params for spelling in param.opts}
     spelled = []
