@@ -45,6 +45,13 @@ def test_syncing(seaweed: RunningServer, tmp_path: Path) -> None:
     told = guide.run("What is compared")
     assert told.splitlines() == ["sync: 33 compared, 33 unchanged"] * 2  # neither asks for times
 
+    (results / "latest").symlink_to("logs")
+    guide.run("Times, modes and links of files")
+    assert files(tmp_path / "back") == held | {"a.bin": b"a.BIN"}
+    assert os.readlink(tmp_path / "back/latest") == "logs"
+    assert (tmp_path / "back/a.bin").stat().st_mtime == 1
+    (results / "latest").unlink()
+
     (results / "a.bin").write_text("changed")
     (results / "logs/b.txt").unlink()
     guide.put("bucket", "run-7/kept.tmp", b"kept")

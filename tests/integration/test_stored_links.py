@@ -14,11 +14,9 @@ from bulkhaul.disk.links import remove_link
 from tests.engines import keys, running_engine, serving
 from tests.faultserver import Etag, Fault, FaultServer, Status, make_object
 from tests.integration.command import lines, run
+from tests.integration.linked_trees import FILES, LINKS, links, make_tree, plain
 from tests.servers import weed
 from tests.servers.process import find_program
-
-LINKS = {"link": "a", "deep/up": "../a", "deep/same": "x", "dir": "deep", "gone": "nowhere"}
-FILES = {"a": b"A", "deep/x": b"X"}
 
 
 @pytest.fixture
@@ -26,32 +24,6 @@ def server() -> Iterator[FaultServer]:
     """A server with a bucket."""
     with serving() as running:
         yield running
-
-
-def make_tree(folder: Path) -> Path:
-    """Make files, and links to files, to a folder and to nothing."""
-    (folder / "deep").mkdir(parents=True)
-    for name, body in FILES.items():
-        (folder / name).write_bytes(body)
-    for name, target in LINKS.items():
-        (folder / name).symlink_to(target)
-        os.utime(folder / name, ns=(1_500_000_000_000_000_001,) * 2, follow_symlinks=False)
-    return folder
-
-
-def links(folder: Path) -> dict[str, str]:
-    """Return every link below a folder and where it leads."""
-    return {str(path.relative_to(folder)): str(path.readlink()) for path in folder.rglob("*") if path.is_symlink()}
-
-
-def plain(folder: Path) -> dict[str, bytes]:
-    """Return every file below a folder that is no link, by its own path."""
-    return {
-        str(Path(top, name).relative_to(folder)): Path(top, name).read_bytes()
-        for top, _, names in os.walk(folder)
-        for name in names
-        if not Path(top, name).is_symlink()
-    }
 
 
 def bodies(server: FaultServer) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""Declares the options of cp and mv that say what becomes of symbolic links, and makes one choice of them."""
+"""Declares the options that say what becomes of symbolic links, and makes one choice of them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,12 @@ from bulkhaul.cli.click_extensions import adding, section
 
 _selection = section("Selection")
 
+symlinks_option = _selection(
+    "--symlinks",
+    type=click.Choice(["follow", "skip", "store"]),
+    help="The same as follow or skip; store: a link is an object NAME.rclonelink, and a download makes it again.",
+)
+
 link_options = adding(
     _selection(
         "--follow-symlinks/--no-follow-symlinks",
@@ -18,15 +24,23 @@ link_options = adding(
         help="Upload what symbolic links lead to, or leave them out, SRC itself too.  [default: follow them; mv enters"
         " no links to folders]",
     ),
-    _selection(
-        "--symlinks",
-        type=click.Choice(["follow", "skip", "store"]),
-        help="The same as follow or skip; store: a link is an object NAME.rclonelink, and a download makes it again.",
-    ),
+    symlinks_option,
 )
+"""Of cp and mv."""
+
+followed_options = adding(
+    _selection(
+        "--follow-symlinks/--no-follow-symlinks",
+        "follow_symlinks",
+        default=None,
+        help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
+    ),
+    symlinks_option,
+)
+"""Of what takes folders only."""
 
 
-def take_links(given: dict[str, Any], *, download: bool, several: bool) -> None:
+def take_links(given: dict[str, Any], *, download: bool, several: bool = False) -> None:
     """Make of ``--symlinks`` what ``--follow-symlinks`` says, and the setting that has links stored.
 
     Args:
@@ -42,7 +56,7 @@ def take_links(given: dict[str, Any], *, download: bool, several: bool) -> None:
     if given["follow_symlinks"] is not None:
         raise click.UsageError("--symlinks and --follow-symlinks say the same; leave one of the two out.")
     if said == "store":
-        if several or given["choice"]:
+        if several or given.get("choice"):
             text = "--symlinks store takes one SRC, and nothing that chooses by what exists at DEST."
             raise click.UsageError(text)
         given["store_links"] = True

@@ -63,7 +63,8 @@ def make_link(folder_fd: int, name: str, path: str, target: bytes, *, mtime_ns: 
                 os.utime(temp, ns=(mtime_ns, mtime_ns), dir_fd=folder_fd, follow_symlinks=False)
             with contextlib.suppress(FileNotFoundError):
                 if not stat.S_ISLNK(os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_mode):
-                    raise LocalError("a file or a folder is in the place of the link; remove it first", path)
+                    text = "a file or a folder is in the place of the link; remove it first"
+                    raise LocalError(text, path, "EEXIST")
             os.rename(temp, name, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
         finally:
             with contextlib.suppress(OSError):  # gone by the rename, as it should

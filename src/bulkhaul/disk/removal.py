@@ -1,4 +1,4 @@
-"""Removes files below a root, each only if it still is the very file that was listed, and folders that this empties.
+"""Removes files and links below a root, each only if it still is the one that was listed, and folders so emptied.
 
 Every folder on the way is opened from the root's descriptor by its own name with O_NOFOLLOW, so that a link that was
 put there meanwhile leads nowhere.
@@ -46,12 +46,13 @@ class Removal:
         except OSError as error:
             raise local_error(error, root) from error
 
-    def remove(self, relative: str, listed: SourceIdentity) -> None:
-        """Remove one file; that it is gone already is no error.
+    def remove(self, relative: str, listed: SourceIdentity, *, link: bool = False) -> None:
+        """Remove one file or link; that it is gone already is no error.
 
         Args:
             relative: its path below the root, with ``/``.
             listed: what was found there.
+            link: it was a link, which is gone, too, where something else has its place.
 
         Raises:
             LocalError: it is another file by now, or no file, or the folder refuses; nothing was removed.
@@ -62,8 +63,12 @@ class Removal:
             parent = self._enter(folders)
             found = os.stat(name, dir_fd=parent.fd, follow_symlinks=False)
             now = SourceIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
-            if not stat.S_ISREG(found.st_mode) or now != listed:
-                raise LocalError("it is no longer the file that was listed, so it stays", path)
+            is_link = stat.S_ISLNK(found.st_mode)
+            if link and not is_link:
+                return
+            if not (is_link if link else stat.S_ISREG(found.st_mode)) or now != listed:
+                what = "link" if link else "file"
+                raise LocalError(f"it is no longer the {what} that was listed, so it stays", path)
             os.unlink(name, dir_fd=parent.fd)
             parent.emptied = True
         except FileNotFoundError:

@@ -106,10 +106,16 @@ class _How(msgspec.Struct, frozen=True):
     enter: bool
     names: Names
     folders: bool
+    suffix: str = ""
 
 
 def walk(
-    root: str, *, follow_symlinks: bool = True, enter_links: bool = True, names: Names = Names.ALL
+    root: str,
+    *,
+    follow_symlinks: bool = True,
+    enter_links: bool = True,
+    names: Names = Names.ALL,
+    link_suffix: str = "",
 ) -> Iterator[LocalFile | Refused]:
     """List every file below ``root``, which may itself be a symlink; what cannot be listed does not stop the rest.
 
@@ -120,17 +126,20 @@ def walk(
         follow_symlinks: list what links lead to; else each is refused as unwanted.
         enter_links: likewise for links to folders alone.
         names: which names are looked at; the others cost nothing.
+        link_suffix: links come in the order of their names with this at the end.
 
     Raises:
         LocalError: the root is missing, unreadable, or no folder; at once, not when the first file is asked for.
     """
-    how = _How(follow_symlinks, follow_symlinks and enter_links, names, folders=False)
+    how = _How(follow_symlinks, follow_symlinks and enter_links, names, folders=False, suffix=link_suffix)
     return chain.from_iterable(_walk(_root(root, how), how))  # type: ignore[arg-type] # it tells no folders
 
 
-def walk_with_folders(root: str, *, follow_symlinks: bool) -> Iterator[LocalFile | LocalFolder | Refused]:
+def walk_with_folders(
+    root: str, *, follow_symlinks: bool, link_suffix: str = ""
+) -> Iterator[LocalFile | LocalFolder | Refused]:
     """List every file and every folder below ``root``; see ``walk``."""
-    how = _How(follow_symlinks, follow_symlinks, Names.ALL, folders=True)
+    how = _How(follow_symlinks, follow_symlinks, Names.ALL, folders=True, suffix=link_suffix)
     return chain.from_iterable(_walk(_root(root, how), how))
 
 
@@ -245,7 +254,11 @@ def _entered(path: str, relative: str, above: Sequence[_Folder], how: _How, *, b
         os.close(fd)
     # Every key in a folder has the folder's name and a slash in front: ``a!``, ``a/b``, ``a0`` is their order, and that
     # of strings is the order of their UTF-8 bytes.
-    names.sort(reverse=True)
+    suffix = how.suffix
+    if suffix:
+        names.sort(key=lambda one: one[0] + suffix if one[1] else one[0], reverse=True)
+    else:
+        names.sort(reverse=True)
     return _Folder(os.path.join(path, ""), relative, found.st_dev, found.st_ino, names, behind)
 
 

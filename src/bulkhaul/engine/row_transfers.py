@@ -71,7 +71,7 @@ class RowTransfers(Startable):
     def upload_rows(
         self, rows: RowPages, options: ObjectOptions = DEFAULT_OPTIONS, *, move: bool = False, dry_run: bool = False
     ) -> AsyncGenerator[TransferResult, None]:
-        """Upload the files of rows; links are followed.
+        """Upload the files of rows; links are followed, or with the setting ``store_links`` stored themselves.
 
         Args:
             move: remove each file once it is stored.

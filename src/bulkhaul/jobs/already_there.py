@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Collection
 
+from bulkhaul.disk.links import is_link
 from bulkhaul.disk.readback import read_back
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
+from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.already_there import as_stored, holds_no_more, keeps_alike, proof_of_file, same_copy
+from bulkhaul.policy.file_metadata import with_kept
 from bulkhaul.policy.selection import parse_destination
 from bulkhaul.wire.checksums import COMPUTABLE, hasher
 
 
 async def found_there(
-    control: Control, row: Row, options: ObjectOptions | None, *, origin: Control
+    control: Control, row: Row, options: ObjectOptions | None, settings: Settings, *, origin: Control
 ) -> TransferResult | None:
     """Return the result of an upload or a copy whose object is there, None if it has to be stored.
 
     Args:
+        settings: of uploads.
         origin: asks the service of a copy's source.
 
     Whatever goes wrong is told by the transfer itself, so this raises nothing of the service's.
@@ -44,7 +50,8 @@ async def found_there(
             return None
         integrity = Integrity.ETAG
     else:
-        if not await in_thread(_is_file, row.source, head, options or ObjectOptions()):
+        kept, links = settings.preserves, settings.store_links
+        if not await in_thread(_is_file, row.source, head, options or ObjectOptions(), kept, stores_links=links):
             return None
         integrity = Integrity.CHECKSUM
     return TransferResult(
@@ -60,9 +67,11 @@ async def found_there(
     )
 
 
-def _is_file(path: str, head: ObjectHead, options: ObjectOptions) -> bool:
+def _is_file(
+    path: str, head: ObjectHead, options: ObjectOptions, kept: Collection[Kept], *, stores_links: bool
+) -> bool:
     proof = proof_of_file(head, computable=COMPUTABLE)
-    if proof is None or not holds_no_more(head, options):
+    if proof is None or (stores_links and is_link(path)):
         return False
     digest = hasher(proof.algorithm)
     try:
@@ -70,7 +79,9 @@ def _is_file(path: str, head: ObjectHead, options: ObjectOptions) -> bool:
     except OSError:
         return False
     try:
-        if not as_stored(head, os.fstat(fd).st_size, options):
+        found = os.fstat(fd)
+        options = with_kept(options, found, kept)
+        if not as_stored(head, found.st_size, options) or not holds_no_more(head, options):
             return False
         read_back(fd, 0, head.size, [digest])
     except OSError:

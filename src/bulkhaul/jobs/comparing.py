@@ -22,6 +22,7 @@ from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
 from bulkhaul.jobs.sync_plan import LocalNames, PlannedRow, SyncPlan
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.comparison import listed_difference, parse_compare
+from bulkhaul.policy.preserving import require_between_buckets
 from bulkhaul.policy.selection import excludes_below, selector
 from bulkhaul.policy.withholding import parse_limit, withheld
 
@@ -40,13 +41,21 @@ class Comparing:
     """
 
     def __init__(
-        self, sides: Sides, plan: SyncPlan, options: SyncOptions, counts: SyncCounts, tree: DestinationTree | None
+        self,
+        sides: Sides,
+        plan: SyncPlan,
+        options: SyncOptions,
+        counts: SyncCounts,
+        tree: DestinationTree | None,
+        *,
+        stores_links: bool,
     ) -> None:
         self.sides = sides
         self.plan = plan
         self.tree = tree
         self._options = options
         self._counts = counts
+        self._stores_links = stores_links
 
     async def pages(self) -> AsyncGenerator[Sequence[PlannedRow], None]:
         """Yield the rows of transfers, and the results of those that cannot be, each page as soon as it is known.
@@ -68,13 +77,21 @@ class Comparing:
                 follow_symlinks=options.follow_symlinks,
                 folders=options.dir_markers,
                 nameless=self.plan.nameless.append,
+                stores_links=self._stores_links,
             )
         destination: AsyncGenerator[list[Item], None]
         if isinstance(sides.destination, ObjectSide):
             destination = _listed(sides.destination, sides.destination.base, takes)
         else:
-            root, folders = root_of(sides.destination), options.dir_markers
-            destination = file_pages(root, takes, excludes, follow_symlinks=False, folders=folders, destination=True)
+            destination = file_pages(
+                root_of(sides.destination),
+                takes,
+                excludes,
+                follow_symlinks=False,
+                folders=options.dir_markers,
+                destination=True,
+                stores_links=self._stores_links,
+            )
         async with read_ahead(source) as ours, read_ahead(destination) as theirs:
             async with contextlib.aclosing(self.plan.pages(merge_join(ours, theirs))) as pages:
                 async for page in pages:
@@ -113,20 +130,23 @@ async def comparing(
     if options.max_delete:
         parse_limit(options.max_delete)
     sides = await sides_of(engine, origin, source, destination)
-    evidence = Evidence(compare, sides.source, sides.destination)
+    require_between_buckets(options.preserve, source, is_copy=sides.action is Action.COPY)
+    settings = engine.settings
+    evidence = Evidence(compare, sides.source, sides.destination, keeps_times=settings.preserve_times)
+    stores_links = settings.store_links and sides.action is not Action.COPY
     tree, names = None, None
     if sides.action is Action.DOWNLOAD:
         folds_case = False
         if not options.dry_run:
             tree = await undisturbed(in_thread(DestinationTree, root_of(sides.destination), kept=1))
             folds_case = await undisturbed(in_thread(tree.folds_case))
-        names = LocalNames(folds_case=folds_case)
+        names = LocalNames(folds_case=folds_case, stores_links=stores_links)
     plan = SyncPlan(
         sides.action,
         sides.source,
         sides.destination,
         listed_difference(compare, sides.action),
-        look=evidence.difference if evidence.needed else None,
+        evidence,
         names=names,
         delete=options.delete,
         dir_markers=options.dir_markers,
@@ -134,7 +154,7 @@ async def comparing(
         counts=counts,
     )
     try:
-        yield Comparing(sides, plan, options, counts, tree)
+        yield Comparing(sides, plan, options, counts, tree, stores_links=stores_links)
     finally:
         plan.close()
         if tree is not None:

@@ -20,7 +20,7 @@ from bulkhaul.model.preserving import Kept
 from bulkhaul.model.settings import Settings, with_fields
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.filters import patterns
-from bulkhaul.policy.preserving import require_compatible
+from bulkhaul.policy.preserving import require_between_buckets, require_compatible
 from bulkhaul.policy.selection import parse_destination, parse_source
 from bulkhaul.policy.verify_rules import parse_rules
 
@@ -99,8 +99,12 @@ def described(
         preserve, restore = sync.preserve, sync.restore
         sync = msgspec.structs.replace(sync, preserve=frozenset(), restore=None)
     require_compatible(options, frozenset(preserve))
-    if preserve and not (destination.startswith("s3://") and (source.startswith("s3://") or manifests)):
-        raise UsageError("only copies between buckets preserve what is named", source)
+    from_s3, to_s3 = bool(manifests) or source.startswith("s3://"), destination.startswith("s3://")
+    moves = bool(destination) and known is not Kind.VERIFY
+    require_between_buckets(preserve, source, is_copy=moves and from_s3 and to_s3)
+    _require_files(chosen, source, uploads=moves and not from_s3, downloads=moves and not to_s3)
+    if follow_symlinks is not None and from_s3:
+        raise UsageError("only uploads follow symbolic links or leave them out", source)
     if all_versions and not (known is Kind.COPY and source.startswith("s3://") and destination.startswith("s3://")):
         raise UsageError("all versions go from bucket to bucket, by a job of the kind copy", source)
     if all_versions and restore is not None:
@@ -131,6 +135,21 @@ def described(
         made_by=f"bulkhaul {__version__}",
         made=datetime.now(UTC).isoformat(timespec="seconds"),
     )
+
+
+def _require_files(chosen: Settings, source: str, *, uploads: bool, downloads: bool) -> None:
+    """Make sure that settings of files are those of a job that moves such.
+
+    Raises:
+        UsageError: one is not.
+    """
+    if chosen.sparse and not downloads:
+        raise UsageError("only downloads leave holes in files, so sparse means nothing for this job", source)
+    settings = {"preserve_times": chosen.preserve_times, "preserve_mode": chosen.preserve_mode}
+    settings["store_links"] = chosen.store_links
+    for name, value in settings.items():
+        if value and not (uploads or downloads):
+            raise UsageError(f"{name} means nothing for this job, which neither uploads nor downloads", source)
 
 
 def _require_comparison(one: str, other: str, options: VerifyOptions, manifests: Sequence[str]) -> None:

@@ -1,21 +1,23 @@
-"""Looks up what listings do not tell of two sides that look alike: stored checksums by HEAD, and those of files.
+"""Looks up what listings do not tell of two sides: kept times and stored checksums by HEAD, and checksums of files.
 
-object   HEAD ─▶ its stored checksum        file   a thread reads it ─▶ MD5, or the checksum that the object has
+object   HEAD ─▶ the time that it keeps, its stored checksum
+file     a thread reads it ─▶ MD5, or the checksum that the object has
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from typing import Protocol
 
+from bulkhaul.disk.links import target_of
 from bulkhaul.disk.source import reading_error
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.jobs.places import FileSide, ObjectSide, Side
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectRef
-from bulkhaul.policy.comparison import Compare, Entry, checksum_difference, etag_difference
+from bulkhaul.policy.comparison import Compare, Entry, checksum_difference, etag_difference, kept_difference
+from bulkhaul.policy.file_metadata import kept_mtime
 from bulkhaul.wire.checksums import COMPUTABLE, hasher
 
 LOOKED_AT_ONCE = 128
@@ -25,18 +27,21 @@ READ_AT_ONCE = 4
 """Files that are read side by side: one core computes about 1 GB/s, more than most disks read."""
 
 
-class Looking(Protocol):
-    """Tells why two sides differ, empty if they do not."""
-
-    async def __call__(self, source: Entry, destination: Entry, /) -> str:
-        """Look both up."""
-        ...
-
-
 class Evidence:
-    """Compares what listings do not tell."""
+    """Compares what listings do not tell.
 
-    def __init__(self, compare: Compare, source: Side, destination: Side) -> None:
+    Attributes:
+        asks_for_times: where listings differ in time alone, the time that an object keeps decides.
+    """
+
+    def __init__(self, compare: Compare, source: Side, destination: Side, *, keeps_times: bool = False) -> None:
+        """Take both sides and how they are compared.
+
+        Args:
+            keeps_times: objects may keep the times of files in metadata.
+        """
+        both = isinstance(source, ObjectSide) and isinstance(destination, ObjectSide)
+        self.asks_for_times = keeps_times and compare.mtime and not both
         self._compare = compare
         self._source = source
         self._destination = destination
@@ -49,13 +54,26 @@ class Evidence:
         both = isinstance(self._source, ObjectSide) and isinstance(self._destination, ObjectSide)
         return self._compare.checksum or (self._compare.etag and not both)
 
-    async def difference(self, source: Entry, destination: Entry) -> str:
-        """Return why two entries differ that look alike in their listings, empty if they do not."""
+    async def difference(self, source: Entry, destination: Entry, listed: str = "") -> str:
+        """Return why two entries differ that look alike in their listings, empty if they do not.
+
+        Args:
+            listed: why they differ by their listings, in time alone; empty if they do not.
+        """
         try:
             async with self._asking:
-                return await self._difference(source, destination)
+                if listed and (reason := await self._kept_difference(source, destination, listed)):
+                    return reason
+                return await self._difference(source, destination) if self.needed else ""
         except TransferError as error:
             return f"one of the sides cannot be looked at, so it is not known to be equal: {error}"
+
+    async def _kept_difference(self, source: Entry, destination: Entry, listed: str) -> str:
+        one, side = (source, self._source) if isinstance(self._source, ObjectSide) else (destination, self._destination)
+        assert isinstance(side, ObjectSide)
+        head = await side.control.head(ObjectRef(side.bucket, side.base + one.name))
+        file = destination if one is source else source
+        return kept_difference(kept_mtime(head.content.metadata), file.mtime_ns, listed)
 
     async def _difference(self, source: Entry, destination: Entry) -> str:
         ours, theirs = self._source, self._destination
@@ -63,27 +81,27 @@ class Evidence:
             return checksum_difference(*await asyncio.gather(_stored(ours, source), _stored(theirs, destination)))
         if isinstance(ours, ObjectSide):
             assert isinstance(theirs, FileSide)
-            return await self._with_file(ours, source, theirs.place(destination.name))
+            return await self._with_file(ours, source, theirs.place(destination.path), link=destination.link)
         assert isinstance(theirs, ObjectSide)
-        return await self._with_file(theirs, destination, ours.place(source.name))
+        return await self._with_file(theirs, destination, ours.place(source.path), link=source.link)
 
-    async def _with_file(self, side: ObjectSide, entry: Entry, path: str) -> str:
+    async def _with_file(self, side: ObjectSide, entry: Entry, path: str, *, link: bool) -> str:
         if self._compare.etag:
             if reason := etag_difference(entry.etag, entry.etag):
                 return reason  # there is nothing to compare an MD5 with
-            if reason := etag_difference(entry.etag, (await self._digest("MD5", path)).hex()):
+            if reason := etag_difference(entry.etag, (await self._digest("MD5", path, link=link)).hex()):
                 return reason
         if not self._compare.checksum:
             return ""
         stored = await _stored(side, entry)
         if stored is None or stored.kind is not ChecksumKind.FULL_OBJECT or stored.algorithm not in COMPUTABLE:
             return "the object has no checksum of all its bytes, so checksums cannot tell whether they differ"
-        value = base64.b64encode(await self._digest(stored.algorithm, path)).decode()
+        value = base64.b64encode(await self._digest(stored.algorithm, path, link=link)).decode()
         return checksum_difference(stored, Checksum(stored.algorithm, value))
 
-    async def _digest(self, algorithm: str, path: str) -> bytes:
+    async def _digest(self, algorithm: str, path: str, *, link: bool) -> bytes:
         async with self._reading:
-            return await in_thread(file_digest, algorithm, path)
+            return await in_thread(_link_digest if link else file_digest, algorithm, path)
 
 
 async def _stored(side: ObjectSide, entry: Entry) -> Checksum | None:
@@ -103,4 +121,10 @@ def file_digest(algorithm: str, path: str) -> bytes:
                 running.update(buffer[:count])
     except OSError as error:
         raise reading_error(error, path) from error
+    return running.digest()
+
+
+def _link_digest(algorithm: str, path: str) -> bytes:
+    running = hasher(algorithm)
+    running.update(target_of(path))
     return running.digest()

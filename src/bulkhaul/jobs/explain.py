@@ -7,19 +7,23 @@ import os
 
 import msgspec
 
+from bulkhaul.disk.links import is_link
 from bulkhaul.disk.walk import NOT_ENTERED, NOT_FOLLOWED, LocalFile, LocalFolder, Refused, look_at
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.places import FileSide, ObjectSide, Side, Sides, sides_of
-from bulkhaul.jobs.sides import Item, file_entry, object_entries
+from bulkhaul.jobs.sides import Item, file_entry, link_entry, object_entries
 from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.rows import Action
+from bulkhaul.model.settings import Settings
 from bulkhaul.policy.comparison import EXTRA, MISSING, Unknown, listed_difference, parse_compare
+from bulkhaul.policy.links import SUFFIX, link_path, names_link
 from bulkhaul.policy.naming import local_name
+from bulkhaul.policy.preserving import require_between_buckets
 from bulkhaul.policy.selection import left_out_by
 
 
@@ -56,12 +60,18 @@ async def explain(
     name = key
     for side in (sides.source, sides.destination):
         name = name.removeprefix(side.place(""))
+    require_between_buckets(options.preserve, source, is_copy=sides.action is Action.COPY)
+    stores_links = engine.settings.store_links and sides.action is not Action.COPY
+    for side in (sides.source, sides.destination):
+        if stores_links and isinstance(side, FileSide) and await in_thread(is_link, side.place(name)):
+            name += SUFFIX
+            break
     if not name:
         raise UsageError("this is a whole side of the sync; name one key or path below it", key)
-    return await _explained(name, sides, options)
+    return await _explained(name, sides, options, engine.settings)
 
 
-async def _explained(name: str, sides: Sides, options: SyncOptions) -> Explanation:
+async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Settings) -> Explanation:
     def skipped(rule: str, reason: str) -> Explanation:
         return Explanation(name, Action.SKIP, rule, reason)
 
@@ -72,8 +82,9 @@ async def _explained(name: str, sides: Sides, options: SyncOptions) -> Explanati
     marker = name.endswith("/") and sides.action is not Action.COPY
     if marker and not options.dir_markers:
         return skipped("name", "it marks a folder, which takes --dir-markers")
-    ours = await _found(sides.source, name, follow_symlinks=options.follow_symlinks)
-    theirs = await _found(sides.destination, name, follow_symlinks=False)
+    links = settings.store_links and sides.action is not Action.COPY
+    ours = await _found(sides.source, name, follow_symlinks=options.follow_symlinks and not links, stores_links=links)
+    theirs = await _found(sides.destination, name, follow_symlinks=False, stores_links=links)
     if isinstance(ours, Unknown):
         return skipped("presence", f"the source cannot tell what it is: {ours.reason}")
     if ours is None:
@@ -87,10 +98,11 @@ async def _explained(name: str, sides: Sides, options: SyncOptions) -> Explanati
     if isinstance(theirs, Unknown):
         return Explanation(name, sides.action, "presence", f"the destination cannot be compared: {theirs.reason}")
     compare = parse_compare(options.compare)
-    evidence = Evidence(compare, sides.source, sides.destination)
+    evidence = Evidence(compare, sides.source, sides.destination, keeps_times=settings.preserve_times)
     reason = "" if marker else listed_difference(compare, sides.action)(ours, theirs)
-    if not reason and not marker and evidence.needed:
-        reason = await evidence.difference(ours, theirs)
+    in_time_alone = reason and ours.size_bytes == theirs.size_bytes
+    if not marker and (evidence.asks_for_times if in_time_alone else evidence.needed and not reason):
+        reason = await evidence.difference(ours, theirs, reason)
     if reason:
         return Explanation(name, sides.action, "comparison", reason)
     return skipped("comparison", f"both sides are alike by {options.compare}")
@@ -121,12 +133,18 @@ def _above(name: str) -> list[str]:
     return [name[:place] for place, character in enumerate(name.rstrip("/")) if character == "/"]
 
 
-async def _found(side: Side, name: str, *, follow_symlinks: bool) -> Item | None:
+async def _found(side: Side, name: str, *, follow_symlinks: bool, stores_links: bool) -> Item | None:
     if isinstance(side, ObjectSide):
         return await _listed(side, name)
     assert isinstance(side, FileSide)
-    found = await in_thread(file_below, side.base, name, follow=follow_symlinks, enter=follow_symlinks)
-    return None if found is None else file_entry(found, told=True)
+    named = stores_links and names_link(name)
+    path = link_path(name) if named else name
+    found = await in_thread(file_below, side.base, path, follow=follow_symlinks, enter=follow_symlinks)
+    if stores_links and isinstance(found, Refused) and found.reason is NOT_FOLLOWED:
+        return link_entry(found) if named else None
+    if found is None or (named and not isinstance(found, Refused)):
+        return None
+    return file_entry(found, told=True)
 
 
 def file_below(folder: str, name: str, *, follow: bool, enter: bool) -> LocalFile | LocalFolder | Refused | None:

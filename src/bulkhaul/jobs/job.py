@@ -50,7 +50,7 @@ from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
 from bulkhaul.model.writing import DEFAULT_OPTIONS
-from bulkhaul.policy.comparison import BLOCKED
+from bulkhaul.policy.comparison import waits_for_deletion
 from bulkhaul.policy.permissions import Side, needed
 from bulkhaul.policy.selection import folder_prefix, parse_destination, parse_source, selector
 from bulkhaul.policy.verify_rules import parse_rules
@@ -154,7 +154,7 @@ async def run(
             return None  # the engine looks, in the order of the versions
         if description.preserve and row.action is Action.COPY:
             return None  # whether the copy has kept all of it is not known, so it is made once more
-        return await found_there(engine.control, row, options, origin=(origin or engine).control)
+        return await found_there(engine.control, row, options, engine.settings, origin=(origin or engine).control)
 
     if description.kind is Kind.SYNC and source is None:
         source = _listing(engine, origin, description)
@@ -305,7 +305,7 @@ def _failed_rows(folder: JobFolder, shard: Shard) -> list[Row]:
 
 def _again(row: Row, report: ReportRow) -> Row:
     code = report.error.code if report.error else "an error without a name"
-    decides = not row.destination or row.reason.startswith(BLOCKED)  # the reason: of what cannot be stored, or not yet
+    decides = not row.destination or waits_for_deletion(row.reason)  # the reason: of what cannot be stored, or not yet
     return msgspec.structs.replace(row, reason=row.reason if decides else f"it failed with {code}")
 
 
@@ -331,7 +331,8 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
         bucket, key = parse_destination(destination)
         takes = selector(files_below(where), description.include, description.exclude)
         prefix = folder_prefix(key)
-        return FileRows(where, bucket, prefix, takes, follow_symlinks=description.follow_symlinks)
+        links = engine.settings.store_links
+        return FileRows(where, bucket, prefix, takes, follow_symlinks=description.follow_symlinks, stores_links=links)
     source = parse_source(where, recursive=True)
     if description.all_versions:
         return VersionRows(engine, origin or engine, description)

@@ -19,13 +19,14 @@ from typing import Protocol
 
 import msgspec
 
-from bulkhaul.disk.walk import LocalFile, Refused, walk
+from bulkhaul.disk.walk import NOT_FOLLOWED, LocalFile, Refused, walk
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.download_many import Naming
 from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.links import NAMED_AS_LINK, SUFFIX, names_link
 from bulkhaul.policy.selection import Source, all_left_out, nothing_matches
 
 PAGE_ROWS = 1000
@@ -210,13 +211,17 @@ class FileRows:
         *,
         follow_symlinks: bool | None = None,
         entries: Callable[[], Iterator[LocalFile | Refused]] | None = None,
+        stores_links: bool = False,
     ) -> None:
         """Take the folder, and the bucket and the prefix that its files go to.
 
         Args:
+            stores_links: links are stored themselves, and not followed.
             entries: lists some of the files, in place of a walk.
         """
-        self._walk = entries or functools.partial(walk, folder, follow_symlinks=follow_symlinks is not False)
+        follow = follow_symlinks is not False and not stores_links
+        self._walk = entries or functools.partial(walk, folder, follow_symlinks=follow)
+        self._stores_links = stores_links
         self._folder = folder
         self._bucket = bucket
         self._prefix = prefix
@@ -252,12 +257,19 @@ class FileRows:
         if isinstance(entry, Refused):
             if not self._takes(entry.path.removeprefix(os.path.join(self._folder, ""))):
                 return None
+            if self._stores_links and entry.reason is NOT_FOLLOWED:
+                return self._stored(Row(n=0, action=Action.UPLOAD, source=path), entry.relative + SUFFIX)
             action = Action.SKIP if entry.unwanted else Action.UPLOAD
             return Row(n=0, action=action, source=path, reason=entry.reason)
         if not self._takes(entry.relative):
             return None
-        row = Row(n=0, action=Action.UPLOAD, source=path, size=entry.size_bytes)
-        key = self._prefix + entry.relative
+        if self._stores_links and names_link(entry.relative):
+            return Row(n=0, action=Action.UPLOAD, source=path, reason=NAMED_AS_LINK)
+        return self._stored(Row(n=0, action=Action.UPLOAD, source=path, size=entry.size_bytes), entry.relative)
+
+    def _stored(self, row: Row, name: str) -> Row:
+        """Return the row of what gets a name below the prefix."""
+        key = self._prefix + name
         if (length := len(key.encode())) > MAX_KEY_BYTES:
             text = f"its key would have {length} bytes, and a key has at most {MAX_KEY_BYTES}"
             return msgspec.structs.replace(row, reason=text)

@@ -13,13 +13,17 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from typing import TypeVar
 
 from bulkhaul.disk.left_temp import is_ours
-from bulkhaul.disk.walk import LocalFile, LocalFolder, Refused, walk, walk_with_folders
+from bulkhaul.disk.links import target_of
+from bulkhaul.disk.source import reading_error
+from bulkhaul.disk.walk import NOT_FOLLOWED, LocalFile, LocalFolder, Refused, walk, walk_with_folders
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.list_ranges import MOST_PAGES
+from bulkhaul.model.errors import LocalError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.policy.comparison import Entry, Unknown
+from bulkhaul.policy.links import NAMED_AS_LINK, SUFFIX, names_link
 
 PAGE_FILES = 1000
 """Files that a thread looks at before it hands them over: as many as a page of a listing has."""
@@ -32,6 +36,7 @@ else fill what a listing that is read by itself may fill.
 PAGES_AHEAD = 4
 """Pages of each side that may wait for the join."""
 
+Walked = LocalFile | LocalFolder | Refused
 Item = Entry | Unknown
 T = TypeVar("T")
 
@@ -73,6 +78,7 @@ async def file_pages(
     folders: bool,
     destination: bool = False,
     nameless: Callable[[Refused], None] | None = None,
+    stores_links: bool = False,
 ) -> AsyncGenerator[list[Item], None]:
     """Yield the files below a folder that are selected, in the order of keys; a thread looks at them.
 
@@ -82,35 +88,57 @@ async def file_pages(
         folders: tell folders as well.
         destination: it may be missing, and temp files of downloads are no part of it.
         nameless: is told, in a thread, of what has a name that can be no key.
+        stores_links: links are told by the names of their stored links, which no file can have then; none is followed.
 
     Raises:
         LocalError: the root cannot be listed.
     """
     if destination and not await in_thread(os.path.lexists, root.rstrip("/") or root):
         return
-    found = await undisturbed(in_thread(_walked, root, follow_symlinks=follow_symlinks, folders=folders))
-    entries = _file_entries(
-        found, os.path.join(root, ""), _no_temp_file(takes) if destination else takes, excludes, nameless
-    )
+    suffix = SUFFIX if stores_links else ""
+    follow_symlinks = follow_symlinks and not stores_links
+    walking = undisturbed(in_thread(_walked, root, follow_symlinks=follow_symlinks, folders=folders, suffix=suffix))
+    takes = _no_temp_file(takes) if destination else takes
+    found = await walking
+    if stores_links:
+        found = _without_names_of_links(found, takes, nameless)
+    entries = _file_entries(found, os.path.join(root, ""), takes, excludes, nameless, stores_links=stores_links)
     while page := await undisturbed(in_thread(lambda: list(itertools.islice(entries, PAGE_FILES)))):
         yield page
 
 
-def _walked(root: str, *, follow_symlinks: bool, folders: bool) -> Iterator[LocalFile | LocalFolder | Refused]:
+def _walked(root: str, *, follow_symlinks: bool, folders: bool, suffix: str) -> Iterator[Walked]:
     if folders:
-        return walk_with_folders(root, follow_symlinks=follow_symlinks)
-    return walk(root, follow_symlinks=follow_symlinks)
+        return walk_with_folders(root, follow_symlinks=follow_symlinks, link_suffix=suffix)
+    return walk(root, follow_symlinks=follow_symlinks, link_suffix=suffix)
+
+
+def _without_names_of_links(
+    found: Iterator[Walked], takes: Callable[[str], bool], nameless: Callable[[Refused], None] | None
+) -> Iterator[Walked]:
+    """Leave out files that are named as stored links are, and so cannot be told from them once they are objects."""
+    for one in found:
+        if isinstance(one, LocalFile) and names_link(one.relative):
+            if nameless is not None and takes(one.relative):
+                nameless(Refused(one.path, NAMED_AS_LINK))
+        else:
+            yield one
 
 
 def _file_entries(
-    found: Iterator[LocalFile | LocalFolder | Refused],
+    found: Iterator[Walked],
     root: str,
     takes: Callable[[str], bool],
     excludes: Callable[[str], bool],
     nameless: Callable[[Refused], None] | None,
+    *,
+    stores_links: bool,
 ) -> Iterator[Item]:
     for one in found:
-        if isinstance(one, Refused):
+        if stores_links and isinstance(one, Refused) and one.reason is NOT_FOLLOWED:
+            if takes(one.relative + SUFFIX):
+                yield link_entry(one)
+        elif isinstance(one, Refused):
             if not one.relative:
                 relative = one.path.removeprefix(root)
                 # Nobody has looked into a folder of such a name: what filters take may be in there.
@@ -122,7 +150,7 @@ def _file_entries(
             yield file_entry(one)
 
 
-def file_entry(one: LocalFile | LocalFolder | Refused, *, told: bool = True) -> Item:
+def file_entry(one: Walked, *, told: bool = True) -> Item:
     """Return the entry of something that a walk has found.
 
     Args:
@@ -135,6 +163,20 @@ def file_entry(one: LocalFile | LocalFolder | Refused, *, told: bool = True) -> 
     if isinstance(one, LocalFolder):
         return Entry(one.relative, vacant=one.vacant)
     return Unknown(one.relative, one.reason if told else "", one.unwanted, one.unread)
+
+
+def link_entry(one: Refused) -> Item:
+    """Return the entry of a link as its stored link."""
+    name = one.relative + SUFFIX
+    try:
+        found = os.lstat(one.path)
+        size_bytes = len(target_of(one.path))
+    except OSError as error:
+        return Unknown(name, reading_error(error, one.path).message, unread=True)
+    except LocalError as error:
+        return Unknown(name, error.message, unread=True)
+    identity = found.st_dev, found.st_ino
+    return Entry(name, size_bytes, found.st_mtime_ns, None, "", "", *identity, linked=True, link=True)
 
 
 def _no_temp_file(takes: Callable[[str], bool]) -> Callable[[str], bool]:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Final
 
 import msgspec
 
+from bulkhaul.disk.links import is_link
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.disk.removal import Removal
 from bulkhaul.engine.aio import AsyncEngine
@@ -24,12 +26,13 @@ from bulkhaul.jobs.comparing import root_of
 from bulkhaul.jobs.places import ObjectSide, Sides
 from bulkhaul.jobs.runner import Pages
 from bulkhaul.jobs.sync_plan import PlannedRow, result_of
-from bulkhaul.jobs.sync_rows import file_tag
+from bulkhaul.jobs.sync_rows import file_tag, tags_link
 from bulkhaul.model.errors import ErrorInfo, LocalError, NotFound, TransferError
 from bulkhaul.model.files import SourceIdentity
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.links import SUFFIX, link_path, names_link
 
 LOOKS: Final = 32
 """Names that are looked for at the source side by side."""
@@ -50,6 +53,7 @@ class SyncDeletions:
         """
         self._engine = engine
         self._sides = sides
+        self._stores_links = engine.settings.store_links and sides.action is not Action.COPY
         self._withheld = withheld
         self._look = look
         self._dir_markers = dir_markers
@@ -84,6 +88,8 @@ class SyncDeletions:
         if not isinstance(row, Row):
             return row
         name = row.source.removeprefix(self._sides.destination.place(""))
+        if tags_link(row.etag):
+            name += SUFFIX
         try:
             async with self._slots:
                 there = await self._at_source(name)
@@ -94,6 +100,8 @@ class SyncDeletions:
     async def _at_source(self, name: str) -> bool:
         side = self._sides.source
         if not isinstance(side, ObjectSide):
+            if self._stores_links and names_link(name):
+                return await in_thread(is_link, side.place(link_path(name)))
             return await in_thread(_exists, side.place(name))
         try:
             await side.control.head(ObjectRef(side.bucket, side.base + name))
@@ -172,7 +180,7 @@ def _remove(removal: Removal, root: str, page: Sequence[PlannedRow]) -> list[Tra
         result = result_of(row)
         try:
             if (listed := _identity(row)) is not None:
-                removal.remove(row.source.removeprefix(root), listed)
+                removal.remove(row.source.removeprefix(root), listed, link=tags_link(row.etag))
         except LocalError as error:
             result = msgspec.structs.replace(result, failure=error.info)
         results.append(result)
@@ -180,19 +188,23 @@ def _remove(removal: Removal, root: str, page: Sequence[PlannedRow]) -> list[Tra
 
 
 def _identity(row: Row) -> SourceIdentity | None:
-    """Return what the file at the path of a row must be when it is removed; None if there is none any more.
+    """Return what the file, or the link, of a row must be when it is removed; None if there is none any more.
 
     The number of its device may be another one after a restart of the machine, so that is the one of now.
 
     Raises:
-        LocalError: it is another file than the row tells.
+        LocalError: it is another one than the row tells.
     """
+    link = tags_link(row.etag)
     try:
         found = os.lstat(row.source)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise local_error(error, row.source) from error
-    if file_tag(found.st_ino, found.st_size, found.st_mtime_ns) != row.etag:
-        raise LocalError("it is no longer the file that was listed, so it stays", row.source)
+    if link and not stat.S_ISLNK(found.st_mode):
+        return None  # what is at the source has its place
+    if file_tag(found.st_ino, found.st_size, found.st_mtime_ns, link=link) != row.etag:
+        what = "link" if link else "file"
+        raise LocalError(f"it is no longer the {what} that was listed, so it stays", row.source)
     return SourceIdentity(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)

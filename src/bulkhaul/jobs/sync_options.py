@@ -19,9 +19,11 @@ class SyncOptions(msgspec.Struct, frozen=True, kw_only=True):
             is deleted. Empty for no limit, but then an empty source deletes nothing.
         compare: a comma list of ``size``, ``mtime``, ``etag``, ``checksum``.
         include, exclude: patterns for the paths below both sides.
-        follow_symlinks: take what links of a local source lead to; else leave them out.
+        follow_symlinks: take what links of a local source lead to; else leave them out. With the setting
+            ``store_links`` they are stored, and made, themselves.
         dir_markers: make empty folders of objects that mark folders, and the other way round.
-        preserve: what copies between buckets keep, or fail.
+        preserve: what copies between buckets keep, or fail; uploads and downloads keep what the settings
+            ``preserve_times`` and ``preserve_mode`` say.
         restore: how archived objects of the source are brought back; None leaves each of them a failure.
         dry_run: tell what would be done, and do nothing.
     """

@@ -17,7 +17,7 @@ import msgspec
 
 from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.disk.walk import Refused
-from bulkhaul.jobs.evidence import Looking
+from bulkhaul.jobs.evidence import Evidence
 from bulkhaul.jobs.merge_join import Pair
 from bulkhaul.jobs.places import ObjectSide, Side
 from bulkhaul.jobs.settled_rows import REFUSALS
@@ -29,7 +29,8 @@ from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.archives import ARCHIVES
-from bulkhaul.policy.comparison import BLOCKED, EXTRA, MISSING, Entry, Unknown
+from bulkhaul.policy.comparison import BLOCKED, EXTRA, MISSING, TAKEN, Entry, Unknown
+from bulkhaul.policy.links import SUFFIX, link_path, names_link
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import named_object
 
@@ -39,7 +40,8 @@ PlannedRow = Row | TransferResult
 class LocalNames:
     """Tells which keys cannot be a file below the destination; they come in ascending order."""
 
-    def __init__(self, *, folds_case: bool) -> None:
+    def __init__(self, *, folds_case: bool, stores_links: bool = False) -> None:
+        self.stores_links = stores_links
         self._clash = FileFolderClash()
         self._seen = SeenNames() if folds_case else None
 
@@ -49,6 +51,10 @@ class LocalNames:
         Args:
             there: a file has this very name.
         """
+        if self.stores_links and names_link(name):
+            name = link_path(name)
+            if self._clash.has(name):
+                return f"it would be a link where the key {name!r} is a file"
         components: tuple[str, ...] = ()
         if not there or self._seen is not None:
             found = local_name(name)
@@ -85,8 +91,8 @@ class SyncPlan:
         source: Side,
         destination: Side,
         difference: Callable[[Entry, Entry], str],
+        evidence: Evidence,
         *,
-        look: Looking | None,
         names: LocalNames | None,
         delete: bool,
         dir_markers: bool,
@@ -96,7 +102,8 @@ class SyncPlan:
         """Take both sides and how they are compared.
 
         Args:
-            look: compares what looks alike in the listings; None where they decide.
+            difference: compares what listings tell.
+            evidence: compares what they do not.
             names: of a download.
             left_out: why a name is left alone, empty for most.
         """
@@ -110,8 +117,9 @@ class SyncPlan:
         self._source = source
         self._destination = destination
         self._difference = difference
-        self._look = look
+        self._evidence = evidence
         self._names = names
+        self._stores_links = names is not None and names.stores_links
         self._delete = delete
         self._dir_markers = dir_markers
         self._left_out = left_out
@@ -144,8 +152,9 @@ class SyncPlan:
         return self.rows - 1
 
     async def _page(self, pairs: Sequence[Pair[Item]]) -> list[PlannedRow]:
-        planned, alike = self._unnamed(), list[tuple[Entry, Entry]]()
-        counts, difference, left_out, looks = self.counts, self._difference, self._left_out, self._look is not None
+        planned, unsettled = self._unnamed(), list[tuple[Entry, Entry, str]]()
+        counts, difference, left_out = self.counts, self._difference, self._left_out
+        looks, asks_for_times = self._evidence.needed, self._evidence.asks_for_times
         refused = None if self._names is None else self._names.refused
         on_both = unwanted = impossible = unchanged = 0
         for ours, theirs in pairs:
@@ -158,9 +167,12 @@ class SyncPlan:
                     impossible += 1
                     planned.append(self._not_done(ours, why))
                 elif reason := difference(ours, theirs):
-                    planned.append(self._row(ours, reason))
+                    if asks_for_times and ours.size_bytes == theirs.size_bytes:
+                        unsettled.append((ours, theirs, reason))
+                    else:
+                        planned.append(self._row(ours, reason))
                 elif looks:
-                    alike.append((ours, theirs))
+                    unsettled.append((ours, theirs, ""))
                 else:
                     unchanged += 1
             elif ours is None:
@@ -171,15 +183,14 @@ class SyncPlan:
         counts.found += on_both - unwanted
         counts.compared += on_both - unwanted - impossible
         counts.unchanged += unchanged
-        if alike:
-            planned += await self._looked_at(alike)
+        if unsettled:
+            planned += await self._looked_at(unsettled)
         return planned
 
-    async def _looked_at(self, alike: Sequence[tuple[Entry, Entry]]) -> list[PlannedRow]:
-        assert self._look is not None
-        reasons = await asyncio.gather(*(self._look(*pair) for pair in alike))
+    async def _looked_at(self, unsettled: Sequence[tuple[Entry, Entry, str]]) -> list[PlannedRow]:
+        reasons = await asyncio.gather(*(self._evidence.difference(*pair) for pair in unsettled))
         self.counts.unchanged += reasons.count("")
-        return [self._row(ours, reason) for (ours, _), reason in zip(alike, reasons, strict=True) if reason]
+        return [self._row(ours, reason) for (ours, _, _), reason in zip(unsettled, reasons, strict=True) if reason]
 
     def _one_sided(self, ours: Item, theirs: Item | None, planned: list[PlannedRow]) -> None:
         """Plan what only the source has, or of which one side cannot tell what it is, and all that marks a folder."""
@@ -217,6 +228,8 @@ class SyncPlan:
             reason = f"what is at the destination cannot be compared: {theirs.reason or 'it is no plain file'}"
         elif self._delete and self._action is Action.DOWNLOAD and self._files.parent_of(ours.name):
             reason = BLOCKED
+        elif self._delete and self._stores_links and names_link(ours.name) and self._files.has(link_path(ours.name)):
+            reason = TAKEN
         else:
             reason = MISSING
         why = self._names.refused(ours.name, there=False) if self._names is not None else ""
@@ -239,7 +252,7 @@ class SyncPlan:
         if not self._hidden.covers(name) and not self._left_out(name):
             self.doomed.add(theirs)
             if self._action is Action.DOWNLOAD:
-                self._files.parent_of(name)
+                self._files.parent_of(theirs.path)
 
     def _note(self, theirs: Item | None) -> None:
         if isinstance(theirs, Unknown):
@@ -259,7 +272,7 @@ class SyncPlan:
         return Row(
             n=self.next_n(),
             action=self._action,
-            source=self._source.place(ours.name),
+            source=self._source.place(ours.path),
             destination=destination,
             size=None if ours.linked else ours.size_bytes,
             etag=ours.etag,
@@ -269,7 +282,7 @@ class SyncPlan:
         )
 
     def _not_done(self, ours: Entry, why: str) -> TransferResult:
-        source = self._source.place(ours.name)
+        source = self._source.place(ours.path)
         code = REFUSALS.get(self._action, "UsageError")
         text = f"the key cannot be a file below {self._destination.base}: {why}" if code == "UnsafeKey" else why
         return self._untold(source, text, code=code)
@@ -297,7 +310,7 @@ class SyncPlan:
         return Row(
             n=self.next_n(),
             action=Action.DELETE,
-            source=self._destination.place(entry.name),
+            source=self._destination.place(entry.path),
             size=entry.size_bytes,
             etag=entry.etag,
             last_modified=entry.last_modified,
@@ -321,7 +334,10 @@ def result_of(row: Row) -> TransferResult:
 
 
 class _Hidden:
-    """What lies below names of which the source cannot tell what they are; it is asked in ascending order of names."""
+    """What may be at the source, below names of which it cannot tell what they are, or as their stored links.
+
+    It is asked in ascending order of names.
+    """
 
     def __init__(self) -> None:
         self._below: list[str] = []
@@ -331,7 +347,7 @@ class _Hidden:
         self._below.append(unknown.below)
 
     def covers(self, name: str) -> bool:
-        """Whether a name lies below one of them."""
+        """Whether a name lies below one of them, or is that of its stored link."""
         if self._below:
             self._below = [one for one in self._below if name <= one or name.startswith(one)]
-        return any(name.startswith(one) for one in self._below)
+        return any(name.startswith(one) or name == one[:-1] + SUFFIX for one in self._below)

@@ -93,13 +93,21 @@ class SyncRows:
         self.listed_now = not begun.rows
 
 
-def file_tag(inode: int, size_bytes: int, mtime_ns: int) -> str:
-    """Return what a file that is to be deleted is known by: another one at its path has another tag.
+_LINK = '-link"'
 
-    >>> file_tag(17, 4096, 1_000_000_000)
-    '"11-1000-3b9aca00"'
+
+def file_tag(inode: int, size_bytes: int, mtime_ns: int, *, link: bool = False) -> str:
+    """Return what a file or a link that is to be deleted is known by: another one at its path has another tag.
+
+    >>> file_tag(17, 4096, 1_000_000_000), file_tag(17, 3, 1_000_000_000, link=True)
+    ('"11-1000-3b9aca00"', '"11-3-3b9aca00-link"')
     """
-    return f'"{inode:x}-{size_bytes:x}-{mtime_ns:x}"'
+    return f'"{inode:x}-{size_bytes:x}-{mtime_ns:x}' + (_LINK if link else '"')
+
+
+def tags_link(tag: str) -> bool:
+    """Whether a tag is that of a link."""
+    return tag.endswith(_LINK)
 
 
 def _row(planned: PlannedRow, action: Action) -> Row:
@@ -116,5 +124,6 @@ def _row(planned: PlannedRow, action: Action) -> Row:
 def _deletion(compared: Comparing, entry: Entry) -> Row:
     row = compared.plan.deletion(entry)
     if isinstance(compared.sides.destination, FileSide):
-        return msgspec.structs.replace(row, etag=file_tag(entry.inode, entry.size_bytes, entry.mtime_ns or 0))
+        tag = file_tag(entry.inode, entry.size_bytes, entry.mtime_ns or 0, link=entry.link)
+        return msgspec.structs.replace(row, etag=tag)
     return row

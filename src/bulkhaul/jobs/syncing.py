@@ -248,7 +248,8 @@ def _remove(removal: Removal, page: Sequence[Entry], rows: Sequence[Row]) -> lis
     for entry, row in zip(page, rows, strict=True):
         result = result_of(row)
         try:
-            removal.remove(entry.name, SourceIdentity(entry.device, entry.inode, entry.size_bytes, entry.mtime_ns or 0))
+            listed = SourceIdentity(entry.device, entry.inode, entry.size_bytes, entry.mtime_ns or 0)
+            removal.remove(entry.path, listed, link=entry.link)
         except LocalError as error:
             result = msgspec.structs.replace(result, failure=error.info)
         results.append(result)

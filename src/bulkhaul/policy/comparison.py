@@ -19,6 +19,7 @@ from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import Checksum, ChecksumKind
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.filetimes import mtime_of
+from bulkhaul.policy.links import link_path
 
 COMPARATORS = ("size", "mtime", "etag", "checksum")
 """In the order in which they are applied: what costs nothing first."""
@@ -26,6 +27,7 @@ COMPARATORS = ("size", "mtime", "etag", "checksum")
 MISSING = "it is not at the destination"
 EXTRA = "it is not at the source"
 BLOCKED = "it is not at the destination, where a file that is not at the source has the place of its folder"
+TAKEN = "it is not at the destination, where a file that is not at the source has the place of the link"
 
 _Time = tuple[int | None, datetime | None]
 """``mtime_ns`` and ``last_modified`` of an entry."""
@@ -44,6 +46,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
         device, inode: of a file, which it was when it was listed.
         linked: its name is a symbolic link, or lies behind one.
         vacant: of a folder, whether nothing is in it.
+        link: it is a symbolic link that stands for its stored link: its name has the suffix of that, and its path not.
     """
 
     name: str
@@ -56,6 +59,12 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     inode: int = 0
     linked: bool = False
     vacant: bool = False
+    link: bool = False
+
+    @property
+    def path(self) -> str:
+        """Where it lies, below the root of its side."""
+        return link_path(self.name) if self.link else self.name
 
 
 class Unknown(msgspec.Struct, frozen=True, gc=False):
@@ -123,6 +132,29 @@ def listed_difference(compare: Compare, action: Action) -> Callable[[Entry, Entr
         return etag_difference(source.etag, destination.etag) if etags else ""
 
     return difference
+
+
+def kept_difference(kept_ns: int | None, file_ns: int | None, listed: str) -> str:
+    """Return why a file's time is not the one that its object keeps in metadata, empty if it is.
+
+    Args:
+        kept_ns: None where the object keeps none; then what the listings say decides.
+        listed: why the two differ by their listings, in time alone.
+
+    >>> kept_difference(1_700_000_000_123_456_789, 1_700_000_000_123_456_000, "the times differ")
+    ''
+    >>> kept_difference(None, 0, "the times differ")
+    'the times differ'
+    """
+    if kept_ns is None or file_ns is None:
+        return listed
+    kept, found = _in_common(kept_ns // 1_000_000, file_ns // 1_000_000)
+    return "" if kept == found else "the file's time is not the one that the object keeps"
+
+
+def waits_for_deletion(reason: str) -> bool:
+    """Whether what a row would store waits for a file to be deleted that has its place."""
+    return reason.startswith((BLOCKED, TAKEN))
 
 
 def etag_difference(source: str, destination: str) -> str:

@@ -14,6 +14,26 @@ SUFFIX = ".rclonelink"
 MAX_TARGET_BYTES = 4095
 """Longest target of a link. Source: symlink(2), PATH_MAX with its NUL."""
 
+NAMED_AS_LINK = (
+    f"its name ends in {SUFFIX}, as that of a stored link does, so it would come back as a link; rename it, or leave it"
+    " out"
+)
+"""Why a file is not stored where links are."""
+
+
+def names_link(name: str) -> bool:
+    """Whether a key, or a path, is named as a stored link is; the suffix alone leaves no name.
+
+    >>> names_link("a/b.rclonelink"), names_link("a/b"), names_link("a/.rclonelink"), names_link(".rclonelink")
+    (True, False, False, False)
+    """
+    return name.endswith(SUFFIX) and len(name.rpartition("/")[2]) > len(SUFFIX)
+
+
+def link_path(name: str) -> str:
+    """Return the path of the link that a stored link of this name is."""
+    return name.removesuffix(SUFFIX)
+
 
 def refused_target(target: str, depth: int) -> str:
     """Return why no link to this target is made, empty if one is.

@@ -111,6 +111,12 @@ class FileFolderClash:
         self._files.append(key)
         return ""
 
+    def has(self, key: str) -> bool:
+        """Whether an earlier key is this one; asked when what follows begins with it."""
+        while self._files and not key.startswith(self._files[-1]):
+            self._files.pop()
+        return bool(self._files) and self._files[-1] == key
+
 
 def printable(text: str) -> str:
     r"""Return ``text`` with control, bidirectional and other unprintable characters escaped, for a terminal.

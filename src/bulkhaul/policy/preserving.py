@@ -6,6 +6,7 @@ a retention that is over                      ─▶ none: it protects nothing, 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 import msgspec
@@ -48,6 +49,17 @@ def parse_kept(said: str) -> frozenset[Kept]:
         if name not in known:
             raise UsageError(f"{name!r} cannot be preserved; what can: {', '.join(known)}")
     return frozenset(known[name] for name in names)
+
+
+def require_between_buckets(kept: Collection[Kept], source: str, *, is_copy: bool) -> None:
+    """Make sure that nothing is to be preserved which only a copy preserves, where something else is done.
+
+    Raises:
+        UsageError: there is.
+    """
+    if kept and not is_copy:
+        text = f"only copies between buckets preserve {', '.join(sorted(kept))} by this option; uploads and downloads"
+        raise UsageError(f"{text} keep times and modes by the settings preserve_times and preserve_mode", source)
 
 
 def require_compatible(options: ObjectOptions | None, kept: frozenset[Kept]) -> None:

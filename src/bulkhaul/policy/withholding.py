@@ -10,7 +10,7 @@ import re
 import msgspec
 
 from bulkhaul.model.errors import ErrorInfo, UsageError
-from bulkhaul.policy.comparison import BLOCKED
+from bulkhaul.policy.comparison import waits_for_deletion
 
 _LIMIT = re.compile(r"([0-9]{1,15})(%?)")
 
@@ -50,7 +50,7 @@ def counts_as_failed(reason: str, failure: ErrorInfo | None) -> bool:
     Args:
         reason: why the row was planned.
     """
-    return failure is not None and not (reason.startswith(BLOCKED) and failure.cause == "ENOTDIR")
+    return failure is not None and not (waits_for_deletion(reason) and failure.cause in ("ENOTDIR", "EEXIST"))
 
 
 def withheld(

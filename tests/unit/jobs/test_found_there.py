@@ -10,6 +10,7 @@ import pytest
 from bulkhaul.jobs.already_there import found_there
 from bulkhaul.model.objects import Content, ObjectHead, ObjectRef
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 
 ETAG = '"9e107d9d372bb6826bd81d3542a419d6"'
@@ -46,5 +47,5 @@ class Service:
 def test_a_copy(stored: ObjectHead, options: ObjectOptions | None, found: bool) -> None:
     """Bytes, class, encryption, grants and headers have to be those that the copy would have."""
     service = cast("Any", Service(source=PLAIN, stored=stored))
-    result = asyncio.run(found_there(service, ROW, options, origin=service))
+    result = asyncio.run(found_there(service, ROW, options, Settings(), origin=service))
     assert (result is not None) is found

@@ -10,7 +10,14 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand, adding, section
 from bulkhaul.cli.comparison_options import comparison_options, take_comparison
-from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
+from bulkhaul.cli.link_options import followed_options, take_links
+from bulkhaul.cli.object_options import (
+    object_options,
+    preserve_option,
+    take_options,
+    take_preserve,
+    take_preserve_of_files,
+)
 from bulkhaul.cli.options import (
     connection_options,
     filter_options,
@@ -146,12 +153,7 @@ def job() -> None:
 )
 @_selection("--to", default="", metavar="DST", help="Where the objects of manifests go.")
 @filter_options
-@_selection(
-    "--follow-symlinks/--no-follow-symlinks",
-    "follow_symlinks",
-    default=None,
-    help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
-)
+@followed_options
 @_selection(
     "--all-versions",
     is_flag=True,
@@ -188,7 +190,13 @@ def create(
     if given["manifests"] and (given["include"] or given["exclude"]):
         raise click.UsageError("--include and --exclude select below SRC; a manifest names what is taken.")
     source, destination = (*places, "", "")[:2] if places else ("", given["to"])
+    from_s3, to_s3 = bool(given["manifests"]) or source.startswith("s3://"), destination.startswith("s3://")
+    take_links(given, download=from_s3)
+    if given["links_stored"]:
+        given["follow_symlinks"] = None
     stored, restore, comparison = take_options(given), take_restore(given), take_comparison(given, kind)
+    if destination and kind != "verify" and not (from_s3 and to_s3):
+        take_preserve_of_files(given)
     settings = make_settings(take_settings(given))
     origin_chosen = origin_settings(settings, given)
     description = described(

@@ -10,7 +10,14 @@ from bulkhaul.cli.aws_options import aws_transfer_options
 from bulkhaul.cli.click_extensions import SectionedCommand, section
 from bulkhaul.cli.explaining import launch_explanation
 from bulkhaul.cli.filter_options import explain_option
-from bulkhaul.cli.object_options import object_options, preserve_option, take_options, take_preserve
+from bulkhaul.cli.link_options import followed_options, take_links
+from bulkhaul.cli.object_options import (
+    object_options,
+    preserve_option,
+    take_options,
+    take_preserve,
+    take_preserve_of_files,
+)
 from bulkhaul.cli.options import (
     filter_options,
     make_settings,
@@ -24,6 +31,7 @@ from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.transfer_arguments import (
     REMAINS,
     STREAM,
+    Direction,
     direction_of,
     refuse_misplaced,
     synced_folder,
@@ -55,10 +63,12 @@ SRC and DEST are a prefix or a folder each, whether or not they end in a slash; 
 
 Equal is what has the same size and, on the way down, the object's time (sync gives each file that time); on the way up,
 and between buckets, a destination that is not older. --compare etag or checksum compares bytes instead. What cannot be
-told is never equal.
+told is never equal. With --preserve timestamps, of files whose size is equal and whose time is not, each object is
+asked (HEAD) for the time that it keeps: equal is a file with that time.
 
 --delete deletes last, and only if everything could be listed and nothing failed: what cannot be read is not missing.
-Filters apply to both sides, so what is excluded is never deleted. Links at DEST are left alone.
+Filters apply to both sides, so what is excluded is never deleted. Links at DEST are left alone, unless --symlinks store
+has them stand for objects NAME.rclonelink, the name that filters take.
 
 --job keeps plan and report in a folder, as `bulkhaul job` does: however this ends, the same command or
 `bulkhaul job run` goes on. Deletions wait until every transfer of the job has succeeded.
@@ -94,12 +104,7 @@ _deletion = section("Deletion")
 )
 @click.option("--job", "job_name", default=None, metavar="JOB", help="Sync as a job in this folder, or go on with it.")
 @filter_options
-@_selection(
-    "--follow-symlinks/--no-follow-symlinks",
-    "follow_symlinks",
-    default=None,
-    help="Upload what symbolic links lead to, or leave them out.  [default: follow them]",
-)
+@followed_options
 @_selection("--dir-markers", is_flag=True, help="Empty folders too: objects that mark them, and the other way round.")
 @_selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done and why; change nothing.")
 @restore_options
@@ -125,9 +130,12 @@ def sync(
     refuse_misplaced(ctx, direction)
     import msgspec
 
+    take_links(given, download=direction is Direction.DOWNLOAD)
     options = _sync_options(ctx, given)
     output = take_output(given)
     stored = take_options(given)
+    if direction is not Direction.COPY:
+        take_preserve_of_files(given)
     options = msgspec.structs.replace(options, preserve=take_preserve(given, stored))
     settings = make_settings(take_settings(given))
     origin = origin_settings(settings, given)

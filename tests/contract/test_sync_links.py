@@ -1,0 +1,220 @@
+"""Syncs that store links: up, down and up again, with deletions that know them, and never out of the destination."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bulkhaul.jobs.explain import explain
+from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from tests.engines import keys, running_engine, serving
+from tests.faultserver import make_object
+from tests.syncing import DELETE, OURS, THEIRS, Place, told
+
+LINKS = {"a-link": "a", "deep/up": "../a", "deep/x": "nowhere", "folder": "deep"}
+FILES = ["a", "a-link-1", "a-link.b", "deep/file", "deep/x.bin"]
+STORED = sorted([*FILES, *(f"{name}.rclonelink" for name in LINKS)])
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A bucket, a folder, and an engine that stores links."""
+    with serving() as server, running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        yield Place(server, engine, tmp_path / "here")
+
+
+def make_tree(place: Place) -> None:
+    """Make files, and links whose names sort otherwise than those of their objects."""
+    place.make(*FILES)
+    for name, target in LINKS.items():
+        link(place, name, target)
+
+
+def link(place: Place, name: str, target: str) -> None:
+    """Make a link that is older than any object."""
+    path = place.here / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(target)
+    os.utime(path, (1, 1), follow_symlinks=False)
+
+
+def links(folder: Path) -> dict[str, str]:
+    """Return every link below a folder and where it leads."""
+    return {str(path.relative_to(folder)): os.readlink(path) for path in folder.rglob("*") if path.is_symlink()}
+
+
+def files(folder: Path) -> list[str]:
+    """Return every file below a folder that is no link, by its own path."""
+    found = (Path(top, name) for top, _, names in os.walk(folder) for name in names)
+    return sorted(str(path.relative_to(folder)) for path in found if not path.is_symlink())
+
+
+def body(place: Place, key: str) -> bytes:
+    """Return what an object holds."""
+    return place.server.store.in_bucket("bucket")[key].body
+
+
+def test_there_and_back(place: Place, tmp_path: Path) -> None:
+    """Links go up as what they are and come down so; a second run in each direction moves and deletes nothing."""
+    make_tree(place)
+    assert len(place.sync(str(place.here), OURS, DELETE)) == len(STORED)
+    assert place.keys("ours/") == STORED
+    assert {name: body(place, f"ours/{name}.rclonelink").decode() for name in LINKS} == LINKS
+    back = tmp_path / "back"
+    assert all(one.ok for one in place.sync(OURS, str(back), DELETE))
+    assert (links(back), files(back)) == (LINKS, FILES)
+    for source, destination in ((str(place.here), OURS), (OURS, str(back))):
+        for compare in ("size,mtime", "size", "etag", "checksum"):
+            counts = SyncCounts()
+            options = SyncOptions(delete=True, compare=compare)
+            assert place.sync(source, destination, options, counts=counts) == []
+            assert (counts.compared, counts.unchanged) == (len(STORED), len(STORED))
+
+
+@pytest.mark.parametrize("compare", ["size,mtime", "etag", "checksum"])
+def test_a_link_that_leads_elsewhere(place: Place, tmp_path: Path, compare: str) -> None:
+    """It is stored anew, though its target is as long, and made anew at the other end."""
+    link(place, "l", "aa")
+    back, options = tmp_path / "back", SyncOptions(compare=compare)
+    place.sync(str(place.here), OURS)
+    key = "ours/l.rclonelink"
+    stored = place.server.store.in_bucket("bucket")[key]
+    place.server.store.put("bucket", key, replace(stored, last_modified=datetime(2021, 3, 4, tzinfo=UTC)))
+    place.sync(OURS, str(back))
+    (place.here / "l").unlink()
+    (place.here / "l").symlink_to("bb")
+    if compare == "size,mtime":
+        os.utime(place.here / "l", (4e9, 4e9), follow_symlinks=False)
+    assert told(place.sync(str(place.here), OURS, options)) == [("upload", "l")]
+    assert told(place.sync(OURS, str(back), options)) == [("download", "l.rclonelink")]
+    assert links(back) == {"l": "bb"}
+
+
+def test_deletions_know_links(place: Place, tmp_path: Path) -> None:
+    """What only the destination has goes, its links too; what a link leads to stays."""
+    make_tree(place)
+    back = tmp_path / "back"
+    place.sync(str(place.here), OURS)
+    place.sync(OURS, str(back))
+    (place.here / "folder").unlink()
+    (place.here / "deep" / "up").unlink()
+    gone = ["folder.rclonelink", "deep/up.rclonelink"]
+    assert sorted(one.key for one in place.sync(str(place.here), OURS, DELETE)) == sorted(f"ours/{one}" for one in gone)
+    assert told(place.sync(OURS, str(back), DELETE)) == [("delete", "folder"), ("delete", "up")]
+    assert links(back) == {name: target for name, target in LINKS.items() if f"{name}.rclonelink" not in gone}
+    assert files(back) == FILES
+
+
+def test_without_delete_extra_links_stay(place: Place) -> None:
+    """Nobody asked for more."""
+    place.put("ours/a")
+    link(place, "mine", "a")
+    assert told(place.sync(OURS, str(place.here))) == [("download", "a")]
+    assert links(place.here) == {"mine": "a"}
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "y/../../z", ""])
+def test_a_target_that_leads_out(place: Place, target: str) -> None:
+    """No such link is made, this is told by name, and nothing is deleted."""
+    place.put("ours/d/x.rclonelink", body=target.encode())
+    place.put("ours/file")
+    place.make("extra")
+    results, error = place.failing(OURS, str(place.here))
+    failed = {one.key: one.failure.code for one in results if one.failure is not None}
+    assert failed == {"ours/d/x.rclonelink": "UnsafeKey"}
+    assert "nothing was deleted" in str(error)
+    assert (links(place.here), files(place.here)) == ({}, ["extra", "file"])
+
+
+def test_a_link_and_a_file_of_one_name(place: Place) -> None:
+    """Of two objects that would be one path the file is made, and the link fails by name; so each run."""
+    place.put("ours/x", "ours/x-y", "ours/l/below")
+    place.put("ours/x.rclonelink", "ours/l.rclonelink", body=b"x-y")
+    for _ in range(2):
+        failed = {one.key: one.failure.message for one in place.sync(OURS, str(place.here)) if one.failure is not None}
+        assert failed.keys() == {"ours/x.rclonelink", "ours/l/below"}
+        assert "would be a link where the key 'x' is a file" in failed["ours/x.rclonelink"]
+    assert (links(place.here), files(place.here)) == ({"l": "x-y"}, ["x", "x-y"])
+
+
+def test_a_link_takes_the_place_of_a_file(place: Place) -> None:
+    """The file that only the destination has is deleted, and the next run makes the link."""
+    place.put("ours/x.rclonelink", body=b"y")
+    place.make("x")
+    [blocked, deleted] = place.sync(OURS, str(place.here), DELETE)
+    assert blocked.failure is not None
+    assert (deleted.action, deleted.ok, files(place.here)) == ("delete", True, [])
+    assert [one.ok for one in place.sync(OURS, str(place.here), DELETE)] == [True]
+    assert links(place.here) == {"x": "y"}
+
+
+def test_a_file_takes_the_place_of_a_link(place: Place, tmp_path: Path) -> None:
+    """The link is replaced, what it led to is not touched, and the deletion finds nothing to do."""
+    (tmp_path / "outside").write_bytes(b"mine")
+    place.put("ours/x", body=b"file")
+    link(place, "x", str(tmp_path / "outside"))
+    assert all(one.ok for one in place.sync(OURS, str(place.here), DELETE))
+    assert (place.here / "x").read_bytes() == b"file"
+    assert not (place.here / "x").is_symlink()
+    assert (tmp_path / "outside").read_bytes() == b"mine"
+    assert place.sync(OURS, str(place.here), DELETE) == []
+
+
+def test_a_file_that_is_named_as_a_stored_link(place: Place) -> None:
+    """On the way up it fails by name, as it would come back as a link; at a destination it is left alone."""
+    place.make("x.rclonelink", "file")
+    results = place.sync(str(place.here), OURS)
+    failed = {Path(one.source).name: one.failure.message for one in results if one.failure is not None}
+    assert failed.keys() == {"x.rclonelink"}
+    assert "would come back as a link" in failed["x.rclonelink"]
+    assert place.keys("ours/") == ["file"]
+    place.put("theirs/x.rclonelink", "theirs/file", body=b"target")
+    assert all(one.ok for one in place.sync(THEIRS, str(place.here), DELETE))
+    assert (links(place.here), files(place.here)) == ({"x": "target"}, ["file", "x.rclonelink"])
+
+
+def test_filters_take_the_names_of_objects(place: Place) -> None:
+    """On both sides alike, so that what is excluded is neither moved nor deleted."""
+    link(place, "l", "a")
+    place.make("a")
+    options = SyncOptions(delete=True, exclude=("*.rclonelink",))
+    place.put("ours/other.rclonelink")
+    assert told(place.sync(str(place.here), OURS, options)) == [("upload", "a")]
+    assert place.keys("ours/") == ["a", "other.rclonelink"]
+    assert told(place.sync(OURS, str(place.here), options)) == [("download", "a")]
+    assert links(place.here) == {"l": "a"}
+
+
+def test_dry_runs_and_explanations(place: Place) -> None:
+    """Both say what would be done with a link, by either of its names."""
+    link(place, "l", "a")
+    place.make("b")
+    [one, _] = sorted(
+        place.sync(str(place.here), OURS, SyncOptions(dry_run=True)), key=lambda one: one.key, reverse=True
+    )
+    assert (one.source, one.key) == (str(place.here / "l"), "ours/l.rclonelink")
+    assert place.keys("") == []
+    for key in ("l", "l.rclonelink", str(place.here / "l")):
+        engine = place.engine
+        said = engine.run(explain, engine.aio, engine.aio, str(place.here), OURS, key, SyncOptions())
+        assert (said.name, said.action, said.rule) == ("l.rclonelink", "upload", "presence")
+    place.sync(str(place.here), OURS)
+    said = engine.run(explain, engine.aio, engine.aio, str(place.here), OURS, "l", SyncOptions())
+    assert (said.action, said.rule) == ("skip", "comparison")
+
+
+def test_a_link_that_is_skipped_has_its_object(tmp_path: Path) -> None:
+    """Where links are left out, what may be their stored links is no extra: it is not known to be missing."""
+    with serving() as server, running_engine(server.endpoint_url, keys()) as engine:
+        place = Place(server, engine, tmp_path / "here")
+        place.make("a")
+        link(place, "l", "a")
+        for key in ("ours/l.rclonelink", "ours/gone.rclonelink"):
+            server.store.put("bucket", key, make_object(b"a"))
+        place.sync(str(place.here), OURS, SyncOptions(delete=True, follow_symlinks=False))
+        assert place.keys("ours/") == ["a", "l.rclonelink"]
