@@ -1,4 +1,4 @@
-"""What cp keeps of files, kept by sync and by jobs, also such as are killed."""
+"""What cp keeps of files, kept by sync, by jobs, also such as are killed, and by the lines of ``run``."""
 
 from __future__ import annotations
 
@@ -175,6 +175,59 @@ def test_syncs_that_make_no_sense(server: FaultServer, words: list[str], why: st
     ended = run("sync", *words, "--endpoint-url", server.endpoint_url)
     assert ended.returncode == 2
     assert why in ended.stderr
+
+
+def test_lines(server: FaultServer, tree: Path, tmp_path: Path) -> None:
+    """``run`` is told once for all lines: those of one object, of many, and those that sync."""
+    file = tmp_path / "commands"
+    file.write_text(
+        f"cp {tree}/link s3://bucket/one/\n"
+        f"cp --preserve timestamps,mode {tree}/a s3://bucket/one/\n"
+        f"cp --recursive --symlinks store {tree} s3://bucket/many/\n"
+        f"sync {tree} s3://bucket/synced/\n"
+    )
+    done(server, "run", *KEPT, file)
+    assert stored(server) == {"one/a": b"A", "one/link.rclonelink": b"a"} | {
+        f"{prefix}/{name}": body for prefix in ("many", "synced") for name, body in STORED.items()
+    }
+    kept = {one.metadata.get("mtime") for key, one in server.store.in_bucket("bucket").items() if key.endswith("/a")}
+    assert kept == {TEXT}
+    file.write_text(
+        f"mv s3://bucket/one/link.rclonelink {tmp_path}/one/\n"
+        f"cp --recursive s3://bucket/many/ {tmp_path}/many\n"
+        f"sync s3://bucket/synced/ {tmp_path}/synced\n"
+        "cp --preserve tags s3://bucket/one/a s3://bucket/copy\n"
+    )
+    (tmp_path / "one").mkdir()
+    done(server, "run", *KEPT, file)
+    assert links(tmp_path / "one") == {"link": "a"}
+    assert_alike(tmp_path / "many")
+    assert_alike(tmp_path / "synced")
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "why"),
+    [
+        ([], "cp --preserve timestamps {tree}/a s3://bucket/a", "--preserve of files is for all lines"),
+        ([], "sync --preserve timestamps {tree} s3://bucket/", "--preserve of files is for all lines"),
+        (["--preserve", "mode"], "cp --preserve timestamps {tree}/a s3://bucket/a", "--preserve of files is for all"),
+        ([], "cp --symlinks store {tree}/link s3://bucket/a", "--symlinks store is for all lines"),
+        ([], "mv --symlinks store s3://bucket/l.rclonelink x", "--symlinks store is for all lines"),
+        ([], "sync --symlinks store {tree} s3://bucket/", "--symlinks store is for all lines"),
+        (["--symlinks", "store"], "cp -r --symlinks skip {tree} s3://bucket/", "this one says otherwise"),
+        (["--symlinks", "store"], "sync --follow-symlinks {tree} s3://bucket/", "this one says otherwise"),
+        ([], "cp --sparse s3://bucket/a x", "--sparse is for all lines"),
+    ],
+)
+def test_lines_that_say_otherwise(
+    server: FaultServer, tree: Path, tmp_path: Path, options: list[str], line: str, why: str
+) -> None:
+    """All lines share one engine, so a line of its own mind is refused by its number, and does nothing."""
+    (tmp_path / "commands").write_text(line.format(tree=tree))
+    ended = run("run", *options, tmp_path / "commands", "--endpoint-url", server.endpoint_url)
+    assert ended.returncode == 1
+    assert why in ended.stderr
+    assert stored(server) == {}
 
 
 def test_python(server: FaultServer, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,14 @@ followed_options = adding(
 """Of what takes folders only."""
 
 
+stored_links_option = _selection(
+    "--symlinks",
+    type=click.Choice(["store"]),
+    help="Of all lines: a link is an object NAME.rclonelink, and a download makes it again.",
+)
+"""Of ``run``, whose lines share one engine."""
+
+
 def take_links(given: dict[str, Any], *, download: bool, several: bool = False) -> None:
     """Make of ``--symlinks`` what ``--follow-symlinks`` says, and the setting that has links stored.
 

@@ -72,6 +72,14 @@ preserve_option = _stored(
 """Of copies between buckets, and ``timestamps`` and ``mode`` of uploads and downloads by cp and mv."""
 
 
+preserve_of_files_option = _stored(
+    "--preserve",
+    metavar="WHAT,...",
+    help="What uploads and downloads of all lines keep of files: timestamps, mode.",
+)
+"""Of ``run``, whose lines share one engine."""
+
+
 def take_preserve(given: dict[str, Any], options: ObjectOptions | None) -> frozenset[Kept]:
     """Remove what is to be preserved from ``given`` and return it.
 

@@ -25,6 +25,8 @@ from bulkhaul.cli.source_options import OF_SOURCE
 from bulkhaul.cli.standard_streams import named_stdin
 from bulkhaul.cli.transfer_arguments import SCHEME, STREAM, without_streams
 from bulkhaul.model.errors import NotFound, Unsupported, UsageError
+from bulkhaul.model.preserving import Kept
+from bulkhaul.policy.preserving import parse_kept
 
 if TYPE_CHECKING:
     from bulkhaul.cli.job import Job
@@ -228,6 +230,25 @@ def _take_shared(ctx: click.Context, shared: Mapping[str, Any]) -> None:
             raise click.UsageError(f"{param.opts[0]} is for all lines: give it to `bulkhaul run`.")
         if of_engine:
             ctx.params[name] = shared.get(name)
+    if "symlinks" in ctx.params and not all(path.startswith(SCHEME) for path in ctx.params["paths"]):
+        _require_shared_of_files(ctx.params, shared)
+
+
+def _require_shared_of_files(given: dict[str, Any], shared: Mapping[str, Any]) -> None:
+    """Hold a line that uploads or downloads to what ``run`` was told of files; a copy preserves by itself.
+
+    Raises:
+        click.UsageError: the line says otherwise.
+    """
+    kept = {Kept.TIMESTAMPS: shared.get("preserve_times"), Kept.MODE: shared.get("preserve_mode")}
+    if given["preserve"] is not None and parse_kept(given["preserve"]) != {one for one in kept if kept[one]}:
+        raise click.UsageError("--preserve of files is for all lines: give it to `bulkhaul run`.")
+    if shared.get("store_links"):
+        if given["symlinks"] not in (None, "store") or given["follow_symlinks"] is not None:
+            raise click.UsageError("`bulkhaul run --symlinks store` is for all lines, and this one says otherwise.")
+        given["symlinks"] = "store"
+    elif given["symlinks"] == "store":
+        raise click.UsageError("--symlinks store is for all lines: give it to `bulkhaul run`.")
 
 
 def _made(command: click.Command, ctx: click.Context, *, dry_run: bool) -> Prepared:

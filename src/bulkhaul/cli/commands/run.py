@@ -10,6 +10,8 @@ from typing import Any
 import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
+from bulkhaul.cli.link_options import stored_links_option
+from bulkhaul.cli.object_options import preserve_of_files_option, take_preserve_of_files
 from bulkhaul.cli.options import (
     SETTINGS,
     make_settings,
@@ -37,7 +39,7 @@ A file of commands:
 Lines are words as in a shell: quotes and backslashes, but nothing is expanded except the patterns of the commands
 themselves. A line may be cp, mv, sync, rm, cat, pipe, ls, du, head, presign, tags, mb or rb, with their options;
 bulkhaul or s5cmd may stand before it. Options of the connection, of speed, of integrity and of output are for all
-lines, and given to run.
+lines, and given to run; so are --sparse, --symlinks store, and the --preserve of files.
 
 Files that s5cmd runs are run, too: a download makes the folders of its file, a folder that ends in a slash is uploaded
 with everything below it, * and ? in a local SRC stand for files, and sync takes one object, too. What s5cmd can and
@@ -53,6 +55,8 @@ Exit code: 0 all of it is done, 1 something failed, 2 the file cannot be read, 1
 @click.command("run", cls=SectionedCommand, epilog=EPILOG, short_help="Run a file of commands, all at once.")
 @click.argument("file", metavar="[FILE|-]", default="-")
 @click.option("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done, and change nothing.")
+@stored_links_option
+@preserve_of_files_option
 @transfer_settings_options
 @output_options
 @click.pass_context
@@ -63,6 +67,8 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
     """
     output = take_output(given)
     file = "-" if named_stdin(file) else file
+    take_preserve_of_files(given)
+    given["store_links"] = given.pop("symlinks") == "store" or None
     shared = {name: value for name, value in given.items() if name in SETTINGS}
     settings = make_settings(shared)
     fd = _opened(file)
