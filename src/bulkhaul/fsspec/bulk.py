@@ -12,65 +12,76 @@ from typing import Any
 from fsspec.asyn import _run_coros_in_chunks
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.core import has_magic
+from fsspec.implementations.local import make_path_posix
 
 from bulkhaul.fsspec import many
-from bulkhaul.fsspec.base import EngineFileSystem
 from bulkhaul.fsspec.listings import Info
+from bulkhaul.fsspec.planning import PlanningFileSystem, files_of
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
 
-class BulkFileSystem(EngineFileSystem):
+class BulkFileSystem(PlanningFileSystem):
     """The operations of the file system that take many names."""
 
-    async def _cat(self, path: Any, recursive: bool = False, **named: Any) -> Any:
-        if recursive:
-            found = await self._expand_path(path, recursive=True)
-            folders = many.folders_of(found)
-            path = [one for one in found if one not in folders]
-        return await super()._cat(path, **named)
+    async def _cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **named: Any) -> Any:
+        if not recursive:
+            return await super()._cat(path, on_error=on_error, **named)
+        found = await self._named(path, recursive=True)
+        names = [name for name, info in found.items() if info["type"] != "directory"]
+        reading = [self._cat_file(name, **named) for name in names]
+        bodies = await _run_coros_in_chunks(
+            reading, batch_size=self.batch_size, nofiles=True, return_exceptions=on_error != "raise"
+        )
+        if names == [path if isinstance(path, list) else self._strip_protocol(path)]:
+            return bodies[0]
+        told = zip(names, bodies, strict=True)
+        return {name: body for name, body in told if on_error != "omit" or not isinstance(body, BaseException)}
 
     async def _get(
-        self, rpath: Any, lpath: Any, recursive: bool = False, callback: Any = DEFAULT_CALLBACK, **named: Any
+        self,
+        rpath: Any,
+        lpath: Any,
+        recursive: bool = False,
+        callback: Any = DEFAULT_CALLBACK,
+        maxdepth: int | None = None,
+        *,
+        batch_size: int | None = None,
+        version_id: str | None = None,
     ) -> None:
-        pairs: list[tuple[str, str]] = []
-        await super()._get(rpath, lpath, recursive=recursive, planned=pairs, **named)
-        if recursive:  # folders are made by the files in them
-            folders = many.folders_of(path for path, _ in pairs)
-            pairs = [(path, file) for path, file in pairs if path not in folders]
+        if version_id and (recursive or isinstance(rpath, list) or isinstance(lpath, list)):
+            raise ValueError("a version is one of one object: name that alone")
+        lpath = make_path_posix(lpath)
+        into_folder = isinstance(lpath, str) and (lpath.endswith("/") or os.path.isdir(lpath))
+        planned = await self._paired(
+            rpath, lpath, into_folder=into_folder, recursive=recursive, maxdepth=maxdepth, version_id=version_id or ""
+        )
+        pairs = files_of(planned)
         callback.set_size(len(pairs))
-        root = many.common_folder(pairs) if len(pairs) > 1 else ""
-        if not root:
-            get_file = callback.branch_coro(self._get_file)
-            getting = [get_file(*pair) for pair in pairs]
-            await _run_coros_in_chunks(getting, batch_size=self.batch_size, callback=callback)
+        root = ""
+        if isinstance(lpath, str):
+            root, pairs = many.below(lpath, pairs)
+        if not root:  # each file is named by the caller
+            for _, file in pairs:
+                os.makedirs(os.path.dirname(file), exist_ok=True)
+            root = many.common_folder(pairs) if len(pairs) > 1 else ""
+        if root:
+            many.raise_first(await self._asked(many.downloaded, pairs, root, callback, version_id or ""))
             return
-        failed = await self._asked(many.downloaded, pairs, root, callback)
-        for n, result in list(failed.items()):
-            path, file = pairs[n]
-            if recursive and result.failure and result.failure.code == "NotFound" and await self._isdir(path):
-                os.makedirs(file, exist_ok=True)  # a folder that holds nothing but its mark
-                del failed[n]
-        many.raise_first(failed)
+        get_file = callback.branch_coro(self._get_file)
+        getting = [get_file(info["name"], file, version_id=version_id) for info, file in pairs]
+        await _run_coros_in_chunks(getting, batch_size=batch_size or self.batch_size, callback=callback)
 
     async def _get_file(
-        self,
-        rpath: str,
-        lpath: str,
-        callback: Any = DEFAULT_CALLBACK,
-        *,
-        planned: list[tuple[str, str]] | None = None,
-        **named: Any,
+        self, rpath: str, lpath: str, callback: Any = DEFAULT_CALLBACK, *, version_id: str | None = None
     ) -> None:
-        if planned is not None:
-            planned.append((self._strip_protocol(rpath), lpath))
-            return
         ref = self._ref(rpath)
         if os.path.isdir(lpath):
             raise IsADirectoryError(errno.EISDIR, "a file cannot be where a folder is", lpath)
         if callback is not DEFAULT_CALLBACK:
-            callback.set_size((await self._info(rpath))["size"])
-        await self._on_engine(self._engine.aio.download, ref, lpath, progress=_told(callback), **named)
+            callback.set_size((await self._info(rpath, version_id=version_id))["size"])
+        download = self._engine.aio.download
+        await self._on_engine(download, ref, lpath, progress=_told(callback), version_id=version_id or "")
 
     async def _put(
         self,

@@ -36,7 +36,7 @@ class BulkhaulFileSystem(BulkFileSystem):
 
     # What is there
 
-    async def _info(self, path: str, *, refresh: bool = False, version_id: str = "") -> Info:
+    async def _info(self, path: str, *, refresh: bool = False, version_id: str | None = None) -> Info:
         path = self._strip_protocol(path)
         bucket, _, key = path.partition("/")
         if not key:
@@ -44,7 +44,7 @@ class BulkhaulFileSystem(BulkFileSystem):
                 await self._on_engine(self._engine.aio.probe, f"s3://{bucket}/")
             return listings.folder_info(path)
         try:
-            head = await self._on_engine(self._engine.aio.head, ObjectRef(bucket, key), version_id=version_id)
+            head = await self._on_engine(self._engine.aio.head, ObjectRef(bucket, key), version_id=version_id or "")
         except FileNotFoundError:
             if version_id or not await self._asked(listings.holds_any, bucket, key + "/"):
                 raise
@@ -116,8 +116,12 @@ class BulkhaulFileSystem(BulkFileSystem):
         else:
             heads, folders = await self._asked(listings.levels, bucket, base + prefix, maxdepth)
         infos = [listings.folder_info(f"{bucket}/{folder}") for folder in folders] if withdirs else []
-        infos += [listings.file_info(bucket, head) for head in heads if not head.key.endswith("/")]
-        return {info["name"]: info for info in infos}
+        found = {info["name"]: info for info in infos}
+        for head in heads:
+            if not head.key.endswith("/"):
+                info = listings.file_info(bucket, head)
+                found[info["name"]] = info | {"folder": True} if info["name"] in found else info
+        return found
 
     async def _found_in_buckets(self, maxdepth: int | None, prefix: str, *, withdirs: bool) -> dict[str, Info]:
         buckets = [info for info in await self._asked(listings.all_buckets) if info["name"].startswith(prefix)]
@@ -144,11 +148,13 @@ class BulkhaulFileSystem(BulkFileSystem):
 
     # Bytes
 
-    async def _cat_file(self, path: str, start: int | None = None, end: int | None = None) -> bytes:
+    async def _cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, *, version_id: str | None = None
+    ) -> bytes:
         ref = self._ref(path)
         if not start and end is None:
-            return await self._on_engine(self._engine.aio.get_bytes, ref)
-        return await self._asked(listings.part, ref, start or 0, end)
+            return await self._on_engine(self._engine.aio.get_bytes, ref, version_id=version_id or "")
+        return await self._asked(listings.part, ref, start or 0, end, version_id or "")
 
     async def _cat_ranges(self, paths: Any, starts: Any, ends: Any, max_gap: int | None = None, **named: Any) -> Any:
         # Ranges are asked for side by side, so that one request for two of them would only bring more bytes.
@@ -180,7 +186,7 @@ class BulkhaulFileSystem(BulkFileSystem):
         cache_options: Any = None,
         *,
         options: ObjectOptions = DEFAULT_OPTIONS,
-        version_id: str = "",
+        version_id: str | None = None,
         size: int | None = None,
         cache_type: str = "",
         fill_cache: bool = True,
@@ -188,7 +194,7 @@ class BulkhaulFileSystem(BulkFileSystem):
         """Open an object; blocks and caches are the engine's affair, so what is said of them changes nothing."""
         ref, engine = self._ref(path), self._engine
         if mode == "rb":
-            return ObjectReader(engine, ref, version_id)
+            return ObjectReader(engine, ref, version_id or "")
         if mode == "wb":
             return Writer(engine, ref, options, autocommit=autocommit)
         if mode == "xb":

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+from fsspec.callbacks import DEFAULT_CALLBACK
+
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.fsspec.listings import level
+from bulkhaul.fsspec.listings import Info, level
 from bulkhaul.fsspec.oserrors import os_error
-from bulkhaul.model.errors import NotFound
+from bulkhaul.fsspec.planning import Pairs
+from bulkhaul.model.errors import NotFound, PreconditionFailed
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
-
-Pairs = Sequence[tuple[str, str]]
-"""Sources and destinations; an object is ``bucket/key``."""
-
-
-def folders_of(paths: Iterable[str]) -> set[str]:
-    """Return the folders that these paths lie in, those above them too."""
-    return {path[:end] for path in paths for end, sign in enumerate(path) if sign == "/"}
 
 
 def common_folder(pairs: Pairs) -> str:
@@ -31,16 +27,51 @@ def common_folder(pairs: Pairs) -> str:
     return root if os.path.isdir(root) and os.access(root, os.W_OK | os.X_OK) else ""
 
 
-async def downloaded(aio: AsyncEngine, pairs: Pairs, root: str, callback: Any) -> dict[int, TransferResult]:
-    """Download objects to files below ``root``, and return the results of those that failed, by their places."""
-    rows = [
-        Row(n=n, action=Action.DOWNLOAD, source=f"s3://{path}", destination=os.path.abspath(file))
-        for n, (path, file) in enumerate(pairs)
-    ]
-    return await _failed(aio.download_rows([rows], root), callback)
+def below(folder: str, pairs: Pairs) -> tuple[str, Pairs]:
+    """Return a folder, and the same objects with files that lie below its absolute path, with all dots of their keys.
+
+    The folder is empty where its name is that of the one file itself.
+    """
+    given, root = folder.rstrip("/"), os.path.abspath(folder)
+    if [file for _, file in pairs] == [given]:
+        return "", pairs
+    start = root.rstrip("/")
+    return root, [(info, start + file[len(given) :]) for info, file in pairs]
 
 
-async def uploaded(aio: AsyncEngine, pairs: Pairs, options: ObjectOptions, callback: Any) -> dict[int, TransferResult]:
+async def downloaded(
+    aio: AsyncEngine, pairs: Pairs, root: str, callback: Any, version_id: str
+) -> dict[int, TransferResult]:
+    """Download objects to files below ``root``, and return the results of those that failed, by their places.
+
+    An object that was replaced since it was listed is fetched as it is now.
+    """
+    rows = [_row(n, Action.DOWNLOAD, info, file, version_id) for n, (info, file) in enumerate(pairs)]
+    failed = await _failed(aio.download_rows([rows], root), callback)
+    replaced = [n for n, result in failed.items() if isinstance(result.error, PreconditionFailed)]
+    if replaced:
+        anew = [msgspec.structs.replace(rows[n], size_bytes=None, etag="") for n in replaced]
+        again = await _failed(aio.download_rows([anew], root), DEFAULT_CALLBACK)
+        failed = {n: result for n, result in failed.items() if n not in replaced} | again
+    return failed
+
+
+def _row(n: int, action: Action, info: Info, target: str, version_id: str = "") -> Row:
+    told = not version_id and info.get("ETag")
+    return Row(
+        n=n,
+        action=action,
+        source=f"s3://{info['name']}",
+        destination=target,
+        size_bytes=info["size"] if told else None,
+        etag=info["ETag"] if told else "",
+        version_id=version_id,
+    )
+
+
+async def uploaded(
+    aio: AsyncEngine, pairs: Sequence[tuple[str, str]], options: ObjectOptions, callback: Any
+) -> dict[int, TransferResult]:
     """Upload files, and return the results of those that failed, by their places."""
     rows = [
         Row(n=n, action=Action.UPLOAD, source=os.path.abspath(file), destination=f"s3://{path}")

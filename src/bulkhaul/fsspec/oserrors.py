@@ -16,11 +16,13 @@ from bulkhaul.model.errors import (
     Conflict,
     CredentialsError,
     DiskFull,
+    LocalError,
     NotFound,
     PreconditionFailed,
     RangeNotSatisfiable,
     StallTimeout,
     TransferError,
+    UnsafeKey,
     Unsupported,
     UsageError,
 )
@@ -36,10 +38,14 @@ _NUMBERS: dict[type[TransferError], int] = {
     RangeNotSatisfiable: errno.EINVAL,
     StallTimeout: errno.ETIMEDOUT,
     DiskFull: errno.ENOSPC,
+    UnsafeKey: errno.EINVAL,
     Unsupported: errno.EOPNOTSUPP,
     Cancelled: errno.ECANCELED,
 }
 """The number of each kind; of what is not named here it is that of the class above it, or ``EIO``."""
+
+_LOCAL = {name: number for number, name in errno.errorcode.items()}
+"""The number that a failure of the local file system names as its cause."""
 
 
 def os_error(error: TransferError, *, held: int = 0) -> OSError | ValueError:
@@ -52,6 +58,8 @@ def os_error(error: TransferError, *, held: int = 0) -> OSError | ValueError:
         return ValueError(str(error))
     if held and isinstance(error, PreconditionFailed | Conflict):
         number = held
+    elif isinstance(error, LocalError) and error.cause in _LOCAL:
+        number = _LOCAL[error.cause]
     else:
         number = next((_NUMBERS[kind] for kind in type(error).__mro__ if kind in _NUMBERS), errno.EIO)
     text = error.message + (f" (cause: {error.cause})" if error.cause else "")

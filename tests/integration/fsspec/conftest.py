@@ -1,4 +1,4 @@
-"""A real server for the file system."""
+"""A real server for the file system, and one that keeps count of requests."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from bulkhaul.fsspec import BulkhaulFileSystem
-from tests.integration.fsspec.places import file_system
+from tests.engines import serving
+from tests.faultserver import FaultServer
+from tests.integration.fsspec.places import file_system, keys_of_faultserver
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
 
@@ -24,3 +26,10 @@ def server() -> Iterator[RunningServer]:
 def fs(server: RunningServer) -> BulkhaulFileSystem:
     """Its file system."""
     return file_system(server)
+
+
+@pytest.fixture
+def counted() -> Iterator[tuple[FaultServer, BulkhaulFileSystem]]:
+    """A server that keeps odd keys as they are and tells what was asked, and its file system."""
+    with serving() as server:
+        yield server, BulkhaulFileSystem(endpoint_url=server.endpoint_url, **keys_of_faultserver())
