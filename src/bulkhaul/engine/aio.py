@@ -10,6 +10,8 @@ import functools
 import os
 from collections.abc import AsyncGenerator, Collection, Sequence
 
+import msgspec
+
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import OnSize
@@ -98,6 +100,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         url: str | ObjectRef,
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
+        only_if_absent: bool = False,
         progress: ProgressCallback | None = None,
         move: bool = False,
         dry_run: bool = False,
@@ -105,21 +108,33 @@ class AsyncEngine(RowTransfers, ByteStreams):
         """Upload one file; a URL that ends in a slash takes the file's name.
 
         Args:
+            only_if_absent: by one PUT, whatever the size; see ``upload_bytes``.
             progress: called with the bytes that were sent since the last call; the sum is the size.
             move: remove the file once the object is stored.
 
         Raises:
+            PreconditionFailed, Conflict: with ``only_if_absent``: the object exists, or is being written.
             SourceChanged: the file changed meanwhile; no object was made of it.
             TransferError: it could not be done; a journal names whatever is left of it.
         """
+        from bulkhaul.engine.transfers.created import created
+
         file = local_path(path)
         ref, options = destination_ref(url, file), checked(options)
-        upload = functools.partial(self._life.running().uploader.upload_file, file, ref, options, remove=move)
+        uploader = self._life.running().uploader
+        upload = functools.partial(uploader.upload_file, file, ref, only_if_absent=only_if_absent, remove=move)
         if dry_run:
-            return await upload(dry_run=True)
-        return await self._life.one(
-            lambda _: telling(progress, lambda on_moved: upload(on_moved=on_moved)), ref.url, length_of(file)
-        )
+            return await upload(options, dry_run=True)
+
+        async def write(stored_as: ObjectOptions) -> TransferResult:
+            return await telling(progress, lambda on_moved: upload(stored_as, on_moved=on_moved))
+
+        async def work(_: OnSize) -> TransferResult:
+            if not only_if_absent:
+                return await write(options)
+            return msgspec.structs.replace(await created(write, self.head, ref, options), source=file)
+
+        return await self._life.one(work, ref.url, length_of(file))
 
     async def upload_bytes(
         self,

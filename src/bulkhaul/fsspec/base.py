@@ -67,9 +67,9 @@ class EngineFileSystem(AsyncFileSystem, metaclass=_TellsAccountsApart):
         call = functools.partial(work, *arguments, **named)
         return await asyncio.wrap_future(self._engine.start_task(call))
 
-    async def _asked(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    async def _asked(self, work: Callable[..., Awaitable[T]], *arguments: Any, **named: Any) -> T:
         """Run a function whose first argument is the engine on its loop."""
-        return await self._on_engine(work, self._engine.aio, *arguments)
+        return await self._on_engine(work, self._engine.aio, *arguments, **named)
 
     def _ref(self, path: str) -> ObjectRef:
         bucket, _, key = str(self._strip_protocol(path)).partition("/")

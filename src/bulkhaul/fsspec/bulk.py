@@ -1,27 +1,25 @@
-"""Gets, puts and removes many objects at once, by the engine's batches rather than one by one."""
+"""Gets and puts many objects at once, by the engine's batches rather than one by one."""
 
 from __future__ import annotations
 
-import asyncio
 import errno
+import functools
 import os
-import shutil
 from collections.abc import Callable
 from typing import Any
 
 from fsspec.asyn import _run_coros_in_chunks
 from fsspec.callbacks import DEFAULT_CALLBACK
-from fsspec.core import has_magic
 from fsspec.implementations.local import make_path_posix
 
 from bulkhaul.fsspec import many
-from bulkhaul.fsspec.listings import Info
-from bulkhaul.fsspec.planning import PlanningFileSystem, files_of
-from bulkhaul.model.limits import MIB
+from bulkhaul.fsspec.files import created
+from bulkhaul.fsspec.planning import files_of
+from bulkhaul.fsspec.removal import RemovingFileSystem
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
 
-class BulkFileSystem(PlanningFileSystem):
+class BulkFileSystem(RemovingFileSystem):
     """The operations of the file system that take many names."""
 
     async def _cat(self, path: Any, recursive: bool = False, on_error: str = "raise", **named: Any) -> Any:
@@ -122,41 +120,11 @@ class BulkFileSystem(PlanningFileSystem):
         ref = self._ref(rpath)
         size_bytes = os.path.getsize(lpath)
         callback.set_size(size_bytes)
-        if mode != "create":
-            await self._on_engine(self._engine.aio.upload, lpath, ref, options, progress=_told(callback))
-            return
-        with self._open(rpath, "xb", options=options) as sink, open(lpath, "rb") as source:
-            await asyncio.to_thread(shutil.copyfileobj, source, sink, MIB)
-
-    async def _rm(
-        self, path: str | list[str], recursive: bool = False, batch_size: int | None = None, maxdepth: int | None = None
-    ) -> None:
-        if maxdepth is not None:
-            await super()._rm(path, recursive=recursive, batch_size=batch_size, maxdepth=maxdepth)
-            return
-        found: dict[str, Info] = {}
-        for one in [path] if isinstance(path, str) else path:
-            one = self._strip_protocol(one)
-            if has_magic(one):
-                matching = await self._glob(one, detail=True)
-                found |= {name: info for name, info in matching.items() if recursive or info["type"] == "file"}
-            else:
-                found[one] = await self._info(one)
-                if found[one]["type"] == "directory" and not recursive:
-                    raise IsADirectoryError(errno.EISDIR, "this is a folder; see recursive=True", one)
-        if "" in found:
-            raise ValueError("all buckets together are not removed; name them")
-        if not found:
-            raise FileNotFoundError(errno.ENOENT, "nothing matches", str(path))
-        engine = self._engine
-        files = [self._ref(name) for name, info in found.items() if info["type"] == "file"]
-        many.raise_first(await self._on_engine(many.removed, engine.aio.delete_many(files)))
-        if recursive:
-            for name in found:
-                many.raise_first(await self._asked(many.removed_below, name))
-        for name in found:
-            if "/" not in name:
-                await self._rmdir(name)
+        upload = functools.partial(self._engine.aio.upload, lpath, ref, options, progress=_told(callback))
+        if mode == "create":
+            await self._on_engine(created, functools.partial(upload, only_if_absent=True))
+        else:
+            await self._on_engine(upload)
 
 
 def _told(callback: Any) -> Callable[[int], None] | None:

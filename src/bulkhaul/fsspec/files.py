@@ -6,12 +6,15 @@ import errno
 import functools
 from typing import TYPE_CHECKING
 
+from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.files.writer import ObjectWriter
+from bulkhaul.engine.transfers.copy_source import completed_options
 from bulkhaul.fsspec.oserrors import OsRuns, os_errors
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.wire.values import RemoteObject
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -87,6 +90,31 @@ class ExclusiveWriter(Writer):
         aio = self._engine.aio
         upload = functools.partial(aio.upload_bytes, self._held, self._ref, self._options, only_if_absent=True)
         return self._engine.run(created, upload)
+
+
+class Appender(Writer):
+    """An object that takes the place of the one that was read, and of no other one, as far as a look can tell."""
+
+    def __init__(
+        self, engine: OsRuns, ref: ObjectRef, options: ObjectOptions, *, autocommit: bool = True, etag: str = ""
+    ) -> None:
+        """Take what was read by its ETag; empty where there was nothing."""
+        self._etag = etag
+        super().__init__(engine, ref, options, autocommit=autocommit)
+
+    def _stored(self) -> TransferResult:
+        try:
+            found = self._engine.run(self._engine.aio.head, self._ref).etag
+        except FileNotFoundError:
+            found = ""
+        if found != self._etag:
+            raise OSError(errno.ESTALE, "it was written by somebody else meanwhile; append to it again", self.name)
+        return super()._stored()
+
+
+async def completed(aio: AsyncEngine, source: RemoteObject, options: ObjectOptions) -> ObjectOptions:
+    """Return options with what a copy keeps of its source: headers, metadata, tags, storage class."""
+    return await completed_options(aio.control, source, options, storage_class=source.head.storage_class)
 
 
 async def created(upload: functools.partial[object]) -> TransferResult:

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import errno
 import functools
+import re
 import shutil
 from datetime import datetime
-from typing import IO, Any
+from typing import Any
 
 from fsspec.asyn import sync_wrapper
 
 from bulkhaul.engine.files.reader import ObjectReader
-from bulkhaul.fsspec import listings
+from bulkhaul.fsspec import listings, reads
 from bulkhaul.fsspec.bulk import BulkFileSystem
-from bulkhaul.fsspec.files import ExclusiveWriter, Writer, created
+from bulkhaul.fsspec.files import Appender, ExclusiveWriter, Writer, completed, created
 from bulkhaul.fsspec.listings import Info
 from bulkhaul.fsspec.oserrors import OsRuns, os_errors
+from bulkhaul.model.errors import OtherError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
+from bulkhaul.policy.storerules import check_ttl
+
+BUCKET = re.compile(r"[A-Za-z0-9._:-]{1,255}")
+"""What any service may have as the name of a bucket, or of what stands for one. Source: botocore, VALID_BUCKET."""
 
 
 class BulkhaulFileSystem(BulkFileSystem):
-    """Objects as files and folders, for fsspec; see ``docs/fsspec.md``.
+    """Objects as files and folders, for fsspec; see ``docs/guides/fsspec.md``.
 
     Usage::
 
@@ -52,6 +58,8 @@ class BulkhaulFileSystem(BulkFileSystem):
         return listings.file_info(bucket, head) | {"ContentType": head.content.content_type}
 
     async def _exists(self, path: str, **named: Any) -> bool:
+        if not self._can_be(path):
+            return False
         try:
             await self._info(path, **named)
         except FileNotFoundError:
@@ -59,15 +67,22 @@ class BulkhaulFileSystem(BulkFileSystem):
         return True
 
     async def _isdir(self, path: str) -> bool:
+        if not self._can_be(path):
+            return False
         try:
             return bool((await self._info(path))["type"] == "directory")
         except FileNotFoundError:
             return False
 
     async def _isfile(self, path: str) -> bool:
-        if "/" not in self._strip_protocol(path):
+        if "/" not in self._strip_protocol(path) or not self._can_be(path):
             return False
         return await self._on_engine(self._engine.aio.exists, self._ref(path))
+
+    def _can_be(self, path: str) -> bool:
+        """Whether a bucket may have such a name; there is the folder of all buckets, too."""
+        bucket = self._strip_protocol(path).partition("/")[0]
+        return not bucket or BUCKET.fullmatch(bucket) is not None
 
     async def _ls(self, path: str, detail: bool = True, *, refresh: bool = False) -> list[Info] | list[str]:
         path = self._strip_protocol(path)
@@ -132,6 +147,11 @@ class BulkhaulFileSystem(BulkFileSystem):
                 found |= await self._found(info["name"], deeper, "", withdirs=withdirs)
         return found
 
+    async def _du(self, path: str, total: bool = True, maxdepth: int | None = None, withdirs: bool = False) -> Any:
+        found = await self._find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True)
+        sizes = {name: info["size"] for name, info in found.items()}  # type: ignore[union-attr]
+        return sum(sizes.values()) if total else sizes
+
     async def _modified(self, path: str) -> datetime:
         when = (await self._info(path)).get("LastModified")
         if when is None:
@@ -142,6 +162,10 @@ class BulkhaulFileSystem(BulkFileSystem):
     created = sync_wrapper(_modified)  # an object is never changed: it is replaced
 
     async def _sign(self, path: str, expiration: int = 100, **named: Any) -> str:
+        try:
+            check_ttl(expiration)
+        except OtherError as error:
+            raise ValueError(str(error)) from error
         return await self._on_engine(self._engine.aio.presigned_url, self._ref(path), expiration, **named)
 
     sign = sync_wrapper(_sign)
@@ -154,7 +178,7 @@ class BulkhaulFileSystem(BulkFileSystem):
         ref = self._ref(path)
         if not start and end is None:
             return await self._on_engine(self._engine.aio.get_bytes, ref, version_id=version_id or "")
-        return await self._asked(listings.part, ref, start or 0, end, version_id or "")
+        return await self._asked(reads.part, ref, start or 0, end, version_id or "")
 
     async def _cat_ranges(self, paths: Any, starts: Any, ends: Any, max_gap: int | None = None, **named: Any) -> Any:
         # Ranges are asked for side by side, so that one request for two of them would only bring more bytes.
@@ -187,9 +211,7 @@ class BulkhaulFileSystem(BulkFileSystem):
         *,
         options: ObjectOptions = DEFAULT_OPTIONS,
         version_id: str | None = None,
-        size: int | None = None,
-        cache_type: str = "",
-        fill_cache: bool = True,
+        **caches: Any,
     ) -> ObjectReader | Writer:
         """Open an object; blocks and caches are the engine's affair, so what is said of them changes nothing."""
         ref, engine = self._ref(path), self._engine
@@ -211,7 +233,7 @@ class BulkhaulFileSystem(BulkFileSystem):
     # Folders and removal
 
     async def _mkdir(self, path: str, create_parents: bool = True, *, region: str = "") -> None:
-        bucket, _, key = str(self._strip_protocol(path)).partition("/")
+        bucket, key = self._folder(path)
         if not key:  # a folder in a bucket is made by what is put into it
             await self._on_engine(_made, self._engine.aio, bucket, region)
 
@@ -223,15 +245,23 @@ class BulkhaulFileSystem(BulkFileSystem):
                 raise
 
     async def _rmdir(self, path: str) -> None:
-        bucket, _, key = str(self._strip_protocol(path)).partition("/")
+        bucket, key = self._folder(path)
         if not key:
             await self._on_engine(_emptied, self._engine.aio, bucket)
-        elif await self._ls(path):
+        elif held := await self._ls(path, detail=False):
+            if held == [f"{bucket}/{key}"]:
+                raise NotADirectoryError(errno.ENOTDIR, "this is an object, not a folder", path)
             raise OSError(errno.ENOTEMPTY, "the folder is not empty", path)
         else:
             await self._on_engine(self._engine.aio.delete, ObjectRef(bucket, f"{key}/"))
 
     rmdir = sync_wrapper(_rmdir)
+
+    def _folder(self, path: str) -> tuple[str, str]:
+        bucket, _, key = str(self._strip_protocol(path)).partition("/")
+        if not bucket:
+            raise ValueError("this is the folder of all buckets; name one of them")
+        return bucket, key
 
     async def _rm_file(self, path: str) -> None:
         await self._on_engine(self._engine.aio.delete, self._ref(path))
@@ -250,14 +280,13 @@ async def _emptied(aio: Any, bucket: str) -> None:
 def _appending(engine: OsRuns, ref: ObjectRef, options: ObjectOptions, *, autocommit: bool) -> Writer:
     """Return a writer that has been given what the object holds: S3 appends nothing, so all of it is stored anew."""
     try:
-        old: IO[bytes] = ObjectReader(engine, ref)
+        old = ObjectReader(engine, ref)
     except FileNotFoundError:
-        return Writer(engine, ref, options, autocommit=autocommit)
+        return Appender(engine, ref, options, autocommit=autocommit)
     with old:
-        if options == DEFAULT_OPTIONS:
-            head = engine.run(engine.aio.head, ref)
-            options = ObjectOptions(content=head.content)
-        writer = Writer(engine, ref, options, autocommit=autocommit)
+        remote = old.raw.remote
+        kept = engine.run(completed, engine.aio, remote, options)
+        writer = Appender(engine, ref, kept, autocommit=autocommit, etag=old.etag)
         try:
             shutil.copyfileobj(old, writer, 4 * MIB)
         except BaseException:

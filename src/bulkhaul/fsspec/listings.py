@@ -11,7 +11,7 @@ from contextlib import aclosing
 from typing import Any
 
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.model.objects import ObjectHead
 
 Info = dict[str, Any]
 """``name``, ``size`` in bytes, ``type`` (``file`` or ``directory``); of a file also what s3fs tells, by its names.
@@ -107,17 +107,3 @@ def _folders(heads: Iterable[ObjectHead], start: int) -> dict[str, None]:
             found[folder] = None
             end = head.key.rfind("/", start, end)
     return found
-
-
-async def part(aio: AsyncEngine, ref: ObjectRef, start: int, end: int | None, version_id: str) -> bytes:
-    """Return the bytes that ``[start:end]`` of the whole object would be, as Python slices: cut at its end."""
-    from bulkhaul.model.errors import RangeNotSatisfiable
-
-    if end is not None and 0 <= start < end:
-        try:  # one request, where the object is long enough
-            return await aio.control.read(ref, start, end, version_id=version_id)
-        except RangeNotSatisfiable:
-            pass  # it ends before
-    head = await aio.head(ref, version_id=version_id)
-    start, end, _ = slice(start, end).indices(head.size)
-    return await aio.control.read(ref, start, end, etag=head.etag, version_id=version_id) if start < end else b""

@@ -50,7 +50,7 @@ async def downloaded(
     failed = await _failed(aio.download_rows([rows], root), callback)
     replaced = [n for n, result in failed.items() if isinstance(result.error, PreconditionFailed)]
     if replaced:
-        anew = [msgspec.structs.replace(rows[n], size_bytes=None, etag="") for n in replaced]
+        anew = [msgspec.structs.replace(rows[n], size=None, etag="") for n in replaced]
         again = await _failed(aio.download_rows([anew], root), DEFAULT_CALLBACK)
         failed = {n: result for n, result in failed.items() if n not in replaced} | again
     return failed
@@ -63,10 +63,21 @@ def _row(n: int, action: Action, info: Info, target: str, version_id: str = "") 
         action=action,
         source=f"s3://{info['name']}",
         destination=target,
-        size_bytes=info["size"] if told else None,
+        size=info["size"] if told else None,
         etag=info["ETag"] if told else "",
         version_id=version_id,
     )
+
+
+async def copied(
+    aio: AsyncEngine, pairs: Pairs, options: ObjectOptions | None, *, move: bool
+) -> dict[int, TransferResult]:
+    """Copy or move objects, and return the results of those that failed, by their places."""
+    rows = [
+        Row(n=n, action=Action.COPY, source=f"s3://{info['name']}", destination=f"s3://{target}")
+        for n, (info, target) in enumerate(pairs)
+    ]
+    return await _failed(aio.copy_rows([rows], options, move=move), DEFAULT_CALLBACK)
 
 
 async def uploaded(
@@ -102,7 +113,7 @@ async def remove_empty(aio: AsyncEngine, bucket: str, folder: str) -> None:
     heads, folders = await level(aio, bucket, folder)
     for below in folders:
         await remove_empty(aio, bucket, below)
-    if heads and all(head.key == folder for head in heads):
+    if heads and all(head.key == folder and not head.size for head in heads):
         await aio.delete(ObjectRef(bucket, folder))
 
 

@@ -54,17 +54,17 @@ def understood(options: Mapping[str, Any]) -> tuple[Settings, CredentialsSource 
         ValueError: one is unknown, and the message names the nearest; or they contradict each other.
     """
     fields = {name: value for name, value in options.items() if name not in _CACHE}
-    key, secret, token = (fields.pop(name, None) for name in ("key", "secret", "token"))
+    key, secret, token = (fields.pop(name, None) or None for name in ("key", "secret", "token"))
     given = fields.pop("credentials", None)
     for name, value in dict(fields.pop("client_kwargs", None) or {}).items():
         if name not in _CLIENT:
             raise ValueError(f"client_kwargs may hold {' and '.join(_CLIENT)}, not {name!r}: see bulkhaul's settings")
         fields.setdefault(_CLIENT[name], value)
-    if fields.pop("anon", False):
+    if _flag(fields, "anon"):
         if key or secret or token or given:
             raise ValueError("anon=True goes with no credentials")
         fields["sign_requests"] = False
-    if fields.pop("requester_pays", False):
+    if _flag(fields, "requester_pays"):
         fields["request_payer"] = True
     if (key is None) != (secret is None) or (token is not None and key is None):
         raise ValueError("credentials are key= and secret=, and token= with those that have one")
@@ -77,3 +77,10 @@ def understood(options: Mapping[str, Any]) -> tuple[Settings, CredentialsSource 
     except UsageError as error:
         raise ValueError(str(error)) from error
     return settings, given.source if isinstance(given, GivenBy) else given
+
+
+def _flag(fields: dict[str, Any], name: str) -> bool:
+    given = fields.pop(name, None)
+    if given is not None and not isinstance(given, bool):
+        raise ValueError(f"{name}= is True or False, not {given!r}")
+    return bool(given)

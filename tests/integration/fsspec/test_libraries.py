@@ -66,6 +66,7 @@ def test_dask(server: RunningServer, scheduler: str) -> None:
         frame.to_parquet(url + "table", storage_options=options(server))
         found = dask.dataframe.read_parquet(url + "table", storage_options=options(server))
         assert found["n"].sum().compute() == sum(range(5000))
+        assert len(found) == 5000  # by the statistics of the files
         frame.to_csv(url + "csv/*.csv", index=False, storage_options=options(server))
         lines = dask.dataframe.read_csv(url + "csv/*.csv", blocksize=5_000, storage_options=options(server))
         assert lines.npartitions > 3

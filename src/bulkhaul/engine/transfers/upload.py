@@ -94,6 +94,7 @@ class Uploader:
         ref: ObjectRef,
         options: ObjectOptions,
         *,
+        only_if_absent: bool = False,
         on_moved: OnMoved | None = None,
         remove: bool = False,
         inside: FolderIdentity | None = None,
@@ -102,31 +103,35 @@ class Uploader:
         """Upload a file; at any time the key has the old object, or exactly the new one.
 
         Args:
+            only_if_absent: one PUT, whatever the size; the object must not exist yet.
             remove: remove the file once a HEAD has shown its object, if it still is the file that was uploaded.
             inside: a folder out of which nothing is removed.
             dry_run: return what would be done, and do nothing.
 
         Raises:
+            PreconditionFailed, Conflict: see ``upload_memory``.
             SourceChanged: the file changed meanwhile; no object was made of it.
             TransferError: it could not be done; nothing is left of it, or its journal names what is left.
         """
         began_s = time.monotonic()
         if self.stores_links and is_link(path):
             kept = self._settings.preserves
-            link = functools.partial(store_link, self._control, self.upload_memory, path, ref, options, kept=kept)
+            send = functools.partial(self.upload_memory, only_if_absent=only_if_absent)
+            link = functools.partial(store_link, self._control, send, path, ref, options, kept=kept)
             result = await link(remove=remove, dry_run=dry_run)
             return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
         # Here, as files are listed and renamed: a thread would take longer than the file.
         source = SourceFile.open(path, removable=remove)
         try:
-            check_object_size(source.size_bytes, limits=self._settings.limits)
+            self._check_size(source.size_bytes, ref, only_if_absent=only_if_absent)
             if dry_run:
                 return upload_result(path, ref, source.size_bytes)
             options = with_content_type(options, path, ref.key)
             if kept := self._settings.preserves:
                 options = with_kept(options, os.fstat(source.fd), kept)
             body = _Body(ref, options, source.fd, source.size_bytes, on_moved, source)
-            result = await self._checksums.with_or_without(ref, functools.partial(self._send, body))
+            sending = functools.partial(self._send, body, only_if_absent=only_if_absent)
+            result = await self._checksums.with_or_without(ref, sending)
             if remove:
                 try:
                     await require_stored(self._control, ref, result.size, result.etag)
@@ -162,10 +167,7 @@ class Uploader:
             TransferError: it could not be done.
         """
         began_s = time.monotonic()
-        check_object_size(size_bytes, ref.url, limits=self._settings.limits)
-        if only_if_absent and size_bytes > self._settings.limits.max_part_bytes:
-            most = exact_size(self._settings.limits.max_part_bytes)
-            raise PayloadTooLarge(f"the body has {size_bytes} bytes, and one PUT takes at most {most}", ref.url)
+        self._check_size(size_bytes, ref, only_if_absent=only_if_absent)
         body = _Body(ref, options, fd, size_bytes, on_moved)
         send = functools.partial(self._send, body, only_if_absent=only_if_absent)
         try:
@@ -173,6 +175,12 @@ class Uploader:
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
+
+    def _check_size(self, size_bytes: int, ref: ObjectRef, *, only_if_absent: bool) -> None:
+        check_object_size(size_bytes, ref.url, limits=self._settings.limits)
+        if only_if_absent and size_bytes > self._settings.limits.max_part_bytes:
+            most = exact_size(self._settings.limits.max_part_bytes)
+            raise PayloadTooLarge(f"the body has {size_bytes} bytes, and one PUT takes at most {most}", ref.url)
 
     async def _send(self, body: _Body, algorithm: str, *, only_if_absent: bool = False) -> TransferResult:
         if only_if_absent or body.size_bytes < self._settings.multipart_threshold_bytes:

@@ -1,0 +1,167 @@
+"""Moves and removals through the file system: nothing is lost that was not named, or is not somewhere else for sure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow.fs
+import pytest
+
+from bulkhaul import ObjectOptions
+from bulkhaul.fsspec import BulkhaulFileSystem
+from tests.faultserver import FaultServer
+from tests.integration.fsspec.places import asked
+from tests.servers.process import RunningServer
+
+Counted = tuple[FaultServer, BulkhaulFileSystem]
+
+
+def below(fs: BulkhaulFileSystem, folder: str) -> dict[str, bytes]:
+    """Return the objects below a folder, by what their names are in it, and what is in them."""
+    return {name[len(folder) + 1 :]: fs.cat_file(name) for name in fs.find(folder)}
+
+
+def test_a_folder_moves_with_all_that_is_in_it(fs: BulkhaulFileSystem) -> None:
+    """By its name with and without a slash, into a folder that is there, and by pyarrow; one file as well."""
+    tree = {"1": b"1", "s/2": b"2", "s/t/3": b"3"}
+    fs.pipe({f"bucket/mv/a/{name}": body for name, body in tree.items()})
+    fs.mv("bucket/mv/a", "bucket/mv/b", recursive=True)
+    assert (fs.exists("bucket/mv/a"), below(fs, "bucket/mv/b")) == (False, tree)
+    fs.mv("bulkhaul://bucket/mv/b/", "bulkhaul://bucket/mv/c/", recursive=True)
+    assert (fs.exists("bucket/mv/b"), below(fs, "bucket/mv/c")) == (False, tree)
+    fs.pipe("bucket/mv/d/x", b"x")
+    fs.mv("bucket/mv/c", "bucket/mv/d", recursive=True)
+    assert below(fs, "bucket/mv/d") == {"x": b"x"} | {f"c/{name}": body for name, body in tree.items()}
+    where = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs))
+    where.move("bucket/mv/d/c", "bucket/mv/e")
+    where.move("bucket/mv/d/x", "bucket/mv/f")
+    assert below(fs, "bucket/mv/e") == tree
+    assert fs.cat("bucket/mv/f") == b"x"
+    fs.mv("bucket/mv/f", "bucket/mv/g")
+    fs.mv("bucket/mv/e/*", "bucket/mv/h/", recursive=True)
+    assert below(fs, "bucket/mv") == {"g": b"x"} | {f"h/{name}": body for name, body in tree.items()}
+
+
+def test_what_is_not_moved_stays(fs: BulkhaulFileSystem) -> None:
+    """Beyond a depth, and where a move would put an object in the place of one that is moved, or of another."""
+    tree = {"1": b"1", "s/2": b"2"}
+    fs.pipe({f"bucket/stay/e/{name}": body for name, body in tree.items()})
+    fs.mv("bucket/stay/e", "bucket/stay/f", recursive=True, maxdepth=1)
+    assert (below(fs, "bucket/stay/e"), below(fs, "bucket/stay/f")) == ({"s/2": b"2"}, {"1": b"1"})
+    fs.pipe({"bucket/stay/e/1": b"1", "bucket/stay/g/1": b"other"})
+    everything = below(fs, "bucket/stay")
+    for sources, target in (
+        ("bucket/stay/e", "bucket/stay/e/s"),
+        ("bucket/stay/e/1", "bucket/stay/e/"),
+        (["bucket/stay/e/1", "bucket/stay/g/1"], "bucket/stay/h/"),
+        (["bucket/stay/e/1", "bucket/stay/g/1"], ["bucket/stay/g/1", "bucket/stay/h"]),
+    ):
+        with pytest.raises(ValueError, match="nothing was moved"):
+            fs.mv(sources, target, recursive=True)
+    with pytest.raises(ValueError, match="name them"):
+        fs.mv("*", "bucket/all", recursive=True)
+    with pytest.raises(IsADirectoryError):
+        fs.mv("bucket/stay/e", "bucket/stay/x")
+    with pytest.raises(FileNotFoundError):
+        fs.mv("bucket/stay/none", "bucket/stay/x")
+    fs.mv("bulkhaul://bucket/stay/e/1", "bucket/stay/e/1")
+    assert below(fs, "bucket/stay") == everything
+
+
+def test_no_pattern_stands_for_buckets_in_a_removal(fs: BulkhaulFileSystem) -> None:
+    """They are named, or nothing is removed."""
+    fs.mkdir("spare-bucket")
+    fs.pipe({"spare-bucket/x": b"x", "bucket/kept": b"kept"})
+    for pattern in ("*", "spare*", "*/x", ["bucket/kept", "*/x"]):
+        for named in ({}, {"recursive": True}, {"recursive": True, "maxdepth": 2}):
+            with pytest.raises(ValueError, match="name them"):
+                fs.rm(pattern, **named)
+    assert fs.cat(["spare-bucket/x", "bucket/kept"]) == {"spare-bucket/x": b"x", "bucket/kept": b"kept"}
+    fs.rm("spare-bucket", recursive=True)
+
+
+def test_a_name_that_looks_like_a_pattern_is_that_object(fs: BulkhaulFileSystem) -> None:
+    """Where there is one; else it is the pattern."""
+    fs.pipe({f"bucket/br/{name}": b"x" for name in ("a[1].txt", "a1.txt", "b1")})
+    fs.mv("bucket/br/a[1].txt", "bucket/br/c[1]")
+    assert fs.find("bucket/br") == [f"bucket/br/{name}" for name in ("a1.txt", "b1", "c[1]")]
+    fs.pipe("bucket/br/a[1].txt", b"x")
+    fs.rm("bucket/br/a[1].txt")
+    assert fs.find("bucket/br") == [f"bucket/br/{name}" for name in ("a1.txt", "b1", "c[1]")]
+    fs.rm("bucket/br/a[1].txt")
+    assert fs.find("bucket/br") == ["bucket/br/b1", "bucket/br/c[1]"]
+
+
+def test_a_removal_keeps_to_its_depth(fs: BulkhaulFileSystem) -> None:
+    """And leaves what is deeper."""
+    fs.pipe({"bucket/depth/1": b"1", "bucket/depth/s/2": b"2"})
+    fs.rm("bucket/depth", recursive=True, maxdepth=1)
+    assert fs.find("bucket/depth") == ["bucket/depth/s/2"]
+
+
+def test_sizes_are_those_of_the_listing(counted: Counted) -> None:
+    """``du`` asks for no object, and a removal for many at a time."""
+    server, fs = counted
+    names = [f"bucket/du/{n:02}" for n in range(40)]
+    fs.pipe(dict.fromkeys(names, b"12345"))
+    before = len(server.requests)
+    assert fs.du("bucket/du") == 200
+    assert fs.du("bucket/du", total=False) == dict.fromkeys(names, 5)
+    assert fs.du("bucket/du/07") == 5
+    assert asked(server, before)["HeadObject"] <= 2
+    copies = [f"bucket/copy/{n:02}" for n in range(40)]
+    fs.copy("bucket/du/", "bucket/copy/", recursive=True)
+    assert fs.find("bucket/copy") == copies
+
+
+def test_what_is_appended_to_keeps_its_tags_and_class(fs: BulkhaulFileSystem, server: RunningServer) -> None:
+    """And takes no other writer's object away."""
+    stored_as = ObjectOptions(tags={"a": "b"}, storage_class="STANDARD_IA")
+    fs.pipe_file("bucket/append/x", b"1", options=stored_as)
+    with fs.open("bucket/append/x", "ab") as file:
+        file.write(b"2")
+    client = server.client()
+    at: dict[str, Any] = {"Bucket": "bucket", "Key": "append/x"}
+    assert client.get_object_tagging(**at)["TagSet"] == [{"Key": "a", "Value": "b"}]
+    assert client.head_object(**at)["StorageClass"] == "STANDARD_IA"
+    assert fs.cat("bucket/append/x") == b"12"
+    for name in ("x", "new"):
+        file = fs.open(f"bucket/append/{name}", "ab")
+        file.write(b"3")
+        fs.pipe(f"bucket/append/{name}", b"other")
+        with pytest.raises(OSError, match="somebody else"):
+            file.close()
+        assert fs.cat(f"bucket/append/{name}") == b"other"
+
+
+def test_names_that_can_be_none(fs: BulkhaulFileSystem) -> None:
+    """Calls that mean nothing are refused before anything is asked; what cannot be is not there."""
+    calls: list[Any] = [lambda: fs.mkdir(""), lambda: fs.rmdir(""), lambda: fs.sign("bucket/x", 99_999_999)]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"name one|cannot live"):
+            call()
+    for name in ("No Bucket!", "No Bucket!/x"):
+        assert (fs.exists(name), fs.isdir(name), fs.isfile(name)) == (False, False, False)
+    fs.pipe("bucket/plain", b"x")
+    with pytest.raises(NotADirectoryError):
+        fs.rmdir("bucket/plain")
+    assert fs.exists("bucket/plain")
+    refused: list[dict[str, Any]] = [{"anon": "false"}, {"requester_pays": "no"}]
+    for wrong in refused:
+        with pytest.raises(ValueError, match="True or False"):
+            BulkhaulFileSystem(**wrong)
+
+
+def test_a_file_is_created_only_once(counted: Counted, tmp_path: Any) -> None:
+    """By one conditional PUT that streams it, longer than what is held in memory."""
+    server, fs = counted
+    file = tmp_path / "large"
+    with file.open("wb") as large:
+        large.truncate(65 * 1024 * 1024)
+    before = len(server.requests)
+    fs.put_file(str(file), "bucket/once", mode="create")
+    found = asked(server, before)
+    assert (found["PutObject"], found["CreateMultipartUpload"]) == (1, 0)
+    assert fs.size("bucket/once") == 65 * 1024 * 1024
+    with pytest.raises(FileExistsError):
+        fs.put(str(file), "bucket/once", mode="create")
