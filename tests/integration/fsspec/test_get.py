@@ -134,3 +134,14 @@ def test_local_failures_have_their_number(fs: BulkhaulFileSystem, tmp_path: Path
         fs.get("bucket/local/", f"{there}/", recursive=True)
     assert isinstance(caught.value.__cause__, TransferError)
     assert os.path.isfile(there)
+
+
+def test_a_range_beyond_a_short_object_asks_for_no_length(counted: Counted) -> None:
+    """It costs the GET that was too long, and one of all that there is."""
+    server, fs = counted
+    fs.pipe("bucket/short", b"0123456789")
+    before = len(server.requests)
+    assert fs.cat_file("bucket/short", 0, 100) == b"0123456789"
+    assert fs.cat_file("bucket/short", 4, 100) == b"456789"
+    assert fs.cat_file("bucket/short", 40, 100) == b""
+    assert asked(server, before) == {"GetObject": 6}

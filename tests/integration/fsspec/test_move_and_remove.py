@@ -9,7 +9,7 @@ import pytest
 
 from bulkhaul import ObjectOptions
 from bulkhaul.fsspec import BulkhaulFileSystem
-from tests.faultserver import FaultServer
+from tests.faultserver import FaultServer, reply_lost
 from tests.integration.fsspec.places import asked
 from tests.servers.process import RunningServer
 
@@ -165,3 +165,20 @@ def test_a_file_is_created_only_once(counted: Counted, tmp_path: Any) -> None:
     assert fs.size("bucket/once") == 65 * 1024 * 1024
     with pytest.raises(FileExistsError):
         fs.put(str(file), "bucket/once", mode="create")
+
+
+def test_what_is_created_is_not_taken_for_somebody_elses(counted: Counted, tmp_path: Any) -> None:
+    """Where the reply was lost, and the repetition was refused: by put, by pipe, and by a file."""
+    server, fs = counted
+    (tmp_path / "file").write_bytes(b"mine")
+    for name in ("put", "pipe", "open"):
+        lost = reply_lost(operation="PutObject", key=name)
+        server.add_fault(lost)
+        if name == "put":
+            fs.put_file(str(tmp_path / "file"), "bucket/put", mode="create")
+        elif name == "pipe":
+            fs.pipe_file("bucket/pipe", b"mine", mode="create")
+        else:
+            with fs.open("bucket/open", "xb") as file:
+                file.write(b"mine")
+        assert (fs.cat(f"bucket/{name}"), server.fired(lost)) == (b"mine", 1)
