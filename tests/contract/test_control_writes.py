@@ -473,8 +473,9 @@ def test_a_presigned_url(service: Service) -> None:
     if service.lacks("signatures"):
         assert fetch(changed) == b"for strangers"
     else:
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as refused:
             fetch(changed)
+        refused.value.close()
     assert presign(service.sdk, "bucket", "nowhere", "", 60).startswith(service.server.endpoint_url)
     with pytest.raises(CredentialsError):
         presign(service.client(sign_requests=False), "bucket", KEY, "", 60)
