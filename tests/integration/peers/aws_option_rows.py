@@ -117,6 +117,8 @@ STORED = (
         put=TYPED,
         objects_after={**FOO, SECOND: FOO["foo.txt"]},
         heads={SECOND: {"ContentType": "text/plain", "CacheControl": "no-store", "Metadata": {}}},
+        ours_because=HEADERS,
+        seen_heads={SECOND: {"ContentType": "binary/octet-stream", "CacheControl": "no-store", "Metadata": {}}},
     ),
     AwsRow(
         name="headers of a copy stay",
@@ -165,14 +167,33 @@ STORED = (
         files_after=FOO,
     ),
     AwsRow(name="CRC32", theirs="cp --checksum-algorithm CRC32 foo.txt s3://{B}/", files=FOO, objects_after=FOO),
+    *(
+        AwsRow(
+            name=algorithm,
+            theirs=f"cp --checksum-algorithm {algorithm} foo.txt s3://{{B}}/",
+            files=FOO,
+            status=2,
+            ours_because=CHECKSUMS,
+            seen_status=0,
+            seen_objects=FOO,
+        )
+        for algorithm in ("SHA1", "SHA256", "SHA512", "XXHASH64", "XXHASH3", "XXHASH128")
+    ),
     AwsRow(
-        name="SHA256",
-        theirs="cp --checksum-algorithm SHA256 foo.txt s3://{B}/",
+        name="no storage class",
+        theirs="cp --storage-class NOT_A_CLASS foo.txt s3://{B}/",
         files=FOO,
+        status=1,
+        ours_because=STATUS,
+        seen_status=2,
+    ),
+    AwsRow(
+        name="what a copy takes along",
+        theirs="cp --copy-props none s3://{B}/foo.txt s3://{B2}/",
+        objects=FOO,
         status=2,
-        ours_because=CHECKSUMS,
-        seen_status=0,
-        seen_objects=FOO,
+        ours_because=STATUS,
+        seen_status=255,
     ),
     AwsRow(
         name="grants",

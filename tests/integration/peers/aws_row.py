@@ -37,6 +37,7 @@ CHECKSUMS = (
     "`--checksum-algorithm` takes CRC64NVME, CRC32C and CRC32, which cover an object of any number of parts; no SHA,"
     " and no XXHash."
 )
+LONG = "A key of more than 1,024 bytes is a failure by its name before anything is sent: no service of AWS takes it."
 GRANTS = "`--grants` is refused; `--acl` takes a canned ACL, and `aws s3api put-object-acl` grants to others."
 WEBSITE = "`website` is refused: bulkhaul configures no buckets."
 

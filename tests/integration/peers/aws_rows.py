@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.integration.peers.aws_option_rows import OPTION_ROWS
-from tests.integration.peers.aws_row import CLASH, NOTHING, ODD_KEYS, STATUS, AwsRow
+from tests.integration.peers.aws_row import CLASH, LONG, NOTHING, ODD_KEYS, STATUS, AwsRow
 
 FOO = {"foo.txt": "this is foo.txt"}
 RUN = {"run-7/a.bin": "a", "run-7/note.txt": "note"}
@@ -210,6 +210,50 @@ PLACES = (
         status=1,
         ours_because=STATUS,
         seen_status=255,
+    ),
+    AwsRow(
+        name="cp onto itself",
+        theirs="cp s3://{B}/foo.txt s3://{B}/foo.txt",
+        objects=FOO,
+        status=2,
+        ours_because=STATUS,
+        seen_status=1,
+    ),
+    AwsRow(
+        name="cp onto itself, with another class",
+        theirs="cp --storage-class STANDARD_IA s3://{B}/foo.txt s3://{B}/foo.txt",
+        objects=FOO,
+        heads={"foo.txt": {"StorageClass": "STANDARD_IA"}},
+    ),
+    AwsRow(name="a bucket is made", theirs="mb s3://{B}-3"),
+    AwsRow(name="a bucket that is there is made: us-east-1 says so", theirs="mb s3://{B}"),
+    AwsRow(name="a missing bucket is removed", theirs="rb s3://{B}-4", status=1),
+    AwsRow(
+        name="a key that is too long",
+        theirs=f"cp --recursive --only-show-errors . s3://{{B}}/{'d' * 1000}/",
+        files={"a": "short", "e" * 100: "long"},
+        objects_after={f"{'d' * 1000}/a": "short"},
+        status=1,
+        ours_because=LONG,
+        seen_status=0,
+        seen_objects={f"{'d' * 1000}/{name}": body for name, body in {"a": "short", "e" * 100: "long"}.items()},
+    ),
+    AwsRow(
+        name="a socket",
+        theirs="cp sock s3://{B}/",
+        files={"sock": "= socket"},
+        status=1,
+        ours_because=STATUS,
+        seen_status=2,
+    ),
+    AwsRow(
+        name="a socket among others",
+        theirs="cp --recursive . s3://{B}/",
+        files={**FOO, "sock": "= socket"},
+        objects_after=FOO,
+        status=1,
+        ours_because=STATUS,
+        seen_status=2,
     ),
     AwsRow(name="rm of nothing", theirs="rm --recursive s3://{B}/nothing", objects=FOO),
     AwsRow(

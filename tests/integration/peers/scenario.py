@@ -1,13 +1,14 @@
 """One row of a table of command lines that people bring along, and what a program leaves of it on a real server.
 
 Buckets hold objects and folders hold files as texts by their names: ``{"dir/a.txt": "content"}``. The name of an object
-of the second bucket begins with ``2:``; the content of a link begins with ``-> ``.
+of the second bucket begins with ``2:``; the content of a link begins with ``-> ``, that of a socket is ``= socket``.
 """
 
 from __future__ import annotations
 
 import os
 import shlex
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tests.integration.peers.warm import Ended
 
 _SECOND = "2:"
 _LINK = "-> "
+_SOCKET = "= socket"
 
 Contents = Mapping[str, str]
 Program = Callable[[list[str], Path, bytes], Ended]
@@ -133,6 +135,9 @@ def _write(place: Path, row: Row) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         if body.startswith(_LINK):
             path.symlink_to(body.removeprefix(_LINK))
+        elif body == _SOCKET:
+            with socket.socket(socket.AF_UNIX) as listening:
+                listening.bind(os.path.relpath(path))  # a path of a socket has at most 107 bytes
         else:
             path.write_text(body)
     for name, age_s in row.age_s.items():
@@ -180,6 +185,8 @@ def _files(place: Path) -> dict[str, str]:
     for path in sorted(place.rglob("*")):
         if path.is_symlink():
             found[str(path.relative_to(place))] = _LINK + os.readlink(path)
+        elif path.is_socket():
+            found[str(path.relative_to(place))] = _SOCKET
         elif path.is_file():
             found[str(path.relative_to(place))] = path.read_text()
     return found
