@@ -151,7 +151,7 @@ class PairCheck:
             verdict=step.verdict,
             evidence=step.evidence,
             reason=step.reason,
-            size_bytes=states[0].known.size_bytes,
+            size=states[0].known.size_bytes,
             facts=(states[0].facts(), states[1].facts()),
         )
 
