@@ -12,7 +12,7 @@ import pytest
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop import handover
-from bulkhaul.engine.loop.handover import READ_AHEAD, driven
+from bulkhaul.engine.loop.handover import READ_AHEAD, Driven
 
 
 def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[int]]:
@@ -20,7 +20,7 @@ def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[i
 
     async def run() -> list[list[int]]:
         found: list[list[int]] = []
-        async with driven(items) as take:
+        async with Driven(items) as take:
             while len(found) < most and (some := await take()):
                 found.append(some)
         return found
@@ -77,7 +77,7 @@ def test_error_comes_after_the_items(count: int) -> None:
         raise ValueError("broken")
 
     async def run(told: Callable[[int], None]) -> None:
-        async with driven(failing()) as take:
+        async with Driven(failing()) as take:
             while some := await take():
                 told(len(some))
 
@@ -104,7 +104,7 @@ def test_generator_that_nobody_takes_from_waits() -> None:
             closed.append(True)
 
     async def run() -> None:
-        async with driven(endless()) as take:
+        async with Driven(endless()) as take:
             await take()
             await full.wait()
             await asyncio.sleep(0.05)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, Self, Ty
 
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.loop.handover import READ_AHEAD, driven
+from bulkhaul.engine.loop.handover import READ_AHEAD, Driven
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.engine.loop.threads import no_thread
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
@@ -210,9 +210,14 @@ class Engine:
         An exception that interrupts the wait, as Ctrl-C does, cancels the work and is raised when that has ended.
 
         Raises:
+            UsageError: it is called on the engine's own thread, as by a callback.
             Whatever the work raises.
         """
         return self._running().run(work, *arguments)
+
+    def finish(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run an async function that lets go of something; on the engine's own thread without waiting for it."""
+        self._running().finish(work, *arguments)
 
     def start_task(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function on the engine's loop; cancelling the future cancels it."""
@@ -227,7 +232,7 @@ class Engine:
             ahead: items that may wait for the caller's thread.
         """
         portal = self._running()
-        driven_items = driven(items, ahead)
+        driven_items = Driven(items, ahead)
         left = False
         try:
             take = portal.run(driven_items.__aenter__)
@@ -238,7 +243,7 @@ class Engine:
                 left = True
                 raise
             finally:
-                portal.run(driven_items.__aexit__, None, None, None)
+                portal.finish(driven_items.__aexit__, None, None, None)
         except (FutureCancelledError, RuntimeError) as error:
             if not self._ended:
                 raise

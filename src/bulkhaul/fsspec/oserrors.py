@@ -91,6 +91,10 @@ class OsRuns:
         result: T = self._engine.run(_translated, work, arguments)
         return result
 
+    def finish(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run an async function on the engine's loop that lets go of something."""
+        self._engine.finish(_translated, work, arguments)
+
     def start_task(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function on the engine's loop."""
         return self._engine.start_task(_translated, work, arguments)

@@ -23,6 +23,10 @@ class Runs(Protocol):
         """Run an async function there, and wait for it."""
         ...
 
+    def finish(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run an async function there that lets go of something, and wait for it where that is possible."""
+        ...
+
     def start_task(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function there."""
         ...

@@ -84,14 +84,14 @@ class ObjectWriter(StoredWhenClosed):
         """Close without storing anything; what the key had before stays."""
         if self.closed:
             return
-        try:
-            if self._storing is not None:
-                with contextlib.suppress(UsageError):  # the engine was closed, and this ended with it
-                    self._engine.run(self._cancelled, self._storing)
-        finally:
-            self._end_input()  # after the cancellation: the end of the input would complete the object
-            self._held = bytearray()  # a failed upload's traceback may still look at the old one
-            super().close()
+        pipe, self._pipe = self._pipe, -1
+        self._held = bytearray()  # a failed upload's traceback may still look at the old one
+        super().close()
+        if self._storing is not None:
+            try:
+                self._engine.finish(_give_up, self._storing, pipe)
+            except UsageError:  # the engine was closed, and this ended with it
+                _close(pipe)
 
     def _stored(self) -> TransferResult:
         if self._storing is None:
@@ -140,15 +140,24 @@ class ObjectWriter(StoredWhenClosed):
         task.add_done_callback(functools.partial(_let_go, source))
         return task
 
-    async def _cancelled(self, task: asyncio.Task[TransferResult]) -> None:
-        task.cancel()
-        await outlast(task)
-        look_at([task])
-
     def _end_input(self) -> None:
         pipe, self._pipe = self._pipe, -1
-        if pipe >= 0:
-            os.close(pipe)
+        _close(pipe)
+
+
+async def _give_up(storing: asyncio.Task[TransferResult], pipe: int) -> None:
+    """Cancel the upload, and only then let it see the end of its input, which would complete the object."""
+    storing.cancel()
+    try:
+        await outlast(storing)
+        look_at([storing])
+    finally:
+        _close(pipe)
+
+
+def _close(pipe: int) -> None:
+    if pipe >= 0:
+        os.close(pipe)
 
 
 def _let_go(source: int, storing: asyncio.Task[TransferResult]) -> None:

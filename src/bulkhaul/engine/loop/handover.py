@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
-from contextlib import aclosing, asynccontextmanager
-from typing import TypeVar
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -21,54 +21,64 @@ LINGER_S = 0.05
 1,000 small objects a second, 50 ms bring fifty of them together. With 10 ms the CPU time of 10,000 small objects is a
 twentieth higher."""
 
+_driving: set[asyncio.Task[None]] = set()
+"""What runs a generator: the loop holds tasks weakly, and one that is collected with its reader could not be ended."""
 
-@asynccontextmanager
-async def driven(
-    items: AsyncGenerator[T, None], ahead: int = READ_AHEAD
-) -> AsyncIterator[Callable[[], Coroutine[None, None, list[T]]]]:
-    """Run a generator in one task, and yield what takes its items: a list each time, empty when there are no more.
 
-    Args:
-        ahead: how many items may wait.
+class Driven(Generic[T]):
+    """One task runs a generator; ``async with`` gives what takes its items: a list each time, empty after the last.
+
+    It is no generator itself: the loop would end one that is collected, while its reader ends it, too.
     """
-    found: list[T] = []
-    some, full, room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-    async def drive() -> None:
+    def __init__(self, items: AsyncGenerator[T, None], ahead: int = READ_AHEAD) -> None:
+        """Begin nothing yet.
+
+        Args:
+            ahead: how many items may wait.
+        """
+        self._items = items
+        self._ahead = ahead
+        self._found: list[T] = []
+        self._some, self._full, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def __aenter__(self) -> Callable[[], Coroutine[None, None, list[T]]]:
+        self._driving = asyncio.create_task(self._drive())
+        _driving.add(self._driving)
+        self._driving.add_done_callback(_driving.discard)
+        return self._take
+
+    async def __aexit__(self, *_: object) -> None:
+        self._driving.cancel()
+        await asyncio.wait([self._driving])
+        if not self._driving.cancelled():
+            self._driving.exception()  # was raised where it was waited for, or nobody waits any more
+
+    async def _drive(self) -> None:
         try:
-            async with aclosing(items):
+            async with aclosing(self._items) as items:
                 async for item in items:
-                    found.append(item)
-                    some.set()
-                    if len(found) >= ahead:
-                        full.set()
-                        room.clear()
-                        await room.wait()
+                    self._found.append(item)
+                    self._some.set()
+                    if len(self._found) >= self._ahead:
+                        self._full.set()
+                        self._room.clear()
+                        await self._room.wait()
         finally:  # in the step that ends this task
-            some.set()
-            full.set()
+            self._some.set()
+            self._full.set()
 
-    driving = asyncio.create_task(drive())
-
-    async def take() -> list[T]:
-        await some.wait()
+    async def _take(self) -> list[T]:
+        await self._some.wait()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_S):
-                await full.wait()
-        taken = found.copy()
-        found.clear()
-        room.set()
-        if not driving.done():
-            some.clear()
-            full.clear()
+                await self._full.wait()
+        taken = self._found.copy()
+        self._found.clear()
+        self._room.set()
+        if not self._driving.done():
+            self._some.clear()
+            self._full.clear()
         elif not taken:
-            driving.result()  # raises what the generator raised
+            self._driving.result()  # raises what the generator raised
         return taken
-
-    try:
-        yield take
-    finally:
-        driving.cancel()
-        await asyncio.wait([driving])
-        if not driving.cancelled():
-            driving.exception()  # was raised where it was waited for, or nobody waits any more

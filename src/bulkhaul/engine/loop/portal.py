@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from bulkhaul.engine.loop.callbacks import original
 from bulkhaul.engine.loop.event_loop import new_event_loop
+from bulkhaul.model.errors import UsageError
 
 T = TypeVar("T")
 
@@ -81,8 +82,12 @@ class Portal:
         What interrupts the wait, as Ctrl-C does, cancels the work, and is raised when the work has ended.
 
         Raises:
+            UsageError: this is the loop's own thread, which cannot wait for itself.
             Whatever the work raises.
         """
+        if self.here:
+            text = "this is the engine's own thread, as of a callback, and it cannot wait for itself"
+            raise UsageError(f"{text}; call the engine on another thread")
         pending = cast("_Pending[T]", self.start(work, *arguments))
         try:
             return pending.result()
@@ -90,6 +95,16 @@ class Portal:
             if pending.cancel():
                 pending.ended.wait()
             raise
+
+    def finish(self, work: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        """Run an async function that lets go of something, and wait for it, except on the loop's own thread.
+
+        The garbage collector may run there, and finalizers with it.
+        """
+        if self.here:
+            self.start(work, *arguments)
+        else:
+            self.run(work, *arguments)
 
     def soon(self, function: Callable[[], object]) -> None:
         """Have the loop call a function; nobody waits for it."""
