@@ -15,10 +15,11 @@ import botocore.session
 import pytest
 
 from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
-from bulkhaul.model.settings import Settings
+from bulkhaul.model.settings import Settings, Timeouts
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
 from tests.faultserver import FaultServer, make_object
+from tests.patience import PATIENCE_S, SOON_S
 
 GIVEN = Credentials(ACCESS_KEY, SECRET_KEY, TOKEN)
 
@@ -130,9 +131,7 @@ def failing() -> Credentials:
 def test_a_source_that_fails_says_so(source: Any, says: str, caplog: pytest.LogCaptureFixture) -> None:
     """A CredentialsError before any request, without a key in it or in the log."""
     caplog.set_level(logging.DEBUG)
-    timeouts = Settings().timeouts
-    if "within" in says:
-        timeouts = type(timeouts)(ask_s=0.5)
+    timeouts = Timeouts(ask_s=0.5) if "within" in says else Settings().timeouts
     with told() as server, aws_environment({}):
         with Engine(endpoint_url=server.endpoint_url, credentials=source, timeouts=timeouts, workers=1) as engine:
             with pytest.raises(errors.CredentialsError, match=says) as caught:
@@ -141,6 +140,29 @@ def test_a_source_that_fails_says_so(source: Any, says: str, caplog: pytest.LogC
     assert SECRET_KEY not in str(caught.value) + caplog.text
     if source is not failing:
         assert_no_secret(caught.value)
+
+
+def test_a_source_that_waits_holds_up_no_end() -> None:
+    """A function that waits for ever fails the request in time, and the engine can be closed."""
+    going, asked = threading.Event(), threading.Event()
+
+    def source() -> Credentials:
+        asked.set()
+        going.wait(2 * PATIENCE_S)
+        return GIVEN
+
+    with told() as server, aws_environment({}):
+        engine = Engine(endpoint_url=server.endpoint_url, credentials=source, timeouts=Timeouts(ask_s=0.5), workers=1)
+        with pytest.raises(errors.CredentialsError, match="did not answer within"):
+            engine.get_bytes("s3://bucket/key")
+        assert asked.is_set()
+        closing = threading.Thread(target=engine.close)
+        closing.start()
+        closing.join(SOON_S)
+        held_up = closing.is_alive()
+        going.set()
+        closing.join()
+    assert not held_up
 
 
 def test_a_renewal_that_fails_says_so() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -31,6 +33,40 @@ async def in_thread(work: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) 
         return await asyncio.to_thread(work, *args, **kwargs)
     except RuntimeError as error:
         raise no_thread(error) or error from error
+
+
+def in_own_thread(work: Callable[[], object], name: str) -> asyncio.Future[BaseException | None]:
+    """Begin ``work`` of the caller's that may wait for ever; the future's result is what it raised, None for nothing.
+
+    Nothing waits for the thread: neither the end of the loop, as for those of ``in_thread``, nor that of the program.
+
+    Args:
+        name: of the thread.
+
+    Raises:
+        OtherError: no thread can be started.
+    """
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[BaseException | None] = loop.create_future()
+
+    def tell(error: BaseException | None) -> None:
+        if not ended.done():
+            ended.set_result(error)
+
+    def run() -> None:
+        error: BaseException | None = None
+        try:
+            work()
+        except BaseException as raised:  # noqa: BLE001 - it is the caller's, whatever it is
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
+            loop.call_soon_threadsafe(tell, error)
+
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError as error:
+        raise no_thread(error) or error from error
+    return ended
 
 
 def unforeseen(error: Exception, text: str) -> ErrorInfo:

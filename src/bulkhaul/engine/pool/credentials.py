@@ -6,6 +6,7 @@ import asyncio
 import logging
 import random
 import time
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -17,6 +18,9 @@ from bulkhaul.model.errors import TransferError
 from bulkhaul.policy.events import CredentialsReplaced
 from bulkhaul.policy.pacing import backoff_s
 from bulkhaul.wire.values import Credentials
+
+if TYPE_CHECKING:
+    from bulkhaul.engine.pool.given_credentials import GivenSource
 
 _log = logging.getLogger("bulkhaul.credentials")
 
@@ -56,6 +60,7 @@ class RefreshableCredentials:
         """
         self.failure: TransferError | None = None
         self._source = source
+        self._given: GivenSource | None = None  # it, once it was asked
         self.current: Credentials | None = None
         self._workers = workers
         self._trips = trips
@@ -85,9 +90,10 @@ class RefreshableCredentials:
             if self._source is None:
                 credentials = await self._trips.make(worker, Resolve(generation))
             else:
-                from bulkhaul.engine.pool.given_credentials import asked  # few programs give any
+                from bulkhaul.engine.pool.given_credentials import GivenSource  # few programs give any
 
-                credentials = await asked(self._source, generation, deadline_s=self._trips.ask_s)
+                self._given = self._given or GivenSource(self._source)
+                credentials = await self._given.asked(generation, deadline_s=self._trips.ask_s)
             self.failure = None
         except TransferError as error:
             if not self._resolved:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.engine.loop.threads import in_own_thread
 from bulkhaul.model.credentials import Credentials as Given
 from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import CredentialsError, TransferError
@@ -22,42 +23,60 @@ from bulkhaul.wire.values import Credentials
 _WHAT = "Credentials, a session of boto3 or botocore or its credentials, or a function that returns Credentials"
 
 
-async def asked(source: CredentialsSource, generation: int, *, deadline_s: float) -> Credentials:
-    """Return what requests are to be signed with from now on.
+class GivenSource:
+    """What the program has given, asked once at a time."""
 
-    Raises:
-        CredentialsError: the source failed, gave none within the deadline, or keys that no request can carry or that
-            have ended.
-    """
-    try:
-        async with asyncio.timeout(deadline_s):
-            given = await _given(source)
-    except TransferError:
-        raise
-    except TimeoutError as error:
-        raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s") from error
-    except Exception as error:  # it is the program's own, and may raise anything
-        text = "the given source of credentials failed"
-        raise CredentialsError(text, cause=type(error).__name__) from error
-    if not isinstance(given, Given):
-        raise CredentialsError(f"credentials must be {_WHAT}; {type(given).__name__} is none of these")
-    expires_s = given.expires.timestamp() if given.expires is not None else 0.0
-    if expires_s and expires_s <= time.time():
-        raise CredentialsError("the given credentials have ended; give a function that returns new ones")
-    keys = (given.access_key, given.secret_key, given.session_token)
-    return usable_credentials(*keys, source="given by the program", expires_s=expires_s, generation=generation)
+    def __init__(self, source: CredentialsSource) -> None:
+        self._source: Any = source
+        self._asking: asyncio.Future[BaseException | None] | None = None
+        self._said: list[object] = []
 
+    async def asked(self, generation: int, *, deadline_s: float) -> Credentials:
+        """Return what requests are to be signed with from now on.
 
-async def _given(source: Any) -> object:
-    """Return Credentials, or whatever else came of the source."""
-    if isinstance(source, Given):
-        return source
-    if hasattr(source, "get_frozen_credentials") or hasattr(source, "get_credentials"):
-        return await in_thread(_of_sdk, source)
-    if inspect.iscoroutinefunction(source):
-        return await source()
-    given = await in_thread(source) if callable(source) else source
-    return await given if inspect.isawaitable(given) else given
+        Raises:
+            CredentialsError: the source failed, gave none within the deadline, or keys that no request can carry or
+                that have ended.
+        """
+        try:
+            async with asyncio.timeout(deadline_s):
+                given = await self._given()
+        except TransferError:
+            raise
+        except TimeoutError as error:
+            raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s") from error
+        except Exception as error:  # it is the program's own, and may raise anything
+            text = "the given source of credentials failed"
+            raise CredentialsError(text, cause=type(error).__name__) from error
+        if not isinstance(given, Given):
+            raise CredentialsError(f"credentials must be {_WHAT}; {type(given).__name__} is none of these")
+        expires_s = given.expires.timestamp() if given.expires is not None else 0.0
+        if expires_s and expires_s <= time.time():
+            raise CredentialsError("the given credentials have ended; give a function that returns new ones")
+        keys = (given.access_key, given.secret_key, given.session_token)
+        return usable_credentials(*keys, source="given by the program", expires_s=expires_s, generation=generation)
+
+    async def _given(self) -> object:
+        """Return Credentials, or whatever else came of the source."""
+        source = self._source
+        if isinstance(source, Given):
+            return source
+        if hasattr(source, "get_frozen_credentials") or hasattr(source, "get_credentials"):
+            return await self._of_thread(lambda: _of_sdk(source))
+        if inspect.iscoroutinefunction(source):
+            return await source()
+        given = await self._of_thread(source) if callable(source) else source
+        return await given if inspect.isawaitable(given) else given
+
+    async def _of_thread(self, ask: Callable[[], object]) -> object:
+        """Return what a function returns; one that is late is waited for again, and not called beside itself."""
+        if self._asking is None or self._asking.done():
+            said: list[object] = []
+            self._said = said
+            self._asking = in_own_thread(lambda: said.append(ask()), "bulkhaul-credentials")
+        if (error := await asyncio.shield(self._asking)) is not None:
+            raise error
+        return self._said[0]
 
 
 def _of_sdk(source: Any) -> Given:

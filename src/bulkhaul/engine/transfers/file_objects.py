@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO
 
 from bulkhaul.engine.loop.tasks import look_at, outlast
-from bulkhaul.engine.loop.threads import no_thread
+from bulkhaul.engine.loop.threads import in_own_thread
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import TransferResult
@@ -31,7 +31,7 @@ async def piped_from(source: BinaryIO, store: Callable[[int], Coroutine[None, No
     reading, writing = os.pipe()
     feed = _Feed(writing)
     try:
-        ended = _in_own_thread(lambda: _feed_from(source, feed))
+        ended = in_own_thread(lambda: _feed_from(source, feed), "bulkhaul-file")
         storing = asyncio.ensure_future(store(reading))
         try:
             waited: list[asyncio.Future[Any]] = [storing, ended]
@@ -61,7 +61,7 @@ async def piped_to(sink: BinaryIO, fetch: Callable[[int], Coroutine[None, None, 
     feed = _Feed(writing)
     try:
         try:
-            ended = _in_own_thread(lambda: _write_from(reading, sink))
+            ended = in_own_thread(lambda: _write_from(reading, sink), "bulkhaul-file")
         except BaseException:
             os.close(reading)
             raise
@@ -134,29 +134,3 @@ def _write_from(reading: int, sink: BinaryIO) -> None:
                 if not count:
                     raise UsageError("the file object takes no data; give one that blocks")
                 at += count
-
-
-def _in_own_thread(work: Callable[[], None]) -> asyncio.Future[BaseException | None]:
-    """Begin ``work``; the future's result is what it raised, None for nothing."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[BaseException | None] = loop.create_future()
-
-    def tell(error: BaseException | None) -> None:
-        if not ended.done():
-            ended.set_result(error)
-
-    def run() -> None:
-        error: BaseException | None = None
-        try:
-            work()
-        except BaseException as raised:  # noqa: BLE001 - it is the caller's, whatever it is
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop has ended, and nobody waits
-            loop.call_soon_threadsafe(tell, error)
-
-    try:
-        # A daemon: a program must not wait at its end for a file object that waits.
-        threading.Thread(target=run, name="bulkhaul-file", daemon=True).start()
-    except RuntimeError as error:
-        raise no_thread(error) or error from error
-    return ended
