@@ -22,6 +22,8 @@ from bulkhaul.wire.values import Credentials
 
 _WHAT = "Credentials, a session of boto3 or botocore or its credentials, or a function that returns Credentials"
 
+_FAILED = "the given source of credentials failed"
+
 
 class GivenSource:
     """What the program has given, asked once at a time."""
@@ -38,16 +40,21 @@ class GivenSource:
             CredentialsError: the source failed, gave none within the deadline, or keys that no request can carry or
                 that have ended.
         """
+        failed, limit = "", asyncio.timeout(deadline_s)
         try:
-            async with asyncio.timeout(deadline_s):
+            async with limit:
                 given = await self._given()
         except TransferError:
             raise
-        except TimeoutError as error:
-            raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s") from error
-        except Exception as error:  # it is the program's own, and may raise anything
-            text = "the given source of credentials failed"
-            raise CredentialsError(text, cause=type(error).__name__) from error
+        except BaseException as error:  # it is the program's own, and may raise anything
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            failed = type(error).__name__
+        if limit.expired():
+            raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s")
+        if failed:  # raised here, where the error has no context that would tell what the source raised
+            raise CredentialsError(_FAILED, cause=failed)
         if not isinstance(given, Given):
             raise CredentialsError(f"credentials must be {_WHAT}; {type(given).__name__} is none of these")
         expires_s = given.expires.timestamp() if given.expires is not None else 0.0
@@ -74,9 +81,11 @@ class GivenSource:
             said: list[object] = []
             self._said = said
             self._asking = in_own_thread(lambda: said.append(ask()), "bulkhaul-credentials")
-        if (error := await asyncio.shield(self._asking)) is not None:
-            raise error
-        return self._said[0]
+        error = await asyncio.shield(self._asking)
+        if error is None:
+            return self._said[0]
+        # StopIteration, for one, can be raised in no coroutine.
+        raise error if isinstance(error, TransferError) else CredentialsError(_FAILED, cause=type(error).__name__)
 
 
 def _of_sdk(source: Any) -> Given:
