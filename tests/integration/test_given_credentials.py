@@ -7,6 +7,7 @@ import logging
 import pickle
 import threading
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,7 +15,9 @@ import botocore.credentials
 import botocore.session
 import pytest
 
+import bulkhaul
 from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
+from bulkhaul.engine.shared import shared_engine
 from bulkhaul.model.settings import Settings, Timeouts
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
@@ -203,6 +206,64 @@ def test_a_source_that_waits_holds_up_no_end() -> None:
         going.set()
         closing.join()
     assert not held_up
+
+
+def test_a_source_that_failed_is_asked_again() -> None:
+    """By the next request: a token service restarts, a user logs in. It is asked once for all that wait."""
+    calls: list[int] = []
+
+    def source() -> Credentials:
+        calls.append(1)
+        return failing() if len(calls) == 1 else GIVEN
+
+    with told() as server, aws_environment({}):
+        with Engine(endpoint_url=server.endpoint_url, credentials=source, workers=1) as engine:
+            with pytest.raises(errors.CredentialsError, match="source of credentials failed"):
+                engine.get_bytes("s3://bucket/key")
+            asked = [engine.start_task(engine.aio.get_bytes, "s3://bucket/key") for _ in range(5)]
+            assert [one.result(PATIENCE_S) for one in asked] == [b"hello"] * 5
+    assert len(calls) == 2
+
+
+def test_a_late_source_is_not_called_beside_itself() -> None:
+    """The request that comes while it is still at work waits for that."""
+    going, calls = threading.Event(), []
+
+    def source() -> Credentials:
+        calls.append(1)
+        going.wait(PATIENCE_S)
+        return GIVEN
+
+    with told() as server, aws_environment({}):
+        timeouts = Timeouts(ask_s=0.5)
+        with Engine(endpoint_url=server.endpoint_url, credentials=source, timeouts=timeouts, workers=1) as engine:
+            for _ in range(2):
+                with pytest.raises(errors.CredentialsError, match="did not answer within"):
+                    engine.get_bytes("s3://bucket/key")
+            going.set()
+            assert engine.get_bytes("s3://bucket/key") == b"hello"
+    assert len(calls) <= 2  # the answer that came between two requests may be out of date
+
+
+def test_a_login_after_a_failure_is_found(tmp_path: Path) -> None:
+    """Of the chain, too, and by an engine that the program shares."""
+    shared = tmp_path / "credentials"
+    with told() as server, aws_environment({"AWS_SHARED_CREDENTIALS_FILE": str(shared)}):
+
+        def read() -> bytes:
+            with bulkhaul.open("s3://bucket/key", endpoint_url=server.endpoint_url, workers=1) as file:
+                return file.read()
+
+        with pytest.raises(errors.CredentialsError):
+            read()
+        shared.write_text(
+            f"[default]\naws_access_key_id={ACCESS_KEY}\naws_secret_access_key={SECRET_KEY}\n"
+            f"aws_session_token={TOKEN}\n"
+        )
+        try:
+            assert read() == b"hello"
+        finally:
+            shared_engine(Settings(endpoint_url=server.endpoint_url, workers=1)).close()
 
 
 def test_a_renewal_that_fails_says_so() -> None:

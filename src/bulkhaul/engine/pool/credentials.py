@@ -76,9 +76,12 @@ class RefreshableCredentials:
         return self._resolved and self._resolving is None
 
     def resolve_first(self) -> None:
-        """Have one worker ask the chain for all of them, unless that is done or under way."""
+        """Have one worker ask the chain for all of them, unless that is done or under way.
+
+        If it fails, the requests that wait fail with it, and the next one has it asked again.
+        """
         trips = self._trips
-        if not self._resolved and trips.failure is None and self._resolving is None and trips.configured:
+        if not self._resolved and trips.closed is None and self._resolving is None and trips.configured:
             self._resolve_by(trips.configured[0], FIRST_GENERATION)
 
     def _resolve_by(self, worker: int, generation: int) -> None:
@@ -97,7 +100,7 @@ class RefreshableCredentials:
             self.failure = None
         except TransferError as error:
             if not self._resolved:
-                self._trips.give_up(error)
+                self._trips.refuse(error)
             elif self._source is not None:
                 self.failure = error
                 _log.warning("the credentials could not be renewed: %s", error)

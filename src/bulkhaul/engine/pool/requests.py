@@ -132,6 +132,7 @@ class Requests:
         while True:
             attempt += 1
             self._credentials.renew_if_due()
+            self._credentials.resolve_first()
             if doubtful and before_again is not None:
                 await before_again()
                 doubtful = False
@@ -222,7 +223,8 @@ class Requests:
     def worker_changed(self, worker: int, state: WorkerState) -> None:
         """A worker has become able to do something, or is dead."""
         self._trips.worker_changed(worker, state)
-        self._credentials.resolve_first()
+        if self._trips.waiting:
+            self._credentials.resolve_first()
 
     def credentials_expired(self, generation: int) -> None:
         """A service has refused the credentials of a part as expired."""

@@ -69,7 +69,6 @@ class RoundTrips:
     Attributes:
         targets: bucket → where its requests go, as far as answers have told.
         configured: workers that can resolve credentials, in the order of their start.
-        failure: why no worker will ever take requests.
         closed: why no request is sent any more.
         answered_s: instant of the loop's clock when the service last answered otherwise than by an error.
     """
@@ -77,7 +76,6 @@ class RoundTrips:
     def __init__(self, workers: Workers, timeouts: Timeouts) -> None:
         self.targets: dict[str, Target] = {}
         self.configured: list[int] = []
-        self.failure: TransferError | None = None
         self.closed: TransferError | None = None
         self.answered_s = 0.0
         self._workers = workers
@@ -87,6 +85,7 @@ class RoundTrips:
         self._next = 1
         self._load: dict[int, int] = {}  # usable worker → requests that it has
         self._waiting = 0  # requests for a usable worker
+        self._refusal: TransferError | None = None  # why there was none for those that waited last
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -116,12 +115,15 @@ class RoundTrips:
             TransferError: there will be none.
         """
         self._waiting += 1
+        refused_before = self._refusal
         try:
             if self.closed is None:
                 self._workers.need(self._waiting + sum(self._load.values()))
             while not self._load or self.closed is not None:
-                if self.failure is not None:
-                    raise self.failure
+                if self.closed is not None:
+                    raise self.closed
+                if self._refusal is not None and self._refusal is not refused_before:
+                    raise self._refusal
                 if not self._workers.machine.alive:
                     raise WorkerDied(f"no worker is left; the last one died by {self._workers.last_death}")
                 self._changed.clear()
@@ -229,14 +231,19 @@ class RoundTrips:
                         waiting.future.set_exception(WorkerGone(blameless=state == "orphaned"))
         self._changed.set()
 
-    def give_up(self, error: TransferError) -> None:
-        """Fail every wait for a usable worker with this error: there will be none."""
-        self.failure = error
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for a usable worker."""
+        return self._waiting
+
+    def refuse(self, error: TransferError) -> None:
+        """Fail every request that waits for a usable worker; one that comes later waits anew."""
+        self._refusal = error
         self._changed.set()
 
     def fail(self, error: TransferError) -> None:
         """End every request with an error, those that are made from now on as well."""
-        self.failure = self.closed = error
+        self.closed = error
         self._closing.set()
         for waiting in self._open.values():
             if not waiting.future.done():
