@@ -310,7 +310,8 @@ class Engine:
     ) -> ObjectReader | ObjectWriter:
         """Open one object as a file object, for reading (``rb``) or writing (``wb``).
 
-        For text, put ``io.TextIOWrapper`` around it.
+        A writer stores the object when it is closed, and nothing if its ``with`` block raises. For text, write it
+        encoded, or detach an ``io.TextIOWrapper`` before that block ends: closing one stores, whatever was raised.
 
         Args:
             options: how an object is stored that is written.

@@ -78,7 +78,8 @@ def open(  # noqa: A001
             file.write(header)
 
     A reader can be sought, and asks for what follows before it is wanted. A writer stores the object when it is
-    closed, and nothing if its ``with`` block raises. For text, put ``io.TextIOWrapper`` around it.
+    closed, and nothing if its ``with`` block raises. For text, write it encoded, or detach an
+    ``io.TextIOWrapper`` before that block ends: closing one stores, whatever was raised.
 
     Args:
         engine: the engine that asks; without one, an engine of these settings that the program shares.

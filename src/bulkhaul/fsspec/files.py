@@ -68,25 +68,15 @@ class Writer(ObjectWriter):
 
 
 class ExclusiveWriter(Writer):
-    """An object that is stored only if there is none of its name when it is closed."""
+    """An object that is stored only if there is none of its name when it is closed; it waits in memory."""
 
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Take all of ``data``, into memory.
+    def _take(self, data: memoryview) -> None:
+        if len(self._held) + len(data) > EXCLUSIVE_BYTES:
+            text = f"mode 'x' writes at most {EXCLUSIVE_BYTES // MIB} MiB; write it with mode 'w'"
+            raise OSError(errno.EFBIG, text, self.name)
+        self._held += data
 
-        Raises:
-            OSError: it gets longer than 64 MiB.
-        """
-        if self._sealed or self.closed:
-            raise ValueError("I/O operation on closed file")
-        with memoryview(data) as view, view.cast("B") as more:
-            if len(self._held) + len(more) > EXCLUSIVE_BYTES:
-                text = f"mode 'x' writes at most {EXCLUSIVE_BYTES // MIB} MiB; write it with mode 'w'"
-                raise OSError(errno.EFBIG, text, self.name)
-            self._held += more
-            self._at += len(more)
-            return len(more)
-
-    def _stored(self) -> TransferResult:
+    def _store(self) -> TransferResult:
         aio = self._engine.aio
         upload = functools.partial(aio.upload_bytes, self._held, self._ref, self._options, only_if_absent=True)
         return self._engine.run(created, upload)
@@ -102,14 +92,14 @@ class Appender(Writer):
         self._etag = etag
         super().__init__(engine, ref, options, autocommit=autocommit)
 
-    def _stored(self) -> TransferResult:
+    def _store(self) -> TransferResult:
         try:
             found = self._engine.run(self._engine.aio.head, self._ref).etag
         except FileNotFoundError:
             found = ""
         if found != self._etag:
             raise OSError(errno.ESTALE, "it was written by somebody else meanwhile; append to it again", self.name)
-        return super()._stored()
+        return super()._store()
 
 
 async def completed(aio: AsyncEngine, source: RemoteObject, options: ObjectOptions) -> ObjectOptions:

@@ -6,7 +6,7 @@ import io
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 from bulkhaul.disk.chunks import fill
 from bulkhaul.disk.folder import FolderHandle
@@ -16,9 +16,6 @@ from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.files.stored_when_closed import StoredWhenClosed
 from bulkhaul.model.objects import Content
 from bulkhaul.model.results import TransferResult
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 Mode = Literal["rb", "wb"]
 
@@ -52,7 +49,7 @@ class Sink(Protocol):
         ...
 
     def discard(self) -> None:
-        """Let go of everything; also after ``store``."""
+        """Let go of everything; also after ``store``, and twice."""
         ...
 
 
@@ -63,32 +60,14 @@ class StoringWriter(StoredWhenClosed):
         self._sink = sink
         super().__init__(name)
 
-    def write(self, data: ReadableBuffer, /) -> int:
-        """Take all of ``data``."""
-        self._require_open()
-        with memoryview(data) as view, view.cast("B") as flat:
-            self._sink.write(flat)
-            self._at += len(flat)
-            return len(flat)
+    def _take(self, data: memoryview) -> None:
+        self._sink.write(data)
 
-    def close(self) -> None:
-        """Store the object; safe to call twice.
+    def _store(self) -> TransferResult:
+        return self._sink.store()
 
-        Raises:
-            TransferError: it could not be stored; nothing of it is left.
-        """
-        if self.closed:
-            return
-        try:
-            self.result = self._sink.store()
-        finally:
-            self.abort()
-
-    def abort(self) -> None:
-        """Close without storing anything; what the key had before stays."""
-        if not self.closed:
-            self._sink.discard()
-            super().close()
+    def _discard(self) -> None:
+        self._sink.discard()
 
 
 class HeldBody:

@@ -230,10 +230,12 @@ class ObjectStore(Protocol):
         options: ObjectOptions | None = None,
         version_id: str = "",
     ) -> io.BufferedIOBase:
-        """Open one object as a file, for reading (``rb``) or writing (``wb``); for text, see ``io.TextIOWrapper``.
+        """Open one object as a file, for reading (``rb``) or writing (``wb``).
 
         A reader can be sought, and reads one version. A writer stores the object when it is closed, and nothing if
-        its ``with`` block raises, after ``abort()``, or if it is forgotten; its ``result`` is that of a put.
+        its ``with`` block raises, a write has failed, after ``abort()``, or if it is forgotten; its ``result`` is that
+        of a put. For text, write it encoded, or detach an ``io.TextIOWrapper`` before that block ends: closing one
+        stores, whatever was raised.
 
         Args:
             options: how an object is stored that is written.

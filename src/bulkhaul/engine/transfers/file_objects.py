@@ -1,25 +1,39 @@
-"""Joins file objects of Python to pipes, which transfers read and write; each has a thread of its own.
+"""Joins file objects of Python to sockets, which transfers read and write as pipes; each has a thread of its own.
 
 A file object may wait for as long as it likes. A transfer that ends before lets go of the thread, which ends with it.
+Sockets, since they can be hung up: a child that was forked holds copies of both ends, and a pipe would stay open.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, BinaryIO
 
 from bulkhaul.engine.loop.tasks import look_at, outlast
 from bulkhaul.engine.loop.threads import in_own_thread
+from bulkhaul.engine.messages.channel import hang_up
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import TransferResult
 
 PIECE_BYTES = MIB
-"""Bytes of one ``read`` of a file object, or of the pipe."""
+"""Bytes of one ``read`` of a file object, or of the socket."""
+
+
+def joined() -> tuple[socket.socket, socket.socket]:
+    """Return two sockets: what is written to one is read from the other. They block, whatever the program's default.
+
+    Raises:
+        OSError: this process may open no more files.
+    """
+    ours, theirs = socket.socketpair()
+    ours.settimeout(None)
+    theirs.settimeout(None)
+    return ours, theirs
 
 
 async def piped_from(source: BinaryIO, store: Callable[[int], Coroutine[None, None, TransferResult]]) -> TransferResult:
@@ -28,11 +42,11 @@ async def piped_from(source: BinaryIO, store: Callable[[int], Coroutine[None, No
     Raises:
         Whatever ``read`` or ``store`` raises; a failed ``read`` cancels ``store`` before it sees an end of the input.
     """
-    reading, writing = os.pipe()
+    writing, reading = joined()
     feed = _Feed(writing)
     try:
         ended = in_own_thread(lambda: _feed_from(source, feed), "bulkhaul-file")
-        storing = asyncio.ensure_future(store(reading))
+        storing = asyncio.ensure_future(store(reading.fileno()))
         try:
             waited: list[asyncio.Future[Any]] = [storing, ended]
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
@@ -47,26 +61,29 @@ async def piped_from(source: BinaryIO, store: Callable[[int], Coroutine[None, No
             look_at([storing])
             raise
     finally:
-        os.close(reading)  # a write that waits ends now
+        hang_up(reading)  # a write that waits ends now
         feed.close()
 
 
 async def piped_to(sink: BinaryIO, fetch: Callable[[int], Coroutine[None, None, TransferResult]]) -> TransferResult:
     """Write to a file object what ``fetch`` writes to the descriptor that it is given.
 
+    When it has failed no further ``write`` begins; one that is under way goes on.
+
     Raises:
         Whatever ``write`` or ``fetch`` raises.
     """
-    reading, writing = os.pipe()
-    feed = _Feed(writing)
+    writing, reading = joined()
+    writing.setblocking(False)  # ``fetch`` looks in between whether it was cancelled
+    feed, failed = _Feed(writing), threading.Event()
     try:
         try:
-            ended = in_own_thread(lambda: _write_from(reading, sink), "bulkhaul-file")
+            ended = in_own_thread(lambda: _write_from(reading, sink, failed), "bulkhaul-file")
         except BaseException:
-            os.close(reading)
+            hang_up(reading)
             raise
         try:
-            result = await fetch(writing)
+            result = await fetch(writing.fileno())
         except BrokenPipeError:
             if (error := await ended) is not None:
                 raise error from None
@@ -75,6 +92,9 @@ async def piped_to(sink: BinaryIO, fetch: Callable[[int], Coroutine[None, None, 
         if (error := await ended) is not None:
             raise error
         return result
+    except BaseException:
+        failed.set()
+        raise
     finally:
         feed.close()
 
@@ -84,10 +104,10 @@ class _Stopped(Exception):
 
 
 class _Feed:
-    """The end of a pipe that is written: closed once, and never while a thread writes to it."""
+    """The socket that is written: closed once, and never while a thread writes to it."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock: socket.socket | None = sock
         self._lock = threading.Lock()
 
     def write(self, data: bytes) -> None:
@@ -96,22 +116,20 @@ class _Feed:
         Raises:
             _Stopped: nobody reads any more.
         """
-        with memoryview(data) as view, self._lock:
-            at = 0
-            while at < len(view):
-                if self._fd < 0:
-                    raise _Stopped
-                try:
-                    at += os.write(self._fd, view[at:])
-                except BrokenPipeError:
-                    raise _Stopped from None
+        with self._lock:
+            if self._sock is None:
+                raise _Stopped
+            try:
+                self._sock.sendall(data)
+            except ConnectionError:
+                raise _Stopped from None
 
     def close(self) -> None:
         """Let the reader see the end. Safe to call twice; a thread that writes has no reader any more, or has ended."""
         with self._lock:
-            fd, self._fd = self._fd, -1
-            if fd >= 0:
-                os.close(fd)
+            sock, self._sock = self._sock, None
+            if sock is not None:
+                hang_up(sock)
 
 
 def _feed_from(source: BinaryIO, feed: _Feed) -> None:
@@ -125,12 +143,16 @@ def _feed_from(source: BinaryIO, feed: _Feed) -> None:
             feed.write(data)
 
 
-def _write_from(reading: int, sink: BinaryIO) -> None:
-    with os.fdopen(reading, "rb", buffering=0) as pipe:  # a failure closes it, and so ends the transfer
-        while data := pipe.read(PIECE_BYTES):
+def _write_from(reading: socket.socket, sink: BinaryIO, failed: threading.Event) -> None:
+    try:
+        while data := reading.recv(PIECE_BYTES):
             at = 0
             while at < len(data):
+                if failed.is_set():
+                    return
                 count = sink.write(data[at:] if at else data)
                 if not count:
                     raise UsageError("the file object takes no data; give one that blocks")
                 at += count
+    finally:
+        hang_up(reading)  # and so ends the transfer, if it goes on
