@@ -22,11 +22,10 @@ class Records:
     def __init__(self, window: Window) -> None:
         self._in_force = window
         self._told_size = window.size
-        self._on = False
+        self._on = _requests.isEnabledFor(logging.DEBUG)  # what every worker was told; at first they tell nothing
 
     def begin(self, tell: Callable[[TellRequests], None]) -> None:
-        """Tell a new worker, if its requests are wanted."""
-        self._on = _requests.isEnabledFor(logging.DEBUG)
+        """Tell a new worker what the others were told; a change since then is for ``look``."""
         if self._on:
             tell(TellRequests(on=True))
 
