@@ -68,3 +68,13 @@ def test_a_refusal_is_no_absence() -> None:
     with told() as server, aws_environment(wrong), Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
         with pytest.raises(errors.AccessDenied):
             engine.exists(URL)
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "s3://x"])
+def test_what_is_no_name_of_a_bucket_is_not_sent(name: str) -> None:
+    """An empty one would ask the service itself, and be told a success."""
+    with told() as server, aws_environment(keys()), Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
+        for call in (engine.create_bucket, engine.delete_bucket):
+            with pytest.raises(errors.UsageError, match="no name of a bucket"):
+                call(name)
+        assert server.requests == ()

@@ -6,9 +6,14 @@ before it is removed.
 
 from __future__ import annotations
 
+import re
+
 from bulkhaul.engine.messages.requests import CreateBucket, DeleteBucket, ListPage, ListVersions
 from bulkhaul.engine.pool.requests import Requests
-from bulkhaul.model.errors import NOT_EMPTY, Conflict, NotFound, Unsupported
+from bulkhaul.model.errors import NOT_EMPTY, Conflict, NotFound, Unsupported, UsageError
+
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
+"""What any service may have. Source: botocore, handlers.VALID_BUCKET."""
 
 
 class Buckets:
@@ -21,9 +26,11 @@ class Buckets:
         """Make a bucket; without a region in that of the endpoint.
 
         Raises:
+            UsageError: it can be no bucket's name.
             Conflict: there is such a bucket, the caller's or somebody else's.
             TransferError: the service refused.
         """
+        _require_name(bucket)
         lost: list[bool] = []
         try:
             request = CreateBucket(bucket, region)
@@ -38,10 +45,12 @@ class Buckets:
         What somebody stores between the look and the removal only the service can see.
 
         Raises:
+            UsageError: it can be no bucket's name.
             Conflict: something is in it.
             NotFound: there is no such bucket.
             TransferError: the service refused.
         """
+        _require_name(bucket)
         url = f"s3://{bucket}"
         if (await self._requests.ask(ListPage(bucket, "", "", max_keys=1), url)).objects or await self._history(bucket):
             raise Conflict(NOT_EMPTY, url)
@@ -58,3 +67,8 @@ class Buckets:
             return bool((await self._requests.ask(ListVersions(bucket, ""), f"s3://{bucket}")).versions)
         except Unsupported:
             return False
+
+
+def _require_name(bucket: str) -> None:
+    if not _NAME.fullmatch(bucket):
+        raise UsageError(f"{bucket!r} is no name of a bucket: letters, digits, '.', '-' and '_', at most 255")
