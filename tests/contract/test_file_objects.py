@@ -101,6 +101,14 @@ def test_formats_read_through_it(served: tuple[FaultServer, Engine]) -> None:
         assert list(csv.reader(text)) == [["a", "ü"], ["1", "2"]]
 
 
+def test_a_detached_reader_can_be_shown(served: tuple[FaultServer, Engine]) -> None:
+    """As io's own can."""
+    _, engine = served
+    reader = engine.open(URL)
+    reader.detach()
+    assert "detached" in repr(reader)
+
+
 def test_a_replaced_object_is_not_mixed_with_the_new_one(served: tuple[FaultServer, Engine]) -> None:
     """All bytes are of the version that was opened: once it is gone, reading fails and says so."""
     _, engine = served

@@ -22,6 +22,7 @@ class ObjectReader(io.BufferedReader):
     """An object, open for reading: ``open(url, "rb")`` returns it.
 
     All bytes are of the version that was there when it was opened; once another one is in its place, reading fails.
+    Only where the service tells neither ETag nor version id can that not be seen.
     What follows is on its way while a program reads on; after a ``seek`` little is asked for. At most 36 MiB are held.
     A ranged reply is checked for its length and its version; for the stored checksum, ``download`` the object.
 
@@ -65,8 +66,15 @@ class ObjectReader(io.BufferedReader):
         return self.raw.remote.head.version_id
 
     def __repr__(self) -> str:
+        try:
+            state = self._state()
+        except ValueError:  # as io's own readers say it
+            state = "detached"
+        return f"<{type(self).__name__} {state}>"
+
+    def _state(self) -> str:
         state = "closed" if self.closed else f"at {self.tell()} of {self.size} bytes"
-        return f"<{type(self).__name__} {self.name!r}, {state}>"
+        return f"{self.name!r}, {state}"
 
     def __reduce__(self) -> tuple[object, ...]:
         raise TypeError("an open object cannot be pickled; pickle its URL, and open it anew")
