@@ -7,7 +7,9 @@ import threading
 from typing import TYPE_CHECKING, Literal, Unpack, overload
 
 from bulkhaul.engine.facade import Engine
+from bulkhaul.engine.unclosed import nobodys
 from bulkhaul.model.credentials import CredentialsSource
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings, SettingsFields, with_fields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -20,6 +22,15 @@ _engines: dict[tuple[int, Settings, CredentialsSource | None], Engine] = {}
 _lock = threading.Lock()
 
 
+def _after_fork() -> None:
+    """Take another lock: a thread that holds the old one, while an engine starts, is not in this child."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
 def shared_engine(settings: Settings, credentials: CredentialsSource | None = None) -> Engine:
     """Return an engine with these settings that runs until the program ends; others may use it, too.
 
@@ -28,12 +39,21 @@ def shared_engine(settings: Settings, credentials: CredentialsSource | None = No
 
     Raises:
         TransferError: it cannot be started.
+        UsageError: the credentials cannot be compared with those of other engines.
     """
     key = (os.getpid(), settings, credentials)  # a child that was forked needs one of its own
+    try:
+        hash(key)
+    except TypeError as error:
+        text = "an engine is shared by settings and credentials, which must be hashable; give an engine of your own"
+        raise UsageError(text, cause=str(error)) from error
     with _lock:
         engine = _engines.get(key)
         if engine is None or engine.ended:
+            for old in [old for old, one in _engines.items() if one.ended]:
+                del _engines[old]
             engine = _engines[key] = Engine(settings, credentials=credentials).start()
+            nobodys.add(engine)
         return engine
 
 
@@ -94,8 +114,6 @@ def open(  # noqa: A001
     if engine is None:
         engine = shared_engine(with_fields(Settings(), settings))
     elif settings:
-        from bulkhaul.model.errors import UsageError
-
         raise UsageError("settings are of an engine that is made here; leave them out, or the engine")
     from bulkhaul.engine.files.opening import opened_object
 

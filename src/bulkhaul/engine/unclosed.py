@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import warnings
 import weakref
 from typing import Protocol
@@ -28,6 +29,9 @@ class Closable(Protocol):
 open_engines: weakref.WeakSet[Closable] = weakref.WeakSet()
 """Those that were started and not closed."""
 
+nobodys: weakref.WeakSet[Closable] = weakref.WeakSet()
+"""Those that the program shares: nobody has to close them."""
+
 
 def warn_unclosed(engine: Closable) -> None:
     """Tell the program that it forgot to close an engine."""
@@ -39,7 +43,9 @@ def _close_forgotten() -> None:
     for engine in list(open_engines):
         with contextlib.suppress(Exception):  # at exit there is no caller to tell
             engine.close()
-            warn_unclosed(engine)
+            if engine not in nobodys:
+                warn_unclosed(engine)
 
 
 atexit.register(_close_forgotten)
+os.register_at_fork(after_in_child=open_engines.clear)  # they are the parent's
