@@ -95,7 +95,8 @@ class Engine:
         self._pid = os.getpid()
         self._portal: Portal | None = None
         self._beside: list[AsyncEngine] = []
-        self._ending = threading.Lock()
+        self._changing = threading.RLock()  # a signal handler may close it while this thread starts or closes it
+        self._closing = False
         self._ended = False
 
     def __repr__(self) -> str:
@@ -112,25 +113,32 @@ class Engine:
             UsageError: the engine belongs to the process that this one was forked from.
         """
         self._require_process()
-        with self._ending:
-            if self._portal is None:
-                self._start()
+        with self._changing:
+            self._ended = False
+            self._start()
         return self
 
     def _start(self) -> None:
+        if self._portal is not None:
+            return
         try:
             portal = Portal()
         except (RuntimeError, OSError) as error:
             self._engine.abandon()
             raise no_thread(error) or (local_error(error) if isinstance(error, OSError) else error) from error
         try:
-            portal.run(self._engine.start)
+            portal.run(self._start_all)
         except BaseException:
             portal.stop()
             raise
         self._portal = portal
-        self._ended = False
         open_engines.add(self)
+        if self._ended:  # by a signal handler, meanwhile
+            self.close()
+
+    async def _start_all(self) -> None:
+        for engine in (self._engine, *self._beside):
+            await engine.start()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -150,12 +158,15 @@ class Engine:
             return  # in a forked child: the engine, its threads and its workers are the parent's
         if self._on_own_thread():
             raise UsageError("an engine cannot be closed on its own thread, as by a callback; close it on another one")
-        with self._ending:
+        with self._changing:
             portal = self._portal
             self._ended = True
+            if self._closing:
+                return  # a signal handler: what it has interrupted closes it
             if portal is None:
                 self._engine.abandon()
                 return
+            self._closing = True
             try:
                 closing = portal.start(self._close_all)
                 try:
@@ -167,7 +178,7 @@ class Engine:
                     raise
             finally:
                 portal.stop()  # another thread may be iterating: its generator ends with the engine
-                self._portal = None
+                self._portal, self._closing, self._ended = None, False, True
                 open_engines.discard(self)
 
     async def _close_all(self) -> None:
@@ -264,9 +275,13 @@ class Engine:
             UsageError: this engine is closed.
         """
         other = AsyncEngine(settings, credentials=credentials)
-        self.run(other.start)
-        self._beside.append(other)
+        self.run(self._start_beside, other)
         return other
+
+    async def _start_beside(self, other: AsyncEngine) -> None:
+        self._running()  # else what is beside it is being closed
+        await other.start()
+        self._beside.append(other)
 
     def progress(self) -> Progress:
         """Return one total over everything that this engine was asked for."""
@@ -376,10 +391,10 @@ class Engine:
     def _running(self) -> Portal:
         """Return the engine's thread, which the first operation starts."""
         self._require_process()
-        if self._ended:
+        if self._portal is None and not self._ended:
+            with self._changing:
+                if not self._ended:  # another thread may have closed it
+                    self._start()
+        if self._ended or (portal := self._portal) is None:
             raise UsageError("the engine is closed; start it again, or make a new one")
-        if (portal := self._portal) is None:
-            self.start()
-            portal = self._portal
-        assert portal is not None
         return portal

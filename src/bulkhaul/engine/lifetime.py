@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from bulkhaul.engine.coordinator import Coordinator
-from bulkhaul.engine.loop.tasks import outlast
+from bulkhaul.engine.loop.tasks import outlast, undisturbed
 from bulkhaul.engine.pool.forkserver_process import ForkserverProcess
 from bulkhaul.engine.transfers.batch import Batch, Group, Piece
 from bulkhaul.model.credentials import CredentialsSource
@@ -40,6 +40,9 @@ ABORTS_S = 30.0
 LOOK_S = 0.1
 """The time between two looks at whether the service still answers."""
 
+
+_dropped: set[asyncio.Future[None]] = set()
+"""What closes engines that nobody refers to any more: the loop holds tasks weakly."""
 
 State = Literal["not started", "running", "closed"]
 
@@ -72,13 +75,22 @@ class Lifetime:
         self._left_before = 0
         self._received_before = 0  # by what ran between earlier starts and ends
         self._hurried = False
+        self._closing: asyncio.Task[None] | None = None
         self._deaf = False  # the progress callback has failed
 
     def start(self) -> None:
-        """Begin on the running event loop; workers are started when there is work for them. Safe to call twice."""
+        """Begin on the running event loop; workers are started when there is work for them. Safe to call twice.
+
+        Raises:
+            UsageError: it is being closed, or runs on another event loop.
+        """
+        if self._closing is not None and not self._closing.done():
+            raise UsageError("the engine is being closed; start it when that has ended")
         if self._coordinator is not None:
+            self._require_loop(asyncio.get_running_loop())
             return
         self._loop = asyncio.get_running_loop()
+        self._hurried = False
         self._coordinator = Coordinator(self._settings, self._forkserver, self._credentials)
         self.state = "running"
         self._forkserver = None
@@ -104,7 +116,20 @@ class Lifetime:
                 raise UsageError("the engine is not running; use it in a coroutine, or start it there") from None
             self.start()
         assert self._coordinator is not None
+        assert self._loop is not None
+        if self._loop.is_closed():
+            self._require_loop(None)
         return self._coordinator
+
+    def _require_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Return if the engine runs on this event loop.
+
+        Raises:
+            UsageError: it runs on another one.
+        """
+        if self._loop is not loop:
+            text = "the engine runs on another event loop, as each asyncio.run makes one"
+            raise UsageError(f"{text}; keep to one, or close the engine before it starts on the next")
 
     # Its end
 
@@ -115,12 +140,27 @@ class Lifetime:
             forkserver.close()
 
     async def close(self) -> None:
-        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice."""
+        """Cancel what is under way, stop the workers and wait until nothing is left. Safe to call twice.
+
+        Of an engine whose event loop has ended, it kills the workers: nothing else of it is left.
+
+        Raises:
+            UsageError: the engine runs on another event loop.
+        """
         self.abandon()
-        coordinator = self._coordinator
-        self.state = "closed"
-        if coordinator is None:
+        if self._coordinator is not None and self._loop is not None and self._loop.is_closed():
+            self._coordinator.dispatcher.drop()
+            self._coordinator, self.state = None, "closed"
+        if self._coordinator is None:
+            self.state = "closed"
             return
+        self._require_loop(asyncio.get_running_loop())
+        self.state = "closed"
+        if self._closing is None or self._closing.done():
+            self._closing = asyncio.create_task(self._close(self._coordinator))
+        await undisturbed(self._closing, hurry=self.hurry)
+
+    async def _close(self, coordinator: Coordinator) -> None:
         runs = [batch for batch in self._runs if batch.under_way]
         if self._tasks or runs:
             await self._cancel(coordinator, runs)
@@ -168,8 +208,13 @@ class Lifetime:
         if coordinator is None or loop is None:
             return
         coordinator.dispatcher.drop()
-        if loop.is_running():
-            loop.call_soon_threadsafe(lambda: loop.create_task(self.close()))
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(self._close_dropped)
+
+    def _close_dropped(self) -> None:
+        closing = asyncio.ensure_future(self.close())
+        _dropped.add(closing)
+        closing.add_done_callback(_dropped.discard)
 
     @property
     def worker_pids(self) -> list[int]:

@@ -74,18 +74,26 @@ class ForkserverProcess:
         While it serves, it kills and reaps its workers first. Before that it has none, and nobody waits for its
         imports; one that it may just have forked ends because its channel is closed.
         """
-        self.hang_up()
+        self.end()
+        self.control.close()
+
+    def end(self) -> None:
+        """Like ``close``, but our end of the channel stays open, since an event loop may listen to it."""
+        self._say_end()
         if self.process.wait(END_S) is None:
             self.process.kill()
             self.process.wait(END_S)
 
     def hang_up(self) -> None:
         """Have it end, without waiting for that. Safe to call twice."""
+        self._say_end()
+        self.control.close()
+
+    def _say_end(self) -> None:
         if not self.serves:
             self.process.kill()
         with contextlib.suppress(OSError):  # it is closed, or the forkserver is gone
             self.control.shutdown(socket.SHUT_RDWR)  # a child of the caller's may hold a copy of our end
-        self.control.close()
 
 
 def start_error(error: OSError) -> OtherError:

@@ -221,10 +221,15 @@ class Supervisor:
             self._forkserver.process.kill()
 
     def drop(self) -> None:
-        """End the forkserver, which kills and reaps its workers first; no event loop is needed, and nobody is told."""
+        """End the forkserver, which kills and reaps its workers first; no event loop is needed, and nobody is told.
+
+        Descriptors that the loop listens to stay open as long as it has not ended: ``end`` closes them there.
+        """
         self._closed = True
         if self._forkserver is not None:
-            self._forkserver.close()
+            self._forkserver.end()
+            if self._loop.is_closed():
+                self._forkserver.close()
 
     async def end(self, reap_s: float, timeout_s: float) -> None:
         """Kill every worker and end the forkserver, and return when nothing of them is left; nobody is told.

@@ -1,0 +1,136 @@
+"""Engines that are started and closed at awkward moments: by signal handlers, twice, on a second loop, when dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import selectors
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from bulkhaul import AsyncEngine, Engine, errors
+from tests.engines import aws_environment, descendants, eventually, keys, serving
+from tests.faultserver import FaultServer, make_object
+from tests.patience import PATIENCE_S
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[FaultServer]:
+    """A server with one object, and the keys for it in the environment."""
+    with serving() as running, aws_environment(keys()):
+        running.store.put("bucket", "key", make_object(b"hello"))
+        yield running
+
+
+@pytest.mark.parametrize("while_it", ["starts", "closes"])
+def test_a_signal_handler_may_close_it(server: FaultServer, monkeypatch: pytest.MonkeyPatch, while_it: str) -> None:
+    """On the thread that just starts or closes it: both return, and it is closed."""
+    engine = Engine(endpoint_url=server.endpoint_url, workers=1)
+    kept = AsyncEngine.start if while_it == "starts" else AsyncEngine.close
+    calls: list[int] = []
+
+    async def interrupted(self: AsyncEngine) -> Any:
+        if not calls:
+            calls.append(1)
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+            await asyncio.sleep(0.2)  # the handler runs in the main thread, which waits for this
+        return await kept(self)
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: engine.close())
+    try:
+        if while_it == "closes":
+            engine.head("s3://bucket/key")
+        monkeypatch.setattr(AsyncEngine, "start" if while_it == "starts" else "close", interrupted)
+        engine.start() if while_it == "starts" else engine.close()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert calls
+    assert "closed" in repr(engine)
+    with pytest.raises(errors.UsageError, match="closed"):
+        engine.head("s3://bucket/key")
+
+
+def test_a_new_start_is_a_new_start(server: FaultServer) -> None:
+    """An end that was in a hurry does not hurry the next one, and engines beside it start with it."""
+    engine = Engine(endpoint_url=server.endpoint_url, workers=1).start()
+    beside = engine.beside(engine.settings)
+    engine._hurry()
+    engine.close()
+    with engine.start():
+        assert not engine.aio._life._hurried
+        assert engine.run(beside.exists, "s3://bucket/key")
+    assert "closed" in repr(beside)
+
+
+def test_a_start_while_it_is_closed_is_refused(server: FaultServer) -> None:
+    """It would return an engine that is about to end. Several may close it at a time; each waits for the end."""
+
+    async def use() -> None:
+        before = set(descendants())
+        engine = await AsyncEngine(endpoint_url=server.endpoint_url, workers=1).start()
+        await engine.head("s3://bucket/key")
+        received = engine.progress().received_bytes
+        closing = [asyncio.create_task(engine.close()) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(errors.UsageError, match="being closed"):
+            await engine.start()
+        await asyncio.gather(*closing)
+        assert set(descendants()) <= before
+        assert engine.progress().received_bytes == received
+        assert await (await engine.start()).exists("s3://bucket/key")
+        await engine.close()
+
+    asyncio.run(use())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed.*socket:ResourceWarning")
+def test_an_engine_on_a_second_loop_says_so(server: FaultServer) -> None:
+    """Each ``asyncio.run`` makes a loop; once it is closed the engine starts on the next one."""
+    before = set(descendants())
+    engine = AsyncEngine(endpoint_url=server.endpoint_url, workers=1)
+    assert asyncio.run(engine.exists("s3://bucket/key"))
+    with pytest.raises(errors.UsageError, match="another event loop"):
+        asyncio.run(engine.exists("s3://bucket/key"))
+    asyncio.run(engine.close())
+    assert set(descendants()) <= before
+
+    async def again() -> bool:
+        async with engine:
+            return await engine.exists("s3://bucket/key")
+
+    assert asyncio.run(again())
+    gc.collect()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_dropped_engine_leaves_the_loop_as_it_was(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    """No number of a closed descriptor stays with the program's loop, where it would hide the next socket."""
+    before = set(descendants())
+
+    async def use() -> None:
+        loop = asyncio.get_running_loop()
+        held = set(loop._selector.get_map())  # type: ignore[attr-defined]
+        engine = AsyncEngine(endpoint_url=server.endpoint_url, workers=1)
+        await engine.head("s3://bucket/key")
+        del engine
+        gc.collect()
+        for _ in range(int(PATIENCE_S / 0.02)):
+            if set(loop._selector.get_map()) <= held:  # type: ignore[attr-defined]
+                break
+            await asyncio.sleep(0.02)
+        assert set(loop._selector.get_map()) <= held  # type: ignore[attr-defined]
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            theirs.send(b"x")
+            assert await asyncio.wait_for(loop.sock_recv(ours, 1), PATIENCE_S) == b"x"
+
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.EpollSelector())) as runner:
+        runner.run(use())
+    eventually(lambda: set(descendants()) <= before, "processes are left")
+    assert [one.getMessage() for one in caplog.records if one.name == "asyncio" and one.levelname == "ERROR"] == []
