@@ -11,6 +11,7 @@ import pytest
 
 from bulkhaul import errors
 from bulkhaul.disk.links import remove_link
+from bulkhaul.model.rows import Action, Row
 from tests.engines import keys, running_engine, serving
 from tests.faultserver import Etag, Fault, FaultServer, Status, make_object
 from tests.integration.command import lines, run
@@ -97,6 +98,43 @@ def test_nothing_is_written_through_a_link(server: FaultServer, tmp_path: Path) 
     assert len(failed) == 2
     assert list((tmp_path / "out" / "real").iterdir()) == []
     assert (tmp_path / "out" / "file").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("move", [False, True])
+@pytest.mark.parametrize("by_rows", [False, True])
+def test_a_link_and_a_file_of_one_name(server: FaultServer, tmp_path: Path, *, by_rows: bool, move: bool) -> None:
+    """Of an object and a stored link that would have one path the first is restored; the other fails, and stays."""
+    stored = {"p/a": b"A" * (6 << 20), "p/a.rclonelink": b"b", "p/b": b"B", "p/c.rclonelink.rclonelink": b"a"}
+    for key, body in stored.items():
+        server.store.put("bucket", key, make_object(body))
+    out = tmp_path / "out"
+    rows = [
+        Row(n=n, action=Action.DOWNLOAD, source=f"s3://bucket/{key}", destination=f"{out}/{key[2:]}")
+        for n, key in enumerate(stored)
+    ]
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        if by_rows:
+            results = list(engine.download_rows([rows], out, move=move))
+        else:
+            results = list(engine.download_many("s3://bucket/p/", out, move=move))
+    (failed,) = [one for one in results if not one.ok]
+    assert (failed.source, type(failed.error)) == ("s3://bucket/p/a.rclonelink", errors.UnsafeKey)
+    assert {one.key: one.destination for one in results if one.ok} == {
+        "p/a": f"{out}/a",
+        "p/b": f"{out}/b",
+        "p/c.rclonelink.rclonelink": f"{out}/c.rclonelink",
+    }
+    assert (links(out), plain(out)) == ({"c.rclonelink": "a"}, {"a": stored["p/a"], "b": b"B"})
+    assert bodies(server) == ({"p/a.rclonelink": b"b"} if move else stored)
+
+
+def test_a_dry_run_names_the_links_that_it_would_make(server: FaultServer, tmp_path: Path) -> None:
+    """The destinations are those of the run."""
+    server.store.put("bucket", "p/l.rclonelink", make_object(b"real"))
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        for dry_run in (True, False):
+            (one,) = engine.download_many("s3://bucket/p/", tmp_path / "out", dry_run=dry_run)
+            assert one.destination == str(tmp_path / "out" / "l")
 
 
 @pytest.mark.parametrize(

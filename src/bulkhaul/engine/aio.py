@@ -258,7 +258,8 @@ class AsyncEngine(RowTransfers, ByteStreams):
         parsed = many_source(source, recursive=recursive)
         takes = selector(parsed, include, exclude)
         running, root = self._life.running(), local_path(destination)
-        pages = functools.partial(listed_downloads, running.control, parsed, takes, root)
+        links = self.settings.store_links
+        pages = functools.partial(listed_downloads, running.control, parsed, takes, root, store_links=links)
         plan = DownloadPieces(self.settings, running.dispatcher, running.downloader, root, pages, remove=move)
         return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close)
 

@@ -63,7 +63,8 @@ class RowTransfers(Startable):
         from bulkhaul.engine.transfers.rows_down import RowDownloads
 
         running, folder = self._life.running(), local_path(root)
-        pages = RowDownloads(running.control, rows, folder, move=move, set_times=set_times)
+        links = self.settings.store_links
+        pages = RowDownloads(running.control, rows, folder, move=move, set_times=set_times, store_links=links)
         parts = (running.dispatcher, running.downloader)
         plan = DownloadPieces(self.settings, *parts, folder, pages, remove=move, set_times=set_times)
         return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close, many_buckets=True)

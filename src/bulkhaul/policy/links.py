@@ -35,6 +35,17 @@ def link_path(name: str) -> str:
     return name.removesuffix(SUFFIX)
 
 
+def restored_path(path: str, key: str) -> str:
+    """Return where the link of a stored link goes; a path that was named after the key loses the suffix.
+
+    >>> restored_path("d/a.rclonelink", "p/a.rclonelink"), restored_path("d/b", "p/a.rclonelink")
+    ('d/a', 'd/b')
+    >>> restored_path("d/a.rclonelink", "p/a.rclonelink.rclonelink")
+    'd/a.rclonelink'
+    """
+    return link_path(path) if path.rpartition("/")[2] == key.rpartition("/")[2] else path
+
+
 def refused_target(target: str, depth: int) -> str:
     """Return why no link to this target is made, empty if one is.
 

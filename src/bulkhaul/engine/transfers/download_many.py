@@ -15,6 +15,7 @@ from bulkhaul.engine.transfers.download_pieces import PlannedDownload
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead, ObjectRef
+from bulkhaul.policy.links import link_path, names_link
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.selection import Source
 from bulkhaul.wire.values import RemoteObject
@@ -37,8 +38,9 @@ class KeyPlan(msgspec.Struct, frozen=True):
 class Naming:
     """Gives each key of one listing its path, or tells why it gets none."""
 
-    def __init__(self, base: str, *, folds_case: bool) -> None:
+    def __init__(self, base: str, *, folds_case: bool, store_links: bool = False) -> None:
         self._base = base
+        self._store_links = store_links
         self._clash = FileFolderClash()
         self._seen = SeenNames() if folds_case else None
 
@@ -47,6 +49,10 @@ class Naming:
         relative = head.key.removeprefix(self._base)
         if head.key.endswith("/") and head.size == 0:
             return KeyPlan(skipped="it marks a folder and holds nothing")
+        if self._store_links and names_link(relative):
+            relative = link_path(relative)
+            if self._clash.has(relative):
+                return KeyPlan(refused=f"it would be a link where the key {self._base + relative!r} is a file")
         name = local_name(relative)
         if name.refused:
             return KeyPlan(refused=name.refused)
@@ -64,15 +70,24 @@ class Naming:
 
 
 async def listed_downloads(
-    control: Control, source: Source, takes: Callable[[str], bool], root: str, *, folds_case: bool
+    control: Control,
+    source: Source,
+    takes: Callable[[str], bool],
+    root: str,
+    *,
+    folds_case: bool,
+    store_links: bool = False,
 ) -> AsyncGenerator[list[PlannedDownload], None]:
     """Yield what a listing selects, page by page, each with its path below ``root`` or with why it gets none.
+
+    Args:
+        store_links: a stored link has the path of the link that is made of it.
 
     Raises:
         NotFound: nothing is selected.
         TransferError: the listing failed.
     """
-    naming = Naming(source.base, folds_case=folds_case)
+    naming = Naming(source.base, folds_case=folds_case, store_links=store_links)
     below = os.path.join(root, "")  # joined once, not for each key: components are plain names
     try:
         async with contextlib.aclosing(list_selected_pages(control, source, takes)) as pages:

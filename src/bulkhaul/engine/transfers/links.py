@@ -21,7 +21,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.file_metadata import with_kept
-from bulkhaul.policy.links import MAX_TARGET_BYTES, SUFFIX, link_path, names_link, refused_target
+from bulkhaul.policy.links import MAX_TARGET_BYTES, SUFFIX, names_link, refused_target, restored_path
 from bulkhaul.wire.values import RemoteObject
 
 Send = Callable[[int, int, ObjectRef, ObjectOptions], Awaitable[TransferResult]]
@@ -89,7 +89,7 @@ async def restore_link(
     target = await control.read(ref, etag=head.etag) if head.size else b""
     if refused := refused_target(os.fsdecode(target), destination.depth):
         raise UnsafeKey(f"no link is made of it: {refused}", ref.url)
-    name, path = link_path(destination.name), link_path(destination.path)
+    name, path = restored_path(destination.name, ref.key), restored_path(destination.path, ref.key)
     make_link(destination.folder.fd, name, path, target, mtime_ns=mtime_ns, fsync=fsync)
     integrity = Integrity.ETAG if head.etag else Integrity.LENGTH
     return msgspec.structs.replace(result_of(ref, head, path), integrity=integrity, parts=1)

@@ -34,6 +34,7 @@ from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.filetimes import mtime_of
+from bulkhaul.policy.links import names_link, restored_path
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.reach import Reach, reach_of
 from bulkhaul.policy.storerules import require_current
@@ -46,8 +47,15 @@ LOOKED_AT_ONCE = 128
 class RowDownloads:
     """Says which objects are downloaded, row by row."""
 
-    def __init__(self, control: Control, rows: RowPages, root: str, *, move: bool, set_times: bool) -> None:
-        """Take the rows, and the folder that all files lie below."""
+    def __init__(
+        self, control: Control, rows: RowPages, root: str, *, move: bool, set_times: bool, store_links: bool
+    ) -> None:
+        """Take the rows, and the folder that all files lie below.
+
+        Args:
+            store_links: links are made of stored links.
+        """
+        self._store_links = store_links
         self._control = control
         self._rows = rows
         self._root = root
@@ -97,6 +105,8 @@ class RowDownloads:
                 result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
                 planned.append(PlannedDownload(result))
                 continue
+            if self._store_links and names_link(ref.key) and not row.version_id:
+                row = msgspec.structs.replace(row, destination=restored_path(row.destination, ref.key))
             components, refused = naming.components(row)
             if refused:
                 planned.append(PlannedDownload(failed_row(row, unsafe_key(ref, self._root, refused))))
