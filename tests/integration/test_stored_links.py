@@ -128,6 +128,32 @@ def test_a_link_and_a_file_of_one_name(server: FaultServer, tmp_path: Path, *, b
     assert bodies(server) == ({"p/a.rclonelink": b"b"} if move else stored)
 
 
+@pytest.mark.parametrize("move", [False, True])
+def test_links_that_are_named_as_stored_ones(server: FaultServer, tmp_path: Path, *, move: bool) -> None:
+    """Each link has a key of its own, the same in a dry run; a file of such a name is refused, and stays."""
+    tree, back = tmp_path / "tree", tmp_path / "back"
+    tree.mkdir()
+    (tree / "target").write_bytes(b"T")
+    (tree / "x.rclonelink").write_bytes(b"plain")
+    made = {"x": "target", "y": "t1", "y.rclonelink": "t2"}
+    for name, target in made.items():
+        (tree / name).symlink_to(target)
+    stored = {"target": b"T", **{f"{name}.rclonelink": target.encode() for name, target in made.items()}}
+    with running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        for dry_run in (True, False):
+            results = list(engine.upload_many(tree, "s3://bucket/", move=move, dry_run=dry_run))
+            (failed,) = [one for one in results if not one.ok]
+            assert failed.source == str(tree / "x.rclonelink")
+            assert "would come back as a link" in str(failed.error)
+            assert {one.key for one in results if one.ok} == set(stored)
+        assert bodies(server) == stored
+        assert plain(tree) == {"x.rclonelink": b"plain"} | ({} if move else {"target": b"T"})
+        assert all(one.ok for one in engine.download_many("s3://bucket/", back))
+        engine.upload(back / "y.rclonelink", "s3://bucket/alone/")
+    assert (links(back), plain(back)) == (made, {"target": b"T"})
+    assert bodies(server)["alone/y.rclonelink.rclonelink"] == b"t2"
+
+
 def test_a_dry_run_names_the_links_that_it_would_make(server: FaultServer, tmp_path: Path) -> None:
     """The destinations are those of the run."""
     server.store.put("bucket", "p/l.rclonelink", make_object(b"real"))

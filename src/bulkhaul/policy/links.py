@@ -35,6 +35,15 @@ def link_path(name: str) -> str:
     return name.removesuffix(SUFFIX)
 
 
+def stored_key(key: str, path: str) -> str:
+    """Return the key of a stored link; only one that was named with the suffix, and not after the link, stays.
+
+    >>> stored_key("p/a", "a"), stored_key("p/b.rclonelink", "a"), stored_key("p/a.rclonelink", "a.rclonelink")
+    ('p/a.rclonelink', 'p/b.rclonelink', 'p/a.rclonelink.rclonelink')
+    """
+    return key if names_link(key) and key.rpartition("/")[2] != path.rpartition("/")[2] else key + SUFFIX
+
+
 def restored_path(path: str, key: str) -> str:
     """Return where the link of a stored link goes; a path that was named after the key loses the suffix.
 

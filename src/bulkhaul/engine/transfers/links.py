@@ -21,7 +21,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.file_metadata import with_kept
-from bulkhaul.policy.links import MAX_TARGET_BYTES, SUFFIX, names_link, refused_target, restored_path
+from bulkhaul.policy.links import MAX_TARGET_BYTES, names_link, refused_target, restored_path, stored_key
 from bulkhaul.wire.values import RemoteObject
 
 Send = Callable[[int, int, ObjectRef, ObjectOptions], Awaitable[TransferResult]]
@@ -50,7 +50,7 @@ async def store_link(
         TransferError: it could not be done.
     """
     target = target_of(path)
-    ref = ObjectRef(ref.bucket, ref.key if ref.key.endswith(SUFFIX) else ref.key + SUFFIX)
+    ref = ObjectRef(ref.bucket, stored_key(ref.key, path))
     if dry_run:
         return upload_result(path, ref, len(target))
     try:

@@ -28,7 +28,7 @@ from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
-from bulkhaul.policy.links import SUFFIX
+from bulkhaul.policy.links import NAMED_AS_LINK, SUFFIX, names_link
 
 
 class LinkRule(msgspec.Struct, frozen=True):
@@ -90,16 +90,18 @@ async def upload_pieces(
         async for entry in entries:
             if isinstance(entry, Refused) and uploader.stores_links and entry.reason is NOT_FOLLOWED:
                 if takes(entry.relative):
-                    ref = ObjectRef(bucket, prefix + entry.relative)
+                    ref = ObjectRef(bucket, prefix + entry.relative + SUFFIX)
                     link = functools.partial(uploader.upload_file, entry.path, ref, options, remove=remove)
-                    stored = ObjectRef(bucket, ref.key + SUFFIX)
-                    yield Piece(upload_result(entry.path, stored, 0), link)
+                    yield Piece(upload_result(entry.path, ref, 0), link)
                 continue
             if not isinstance(entry, LocalFile):
                 if takes(entry.path.removeprefix(os.path.join(folder, ""))):
                     yield Piece(_refused(entry, bucket))
                 continue
             if not takes(entry.relative):
+                continue
+            if uploader.stores_links and names_link(entry.relative):  # a link beside it may have this very key
+                yield Piece(_refused(Refused(entry.path, NAMED_AS_LINK), bucket))
                 continue
             ref = ObjectRef(bucket, prefix + entry.relative)
             result = upload_result(entry.path, ref, entry.size_bytes)
