@@ -21,10 +21,11 @@ from bulkhaul.engine.transfers.batch import (
     Piece,
 )
 from bulkhaul.engine.transfers.plan_ahead import AHEAD
-from bulkhaul.model.errors import ErrorInfo, NetworkError, NotFound
+from bulkhaul.model.errors import CredentialsError, ErrorInfo, NetworkError, NotFound
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
+from tests.patience import PATIENCE_S
 
 SETTINGS = Settings(workers=2, concurrency=4)
 Work = Callable[[], Coroutine[None, None, TransferResult]]
@@ -171,6 +172,50 @@ def test_a_plan_that_fails_is_told_after_what_it_has_begun() -> None:
             assert (await anext(results)).key == "k1"
             with pytest.raises(NotFound, match="no such bucket"):
                 await anext(results)
+
+    asyncio.run(play())
+
+
+def test_a_run_that_ends_early_tells_what_was_done() -> None:
+    """What outlasts the cancellation, or waits for the caller, is told before the error of the run."""
+    count = MAX_WAITING + 8
+
+    async def play() -> None:
+        done, all_quick = 0, asyncio.Event()
+
+        async def quick() -> TransferResult:
+            nonlocal done
+            done += 1
+            if done == count:
+                all_quick.set()
+            return planned(0)
+
+        async def outlasts() -> TransferResult:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return planned(1)
+            raise AssertionError
+
+        async def fails() -> TransferResult:
+            await all_quick.wait()
+            raise CredentialsError("gone")
+
+        pieces = [Piece(planned(2), fails), Piece(planned(1), outlasts), *[Piece(planned(0), quick)] * count]
+        told: list[str] = []
+        batch = Batch(SETTINGS, plan_of(pieces))
+        async with asyncio.timeout(PATIENCE_S), aclosing(batch.run()) as results:
+            told.append((await anext(results)).key)
+            await all_quick.wait()
+
+            async def rest() -> None:
+                async for result in results:
+                    told.extend([result.key])
+
+            with pytest.raises(CredentialsError):
+                await rest()
+        assert (told.count("k0"), told.count("k1"), told.count("k2")) == (count, 1, 0)
+        assert batch.progress.verified_objects == count + 1
 
     asyncio.run(play())
 

@@ -171,13 +171,17 @@ class Batch:
 
         Raises:
             TransferError: the plan cannot be made any further, and what was under way has ended by then; or one object
-                met what every other one would meet, such as a wrong secret, and nothing more is tried.
+                met what every other one would meet, such as a wrong secret: nothing more is tried, what was under way
+                is cancelled, and what was done all the same is told before.
         """
         feeding = self._feeding = asyncio.create_task(self._feed())
         try:
             while (result := await self._next(feeding)) is not None:
                 yield self._counted(result)
             if self._over is not None:
+                await self.stop()
+                while self._ended:
+                    yield self._counted(self._ended.popleft())
                 raise self._over
             await feeding  # raises what the plan raised
         finally:
@@ -212,8 +216,10 @@ class Batch:
 
     async def _end(self, result: TransferResult) -> None:
         """Hand a result to the caller; wait until there is room for it, as that bounds memory."""
-        await self._have_room()
-        self._hand_over(result)
+        try:
+            await self._have_room()
+        finally:
+            self._hand_over(result)  # what is done is done, also where nobody waits for room any more
 
     async def _have_room(self) -> None:
         while len(self._ended) >= MAX_WAITING:
