@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
@@ -18,7 +18,7 @@ import pytest
 from bulkhaul import TransferResult, errors
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.rows import Action, Row
-from tests.engines import Rig, assert_nothing_held, running_rig
+from tests.engines import Rig, assert_nothing_held, keys, running_engine, running_rig, serving
 from tests.faultserver import CutBody, Fault, FlipBit, ReplaceObject, Status, StoredObject, delete_object, make_object
 from tests.writing import THRESHOLD_BYTES, WriteRig, running_write_rig
 
@@ -522,3 +522,20 @@ def test_nothing_is_done_dry(reading: Rig, writing: WriteRig) -> None:
     row = Row(n=0, action=Action.DELETE, source=url("dry"))
     assert [one.row for one in writing.engine.delete_rows([[row]], dry_run=True)] == [0]
     assert [writing.stored(key) for key in ("dry", "dry-up", "dry-copied")] == [b"a", None, None]
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+def test_a_bucket_that_is_made_meanwhile(tmp_path: Path, transport: Literal["fast", "sdk"]) -> None:
+    """That there was no such bucket is not told of keys that are missing in it later, and fails no other row."""
+    with serving() as server, running_engine(server.endpoint_url, keys(), workers=1, transport=transport) as engine:
+        assert not engine.exists("s3://made/k")
+        for key in ("a", "b"):
+            server.store.put("made", key, make_object(BODIES[0]))
+        rows = [
+            Row(n=n, action=Action.DOWNLOAD, source=f"s3://made/{key}", destination=f"{tmp_path}/{key}")
+            for n, key in enumerate(("missing", "a", "b"))
+        ]
+        results = {one.key: one.failure for one in engine.download_rows([rows], tmp_path)}
+    missing = results.pop("missing")
+    assert missing is not None
+    assert (missing.service_code, results) == ("NoSuchKey", {"a": None, "b": None})

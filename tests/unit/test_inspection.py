@@ -122,13 +122,18 @@ def refusals(learned: Learned, *answers: Mapping[str, str] | TransferError) -> t
     return codes, service.asked
 
 
-@pytest.mark.parametrize("reason", [WRONG_SECRET, NO_BUCKET])
-def test_a_reason_that_holds_for_the_bucket_is_asked_for_once(reason: TransferError) -> None:
+def test_a_reason_that_holds_for_the_bucket_is_asked_for_once() -> None:
     """The second refusal has the reason of the first, without a further request."""
-    bare = DENIED if reason.info.status == 403 else MISSING
-    codes, asked = refusals(Learned(), bare, reason, bare)
-    assert codes == [reason.info.service_code] * 2
+    codes, asked = refusals(Learned(), DENIED, WRONG_SECRET, DENIED)
+    assert codes == ["SignatureDoesNotMatch"] * 2
     assert asked == [ASKS, FirstByte(), ASKS]
+
+
+def test_a_bucket_that_is_made_is_there() -> None:
+    """That there was none is not remembered: the next 404 may mean the key alone."""
+    codes, asked = refusals(Learned(), MISSING, NO_BUCKET, MISSING, NO_KEY, MISSING)
+    assert codes == ["NoSuchBucket", "NoSuchKey", ""]
+    assert asked == [ASKS, FirstByte(), ASKS, FirstByte(), ASKS]
 
 
 def test_a_reason_that_holds_for_one_object_is_not_told_of_others() -> None:

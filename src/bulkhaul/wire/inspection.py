@@ -1,6 +1,7 @@
 """Decides how an object or a bucket is asked for by HEAD: again where a refusal has no body to say why.
 
-    403 or 404 without a reason  ─▶ a GET of one byte, whose refusal is the reason; once a bucket, then that is known
+    403 or 404 without a reason  ─▶ a GET of one byte, whose refusal is the reason; once a bucket, then that is known,
+                                 but not that there is no such bucket: it may be made
     400 without a reason         ─▶ the same; if it is answered, HEAD is sent once more
     maybe about the checksum     ─▶ HEAD without asking for it
     unpacked on the way          ─▶ HEAD that asks for the bytes as they are stored
@@ -37,8 +38,10 @@ class FirstByte(msgspec.Struct, frozen=True):
 Step = Head | FirstByte
 Headers = Mapping[str, str]
 
-_OF_THE_BUCKET = WRONG_KEYS | {"ExpiredToken", "NoSuchBucket"}
+_OF_THE_BUCKET = WRONG_KEYS | {"ExpiredToken"}
 """Reasons that hold for whatever is asked of a bucket with the same credentials."""
+
+_NO_BUCKET_CODE = "NoSuchBucket"
 
 _BARE = frozenset({403, 404})
 """Statuses of refusals that may have several reasons, which only a body tells."""
@@ -107,7 +110,8 @@ def _explained(
         yield FirstByte()
     except TransferError as error:
         if error.info.service_code and error.info.status == status:
-            learned.reasons[place, status] = error.info
+            if error.info.service_code != _NO_BUCKET_CODE:  # it may be made at any time, so each asks for itself
+                learned.reasons[place, status] = error.info
             return error
         if error.info.status != 416 and not error.info.service_code:
             return failure  # it told nothing, so the next one may ask again
