@@ -295,7 +295,7 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN = {
     "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case",
-    "DestinationTree._drop_empty", "MadeFolders.drop_empty", "_remove_sockets",
+    "take_away", "_remove_sockets",
     "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
     "_Side._write", "_Side._delete", "make_link",
 }  # fmt: skip

@@ -13,6 +13,7 @@ import secrets
 from collections import OrderedDict
 from collections.abc import Callable
 
+from bulkhaul.disk.folder_use import TRIES, open_in_use, take_away
 from bulkhaul.disk.made_folders import MadeFolders
 from bulkhaul.disk.modes import inherited_mode
 from bulkhaul.disk.oserrors import local_error
@@ -87,7 +88,7 @@ def open_folder(path: str) -> FolderHandle:
         LocalError: it does not exist or is no folder.
     """
     try:
-        return FolderHandle(os.open(path or ".", _FLAGS))
+        return FolderHandle(open_in_use(path or "."))
     except OSError as error:
         raise local_error(error, path) from error
 
@@ -130,8 +131,7 @@ class DestinationTree:
         self._kept = kept
         self._above = MadeFolders()
         self._made: list[tuple[str, ...]] = []
-        self._above.make(root)
-        self._root = open_folder(root)
+        self._root = FolderHandle(self._above.make(root))
         self._open: OrderedDict[tuple[str, ...], FolderHandle] = OrderedDict()
 
     def folder(self, components: tuple[str, ...]) -> FolderHandle:
@@ -168,12 +168,12 @@ class DestinationTree:
 
     def close(self) -> None:
         """Let go of every folder that no landing still uses; those that were made for nothing are taken away."""
+        self._drop_empty()
         for handle in self._open.values():
             handle.release()
         self._open.clear()
-        self._drop_empty()
+        self._above.drop_empty(self._root.fd)
         self._root.release()
-        self._above.drop_empty()
 
     def _remember(self, components: tuple[str, ...]) -> None:
         if len(self._made) < REMEMBERED:
@@ -181,11 +181,18 @@ class DestinationTree:
 
     def _drop_empty(self) -> None:
         """Take away the folders that were made and hold nothing, as the object they were made for has failed."""
-        for *above, name in sorted(self._made, key=len, reverse=True):
-            with contextlib.suppress(OSError):  # it holds something, as it should
+        for made in sorted(self._made, key=len, reverse=True):
+            *above, name = made
+            with contextlib.suppress(OSError):  # gone already
                 parent = open_below(self._root.fd, tuple(above), make=False)
+                known = self._open.get(made)
                 try:
-                    os.rmdir(name, dir_fd=parent.fd)
+                    # Of a descriptor that workers have, too, the lock is the same.
+                    fd = os.open(name, _FLAGS | os.O_NOFOLLOW, dir_fd=parent.fd) if known is None else os.dup(known.fd)
+                    try:
+                        take_away(fd, name, folder_fd=parent.fd)
+                    finally:
+                        os.close(fd)
                 finally:
                     parent.release()
 
@@ -210,17 +217,17 @@ class DestinationTree:
 
 
 def _enter(parent_fd: int, name: str, *, durable: bool = False, on_made: Callable[[], None] | None = None) -> int:
-    flags = _FLAGS | os.O_NOFOLLOW
-    try:
-        return os.open(name, flags, dir_fd=parent_fd)
-    except FileNotFoundError:
-        with contextlib.suppress(FileExistsError):  # another process was faster
-            os.mkdir(name, dir_fd=parent_fd)
-            if on_made is not None:
-                on_made()
-            if durable:
-                flush(parent_fd)
-        return os.open(name, flags, dir_fd=parent_fd)
+    for _ in range(TRIES):
+        try:
+            return open_in_use(name, folder_fd=parent_fd, follow=False)
+        except FileNotFoundError:  # or taken away meanwhile, as it was empty
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.mkdir(name, dir_fd=parent_fd)
+                if on_made is not None:
+                    on_made()
+                if durable:
+                    flush(parent_fd)
+    return open_in_use(name, folder_fd=parent_fd, follow=False)
 
 
 __all__ = ["OPEN_FOLDERS", "DestinationTree", "FolderHandle", "LocalError", "open_below", "open_folder"]

@@ -1,4 +1,4 @@
-"""Makes folders that a transfer needs, and takes away those of them that still hold nothing when it has ended."""
+"""Makes the folder that a transfer needs, and takes it away if it still holds nothing when the transfer has ended."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
+from bulkhaul.disk.folder_use import TRIES, open_in_use, take_away
 from bulkhaul.disk.oserrors import local_error
 
 
@@ -15,28 +16,45 @@ class MadeFolders:
     def __init__(self) -> None:
         self._made: list[str] = []
 
-    def make(self, folder: str) -> None:
-        """Make a folder, and those above it that are missing.
+    def make(self, folder: str) -> int:
+        """Make a folder, and those above it that are missing; return it open, for the caller to close.
 
         Raises:
-            LocalError: it cannot be made.
+            LocalError: it cannot be made or opened.
         """
-        missing, above = [], folder.rstrip("/") or folder
-        while above and not os.path.lexists(above):
-            missing.append(above)
-            above = os.path.dirname(above)
-        try:
-            os.makedirs(folder, exist_ok=True)
-        except OSError as error:
-            raise local_error(error, folder) from error
-        finally:
-            self._made = missing + self._made
+        for tries_left in reversed(range(TRIES)):
+            missing, above = [], folder.rstrip("/") or folder
+            while above and not os.path.lexists(above):
+                missing.append(above)
+                above = os.path.dirname(above)
+            try:
+                os.makedirs(folder, exist_ok=True)
+                return open_in_use(folder)
+            except FileNotFoundError as error:  # another transfer has taken one of them away, as it was empty
+                if not tries_left:
+                    raise local_error(error, folder) from error
+            except OSError as error:
+                raise local_error(error, folder) from error
+            finally:
+                self._made = missing + self._made
+        raise AssertionError("the last try has returned or raised")
 
-    def drop_empty(self) -> None:
-        """Take away what was made and holds nothing, from the inside out."""
-        for folder in self._made:
-            with contextlib.suppress(OSError):  # it holds something, as it should
-                os.rmdir(folder)
+    def drop_empty(self, fd: int) -> None:
+        """Take away what was made, holds nothing and is used by nobody else, from the inside out.
+
+        Args:
+            fd: what ``make`` has returned.
+        """
+        for depth, folder in enumerate(self._made):
+            if not depth:
+                take_away(fd, folder)
+                continue
+            with contextlib.suppress(OSError):  # gone already
+                above_fd = open_in_use(folder)
+                try:
+                    take_away(above_fd, folder)
+                finally:
+                    os.close(above_fd)
 
 
 @contextlib.contextmanager
@@ -46,10 +64,14 @@ def made_above(path: str) -> Iterator[None]:
     Raises:
         LocalError: it cannot be made.
     """
+    folder = os.path.dirname(path)
+    if not folder:
+        yield
+        return
     made = MadeFolders()
+    fd = made.make(folder)
     try:
-        if folder := os.path.dirname(path):
-            made.make(folder)
         yield
     finally:
-        made.drop_empty()
+        made.drop_empty(fd)
+        os.close(fd)
