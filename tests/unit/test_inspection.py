@@ -1,12 +1,12 @@
 """Unit tests of what is asked to inspect an object, whoever makes the requests."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
 from bulkhaul.model.errors import ErrorInfo, NotFound, TransferError, error_of
 from bulkhaul.model.objects import ObjectHead
-from bulkhaul.wire.inspection import FirstByte, Head, Step, inspection
+from bulkhaul.wire.inspection import FirstByte, Head, Step, bucket_inspection, inspection
 from bulkhaul.wire.learned import CHECKSUM_MODE, Learned
 from bulkhaul.wire.steps import carried_out
 
@@ -35,6 +35,11 @@ class Service:
 def ask(service: Service, learned: Learned) -> ObjectHead:
     """Ask for an object."""
     return carried_out(inspection("k", learned, HOST, "s3://b/k"), service.make)
+
+
+def ask_for_bucket(service: Service, learned: Learned) -> Mapping[str, str]:
+    """Ask for the bucket itself."""
+    return carried_out(bucket_inspection(learned, HOST, "s3://b"), service.make)
 
 
 @pytest.mark.parametrize(
@@ -136,6 +141,18 @@ def test_a_bucket_that_is_made_is_there() -> None:
     assert asked == [ASKS, FirstByte(), ASKS, FirstByte(), ASKS]
 
 
+@pytest.mark.parametrize("object_first", [True, False])
+def test_a_bucket_is_refused_for_the_reason_of_its_objects(*, object_first: bool) -> None:
+    """What was found out of one is not asked for again of the other, whichever comes first."""
+    learned, service = Learned(), Service(DENIED, WRONG_SECRET, DENIED)
+    for of_object in (object_first, not object_first):
+        inquire: Callable[[Service, Learned], object] = ask if of_object else ask_for_bucket
+        with pytest.raises(TransferError) as caught:
+            inquire(service, learned)
+        assert caught.value.info.service_code == "SignatureDoesNotMatch"
+    assert service.asked.count(FirstByte()) == 1
+
+
 def test_a_reason_that_holds_for_one_object_is_not_told_of_others() -> None:
     """What is not allowed of one key may be allowed of another, so of that only the refusal is told."""
     assert refusals(Learned(), DENIED, NOT_ALLOWED, DENIED) == (["AccessDenied", ""], [ASKS, FirstByte(), ASKS])
@@ -168,5 +185,5 @@ def test_a_reason_is_asked_for_again_with_other_credentials() -> None:
     """What was refused with the last credentials says nothing of the next ones."""
     learned = Learned()
     refusals(learned, DENIED, WRONG_SECRET)
-    learned.reasons.clear()  # as the clients do when credentials come
+    learned.forget_reasons()  # as the clients do when credentials come
     assert refusals(learned, DENIED, NOT_ALLOWED)[0] == ["AccessDenied"]

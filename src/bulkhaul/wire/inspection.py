@@ -69,15 +69,15 @@ def inspection(
         TransferError: the service or the connection failed.
     """
     packed = learned.unpacks(host)
-    place = f"{host}/{subject.removeprefix('s3://').partition('/')[0]}"
+    bucket = _bucket(subject)
     try:
         headers = yield from _asked(learned, host)
         if transcoded(headers) is not None and not packed:
             learned.has_unpacked(host)
             headers = yield from _asked(learned, host)
     except TransferError as error:
-        raise (yield from _explained(error, learned, place, subject, version=version)) from None
-    learned.reasons[place, 404] = _BUCKET_IS_THERE
+        raise (yield from _explained(error, learned, host, subject, version=version)) from None
+    learned.has_reason(host, bucket, 404, _BUCKET_IS_THERE)
     return object_head(key, headers, subject)
 
 
@@ -92,11 +92,15 @@ def bucket_inspection(learned: Learned, host: str, subject: str) -> Generator[St
     except TransferError as error:
         if error.info.status == 404:  # of a bucket, that has one reason
             raise error_of(msgspec.structs.replace(error.info, message=_NO_BUCKET)) from error
-        raise (yield from _explained(error, learned, f"{host}/{subject}", subject)) from None
+        raise (yield from _explained(error, learned, host, subject)) from None
+
+
+def _bucket(subject: str) -> str:
+    return subject.removeprefix("s3://").partition("/")[0]
 
 
 def _explained(
-    failure: TransferError, learned: Learned, place: str, subject: str, *, version: bool = False
+    failure: TransferError, learned: Learned, host: str, subject: str, *, version: bool = False
 ) -> Generator[Step, Headers, TransferError]:
     """Return the failure with its reason, as far as that can be found out."""
     status = failure.info.status
@@ -104,18 +108,19 @@ def _explained(
         return failure
     if failure.info.message == DELETE_MARKER:
         return failure  # a delete marker has said so
-    if (place, status) in learned.reasons:
-        return _known(failure, learned.reasons[place, status], subject, version=version)
+    bucket = _bucket(subject)
+    if learned.knows_reason(host, bucket, status):
+        return _known(failure, learned.reason(host, bucket, status), subject, version=version)
     try:
         yield FirstByte()
     except TransferError as error:
         if error.info.service_code and error.info.status == status:
             if error.info.service_code != _NO_BUCKET_CODE:  # it may be made at any time, so each asks for itself
-                learned.reasons[place, status] = error.info
+                learned.has_reason(host, bucket, status, error.info)
             return error
         if error.info.status != 416 and not error.info.service_code:
             return failure  # it told nothing, so the next one may ask again
-    learned.reasons[place, status] = None
+    learned.has_reason(host, bucket, status, None)
     return failure
 
 

@@ -21,15 +21,10 @@ _PACKED: Final = "objects as they are stored"
 
 
 class Learned:
-    """What was learnt, by host.
-
-    Attributes:
-        reasons: (host and bucket, status) → what a HEAD is refused for there with the credentials in force; None where
-            that cannot be found out.
-    """
+    """What was learnt, by host."""
 
     def __init__(self) -> None:
-        self.reasons: dict[tuple[str, int], ErrorInfo | None] = {}
+        self._reasons: dict[tuple[str, str, int], ErrorInfo | None] = {}
         self._refused: set[tuple[str, str]] = set()
         self._failures: dict[tuple[str, str], int] = {}
         self._manners: dict[str, tuple[bool, bool]] = {}  # of many GETs to a few hosts
@@ -63,6 +58,22 @@ class Learned:
         """Remember that a request failed with the feature and worked without it."""
         self._refused.add((host, what))
         self._manners.clear()
+
+    def knows_reason(self, host: str, bucket: str, status: int) -> bool:
+        """Whether it was tried to find out why HEADs of a bucket's objects are refused so."""
+        return (host, bucket, status) in self._reasons
+
+    def reason(self, host: str, bucket: str, status: int) -> ErrorInfo | None:
+        """Return why they are, with the credentials in force; None where that cannot be found out."""
+        return self._reasons.get((host, bucket, status))
+
+    def has_reason(self, host: str, bucket: str, status: int, reason: ErrorInfo | None) -> None:
+        """Remember it."""
+        self._reasons[host, bucket, status] = reason
+
+    def forget_reasons(self) -> None:
+        """Forget them: what was refused with the last credentials says nothing of the next ones."""
+        self._reasons.clear()
 
     def failed(self, host: str, what: str) -> int:
         """Count a failure that may be temporary, and return how many there were in a row."""

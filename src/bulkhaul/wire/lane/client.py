@@ -97,7 +97,7 @@ class Lane:
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these, or not at all with None; the transport is told by its owner."""
         self.credentials = credentials
-        self.learned.reasons.clear()
+        self.learned.forget_reasons()
 
     async def ask(
         self,

@@ -207,7 +207,7 @@ class SdkClient:
 
     def use(self, credentials: Credentials | None) -> None:
         """Sign further requests with these."""
-        self.learned.reasons.clear()
+        self.learned.forget_reasons()
         if self._pushed is not None and credentials is not None:
             self._pushed.put(credentials)
 
