@@ -36,7 +36,9 @@ class SmallOperations(SmallReads):
         return await self.control.head(object_ref(url), version_id)
 
     async def exists(self, url: str | ObjectRef, *, version_id: str = "") -> bool:
-        """Return whether there is such an object, by one HEAD; in a bucket that does not exist there is none.
+        """Return whether there is such an object, by HEAD; in a bucket that does not exist there is none.
+
+        Where there is none, a GET may have to tell whether that is the key or the bucket.
 
         Raises:
             TransferError: the service refused, so nobody knows.

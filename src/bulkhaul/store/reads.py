@@ -64,7 +64,9 @@ class BucketReads(StoreOfBucket):
         return self._info(await (await self._running()).head(ref, version_id=version_id), ref.url)
 
     async def exists(self, key: str, *, version_id: str = "") -> bool:
-        """Return whether there is an object of this key, by one HEAD; in a bucket that does not exist there is none.
+        """Return whether there is an object of this key, by HEAD; in a bucket that does not exist there is none.
+
+        Where there is none, a GET may have to tell whether that is the key or the bucket.
 
         Raises:
             TransferError: it cannot be told.
