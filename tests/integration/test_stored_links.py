@@ -154,6 +154,15 @@ def test_links_that_are_named_as_stored_ones(server: FaultServer, tmp_path: Path
     assert bodies(server)["alone/y.rclonelink.rclonelink"] == b"t2"
 
 
+def test_links_cannot_be_followed_and_stored(server: FaultServer, tmp_path: Path) -> None:
+    """Who asks for both is told so, at once."""
+    with (
+        running_engine(server.endpoint_url, keys(), store_links=True) as engine,
+        pytest.raises(errors.UsageError, match="one of the two"),
+    ):
+        list(engine.upload_many(tmp_path, "s3://bucket/", follow_symlinks=True))
+
+
 def test_a_dry_run_names_the_links_that_it_would_make(server: FaultServer, tmp_path: Path) -> None:
     """The destinations are those of the run."""
     server.store.put("bucket", "p/l.rclonelink", make_object(b"real"))

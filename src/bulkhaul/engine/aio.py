@@ -30,6 +30,7 @@ from bulkhaul.engine.transfers.endpoints import (
     opened,
 )
 from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import ProgressCallback, TransferResult
@@ -287,12 +288,16 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         Raises:
             LocalError: the folder cannot be read.
+            UsageError: links would be followed and, by the setting ``store_links``, stored.
         """
         from bulkhaul.engine.transfers.upload_many import link_rule, upload_pieces
 
         bucket, prefix = destination_prefix(url)
         takes = selector(files_below(local_path(folder)), include, exclude)
         if self.settings.store_links:
+            if follow_symlinks:
+                text = "follow_symlinks uploads what links lead to, and store_links stores links: use one of the two"
+                raise UsageError(text, local_path(folder))
             follow_symlinks = False
         links = link_rule(follow_symlinks, move=move, dry_run=dry_run)
         uploader = self._life.running().uploader
