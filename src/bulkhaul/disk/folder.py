@@ -130,7 +130,7 @@ class DestinationTree:
         self.root = root
         self._kept = kept
         self._above = MadeFolders()
-        self._made: list[tuple[str, ...]] = []
+        self._made: set[tuple[str, ...]] = set()
         self._root = FolderHandle(self._above.make(root))
         self._open: OrderedDict[tuple[str, ...], FolderHandle] = OrderedDict()
 
@@ -164,7 +164,7 @@ class DestinationTree:
             LocalError: it cannot be made.
         """
         self.folder(components).release()
-        self._made = [made for made in self._made if made != components[: len(made)]]
+        self._made.difference_update(components[:depth] for depth in range(1, len(components) + 1))
 
     def close(self) -> None:
         """Let go of every folder that no landing still uses; those that were made for nothing are taken away."""
@@ -177,7 +177,7 @@ class DestinationTree:
 
     def _remember(self, components: tuple[str, ...]) -> None:
         if len(self._made) < REMEMBERED:
-            self._made.append(components)
+            self._made.add(components)
 
     def _drop_empty(self) -> None:
         """Take away the folders that were made and hold nothing, as the object they were made for has failed."""
