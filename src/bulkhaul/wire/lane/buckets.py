@@ -11,8 +11,8 @@ from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.request_xml import XMLNS, element
+from bulkhaul.wire.location import location_constraint
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
-from bulkhaul.wire.replies.location import location_constraint
 from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 

@@ -9,8 +9,8 @@ from bulkhaul.model.errors import TransferError, UnexpectedReply
 from bulkhaul.model.writing import BucketsPage, Versioning
 from bulkhaul.wire import told
 from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
+from bulkhaul.wire.location import location_constraint
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
-from bulkhaul.wire.replies.location import location_constraint
 from bulkhaul.wire.sdk.calls import call, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.steps import carried_out
