@@ -125,8 +125,8 @@ class BlockReader:
             os.ftruncate(fd, part.size_bytes)
             layout = Layout(part.size_bytes, part.size_bytes, whole=self.layout.whole)
             request = self.remote.request(part.start, part.end, whole=layout.whole)
-            # Written, for a mapping costs a fault for each page; but what is written from byte 0 on is taken for a file
-            # of the whole object.
+            # Parts are written, as a mapping costs a fault for each page. Only the part at byte 0 is mapped: what is
+            # written from there on is taken for a file of the whole object.
             lease = GetLease(request=request, base=part.start, mapped=not part.start, algorithm=algorithm)
             job = GetJob(template=lease, layout=layout, fd=fd)
             await self._dispatcher.run(job)
