@@ -9,8 +9,9 @@ from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.wire import told
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
+from bulkhaul.wire.lane.body_checksum import protection
 from bulkhaul.wire.lane.client import Lane, version_query
-from bulkhaul.wire.lane.request_xml import XMLNS, Written, element, protection
+from bulkhaul.wire.lane.request_xml import XMLNS, Written, element
 from bulkhaul.wire.replies.batch_result import batch_result, require_result
 from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.steps import carried_out_async

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bulkhaul.wire.documents import Shape, texts
+from bulkhaul.wire.lane.body_checksum import protection
 from bulkhaul.wire.lane.client import Lane, version_query
-from bulkhaul.wire.lane.request_xml import XMLNS, element, protection
+from bulkhaul.wire.lane.request_xml import XMLNS, element
 from bulkhaul.wire.replies.tags import tags_of
 from bulkhaul.wire.values import Target
 
