@@ -112,7 +112,7 @@ MAX_CODE_CHARACTERS = 128
 MAX_DETAIL_CHARACTERS = 512
 """Texts of a service are cut, not refused: they explain a failure, and decide nothing."""
 
-SSE_C_MISSING = "the object is encrypted with a customer's key (SSE-C), or is not: check --sse-c-key"
+SSE_C_MISSING = "the object is encrypted with a customer's key (SSE-C), or is not; check it (--sse-c-key, sse_c_key)"
 """Source: S3 User Guide, "Using server-side encryption with customer-provided keys": 400 InvalidRequest."""
 
 DELETE_MARKER = (
@@ -199,7 +199,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     said = hidden_by_place(str(beneath))
     cause = f"{type(beneath).__name__}: {said}" if said else type(beneath).__name__
     if "CERTIFICATE_VERIFY_FAILED" in cause:
-        text = "the endpoint's certificate is not trusted; set AWS_CA_BUNDLE to its authority's, or try --no-verify-ssl"
+        text = "the endpoint's certificate is not trusted; name the file of its authority (AWS_CA_BUNDLE, ca_bundle)"
         return ErrorInfo("OtherError", text, subject, cause)
     if any(word in cause for word in _NO_AUTHORITIES):
         text = "the file of certificate authorities (AWS_CA_BUNDLE, ca_bundle) holds no certificate as PEM; correct it"
@@ -216,7 +216,7 @@ def network_error(error: BaseException, subject: str = "", *, connecting: bool =
     if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":  # botocore's and urllib3's
         return ErrorInfo(
             "StallTimeout",
-            "the endpoint did not answer in time; check the network, or give it more by --timeout",
+            "the endpoint did not answer in time; check the network, or give it more time (--timeout, timeout_s)",
             subject,
             cause,
         )
