@@ -155,7 +155,7 @@ class Forking(io.RawIOBase):
 with bulkhaul.Engine(endpoint_url=sys.argv[1], workers=1) as engine:
     source = Forking()
     try:
-        print(engine.upload_stream(source, "s3://bucket/streamed").size_bytes)
+        print(engine.upload_stream(source, "s3://bucket/streamed").size)
     finally:
         os.kill(source.pid, 9)
         os.waitpid(source.pid, 0)

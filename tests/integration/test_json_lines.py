@@ -56,7 +56,7 @@ def told(*words: str) -> tuple[int, list[dict[str, Any]], str]:
     done = run(*words, variables={"AWS_SESSION_TOKEN": ""})
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     for line in lines:
-        assert next(name for name in line if name != "line") == "type"
+        assert next(iter(line)) == "type"
         assert line["type"] in get_args(Kind)
         assert ("error" in line) <= (line.get("success") is False)
     return done.returncode, lines, done.stderr
@@ -110,6 +110,16 @@ def test_checks_of_doctor(server: RunningServer) -> None:
     """Each is a line of its own, and the totals are the last one."""
     _, lines, errors = told("doctor", "--json", "s3://bucket", "--endpoint-url", server.endpoint_url)
     assert ({line["type"] for line in lines[:-1]}, lines[-1]["type"], errors) == ({"check"}, "summary", "")
+
+
+def test_bytes_on_stdout(server: RunningServer) -> None:
+    """Where stdout has the bytes of objects, the lines are on stderr."""
+    endpoint = ("--endpoint-url", server.endpoint_url)
+    for url, status, kind in (("s3://bucket/one", 0, "object"), ("s3://bucket/none", 1, "error")):
+        done = run("cat", "--json", url, *endpoint, variables={"AWS_SESSION_TOKEN": ""})
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert (done.returncode, [line["type"] for line in lines]) == (status, [kind, "summary"])
+        assert ("error" in lines[0]) == (status == 1)
 
 
 @pytest.mark.usefixtures("folder")
@@ -211,8 +221,8 @@ def test_an_interruption_is_told_once(words: str, operation: str) -> None:
 
 def test_every_command_is_here() -> None:
     """Each that has ``--json`` is run above in both ways, but for those that fail in their own."""
-    succeeded = {_name(words) for words in SUCCESSES} | {"run", "job run", "job status", "doctor"}
-    failed = {_name(words) for words in FAILURES} | {"presign", "doctor"}
+    succeeded = {_name(words) for words in SUCCESSES} | {"run", "job run", "job status", "doctor", "cat"}
+    failed = {_name(words) for words in FAILURES} | {"presign", "doctor", "cat"}
     with_json = set(_with_json(cli, ()))
     assert (with_json, with_json) == (succeeded, failed)
 
@@ -230,3 +240,16 @@ def _with_json(group: click.Group, above: tuple[str, ...]) -> Iterator[str]:
             yield from _with_json(command, (*above, name))
         elif any(param.name == "as_json" for param in command.params):
             yield " ".join((*above, name))
+
+
+@pytest.mark.usefixtures("folder")
+def test_only_people_are_told_that_the_rest_of_a_folder_stays(server: RunningServer) -> None:
+    """By rm of a folder marker, typed and as a line of run; lines of JSON stand alone."""
+    endpoint = ("--endpoint-url", server.endpoint_url)
+    Path("marker").write_text("rm s3://bucket/none/\n")
+    says = "s3://bucket/none/: only the folder marker; what lies below stays, and --recursive deletes it, too"
+    for words, place in ((("rm", "s3://bucket/none/"), ""), (("run", "marker"), "marker:1: ")):
+        done = run(*words, *endpoint, variables={"AWS_SESSION_TOKEN": ""})
+        assert f"bulkhaul: {place}{says}\n" in done.stderr
+        status, lines, errors = told(words[0], "--json", *words[1:], *endpoint)
+        assert (status, errors, [line["type"] for line in lines]) == (0, "", ["object", "summary"])

@@ -82,7 +82,7 @@ class TestBeforeTheCommand:
         """s5cmd takes --numworkers and --log with every command; ours that have no use for it do the same without."""
         assert parsed("--numworkers", "9", "--log", "error", "ls", "s3://b")["url"] == "s3://b"
 
-    @pytest.mark.parametrize("command", ["ls", "head", "cat", "presign", "mb", "verify"])
+    @pytest.mark.parametrize("command", ["ls", "head", "cat", "presign", "mb"])
     def test_quiet_for_what_only_answers(self, command: str) -> None:
         """s5cmd's users type it with every command; what prints its answer alone has nothing to leave out."""
         assert "quiet" not in context("--quiet", command, "s3://b/k").params
@@ -96,7 +96,6 @@ class TestBeforeTheCommand:
         ("words", "says"),
         [
             (["--json", "completion", "bash"], "prints a script for a shell, so there is no --json"),
-            (["--json", "cat", "s3://b/k"], "cat writes the bytes of objects to stdout, so there is no --json"),
             (["--json", "job", "report", "x"], "job report has no option --json"),
             (["--dry-run", "ls", "s3://b"], "ls has no option --dry-run"),
             (["--endpiont-url", "u", "ls"], "Did you mean '--endpoint-url'?"),

@@ -23,7 +23,6 @@ WITHOUT_EFFECT = frozenset({"workers", "concurrency", "log_level", "verbose", "n
 prints is its answer, and not what --quiet silences; s5cmd knows it as --log error."""
 
 _NO_JSON = {
-    "cat": "cat writes the bytes of objects to stdout, so there is no --json; bulkhaul head --json tells of an object",
     "completion": "completion prints a script for a shell, so there is no --json",
     "demo": "demo prints for people alone, so there is no --json",
 }

@@ -39,7 +39,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         report: makes the report of its results.
         streams: does the work as ``results`` does, into a descriptor in the place of stdout; None where nothing does.
         nothing: what people are told where nothing was to be done, empty where that says itself.
-        note: what people are told before anything is done, empty for nothing.
+        note: what people are told when all is done, empty for nothing.
         grows: tells whether more objects may be planned that the engine does not know of; None where it knows of all.
         full_list: says where all failures are told, empty for with ``--json``.
         progress: tells how far the work is, None where the engine tells.

@@ -40,7 +40,7 @@ object_options = adding(
         "--website-redirect",
         callback=carried,
         metavar="URL",
-        help="Where a bucket that is a website sends those who ask for the object.",
+        help="Where a website's bucket sends those who ask for it; of a copy it replaces all headers, as they all do.",
     ),
     _stored(
         "--metadata",

@@ -75,8 +75,6 @@ class _JobRun(Run):
 
     def work(self) -> int:
         """Report results until there are no more or a signal comes; return the exit code."""
-        if self._job.note and not self._quiet:
-            self.err(f"bulkhaul: {self._job.note}\n")
         with Engine(self._job.settings, forkserver=self._forkserver) as engine:
             self.engine = engine
             results = BackgroundIterator(lambda: self._job.results(engine))
@@ -92,6 +90,8 @@ class _JobRun(Run):
             raise local_error(results.error)  # of the work, not of the output
         if results.error is not None:
             raise results.error
+        if self._job.note:
+            self._report.note(self._job.note)
         if self._job.unfinished is not None:
             if why := self._job.unfinished():
                 self._report.unsuccessful(why)

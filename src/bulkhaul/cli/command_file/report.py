@@ -22,6 +22,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
         counted: the engine's progress tells of this object.
         text: lines for stdout; then there is no object.
         data: bytes of objects for stdout; likewise.
+        note: what people are told of the line; likewise.
         whole: the line failed as a whole, and not an object of it.
         source_fd: where bytes for stdout come from, until their end; -1 for nowhere.
     """
@@ -32,6 +33,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
     counted: bool = False
     text: str = ""
     data: bytes = b""
+    note: str = ""
     whole: bool = False
     source_fd: int = -1
 
@@ -69,6 +71,8 @@ class CommandFileReport(TransferReport):
             self._out(_numbered(result.text, result.line) if self._as_json else result.text)
         elif result.data:
             cast("Callable[[bytes], None]", self._out)(result.data)  # as what takes stdout's lines takes bytes, too
+        elif result.note:
+            self.note(f"{self._name}:{result.line}: {result.note}")
         else:
             self._ended(result)
 
@@ -91,9 +95,10 @@ class CommandFileReport(TransferReport):
 
 
 def _numbered(text: str, number: int) -> str:
-    r"""Return lines of JSON with the number of the line that asked for them.
+    r"""Return lines of JSON with the number of the line that asked for them, behind their type.
 
-    >>> _numbered('{"key": "a"}\n{"key": "b"}\n', 7)
-    '{"line": 7, "key": "a"}\n{"line": 7, "key": "b"}\n'
+    >>> _numbered('{"type": "object", "key": "a"}\n{"type": "prefix", "key": "b/"}\n', 7)
+    '{"type": "object", "line": 7, "key": "a"}\n{"type": "prefix", "line": 7, "key": "b/"}\n'
     """
-    return "".join(f'{{"line": {number}, {line[1:]}' for line in text.splitlines(keepends=True))
+    types = (line.partition(", ") for line in text.splitlines(keepends=True))
+    return "".join(f'{kind}, "line": {number}, {rest}' for kind, _, rest in types)

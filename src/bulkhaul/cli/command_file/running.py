@@ -261,6 +261,8 @@ class CommandFile:
             for result in line.job.results(engine):
                 told = of_line(result, line=number, operation=line.operation, dry_run=line.dry_run, counted=counted)
                 self._put(engine, told)
+            if note := line.job.note:
+                self._put(engine, LineResult(source="", destination="", bucket="", key="", line=number, note=note))
         elif line.work is not None:
             engine.run(line.work, engine.aio, _Text(lambda text: self._offer(number, line.operation, text)))
 

@@ -159,4 +159,6 @@ def marker_note(sources: Sequence[Source]) -> str:
     from bulkhaul.policy.naming import printable
 
     marks = [printable(source.url) for source in sources if marker(source)]
-    return f"{', '.join(marks)}: the mark of a folder; what lies below stays; --recursive deletes it" if marks else ""
+    if not marks:
+        return ""
+    return f"{', '.join(marks)}: only the folder marker; what lies below stays, and --recursive deletes it, too"
