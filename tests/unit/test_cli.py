@@ -173,7 +173,7 @@ class TestUsage:
             (["mv", "-", "s3://bucket/key"], "mv cannot move from stdin or to stdout"),
             (["mv", "s3://bucket/key", "-"], "mv cannot move from stdin or to stdout"),
             (["mv", "a", "b"], "SRC or DEST must begin with s3://"),
-            (["cp", "--metadata-directive", "REPLACE", "s3://b/k", "s3://b/l"], "needs an option that says by what"),
+            (["cp", "--metadata-directive", "REPLACE", "s3://b/k", "s3://b/l"], "needs the new values"),
             (
                 ["sync", "--metadata-directive", "COPY", "--expires", "0", "s3://b/k", "s3://c"],
                 "--expires would replace",

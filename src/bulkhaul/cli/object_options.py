@@ -148,4 +148,4 @@ def _check_directive(said: str | None, replaced: list[str]) -> None:
         option = f"--{replaced[0].replace('_', '-')}"
         raise click.UsageError(f"--metadata-directive COPY keeps what {option} would replace; leave one of them out.")
     if said == "REPLACE" and not replaced:
-        raise click.UsageError("--metadata-directive REPLACE needs an option that says by what, as --content-type.")
+        raise click.UsageError("--metadata-directive REPLACE needs the new values, such as --content-type TYPE.")

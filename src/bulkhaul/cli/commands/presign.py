@@ -25,7 +25,7 @@ Examples:
 
 Only the URL is printed on stdout. Whoever has it can read the object until it expires (or store, look at or delete
 it, by --method), so treat it as a secret. With temporary credentials it ends with them, however long --expires-in
-is. Whether the object exists is not asked; * and ? stand for themselves. s3:// may be left away.
+is. Whether the object exists is not asked; * and ? stand for themselves. s3:// may be left out.
 
 \b
 Exit code: 0 there is the URL, 1 it cannot be signed, 2 wrong command line.

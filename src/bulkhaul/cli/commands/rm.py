@@ -51,7 +51,7 @@ for good.
 
 \b
 Exit code: 0 everything is gone, 1 something was refused or a pattern matched nothing, 2 wrong command line.
-That a named key does not exist is no error: S3 does not tell. Nor is a prefix that nothing lies below.
+That a named key does not exist is no error: S3 does not tell. A prefix that nothing lies below is no error, either.
 """
 
 
