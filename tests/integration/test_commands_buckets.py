@@ -6,6 +6,7 @@ import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,19 @@ def test_a_bucket_from_its_making_to_its_removal(server: RunningServer) -> None:
     assert "no such bucket" in gone.stderr
 
 
+def test_quietly(server: RunningServer, tmp_path: Path) -> None:
+    """--quiet leaves the line of success away, in lines of run as well, and a failure is told all the same."""
+    assert asked(server, "mb", "--quiet", "s3://silent") == ""
+    refused = ask(server, "mb", "--quiet", "s3://b")
+    assert "must have 3 to 63 characters, not 1" in refused.stderr
+    assert asked(server, "rb", "--quiet", "s3://silent") == ""
+    lines = tmp_path / "lines"
+    for option, line in (("--quiet", "mb s3://silent"), ("--no-progress", "rb --quiet s3://silent")):
+        lines.write_text(line)
+        assert ask(server, "run", option, str(lines)).stdout == ""
+    assert "silent" not in {bucket["Name"] for bucket in server.client().list_buckets()["Buckets"]}
+
+
 def test_a_delete_marker_keeps_a_bucket(server: RunningServer) -> None:
     """Nothing is listed in it, and something could be brought back."""
     client = server.client()
@@ -91,6 +105,8 @@ def test_tags(server: RunningServer) -> None:
         ("tags", "set", "s3://b/k", f"{'n' * 129}="),
         ("tags", "set", "s3://b/k", f"n={'v' * 257}"),
         ("mb", "s3://b/k"),
+        ("mb", "s3://no"),
+        ("mb", "s3://No_Name"),
         ("rb", "s3://b/k"),
         ("head", "--tags", "s3://b"),
         ("presign", "--content-type", "a/b", "s3://b/k"),

@@ -321,7 +321,7 @@ def test_a_line_without_an_end(tail: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["--quiet ls s3://b", "--log error --quiet presign s3://b/k", "--numworkers 2 mb s3://b"]
+    "line", ["--quiet ls s3://b", "--log error --quiet presign s3://b/k", "--numworkers 2 mb s3://bucket"]
 )
 def test_how_loud_a_line_is_that_only_answers(line: str) -> None:
     """What is typed before a command that has no such option is of no effect in a line, too."""

@@ -42,6 +42,7 @@ class TestBeforeTheCommand:
             (["--endpoint-url", "http://h", "ls", "s3://b"], {"endpoint_url": "http://h"}),
             (["--profile=p", "--region", "r", "ls", "s3://b"], {"profile": "p", "region": "r"}),
             (["--json", "ls", "s3://b"], {"as_json": True}),
+            (["--json", "cat", "s3://b/k"], {"as_json": True}),
             (["--no-sign-request", "--no-verify-ssl", "ls"], {"sign_requests": False, "verify_tls": False}),
             (["--quiet", "--log", "error", "rm", "s3://b/k"], {"quiet": True}),
             (["--numworkers", "3", "-c8", "-p", "8MiB", "cp", "a", "s3://b"],
@@ -82,7 +83,7 @@ class TestBeforeTheCommand:
         """s5cmd takes --numworkers and --log with every command; ours that have no use for it do the same without."""
         assert parsed("--numworkers", "9", "--log", "error", "ls", "s3://b")["url"] == "s3://b"
 
-    @pytest.mark.parametrize("command", ["ls", "head", "cat", "presign", "mb"])
+    @pytest.mark.parametrize("command", ["ls", "head", "cat", "presign", "du"])
     def test_quiet_for_what_only_answers(self, command: str) -> None:
         """s5cmd's users type it with every command; what prints its answer alone has nothing to leave out."""
         assert "quiet" not in context("--quiet", command, "s3://b/k").params

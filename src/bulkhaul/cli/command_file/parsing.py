@@ -91,6 +91,7 @@ def prepared(
     *,
     as_json: bool,
     dry_run: bool,
+    quiet: bool = False,
     stdin: Stdin | None = None,
 ) -> list[Prepared]:
     """Return the work of a line: one, or for a pattern of local files one for each file.
@@ -129,6 +130,8 @@ def prepared(
                 if dry_run and name in _CHANGES and arguments[:1] != ["get"]:
                     raise UsageError(f"{name!r} cannot be tried without doing it; leave its lines out of a dry run")
                 ctx.params["as_json"] = ctx.params.get("as_json") or as_json
+                if "quiet" in ctx.params:
+                    ctx.params["quiet"] = ctx.params["quiet"] or quiet
                 return [_made(command, ctx, dry_run=False)]
             if "paths" in ctx.params and len(ctx.params["paths"]) == 2:
                 ctx.params["paths"] = without_streams(*ctx.params["paths"])
@@ -223,7 +226,7 @@ def _take_shared(ctx: click.Context, shared: Mapping[str, Any]) -> None:
     for param in ctx.command.params:
         name = param.name or ""
         of_engine = name in SETTINGS
-        if not of_engine and (name not in OUTPUT or (name == "as_json" and ctx.info_name in _QUERIES)):
+        if not of_engine and (name not in OUTPUT or ctx.info_name in _QUERIES):
             continue
         given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
         if given and (name not in shared or shared[name] != ctx.params[name]):

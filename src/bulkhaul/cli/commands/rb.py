@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
+from bulkhaul.cli.bucket_command import bucket_options, launch_for_bucket, named_bucket
 from bulkhaul.cli.click_extensions import SectionedCommand
-from bulkhaul.cli.options import connection_options, make_settings
-
-if TYPE_CHECKING:
-    from bulkhaul.cli.run_query import Lines
-    from bulkhaul.engine.aio import AsyncEngine
 
 EPILOG = """\b
 Examples:
@@ -27,26 +23,9 @@ Exit code: 0 it is gone, 1 it is not: it holds something, does not exist, or it 
 
 
 @click.command("rb", cls=SectionedCommand, epilog=EPILOG, short_help="Remove an empty bucket.")
-@click.argument("url", metavar="s3://BUCKET")
-@connection_options
-@click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
+@bucket_options
 @click.pass_context
-def rb(ctx: click.Context, /, *, url: str, as_json: bool, **connection: Any) -> NoReturn:
+def rb(ctx: click.Context, /, *, url: str, **given: Any) -> NoReturn:
     """Remove a bucket in which nothing is."""
-    from bulkhaul.cli.launch import launch_query
-    from bulkhaul.cli.lines import json_text
-    from bulkhaul.policy.naming import printable
-    from bulkhaul.policy.selection import parse_destination
-
-    bucket, key = parse_destination(url, "a bucket that is to be removed")
-    if key:
-        raise click.UsageError("a bucket is removed, so give s3://BUCKET without a key; rm deletes objects.")
-    settings = make_settings(connection)
-
-    async def work(engine: AsyncEngine, out: Lines) -> int:
-        await engine.delete_bucket(bucket)
-        line = {"operation": "rb", "success": True, "bucket": bucket}
-        await out.write(json_text("bucket", line) if as_json else f"removed s3://{printable(bucket)}\n")
-        return 0
-
-    launch_query(ctx, work, settings, operation="rb", as_json=as_json)
+    bucket = named_bucket(url, "removed", "; rm deletes objects")
+    launch_for_bucket(ctx, bucket, lambda engine: engine.delete_bucket(bucket), given, done="removed")

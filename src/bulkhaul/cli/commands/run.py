@@ -78,10 +78,17 @@ def run(ctx: click.Context, /, *, file: str, dry_run: bool, **given: Any) -> Non
     from bulkhaul.cli.job import Job
     from bulkhaul.cli.launch import launch_job
 
-    as_json = output["as_json"]
     group = ctx.find_root()
     stdin = None if file == "-" else Stdin()
-    prepare = functools.partial(prepared, group=group, shared=shared, as_json=as_json, dry_run=dry_run, stdin=stdin)
+    prepare = functools.partial(
+        prepared,
+        group=group,
+        shared=shared,
+        as_json=output["as_json"],
+        quiet=output["quiet"],
+        dry_run=dry_run,
+        stdin=stdin,
+    )
     commands = CommandFile(fd, prepare, dry_run=dry_run)
     name = "stdin" if file == "-" else file
     job = Job(
