@@ -30,7 +30,8 @@ Names: one object or file takes its own name where DEST is a folder that exists 
 slash, or is a bucket alone). With --recursive or a pattern, DEST/ is put before every path below SRC, whether or not
 SRC and DEST end in a slash. Of several SRC a folder or prefix takes its own name along, unless it ends in a slash.
 
-Patterns: * matches any characters, also "/", and ? matches one. SRC may hold them in s3:// only; quote it.
+Patterns: * matches any characters, in s3:// also "/", and ? matches one; quote them. In a local SRC that the shell has
+not expanded they match as in a shell, and DEST then is a bucket or ends in a slash.
 
 Filters: --include and --exclude are matched against the path below SRC (of one object or file: its name), and of local
 files against the whole path if they begin with a slash. They know [12] and [!12] too. The last one that matches wins,
