@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.shell_completion import CompletionItem, ShellComplete
 
+from bulkhaul.cli.group import COMPLETING
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bulkhaul.engine.aio import AsyncEngine
-
-VARIABLE = "_BULKHAUL_COMPLETE"
-"""With this in the environment the command completes a command line instead of running it. Source: click's naming."""
 
 SECONDS = 2.0
 """How long a service may take: whoever pressed TAB waits."""
@@ -152,7 +151,7 @@ def complete(cli: click.Group) -> NoReturn:
     signal.setitimer(signal.ITIMER_REAL, SECONDS)
     words = os.environ.get("COMP_WORDS", "").split("\n")[1:]
     try:
-        found = Completion(cli, {}, "bulkhaul", VARIABLE).get_completions(words, os.environ.get("COMP_CUR", ""))
+        found = Completion(cli, {}, "bulkhaul", COMPLETING).get_completions(words, os.environ.get("COMP_CUR", ""))
     except click.ClickException:
         found = []
     sys.stdout.write("".join(lines(found)))
@@ -281,4 +280,4 @@ complete --no-files --command bulkhaul --arguments "(_bulkhaul_completion)"
 """
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
-"""The script of each shell; it begins the program with ``VARIABLE`` and reads its answers."""
+"""The script of each shell; it begins the program with ``COMPLETING`` and reads its answers."""

@@ -19,6 +19,9 @@ _COMMANDS = (
 _WORDS = ("version", "help")
 """What other programs have as commands."""
 
+COMPLETING = "_BULKHAUL_COMPLETE"
+"""With this in the environment the program completes a command line instead of running it. Source: click's naming."""
+
 _OWN = ("--version", "--help", "-h")
 """The options of the program itself."""
 
@@ -33,7 +36,7 @@ class LazyGroup(click.Group):
 
     def _main_shell_completion(self, ctx_args: object, prog_name: str, complete_var: str | None = None) -> None:  # noqa: ARG002 - click's
         """Complete a command line where a shell asks for that; this is where click does it."""
-        if os.environ.get("_BULKHAUL_COMPLETE"):
+        if os.environ.get(COMPLETING):
             from bulkhaul.cli.completion import complete
 
             complete(self)

@@ -21,6 +21,8 @@ from bulkhaul.cli.object_options import FIELDS
 from bulkhaul.cli.standard_streams import named_stdin, named_stdout
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bulkhaul.model.objects import ObjectRef
 
 SCHEME = "s3://"
@@ -109,20 +111,30 @@ def without_streams(source: str, destination: str) -> tuple[str, str]:
         click.UsageError: one is a pipe, as a FIFO or a process substitution is; the message says what to type.
     """
     if destination.startswith(SCHEME):
-        if named_stdin(source):
-            return STREAM, destination
-        if _is_pipe(source):
-            stored = f"bulkhaul pipe {shlex.quote(destination)}"
-            typed = f"COMMAND | {stored}" if _OPEN.match(source) else f"{stored} < {shlex.quote(source)}"
-            raise click.UsageError(f"SRC is a pipe, not a file. Type: {typed}")
+        stored = f"bulkhaul pipe {shlex.quote(destination)}"
+        source = _without_stream(source, "SRC", named_stdin, f"COMMAND | {stored}", f"{stored} <")
     if source.startswith(SCHEME):
-        if named_stdout(destination):
-            return source, STREAM
-        if _is_pipe(destination):
-            written = f"bulkhaul cat {shlex.quote(source)}"
-            typed = f"{written} | COMMAND" if _OPEN.match(destination) else f"{written} > {shlex.quote(destination)}"
-            raise click.UsageError(f"DEST is a pipe, not a file. Type: {typed}")
+        written = f"bulkhaul cat {shlex.quote(source)}"
+        destination = _without_stream(destination, "DEST", named_stdout, f"{written} | COMMAND", f"{written} >")
     return source, destination
+
+
+def _without_stream(path: str, role: str, is_stream: Callable[[str], bool], piped: str, redirected: str) -> str:
+    """Return a path, or ``-`` where it is another name of that.
+
+    Args:
+        piped: what to type where a shell has made the pipe.
+        redirected: what to type before the name of another one.
+
+    Raises:
+        click.UsageError: it is a pipe.
+    """
+    if is_stream(path):
+        return STREAM
+    if _is_pipe(path):
+        typed = piped if _OPEN.match(path) else f"{redirected} {shlex.quote(path)}"
+        raise click.UsageError(f"{role} is a pipe, not a file. Type: {typed}")
+    return path
 
 
 def _is_pipe(path: str) -> bool:
