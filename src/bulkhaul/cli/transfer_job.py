@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulkhaul.cli.aws_options import aws_transfer_options, expected_size_option
-from bulkhaul.cli.choice_options import (
-    choice_options,
-    chosen_results,
-    is_there_already,
-    left_out_one,
-    replacing_rows,
-    take_choice,
-)
+from bulkhaul.cli.choice_options import choice_options, left_out_one, take_choice
 from bulkhaul.cli.click_extensions import adding, section
 from bulkhaul.cli.explaining import explain_transfer
 from bulkhaul.cli.file_list import STDIN, list_options, take_list
@@ -37,7 +28,7 @@ from bulkhaul.cli.options import (
     take_settings,
     transfer_settings_options,
 )
-from bulkhaul.cli.restore_options import restore_options, restored_rows, take_restore
+from bulkhaul.cli.restore_options import restore_options, take_restore
 from bulkhaul.cli.several_sources import Places, refuse_one_name, require_several, several_work, take_places
 from bulkhaul.cli.source_options import origin_settings, source_options
 from bulkhaul.cli.standard_streams import require_stdin, require_stdout
@@ -48,7 +39,6 @@ from bulkhaul.cli.transfer_arguments import (
     Direction,
     direction_of,
     is_whole_folder,
-    one_object,
     refuse_many,
     refuse_misplaced,
     refuse_pattern,
@@ -56,18 +46,19 @@ from bulkhaul.cli.transfer_arguments import (
     refuse_with_all_versions,
     require_object,
 )
+from bulkhaul.cli.transfer_work import (
+    copies_work,
+    downloads_work,
+    from_stdin_work,
+    listed_work,
+    to_stdout_work,
+    uploads_work,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from bulkhaul.cli.job import Job
-    from bulkhaul.engine.aio import AsyncEngine
-    from bulkhaul.engine.facade import Engine
+    from bulkhaul.cli.transfer_work import Results
     from bulkhaul.model.results import TransferResult
-    from bulkhaul.model.settings import Settings
-    from bulkhaul.model.writing import ObjectOptions
-
-    Results = Callable[[Engine], Iterator[TransferResult]]
 
 _selection = section("Selection")
 
@@ -186,17 +177,17 @@ def _prepared(
         results = _told(left_out)
     elif given["listed"]:
         origin = origin_settings(settings, given) if direction is Direction.COPY else None
-        results = _listed(direction, source, destination, stored, given, origin, move=move)
+        results = listed_work(direction, source, destination, stored, given, origin, move=move)
     elif direction is Direction.DOWNLOAD:
-        results = _downloads(source, destination, given, move=move)
+        results = downloads_work(source, destination, given, move=move)
     elif direction is Direction.UPLOAD:
-        results = _uploads(source, destination, stored, given, move=move)
+        results = uploads_work(source, destination, stored, given, move=move)
     elif direction is Direction.COPY:
-        results = _copies(source, destination, stored, given, origin_settings(settings, given), move=move)
+        results = copies_work(source, destination, stored, given, origin_settings(settings, given), move=move)
     elif direction is Direction.FROM_STDIN:
-        results = _from_stdin(destination, stored, dry_run=dry_run, no_clobber=given.get("no_clobber", False))
+        results = from_stdin_work(destination, stored, dry_run=dry_run, no_clobber=given.get("no_clobber", False))
     else:
-        results = _to_stdout(source, given["version_id"], dry_run=dry_run)
+        results = to_stdout_work(source, given["version_id"], dry_run=dry_run)
     from bulkhaul.cli.job import Job
 
     return Job(
@@ -227,170 +218,5 @@ def _stays_here(direction: Direction, source: str, *, dry_run: bool) -> bool:
     return dry_run and direction in (Direction.UPLOAD, Direction.FROM_STDIN)
 
 
-def _downloads(source: str, destination: str, given: dict[str, Any], *, move: bool) -> Results:
-    from bulkhaul.policy.selection import parse_source
-
-    dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
-    many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
-
-    def results(run: Engine) -> Iterator[TransferResult]:
-        from bulkhaul.disk.made_folders import made_above
-
-        lacks_folder = dry_run and not many and not os.path.lexists(os.path.dirname(destination) or os.curdir)
-        if given["choice"] or lacks_folder or (given["restore"] and not dry_run):
-            what = source if many else one_object(source)
-            with contextlib.nullcontext() if many or dry_run else made_above(destination):
-                yield from chosen_results(run, what, destination, given, many=many, move=move)
-        elif many:
-            yield from run.download_many(
-                source,
-                destination,
-                recursive=recursive,
-                include=given["include"],
-                exclude=given["exclude"],
-                move=move,
-                dry_run=dry_run,
-            )
-        else:
-            with contextlib.nullcontext() if dry_run else made_above(destination):
-                yield run.download(one_object(source), destination, move=move, version_id=version_id, dry_run=dry_run)
-
-    return results
-
-
-def _uploads(
-    source: str, destination: str, stored: ObjectOptions | None, given: dict[str, Any], *, move: bool
-) -> Results:
-    from bulkhaul.model.writing import ObjectOptions
-    from bulkhaul.policy.selection import parse_destination
-
-    parse_destination(destination)
-    options = stored or ObjectOptions()
-
-    def results(run: Engine) -> Iterator[TransferResult]:
-        is_link = given["follow_symlinks"] is False and os.path.islink(source)
-        if is_link and not given["links_stored"]:
-            from bulkhaul.engine.transfers.upload_many import left_out
-
-            yield left_out(source, destination)
-        elif given["choice"]:
-            many = given["recursive"]
-            yield from chosen_results(run, source, destination, given, many=many, stored=stored, move=move)
-        elif given["recursive"] and not is_link:
-            yield from run.upload_many(
-                source,
-                destination,
-                options,
-                include=given["include"],
-                exclude=given["exclude"],
-                follow_symlinks=given["follow_symlinks"],
-                move=move,
-                dry_run=given["dry_run"],
-            )
-        else:
-            yield run.upload(source, destination, options, move=move, dry_run=given["dry_run"])
-
-    return results
-
-
-def _copies(
-    source: str,
-    destination: str,
-    options: ObjectOptions | None,
-    given: dict[str, Any],
-    origin_settings: Settings | None,
-    *,
-    move: bool,
-) -> Results:
-    from bulkhaul.policy.selection import parse_destination, parse_source
-
-    dry_run, recursive, version_id = given["dry_run"], given["recursive"], given["version_id"]
-    many = parse_source(source, recursive=recursive, literal=given["raw"], marker=given["raw"]).many
-    parse_destination(destination)
-
-    def results(run: Engine) -> Iterator[TransferResult]:
-        origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
-        what = (source if many else one_object(source), destination)
-        how: dict[str, Any] = {"origin": origin, "preserve": given["preserve"], "dry_run": dry_run}
-        selected: dict[str, Any] = {"recursive": recursive, "include": given["include"], "exclude": given["exclude"]}
-        if given["choice"] or (given["restore"] and not dry_run):
-            yield from chosen_results(run, *what, given, many=many, stored=options, origin=origin, move=move)
-        elif given["all_versions"]:
-            yield from run.copy_versions(what[0], destination, options, **selected, **how)
-        elif many:
-            yield from run.copy_many(source, destination, options, **selected, **how, move=move)
-        else:
-            yield run.copy(one_object(source), destination, options, **how, move=move, version_id=version_id)
-
-    return results
-
-
-def _listed(
-    direction: Direction,
-    source: str,
-    destination: str,
-    stored: ObjectOptions | None,
-    given: dict[str, Any],
-    origin_settings: Settings | None,
-    *,
-    move: bool,
-) -> Results:
-    """Return the work on what a list names.
-
-    Raises:
-        InvalidUrl: SRC or DEST names no bucket.
-    """
-    from bulkhaul.policy.selection import parse_destination
-
-    if direction is not Direction.UPLOAD:
-        parse_destination(source, "a source")
-    if direction is not Direction.DOWNLOAD:
-        parse_destination(destination)
-    file, nul = given["listed"]
-    how = {"move": move, "dry_run": given["dry_run"]}
-
-    def results(run: Engine) -> Iterator[TransferResult]:
-        from bulkhaul.jobs.file_list import listed_rows
-        from bulkhaul.model.rows import Action
-        from bulkhaul.model.writing import ObjectOptions
-
-        if direction is Direction.DOWNLOAD:
-            rows = replacing_rows(run, listed_rows(file, Action.DOWNLOAD, source, destination, nul=nul), given, run.aio)
-            download = partial(run.aio.download_rows, root=destination, **how)
-            yield from restored_rows(run, rows, download, given, run.aio)
-        elif direction is Direction.UPLOAD:
-            rows = replacing_rows(run, listed_rows(file, Action.UPLOAD, source, destination, nul=nul), given, run.aio)
-            yield from run.upload_rows(rows, stored or ObjectOptions(), **how)
-        else:
-            origin: AsyncEngine | None = run.beside(origin_settings) if origin_settings is not None else None
-            rows = listed_rows(file, Action.COPY, source, destination, nul=nul)
-            rows = replacing_rows(run, rows, given, origin or run.aio)
-            copy = partial(run.aio.copy_rows, options=stored, origin=origin, preserve=given["preserve"], **how)
-            yield from restored_rows(run, rows, copy, given, origin or run.aio)
-
-    return results
-
-
 def _reads_stdin(listed: tuple[str, bool] | None) -> bool:
     return listed is not None and listed[0] == STDIN
-
-
-def _from_stdin(destination: str, stored: ObjectOptions | None, *, dry_run: bool, no_clobber: bool) -> Results:
-    from bulkhaul.model.writing import ObjectOptions
-
-    options = stored or ObjectOptions()
-
-    def results(run: Engine) -> Iterator[TransferResult]:
-        if no_clobber and run.exists(destination):
-            yield is_there_already(STREAM, destination)
-        else:
-            yield run.upload_stream(0, destination, options, dry_run=dry_run)
-
-    return results
-
-
-def _to_stdout(source: str, version_id: str, *, dry_run: bool) -> Results:
-    def results(run: Engine) -> Iterator[TransferResult]:
-        yield run.download_stream(one_object(source), 1, version_id=version_id, dry_run=dry_run)
-
-    return results
