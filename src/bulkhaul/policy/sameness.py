@@ -45,6 +45,11 @@ def may_be_told(seen: ObjectHead) -> bool:
     return bool(seen.etag or seen.last_modified or seen.version_id)
 
 
+def quoted(etag: str) -> str:
+    """Return an ETag in its quotes: some stores, and manifests, leave them out."""
+    return etag if '"' in etag else f'"{etag}"'
+
+
 def same_etag(one: str, other: str) -> bool:
     """Tell whether a reply has the very bytes that an ETag stands for; a weak ETag promises similar ones only.
 

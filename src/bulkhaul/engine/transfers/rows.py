@@ -17,8 +17,8 @@ from bulkhaul.model.limits import MAX_KEY_BYTES
 from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.policy.sameness import quoted
 from bulkhaul.policy.selection import parse_destination
-from bulkhaul.wire.replies.fields import quoted
 
 PlannedRow = Row | TransferResult
 """A row, or the result of one for which there is nothing to do: it is handed on as it is."""

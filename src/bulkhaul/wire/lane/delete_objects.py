@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
+from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.documents import Shape, texts
@@ -13,7 +14,6 @@ from bulkhaul.wire.lane.body_checksum import protection
 from bulkhaul.wire.lane.client import Lane, version_query
 from bulkhaul.wire.lane.request_xml import XMLNS, Written, element
 from bulkhaul.wire.replies.batch_result import batch_result, require_result
-from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 

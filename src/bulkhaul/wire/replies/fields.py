@@ -10,6 +10,7 @@ from urllib.parse import unquote_plus
 from bulkhaul.model.errors import ErrorInfo, UnexpectedReply, error_of
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.writing import Stored
+from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import refused
 from bulkhaul.wire.instants import in_utc
@@ -63,11 +64,6 @@ def stored(result: Mapping[str, Any], version_id: object, where: str, subject: s
     return Stored(quoted(etag), told.version(version_id, subject), checksum_in(result))
 
 
-def quoted(etag: str) -> str:
-    """Return an ETag in its quotes: some stores leave them out in replies to copies."""
-    return etag if '"' in etag else f'"{etag}"'
-
-
 def decoded(name: str, subject: str = "") -> str:
     """Return a name that the service has percent-encoded.
 
@@ -83,4 +79,4 @@ def decoded(name: str, subject: str = "") -> str:
         raise UnexpectedReply(text, subject, cause=repr(name[:80])) from error
 
 
-__all__ = ["checksum_in", "decoded", "instant", "quoted", "storage_class", "stored"]
+__all__ = ["checksum_in", "decoded", "instant", "storage_class", "stored"]

@@ -7,8 +7,9 @@ from typing import Any
 
 from bulkhaul.model.errors import OtherError, UnexpectedReply
 from bulkhaul.model.writing import PartsPage, PendingUpload, UploadBegun, UploadedPart, UploadsPage
+from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
-from bulkhaul.wire.replies.fields import checksum_in, instant, quoted
+from bulkhaul.wire.replies.fields import checksum_in, instant
 from bulkhaul.wire.replies.listing_checks import next_markers, next_part, require_bucket, require_listing
 
 

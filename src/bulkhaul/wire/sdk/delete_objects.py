@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from bulkhaul.model.errors import NotFound
 from bulkhaul.model.writing import Doomed, NotDeleted
+from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
 from bulkhaul.wire.deletion import Step, Together, deletion
 from bulkhaul.wire.replies.batch_result import batch_result
-from bulkhaul.wire.replies.fields import quoted
 from bulkhaul.wire.sdk.calls import call, object_names
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.steps import carried_out
