@@ -158,3 +158,15 @@ def test_deletions(place: Place, url: str, key: str, action: str, rule: str) -> 
         told = place.engine.run(explain_deletion, control, deletion, key)
         assert (told.action, told.rule) == (action, rule)
     assert place.keys("ours/") == ["a.txt", "c.o", "keep/b.txt"]
+
+
+def test_the_mark_of_a_folder(place: Place) -> None:
+    """It is told by its own key, for without the slash it would be another one; filters see its name alone."""
+    place.put("ours/end/")
+    source = parse_source(f"{OURS}end/", literal=True, marker=True)
+    control = place.engine.aio.control
+    for exclude, action in (((), Action.DELETE), (("end",), Action.SKIP)):
+        deletion = Deletion(sources=(source,), exclude=exclude)
+        told = place.engine.run(explain_deletion, control, deletion, "end/")
+        assert (told.name, told.action, told.rule) == ("end/", action, "filter")
+    assert place.engine.run(explain_deletion, control, deletion, "end").rule == "source"

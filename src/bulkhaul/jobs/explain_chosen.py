@@ -94,7 +94,7 @@ async def _has_version(control: Control, bucket: str, key: str) -> bool:
 
 
 def _name(source: Source, folder: str, key: str) -> str | None:
-    """Return the name that filters see of a key, None if this source does not name it.
+    """Return the name of a key below a source, None if this source does not name it.
 
     Args:
         folder: of local files; ``source.key`` is the path of a single one.
@@ -104,7 +104,7 @@ def _name(source: Source, folder: str, key: str) -> str | None:
     """
     if not source.many:
         whole = source.url if source.bucket else os.path.abspath(source.key)
-        last = source.key.rstrip("/").rpartition("/")[2]
+        last = source.key[source.key.rstrip("/").rfind("/") + 1 :]
         return last if key in (whole, source.key, last) else None
     tops = [f"s3://{source.bucket}/{source.base}"] if source.bucket else [os.path.join(folder, ""), f"{source.root}/"]
     for top in tops:
@@ -122,7 +122,8 @@ def _one_file(path: str) -> Source:
 
 
 def _filtered(source: Source, name: str, include: Sequence[str], exclude: Sequence[str]) -> tuple[bool, str]:
-    return decided(below(source), include, exclude, name)
+    # Of one key filters see the name without the slash that the mark of a folder ends in.
+    return decided(below(source), include, exclude, name if source.many else name.rstrip("/"))
 
 
 class _Transfer:
