@@ -118,6 +118,15 @@ def test_what_makes_no_sense(words: tuple[str, ...]) -> None:
     assert run(*words, "--endpoint-url", "http://127.0.0.1:9").returncode == 2
 
 
+@pytest.mark.parametrize("words", [("presign", "s3://b"), ("tags", "get", "s3://b/")], ids=["presign", "tags"])
+def test_a_bucket_for_an_object(words: tuple[str, ...]) -> None:
+    """What takes one object asks for a key, and for no option that it has not got."""
+    refused = run(*words)
+    assert refused.returncode == 2
+    assert "must name one object, with its key" in refused.stderr
+    assert "--recursive" not in refused.stderr
+
+
 def test_a_url_to_store_with(server: RunningServer) -> None:
     """A stranger stores with it, by the content type that it was made for."""
     client = server.client()

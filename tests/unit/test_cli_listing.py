@@ -142,7 +142,7 @@ def test_what_is_no_url(url: str) -> None:
         (["rm", "--version-id", "v", "s3://b/k", "s3://b/l"], "exactly one key"),
         (["rm", "--version-id", "v", "s3://b/k*"], "exactly one key"),
         (["rm", "--version-id", "v", "--all-versions", "s3://b/k"], "exactly one key"),
-        (["presign", "s3://b"], "names a prefix"),
+        (["presign", "s3://b"], "must name one object"),
         (["presign", "--expires-in", "0", "s3://b/k"], "1 second to 7 days"),
         (["presign", "--expires-in", "604801", "s3://b/k"], "1 second to 7 days"),
         (["presign", "--expires-in", "8d", "s3://b/k"], "1 second to 7 days"),

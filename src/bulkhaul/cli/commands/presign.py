@@ -72,6 +72,7 @@ def presign(
     """Print a URL that fetches one object, or stores it, without credentials, until it expires."""
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
+    from bulkhaul.cli.transfer_arguments import require_object
     from bulkhaul.model.limits import MAX_PRESIGN_S
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.selection import parse_source, with_scheme
@@ -79,7 +80,9 @@ def presign(
 
     if not 1 <= expires_s <= MAX_PRESIGN_S:
         raise click.UsageError(f"--expires-in must be 1 second to 7 days ({MAX_PRESIGN_S} s), not {expires_s} s.")
-    source = parse_source(with_scheme(url), literal=True, marker=True)
+    url = with_scheme(url)
+    require_object(url, role="the URL", marker=True, what="what the URL is for")
+    source = parse_source(url, literal=True, marker=True)
     ref = ObjectRef(source.bucket, source.key)
     check_presigned(method, content_type, version_id, ref.url)
     settings = make_settings(connection)

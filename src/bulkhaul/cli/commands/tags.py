@@ -50,11 +50,13 @@ def tags(
     """Get, set or remove the tags of one object."""
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.lines import json_text
+    from bulkhaul.cli.transfer_arguments import require_object
     from bulkhaul.model.objects import ObjectRef
     from bulkhaul.policy.naming import printable
     from bulkhaul.policy.selection import parse_source
     from bulkhaul.policy.tags import check_tags
 
+    require_object(url, role="the URL", marker=True, what="what has the tags")
     source = parse_source(url, literal=True, marker=True)
     ref = ObjectRef(source.bucket, source.key)
     given = _given(pairs)
