@@ -19,6 +19,9 @@ FIRST = "Options"
 LAST = "Other"
 """The heading of --help: it comes last."""
 
+COMPLETING = "_BULKHAUL_COMPLETE"
+"""With this in the environment the program completes a command line instead of running it. Source: click's naming."""
+
 
 class SectionOption(click.Option):
     """An option with a place on the help page.

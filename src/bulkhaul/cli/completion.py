@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 from click.shell_completion import CompletionItem, ShellComplete
 
-from bulkhaul.cli.group import COMPLETING
+from bulkhaul.cli.click_extensions import COMPLETING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from bulkhaul import __version__
+from bulkhaul.cli.click_extensions import COMPLETING
 
 _COMMANDS = (
     *("cp", "mv", "sync", "verify", "cat", "pipe", "ls", "du", "head", "rm", "presign", "tags", "mb", "rb"),
@@ -19,8 +20,6 @@ _COMMANDS = (
 _WORDS = ("version", "help")
 """What other programs have as commands."""
 
-COMPLETING = "_BULKHAUL_COMPLETE"
-"""With this in the environment the program completes a command line instead of running it. Source: click's naming."""
 
 _OWN = ("--version", "--help", "-h")
 """The options of the program itself."""
