@@ -39,6 +39,7 @@ from tests.faultserver import (
     StallReceiving,
     Status,
     ToldChecksum,
+    ToldHeader,
     clock_skew,
     hang_before_head,
     make_object,
@@ -388,6 +389,46 @@ def test_a_conditional_write_does_not_lose_against_its_own_retry(rig: WriteRig) 
     stored = rig.server.store.get("bucket", key)
     assert stored is not None
     assert (stored.body, result.etag, result.size) == (b"mine", f'"{stored.etag}"', 4)
+
+
+@pytest.mark.parametrize("size_bytes", [4, 300_000, 3_000_000])
+def test_a_conditional_write_found_by_its_token_ends_like_any_other(
+    rig: WriteRig, tmp_path: Path, size_bytes: int
+) -> None:
+    """The progress that is told sums up to the size, and a move removes its file."""
+    body, file = b"m" * size_bytes, tmp_path / "file"
+    file.write_bytes(body)
+    for source in ("memory", "file"):
+        key, faults = rig.new_key(reply_lost(operation="PutObject"))
+        url, told = f"s3://bucket/{key}", list[int]()
+        if source == "memory":
+            result = rig.engine.upload_bytes(body, url, only_if_absent=True, progress=told.append)
+        else:
+            result = rig.engine.upload(file, url, only_if_absent=True, move=True, progress=told.append)
+            assert (result.source, file.exists()) == (str(file), False)
+        assert (rig.server.fired(faults[0]), rig.stored(key)) == (1, body)
+        assert (result.failure, result.size, sum(told)) == (None, size_bytes, size_bytes)
+
+
+def test_a_move_on_condition_keeps_its_file_where_the_object_is_somebody_elses(rig: WriteRig, tmp_path: Path) -> None:
+    """Also after a lost reply: what is there has another token."""
+    file = tmp_path / "file"
+    file.write_bytes(b"mine")
+    key, _ = rig.new_key(CutReceiving(operation="PutObject", after_bytes=1), old=OLD)
+    with pytest.raises(errors.PreconditionFailed):
+        rig.engine.upload(file, f"s3://bucket/{key}", only_if_absent=True, move=True)
+    assert (file.read_bytes(), rig.stored(key)) == (b"mine", OLD)
+
+
+def test_an_object_of_another_length_is_not_taken_for_what_was_sent(rig: WriteRig, tmp_path: Path) -> None:
+    """Although it has the token of the call: the write whose reply was lost has failed."""
+    file = tmp_path / "file"
+    file.write_bytes(b"mine")
+    shorter = ToldHeader(name="Content-Length", value="3", operation="HeadObject", attempt="every")
+    key, _ = rig.new_key(reply_lost(operation="PutObject"), shorter)
+    with pytest.raises(errors.PreconditionFailed):
+        rig.engine.upload(file, f"s3://bucket/{key}", only_if_absent=True, move=True)
+    assert file.read_bytes() == b"mine"
 
 
 # Deadlines of a body that nobody reads

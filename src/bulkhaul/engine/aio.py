@@ -10,8 +10,6 @@ import functools
 import os
 from collections.abc import AsyncGenerator, Collection, Sequence
 
-import msgspec
-
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import OnSize
@@ -118,8 +116,6 @@ class AsyncEngine(RowTransfers, ByteStreams):
             SourceChanged: the file changed meanwhile; no object was made of it.
             TransferError: it could not be done; a journal names whatever is left of it.
         """
-        from bulkhaul.engine.transfers.created import created
-
         file = local_path(path)
         ref, options = destination_ref(url, file), checked(options)
         uploader = self._life.running().uploader
@@ -127,13 +123,8 @@ class AsyncEngine(RowTransfers, ByteStreams):
         if dry_run:
             return await upload(options, dry_run=True)
 
-        async def write(stored_as: ObjectOptions) -> TransferResult:
-            return await telling(progress, lambda on_moved: upload(stored_as, on_moved=on_moved))
-
         async def work(_: OnSize) -> TransferResult:
-            if not only_if_absent:
-                return await write(options)
-            return msgspec.structs.replace(await created(write, self.head, ref, options), source=file)
+            return await telling(progress, lambda on_moved: upload(options, on_moved=on_moved))
 
         return await self._life.one(work, ref.url, length_of(file))
 
@@ -158,7 +149,6 @@ class AsyncEngine(RowTransfers, ByteStreams):
             UsageError: the bytes do not lie one after another in memory.
         """
         from bulkhaul.engine.transfers.content_type import with_content_type
-        from bulkhaul.engine.transfers.created import created
 
         ref, view = object_ref(url), flat(data)
         options = with_content_type(checked(options), ref.key)
@@ -166,14 +156,10 @@ class AsyncEngine(RowTransfers, ByteStreams):
 
         async def work(_: OnSize) -> TransferResult:
             with in_memory(view) as fd:
-
-                async def write(stored_as: ObjectOptions) -> TransferResult:
-                    store = functools.partial(
-                        uploader.upload_memory, fd, len(view), ref, stored_as, only_if_absent=only_if_absent
-                    )
-                    return await telling(progress, lambda on_moved: store(on_moved=on_moved))
-
-                return await (created(write, self.head, ref, options) if only_if_absent else write(options))
+                store = functools.partial(
+                    uploader.upload_memory, fd, len(view), ref, options, only_if_absent=only_if_absent
+                )
+                return await telling(progress, lambda on_moved: store(on_moved=on_moved))
 
         return await self._life.one(work, ref.url, len(view))
 

@@ -1,7 +1,8 @@
 """Creates an object unless it exists, so that no call loses against its own retry.
 
 Each call puts a token into the object's metadata. Where the reply to a write was lost, a HEAD tells by it whose the
-object is; a call whose first try was answered asks for none.
+object is. It is asked for only where that is open: after a first try that was answered, only if the answer was a 409
+that names no other writer.
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ Write = Callable[[ObjectOptions], Awaitable[TransferResult]]
 Head = Callable[[ObjectRef], Awaitable[ObjectHead]]
 
 
-async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptions) -> TransferResult:
+async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptions, size_bytes: int) -> TransferResult:
     """Create an object by a write that fails if it exists.
 
     Args:
         write: puts the object, with these options.
+        size_bytes: of what it puts. An object of another length is not this call's, whatever its token.
 
     Raises:
         PreconditionFailed: somebody else's object is there.
@@ -59,7 +61,7 @@ async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptio
         found = await head(ref)
     except NotFound:
         raise refusal from None
-    if found.token == token:
+    if found.token == token and found.size == size_bytes:
         stored = Stored(found.etag, version_id=found.version_id)
         return stored_result(ref, found.size, stored, 1, max(refusal.info.attempts - 1, 0))
     if isinstance(refusal, Conflict) and refusal.info.service_code != ANOTHER_WRITER:

@@ -130,8 +130,7 @@ class Uploader:
             if kept := self._settings.preserves:
                 options = with_kept(options, os.fstat(source.fd), kept)
             body = _Body(ref, options, source.fd, source.size_bytes, on_moved, source)
-            sending = functools.partial(self._send, body, only_if_absent=only_if_absent)
-            result = await self._checksums.with_or_without(ref, sending)
+            result = await self._made(body, only_if_absent=only_if_absent)
             if remove:
                 try:
                     await require_stored(self._control, ref, result.size, result.etag)
@@ -169,9 +168,8 @@ class Uploader:
         began_s = time.monotonic()
         self._check_size(size_bytes, ref, only_if_absent=only_if_absent)
         body = _Body(ref, options, fd, size_bytes, on_moved)
-        send = functools.partial(self._send, body, only_if_absent=only_if_absent)
         try:
-            result = await self._checksums.with_or_without(ref, send)
+            result = await self._made(body, only_if_absent=only_if_absent)
         except TransferError as error:
             raise error.named(ref.url) from error.__cause__
         return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
@@ -182,9 +180,22 @@ class Uploader:
             most = exact_size(self._settings.limits.max_part_bytes)
             raise PayloadTooLarge(f"the body has {size_bytes} bytes, and one PUT takes at most {most}", ref.url)
 
-    async def _send(self, body: _Body, algorithm: str, *, only_if_absent: bool = False) -> TransferResult:
-        if only_if_absent or body.size_bytes < self._settings.multipart_threshold_bytes:
-            return await self._whole(body, algorithm, only_if_absent=only_if_absent)
+    async def _made(self, body: _Body, *, only_if_absent: bool) -> TransferResult:
+        """Make the object, or find that a try whose reply was lost has made it."""
+        if not only_if_absent:
+            return await self._checksums.with_or_without(body.ref, functools.partial(self._send, body))
+        from bulkhaul.engine.transfers.created import created
+
+        async def write(options: ObjectOptions) -> TransferResult:
+            marked = msgspec.structs.replace(body, options=options)
+            sending = functools.partial(self._whole, marked, only_if_absent=True)
+            return await self._checksums.with_or_without(body.ref, sending)
+
+        return await created(write, self._control.head, body.ref, body.options, body.size_bytes)
+
+    async def _send(self, body: _Body, algorithm: str) -> TransferResult:
+        if body.size_bytes < self._settings.multipart_threshold_bytes:
+            return await self._whole(body, algorithm)
         identity, digest = None, ""
         if body.source is not None:
             identity, digest = body.source.identity, options_digest(body.options, self._settings.checksum_algorithm)
@@ -205,7 +216,7 @@ class Uploader:
         async with begun as upload:
             return await self._in_parts(upload, layout, body)
 
-    async def _whole(self, body: _Body, algorithm: str, *, only_if_absent: bool) -> TransferResult:
+    async def _whole(self, body: _Body, algorithm: str, *, only_if_absent: bool = False) -> TransferResult:
         """Send all of it in one PUT."""
         ref = body.ref
         lease = PutLease(
