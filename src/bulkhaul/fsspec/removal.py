@@ -9,7 +9,7 @@ from typing import Any
 from fsspec.asyn import _run_coros_in_chunks, sync_wrapper
 from fsspec.core import has_magic
 
-from bulkhaul.fsspec import many
+from bulkhaul.fsspec import many, marks
 from bulkhaul.fsspec.listings import Info
 from bulkhaul.fsspec.planning import Pairs, PlanningFileSystem, files_of
 from bulkhaul.model.writing import ObjectOptions
@@ -44,10 +44,11 @@ class RemovingFileSystem(PlanningFileSystem):
         *,
         options: ObjectOptions | None = None,
     ) -> None:
-        """Move objects: each is removed when its copy is stored, and nothing else is.
+        """Move objects: each is removed when its copy is stored, and nothing else is. The marks of folders come last.
 
         Raises:
-            ValueError: an object would be in the place of another one that is moved, or of itself.
+            ValueError: an object would be in the place of another one that is moved, or of itself; or the mark of a
+                folder holds bytes.
             IsADirectoryError: a folder is named without ``recursive``.
         """
         if self._strip_protocol(path1) == self._strip_protocol(path2):
@@ -57,13 +58,17 @@ class RemovingFileSystem(PlanningFileSystem):
         pairs = files_of(planned)
         if not pairs and not recursive:
             raise IsADirectoryError(errno.EISDIR, "this is a folder; see recursive=True", str(path1))
-        _check_moves(planned)
+        whole = _topmost(planned) if recursive and maxdepth is None else []
+        found = [mark for name in whole for mark in await self._asked(marks.marks_below, name)]
+        folders = marks.with_targets(found, planned)
+        staying = {info["name"] for info in found} - {info["name"] for info, _ in folders}
+        _check_moves(planned, [*pairs, *folders])
         many.raise_first(await self._asked(many.copied, pairs, options, move=True))
-        if recursive and maxdepth is None:
-            for name in _topmost(planned):
-                bucket, _, key = name.partition("/")
-                if key:
-                    await self._asked(many.remove_empty, bucket, f"{key}/")
+        await self._asked(marks.moved_marks, folders, options)
+        for name in whole:
+            bucket, _, key = name.partition("/")
+            if key and f"{name}/" not in staying:
+                await self._asked(many.remove_empty, bucket, f"{key}/")
 
     mv = sync_wrapper(_mv)
 
@@ -124,13 +129,16 @@ class RemovingFileSystem(PlanningFileSystem):
                 await self._rmdir(name)
 
 
-def _check_moves(planned: Pairs) -> None:
+def _check_moves(planned: Pairs, pairs: Pairs) -> None:
     """Make sure that no object of a move is lost by another one.
+
+    Args:
+        planned: with the folders.
+        pairs: all objects, marks among them.
 
     Raises:
         ValueError: one would be.
     """
-    pairs = files_of(planned)
     sources = {info["name"] for info, _ in pairs}
     folders = tuple(f"{name}/" for name in _topmost(planned))
     targets: set[str] = set()

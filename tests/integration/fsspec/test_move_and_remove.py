@@ -9,7 +9,7 @@ import pytest
 
 from bulkhaul import ObjectOptions
 from bulkhaul.fsspec import BulkhaulFileSystem
-from tests.faultserver import FaultServer, reply_lost
+from tests.faultserver import FaultServer, Status, make_object, reply_lost
 from tests.integration.fsspec.places import asked
 from tests.servers.process import RunningServer
 
@@ -40,6 +40,82 @@ def test_a_folder_moves_with_all_that_is_in_it(fs: BulkhaulFileSystem) -> None:
     fs.mv("bucket/mv/f", "bucket/mv/g")
     fs.mv("bucket/mv/e/*", "bucket/mv/h/", recursive=True)
     assert below(fs, "bucket/mv") == {"g": b"x"} | {f"h/{name}": body for name, body in tree.items()}
+
+
+def test_the_marks_of_folders_move_with_them(server: RunningServer, fs: BulkhaulFileSystem) -> None:
+    """On SeaweedFS, which copies none: alone, and beside files."""
+    client = server.client()
+    for key in ("marked/a/", "marked/d/sub/"):
+        client.put_object(Bucket="bucket", Key=key)
+    fs.pipe("bucket/marked/d/x", b"x")
+    for source, target in (("a", "b"), ("d", "e")):
+        fs.mv(f"bucket/marked/{source}", f"bucket/marked/{target}", recursive=True)
+    listed = client.list_objects_v2(Bucket="bucket", Prefix="marked/")["Contents"]
+    assert [one["Key"] for one in listed] == ["marked/b/", "marked/e/sub/", "marked/e/x"]
+    assert fs.ls("bucket/marked", detail=False) == ["bucket/marked/b", "bucket/marked/e"]
+
+
+MARKED = {"d/": b"", "d/a": b"1", "d/sub/": b"", "d/sub/none//": b""}
+
+
+def with_marks(server: FaultServer) -> None:
+    """Have a folder with marks in one bucket, and another bucket."""
+    server.store.add_bucket("other")
+    for key, body in MARKED.items():
+        server.store.put("bucket", key, make_object(body, metadata={"owner": "us"}))
+
+
+def everything(server: FaultServer) -> list[str]:
+    """Return what is stored, each with its metadata and what it holds as it was made."""
+    found = {
+        f"{bucket}/{key}": one for bucket in ("bucket", "other") for key, one in server.store.in_bucket(bucket).items()
+    }
+    for name, one in found.items():
+        assert (one.metadata["owner"], one.body) == ("us", b"" if name.endswith("/") else b"1")
+    return sorted(found)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "expected"),
+    [
+        ("bucket/d", "bucket/n", ["bucket/n/", "bucket/n/a", "bucket/n/sub/", "bucket/n/sub/none//"]),
+        ("bucket/d/sub", "bucket/n", ["bucket/d/", "bucket/d/a", "bucket/n/", "bucket/n/none//"]),
+        ("bucket/d/*", "bucket/n/", ["bucket/d/", "bucket/n/a", "bucket/n/sub/", "bucket/n/sub/none//"]),
+        (["bucket/d/a", "bucket/d/sub"], "bucket/n/", ["bucket/d/", "bucket/n/a", "bucket/n/none//", "bucket/n/sub/"]),
+        ("bucket/", "other", ["other/d/", "other/d/a", "other/d/sub/", "other/d/sub/none//"]),
+        ("bucket/d/", "other/", ["bucket/d/", "other/a", "other/sub/", "other/sub/none//"]),
+    ],
+)
+def test_no_mark_is_lost(counted: Counted, source: str | list[str], target: str, expected: list[str]) -> None:
+    """However it is named, it comes to its folder's new name with its metadata; that of a bucket can have none."""
+    server, fs = counted
+    with_marks(server)
+    fs.mv(source, target, recursive=True)
+    assert everything(server) == expected
+
+
+def test_a_mark_that_holds_bytes_fails_the_move(counted: Counted) -> None:
+    """It is somebody's file; and no folder moves into itself, though nothing but its mark is there."""
+    server, fs = counted
+    with_marks(server)
+    before = everything(server)
+    with pytest.raises(ValueError, match="nothing was moved"):
+        fs.mv("bucket/d/sub", "bucket/d/sub/x", recursive=True)
+    assert everything(server) == before
+    server.store.put("bucket", "d/note/", make_object(b"data"))
+    with pytest.raises(ValueError, match=r"'bucket/d/note/' ends in a slash and holds bytes.*nothing was moved"):
+        fs.mv("bucket/d", "bucket/n", recursive=True)
+    assert sorted(server.store.in_bucket("bucket")) == sorted([*MARKED, "d/note/"])
+
+
+def test_a_mark_stays_until_its_copy_is_stored(counted: Counted) -> None:
+    """Where the service refuses the new one."""
+    server, fs = counted
+    with_marks(server)
+    server.add_fault(Status(code="AccessDenied", operation="PutObject", key="n/sub/", attempt="every"))
+    with pytest.raises(PermissionError):
+        fs.mv("bucket/d", "bucket/n", recursive=True)
+    assert "bucket/d/sub/" in everything(server)
 
 
 def test_what_is_not_moved_stays(fs: BulkhaulFileSystem) -> None:
