@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from bulkhaul.jobs.verify_digests import Digests
 from bulkhaul.model.results import Progress
+
+
+class _Read(NamedTuple):
+    """What is read, as one value: another thread sees each name under way, or ended, and never both or neither.
+
+    Attributes:
+        ended_bytes: by readings that have ended.
+        under_way: for each reading what its bytes pass through, and how many these will be.
+    """
+
+    ended_bytes: int
+    under_way: Mapping[int, tuple[Sequence[Digests], int]]
 
 
 class VerifyProgress:
@@ -23,9 +36,9 @@ class VerifyProgress:
         self.all_found = False
         self.equal = 0
         self.unequal = 0
-        self._read_bytes = 0  # by readings that have ended
-        self._reading: dict[int, tuple[Sequence[Digests], int]] = {}
+        self._read = _Read(0, {})
         self._begun = 0
+        self._certain = False
 
     def decided(self, *, equal: bool) -> None:
         """Count a name."""
@@ -42,26 +55,30 @@ class VerifyProgress:
         """
         self._begun += 1
         number = self._begun
-        self._reading[number] = running, size_bytes
+        self._read = _Read(self._read.ended_bytes, {**self._read.under_way, number: (running, size_bytes)})
         try:
             yield
         finally:
-            del self._reading[number]
-            self._read_bytes += sum(one.size_bytes for one in running)
+            under_way = {other: one for other, one in self._read.under_way.items() if other != number}
+            read_bytes = sum(one.size_bytes for one in running)
+            self._read = _Read(self._read.ended_bytes + read_bytes, under_way)
 
     def progress(self) -> Progress:
         """Return it as displays take it.
 
-        How many bytes will be read is told as soon as that is certain: when every name that is left is being read.
+        How many bytes will be read is told as soon as that is certain, and from then on: when every name that is left
+        is being read.
         """
-        under_way, decided = list(self._reading.values()), self.equal + self.unequal
-        read_bytes = self._read_bytes + sum(one.size_bytes for running, _ in under_way for one in running)
-        certain = self.all_found and 0 < self.found - decided == len(under_way)
+        all_found, decided, read = self.all_found, self.equal + self.unequal, self._read  # in this order
+        under_way = read.under_way.values()
+        self._certain = self._certain or (all_found and self.found - decided == len(under_way))
+        received = read.ended_bytes + sum(one.size_bytes for running, _ in under_way for one in running)
+        planned = read.ended_bytes + sum(size_bytes for _, size_bytes in under_way)
         return Progress(
             planned_objects=self.found,
             verified_objects=self.equal,
             failed_objects=self.unequal,
-            planned_bytes=self._read_bytes + sum(size_bytes for _, size_bytes in under_way) if certain else 0,
-            received_bytes=read_bytes,
-            planning_done=self.all_found,
+            planned_bytes=planned if self._certain else 0,
+            received_bytes=received,
+            planning_done=all_found,
         )
