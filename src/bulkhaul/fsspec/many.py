@@ -14,7 +14,7 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.fsspec.listings import Info, level
 from bulkhaul.fsspec.oserrors import os_error
 from bulkhaul.fsspec.planning import Pairs
-from bulkhaul.model.errors import NotFound, PreconditionFailed
+from bulkhaul.model.errors import PreconditionFailed
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
@@ -101,11 +101,10 @@ async def removed(results: AsyncGenerator[TransferResult, None]) -> dict[int, Tr
 async def removed_below(aio: AsyncEngine, name: str) -> dict[int, TransferResult]:
     """Remove all that lies in a folder or a bucket, and return the results of what failed, in their order."""
     failed = await removed(aio.delete_many([f"s3://{name}/"], recursive=True, literal=True))
-    left = {n: result for n, result in failed.items() if not isinstance(result.error, NotFound)}
     bucket, _, key = name.partition("/")
-    if key and not left:
+    if key and not failed:
         await remove_empty(aio, bucket, f"{key}/")
-    return left
+    return failed
 
 
 async def remove_empty(aio: AsyncEngine, bucket: str, folder: str) -> None:

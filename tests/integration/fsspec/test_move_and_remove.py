@@ -6,9 +6,11 @@ from typing import Any
 
 import pyarrow.fs
 import pytest
+from fsspec.asyn import sync
 
 from bulkhaul import ObjectOptions
 from bulkhaul.fsspec import BulkhaulFileSystem
+from bulkhaul.fsspec.many import removed_below
 from tests.faultserver import FaultServer, Status, make_object, reply_lost
 from tests.integration.fsspec.places import asked
 from tests.servers.process import RunningServer
@@ -173,6 +175,14 @@ def test_a_removal_keeps_to_its_depth(fs: BulkhaulFileSystem) -> None:
     fs.pipe({"bucket/depth/1": b"1", "bucket/depth/s/2": b"2"})
     fs.rm("bucket/depth", recursive=True, maxdepth=1)
     assert fs.find("bucket/depth") == ["bucket/depth/s/2"]
+
+
+def test_a_bucket_that_is_gone_fails_a_removal(counted: Counted) -> None:
+    """Where it has gone since it was looked at; a folder in which nothing lies is removed already."""
+    _, fs = counted
+    for name, failures in (("no-bucket", ["NotFound"]), ("bucket/none", [])):
+        failed = sync(fs.loop, fs._asked, removed_below, name)
+        assert [result.failure.code for result in failed.values()] == failures
 
 
 def test_sizes_are_those_of_the_listing(counted: Counted) -> None:
