@@ -108,6 +108,19 @@ def test_a_file_of_whole_seconds(place: Place) -> None:
     assert len(place.sync(OURS, str(place.here))) == 1
 
 
+def test_a_kept_time_of_whole_seconds(place: Place) -> None:
+    """A file that was changed in the second that its object keeps goes up again, though its size is the same."""
+    place.make("a", body=b"old")
+    os.utime(place.here / "a", (4_000_000_000, 4_000_000_000))
+    assert len(place.sync(str(place.here), OURS)) == 1
+    (place.here / "a").write_bytes(b"new")
+    os.utime(place.here / "a", ns=(FUTURE_NS, FUTURE_NS + 789_000_000))
+    [result] = place.sync(str(place.here), OURS)
+    assert result.reason == "the file's time is not the one that the object keeps"
+    assert place.server.store.in_bucket("bucket")["ours/a"].body == b"new"
+    assert place.sync(str(place.here), OURS) == []
+
+
 def test_an_object_that_cannot_be_asked_is_not_equal(place: Place) -> None:
     """What is not known to be the same is moved again."""
     place.server.store.put("bucket", "ours/a", make_object(b"x", metadata={"mtime": TEXT}))

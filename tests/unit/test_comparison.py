@@ -17,6 +17,7 @@ from bulkhaul.policy.comparison import (
     Unknown,
     checksum_difference,
     etag_difference,
+    kept_difference,
     listed_difference,
     parse_compare,
     plain_md5,
@@ -91,6 +92,30 @@ def test_a_download_has_the_time_of_its_object(object_ms: int, file_ms: int) -> 
     equal = not differ("mtime", DOWN, stored(object_ms), file(file_ms))
     assert equal or object_ms != file_ms
     assert not equal or object_ms // 1000 == file_ms // 1000
+
+
+@pytest.mark.parametrize(
+    ("kept_ns", "file_ns", "equal"),
+    [
+        (123_456_789, 123_456_789, True),
+        (123_456_789, 123_456_700, True),  # the file system keeps less: 100 ns
+        (123_456_789, 123_456_000, True),
+        (123_456_789, 123_000_000, True),
+        (123_456_789, 0, True),
+        (-876_543_211, -1_000_000_000, True),
+        (123_456_789, 123_456_788, False),
+        (123_456_789, 123_999_999, False),
+        (123_456_789, 124_000_000, False),
+        (123_456_789, 1_000_000_000, False),
+        (0, 789_000_000, False),  # the object keeps less than the file tells
+        (456, 999_000_000, False),
+        (123_000_000, 123_456_789, False),
+        (123_456_000, 123_456_789, False),
+    ],
+)
+def test_kept_times(kept_ns: int, file_ns: int, equal: bool) -> None:
+    """A file has the kept time if it has the very one, or that cut by its file system; never one that tells more."""
+    assert (kept_difference(NOON_MS * MS + kept_ns, NOON_MS * MS + file_ns, "they differ") == "") is equal
 
 
 @pytest.mark.parametrize("action", [DOWN, UP, COPY])

@@ -32,6 +32,9 @@ TAKEN = "it is not at the destination, where a file that is not at the source ha
 _Time = tuple[int | None, datetime | None]
 """``mtime_ns`` and ``last_modified`` of an entry."""
 
+_FILE_TIME_UNITS_NS = (1, 100, 1_000, 1_000_000, 1_000_000_000)
+"""In which file systems, and tools that write files, keep times."""
+
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')
 
 
@@ -137,19 +140,24 @@ def listed_difference(compare: Compare, action: Action) -> Callable[[Entry, Entr
 def kept_difference(kept_ns: int | None, file_ns: int | None, listed: str) -> str:
     """Return why a file's time is not the one that its object keeps in metadata, empty if it is.
 
+    It is where both are exactly equal, or the file's is the kept one, cut as file systems cut it. A kept time that
+    tells less than the file's is another one: what it does not tell is unknown.
+
     Args:
         kept_ns: None where the object keeps none; then what the listings say decides.
         listed: why the two differ by their listings, in time alone.
 
     >>> kept_difference(1_700_000_000_123_456_789, 1_700_000_000_123_456_000, "the times differ")
     ''
+    >>> kept_difference(1_700_000_000_000_000_000, 1_700_000_000_123_456_000, "the times differ")
+    "the file's time is not the one that the object keeps"
     >>> kept_difference(None, 0, "the times differ")
     'the times differ'
     """
     if kept_ns is None or file_ns is None:
         return listed
-    kept, found = _in_common(kept_ns // 1_000_000, file_ns // 1_000_000)
-    return "" if kept == found else "the file's time is not the one that the object keeps"
+    same = any(file_ns == kept_ns // unit * unit for unit in _FILE_TIME_UNITS_NS)
+    return "" if same else "the file's time is not the one that the object keeps"
 
 
 def waits_for_deletion(reason: str) -> bool:
