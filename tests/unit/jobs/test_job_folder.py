@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 from msgspec.structs import replace
@@ -63,6 +64,44 @@ def test_the_files_are_those_of_the_format() -> None:
     plan = json.loads(store.get_bytes("jobs/one/plan.json"))
     assert plan["shards"][0]["sha256"] == hashlib.sha256(data).hexdigest()
     assert json.loads(store.get_bytes("jobs/one/job.json"))["format"] == 1
+
+
+@pytest.mark.parametrize(
+    ("written_as", "expected"),
+    [
+        ("2024-05-17T12:34:56Z", datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)),
+        ("2024-05-17T14:34:56.789+02:00", datetime(2024, 5, 17, 12, 34, 56, 789000, tzinfo=UTC)),
+        ("2024-05-17T12:34:56", datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)),
+        ("2024-05-17", datetime(2024, 5, 17, tzinfo=UTC)),
+        ("2024-05-17T12:34Z", datetime(2024, 5, 17, 12, 34, tzinfo=UTC)),
+        ("20240517T123456Z", datetime(2024, 5, 17, 12, 34, 56, tzinfo=UTC)),
+        ("2024-05-17T12Z", datetime(2024, 5, 17, 12, tzinfo=UTC)),
+        ("2024-W20-5", datetime(2024, 5, 17, tzinfo=UTC)),
+    ],
+)
+def test_a_plan_of_an_earlier_version(written_as: str, expected: datetime) -> None:
+    """It has the times of its manifest as they were, in any form of ISO 8601; without a zone they are in UTC."""
+    store = MemoryStore()
+    folder = folder_in(store)
+    line = {"n": 0, "action": "copy", "source": "s3://bucket/k", "size_bytes": 1, "last_modified": written_as}
+    data = gzip.compress(json.dumps(line).encode() + b"\n")
+    store.put_bytes("jobs/one/plan/000000.jsonl.gz", data)
+    _, [row] = folder.found_shard(0, plan=0, first=0)
+    assert row.last_modified == expected
+    assert row.last_modified is not None
+    assert row.last_modified.utcoffset() is not None
+    assert row.size == 1
+    assert folder.rows_before(1) == 1
+
+
+@pytest.mark.parametrize("written_as", ["yesterday", "2024-13-01", 5])
+def test_a_plan_whose_time_is_none(written_as: object) -> None:
+    """What no version wrote is damage, and its field is named."""
+    store = MemoryStore()
+    line = {"n": 0, "action": "copy", "source": "s3://bucket/k", "last_modified": written_as}
+    store.put_bytes("jobs/one/plan/000000.jsonl.gz", gzip.compress(json.dumps(line).encode() + b"\n"))
+    with pytest.raises(DamagedJob, match=r"line 1 cannot be a row: .*last_modified"):
+        folder_in(store).found_shard(0, plan=0, first=0)
 
 
 def test_a_job_is_made_once() -> None:

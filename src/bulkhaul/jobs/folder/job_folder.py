@@ -30,9 +30,12 @@ from bulkhaul.jobs.folder.description import (
     Shard,
 )
 from bulkhaul.jobs.folder.lines import decode, encode, pack, unpack, unpack_whole
+from bulkhaul.jobs.folder.plan_rows import plan_row
 from bulkhaul.model.errors import DamagedJob, NotFound, TransferError, Unsupported, UsageError
 from bulkhaul.model.rows import Action, ReportRow, Row
 from bulkhaul.store.protocol import ObjectStore
+
+_report_row = msgspec.json.Decoder(ReportRow).decode
 
 _SHARD = re.compile(r"plan/(\d{6,})\.jsonl\.gz")
 _DONE = re.compile(r"done/(\d{6,})")
@@ -163,7 +166,7 @@ class JobFolder:
         if not number:
             return 0
         name = _shard_name(number - 1)
-        rows = unpack(self._get(name), Row, self._file(name))
+        rows = unpack(self._get(name), plan_row, self._file(name))
         return rows[-1].n + 1 if rows else 0
 
     def found_shard(self, number: int, *, plan: int, first: int) -> tuple[Shard, list[Row]]:
@@ -263,7 +266,7 @@ class JobFolder:
         for match in sorted(files, key=lambda match: (int(match[2]), int(match[3]))):
             name = match[0]
             data = self._get(name)
-            rows = unpack_whole(data, ReportRow, self._file(name))
+            rows = unpack_whole(data, _report_row, self._file(name))
             if rows is None:
                 continue
             segments.append(_segment(name, len(rows), data))
@@ -285,7 +288,7 @@ class JobFolder:
             data, file = self._kept(segment.name), self._file(segment.name)
             if hashlib.sha256(data).hexdigest() != segment.sha256:
                 raise DamagedJob("its SHA-256 is not the one that counts; restore the file", file)
-            for line, row in enumerate(unpack(data, ReportRow, file), 1):
+            for line, row in enumerate(unpack(data, _report_row, file), 1):
                 self._check(row, shard, segment.name, line)
                 if row.n not in seen:
                     seen.add(row.n)
@@ -301,7 +304,7 @@ class JobFolder:
 
     def _rows(self, number: int, data: bytes, *, first: int) -> list[Row]:
         file = self._file(_shard_name(number))
-        rows = unpack(data, Row, file)
+        rows = unpack(data, plan_row, file)
         if not rows:
             raise DamagedJob("it has no rows", file)
         for place, row in enumerate(rows):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
 import msgspec
@@ -28,23 +28,24 @@ def pack(rows: Iterable[object]) -> bytes:
     return gzip.compress(_encoder.encode_lines(rows), _LEVEL, mtime=0)
 
 
-def unpack(data: bytes, kind: type[Value], file: str) -> list[Value]:
+def unpack(data: bytes, read: Callable[[bytes], Value], file: str) -> list[Value]:
     """Return the rows of a file, in its order.
 
     Args:
+        read: decodes a line.
         file: its name, for errors.
 
     Raises:
         DamagedJob: it ends early, is no gzip, too long, or a line of it is no such row; the message names line and
             field.
     """
-    rows = unpack_whole(data, kind, file)
+    rows = unpack_whole(data, read, file)
     if rows is None:
         raise DamagedJob("it ends early", file)
     return rows
 
 
-def unpack_whole(data: bytes, kind: type[Value], file: str) -> list[Value] | None:
+def unpack_whole(data: bytes, read: Callable[[bytes], Value], file: str) -> list[Value] | None:
     """Return the rows of a file, None if it ends before its data does, as after a crash of the whole machine.
 
     Raises:
@@ -56,11 +57,10 @@ def unpack_whole(data: bytes, kind: type[Value], file: str) -> list[Value] | Non
     *lines, rest = text.split(b"\n")
     if rest:
         raise DamagedJob(f"line {len(lines) + 1} has no end", file)
-    decoder = msgspec.json.Decoder(kind)
     rows: list[Value] = []
     for number, line in enumerate(lines, 1):
         try:
-            rows.append(decoder.decode(line))
+            rows.append(read(line))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
             raise DamagedJob(f"line {number} cannot be a row: {error}", file) from error
     return rows
