@@ -102,7 +102,8 @@ def described(
     from_s3, to_s3 = bool(manifests) or source.startswith("s3://"), destination.startswith("s3://")
     moves = bool(destination) and known is not Kind.VERIFY
     require_between_buckets(preserve, source, is_copy=moves and from_s3 and to_s3)
-    _require_files(chosen, source, uploads=moves and not from_s3, downloads=moves and not to_s3)
+    may_upload = moves and to_s3 and (bool(manifests) or not from_s3)  # rows of manifests may name files
+    _require_files(chosen, source, uploads=may_upload, downloads=moves and not to_s3)
     if follow_symlinks is not None and from_s3:
         raise UsageError("only uploads follow symbolic links or leave them out", source)
     if all_versions and not (known is Kind.COPY and source.startswith("s3://") and destination.startswith("s3://")):
