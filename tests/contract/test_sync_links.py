@@ -178,16 +178,55 @@ def test_a_file_that_is_named_as_a_stored_link(place: Place) -> None:
     assert (links(place.here), files(place.here)) == ({"x": "target"}, ["file", "x.rclonelink"])
 
 
-def test_filters_take_the_names_of_objects(place: Place) -> None:
+def test_filters_take_the_names_of_links(place: Place) -> None:
     """On both sides alike, so that what is excluded is neither moved nor deleted."""
     link(place, "l", "a")
     place.make("a")
-    options = SyncOptions(delete=True, exclude=("*.rclonelink",))
+    options = SyncOptions(delete=True, exclude=("l", "other"))
     place.put("ours/other.rclonelink")
     assert told(place.sync(str(place.here), OURS, options)) == [("upload", "a")]
     assert place.keys("ours/") == ["a", "other.rclonelink"]
     assert told(place.sync(OURS, str(place.here), options)) == [("download", "a")]
     assert links(place.here) == {"l": "a"}
+    engine = place.engine
+    said = engine.run(explain, engine.aio, engine.aio, OURS, str(place.here), "other.rclonelink", options)
+    assert (said.action, said.rule) == ("skip", "filter")
+
+
+def test_filters_of_syncs_and_of_copies_are_alike(place: Place, tmp_path: Path) -> None:
+    """``--include l`` takes the link of this name, whoever moves it and whereto; the suffix is no part of it."""
+    link(place, "l", "a")
+    place.make("a")
+    only = SyncOptions(include=("l",))
+    assert len(place.sync(str(place.here), OURS, only)) == 1
+    assert len(list(place.engine.upload_many(str(place.here), THEIRS, include=("l",)))) == 1
+    assert place.keys("") == ["ours/l.rclonelink", "theirs/l.rclonelink"]
+    place.put("ours/b", "theirs/b")
+    back, there = tmp_path / "back", tmp_path / "there"
+    assert len(place.sync(OURS, str(back), only)) == 1
+    assert len(list(place.engine.download_many(THEIRS, str(there), include=("l",)))) == 1
+    assert links(back) == links(there) == {"l": "a"}
+    assert files(back) == files(there) == []
+    with_suffix = SyncOptions(include=("*.rclonelink",), delete=True)
+    assert place.sync(str(place.here), "s3://bucket/third/", with_suffix) == []
+
+
+def test_a_pattern_of_the_source_names_objects(place: Place) -> None:
+    """It is a part of the URL, and says which keys are meant."""
+    place.put("ours/a", "ours/l.rclonelink", body=b"a")
+    place.make("extra")
+    link(place, "more", "extra")
+    done = place.sync(OURS + "*.rclonelink", str(place.here), DELETE)
+    assert told(done) == [("delete", "more"), ("download", "l.rclonelink")]
+    assert links(place.here) == {"l": "a"}
+    assert files(place.here) == ["extra"]
+
+
+def test_a_file_that_is_named_as_a_stored_link_can_be_left_out(place: Place) -> None:
+    """Its name is all its own, so a filter takes it whole."""
+    place.make("x.rclonelink", "file")
+    options = SyncOptions(exclude=("*.rclonelink",))
+    assert told(place.sync(str(place.here), OURS, options)) == [("upload", "file")]
 
 
 def test_dry_runs_and_explanations(place: Place) -> None:

@@ -243,7 +243,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         from bulkhaul.engine.transfers.download_pieces import DownloadPieces
 
         parsed = many_source(source, recursive=recursive)
-        takes = selector(parsed, include, exclude)
+        takes = selector(parsed, include, exclude, stores_links=self.settings.store_links)
         running, root = self._life.running(), local_path(destination)
         links = self.settings.store_links
         pages = functools.partial(listed_downloads, running.control, parsed, takes, root, store_links=links)

@@ -262,7 +262,8 @@ async def object_rows(
 ) -> ObjectRows:
     """Return what lists the chosen objects of a source as rows; see ``row_maker``."""
     row_of = await row_maker(engine, parsed, destination, origin)
-    takes = selector(parsed, choice.include, choice.exclude)
+    links = engine.settings.store_links and not destination.startswith("s3://")
+    takes = selector(parsed, choice.include, choice.exclude, stores_links=links)
     return ObjectRows((origin or engine).control, parsed, takes, row_of)
 
 

@@ -65,10 +65,11 @@ class Comparing:
         """
         sides, options = self.sides, self._options
         takes = selector(sides.selection, options.include, options.exclude)
+        named = selector(sides.selection, options.include, options.exclude, stores_links=self._stores_links)
         excludes = excludes_below(options.include, options.exclude)
         source: AsyncGenerator[list[Item], None]
         if isinstance(sides.source, ObjectSide):
-            source = _listed(sides.source, sides.listed, takes)
+            source = _listed(sides.source, sides.listed, named)
         else:
             source = file_pages(
                 root_of(sides.source),
@@ -77,11 +78,11 @@ class Comparing:
                 follow_symlinks=options.follow_symlinks,
                 folders=options.dir_markers,
                 nameless=self.plan.nameless.append,
-                stores_links=self._stores_links,
+                takes_link=named if self._stores_links else None,
             )
         destination: AsyncGenerator[list[Item], None]
         if isinstance(sides.destination, ObjectSide):
-            destination = _listed(sides.destination, sides.destination.base, takes)
+            destination = _listed(sides.destination, sides.destination.base, named)
         else:
             destination = file_pages(
                 root_of(sides.destination),
@@ -90,7 +91,7 @@ class Comparing:
                 follow_symlinks=False,
                 folders=options.dir_markers,
                 destination=True,
-                stores_links=self._stores_links,
+                takes_link=named if self._stores_links else None,
             )
         async with read_ahead(source) as ours, read_ahead(destination) as theirs:
             async with contextlib.aclosing(self.plan.pages(merge_join(ours, theirs))) as pages:

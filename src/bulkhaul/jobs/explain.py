@@ -75,14 +75,14 @@ async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Se
     def skipped(rule: str, reason: str) -> Explanation:
         return Explanation(name, Action.SKIP, rule, reason)
 
-    if why := left_out_by(sides.selection, options.include, options.exclude, name):
+    links = settings.store_links and sides.action is not Action.COPY
+    if why := left_out_by(sides.selection, options.include, options.exclude, name, stores_links=links):
         return skipped("filter", why)
     if why := sides.left_out(name):
         return skipped("place", why)
     marker = name.endswith("/") and sides.action is not Action.COPY
     if marker and not options.dir_markers:
         return skipped("name", "it marks a folder, which takes --dir-markers")
-    links = settings.store_links and sides.action is not Action.COPY
     ours = await _found(sides.source, name, follow_symlinks=options.follow_symlinks and not links, stores_links=links)
     theirs = await _found(sides.destination, name, follow_symlinks=False, stores_links=links)
     if isinstance(ours, Unknown):

@@ -121,9 +121,12 @@ def _one_file(path: str) -> Source:
     return Source("", key=local_path(path), root=os.path.dirname(os.path.abspath(path)))
 
 
-def _filtered(source: Source, name: str, include: Sequence[str], exclude: Sequence[str]) -> tuple[bool, str]:
+def _filtered(
+    source: Source, name: str, include: Sequence[str], exclude: Sequence[str], *, stores_links: bool = False
+) -> tuple[bool, str]:
     # Of one key filters see the name without the slash that the mark of a folder ends in.
-    return decided(below(source), include, exclude, name if source.many else name.rstrip("/"))
+    seen = name if source.many else name.rstrip("/")
+    return decided(below(source), include, exclude, seen, stores_links=stores_links)
 
 
 class _Transfer:
@@ -143,7 +146,8 @@ class _Transfer:
             parsed = _one_file(source)
         if (name := _name(parsed, source, key)) is None:
             return None
-        takes, why = _filtered(parsed, name, choice.include, choice.exclude)
+        links = self._engine.settings.store_links and chosen.action is Action.DOWNLOAD
+        takes, why = _filtered(parsed, name, choice.include, choice.exclude, stores_links=links)
         if not takes:
             return Explanation(name, Action.SKIP, "filter", why)
         row = await (self._file if chosen.local else self._object)(source, parsed, name)

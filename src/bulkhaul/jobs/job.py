@@ -343,6 +343,8 @@ def _listing(engine: AsyncEngine, origin: AsyncEngine | None, description: JobDe
     if not destination:
         return ObjectRows(control, source, takes, restore_row(source))
     if not destination.startswith("s3://"):
+        links = engine.settings.store_links
+        takes = selector(source, description.include, description.exclude, stores_links=links)
         return ObjectRows(control, source, takes, download_row(source, destination))
     bucket, key = parse_destination(destination)
     row_of = copy_row(source, bucket, folder_prefix(key), within=origin is None)

@@ -78,7 +78,7 @@ async def file_pages(
     folders: bool,
     destination: bool = False,
     nameless: Callable[[Refused], None] | None = None,
-    stores_links: bool = False,
+    takes_link: Callable[[str], bool] | None = None,
 ) -> AsyncGenerator[list[Item], None]:
     """Yield the files below a folder that are selected, in the order of keys; a thread looks at them.
 
@@ -88,13 +88,15 @@ async def file_pages(
         folders: tell folders as well.
         destination: it may be missing, and temp files of downloads are no part of it.
         nameless: is told, in a thread, of what has a name that can be no key.
-        stores_links: links are told by the names of their stored links, which no file can have then; none is followed.
+        takes_link: where links are stored: whether the name of a stored link is selected. Links are told by these
+            names, which no file can have then; none is followed.
 
     Raises:
         LocalError: the root cannot be listed.
     """
     if destination and not await in_thread(os.path.lexists, root.rstrip("/") or root):
         return
+    stores_links = takes_link is not None
     suffix = SUFFIX if stores_links else ""
     follow_symlinks = follow_symlinks and not stores_links
     walking = undisturbed(in_thread(_walked, root, follow_symlinks=follow_symlinks, folders=folders, suffix=suffix))
@@ -102,7 +104,7 @@ async def file_pages(
     found = await walking
     if stores_links:
         found = _without_names_of_links(found, takes, nameless)
-    entries = _file_entries(found, os.path.join(root, ""), takes, excludes, nameless, stores_links=stores_links)
+    entries = _file_entries(found, os.path.join(root, ""), takes, excludes, nameless, takes_link)
     while page := await undisturbed(in_thread(lambda: list(itertools.islice(entries, PAGE_FILES)))):
         yield page
 
@@ -131,12 +133,11 @@ def _file_entries(
     takes: Callable[[str], bool],
     excludes: Callable[[str], bool],
     nameless: Callable[[Refused], None] | None,
-    *,
-    stores_links: bool,
+    takes_link: Callable[[str], bool] | None,
 ) -> Iterator[Item]:
     for one in found:
-        if stores_links and isinstance(one, Refused) and one.reason is NOT_FOLLOWED:
-            if takes(one.relative + SUFFIX):
+        if takes_link is not None and isinstance(one, Refused) and one.reason is NOT_FOLLOWED:
+            if takes_link(one.relative + SUFFIX):
                 yield link_entry(one)
         elif isinstance(one, Refused):
             if not one.relative:

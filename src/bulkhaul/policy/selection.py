@@ -14,6 +14,7 @@ import msgspec
 
 from bulkhaul.model.errors import InvalidUrl, NotFound, UsageError
 from bulkhaul.policy.filters import Filters
+from bulkhaul.policy.links import link_path, names_link
 
 _WILDCARD = re.compile(r"[*?]")
 
@@ -170,33 +171,58 @@ def wildcard_regex(pattern: str) -> str:
 class Selector:
     """The test that a key must pass: it matches the source's own pattern, and the filters take it.
 
-    Filters are matched against the path below the destination; see ``policy.filters``.
+    Filters are matched against the path below the destination; see ``policy.filters``. That of a stored link is the
+    link's own, where links are stored.
 
     Attributes:
         left_out: keys that the source named and the filters left out, so far.
     """
 
-    def __init__(self, source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> None:
+    def __init__(
+        self, source: Source, include: Sequence[str] = (), exclude: Sequence[str] = (), *, stores_links: bool = False
+    ) -> None:
         own = re.compile(wildcard_regex(source.pattern), re.DOTALL) if source.pattern else None
         self._own = own.fullmatch if own else None
         self._base = source.base
         self._filters = Filters(include, exclude, root=source.root)
         self._filtered = bool(self._filters)
+        self._stores_links = stores_links
         self.left_out = 0
 
     def __call__(self, key: str) -> bool:
         """Whether a key is taken."""
         if self._own is not None and not self._own(key):
             return False
-        if not self._filtered or self._filters.takes(key.removeprefix(self._base)):
+        if not self._filtered:
+            return True
+        name = key.removeprefix(self._base)
+        if self._filters.takes(filtered_name(name) if self._stores_links else name):
             return True
         self.left_out += 1
         return False
 
 
-def selector(source: Source, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Selector:
-    """Return the test that a key must pass."""
-    return Selector(source, include, exclude)
+def selector(
+    source: Source, include: Sequence[str] = (), exclude: Sequence[str] = (), *, stores_links: bool = False
+) -> Selector:
+    """Return the test that a key must pass.
+
+    Args:
+        stores_links: keys are those of stored links where they are named so; filters take the names of the links.
+
+    >>> selector(Source("b", many=True), [], ["*", "!a"], stores_links=True)("a.rclonelink")
+    True
+    """
+    return Selector(source, include, exclude, stores_links=stores_links)
+
+
+def filtered_name(name: str) -> str:
+    """Return the name that filters take where links are stored: of a stored link that of the link.
+
+    >>> filtered_name("a/b.rclonelink"), filtered_name("a/b")
+    ('a/b', 'a/b')
+    """
+    return link_path(name) if names_link(name) else name
 
 
 def all_left_out(takes: Callable[[str], bool]) -> bool:
@@ -234,11 +260,14 @@ def excludes_below(include: Sequence[str], exclude: Sequence[str]) -> Callable[[
     return Filters(include, exclude).leave_out_all
 
 
-def decided(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> tuple[bool, str]:
+def decided(
+    source: Source, include: Sequence[str], exclude: Sequence[str], name: str, *, stores_links: bool = False
+) -> tuple[bool, str]:
     """Return whether a path below a source is taken, and which rule decides that, for people.
 
     Args:
         source: with its pattern for such paths; see ``below``.
+        stores_links: see ``selector``.
 
     >>> decided(Source("b", many=True), [], ["*", "!*.tmp"], "a.tmp")
     (True, "--include '*.tmp', filter 2 of 2, is the last that matches it")
@@ -246,16 +275,19 @@ def decided(source: Source, include: Sequence[str], exclude: Sequence[str], name
     if not selector(source)(name):
         return False, "the pattern of the source does not match it"
     filters = Filters(include, exclude, root=source.root)
+    name = filtered_name(name) if stores_links else name
     return filters.takes(name), filters.reason(name)
 
 
-def left_out_by(source: Source, include: Sequence[str], exclude: Sequence[str], name: str) -> str:
+def left_out_by(
+    source: Source, include: Sequence[str], exclude: Sequence[str], name: str, *, stores_links: bool = False
+) -> str:
     """Return which rule leaves out a path below a source, for people; empty if it is taken; see ``decided``.
 
     >>> left_out_by(Source("b", many=True), [], ["*.tmp"], "a.tmp")
     "--exclude '*.tmp' matches it"
     """
-    takes, reason = decided(source, include, exclude, name)
+    takes, reason = decided(source, include, exclude, name, stores_links=stores_links)
     return "" if takes else reason
 
 

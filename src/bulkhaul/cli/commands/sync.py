@@ -68,7 +68,7 @@ asked (HEAD) for the time that it keeps: equal is a file with that time.
 
 --delete deletes last, and only if everything could be listed and nothing failed: what cannot be read is not missing.
 Filters apply to both sides, so what is excluded is never deleted. Links at DEST are left alone, unless --symlinks store
-has them stand for objects NAME.rclonelink, the name that filters take.
+has them stand for objects NAME.rclonelink; filters take NAME.
 
 --job keeps plan and report in a folder, as `bulkhaul job` does: however this ends, the same command or
 `bulkhaul job run` goes on. Deletions wait until every transfer of the job has succeeded.
