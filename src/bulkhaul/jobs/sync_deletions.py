@@ -102,6 +102,8 @@ class SyncDeletions:
         if not isinstance(side, ObjectSide):
             if self._stores_links and names_link(name):
                 return await in_thread(is_link, side.place(link_path(name)))
+            if self._stores_links and await in_thread(is_link, side.place(name)):
+                return False  # its object has the name of a stored link
             return await in_thread(_exists, side.place(name))
         try:
             await side.control.head(ObjectRef(side.bucket, side.base + name))
