@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.jobs.explain import explain
+from bulkhaul.jobs.places import sides_of
+from bulkhaul.jobs.sync_deletions import SyncDeletions
 from bulkhaul.jobs.sync_options import SyncCounts, SyncOptions
+from bulkhaul.model.results import TransferResult
+from bulkhaul.model.rows import Action, Row
 from tests.engines import keys, running_engine, serving
 from tests.faultserver import make_object
 from tests.syncing import DELETE, OURS, THEIRS, Place, told
@@ -245,6 +250,49 @@ def test_dry_runs_and_explanations(place: Place) -> None:
     place.sync(str(place.here), OURS)
     said = engine.run(explain, engine.aio, engine.aio, str(place.here), OURS, "l", SyncOptions())
     assert (said.action, said.rule) == ("skip", "comparison")
+
+
+def test_explanations_go_by_the_source(place: Place) -> None:
+    """A name that is an object at the source is that one, whatever the destination has; a whole URL is its object."""
+    place.put("ours/k", "ours/l.rclonelink", body=b"a")
+    link(place, "k", "elsewhere")
+    link(place, "only", "a")
+    engine = place.engine
+
+    def explained(key: str) -> tuple[str, str]:
+        said = engine.run(explain, engine.aio, engine.aio, OURS, str(place.here), key, DELETE)
+        return said.name, str(said.action)
+
+    assert explained("k") == explained("s3://bucket/ours/k") == ("k", "download")
+    assert explained("l") == explained("l.rclonelink") == ("l.rclonelink", "download")
+    assert explained("only") == ("only.rclonelink", "delete")
+    assert explained("k.rclonelink") == explained(str(place.here / "k")) == ("k.rclonelink", "delete")
+    assert explained("s3://bucket/ours/l") == ("l", "skip")
+
+
+def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
+    """A later run looks once more before it deletes: the link's object has another name, and a file came back."""
+    link(place, "x", "a")
+    place.make("came")
+    place.put("ours/x", "ours/came", "ours/x.rclonelink")
+    names = ["x", "came", "x.rclonelink"]
+
+    async def deleted(engine: AsyncEngine) -> list[TransferResult]:
+        sides = await sides_of(engine, engine, str(place.here), OURS)
+        deletions = SyncDeletions(engine, sides, withheld="", look=True, dir_markers=False)
+
+        async def pages() -> AsyncGenerator[list[Row], None]:
+            yield [Row(n=n, action=Action.DELETE, source=f"{OURS}{name}") for n, name in enumerate(names)]
+
+        return [one async for one in deletions.carry(Action.DELETE, pages())]
+
+    results = place.engine.run(deleted, place.engine.aio)
+    assert {one.source: bool(one.skipped) for one in results} == {
+        f"{OURS}x": False,
+        f"{OURS}came": True,
+        f"{OURS}x.rclonelink": True,
+    }
+    assert place.keys("ours/") == ["came", "x.rclonelink"]
 
 
 def test_a_link_that_is_skipped_has_its_object(tmp_path: Path) -> None:

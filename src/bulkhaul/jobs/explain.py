@@ -61,14 +61,33 @@ async def explain(
     for side in (sides.source, sides.destination):
         name = name.removeprefix(side.place(""))
     require_between_buckets(options.preserve, source, is_copy=sides.action is Action.COPY)
-    stores_links = engine.settings.store_links and sides.action is not Action.COPY
-    for side in (sides.source, sides.destination):
-        if stores_links and isinstance(side, FileSide) and await in_thread(is_link, side.place(name)):
-            name += SUFFIX
-            break
     if not name:
         raise UsageError("this is a whole side of the sync; name one key or path below it", key)
+    if engine.settings.store_links and sides.action is not Action.COPY and await _means_link(sides, key, name):
+        name += SUFFIX
     return await _explained(name, sides, options, engine.settings)
+
+
+async def _means_link(sides: Sides, key: str, name: str) -> bool:
+    """Whether a link is meant by its own name: the source decides, and the destination where the source has nothing.
+
+    Args:
+        key: as it was given; a whole URL is that object, and a whole path what lies there.
+    """
+    objects, files = sides.source, sides.destination
+    if isinstance(objects, FileSide):
+        objects, files = files, objects
+    assert isinstance(objects, ObjectSide)
+    assert isinstance(files, FileSide)
+    if name != key:
+        return key.startswith(files.base) and await in_thread(is_link, files.place(name))
+    if sides.source is files:
+        if await in_thread(os.path.lexists, files.place(name)):
+            return await in_thread(is_link, files.place(name))
+        return await _listed(objects, name) is None and await _listed(objects, name + SUFFIX) is not None
+    if await _listed(objects, name) is not None:
+        return False
+    return await _listed(objects, name + SUFFIX) is not None or await in_thread(is_link, files.place(name))
 
 
 async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Settings) -> Explanation:
