@@ -26,7 +26,7 @@ from bulkhaul.jobs.sync_rows import SyncRows
 from bulkhaul.jobs.sync_run import begin_sync
 from bulkhaul.model.errors import NetworkError, UsageError
 from bulkhaul.model.rows import Action, ReportRow
-from tests.engines import running_engine
+from tests.engines import keys, running_engine, serving
 from tests.faultserver import Status, make_object
 from tests.integration.command import arguments, environment
 from tests.patience import PATIENCE_S
@@ -417,3 +417,17 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
     assert (again.returncode, "has ended with failures" in again.stdout, again.stderr) == (2, True, "")
     assert "--max-delete 1" in run("job", "status", tmp_path / "job").stdout
     assert run(*words, "--dry-run").returncode == 2
+
+
+def test_restored_links_are_reported_where_they_are(tmp_path: Path) -> None:
+    """The report names the path of the link on disk, also where it is read again beside its plan."""
+    with serving() as server, running_engine(server.endpoint_url, keys(), store_links=True) as engine:
+        place = Place(server, engine, tmp_path / "here")
+        place.put("ours/a", "ours/l.rclonelink", body=b"a")
+        job = job_of(place, tmp_path, OURS, str(place.here))
+        assert [status for _, _, status in job.run()] == ["succeeded", "succeeded"]
+        by_source = {row.source.rpartition("/")[2]: row.destination for row in job.report}
+        assert by_source == {"a": str(place.here / "a"), "l.rclonelink": str(place.here / "l")}
+        assert os.readlink(place.here / "l") == "a"
+        assert job.run() == []
+        assert job.added_up().succeeded == 2

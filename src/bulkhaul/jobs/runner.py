@@ -29,6 +29,7 @@ from bulkhaul.model.errors import OtherError, error_of
 from bulkhaul.model.limits import MAX_DELETE_BATCH
 from bulkhaul.model.results import CheckedResult, TransferResult
 from bulkhaul.model.rows import Action, ReportRow, Row, Status
+from bulkhaul.policy.links import link_path
 from bulkhaul.policy.reach import ends_run
 
 T = TypeVar("T")
@@ -289,12 +290,13 @@ class Runner:
         skipped = "" if is_there else result.skipped
         status = Status.FAILED if result.failure else Status.SKIPPED if skipped else Status.SUCCEEDED
         there = "it was there already" if is_there else ""
+        made_link = planned.action is Action.DOWNLOAD and result.destination == link_path(planned.destination)
         return ReportRow(
             n=planned.n,
             plan=opened.shard.plan,
             action=planned.action,
             source=planned.source,
-            destination=planned.destination,
+            destination=result.destination if made_link else planned.destination,
             status=status,
             size=planned.size if result.failure or skipped else result.size,
             etag=result.etag,
