@@ -411,7 +411,7 @@ def test_the_command(place: Place, tmp_path: Path) -> None:
     did = [(line["operation"], "error" in line) for line in lines[:-1]]
     assert did == [("cp", False), ("rm", True), ("rm", True)]
     assert (lines[-1]["planned"], lines[-1]["unchanged"]) == (3, 1)
-    assert "--max-delete 1" in done.stderr
+    assert (lines[-1]["success"], "--max-delete 1" in lines[-1]["unfinished"], done.stderr) == (False, True, "")
     assert place.keys("theirs/") == ["a", "b", "x", "y"]
     again = run(*words)
     assert (again.returncode, "has ended with failures" in again.stdout, again.stderr) == (2, True, "")
