@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from bulkhaul.engine.operations.delete_many import Deletion
-from bulkhaul.errors import UsageError
+from bulkhaul.errors import LocalError, UsageError
 from bulkhaul.jobs.choosing import Choice, chosen_files, chosen_objects
 from bulkhaul.jobs.explain import Explanation
 from bulkhaul.jobs.explain_chosen import explain_deletion, explain_transfer
-from bulkhaul.jobs.several import Several
+from bulkhaul.jobs.several import Several, several_results
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.overwriting import Overwrite
 from bulkhaul.policy.selection import parse_source
@@ -88,6 +88,49 @@ def test_what_is_said_of_an_upload_is_what_is_done(place: Place, tmp_path: Path,
     results = place.engine.each(chosen_files(place.engine.aio, str(place.here), "s3://bucket/to/", choice))
     done = {os.path.relpath(one.source, place.here) for one in results if one.ok and not one.skipped}
     assert {name for name, one in said.items() if one.action is Action.UPLOAD} == done
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        Choice(),
+        Choice(exclude=("d/*",)),
+        Choice(exclude=("a*",)),
+        Choice(include=("d/sub/*", "d0.txt")),
+        Choice(exclude=("*/here/d/a.txt", "/*/d0.txt")),
+        Choice(exclude=("c.txt",), move=True, dry_run=True),
+        Choice(flatten=True, exclude=("*.o",)),
+    ],
+    ids=range(7),
+)
+def test_what_is_said_of_what_a_pattern_found_is_what_is_done(place: Place, choice: Choice) -> None:
+    """Filters see the path below the destination, and by that it is told; what no match has nobody names."""
+    place.make("d/a.txt", "d/b.o", "d/sub/c.txt", "d0.txt")
+    folder, file = f"{place.here}/d/", f"{place.here}/d0.txt"
+    chosen = Several(sources=[folder, file], destination="s3://bucket/to/", paths={folder: "d", file: "d0.txt"})
+
+    def said(key: str) -> Explanation:
+        told: Explanation = place.engine.run(explain_transfer, place.engine.aio, chosen, key, choice)
+        return told
+
+    names = ["d/a.txt", "d/b.o", "d/sub/c.txt", "d0.txt"]
+    results = place.engine.each(several_results(place.engine.aio, chosen, choice))
+    done = {os.path.relpath(one.source, place.here) for one in results if one.ok and not one.skipped}
+    assert {name for name in names if said(name).action is Action.UPLOAD} == done
+    assert [said(name).name for name in names] == names
+    assert said(f"{place.here}/d/a.txt") == said("d/a.txt")
+    assert [said(name).rule for name in ("a.txt", "c.txt", "sub/c.txt")] == ["source"] * 3
+    with pytest.raises(UsageError, match="name one key"):
+        said("d")
+
+
+def test_a_source_that_does_not_exist(place: Place) -> None:
+    """It fails as the command does, unless another one names the key."""
+    place.make("a.txt")
+    none, file = f"{place.here}/none/", f"{place.here}/a.txt"
+    with pytest.raises(LocalError, match="it does not exist"):
+        explained(place, [none], "s3://bucket/to/", "a.txt", Choice())
+    assert explained(place, [none, file], "s3://bucket/to/", "a.txt", Choice()).action is Action.UPLOAD
 
 
 @pytest.mark.parametrize("choice", CHOICES[:-1], ids=range(len(CHOICES) - 1))

@@ -13,6 +13,7 @@ import msgspec
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.disk.source import reading_error
 from bulkhaul.disk.walk import LocalFolder, Refused, look_at
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
@@ -43,15 +44,21 @@ async def explain_transfer(
 
     Args:
         chosen: what is transferred: one source, or several.
-        key: a path below a source, the last name of a source that is one object or file, or the whole name.
+        key: a path below a source, the last name of a source that is one object or file, or the whole name; of what a
+            pattern of local files has found, its path below the destination.
         origin: an engine of the source's endpoint or credentials.
 
     Raises:
         UsageError: the key is a whole source, or the places make no sense.
+        LocalError: no source names the key, and one of them does not exist.
         TransferError: a side cannot be asked.
     """
     transfer = _Transfer(engine, chosen, choice, origin)
-    return _first([await transfer.told(source, key) for source in chosen.sources], key)
+    told = [await transfer.told(source, key) for source in chosen.sources]
+    if chosen.local and not any(told):
+        for source in chosen.sources:
+            await in_thread(_require_file, source)
+    return _first(told, key)
 
 
 async def explain_deletion(control: Control, deletion: Deletion, key: str) -> Explanation:
@@ -93,27 +100,36 @@ async def _has_version(control: Control, bucket: str, key: str) -> bool:
     return False
 
 
-def _name(source: Source, folder: str, key: str) -> str | None:
-    """Return the name of a key below a source, None if this source does not name it.
+def _require_file(path: str) -> None:
+    try:
+        os.lstat(path)
+    except OSError as error:
+        raise reading_error(error, path) from error
+
+
+def _name(source: Source, folder: str, key: str, path: str = "") -> str | None:
+    """Return the name of a key below a source, or that of a single one; None if this source does not name it.
 
     Args:
         folder: of local files; ``source.key`` is the path of a single one.
+        path: of what a pattern of local files has found, its path below the destination.
 
     Raises:
         UsageError: it is the whole source.
     """
     if not source.many:
         whole = source.url if source.bucket else os.path.abspath(source.key)
-        last = source.key[source.key.rstrip("/").rfind("/") + 1 :]
+        last = path or source.key[source.key.rstrip("/").rfind("/") + 1 :]
         return last if key in (whole, source.key, last) else None
     tops = [f"s3://{source.bucket}/{source.base}"] if source.bucket else [os.path.join(folder, ""), f"{source.root}/"]
+    tops += [f"{path}/"] if path else []
     for top in tops:
         name = key.removeprefix(top)
         if key in (top, top.rstrip("/"), ""):
             raise UsageError("this is a whole source; name one key or path below it", key)
         if name != key:
             return name
-    return None if key.startswith("s3://" if source.bucket else "/") else key
+    return None if path or key.startswith("s3://" if source.bucket else "/") else key
 
 
 def _one_file(path: str) -> Source:
@@ -141,15 +157,28 @@ class _Transfer:
     async def told(self, source: str, key: str) -> Explanation | None:
         """Return what becomes of a key of one source, None if that does not name it."""
         chosen, choice = self._chosen, self._choice
-        parsed = chosen.parsed(source)
+        parsed, path = chosen.parsed(source), chosen.paths.get(source, "")
         if chosen.local and not parsed.many:
             parsed = _one_file(source)
-        if (name := _name(parsed, source, key)) is None:
+        if (name := _name(parsed, source, key, path)) is None:
             return None
         links = self._engine.settings.store_links and chosen.action is Action.DOWNLOAD
-        takes, why = _filtered(parsed, name, choice.include, choice.exclude, stores_links=links)
+        seen = f"{path}/{name}" if path and parsed.many else name
+        root = chosen.above(source) if path else parsed.root
+        within = msgspec.structs.replace(parsed, root=root)
+        takes, why = _filtered(within, seen, choice.include, choice.exclude, stores_links=links)
         if not takes:
-            return Explanation(name, Action.SKIP, "filter", why)
+            return Explanation(seen, Action.SKIP, "filter", why)
+        return msgspec.structs.replace(await self._told(source, parsed, name, why), name=seen)
+
+    async def _told(self, source: str, parsed: Source, name: str, why: str) -> Explanation:
+        """Return what becomes of a key that a source names, and that the filters take.
+
+        Args:
+            name: below the source; see ``_name``.
+            why: what has taken it.
+        """
+        chosen, choice = self._chosen, self._choice
         row = await (self._file if chosen.local else self._object)(source, parsed, name)
         if isinstance(row, Explanation):
             return row

@@ -118,9 +118,13 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
         if folder not in self.paths:
             return selector(files_below(folder), include, exclude)
         path = self.paths[folder]
-        above = folder.rstrip("/").removesuffix(path) or os.curdir
-        chosen = selector(files_below(above), include, exclude)
+        chosen = selector(files_below(self.above(folder)), include, exclude)
         return lambda relative: chosen(f"{path}/{relative}")
+
+    def above(self, source: str) -> str:
+        """Return the absolute path of the folder that filters see a local source in."""
+        path = source.rstrip("/")
+        return os.path.abspath(path.removesuffix(self.paths.get(source) or os.path.basename(path)))
 
     def below(self, source: str) -> str:
         """Return the prefix or the folder, with a slash at its end, that what lies below a source goes to."""
@@ -182,9 +186,10 @@ class _Run:
 
     def filtered(self, rows: Sequence[Row]) -> list[PlannedRow]:
         """Return single rows, in the place of those that filters leave out their results."""
-        filters = Filters(self._choice.include, self._choice.exclude)
         told: list[PlannedRow] = []
         for row in rows:
+            root = self._several.above(row.source) if self._several.local else ""
+            filters = Filters(self._choice.include, self._choice.exclude, root=root)
             name = self._several.paths.get(row.source) or row.source.rstrip("/").rpartition("/")[2]
             link = self._several.local and self._choice.follow_symlinks is False and os.path.islink(row.source)
             if not filters.takes(name):
