@@ -124,6 +124,19 @@ def test_what_is_said_of_what_a_pattern_found_is_what_is_done(place: Place, choi
         said("d")
 
 
+def test_a_link_to_a_folder_that_a_pattern_found(place: Place) -> None:
+    """Where it is not entered it is skipped, as the command does."""
+    place.make("real/r")
+    link = f"{place.here}/link"
+    os.symlink("real", link)
+    chosen = Several(sources=[link], destination="s3://bucket/to/", paths={link: "link"}, recursive=True)
+    choice = Choice(move=True)
+    told = place.engine.run(explain_transfer, place.engine.aio, chosen, "link", choice)
+    assert (told.action, told.rule) == (Action.SKIP, "link")
+    (done,) = place.engine.each(several_results(place.engine.aio, chosen, choice))
+    assert done.skipped == told.reason
+
+
 def test_a_source_that_does_not_exist(place: Place) -> None:
     """It fails as the command does, unless another one names the key."""
     place.make("a.txt")

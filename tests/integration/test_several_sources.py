@@ -93,6 +93,37 @@ def test_a_pattern_enters_links_to_folders_as_the_options_say(server: FaultServe
     assert stored(server, "other") == {"link/f": b"real/f"}
 
 
+@pytest.mark.parametrize("how", ["plain", "recursive", "line", "followed"])
+def test_mv_of_a_pattern_with_a_link_to_a_folder(server: FaultServer, how: str) -> None:
+    """It is skipped with its reason; where links are followed, what is behind it stays where it is."""
+    write("in/real/r")
+    os.symlink("real", "in/alink")
+    os.symlink("real/r", "in/flink")
+    where = ("--endpoint-url", server.endpoint_url)
+    words = ["mv", "in/*", "s3://other/p/"]
+    if how == "line":
+        Path("lines").write_text(" ".join(words))
+        done = run("run", "lines", "--json", *where)
+    else:
+        option = {"recursive": ["-r"], "followed": ["--follow-symlinks"]}.get(how, [])
+        done = run(*words, *option, "--json", *where)
+    objects, summary = lines(done.stdout, "mv")
+    found = {"p/real/r": b"in/real/r"}
+    if how != "line":  # whose uploads go side by side
+        found["p/flink"] = b"in/real/r"
+        assert (done.returncode, summary["failed"]) == (0, 0), done.stdout
+    else:
+        found |= {key: body for key, body in stored(server, "other").items() if key == "p/flink"}
+    if how == "followed":
+        found["p/alink/r"] = b"in/real/r"
+    else:
+        (skipped,) = [one for one in objects if one.get("skipped")]
+        assert (skipped["source"], "symbolic link" in skipped["skipped"]) == ("in/alink", True)
+    assert stored(server, "other") == found
+    assert os.path.islink("in/alink")
+    assert not os.path.lexists("in/real/r")
+
+
 def test_a_folder_that_ends_in_a_slash_is_taken_whole(server: FaultServer) -> None:
     """Without --recursive, alone and among others; moved, too."""
     write("in/x/f", "in/g", "a")

@@ -19,7 +19,7 @@ from bulkhaul.cli.transfer_arguments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from bulkhaul.engine.facade import Engine
     from bulkhaul.jobs.several import Several
@@ -89,12 +89,13 @@ def _entered(path: str, *, follow: bool) -> str:
     return f"{path}/" if os.path.isdir(path) and (follow or not os.path.islink(path)) else path
 
 
-def require_several(sources: Sequence[str], destination: str, given: dict[str, Any]) -> Direction:
+def require_several(places: Places, given: dict[str, Any]) -> Direction:
     """Check several sources; return their direction.
 
     Raises:
         click.UsageError: they cannot go to one place together.
     """
+    sources, destination = places.sources, places.destination
     directions = {direction_of(source, destination) for source in sources}
     if destination == STREAM:
         raise click.UsageError("stdout takes one object; `bulkhaul cat` writes several.")
@@ -110,7 +111,8 @@ def require_several(sources: Sequence[str], destination: str, given: dict[str, A
     require_folder(destination)
     (direction,) = directions
     for source in sources:
-        refuse_unselective(direction, source, given)
+        if source not in places.below:  # a folder without a slash is a link there, and is skipped
+            refuse_unselective(direction, source, given)
     return direction
 
 

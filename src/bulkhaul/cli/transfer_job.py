@@ -104,7 +104,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     given = {"version_id": "", "all_versions": False, **given}
     if move and STREAM in (*sources, destination):
         raise click.UsageError("mv cannot move from stdin or to stdout; use cp.")
-    direction = require_several(sources, destination, given) if several else direction_of(sources[0], destination)
+    direction = require_several(places, given) if several else direction_of(sources[0], destination)
     refuse_misplaced(ctx, direction)
     given["listed"] = take_list(ctx, given)
     if direction is Direction.UPLOAD and not (several or given["listed"]) and is_whole_folder(sources[0]):
@@ -156,7 +156,8 @@ def _prepared(
         if direction is Direction.UPLOAD and not os.path.isdir(source):
             raise click.UsageError("SRC is no folder, and the lines of a list are relative to one.")
     else:
-        refuse_unselective(direction, source, given)
+        if places is None:
+            refuse_unselective(direction, source, given)
         if given["version_id"]:
             refuse_many((source,), "--version-id", recursive=given["recursive"], raw=given["raw"])
     stored = take_options(given)

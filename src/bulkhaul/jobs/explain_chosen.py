@@ -14,7 +14,7 @@ import msgspec
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.seen_names import SeenNames
 from bulkhaul.disk.source import reading_error
-from bulkhaul.disk.walk import LocalFolder, Refused, look_at
+from bulkhaul.disk.walk import NOT_ENTERED, NOT_FOLLOWED, LocalFolder, Refused, look_at
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.operations.control import Control
@@ -219,6 +219,8 @@ class _Transfer:
             found = await in_thread(file_below, source, name, follow=follow, enter=enter)
         else:
             found = await in_thread(look_at, parsed.key, name, follow_symlinks=follow)
+            if await in_thread(self._chosen.is_found_link, source):
+                found = Refused(parsed.key, NOT_ENTERED if follow else NOT_FOLLOWED, unwanted=True)
         if found is None:
             return Explanation(name, Action.SKIP, "presence", ABSENT)
         if isinstance(found, LocalFolder):

@@ -18,6 +18,7 @@ import msgspec
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.disk.seen_names import SeenNames
+from bulkhaul.disk.walk import NOT_ENTERED
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.transfers.endpoints import destination_prefix, files_below, key_for
@@ -42,7 +43,8 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         destination: taken as a folder or a prefix.
-        paths: of some local sources, where they go below the destination.
+        paths: of some local sources, where they go below the destination; a folder among them is entered only if it
+            ends in a slash.
         recursive: everything below folders and prefixes.
         literal: wildcards of URLs stand for themselves.
     """
@@ -95,7 +97,7 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
         """Return what a source names; of a single file nothing."""
         if not self.local:
             return parse_source(source, recursive=self.recursive, literal=self.literal, marker=self.literal)
-        entered = self.recursive or source.endswith("/")
+        entered = source.endswith("/") or (self.recursive and source not in self.paths)
         return files_below(source) if entered and os.path.isdir(source) else Source("")
 
     def _row(self, n: int, source: str) -> Row | None:
@@ -120,6 +122,10 @@ class Several(msgspec.Struct, frozen=True, kw_only=True):
         path = self.paths[folder]
         chosen = selector(files_below(self.above(folder)), include, exclude)
         return lambda relative: chosen(f"{path}/{relative}")
+
+    def is_found_link(self, source: str) -> bool:
+        """Whether a source is a link to a folder that a pattern has found."""
+        return source in self.paths and os.path.islink(source.rstrip("/")) and os.path.isdir(source)
 
     def above(self, source: str) -> str:
         """Return the absolute path of the folder that filters see a local source in."""
@@ -191,15 +197,22 @@ class _Run:
             root = self._several.above(row.source) if self._several.local else ""
             filters = Filters(self._choice.include, self._choice.exclude, root=root)
             name = self._several.paths.get(row.source) or row.source.rstrip("/").rpartition("/")[2]
-            link = self._several.local and self._choice.follow_symlinks is False and os.path.islink(row.source)
+            link = self._several.local and os.path.islink(row.source)
             if not filters.takes(name):
                 told.append(_left_out(row, filters.reason(name)))
+            elif link and self._choice.follow_symlinks is False:
+                told.append(_left_out(row, "it is a symbolic link, and links are not followed"))
+            elif self._several.is_found_link(row.source):
+                told.append(_left_out(row, NOT_ENTERED))
             else:
-                told.append(_left_out(row, "it is a symbolic link, and links are not followed") if link else row)
+                told.append(row)
         return told
 
     async def passes(self, named: Sequence[PlannedRow]) -> list[tuple[Ready, bool]]:
-        """Return what is done one after the other: a move uploads what links lead to before it removes that."""
+        """Return what is done one after the other: a move uploads what links lead to before it removes that.
+
+        What a pattern has found behind a link to a folder is not removed.
+        """
         several, choice, move = self._several, self._choice, self._choice.move
         if not several.local:
             pages = [self._flat(self._pages(named)), *(self._objects(source) for source in several.many())]
@@ -207,12 +220,16 @@ class _Run:
         links = await in_thread(_links, named) if move else []
         rest = [row for row in named if row not in links]
         found: list[tuple[Ready, bool]] = [(self._flat(self._pages(part)), move) for part in (links, rest) if part]
+        behind: list[tuple[Ready, bool]] = []
         for folder in several.many():
             bucket, prefix = destination_prefix(several.below(folder))
             takes = several.takes(folder, choice.include, choice.exclude)
-            for entries, removed in await in_thread(passes, folder, choice):
+            link = move and await in_thread(several.is_found_link, folder)
+            how = msgspec.structs.replace(choice, move=False) if link else choice
+            for entries, removed in await in_thread(passes, folder, how):
                 rows = FileRows(folder, bucket, prefix, takes, entries=entries)
-                found.append((self._flat(numbered(rows)), removed))
+                (behind if link else found).append((self._flat(numbered(rows)), removed))
+        found = behind + found
         return found if move else [(_chained([pages for pages, _ in found]), False)]
 
     async def _pages(self, rows: Sequence[PlannedRow]) -> AsyncGenerator[Sequence[PlannedRow], None]:

@@ -142,8 +142,13 @@ def prepared(
             if name in ("rm", "sync"):
                 return [_made(command, ctx, dry_run=dry_run)]
             found = []
+            named, follow = ctx.params["paths"], ctx.params["follow_symlinks"]
+            enters = name != "mv" or follow is not None or ctx.params["symlinks"] is not None
             for paths, recursive in _places(ctx):
+                # A link to a folder that a pattern has found is skipped by mv.
+                left = not enters and recursive and paths[0] != named[0] and os.path.islink(paths[0])
                 ctx.params |= {"paths": paths, "recursive": recursive}
+                ctx.params["follow_symlinks"] = False if left else follow
                 found.append(_made(command, ctx, dry_run=dry_run))
             return found
     except click.ClickException as error:
