@@ -260,6 +260,22 @@ def test_nothing_selected_says_so_and_is_no_failure(server: FaultServer) -> None
     assert "no object matches" in told(server, "rm", "s3://bucket/none/*", status=1)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ([], "nothing was deleted: nothing is there\n"),
+        (["--dry-run"], "nothing would be deleted: nothing is there\n"),
+        (
+            ["--exclude", "x"],
+            "nothing was deleted: nothing is there, or --include and --exclude leave out all that is\n",
+        ),
+    ],
+)
+def test_why_rm_has_deleted_nothing(server: FaultServer, options: list[str], said: str) -> None:
+    """It speaks of filters where there are some, and of a dry run as one."""
+    assert told(server, "rm", "-r", *options, "s3://bucket/none/") == f"bulkhaul: {said}"
+
+
 def test_raw_takes_a_file_name_as_it_is(server: FaultServer) -> None:
     """A file whose name holds a star."""
     write("f*.txt", "f1.txt")

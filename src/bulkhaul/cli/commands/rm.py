@@ -142,9 +142,16 @@ def rm(
         settings=settings,
         remains="what was reported as deleted is gone",
         note="" if raw else marker_note(sources),
-        nothing="nothing was deleted: nothing is there, or --include and --exclude leave out all that is",
+        nothing=_nothing(filtered=bool(include or exclude), dry_run=dry_run),
     )
     launch_job(ctx, job, output)
+
+
+def _nothing(*, filtered: bool, dry_run: bool) -> str:
+    """Return what people are told where nothing was to be deleted."""
+    what = "nothing would be deleted" if dry_run else "nothing was deleted"
+    why = "nothing is there, or --include and --exclude leave out all that is" if filtered else "nothing is there"
+    return f"{what}: {why}"
 
 
 def marker(source: Source) -> ObjectRef | None:
