@@ -235,6 +235,40 @@ def test_what_makes_no_sense(server: FaultServer, words: list[str], why: str) ->
     assert why in done.stderr
 
 
+def test_lines_that_hold_no_links(server: FaultServer, tmp_path: Path) -> None:
+    """``run --symlinks store`` takes single files however they are chosen; where links may be it says what to do."""
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    for name in "abcd":
+        (tree / name).write_text(name)
+    (tree / "l").symlink_to("a")
+    good = [
+        f"sync {tree}/a s3://bucket/",
+        f"cp -n {tree}/b s3://bucket/",
+        f"cp {tree}/c {tree}/d s3://bucket/",
+        f"cp {tree}/l s3://bucket/",
+        f"cp -n s3://bucket/e {tmp_path}/e",
+    ]
+    bad = [
+        f"cp -n {tree}/l s3://bucket/n/",
+        f"cp {tree}/a {tree}/ s3://bucket/n/",
+        f"cp -n s3://bucket/* {tmp_path}/n/",
+    ]
+    server.store.put("bucket", "e", make_object(b"e"))
+    (tmp_path / "good").write_text("\n".join(good))
+    (tmp_path / "bad").write_text("\n".join(bad))
+    where = ["--symlinks", "store", "--endpoint-url", server.endpoint_url]
+    done = run("run", str(tmp_path / "good"), *where)
+    assert done.returncode == 0, done.stderr
+    expected = {name: name.encode() for name in "abcde"} | {"l.rclonelink": b"a"}
+    assert bodies(server) == expected
+    assert (tmp_path / "e").read_bytes() == b"e"
+    done = run("run", str(tmp_path / "bad"), *where)
+    # Each is told at once, and once more below the totals.
+    assert (done.returncode, done.stderr.count("Transfer it by itself")) == (1, 6), done.stderr
+    assert bodies(server) == expected
+
+
 def test_rclone_understands(tmp_path: Path) -> None:
     """What rclone has stored of links comes back here, and the other way round."""
     tree = make_tree(tmp_path / "tree")

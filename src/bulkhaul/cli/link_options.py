@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bulkhaul.cli.click_extensions import adding, section
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _selection = section("Selection")
 
@@ -48,11 +52,12 @@ stored_links_option = _selection(
 """Of ``run``, whose lines share one engine."""
 
 
-def take_links(given: dict[str, Any], *, download: bool, several: bool = False) -> None:
+def take_links(given: dict[str, Any], *, download: bool, several: bool = False, sources: Sequence[str] = ()) -> None:
     """Make of ``--symlinks`` what ``--follow-symlinks`` says, and the setting that has links stored.
 
     Args:
         given: the options, with what ``take_choice`` has made of them.
+        sources: what is transferred, for what links can be stored of.
 
     Raises:
         click.UsageError: it says two things, or nothing that this transfer can do.
@@ -64,10 +69,27 @@ def take_links(given: dict[str, Any], *, download: bool, several: bool = False) 
     if given["follow_symlinks"] is not None:
         raise click.UsageError("--symlinks and --follow-symlinks say the same; leave one of the two out.")
     if said == "store":
-        if several or given.get("choice"):
-            text = "--symlinks store takes one SRC, and nothing that chooses by what exists at DEST."
+        unsure = [source for source in sources if not _holds_no_link(source, given)]
+        if unsure and (several or given.get("choice")):
+            text = (
+                f"--symlinks store takes one SRC, and nothing that chooses by what exists at DEST, where there may be"
+                f" links: {unsure[0]}. Transfer it by itself, without -n, -s, -u, --if-etag-differ and --flatten, or by"
+                " sync; or leave --symlinks store out."
+            )
             raise click.UsageError(text)
         given["store_links"] = True
     elif download:
         raise click.UsageError(f"--symlinks {said} means nothing for a download.")
     given["follow_symlinks"] = said == "follow"
+
+
+def _holds_no_link(source: str, given: dict[str, Any]) -> bool:
+    """Whether a source is surely one file or one object, and neither a link nor stored as one."""
+    from bulkhaul.policy.links import names_link
+    from bulkhaul.policy.selection import parse_source
+
+    if names_link(source):
+        return False
+    if not source.startswith("s3://"):
+        return os.path.isfile(source) and not os.path.islink(source)
+    return not parse_source(source, recursive=given["recursive"], literal=given["raw"], marker=given["raw"]).many

@@ -112,7 +112,7 @@ def transfer(ctx: click.Context, given: dict[str, Any], *, move: bool) -> None:
     given["restore"] = take_restore(given)
     given["choice"] = take_choice(given)
     refuse_with_all_versions(given)
-    take_links(given, download=direction is Direction.DOWNLOAD, several=several)
+    take_links(given, download=direction is Direction.DOWNLOAD, several=several, sources=sources)
     output = take_output(given)
     job = _prepared(direction, sources[0], destination, given, move=move, places=places if several else None)
     if given["explain"] is not None:
