@@ -266,7 +266,14 @@ def test_a_key_is_explained(server: FaultServer, tmp_path: Path) -> None:
     assert (ended.returncode, ended.stdout) == (0, f"a.txt: download (filter: {which})\n")
     ended = run("mv", "-r", "--json", "--explain", "a.txt", "s3://bucket/p/", "s3://other", *filters)
     reason = f"{which}; the source is removed then"
-    fields = {"operation": "explain", "key": "a.txt", "rule": "filter", "action": "copy", "reason": reason}
+    fields = {
+        "type": "explanation",
+        "operation": "explain",
+        "key": "a.txt",
+        "rule": "filter",
+        "action": "copy",
+        "reason": reason,
+    }
     assert json.loads(ended.stdout) == fields
     ended = run("rm", "-r", "--explain", "s3://bucket/p/a.txt", "s3://bucket/p/", *filters)
     assert ended.stdout == f"a.txt: delete (filter: {which})\n"
