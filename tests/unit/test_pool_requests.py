@@ -211,13 +211,20 @@ def test_credentials_are_asked_of_a_worker_that_lives() -> None:
     """The worker that was to ask the chain dies before its first step: another one is asked at once."""
 
     async def story(workers: Workers) -> None:
-        workers.change(1, "configured")
-        workers.change(2, "configured")
-        workers.change(1, "lost")
+        for worker in (1, 2):
+            workers.change(worker, "orphaned")
+        looking = asyncio.create_task(workers.requests.ask(Head("b", "k")))
         await settle()
-        assert [(worker, type(ask.request)) for worker, ask in workers.asked] == [(2, Resolve)]
+        workers.change(3, "configured")
+        workers.change(4, "configured")
+        workers.change(3, "lost")
+        await settle()
+        assert [(worker, type(ask.request)) for worker, ask in workers.asked] == [(4, Resolve)]
         workers.answer(0, None)
+        workers.change(4, "usable")
         await settle()
+        workers.answer(-1, ObjectHead("k", 1))
+        assert (await looking).key == "k"
 
     run(story)
 
