@@ -314,7 +314,7 @@ of a store, ``tests/unit/test_removal.py`` those of a sync, and ``tests/contract
 of the other side must have said before."""
 
 OF_BUCKETS = {"_emptied",
-    "_delete_bucket", "rb.work", "delete_bucket", "Buckets.delete_bucket", "SmallOperations.delete_bucket",
+    "_delete_bucket", "rb", "delete_bucket", "Buckets.delete_bucket", "SmallOperations.delete_bucket",
 }  # fmt: skip
 """Functions that remove a bucket. Two listings, of objects and of versions, must have shown that nothing is in it, and
 the service is to see it, too: ``tests/integration/test_commands_buckets.py``, on one that does not look."""
