@@ -92,7 +92,7 @@ NOTHING_TO_ASK = [
     (("cp", "--help"), 0),
     (("cp", "--nonsense", "a", "s3://bucket/k"), 2),
     (("cp", "a", "b"), 2),
-    (("ls", "bucket"), 2),
+    (("ls", "./bucket"), 2),
     (("cp", "{folder}/missing", "s3://bucket/up"), 1),
     (("cp", "--dry-run", "{file}", "s3://bucket/up"), 0),
     (("cp", "--dry-run", "-r", "{folder}/files", "s3://bucket/up/"), 0),
