@@ -91,9 +91,29 @@ def ends_lines(failure: ErrorInfo, *, own_source: bool) -> bool:
     return ends_run(failure, many_buckets=True) and not own_source
 
 
-def untried(failure: ErrorInfo, subject: str) -> ErrorInfo:
-    """Return the failure of an object that is not tried, as another one of its buckets has met this."""
-    return msgspec.structs.replace(failure, subject=subject, request_id="", host_id="", again=True)
+class ClosedBuckets:
+    """Buckets that fail whatever is asked of them, as one object has met, each pair with that failure."""
+
+    def __init__(self) -> None:
+        self._failures: dict[tuple[str, str], ErrorInfo] = {}
+
+    def judged(self, failure: ErrorInfo, source: str, destination: str) -> ErrorInfo:
+        """Note a failure if it holds for all objects of two buckets; return it, marked if it came before.
+
+        Objects that waited for one question have one failure.
+        """
+        if reach_of(failure) is not Reach.BUCKETS:
+            return failure
+        if (places := buckets_of(source, destination)) in self._failures:
+            return msgspec.structs.replace(failure, again=True)
+        self._failures[places] = failure
+        return failure
+
+    def untried(self, source: str, destination: str) -> ErrorInfo | None:
+        """Return the failure of an object of closed buckets, which is not tried; None if it is to be tried."""
+        if not self._failures or (failure := self._failures.get(buckets_of(source, destination))) is None:
+            return None
+        return msgspec.structs.replace(failure, subject=source, request_id="", host_id="", again=True)
 
 
 def buckets_of(source: str, destination: str) -> tuple[str, str]:

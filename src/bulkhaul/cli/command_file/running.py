@@ -29,7 +29,7 @@ from bulkhaul.model.limits import KIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
-from bulkhaul.policy.reach import Reach, buckets_of, ends_lines, reach_of, untried
+from bulkhaul.policy.reach import ClosedBuckets, ends_lines
 from bulkhaul.policy.selection import named_object
 
 LINES_AT_ONCE = 32
@@ -71,7 +71,7 @@ class CommandFile:
         self._dry_run = dry_run
         self._streams: dict[Kind, RowStream] = {}
         self._gathered: defaultdict[Kind, list[Row]] = defaultdict(list)
-        self._closed: dict[tuple[str, str], ErrorInfo] = {}  # buckets of lines, and what all of these would meet
+        self._closed = ClosedBuckets()
         self._lines = 0  # that are carried out one by one, now
         self._out = queue.Queue[LineResult | _End](_MAX_WAITING)
         self._slots = threading.BoundedSemaphore(LINES_AT_ONCE)
@@ -240,18 +240,15 @@ class CommandFile:
         """Return the failure of a line whose buckets are known to fail all, None if it is to be tried."""
         if line.job is None or line.own_source:
             return None
-        failure = self._closed.get(buckets_of(line.job.source, line.job.destination))
-        return None if failure is None else untried(failure, line.job.source)
+        return self._closed.untried(line.job.source, line.job.destination)
 
     def _judged(self, error: TransferError, line: Prepared) -> TransferError:
         """Note what a failure means for the lines of the same buckets; return it, marked if it came before."""
-        if line.job is None or line.own_source or reach_of(error.info) is not Reach.BUCKETS:
+        if line.job is None or line.own_source:
             return error
-        places = buckets_of(line.job.source, line.job.destination)
-        with self._lock:  # many lines may wait for one question, and get its one failure
-            first = places not in self._closed
-            self._closed.setdefault(places, error.info)
-        return error if first else error_of(msgspec.structs.replace(error.info, again=True))
+        with self._lock:
+            judged = self._closed.judged(error.info, line.job.source, line.job.destination)
+        return error if judged is error.info else error_of(judged)
 
     def _carry_out(self, engine: Engine, number: int, line: Prepared) -> None:
         if line.job is not None and line.job.streams is not None:

@@ -28,7 +28,7 @@ from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
-from bulkhaul.policy.reach import Reach, buckets_of, ends_run, reach_of, untried
+from bulkhaul.policy.reach import ClosedBuckets, ends_run
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones share one for each request in flight."""
@@ -118,7 +118,7 @@ class Batch:
         """
         self._many_buckets = many_buckets
         self._over: TransferError | None = None  # what holds for all that is left
-        self._closed: dict[tuple[str, str], ErrorInfo] = {}  # what holds for all objects of two buckets
+        self._closed = ClosedBuckets()
         self._plan = plan
         self._at_end = at_end
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
@@ -237,19 +237,14 @@ class Batch:
         """Note what a failure means for the objects that are left; return its result, marked if it came before."""
         if ends_run(failure, many_buckets=self._many_buckets):
             self._over = self._over or error_of(failure)
-        elif reach_of(failure) is Reach.BUCKETS:
-            places = buckets_of(result.source, result.destination)
-            known = places in self._closed  # objects that waited for one question have one failure
-            self._closed.setdefault(places, failure)
-            if known:
-                return msgspec.structs.replace(result, failure=msgspec.structs.replace(failure, again=True))
-        return result
+            return result
+        judged = self._closed.judged(failure, result.source, result.destination)
+        return result if judged is failure else msgspec.structs.replace(result, failure=judged)
 
     def _untried(self, planned: TransferResult) -> TransferResult | None:
         """Return the failure of an object whose buckets are known to fail all, None if it is to be tried."""
-        if not self._closed or (failure := self._closed.get(buckets_of(planned.source, planned.destination))) is None:
-            return None
-        return msgspec.structs.replace(planned, failure=untried(failure, planned.source))
+        failure = self._closed.untried(planned.source, planned.destination)
+        return None if failure is None else msgspec.structs.replace(planned, failure=failure)
 
     async def _feed(self) -> None:
         try:
