@@ -28,11 +28,7 @@ READ_AT_ONCE = 4
 
 
 class Evidence:
-    """Compares what listings do not tell.
-
-    Attributes:
-        asks_for_times: where listings differ in time alone, the time that an object keeps decides.
-    """
+    """Compares what listings do not tell."""
 
     def __init__(self, compare: Compare, source: Side, destination: Side, *, keeps_times: bool = False) -> None:
         """Take both sides and how they are compared.
@@ -41,7 +37,7 @@ class Evidence:
             keeps_times: objects may keep the times of files in metadata.
         """
         both = isinstance(source, ObjectSide) and isinstance(destination, ObjectSide)
-        self.asks_for_times = keeps_times and compare.mtime and not both
+        self._asks_for_times = keeps_times and compare.mtime and not both
         self._compare = compare
         self._source = source
         self._destination = destination
@@ -53,6 +49,10 @@ class Evidence:
         """Whether listings alone do not decide."""
         both = isinstance(self._source, ObjectSide) and isinstance(self._destination, ObjectSide)
         return self._compare.checksum or (self._compare.etag and not both)
+
+    def decides(self, source: Entry, destination: Entry) -> bool:
+        """Whether entries whose listings differ may be equal: they differ in time alone, and objects keep times."""
+        return self._asks_for_times and source.size_bytes == destination.size_bytes
 
     async def difference(self, source: Entry, destination: Entry, listed: str = "") -> str:
         """Return why two entries differ that look alike in their listings, empty if they do not.

@@ -119,8 +119,7 @@ async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Se
     compare = parse_compare(options.compare)
     evidence = Evidence(compare, sides.source, sides.destination, keeps_times=settings.preserve_times)
     reason = "" if marker else listed_difference(compare, sides.action)(ours, theirs)
-    in_time_alone = reason and ours.size_bytes == theirs.size_bytes
-    if not marker and (evidence.asks_for_times if in_time_alone else evidence.needed and not reason):
+    if not marker and (evidence.decides(ours, theirs) if reason else evidence.needed):
         reason = await evidence.difference(ours, theirs, reason)
     if reason:
         return Explanation(name, sides.action, "comparison", reason)

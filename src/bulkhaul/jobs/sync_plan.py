@@ -154,7 +154,7 @@ class SyncPlan:
     async def _page(self, pairs: Sequence[Pair[Item]]) -> list[PlannedRow]:
         planned, unsettled = self._unnamed(), list[tuple[Entry, Entry, str]]()
         counts, difference, left_out = self.counts, self._difference, self._left_out
-        looks, asks_for_times = self._evidence.needed, self._evidence.asks_for_times
+        looks, decides = self._evidence.needed, self._evidence.decides
         refused = None if self._names is None else self._names.refused
         on_both = unwanted = impossible = unchanged = 0
         for ours, theirs in pairs:
@@ -167,7 +167,7 @@ class SyncPlan:
                     impossible += 1
                     planned.append(self._not_done(ours, why))
                 elif reason := difference(ours, theirs):
-                    if asks_for_times and ours.size_bytes == theirs.size_bytes:
+                    if decides(ours, theirs):
                         unsettled.append((ours, theirs, reason))
                     else:
                         planned.append(self._row(ours, reason))
