@@ -91,6 +91,10 @@ class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     website_redirect: str = ""
     metadata: dict[str, str] = {}
 
+    def with_token(self, token: str) -> Content:
+        """Return the same with metadata that tells one write of the object from every other one."""
+        return msgspec.structs.replace(self, metadata={**self.metadata, TOKEN_KEY: token})
+
 
 class ObjectInfo(msgspec.Struct, frozen=True):
     """One object, for callers of a store.

@@ -15,7 +15,7 @@ import msgspec
 
 from bulkhaul.engine.transfers.result import stored_result
 from bulkhaul.model.errors import Conflict, NetworkError, NotFound, OtherError, PreconditionFailed, TransferError
-from bulkhaul.model.objects import TOKEN_KEY, ObjectHead, ObjectRef
+from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions, Stored
 
@@ -42,7 +42,7 @@ async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptio
     """
     token = secrets.token_hex(16)
     try:
-        return await write(with_token(options, token))
+        return await write(msgspec.structs.replace(options, content=options.content.with_token(token)))
     except PreconditionFailed as error:
         if error.info.attempts <= 1:
             raise
@@ -68,9 +68,3 @@ async def created(write: Write, head: Head, ref: ObjectRef, options: ObjectOptio
         # Its cause may be another one, such as a folder of that name: only an object in the way is an answer.
         raise PreconditionFailed("the object exists; it is somebody else's", ref.url) from refusal
     raise refusal
-
-
-def with_token(options: ObjectOptions, token: str) -> ObjectOptions:
-    """Return options that mark the object as this call's."""
-    content = msgspec.structs.replace(options.content, metadata={**options.content.metadata, TOKEN_KEY: token})
-    return msgspec.structs.replace(options, content=content)

@@ -22,7 +22,7 @@ import msgspec
 from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.copy_source import as_found, tags_of
 from bulkhaul.model.errors import IntegrityError, NotFound, PreconditionFailed, TransferError, Unsupported, error_of
-from bulkhaul.model.objects import TOKEN_KEY, ObjectHead, ObjectRef
+from bulkhaul.model.objects import ObjectHead, ObjectRef
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.sameness import differ, is_unchanged, may_be_told, one_object, refuses_conditions, stays
@@ -175,10 +175,9 @@ class SourceRemover:
 async def _mark(control: Control, ref: ObjectRef, stored: ObjectHead, options: ObjectOptions) -> str:
     """Copy an object onto itself with a new token in its metadata, and return that."""
     token = secrets.token_hex(16)
-    content = msgspec.structs.replace(stored.content, metadata={**stored.content.metadata, TOKEN_KEY: token})
     marked = msgspec.structs.replace(
         options,
-        content=content,
+        content=stored.content.with_token(token),
         tags=await tags_of(control, ref, stored),
         storage_class=stored.storage_class,
     )
