@@ -26,8 +26,8 @@ _ENDPOINT = re.compile(
 """An endpoint that has one reading only: nothing in it is encoded, resolved or cut off.
 Source: botocore.utils, ``is_valid_endpoint_url``."""
 
-_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
-"""Source: botocore.handlers, ``VALID_BUCKET``."""
+VALID_BUCKET = re.compile(r"[A-Za-z0-9._-]{1,255}")
+"""What any service may have as the name of a bucket. Source: botocore.handlers, ``VALID_BUCKET``."""
 
 _HOST_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _IPV4 = re.compile(r"(?:[0-9]{1,3}\.){3}[0-9]{1,3}")
@@ -93,7 +93,7 @@ class Addressing(msgspec.Struct, frozen=True):
         Raises:
             Unsure: it is no name of a plain bucket.
         """
-        if not _BUCKET.fullmatch(bucket) or bucket.strip(".") == "" or bucket.endswith(_NOT_BUCKETS):
+        if not VALID_BUCKET.fullmatch(bucket) or bucket.strip(".") == "" or bucket.endswith(_NOT_BUCKETS):
             raise Unsure("the name is not one of a plain bucket")
         host, prefix = self.host, f"{self.path}/"
         if self._is_virtual(bucket):

@@ -6,14 +6,10 @@ before it is removed.
 
 from __future__ import annotations
 
-import re
-
 from bulkhaul.engine.messages.requests import CreateBucket, DeleteBucket, ListPage, ListVersions
 from bulkhaul.engine.pool.requests import Requests
 from bulkhaul.model.errors import NOT_EMPTY, Conflict, NotFound, Unsupported, UsageError
-
-_NAME = re.compile(r"[A-Za-z0-9._-]{1,255}")
-"""What any service may have. Source: botocore, handlers.VALID_BUCKET."""
+from bulkhaul.policy.addressing import VALID_BUCKET
 
 
 class Buckets:
@@ -70,5 +66,5 @@ class Buckets:
 
 
 def _require_name(bucket: str) -> None:
-    if not _NAME.fullmatch(bucket):
+    if not VALID_BUCKET.fullmatch(bucket):
         raise UsageError(f"{bucket!r} is no name of a bucket: letters, digits, '.', '-' and '_', at most 255")
