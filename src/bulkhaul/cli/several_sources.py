@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -12,6 +11,7 @@ import click
 from bulkhaul.cli.transfer_arguments import (
     SCHEME,
     STREAM,
+    WILDCARD,
     Direction,
     direction_of,
     refuse_unselective,
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from bulkhaul.model.results import TransferResult
     from bulkhaul.model.settings import Settings
     from bulkhaul.model.writing import ObjectOptions
-
-_WILDCARD = re.compile(r"[*?]")
 
 
 class Places(NamedTuple):
@@ -64,7 +62,7 @@ def take_places(given: dict[str, Any], *, move: bool) -> Places:
     sources: list[str] = []
     below: dict[str, str] = {}
     for source in named:
-        wildcard = _WILDCARD.search(source)
+        wildcard = WILDCARD.search(source)
         if given["raw"] or source.startswith(SCHEME) or wildcard is None or os.path.lexists(source):
             sources.append(source)
             continue

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SCHEME = "s3://"
 _OTHER_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 STREAM = "-"
-_WILDCARD = re.compile(r"[*?]")
+WILDCARD = re.compile(r"[*?]")
 _OPEN = re.compile(r"/dev/(?:fd/\d+|std(?:in|out|err))$|/proc/(?:self|\d+)/fd/\d+$")
 
 
@@ -175,10 +175,10 @@ def synced_folder(source: str) -> str:
     Raises:
         click.UsageError: it is another pattern of local files.
     """
-    if source.startswith(SCHEME) or os.path.lexists(source) or not _WILDCARD.search(source):
+    if source.startswith(SCHEME) or os.path.lexists(source) or not WILDCARD.search(source):
         return source
     folder = source.removesuffix("*")
-    if _WILDCARD.search(folder) or (folder and not folder.endswith("/")):
+    if WILDCARD.search(folder) or (folder and not folder.endswith("/")):
         raise click.UsageError(
             "of files sync takes a folder, or all in one (folder/*); --include takes other patterns."
         )

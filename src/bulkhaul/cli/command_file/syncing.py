@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from bulkhaul.cli.transfer_arguments import SCHEME
+from bulkhaul.cli.transfer_arguments import SCHEME, WILDCARD
 from bulkhaul.model.errors import UsageError
 
 _SIZE_ONLY = ("--size-only", "-size-only")
-
-_WILDCARD = re.compile(r"[*?]")
 
 
 def sync_words(arguments: Sequence[str], parsed: click.Context) -> tuple[str, list[str], dict[str, Any]]:
@@ -45,5 +42,5 @@ def sync_words(arguments: Sequence[str], parsed: click.Context) -> tuple[str, li
 def _is_one(source: str) -> bool:
     if source.startswith(SCHEME):
         key = source.removeprefix(SCHEME).partition("/")[2]
-        return bool(key) and not key.endswith("/") and not _WILDCARD.search(key)
+        return bool(key) and not key.endswith("/") and not WILDCARD.search(key)
     return os.path.lexists(source) and not os.path.isdir(source)
