@@ -19,8 +19,8 @@ from tests.faultserver import MIB, FaultServer, make_object
 from tests.integration.command import run
 from tests.integration.killing import Place, killed
 from tests.integration.linked_trees import FILES, LINKS, links, make_tree, plain
+from tests.integration.rclone import rclone
 from tests.servers import weed
-from tests.servers.process import find_program
 
 TIME_NS = 1_400_000_000_123_456_789
 TEXT = "1400000000.123456789"
@@ -280,34 +280,23 @@ def test_rclone_syncs_alike(tree: Path, tmp_path: Path) -> None:
     """What either has synced the other one finds equal, and makes again as it was."""
     with weed() as server:
         server.client().create_bucket(Bucket="bucket")
-        variables = {
-            "RCLONE_CONFIG": os.devnull,
-            "RCLONE_CONFIG_THERE_TYPE": "s3",
-            "RCLONE_CONFIG_THERE_PROVIDER": "SeaweedFS",
-            "RCLONE_CONFIG_THERE_ENDPOINT": server.endpoint_url,
-            "RCLONE_CONFIG_THERE_ENV_AUTH": "true",
-            "AWS_ACCESS_KEY_ID": server.access_key,
-            "AWS_SECRET_ACCESS_KEY": server.secret_key,
-        }
+        keys = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
 
-        def rclone(*words: str | Path) -> str:
-            command = [find_program("rclone"), "sync", "--links", "--metadata", "-v", *map(str, words)]
-            ended = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60)
-            assert ended.returncode == 0, ended.stderr
-            return ended.stderr
+        def theirs(source: str | Path, destination: str | Path) -> str:
+            return rclone(server, "sync", "--links", "--metadata", "-v", source, destination)
 
         def ours(source: str | Path, destination: str | Path) -> int:
             words = ["sync", "--delete", *KEPT, source, destination, "--json", "--endpoint-url", server.endpoint_url]
-            ended = run(*words, variables={**variables, "AWS_SESSION_TOKEN": ""})
+            ended = run(*words, variables={**keys, "AWS_SESSION_TOKEN": ""})
             assert ended.returncode == 0, ended.stderr
             return int(json.loads(ended.stdout.splitlines()[-1])["verified"])
 
         assert ours(tree, "s3://bucket/ours/") == len(STORED)
-        assert "There was nothing to transfer" in rclone(tree, "there:bucket/ours")
-        rclone("there:bucket/ours", tmp_path / "theirs")
+        assert "There was nothing to transfer" in theirs(tree, "there:bucket/ours")
+        theirs("there:bucket/ours", tmp_path / "theirs")
         assert_alike(tmp_path / "theirs")
         assert ours("s3://bucket/ours/", tmp_path / "theirs") == 0
-        rclone(tree, "there:bucket/theirs")
+        theirs(tree, "there:bucket/theirs")
         assert ours(tree, "s3://bucket/theirs/") == 0
         assert ours("s3://bucket/theirs/", tmp_path / "back") == len(STORED)
         assert_alike(tmp_path / "back")

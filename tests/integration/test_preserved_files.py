@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from bulkhaul import Engine, errors
 from tests.engines import keys, running_engine, serving
 from tests.faultserver import MIB, FaultServer, make_object
 from tests.integration.command import run
-from tests.servers import RunningServer, weed
-from tests.servers.process import find_program
+from tests.integration.rclone import rclone
+from tests.servers import weed
 
 TIMES_NS = {
     "a": 1_700_000_000_123_456_789,
@@ -182,21 +181,6 @@ def test_a_copy_that_replaces_metadata(server: FaultServer) -> None:
     assert "timestamps cannot be both preserved and replaced" in done.stderr
 
 
-def rclone(server: RunningServer, *words: str | Path) -> None:
-    """Run rclone, which knows the server as ``there:``."""
-    variables = {
-        "RCLONE_CONFIG": os.devnull,
-        "RCLONE_CONFIG_THERE_TYPE": "s3",
-        "RCLONE_CONFIG_THERE_PROVIDER": "SeaweedFS",
-        "RCLONE_CONFIG_THERE_ENDPOINT": server.endpoint_url,
-        "RCLONE_CONFIG_THERE_ACCESS_KEY_ID": server.access_key,
-        "RCLONE_CONFIG_THERE_SECRET_ACCESS_KEY": server.secret_key,
-    }
-    command = [find_program("rclone"), *map(str, words), "--metadata"]
-    done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-
-
 def test_rclone_understands(tmp_path: Path) -> None:
     """What rclone has uploaded comes back here as it was there, and the other way round."""
     tree = make_tree(tmp_path / "tree")
@@ -205,8 +189,8 @@ def test_rclone_understands(tmp_path: Path) -> None:
         variables = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
         with running_engine(server.endpoint_url, variables, **PRESERVING) as engine:
             assert all(one.ok for one in engine.upload_many(tree, "s3://bucket/ours/"))
-            rclone(server, "copy", "there:bucket/ours", tmp_path / "theirs")
-            rclone(server, "copy", tree, "there:bucket/theirs")
+            rclone(server, "copy", "--metadata", "there:bucket/ours", tmp_path / "theirs")
+            rclone(server, "copy", "--metadata", tree, "there:bucket/theirs")
             assert all(one.ok for one in engine.download_many("s3://bucket/theirs/", tmp_path / "ours"))
     assert (times(tmp_path / "theirs"), modes(tmp_path / "theirs")) == (TIMES_NS, MODES)
     assert (times(tmp_path / "ours"), modes(tmp_path / "ours")) == (TIMES_NS, MODES)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,8 +14,8 @@ from tests.engines import keys, running_engine, serving
 from tests.faultserver import Etag, Fault, FaultServer, Status, make_object
 from tests.integration.command import lines, run
 from tests.integration.linked_trees import FILES, LINKS, links, make_tree, plain
+from tests.integration.rclone import rclone
 from tests.servers import weed
-from tests.servers.process import find_program
 
 
 @pytest.fixture
@@ -275,25 +273,10 @@ def test_rclone_understands(tmp_path: Path) -> None:
     with weed() as server:
         server.client().create_bucket(Bucket="bucket")
         secrets = {"AWS_ACCESS_KEY_ID": server.access_key, "AWS_SECRET_ACCESS_KEY": server.secret_key}
-        variables = {
-            "RCLONE_CONFIG": os.devnull,
-            "RCLONE_CONFIG_THERE_TYPE": "s3",
-            "RCLONE_CONFIG_THERE_PROVIDER": "SeaweedFS",
-            "RCLONE_CONFIG_THERE_ENDPOINT": server.endpoint_url,
-            "RCLONE_CONFIG_THERE_ENV_AUTH": "true",
-        }
-
-        def rclone(*words: str | Path) -> None:
-            command = [find_program("rclone"), "copy", "--links", *map(str, words)]
-            done = subprocess.run(
-                command, env=os.environ | variables | secrets, capture_output=True, text=True, timeout=60
-            )
-            assert done.returncode == 0, done.stderr
-
         with running_engine(server.endpoint_url, secrets, store_links=True) as engine:
             assert all(one.ok for one in engine.upload_many(tree, "s3://bucket/ours/"))
-            rclone("there:bucket/ours", tmp_path / "theirs")
-            rclone(tree, "there:bucket/theirs")
+            rclone(server, "copy", "--links", "there:bucket/ours", tmp_path / "theirs")
+            rclone(server, "copy", "--links", tree, "there:bucket/theirs")
             assert all(one.ok for one in engine.download_many("s3://bucket/theirs/", tmp_path / "ours"))
     for folder in (tmp_path / "theirs", tmp_path / "ours"):
         assert (links(folder), plain(folder)) == (LINKS, FILES)
