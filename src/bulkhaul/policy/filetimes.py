@@ -1,4 +1,4 @@
-"""Tells the time of an object as text, and as the modification time of its file."""
+"""Tells the time of an object in UTC, as text, and as the modification time of its file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ from datetime import UTC, datetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_S = 86400
+
+
+def in_utc(told: datetime) -> datetime:
+    """Return an instant in UTC, which services mean where they tell no zone.
+
+    Raises:
+        ValueError: its year has no four digits there.
+    """
+    try:
+        return told.astimezone(UTC) if told.tzinfo is not None else told.replace(tzinfo=UTC)
+    except OverflowError as error:
+        raise ValueError("no year of four digits") from error
 
 
 def iso_text(instant: datetime | None) -> str:

@@ -9,6 +9,8 @@ import functools
 import re
 from datetime import UTC, datetime, timedelta, timezone
 
+from bulkhaul.policy.filetimes import in_utc
+
 INSTANT = re.compile(
     r"(?:([0-9]{4})-([0-9]{2})-([0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})"
     r"|([A-Z][a-z]{2,8}),? ([0-9]{1,2})[ -]([A-Z][a-z]{2})[ -]((?:[0-9]{2}){1,2}) ([0-9]{2}:[0-9]{2}:[0-9]{2})"
@@ -54,18 +56,6 @@ def instant(text: str) -> datetime:
     return in_utc(datetime(year, month, day, hour, minute, second, micro, _zone(found)))
 
 
-def in_utc(told: datetime) -> datetime:
-    """Return an instant in UTC, which services mean where they tell no zone.
-
-    Raises:
-        ValueError: its year has no four digits there.
-    """
-    try:
-        return told.astimezone(UTC) if told.tzinfo is not None else told.replace(tzinfo=UTC)
-    except OverflowError as error:
-        raise ValueError("no year of four digits") from error
-
-
 def _zone(found: re.Match[str]) -> timezone:
     if not found[17]:
         return UTC
@@ -88,4 +78,4 @@ def _year(text: str) -> int:
     return year + 100 if year < now - 50 else year
 
 
-__all__ = ["INSTANT", "in_utc", "instant"]
+__all__ = ["INSTANT", "instant"]

@@ -6,12 +6,11 @@ line ─▶ a row ─▶ a time without a zone is in UTC
 
 from __future__ import annotations
 
-from datetime import UTC
-
 import msgspec
 
 from bulkhaul.jobs.manifests.fields import BadField, time_of
 from bulkhaul.model.rows import Row
+from bulkhaul.policy.filetimes import in_utc
 
 _decode = msgspec.json.Decoder(Row).decode
 
@@ -31,7 +30,7 @@ def plan_row(line: bytes) -> Row:
             raise
         return earlier
     if row.last_modified is not None and row.last_modified.tzinfo is None:
-        return msgspec.structs.replace(row, last_modified=row.last_modified.replace(tzinfo=UTC))
+        return msgspec.structs.replace(row, last_modified=in_utc(row.last_modified))
     return row
 
 

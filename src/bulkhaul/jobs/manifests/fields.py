@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import functools
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from urllib.parse import unquote_to_bytes
 
 from bulkhaul.model.errors import InvalidUrl
 from bulkhaul.model.limits import MAX_KEY_BYTES, MAX_OFFSET
+from bulkhaul.policy.filetimes import in_utc
 from bulkhaul.policy.selection import parse_destination
 
 _BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -132,8 +133,8 @@ def time_of(value: object) -> datetime | None:
     try:
         given = datetime.fromisoformat(value) if isinstance(value, str) else value
         if isinstance(given, datetime):
-            return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
-    except (ValueError, OverflowError):
+            return in_utc(given)
+    except ValueError:
         pass
     raise BadField(f"{shown(value)} is no time of ISO 8601")
 

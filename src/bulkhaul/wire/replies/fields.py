@@ -10,10 +10,10 @@ from urllib.parse import unquote_plus
 from bulkhaul.model.errors import ErrorInfo, UnexpectedReply, error_of
 from bulkhaul.model.objects import Checksum
 from bulkhaul.model.writing import Stored
+from bulkhaul.policy.filetimes import in_utc
 from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
 from bulkhaul.wire.documents import refused
-from bulkhaul.wire.instants import in_utc
 from bulkhaul.wire.reply import stored_checksum, untold
 
 
