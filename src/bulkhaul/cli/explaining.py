@@ -71,15 +71,9 @@ def explain_transfer(
     if given["links_stored"]:
         raise click.UsageError("--explain does not know what is stored of links; leave --symlinks store away.")
     from bulkhaul.cli.choice_options import choice_of
-    from bulkhaul.jobs.several import Several
+    from bulkhaul.cli.several_sources import several_of
 
-    chosen = Several(
-        sources=places.sources,
-        destination=job.destination,
-        paths=places.below,
-        recursive=given["recursive"],
-        literal=given["raw"],
-    )
+    chosen = several_of(places, given)
     choice = choice_of(given, stored=None, move=move)
 
     async def explained(engine: AsyncEngine, beside: AsyncEngine) -> Explanation:

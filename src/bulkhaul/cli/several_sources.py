@@ -145,7 +145,7 @@ def several_work(
 
         origin = run.beside(origin_settings) if origin_settings is not None else None
         choice = choice_of(given, stored=stored, move=move)
-        yield from run.each(several_results(run.aio, _several(places, given), choice, origin=origin))
+        yield from run.each(several_results(run.aio, several_of(places, given), choice, origin=origin))
 
     return results
 
@@ -156,10 +156,11 @@ def refuse_one_name(places: Places, given: dict[str, Any]) -> None:
     Raises:
         UsageError: two of them would.
     """
-    _several(places, given).named()
+    several_of(places, given).named()
 
 
-def _several(places: Places, given: dict[str, Any]) -> Several:
+def several_of(places: Places, given: dict[str, Any]) -> Several:
+    """Return the sources of a command line, with its options."""
     from bulkhaul.jobs.several import Several
 
     return Several(
