@@ -181,10 +181,35 @@ def test_a_failure_is_told_once(words: str) -> None:
     """On stdout, as a line of JSON; stderr has nothing."""
     status, lines, errors = told(*words.split(), *AWAY)
     (failed,) = [line for line in lines if "error" in line]
-    kind = "object" if words.startswith("rm") else "error"  # rm goes on with the next URL
-    assert (status, failed["type"], failed["success"], errors) == (1, kind, False, "")
+    assert (status, failed["type"], failed["success"], errors) == (1, "error", False, "")
     assert failed["error"].keys() == {"code", "message"}
     assert [line["type"] for line in lines if line is not failed] in ([], ["summary"])
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("words", "done"),
+    [
+        ("rm --json s3://bucket/none* s3://bucket/none", 1),
+        ("rm --json -r s3://nowhere/p/ s3://bucket/p/ --dry-run", 2),
+        ("rm --json s3://nowhere/one", 0),
+        ("cp --json -r s3://bucket/none/ s3://bucket/p/ out/", 2),
+    ],
+)
+def test_a_source_that_fails_as_a_whole(server: RunningServer, words: str, done: int) -> None:
+    """It is told as an error, for it is no object; the objects of the other sources are told as such."""
+    status, lines, errors = told(*words.split(), "--endpoint-url", server.endpoint_url)
+    (failed,) = [line for line in lines if "error" in line]
+    assert (status, failed["type"], errors) == (1, "error", "")
+    assert [line["type"] for line in lines if line is not failed] == ["object"] * done + ["summary"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_source_of_a_line_that_fails_as_a_whole(server: RunningServer) -> None:
+    """Likewise of a file of commands."""
+    Path("none").write_text("rm s3://bucket/none*\n")
+    status, lines, errors = told("run", "--json", "none", "--endpoint-url", server.endpoint_url)
+    assert (status, [line["type"] for line in lines], errors) == (1, ["error", "summary"], "")
 
 
 def test_a_url_that_cannot_be_signed() -> None:

@@ -14,7 +14,7 @@ import msgspec
 from bulkhaul.cli.lines import error_fields, error_line, error_text, interrupted_text, json_text, problem_line
 from bulkhaul.cli.summary import Summary, totals_text
 from bulkhaul.model.errors import Cancelled, ErrorInfo
-from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
+from bulkhaul.model.results import CheckedResult, Progress, RowResult, SourceResult, TransferResult
 from bulkhaul.model.rows import Action
 from bulkhaul.policy.filetimes import iso_text
 from bulkhaul.policy.naming import printable
@@ -91,7 +91,8 @@ class TransferReport:
         elif isinstance(result, CheckedResult):
             operation = "verify"
         if self._as_json:
-            self._out(json_line(result, operation=operation, dry_run=self._dry_run))
+            whole = isinstance(result, SourceResult)
+            self._out(json_line(result, operation=operation, dry_run=self._dry_run, whole=whole))
         elif not self._quiet and result.failure is None:
             self._out(human_line(result, operation=operation, dry_run=self._dry_run))
 
@@ -247,7 +248,7 @@ def json_line(
 
     Args:
         number: of the line of a file of commands that asked for it, 0 where there is no such file.
-        whole: what failed is the command, or that line, as a whole.
+        whole: what failed is the command, that line or a source as a whole.
     """
     line: dict[str, Any] = {"operation": operation}
     if number:

@@ -28,7 +28,7 @@ from bulkhaul.jobs.choosing import Choice, flattened, numbered, object_rows, pas
 from bulkhaul.jobs.row_sources import FileRows
 from bulkhaul.model.errors import TransferError, UsageError
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import SourceResult, TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.filters import Filters
 from bulkhaul.policy.naming import base_name
@@ -249,7 +249,7 @@ class _Run:
                     yield page
         except TransferError as error:
             bucket, key = named_object(source)
-            yield [TransferResult(source=source, destination="", bucket=bucket, key=key, failure=error.info)]
+            yield [SourceResult(source=source, destination="", bucket=bucket, key=key, failure=error.info)]
 
     def _flat(self, rows: Ready) -> Ready:
         return flattened(rows, self._several.top, self._seen) if self._choice.flatten else rows

@@ -82,6 +82,10 @@ class RowResult(TransferResult, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class SourceResult(TransferResult, frozen=True, kw_only=True):
+    """The failure of a prefix, a pattern or a folder as a whole, or of all keys that were named in a bucket."""
+
+
 class CheckedResult(TransferResult, frozen=True, kw_only=True):
     """The outcome of a comparison; it is a failure unless both sides are equal.
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 from bulkhaul.cli.lines import problem_line
 from bulkhaul.cli.report import TransferReport, human_line, json_line, operation_of
 from bulkhaul.model.errors import error_of
-from bulkhaul.model.results import Progress, RowResult, TransferResult
+from bulkhaul.model.results import Progress, RowResult, SourceResult, TransferResult
 from bulkhaul.policy.naming import printable
 
 
@@ -23,7 +23,7 @@ class LineResult(TransferResult, frozen=True, kw_only=True):
         text: lines for stdout; then there is no object.
         data: bytes of objects for stdout; likewise.
         note: what people are told of the line; likewise.
-        whole: the line failed as a whole, and not an object of it.
+        whole: the line, or a source of it, failed as a whole, and not an object.
         source_fd: where bytes for stdout come from, until their end; -1 for nowhere.
     """
 
@@ -42,6 +42,7 @@ def of_line(result: TransferResult, **fields: Any) -> LineResult:
     """Return a result as that of a line; a sync tells by itself what it has done with the object."""
     if isinstance(result, RowResult):
         fields["operation"] = operation_of(result.action)
+    fields["whole"] = isinstance(result, SourceResult)
     return LineResult(**{name: getattr(result, name) for name in TransferResult.__struct_fields__}, **fields)
 
 

@@ -14,7 +14,7 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.operations.delete_batch import deleted_result
 from bulkhaul.model.errors import TransferError
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import SourceResult, TransferResult
 from bulkhaul.model.writing import Doomed
 from bulkhaul.policy.filters import Filters
 from bulkhaul.policy.reach import ends_run
@@ -87,7 +87,7 @@ async def _deleted(
         if ends_run(error.info, many_buckets=True):
             raise
         key = url.removeprefix(f"s3://{bucket}").removeprefix("/")
-        yield TransferResult(source=url, destination="", bucket=bucket, key=key, failure=error.named(url).info)
+        yield SourceResult(source=url, destination="", bucket=bucket, key=key, failure=error.named(url).info)
 
 
 async def _found(control: Control, source: Source, deletion: Deletion) -> AsyncGenerator[Doomed, None]:
