@@ -17,7 +17,10 @@ LITERAL_DESTINATION = (
 
 SEVERAL = "`cp` and `mv` take several `SRC`, so a pattern may also be left to the shell."
 
-HIDDEN = "A pattern of local files leaves hidden ones out, as a shell does; s5cmd takes them."
+HIDDEN = (
+    "A pattern of local files finds no hidden names, as in a shell; s5cmd takes them. They are taken below a folder "
+    "that it finds, by `sync 'dir/*'`, which is `sync dir/`, and by lines of `run`, as s5cmd does."
+)
 
 LOOPS = (
     "A link to a folder that it lies in is a failure by its name, and is not entered; s5cmd enters it some forty times."
