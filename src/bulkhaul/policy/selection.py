@@ -110,13 +110,19 @@ def parse_destination(url: str, what: str = "a destination in S3") -> tuple[str,
 
 
 def with_scheme(place: str) -> str:
-    """Return the URL of ``bucket/key``, as aws-cli takes some without ``s3://``; what begins with no bucket stays.
+    """Return the URL of ``bucket/key``, as aws-cli takes some without ``s3://``.
 
-    >>> with_scheme("bucket/a"), with_scheme("s3://b/a"), with_scheme("./a"), with_scheme("gs://b")
-    ('s3://bucket/a', 's3://b/a', './a', 'gs://b')
+    Raises:
+        InvalidUrl: it begins with no bucket.
+
+    >>> with_scheme("bucket/a"), with_scheme("s3://b/a")
+    ('s3://bucket/a', 's3://b/a')
     """
-    named = _ACCESS_POINT.fullmatch(place) or _BUCKET.fullmatch(place.partition("/")[0])
-    return f"s3://{place}" if named else place
+    if place.startswith("s3://"):
+        return place
+    if not (_ACCESS_POINT.fullmatch(place) or _BUCKET.fullmatch(place.partition("/")[0])):
+        raise InvalidUrl("this begins with no bucket; type s3://BUCKET/KEY or BUCKET/KEY", place)
+    return f"s3://{place}"
 
 
 def named_object(place: str) -> tuple[str, str]:
