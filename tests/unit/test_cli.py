@@ -225,6 +225,8 @@ class TestUsage:
             (["--no-follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
             (["--follow-symlinks"], ["s3://bucket/key", "b"], "a download"),
             (["--source-region", "r"], ["s3://bucket/key", "b"], "a download"),
+            (["--metadata-directive", "REPLACE"], ["s3://bucket/key", "b"], "a download"),
+            (["--metadata-directive", "COPY"], ["a", "s3://bucket/key"], "an upload"),
             (["--verify", "full"], ["a", "s3://bucket/key"], "an upload"),
             (["--fsync"], ["a", "s3://bucket/key"], "an upload"),
             (["--landing", "written"], ["a", "s3://bucket/key"], "an upload"),

@@ -69,7 +69,7 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     "preserve": _FILES,
     **dict.fromkeys(("restore_tier", "restore_days"), frozenset({Direction.DOWNLOAD, Direction.COPY})),
     "version_id": _DOWNLOADS | {Direction.COPY},
-    "all_versions": frozenset({Direction.COPY}),
+    **dict.fromkeys(("all_versions", "metadata_directive"), frozenset({Direction.COPY})),
     "raw": frozenset(Direction) - {Direction.FROM_STDIN},
     "resume": _FILES,
     "follow_symlinks": frozenset({Direction.UPLOAD}),
