@@ -115,11 +115,16 @@ def test_checks_of_doctor(server: RunningServer) -> None:
 def test_bytes_on_stdout(server: RunningServer) -> None:
     """Where stdout has the bytes of objects, the lines are on stderr."""
     endpoint = ("--endpoint-url", server.endpoint_url)
-    for url, status, kind in (("s3://bucket/one", 0, "object"), ("s3://bucket/none", 1, "error")):
-        done = run("cat", "--json", url, *endpoint, variables={"AWS_SESSION_TOKEN": ""})
+    for words, status, kind, body in (
+        ("cat --json s3://bucket/one", 0, "object", "body"),
+        ("cat --json s3://bucket/none", 1, "error", ""),
+        ("cp --json s3://bucket/one -", 0, "object", "body"),
+        ("cp --json s3://bucket/none -", 1, "error", ""),
+    ):
+        done = run(*words.split(), *endpoint, variables={"AWS_SESSION_TOKEN": ""})
         lines = [json.loads(line) for line in done.stderr.splitlines()]
         assert (done.returncode, [line["type"] for line in lines]) == (status, [kind, "summary"])
-        assert ("error" in lines[0]) == (status == 1)
+        assert (done.stdout, "error" in lines[0]) == (body, status == 1)
 
 
 @pytest.mark.usefixtures("folder")

@@ -247,7 +247,6 @@ class TestUsage:
     @pytest.mark.parametrize(
         ("option", "places"),
         [
-            ("--json", ["s3://bucket/key", "-"]),
             ("--recursive", ["s3://bucket/key", "-"]),
             ("--fsync", ["s3://bucket/key", "-"]),
             ("--sse", ["s3://bucket/key", "-"]),

@@ -77,7 +77,6 @@ _APPLIES: dict[str, frozenset[Direction]] = {
     **dict.fromkeys(
         ("source_endpoint_url", "source_region", "source_profile", "source_sign_requests"), frozenset({Direction.COPY})
     ),
-    "as_json": frozenset(Direction) - {Direction.TO_STDOUT},
 }
 """The directions that an option applies to; an option that is not named applies to all."""
 
