@@ -148,8 +148,12 @@ class TransferReport:
         Args:
             remains: what the interruption leaves of them, where that is more than usual.
         """
-        remains = remains or self._remains
         self.counts.failed += count
+        self.interrupted(count, signal_name, remains)
+
+    def interrupted(self, count: int, signal_name: str, remains: str = "") -> None:
+        """Report that a signal ended the command; see ``cancelled``."""
+        remains = remains or self._remains
         what = f"; {count} planned object{'s' * (count != 1)} not confirmed" if count and not self._dry_run else ""
         text = f"{interrupted_text(signal_name)}{what}{'; ' if remains else ''}{remains}"
         if self._as_json:

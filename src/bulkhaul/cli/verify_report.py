@@ -89,11 +89,10 @@ class VerifyReport(TransferReport):
             self._err(error_line(result.failure))
 
     def cancelled(self, count: int, signal_name: str, remains: str = "") -> None:
-        """Count names that were not compared, because of a signal."""
+        """Count names that were not compared, because of a signal: none of them failed."""
         self._whole = False
         self._not_done = count
-        super().cancelled(count, signal_name, remains)
-        self.counts.failed -= count
+        self.interrupted(count, signal_name, remains)
 
     def summary(self, seconds: float, *, success: bool, seen: dict[str, int] | None = None) -> None:  # noqa: ARG002 - nothing else is counted here
         """Report the totals: as JSON, or for people on stderr, where there is more than one name."""
