@@ -156,6 +156,8 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     seed = str(total["seed"])
     again = lines(verify(server, "--against", path, "--sample", "2", "--seed", seed, "--json", THEIRS)[1])
     assert [row["key"] for row in again[:-1]] == [row["key"] for row in rows]
+    status, told, errors = verify(server, "--against", tmp_path / "none", "--sample", "2", OURS)
+    assert (status, told, errors.count("\n")) == (1, "", 1)
     server.store.put("bucket", "ours/a", make_object(b"x", algorithm="CRC32"))
     assert verify(server, "--against", path, OURS)[0] == 1
     other = tmp_path / "other"

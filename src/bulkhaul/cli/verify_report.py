@@ -97,12 +97,13 @@ class VerifyReport(TransferReport):
     def summary(self, seconds: float, *, success: bool, seen: dict[str, int] | None = None) -> None:  # noqa: ARG002 - nothing else is counted here
         """Report the totals: as JSON, or for people on stderr, where there is more than one name."""
         found, root = self._verdicts, self._verdicts.root
+        seed = self._seed if found.compared else None  # before that there was no sample
         if self._as_json:
             told = self._summary.fields()
             more = {name: told[name] for name in ("failed_causes",) if name in told}
             if self._not_done:
                 more["not_done"] = self._not_done
-            self._out(json_summary(found, seconds, success=success, seed=self._seed, more=more))
+            self._out(json_summary(found, seconds, success=success, seed=seed, more=more))
             return
         if self._certificate and not root and self._whole:
             self._err("bulkhaul: no certificate was written: not everything is equal\n")
@@ -111,8 +112,8 @@ class VerifyReport(TransferReport):
         only = self._last if self.counts.planned == 1 else None
         if only is not None and only.verdict is Verdict.EQUAL and not self._shows_equal:
             self._out(human_line(only))
-        if self._seed is not None:
-            self._out(f"verify: a sample, with --seed {self._seed}\n")
+        if seed is not None:
+            self._out(f"verify: a sample, with --seed {seed}\n")
         if root:
             self._out(f"verify: the certificate's root is {root}\n")
         if self.counts.planned + self._not_done < 2:
