@@ -159,7 +159,11 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     status, told, errors = verify(server, "--against", tmp_path / "none", "--sample", "2", OURS)
     assert (status, told, errors.count("\n")) == (1, "", 1)
     server.store.put("bucket", "ours/a", make_object(b"x", algorithm="CRC32"))
-    assert verify(server, "--against", path, OURS)[0] == 1
+    status, told, errors = verify(server, "--against", path, "--sample", "3", "--seed", "7", "--quiet", OURS)
+    *different, seed, told_root = told.splitlines()
+    assert (status, [line.split()[0] for line in different], errors) == (1, ["different"], "")
+    assert [seed, told_root] == ["verify: a sample, with --seed 7", f"verify: the certificate's root is {root}"]
+    assert verify(server, "--against", path, "--sample", "3", "--quiet", THEIRS) == (0, "", "")
     other = tmp_path / "other"
     status, told, errors = verify(server, OURS, THEIRS, "--certificate", other)
     assert (status, other.exists()) == (1, False)

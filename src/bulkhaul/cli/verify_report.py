@@ -107,7 +107,7 @@ class VerifyReport(TransferReport):
             return
         if self._certificate and not root and self._whole:
             self._err("bulkhaul: no certificate was written: not everything is equal\n")
-        if self._quiet:
+        if self._quiet and success:
             return
         only = self._last if self.counts.planned == 1 else None
         if only is not None and only.verdict is Verdict.EQUAL and not self._shows_equal:
@@ -116,7 +116,7 @@ class VerifyReport(TransferReport):
             self._out(f"verify: a sample, with --seed {seed}\n")
         if root:
             self._out(f"verify: the certificate's root is {root}\n")
-        if self.counts.planned + self._not_done < 2:
+        if self._quiet or self.counts.planned + self._not_done < 2:
             return
         verdicts = ", ".join(f"{found.verdicts[verdict]} {verdict}" for verdict in Verdict)
         left = f", {self._not_done} not compared" if self._not_done else ""
