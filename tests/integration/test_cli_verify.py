@@ -144,7 +144,8 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     path = tmp_path / "certificate"
     status, told, _ = verify(server, OURS, THEIRS, "--certificate", path, "--json")
     root = json.loads(path.read_bytes().splitlines()[-1])["root"]
-    assert (status, lines(told)[-1]["root"]) == (0, root)
+    total = lines(told)[-1]
+    assert (status, total["root"], total["certificate_written"]) == (0, root, True)
     status, told, errors = verify(server, "--against", path, OURS)
     assert (status, told) == (0, f"verify: the certificate's root is {root}\n")
     assert errors.startswith("verify: 3 equal, 0 different, 0 missing, 0 undecidable; ")
@@ -168,6 +169,9 @@ def test_certificates(server: FaultServer, tmp_path: Path) -> None:
     status, told, errors = verify(server, OURS, THEIRS, "--certificate", other)
     assert (status, other.exists()) == (1, False)
     assert errors.startswith("bulkhaul: no certificate was written: not everything is equal\nverify: 2 equal, ")
+    status, told, errors = verify(server, OURS, THEIRS, "--certificate", other, "--json")
+    total = lines(told)[-1]
+    assert (status, total["certificate_written"], "root" in total, errors) == (1, False, False, "")
     path.write_bytes(path.read_bytes().replace(b'"size":1', b'"size":2', 1))
     status, told, errors = verify(server, "--against", path, THEIRS)
     assert (status, told) == (1, "")

@@ -103,6 +103,8 @@ class VerifyReport(TransferReport):
             more = {name: told[name] for name in ("failed_causes",) if name in told}
             if self._not_done:
                 more["not_done"] = self._not_done
+            if self._certificate:
+                more["certificate_written"] = bool(root)
             self._out(json_summary(found, seconds, success=success, seed=seed, more=more))
             return
         if self._certificate and not root and self._whole:
@@ -110,7 +112,7 @@ class VerifyReport(TransferReport):
         if self._quiet and success:
             return
         only = self._last if self.counts.planned == 1 else None
-        if only is not None and only.verdict is Verdict.EQUAL and not self._shows_equal:
+        if only is not None and only.verdict is Verdict.EQUAL and not (self._shows_equal or self._quiet):
             self._out(human_line(only))
         if seed is not None:
             self._out(f"verify: a sample, with --seed {seed}\n")
