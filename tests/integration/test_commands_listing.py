@@ -81,6 +81,23 @@ def test_ls_filters_one_folder() -> None:
     assert columns.stdout.split()[2:] == ["STANDARD", etag, "1", "b.txt"]
 
 
+def test_ls_of_what_filters_leave_out(tmp_path: Path) -> None:
+    """It is no error that nothing is left, as of every other command, and only people are told; a folder is `deep/`."""
+    says = "nothing is listed: --include and --exclude leave out all that is there\n"
+    (tmp_path / "lines").write_text("ls --include none s3://bucket/run/\n")
+    with FaultServer(BUNDLE) as server:
+        without_slash = ask(server, "ls", "--include", "deep", "s3://bucket/run/")
+        with_slash = ask(server, "ls", "--include", "deep/", "s3://bucket/run/")
+        pattern = ask(server, "ls", "--json", "--exclude", "*", "s3://bucket/run*")
+        absent = ask(server, "ls", "--exclude", "*", "s3://bucket/none/")
+        line = ask(server, "run", str(tmp_path / "lines"))
+    assert (without_slash.returncode, without_slash.stdout, without_slash.stderr) == (0, "", f"bulkhaul: {says}")
+    assert names(with_slash.stdout) == ["deep/"]
+    assert (pattern.returncode, pattern.stdout, pattern.stderr) == (0, "", "")
+    assert (absent.returncode, "no object matches" in absent.stderr) == (1, True)
+    assert (line.returncode, line.stdout, line.stderr) == (0, "", f"bulkhaul: {tmp_path}/lines:1: {says}")
+
+
 def test_ls_json_and_hostile_keys() -> None:
     """JSON tells every key exactly; people see it escaped, on one line."""
     with FaultServer(BUNDLE) as server:

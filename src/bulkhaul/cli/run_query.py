@@ -70,6 +70,10 @@ class Lines:
             await asyncio.sleep(_PAUSES_S[min(waits, len(_PAUSES_S) - 1)])
             waits += 1
 
+    async def note(self, text: str) -> None:
+        """Tell people something, on stderr, before the next ``write``."""
+        self.error(f"bulkhaul: {text}\n")
+
     def error(self, text: str) -> None:
         """Add lines for stderr; they are written before the next ``write``."""
         self._run.err(text)

@@ -261,7 +261,8 @@ class CommandFile:
             if note := line.job.note:
                 self._put(engine, LineResult(source="", destination="", bucket="", key="", line=number, note=note))
         elif line.work is not None:
-            engine.run(line.work, engine.aio, _Text(lambda text: self._offer(number, line.operation, text)))
+            names = TransferResult(source="", destination="", bucket="", key="")
+            engine.run(line.work, engine.aio, _Text(of_line(names, line=number, operation=line.operation), self._offer))
 
     def _stream(self, engine: Engine, number: int, line: Prepared, streams: Streams) -> None:
         """Have the bytes of a line's objects written to stdout in one piece; what became of them is told behind them.
@@ -282,9 +283,8 @@ class CommandFile:
             for one in told:
                 self._put(engine, one)
 
-    async def _offer(self, number: int, operation: str, text: str) -> None:
+    async def _offer(self, item: LineResult) -> None:
         """Put lines for stdout into the queue, on the engine's loop, which must not wait for room there."""
-        item = LineResult(source="", destination="", bucket="", key="", line=number, operation=operation, text=text)
         while True:
             try:
                 self._out.put_nowait(item)
@@ -297,13 +297,18 @@ class CommandFile:
 class _Text(Lines):
     """The output of a line that asks; what it writes goes where the results go."""
 
-    def __init__(self, offer: Callable[[str], Coroutine[None, None, None]]) -> None:
+    def __init__(self, line: LineResult, offer: Callable[[LineResult], Coroutine[None, None, None]]) -> None:
+        self._line = line
         self._offer = offer
 
     async def write(self, text: str) -> None:
         """Hand over lines, and wait until there is room for them."""
         if text:
-            await self._offer(text)
+            await self._offer(msgspec.structs.replace(self._line, text=text))
+
+    async def note(self, text: str) -> None:
+        """Hand over what people are told of the line, likewise."""
+        await self._offer(msgspec.structs.replace(self._line, note=text))
 
 
 def _read_out(item: LineResult) -> Iterator[LineResult]:

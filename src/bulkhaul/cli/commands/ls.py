@@ -31,13 +31,14 @@ Examples:
   bulkhaul ls --json --recursive s3://bucket | jq -r .key
 
 Without a pattern the prefix is taken as it is, as aws-cli does: s3://bucket/run lists run-7/ and run.txt. Patterns: *
-matches any characters, also "/", and ? matches one. Times are UTC. A line ends with the key, without the folder that
-was asked for; with --recursive, a pattern or --all-versions it is the whole key. What lies in an archive has its class
-after the key, as in run-7/a.bin (GLACIER), and has to be restored before it is read. Control characters are escaped;
---json tells every key exactly.
+matches any characters, also "/", and ? matches one. Filters see folders with the slash at their end: --exclude 'logs/'.
+Times are UTC. A line ends with the key, without the folder that was asked for; with --recursive, a pattern or
+--all-versions it is the whole key. What lies in an archive has its class after the key, as in run-7/a.bin (GLACIER),
+and has to be restored before it is read. Control characters are escaped; --json tells every key exactly.
 
 \b
-Exit code: 0 something is there (or the bucket is empty), 1 nothing matches or it failed, 2 wrong command line.
+Exit code: 0 something is there (or filters leave it out, or the bucket is empty), 1 nothing matches or it failed,
+2 wrong command line.
 """
 
 
@@ -204,10 +205,13 @@ class Listing:
             NotFound: nothing was found, and a prefix or pattern was given.
         """
         from bulkhaul.cli.listing_lines import total_json, total_lines
-        from bulkhaul.policy.selection import nothing_matches
+        from bulkhaul.policy.selection import all_left_out, nothing_matches
 
-        if not self._shown and (self._source.prefix or self._source.pattern):
+        left_out = self._takes is not None and all_left_out(self._takes)
+        if not self._shown and not left_out and (self._source.prefix or self._source.pattern):
             raise nothing_matches(self._source)
+        if not self._shown and left_out and not self._as_json:
+            await self._out.note("nothing is listed: --include and --exclude leave out all that is there")
         if summarize:
             totals = total_json(self._totals) if self._as_json else total_lines(self._totals, human=self._show.human)
             await self._out.write(totals)
