@@ -179,6 +179,9 @@ class TestUsage:
                 "--expires would replace",
             ),
             (["cp", "--checksum-mode", "DISABLED", "s3://b/k", "f"], "--checksum-mode"),
+            (["cp", "--page-size", "0", "s3://b/k", "f"], "--page-size"),
+            (["ls", "--page-size", "-5", "s3://b"], "--page-size"),
+            (["cp", "--expected-size", "-1", "-", "s3://b/k"], "--expected-size"),
             (["pipe"], "Missing argument"),
             (["pipe", "file"], "must begin with s3://"),
             (["pipe", "s3://bucket/"], "must name one object"),
@@ -292,6 +295,12 @@ class TestUsage:
 
 class TestSettings:
     """Options that become settings of the engine."""
+
+    @pytest.mark.parametrize("option", [("--checksum-mode", "enabled"), ("--metadata-directive", "copy")])
+    def test_choices_of_others_in_any_case(self, ran: Ran, option: tuple[str, str]) -> None:
+        """What is taken as from aws-cli is so in small letters, too."""
+        assert invoke("cp", *option, "s3://b/k", "s3://c/k").exit_code == 0
+        assert ran.job is not None
 
     def test_downloads(self, ran: Ran) -> None:
         """Every option of a download reaches the setting or the line that it names."""
