@@ -30,8 +30,7 @@ def sync_words(arguments: Sequence[str], parsed: click.Context) -> tuple[str, li
     paths = parsed.params["paths"]
     if len(paths) != 2:
         return "sync", list(arguments), {}  # which says what is missing
-    source, _ = paths
-    if _is_one(source):
+    if _is_one(paths[0]):
         if parsed.params["delete"]:
             raise UsageError("--delete means nothing for one object; end a prefix or a folder in a slash")
         rule = "if_size_differs" if parsed.params["size_only"] else "if_differs"
