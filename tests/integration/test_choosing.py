@@ -286,8 +286,8 @@ def test_a_key_is_explained(server: FaultServer, tmp_path: Path) -> None:
         (("cp", "--files-from", "keys", "s3://bucket/p/", "out"), "--explain means nothing with --files-from"),
         (("rm", "--files-from", "keys", "s3://bucket/p/"), "--explain means nothing with --files-from"),
         (("cp", "s3://bucket/a", "-"), "--explain means nothing for a download to stdout"),
-        (("cp", "-r", "--all-versions", "s3://bucket/p/", "s3://other/"), "leave --explain away"),
-        (("cp", "-r", "--symlinks", "store", "in", "s3://bucket/"), "leave --symlinks store away"),
+        (("cp", "-r", "--all-versions", "s3://bucket/p/", "s3://other/"), "leave --explain out"),
+        (("cp", "-r", "--symlinks", "store", "in", "s3://bucket/"), "leave --symlinks store out"),
     ],
 )
 def test_what_cannot_be_explained(words: tuple[str, ...], why: str) -> None:

@@ -69,7 +69,7 @@ def explain_transfer(
         click.UsageError: links are stored, which comes after what can be told.
     """
     if given["links_stored"]:
-        raise click.UsageError("--explain does not know what is stored of links; leave --symlinks store away.")
+        raise click.UsageError("--explain does not know what is stored of links; leave --symlinks store out.")
     from bulkhaul.cli.choice_options import choice_of
     from bulkhaul.cli.several_sources import several_of
 

@@ -87,7 +87,7 @@ def split(words: Sequence[str]) -> Split:
             continue
         if option.is_flag and equals:
             if value.lower() not in ("true", "1"):
-                raise click.UsageError(f"{name} takes no value; leave it away to have it off.")
+                raise click.UsageError(f"{name} takes no value; leave it out to have it off.")
             equals = ""
         elif not option.is_flag and not equals:
             bare = option.bare if isinstance(option, SectionOption) else None

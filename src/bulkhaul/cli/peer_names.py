@@ -36,7 +36,7 @@ _WHOLE = {
 }
 
 _OTHER_COMMANDS = {
-    "s3": "leave s3 away: bulkhaul cp, bulkhaul ls …",
+    "s3": "leave s3 out: bulkhaul cp, bulkhaul ls …",
     "s3api": "bulkhaul head tells what is known of an object; other requests of the API are aws-cli's",
     "select": "AWS has closed S3 Select to new customers; bulkhaul cat writes the object, for a filter",
     "bucket-version": "bulkhaul does not set the versioning of buckets; `aws s3api put-bucket-versioning` does",
@@ -52,10 +52,8 @@ _OPTIONS = {
     **dict.fromkeys(("--jobs", "-j", "--threads", "--max-workers"), "type --workers N, or --concurrency N"),
     **dict.fromkeys(("--max-bandwidth", "--limit-upload", "--limit-download"), "type --bwlimit RATE"),
     **dict.fromkeys(("--s3-chunk-size", "--multipart-chunksize", "--chunk-size"), "type --part-size SIZE"),
-    **dict.fromkeys(("--progress", "--show-progress", "-P", "--sp"), "leave it away: progress is shown on a terminal"),
-    **dict.fromkeys(
-        ("--stat", "--stats"), "leave it away: what was done is told at the end, and with --json as a line"
-    ),
+    **dict.fromkeys(("--progress", "--show-progress", "-P", "--sp"), "leave it out: progress is shown on a terminal"),
+    **dict.fromkeys(("--stat", "--stats"), "leave it out: what was done is told at the end, and with --json as a line"),
     "--humanize": "type --human-readable (-H)",
     "--expire": "type --expires-in TIME",
     "--use-json-log": "type --json",
@@ -70,10 +68,10 @@ _OPTIONS = {
     "--delete-excluded": "what is excluded is never deleted; bulkhaul rm deletes it",
     "--delete-removed": "type --delete",
     "--remove": "type --delete",
-    "--no-traverse": "leave it away: one object is looked up without a listing",
-    "--fast-list": "leave it away: listings are made in parallel",
-    "--use-list-objects-v1": "leave it away: a service that lists in the old way only is found out",
-    "--no-paginate": "leave it away: listings go to their end",
+    "--no-traverse": "leave it out: one object is looked up without a listing",
+    "--fast-list": "leave it out: listings are made in parallel",
+    "--use-list-objects-v1": "leave it out: a service that lists in the old way only is found out",
+    "--no-paginate": "leave it out: listings go to their end",
     "--retry-count": "type --retries N",
     "--cli-read-timeout": "type --timeout TIME",
     "--cli-connect-timeout": "type --timeout TIME",
@@ -83,16 +81,16 @@ _OPTIONS = {
     "--insecure": "type --no-verify-ssl",
     "--credentials-file": "set AWS_SHARED_CREDENTIALS_FILE to the file",
     "--config": "set AWS_CONFIG_FILE to the file",
-    "--color": "leave it away: the output has no colours",
-    "--exit-on-error": "leave it away: after a failure sync goes on, deletes nothing and ends with status 1",
+    "--color": "leave it out: the output has no colours",
+    "--exit-on-error": "leave it out: after a failure sync goes on, deletes nothing and ends with status 1",
     "--install-completion": "type bulkhaul completion --install",
     "--source-region-name": "type --source-region",
     "--destination-region": "type --region, and --source-region for SRC",
     "--attr": "type --metadata K=V",
     "--sse-c-copy-source": "the key of --sse-c-key is that of both",
     "--no-guess-mime-type": "type --content-type binary/octet-stream",
-    "--ignore-glacier-warnings": "leave it away: what is archived is told as failed; --restore brings it back",
-    "--copy-props": "leave it away, or type --preserve tags,metadata",
+    "--ignore-glacier-warnings": "leave it out: what is archived is told as failed; --restore brings it back",
+    "--copy-props": "leave it out, or type --preserve tags,metadata",
     "--grants": "type --acl with a canned ACL; `aws s3api put-object-acl` grants to others",
     "--versions": "type --all-versions",
     "--max-depth": "ls without --recursive lists one folder; --include and --exclude choose below",
@@ -101,7 +99,7 @@ _OPTIONS = {
     "--newer-than": "bulkhaul chooses by names; filter the lines of ls --json, and give them to --files-from",
     "--min-age": "bulkhaul chooses by names; filter the lines of ls --json, and give them to --files-from",
     "--max-age": "bulkhaul chooses by names; filter the lines of ls --json, and give them to --files-from",
-    "--force": "leave it away: nothing is asked back",
+    "--force": "leave it out: nothing is asked back",
 }
 """Options of others, and what to do here. Those that mean exactly the same as one of ours are spellings of it."""
 

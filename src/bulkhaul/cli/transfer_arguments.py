@@ -239,7 +239,7 @@ def refuse_with_all_versions(given: Mapping[str, Any]) -> None:
     }
     for option, value in others.items():
         if value:
-            raise click.UsageError(f"--all-versions copies the versions that a listing finds; leave {option} away.")
+            raise click.UsageError(f"--all-versions copies the versions that a listing finds; leave {option} out.")
 
 
 def refuse_many(urls: Sequence[str], option: str, *, recursive: bool = False, raw: bool = False) -> None:

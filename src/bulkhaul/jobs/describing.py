@@ -87,7 +87,7 @@ def described(
             raise UsageError(text, source)
         comparison = msgspec.structs.replace(comparison, include=(), exclude=())
     elif comparison is not None:
-        raise UsageError("only a job of the kind verify compares; leave --compare and --read away", source)
+        raise UsageError("only a job of the kind verify compares; leave --compare and --read out", source)
     if known in (Kind.COPY, Kind.SYNC) and not destination:
         raise UsageError("a copy needs a destination", source)
     if known is Kind.DELETE and restore is not None:

@@ -140,7 +140,7 @@ def _one_file(path: str) -> Source:
 def _filtered(
     source: Source, name: str, include: Sequence[str], exclude: Sequence[str], *, stores_links: bool = False
 ) -> tuple[bool, str]:
-    # Of one key filters see the name without the slash that the mark of a folder ends in.
+    # Of one key filters see the name without the slash that a folder marker ends in.
     seen = name if source.many else name.rstrip("/")
     return decided(below(source), include, exclude, seen, stores_links=stores_links)
 

@@ -53,5 +53,5 @@ def parse_rules(
         raise UsageError(f"{' and '.join(levels)} exclude each other; the later one includes the earlier")
     level: Level = levels[0] if levels else "checksum"
     if level == "size" and (read or read_all):
-        raise UsageError("where only sizes are compared nothing is read; leave --compare size or --read away")
+        raise UsageError("where only sizes are compared nothing is read; leave --compare size or --read out")
     return Rules(level, read, read_all, part_size_bytes), frozenset(named) & frozenset(EXTRAS)

@@ -78,7 +78,7 @@ def ls(
     """List what is in S3, in the service's order.
 
     Without an argument: the buckets. With one: a folder, or with --recursive or a pattern every key. s3:// may be left
-    away before a bucket.
+    out before a bucket.
     """
     from bulkhaul.cli.launch import launch_query
     from bulkhaul.cli.listing_lines import Shown

@@ -40,7 +40,7 @@ Examples:
 A prefix ends at a slash: --recursive s3://bucket/run deletes run/a, not running.txt. Patterns: * matches any
 characters, also "/", and ? matches one; quote them. --include and --exclude are matched against the path below the
 prefix (of one key: its last name), and the last one that matches wins, as `bulkhaul cp --help` says; --explain KEY says
-which one decides about a key. Without --recursive s3://bucket/run-7/ is the one object that marks the folder. Deletes
+which one decides about a key. Without --recursive s3://bucket/run-7/ is the folder marker, one object. Deletes
 go in batches of 1,000; a key that is refused is reported, and the others go on.
 
 Lists: a line is a key relative to the one prefix that is given, or a whole s3:// URL, and is taken literally. Empty
@@ -162,7 +162,7 @@ def marker(source: Source) -> ObjectRef | None:
 
 
 def marker_note(sources: Sequence[Source]) -> str:
-    """Return what people are told where the mark of a folder is deleted: many who type a folder mean what is in it."""
+    """Return what people are told where a folder marker is deleted: many who type a folder mean what is in it."""
     from bulkhaul.policy.naming import printable
 
     marks = [printable(source.url) for source in sources if marker(source)]

@@ -105,7 +105,7 @@ _deletion = section("Deletion")
 @click.option("--job", "job_name", default=None, metavar="JOB", help="Sync as a job in this folder, or go on with it.")
 @filter_options
 @followed_options
-@_selection("--dir-markers", is_flag=True, help="Empty folders too: objects that mark them, and the other way round.")
+@_selection("--dir-markers", is_flag=True, help="Make empty folders of folder markers, and the other way round.")
 @_selection("--dry-run", "--dryrun", "dry_run", is_flag=True, help="Say what would be done and why; change nothing.")
 @restore_options
 @object_options

@@ -38,7 +38,7 @@ def batch_rows(file: BufferedIOBase, name: str) -> Iterator[Listed | BadRow]:
             raise BadField(f"it has {len(cells)} columns, where the rows before it have {width}")
         version = text_of(cells[2]) if width == 3 else ""
         if width == 3 and not version:
-            raise BadField("the version is empty; name it (null is one), or leave the column away in all rows")
+            raise BadField("the version is empty; name it (null is one), or leave the column out in all rows")
         return Listed(bucket=bucket_name(cells[0]), key=decoded_key(cells[1]), version_id=version, where=where)
 
     return _rows(file, name, row)

@@ -155,7 +155,7 @@ def text_of(value: object) -> str:
 
 
 def quoted_etag(value: object) -> str:
-    """Return an ETag with the quotes that HTTP has and inventories leave away.
+    """Return an ETag with the quotes that HTTP has and inventories leave out.
 
     >>> quoted_etag("d41d8cd98f00b204e9800998ecf8427e")
     '"d41d8cd98f00b204e9800998ecf8427e"'
