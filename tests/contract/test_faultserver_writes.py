@@ -168,6 +168,9 @@ def test_copy_object(server: FaultServer) -> None:
         client.copy_object(Bucket="bucket", Key="copy", CopySource="bucket/none")
     with refused("InvalidRequest", 400):
         client.copy_object(**source, CopySource=source)
+    client.copy_object(**source, CopySource=source, WebsiteRedirectLocation="/new.html")
+    redirected = client.head_object(**source)
+    assert (redirected["WebsiteRedirectLocation"], redirected["Metadata"]) == ("/new.html", {"a": "b"})
 
 
 def test_deletes(server: FaultServer) -> None:

@@ -14,8 +14,10 @@ import pytest
 
 from bulkhaul import AsyncEngine, Engine, errors
 from bulkhaul.model.limits import MIB
-from bulkhaul.model.preserving import Kept
+from bulkhaul.model.objects import Content
+from bulkhaul.model.preserving import Kept, ObjectLock
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.model.writing import ObjectOptions
 from tests.engines import aws_environment
 from tests.faultserver import Fault, Status, make_object
 from tests.servers import RunningServer, moto, weed
@@ -153,13 +155,24 @@ def test_website_redirect_is_kept(services: Services, way: Way, kept: frozenset[
     assert tags == [{"Key": "x", "Value": "1"}]
 
 
+@WAYS
+@pytest.mark.parametrize("kept", [frozenset(), frozenset({Kept.MODE, Kept.TAGS})])
+def test_a_new_website_redirect(services: Services, way: Way, kept: frozenset[Kept]) -> None:
+    """A redirect replaces that of the source alone: headers, metadata, tags and class stay (S3 API, CopyObject)."""
+    key = f"redirected-{way}-{len(kept)}"
+    put(services.source_of(way), key, WebsiteRedirectLocation="/old.html", Tagging="x=1", StorageClass="STANDARD_IA")
+    services.copy(way, key, options=ObjectOptions(content=Content(website_redirect="/new.html")), preserve=kept)
+    head = services.second.client().head_object(Bucket="copies", Key=key)
+    assert (head["WebsiteRedirectLocation"], head["ContentLanguage"]) == ("/new.html", "de")
+    assert head["Metadata"]["colour"] == "red"
+    assert head.get("StorageClass") == (None if way.startswith("relay") else "STANDARD_IA")
+    tags = services.second.client().get_object_tagging(Bucket="copies", Key=key)["TagSet"]
+    assert tags == [{"Key": "x", "Value": "1"}]
+
+
 @pytest.mark.parametrize("kept", list(Kept))
 def test_nothing_is_kept_and_replaced(services: Services, kept: Kept) -> None:
     """What is both to be kept and to be replaced is refused before anything is asked for."""
-    from bulkhaul.model.objects import Content
-    from bulkhaul.model.preserving import ObjectLock
-    from bulkhaul.model.writing import ObjectOptions
-
     options = {
         Kept.TAGS: ObjectOptions(tags={"a": "b"}),
         Kept.ACL: ObjectOptions(acl="private"),

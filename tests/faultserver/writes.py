@@ -58,7 +58,8 @@ def copy_object(call: Call, store: Store) -> Reply:
         raise S3Error("InvalidRequest", "The specified copy source is larger than the maximum allowable size for a "
                       f"copy source: {MAX_COPY_BYTES}")  # fmt: skip
     same = (bucket, key) == (call.bucket, call.key)
-    if same and headers.get("x-amz-metadata-directive") != "REPLACE" and "x-amz-storage-class" not in headers:
+    changing = "x-amz-storage-class", "x-amz-website-redirect-location"
+    if same and headers.get("x-amz-metadata-directive") != "REPLACE" and not any(name in headers for name in changing):
         raise S3Error("InvalidRequest", "This copy request is illegal because it is trying to copy an object to "
                       "itself without changing the object's metadata, storage class, website redirect location or "
                       "encryption attributes.")  # fmt: skip

@@ -143,17 +143,56 @@ def test_a_copy_with_new_headers_gets_the_type_of_its_name(server: FaultServer) 
     source = make_object(b"x")
     known = StoredObject(source.content, source.etag, content_type="a/b", metadata={"m": "1"})
     server.store.put("bucket", "k.html", known)
-    redirect = {"x-amz-website-redirect-location": "/new.html"}
     for options, metadata, headers in (
         (["--cache-control", "no-store", "--metadata-directive", "REPLACE"], {}, {"Cache-Control": "no-store"}),
         (["--metadata", "n=2"], {"n": "2"}, {}),
-        (["--website-redirect", "/new.html"], {}, redirect),
     ):
         assert bulkhaul(server, "cp", *options, "s3://bucket/k.html", "s3://other/k")[0] == 0
         copy = server.store.get("other", "k")
         assert copy is not None
         assert (copy.content_type, dict(copy.metadata)) == ("text/html", metadata)
         assert {name: value for name, value in copy.headers.items() if name in headers} == headers
+
+
+@pytest.mark.parametrize("key", ["s3://other/k", "s3://bucket/k"])
+def test_a_redirect_goes_with_what_is_kept(server: FaultServer, key: str) -> None:
+    """A redirect is no header that the directive means, so one is sent beside COPY, also onto the object itself."""
+    source = make_object(b"x")
+    kept = {"Cache-Control": "no-store"}
+    known = StoredObject(
+        source.content, source.etag, content_type="a/b", headers=kept, metadata={"m": "1"}, tags={"t": "1"}
+    )
+    server.store.put("bucket", "k", known)
+    line = ("cp", "--website-redirect", "/new.html", "--metadata-directive", "COPY", "s3://bucket/k", key)
+    assert bulkhaul(server, *line)[0] == 0
+    (asked,) = server.requests_for("CopyObject")
+    assert asked.headers.get("x-amz-metadata-directive", "COPY") == "COPY"
+    assert asked.headers["x-amz-website-redirect-location"] == "/new.html"
+    copy = server.store.get(*key.removeprefix("s3://").split("/"))
+    assert copy is not None
+    assert (copy.content_type, dict(copy.metadata), dict(copy.tags)) == ("a/b", {"m": "1"}, {"t": "1"})
+    assert copy.headers["Cache-Control"] == "no-store"
+    assert copy.headers["x-amz-website-redirect-location"] == "/new.html"
+
+
+@pytest.mark.parametrize("words", [["cp"], ["mv"], ["cp", "--recursive"], ["sync"], ["cp", "--acl", "private"]])
+def test_a_redirect_of_every_copy(server: FaultServer, words: list[str]) -> None:
+    """Whole or in parts, one or many: the copies keep headers and metadata, and redirect anew."""
+    for key, body in (("p/small", b"x"), ("p/large", BODY)):
+        source = make_object(body)
+        known = StoredObject(source.content, source.etag, content_type="a/b", metadata={"m": "1"}, tags={"t": "1"})
+        server.store.put("bucket", key, known)
+    names = ["p/"] if words[0] == "sync" or "--recursive" in words else ["p/small", "p/large"]
+    for name in names:
+        target = "s3://other/" if name == "p/" else f"s3://other/{name.removeprefix('p/')}"
+        line = [*words, *IN_PARTS, "--website-redirect", "/new.html", f"s3://bucket/{name}", target]
+        assert bulkhaul(server, *line)[0] == 0
+    assert stored(server, "other") == {"small": b"x", "large": BODY}
+    for name in ("small", "large"):
+        copy = server.store.get("other", name)
+        assert copy is not None
+        assert (copy.content_type, copy.metadata["m"], dict(copy.tags)) == ("a/b", "1", {"t": "1"})
+        assert copy.headers["x-amz-website-redirect-location"] == "/new.html"
 
 
 def test_into_itself(server: FaultServer) -> None:

@@ -223,11 +223,20 @@ def test_a_line_with_a_source_of_its_own(tmp_path: Path) -> None:
     assert [one["line"] for one in told if not one["success"]] == [1]
 
 
+def mounted(script: str, folder: Path) -> list[str]:
+    """Return what a command begins with to run behind a script that mounts something in the place of ``$0``."""
+    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
+    return ["unshare", *user, "--mount", "sh", "-c", f'{script} && exec "$@"', str(folder)]
+
+
 def read_only(folder: Path) -> list[str]:
     """Return what a command begins with to find a read-only file system in the place of a folder."""
-    user = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
-    script = 'mount -t tmpfs -o ro none "$0" && exec "$@"'
-    return ["unshare", *user, "--mount", "sh", "-c", script, str(folder)]
+    return mounted('mount -t tmpfs -o ro none "$0"', folder)
+
+
+def full(folder: Path) -> list[str]:
+    """Return what a command begins with to find a file system with no room in the place of a folder."""
+    return mounted('mount -t tmpfs -o size=64k none "$0" && head -c 64k /dev/zero > "$0/filled"', folder)
 
 
 def closed(folder: Path) -> list[str]:
@@ -256,6 +265,125 @@ def test_a_destination_that_refuses(tmp_path: Path, words: Words, refusing_folde
     assert "choose another destination" in done.stderr
     assert f"(cause: {cause})" in done.stderr
     assert not asked
+
+
+def run_behind(begin: list[str], *line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command behind other words."""
+    return subprocess.run(
+        [*begin, *command.arguments(*line)],
+        env=command.environment(**environment), capture_output=True, text=True, timeout=command.LIMIT_S,
+    )  # fmt: skip
+
+
+def errors_of(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return what people are told of single lines."""
+    return [line for line in done.stderr.splitlines() if line.startswith("bulkhaul: error:")]
+
+
+GOOD = 50
+"""Lines before, and as many behind, those whose disk refuses."""
+
+
+def among_others(folder: Path, lines: str) -> Path:
+    """Return a file with lines between others whose disk takes everything."""
+    good = [f"cp s3://bucket/small/{number:04} {folder}/good/\n" for number in range(2 * GOOD)]
+    file = folder / "lines"
+    file.write_text("".join([*good[:GOOD], lines, *good[GOOD:]]))
+    return file
+
+
+@pytest.mark.parametrize(("refusing_folder", "cause"), [(read_only, "EROFS"), (full, "ENOSPC")])
+def test_a_disk_that_refuses_many_lines(tmp_path: Path, refusing_folder: Begun, cause: str) -> None:
+    """Each line for it fails and has its account, people are told once, and lines for other disks are carried out."""
+    (tmp_path / "out").mkdir()
+    bad = "".join(f"cp s3://bucket/small/{number:04} {tmp_path}/out/\n" for number in range(OBJECTS))
+    with FaultServer(small()) as server:
+        named = ("run", str(among_others(tmp_path, bad)), "--endpoint-url", server.endpoint_url)
+        done = run_behind(refusing_folder(tmp_path / "out"), *named)
+    assert done.returncode == 1
+    assert f"run: {2 * GOOD} done, 0 skipped, {OBJECTS} failed" in done.stderr
+    (told,) = errors_of(done)
+    assert f"(cause: {cause})" in told
+    assert len(os.listdir(tmp_path / "good")) == 2 * GOOD
+
+
+@pytest.mark.parametrize(("refusing_folder", "cause"), [(read_only, "EROFS"), (full, "ENOSPC"), (closed, "EACCES")])
+def test_a_disk_that_refuses_all_objects_of_a_line(tmp_path: Path, refusing_folder: Begun, cause: str) -> None:
+    """What ends a command of its own ends such a line, once; the others go on, also those for many objects."""
+    (tmp_path / "out").mkdir()
+    bad = f"cp -r s3://bucket/small/ {tmp_path}/out\nsync s3://bucket/small/ {tmp_path}/out/\n"
+    file = among_others(tmp_path, f"{bad}cp -r s3://bucket/small/ {tmp_path}/all/\n")
+    with FaultServer(small()) as server:
+        done = run_behind(
+            refusing_folder(tmp_path / "out"), "run", "--quiet", str(file), "--endpoint-url", server.endpoint_url
+        )
+    assert done.returncode == 1
+    first, second = sorted(errors_of(done))
+    assert f"{file}:{GOOD + 1}: " in first
+    assert f"{file}:{GOOD + 2}: " in second
+    assert all(f"(cause: {cause})" in told for told in (first, second))
+    assert len(os.listdir(tmp_path / "good")) == 2 * GOOD
+    assert len(os.listdir(tmp_path / "all")) == OBJECTS
+
+
+def test_a_disk_that_keeps_the_sources_of_moves(tmp_path: Path) -> None:
+    """Files on a read-only disk cannot be moved away; those of other disks are."""
+    for folder in ("bad", "in", "good"):
+        (tmp_path / folder).mkdir()
+    for number in range(GOOD):
+        for folder in ("in", "good"):
+            (tmp_path / folder / f"{number}").write_bytes(b"x")
+    file = tmp_path / "lines"
+    file.write_text(
+        "".join(
+            f"mv {tmp_path}/{folder}/{n} s3://bucket/{folder}/\n" for n in range(GOOD) for folder in ("bad", "good")
+        )
+    )
+    script = 'mount -t tmpfs none "$0" && cp "$0"/../in/* "$0" && mount -o remount,ro "$0"'
+    with FaultServer(small()) as server:
+        line = ("run", "--json", str(file), "--endpoint-url", server.endpoint_url)
+        done = run_behind(mounted(script, tmp_path / "bad"), *line)
+        stored = {key for key in server.store.in_bucket("bucket") if key.startswith("good/")}
+    *told, summary = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, summary["verified"], summary["failed"]) == (1, GOOD, GOOD)
+    assert {one["line"] for one in told if not one["success"]} == set(range(1, 2 * GOOD, 2))
+    assert (len(stored), os.listdir(tmp_path / "good")) == (GOOD, [])
+
+
+@pytest.mark.parametrize("relative", [False, True], ids=["absolute", "relative"])
+def test_lines_need_no_file_where_none_goes(tmp_path: Path, relative: bool) -> None:
+    """A read-only root of all disks, or working folder, is no matter of files elsewhere."""
+    (tmp_path / "out").mkdir()
+    file = lines_of(tmp_path, f"cp s3://bucket/small/{{number}} {'out' if relative else tmp_path / 'out'}/")
+    script = 'mount --bind "$0" "$0" && mount -o remount,bind,ro / && cd "$0/.."'
+    with FaultServer(small()) as server:
+        line = ("run", str(file), "--endpoint-url", server.endpoint_url)
+        done = run_behind(mounted(script, tmp_path / "out"), *line, TMPDIR=str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    assert len(os.listdir(tmp_path / "out")) == OBJECTS
+
+
+@pytest.mark.parametrize("code", ["PermanentRedirect", "AuthorizationHeaderMalformed"])
+def test_an_endpoint_of_some_lines(tmp_path: Path, code: str) -> None:
+    """A bucket that lives elsewhere, and an endpoint that one line names, are matters of their lines."""
+    bad = [
+        f"cp s3://far/far/1 {tmp_path}/far/",
+        f"cp -r s3://far/far/ {tmp_path}/far",
+        "ls s3://far/far/",
+        "head s3://far/far/1",
+        "cp -r --source-endpoint-url http://127.0.0.1:9 s3://bucket/small/ s3://bucket/copies/",
+        "cp -r --source-profile no-such-profile s3://bucket/small/ s3://bucket/copies/",
+    ]
+    status = {"PermanentRedirect": 301, "AuthorizationHeaderMalformed": 400}[code]
+    faults = [Status(operation=None, key="far/*", code=code, status=status, attempt="every")]
+    file = among_others(tmp_path, "".join(f"{line}\n" for line in bad))
+    with FaultServer(small() | {"far/far/1": make_object(b"1")}, faults) as server:
+        named = ("--endpoint-url", server.endpoint_url, "--allow-http", "--retry-for", "1s")
+        done = command.run("run", "--json", str(file), *named)
+    *told, summary = map(json.loads, done.stdout.splitlines())
+    assert (done.returncode, summary["verified"], summary["failed"]) == (1, 2 * GOOD, len(bad))
+    failed = sorted(one["line"] for one in told if not one["success"])
+    assert failed == list(range(GOOD + 1, GOOD + len(bad) + 1))
 
 
 def test_a_file_that_refuses(tmp_path: Path) -> None:

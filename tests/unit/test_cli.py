@@ -175,6 +175,10 @@ class TestUsage:
             (["mv", "a", "b"], "SRC or DEST must begin with s3://"),
             (["cp", "--metadata-directive", "REPLACE", "s3://b/k", "s3://b/l"], "needs the new values"),
             (
+                ["cp", "--metadata-directive", "REPLACE", "--website-redirect", "/x", "s3://b/k", "s3://b/l"],
+                "needs the new values",
+            ),
+            (
                 ["sync", "--metadata-directive", "COPY", "--expires", "0", "s3://b/k", "s3://c"],
                 "--expires would replace",
             ),

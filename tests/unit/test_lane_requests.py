@@ -87,6 +87,9 @@ OPERATIONS: dict[str, Operation] = {
     "abort": lambda one: abort_upload(one, "bucket", KEY, "id+/="),
     "uploads": lambda one: list_uploads(one, "bucket", "p", "k", "u"),
     "copy": lambda one: copy_object(one, "bucket", KEY, SOURCE, options=None, storage_class="GLACIER"),
+    "copy with a redirect": lambda one: copy_object(
+        one, "bucket", KEY, SOURCE, options=None, website_redirect="/a b?c=d"
+    ),
     "copy anew": lambda one: copy_object(one, "bucket", KEY, SOURCE, options=OPTIONS),
     "copy part": lambda one: copy_part(one, "bucket", KEY, "id", 3, SOURCE, start=10, end=20),
     "buckets": lambda one: list_buckets(one, ""),

@@ -131,13 +131,16 @@ def _utf8(text: str) -> bool:
 
 
 def test_a_copy_that_keeps_all_says_nothing_of_it() -> None:
-    """To keep metadata and tags is what the service does unasked, and some stores refuse to be told so."""
+    """To keep metadata and tags is what the service does unasked, and some stores refuse to be told so.
+
+    Class and redirect are never copied along: they go with it.
+    """
     canned = Canned((200, COPIED))
     copy_object(
         canned.sdk, "bucket", "k", CopySource("b", "k"), options=None,
-        storage_class="GLACIER",
+        storage_class="GLACIER", website_redirect="/new",
     )  # fmt: skip
-    assert sent(canned) == {"x-amz-storage-class": "GLACIER"}
+    assert sent(canned) == {"x-amz-storage-class": "GLACIER", "x-amz-website-redirect-location": "/new"}
     assert not [name for name in canned.sent[0].headers if name.endswith("-directive")]
     copy(canned.sdk, ObjectOptions(content=Content(content_type="a/b")))
     assert canned.sent[1].headers["x-amz-metadata-directive"] == "REPLACE"

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from bulkhaul.model.preserving import Kept
     from bulkhaul.model.writing import ObjectOptions
 
-CONTENT = (
+REPLACING = (
     *("content_type", "content_disposition", "content_encoding", "content_language"),
-    *("cache_control", "expires", "website_redirect", "metadata"),
+    *("cache_control", "expires", "metadata"),
 )
+"""Any of them replaces all headers and metadata of a copy."""
+
+CONTENT = (*REPLACING, "website_redirect")
 STORAGE = ("storage_class", "acl", "sse", "sse_kms_key_id", "tags")
 FIELDS = (*CONTENT, *STORAGE)
 
@@ -40,7 +43,7 @@ object_options = adding(
         "--website-redirect",
         callback=carried,
         metavar="URL",
-        help="Where a website's bucket sends those who ask for it; of a copy it replaces all headers, as they all do.",
+        help="Where a website's bucket sends those who ask for it; a copy keeps its headers and metadata.",
     ),
     _stored(
         "--metadata",
@@ -121,7 +124,7 @@ def take_options(given: dict[str, Any]) -> ObjectOptions | None:
         click.UsageError: two of them exclude each other.
     """
     values = {name: value for name in FIELDS if (value := given.pop(name, None))}
-    _check_directive(given.pop("metadata_directive", None), [name for name in CONTENT if name in values])
+    _check_directive(given.pop("metadata_directive", None), [name for name in REPLACING if name in values])
     if not values:
         return None
     if "sse_kms_key_id" in values and not values.get("sse", "").startswith("aws:kms"):

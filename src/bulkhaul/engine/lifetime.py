@@ -272,6 +272,7 @@ class Lifetime:
         *,
         at_end: Callable[[], None] | None = None,
         many_buckets: bool = False,
+        many_disks: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
         """Carry out and count many transfers; they end with the engine at the latest. See ``Batch``.
 
@@ -279,7 +280,7 @@ class Lifetime:
             TransferError: the plan cannot be made any further, or nothing that is left can be done.
         """
         self.running()
-        batch = Batch(self._settings, plan, at_end=at_end, many_buckets=many_buckets)
+        batch = Batch(self._settings, plan, at_end=at_end, many_buckets=many_buckets, many_disks=many_disks)
         self._runs.append(batch)
         try:
             async with contextlib.aclosing(batch.run()) as results:

@@ -41,6 +41,7 @@ class RowTransfers(Startable):
         *,
         move: bool = False,
         set_times: bool = False,
+        many_disks: bool = False,
         dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
         """Restore the objects of rows to files below a folder (made if missing).
@@ -51,6 +52,8 @@ class RowTransfers(Startable):
             rows: each destination is the path of a file below ``root``; no two rows may have the same.
             move: delete each object once its file is on disk for good.
             set_times: give each file the modification time of its object.
+            many_disks: the files may lie on several below ``root``: of one that is full or read-only the rows of that
+                folder fail, which else ends the run. The root itself need not take files.
 
         Yields:
             One result a row. It failed with PreconditionFailed where the object has another ETag than the row.
@@ -65,17 +68,26 @@ class RowTransfers(Startable):
         running, folder = self._life.running(), local_path(root)
         links = self.settings.store_links
         pages = RowDownloads(running.control, rows, folder, move=move, set_times=set_times, store_links=links)
-        parts = (running.dispatcher, running.downloader)
-        plan = DownloadPieces(self.settings, *parts, folder, pages, remove=move, set_times=set_times)
-        return plan.dry() if dry_run else self._life.many(plan.pieces, at_end=plan.close, many_buckets=True)
+        parts = (self.settings, running.dispatcher, running.downloader, folder, pages)
+        plan = DownloadPieces(*parts, remove=move, set_times=set_times, many_disks=many_disks)
+        if dry_run:
+            return plan.dry()
+        return self._life.many(plan.pieces, at_end=plan.close, many_buckets=True, many_disks=many_disks)
 
     def upload_rows(
-        self, rows: RowPages, options: ObjectOptions = DEFAULT_OPTIONS, *, move: bool = False, dry_run: bool = False
+        self,
+        rows: RowPages,
+        options: ObjectOptions = DEFAULT_OPTIONS,
+        *,
+        move: bool = False,
+        many_disks: bool = False,
+        dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
         """Upload the files of rows; links are followed, or with the setting ``store_links`` stored themselves.
 
         Args:
             move: remove each file once it is stored.
+            many_disks: the files may lie on several; see ``download_rows``.
 
         Yields:
             One result a row.
@@ -87,7 +99,9 @@ class RowTransfers(Startable):
 
         uploader = self._life.running().uploader
         plan = functools.partial(uploaded_rows, uploader, rows, checked(options), remove=move)
-        return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
+        if dry_run:
+            return Batch(self.settings, plan).planned()
+        return self._life.many(plan, many_buckets=True, many_disks=many_disks)
 
     def copy_rows(
         self,

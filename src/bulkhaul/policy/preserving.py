@@ -62,6 +62,27 @@ def require_between_buckets(kept: Collection[Kept], source: str, *, is_copy: boo
         raise UsageError(f"{text} keep times and modes by the settings preserve_times and preserve_mode", source)
 
 
+def replaces_headers(content: Content) -> bool:
+    """Whether a copy with this content has none of its source's headers and metadata: the redirect is no part of them.
+
+    >>> replaces_headers(Content(content_type="a/b")), replaces_headers(Content(website_redirect="/new.html"))
+    (True, False)
+
+    Source: S3 API Reference, CopyObject, x-amz-metadata-directive and x-amz-website-redirect-location.
+    """
+    return content != Content(website_redirect=content.website_redirect)
+
+
+def redirects_alone(options: ObjectOptions) -> bool:
+    """Whether a redirect is all that options say.
+
+    >>> redirects_alone(ObjectOptions(content=Content(website_redirect="/new.html"))), redirects_alone(ObjectOptions())
+    (True, False)
+    """
+    redirect = options.content.website_redirect
+    return bool(redirect) and options == ObjectOptions(content=Content(website_redirect=redirect))
+
+
 def require_compatible(options: ObjectOptions | None, kept: frozenset[Kept]) -> None:
     """Make sure that nothing is both to be kept and to be replaced.
 
@@ -76,7 +97,7 @@ def require_compatible(options: ObjectOptions | None, kept: frozenset[Kept]) -> 
         Kept.ACL: bool(options.acl or options.grants),
         Kept.STORAGE_CLASS: bool(options.storage_class),
         Kept.LOCK: options.lock != ObjectLock(),
-        **dict.fromkeys(OF_FILES, options.content != Content()),  # their metadata is replaced with all other
+        **dict.fromkeys(OF_FILES, replaces_headers(options.content)),  # their metadata is replaced with all other
     }
     for name in sorted(kept):
         if replaced[name]:
@@ -125,6 +146,8 @@ __all__ = [
     "canned_name",
     "lock_in_force",
     "parse_kept",
+    "redirects_alone",
+    "replaces_headers",
     "require_compatible",
     "same_acl",
     "with_acl",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from urllib.parse import quote, urlencode
 
+from bulkhaul.model.objects import Content
 from bulkhaul.model.preserving import Grant, ObjectLock
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.described import check_name, returned_text
@@ -45,6 +46,18 @@ def put_headers(options: ObjectOptions) -> list[tuple[str, str]]:
     return [*_spelled(options), *_grants(options.grants), *_lock(options.lock), *_metadata(options)]
 
 
+def beside_copied(storage_class: str, website_redirect: str) -> list[tuple[str, str]]:
+    """Return what goes with a copy that keeps its headers, metadata and tags: the service copies neither of the two.
+
+    >>> beside_copied("", "/new.html")
+    [('x-amz-website-redirect-location', '/new.html')]
+
+    Raises:
+        UsageError: a value that no header can carry; the message names it.
+    """
+    return put_headers(ObjectOptions(content=Content(website_redirect=website_redirect), storage_class=storage_class))
+
+
 def _spelled(options: ObjectOptions) -> Iterator[tuple[str, str]]:
     """Yield (header, value) of every field that is set."""
     for field, header in _SPELLINGS:
@@ -79,4 +92,4 @@ def _metadata(options: ObjectOptions) -> Iterator[tuple[str, str]]:
         yield METADATA_PREFIX + name, returned_text(f"metadata {name!r}", value)
 
 
-__all__ = ["METADATA_PREFIX", "WEBSITE_REDIRECT", "put_headers"]
+__all__ = ["METADATA_PREFIX", "WEBSITE_REDIRECT", "beside_copied", "put_headers"]

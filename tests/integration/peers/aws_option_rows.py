@@ -159,6 +159,14 @@ STORED = (
         objects_after=FOO,
         heads={"foo.txt": {"WebsiteRedirectLocation": "/x"}},
     ),
+    AwsRow(
+        name="a redirect of a copy",
+        theirs="cp --website-redirect /x s3://{B}/foo.txt s3://{B2}/",
+        objects=FOO,
+        put=TYPED,
+        objects_after={**FOO, SECOND: FOO["foo.txt"]},
+        heads={SECOND: {**TYPED["foo.txt"], "WebsiteRedirectLocation": "/x"}},
+    ),
     AwsRow(name="expected size", theirs="cp --expected-size 1 - s3://{B}/foo", given="x", objects_after={"foo": "x"}),
     AwsRow(
         name="checksum mode",

@@ -21,7 +21,7 @@ from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.command_lines import PlainLine
 from bulkhaul.policy.naming import base_name
-from bulkhaul.policy.reach import ends_run
+from bulkhaul.policy.reach import ends_lines
 from bulkhaul.policy.selection import named_object
 
 _S3 = "s3://"
@@ -137,7 +137,7 @@ class RowStream:
                 else:
                     yield result
         except TransferError as error:
-            if engine.ended or ends_run(error.info, many_buckets=True):
+            if engine.ended or ends_lines(error.info, own_source=False):
                 raise
             failure = error.info
         else:
@@ -146,6 +146,7 @@ class RowStream:
             for row in [*self.waiting.values()]:
                 del self.waiting[row.n]
                 yield _failed(row, failure)
+                failure = msgspec.structs.replace(failure, again=True)
             if self._whole or await self._pages.get() is None:
                 return
 
@@ -169,9 +170,9 @@ class RowStream:
     def _asked(self, engine: Engine) -> AsyncGenerator[TransferResult, None]:
         kind, rows, dry_run = self._kind, self._rows(engine), self._dry_run
         if kind.action is Action.DOWNLOAD:
-            return engine.aio.download_rows(rows, kind.root, move=kind.move, dry_run=dry_run)
+            return engine.aio.download_rows(rows, kind.root, move=kind.move, many_disks=True, dry_run=dry_run)
         if kind.action is Action.UPLOAD:
-            return engine.aio.upload_rows(rows, move=kind.move, dry_run=dry_run)
+            return engine.aio.upload_rows(rows, move=kind.move, many_disks=True, dry_run=dry_run)
         if kind.action is Action.COPY:
             return engine.aio.copy_rows(rows, move=kind.move, dry_run=dry_run)
         return engine.aio.delete_rows(rows, dry_run=dry_run)

@@ -29,7 +29,7 @@ from bulkhaul.model.limits import KIB
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Row
 from bulkhaul.policy.command_lines import BLANKS, PlainLine, plain_line, plain_words, words_of
-from bulkhaul.policy.reach import ClosedBuckets, ends_lines
+from bulkhaul.policy.reach import ClosedPlaces, Reach, ends_lines, reach_of
 from bulkhaul.policy.selection import named_object
 
 LINES_AT_ONCE = 32
@@ -71,7 +71,7 @@ class CommandFile:
         self._dry_run = dry_run
         self._streams: dict[Kind, RowStream] = {}
         self._gathered: defaultdict[Kind, list[Row]] = defaultdict(list)
-        self._closed = ClosedBuckets()
+        self._closed = ClosedPlaces()
         self._lines = 0  # that are carried out one by one, now
         self._out = queue.Queue[LineResult | _End](_MAX_WAITING)
         self._slots = threading.BoundedSemaphore(LINES_AT_ONCE)
@@ -243,8 +243,11 @@ class CommandFile:
         return self._closed.untried(line.job.source, line.job.destination)
 
     def _judged(self, error: TransferError, line: Prepared) -> TransferError:
-        """Note what a failure means for the lines of the same buckets; return it, marked if it came before."""
-        if line.job is None or line.own_source:
+        """Note what a failure means for the lines of the same buckets; return it, marked if it came before.
+
+        Which folder a full disk has refused, its text alone tells: another line for that disk finds out by itself.
+        """
+        if line.job is None or line.own_source or reach_of(error.info) is not Reach.BUCKETS:
             return error
         with self._lock:
             judged = self._closed.judged(error.info, line.job.source, line.job.destination)

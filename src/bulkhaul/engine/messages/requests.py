@@ -198,7 +198,7 @@ class CopyPart(Request[UploadedPart], tag=True, frozen=True):
 
 
 class CopyObject(Request[Stored], tag=True, frozen=True):
-    """Copy a whole object; without options it keeps its own."""
+    """Copy a whole object; without options it keeps its own, but for its class and redirect, which are said anew."""
 
     line = "slow"
 
@@ -207,6 +207,7 @@ class CopyObject(Request[Stored], tag=True, frozen=True):
     source: CopySource
     options: ObjectOptions | None = None
     storage_class: str = ""
+    website_redirect: str = ""
 
 
 class Delete(Request[str], tag=True, frozen=True):

@@ -257,17 +257,19 @@ class Control(Buckets, Descriptions, MultipartUploads):
         options: ObjectOptions | None,
         *,
         storage_class: str = "",
+        website_redirect: str = "",
         before_again: Callable[[], Awaitable[None]] | None = None,
     ) -> Stored:
         """Have the service copy a whole object; without options it keeps its own. Errors name the source.
 
         Args:
+            storage_class, website_redirect: of a copy without options; no service copies these along.
             before_again: as for ``delete``.
 
         Raises:
             TransferError: the service refused.
         """
-        request = CopyObject(ref.bucket, ref.key, source, options, storage_class)
+        request = CopyObject(ref.bucket, ref.key, source, options, storage_class, website_redirect)
         url = ObjectRef(source.bucket, source.key).url
         return await self._requests.ask(request, url, before_again=before_again)
 

@@ -28,7 +28,7 @@ from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import Progress, TransferResult
 from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.crew import SMALL_PART_DEPTH
-from bulkhaul.policy.reach import ClosedBuckets, ends_run
+from bulkhaul.policy.reach import ClosedPlaces, ends_run
 
 SMALL_OBJECT_BYTES = MIB
 """Objects up to this size share many slots; larger ones share one for each request in flight."""
@@ -109,16 +109,16 @@ class Batch:
         *,
         at_end: Callable[[], None] | None = None,
         many_buckets: bool = False,
+        many_disks: bool = False,
     ) -> None:
         """Take what makes the plan, and what is called at the end to let go of all that the pieces of work share.
 
         Args:
-            many_buckets: the objects may be of several, so that the end of one is not that of the run: its other
-                objects fail untried.
+            many_buckets, many_disks: there may be several; the end of one is not that of the run, and its others fail.
         """
-        self._many_buckets = many_buckets
+        self._several = {"many_buckets": many_buckets, "many_disks": many_disks}
         self._over: TransferError | None = None  # what holds for all that is left
-        self._closed = ClosedBuckets()
+        self._closed = ClosedPlaces()
         self._plan = plan
         self._at_end = at_end
         self._counts = {"verified": 0, "failed": 0, "skipped": 0, "planned": 0, "bytes": 0}
@@ -235,14 +235,14 @@ class Batch:
 
     def _judged(self, result: TransferResult, failure: ErrorInfo) -> TransferResult:
         """Note what a failure means for the objects that are left; return its result, marked if it came before."""
-        if ends_run(failure, many_buckets=self._many_buckets):
+        if ends_run(failure, **self._several):
             self._over = self._over or error_of(failure)
             return result
         judged = self._closed.judged(failure, result.source, result.destination)
         return result if judged is failure else msgspec.structs.replace(result, failure=judged)
 
     def _untried(self, planned: TransferResult) -> TransferResult | None:
-        """Return the failure of an object whose buckets are known to fail all, None if it is to be tried."""
+        """Return the failure of an object whose place is known to fail all, None if it is to be tried."""
         failure = self._closed.untried(planned.source, planned.destination)
         return None if failure is None else msgspec.structs.replace(planned, failure=failure)
 

@@ -22,7 +22,6 @@ from bulkhaul.engine.transfers.copy_source import (
     completed_options,
     find_source,
     foldable_checksum,
-    kept_options,
     source_object,
 )
 from bulkhaul.engine.transfers.move_source import SourceRemover
@@ -35,8 +34,8 @@ from bulkhaul.model.objects import Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import ObjectOptions, Stored
-from bulkhaul.policy.preserving import NOTHING
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions, Stored
+from bulkhaul.policy.preserving import NOTHING, redirects_alone
 from bulkhaul.policy.storerules import copies_nothing, same_object
 from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.policy.verification import without_checksum
@@ -97,17 +96,20 @@ class Copier:
         head = found.head
         if dry_run:
             return result_of(source, head, ref.url, ref)
+        small = head.size < self._settings.multipart_threshold_bytes and head.size <= MAX_COPY_BYTES
+        whole = small or not head.size
+        redirect = head.content.website_redirect
         kept: Preserved | None = None
         if preserve:
             kept = await preserved(self._control, found, options, preserve, storage_class=head.storage_class)
             options = kept.options
-        elif options is not None:
+        elif whole and options is not None and redirects_alone(options):
+            redirect, options = options.content.website_redirect, None
+        elif options is not None or not whole:
+            options = options or DEFAULT_OPTIONS
             options = await completed_options(self._control, found, options, storage_class=head.storage_class)
-        elif head.content.website_redirect:  # no directive takes it along. Source: S3 API, CopyObject
-            options = await kept_options(self._control, found)
-        small = head.size < self._settings.multipart_threshold_bytes and head.size <= MAX_COPY_BYTES
-        if small or not head.size:
-            result = await self._whole(found, ref, options, before_again)
+        if options is None or whole:
+            result = await self._whole(found, ref, options, redirect, before_again)
         else:
             result = await self._in_parts(found, ref, options)
         if kept is not None:
@@ -122,12 +124,13 @@ class Copier:
         source: RemoteObject,
         ref: ObjectRef,
         options: ObjectOptions | None,
+        redirect: str,
         before_again: Callable[[], Awaitable[None]] | None,
     ) -> TransferResult:
         wanted = as_found(source.ref, source.head)
         copying = functools.partial(self._control.copy_object, ref, wanted, options, before_again=before_again)
         try:
-            stored = await copying(storage_class=source.head.storage_class)
+            stored = await copying(storage_class=source.head.storage_class, website_redirect=redirect)
         except NotFound as error:
             if error.info.service_code != "NoSuchBucket":
                 raise
@@ -135,9 +138,7 @@ class Copier:
             raise error.about(ref.url) from error
         return _copied(source, ref, stored, 1)
 
-    async def _in_parts(self, source: RemoteObject, ref: ObjectRef, options: ObjectOptions | None) -> TransferResult:
-        if options is None:
-            options = await kept_options(self._control, source)
+    async def _in_parts(self, source: RemoteObject, ref: ObjectRef, options: ObjectOptions) -> TransferResult:
         layout = plan_upload(
             source.head.size, part_size_bytes=self._settings.part_size_bytes, limits=self._settings.limits
         )

@@ -8,8 +8,9 @@ from bulkhaul.engine.operations.control import Control
 from bulkhaul.engine.transfers.content_type import with_content_type
 from bulkhaul.model.files import SourceObject
 from bulkhaul.model.limits import S3Limits
-from bulkhaul.model.objects import Checksum, ChecksumKind, Content, ObjectHead, ObjectRef
+from bulkhaul.model.objects import Checksum, ChecksumKind, ObjectHead, ObjectRef
 from bulkhaul.model.writing import CopySource, ObjectOptions
+from bulkhaul.policy.preserving import replaces_headers
 from bulkhaul.policy.sameness import require_wanted
 from bulkhaul.policy.storerules import check_object_size
 from bulkhaul.wire.checksums import CRC_BYTES
@@ -53,24 +54,14 @@ def source_object(source: RemoteObject) -> SourceObject | None:
     return SourceObject(source.target.endpoint, ref.bucket, ref.key, head.version_id, head.etag, head.size)
 
 
-async def kept_options(control: Control, source: RemoteObject) -> ObjectOptions:
-    """Return the options that make a copy like its source; its encryption is left to the destination.
-
-    Raises:
-        TransferError: its tags could not be asked for.
-    """
-    head = source.head
-    tags = await tags_of(control, source.ref, head)
-    return ObjectOptions(content=head.content, storage_class=head.storage_class, tags=tags)
-
-
 async def completed_options(
     control: Control, source: RemoteObject, options: ObjectOptions, *, storage_class: str = ""
 ) -> ObjectOptions:
     """Return options with the headers and metadata of the source where they name none, and likewise its tags.
 
     To the service, options are all or nothing: a new storage class alone would lose the metadata. Where headers are
-    replaced without a content type, it is guessed from the name of the source, as of an upload.
+    replaced without a content type, it is guessed from the name of the source, as of an upload. A redirect goes with
+    either. Encryption is left to the destination.
 
     Args:
         storage_class: of the copy, where the options name none.
@@ -78,8 +69,11 @@ async def completed_options(
     Raises:
         TransferError: its tags could not be asked for.
     """
-    said = options.content != Content()
-    content = with_content_type(options, source.ref.key).content if said else source.head.content
+    if replaces_headers(options.content):
+        content = with_content_type(options, source.ref.key).content
+    else:
+        redirect = options.content.website_redirect or source.head.content.website_redirect
+        content = msgspec.structs.replace(source.head.content, website_redirect=redirect)
     tags = options.tags or await tags_of(control, source.ref, source.head)
     return msgspec.structs.replace(
         options, content=content, tags=tags, storage_class=options.storage_class or storage_class

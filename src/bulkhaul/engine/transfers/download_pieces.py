@@ -22,6 +22,7 @@ from bulkhaul.engine.transfers.download import Downloader, may_skip_head
 from bulkhaul.engine.transfers.download_batch import BatchDownload, SmallObject
 from bulkhaul.engine.transfers.endpoints import Destination
 from bulkhaul.engine.transfers.links import is_stored_link
+from bulkhaul.model.errors import LocalError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import TransferResult
@@ -73,12 +74,14 @@ class DownloadPieces:
         *,
         remove: bool = False,
         set_times: bool = False,
+        many_disks: bool = False,
     ) -> None:
         """Take what is downloaded, and below which folder.
 
         Args:
             remove: delete each object when its file is there for good.
             set_times: files were modified when their objects were.
+            many_disks: the files may lie on others than the folder does, which need not take any.
         """
         self._settings = settings
         self._dispatcher = dispatcher
@@ -87,6 +90,7 @@ class DownloadPieces:
         self._pages = pages
         self._remove = remove
         self._set_times = set_times
+        self._many_disks = many_disks
         self._tree: DestinationTree | None = None
         self._limits = BatchLimits()
         self._suspects = asyncio.Lock()
@@ -99,7 +103,7 @@ class DownloadPieces:
         """
         tree = self._tree = DestinationTree(self._root, kept=min(OPEN_FOLDERS, descriptors() // 8))
         self._downloader.look_at_umask()
-        async with contextlib.aclosing(self._pages(folds_case=tree.folds_case())) as pages:
+        async with contextlib.aclosing(self._pages(folds_case=self._folds_case(tree))) as pages:
             async for page in pages:
                 small: dict[tuple[tuple[str, ...], str, str], list[tuple[SmallObject, int]]] = defaultdict(list)
                 of_use, count = self._limits.of_use, 0
@@ -120,6 +124,19 @@ class DownloadPieces:
                 for (folder, _, _), sized in small.items():
                     for objects in cut(sized, rows):
                         yield self._group(tree, folder, objects)
+
+    def _folds_case(self, tree: DestinationTree) -> bool:
+        """Whether names that differ in case are one file.
+
+        Raises:
+            LocalError: the folder takes no files, and is the place of all.
+        """
+        try:
+            return tree.folds_case()
+        except LocalError:
+            if not self._many_disks:
+                raise
+            return False  # what its files would show says nothing of those on other disks
 
     def close(self) -> None:
         """Let go of the destination folder, when no piece of work needs it any more."""

@@ -19,7 +19,6 @@ from bulkhaul.engine.transfers.copy_source import (
     completed_options,
     find_source,
     foldable_checksum,
-    kept_options,
     source_object,
 )
 from bulkhaul.engine.transfers.meter import Meter, OnMoved
@@ -34,7 +33,7 @@ from bulkhaul.model.objects import Checksum, Integrity, ObjectHead, ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
-from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 from bulkhaul.policy.blocks import SENT_BLOCK_BYTES, blocks_at_once
 from bulkhaul.policy.layout import Layout
 from bulkhaul.policy.preserving import NOTHING
@@ -110,11 +109,8 @@ class Relay:
         if preserve:
             kept = await preserved(origin.control, found, options, preserve)
             options = kept.options
-        elif options is None:
-            options = await kept_options(origin.control, found)
-            options = msgspec.structs.replace(options, storage_class="")  # the other service may have other classes
-        else:
-            options = await completed_options(origin.control, found, options)
+        else:  # the other service may have other storage classes
+            options = await completed_options(origin.control, found, options or DEFAULT_OPTIONS)
         reader = BlockReader(origin.dispatcher, found, self._layout(found.head.size))
         small = found.head.size < self._settings.multipart_threshold_bytes
         relay = self._whole if small else self._in_parts

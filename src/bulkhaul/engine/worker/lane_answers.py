@@ -231,6 +231,7 @@ async def _copy_object(asked: Asked, request: CopyObject) -> Stored:
         request.source,
         options=request.options,
         storage_class=request.storage_class,
+        website_redirect=request.website_redirect,
     )
 
 

@@ -8,7 +8,7 @@ from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadedPa
 from bulkhaul.wire.documents import Shape, texts
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.lane.multipart_upload import CHECKSUMS
-from bulkhaul.wire.option_headers import put_headers
+from bulkhaul.wire.option_headers import beside_copied, put_headers
 from bulkhaul.wire.replies.fields import stored
 from bulkhaul.wire.replies.uploads import copied_part
 from bulkhaul.wire.values import Target
@@ -27,13 +27,15 @@ async def copy_object(
     *,
     options: ObjectOptions | None,
     storage_class: str = "",
+    website_redirect: str = "",
 ) -> Stored:
     """Copy an object of at most 5 GiB within the service; errors name the source (C35).
 
     Args:
         options: how the copy is to be stored; None to keep headers, metadata and tags. If it has no tags, the
             source's are kept.
-        storage_class: of a copy with ``options`` None; empty for the service's default. It is never copied along.
+        storage_class, website_redirect: of a copy with ``options`` None; empty for the service's default, and for none.
+            They are never copied along. Source: S3 API Reference, CopyObject.
 
     Raises:
         SdkNeeded: the bucket lives elsewhere.
@@ -48,8 +50,8 @@ async def copy_object(
         headers += [("x-amz-metadata-directive", "REPLACE"), *put_headers(options)]
         if options.tags:
             headers.append(("x-amz-tagging-directive", "REPLACE"))
-    elif storage_class:
-        headers.append(("x-amz-storage-class", storage_class))
+    else:
+        headers += beside_copied(storage_class, website_redirect)
     subject = f"s3://{source.bucket}/{source.key}"
     reply = await lane.ask(target, "PUT", key, (), headers, subject=subject, patient=True)
     version_id = reply.headers.get("x-amz-version-id")

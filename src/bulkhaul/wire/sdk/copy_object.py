@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bulkhaul.model.writing import CopySource, ObjectOptions, Stored, UploadedPart
-from bulkhaul.wire.option_headers import put_headers
+from bulkhaul.wire.option_headers import beside_copied, put_headers
 from bulkhaul.wire.replies.fields import stored
 from bulkhaul.wire.replies.uploads import copied_part
 from bulkhaul.wire.sdk.calls import call, object_names
@@ -20,13 +20,15 @@ def copy_object(
     *,
     options: ObjectOptions | None,
     storage_class: str = "",
+    website_redirect: str = "",
 ) -> Stored:
     """Copy an object of at most 5 GiB within the service; errors name the source (C35).
 
     Args:
         options: how the copy is to be stored; None to keep headers, metadata and tags. If it has no tags, the
             source's are kept.
-        storage_class: of a copy with ``options`` None; empty for the service's default. It is never copied along.
+        storage_class, website_redirect: of a copy with ``options`` None; empty for the service's default, and for none.
+            They are never copied along. Source: S3 API Reference, CopyObject.
 
     Raises:
         NotFound: there is no such source.
@@ -40,9 +42,7 @@ def copy_object(
     directives = {} if options is None else {"MetadataDirective": "REPLACE"}
     if options is not None and options.tags:
         directives["TaggingDirective"] = "REPLACE"
-    headers = [] if options is None else put_headers(options)
-    if options is None and storage_class:
-        headers.append(("x-amz-storage-class", storage_class))
+    headers = beside_copied(storage_class, website_redirect) if options is None else put_headers(options)
     with sdk.raw.sending(headers):
         reply = call(
             sdk.patient.copy_object,
