@@ -137,7 +137,7 @@ def test_a_reason_that_holds_for_the_bucket_is_asked_for_once() -> None:
 def test_a_bucket_that_is_made_is_there() -> None:
     """That there was none is not remembered: the next 404 may mean the key alone."""
     codes, asked = refusals(Learned(), MISSING, NO_BUCKET, MISSING, NO_KEY, MISSING)
-    assert codes == ["NoSuchBucket", "NoSuchKey", ""]
+    assert codes == ["NoSuchBucket", "NoSuchKey", "NoSuchKey"]
     assert asked == [ASKS, FirstByte(), ASKS, FirstByte(), ASKS]
 
 

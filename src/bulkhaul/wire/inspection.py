@@ -131,7 +131,7 @@ def _known(failure: TransferError, reason: ErrorInfo | None, subject: str, *, ve
     if reason.service_code in _OF_THE_BUCKET:
         return error_of(msgspec.structs.replace(reason, subject=subject))
     if reason.service_code == "NoSuchKey" and not version:  # the bucket is there
-        return error_of(msgspec.structs.replace(failure.info, message=_NO_KEY))
+        return error_of(msgspec.structs.replace(failure.info, message=_NO_KEY, service_code="NoSuchKey"))
     return failure
 
 
