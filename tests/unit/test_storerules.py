@@ -98,7 +98,9 @@ def test_the_reserve_holds_a_token() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"abc", bytearray(b"abc"), memoryview(b"xabcx")[1:4], memoryview(b"abcd").cast("H")], ids=repr
+    "body",
+    [b"", b"abc", bytearray(b"abc"), memoryview(b"xabcx")[1:4], memoryview(b"abcd").cast("H")],
+    ids=["empty", "bytes", "bytearray", "slice", "numbers"],
 )
 def test_a_body_is_a_view_of_its_bytes(body: bytes | bytearray | memoryview) -> None:
     """C24: whatever the buffer's items are, its length is in bytes."""
