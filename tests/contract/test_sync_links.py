@@ -228,10 +228,18 @@ def test_a_pattern_of_the_source_names_objects(place: Place) -> None:
 
 
 def test_a_file_that_is_named_as_a_stored_link_can_be_left_out(place: Place) -> None:
-    """Its name is all its own, so a filter takes it whole."""
+    """Its name is all its own, so a filter takes it whole, and an object of that name is never deleted."""
     place.make("x.rclonelink", "file")
-    options = SyncOptions(exclude=("*.rclonelink",))
-    assert told(place.sync(str(place.here), OURS, options)) == [("upload", "file")]
+    os.mkfifo(place.here / "pipe.rclonelink")
+    kept = ["file", "pipe.rclonelink", "x.rclonelink"]
+    extra = ["a.rclonelink", "x.rclonelink/below", "x/below", "z.rclonelink"]
+    place.put(*(f"ours/{name}" for name in [*kept, *extra]))
+    options = SyncOptions(exclude=("x.rclonelink", "pipe.r*"), delete=True)
+    results = place.sync(str(place.here), OURS, options)
+    assert sorted((one.action, one.key) for one in results) == [("delete", f"ours/{name}") for name in extra]
+    assert place.keys("ours/") == kept
+    assert place.sync(str(place.here), OURS, SyncOptions(exclude=("*.rclonelink",), delete=True)) == []
+    assert place.keys("ours/") == kept
 
 
 def test_dry_runs_and_explanations(place: Place) -> None:
@@ -273,9 +281,10 @@ def test_explanations_go_by_the_source(place: Place) -> None:
 def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
     """A later run looks once more before it deletes: the link's object has another name, and a file came back."""
     link(place, "x", "a")
-    place.make("came")
-    place.put("ours/x", "ours/came", "ours/x.rclonelink")
-    names = ["x", "came", "x.rclonelink"]
+    link(place, "y.rclonelink", "a")
+    place.make("came", "came.rclonelink")
+    names = ["x", "came", "x.rclonelink", "came.rclonelink", "y.rclonelink"]
+    place.put(*(f"ours/{name}" for name in names))
 
     async def deleted(engine: AsyncEngine) -> list[TransferResult]:
         sides = await sides_of(engine, engine, str(place.here), OURS)
@@ -291,8 +300,10 @@ def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
         f"{OURS}x": False,
         f"{OURS}came": True,
         f"{OURS}x.rclonelink": True,
+        f"{OURS}came.rclonelink": True,
+        f"{OURS}y.rclonelink": False,
     }
-    assert place.keys("ours/") == ["came", "x.rclonelink"]
+    assert place.keys("ours/") == ["came", "came.rclonelink", "x.rclonelink"]
 
 
 def test_a_link_that_is_skipped_has_its_object(tmp_path: Path) -> None:

@@ -301,8 +301,11 @@ class SyncPlan:
         found: list[PlannedRow] = []
         while self.nameless:
             refused = self.nameless.popleft()
-            self.counts.found += 1
-            found.append(self._untold(refused.path, refused.reason))
+            if refused.relative:
+                self._hidden.add_key(refused.relative)
+            if refused.reason:
+                self.counts.found += 1
+                found.append(self._untold(refused.path, refused.reason))
         return found
 
     def deletion(self, entry: Entry) -> Row:
@@ -334,20 +337,27 @@ def result_of(row: Row) -> TransferResult:
 
 
 class _Hidden:
-    """What may be at the source, below names of which it cannot tell what they are, or as their stored links.
+    """What may be at the source: single names, and what lies below others of which it cannot tell what they are.
 
     It is asked in ascending order of names.
     """
 
     def __init__(self) -> None:
         self._below: list[str] = []
+        self._keys: list[str] = []
 
     def add(self, unknown: Unknown) -> None:
         """Add a name."""
         self._below.append(unknown.below)
 
+    def add_key(self, key: str) -> None:
+        """Add a single name."""
+        self._keys.append(key)
+
     def covers(self, name: str) -> bool:
-        """Whether a name lies below one of them, or is that of its stored link."""
+        """Whether a name is one of them, lies below one, or is that of its stored link."""
+        if self._keys:
+            self._keys = [one for one in self._keys if name <= one]
         if self._below:
             self._below = [one for one in self._below if name <= one or name.startswith(one)]
-        return any(name.startswith(one) or name == one[:-1] + SUFFIX for one in self._below)
+        return name in self._keys or any(name.startswith(one) or name == one[:-1] + SUFFIX for one in self._below)
