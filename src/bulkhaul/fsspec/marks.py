@@ -11,7 +11,7 @@ from bulkhaul.engine.transfers.copy_source import completed_options
 from bulkhaul.engine.transfers.move_source import SourceRemover, require_stored
 from bulkhaul.fsspec.listings import FOLDERS_AT_ONCE, Info, everything, file_info
 from bulkhaul.fsspec.planning import Pairs
-from bulkhaul.model.errors import PreconditionFailed
+from bulkhaul.model.errors import NotFound, PreconditionFailed
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import ObjectOptions
 
@@ -40,6 +40,26 @@ def with_targets(marks: list[Info], planned: Pairs) -> Pairs:
         folder = name.rstrip("/")
         found[name] = info, targets[folder] + name[len(folder) :]
     return [(info, target) for info, target in found.values() if target.partition("/")[2]]
+
+
+async def require_room(aio: AsyncEngine, pairs: Pairs) -> None:
+    """Return if no mark would be made in the place of bytes.
+
+    Raises:
+        ValueError: one would.
+    """
+
+    async def looked(pair: tuple[Info, str]) -> None:
+        target = ObjectRef(*pair[1].split("/", 1))
+        try:
+            there = await aio.control.head(target)
+        except NotFound:
+            return
+        if there.size:
+            text = "ends in a slash and holds bytes, so no mark of a folder replaces it; move or remove it first"
+            raise ValueError(f"{pair[1]!r} {text}: nothing was moved")
+
+    await all_or_none(looked, iter(pairs), at_once=FOLDERS_AT_ONCE)
 
 
 async def moved_marks(aio: AsyncEngine, pairs: Pairs, options: ObjectOptions | None) -> None:

@@ -110,6 +110,22 @@ def test_a_mark_that_holds_bytes_fails_the_move(counted: Counted) -> None:
     assert sorted(server.store.in_bucket("bucket")) == sorted([*MARKED, "d/note/"])
 
 
+def test_a_mark_that_holds_bytes_at_the_new_name_fails_the_move(counted: Counted) -> None:
+    """It is somebody's file there, too, and nothing is moved; a mark without bytes is in nobody's way."""
+    server, fs = counted
+    with_marks(server)
+    before = everything(server)
+    server.store.put("bucket", "n/sub/", make_object(b"data"))
+    with pytest.raises(ValueError, match=r"'bucket/n/sub/' ends in a slash and holds bytes.*nothing was moved"):
+        fs.mv("bucket/d/", "bucket/n/", recursive=True)
+    assert server.store.in_bucket("bucket")["n/sub/"].body == b"data"
+    server.store.delete("bucket", "n/sub/")
+    assert everything(server) == before
+    server.store.put("bucket", "n/sub/", make_object(b""))
+    fs.mv("bucket/d/", "bucket/n/", recursive=True)
+    assert everything(server) == ["bucket/n/", "bucket/n/a", "bucket/n/sub/", "bucket/n/sub/none//"]
+
+
 def test_a_mark_stays_until_its_copy_is_stored(counted: Counted) -> None:
     """Where the service refuses the new one."""
     server, fs = counted
