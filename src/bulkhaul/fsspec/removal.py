@@ -68,7 +68,7 @@ class RemovingFileSystem(PlanningFileSystem):
         await self._asked(marks.moved_marks, folders, options)
         for name in whole:
             bucket, _, key = name.partition("/")
-            if key and f"{name}/" not in staying:
+            if key and not any(mark.startswith(f"{name}/") for mark in staying):
                 await self._asked(many.remove_empty, bucket, f"{key}/")
 
     mv = sync_wrapper(_mv)
