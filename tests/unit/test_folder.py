@@ -12,6 +12,7 @@ import pytest
 
 from bulkhaul.disk.folder import DestinationTree, open_folder
 from bulkhaul.disk.made_folders import made_above
+from bulkhaul.model.errors import LocalError
 
 
 def test_a_folder_was_vacant_until_it_was_asked(tmp_path: Path) -> None:
@@ -60,6 +61,18 @@ def test_a_folder_that_others_use_is_not_taken_away(tmp_path: Path, name: str) -
         with made_above(str(tmp_path / "third/f")):
             pass
         assert (tmp_path / "third").is_dir()
+
+
+@pytest.mark.parametrize("there", ["", "a/"])
+def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path, there: str) -> None:
+    """Those above it that were made for it go; what was there stays."""
+    (tmp_path / there).mkdir(exist_ok=True)
+    folder = f"{tmp_path}/a/b/{'x' * 256}"
+    with pytest.raises(LocalError, match="name is too long"), made_above(f"{folder}/f"):
+        pass
+    with pytest.raises(LocalError, match="name is too long"):
+        DestinationTree(folder, kept=8)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [there.rstrip("/")] * bool(there)
 
 
 def test_a_folder_that_is_taken_away_is_made_again(tmp_path: Path) -> None:
