@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,6 +63,23 @@ def test_a_folder_that_others_use_is_not_taken_away(tmp_path: Path, name: str) -
         with made_above(str(tmp_path / "third/f")):
             pass
         assert (tmp_path / "third").is_dir()
+
+
+def test_a_folder_that_others_make_and_take_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there when it was to be made, and is gone when it is looked at: it is made again. A file there fails."""
+    make, tries = os.mkdir, iter([FileExistsError(errno.EEXIST, "it was there")])
+
+    def mkdir(path: str, *arguments: Any) -> None:
+        for error in tries:
+            raise error
+        make(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with made_above(str(tmp_path / "new/f")):
+        assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalError, match="EEXIST"), made_above(str(tmp_path / "file/f")):
+        pass
 
 
 @pytest.mark.parametrize("there", ["", "a/"])

@@ -37,8 +37,9 @@ class MadeFolders:
             try:
                 os.makedirs(folder, exist_ok=True)
                 return open_in_use(folder)
-            except FileNotFoundError as error:  # another transfer has taken one of them away, as it was empty
-                if not tries_left:
+            except (FileNotFoundError, FileExistsError) as error:
+                # Another transfer has taken one of them away, as it was empty; what is no folder stays.
+                if not tries_left or (os.path.lexists(folder) and not os.path.isdir(folder)):
                     raise local_error(error, folder) from error
             except OSError as error:
                 raise local_error(error, folder) from error
