@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -63,6 +65,18 @@ def test_a_folder_that_others_use_is_not_taken_away(tmp_path: Path, name: str) -
         with made_above(str(tmp_path / "third/f")):
             pass
         assert (tmp_path / "third").is_dir()
+
+
+def test_a_folder_that_another_program_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``flock FOLDER COMMAND`` does so as long as the command runs; opening, which a loop waits for, hardly waits."""
+    fd, pauses_s = os.open(tmp_path, os.O_RDONLY), list[float]()
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", pauses_s.append)
+        open_folder(str(tmp_path)).release()
+    finally:
+        os.close(fd)
+    assert 0 < sum(pauses_s) <= 0.01
 
 
 def test_a_folder_that_others_make_and_take_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
