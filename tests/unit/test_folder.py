@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bulkhaul.disk.folder import DestinationTree, open_folder
+from bulkhaul.disk.folder_use import take_away
 from bulkhaul.disk.made_folders import made_above
 from bulkhaul.model.errors import LocalError
 
@@ -77,6 +78,19 @@ def test_a_folder_that_another_program_locks(tmp_path: Path, monkeypatch: pytest
     finally:
         os.close(fd)
     assert 0 < sum(pauses_s) <= 0.01
+
+
+def test_only_the_folder_that_was_opened_is_taken_away(tmp_path: Path) -> None:
+    """Where it is gone by then, another run may use a new one of its name."""
+    (tmp_path / "new").mkdir()
+    fd = os.open(tmp_path / "new", os.O_RDONLY)
+    try:
+        (tmp_path / "new").rmdir()
+        (tmp_path / "new").mkdir()
+        take_away(fd, str(tmp_path / "new"))
+        assert (tmp_path / "new").is_dir()
+    finally:
+        os.close(fd)
 
 
 def test_a_folder_that_others_make_and_take_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

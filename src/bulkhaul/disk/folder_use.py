@@ -60,6 +60,8 @@ def take_away(fd: int, path: str, *, folder_fd: int | None = None) -> None:
     with contextlib.suppress(OSError):  # it holds something, as it should, or is used
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rmdir(path, dir_fd=folder_fd)
+            # Before the lock another run may have taken it away, and a third one may use a new one of its name.
+            if os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd, follow_symlinks=False)):
+                os.rmdir(path, dir_fd=folder_fd)
         finally:
             fcntl.flock(fd, fcntl.LOCK_UN)
