@@ -143,7 +143,8 @@ def test_a_link_and_a_file_of_one_name(place: Place) -> None:
     for _ in range(2):
         failed = {one.key: one.failure.message for one in place.sync(OURS, str(place.here)) if one.failure is not None}
         assert failed.keys() == {"ours/x.rclonelink", "ours/l/below"}
-        assert "would be a link where the key 'x' is a file" in failed["ours/x.rclonelink"]
+        assert "would be a link where the key 'ours/x' is a file" in failed["ours/x.rclonelink"]
+        assert "needs a folder where the key 'ours/l.rclonelink' is a link" in failed["ours/l/below"]
     assert (links(place.here), files(place.here)) == ({"l": "x-y"}, ["x", "x-y"])
 
 
