@@ -279,6 +279,42 @@ def test_explanations_go_by_the_source(place: Place) -> None:
     assert explained("s3://bucket/ours/l") == ("l", "skip")
 
 
+def explained(place: Place, source: str, destination: str, key: str, options: SyncOptions) -> tuple[str, str, str]:
+    """Return what a sync would do with a key, by which rule, and why."""
+    engine = place.engine
+    said = engine.run(explain, engine.aio, engine.aio, source, destination, key, options)
+    return str(said.action), said.rule, said.reason
+
+
+def test_explanations_of_keys_in_each_others_way(place: Place) -> None:
+    """They say what the sync says: a link is no folder, and is not made where a file is."""
+    place.put("ours/l/x", "ours/k", "ours/" + "n" * 250 + ".rclonelink")
+    place.put("ours/l.rclonelink", "ours/k.rclonelink", body=b"a")
+    here, plain = str(place.here), SyncOptions()
+    refused = {one.key: one.failure.message for one in place.sync(OURS, here, plain) if one.failure is not None}
+    assert sorted(refused) == ["ours/k.rclonelink", "ours/l/x"]
+    for name in ("l/x", "k.rclonelink"):
+        action, rule, reason = explained(place, OURS, here, name, plain)
+        assert (action, rule) == ("skip", "name")
+        assert refused[f"ours/{name}"].rpartition(": ")[2] == reason.rpartition(": ")[2]
+    assert explained(place, OURS, here, "l/x", SyncOptions(exclude=("l",)))[0] == "download"
+    assert explained(place, OURS, here, "k.rclonelink", SyncOptions(include=("k.*",)))[1] == "filter"
+    assert explained(place, OURS, here, "n" * 250, plain)[1] != "name"
+
+
+def test_explanations_of_a_file_that_is_named_as_a_stored_link(place: Place) -> None:
+    """They say what the sync says: it fails by name, or a filter of its whole name leaves it out."""
+    place.make("x.rclonelink")
+    here = str(place.here)
+    [failed] = place.sync(here, OURS, SyncOptions(exclude=("x",)))
+    assert failed.failure is not None
+    told_by = explained(place, here, OURS, "x.rclonelink", SyncOptions(exclude=("x",)))
+    assert told_by == ("skip", "name", failed.failure.message)
+    left_out = SyncOptions(exclude=("*.rclonelink",))
+    assert place.sync(here, OURS, left_out) == []
+    assert explained(place, here, OURS, "x.rclonelink", left_out)[:2] == ("skip", "filter")
+
+
 def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
     """A later run looks once more before it deletes: the link's object has another name, and a file came back."""
     link(place, "x", "a")
