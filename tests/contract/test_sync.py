@@ -368,7 +368,7 @@ def test_a_key_below_another_one_is_explained(place: Place) -> None:
     aio = place.engine.aio
     said = place.engine.run(explain, aio, aio, OURS, str(place.here), "a/b", SyncOptions())
     assert (said.action, said.rule) == (Action.SKIP, "name")
-    assert "the key 'a' is a file" in said.reason
+    assert "the key 'ours/a' is a file" in said.reason
     said = place.engine.run(explain, aio, aio, OURS, str(place.here), "a/b", SyncOptions(include=("a/*",)))
     assert (said.action, said.rule) == (Action.DOWNLOAD, "presence")
 

@@ -143,7 +143,8 @@ def test_a_link_and_a_file_of_one_name(place: Place) -> None:
     for _ in range(2):
         failed = {one.key: one.failure.message for one in place.sync(OURS, str(place.here)) if one.failure is not None}
         assert failed.keys() == {"ours/x.rclonelink", "ours/l/below"}
-        assert "would be a link where the key 'x' is a file" in failed["ours/x.rclonelink"]
+        assert "would be a link where the key 'ours/x' is a file" in failed["ours/x.rclonelink"]
+        assert "needs a folder where the key 'ours/l.rclonelink' is a link" in failed["ours/l/below"]
     assert (links(place.here), files(place.here)) == ({"l": "x-y"}, ["x", "x-y"])
 
 
@@ -228,10 +229,18 @@ def test_a_pattern_of_the_source_names_objects(place: Place) -> None:
 
 
 def test_a_file_that_is_named_as_a_stored_link_can_be_left_out(place: Place) -> None:
-    """Its name is all its own, so a filter takes it whole."""
+    """Its name is all its own, so a filter takes it whole, and an object of that name is never deleted."""
     place.make("x.rclonelink", "file")
-    options = SyncOptions(exclude=("*.rclonelink",))
-    assert told(place.sync(str(place.here), OURS, options)) == [("upload", "file")]
+    os.mkfifo(place.here / "pipe.rclonelink")
+    kept = ["file", "pipe.rclonelink", "x.rclonelink"]
+    extra = ["a.rclonelink", "x.rclonelink/below", "x/below", "z.rclonelink"]
+    place.put(*(f"ours/{name}" for name in [*kept, *extra]))
+    options = SyncOptions(exclude=("x.rclonelink", "pipe.r*"), delete=True)
+    results = place.sync(str(place.here), OURS, options)
+    assert sorted((one.action, one.key) for one in results) == [("delete", f"ours/{name}") for name in extra]
+    assert place.keys("ours/") == kept
+    assert place.sync(str(place.here), OURS, SyncOptions(exclude=("*.rclonelink",), delete=True)) == []
+    assert place.keys("ours/") == kept
 
 
 def test_dry_runs_and_explanations(place: Place) -> None:
@@ -270,12 +279,49 @@ def test_explanations_go_by_the_source(place: Place) -> None:
     assert explained("s3://bucket/ours/l") == ("l", "skip")
 
 
+def explained(place: Place, source: str, destination: str, key: str, options: SyncOptions) -> tuple[str, str, str]:
+    """Return what a sync would do with a key, by which rule, and why."""
+    engine = place.engine
+    said = engine.run(explain, engine.aio, engine.aio, source, destination, key, options)
+    return str(said.action), said.rule, said.reason
+
+
+def test_explanations_of_keys_in_each_others_way(place: Place) -> None:
+    """They say what the sync says: a link is no folder, and is not made where a file is."""
+    place.put("ours/l/x", "ours/k", "ours/" + "n" * 250 + ".rclonelink")
+    place.put("ours/l.rclonelink", "ours/k.rclonelink", body=b"a")
+    here, plain = str(place.here), SyncOptions()
+    refused = {one.key: one.failure.message for one in place.sync(OURS, here, plain) if one.failure is not None}
+    assert sorted(refused) == ["ours/k.rclonelink", "ours/l/x"]
+    for name in ("l/x", "k.rclonelink"):
+        action, rule, reason = explained(place, OURS, here, name, plain)
+        assert (action, rule) == ("skip", "name")
+        assert refused[f"ours/{name}"].rpartition(": ")[2] == reason.rpartition(": ")[2]
+    assert explained(place, OURS, here, "l/x", SyncOptions(exclude=("l",)))[0] == "download"
+    assert explained(place, OURS, here, "k.rclonelink", SyncOptions(include=("k.*",)))[1] == "filter"
+    assert explained(place, OURS, here, "n" * 250, plain)[1] != "name"
+
+
+def test_explanations_of_a_file_that_is_named_as_a_stored_link(place: Place) -> None:
+    """They say what the sync says: it fails by name, or a filter of its whole name leaves it out."""
+    place.make("x.rclonelink")
+    here = str(place.here)
+    [failed] = place.sync(here, OURS, SyncOptions(exclude=("x",)))
+    assert failed.failure is not None
+    told_by = explained(place, here, OURS, "x.rclonelink", SyncOptions(exclude=("x",)))
+    assert told_by == ("skip", "name", failed.failure.message)
+    left_out = SyncOptions(exclude=("*.rclonelink",))
+    assert place.sync(here, OURS, left_out) == []
+    assert explained(place, here, OURS, "x.rclonelink", left_out)[:2] == ("skip", "filter")
+
+
 def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
     """A later run looks once more before it deletes: the link's object has another name, and a file came back."""
     link(place, "x", "a")
-    place.make("came")
-    place.put("ours/x", "ours/came", "ours/x.rclonelink")
-    names = ["x", "came", "x.rclonelink"]
+    link(place, "y.rclonelink", "a")
+    place.make("came", "came.rclonelink")
+    names = ["x", "came", "x.rclonelink", "came.rclonelink", "y.rclonelink"]
+    place.put(*(f"ours/{name}" for name in names))
 
     async def deleted(engine: AsyncEngine) -> list[TransferResult]:
         sides = await sides_of(engine, engine, str(place.here), OURS)
@@ -291,8 +337,10 @@ def test_a_link_at_the_source_keeps_no_object_of_its_name(place: Place) -> None:
         f"{OURS}x": False,
         f"{OURS}came": True,
         f"{OURS}x.rclonelink": True,
+        f"{OURS}came.rclonelink": True,
+        f"{OURS}y.rclonelink": False,
     }
-    assert place.keys("ours/") == ["came", "x.rclonelink"]
+    assert place.keys("ours/") == ["came", "came.rclonelink", "x.rclonelink"]
 
 
 def test_a_link_that_is_skipped_has_its_object(tmp_path: Path) -> None:

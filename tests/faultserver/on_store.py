@@ -106,18 +106,19 @@ class ReplaceObject(Fault):
     """Swaps the object for another just before the addressed request is answered.
 
     ``replacement`` is bytes, an object, or None to delete it. With ``if_match="ignored"`` the
-    server stops looking at If-Match for this key from then on. Hits the first request unless
-    addressed by ``nth`` (or anything else).
+    server stops looking at If-Match for this key from then on. ``other_key`` is swapped instead of
+    the key that is asked for. Hits the first request unless addressed by ``nth`` (or anything else).
     """
 
     replacement: bytes | StoredObject | None
+    other_key: str = ""
     if_match: Literal["honoured", "ignored"] = "honoured"
     attempt: int | Literal["every"] = "every"
     times: int | None = 1
 
     def before(self, exchange: Exchange) -> bool:
         """Change the store; S3 then answers from what is there now."""
-        bucket, key = exchange.request.bucket, exchange.request.key
+        bucket, key = exchange.request.bucket, self.other_key or exchange.request.key
         if self.if_match == "ignored":
             exchange.store.ignore_if_match(bucket, key)
         new = self.replacement

@@ -105,7 +105,7 @@ def test_file_and_folder_of_one_name(rig: Rig, tmp_path: Path) -> None:
     for key in ("a/b", "a/c/d"):
         failure = results[key].failure
         assert failure is not None
-        assert "'a'" in failure.message
+        assert "'p/a'" in failure.message
 
 
 def test_a_file_of_another_run_is_in_the_way(rig: Rig, tmp_path: Path) -> None:

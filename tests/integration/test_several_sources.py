@@ -109,11 +109,11 @@ def test_mv_of_a_pattern_with_a_link_to_a_folder(server: FaultServer, how: str) 
         done = run(*words, *option, "--json", *where)
     objects, summary = lines(done.stdout, "mv")
     found = {"p/real/r": b"in/real/r"}
-    if how != "line":  # whose uploads go side by side
-        found["p/flink"] = b"in/real/r"
+    if how != "line":
         assert (done.returncode, summary["failed"]) == (0, 0), done.stdout
-    else:
-        found |= {key: body for key, body in stored(server, "other").items() if key == "p/flink"}
+    # The uploads of a line go side by side: what the link leads to may have been moved before it, and then it stays.
+    if how != "line" or not os.path.lexists("in/flink"):
+        found["p/flink"] = b"in/real/r"
     if how == "followed":
         found["p/alink/r"] = b"in/real/r"
     else:
@@ -122,6 +122,7 @@ def test_mv_of_a_pattern_with_a_link_to_a_folder(server: FaultServer, how: str) 
     assert stored(server, "other") == found
     assert os.path.islink("in/alink")
     assert not os.path.lexists("in/real/r")
+    assert os.path.lexists("in/flink") is ("p/flink" not in found)
 
 
 def test_a_folder_that_ends_in_a_slash_is_taken_whole(server: FaultServer) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bulkhaul.disk.folder import DestinationTree, open_folder
+from bulkhaul.disk.folder_use import take_away
 from bulkhaul.disk.made_folders import made_above
+from bulkhaul.model.errors import LocalError
 
 
 def test_a_folder_was_vacant_until_it_was_asked(tmp_path: Path) -> None:
@@ -60,6 +66,60 @@ def test_a_folder_that_others_use_is_not_taken_away(tmp_path: Path, name: str) -
         with made_above(str(tmp_path / "third/f")):
             pass
         assert (tmp_path / "third").is_dir()
+
+
+def test_a_folder_that_another_program_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``flock FOLDER COMMAND`` does so as long as the command runs; opening, which a loop waits for, hardly waits."""
+    fd, pauses_s = os.open(tmp_path, os.O_RDONLY), list[float]()
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        monkeypatch.setattr(time, "sleep", pauses_s.append)
+        open_folder(str(tmp_path)).release()
+    finally:
+        os.close(fd)
+    assert 0 < sum(pauses_s) <= 0.01
+
+
+def test_only_the_folder_that_was_opened_is_taken_away(tmp_path: Path) -> None:
+    """Where it is gone by then, another run may use a new one of its name."""
+    (tmp_path / "new").mkdir()
+    fd = os.open(tmp_path / "new", os.O_RDONLY)
+    try:
+        (tmp_path / "new").rmdir()
+        (tmp_path / "new").mkdir()
+        take_away(fd, str(tmp_path / "new"))
+        assert (tmp_path / "new").is_dir()
+    finally:
+        os.close(fd)
+
+
+def test_a_folder_that_others_make_and_take_away_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was there when it was to be made, and is gone when it is looked at: it is made again. A file there fails."""
+    make, tries = os.mkdir, iter([FileExistsError(errno.EEXIST, "it was there")])
+
+    def mkdir(path: str, *arguments: Any) -> None:
+        for error in tries:
+            raise error
+        make(path, *arguments)
+
+    monkeypatch.setattr(os, "mkdir", mkdir)
+    with made_above(str(tmp_path / "new/f")):
+        assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(LocalError, match="EEXIST"), made_above(str(tmp_path / "file/f")):
+        pass
+
+
+@pytest.mark.parametrize("there", ["", "a/"])
+def test_a_folder_that_cannot_be_made_leaves_nothing(tmp_path: Path, there: str) -> None:
+    """Those above it that were made for it go; what was there stays."""
+    (tmp_path / there).mkdir(exist_ok=True)
+    folder = f"{tmp_path}/a/b/{'x' * 256}"
+    with pytest.raises(LocalError, match="name is too long"), made_above(f"{folder}/f"):
+        pass
+    with pytest.raises(LocalError, match="name is too long"):
+        DestinationTree(folder, kept=8)
+    assert [str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")] == [there.rstrip("/")] * bool(there)
 
 
 def test_a_folder_that_is_taken_away_is_made_again(tmp_path: Path) -> None:

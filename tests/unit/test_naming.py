@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from bulkhaul.policy.naming import FileFolderClash, base_name, folded, local_name, printable
+from bulkhaul.policy.naming import FileFolderClash, KeyPaths, base_name, folded, local_name, printable
 from tests.unit.strategies import HOSTILE_TEXT
 
 REFUSED = {
@@ -158,6 +158,22 @@ def test_siblings_between_a_file_and_its_folder_do_not_hide_the_clash() -> None:
     assert [watch.parent_of(key) for key in ("a", "a!", "a-b", "a/b", "a/c/d", "a0", "b")] == [
         "", "", "", "a", "a", "", "",
     ]  # fmt: skip
+
+
+def test_keys_and_stored_links_of_one_path() -> None:
+    """Of ``a`` and its stored link the key has the path; below a link is no folder. Whole keys are told."""
+    keys = ["a", "a.rclonelink", "l!", "l.rclonelink", "l/x", "m.rclonelink", "m.rclonelink/x"]
+    linking, plain = (KeyPaths("p/", stores_links=stores) for stores in (True, False))
+    assert [(found.components, found.refused) for found in map(linking.path_of, keys)] == [
+        (("a",), ""),
+        ((), "it would be a link where the key 'p/a' is a file"),
+        (("l!",), ""),
+        (("l",), ""),
+        ((), "it needs a folder where the key 'p/l.rclonelink' is a link"),
+        (("m",), ""),
+        (("m.rclonelink", "x"), ""),
+    ]
+    assert [key for key in keys if plain.path_of(key).refused] == ["m.rclonelink/x"]
 
 
 # For terminals

@@ -16,7 +16,8 @@ _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 TRIES = 100
 """How often a folder is opened, or made, again that is taken away meanwhile."""
 
-_PAUSE_S = 0.001
+_PAUSES_S = (0.0005, 0.001, 0.002, 0.004)
+"""How long a folder that is locked is waited for: taking it away takes microseconds, and other programs keep theirs."""
 
 
 def open_in_use(path: str, *, folder_fd: int | None = None, follow: bool = True) -> int:
@@ -30,6 +31,7 @@ def open_in_use(path: str, *, folder_fd: int | None = None, follow: bool = True)
         OSError: it is missing, or no folder.
     """
     flags = _FLAGS if follow else _FLAGS | os.O_NOFOLLOW
+    pauses_s = iter(_PAUSES_S)
     for _ in range(TRIES):
         fd = os.open(path, flags, dir_fd=folder_fd)
         try:
@@ -37,13 +39,15 @@ def open_in_use(path: str, *, folder_fd: int | None = None, follow: bool = True)
             if os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd)):
                 return fd
         except BlockingIOError:  # somebody is about to take it away
-            time.sleep(_PAUSE_S)
+            if (pause_s := next(pauses_s, None)) is None:
+                return fd  # or another program has locked it
+            time.sleep(pause_s)
         except FileNotFoundError:  # somebody has
             pass
         except OSError:  # no locks here
             return fd
         os.close(fd)
-    return os.open(path, flags, dir_fd=folder_fd)  # another program has locked it
+    return os.open(path, flags, dir_fd=folder_fd)
 
 
 def take_away(fd: int, path: str, *, folder_fd: int | None = None) -> None:
@@ -56,6 +60,8 @@ def take_away(fd: int, path: str, *, folder_fd: int | None = None) -> None:
     with contextlib.suppress(OSError):  # it holds something, as it should, or is used
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.rmdir(path, dir_fd=folder_fd)
+            # Before the lock another run may have taken it away, and a third one may use a new one of its name.
+            if os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd, follow_symlinks=False)):
+                os.rmdir(path, dir_fd=folder_fd)
         finally:
             fcntl.flock(fd, fcntl.LOCK_UN)

@@ -20,8 +20,15 @@ class MadeFolders:
         """Make a folder, and those above it that are missing; return it open, for the caller to close.
 
         Raises:
-            LocalError: it cannot be made or opened.
+            LocalError: it cannot be made or opened; what was made for it is taken away.
         """
+        try:
+            return self._opened(folder)
+        except BaseException:
+            self.drop_empty()
+            raise
+
+    def _opened(self, folder: str) -> int:
         for tries_left in reversed(range(TRIES)):
             missing, above = [], folder.rstrip("/") or folder
             while above and not os.path.lexists(above):
@@ -30,8 +37,9 @@ class MadeFolders:
             try:
                 os.makedirs(folder, exist_ok=True)
                 return open_in_use(folder)
-            except FileNotFoundError as error:  # another transfer has taken one of them away, as it was empty
-                if not tries_left:
+            except (FileNotFoundError, FileExistsError) as error:
+                # Another transfer has taken one of them away, as it was empty; what is no folder stays.
+                if not tries_left or (os.path.lexists(folder) and not os.path.isdir(folder)):
                     raise local_error(error, folder) from error
             except OSError as error:
                 raise local_error(error, folder) from error
@@ -39,14 +47,14 @@ class MadeFolders:
                 self._made = missing + self._made
         raise AssertionError("the last try has returned or raised")
 
-    def drop_empty(self, fd: int) -> None:
+    def drop_empty(self, fd: int | None = None) -> None:
         """Take away what was made, holds nothing and is used by nobody else, from the inside out.
 
         Args:
-            fd: what ``make`` has returned.
+            fd: what ``make`` has returned; None if it has not.
         """
         for depth, folder in enumerate(self._made):
-            if not depth:
+            if not depth and fd is not None:
                 take_away(fd, folder)
                 continue
             with contextlib.suppress(OSError):  # gone already

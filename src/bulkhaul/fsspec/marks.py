@@ -11,7 +11,7 @@ from bulkhaul.engine.transfers.copy_source import completed_options
 from bulkhaul.engine.transfers.move_source import SourceRemover, require_stored
 from bulkhaul.fsspec.listings import FOLDERS_AT_ONCE, Info, everything, file_info
 from bulkhaul.fsspec.planning import Pairs
-from bulkhaul.model.errors import PreconditionFailed
+from bulkhaul.model.errors import NotFound, PreconditionFailed
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.writing import ObjectOptions
 
@@ -25,7 +25,9 @@ async def marks_below(aio: AsyncEngine, name: str) -> list[Info]:
 
 
 def with_targets(marks: list[Info], planned: Pairs) -> Pairs:
-    """Return marks, each with its new name: that of its folder, which is planned to move. A bucket has no mark.
+    """Return marks, each with its new name: that of its folder, which is planned to move.
+
+    A bucket has no mark. That of a folder which is not planned, as it came meanwhile, is none of them.
 
     Raises:
         ValueError: one holds bytes. It is a file to whoever wrote it, and no folder.
@@ -38,12 +40,35 @@ def with_targets(marks: list[Info], planned: Pairs) -> Pairs:
             text = "ends in a slash and holds bytes, so it is not moved as a folder; move it with `bulkhaul mv`"
             raise ValueError(f"{name!r} {text}: nothing was moved")
         folder = name.rstrip("/")
-        found[name] = info, targets[folder] + name[len(folder) :]
+        if folder in targets:
+            found[name] = info, targets[folder] + name[len(folder) :]
     return [(info, target) for info, target in found.values() if target.partition("/")[2]]
+
+
+async def require_room(aio: AsyncEngine, pairs: Pairs) -> None:
+    """Return if no mark would be made in the place of bytes.
+
+    Raises:
+        ValueError: one would.
+    """
+
+    async def looked(pair: tuple[Info, str]) -> None:
+        target = ObjectRef(*pair[1].split("/", 1))
+        try:
+            there = await aio.control.head(target)
+        except NotFound:
+            return
+        if there.size:
+            text = "ends in a slash and holds bytes, so no mark of a folder replaces it; move or remove it first"
+            raise ValueError(f"{pair[1]!r} {text}: nothing was moved")
+
+    await all_or_none(looked, iter(pairs), at_once=FOLDERS_AT_ONCE)
 
 
 async def moved_marks(aio: AsyncEngine, pairs: Pairs, options: ObjectOptions | None) -> None:
     """Make marks at their new names, with what the old ones have, and remove each old one once the new one is stored.
+
+    One that is gone by now is no failure.
 
     Raises:
         PreconditionFailed: one was replaced meanwhile, and stays.
@@ -53,11 +78,14 @@ async def moved_marks(aio: AsyncEngine, pairs: Pairs, options: ObjectOptions | N
 
     async def moved(pair: tuple[Info, str]) -> None:
         source, target = (ObjectRef(*name.split("/", 1)) for name in (pair[0]["name"], pair[1]))
-        seen = await aio.control.look(source)
+        named = options or ObjectOptions()
+        try:
+            seen = await aio.control.look(source)
+            stored_as = await completed_options(aio.control, seen, named, storage_class=seen.head.storage_class)
+        except NotFound:
+            return  # removed by somebody else
         if seen.head.size:
             raise PreconditionFailed("it holds bytes by now, and stays", source.url)
-        named = options or ObjectOptions()
-        stored_as = await completed_options(aio.control, seen, named, storage_class=seen.head.storage_class)
         result = await aio.upload_bytes(b"", target, stored_as)
         await require_stored(aio.control, target, 0, result.etag)
         await remover.remove(source, seen.head)

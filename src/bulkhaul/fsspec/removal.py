@@ -48,7 +48,7 @@ class RemovingFileSystem(PlanningFileSystem):
 
         Raises:
             ValueError: an object would be in the place of another one that is moved, or of itself; or the mark of a
-                folder holds bytes.
+                folder holds bytes, or would replace some.
             IsADirectoryError: a folder is named without ``recursive``.
         """
         if self._strip_protocol(path1) == self._strip_protocol(path2):
@@ -63,11 +63,12 @@ class RemovingFileSystem(PlanningFileSystem):
         folders = marks.with_targets(found, planned)
         staying = {info["name"] for info in found} - {info["name"] for info, _ in folders}
         _check_moves(planned, [*pairs, *folders])
+        await self._asked(marks.require_room, folders)
         many.raise_first(await self._asked(many.copied, pairs, options, move=True))
         await self._asked(marks.moved_marks, folders, options)
         for name in whole:
             bucket, _, key = name.partition("/")
-            if key and f"{name}/" not in staying:
+            if key and not any(mark.startswith(f"{name}/") for mark in staying):
                 await self._asked(many.remove_empty, bucket, f"{key}/")
 
     mv = sync_wrapper(_mv)

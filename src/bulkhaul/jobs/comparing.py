@@ -141,7 +141,8 @@ async def comparing(
         if not options.dry_run:
             tree = await undisturbed(in_thread(DestinationTree, root_of(sides.destination), kept=1))
             folds_case = await undisturbed(in_thread(tree.folds_case))
-        names = LocalNames(folds_case=folds_case, stores_links=stores_links)
+        assert isinstance(sides.source, ObjectSide)
+        names = LocalNames(sides.source.base, folds_case=folds_case, stores_links=stores_links)
     plan = SyncPlan(
         sides.action,
         sides.source,

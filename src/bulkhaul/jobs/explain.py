@@ -21,8 +21,8 @@ from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.rows import Action
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.comparison import EXTRA, MISSING, Unknown, listed_difference, parse_compare
-from bulkhaul.policy.links import SUFFIX, link_path, names_link
-from bulkhaul.policy.naming import local_name
+from bulkhaul.policy.links import NAMED_AS_LINK, SUFFIX, link_path, makes_link, names_link
+from bulkhaul.policy.naming import link_on_file, local_name, needs_folder
 from bulkhaul.policy.preserving import require_between_buckets
 from bulkhaul.policy.selection import left_out_by
 
@@ -63,9 +63,10 @@ async def explain(
     require_between_buckets(options.preserve, source, is_copy=sides.action is Action.COPY)
     if not name:
         raise UsageError("this is a whole side of the sync; name one key or path below it", key)
-    if engine.settings.store_links and sides.action is not Action.COPY and await _means_link(sides, key, name):
+    links = engine.settings.store_links and sides.action is not Action.COPY
+    if links and await _means_link(sides, key, name):
         name += SUFFIX
-    return await _explained(name, sides, options, engine.settings)
+    return await _explained(name, sides, options, engine.settings, links=links)
 
 
 async def _means_link(sides: Sides, key: str, name: str) -> bool:
@@ -90,11 +91,13 @@ async def _means_link(sides: Sides, key: str, name: str) -> bool:
     return await _listed(objects, name + SUFFIX) is not None or await in_thread(is_link, files.place(name))
 
 
-async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Settings) -> Explanation:
+async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Settings, *, links: bool) -> Explanation:
     def skipped(rule: str, reason: str) -> Explanation:
         return Explanation(name, Action.SKIP, rule, reason)
 
-    links = settings.store_links and sides.action is not Action.COPY
+    if links and await _named_as_link(sides.source, name):
+        why = left_out_by(sides.selection, options.include, options.exclude, name)
+        return skipped("filter", why) if why else skipped("name", NAMED_AS_LINK)
     if why := left_out_by(sides.selection, options.include, options.exclude, name, stores_links=links):
         return skipped("filter", why)
     if why := sides.left_out(name):
@@ -108,10 +111,8 @@ async def _explained(name: str, sides: Sides, options: SyncOptions, settings: Se
         return skipped("presence", f"the source cannot tell what it is: {ours.reason}")
     if ours is None:
         return _only_there(name, theirs, options)
-    if sides.action is Action.DOWNLOAD and (why := local_name(name.removesuffix("/") if marker else name).refused):
+    if sides.action is Action.DOWNLOAD and (why := await _no_file(name, sides, options, links=links)):
         return skipped("name", f"the key cannot be a file: {why}")
-    if sides.action is Action.DOWNLOAD and (file := await _file_above(name, sides, options)):
-        return skipped("name", f"it needs a folder where the key {file!r} is a file")
     if theirs is None:
         return Explanation(name, sides.action, "presence", MISSING)
     if isinstance(theirs, Unknown):
@@ -136,13 +137,34 @@ def _only_there(name: str, theirs: Item | None, options: SyncOptions) -> Explana
     return Explanation(name, Action.DELETE, "deletion", EXTRA)
 
 
-async def _file_above(name: str, sides: Sides, options: SyncOptions) -> str:
-    """Return the key of the source that is a file where another one needs a folder, empty if there is none."""
-    assert isinstance(sides.source, ObjectSide)
-    for above in _above(name):
-        taken = not left_out_by(sides.selection, options.include, options.exclude, above)
-        if taken and await _listed(sides.source, above) is not None:
-            return above
+async def _named_as_link(side: Side, name: str) -> bool:
+    """Whether a name is that of a file which is named as a stored link is, and of no link."""
+    if not isinstance(side, FileSide) or not names_link(name) or await in_thread(is_link, side.place(link_path(name))):
+        return False
+    return isinstance(await in_thread(file_below, side.base, name, follow=False, enter=False), LocalFile)
+
+
+async def _no_file(name: str, sides: Sides, options: SyncOptions, *, links: bool) -> str:
+    """Return why a key of the source can be no file: by its name, or as another one is in its way; empty if it can."""
+    source = sides.source
+    assert isinstance(source, ObjectSide)
+    link = makes_link(name, stores_links=links)
+    path = link_path(name) if link else name
+    if why := local_name(path.removesuffix("/")).refused:
+        return why
+
+    async def taken(other: str) -> bool:
+        filters = options.include, options.exclude
+        left_out = left_out_by(sides.selection, *filters, other, stores_links=links)
+        return not left_out and await _listed(source, other) is not None
+
+    if link and await taken(path):
+        return link_on_file(source.base + path)
+    for above in _above(path):
+        if await taken(above):
+            return needs_folder(source.base + above, link=False)
+        if links and await taken(above + SUFFIX):
+            return needs_folder(source.base + above + SUFFIX, link=True)
     return ""
 
 

@@ -193,9 +193,11 @@ class _Run:
     def filtered(self, rows: Sequence[Row]) -> list[PlannedRow]:
         """Return single rows, in the place of those that filters leave out their results."""
         told: list[PlannedRow] = []
+        made: dict[str, Filters] = {}
         for row in rows:
             root = self._several.above(row.source) if self._several.local else ""
-            filters = Filters(self._choice.include, self._choice.exclude, root=root)
+            if (filters := made.get(root)) is None:
+                filters = made[root] = Filters(self._choice.include, self._choice.exclude, root=root)
             name = self._several.paths.get(row.source) or row.source.rstrip("/").rpartition("/")[2]
             link = self._several.local and os.path.islink(row.source)
             if not filters.takes(name):

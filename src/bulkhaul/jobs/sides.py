@@ -87,7 +87,8 @@ async def file_pages(
         excludes: whether everything below a name is left out, so that it does not matter what is there.
         folders: tell folders as well.
         destination: it may be missing, and temp files of downloads are no part of it.
-        nameless: is told, in a thread, of what has a name that can be no key.
+        nameless: is told, in a thread, of what has a name that can be no key, or is that of another's stored link; the
+            latter with that name, and without a reason where it is no failure.
         takes_link: where links are stored: whether the name of a stored link is selected. Links are told by these
             names, which no file can have then; none is followed.
 
@@ -118,13 +119,19 @@ def _walked(root: str, *, follow_symlinks: bool, folders: bool, suffix: str) -> 
 def _without_names_of_links(
     found: Iterator[Walked], takes: Callable[[str], bool], nameless: Callable[[Refused], None] | None
 ) -> Iterator[Walked]:
-    """Leave out files that are named as stored links are, and so cannot be told from them once they are objects."""
+    """Leave out files that are named as stored links are, and so cannot be told from them once they are objects.
+
+    Filters take the names of objects otherwise than theirs, so each is told: an object of its name may be its own.
+    """
     for one in found:
-        if isinstance(one, LocalFile) and names_link(one.relative):
-            if nameless is not None and takes(one.relative):
-                nameless(Refused(one.path, NAMED_AS_LINK))
-        else:
-            yield one
+        is_link = isinstance(one, Refused) and one.reason is NOT_FOLLOWED
+        if not is_link and names_link(one.relative):
+            if nameless is not None:
+                reason = NAMED_AS_LINK if isinstance(one, LocalFile) and takes(one.relative) else ""
+                nameless(Refused(one.path, reason, relative=one.relative))
+            if isinstance(one, LocalFile):
+                continue
+        yield one
 
 
 def _file_entries(

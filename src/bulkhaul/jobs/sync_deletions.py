@@ -100,8 +100,8 @@ class SyncDeletions:
     async def _at_source(self, name: str) -> bool:
         side = self._sides.source
         if not isinstance(side, ObjectSide):
-            if self._stores_links and names_link(name):
-                return await in_thread(is_link, side.place(link_path(name)))
+            if self._stores_links and names_link(name) and await in_thread(is_link, side.place(link_path(name))):
+                return True
             if self._stores_links and await in_thread(is_link, side.place(name)):
                 return False  # its object has the name of a stored link
             return await in_thread(_exists, side.place(name))

@@ -31,7 +31,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.archives import ARCHIVES
 from bulkhaul.policy.comparison import BLOCKED, EXTRA, MISSING, TAKEN, Entry, Unknown
 from bulkhaul.policy.links import SUFFIX, link_path, names_link
-from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.naming import FileFolderClash, KeyPaths, folded, local_name
 from bulkhaul.policy.selection import named_object
 
 PlannedRow = Row | TransferResult
@@ -40,9 +40,11 @@ PlannedRow = Row | TransferResult
 class LocalNames:
     """Tells which keys cannot be a file below the destination; they come in ascending order."""
 
-    def __init__(self, *, folds_case: bool, stores_links: bool = False) -> None:
+    def __init__(self, base: str, *, folds_case: bool, stores_links: bool) -> None:
+        """Take what names are told by; see ``KeyPaths``."""
         self.stores_links = stores_links
-        self._clash = FileFolderClash()
+        self._base = base
+        self._paths = KeyPaths(base, stores_links=stores_links)
         self._seen = SeenNames() if folds_case else None
 
     def refused(self, name: str, *, there: bool) -> str:
@@ -51,21 +53,11 @@ class LocalNames:
         Args:
             there: a file has this very name.
         """
-        if self.stores_links and names_link(name):
-            name = link_path(name)
-            if self._clash.has(name):
-                return f"it would be a link where the key {name!r} is a file"
-        components: tuple[str, ...] = ()
-        if not there or self._seen is not None:
-            found = local_name(name)
-            if found.refused:
-                return found.refused
-            components = found.components
-        if parent := self._clash.parent_of(name):
-            return f"it needs a folder where the key {parent!r} is a file"
-        if self._seen is not None and (earlier := self._seen.earlier(folded(components), name)):
-            return f"on this file system it would be the same file as the key {earlier!r}"
-        return ""
+        found = self._paths.path_of(name, known=there and self._seen is None)
+        if found.refused or self._seen is None:
+            return found.refused
+        earlier = self._seen.earlier(folded(found.components), self._base + name)
+        return f"on this file system it would be the same file as the key {earlier!r}" if earlier else ""
 
     def close(self) -> None:
         """Forget the names."""
@@ -301,8 +293,11 @@ class SyncPlan:
         found: list[PlannedRow] = []
         while self.nameless:
             refused = self.nameless.popleft()
-            self.counts.found += 1
-            found.append(self._untold(refused.path, refused.reason))
+            if refused.relative:
+                self._hidden.add_key(refused.relative)
+            if refused.reason:
+                self.counts.found += 1
+                found.append(self._untold(refused.path, refused.reason))
         return found
 
     def deletion(self, entry: Entry) -> Row:
@@ -334,20 +329,27 @@ def result_of(row: Row) -> TransferResult:
 
 
 class _Hidden:
-    """What may be at the source, below names of which it cannot tell what they are, or as their stored links.
+    """What may be at the source: single names, and what lies below others of which it cannot tell what they are.
 
     It is asked in ascending order of names.
     """
 
     def __init__(self) -> None:
         self._below: list[str] = []
+        self._keys: list[str] = []
 
     def add(self, unknown: Unknown) -> None:
         """Add a name."""
         self._below.append(unknown.below)
 
+    def add_key(self, key: str) -> None:
+        """Add a single name."""
+        self._keys.append(key)
+
     def covers(self, name: str) -> bool:
-        """Whether a name lies below one of them, or is that of its stored link."""
+        """Whether a name is one of them, lies below one, or is that of its stored link."""
+        if self._keys:
+            self._keys = [one for one in self._keys if name <= one]
         if self._below:
             self._below = [one for one in self._below if name <= one or name.startswith(one)]
-        return any(name.startswith(one) or name == one[:-1] + SUFFIX for one in self._below)
+        return name in self._keys or any(name.startswith(one) or name == one[:-1] + SUFFIX for one in self._below)

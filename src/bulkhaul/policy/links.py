@@ -30,6 +30,15 @@ def names_link(name: str) -> bool:
     return name.endswith(SUFFIX) and len(name.rpartition("/")[2]) > len(SUFFIX)
 
 
+def makes_link(key: str, version_id: str = "", *, stores_links: bool) -> bool:
+    """Whether a download makes a link of an object: where links are stored, unless a version of it is asked for.
+
+    >>> makes_link("a.rclonelink", stores_links=True), makes_link("a.rclonelink", "1", stores_links=True)
+    (True, False)
+    """
+    return stores_links and not version_id and names_link(key)
+
+
 def link_path(name: str) -> str:
     """Return the path of the link that a stored link of this name is."""
     return name.removesuffix(SUFFIX)

@@ -9,6 +9,8 @@ import unicodedata
 
 import msgspec
 
+from bulkhaul.policy.links import link_path, makes_link
+
 MAX_NAME_BYTES = 255
 """Longest file name. Source: NAME_MAX of ext4, xfs, btrfs and tmpfs (linux/limits.h)."""
 
@@ -99,23 +101,80 @@ class FileFolderClash:
     """
 
     def __init__(self) -> None:
-        self._files: list[str] = []
+        self._files: list[tuple[str, str]] = []
 
-    def parent_of(self, key: str) -> str:
-        """Return the earlier key that is a file where ``key`` needs a folder, empty if there is none."""
-        while self._files and not key.startswith(self._files[-1]):
-            self._files.pop()
-        for earlier in self._files:
+    def parent_of(self, key: str, name: str = "") -> str:
+        """Return the earlier key that is a file where ``key`` needs a folder, empty if there is none.
+
+        Args:
+            name: by which this one is told; empty for itself.
+        """
+        self._leave(key)
+        for earlier, told in self._files:
             if key.startswith(earlier + "/"):
-                return earlier
-        self._files.append(key)
+                return told
+        self._files.append((key, name or key))
         return ""
 
     def has(self, key: str) -> bool:
         """Whether an earlier key is this one; asked when what follows begins with it."""
-        while self._files and not key.startswith(self._files[-1]):
+        self._leave(key)
+        return bool(self._files) and self._files[-1][0] == key
+
+    def _leave(self, key: str) -> None:
+        """Forget those that are no beginning of a key, nor of any after it."""
+        while self._files and not key.startswith(self._files[-1][0]):
             self._files.pop()
-        return bool(self._files) and self._files[-1] == key
+
+
+def needs_folder(key: str, *, link: bool) -> str:
+    """Return why a key cannot be a file where a shorter one is a file, or the link that it makes, for people."""
+    return f"it needs a folder where the key {key!r} is a {'link' if link else 'file'}"
+
+
+def link_on_file(key: str) -> str:
+    """Return why a stored link cannot be made where a key is a file, for people."""
+    return f"it would be a link where the key {key!r} is a file"
+
+
+_KNOWN = LocalName()
+
+
+class KeyPaths:
+    """Gives the keys of one listing their paths, in ascending order; refuses those in whose way an earlier one is.
+
+    These are ``a/b`` after ``a``, as ``FileFolderClash`` finds them; where links are stored also ``a.rclonelink`` after
+    ``a``, as it has the path of its link, and ``a/b`` after that.
+    """
+
+    def __init__(self, base: str, *, stores_links: bool) -> None:
+        """Take what names are told by.
+
+        Args:
+            base: what is put before a name to get its key.
+            stores_links: links are made of stored links.
+        """
+        self._base = base
+        self._stores_links = stores_links
+        self._files = FileFolderClash()
+
+    def path_of(self, name: str, *, known: bool = False) -> LocalName:
+        """Return where a name goes.
+
+        Args:
+            known: a file has this very name, so that only other keys can refuse it; its components are not told.
+        """
+        link = makes_link(name, stores_links=self._stores_links)
+        path = link_path(name) if link else name
+        if link and self._files.has(path):
+            return LocalName(refused=link_on_file(self._base + path))
+        found = _KNOWN if known else local_name(path)
+        if found.refused:
+            return found
+        if parent := self._files.parent_of(path, name):
+            is_link = makes_link(parent, stores_links=self._stores_links)
+            return LocalName(refused=needs_folder(self._base + parent, link=is_link))
+        return found
 
 
 def printable(text: str) -> str:

@@ -11,7 +11,7 @@ from fsspec.asyn import sync
 from bulkhaul import ObjectOptions
 from bulkhaul.fsspec import BulkhaulFileSystem
 from bulkhaul.fsspec.many import removed_below
-from tests.faultserver import FaultServer, Status, make_object, reply_lost
+from tests.faultserver import FaultServer, ReplaceObject, Status, make_object, reply_lost
 from tests.integration.fsspec.places import asked
 from tests.servers.process import RunningServer
 
@@ -110,6 +110,22 @@ def test_a_mark_that_holds_bytes_fails_the_move(counted: Counted) -> None:
     assert sorted(server.store.in_bucket("bucket")) == sorted([*MARKED, "d/note/"])
 
 
+def test_a_mark_that_holds_bytes_at_the_new_name_fails_the_move(counted: Counted) -> None:
+    """It is somebody's file there, too, and nothing is moved; a mark without bytes is in nobody's way."""
+    server, fs = counted
+    with_marks(server)
+    before = everything(server)
+    server.store.put("bucket", "n/sub/", make_object(b"data"))
+    with pytest.raises(ValueError, match=r"'bucket/n/sub/' ends in a slash and holds bytes.*nothing was moved"):
+        fs.mv("bucket/d/", "bucket/n/", recursive=True)
+    assert server.store.in_bucket("bucket")["n/sub/"].body == b"data"
+    server.store.delete("bucket", "n/sub/")
+    assert everything(server) == before
+    server.store.put("bucket", "n/sub/", make_object(b""))
+    fs.mv("bucket/d/", "bucket/n/", recursive=True)
+    assert everything(server) == ["bucket/n/", "bucket/n/a", "bucket/n/sub/", "bucket/n/sub/none//"]
+
+
 def test_a_mark_stays_until_its_copy_is_stored(counted: Counted) -> None:
     """Where the service refuses the new one."""
     server, fs = counted
@@ -118,6 +134,30 @@ def test_a_mark_stays_until_its_copy_is_stored(counted: Counted) -> None:
     with pytest.raises(PermissionError):
         fs.mv("bucket/d", "bucket/n", recursive=True)
     assert "bucket/d/sub/" in everything(server)
+
+
+def test_a_mark_that_comes_during_a_move_stays(counted: Counted) -> None:
+    """It was not there when the move was planned: it is not moved, and not removed."""
+    server, fs = counted
+    with_marks(server)
+    mark = make_object(b"", metadata={"owner": "us"})
+    comes = ReplaceObject(replacement=mark, other_key="d/new/", operation="ListObjectsV2", key="d/", nth=2)
+    server.add_fault(comes)
+    fs.mv("bucket/d", "bucket/n", recursive=True)
+    assert server.fired(comes) == 1
+    moved = [f"bucket/n/{key[2:]}" for key in sorted(MARKED)]
+    assert everything(server) == ["bucket/d/new/", *moved]
+
+
+def test_a_mark_that_goes_during_a_move_is_no_failure(counted: Counted) -> None:
+    """Somebody else has removed it; the others are moved."""
+    server, fs = counted
+    with_marks(server)
+    goes = ReplaceObject(replacement=None, operation="HeadObject", key="d/sub/")
+    server.add_fault(goes)
+    fs.mv("bucket/d", "bucket/n", recursive=True)
+    assert server.fired(goes) == 1
+    assert everything(server) == ["bucket/n/", "bucket/n/a", "bucket/n/sub/none//"]
 
 
 def test_what_is_not_moved_stays(fs: BulkhaulFileSystem) -> None:

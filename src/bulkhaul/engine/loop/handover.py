@@ -43,16 +43,16 @@ class Driven(Generic[T]):
         self._some, self._full, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def __aenter__(self) -> Callable[[], Coroutine[None, None, list[T]]]:
-        self._driving = asyncio.create_task(self._drive())
-        _driving.add(self._driving)
-        self._driving.add_done_callback(_driving.discard)
+        self._task = asyncio.create_task(self._drive())
+        _driving.add(self._task)
+        self._task.add_done_callback(_driving.discard)
         return self._take
 
     async def __aexit__(self, *_: object) -> None:
-        self._driving.cancel()
-        await asyncio.wait([self._driving])
-        if not self._driving.cancelled():
-            self._driving.exception()  # was raised where it was waited for, or nobody waits any more
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()  # was raised where it was waited for, or nobody waits any more
 
     async def _drive(self) -> None:
         try:
@@ -76,9 +76,9 @@ class Driven(Generic[T]):
         taken = self._found.copy()
         self._found.clear()
         self._room.set()
-        if not self._driving.done():
+        if not self._task.done():
             self._some.clear()
             self._full.clear()
         elif not taken:
-            self._driving.result()  # raises what the generator raised
+            self._task.result()  # raises what the generator raised
         return taken

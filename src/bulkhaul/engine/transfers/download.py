@@ -26,7 +26,7 @@ from bulkhaul.engine.pool.job import GetJob
 from bulkhaul.engine.transfers.download_record import DownloadRecord
 from bulkhaul.engine.transfers.download_resume import DownloadResumer
 from bulkhaul.engine.transfers.endpoints import Destination
-from bulkhaul.engine.transfers.links import is_stored_link, restore_link
+from bulkhaul.engine.transfers.links import restore_link
 from bulkhaul.engine.transfers.move_source import SourceRemover, not_removed
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.engine.transfers.verify import Verification, reads_back, verify
@@ -38,6 +38,7 @@ from bulkhaul.model.settings import DEFAULT_PART_SIZE_BYTES, Settings
 from bulkhaul.policy.file_metadata import kept_mode, kept_mtime
 from bulkhaul.policy.filetimes import mtime_of
 from bulkhaul.policy.layout import Layout, plan_download
+from bulkhaul.policy.links import makes_link
 from bulkhaul.policy.parttable import LISTED_PARTS, PartTable, new_part_table, prepare_tables
 from bulkhaul.policy.sameness import require_wanted
 from bulkhaul.policy.verification import CheckPlan, needs_parts, plan_checks, without_checksum
@@ -119,7 +120,7 @@ class Downloader:
             )
             look = functools.partial(look_for, self._control, ref, version_id, wanted)
             try:
-                if is_stored_link(self._settings, ref.key) and not version_id:
+                if makes_link(ref.key, version_id, stores_links=self._settings.store_links):
                     result = await self._restore_link(await look(), destination, fsync=remove, set_times=set_times)
                 else:
                     result = await attempt(listed or await look())

@@ -15,8 +15,7 @@ from bulkhaul.engine.transfers.download_pieces import PlannedDownload
 from bulkhaul.engine.transfers.result import result_of
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import ObjectHead, ObjectRef
-from bulkhaul.policy.links import link_path, names_link
-from bulkhaul.policy.naming import FileFolderClash, folded, local_name
+from bulkhaul.policy.naming import KeyPaths, folded
 from bulkhaul.policy.selection import Source
 from bulkhaul.wire.values import RemoteObject
 
@@ -40,24 +39,16 @@ class Naming:
 
     def __init__(self, base: str, *, folds_case: bool, store_links: bool = False) -> None:
         self._base = base
-        self._store_links = store_links
-        self._clash = FileFolderClash()
+        self._paths = KeyPaths(base, stores_links=store_links)
         self._seen = SeenNames() if folds_case else None
 
     def plan(self, head: ObjectHead) -> KeyPlan:
         """Return what becomes of a key."""
-        relative = head.key.removeprefix(self._base)
         if head.key.endswith("/") and head.size == 0:
             return KeyPlan(skipped="it marks a folder and holds nothing")
-        if self._store_links and names_link(relative):
-            relative = link_path(relative)
-            if self._clash.has(relative):
-                return KeyPlan(refused=f"it would be a link where the key {self._base + relative!r} is a file")
-        name = local_name(relative)
+        name = self._paths.path_of(head.key.removeprefix(self._base))
         if name.refused:
             return KeyPlan(refused=name.refused)
-        if parent := self._clash.parent_of(relative):
-            return KeyPlan(refused=f"it needs a folder where the key {parent!r} is a file")
         earlier = self._seen.earlier(folded(name.components), head.key) if self._seen is not None else ""
         if earlier not in ("", head.key):
             return KeyPlan(refused=f"on this file system it would be the same file as the key {earlier!r}")

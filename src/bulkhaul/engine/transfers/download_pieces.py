@@ -21,13 +21,13 @@ from bulkhaul.engine.transfers.batch import Group, Piece
 from bulkhaul.engine.transfers.download import Downloader, may_skip_head
 from bulkhaul.engine.transfers.download_batch import BatchDownload, SmallObject
 from bulkhaul.engine.transfers.endpoints import Destination
-from bulkhaul.engine.transfers.links import is_stored_link
 from bulkhaul.model.errors import LocalError
 from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.open_files import descriptors
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.batching import SMALL_BYTES, BatchLimits, cut, rows_of_batch
+from bulkhaul.policy.links import makes_link
 from bulkhaul.wire.values import RemoteObject
 
 
@@ -164,7 +164,7 @@ class DownloadPieces:
             and not self._remove
             and not remote.version_id
             and not settings.sparse
-            and not is_stored_link(settings, remote.ref.key)
+            and not makes_link(remote.ref.key, stores_links=settings.store_links)
             and remote.target.fast
             and settings.transport != "sdk"
             and settings.landing != "mapped"

@@ -18,10 +18,9 @@ from bulkhaul.model.errors import TransferError, UnsafeKey
 from bulkhaul.model.objects import Integrity, ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
-from bulkhaul.model.settings import Settings
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.file_metadata import with_kept
-from bulkhaul.policy.links import MAX_TARGET_BYTES, names_link, refused_target, restored_path, stored_key
+from bulkhaul.policy.links import MAX_TARGET_BYTES, refused_target, restored_path, stored_key
 from bulkhaul.wire.values import RemoteObject
 
 Send = Callable[[int, int, ObjectRef, ObjectOptions], Awaitable[TransferResult]]
@@ -66,11 +65,6 @@ async def store_link(
             raise not_removed(error, path, ref.url) from error
         remove_link(path, target)
     return msgspec.structs.replace(result, source=path)
-
-
-def is_stored_link(settings: Settings, key: str) -> bool:
-    """Whether a download makes a link of an object."""
-    return settings.store_links and names_link(key)
 
 
 async def restore_link(

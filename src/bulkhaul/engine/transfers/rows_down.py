@@ -34,7 +34,7 @@ from bulkhaul.model.objects import ObjectHead
 from bulkhaul.model.results import TransferResult
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.policy.filetimes import mtime_of
-from bulkhaul.policy.links import names_link, restored_path
+from bulkhaul.policy.links import makes_link, restored_path
 from bulkhaul.policy.naming import FileFolderClash, folded, local_name
 from bulkhaul.policy.reach import Reach, reach_of
 from bulkhaul.policy.storerules import require_current
@@ -105,7 +105,7 @@ class RowDownloads:
                 result = msgspec.structs.replace(result, skipped="it marks a folder and holds nothing")
                 planned.append(PlannedDownload(result))
                 continue
-            if self._store_links and names_link(ref.key) and not row.version_id:
+            if makes_link(ref.key, row.version_id, stores_links=self._store_links):
                 row = msgspec.structs.replace(row, destination=restored_path(row.destination, ref.key))
             components, refused = naming.components(row)
             if refused:

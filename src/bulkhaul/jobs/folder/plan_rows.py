@@ -1,10 +1,12 @@
 """Reads one row of a plan, also where an earlier version wrote its time as a manifest had it.
 
-line ─▶ a row ─▶ a time without a zone is in UTC
+line ─▶ a row ─▶ its time in UTC, which one without a zone is in
  ╰─▶ its time is no RFC 3339, as ``2024-05-17`` ─▶ read as the manifest's was
 """
 
 from __future__ import annotations
+
+from datetime import UTC
 
 import msgspec
 
@@ -29,9 +31,12 @@ def plan_row(line: bytes) -> Row:
         if earlier is None:
             raise
         return earlier
-    if row.last_modified is not None and row.last_modified.tzinfo is None:
+    if row.last_modified is None or row.last_modified.tzinfo is UTC:
+        return row
+    try:
         return msgspec.structs.replace(row, last_modified=in_utc(row.last_modified))
-    return row
+    except ValueError as error:
+        raise msgspec.ValidationError(f"{error} - at `$.last_modified`") from error
 
 
 def _of_earlier_version(line: bytes) -> Row | None:
