@@ -50,6 +50,7 @@ class OwnThread:
         self._portal: Portal | None = None
         self._beside: list[AsyncEngine] = []
         self._changing = threading.RLock()  # a signal handler may close it while this thread starts or closes it
+        self._begun = False
         self._closing = False
         self._ended = False
 
@@ -80,15 +81,30 @@ class OwnThread:
         except (RuntimeError, OSError) as error:
             self._engine.abandon()
             raise no_thread(error) or (local_error(error) if isinstance(error, OSError) else error) from error
-        try:
-            portal.run(self._start_all)
-        except BaseException:
+        self._portal = self._portal or portal
+        if self._portal is not portal:  # a signal handler has started it meanwhile
             portal.stop()
+            return
+        try:
+            open_engines.add(self)
+            portal.run(self._start_all)
+            self._begun = True
+        except BaseException:
+            try:
+                with contextlib.suppress(Exception):  # what is raised is why it did not start
+                    portal.run(self._close_all)
+            finally:
+                self._stop(portal)
             raise
-        self._portal = portal
-        open_engines.add(self)
         if self._ended:  # by a signal handler, meanwhile
             self.close()
+
+    def _stop(self, portal: Portal) -> None:
+        try:
+            portal.stop()  # another thread may be iterating: its generator ends with the engine
+        finally:
+            self._portal, self._begun, self._closing = None, False, False
+            open_engines.discard(self)
 
     async def _start_all(self) -> None:
         for engine in (self._engine, *self._beside):
@@ -115,11 +131,11 @@ class OwnThread:
         with self._changing:
             portal = self._portal
             self._ended = True
-            if self._closing:
-                return  # a signal handler: what it has interrupted closes it
             if portal is None:
                 self._engine.abandon()
                 return
+            if self._closing or not self._begun:
+                return  # a signal handler: what it has interrupted closes it
             self._closing = True
             try:
                 closing = portal.start(self._close_all)
@@ -131,9 +147,8 @@ class OwnThread:
                         closing.result()
                     raise
             finally:
-                portal.stop()  # another thread may be iterating: its generator ends with the engine
-                self._portal, self._closing, self._ended = None, False, True
-                open_engines.discard(self)
+                self._ended = True
+                self._stop(portal)
 
     async def _close_all(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -264,7 +279,8 @@ class OwnThread:
     def _running(self) -> Portal:
         """Return the engine's thread, which the first operation starts."""
         self._require_process()
-        if self._portal is None and not self._ended:
+        portal = self._portal
+        if not self._ended and (portal is None or not (self._begun or portal.here)):
             with self._changing:
                 if not self._ended:  # another thread may have closed it
                     self._start()
