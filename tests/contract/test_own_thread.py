@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,25 @@ def test_a_callback_that_calls_its_engine_is_told_why_not() -> None:
         eventually(lambda: bool(refused), "the callback is called")
         assert engine.start_task(engine.aio.exists, "s3://bucket/key").result(PATIENCE_S)
     assert ["call the engine on another thread" in text for text in refused[:2]] == [True, True]
+
+
+def test_a_callback_that_enters_its_engine_is_told_why_not() -> None:
+    """Its last call comes while the engine is closed, and a start would wait for that: the close returns."""
+    refused: list[str] = []
+
+    def tell(_: Progress) -> None:
+        try:
+            with engine:
+                pass
+        except errors.UsageError as error:
+            refused.append(str(error))
+
+    with serving() as server, aws_environment(keys()):
+        engine = Engine(endpoint_url=server.endpoint_url, workers=1, on_progress=tell)
+        engine.put_bytes("s3://bucket/key", b"x")
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(PATIENCE_S)
+        assert not closing.is_alive()
+    assert refused
+    assert all("cannot be started on its own thread" in text for text in refused)

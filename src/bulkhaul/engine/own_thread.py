@@ -65,9 +65,12 @@ class OwnThread:
 
         Raises:
             OtherError: the operating system gives no thread or no descriptors.
-            UsageError: the engine belongs to the process that this one was forked from.
+            UsageError: the engine belongs to the process that this one was forked from, or it is called on the engine's
+                own thread, as by a callback: another one that closes the engine would wait for that.
         """
         self._require_process()
+        if self._on_own_thread():
+            raise UsageError("an engine cannot be started on its own thread, as by a callback; start it on another one")
         with self._changing:
             self._ended = False
             self._start()
