@@ -187,6 +187,15 @@ class OwnThread:
         """The async engine behind this one; ``run`` awaits its methods, and ``each`` iterates over what they yield."""
         return self._engine
 
+    def require_elsewhere(self) -> None:
+        """Return if this is not the engine's own thread.
+
+        Raises:
+            UsageError: it is, as in a callback, and it cannot wait for itself.
+        """
+        if self._portal is not None:
+            self._portal.require_elsewhere()
+
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the engine's loop and return its result.
 

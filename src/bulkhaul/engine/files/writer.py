@@ -44,6 +44,7 @@ class ObjectWriter(StoredWhenClosed):
         super().__init__(ref.url)
 
     def _take(self, data: memoryview) -> None:
+        self._engine.require_elsewhere()  # the upload runs there, and nothing would read what is sent
         if self._storing is None and len(self._held) + len(data) < HELD_BYTES:
             self._held += data
             return
@@ -52,6 +53,7 @@ class ObjectWriter(StoredWhenClosed):
         self._send(data)
 
     def _store(self) -> TransferResult:
+        self._engine.require_elsewhere()  # before the input ends, which completes the object
         if self._storing is None:
             upload = functools.partial(self._engine.aio.upload_bytes, self._held, self._ref, self._options)
             result: TransferResult = self._engine.run(upload)
