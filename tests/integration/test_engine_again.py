@@ -197,6 +197,22 @@ def test_an_engine_on_a_second_loop_says_so(server: FaultServer) -> None:
     gc.collect()
 
 
+def test_a_second_loop_beside_the_first_is_told_so(server: FaultServer) -> None:
+    """Also while both are open; the engine goes on where it runs. Nothing else of asyncio is what the caller gets."""
+    engine = AsyncEngine(endpoint_url=server.endpoint_url, workers=1)
+
+    async def each() -> list[str]:
+        return [one.key async for one in engine.list("s3://bucket/")]
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        assert first.run(engine.exists("s3://bucket/key"))
+        for work in (lambda: engine.exists("s3://bucket/key"), lambda: engine.get_bytes("s3://bucket/key"), each):
+            with pytest.raises(errors.UsageError, match="another event loop"):
+                second.run(asyncio.wait_for(work(), PATIENCE_S))
+        assert first.run(engine.get_bytes("s3://bucket/key")) == b"hello"
+        first.run(engine.close())
+
+
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_a_dropped_engine_leaves_the_loop_as_it_was(server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
     """No number of a closed descriptor stays with the program's loop, where it would hide the next socket."""
