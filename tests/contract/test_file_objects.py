@@ -8,6 +8,8 @@ import gc
 import io
 import pickle
 import random
+import signal
+import sys
 import threading
 import time
 import warnings
@@ -15,6 +17,7 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import aclosing
 from itertools import pairwise
+from traceback import walk_stack
 from typing import Any, BinaryIO, cast
 
 import pytest
@@ -22,9 +25,10 @@ import pytest
 import bulkhaul
 from bulkhaul import Engine, errors
 from bulkhaul.engine.files.reader import ObjectReader
+from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
-from tests.engines import aws_environment, keys, open_descriptors, running_engine, serving
+from tests.engines import aws_environment, eventually, keys, open_descriptors, running_engine, serving
 from tests.faultserver import MIB, FaultServer, FlipBit, Stall, Status
 from tests.patience import PATIENCE_S
 
@@ -218,6 +222,57 @@ def test_an_engine_that_ends_ends_its_files(served: tuple[FaultServer, Engine]) 
     writer.abort()
     reader.close()
     assert "ended-w" not in server.store.in_bucket("bucket")
+
+
+def test_an_abort_while_its_engine_ends_is_an_abort(
+    served: tuple[FaultServer, Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop may end in between the two steps of an abort: it returns, and no descriptor is left."""
+    server, _ = served
+    with Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
+        engine.exists("s3://bucket/key")
+    before = open_descriptors()
+    with engine:
+        writer = engine.open("s3://bucket/ending", "wb")
+        writer.write(bytes(6 * MIB))
+        running = engine._running
+
+        def ending() -> Portal:
+            portal = running()
+            engine.close()
+            return portal
+
+        with monkeypatch.context() as patched:
+            patched.setattr(engine, "_running", ending)
+            writer.abort()
+    gc.collect()
+    eventually(lambda: open_descriptors() == before, "descriptors are left")
+    assert not server.store.uploads.pending("bucket")
+
+
+def test_an_abort_that_is_interrupted_goes_on(served: tuple[FaultServer, Engine]) -> None:
+    """Ctrl-C while it waits, before the engine has even heard of it: nothing is stored, and no descriptor is left."""
+    server, engine = served
+    main = threading.get_ident()
+    before = open_descriptors()
+    writer = engine.open("s3://bucket/interrupted", "wb")
+    writer.write(bytes(6 * MIB))
+
+    def waits() -> bool:
+        frames = walk_stack(sys._current_frames()[main])
+        return any(frame.f_code.co_name == "result" for frame, _ in frames)
+
+    def interrupt() -> None:
+        eventually(waits, "the abort waits")
+        signal.pthread_kill(main, signal.SIGINT)
+        eventually(lambda: not waits(), "the abort is interrupted")
+
+    engine._running().soon(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        writer.abort()
+    eventually(lambda: open_descriptors() == before, "the writer's descriptors stay open")
+    assert not engine.exists("s3://bucket/interrupted")
+    assert not server.store.uploads.pending("bucket")
 
 
 def test_a_read_that_waits_when_its_engine_ends_says_so(served: tuple[FaultServer, Engine]) -> None:

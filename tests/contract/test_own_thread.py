@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -100,3 +101,57 @@ def test_a_callback_that_calls_its_engine_is_told_why_not() -> None:
         eventually(lambda: bool(refused), "the callback is called")
         assert engine.start_task(engine.aio.exists, "s3://bucket/key").result(PATIENCE_S)
     assert ["call the engine on another thread" in text for text in refused[:2]] == [True, True]
+
+
+def test_a_callback_that_enters_its_engine_is_told_why_not() -> None:
+    """Its last call comes while the engine is closed, and a start would wait for that: the close returns."""
+    refused: list[str] = []
+
+    def tell(_: Progress) -> None:
+        try:
+            with engine:
+                pass
+        except errors.UsageError as error:
+            refused.append(str(error))
+
+    with serving() as server, aws_environment(keys()):
+        engine = Engine(endpoint_url=server.endpoint_url, workers=1, on_progress=tell)
+        engine.put_bytes("s3://bucket/key", b"x")
+        closing = threading.Thread(target=engine.close, daemon=True)
+        closing.start()
+        closing.join(PATIENCE_S)
+        assert not closing.is_alive()
+    assert refused
+    assert all("cannot be started on its own thread" in text for text in refused)
+
+
+@pytest.mark.parametrize("call", ["write", "close"])
+def test_a_callback_that_writes_is_told_why_not(call: str) -> None:
+    """The upload that takes what is written runs on that thread: nothing is stored or left, and the engine goes on."""
+    refused: list[str] = []
+    writers: list[Any] = []
+
+    def tell(_: Progress) -> None:
+        while writers:
+            writer = writers.pop()
+            try:
+                writer.write(bytes(8 * MIB)) if call == "write" else writer.close()
+            except errors.UsageError as error:
+                refused.append(str(error))
+                writer.abort()
+
+    with serving() as server, aws_environment(keys()):
+        before = open_descriptors()
+        engine = Engine(endpoint_url=server.endpoint_url, workers=1, on_progress=tell).start()
+        engine.put_bytes("s3://bucket/key", b"old")
+        writer = engine.open("s3://bucket/key", "wb")
+        writer.write(bytes(6 * MIB))
+        writers.append(writer)
+        engine.start_task(engine.aio.exists, "s3://bucket/key").result(PATIENCE_S)
+        engine.start_task(engine.aio.put_bytes, "s3://bucket/other", b"x").result(PATIENCE_S)
+        eventually(lambda: bool(refused), "the callback is called")
+        assert engine.start_task(engine.aio.get_bytes, "s3://bucket/key").result(PATIENCE_S) == b"old"
+        eventually(lambda: not server.store.uploads.pending("bucket"), "an upload is left")
+        engine.close()
+        eventually(lambda: open_descriptors() == before, "the writer's descriptors stay open")
+    assert "call the engine on another thread" in refused[0]

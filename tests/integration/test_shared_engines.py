@@ -64,6 +64,24 @@ thread.join()
 sys.exit(status)
 """
 
+HANDLED = """
+import signal, sys
+import bulkhaul
+from bulkhaul.engine.shared import _engines
+found, start = [], bulkhaul.AsyncEngine.start
+def read(*_):
+    with bulkhaul.open("s3://bucket/key", endpoint_url=sys.argv[1], workers=1) as file:
+        found.append(file.read())
+async def struck(self):
+    bulkhaul.AsyncEngine.start = start
+    signal.raise_signal(signal.SIGUSR1)  # handled by the main thread, which waits for this
+    return await start(self)
+bulkhaul.AsyncEngine.start = struck
+signal.signal(signal.SIGUSR1, read)
+read()
+sys.exit(found != [b"hello", b"hello"] or len(_engines) != 1)
+"""
+
 FORKED = """
 import os, sys
 import bulkhaul
@@ -76,9 +94,9 @@ with bulkhaul.Engine(endpoint_url=sys.argv[1], workers=1) as engine:
 """
 
 
-@pytest.mark.parametrize("script", [SHARED, FORKED], ids=["shared", "forked"])
+@pytest.mark.parametrize("script", [SHARED, HANDLED, FORKED], ids=["shared", "handled", "forked"])
 def test_engines_that_nobody_closes_here_are_no_fault(server: FaultServer, tmp_path: Path, script: str) -> None:
-    """Neither those of ``bulkhaul.open`` nor those of a parent warn; a fork while one starts hangs nobody."""
+    """Neither those of ``bulkhaul.open`` nor those of a parent warn; a fork or a signal while one starts hangs none."""
     words = [sys.executable, "-W", "always::ResourceWarning", "-c", script, server.endpoint_url]
     with aws_environment(keys() | {"PYTHONPATH": ":".join(sys.path)}):
         run = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, cwd=tmp_path, check=False)

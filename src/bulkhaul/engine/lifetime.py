@@ -103,22 +103,21 @@ class Lifetime:
         """Return the parts of the engine, which is started if it never was.
 
         Raises:
-            UsageError: it is closed, in another process, or not started and no event loop is running.
+            UsageError: it is closed, in another process, on another event loop, or not started and no loop is running.
         """
         if os.getpid() != self._pid:
             raise UsageError("this engine belongs to the process that this one was forked from; make a new one here")
+        loop = asyncio._get_running_loop()  # None where none runs
         if self._coordinator is None:
             if self.state == "closed":
                 raise UsageError("the engine is closed; start it again, or make a new one")
-            try:
-                asyncio.get_running_loop()
-            except RuntimeError:
-                raise UsageError("the engine is not running; use it in a coroutine, or start it there") from None
+            if loop is None:
+                raise UsageError("the engine is not running; use it in a coroutine, or start it there")
             self.start()
         assert self._coordinator is not None
         assert self._loop is not None
-        if self._loop.is_closed():
-            self._require_loop(None)
+        if loop is not None or self._loop.is_closed():
+            self._require_loop(loop)
         return self._coordinator
 
     def _require_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:

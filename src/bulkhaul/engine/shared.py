@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from bulkhaul.engine.files.writer import ObjectWriter
 
 _engines: dict[tuple[int, Settings, CredentialsSource | None], Engine] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may ask for an engine while this thread does
 
 
 def _after_fork() -> None:
     """Take another lock: a thread that holds the old one, while an engine starts, is not in this child."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
@@ -51,9 +51,11 @@ def shared_engine(settings: Settings, credentials: CredentialsSource | None = No
         engine = _engines.get(key)
         if engine is None or engine.ended:
             for old in [old for old, one in _engines.items() if one.ended]:
-                del _engines[old]
-            engine = _engines[key] = Engine(settings, credentials=credentials).start()
+                _engines.pop(old, None)
+            # A signal handler may have put one there, or finds this one while it starts.
+            engine = _engines.setdefault(key, Engine(settings, credentials=credentials))
             nobodys.add(engine)
+            engine.start()
         return engine
 
 

@@ -86,6 +86,11 @@ class OsRuns:
         """The engine on its own event loop."""
         return self._engine.aio
 
+    def require_elsewhere(self) -> None:
+        """Return if this is not the engine's own thread, which cannot wait for itself."""
+        with os_errors():
+            self._engine.require_elsewhere()
+
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the engine's loop, and wait for it."""
         result: T = self._engine.run(_translated, work, arguments)

@@ -19,6 +19,10 @@ class Runs(Protocol):
         """The engine on that loop."""
         ...
 
+    def require_elsewhere(self) -> None:
+        """Return if this is not the loop's own thread, which cannot wait for what runs there."""
+        ...
+
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function there, and wait for it."""
         ...

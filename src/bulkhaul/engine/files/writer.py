@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import os
 import socket
+from concurrent.futures import CancelledError as FutureCancelledError
 
 from bulkhaul.engine.files.runs import Runs
 from bulkhaul.engine.files.stored_when_closed import StoredWhenClosed
@@ -44,6 +46,7 @@ class ObjectWriter(StoredWhenClosed):
         super().__init__(ref.url)
 
     def _take(self, data: memoryview) -> None:
+        self._engine.require_elsewhere()  # the upload runs there, and nothing would read what is sent
         if self._storing is None and len(self._held) + len(data) < HELD_BYTES:
             self._held += data
             return
@@ -52,24 +55,33 @@ class ObjectWriter(StoredWhenClosed):
         self._send(data)
 
     def _store(self) -> TransferResult:
+        self._engine.require_elsewhere()  # before the input ends, which completes the object
         if self._storing is None:
             upload = functools.partial(self._engine.aio.upload_bytes, self._held, self._ref, self._options)
             result: TransferResult = self._engine.run(upload)
             return result
-        given, self._input = self._input, -1
-        _end(given)
+        _end(self._taken())
         return self._outcome(self._storing)
 
     def _discard(self) -> None:
         self._held = bytearray()  # a failed upload's traceback may still look at the old one
-        given, self._input = self._input, -1
-        if self._storing is None or self._storing.done():
+        storing, given = self._storing, self._taken()
+        if storing is None or storing.done():
             _end(given)
             return
-        try:
-            self._engine.finish(_give_up, self._storing, given)
-        except UsageError:  # the engine was closed, and this ended with it
+        # The end of the input would complete the object: it comes after the upload's, however this wait ends.
+        with contextlib.suppress(RuntimeError):  # its loop has ended meanwhile
+            storing.get_loop().call_soon_threadsafe(_give_up, storing, given)
+        # An engine that is being closed ends the upload itself.
+        with contextlib.suppress(UsageError, RuntimeError, FutureCancelledError):
+            self._engine.finish(_ended, storing)
+        if storing.done():
             _end(given)
+
+    def _taken(self) -> socket.socket | None:
+        """Return the input, for the caller to end; None if that was done."""
+        taken, self._input = self._input, -1
+        return socket.socket(fileno=taken) if taken >= 0 else None
 
     def _begin(self) -> None:
         """Have the engine take the object from a socket from now on."""
@@ -109,20 +121,21 @@ class ObjectWriter(StoredWhenClosed):
         self._storing.add_done_callback(functools.partial(_let_go, source))
 
 
-async def _give_up(storing: asyncio.Task[TransferResult], given: int) -> None:
-    """Cancel the upload, and only then let it see the end of its input, which would complete the object."""
+def _give_up(storing: asyncio.Task[TransferResult], given: socket.socket | None) -> None:
+    """Cancel the upload, and have it see the end of its input when it has ended."""
+    storing.add_done_callback(lambda _: _end(given))
     storing.cancel()
-    try:
-        await outlast(storing)
-        look_at([storing])
-    finally:
-        _end(given)
 
 
-def _end(given: int) -> None:
+async def _ended(storing: asyncio.Task[TransferResult]) -> None:
+    await outlast(storing)
+    look_at([storing])
+
+
+def _end(given: socket.socket | None) -> None:
     """Have the upload see the end of its input. A child that was forked may hold a copy of the descriptor."""
-    if given >= 0:
-        hang_up(socket.socket(fileno=given))
+    if given is not None:
+        hang_up(given)
 
 
 def _let_go(source: socket.socket, storing: asyncio.Task[TransferResult]) -> None:

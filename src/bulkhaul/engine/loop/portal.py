@@ -61,6 +61,16 @@ class Portal:
         """Whether this is the loop's own thread, where waiting for it would block it."""
         return threading.get_ident() == self.thread.ident
 
+    def require_elsewhere(self) -> None:
+        """Return if this is not the loop's own thread.
+
+        Raises:
+            UsageError: it is, and it cannot wait for itself.
+        """
+        if self.here:
+            text = "this is the engine's own thread, as of a callback, and it cannot wait for itself"
+            raise UsageError(f"{text}; call the engine on another thread")
+
     def start(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> Future[T]:
         """Begin to run an async function on the loop and return its future; cancelling that cancels the work.
 
@@ -85,9 +95,7 @@ class Portal:
             UsageError: this is the loop's own thread, which cannot wait for itself.
             Whatever the work raises.
         """
-        if self.here:
-            text = "this is the engine's own thread, as of a callback, and it cannot wait for itself"
-            raise UsageError(f"{text}; call the engine on another thread")
+        self.require_elsewhere()
         pending = cast("_Pending[T]", self.start(work, *arguments))
         try:
             return pending.result()
