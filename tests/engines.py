@@ -233,7 +233,7 @@ def nothing_logged() -> Iterator[None]:
         yield
     finally:
         logging.getLogger("asyncio").removeHandler(listener)
-    assert complaints == []
+    assert not complaints, "\n".join(complaints)
 
 
 @contextmanager
