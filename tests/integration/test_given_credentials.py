@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import logging
 import pickle
 import threading
@@ -19,6 +21,7 @@ import bulkhaul
 from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
 from bulkhaul.engine.shared import shared_engine
 from bulkhaul.model.settings import Settings, Timeouts
+from bulkhaul.policy.storeurl import parse_store_url
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
 from tests.faultserver import FaultServer, make_object
@@ -329,21 +332,68 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
 
 def test_a_store_takes_them_and_keeps_them_to_itself() -> None:
-    """A pickle holds no key: what comes of it finds credentials where it is; stores of two accounts are not equal."""
+    """Its text says that they were given, never which; stores of two accounts are not equal, copies are."""
     with told() as server, aws_environment({}):
-        url = f"s3+http://{server.endpoint_url.removeprefix('http://')}/bucket"
+        url = f"s3+{server.endpoint_url}/bucket"
         with S3Store.from_url(url, credentials=GIVEN, workers=1) as store:
             assert store.get_bytes("key") == b"hello"
-            pickled = pickle.dumps(store)
-            assert SECRET_KEY.encode() not in pickled
             assert SECRET_KEY not in repr(store)
+            assert repr(store) == f"S3Store({url!r}, credentials=...)"
+            assert repr(S3Store.from_url(url)) == f"S3Store({url!r})"
             assert store == S3Store.from_url(url, credentials=GIVEN, workers=1)
             assert store != S3Store.from_url(url, credentials=Credentials("a", "b"), workers=1)
-            assert pickle.loads(pickled) == S3Store.from_url(url, workers=1)  # noqa: S301 - our own
+            for again in (copy.copy(store), copy.deepcopy(store)):
+                assert again == store
+                assert again.get_bytes("key") == b"hello"
+                again.close()
 
         async def story() -> bytes:
             async with aio.S3Store.from_url(url, credentials=asynchronous, workers=1) as other:
-                assert SECRET_KEY.encode() not in pickle.dumps(other)
                 return await other.get_bytes("key")
 
         assert asyncio.run(story()) == b"hello"
+
+
+@pytest.mark.parametrize("kind", [S3Store, aio.S3Store])
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: GIVEN,
+        boto_session,
+        lambda: lambda: GIVEN,
+        lambda: functools.partial(Credentials, ACCESS_KEY, SECRET_KEY),
+    ],
+    ids=["keys", "boto3", "lambda", "partial"],
+)
+def test_a_store_whose_credentials_stay_here_is_not_pickled(kind: Any, source: Any) -> None:
+    """What came of the pickle would work with another account; the error says what to do, and no key."""
+    store = kind.from_url("s3://bucket", credentials=source())
+    with pytest.raises(TypeError, match="make the store where it is used, or give it a function of a module") as caught:
+        pickle.dumps(store)
+    assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("kind", [S3Store, aio.S3Store])
+def test_a_function_of_a_module_goes_by_its_name(kind: Any) -> None:
+    """What comes of the pickle asks it, and no key is part of the pickle."""
+    store = kind.from_url("s3://bucket", credentials=failing)
+    pickled = pickle.dumps(store)
+    assert b"failing" in pickled
+    assert SECRET_KEY.encode() not in pickled
+    assert pickle.loads(pickled) == store  # noqa: S301 - our own
+    assert store != kind.from_url("s3://bucket")
+
+
+def test_a_store_has_the_credentials_of_its_engine() -> None:
+    """One that shares an engine is as much of that account as one that has its own, also when it is copied."""
+    with told() as server, aws_environment({}):
+        url = parse_store_url(f"s3+{server.endpoint_url}/bucket", allow_http=True)
+        with Engine(endpoint_url=server.endpoint_url, credentials=GIVEN, workers=1) as engine:
+            assert "given credentials" in repr(engine)
+            assert "given credentials" in repr(engine.aio)
+            assert SECRET_KEY not in repr(engine)
+            store = S3Store(url, Settings(), engine=engine)
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(store)
+            with copy.copy(store) as again:
+                assert again.get_bytes("key") == b"hello"

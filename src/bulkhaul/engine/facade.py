@@ -101,7 +101,7 @@ class Engine:
 
     def __repr__(self) -> str:
         state = "closed" if self._ended else "not started" if self._portal is None else "running"
-        return f"<{type(self).__name__} {described(self.settings)}: {state}>"
+        return f"<{type(self).__name__} {described(self.settings, self._engine.credentials)}: {state}>"
 
     def start(self) -> Self:
         """Start the engine; for programs without ``with``, which end it by ``close``.

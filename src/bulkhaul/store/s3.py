@@ -56,7 +56,7 @@ class S3Store(MadeFromUrl[Engine]):
 
     The engine starts with the first operation and ends with ``close``, with the store's last reference, or with the
     program; a closed store stays closed. Threads may share a store. A pickled one is made anew from its URL and
-    settings, an SSE-C key among them; credentials are never part of it.
+    settings, an SSE-C key among them. One with given credentials is pickled only if these are a function of a module.
 
     Attributes:
         url: what the store was made from.
@@ -72,7 +72,8 @@ class S3Store(MadeFromUrl[Engine]):
         prefix: PrefixUse = "carry",
     ) -> None:
         """Take what ``from_url`` makes; an ``engine`` runs already, has its own settings, and outlives this store."""
-        super().__init__(url, settings, engine=engine, credentials=credentials, prefix=prefix)
+        given = credentials if engine is None else engine.aio.credentials
+        super().__init__(url, settings, engine=engine, credentials=given, prefix=prefix)
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
