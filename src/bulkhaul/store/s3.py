@@ -23,6 +23,7 @@ from bulkhaul.policy.storerules import check_mode, keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.batches import batched
+from bulkhaul.store.bucket import StoreOfBucket
 from bulkhaul.store.made_from_url import MadeFromUrl
 from bulkhaul.store.opening import PrefixUse
 from bulkhaul.store.protocol import CLOSED, ObjectStore
@@ -120,7 +121,13 @@ class S3Store(MadeFromUrl[Engine]):
             yield from engine.run(store.delete_together, batch)
 
     def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
-        """Copy an object of another store into this one; see ``bulkhaul.aio.S3Store.copy_from``."""
+        """Copy an object of another store into this one; see ``bulkhaul.aio.S3Store.copy_from``.
+
+        Raises:
+            UsageError: the source is a store for asyncio, which belongs to the event loop of its own program.
+        """
+        if isinstance(source, StoreOfBucket):
+            raise UsageError("this store cannot read from one of bulkhaul.aio; make the source a bulkhaul.S3Store")
         engine, store = self._running()
         if isinstance(source, S3Store):
             _, other = source._running()
