@@ -304,6 +304,46 @@ def test_two_accounts_in_one_program() -> None:
                 other.head("s3://one/key")
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["not used", "used"])
+def test_the_origin_of_a_copy_is_an_engine(used: bool) -> None:
+    """Of another account; one object or many. The other engine goes on; one like it is made here once."""
+    with account("one") as first, account("two") as second, aws_environment({}):
+        one, two = Credentials("AKone", "secret-one"), Credentials("AKtwo", "secret-two")
+        there = Settings(endpoint_url=second.endpoint_url, workers=1)
+        with (
+            Engine(endpoint_url=first.endpoint_url, workers=1, credentials=one) as ours,
+            Engine(there, credentials=two) as theirs,
+        ):
+            second.store.put("two", "key", make_object(b"hello"))
+            if used:
+                assert theirs.exists("s3://two/key")
+            assert ours.copy("s3://two/key", "s3://one/a", origin=theirs).ok
+            assert [result.error for result in ours.copy_many("s3://two/", "s3://one/b/", origin=theirs)] == [None]
+            assert [ours.get_bytes(f"s3://one/{key}") for key in ("a", "b/key")] == [b"hello"] * 2
+            assert ours.copy("s3://one/a", "s3://one/c", origin=ours).ok
+            assert theirs.get_bytes("s3://two/key") == b"hello"
+            beside = ours.beside(endpoint_url=second.endpoint_url, workers=1, credentials=two)
+            assert ours.beside(there, credentials=two) is beside
+            assert len(ours._beside) == 1
+            theirs.close()
+            with pytest.raises(errors.UsageError, match="origin= is closed"):
+                ours.copy("s3://two/key", "s3://one/a", origin=theirs)
+
+
+def test_an_async_engine_refuses_an_origin_with_a_loop_of_its_own() -> None:
+    """It says what to give in its place, and nothing has begun."""
+
+    async def story() -> None:
+        async with AsyncEngine(workers=1) as engine:
+            with pytest.raises(errors.UsageError, match="or give an AsyncEngine"):
+                await engine.copy("s3://one/key", "s3://two/key", origin=other)
+            with pytest.raises(errors.UsageError, match="or give an AsyncEngine"):
+                await anext(engine.copy_many("s3://one/", "s3://two/", origin=other))
+
+    other = Engine(workers=1)
+    asyncio.run(story())
+
+
 def test_an_async_engine_takes_them_too() -> None:
     """With a coroutine function, which runs on the program's own loop."""
 

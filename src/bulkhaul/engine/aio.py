@@ -15,7 +15,7 @@ from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import OnSize
 from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.messages.memory import in_memory
-from bulkhaul.engine.row_transfers import RowTransfers
+from bulkhaul.engine.row_transfers import OnOwnThread, RowTransfers, on_this_loop
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
@@ -180,7 +180,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         destination: str | ObjectRef,
         options: ObjectOptions | None = None,
         *,
-        origin: AsyncEngine | None = None,
+        origin: AsyncEngine | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         progress: ProgressCallback | None = None,
         move: bool = False,
@@ -192,7 +192,8 @@ class AsyncEngine(RowTransfers, ByteStreams):
         Args:
             options: how the copy is stored. Headers and metadata are kept unless any is named here, which replaces
                 all of them; likewise tags.
-            origin: an engine of the source's endpoint or credentials; the object then passes through memory.
+            origin: an engine of the source's endpoint or credentials; the object then passes through memory. With an
+                ``Engine`` it is another one: one of the same settings and credentials works beside this one.
             preserve: what the copy keeps of its source, or fails: nothing of this is lost in silence.
             progress: as of ``upload``, of what passes through memory; a copy by the service itself tells nothing.
             move: delete the source once the copy is stored.
@@ -300,7 +301,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        origin: AsyncEngine | None = None,
+        origin: AsyncEngine | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         move: bool = False,
         dry_run: bool = False,
@@ -321,6 +322,6 @@ class AsyncEngine(RowTransfers, ByteStreams):
         options = None if options is None else checked(options)
         copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
         plan = functools.partial(
-            copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
+            copy_pieces, (on_this_loop(origin) or self).control, parsed, takes, self.control, bucket, prefix, copy
         )
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)
