@@ -101,7 +101,8 @@ def test_a_dataset_in_forked_workers(server: FaultServer) -> None:
     run = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     bodies = [b"body 1", b"body 2"]
-    assert run.stdout.splitlines() == [f"{bodies} {b'body 0'}", f"{bodies}", "{'the store is closed; make a new one'}"]
+    said = [f"{bodies!r} {b'body 0'!r}", repr(bodies), "{'the store is closed; make a new one'}"]
+    assert run.stdout.splitlines() == said
 
 
 def test_results_and_settings_compare(server: FaultServer) -> None:
