@@ -170,9 +170,10 @@ class AsyncEngine(RowTransfers, ByteStreams):
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         only_if_absent: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> TransferResult:
         """Store what is in memory; as a store does, the name comes first. See ``upload_bytes``."""
-        return await self.upload_bytes(body, url, options, only_if_absent=only_if_absent)
+        return await self.upload_bytes(body, url, options, only_if_absent=only_if_absent, progress=progress)
 
     async def copy(
         self,

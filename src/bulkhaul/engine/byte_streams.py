@@ -60,11 +60,20 @@ class ByteStreams:
         return await self._life.one(lambda _: telling(progress, work), ref.url)
 
     async def download_stream(
-        self, url: str | ObjectRef, sink: int | BinaryIO, *, version_id: str = "", dry_run: bool = False
+        self,
+        url: str | ObjectRef,
+        sink: int | BinaryIO,
+        *,
+        progress: ProgressCallback | None = None,
+        version_id: str = "",
+        dry_run: bool = False,
     ) -> TransferResult:
         """Write one object to a descriptor or a file object, in order.
 
         What was written before an error cannot be taken back. A file object is written in a thread.
+
+        Args:
+            progress: called with the bytes that were written since the last call; the sum is the size.
 
         Raises:
             BrokenPipeError: nobody reads any more.
@@ -77,7 +86,12 @@ class ByteStreams:
             return result_of(ref, await running.control.head(ref, version_id), "-")
 
         async def work(on_size: OnSize) -> TransferResult:
-            fetch = functools.partial(running.streamer.download, ref, version_id=version_id, on_size=on_size)
+            return await telling(progress, functools.partial(write, on_size))
+
+        async def write(on_size: OnSize, on_moved: OnMoved | None) -> TransferResult:
+            fetch = functools.partial(
+                running.streamer.download, ref, version_id=version_id, on_size=on_size, on_moved=on_moved
+            )
             if isinstance(sink, int):
                 return await fetch(sink)
             from bulkhaul.engine.transfers.file_objects import piped_to

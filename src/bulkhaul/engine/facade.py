@@ -6,6 +6,7 @@ The event loop (uvloop) runs in a thread of its own: a method hands its work ove
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -26,7 +27,7 @@ from bulkhaul.engine.waiting import blocking, iterating
 from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import Cancelled, UsageError
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import Progress, TransferResult
+from bulkhaul.model.results import Progress, ProgressCallback, TransferResult
 from bulkhaul.model.settings import Settings, SettingsFields
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
@@ -236,9 +237,11 @@ class Engine:
             if not left:
                 raise Cancelled("the engine was closed") from error
 
-    def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
+    def submit(
+        self, url: str | ObjectRef, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+    ) -> Future[TransferResult]:
         """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
-        return self.start_task(self._engine.download, url, path)
+        return self.start_task(functools.partial(self._engine.download, url, path, progress=progress))
 
     def beside(
         self,
