@@ -18,9 +18,10 @@ import botocore.session
 import pytest
 
 import bulkhaul
-from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
+from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors, jobs
 from bulkhaul.engine.shared import shared_engine
 from bulkhaul.model.settings import Settings, Timeouts
+from bulkhaul.model.verdicts import Verdict
 from bulkhaul.policy.storeurl import parse_store_url
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
@@ -359,6 +360,31 @@ def test_an_async_engine_takes_them_too() -> None:
 
     with told() as server, aws_environment({}):
         assert asyncio.run(story()) == b"hello"
+
+
+def test_open_files_and_jobs_take_them_too(tmp_path: Path) -> None:
+    """The folder of a job in a bucket is asked with them as well; a job keeps none, so that each call needs them."""
+    with told() as server, aws_environment({}):
+        settings: dict[str, Any] = {"endpoint_url": server.endpoint_url, "workers": 1, "retry_for_s": 0}
+        server.store.put("bucket", "data/key", make_object(b"hello"))
+        with bulkhaul.open("s3://bucket/key", credentials=GIVEN, **settings) as file:
+            assert file.read() == b"hello"
+        shared_engine(Settings(**settings), GIVEN).close()
+        with Engine(**settings) as engine, pytest.raises(errors.UsageError, match="or the engine"):
+            bulkhaul.open("s3://bucket/key", engine=engine, credentials=GIVEN)
+        given = settings | {"credentials": GIVEN}
+        assert [one.error for one in jobs.sync("s3://bucket/data/", tmp_path / "a", **given)] == [None]
+        assert [one.verdict for one in jobs.verify("s3://bucket/data/", tmp_path / "a", **given)] == [Verdict.EQUAL]
+        job = "s3://bucket/jobs/one"
+        assert jobs.create_job(job, "s3://bucket/data/", tmp_path / "b", **given).planned_rows == 1
+        with pytest.raises(errors.CredentialsError):
+            jobs.job_status(job, **settings)
+        assert [row.error for row in jobs.run_job(job, **given)] == [None]
+        assert jobs.job_status(job, **given).succeeded == 1
+        assert jobs.retry_job(job, **given) == 0
+        assert len(list(jobs.report_rows(job, **given))) == 1
+        rows = jobs.sync_job("s3://bucket/jobs/two", "s3://bucket/data/", "s3://bucket/copy/", **given)
+        assert [row.error for row in rows] == [None]
 
 
 def test_what_cannot_be_meant_is_refused() -> None:
