@@ -50,6 +50,11 @@ def botocore_session() -> object:
     return session
 
 
+def frozen() -> object:
+    """Return botocore's own tuple of the canary's keys."""
+    return botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY, TOKEN).get_frozen_credentials()
+
+
 async def asynchronous() -> Credentials:
     """Return the canary's keys, as a coroutine."""
     return GIVEN
@@ -65,8 +70,21 @@ async def asynchronous() -> Credentials:
         lambda: botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY, TOKEN),
         lambda: lambda: GIVEN,
         lambda: asynchronous,
+        lambda: frozen(),
+        lambda: boto_session,
+        lambda: frozen,
     ],
-    ids=["keys", "boto3", "botocore", "credentials", "function", "coroutine function"],
+    ids=[
+        "keys",
+        "boto3",
+        "botocore",
+        "credentials",
+        "function",
+        "coroutine function",
+        "frozen",
+        "function: boto3",
+        "function: frozen",
+    ],
 )
 def test_every_kind_signs(source: Any, transport: Any) -> None:
     """The environment has other keys, which are not used, and no profile or file is asked for."""
@@ -150,12 +168,13 @@ def raising_on_the_loop(error: BaseException) -> Any:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (failing, r"the given source of credentials failed \(cause: Leak\)"),
-        (failing_on_the_loop, r"the given source of credentials failed \(cause: Leak\)"),
+        (failing, r"the given source of credentials failed \(cause: Leak: cannot renew \*\*\*\)"),
+        (failing_on_the_loop, r"the given source of credentials failed \(cause: Leak: cannot renew \*\*\*\)"),
         (raising(StopIteration()), r"failed \(cause: StopIteration\)"),
-        (raising(SystemExit(3)), r"failed \(cause: SystemExit\)"),
+        (raising(ValueError("vault is\nsealed")), r"failed \(cause: ValueError: vault is sealed\)"),
+        (raising(SystemExit(3)), r"failed \(cause: SystemExit: 3\)"),
         (raising(TimeoutError()), r"failed \(cause: TimeoutError\)"),
-        (raising_on_the_loop(SystemExit(3)), r"failed \(cause: SystemExit\)"),
+        (raising_on_the_loop(SystemExit(3)), r"failed \(cause: SystemExit: 3\)"),
         (raising_on_the_loop(asyncio.CancelledError()), r"failed \(cause: CancelledError\)"),
         (lambda: SECRET_KEY, "str is none of these"),
         (lambda: Credentials("", SECRET_KEY), "access key id is empty"),
@@ -166,6 +185,7 @@ def raising_on_the_loop(error: BaseException) -> Any:
         "fails",
         "fails on the loop",
         "StopIteration",
+        "ValueError",
         "SystemExit",
         "TimeoutError",
         "SystemExit on the loop",
