@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterator
+from types import GenericAlias
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from bulkhaul.engine.aio import AsyncEngine
@@ -72,6 +74,11 @@ def iterating(
             kwargs["origin"] = _beside(self, kwargs["origin"])
         return self.each(method(self.aio, *args, **kwargs), ahead=ahead)
 
+    # What help, the reference and get_type_hints tell: callers iterate with ``for``, not ``async for``.
+    item = str(method.__annotations__["return"]).removeprefix("AsyncGenerator[").removesuffix(", None]")
+    iterate.__annotations__ = method.__annotations__ | {"return": GenericAlias(Iterator, (item,))}
+    signature = inspect.signature(method).replace(return_annotation=f"Iterator[{item}]")
+    iterate.__signature__ = signature  # type: ignore[attr-defined]
     return iterate
 
 
