@@ -6,7 +6,8 @@ import pickle
 import subprocess
 import sys
 from datetime import datetime
-from typing import get_type_hints
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -150,3 +151,28 @@ def test_what_public_methods_take_and_return_has_a_public_name() -> None:
         assert getattr(bulkhaul, name) is not None
         assert name in bulkhaul.__all__
     assert callable(bulkhaul.fsspec.register)
+
+
+def test_what_is_no_name_or_no_settings_is_told_so() -> None:
+    """By an error of ours that says what to give, and none of Python's about an attribute."""
+    engine: Any = Engine(workers=1)
+    for call in (engine.head, engine.get_bytes, engine.exists, engine.open):
+        for name in (Path("/k"), ("b", "k"), None, b"x"):
+            with pytest.raises(errors.UsageError, match="an object is named by its URL"):
+                call(name)
+    with pytest.raises(errors.UsageError, match="an object is named by its URL"):
+        engine.put_bytes(b"x", "s3://bucket/key")
+    for source in ("/a/path", iter([b"x"])):
+        with pytest.raises(errors.UsageError, match="a stream is a descriptor or a file object, not a "):
+            engine.upload_stream(source, "s3://bucket/key")
+    for call in (engine.head, engine.open):
+        with pytest.raises(errors.UsageError, match=r"names a prefix, not an object; .* or call list"):
+            call("s3://bucket/prefix/")
+    engine.close()
+    kinds: tuple[Any, ...] = (Engine, AsyncEngine)
+    for kind in kinds:
+        for settings in ({"workers": 1}, "http://127.0.0.1"):
+            with pytest.raises(errors.UsageError, match="or given by name"):
+                kind(settings)
+        with pytest.raises(TypeError, match="an engine cannot be pickled; pickle its settings, or a store"):
+            pickle.dumps(kind())

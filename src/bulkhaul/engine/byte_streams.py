@@ -12,6 +12,7 @@ from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.transfers.endpoints import object_ref
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -45,6 +46,9 @@ class ByteStreams:
             Whatever ``read`` raises: nothing is stored then.
         """
         ref, options = object_ref(url), checked(options)
+        if not isinstance(source, int) and not hasattr(source, "read"):
+            text = f"a stream is a descriptor or a file object, not a {type(source).__name__}; upload() takes a path"
+            raise UsageError(text, ref.url)
         streamer = self._life.running().streamer
         if dry_run:
             return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)

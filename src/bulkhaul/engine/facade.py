@@ -237,6 +237,9 @@ class Engine:
             if not left:
                 raise Cancelled("the engine was closed") from error
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an engine cannot be pickled; pickle its settings, or a store, and make another engine there")
+
     def submit(
         self, url: str | ObjectRef, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
     ) -> Future[TransferResult]:

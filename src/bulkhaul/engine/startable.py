@@ -59,6 +59,9 @@ class Startable(SmallOperations):
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {described(self.settings, self.credentials)}: {self._life.state}>"
 
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an engine cannot be pickled; pickle its settings, or a store, and make another engine there")
+
     async def start(self) -> Self:
         """Start on the running event loop; for programs without ``async with``, which close it by ``close``.
 
