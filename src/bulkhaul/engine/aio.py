@@ -67,7 +67,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         version_id: str = "",
         dry_run: bool = False,
     ) -> TransferResult:
-        """Restore one object to ``path``; a folder takes the key's last segment.
+        """Download one object to ``path``; in a folder the file is named by the last segment of the key.
 
         Args:
             progress: called with the bytes that have come since the last call; the sum is the size.

@@ -174,7 +174,7 @@ class Engine:
             warn_unclosed(self)
 
     def end(self) -> None:
-        """Close, on whichever thread the garbage collector runs; on the engine's own thread without waiting."""
+        """Close, from any thread, as the garbage collector calls it; on the engine's own thread without waiting."""
         if os.getpid() != self._pid:
             return
         if self._on_own_thread():
