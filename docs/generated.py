@@ -124,8 +124,8 @@ def _documented(name: str, value: object) -> str:
     if inspect.ismodule(value):
         names = ", ".join(f"`{one}`" for one in getattr(value, "__all__", ()))
         return f"### bulkhaul.{name}\n\n{_summary(value)}\n\n{names}\n\n"
-    kind = "autofunction" if inspect.isroutine(value) else "autoclass"
-    options = "" if kind == "autofunction" else "\n   :members:\n   :inherited-members: Struct, Exception, StrEnum"
+    kind = "autofunction" if inspect.isroutine(value) else "autoclass" if isinstance(value, type) else "autodata"
+    options = "" if kind != "autoclass" else "\n   :members:\n   :inherited-members: Struct, Exception, StrEnum, str"
     return f"```{{eval-rst}}\n.. {kind}:: bulkhaul.{name}{options}\n```\n\n"
 
 

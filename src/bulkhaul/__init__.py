@@ -18,11 +18,14 @@ TYPE_CHECKING = False  # typing's: importing that would put the forkserver off b
 
 if TYPE_CHECKING:
     from bulkhaul import aio, errors, jobs
+    from bulkhaul import fsspec as fsspec
     from bulkhaul.engine.aio import AsyncEngine
     from bulkhaul.engine.facade import Engine
+    from bulkhaul.engine.files.reader import ObjectReader
+    from bulkhaul.engine.files.writer import ObjectWriter
     from bulkhaul.engine.shared import open  # noqa: A004 - as the built-in one, for objects
-    from bulkhaul.model.archives import Tier
-    from bulkhaul.model.credentials import Credentials
+    from bulkhaul.model.archives import RestoreAnswer, Tier
+    from bulkhaul.model.credentials import Credentials, CredentialsSource
     from bulkhaul.model.errors import (
         AccessDenied,
         Archived,
@@ -68,6 +71,7 @@ if TYPE_CHECKING:
         Bucket,
         Checksum,
         Content,
+        FolderListing,
         Integrity,
         ObjectHead,
         ObjectInfo,
@@ -76,10 +80,12 @@ if TYPE_CHECKING:
         VersionInfo,
     )
     from bulkhaul.model.preserving import Kept
-    from bulkhaul.model.results import CheckedResult, Progress, RowResult, TransferResult
-    from bulkhaul.model.rows import Action, Row
-    from bulkhaul.model.settings import Settings, Timeouts
+    from bulkhaul.model.results import CheckedResult, Progress, ProgressCallback, RowResult, TransferResult
+    from bulkhaul.model.rows import Action, ReportRow, Row
+    from bulkhaul.model.settings import Settings, SettingsFields, Timeouts
+    from bulkhaul.model.verdicts import PairResult
     from bulkhaul.model.writing import ObjectOptions, ObjectVersion, PendingUpload
+    from bulkhaul.policy.storeurl import StoreUrl, parse_store_url
     from bulkhaul.store.local import LocalStore
     from bulkhaul.store.memory import MemoryStore
     from bulkhaul.store.protocol import ObjectStore
@@ -102,6 +108,7 @@ __all__ = [
     "Content",
     "Credentials",
     "CredentialsError",
+    "CredentialsSource",
     "DamagedJob",
     "DiskFull",
     "DurabilityUnknown",
@@ -109,6 +116,7 @@ __all__ = [
     "Engine",
     "ErrorInfo",
     "ExpiredCredentials",
+    "FolderListing",
     "Integrity",
     "IntegrityError",
     "InvalidUrl",
@@ -125,16 +133,22 @@ __all__ = [
     "ObjectHead",
     "ObjectInfo",
     "ObjectOptions",
+    "ObjectReader",
     "ObjectRef",
     "ObjectStore",
     "ObjectVersion",
+    "ObjectWriter",
     "OtherError",
+    "PairResult",
     "PayloadTooLarge",
     "PendingUpload",
     "PreconditionFailed",
     "Progress",
+    "ProgressCallback",
     "RangeIgnored",
     "RangeNotSatisfiable",
+    "ReportRow",
+    "RestoreAnswer",
     "RetrievalUnavailable",
     "Row",
     "RowResult",
@@ -142,8 +156,10 @@ __all__ = [
     "S3Store",
     "ServerError",
     "Settings",
+    "SettingsFields",
     "SourceChanged",
     "StallTimeout",
+    "StoreUrl",
     "Throttled",
     "Tier",
     "Timeouts",
@@ -161,10 +177,11 @@ __all__ = [
     "errors",
     "jobs",
     "open",
+    "parse_store_url",
 ]
 
-_MODULES = ("aio", "errors", "jobs")
-"""Public modules, which are imported when they are first used."""
+_MODULES = ("aio", "errors", "fsspec", "jobs")
+"""Public modules, which are imported when they are first used; ``fsspec`` if that is installed."""
 
 _HOMES = {
     "Action": "bulkhaul.model.rows",
@@ -174,8 +191,10 @@ _HOMES = {
     "Checksum": "bulkhaul.model.objects",
     "Content": "bulkhaul.model.objects",
     "Credentials": "bulkhaul.model.credentials",
+    "CredentialsSource": "bulkhaul.model.credentials",
     "Engine": "bulkhaul.engine.facade",
     "ErrorInfo": "bulkhaul.model.errors",
+    "FolderListing": "bulkhaul.model.objects",
     "Integrity": "bulkhaul.model.objects",
     "Kept": "bulkhaul.model.preserving",
     "LocalStore": "bulkhaul.store.local",
@@ -183,22 +202,31 @@ _HOMES = {
     "ObjectHead": "bulkhaul.model.objects",
     "ObjectInfo": "bulkhaul.model.objects",
     "ObjectOptions": "bulkhaul.model.writing",
+    "ObjectReader": "bulkhaul.engine.files.reader",
     "ObjectRef": "bulkhaul.model.objects",
     "ObjectStore": "bulkhaul.store.protocol",
     "ObjectVersion": "bulkhaul.model.writing",
+    "ObjectWriter": "bulkhaul.engine.files.writer",
+    "PairResult": "bulkhaul.model.verdicts",
     "PendingUpload": "bulkhaul.model.writing",
     "Progress": "bulkhaul.model.results",
+    "ProgressCallback": "bulkhaul.model.results",
+    "ReportRow": "bulkhaul.model.rows",
+    "RestoreAnswer": "bulkhaul.model.archives",
     "Row": "bulkhaul.model.rows",
     "RowResult": "bulkhaul.model.results",
     "S3Limits": "bulkhaul.model.limits",
     "S3Store": "bulkhaul.store.s3",
     "Settings": "bulkhaul.model.settings",
+    "SettingsFields": "bulkhaul.model.settings",
+    "StoreUrl": "bulkhaul.policy.storeurl",
     "Tier": "bulkhaul.model.archives",
     "Timeouts": "bulkhaul.model.settings",
     "TransferResult": "bulkhaul.model.results",
     "Verify": "bulkhaul.model.objects",
     "VersionInfo": "bulkhaul.model.objects",
     "open": "bulkhaul.engine.shared",
+    "parse_store_url": "bulkhaul.policy.storeurl",
 }
 """The modules of the public names. All others of ``__all__`` are errors."""
 
@@ -207,10 +235,10 @@ if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt na
 
     def __getattr__(name: str) -> object:
         """Import a public name from its home on first use (PEP 562)."""
-        if name not in __all__:
-            raise AttributeError(f"module 'bulkhaul' has no attribute {name!r}")
         if name in _MODULES:
             return import_module(f"bulkhaul.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module 'bulkhaul' has no attribute {name!r}")
         value = getattr(import_module(_HOMES.get(name, "bulkhaul.model.errors")), name)
         globals()[name] = value
         return value
@@ -218,4 +246,4 @@ if not TYPE_CHECKING:  # a type checker that saw it would take every misspelt na
 
 def __dir__() -> list[str]:
     """Return the public names, those too that are not loaded yet: what an editor or a shell completes."""
-    return sorted({*globals(), *__all__})
+    return sorted({name for name in globals() if name.startswith("__") or name in _MODULES} | {*__all__})

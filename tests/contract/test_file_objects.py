@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, cast
 import pytest
 
 import bulkhaul
-from bulkhaul import Engine, errors
+from bulkhaul import Engine, ObjectRef, errors
 from bulkhaul.engine.files.reader import ObjectReader
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.model.objects import Content
@@ -122,8 +122,27 @@ def test_a_replaced_object_is_not_mixed_with_the_new_one(served: tuple[FaultServ
         assert file.read(10) == BODY[:10]
         engine.upload_bytes(bytes(len(BODY)), url)
         file.seek(5 * MIB)
-        with pytest.raises(errors.PreconditionFailed, match="the object changed"):
+        with pytest.raises(errors.PreconditionFailed, match="the object changed") as caught:
             file.read(10)
+    assert caught.value.subject == url
+
+
+def test_an_object_that_is_gone_is_named(served: tuple[FaultServer, Engine]) -> None:
+    """A program with many open files learns which one it was; also one that has all bytes shown to it."""
+    _, engine = served
+    url = "s3://bucket/gone"
+    engine.upload_bytes(BODY, url)
+    remote = engine.run(engine.aio.control.look, ObjectRef("bucket", "gone"), "")
+    with engine.open(url) as file:
+        assert file.read(10) == BODY[:10]
+        engine.delete(url)
+        file.seek(5 * MIB)
+        with pytest.raises(errors.NotFound) as caught:
+            file.read(10)
+        assert caught.value.subject == url
+        with pytest.raises(errors.NotFound) as caught:
+            engine.read_through(remote, len)
+        assert caught.value.subject == url
 
 
 def test_a_missing_object_and_a_wrong_use_are_told(served: tuple[FaultServer, Engine]) -> None:

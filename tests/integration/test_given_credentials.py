@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import functools
 import logging
 import pickle
 import threading
@@ -16,9 +18,11 @@ import botocore.session
 import pytest
 
 import bulkhaul
-from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors
+from bulkhaul import AsyncEngine, Credentials, Engine, S3Store, aio, errors, jobs
 from bulkhaul.engine.shared import shared_engine
 from bulkhaul.model.settings import Settings, Timeouts
+from bulkhaul.model.verdicts import Verdict
+from bulkhaul.policy.storeurl import parse_store_url
 from tests import faultserver
 from tests.engines import ACCESS_KEY, SECRET_KEY, TOKEN, assert_no_secret, aws_environment, serving
 from tests.faultserver import FaultServer, make_object
@@ -46,6 +50,11 @@ def botocore_session() -> object:
     return session
 
 
+def frozen() -> object:
+    """Return botocore's own tuple of the canary's keys."""
+    return botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY, TOKEN).get_frozen_credentials()
+
+
 async def asynchronous() -> Credentials:
     """Return the canary's keys, as a coroutine."""
     return GIVEN
@@ -61,8 +70,21 @@ async def asynchronous() -> Credentials:
         lambda: botocore.credentials.Credentials(ACCESS_KEY, SECRET_KEY, TOKEN),
         lambda: lambda: GIVEN,
         lambda: asynchronous,
+        lambda: frozen(),
+        lambda: boto_session,
+        lambda: frozen,
     ],
-    ids=["keys", "boto3", "botocore", "credentials", "function", "coroutine function"],
+    ids=[
+        "keys",
+        "boto3",
+        "botocore",
+        "credentials",
+        "function",
+        "coroutine function",
+        "frozen",
+        "function: boto3",
+        "function: frozen",
+    ],
 )
 def test_every_kind_signs(source: Any, transport: Any) -> None:
     """The environment has other keys, which are not used, and no profile or file is asked for."""
@@ -146,12 +168,13 @@ def raising_on_the_loop(error: BaseException) -> Any:
 @pytest.mark.parametrize(
     ("source", "says"),
     [
-        (failing, r"the given source of credentials failed \(cause: Leak\)"),
-        (failing_on_the_loop, r"the given source of credentials failed \(cause: Leak\)"),
+        (failing, r"the given source of credentials failed \(cause: Leak: cannot renew \*\*\*\)"),
+        (failing_on_the_loop, r"the given source of credentials failed \(cause: Leak: cannot renew \*\*\*\)"),
         (raising(StopIteration()), r"failed \(cause: StopIteration\)"),
-        (raising(SystemExit(3)), r"failed \(cause: SystemExit\)"),
+        (raising(ValueError("vault is\nsealed")), r"failed \(cause: ValueError: vault is sealed\)"),
+        (raising(SystemExit(3)), r"failed \(cause: SystemExit: 3\)"),
         (raising(TimeoutError()), r"failed \(cause: TimeoutError\)"),
-        (raising_on_the_loop(SystemExit(3)), r"failed \(cause: SystemExit\)"),
+        (raising_on_the_loop(SystemExit(3)), r"failed \(cause: SystemExit: 3\)"),
         (raising_on_the_loop(asyncio.CancelledError()), r"failed \(cause: CancelledError\)"),
         (lambda: SECRET_KEY, "str is none of these"),
         (lambda: Credentials("", SECRET_KEY), "access key id is empty"),
@@ -162,6 +185,7 @@ def raising_on_the_loop(error: BaseException) -> Any:
         "fails",
         "fails on the loop",
         "StopIteration",
+        "ValueError",
         "SystemExit",
         "TimeoutError",
         "SystemExit on the loop",
@@ -301,6 +325,46 @@ def test_two_accounts_in_one_program() -> None:
                 other.head("s3://one/key")
 
 
+@pytest.mark.parametrize("used", [False, True], ids=["not used", "used"])
+def test_the_origin_of_a_copy_is_an_engine(used: bool) -> None:
+    """Of another account; one object or many. The other engine goes on; one like it is made here once."""
+    with account("one") as first, account("two") as second, aws_environment({}):
+        one, two = Credentials("AKone", "secret-one"), Credentials("AKtwo", "secret-two")
+        there = Settings(endpoint_url=second.endpoint_url, workers=1)
+        with (
+            Engine(endpoint_url=first.endpoint_url, workers=1, credentials=one) as ours,
+            Engine(there, credentials=two) as theirs,
+        ):
+            second.store.put("two", "key", make_object(b"hello"))
+            if used:
+                assert theirs.exists("s3://two/key")
+            assert ours.copy("s3://two/key", "s3://one/a", origin=theirs).ok
+            assert [result.error for result in ours.copy_many("s3://two/", "s3://one/b/", origin=theirs)] == [None]
+            assert [ours.get_bytes(f"s3://one/{key}") for key in ("a", "b/key")] == [b"hello"] * 2
+            assert ours.copy("s3://one/a", "s3://one/c", origin=ours).ok
+            assert theirs.get_bytes("s3://two/key") == b"hello"
+            beside = ours.beside(endpoint_url=second.endpoint_url, workers=1, credentials=two)
+            assert ours.beside(there, credentials=two) is beside
+            assert len(ours._beside) == 1
+            theirs.close()
+            with pytest.raises(errors.UsageError, match="origin= is closed"):
+                ours.copy("s3://two/key", "s3://one/a", origin=theirs)
+
+
+def test_an_async_engine_refuses_an_origin_with_a_loop_of_its_own() -> None:
+    """It says what to give in its place, and nothing has begun."""
+
+    async def story() -> None:
+        async with AsyncEngine(workers=1) as engine:
+            with pytest.raises(errors.UsageError, match="or give an AsyncEngine"):
+                await engine.copy("s3://one/key", "s3://two/key", origin=other)
+            with pytest.raises(errors.UsageError, match="or give an AsyncEngine"):
+                await anext(engine.copy_many("s3://one/", "s3://two/", origin=other))
+
+    other = Engine(workers=1)
+    asyncio.run(story())
+
+
 def test_an_async_engine_takes_them_too() -> None:
     """With a coroutine function, which runs on the program's own loop."""
 
@@ -318,6 +382,31 @@ def test_an_async_engine_takes_them_too() -> None:
         assert asyncio.run(story()) == b"hello"
 
 
+def test_open_files_and_jobs_take_them_too(tmp_path: Path) -> None:
+    """The folder of a job in a bucket is asked with them as well; a job keeps none, so that each call needs them."""
+    with told() as server, aws_environment({}):
+        settings: dict[str, Any] = {"endpoint_url": server.endpoint_url, "workers": 1, "retry_for_s": 0}
+        server.store.put("bucket", "data/key", make_object(b"hello"))
+        with bulkhaul.open("s3://bucket/key", credentials=GIVEN, **settings) as file:
+            assert file.read() == b"hello"
+        shared_engine(Settings(**settings), GIVEN).close()
+        with Engine(**settings) as engine, pytest.raises(errors.UsageError, match="or the engine"):
+            bulkhaul.open("s3://bucket/key", engine=engine, credentials=GIVEN)
+        given = settings | {"credentials": GIVEN}
+        assert [one.error for one in jobs.sync("s3://bucket/data/", tmp_path / "a", **given)] == [None]
+        assert [one.verdict for one in jobs.verify("s3://bucket/data/", tmp_path / "a", **given)] == [Verdict.EQUAL]
+        job = "s3://bucket/jobs/one"
+        assert jobs.create_job(job, "s3://bucket/data/", tmp_path / "b", **given).planned_rows == 1
+        with pytest.raises(errors.CredentialsError):
+            jobs.job_status(job, **settings)
+        assert [row.error for row in jobs.run_job(job, **given)] == [None]
+        assert jobs.job_status(job, **given).succeeded == 1
+        assert jobs.retry_job(job, **given) == 0
+        assert len(list(jobs.report_rows(job, **given))) == 1
+        rows = jobs.sync_job("s3://bucket/jobs/two", "s3://bucket/data/", "s3://bucket/copy/", **given)
+        assert [row.error for row in rows] == [None]
+
+
 def test_what_cannot_be_meant_is_refused() -> None:
     """Credentials that nothing is signed with, times without a zone, keys that are no texts."""
     with pytest.raises(errors.UsageError, match="sign_requests"):
@@ -329,21 +418,68 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
 
 def test_a_store_takes_them_and_keeps_them_to_itself() -> None:
-    """A pickle holds no key: what comes of it finds credentials where it is; stores of two accounts are not equal."""
+    """Its text says that they were given, never which; stores of two accounts are not equal, copies are."""
     with told() as server, aws_environment({}):
-        url = f"s3+http://{server.endpoint_url.removeprefix('http://')}/bucket"
+        url = f"s3+{server.endpoint_url}/bucket"
         with S3Store.from_url(url, credentials=GIVEN, workers=1) as store:
             assert store.get_bytes("key") == b"hello"
-            pickled = pickle.dumps(store)
-            assert SECRET_KEY.encode() not in pickled
             assert SECRET_KEY not in repr(store)
+            assert repr(store) == f"S3Store({url!r}, credentials=...)"
+            assert repr(S3Store.from_url(url)) == f"S3Store({url!r})"
             assert store == S3Store.from_url(url, credentials=GIVEN, workers=1)
             assert store != S3Store.from_url(url, credentials=Credentials("a", "b"), workers=1)
-            assert pickle.loads(pickled) == S3Store.from_url(url, workers=1)  # noqa: S301 - our own
+            for again in (copy.copy(store), copy.deepcopy(store)):
+                assert again == store
+                assert again.get_bytes("key") == b"hello"
+                again.close()
 
         async def story() -> bytes:
             async with aio.S3Store.from_url(url, credentials=asynchronous, workers=1) as other:
-                assert SECRET_KEY.encode() not in pickle.dumps(other)
                 return await other.get_bytes("key")
 
         assert asyncio.run(story()) == b"hello"
+
+
+@pytest.mark.parametrize("kind", [S3Store, aio.S3Store])
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: GIVEN,
+        boto_session,
+        lambda: lambda: GIVEN,
+        lambda: functools.partial(Credentials, ACCESS_KEY, SECRET_KEY),
+    ],
+    ids=["keys", "boto3", "lambda", "partial"],
+)
+def test_a_store_whose_credentials_stay_here_is_not_pickled(kind: Any, source: Any) -> None:
+    """What came of the pickle would work with another account; the error says what to do, and no key."""
+    store = kind.from_url("s3://bucket", credentials=source())
+    with pytest.raises(TypeError, match="make the store where it is used, or give it a function of a module") as caught:
+        pickle.dumps(store)
+    assert_no_secret(caught.value)
+
+
+@pytest.mark.parametrize("kind", [S3Store, aio.S3Store])
+def test_a_function_of_a_module_goes_by_its_name(kind: Any) -> None:
+    """What comes of the pickle asks it, and no key is part of the pickle."""
+    store = kind.from_url("s3://bucket", credentials=failing)
+    pickled = pickle.dumps(store)
+    assert b"failing" in pickled
+    assert SECRET_KEY.encode() not in pickled
+    assert pickle.loads(pickled) == store  # noqa: S301 - our own
+    assert store != kind.from_url("s3://bucket")
+
+
+def test_a_store_has_the_credentials_of_its_engine() -> None:
+    """One that shares an engine is as much of that account as one that has its own, also when it is copied."""
+    with told() as server, aws_environment({}):
+        url = parse_store_url(f"s3+{server.endpoint_url}/bucket", allow_http=True)
+        with Engine(endpoint_url=server.endpoint_url, credentials=GIVEN, workers=1) as engine:
+            assert "given credentials" in repr(engine)
+            assert "given credentials" in repr(engine.aio)
+            assert SECRET_KEY not in repr(engine)
+            store = S3Store(url, Settings(), engine=engine)
+            with pytest.raises(TypeError, match="cannot be pickled"):
+                pickle.dumps(store)
+            with copy.copy(store) as again:
+                assert again.get_bytes("key") == b"hello"

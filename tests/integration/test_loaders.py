@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from multiprocessing.pool import Pool
 
@@ -61,6 +63,46 @@ def test_a_dataset_in_spawned_workers(server: FaultServer) -> None:
         assert isinstance(failed, NotFound)
         assert failed.subject == "s3://bucket/missing"
         assert pickle.loads(pickle.dumps(failed)) == failed  # noqa: S301 - our own bytes
+
+
+FORKED = """
+import multiprocessing, sys, threading
+from bulkhaul import S3Store, UsageError
+
+def item(store, key, queue):
+    try:
+        queue.put(store.get_bytes(key))
+    except UsageError as error:
+        queue.put(error)
+
+def items(store):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    children = [context.Process(target=item, args=(store, key, queue)) for key in ("k1", "k2")]
+    for child in children:
+        child.start()
+    found = [queue.get(timeout=50) for _ in children]
+    for child in children:
+        child.join()
+    return found
+
+with S3Store.from_url(sys.argv[1], workers=1) as store:
+    keys = [info.key for info in store.list()]
+    print(sorted(items(store)), store.get_bytes("k0"))
+    with store._lock:  # as a thread that is starting the engine holds it
+        print(sorted(items(store)), flush=True)
+print({str(error) for error in items(store)})
+"""
+
+
+def test_a_dataset_in_forked_workers(server: FaultServer) -> None:
+    """They inherit the store and start engines of their own; the parent's goes on, and a closed store stays closed."""
+    words = [sys.executable, "-c", FORKED, f"s3+{server.endpoint_url}/bucket"]
+    run = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    bodies = [b"body 1", b"body 2"]
+    said = [f"{bodies!r} {b'body 0'!r}", repr(bodies), "{'the store is closed; make a new one'}"]
+    assert run.stdout.splitlines() == said
 
 
 def test_results_and_settings_compare(server: FaultServer) -> None:

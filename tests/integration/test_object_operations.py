@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from pathlib import Path
 
 import pytest
 
 from bulkhaul import AsyncEngine, Engine, ObjectRef, errors
 from tests.engines import aws_environment, keys, serving
-from tests.faultserver import FaultServer, make_object
+from tests.faultserver import MIB, FaultServer, make_object
+from tests.patience import PATIENCE_S
 
 BODY = bytes(range(100))
 URL, REF = "s3://bucket/a/key", ObjectRef("bucket", "a/key")
@@ -78,3 +81,26 @@ def test_what_is_no_name_of_a_bucket_is_not_sent(name: str) -> None:
             with pytest.raises(errors.UsageError, match="no name of a bucket"):
                 call(name)
         assert server.requests == ()
+
+
+def test_every_transfer_of_one_object_tells_its_progress(tmp_path: Path) -> None:
+    """The differences come to the size, and a large object comes in several; what the callback raises fails it."""
+    body = bytes(20 * MIB)
+    with told() as server, aws_environment(keys()), Engine(endpoint_url=server.endpoint_url, workers=1) as engine:
+        server.store.put("bucket", "large", make_object(body))
+        counts: list[list[int]] = [[], [], []]
+        engine.put_bytes("s3://bucket/put", body, progress=counts[0].append)
+        sink = io.BytesIO()
+        engine.download_stream("s3://bucket/large", sink, progress=counts[1].append)
+        engine.submit("s3://bucket/large", tmp_path / "file", progress=counts[2].append).result(PATIENCE_S)
+        assert [sum(some) for some in counts] == [len(body)] * 3
+        assert len(counts[1]) > 1
+        assert min(counts[1]) > 0
+        assert sink.getvalue() == body
+
+        def failing(_: int) -> None:
+            raise LookupError("mine")
+
+        with pytest.raises(errors.OtherError, match="LookupError"):
+            engine.download_stream("s3://bucket/large", io.BytesIO(), progress=failing)
+        assert engine.exists(URL)

@@ -1,4 +1,4 @@
-"""Stores that go to other processes: by what they were made from, with no engine and no credentials."""
+"""Stores that go to other processes: by what they were made from, with no engine and no keys."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
+from typing import get_type_hints
 
 import pytest
 
@@ -13,6 +14,7 @@ from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.facade import Engine
 from bulkhaul.engine.loop import handover
 from bulkhaul.engine.loop.handover import READ_AHEAD, Driven
+from bulkhaul.model.objects import ObjectHead
 
 
 def batches(items: AsyncGenerator[int, None], *, most: int = 100) -> list[list[int]]:
@@ -114,7 +116,10 @@ def test_generator_that_nobody_takes_from_waits() -> None:
 
 
 def test_every_operation_has_a_twin() -> None:
-    """What ``AsyncEngine`` offers to await or to iterate over, ``Engine`` offers blocking, with the same signature."""
+    """What ``AsyncEngine`` offers to await or to iterate over, ``Engine`` offers blocking, with the same parameters.
+
+    What it returns is an iterator for ``for``, and so say ``help`` and type hints.
+    """
     methods = {
         name: method
         for name, method in inspect.getmembers(AsyncEngine, inspect.isfunction)
@@ -124,5 +129,18 @@ def test_every_operation_has_a_twin() -> None:
     assert {"download", "upload_many", "head", "list", "delete_many"} <= set(methods)
     for name, method in methods.items():
         twin = getattr(Engine, name)
-        assert inspect.signature(twin) == inspect.signature(method), name
+        asked, answers = inspect.signature(method), inspect.signature(twin)
+        assert answers.parameters == asked.parameters, name
+        if inspect.isasyncgenfunction(method) or asked.return_annotation.startswith("AsyncGenerator"):
+            item = asked.return_annotation.removeprefix("AsyncGenerator[").removesuffix(", None]")
+            assert answers.return_annotation == f"Iterator[{item}]", name
+        else:
+            assert answers == asked, name
         assert not inspect.iscoroutinefunction(twin), name
+
+
+def test_type_hints_of_what_iterates_are_those_of_iterators() -> None:
+    """As ``typing.get_type_hints`` and the reference evaluate them."""
+    assert get_type_hints(Engine.list)["return"] == Iterator[ObjectHead]
+    assert get_type_hints(Engine.list_with_delimiter)["return"] == Iterator[ObjectHead | str]
+    assert get_type_hints(AsyncEngine.list)["return"] == AsyncGenerator[ObjectHead, None]

@@ -6,7 +6,8 @@ import pickle
 import subprocess
 import sys
 from datetime import datetime
-from typing import get_type_hints
+from pathlib import Path
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -26,6 +27,8 @@ KINDS = [getattr(errors, name) for name in errors.__all__]
 def test_every_public_name_is_seen_and_importable() -> None:
     """``dir`` is what completion shows, ``help`` reads ``__all__``; each error is among both."""
     assert set(bulkhaul.__all__) <= set(dir(bulkhaul))
+    shown = {name for name in {*dir(bulkhaul), *dir(bulkhaul.jobs)} if not name.startswith("__")}
+    assert shown <= {*bulkhaul.__all__, *bulkhaul.jobs.__all__, "fsspec"}
     assert {"ObjectRef", "ObjectOptions", "ObjectInfo", "Settings", "TransferResult", "aio", "jobs"} <= set(
         dir(bulkhaul)
     )
@@ -61,11 +64,11 @@ def test_settings_that_do_not_exist_name_the_nearest() -> None:
 
 
 def test_engines_say_what_they_are() -> None:
-    """Endpoint, region, workers and state, and no secret."""
+    """Endpoint, region, workers, that credentials were given, and state; no secret."""
     where = {"endpoint_url": "http://127.0.0.1:9000", "region": "eu-west-1"}
     settings = Settings(**where, workers=3, sse_c_key=b"CANARY" + bytes(26))  # type: ignore[arg-type]
     keys = Credentials("CANARY-id", "CANARY-secret", "CANARY-token")
-    text = "of http://127.0.0.1:9000, region eu-west-1, 3 workers: not started>"
+    text = "of http://127.0.0.1:9000, region eu-west-1, given credentials, 3 workers: not started>"
     assert repr(Engine(settings, credentials=keys)) == f"<Engine {text}"
     assert repr(AsyncEngine(settings, credentials=keys)) == f"<AsyncEngine {text}"
     assert repr(keys) == "Credentials(expires=None)"
@@ -136,3 +139,40 @@ PLACE = {"source": "s3://b/k", "destination": "/d/k", "bucket": "b", "key": "k"}
 def test_values_pickle_and_compare(value: object) -> None:
     """Loaders of dask, ray and torch carry them to other processes."""
     assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301 - our own
+
+
+def test_what_public_methods_take_and_return_has_a_public_name() -> None:
+    """Who writes an annotation needs no module of ours but the first one; nor who registers the file system."""
+    names = (
+        "CredentialsSource FolderListing ObjectReader ObjectWriter PairResult ProgressCallback ReportRow RestoreAnswer"
+        " SettingsFields StoreUrl parse_store_url"
+    )
+    for name in names.split():
+        assert getattr(bulkhaul, name) is not None
+        assert name in bulkhaul.__all__
+    assert callable(bulkhaul.fsspec.register)
+
+
+def test_what_is_no_name_or_no_settings_is_told_so() -> None:
+    """By an error of ours that says what to give, and none of Python's about an attribute."""
+    engine: Any = Engine(workers=1)
+    for call in (engine.head, engine.get_bytes, engine.exists, engine.open):
+        for name in (Path("/k"), ("b", "k"), None, b"x"):
+            with pytest.raises(errors.UsageError, match="an object is named by its URL"):
+                call(name)
+    with pytest.raises(errors.UsageError, match="an object is named by its URL"):
+        engine.put_bytes(b"x", "s3://bucket/key")
+    for source in ("/a/path", iter([b"x"])):
+        with pytest.raises(errors.UsageError, match="a stream is a descriptor or a file object, not a "):
+            engine.upload_stream(source, "s3://bucket/key")
+    for call in (engine.head, engine.open):
+        with pytest.raises(errors.UsageError, match=r"names a prefix, not an object; .* or call list"):
+            call("s3://bucket/prefix/")
+    engine.close()
+    kinds: tuple[Any, ...] = (Engine, AsyncEngine)
+    for kind in kinds:
+        for settings in ({"workers": 1}, "http://127.0.0.1"):
+            with pytest.raises(errors.UsageError, match="or given by name"):
+                kind(settings)
+        with pytest.raises(TypeError, match="an engine cannot be pickled; pickle its settings, or a store"):
+            pickle.dumps(kind())

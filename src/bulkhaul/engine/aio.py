@@ -15,7 +15,7 @@ from bulkhaul.engine.byte_streams import ByteStreams
 from bulkhaul.engine.lifetime import OnSize
 from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.messages.memory import in_memory
-from bulkhaul.engine.row_transfers import RowTransfers
+from bulkhaul.engine.row_transfers import OnOwnThread, RowTransfers, on_this_loop
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.endpoints import (
     destination_prefix,
@@ -67,7 +67,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         version_id: str = "",
         dry_run: bool = False,
     ) -> TransferResult:
-        """Restore one object to ``path``; a folder takes the key's last segment.
+        """Download one object to ``path``; in a folder the file is named by the last segment of the key.
 
         Args:
             progress: called with the bytes that have come since the last call; the sum is the size.
@@ -170,9 +170,10 @@ class AsyncEngine(RowTransfers, ByteStreams):
         options: ObjectOptions = DEFAULT_OPTIONS,
         *,
         only_if_absent: bool = False,
+        progress: ProgressCallback | None = None,
     ) -> TransferResult:
         """Store what is in memory; as a store does, the name comes first. See ``upload_bytes``."""
-        return await self.upload_bytes(body, url, options, only_if_absent=only_if_absent)
+        return await self.upload_bytes(body, url, options, only_if_absent=only_if_absent, progress=progress)
 
     async def copy(
         self,
@@ -180,7 +181,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         destination: str | ObjectRef,
         options: ObjectOptions | None = None,
         *,
-        origin: AsyncEngine | None = None,
+        origin: AsyncEngine | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         progress: ProgressCallback | None = None,
         move: bool = False,
@@ -192,7 +193,8 @@ class AsyncEngine(RowTransfers, ByteStreams):
         Args:
             options: how the copy is stored. Headers and metadata are kept unless any is named here, which replaces
                 all of them; likewise tags.
-            origin: an engine of the source's endpoint or credentials; the object then passes through memory.
+            origin: an engine of the source's endpoint or credentials; the object then passes through memory. With an
+                ``Engine`` it is another one: one of the same settings and credentials works beside this one.
             preserve: what the copy keeps of its source, or fails: nothing of this is lost in silence.
             progress: as of ``upload``, of what passes through memory; a copy by the service itself tells nothing.
             move: delete the source once the copy is stored.
@@ -300,7 +302,7 @@ class AsyncEngine(RowTransfers, ByteStreams):
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        origin: AsyncEngine | None = None,
+        origin: AsyncEngine | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         move: bool = False,
         dry_run: bool = False,
@@ -321,6 +323,6 @@ class AsyncEngine(RowTransfers, ByteStreams):
         options = None if options is None else checked(options)
         copy = functools.partial(self.copying(origin), options=options, preserve=frozenset(preserve), remove=move)
         plan = functools.partial(
-            copy_pieces, (origin or self).control, parsed, takes, self.control, bucket, prefix, copy
+            copy_pieces, (on_this_loop(origin) or self).control, parsed, takes, self.control, bucket, prefix, copy
         )
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan)

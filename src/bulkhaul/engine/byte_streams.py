@@ -12,6 +12,7 @@ from bulkhaul.engine.loop.progress import telling
 from bulkhaul.engine.transfers.endpoints import object_ref
 from bulkhaul.engine.transfers.meter import OnMoved
 from bulkhaul.engine.transfers.result import result_of
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
@@ -45,6 +46,9 @@ class ByteStreams:
             Whatever ``read`` raises: nothing is stored then.
         """
         ref, options = object_ref(url), checked(options)
+        if not isinstance(source, int) and not hasattr(source, "read"):
+            text = f"a stream is a descriptor or a file object, not a {type(source).__name__}; upload() takes a path"
+            raise UsageError(text, ref.url)
         streamer = self._life.running().streamer
         if dry_run:
             return TransferResult(source="-", destination=ref.url, bucket=ref.bucket, key=ref.key)
@@ -60,11 +64,20 @@ class ByteStreams:
         return await self._life.one(lambda _: telling(progress, work), ref.url)
 
     async def download_stream(
-        self, url: str | ObjectRef, sink: int | BinaryIO, *, version_id: str = "", dry_run: bool = False
+        self,
+        url: str | ObjectRef,
+        sink: int | BinaryIO,
+        *,
+        progress: ProgressCallback | None = None,
+        version_id: str = "",
+        dry_run: bool = False,
     ) -> TransferResult:
         """Write one object to a descriptor or a file object, in order.
 
         What was written before an error cannot be taken back. A file object is written in a thread.
+
+        Args:
+            progress: called with the bytes that were written since the last call; the sum is the size.
 
         Raises:
             BrokenPipeError: nobody reads any more.
@@ -77,7 +90,12 @@ class ByteStreams:
             return result_of(ref, await running.control.head(ref, version_id), "-")
 
         async def work(on_size: OnSize) -> TransferResult:
-            fetch = functools.partial(running.streamer.download, ref, version_id=version_id, on_size=on_size)
+            return await telling(progress, functools.partial(write, on_size))
+
+        async def write(on_size: OnSize, on_moved: OnMoved | None) -> TransferResult:
+            fetch = functools.partial(
+                running.streamer.download, ref, version_id=version_id, on_size=on_size, on_moved=on_moved
+            )
             if isinstance(sink, int):
                 return await fetch(sink)
             from bulkhaul.engine.transfers.file_objects import piped_to

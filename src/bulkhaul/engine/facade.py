@@ -1,54 +1,25 @@
 """Offers all that ``AsyncEngine`` does to programs without an event loop: ``with Engine(...)``.
 
-The event loop runs in a thread of its own (``own_thread``): a method hands its work over, and waits.
+The event loop runs in a thread of its own: a method hands its work over, and waits or returns a future.
 """
 
 from __future__ import annotations
 
 import functools
 import os
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Literal, overload
 
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.loop.handover import READ_AHEAD
 from bulkhaul.engine.own_thread import OwnThread
+from bulkhaul.engine.waiting import blocking, iterating
 from bulkhaul.model.objects import ObjectRef
-from bulkhaul.model.results import TransferResult
+from bulkhaul.model.results import ProgressCallback, TransferResult
 from bulkhaul.model.writing import DEFAULT_OPTIONS, ObjectOptions
 
 if TYPE_CHECKING:
     from bulkhaul.engine.files.reader import ObjectReader
     from bulkhaul.engine.files.writer import ObjectWriter
-
-T = TypeVar("T")
-P = ParamSpec("P")
-
-
-def _blocking(
-    method: Callable[Concatenate[AsyncEngine, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[Engine, P], T]:
-    """Return a method of ``Engine`` that waits for the one of ``AsyncEngine``."""
-
-    @functools.wraps(method)
-    def wait_for(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self.run(functools.partial(method, self.aio, *args, **kwargs))
-
-    return wait_for
-
-
-def _iterating(
-    method: Callable[Concatenate[AsyncEngine, P], AsyncGenerator[T, None]], *, ahead: int = READ_AHEAD
-) -> Callable[Concatenate[Engine, P], Iterator[T]]:
-    """Return a method of ``Engine`` that iterates over what the one of ``AsyncEngine`` yields."""
-
-    @functools.wraps(method)
-    def iterate(self: Engine, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[T]:
-        self._running()  # starts it, if it never was
-        return self.each(method(self.aio, *args, **kwargs), ahead=ahead)
-
-    return iterate
 
 
 class Engine(OwnThread):
@@ -67,9 +38,14 @@ class Engine(OwnThread):
     Settings are the fields of ``Settings``, by name or as one value. Threads may share an engine.
     """
 
-    def submit(self, url: str, path: str | os.PathLike[str]) -> Future[TransferResult]:
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an engine cannot be pickled; pickle its settings, or a store, and make another engine there")
+
+    def submit(
+        self, url: str | ObjectRef, path: str | os.PathLike[str], *, progress: ProgressCallback | None = None
+    ) -> Future[TransferResult]:
         """Begin to restore one object; cancelling the future stops it and leaves nothing behind."""
-        return self.start_task(self._engine.download, url, path)
+        return self.start_task(functools.partial(self._engine.download, url, path, progress=progress))
 
     @overload
     def open(self, url: str | ObjectRef, mode: Literal["rb"] = "rb", *, version_id: str = "") -> ObjectReader: ...
@@ -104,46 +80,46 @@ class Engine(OwnThread):
 
         return opened_object(self, url, mode, options, version_id)
 
-    download = _blocking(AsyncEngine.download)
-    upload = _blocking(AsyncEngine.upload)
-    put_bytes = _blocking(AsyncEngine.put_bytes)
-    upload_bytes = _blocking(AsyncEngine.upload_bytes)
-    upload_stream = _blocking(AsyncEngine.upload_stream)
-    download_stream = _blocking(AsyncEngine.download_stream)
-    copy = _blocking(AsyncEngine.copy)
-    chunks = _iterating(AsyncEngine.chunks, ahead=1)  # each is large, and more are ahead of it
-    download_many = _iterating(AsyncEngine.download_many)
-    upload_many = _iterating(AsyncEngine.upload_many)
-    copy_many = _iterating(AsyncEngine.copy_many)
-    download_rows = _iterating(AsyncEngine.download_rows)
-    upload_rows = _iterating(AsyncEngine.upload_rows)
-    copy_rows = _iterating(AsyncEngine.copy_rows)
-    copy_versions = _iterating(AsyncEngine.copy_versions)
-    delete_rows = _iterating(AsyncEngine.delete_rows)
-    head = _blocking(AsyncEngine.head)
-    exists = _blocking(AsyncEngine.exists)
-    get_tags = _blocking(AsyncEngine.get_tags)
-    set_tags = _blocking(AsyncEngine.set_tags)
-    delete_tags = _blocking(AsyncEngine.delete_tags)
-    create_bucket = _blocking(AsyncEngine.create_bucket)
-    delete_bucket = _blocking(AsyncEngine.delete_bucket)
-    restore = _blocking(AsyncEngine.restore)
-    get_bytes = _blocking(AsyncEngine.get_bytes)
-    get_bytes_range = _blocking(AsyncEngine.get_bytes_range)
-    get_bytes_suffix = _blocking(AsyncEngine.get_bytes_suffix)
-    get_ranges = _blocking(AsyncEngine.get_ranges)
-    read_through = _blocking(AsyncEngine.read_through)
-    read_of = _blocking(AsyncEngine.read_of)
-    presigned_url = _blocking(AsyncEngine.presigned_url)
-    presigned_get_url = _blocking(AsyncEngine.presigned_get_url)
-    presigned_put_url = _blocking(AsyncEngine.presigned_put_url)
-    buckets = _iterating(AsyncEngine.buckets)
-    list = _iterating(AsyncEngine.list)
-    list_with_delimiter = _iterating(AsyncEngine.list_with_delimiter)
-    list_versions = _iterating(AsyncEngine.list_versions)
-    probe = _blocking(AsyncEngine.probe)
-    region = _blocking(AsyncEngine.region)
-    delete = _blocking(AsyncEngine.delete)
-    delete_many = _iterating(AsyncEngine.delete_many)
-    pending_uploads = _iterating(AsyncEngine.pending_uploads)
-    abort_upload = _blocking(AsyncEngine.abort_upload)
+    download = blocking(AsyncEngine.download)
+    upload = blocking(AsyncEngine.upload)
+    put_bytes = blocking(AsyncEngine.put_bytes)
+    upload_bytes = blocking(AsyncEngine.upload_bytes)
+    upload_stream = blocking(AsyncEngine.upload_stream)
+    download_stream = blocking(AsyncEngine.download_stream)
+    copy = blocking(AsyncEngine.copy)
+    chunks = iterating(AsyncEngine.chunks, ahead=1)  # each is large, and more are ahead of it
+    download_many = iterating(AsyncEngine.download_many)
+    upload_many = iterating(AsyncEngine.upload_many)
+    copy_many = iterating(AsyncEngine.copy_many)
+    download_rows = iterating(AsyncEngine.download_rows)
+    upload_rows = iterating(AsyncEngine.upload_rows)
+    copy_rows = iterating(AsyncEngine.copy_rows)
+    copy_versions = iterating(AsyncEngine.copy_versions)
+    delete_rows = iterating(AsyncEngine.delete_rows)
+    head = blocking(AsyncEngine.head)
+    exists = blocking(AsyncEngine.exists)
+    get_tags = blocking(AsyncEngine.get_tags)
+    set_tags = blocking(AsyncEngine.set_tags)
+    delete_tags = blocking(AsyncEngine.delete_tags)
+    create_bucket = blocking(AsyncEngine.create_bucket)
+    delete_bucket = blocking(AsyncEngine.delete_bucket)
+    restore = blocking(AsyncEngine.restore)
+    get_bytes = blocking(AsyncEngine.get_bytes)
+    get_bytes_range = blocking(AsyncEngine.get_bytes_range)
+    get_bytes_suffix = blocking(AsyncEngine.get_bytes_suffix)
+    get_ranges = blocking(AsyncEngine.get_ranges)
+    read_through = blocking(AsyncEngine.read_through)
+    read_of = blocking(AsyncEngine.read_of)
+    presigned_url = blocking(AsyncEngine.presigned_url)
+    presigned_get_url = blocking(AsyncEngine.presigned_get_url)
+    presigned_put_url = blocking(AsyncEngine.presigned_put_url)
+    buckets = iterating(AsyncEngine.buckets)
+    list = iterating(AsyncEngine.list)
+    list_with_delimiter = iterating(AsyncEngine.list_with_delimiter)
+    list_versions = iterating(AsyncEngine.list_versions)
+    probe = blocking(AsyncEngine.probe)
+    region = blocking(AsyncEngine.region)
+    delete = blocking(AsyncEngine.delete)
+    delete_many = iterating(AsyncEngine.delete_many)
+    pending_uploads = iterating(AsyncEngine.pending_uploads)
+    abort_upload = blocking(AsyncEngine.abort_upload)

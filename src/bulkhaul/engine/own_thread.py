@@ -56,7 +56,7 @@ class OwnThread:
 
     def __repr__(self) -> str:
         state = "closed" if self._ended else "not started" if self._portal is None else "running"
-        return f"<{type(self).__name__} {described(self.settings)}: {state}>"
+        return f"<{type(self).__name__} {described(self.settings, self._engine.credentials)}: {state}>"
 
     def start(self) -> Self:
         """Start the engine; for programs without ``with``, which end it by ``close``.
@@ -243,15 +243,24 @@ class OwnThread:
             if not left:
                 raise Cancelled("the engine was closed") from error
 
-    def beside(self, settings: Settings | None = None, *, credentials: CredentialsSource | None = None) -> AsyncEngine:
+    def beside(
+        self,
+        settings: Settings | None = None,
+        *,
+        credentials: CredentialsSource | None = None,
+        **fields: Unpack[SettingsFields],
+    ) -> AsyncEngine:
         """Return an engine for another endpoint or another account, on the same event loop; it ends with this one.
 
-        It can be the ``origin`` of ``copy`` and ``copy_many``.
+        It can be the ``origin`` of ``copy`` and ``copy_many``. Asked for the same, it is the same engine.
 
         Raises:
             UsageError: this engine is closed.
         """
-        other = AsyncEngine(settings, credentials=credentials)
+        other = AsyncEngine(settings, credentials=credentials, **fields)
+        for one in self._beside:
+            if (one.settings, one.credentials) == (other.settings, other.credentials):
+                return self.run(one.start)  # it may have been closed
         self.run(self._start_beside, other)
         return other
 

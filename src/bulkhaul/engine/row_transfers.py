@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.startable import Startable
 from bulkhaul.engine.transfers.batch import Batch
 from bulkhaul.engine.transfers.rows import RowPages
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import TransferResult
@@ -23,6 +24,15 @@ from bulkhaul.policy.described import checked
 
 if TYPE_CHECKING:
     from bulkhaul.engine.transfers.same_version import VersionSide
+
+
+class OnOwnThread(Protocol):
+    """An engine for programs without an event loop: ``Engine``. One like it is made on the thread of another."""
+
+    @property
+    def aio(self) -> Startable:
+        """The async engine behind it."""
+        ...
 
 
 class RowTransfers(Startable):
@@ -108,7 +118,7 @@ class RowTransfers(Startable):
         rows: RowPages,
         options: ObjectOptions | None = None,
         *,
-        origin: RowTransfers | None = None,
+        origin: RowTransfers | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         move: bool = False,
         dry_run: bool = False,
@@ -130,8 +140,8 @@ class RowTransfers(Startable):
         options = None if options is None else checked(options)
         kept = frozenset(preserve)
         copy = functools.partial(self.copying(origin), options=options, preserve=kept, remove=move)
-        here = self.version_side()
-        versions = VersionCopies(here if origin is None else origin.version_side(), here, copy, options, kept)
+        here, other = self.version_side(), on_this_loop(origin)
+        versions = VersionCopies(here if other is None else other.version_side(), here, copy, options, kept)
         plan = functools.partial(copied_rows, rows, copy, versions, move=move)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
@@ -144,7 +154,7 @@ class RowTransfers(Startable):
         recursive: bool = True,
         include: Sequence[str] = (),
         exclude: Sequence[str] = (),
-        origin: RowTransfers | None = None,
+        origin: RowTransfers | OnOwnThread | None = None,
         preserve: Collection[Kept] = (),
         dry_run: bool = False,
     ) -> AsyncGenerator[TransferResult, None]:
@@ -164,7 +174,7 @@ class RowTransfers(Startable):
         from bulkhaul.engine.transfers.versions_planned import planned_versions
 
         pages = planned_versions(
-            (origin or self).version_side(), source, self.version_side(), destination, include, exclude,
+            (on_this_loop(origin) or self).version_side(), source, self.version_side(), destination, include, exclude,
             recursive=recursive, asks=not dry_run,
         )  # fmt: skip
         return self.copy_rows(pages, options, origin=origin, preserve=preserve, dry_run=dry_run)
@@ -192,9 +202,24 @@ class RowTransfers(Startable):
         plan = functools.partial(RowDeletions(running.control, running.remover).pieces, rows)
         return Batch(self.settings, plan).planned() if dry_run else self._life.many(plan, many_buckets=True)
 
-    def copying(self, origin: RowTransfers | None) -> Callable[..., Coroutine[None, None, TransferResult]]:
+    def copying(
+        self, origin: RowTransfers | OnOwnThread | None
+    ) -> Callable[..., Coroutine[None, None, TransferResult]]:
         """Return what copies one object: within the service, or from that of another engine."""
-        running = self._life.running()
-        if origin is None:
+        running, other = self._life.running(), on_this_loop(origin)
+        if other is None:
             return running.copier.copy
-        return functools.partial(running.relay.copy, origin._life.running().origin)
+        return functools.partial(running.relay.copy, other._life.running().origin)
+
+
+def on_this_loop(origin: RowTransfers | OnOwnThread | None) -> RowTransfers | None:
+    """Return the engine that a source is read with.
+
+    Raises:
+        UsageError: it has an event loop of its own.
+    """
+    if origin is None or isinstance(origin, RowTransfers):
+        return origin
+    raise UsageError(
+        "origin= is an Engine, which has an event loop of its own; copy by another Engine, or give an AsyncEngine"
+    )

@@ -65,6 +65,7 @@ def open(  # noqa: A001 - as the built-in one, for objects
     mode: Literal["rb"] = "rb",
     *,
     engine: Engine | None = None,
+    credentials: CredentialsSource | None = None,
     version_id: str = "",
     **settings: Unpack[SettingsFields],
 ) -> ObjectReader: ...
@@ -76,6 +77,7 @@ def open(  # noqa: A001
     mode: Literal["wb"],
     *,
     engine: Engine | None = None,
+    credentials: CredentialsSource | None = None,
     options: ObjectOptions = DEFAULT_OPTIONS,
     **settings: Unpack[SettingsFields],
 ) -> ObjectWriter: ...
@@ -86,6 +88,7 @@ def open(  # noqa: A001
     mode: Literal["rb", "wb"] = "rb",
     *,
     engine: Engine | None = None,
+    credentials: CredentialsSource | None = None,
     options: ObjectOptions = DEFAULT_OPTIONS,
     version_id: str = "",
     **settings: Unpack[SettingsFields],
@@ -105,6 +108,7 @@ def open(  # noqa: A001
 
     Args:
         engine: the engine that asks; without one, an engine of these settings that the program shares.
+        credentials: see ``AsyncEngine``; where no engine is given.
         options: how an object is stored that is written.
         version_id: which version is read; empty for the current one.
         settings: fields of ``Settings``, where no engine is given.
@@ -114,9 +118,9 @@ def open(  # noqa: A001
         UsageError: another mode, or settings that are unknown, or given beside an engine.
     """
     if engine is None:
-        engine = shared_engine(with_fields(Settings(), settings))
-    elif settings:
-        raise UsageError("settings are of an engine that is made here; leave them out, or the engine")
+        engine = shared_engine(with_fields(Settings(), settings), credentials)
+    elif settings or credentials is not None:
+        raise UsageError("settings and credentials are of an engine that is made here; leave them out, or the engine")
     from bulkhaul.engine.files.opening import opened_object
 
     return opened_object(engine, url, mode, options, version_id)

@@ -23,6 +23,7 @@ class Startable(SmallOperations):
 
     Attributes:
         settings: those in force.
+        credentials: what was given to sign with; None for what environment, files and profile name.
     """
 
     def __init__(
@@ -51,11 +52,15 @@ class Startable(SmallOperations):
         self.settings: Settings = with_fields(settings or Settings(), fields)
         if credentials is not None and not self.settings.sign_requests:
             raise UsageError("credentials are given, and sign_requests=False says not to use them; leave out one")
+        self.credentials = credentials
         self._life = Lifetime(self.settings, forkserver, on_progress, credentials)
         self._made_by = os.getpid()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {described(self.settings)}: {self._life.state}>"
+        return f"<{type(self).__name__} {described(self.settings, self.credentials)}: {self._life.state}>"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        raise TypeError("an engine cannot be pickled; pickle its settings, or a store, and make another engine there")
 
     async def start(self) -> Self:
         """Start on the running event loop; for programs without ``async with``, which close it by ``close``.
@@ -112,15 +117,20 @@ class Startable(SmallOperations):
         return self._life.running().control
 
 
-def described(settings: Settings) -> str:
-    """Say where an engine works and with how many processes, in a few words; no key is part of it.
+def described(settings: Settings, credentials: CredentialsSource | None = None) -> str:
+    """Say where an engine works, with how many processes and whose keys, in a few words; no key is part of it.
 
     >>> described(Settings(endpoint_url="http://127.0.0.1:9000", region="eu-west-1", workers=4))
     'of http://127.0.0.1:9000, region eu-west-1, 4 workers'
+    >>> described(Settings(workers=1), lambda: credentials_of("team"))
+    'of the default endpoint, given credentials, 1 worker'
     """
     where = f"of {settings.endpoint_url or 'the default endpoint'}"
     if settings.region:
         where += f", region {settings.region}"
     if settings.profile:
         where += f", profile {settings.profile}"
-    return f"{where}, {settings.worker_count} workers"
+    if credentials is not None:
+        where += ", given credentials"
+    count = settings.worker_count
+    return f"{where}, {count} worker{'s' if count > 1 else ''}"

@@ -59,3 +59,8 @@ def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module 'bulkhaul.jobs' has no attribute {name!r}")
     return getattr(import_module(f"bulkhaul.{_HOMES.get(name, 'jobs.blocking')}"), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, those too that are not loaded yet: what an editor or a shell completes."""
+    return sorted({name for name in globals() if name.startswith("__")} | {*__all__})

@@ -2,6 +2,9 @@
 
 ``fields`` are fields of ``Settings``, by name. A job keeps those that it is made with; those of a run stand in their
 place. The folder of a job is reached with those that the function is given.
+
+``credentials`` are as for ``AsyncEngine``, for the folder of a job, too. A job keeps none, so that each call needs
+them. What ``source_settings`` are for finds its own.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from bulkhaul.jobs.syncing import sync_async
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verifying import verify_async as compared
 from bulkhaul.model.archives import RestoreOptions
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.preserving import Kept
 from bulkhaul.model.results import Progress, RowResult
 from bulkhaul.model.rows import ReportRow
@@ -51,6 +55,7 @@ async def create_job(
     comparison: VerifyOptions | None = None,
     restore: RestoreOptions | None = None,
     source_settings: Settings | None = None,
+    credentials: CredentialsSource | None = None,
     **fields: Unpack[SettingsFields],
 ) -> JobStatus:
     """Make a job of everything below ``source``, plan it, and return what the plan comes to.
@@ -92,9 +97,11 @@ async def create_job(
         origin=source_settings,
     )
     require_apart(os.fspath(job), description)
-    async with entered(os.fspath(job), chosen, make=True, alone_as=work.runner_name()) as folder:
+    async with entered(
+        os.fspath(job), chosen, make=True, alone_as=work.runner_name(), credentials=credentials
+    ) as folder:
         await asyncio.to_thread(folder.create, description)
-        async with _engines(chosen, source_settings) as (engine, origin):
+        async with _engines(chosen, source_settings, credentials=credentials) as (engine, origin):
             async with aclosing(work.planned(engine, folder, origin=origin)) as shards:
                 async for _ in shards:
                     pass
@@ -106,6 +113,7 @@ async def run_job(
     *,
     retry_failed: bool = False,
     on_progress: Callable[[Progress], None] | None = None,
+    credentials: CredentialsSource | None = None,
     **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[ReportRow, None]:
     """Do what is left of a job, and yield the report row of each object as it ends.
@@ -122,12 +130,14 @@ async def run_job(
         TransferError: the plan, the work or the report cannot go on; the next run does what is left.
     """
     name = work.runner_name()
-    async with entered(os.fspath(job), with_fields(Settings(), fields), alone_as=name) as folder:
+    async with entered(
+        os.fspath(job), with_fields(Settings(), fields), alone_as=name, credentials=credentials
+    ) as folder:
         description = await asyncio.to_thread(folder.description)
         chosen = settings_of(description, fields)
         secret = {"sse_c_key": chosen.sse_c_key} if description.sse_c else {}
         other = None if description.origin is None else settings_of(description, secret, origin=True)
-        async with _engines(chosen, other, on_progress) as (engine, origin):
+        async with _engines(chosen, other, on_progress, credentials=credentials) as (engine, origin):
             again = retry_failed
             while True:
                 async with aclosing(work.run(engine, folder, name=name, origin=origin)) as rows:
@@ -147,6 +157,7 @@ async def sync(
     source_settings: Settings | None = None,
     counts: SyncCounts | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    credentials: CredentialsSource | None = None,
     **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[RowResult, None]:
     """Make a destination have what its source has, without a job, and yield the result of each object that differs.
@@ -161,7 +172,10 @@ async def sync(
         OtherError: what was to be deleted was withheld; the message says why, and what to do.
         TransferError: a side cannot be listed; then nothing was deleted.
     """
-    async with _engines(with_fields(Settings(), fields), source_settings, on_progress) as (engine, origin):
+    async with _engines(with_fields(Settings(), fields), source_settings, on_progress, credentials=credentials) as (
+        engine,
+        origin,
+    ):
         results = sync_async(engine, source, destination, how, stored=options, origin=origin, counts=counts)
         async with aclosing(results):
             async for result in results:
@@ -177,6 +191,7 @@ async def sync_job(
     options: ObjectOptions | None = None,
     source_settings: Settings | None = None,
     on_progress: Callable[[Progress], None] | None = None,
+    credentials: CredentialsSource | None = None,
     **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[ReportRow, None]:
     """Sync as a job: make the folder of a job, or go on with the one that is there, and yield its report rows.
@@ -204,9 +219,9 @@ async def sync_job(
         origin=source_settings,
     )
     require_apart(os.fspath(job), description)
-    async with entered(os.fspath(job), chosen, make=True, alone_as=name) as folder:
+    async with entered(os.fspath(job), chosen, make=True, alone_as=name, credentials=credentials) as folder:
         await asyncio.to_thread(begin_sync, folder, description)
-        async with _engines(chosen, source_settings, on_progress) as (engine, origin):
+        async with _engines(chosen, source_settings, on_progress, credentials=credentials) as (engine, origin):
             async with aclosing(work.run(engine, folder, name=name, origin=origin)) as rows:
                 async for row in rows:
                     yield row
@@ -219,6 +234,7 @@ async def verify(
     *,
     source_settings: Settings | None = None,
     counts: VerifyCounts | None = None,
+    credentials: CredentialsSource | None = None,
     **fields: Unpack[SettingsFields],
 ) -> AsyncGenerator[PairResult, None]:
     """Compare what is below two places, or one object or file of each, and yield the verdict on each name.
@@ -235,7 +251,7 @@ async def verify(
         LocalError: the certificate cannot be written.
         TransferError: a place cannot be listed.
     """
-    async with _engines(with_fields(Settings(), fields), source_settings) as (engine, origin):
+    async with _engines(with_fields(Settings(), fields), source_settings, credentials=credentials) as (engine, origin):
         async with aclosing(compared(engine, one, other, how, origin=origin, counts=counts)) as results:
             async for result in results:
                 yield result
@@ -245,34 +261,46 @@ verify_async = verify
 """Its name in ``bulkhaul.jobs``, beside the function that waits."""
 
 
-async def job_status(job: Place, **fields: Unpack[SettingsFields]) -> JobStatus:
+async def job_status(
+    job: Place, *, credentials: CredentialsSource | None = None, **fields: Unpack[SettingsFields]
+) -> JobStatus:
     """Return how far a job is, without a look at its rows.
 
     Raises:
         NotFound: there is no such job.
         DamagedJob: a file of it cannot be right.
     """
-    async with entered(os.fspath(job), with_fields(Settings(), fields)) as folder:
+    async with entered(os.fspath(job), with_fields(Settings(), fields), credentials=credentials) as folder:
         return await asyncio.to_thread(status_of, folder)
 
 
-async def retry_job(job: Place, **fields: Unpack[SettingsFields]) -> int:
+async def retry_job(
+    job: Place, *, credentials: CredentialsSource | None = None, **fields: Unpack[SettingsFields]
+) -> int:
     """Plan the rows of a job again that failed in their last try, and return how many they are.
 
     Raises:
         UsageError: the job has not been run to its end.
         JobInUse: another process works at it.
     """
-    async with entered(os.fspath(job), with_fields(Settings(), fields), alone_as=work.runner_name()) as folder:
+    async with entered(
+        os.fspath(job), with_fields(Settings(), fields), alone_as=work.runner_name(), credentials=credentials
+    ) as folder:
         plan = await work.retry(folder)
     return 0 if plan is None else plan.totals.rows
 
 
 @asynccontextmanager
 async def _engines(
-    settings: Settings, other: Settings | None, on_progress: Callable[[Progress], None] | None = None
+    settings: Settings,
+    other: Settings | None,
+    on_progress: Callable[[Progress], None] | None = None,
+    *,
+    credentials: CredentialsSource | None,
 ) -> AsyncIterator[tuple[AsyncEngine, AsyncEngine | None]]:
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(AsyncEngine(settings, on_progress=on_progress))
+        engine = await stack.enter_async_context(
+            AsyncEngine(settings, credentials=credentials, on_progress=on_progress)
+        )
         origin = None if other is None else await stack.enter_async_context(AsyncEngine(other))
         yield engine, origin

@@ -56,11 +56,32 @@ class SdkSession(Protocol):
         ...
 
 
+class FrozenSdkCredentials(Protocol):
+    """What ``get_frozen_credentials`` of botocore returns."""
+
+    @property
+    def access_key(self) -> str:
+        """Id of the key."""
+        ...
+
+    @property
+    def secret_key(self) -> str:
+        """The key itself."""
+        ...
+
+    @property
+    def token(self) -> str | None:
+        """Of keys that were lent; None for an account's own."""
+        ...
+
+
+GivenCredentials: TypeAlias = Credentials | SdkSession | SdkCredentials | FrozenSdkCredentials
+
 CredentialsSource: TypeAlias = (
-    Credentials | SdkSession | SdkCredentials | Callable[[], Credentials] | Callable[[], Awaitable[Credentials]]
+    GivenCredentials | Callable[[], GivenCredentials] | Callable[[], Awaitable[GivenCredentials]]
 )
 """What an engine takes its credentials from.
 
-A callable is asked before the first request, ten minutes before what it returned ends, and when the service refuses
-that as expired; never twice at a time. One that is no coroutine function is called in a thread.
+A callable is asked before the first request, again ten minutes before those keys end, and again when the service
+refuses them as expired; never by two threads at once. One that is no coroutine function is called in a thread.
 """

@@ -321,8 +321,10 @@ def with_fields(settings: Settings, fields: Mapping[str, Any]) -> Settings:
     """Return settings with some of them given by name.
 
     Raises:
-        UsageError: a setting is unknown, and the message names the nearest, or out of range.
+        UsageError: a setting is unknown, and the message names the nearest, or out of range; or ``settings`` are none.
     """
+    if not isinstance(settings, Settings):
+        raise UsageError(f"settings are a Settings, or given by name, as in workers=4; not {type(settings).__name__}")
     if unknown := [name for name in fields if name not in Settings.__struct_fields__]:
         from difflib import get_close_matches
 

@@ -80,7 +80,8 @@ def parse_source(url: str, *, recursive: bool = False, literal: bool = False, ma
         prefix = folder_prefix(key)
         return Source(bucket, prefix=prefix, base=prefix, many=True)
     if not key or (key.endswith("/") and not marker):
-        raise UsageError("this names a prefix, not an object; add --recursive for everything below it", url)
+        text = "this names a prefix, not an object; for all that is below add --recursive, or call list or a ..._many()"
+        raise UsageError(text, url)
     return Source(bucket, key=key)
 
 

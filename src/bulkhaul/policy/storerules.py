@@ -140,7 +140,7 @@ def check_mode(mode: str, *, has_options: bool, version_id: str, subject: str) -
         UsageError: another mode than ``rb`` and ``wb``, or what does not go with it.
     """
     if mode not in ("rb", "wb"):
-        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; for text, see io.TextIOWrapper.detach"
+        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; encode text before you write it"
         raise UsageError(text, subject)
     if mode == "rb" and has_options:
         raise UsageError("options are of an object that is written; this one is read", subject)

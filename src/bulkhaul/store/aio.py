@@ -42,8 +42,8 @@ class S3Store(BucketReads):
                 print(info.key, info.size)
 
     The engine starts with the first operation and ends with ``close``, and the store with it. A store belongs to the
-    event loop of its first operation. A pickled one is made anew from its URL and settings, an SSE-C key among them;
-    credentials are never part of it.
+    event loop of its first operation. A pickled one is made anew from its URL and settings, an SSE-C key among them.
+    One with given credentials is pickled only if these are a function of a module.
 
     Attributes:
         url: what the store was made from.

@@ -31,7 +31,8 @@ class StoreOfBucket(MadeFromUrl[AsyncEngine]):
         prefix: PrefixUse = "carry",
     ) -> None:
         """Take what ``from_url`` makes; an ``engine`` runs already, has its own settings, and outlives this store."""
-        super().__init__(url, settings, engine=engine, credentials=credentials, prefix=prefix)
+        given = credentials if engine is None else engine.credentials
+        super().__init__(url, settings, engine=engine, credentials=given, prefix=prefix)
         self._engine = engine
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Generic, Protocol, Self, TypeVar, Unpack
 
 from bulkhaul.model.credentials import CredentialsSource
@@ -45,7 +46,7 @@ class MadeFromUrl(Generic[E]):
 
         Args:
             engine: one that runs already, and is not ended by this store; its own settings and keys are in force.
-            credentials: see ``AsyncEngine``; they stay in this process, and are no part of a pickle.
+            credentials: see ``AsyncEngine``. With an ``engine``, what that was given.
             prefix: what becomes of the prefix in the URL; see ``from_url``.
 
         Raises:
@@ -84,8 +85,24 @@ class MadeFromUrl(Generic[E]):
         return cls(parsed, chosen, credentials=credentials, prefix=chosen_use(parsed, prefix))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle what the store was made from; unpickling makes a new store, which has not begun."""
-        return _again, (type(self), self.url, self._settings, self._prefix)
+        """Pickle what the store was made from; unpickling makes a new store, which has not begun.
+
+        Raises:
+            TypeError: credentials were given that are no part of a pickle: what came of it would use another account.
+        """
+        if self._credentials is not None and not _goes_by_name(self._credentials):
+            raise TypeError(
+                f"{self!r} cannot be pickled, since keys are never part of a pickle: make the store where it is used,"
+                " or give it a function of a module that returns the credentials, which goes by its name"
+            )
+        return _again, (type(self), self.url, self._settings, self._prefix, self._credentials)
+
+    def __copy__(self) -> Self:
+        """Make another store of the same, with the same credentials; it has not begun."""
+        return _again(type(self), self.url, self._settings, self._prefix, self._credentials)
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self.__copy__()
 
     def __eq__(self, other: object) -> bool:
         """Whether both are of the same class and do the same: URL, keys, settings and given credentials are equal."""
@@ -98,9 +115,10 @@ class MadeFromUrl(Generic[E]):
         return hash(self._identity())
 
     def __repr__(self) -> str:
-        """Return a text for people; what becomes of a prefix is told where there is one."""
+        """Return a text for people: what becomes of a prefix, and that credentials were given; never which."""
         use = f", prefix={self._prefix!r}" if self.url.prefix else ""
-        return f"{type(self).__name__}({str(self.url)!r}{use})"
+        given = ", credentials=..." if self._credentials is not None else ""
+        return f"{type(self).__name__}({str(self.url)!r}{use}{given})"
 
     def _identity(self) -> tuple[StoreUrl, str, Settings]:
         return self.url, self._above, self._settings
@@ -116,5 +134,15 @@ class MadeFromUrl(Generic[E]):
         )
 
 
-def _again(kind: type[MadeFromUrl[Any]], url: StoreUrl, settings: Settings, prefix: PrefixUse) -> object:
-    return kind(url, settings, prefix=prefix)
+S = TypeVar("S", bound=MadeFromUrl[Any])
+
+
+def _again(
+    kind: type[S], url: StoreUrl, settings: Settings, prefix: PrefixUse, credentials: CredentialsSource | None
+) -> S:
+    return kind(url, settings, prefix=prefix, credentials=credentials)
+
+
+def _goes_by_name(source: CredentialsSource) -> bool:
+    """Whether a pickle refers to it by its name, as to a function of a module: no key is then part of it."""
+    return inspect.isfunction(source) and "<" not in source.__qualname__

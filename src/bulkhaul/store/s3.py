@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator
@@ -23,6 +24,7 @@ from bulkhaul.policy.storerules import check_mode, keys_of
 from bulkhaul.policy.storeurl import StoreUrl
 from bulkhaul.store import aio
 from bulkhaul.store.batches import batched
+from bulkhaul.store.bucket import StoreOfBucket
 from bulkhaul.store.made_from_url import MadeFromUrl
 from bulkhaul.store.opening import PrefixUse
 from bulkhaul.store.protocol import CLOSED, ObjectStore
@@ -55,8 +57,9 @@ class S3Store(MadeFromUrl[Engine]):
                 print(info.key, info.size)
 
     The engine starts with the first operation and ends with ``close``, with the store's last reference, or with the
-    program; a closed store stays closed. Threads may share a store. A pickled one is made anew from its URL and
-    settings, an SSE-C key among them; credentials are never part of it.
+    program; a closed store stays closed. Threads may share a store. In a forked child, as torch's data loaders make, it
+    starts an engine of its own. A pickled one is made anew from its URL and settings, an SSE-C key among them. One with
+    given credentials is pickled only if these are a function of a module.
 
     Attributes:
         url: what the store was made from.
@@ -72,12 +75,14 @@ class S3Store(MadeFromUrl[Engine]):
         prefix: PrefixUse = "carry",
     ) -> None:
         """Take what ``from_url`` makes; an ``engine`` runs already, has its own settings, and outlives this store."""
-        super().__init__(url, settings, engine=engine, credentials=credentials, prefix=prefix)
+        given = credentials if engine is None else engine.aio.credentials
+        super().__init__(url, settings, engine=engine, credentials=given, prefix=prefix)
         self._lock = threading.Lock()
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
         self._finalizer: weakref.finalize[[], S3Store] | None = None
         self._closed = False
+        _stores[id(self)] = self
 
     def __enter__(self) -> Self:
         return self
@@ -119,7 +124,13 @@ class S3Store(MadeFromUrl[Engine]):
             yield from engine.run(store.delete_together, batch)
 
     def copy_from(self, source: ObjectStore | str, source_key: str, destination_key: str) -> TransferResult:
-        """Copy an object of another store into this one; see ``bulkhaul.aio.S3Store.copy_from``."""
+        """Copy an object of another store into this one; see ``bulkhaul.aio.S3Store.copy_from``.
+
+        Raises:
+            UsageError: the source is a store for asyncio, which belongs to the event loop of its own program.
+        """
+        if isinstance(source, StoreOfBucket):
+            raise UsageError("this store cannot read from one of bulkhaul.aio; make the source a bulkhaul.S3Store")
         engine, store = self._running()
         if isinstance(source, S3Store):
             _, other = source._running()
@@ -174,3 +185,28 @@ class S3Store(MadeFromUrl[Engine]):
                 if engine is not self._shared:
                     self._finalizer = weakref.finalize(self, engine.end)
             return self._engine, self._store
+
+    def _leave_to_parent(self) -> None:
+        """Begin anew in a forked child: the engine, and whatever thread held the lock, are the parent's."""
+        self._lock = threading.Lock()
+        if self._engine is None or self._engine is self._shared:
+            return
+        _of_parents.append(self._engine)
+        self._engine, self._store = None, None
+        if self._finalizer is not None:
+            self._finalizer.detach()
+
+
+_stores: weakref.WeakValueDictionary[int, S3Store] = weakref.WeakValueDictionary()
+"""All stores, by their ids: some of them are equal."""
+
+_of_parents: list[Engine] = []
+"""Never freed here: what their event loops watch is shared with the process that this one was forked from."""
+
+
+def _after_fork() -> None:
+    for store in list(_stores.values()):
+        store._leave_to_parent()
+
+
+os.register_at_fork(after_in_child=_after_fork)

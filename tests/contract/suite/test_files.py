@@ -135,6 +135,8 @@ def test_the_service_copies_between_its_buckets(wire: Wired) -> None:
     for url in ("second", "s3://", "s3://second/prefix", "http://second"):
         with pytest.raises(UsageError):
             wire.store.copy_from(url, "from", "to")
+    with pytest.raises(UsageError, match=r"one of bulkhaul\.aio"):
+        wire.store.copy_from(bulkhaul.aio.S3Store.from_url("s3://second"), "from", "to")  # type: ignore[arg-type]
 
 
 def test_other_accounts_are_read_and_stored(wire: Wired) -> None:

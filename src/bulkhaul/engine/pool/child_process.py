@@ -6,10 +6,11 @@ import contextlib
 import os
 import select
 import signal
+import threading
 
 
 class ChildProcess:
-    """A child of this process.
+    """A child of this process. Threads may share it: one that forgets an engine ends what the engine's own thread ends.
 
     Attributes:
         pid: its process id.
@@ -23,6 +24,8 @@ class ChildProcess:
         """
         self.pid = pid
         self._status: int | None = None
+        self._changing = threading.RLock()  # a signal handler may wait, too
+        self._waiting = 0
         try:
             self._pidfd = os.pidfd_open(pid)
         except OSError:
@@ -33,9 +36,10 @@ class ChildProcess:
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; it may be dead."""
-        if self._status is None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, number)
+        with self._changing:
+            if self._status is None:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
         """Kill it; it may be dead."""
@@ -47,13 +51,28 @@ class ChildProcess:
 
     def wait(self, timeout_s: float) -> int | None:
         """Wait until it is dead, reap it and return its exit status; None if it lives on."""
-        if self._status is None:
+        with self._changing:
+            if self._status is not None:
+                return self._status
+            self._waiting += 1
+        dead = False
+        try:
             ended = select.poll()
             ended.register(self._pidfd, select.POLLIN)
-            if ended.poll(timeout_s * 1000):
-                self._status = self._reaped()
-                os.close(self._pidfd)
+            dead = bool(ended.poll(timeout_s * 1000))
+        finally:
+            self._waited(dead=dead)
         return self._status
+
+    def _waited(self, *, dead: bool) -> None:
+        """Reap it if nobody did, and close its pidfd, once, when the last one has waited."""
+        with self._changing:
+            self._waiting -= 1
+            if dead and self._status is None:
+                self._status = self._reaped()
+            if self._status is not None and not self._waiting and self._pidfd >= 0:
+                pidfd, self._pidfd = self._pidfd, -1
+                os.close(pidfd)
 
     def _reaped(self) -> int:
         try:

@@ -1,7 +1,7 @@
 """Asks what the program has given for credentials: keys, a session of an SDK, or a function of its own.
 
-Nothing here imports an SDK: a session is known by its methods. No error tells what a source returned or raised but
-its type, since that may hold keys.
+Nothing here imports an SDK: a session is known by its methods. Of what a source returned an error tells the type, and
+of what it raised the text without what may be keys.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from bulkhaul.engine.loop.threads import in_own_thread
 from bulkhaul.model.credentials import Credentials as Given
 from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import CredentialsError, TransferError
+from bulkhaul.policy.hidden_keys import without_keys
 from bulkhaul.wire.usable_keys import usable_credentials
 from bulkhaul.wire.values import Credentials
 
-_WHAT = "Credentials, a session of boto3 or botocore or its credentials, or a function that returns Credentials"
+_WHAT = "Credentials, a session of boto3 or botocore or its credentials, or a function that returns one of these"
 
 _FAILED = "the given source of credentials failed"
 
@@ -50,7 +51,7 @@ class GivenSource:
             task = asyncio.current_task()
             if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
                 raise
-            failed = type(error).__name__
+            failed = _told(error)
         if limit.expired():
             raise CredentialsError(f"the given source of credentials did not answer within {deadline_s:g} s")
         if failed:  # raised here, where the error has no context that would tell what the source raised
@@ -61,19 +62,19 @@ class GivenSource:
         if expires_s and expires_s <= time.time():
             raise CredentialsError("the given credentials have ended; give a function that returns new ones")
         keys = (given.access_key, given.secret_key, given.session_token)
-        return usable_credentials(*keys, source="given by the program", expires_s=expires_s, generation=generation)
+        return usable_credentials(*keys, source="the program itself", expires_s=expires_s, generation=generation)
 
     async def _given(self) -> object:
         """Return Credentials, or whatever else came of the source."""
-        source = self._source
-        if isinstance(source, Given):
-            return source
-        if hasattr(source, "get_frozen_credentials") or hasattr(source, "get_credentials"):
-            return await self._of_thread(lambda: _of_sdk(source))
+        given = source = self._source
         if inspect.iscoroutinefunction(source):
-            return await source()
-        given = await self._of_thread(source) if callable(source) else source
-        return await given if inspect.isawaitable(given) else given
+            given = await source()
+        elif callable(source):
+            given = await self._of_thread(source)
+            given = await given if inspect.isawaitable(given) else given
+        if isinstance(given, Given) or not _is_of_sdk(given):
+            return given
+        return await self._of_thread(lambda: _of_sdk(given))
 
     async def _of_thread(self, ask: Callable[[], object]) -> object:
         """Return what a function returns; one that is late is waited for again, and not called beside itself."""
@@ -85,7 +86,22 @@ class GivenSource:
         if error is None:
             return self._said[0]
         # StopIteration, for one, can be raised in no coroutine.
-        raise error if isinstance(error, TransferError) else CredentialsError(_FAILED, cause=type(error).__name__)
+        raise error if isinstance(error, TransferError) else CredentialsError(_FAILED, cause=_told(error))
+
+
+def _told(error: BaseException) -> str:
+    """Return what a source raised, for an error's cause."""
+    text = without_keys(str(error))
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _is_of_sdk(given: object) -> bool:
+    return any(hasattr(given, name) for name in ("get_frozen_credentials", "get_credentials")) or _is_frozen(given)
+
+
+def _is_frozen(given: object) -> bool:
+    """Whether it is what ``get_frozen_credentials`` returns."""
+    return all(hasattr(given, name) for name in ("access_key", "secret_key", "token"))
 
 
 def _of_sdk(source: Any) -> Given:
@@ -94,10 +110,10 @@ def _of_sdk(source: Any) -> Given:
     Raises:
         CredentialsError: the session has none.
     """
-    held = source if hasattr(source, "get_frozen_credentials") else source.get_credentials()
+    held = source.get_credentials() if hasattr(source, "get_credentials") else source
     if held is None:
         raise CredentialsError("the given session has no credentials")
-    keys = held.get_frozen_credentials()
+    keys = held.get_frozen_credentials() if hasattr(held, "get_frozen_credentials") else held
     expires = getattr(held, "_expiry_time", None)  # it has no public name; without it keys are renewed when refused
     if not isinstance(expires, datetime):
         expires = None

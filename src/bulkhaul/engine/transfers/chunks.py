@@ -37,7 +37,10 @@ async def read_of(dispatcher: Dispatcher, remote: RemoteObject, start: int, end:
     """Return the bytes ``[start, end)`` of an object, on condition of its ETag; see ``AsyncEngine.read_of``."""
     size_bytes = remote.head.size
     layout = Layout(size_bytes, size_bytes, whole=(start, end) == (0, size_bytes))
-    block = await BlockReader(dispatcher, remote, layout).fetch(Part(1, start, end))
+    try:
+        block = await BlockReader(dispatcher, remote, layout).fetch(Part(1, start, end))
+    except TransferError as error:
+        raise error.named(remote.ref.url) from error.__cause__
     try:
         return await _bytes_of(block, remote.ref.url)
     finally:

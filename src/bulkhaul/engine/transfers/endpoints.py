@@ -37,10 +37,12 @@ def object_ref(url: str | ObjectRef) -> ObjectRef:
 
     Raises:
         InvalidUrl: it is no ``s3://bucket/key``.
-        UsageError: bucket or key is empty, or not valid UTF-8.
+        UsageError: bucket or key is empty, or not valid UTF-8; or it is neither a URL nor an ``ObjectRef``.
     """
     if isinstance(url, ObjectRef):
         return _named(url)
+    if not isinstance(url, str):
+        raise UsageError(f"an object is named by its URL, s3://bucket/key, or by an ObjectRef, not by {url!r}")
     source = parse_source(url, literal=True)
     return ObjectRef(source.bucket, source.key)
 

@@ -12,6 +12,7 @@ from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.engine.pool.dispatcher import Dispatcher
 from bulkhaul.engine.transfers.block import Block, BlockReader
+from bulkhaul.model.errors import TransferError
 from bulkhaul.model.limits import MIB
 from bulkhaul.policy.blocks import READ_BLOCK_BYTES
 from bulkhaul.policy.layout import plan_download
@@ -31,12 +32,15 @@ async def read_through(dispatcher: Dispatcher, remote: RemoteObject, watch: Call
     if not size_bytes:
         return
     layout = plan_download(size_bytes, part_size_bytes=READ_BLOCK_BYTES)
-    async with aclosing(BlockReader(dispatcher, remote, layout).in_order()) as blocks:
-        async for block in blocks:
-            try:
-                await undisturbed(in_thread(functools.partial(_show, block, remote.ref.url, watch)))
-            finally:
-                block.close()
+    try:
+        async with aclosing(BlockReader(dispatcher, remote, layout).in_order()) as blocks:
+            async for block in blocks:
+                try:
+                    await undisturbed(in_thread(functools.partial(_show, block, remote.ref.url, watch)))
+                finally:
+                    block.close()
+    except TransferError as error:
+        raise error.named(remote.ref.url) from error.__cause__
 
 
 def _show(block: Block, subject: str, watch: Callable[[memoryview], object]) -> None:

@@ -174,7 +174,13 @@ class Streamer:
         return stream_part_bytes(sized, part_size_bytes=wanted, limits=settings.limits)
 
     async def download(
-        self, ref: ObjectRef, fd: int, *, on_size: Callable[[int], None], version_id: str = ""
+        self,
+        ref: ObjectRef,
+        fd: int,
+        *,
+        on_size: Callable[[int], None],
+        version_id: str = "",
+        on_moved: OnMoved | None = None,
     ) -> TransferResult:
         """Write an object to a descriptor, in order.
 
@@ -183,6 +189,7 @@ class Streamer:
         Args:
             on_size: called with the object's size as soon as it is known.
             version_id: of the object, empty for the current one.
+            on_moved: called with how many bytes have been written.
 
         Raises:
             BrokenPipeError: nobody reads any more.
@@ -196,7 +203,7 @@ class Streamer:
         layout = self._downloader.layout_of(head, checks, part_size_bytes=READ_BLOCK_BYTES)
         reader = BlockReader(self._dispatcher, remote, layout)
         watch = InOrder(checks)
-        pipe = PipeWriter(fd)
+        pipe, meter = PipeWriter(fd), Meter(on_moved)
         retries = 0
         try:
             async with aclosing(reader.in_order()) as blocks:
@@ -204,6 +211,7 @@ class Streamer:
                     try:
                         retries += block.retries
                         await pipe.write(block, watch.update)
+                        meter.done(block.part.number, block.part.size_bytes)
                     finally:
                         block.close()
         except TransferError as error:

@@ -14,6 +14,7 @@ from bulkhaul.disk.paths import local_path
 from bulkhaul.engine.loop.tasks import undisturbed
 from bulkhaul.jobs.folder.job_folder import JobFolder
 from bulkhaul.jobs.folder.presence import alone_in_bucket, alone_in_folder
+from bulkhaul.model.credentials import CredentialsSource
 from bulkhaul.model.errors import NotFound, UsageError
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.selection import folder_prefix, parse_destination
@@ -26,13 +27,21 @@ _CONCURRENCY = 8
 
 
 @contextlib.contextmanager
-def opened(job: str, settings: Settings, *, make: bool = False, alone_as: str = "") -> Iterator[JobFolder]:
+def opened(
+    job: str,
+    settings: Settings,
+    *,
+    make: bool = False,
+    alone_as: str = "",
+    credentials: CredentialsSource | None = None,
+) -> Iterator[JobFolder]:
     """Open the folder of a job.
 
     Args:
         settings: how a bucket is reached.
         make: make a folder of this machine that is not there.
         alone_as: have it for this runner alone, if it is to be changed.
+        credentials: what a bucket is asked with; None for what environment, files and profile name.
 
     Raises:
         JobInUse: another process works at the job.
@@ -46,7 +55,7 @@ def opened(job: str, settings: Settings, *, make: bool = False, alone_as: str = 
                 raise UsageError("a job needs a prefix of its own; name one after the bucket", job)
             prefix = folder_prefix(key)
             few = msgspec.structs.replace(settings, workers=1, concurrency=_CONCURRENCY, bandwidth_bytes_per_s=None)
-            store = stack.enter_context(S3Store(StoreUrl(scheme="s3", bucket=bucket), few))
+            store = stack.enter_context(S3Store(StoreUrl(scheme="s3", bucket=bucket), few, credentials=credentials))
             if alone_as:
                 stack.enter_context(alone_in_bucket(store, prefix, job, alone_as))
             yield JobFolder(store, prefix, job)
@@ -65,9 +74,16 @@ def opened(job: str, settings: Settings, *, make: bool = False, alone_as: str = 
 
 
 @contextlib.asynccontextmanager
-async def entered(job: str, settings: Settings, *, make: bool = False, alone_as: str = "") -> AsyncIterator[JobFolder]:
+async def entered(
+    job: str,
+    settings: Settings,
+    *,
+    make: bool = False,
+    alone_as: str = "",
+    credentials: CredentialsSource | None = None,
+) -> AsyncIterator[JobFolder]:
     """Open the folder of a job, as ``opened`` does, without holding up the event loop."""
-    place = opened(job, settings, make=make, alone_as=alone_as)
+    place = opened(job, settings, make=make, alone_as=alone_as, credentials=credentials)
     folder = await undisturbed(asyncio.to_thread(place.__enter__), undo=lambda _: place.__exit__(None, None, None))
     try:
         yield folder
