@@ -95,3 +95,39 @@ def test_an_error_within_a_success() -> None:
     error = failed("<Error><Code>InternalError</Code><Message>m</Message></Error>", READS["objects"])
     assert isinstance(error, ServerError)
     assert error.info.service_code == "InternalError"
+
+
+MADE = ["mb", "tags set", "tags rm"]
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("body", ["", OTHER], ids=["nothing", "other"])
+def test_an_endpoint_that_answers_everybody(name: str, body: str) -> None:
+    """An empty success without a header of S3 says nothing: what only S3 answers is asked, and no success is told."""
+    error = failed(body, WRITES[name])
+    assert isinstance(error, UnexpectedReply)
+    assert "unknown; check --endpoint-url" in error.message
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_success_with_a_header_of_s3(name: str) -> None:
+    """One request is enough where the reply shows that S3 wrote it."""
+    canned = Canned((200, ""), headers={"x-amz-request-id": "4442587FB7D0A2F9"})
+    WRITES[name](canned.sdk)
+    assert len(canned.sent) == 1
+
+
+@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        (200, "<ListBucketResult><IsTruncated>false</IsTruncated><TagSet/></ListBucketResult>"),
+        (403, "<Error><Code>AccessDenied</Code></Error>"),
+    ],
+    ids=["answered", "refused"],
+)
+def test_a_store_without_headers_of_s3(name: str, answers: tuple[int, str]) -> None:
+    """A store that sends none of them is believed once it has answered as S3 does, be it by a refusal."""
+    canned = Canned((200, ""), answers)
+    WRITES[name](canned.sdk)
+    assert [sent.method for sent in canned.sent][1:] == ["GET"]

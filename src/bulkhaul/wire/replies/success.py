@@ -9,7 +9,8 @@ A reply without a document shows by its headers that S3 wrote it, if it does: th
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from bulkhaul.model.errors import ErrorInfo, TransferError, UnexpectedReply, error_of
 from bulkhaul.wire.reply import not_of_s3
@@ -56,4 +57,21 @@ def is_signed_by_s3(headers: Mapping[str, str]) -> bool:
     return any(name.startswith(_OF_S3) for name in headers)
 
 
-__all__ = ["CUT_OFF", "foreign", "is_foreign", "is_signed_by_s3", "unreadable"]
+@contextmanager
+def answered_by_s3(subject: str) -> Iterator[None]:
+    """In the block ask what only S3 answers, because a success before showed nothing of it; a refusal by S3 will do.
+
+    Raises:
+        UnexpectedReply: it is not S3 that answers.
+    """
+    try:
+        yield
+    except UnexpectedReply as error:
+        text = "nothing that came is of S3, and whether anything was done is unknown"
+        raise UnexpectedReply(not_of_s3(text), subject) from error
+    except TransferError as error:
+        if not error.info.service_code:
+            raise
+
+
+__all__ = ["CUT_OFF", "answered_by_s3", "foreign", "is_foreign", "is_signed_by_s3", "unreadable"]

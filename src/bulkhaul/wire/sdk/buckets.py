@@ -11,8 +11,10 @@ from bulkhaul.wire import told
 from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.location import location_constraint
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
+from bulkhaul.wire.replies.success import answered_by_s3, is_signed_by_s3
 from bulkhaul.wire.sdk.calls import call, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.list_objects import list_page
 from bulkhaul.wire.steps import carried_out
 from bulkhaul.wire.values import Target
 
@@ -73,7 +75,10 @@ def create_bucket(sdk: SdkClient, bucket: str, region: str) -> None:
     """
     where = location_constraint(region or sdk.patient.meta.region_name)
     more = {"CreateBucketConfiguration": {"LocationConstraint": where}} if where else {}
-    call(sdk.patient.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+    reply = call(sdk.patient.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+    if not is_signed_by_s3(reply_headers(reply)):
+        with answered_by_s3(f"s3://{bucket}"):
+            list_page(sdk, bucket, "", "", 1)
 
 
 def delete_bucket(sdk: SdkClient, bucket: str) -> None:
