@@ -69,7 +69,7 @@ async def create_bucket(lane: Lane, target: Target, bucket: str, region: str) ->
     where = location_constraint(region or target.region)
     location = element("LocationConstraint", where)
     body = element("CreateBucketConfiguration", location, attributes=XMLNS).encode() if where else b""
-    reply = await lane.ask(target, "PUT", body=body, subject=f"s3://{bucket}", patient=True)
+    reply = await lane.ask(target, "PUT", body=body, subject=f"s3://{bucket}")
     reply.members()  # an error within a success
     if not is_signed_by_s3(reply.headers):
         with answered_by_s3(f"s3://{bucket}"):
@@ -84,7 +84,7 @@ async def delete_bucket(lane: Lane, target: Target, bucket: str) -> None:
         Conflict: something is in it.
         TransferError: the service or the connection failed.
     """
-    reply = await lane.ask(target, "DELETE", subject=f"s3://{bucket}", patient=True)
+    reply = await lane.ask(target, "DELETE", subject=f"s3://{bucket}")
     reply.members()  # an error within a success
 
 

@@ -121,7 +121,7 @@ class Lane:
         Args:
             key: empty for the bucket, or for the service where ``target`` names none.
             query: decoded names and values.
-            patient: the service may have to work before it answers.
+            patient: the service may have to copy, assemble or delete much before it answers: it gets ``ack_s``.
             again: it may be sent once more if its connection had been closed while idle; None for GET and HEAD.
 
         Raises:

@@ -43,10 +43,10 @@ async def set_object_tags(
         given = [element("Tag", element("Key", name), element("Value", value)) for name, value in tags.items()]
         body = element("Tagging", element("TagSet", *given), attributes=XMLNS).encode()
         headers = [*lane.payer, *protection(target, body)]
-        reply = await lane.ask(target, "PUT", key, query, headers, body, subject=subject, patient=True, again=True)
+        reply = await lane.ask(target, "PUT", key, query, headers, body, subject=subject, again=True)
     else:
         # The payer is not told: DeleteObjectTagging has no such parameter.
-        reply = await lane.ask(target, "DELETE", key, query, subject=subject, patient=True, again=True)
+        reply = await lane.ask(target, "DELETE", key, query, subject=subject, again=True)
     reply.members()  # an error within a success
     if not is_signed_by_s3(reply.headers):
         with answered_by_s3(subject):

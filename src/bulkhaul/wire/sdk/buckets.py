@@ -73,9 +73,9 @@ def create_bucket(sdk: SdkClient, bucket: str, region: str) -> None:
         Conflict: there is such a bucket, the caller's or somebody else's.
         TransferError: the service or the connection failed.
     """
-    where = location_constraint(region or sdk.patient.meta.region_name)
+    where = location_constraint(region or sdk.client.meta.region_name)
     more = {"CreateBucketConfiguration": {"LocationConstraint": where}} if where else {}
-    reply = call(sdk.patient.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+    reply = call(sdk.client.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
     if not is_signed_by_s3(reply_headers(reply)):
         with answered_by_s3(f"s3://{bucket}"):
             list_page(sdk, bucket, "", "", 1)
@@ -88,7 +88,7 @@ def delete_bucket(sdk: SdkClient, bucket: str) -> None:
         Conflict: something is in it.
         TransferError: the service or the connection failed.
     """
-    call(sdk.patient.delete_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+    call(sdk.client.delete_bucket, subject=f"s3://{bucket}", Bucket=bucket)
 
 
 def locate(sdk: SdkClient, bucket: str) -> Target:

@@ -32,9 +32,9 @@ def set_object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str, tags
     names = object_names(bucket, key, version_id)
     if tags:
         tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
-        reply = call(sdk.patient.put_object_tagging, subject=subject, Tagging=tagging, **names)
+        reply = call(sdk.client.put_object_tagging, subject=subject, Tagging=tagging, **names)
     else:
-        reply = call(sdk.patient.delete_object_tagging, subject=subject, **names)
+        reply = call(sdk.client.delete_object_tagging, subject=subject, **names)
     if not is_signed_by_s3(reply_headers(reply)):
         with answered_by_s3(subject):
             object_tags(sdk, bucket, key, version_id)
