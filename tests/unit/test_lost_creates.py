@@ -15,7 +15,7 @@ from bulkhaul.model.objects import ObjectRef
 class NeverListed:
     """A control whose listing of uploads never comes."""
 
-    async def pending_uploads_of(self, ref: ObjectRef) -> list[object]:  # noqa: ARG002 - a control's
+    async def pending_uploads_of(self, ref: ObjectRef) -> list[object]:
         """Wait."""
         await asyncio.Event().wait()
         return []
