@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -33,6 +34,8 @@ class MadeFolders:
             except FileNotFoundError as error:  # another transfer has taken one of them away, as it was empty
                 if not tries_left:
                     raise local_error(error, folder) from error
+            except FileExistsError as error:  # a file: a folder would do
+                raise local_error(NotADirectoryError(errno.ENOTDIR, ""), folder) from error
             except OSError as error:
                 raise local_error(error, folder) from error
             finally:
