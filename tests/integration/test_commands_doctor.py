@@ -89,7 +89,8 @@ def test_a_clock_that_is_off() -> None:
 def test_nobody_there() -> None:
     """An endpoint that cannot be reached is the one finding."""
     done = run("doctor", "--json", "--endpoint-url", "http://127.0.0.1:1", "s3://bucket")
-    _, found, summary = map(json.loads, done.stdout.splitlines())
+    settings, found, summary = map(json.loads, done.stdout.splitlines())
+    assert "retry_for_s = 0 (this command)" in settings["details"]
     assert "doctor" not in found["details"] + found["remedy"]
     assert (done.returncode, found["check"], found["result"], summary["success"]) == (1, "endpoint", "failed", False)
 

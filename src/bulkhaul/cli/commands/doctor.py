@@ -9,7 +9,7 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.verbosity import noted_sources
+from bulkhaul.cli.verbosity import THIS_COMMAND, noted_sources
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -49,7 +49,9 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
     # Without waiting for an endpoint that is away: that is a finding.
     settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
 
-    sources = noted_sources()
+    sources = dict(noted_sources())
+    if connection["retry_for_s"] is None:
+        sources["retry_for_s"] = THIS_COMMAND
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.operations.doctor import examine
