@@ -40,6 +40,7 @@ class TestNearMisses:
         ("words", "said"),
         [
             (["rb", "--force", "s3://b"], "rm --recursive s3://BUCKET/, and then bulkhaul rb s3://BUCKET"),
+            (["sync", "--explain", "a", "--explain", "b", "x", "s3://b/"], "one key at a time"),
             (["rm", "--force", "s3://b/k"], "nothing is asked back"),
             (["--hlep"], "Did you mean '--help'"),
             (["-V"], "type --version"),
