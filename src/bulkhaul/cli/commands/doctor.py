@@ -83,12 +83,13 @@ def table(found: list[Finding]) -> str:
     import sys
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from bulkhaul.policy.naming import printable
 
-    grid = Table("check", "result", "details and remedy", box=None, pad_edge=False, header_style="bold")
+    details_of = Column("details and remedy", overflow="fold")  # a URL is longer than a narrow column
+    grid = Table("check", "result", details_of, box=None, pad_edge=False, header_style="bold")
     for finding in found:
         details = Text(printable(finding.details))
         if finding.remedy:
