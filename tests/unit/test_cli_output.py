@@ -273,6 +273,15 @@ class TestLogs:
         assert lines == []
 
 
+def test_what_fails_as_a_whole_is_no_object() -> None:
+    """A line that says that a command or a source failed tells of no object; that of an object does."""
+    whole, one = (json.loads(json_line(failed(), whole=is_whole)) for is_whole in (True, False))
+    assert (whole["type"], one["type"]) == ("error", "object")
+    assert not whole.keys() & {"object", "integrity"}
+    assert one["object"]["key"]
+    assert whole["error"] == one["error"]
+
+
 class Terminal(io.StringIO):
     """A stdout that is a terminal."""
 
