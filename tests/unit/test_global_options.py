@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -64,6 +66,13 @@ class TestNearMisses:
         code, output = typed(*words)
         assert code == 2
         assert said in " ".join(output.split())
+
+    def test_a_file_by_its_descriptor(self, tmp_path: Path) -> None:
+        """A regular file that is open is not called a pipe; what to type is told all the same."""
+        with (tmp_path / "f").open("wb") as file:
+            code, output = typed("cp", "s3://b/k", f"/dev/fd/{file.fileno()}")
+        assert code == 2
+        assert "DEST is an open descriptor, not the path of a file. Type: bulkhaul cat s3://b/k" in output
 
 
 class TestBeforeTheCommand:
