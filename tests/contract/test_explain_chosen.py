@@ -90,6 +90,15 @@ def test_what_is_said_of_an_upload_is_what_is_done(place: Place, tmp_path: Path,
     assert {name for name, one in said.items() if one.action is Action.UPLOAD} == done
 
 
+def test_a_path_from_here(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A path that begins with a dot is the same file as without."""
+    place.make("a.txt")
+    monkeypatch.chdir(place.here.parent)
+    here = place.here.name
+    told = [explained(place, [here], "s3://bucket/to/", key, Choice()) for key in (f"./{here}/a.txt", f"{here}/a.txt")]
+    assert [one.action for one in told] == [Action.UPLOAD, Action.UPLOAD]
+
+
 @pytest.mark.parametrize(
     "choice",
     [

@@ -45,7 +45,7 @@ def test_a_good_endpoint(tmp_path: Path) -> None:
     assert found["credentials"]["details"] == "access key ******NARY, from the environment"
     assert f"endpoint_url = {server.endpoint_url} (--endpoint-url)" in found["settings"]["details"]
     assert tried["checksums"]["details"] == "CRC32 is verified and kept"  # what uploads to such an endpoint carry
-    assert pending.stdout == "nothing is left behind\n"
+    assert pending.stdout.startswith("nothing is left behind; --older-than")
     assert [line.rpartition(" ")[2] for line in below.stdout.splitlines()] == ["p/key"]
 
 
@@ -89,7 +89,8 @@ def test_a_clock_that_is_off() -> None:
 def test_nobody_there() -> None:
     """An endpoint that cannot be reached is the one finding."""
     done = run("doctor", "--json", "--endpoint-url", "http://127.0.0.1:1", "s3://bucket")
-    _, found, summary = map(json.loads, done.stdout.splitlines())
+    settings, found, summary = map(json.loads, done.stdout.splitlines())
+    assert "retry_for_s = 0 (this command)" in settings["details"]
     assert "doctor" not in found["details"] + found["remedy"]
     assert (done.returncode, found["check"], found["result"], summary["success"]) == (1, "endpoint", "failed", False)
 

@@ -227,13 +227,12 @@ def test_command_tells(server: RunningServer, way: Gate, tmp_path: Path, words: 
     way.away("refuse")
     if words[0] == "cp":
         words = (*words, str(tmp_path))
-    running = command.start(
-        *words, "--endpoint-url", way.endpoint_url, variables={**server.keys(), "AWS_SESSION_TOKEN": ""}
-    )
+    variables = {**server.keys(), "AWS_SESSION_TOKEN": "", "AWS_ENDPOINT_URL": way.endpoint_url}
+    running = command.start(*words, variables=variables)
     assert running.stderr is not None
     try:
         line = running.stderr.readline()
-        assert "cannot be reached" in line
+        assert f"the endpoint {way.endpoint_url} cannot be reached" in line
         assert "--retry-for" in line
         way.back()
         _, told = running.communicate(timeout=PATIENCE_S)

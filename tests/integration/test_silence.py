@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -34,6 +36,24 @@ def test_question_that_is_never_answered(tmp_path: Path) -> None:
         assert caught.value.subject == "s3://bucket/key"
         assert time.monotonic() - began_s < PATIENCE_S
         assert server.fired(hanging) >= 1
+
+
+@pytest.mark.parametrize("transport", ["fast", "sdk"])
+def test_writes_that_are_never_answered(transport: str) -> None:
+    """What a service answers at once has ``timeout_s``, not the ``ack_s`` of copies: the user's limit holds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        long = msgspec.structs.replace(Timeouts(), ack_s=100 * PATIENCE_S, ask_s=100 * PATIENCE_S)
+        with running_engine(url, timeouts=long, timeout_s=1.0, retries=0, transport=transport) as engine:
+            writes: list[Callable[[], object]] = [
+                lambda: engine.create_bucket("bucket"),
+                lambda: engine.set_tags("s3://bucket/key", {"a": "b"}),
+                lambda: engine.delete_tags("s3://bucket/key"),
+                lambda: engine.delete("s3://bucket/key"),
+            ]
+            for write in writes:
+                with pytest.raises(errors.StallTimeout):
+                    write()
 
 
 def test_forkserver_that_is_stopped_at_start(tmp_path: Path) -> None:

@@ -48,6 +48,22 @@ def test_there_and_back(server: FaultServer, tmp_path: Path, *, move: bool) -> N
     assert bodies(server) == ({} if move else FILES | stored)
 
 
+@pytest.mark.parametrize("command", ["cp", "mv"])
+def test_links_that_no_download_makes_again(server: FaultServer, tmp_path: Path, command: str) -> None:
+    """They are stored as they are, and a warning names the first and says why; others have none."""
+    tree = tmp_path / "tree"
+    (tree / "d").mkdir(parents=True)
+    (tree / "d" / "fine").symlink_to("../other")
+    where = ["--endpoint-url", server.endpoint_url, "--workers", "1", "--symlinks", "store", "-r"]
+    assert "no download" not in run("cp", tree, "s3://bucket/fine/", *where).stderr
+    for name in ("abs1", "abs2"):
+        (tree / name).symlink_to("/etc/passwd")
+    done = run(command, tree, "s3://bucket/p/", *where)
+    assert done.returncode == 0
+    assert done.stderr.count("no download makes them again: its target is an absolute path") == 1
+    assert bodies(server)["p/abs1.rclonelink"] == b"/etc/passwd"
+
+
 def test_one_link(server: FaultServer, tmp_path: Path) -> None:
     """A link that is named itself, there and back, and over an older link."""
     tree = make_tree(tmp_path / "tree")

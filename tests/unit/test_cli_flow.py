@@ -319,6 +319,15 @@ class TestFit:
         if columns >= 39:
             assert "100006 of 123456" in line or "1000.0 GiB of 1023.0" in line
 
+    def test_one_object_shows_its_bytes_on_a_narrow_terminal(self) -> None:
+        """At 40 columns a count of one says nothing: bytes and the time that is left stay."""
+        rate = rate_of((0.0, 0, 0), (10.0, 20 << 20, 0))
+        one = Progress(planned_objects=1, planned_bytes=40 << 20, received_bytes=20 << 20, planning_done=True)
+        line = progress_line(one, rate, 39)
+        assert "20.0 MiB of 40.0 MiB" in line
+        assert "ETA 0:00:10" in line
+        assert "objects" not in line
+
     def test_no_full_bar_and_no_eta_before_they_are_true(self) -> None:
         """A total that grows has neither; with all bytes there, and not all objects done, no bar is full."""
         rate = rate_of((0.0, 0, 0), (10.0, 1000, 10))

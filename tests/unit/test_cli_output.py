@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from bulkhaul.cli.commands.doctor import table
 from bulkhaul.cli.logs import log_to
 from bulkhaul.cli.report import TransferReport, human_line, json_line
 from bulkhaul.model.errors import ErrorInfo
 from bulkhaul.model.objects import Integrity
 from bulkhaul.model.results import TransferResult
+from bulkhaul.policy.findings import Finding, Verdict
 
 
 def result_of(**changes: Any) -> TransferResult:
@@ -268,3 +271,30 @@ class TestLogs:
         log_to(lines.append, "warning")
         logging.getLogger("bulkhaul.engine").info("no news")
         assert lines == []
+
+
+def test_what_fails_as_a_whole_is_no_object() -> None:
+    """A line that says that a command or a source failed tells of no object; that of an object does."""
+    whole, one = (json.loads(json_line(failed(), whole=is_whole)) for is_whole in (True, False))
+    assert (whole["type"], one["type"]) == ("error", "object")
+    assert not whole.keys() & {"object", "integrity"}
+    assert one["object"]["key"]
+    assert whole["error"] == one["error"]
+
+
+class Terminal(io.StringIO):
+    """A stdout that is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is one."""
+        return True
+
+
+def test_doctor_cuts_nothing_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that is longer than its column is folded: all of it is there to be read."""
+    url = "http://endpoint.example.internal:28335/and/a/path"
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", "40")
+    shown = table([Finding("settings", Verdict.OK, f"endpoint_url = {url} (AWS_ENDPOINT_URL)")])
+    assert "…" not in shown
+    assert url in "".join(shown.split())

@@ -16,7 +16,7 @@ import pytest
 
 from bulkhaul.disk.folder import DestinationTree, open_folder
 from bulkhaul.disk.folder_use import take_away
-from bulkhaul.disk.made_folders import made_above
+from bulkhaul.disk.made_folders import MadeFolders, made_above
 from bulkhaul.model.errors import LocalError
 
 
@@ -136,3 +136,12 @@ def test_a_folder_that_is_taken_away_is_made_again(tmp_path: Path) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(many, range(8)))
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    """It is told as that, with what to do, and stays."""
+    (tmp_path / "f").write_bytes(b"mine")
+    for folder in ("f", "f/", "f/below"):
+        with pytest.raises(LocalError, match="is a file, where a folder is needed"):
+            MadeFolders().make(f"{tmp_path}/{folder}")
+    assert (tmp_path / "f").read_bytes() == b"mine"

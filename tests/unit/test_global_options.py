@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -31,6 +33,46 @@ def context(*words: str) -> click.Context:
         command = cli.get_command(group, line[0])
         assert command is not None
         return command.make_context(line[0], line[1:], parent=group)
+
+
+class TestNearMisses:
+    """What is nearly a name, or one of another program, leads to the right one."""
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (["rb", "--force", "s3://b"], "rm --recursive s3://BUCKET/, and then bulkhaul rb s3://BUCKET"),
+            (["sync", "--explain", "a", "--explain", "b", "x", "s3://b/"], "one key at a time"),
+            (["rm", "--force", "s3://b/k"], "nothing is asked back"),
+            (["--hlep"], "Did you mean '--help'"),
+            (["-V"], "type --version"),
+            (["delte"], "bulkhaul rm s3://BUCKET/KEY"),
+            (["mkdir"], "bulkhaul mb s3://BUCKET"),
+            (["rmdir"], "bulkhaul rb s3://BUCKET"),
+            (["md5sum"], "ls --etag"),
+            (["CP"], "Did you mean 'cp'"),
+            (["LS"], "Did you mean 'ls'"),
+            (["ls", "--quiet", "s3://b/x"], "leave it out"),
+            (["cp", "-R", "a", "s3://b"], "--recursive (-r)"),
+            (["ls", "-lh", "s3://b"], "-H"),
+            (["tags", "rm", "s3://b/k", "a"], "rm removes all tags"),
+            (["tags", "get", "s3://b/k", "s3://b/l"], "get takes one object"),
+            (["tags", "set", "s3://b/k"], "set needs NAME=VALUE"),
+        ],
+        ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+    )
+    def test_is_told_what_to_type(self, words: list[str], said: str) -> None:
+        """A line that is refused says what to type instead."""
+        code, output = typed(*words)
+        assert code == 2
+        assert said in " ".join(output.split())
+
+    def test_a_file_by_its_descriptor(self, tmp_path: Path) -> None:
+        """A regular file that is open is not called a pipe; what to type is told all the same."""
+        with (tmp_path / "f").open("wb") as file:
+            code, output = typed("cp", "s3://b/k", f"/dev/fd/{file.fileno()}")
+        assert code == 2
+        assert "DEST is an open descriptor, not the path of a file. Type: bulkhaul cat s3://b/k" in output
 
 
 class TestBeforeTheCommand:
@@ -175,5 +217,5 @@ class TestOtherNames:
         commands = [command for name in ours if (command := cli.get_command(context, name)) is not None]
         spelled = {one for command in commands for param in command.params for one in param.opts}
         told = {word.strip("(),;").partition("=")[0] for hint in _OPTIONS.values() for word in hint.split()}
-        assert {word for word in told if word.startswith("--")} <= spelled | {"--install"}
-        assert set(_OPTIONS) & spelled <= {"--output", "--older-than"}  # of one command alone
+        assert {word for word in told if word.startswith("--")} <= spelled | {"--install", "--version"}
+        assert set(_OPTIONS) & spelled <= {"--output", "--older-than", "--quiet"}  # of some commands alone

@@ -26,13 +26,14 @@ from bulkhaul.model.writing import (
     ObjectOptions,
     UploadedPart,
 )
-from bulkhaul.wire.sdk.buckets import bucket_region
+from bulkhaul.wire.sdk.buckets import bucket_region, create_bucket
 from bulkhaul.wire.sdk.client import SdkClient
 from bulkhaul.wire.sdk.copy_object import copy_object, copy_part
 from bulkhaul.wire.sdk.delete_objects import delete_object, delete_objects
 from bulkhaul.wire.sdk.head_object import head_object
 from bulkhaul.wire.sdk.list_objects import list_page
 from bulkhaul.wire.sdk.multipart_upload import abort_upload, complete_upload, create_upload, list_parts
+from bulkhaul.wire.sdk.object_tags import set_object_tags
 from bulkhaul.wire.values import Credentials
 from tests.unit.canned import Canned, Operation
 from tests.unit.test_sdk_client import settings
@@ -73,14 +74,31 @@ def delete(sdk: SdkClient) -> object:
     return delete_objects(sdk, "bucket", [Doomed("a"), Doomed("b", "v2")])
 
 
+def delete_one(sdk: SdkClient) -> object:
+    """Delete one key."""
+    return delete_objects(sdk, "bucket", [Doomed("a")])
+
+
+def tag(sdk: SdkClient) -> object:
+    """Give an object a tag."""
+    set_object_tags(sdk, "bucket", "k", "", {"a": "b"})
+    return None
+
+
+def make_bucket(sdk: SdkClient) -> object:
+    """Make a bucket."""
+    create_bucket(sdk, "bucket", "")
+    return None
+
+
 COPIED = '<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>'
 
 # Both clients
 
 
-@pytest.mark.parametrize("operation", [create, complete, copy, copy_a_part, delete], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("operation", [complete, copy, copy_a_part, delete], ids=lambda one: one.__name__)
 def test_writes_are_waited_for(operation: Operation) -> None:
-    """A write goes through the client that waits ``ack_s``, and questions through the one that waits ``read_s``."""
+    """What takes a service long goes through the client that waits ``ack_s``, a question through that of ``read_s``."""
     canned = Canned((500, ""), timeouts=Timeouts(read_s=7.0, ack_s=70.0))
     used: list[object] = []
     canned.sdk.client.meta.events.register("before-send.s3", lambda **_: used.append("client"))
@@ -92,6 +110,18 @@ def test_writes_are_waited_for(operation: Operation) -> None:
     assert used == ["patient", "client"]
     assert canned.sdk.patient.meta.config.read_timeout == 70.0
     assert canned.sdk.client.meta.config.read_timeout == 7.0
+
+
+@pytest.mark.parametrize("operation", [create, delete_one, tag, make_bucket], ids=lambda one: one.__name__)
+def test_writes_that_are_answered_at_once(operation: Operation) -> None:
+    """No service has to work for these: they wait ``read_s``, as questions do."""
+    canned = Canned((500, ""), timeouts=Timeouts(read_s=7.0, ack_s=70.0))
+    used: list[object] = []
+    canned.sdk.client.meta.events.register("before-send.s3", lambda **_: used.append("client"))
+    canned.sdk.patient.meta.events.register("before-send.s3", lambda **_: used.append("patient"))
+    with pytest.raises(ServerError):
+        operation(canned.sdk)
+    assert used == ["client"]
 
 
 def test_the_patient_client_is_made_once() -> None:

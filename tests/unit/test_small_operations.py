@@ -174,7 +174,7 @@ def test_completion_without_a_checksum_names_none() -> None:
         ("<Error><Code>PreconditionFailed</Code></Error>", PreconditionFailed),
         ("  \n ", ServerError),
         ("", ServerError),
-        ("<html><body>welcome</body></html>", ServerError),
+        ("<html><body>welcome</body></html>", UnexpectedReply),
         ("<CompleteMultipartUploadResult><ETag>", ServerError),
     ],
     ids=["error", "another error", "spaces", "nothing", "foreign", "broken off"],

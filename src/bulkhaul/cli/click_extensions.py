@@ -52,7 +52,7 @@ class SectionedCommand(click.Command):
         except click.NoSuchOption as error:
             from bulkhaul.cli.peer_names import option_hint
 
-            if not (hint := option_hint(error.option_name)):
+            if not (hint := option_hint(error.option_name, ctx.info_name or "")):
                 raise
             raise click.UsageError(f"No such option {error.option_name!r}: {hint}.", ctx) from error
         if any(ctx.params.get(name) for name in FILTERS):

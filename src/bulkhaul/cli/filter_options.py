@@ -37,11 +37,21 @@ def explain_option(option: Any) -> Callable[[Any], Any]:
     """Return the option that says which of the filters and other rules decides, made by ``option``."""
     added: Callable[[Any], Any] = option(
         "--explain",
-        default=None,
+        multiple=True,
+        callback=_one_key,
         metavar="KEY",
         help="Say what would become of this path, and which filter or other rule decides that; do nothing.",
     )
     return added
+
+
+def _one_key(_ctx: click.Context, _param: click.Parameter, value: tuple[str, ...]) -> str | None:
+    """Return the key that is to be explained, None for none."""
+    if len(value) > 1:
+        import click
+
+        raise click.BadParameter("one key at a time is explained; type the command once for each.")
+    return value[0] if value else None
 
 
 def keep_order(ctx: click.Context, order: Sequence[click.Parameter]) -> None:

@@ -114,9 +114,9 @@ def unknown(name: str, known: Iterable[str]) -> click.UsageError:
         return click.UsageError(f"No such option {name!r}: {hint}.")
     from difflib import get_close_matches
 
-    if found := get_close_matches(name, list(known), 1, _ALIKE):
+    if found := get_close_matches(name, [*known, "--help", "--version"], 1, _ALIKE):
         return click.UsageError(f"No such option {name!r} before the command. Did you mean {found[0]!r}?")
-    text = f"{name!r} is no option of all commands; give it behind the command: bulkhaul COMMAND {name} …"
+    text = f"{name!r} is no option of all commands; give others behind the command: bulkhaul COMMAND {name} …"
     return click.UsageError(text)
 
 

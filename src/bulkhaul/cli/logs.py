@@ -8,15 +8,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
-from bulkhaul.cli.verbosity import noted_sources
+from bulkhaul.cli.verbosity import THIS_COMMAND, noted_sources
 from bulkhaul.policy.naming import printable
 from bulkhaul.policy.provenance import GIVEN
 from bulkhaul.wire.masking import hidden_by_place
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-_COMMAND = "this command"
-"""What has given a setting that no option has."""
 
 _TALKATIVE = ("boto3", "botocore", "s3transfer", "urllib3")
 
@@ -64,7 +61,7 @@ def _named_by(sources: Mapping[str, str]) -> Callable[[logging.LogRecord], bool]
     def name(record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple) and len(record.args) == 3 and record.args[2] == GIVEN:
             setting, value, _ = record.args
-            record.args = (setting, value, sources.get(str(setting), _COMMAND))
+            record.args = (setting, value, sources.get(str(setting), THIS_COMMAND))
         return True
 
     return name

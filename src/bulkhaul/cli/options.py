@@ -83,8 +83,8 @@ connection_options = adding(
         "timeout_s",
         metavar="TIME",
         callback=parsed_duration,
-        help="How long a reply, or the next bytes of one, may take before the request is made again: 90, 5m …"
-        "  [default: 30s]",
+        help="How long a reply, or the next bytes of one, may take before the request is made again: 90, 5m …; what a"
+        " service works for (storing, copying, assembling, deleting several) has 5 minutes at least  [default: 30s]",
     ),
     _connection(
         "--request-payer",

@@ -14,6 +14,8 @@ _COMMANDS = {
     **dict.fromkeys(("size", "usage"), "du"),
     **dict.fromkeys(("check", "cryptcheck", "diff"), "verify"),
     **dict.fromkeys(("rcat",), "pipe"),
+    **dict.fromkeys(("mkdir", "make-bucket", "create-bucket"), "mb"),
+    **dict.fromkeys(("rmdir", "remove-bucket", "delete-bucket"), "rb"),
     **dict.fromkeys(("signurl", "share", "link"), "presign"),
     **dict.fromkeys(("batch", "exec"), "run"),
     **dict.fromkeys(("completions", "autocomplete"), "completion"),
@@ -33,6 +35,8 @@ _WHOLE = {
     "presign": "bulkhaul presign s3://BUCKET/KEY",
     "run": "bulkhaul run FILE",
     "completion": "bulkhaul completion bash",
+    "mb": "bulkhaul mb s3://BUCKET",
+    "rb": "bulkhaul rb s3://BUCKET",
 }
 
 _OTHER_COMMANDS = {
@@ -40,6 +44,9 @@ _OTHER_COMMANDS = {
     "s3api": "bulkhaul head tells what is known of an object; other requests of the API are aws-cli's",
     "select": "AWS has closed S3 Select to new customers; bulkhaul cat writes the object, for a filter",
     "bucket-version": "bulkhaul does not set the versioning of buckets; `aws s3api put-bucket-versioning` does",
+    **dict.fromkeys(
+        ("md5sum", "sha1sum", "hashsum"), "bulkhaul ls --etag tells ETags, bulkhaul head checksums, and verify compares"
+    ),
     "website": "bulkhaul configures no buckets; `aws s3 website` does",
     "config": "bulkhaul has no configuration of its own; `aws configure` writes the one that it reads",
     "configure": "bulkhaul has no configuration of its own; `aws configure` writes the one that it reads",
@@ -100,8 +107,18 @@ _OPTIONS = {
     "--min-age": "bulkhaul chooses by names; filter the lines of ls --json, and give them to --files-from",
     "--max-age": "bulkhaul chooses by names; filter the lines of ls --json, and give them to --files-from",
     "--force": "leave it out: nothing is asked back",
+    "--quiet": "leave it out: what is printed here is the answer",
+    "-R": "type --recursive (-r)",
+    "-l": "leave it out: sizes and times are always told; -H writes sizes for people",
+    "-V": "type --version, without a command",
 }
 """Options of others, and what to do here. Those that mean exactly the same as one of ours are spellings of it."""
+
+
+_OF_COMMANDS = {
+    ("rb", "--force"): "type bulkhaul rm --recursive s3://BUCKET/, and then bulkhaul rb s3://BUCKET",
+}
+"""Command and option, where an option means something else there than of other commands."""
 
 
 def command_hint(name: str) -> str:
@@ -115,9 +132,9 @@ def command_hint(name: str) -> str:
     return _OTHER_COMMANDS.get(name, "")
 
 
-def option_hint(name: str) -> str:
+def option_hint(name: str, command: str = "") -> str:
     """Return what to type in place of an option of another program, empty where none is known."""
-    return _OPTIONS.get(name, "")
+    return _OF_COMMANDS.get((command, name)) or _OPTIONS.get(name, "")
 
 
 def unknown_command(name: str, commands: Iterable[str]) -> str:
@@ -126,8 +143,10 @@ def unknown_command(name: str, commands: Iterable[str]) -> str:
         return f"No such command {name!r}: {hint}."
     from difflib import get_close_matches
 
-    if found := get_close_matches(name, list(commands)):
+    if found := get_close_matches(name.lower(), list(commands)):
         return f"No such command {name!r}. Did you mean {' or '.join(map(repr, found))}?"
+    if alias := get_close_matches(name.lower(), _COMMANDS, 1):
+        return f"No such command {name!r}. If {alias[0]!r} is meant: {command_hint(alias[0])}."
     if name.startswith("s3://"):
         return f"No such command {name!r}: a command comes first, as in bulkhaul ls {name}"
     return f"No such command {name!r}; `bulkhaul --help` lists them."

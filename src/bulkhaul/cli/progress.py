@@ -2,7 +2,8 @@
 
     ━━━━━━━━━━━───────  12.4 GiB of 18.0 GiB  1.1 GiB/s  37 of 52 objects  ETA 0:00:05
 
-A ``+`` marks a total that still grows. Where the terminal is narrow, the bar and the rate are left out first.
+A ``+`` marks a total that still grows. Where the terminal is narrow, the bar and the rate are left out first,
+and of one object its count.
 Other lines for the same terminal must go through ``above``, or they would break up the display.
 """
 
@@ -112,7 +113,10 @@ def progress_line(progress: Progress, rate: RecentRate, columns: int, note: str 
         by_objects = small or not progress.planned_bytes
         part = ended / progress.planned_objects if by_objects else done_bytes / progress.planned_bytes
         return _joined(_GAP, bar_text(part, room, whole=over), full)
-    for line in (full, _joined(_GAP, volume, objects, eta), _joined(_GAP, objects, eta), _joined(_GAP, volume, eta)):
+    shorter = [_joined(_GAP, volume, objects, eta), _joined(_GAP, objects, eta), _joined(_GAP, volume, eta)]
+    if known and progress.planned_objects == 1 and volume:  # of one object the count says nothing
+        shorter = [_joined(_GAP, volume, speed, eta), _joined(_GAP, volume, eta), volume]
+    for line in (full, *shorter):
         if len(line) <= columns:
             return line
     return (objects if len(objects) <= columns else volume)[: max(columns, 0)]

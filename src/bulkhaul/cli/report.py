@@ -260,19 +260,17 @@ def json_line(
     line["success"] = result.failure is None
     if dry_run:
         line["dryrun"] = True
-    line |= {
-        "source": result.source,
-        "destination": result.destination,
-        "object": {
+    line |= {"source": result.source, "destination": result.destination}
+    if not whole:
+        line["object"] = {
             "key": result.key,
             "size": result.size,
             "etag": result.etag,
             "version_id": result.version_id,
             "last_modified": iso_text(result.last_modified),
-        },
-        "integrity": str(result.integrity) if result.integrity else None,
-        "seconds": round(result.seconds, 6),
-    }
+        }
+        line["integrity"] = str(result.integrity) if result.integrity else None
+    line["seconds"] = round(result.seconds, 6)
     if result.source_version_id:
         line["source_version_id"] = result.source_version_id
     if result.delete_marker:

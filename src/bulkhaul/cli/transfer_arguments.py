@@ -132,14 +132,17 @@ def _without_stream(path: str, role: str, is_stream: Callable[[str], bool], pipe
         return STREAM
     if _is_pipe(path):
         typed = piped if _OPEN.match(path) else f"{redirected} {shlex.quote(path)}"
-        raise click.UsageError(f"{role} is a pipe, not a file. Type: {typed}")
+        what = "a pipe" if _is_fifo(path) else "an open descriptor"
+        raise click.UsageError(f"{role} is {what}, not the path of a file. Type: {typed}")
     return path
 
 
 def _is_pipe(path: str) -> bool:
     """Whether a path is a FIFO, or an open descriptor by its number, whatever that is."""
-    if _OPEN.match(path):
-        return True
+    return bool(_OPEN.match(path)) or _is_fifo(path)
+
+
+def _is_fifo(path: str) -> bool:
     try:
         return stat.S_ISFIFO(os.stat(path).st_mode)
     except (OSError, ValueError):

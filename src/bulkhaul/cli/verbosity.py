@@ -8,6 +8,9 @@ import click
 
 LEVELS = ("debug", "info", "warning", "error")
 
+THIS_COMMAND = "this command"
+"""What has given a setting that no option has."""
+
 _LEVEL = "bulkhaul.log_level"
 _SOURCES = "bulkhaul.sources"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 
@@ -41,6 +42,8 @@ class MadeFolders:
                 # Another transfer has taken one of them away, as it was empty; what is no folder stays.
                 if not tries_left or (os.path.lexists(folder) and not os.path.isdir(folder)):
                     raise local_error(error, folder) from error
+            except FileExistsError as error:  # a file: a folder would do
+                raise local_error(NotADirectoryError(errno.ENOTDIR, ""), folder) from error
             except OSError as error:
                 raise local_error(error, folder) from error
             finally:

@@ -53,6 +53,8 @@ async def explain_transfer(
         LocalError: no source names the key, and one of them does not exist.
         TransferError: a side cannot be asked.
     """
+    if chosen.local:
+        key = _from_here(key)
     transfer = _Transfer(engine, chosen, choice, origin)
     told = [await transfer.told(source, key) for source in chosen.sources]
     if chosen.local and not any(told):
@@ -98,6 +100,11 @@ async def _has_version(control: Control, bucket: str, key: str) -> bool:
             if versions:
                 return any(version.key == key for version in versions)
     return False
+
+
+def _from_here(key: str) -> str:
+    """Return a path that says that it begins in the current folder as a whole one."""
+    return os.path.abspath(key) if key.startswith(("./", "../")) else key
 
 
 def _require_file(path: str) -> None:

@@ -57,7 +57,8 @@ class Timeouts(msgspec.Struct, frozen=True):
         start_s: a worker that is not ready is killed.
         release_s: a worker that does not let go of a part is killed.
         ask_s: a HEAD, a page of a listing, or credentials.
-        ack_s: the reply to a write, from the last byte sent on: a store may first have to copy or assemble it.
+        ack_s: the reply to what a store may first have to work for, from the last byte sent on: to store a body, copy,
+            assemble, restore, or delete several keys. All other replies have ``read_s``.
         throttle_s: how long a service may answer "slow down" without one success.
         shutdown_s: a forkserver that has not reaped the killed workers by then is killed as well.
     """

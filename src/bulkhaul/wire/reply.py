@@ -207,6 +207,14 @@ def untold(where: str) -> str:
     )
 
 
+def not_of_s3(what: str) -> str:
+    """Return the message for a reply that reports success as no service of S3 does; ``what`` tells what it lacks."""
+    return (
+        f"the endpoint answered with success, but {what}; check --endpoint-url, for it may lead to something that is no"
+        " S3"
+    )
+
+
 def _kind(algorithm: str, value: str, headers: Headers) -> ChecksumKind:
     """Return what a checksum covers. Stores without the type header mark a checksum of checksums by "-<parts>"."""
     said = headers.get("x-amz-checksum-type", "")

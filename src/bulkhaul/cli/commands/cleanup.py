@@ -84,7 +84,7 @@ def cleanup(
         from bulkhaul.engine.operations.cleanup import Cleanup
 
         places = Cleanup(engine.control, clears=yes)
-        report = LeftoverReport(out, as_json=as_json, dry_run=not yes)
+        report = LeftoverReport(out, as_json=as_json, dry_run=not yes, unasked=bucket if older_than_s is None else "")
         found = _all(places, bucket, prefix, older_than_s, temp_folder, settings.state_dir)
         async with contextlib.aclosing(found):
             async for leftover in found:
@@ -118,7 +118,9 @@ async def _all(
 class LeftoverReport:
     """Writes and counts what was found."""
 
-    def __init__(self, out: Lines, *, as_json: bool, dry_run: bool) -> None:
+    def __init__(self, out: Lines, *, as_json: bool, dry_run: bool, unasked: str) -> None:
+        """Take where lines go; ``unasked``: the bucket that was named and not asked, empty for none."""
+        self._unasked = unasked
         self._out = out
         self._as_json = as_json
         self._dry_run = dry_run
@@ -148,7 +150,8 @@ class LeftoverReport:
             total = {"operation": "summary", "success": not self._failed, "dryrun": self._dry_run, **counts}
             await self._out.write(json_text("summary", total))
         elif not self._found:
-            await self._out.write("nothing is left behind\n")
+            asked = f"; --older-than TIME asks {self._unasked} for uploads of others, too" if self._unasked else ""
+            await self._out.write(f"nothing is left behind{asked}\n")
         elif self._dry_run:
             await self._out.write("nothing was changed; --yes does it\n")
         return 1 if self._failed else 0

@@ -9,7 +9,7 @@ import click
 
 from bulkhaul.cli.click_extensions import SectionedCommand
 from bulkhaul.cli.options import connection_options, make_settings
-from bulkhaul.cli.verbosity import noted_sources
+from bulkhaul.cli.verbosity import THIS_COMMAND, noted_sources
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -49,7 +49,9 @@ def doctor(ctx: click.Context, /, *, url: str, write: bool, as_json: bool, **con
     # Without waiting for an endpoint that is away: that is a finding.
     settings = make_settings({**connection, "retry_for_s": connection["retry_for_s"] or 0})
 
-    sources = noted_sources()
+    sources = dict(noted_sources())
+    if connection["retry_for_s"] is None:
+        sources["retry_for_s"] = THIS_COMMAND
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         from bulkhaul.engine.operations.doctor import examine
@@ -81,12 +83,13 @@ def table(found: list[Finding]) -> str:
     import sys
 
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
     from bulkhaul.policy.naming import printable
 
-    grid = Table("check", "result", "details and remedy", box=None, pad_edge=False, header_style="bold")
+    details_of = Column("details and remedy", overflow="fold")  # a URL is longer than a narrow column
+    grid = Table("check", "result", details_of, box=None, pad_edge=False, header_style="bold")
     for finding in found:
         details = Text(printable(finding.details))
         if finding.remedy:

@@ -59,9 +59,14 @@ def tags(
     require_object(url, role="the URL", marker=True, what="what has the tags")
     source = parse_source(url, literal=True, marker=True)
     ref = ObjectRef(source.bucket, source.key)
+    if pairs and action == "get":
+        raise click.UsageError(f"get takes one object and nothing more, not {pairs[0]!r} as well.")
+    if pairs and action == "rm":
+        text = f"rm removes all tags of one object, so {pairs[0]!r} is too much; set gives the object the tags to keep."
+        raise click.UsageError(text)
     given = _given(pairs)
-    if bool(given) is not (action == "set"):
-        raise click.UsageError("set needs NAME=VALUE, and get and rm take none; rm removes all tags.")
+    if action == "set" and not given:
+        raise click.UsageError("set needs NAME=VALUE; rm removes all tags.")
     check_tags(given, ref.url)
     settings = make_settings(connection)
 

@@ -44,6 +44,7 @@ from bulkhaul.engine.pool.startup import Startup
 from bulkhaul.engine.pool.supervisor import Supervisor
 from bulkhaul.model.errors import Cancelled, ErrorInfo, TransferError, error_of
 from bulkhaul.model.settings import Settings
+from bulkhaul.policy.endpoints import environment_endpoint
 from bulkhaul.policy.events import (
     Assign,
     CredentialsReplaced,
@@ -107,7 +108,7 @@ class Dispatcher:
             settings, self._supervisor, most, on_configured=self._on_configured, on_usable=self._on_usable
         )
         self._clock = Clock(on_tick=self._tick, on_wake=self._wake, guard=guard)
-        self._notice = OutageNotice(settings.endpoint_url)
+        self._notice = OutageNotice(settings.endpoint_url or environment_endpoint(os.environ)[0])
         self._outbox = Outbox(send=self._supervisor.send, on_unsent=self._not_sent, guard=guard)
         self._records = Records(self.machine.window)
         self._broken: TransferError | None = None

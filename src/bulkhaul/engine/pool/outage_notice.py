@@ -15,7 +15,7 @@ _log = logging.getLogger("bulkhaul")
 class OutageNotice:
     """What people were told of the endpoint."""
 
-    def __init__(self, endpoint_url: str | None) -> None:
+    def __init__(self, endpoint_url: str) -> None:
         self._endpoint = endpoint_url or "of S3"
         self._away_since_s: float | None = None  # the outage that they were told of
 

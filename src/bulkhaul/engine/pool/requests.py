@@ -27,7 +27,7 @@ from bulkhaul.wire.values import Credentials, Target
 
 A = TypeVar("A")
 
-DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "WorkerDied"})
+DOUBTFUL = frozenset({"NetworkError", "StallTimeout", "ServerError", "UnexpectedReply", "WorkerDied"})
 """Failures of a request that may have taken effect all the same: no answer tells whether it has."""
 
 LOOK_S = 0.25

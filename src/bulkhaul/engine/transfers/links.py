@@ -37,18 +37,22 @@ async def store_link(
     kept: frozenset[Kept],
     remove: bool,
     dry_run: bool,
+    on_refused: Callable[[str, str], None],
 ) -> TransferResult:
     """Store a link; its key gets the suffix.
 
     Args:
         kept: of its modification time; a link has no mode of its own.
         remove: remove the link once a HEAD has shown its object.
+        on_refused: called with the path, and why no download makes this link again, wherever it goes.
 
     Raises:
         SourceChanged: it leads elsewhere meanwhile; it was not removed.
         TransferError: it could not be done.
     """
     target = target_of(path)
+    if why := refused_target(os.fsdecode(target), ref.key.count("/")):
+        on_refused(path, why)
     ref = ObjectRef(ref.bucket, stored_key(ref.key, path))
     if dry_run:
         return upload_result(path, ref, len(target))

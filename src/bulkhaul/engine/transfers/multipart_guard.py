@@ -184,7 +184,9 @@ class MultipartGuard:
                 pending = await self._control.pending_uploads_of(ref)
                 others = {upload.upload_id for upload in pending} - {known}
         except (TransferError, TimeoutError) as error:
-            _log.warning("it cannot be told whether an upload to %s is left: %s", ref.url, error)
+            why = str(error) or f"the listing of uploads did not come within {DOUBT_S:g} s"
+            text = "it cannot be told whether an upload to %s is left; `bulkhaul cleanup` looks again: %s"
+            _log.warning(text, ref.url, why)
             others = {""}
         try:
             if others:

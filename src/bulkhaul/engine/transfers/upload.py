@@ -7,6 +7,7 @@ open ─▶ whole PUT                                     below the threshold
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import time
 
@@ -43,6 +44,8 @@ from bulkhaul.policy.uploadplan import plan_upload
 from bulkhaul.wire.checksums import encoded_crc
 from bulkhaul.wire.values import PutRequest
 
+_log = logging.getLogger("bulkhaul")
+
 
 class _Body(msgspec.Struct, frozen=True):
     """What one upload sends, and what is made of it.
@@ -78,6 +81,7 @@ class Uploader:
         self._guard = guard
         self._checksums = checksums
         self._resumer = UploadResumer(settings, control, guard)
+        self._told_refused = False
 
     @property
     def stores_links(self) -> bool:
@@ -87,6 +91,13 @@ class Uploader:
     def small(self) -> SmallUploads:
         """Return what uploads the small files of one run together."""
         return SmallUploads(self._settings, self._control, self._dispatcher, self._checksums)
+
+    def _tell_refused(self, path: str, why: str) -> None:
+        """Warn once that links are stored which no download makes again."""
+        if not self._told_refused:
+            self._told_refused = True
+            text = "links like %s are stored, but no download makes them again: %s"
+            _log.warning(text, path, why)
 
     async def upload_file(
         self,
@@ -118,7 +129,7 @@ class Uploader:
             kept = self._settings.preserves
             send = functools.partial(self.upload_memory, only_if_absent=only_if_absent)
             link = functools.partial(store_link, self._control, send, path, ref, options, kept=kept)
-            result = await link(remove=remove, dry_run=dry_run)
+            result = await link(remove=remove, dry_run=dry_run, on_refused=self._tell_refused)
             return msgspec.structs.replace(result, seconds=time.monotonic() - began_s)
         # Here, as files are listed and renamed: a thread would take longer than the file.
         source = SourceFile.open(path, removable=remove)

@@ -1,6 +1,7 @@
-"""Carries out batches of small objects, in a worker: connections take their rows, and all is reported at once.
+"""Carries out batches of small objects, in a worker: connections take their rows, and all is reported together.
 
     batch ─▶ rows ─▶ connections, each of which takes the next row by itself ─▶ BatchEnded
+                                     what succeeded, each second of a slow one ─▶ BatchEnded, with more to follow
 
 What befalls the whole host (throttling, a broken connection, expired credentials), or what every other row would meet,
 ends a batch early: rows that were not begun go back untouched, and the coordinator decides when they are tried again.
@@ -25,6 +26,9 @@ from bulkhaul.wire.transport import NotSpoken
 
 ENDS_BATCH = frozenset({"Throttled", "NetworkError", "ExpiredCredentials"})
 """Errors that the next object would meet as well."""
+
+TELL_S = 1.0
+"""How often a batch tells what has succeeded: most end before, and a slow one shows that it gets on."""
 
 
 class BatchRun(ABC):
@@ -54,6 +58,7 @@ class BatchRun(ABC):
         self._settled_bytes = 0
         self.arriving_bytes = 0
         self._reported = False
+        self._told_s = asyncio.get_running_loop().time()
 
     @abstractmethod
     def _lane(self) -> Coroutine[None, None, None]:
@@ -75,6 +80,15 @@ class BatchRun(ABC):
     def through(self) -> tuple[int, int]:
         """The lease, and how many of its rows have succeeded."""
         return self.ended.lease, self._settled - len(self.ended.failed)
+
+    def so_far(self) -> BatchEnded | None:
+        """Return what has succeeded since this was last told, once a second; None for nothing. More follows it."""
+        now_s, ended = asyncio.get_running_loop().time(), self.ended
+        if self._reported or now_s - self._told_s < TELL_S or not (ended.landed or ended.sent):
+            return None
+        self._told_s = now_s
+        self.ended = BatchEnded(ended.lease, [], [], ended.failed)
+        return BatchEnded(ended.lease, ended.landed, ended.sent, more=True)
 
     @property
     def waits(self) -> bool:

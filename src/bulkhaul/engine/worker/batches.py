@@ -44,6 +44,10 @@ class Batches:
         """Return (lease, rows that have succeeded) of the batches under way."""
         return [run.through for run in self._runs.values()]
 
+    def so_far(self) -> list[BatchEnded]:
+        """Return what has succeeded of slow batches; see ``BatchRun.so_far``."""
+        return [told for run in self._runs.values() if (told := run.so_far()) is not None]
+
     def stop(self, lease: int) -> BatchRun | None:
         """End a batch early, and return it if it is here."""
         if (run := self._runs.get(lease)) is not None:

@@ -258,6 +258,8 @@ class Worker:
 
     def _tell(self, load: Load | None) -> None:
         tell_reached(self._channel.send, self._state(load))
+        for told in () if self._batches is None else self._batches.so_far():
+            tell_batch(self._records.send, told)
 
     def _state(self, load: Load | None) -> Report:
         heads, ttfb_sum_s = self._first_bytes.take()

@@ -10,9 +10,11 @@ from bulkhaul.wire import told
 from bulkhaul.wire.documents import Shape, instant, texts
 from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.lane.client import Lane
+from bulkhaul.wire.lane.list_objects import ask_page
 from bulkhaul.wire.lane.request_xml import XMLNS, element
 from bulkhaul.wire.location import location_constraint
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
+from bulkhaul.wire.replies.success import answered_by_s3, is_signed_by_s3
 from bulkhaul.wire.steps import carried_out_async
 from bulkhaul.wire.values import Target
 
@@ -67,8 +69,11 @@ async def create_bucket(lane: Lane, target: Target, bucket: str, region: str) ->
     where = location_constraint(region or target.region)
     location = element("LocationConstraint", where)
     body = element("CreateBucketConfiguration", location, attributes=XMLNS).encode() if where else b""
-    reply = await lane.ask(target, "PUT", body=body, subject=f"s3://{bucket}", patient=True)
+    reply = await lane.ask(target, "PUT", body=body, subject=f"s3://{bucket}")
     reply.members()  # an error within a success
+    if not is_signed_by_s3(reply.headers):
+        with answered_by_s3(f"s3://{bucket}"):
+            await ask_page(lane, target, bucket, "", "", max_keys=1)
 
 
 async def delete_bucket(lane: Lane, target: Target, bucket: str) -> None:
@@ -79,7 +84,7 @@ async def delete_bucket(lane: Lane, target: Target, bucket: str) -> None:
         Conflict: something is in it.
         TransferError: the service or the connection failed.
     """
-    reply = await lane.ask(target, "DELETE", subject=f"s3://{bucket}", patient=True)
+    reply = await lane.ask(target, "DELETE", subject=f"s3://{bucket}")
     reply.members()  # an error within a success
 
 

@@ -1,6 +1,7 @@
 """Sends one small request of S3 and judges its reply: an error is typed, a document is read, the rest is the SDK's.
 
     2xx, a document or none ─▶ headers and members        <Error> in a 200, or cut XML ─▶ ServerError
+                                                                    HTML, or no XML              ─▶ UnexpectedReply
     another status          ─▶ typed error                redirect, another region     ─▶ SdkNeeded
 
 ``SdkNeeded`` is raised only where the first reply shows that nothing was done, or where nothing can be done by what was
@@ -21,6 +22,7 @@ from bulkhaul.wire.classify import service_error
 from bulkhaul.wire.documents import MAX_DOCUMENT_BYTES, Members, Shape, Unreadable, error_in, read
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.learned import Learned
+from bulkhaul.wire.replies.success import foreign, is_foreign, unreadable
 from bulkhaul.wire.transport import TransportError
 from bulkhaul.wire.values import Credentials, Target, object_headers
 
@@ -61,18 +63,20 @@ class Reply(msgspec.Struct, frozen=True):
         Raises:
             ServerError: it was cut off, or is an error without a code.
             TransferError: it is an error.
-            UnexpectedReply: it declares entities, or a field can have no such value.
+            UnexpectedReply: it is none of S3, declares entities, or a field can have no such value.
         """
         if not self.body:
             return {}
         try:
             found = read(self.body, shape)
         except Unreadable as error:
-            raise error_of(service_error(500, headers=self.headers, subject=self.subject)) from error
+            raise unreadable(self.body, self.subject, self.status) from error
         except UnexpectedReply as error:
             raise error.about(self.subject) from None
         if found.root == "Error":
             raise error_of(_typed(500, self.headers, self.body, self.subject))
+        if is_foreign(self.body):
+            raise foreign(self.subject)
         return found.members
 
 
@@ -117,7 +121,7 @@ class Lane:
         Args:
             key: empty for the bucket, or for the service where ``target`` names none.
             query: decoded names and values.
-            patient: the service may have to work before it answers.
+            patient: the service may have to copy, assemble or delete much before it answers: it gets ``ack_s``.
             again: it may be sent once more if its connection had been closed while idle; None for GET and HEAD.
 
         Raises:

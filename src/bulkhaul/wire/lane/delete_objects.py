@@ -46,7 +46,7 @@ async def delete_object(
     headers = [*lane.payer, *([("if-match", quoted(etag))] if etag else [])]
     try:
         reply = await lane.ask(
-            target, "DELETE", key, version_query(version_id), headers, subject=f"s3://{bucket}/{key}", patient=True
+            target, "DELETE", key, version_query(version_id), headers, subject=f"s3://{bucket}/{key}"
         )
         reply.members()  # an error within a success
     except NotFound as error:
@@ -83,8 +83,8 @@ async def _delete_batch(lane: Lane, target: Target, bucket: str, doomed: Sequenc
     # A quiet reply does not tell what was deleted.
     body = element("Delete", *objects, element("Quiet", "false"), attributes=XMLNS).encode()
     headers = [*lane.payer, *protection(target, body)]
-    subject = f"s3://{bucket}"
-    reply = await lane.ask(target, "POST", "", [("delete", "")], headers, body, subject=subject, patient=True)
+    subject, many = f"s3://{bucket}", len(doomed) > 1
+    reply = await lane.ask(target, "POST", "", [("delete", "")], headers, body, subject=subject, patient=many)
     result = reply.members(_RESULT)
     require_result(reply.body, subject)
     return batch_result(result, doomed)

@@ -62,7 +62,7 @@ async def create_upload(
     if algorithm:
         headers += [("x-amz-checksum-algorithm", algorithm), ("x-amz-checksum-type", "FULL_OBJECT")]
     subject = f"s3://{bucket}/{key}"
-    reply = await lane.ask(target, "POST", key, [("uploads", "")], headers, subject=subject, patient=True)
+    reply = await lane.ask(target, "POST", key, [("uploads", "")], headers, subject=subject)
     told = reply.members(_BEGUN)
     for member, header in (("ChecksumAlgorithm", "algorithm"), ("ChecksumType", "type")):
         if (value := reply.headers.get(f"x-amz-checksum-{header}")) is not None:

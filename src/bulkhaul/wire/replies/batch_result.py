@@ -9,6 +9,7 @@ from typing import Any
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.model.writing import Doomed, NotDeleted
 from bulkhaul.policy.deletions import ToldDeleted, not_deleted
+from bulkhaul.wire.reply import not_of_s3
 
 NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 """Characters that XML cannot carry; a client would send them, and no parser would read them. Source: XML 1.0 §2.2,
@@ -29,8 +30,8 @@ _DELETE_RESULT = re.compile(rb"<(?:\w+:)?DeleteResult[\s/>]")
 def require_result(body: bytes, subject: str = "") -> None:
     """Raise UnexpectedReply for a 200 that is no result: silence would mean that everything was deleted."""
     if not _DELETE_RESULT.search(body):
-        text = "the reply to a batch of deletes is no result of one; nobody knows what was deleted"
-        raise UnexpectedReply(text, subject)
+        text = "what came is no result of a batch of deletes: nobody knows what was deleted"
+        raise UnexpectedReply(not_of_s3(text), subject)
 
 
 def batch_result(reply: Mapping[str, Any], doomed: Sequence[Doomed]) -> list[NotDeleted]:

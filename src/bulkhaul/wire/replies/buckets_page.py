@@ -10,6 +10,7 @@ from bulkhaul.model.objects import Bucket
 from bulkhaul.model.writing import BucketsPage
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.fields import instant
+from bulkhaul.wire.reply import not_of_s3
 
 TELLING = frozenset({"AccessDenied", "NotFound", "OtherError", "Unsupported"})
 """Refusals of a HEAD of the bucket that still show where its requests go; the next request will report the refusal."""
@@ -22,7 +23,7 @@ def buckets_page(reply: Mapping[str, Any]) -> BucketsPage:
         UnexpectedReply: it is no list of buckets.
     """
     if "Buckets" not in reply:
-        raise UnexpectedReply("the reply to a listing of buckets is none", "s3://")
+        raise UnexpectedReply(not_of_s3("what came is no list of buckets"), "s3://")
     found = tuple(_bucket(one) for one in reply["Buckets"])
     return BucketsPage(found, told.marker(reply.get("ContinuationToken"), "ContinuationToken", "s3://"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from bulkhaul.model.errors import OtherError, UnexpectedReply
 from bulkhaul.wire import told
+from bulkhaul.wire.reply import not_of_s3
 
 _ALIASES = ("-s3alias", "--op-s3", "--xa-s3", "--x-s3", ".mrap")
 """How aliases of access points end (of buckets, Outposts, directory buckets, several Regions). Source: S3 User
@@ -20,7 +21,7 @@ def require_listing(reply: Mapping[str, Any], subject: str) -> bool:
         UnexpectedReply: the reply is no listing; it would be read as an empty one.
     """
     if "IsTruncated" not in reply:
-        raise UnexpectedReply("the reply to a listing is no listing", subject)
+        raise UnexpectedReply(not_of_s3("what came is no listing"), subject)
     return bool(reply["IsTruncated"])
 
 

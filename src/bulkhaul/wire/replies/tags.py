@@ -7,6 +7,7 @@ from typing import Any
 
 from bulkhaul.model.errors import UnexpectedReply
 from bulkhaul.wire import told
+from bulkhaul.wire.reply import not_of_s3
 
 
 def tags_of(reply: Mapping[str, Any], subject: str) -> dict[str, str]:
@@ -17,7 +18,7 @@ def tags_of(reply: Mapping[str, Any], subject: str) -> dict[str, str]:
     """
     found = reply.get("TagSet")
     if found is None or any(tag.get("Key") is None or tag.get("Value") is None for tag in found):
-        raise UnexpectedReply("the reply to a question for tags tells none", subject)
+        raise UnexpectedReply(not_of_s3("what came is no set of tags"), subject)
     tags = {str(tag["Key"]): str(tag["Value"]) for tag in found}
     if len(tags) < len(found) or len(tags) > told.MAX_TAGS:
         raise UnexpectedReply("the reply tells a tag twice, or more than any object has", subject)

@@ -11,6 +11,7 @@ from bulkhaul.policy.sameness import quoted
 from bulkhaul.wire import told
 from bulkhaul.wire.replies.fields import checksum_in, instant
 from bulkhaul.wire.replies.listing_checks import next_markers, next_part, require_bucket, require_listing
+from bulkhaul.wire.reply import not_of_s3
 
 
 def upload_begun(reply: Mapping[str, Any], bucket: str, subject: str) -> UploadBegun:
@@ -24,7 +25,7 @@ def upload_begun(reply: Mapping[str, Any], bucket: str, subject: str) -> UploadB
         UnexpectedReply: it is of another bucket, or holds a value that can be none.
     """
     if not reply.get("UploadId"):
-        raise OtherError("the service began an upload, but did not say its id", subject)
+        raise OtherError(not_of_s3("what came names no upload, which may have begun all the same"), subject)
     require_bucket(reply.get("Bucket"), bucket, subject)
     upload_id = told.text(reply["UploadId"], "UploadId", subject, most=told.MAX_ID_CHARACTERS)
     kept = told.text(reply.get("ChecksumAlgorithm"), "algorithm", subject, most=told.MAX_NAME_CHARACTERS)

@@ -11,8 +11,10 @@ from bulkhaul.wire import told
 from bulkhaul.wire.inspection import FirstByte, Step, bucket_inspection
 from bulkhaul.wire.location import location_constraint
 from bulkhaul.wire.replies.buckets_page import TELLING, buckets_page
+from bulkhaul.wire.replies.success import answered_by_s3, is_signed_by_s3
 from bulkhaul.wire.sdk.calls import call, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
+from bulkhaul.wire.sdk.list_objects import list_page
 from bulkhaul.wire.steps import carried_out
 from bulkhaul.wire.values import Target
 
@@ -71,9 +73,12 @@ def create_bucket(sdk: SdkClient, bucket: str, region: str) -> None:
         Conflict: there is such a bucket, the caller's or somebody else's.
         TransferError: the service or the connection failed.
     """
-    where = location_constraint(region or sdk.patient.meta.region_name)
+    where = location_constraint(region or sdk.client.meta.region_name)
     more = {"CreateBucketConfiguration": {"LocationConstraint": where}} if where else {}
-    call(sdk.patient.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+    reply = call(sdk.client.create_bucket, subject=f"s3://{bucket}", Bucket=bucket, **more)
+    if not is_signed_by_s3(reply_headers(reply)):
+        with answered_by_s3(f"s3://{bucket}"):
+            list_page(sdk, bucket, "", "", 1)
 
 
 def delete_bucket(sdk: SdkClient, bucket: str) -> None:
@@ -83,7 +88,7 @@ def delete_bucket(sdk: SdkClient, bucket: str) -> None:
         Conflict: something is in it.
         TransferError: the service or the connection failed.
     """
-    call(sdk.patient.delete_bucket, subject=f"s3://{bucket}", Bucket=bucket)
+    call(sdk.client.delete_bucket, subject=f"s3://{bucket}", Bucket=bucket)
 
 
 def locate(sdk: SdkClient, bucket: str) -> Target:

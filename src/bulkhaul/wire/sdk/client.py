@@ -75,7 +75,7 @@ class SdkClient:
     """The boto3 clients of one process, and what they resolved.
 
     Attributes:
-        client: for reads, thread-safe; ``patient`` is the one for writes.
+        client: for what is answered at once, thread-safe; ``patient`` is for what takes a service long.
         ca_bundle: file of certificate authorities that the SDK trusts.
         learned: what the endpoint does not take.
         raw: headers that a thread's requests carry byte for byte.
@@ -134,7 +134,7 @@ class SdkClient:
 
     @property
     def patient(self) -> Client:
-        """The client for writes: like ``client``, but it waits ``ack_s`` for a reply: a store may have to copy first.
+        """Like ``client``, but it waits ``ack_s`` for a reply: a store may have to copy, assemble or delete much first.
 
         It is made on first use, by any thread.
         """

@@ -34,7 +34,7 @@ def delete_object(
     condition = {"IfMatch": quoted(etag)} if etag else {}
     try:
         reply = call(
-            sdk.patient.delete_object,
+            sdk.client.delete_object,
             subject=f"s3://{bucket}/{key}",
             **object_names(bucket, key, version_id),
             **condition,
@@ -69,8 +69,9 @@ def delete_objects(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> tup
 
 def _delete_batch(sdk: SdkClient, bucket: str, doomed: Sequence[Doomed]) -> list[NotDeleted]:
     objects = [_named(one) for one in doomed]
+    client = sdk.patient if len(doomed) > 1 else sdk.client
     reply = call(
-        sdk.patient.delete_objects,
+        client.delete_objects,
         subject=f"s3://{bucket}",
         Bucket=bucket,
         Delete={"Objects": objects, "Quiet": False},  # a quiet reply does not tell what was deleted

@@ -2,7 +2,7 @@
 
 provide-client-params   requester pays, the customer's key
 before-sign             a presigned URL without headers; an MD5 for stores that insist on one
-before-parse            a batch of deletes without a result is refused
+before-parse            a document that is none of S3, or cut off, is refused, and a batch of deletes without a result
 after-call              names of listings that the SDK would decode to other names are refused
 needs-retry             redirects are refused, but for one change of region, on AWS
 """
@@ -16,10 +16,14 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from botocore.handlers import _handle_200_error
+
 from bulkhaul.model.errors import EndpointRedirect
 from bulkhaul.model.settings import Settings
+from bulkhaul.wire.documents import Shape, Unreadable, read
 from bulkhaul.wire.keepalive import KEEPALIVE_OPTIONS
 from bulkhaul.wire.replies.batch_result import require_result
+from bulkhaul.wire.replies.success import foreign, is_foreign, unreadable
 from bulkhaul.wire.sdk.connections import pass_over_interim_replies
 from bulkhaul.wire.sdk.strict_xml import read_strictly, require_decodable
 from bulkhaul.wire.values import customer_key
@@ -42,6 +46,9 @@ def tune(client: Any, settings: Settings, *, custom: bool) -> None:
     if custom:
         for operation in ("DeleteObjects", "PutObjectTagging"):
             events.register(f"before-sign.s3.{operation}", _protect_by_md5)
+    # The SDK makes a failure of the service of whatever it cannot parse; a test watches that the private name works.
+    events.unregister("before-parse.s3.*", _handle_200_error)
+    events.register_first("before-parse.s3.*", _judge_success)
     events.register("before-parse.s3.DeleteObjects", _require_delete_result)
     for operation in ("ListObjects", "ListObjectsV2", "ListObjectVersions"):
         events.register_first(f"after-call.s3.{operation}", require_decodable)
@@ -97,6 +104,21 @@ def _protect_by_md5(request: Any, **_: object) -> None:
         del request.headers[name]
     digest = hashlib.md5(request.body, usedforsecurity=False).digest()
     request.headers["Content-MD5"] = base64.b64encode(digest).decode()
+
+
+def _judge_success(response_dict: dict[str, Any], **_: object) -> None:
+    """Refuse a success whose document is none of S3 or cut off, and report one with an error as the SDK does."""
+    body, status = response_dict["body"], response_dict["status_code"]
+    if not (200 <= status < 300 and isinstance(body, bytes) and body):
+        return
+    try:
+        root = read(body, Shape({})).root
+    except Unreadable as error:
+        raise unreadable(body, "", status) from error
+    if is_foreign(body):
+        raise foreign("")
+    if root == "Error":
+        response_dict["status_code"] = 500
 
 
 def _require_delete_result(response_dict: Mapping[str, Any], **_: object) -> None:

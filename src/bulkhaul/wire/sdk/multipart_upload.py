@@ -41,7 +41,7 @@ def create_upload(
         headers.append((METADATA_PREFIX + TOKEN_KEY, token))
     kept_by = {"ChecksumAlgorithm": algorithm, "ChecksumType": "FULL_OBJECT"} if algorithm else {}
     with sdk.raw.sending(headers):
-        reply = call(sdk.patient.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **kept_by)
+        reply = call(sdk.client.create_multipart_upload, subject=subject, Bucket=bucket, Key=key, **kept_by)
     return upload_begun(reply, bucket, subject)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bulkhaul.wire.replies.success import answered_by_s3, is_signed_by_s3
 from bulkhaul.wire.replies.tags import tags_of
-from bulkhaul.wire.sdk.calls import call, object_names
+from bulkhaul.wire.sdk.calls import call, object_names, reply_headers
 from bulkhaul.wire.sdk.client import SdkClient
 
 
@@ -31,9 +32,12 @@ def set_object_tags(sdk: SdkClient, bucket: str, key: str, version_id: str, tags
     names = object_names(bucket, key, version_id)
     if tags:
         tagging = {"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]}
-        call(sdk.patient.put_object_tagging, subject=subject, Tagging=tagging, **names)
+        reply = call(sdk.client.put_object_tagging, subject=subject, Tagging=tagging, **names)
     else:
-        call(sdk.patient.delete_object_tagging, subject=subject, **names)
+        reply = call(sdk.client.delete_object_tagging, subject=subject, **names)
+    if not is_signed_by_s3(reply_headers(reply)):
+        with answered_by_s3(subject):
+            object_tags(sdk, bucket, key, version_id)
 
 
 __all__ = ["object_tags", "set_object_tags"]
