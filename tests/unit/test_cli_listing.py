@@ -121,10 +121,10 @@ def test_what_is_no_url(url: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["ls", "./bucket"], "must begin with s3://"),
-        (["ls", "gs://bucket"], "must begin with s3://"),
+        (["ls", "./bucket"], "begins with no bucket"),
+        (["ls", "gs://bucket"], "begins with no bucket"),
         (["ls", "s3://", "--recursive"], "need s3://BUCKET"),
-        (["presign", "/bucket/k"], "must begin with s3://"),
+        (["presign", "/bucket/k"], "begins with no bucket"),
         (["ls", "--recursive"], "need s3://BUCKET"),
         (["ls", "--all-versions"], "need s3://BUCKET"),
         (["ls", "--summarize"], "need s3://BUCKET"),

@@ -106,7 +106,7 @@ def test_a_folder_that_others_make_and_take_away_meanwhile(tmp_path: Path, monke
     with made_above(str(tmp_path / "new/f")):
         assert (tmp_path / "new").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(LocalError, match="EEXIST"), made_above(str(tmp_path / "file/f")):
+    with pytest.raises(LocalError, match="ENOTDIR"), made_above(str(tmp_path / "file/f")):
         pass
 
 

@@ -40,7 +40,7 @@ class MadeFolders:
                 return open_in_use(folder)
             except (FileNotFoundError, FileExistsError) as error:
                 # Another transfer has taken one of them away, as it was empty; what is no folder stays.
-                if os.path.lexists(folder) and not os.path.isdir(folder):  # a file: a folder would do
+                if os.path.lexists(folder.rstrip("/")) and not os.path.isdir(folder):  # a file: a folder would do
                     raise local_error(NotADirectoryError(errno.ENOTDIR, ""), folder) from error
                 if not tries_left:
                     raise local_error(error, folder) from error
