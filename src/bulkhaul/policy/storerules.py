@@ -140,7 +140,8 @@ def check_mode(mode: str, *, has_options: bool, version_id: str, subject: str) -
         UsageError: another mode than ``rb`` and ``wb``, or what does not go with it.
     """
     if mode not in ("rb", "wb"):
-        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; encode text before you write it"
+        advice = "encode text before you write it" if "w" in mode else "read text by io.TextIOWrapper around it"
+        text = f"an object is opened with mode 'rb' or 'wb', not {mode!r}; {advice}"
         raise UsageError(text, subject)
     if mode == "rb" and has_options:
         raise UsageError("options are of an object that is written; this one is read", subject)
