@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from bulkhaul import AsyncEngine, Engine, errors
+from bulkhaul import AsyncEngine, Engine, S3Store, errors
 from tests.engines import SECRET_KEY, aws_environment, descendants, keys, serving
 from tests.faultserver import FaultServer, make_object
 from tests.patience import PATIENCE_S
@@ -61,6 +61,19 @@ def test_it_works_where_a_loop_is_running(tmp_path: Path) -> None:
         engine = Engine(endpoint_url=server.endpoint_url, workers=1)
         try:
             assert engine.download("s3://bucket/key", tmp_path / "file").ok
+            assert [one.ok for one in engine.download_many("s3://bucket/", tmp_path / "many")] == [True]
+            assert [one.ok for one in engine.upload_many(tmp_path / "many", "s3://bucket/up/")] == [True]
+            assert [one.ok for one in engine.copy_many("s3://bucket/up/", "s3://bucket/copied/")] == [True]
+            with engine.open("s3://bucket/copied/key") as file:
+                assert file.read() == b"hello"
+            with S3Store.from_url("s3://bucket", endpoint_url=server.endpoint_url, workers=1) as store:
+                assert store.open("key").read() == b"hello"
+            assert [one.error for one in engine.delete_many(["s3://bucket/up/key", "s3://bucket/copied/key"])] == [
+                None
+            ] * 2
+            beside = engine.beside(endpoint_url=server.endpoint_url, region="eu-west-1", workers=1)
+            found = engine.copy_many("s3://bucket/", "s3://bucket/beside/", origin=beside)
+            assert [one.ok for one in found] == [True]
         finally:
             engine.close()
 

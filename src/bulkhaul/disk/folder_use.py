@@ -39,15 +39,22 @@ def open_in_use(path: str, *, folder_fd: int | None = None, follow: bool = True)
             if os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd)):
                 return fd
         except BlockingIOError:  # somebody is about to take it away
-            if (pause_s := next(pauses_s, None)) is None:
-                return fd  # or another program has locked it
-            time.sleep(pause_s)
+            if (pause_s := next(pauses_s, None)) is None and _is_there(fd, path, folder_fd):
+                return fd  # another program has locked it
+            time.sleep(pause_s or _PAUSES_S[-1])
         except FileNotFoundError:  # somebody has
             pass
         except OSError:  # no locks here
             return fd
         os.close(fd)
     return os.open(path, flags, dir_fd=folder_fd)
+
+
+def _is_there(fd: int, path: str, folder_fd: int | None) -> bool:
+    """Whether a path still leads to an open folder."""
+    with contextlib.suppress(FileNotFoundError):
+        return os.path.samestat(os.fstat(fd), os.stat(path, dir_fd=folder_fd))
+    return False
 
 
 def take_away(fd: int, path: str, *, folder_fd: int | None = None) -> None:

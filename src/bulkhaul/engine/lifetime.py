@@ -51,7 +51,11 @@ OnSize = Callable[[int], None]
 
 
 class Lifetime:
-    """One engine from its start to its end, and the transfers in between."""
+    """One engine from its start to its end, and the transfers in between.
+
+    Attributes:
+        on_own_thread: its loop runs in a thread of its own, to which other threads hand work over.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Lifetime:
         self._settings = settings
         self._credentials = credentials
         self.state: State = "not started"
+        self.on_own_thread = False
         self._forkserver = forkserver
         self._pid = os.getpid()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -116,7 +121,7 @@ class Lifetime:
             self.start()
         assert self._coordinator is not None
         assert self._loop is not None
-        if loop is not None or self._loop.is_closed():
+        if self._loop.is_closed() or (loop is not None and not self.on_own_thread):
             self._require_loop(loop)
         return self._coordinator
 

@@ -45,7 +45,7 @@ class OwnThread:
         """Check the settings; see ``AsyncEngine``."""
         self._engine = AsyncEngine(
             settings, credentials=credentials, forkserver=forkserver, on_progress=on_progress, **fields
-        )
+        ).on_own_thread()
         self._pid = os.getpid()
         self._portal: Portal | None = None
         self._beside: list[AsyncEngine] = []
@@ -180,7 +180,8 @@ class OwnThread:
             self.close()
 
     def _on_own_thread(self) -> bool:
-        return self._portal is not None and self._portal.here
+        portal = self._portal
+        return portal is not None and portal.here
 
     @property
     def aio(self) -> AsyncEngine:
@@ -193,8 +194,8 @@ class OwnThread:
         Raises:
             UsageError: it is, as in a callback, and it cannot wait for itself.
         """
-        if self._portal is not None:
-            self._portal.require_elsewhere()
+        if (portal := self._portal) is not None:
+            portal.require_elsewhere()
 
     def run(self, work: Callable[..., Awaitable[T]], *arguments: Any) -> T:
         """Run an async function on the engine's loop and return its result.
@@ -252,12 +253,13 @@ class OwnThread:
     ) -> AsyncEngine:
         """Return an engine for another endpoint or another account, on the same event loop; it ends with this one.
 
-        It can be the ``origin`` of ``copy`` and ``copy_many``. Asked for the same, it is the same engine.
+        It can be the ``origin`` of ``copy`` and ``copy_many``. Asked for the same, it is the same engine: leave its end
+        to this one.
 
         Raises:
             UsageError: this engine is closed.
         """
-        other = AsyncEngine(settings, credentials=credentials, **fields)
+        other = AsyncEngine(settings, credentials=credentials, **fields).on_own_thread()
         for one in self._beside:
             if (one.settings, one.credentials) == (other.settings, other.credentials):
                 return self.run(one.start)  # it may have been closed
@@ -275,8 +277,8 @@ class OwnThread:
 
     def kill_workers(self) -> None:
         """Kill every worker at once: for a caller that is about to leave without waiting."""
-        if self._portal is not None and not self._ended:
-            self._portal.soon(self._engine.kill_workers)
+        if (portal := self._portal) is not None and not self._ended:
+            portal.soon(self._engine.kill_workers)
 
     @property
     def ended(self) -> bool:

@@ -86,6 +86,11 @@ class Startable(SmallOperations):
             finally:
                 warnings.warn(f"unclosed engine {self!r}", ResourceWarning, stacklevel=2, source=self)
 
+    def on_own_thread(self) -> Self:
+        """Take calls from threads whose event loop is another one: the engine's has a thread of its own."""
+        self._life.on_own_thread = True
+        return self
+
     def abandon(self) -> None:
         """End the forkserver of an engine that was never started."""
         self._life.abandon()

@@ -32,10 +32,11 @@ TAKEN = "it is not at the destination, where a file that is not at the source ha
 _Time = tuple[int | None, datetime | None]
 """``mtime_ns`` and ``last_modified`` of an entry."""
 
-_FILE_TIME_UNITS_NS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000)
-"""In which file systems, and tools that write files, keep times: 10 ms that of exFAT, 2 s that of FAT.
+_FILE_TIME_UNITS_NS = (1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000)
+"""In which file systems, and tools that write files, keep times: 10 ms is that of exFAT.
 
-Source: Microsoft, "exFAT file system specification" (10msIncrement), and "FAT: General Overview" (WrtTime).
+Not the 2 s of FAT: on every other disk it would hide changes of a second, which many programs make. Source: Microsoft,
+"exFAT file system specification" (10msIncrement).
 """
 
 _PLAIN_MD5 = re.compile(r'"?([0-9a-f]{32})"?')

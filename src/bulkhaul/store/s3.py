@@ -77,7 +77,7 @@ class S3Store(MadeFromUrl[Engine]):
         """Take what ``from_url`` makes; an ``engine`` runs already, has its own settings, and outlives this store."""
         given = credentials if engine is None else engine.aio.credentials
         super().__init__(url, settings, engine=engine, credentials=given, prefix=prefix)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._engine: Engine | None = None
         self._store: aio.S3Store | None = None
         self._finalizer: weakref.finalize[[], S3Store] | None = None
@@ -180,6 +180,14 @@ class S3Store(MadeFromUrl[Engine]):
                 raise UsageError(CLOSED)
             if self._engine is None or self._store is None:
                 engine = self._shared or Engine(self._settings, credentials=self._credentials).start()
+                if self._closed:  # by a signal handler, meanwhile
+                    if engine is not self._shared:
+                        engine.close()
+                    raise UsageError(CLOSED)
+                if self._engine is not None and self._store is not None:  # a signal handler has used it meanwhile
+                    if engine is not self._shared:
+                        engine.close()
+                    return self._engine, self._store
                 self._engine = engine
                 self._store = aio.S3Store(self.url, self._settings, engine=engine.aio, prefix=self._prefix)
                 if engine is not self._shared:
@@ -188,7 +196,7 @@ class S3Store(MadeFromUrl[Engine]):
 
     def _leave_to_parent(self) -> None:
         """Begin anew in a forked child: the engine, and whatever thread held the lock, are the parent's."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         if self._engine is None or self._engine is self._shared:
             return
         _of_parents.append(self._engine)

@@ -91,7 +91,10 @@ class GivenSource:
 
 def _told(error: BaseException) -> str:
     """Return what a source raised, for an error's cause."""
-    text = without_keys(str(error))
+    try:
+        text = without_keys(str(error))
+    except Exception:  # noqa: BLE001 - it is the user's code, too
+        text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -42,7 +42,8 @@ def object_ref(url: str | ObjectRef) -> ObjectRef:
     if isinstance(url, ObjectRef):
         return _named(url)
     if not isinstance(url, str):
-        raise UsageError(f"an object is named by its URL, s3://bucket/key, or by an ObjectRef, not by {url!r}")
+        kind = type(url).__name__  # not what it is: that may be the bytes of an object
+        raise UsageError(f"an object is named by its URL, s3://bucket/key, or by an ObjectRef, not by {kind}")
     source = parse_source(url, literal=True)
     return ObjectRef(source.bucket, source.key)
 
