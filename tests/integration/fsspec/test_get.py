@@ -130,7 +130,7 @@ def test_local_failures_have_their_number(fs: BulkhaulFileSystem, tmp_path: Path
         with pytest.raises(FileNotFoundError):
             fs.put(source, target)
     fs.pipe({"bucket/local/a": b"a", "bucket/local/b": b"b"})
-    with pytest.raises(FileExistsError) as caught:
+    with pytest.raises(NotADirectoryError) as caught:
         fs.get("bucket/local/", f"{there}/", recursive=True)
     assert isinstance(caught.value.__cause__, TransferError)
     assert os.path.isfile(there)
