@@ -25,7 +25,7 @@ from obstore.store import S3Store
 
 from bench.contestants import DUMMY_KEYS, REGION
 from bench.serving import free_ports, running, wait_until
-from bulkhaul.cli.demo.seaweed import seaweed
+from bulkhaul.embedded.seaweed import seaweed
 
 BUCKET = "bench"
 BLOCK_BYTES = 8 << 20

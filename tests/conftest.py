@@ -7,6 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+collect_ignore = ["example_project"]
+"""A project of its own, which tests/integration/test_testing.py runs as such."""
+
 
 @pytest.fixture(autouse=True)
 def signals_are_heard() -> Iterator[None]:

@@ -14,6 +14,7 @@ import pytest
 from bulkhaul import errors
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.testing.faultserver.faults import Exchange
 from tests.faultserver import (
     CutReceiving,
     ErrorXmlWith200,
@@ -25,6 +26,7 @@ from tests.faultserver import (
     reply_lost,
     storm,
 )
+from tests.faultserver.store import store_of
 from tests.writing import PART_BYTES, WriteRig, Written, engine_at, serving_site
 
 Shape = Literal["whole", "parts"]
@@ -174,9 +176,9 @@ def test_source_replaced_before_a_whole_copy(rig: WriteRig) -> None:
 class Swap(Fault):
     """Replaces the source just before a copy of it is made."""
 
-    def before(self, exchange: Any) -> bool:
+    def before(self, exchange: Exchange) -> bool:
         """Change the store."""
-        exchange.store.put("bucket", "source", make_object(BODIES["parts"][::-1]))
+        store_of(exchange).put("bucket", "source", make_object(BODIES["parts"][::-1]))
         return True
 
 

@@ -32,6 +32,7 @@ from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.storeurl import parse_store_url
 from bulkhaul.store.aio import S3Store
+from bulkhaul.testing.faultserver.http1 import Reply
 from tests.faultserver import (
     ErrorXmlWith200,
     Etag,
@@ -50,7 +51,7 @@ from tests.faultserver import (
     make_object,
     reply_lost,
 )
-from tests.faultserver.http1 import Reply
+from tests.faultserver.store import store_of
 from tests.faultserver.uploads import Part
 from tests.writing import THRESHOLD_BYTES, WriteRig, engine_at, serving_site
 
@@ -364,7 +365,7 @@ class WrittenSince(Fault):
 
     def reshape(self, exchange: Exchange, reply: Reply) -> None:
         """Store it."""
-        exchange.store.put(exchange.request.bucket, exchange.request.key, make_object(NEWER))
+        store_of(exchange).put(exchange.request.bucket, exchange.request.key, make_object(NEWER))
 
 
 def of_copy(fault: Fault) -> Callable[[Case, Operation], list[Fault]]:

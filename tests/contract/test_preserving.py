@@ -18,8 +18,10 @@ from bulkhaul.model.objects import Content
 from bulkhaul.model.preserving import Kept, ObjectLock
 from bulkhaul.model.rows import Action, Row
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.testing.faultserver.faults import Exchange
 from tests.engines import aws_environment
 from tests.faultserver import Fault, Status, make_object
+from tests.faultserver.store import store_of
 from tests.servers import RunningServer, moto, weed
 from tests.writing import WriteRig, engine_at, serving_site
 
@@ -260,11 +262,13 @@ def test_what_may_not_be_read_fails(rig: WriteRig, kept: Kept, operation: str) -
 class Forget(Fault):
     """Loses what an object is described with, before it is told of it."""
 
-    def before(self, exchange: Any) -> bool:
+    def before(self, exchange: Exchange) -> bool:
         """Change the store."""
-        stored = exchange.store.get("bucket", self.key)
+        key, store = exchange.request.key, store_of(exchange)
+        stored = store.get("bucket", key)
+        assert stored is not None
         lost = replace(stored, tags={}, metadata={}, headers={}, storage_class="STANDARD")
-        exchange.store.put("bucket", self.key, lost)
+        store.put("bucket", key, lost)
         return True
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from bulkhaul import errors
 from bulkhaul.model.rows import Action, Row
+from bulkhaul.testing.faultserver.http1 import Reply
 from tests.contract.test_rows import NEWER, by_row, put, url
 from tests.faultserver import (
     ErrorXmlWith200,
@@ -22,7 +23,7 @@ from tests.faultserver import (
     make_object,
     reply_lost,
 )
-from tests.faultserver.http1 import Reply
+from tests.faultserver.store import store_of
 from tests.writing import WriteRig, running_write_rig
 
 COUNT = 30
@@ -56,7 +57,7 @@ class Written(Fault):
             self._store(exchange)
 
     def _store(self, exchange: Exchange) -> None:
-        exchange.store.put("bucket", self.name, make_object(NEWER))
+        store_of(exchange).put("bucket", self.name, make_object(NEWER))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +68,12 @@ class EachRefused(Fault):
 
     def before(self, exchange: Exchange) -> bool:
         """Tell the store for this request."""
-        exchange.store.refuse_deletes("bucket", "each/*", "NotImplemented")
+        store_of(exchange).refuse_deletes("bucket", "each/*", "NotImplemented")
         return True
 
     def reshape(self, exchange: Exchange, reply: Reply) -> None:
         """Refuse no longer."""
-        exchange.store._undeletable.clear()
+        store_of(exchange)._undeletable.clear()
 
 
 def stored_rows(rig: WriteRig, name: str, count: int = COUNT) -> list[Row]:

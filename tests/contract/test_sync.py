@@ -23,10 +23,10 @@ from bulkhaul.jobs.syncing import sync, sync_async
 from bulkhaul.model.rows import Action
 from bulkhaul.model.settings import Settings
 from bulkhaul.policy.comparison import Entry
+from bulkhaul.testing.faultserver.faults import Delivery
+from bulkhaul.testing.faultserver.http1 import Reply
 from tests.engines import running_engine, serving
 from tests.faultserver import Exchange, Fault, RawBody, make_object
-from tests.faultserver.faults import Delivery
-from tests.faultserver.http1 import Reply
 from tests.syncing import DELETE, OURS, THEIRS, Place, told
 
 

@@ -15,9 +15,9 @@ from bulkhaul.jobs.sync_options import SyncOptions
 from bulkhaul.jobs.syncing import sync_async
 from bulkhaul.model.results import RowResult
 from bulkhaul.model.rows import Action
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import error_reply
 from tests.faultserver import Exchange, Fault, Status
-from tests.faultserver.http1 import Reply
-from tests.faultserver.replies import error_reply
 from tests.syncing import DELETE, OURS, THEIRS, Place, told
 
 

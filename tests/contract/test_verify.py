@@ -19,10 +19,10 @@ from bulkhaul.jobs.verify_digests import digest_file
 from bulkhaul.jobs.verify_options import VerifyCounts, VerifyOptions
 from bulkhaul.jobs.verifying import verify
 from bulkhaul.model.verdicts import Evidence, PairResult, Verdict
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import error_reply
 from tests.engines import PART_BYTES, running_engine, serving
 from tests.faultserver import Etag, Exchange, Fault, FaultServer, FlipBit, ReplaceObject, Status, make_object
-from tests.faultserver.http1 import Reply
-from tests.faultserver.replies import error_reply
 
 EQUAL, DIFFERENT, MISSING, UNDECIDABLE = Verdict
 READ, READ_ALL = VerifyOptions(read=True), VerifyOptions(read_all=True)

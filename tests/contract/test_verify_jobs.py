@@ -13,8 +13,9 @@ from bulkhaul import jobs
 from bulkhaul.errors import MissingPermission, NotFound
 from bulkhaul.model.rows import Action, ReportRow, Status
 from bulkhaul.model.verdicts import Evidence, Verdict
+from bulkhaul.testing.faultserver import on_service
 from tests.engines import aws_environment, keys, serving
-from tests.faultserver import FaultServer, make_object, on_store
+from tests.faultserver import FaultServer, make_object
 
 EQUAL, DIFFERENT, MISSING, UNDECIDABLE = Verdict
 A, B = "s3://bucket/a/", "s3://bucket/b/"
@@ -50,7 +51,7 @@ def told(rows: Iterator[ReportRow]) -> dict[str, Verdict | None]:
 def test_what_may_not_be_looked_at(server: FaultServer, where: dict[str, Any], tmp_path: Path) -> None:
     """It is undecidable, with the service's answer in its error; when it may be, a retry finds it equal."""
     jobs.create_job(tmp_path / "job", A, B, kind="verify", **where)
-    server.add_fault(on_store.Status(code="AccessDenied", key="b/y", operation="HeadObject", times=1))
+    server.add_fault(on_service.Status(code="AccessDenied", key="b/y", operation="HeadObject", times=1))
     assert told(jobs.run_job(tmp_path / "job")) == {f"{A}x": EQUAL, f"{A}y": UNDECIDABLE, f"{A}z": EQUAL}
     (failed,) = (row for row in jobs.report_rows(tmp_path / "job") if row.error is not None)
     assert failed.error is not None
@@ -102,7 +103,9 @@ def test_a_permission_that_is_missing(server: FaultServer, where: dict[str, Any]
     """Objects that may be listed and not read are told of before anything is planned."""
     for name in "xyz":
         key = f"{side}/{name}"
-        server.add_fault(on_store.Status(code="AccessDenied", key=key, operation="GetObject", attempt="every", times=9))
+        server.add_fault(
+            on_service.Status(code="AccessDenied", key=key, operation="GetObject", attempt="every", times=9)
+        )
     with pytest.raises(MissingPermission, match="s3:GetObject"):
         jobs.create_job(tmp_path / "job", A, B, kind="verify", **where)
 
@@ -117,7 +120,7 @@ def test_tags_that_may_not_be_read(server: FaultServer, where: dict[str, Any], t
             "attempt": "every",
             "times": 9,
         }
-        server.add_fault(on_store.Status(code="AccessDenied", **forbidden))
+        server.add_fault(on_service.Status(code="AccessDenied", **forbidden))
     jobs.create_job(tmp_path / "bytes", A, B, kind="verify", **where)
     how = jobs.VerifyOptions(compare="checksum,tags")
     with pytest.raises(MissingPermission, match="s3:GetObjectTagging"):

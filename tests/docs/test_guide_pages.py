@@ -5,6 +5,7 @@ docs/guides/fsspec.md and the page of aws-cli have tests of their own; what s5cm
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -17,6 +18,7 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from bulkhaul import Engine
+from bulkhaul.testing import faults, fixtures
 from tests.faultserver.objects import make_object
 from tests.faultserver.server import FaultServer
 from tests.faultserver.sigv4 import Credentials
@@ -350,9 +352,25 @@ def test_testing(seaweed: RunningServer, tmp_path: Path) -> None:
     guide.run("Its tests")
     assert "4 passed" in guide.run("Its tests")
     assert "4 passed" in guide.call(["bash", "-c", first])
-    guide.run("On disk, and on a server")
+    guide.run("On disk, and in a bucket")
     assert guide.keys("bucket") == ["db-1"]
+    guide.run("On a real server")
+    guide.run("On a real server")
+    assert "3 passed" in guide.run("On a real server")
+    guide.run("Faults")
+    guide.run("How fast your code is")
+    assert re.search(r"^test_saving +\d", guide.run("How fast your code is"), re.MULTILINE)
     assert guide.ended()
+
+
+def test_testing_names_every_fixture_and_fault() -> None:
+    """docs/guides/testing.md: the tables have what there is, and nothing else."""
+    text = (DOCS / "guides/testing.md").read_text()
+    source = Path(fixtures.__file__).read_text()
+    made = re.findall(r"^@pytest\.fixture.*\ndef (\w+)", source, re.MULTILINE)
+    assert sorted(re.findall(r"^\| `(bulkhaul_\w+)` \|", text, re.MULTILINE)) == sorted(made)
+    told = re.findall(r"^\| `(\w+)\(", text, re.MULTILINE)
+    assert sorted(told) == sorted(name for name, one in vars(faults).items() if inspect.isfunction(one))
 
 
 def begin(server: RunningServer, folder: Path) -> None:

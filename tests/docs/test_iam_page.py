@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bulkhaul.testing.faultserver.faults import Request
 from tests.faultserver import FaultServer, Status, make_object
-from tests.faultserver.faults import Request
 from tests.integration.command import run
 
 MIB = 1 << 20

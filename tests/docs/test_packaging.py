@@ -22,15 +22,34 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a wheel puts below ``share/``, by path."""
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel."""
     folder = tmp_path_factory.mktemp("wheel")
     build = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True, timeout=PATIENCE_S)
-    (wheel,) = folder.glob("*.whl")
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def shared(wheel: Path) -> dict[str, str]:
+    """What a wheel puts below ``share/``, by path."""
     with zipfile.ZipFile(wheel) as packed:
         names = [name for name in packed.namelist() if ".data/data/share/" in name]
         return {name.partition(".data/data/share/")[2]: packed.read(name).decode() for name in names}
+
+
+def test_what_the_code_reads_is_packed(wheel: Path) -> None:
+    """The templates and style sheets beside the modules are in the wheel, too."""
+    source = ROOT / "src"
+    read = {
+        str(path.relative_to(source))
+        for path in (source / "bulkhaul").rglob("*.*")
+        if path.suffix in (".jinja", ".css")
+    }
+    assert len(read) >= 2
+    with zipfile.ZipFile(wheel) as packed:
+        assert read <= set(packed.namelist())
 
 
 def test_every_command_has_a_manual_page(shared: dict[str, str]) -> None:

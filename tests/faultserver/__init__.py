@@ -1,7 +1,11 @@
 """An S3 server inside the test process that misbehaves on demand."""
 
+from bulkhaul.testing.faultserver.faults import Exchange, Fault, Request
+from bulkhaul.testing.faultserver.on_reply import Etag, FlipBit
+from bulkhaul.testing.faultserver.on_service import ErrorXmlWith200, Status
+from bulkhaul.testing.faultserver.on_wire import CutBody, Latency, Stall
+
 from .contents import GIB, MIB, GeneratedContent
-from .faults import Exchange, Fault, Request
 from .objects import StoredObject, digest, generated_object, make_object
 from .on_claim import ForeignEntry, FrozenTime, RefuseCondition, ToldLength, TwistedErrors
 from .on_endpoint import (
@@ -20,8 +24,6 @@ from .on_receive import CutReceiving, EarlyReply, FlipReceivedBit, LandLate, Slo
 from .on_reply import (
     ChecksumOnRange,
     ContentEncoding,
-    Etag,
-    FlipBit,
     FullBody200,
     LongRange,
     NoContentRange,
@@ -34,13 +36,11 @@ from .on_reply import (
     WrongTotal,
 )
 from .on_store import (
-    ErrorXmlWith200,
     RawBody,
     Redirect,
     RefuseDelete,
     RepeatedListToken,
     ReplaceObject,
-    Status,
     clock_skew,
     delete_object,
     storm,
@@ -49,16 +49,13 @@ from .on_store import (
 from .on_wire import (
     ChunkedTransfer,
     ConnectionClose,
-    CutBody,
     CutHead,
     Drip,
     ExtraBytes,
     HugeHead,
     Interim,
-    Latency,
     MalformedHead,
     SplitHead,
-    Stall,
     hang_before_head,
     reply_lost,
     reset_before_head,

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from bulkhaul.testing.faultserver.replies import S3Error, element
+
 from .objects import StoredObject
-from .replies import S3Error, element
 
 HOUR_S = 3600
 DAY_S = 24 * HOUR_S

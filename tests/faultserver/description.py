@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
+from bulkhaul.testing.faultserver.replies import S3Error
+
 from .objects import StoredObject
-from .replies import S3Error
 
 _META = "x-amz-meta-"
 #: Source: S3 User Guide, "Working with object metadata": names and values together.

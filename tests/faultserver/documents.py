@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
+from bulkhaul.testing.faultserver.replies import S3Error
+
 from .objects import Algorithm
 from .payload import ALGORITHMS
-from .replies import S3Error
 
 #: Source: S3 API Reference, DeleteObjects.
 _MAX_DELETES = 1000

@@ -12,9 +12,10 @@ from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote_plus
 
-from .http1 import Reply
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import S3Error, element, escape, xml_reply
+
 from .objects import StoredObject
-from .replies import S3Error, element, escape, xml_reply
 
 _MAX_KEYS = 1000
 _NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"

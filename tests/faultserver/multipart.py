@@ -8,14 +8,16 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from .calls import Call
-from .contents import BytesContent, Content, JoinedContent, SlicedContent
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.contents import BytesContent, Content
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import S3Error, element, escape, xml_reply
+
+from .contents import JoinedContent, SlicedContent
 from .description import describe
 from .documents import NamedPart, parse_completion
-from .http1 import Reply
 from .objects import Algorithm, ChecksumType, StoredObject, base64_of, digest, make_object, md5_of
 from .payload import sent_checksum, verify, verify_document
-from .replies import S3Error, element, escape, xml_reply
 from .store import Store
 from .uploads import Part, Upload
 from .writes import MAX_COPY_BYTES, asked_algorithm, copy_source, require_conditions, require_key, require_length

@@ -18,7 +18,9 @@ from typing import Literal
 
 from awscrt import checksums as crt
 
-from .contents import MIB, BytesContent, Content, GeneratedContent, pieces
+from bulkhaul.testing.faultserver.contents import BytesContent, Content
+
+from .contents import MIB, GeneratedContent, pieces
 
 Algorithm = Literal["CRC32", "CRC32C", "CRC64NVME", "SHA256"]
 ChecksumType = Literal["FULL_OBJECT", "COMPOSITE"]

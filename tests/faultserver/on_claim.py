@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote_plus
 
-from .faults import Exchange, Fault
-from .http1 import Reply
+from bulkhaul.testing.faultserver.faults import Exchange, Fault
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.on_reply import with_body
+from bulkhaul.testing.faultserver.replies import element, error_reply
+
 from .listing import shown_in
-from .on_reply import with_body
-from .replies import element, error_reply
 
 _ENTRY = {
     "ListObjectsV2": (rb"<Contents>.*?</Contents>", rb"</ListBucketResult>"),

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from .contents import BytesContent
-from .faults import Delivery, Exchange, Fault
-from .http1 import HttpRequest, Reply
+from bulkhaul.testing.faultserver.contents import BytesContent
+from bulkhaul.testing.faultserver.faults import Delivery, Exchange, Fault
+from bulkhaul.testing.faultserver.http1 import HttpRequest, Reply
+from bulkhaul.testing.faultserver.replies import ERROR_STATUS, error_reply
+
 from .listing import list_objects, list_objects_v1
-from .replies import ERROR_STATUS, error_reply
+from .store import store_of
 
 _CHECKSUM = re.compile(r"x-amz-(checksum-(?!mode$).*|sdk-checksum-algorithm|trailer)")
 _CHECKSUM_ELEMENT = re.compile(rb"<(Checksum[A-Za-z0-9]*)>[^<]*</\1>")
@@ -183,7 +185,7 @@ class OldListings(_Mode):
             return None
         if not self.ignored:
             return error_reply(400, "InvalidArgument", "list-type is not supported", request.key, {})
-        return list_objects_v1(request.bucket, exchange.store.in_bucket(request.bucket), request.query)
+        return list_objects_v1(request.bucket, store_of(exchange).in_bucket(request.bucket), request.query)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +206,7 @@ class NoStartAfter(_Mode):
         if not self.ignored:
             return error_reply(ERROR_STATUS[self.code], self.code, "start-after is not supported", request.key, {})
         query = {name: value for name, value in request.query.items() if name != "start-after"}
-        return list_objects(request.bucket, exchange.store.in_bucket(request.bucket), query)
+        return list_objects(request.bucket, store_of(exchange).in_bucket(request.bucket), query)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
-from .faults import Exchange, Fault, Reception
-from .http1 import Ending, HttpRequest
-from .replies import ERROR_STATUS, error_reply
+from bulkhaul.testing.faultserver.faults import Exchange, Fault, Reception
+from bulkhaul.testing.faultserver.http1 import Ending, HttpRequest
+from bulkhaul.testing.faultserver.replies import ERROR_STATUS, error_reply
+
+from .store import store_of
 
 
 def _limit(exchange: Exchange, after_bytes: int) -> int | None:
@@ -136,10 +139,11 @@ class LandLate(Fault):
 
     def receive(self, exchange: Exchange, reception: Reception) -> Reception | None:
         """Hold the operation, if the upload is there."""
-        known = exchange.store.uploads.is_pending(exchange.request.upload_id or "")
-        return replace(reception, after_abort=True) if known else None
+        uploads, upload_id = store_of(exchange).uploads, exchange.request.upload_id or ""
+        known = uploads.is_pending(upload_id)
+        return replace(reception, held=partial(uploads.wait_until_aborted, upload_id)) if known else None
 
     def before(self, exchange: Exchange) -> bool:
         """Bring the upload back; the part then lands in it."""
-        exchange.store.uploads.revive(exchange.request.upload_id or "")
+        store_of(exchange).uploads.revive(exchange.request.upload_id or "")
         return True

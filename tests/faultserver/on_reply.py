@@ -10,19 +10,15 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from .contents import BytesContent, FlippedContent
-from .faults import Exchange, Fault
-from .http1 import Reply
+from bulkhaul.testing.faultserver.faults import Exchange, Fault
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.on_reply import with_body
+
 from .objects import StoredObject
 from .replies import checksum_headers
+from .store import store_of
 
 _XML = "application/xml"
-
-
-def with_body(reply: Reply, body: bytes) -> Reply:
-    """Return the reply with another body, and with its length."""
-    headers = reply.with_header("Content-Length", str(len(body)))
-    return Reply(reply.status, headers, BytesContent(body), 0, len(body))
 
 
 def _resized(reply: Reply, start: int, end: int) -> Reply:
@@ -138,39 +134,6 @@ class NoContentRange(Fault):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Etag(Fault):
-    """Answers with another ETag (None: with none), the bytes unchanged.
-
-    It is that of the header, or of the document where a reply tells it there (Complete, copies).
-    """
-
-    etag: str | None
-
-    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        """Change the header or element of a reply that carries one."""
-        if reply.header("ETag") is None:
-            text = bytes(reply.content.read(reply.start, reply.end)) if reply.header("Content-Type") == _XML else b""
-            new = b"" if self.etag is None else b"<ETag>&quot;%b&quot;</ETag>" % self.etag.encode()
-            body = re.sub(rb"<ETag>[^<]*</ETag>", lambda _: new, text)
-            return None if body == text else with_body(reply, body)
-        return replace(reply, headers=reply.with_header("ETag", self.etag and f'"{self.etag}"'))
-
-
-@dataclass(frozen=True, kw_only=True)
-class FlipBit(Fault):
-    """Inverts one bit of the body, at an offset in the object; fires when that byte is sent."""
-
-    offset: int
-    bit: int = 0
-
-    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        """Wrap the content."""
-        if reply.status not in (200, 206) or not reply.start <= self.offset < reply.end:
-            return None
-        return replace(reply, content=FlippedContent(reply.content, self.offset, self.bit))
-
-
-@dataclass(frozen=True, kw_only=True)
 class ContentEncoding(Fault):
     """Claims a Content-Encoding ("gzip", "aws-chunked"); the bytes are as stored."""
 
@@ -191,7 +154,7 @@ class ChecksumOnRange(Fault):
 
     def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
         """Add the headers, if the object has a checksum."""
-        stored = exchange.store.get(exchange.request.bucket, exchange.request.key)
+        stored = store_of(exchange).get(exchange.request.bucket, exchange.request.key)
         if reply.status != 206 or not isinstance(stored, StoredObject) or not stored.checksums:
             return None
         return replace(reply, headers=(*reply.headers, *checksum_headers(stored)))

@@ -7,48 +7,17 @@ framed.
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from email.utils import formatdate
+from dataclasses import dataclass
 from typing import Literal
 
-from .contents import BytesContent
-from .faults import Exchange, Fault
-from .http1 import Reply
+from bulkhaul.testing.faultserver.contents import BytesContent
+from bulkhaul.testing.faultserver.faults import Exchange, Fault
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.on_service import Status
+from bulkhaul.testing.faultserver.replies import error_reply, xml_reply
+
 from .objects import StoredObject, make_object
-from .replies import ERROR_STATUS, error_reply, xml_reply
-
-
-@dataclass(frozen=True, kw_only=True)
-class Status(Fault):
-    """Answers with an S3 error, e.g. ``Status(code="SlowDown", headers={"Retry-After": "1"})``.
-
-    ``status`` is 0 for the usual one of the code. With ``applied`` the operation has taken effect, and
-    the error replaces its reply.
-    """
-
-    code: str
-    status: int = 0
-    message: str = "injected by the fault server"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    applied: bool = False
-    date_ahead_s: float = 0.0
-
-    def before(self, exchange: Exchange) -> Reply | None:
-        """Answer with the error document, instead of the operation."""
-        return None if self.applied else self._answer(exchange)
-
-    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        """Answer with the error document, after a success of the operation."""
-        return self._answer(exchange) if self.applied and reply.status < 300 else None
-
-    def _answer(self, exchange: Exchange) -> Reply:
-        status = self.status or ERROR_STATUS[self.code]
-        headers = dict(self.headers)
-        if self.date_ahead_s:
-            headers["Date"] = formatdate(time.time() + self.date_ahead_s, usegmt=True)
-        return error_reply(status, self.code, self.message, exchange.request.key, headers)
+from .store import store_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,30 +32,11 @@ class Redirect(Fault):
     def before(self, exchange: Exchange) -> Reply:
         """Answer with the redirect."""
         request = exchange.request
-        headers = {"Location": self.location or exchange.store.url_of(request.bucket, request.key)}
+        headers = {"Location": self.location or store_of(exchange).url_of(request.bucket, request.key)}
         if self.region is not None:
             headers["x-amz-bucket-region"] = self.region
         code = "PermanentRedirect" if self.status in (301, 308) else "TemporaryRedirect"
         return error_reply(self.status, code, "please use this endpoint", request.key, headers)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ErrorXmlWith200(Fault):
-    """Answers 200 with an S3 error document as the body; with ``applied`` after the effect."""
-
-    code: str = "InternalError"
-    applied: bool = False
-
-    def before(self, exchange: Exchange) -> Reply | None:
-        """Answer with the document, instead of the operation."""
-        return None if self.applied else self._answer(exchange)
-
-    def reshape(self, exchange: Exchange, reply: Reply) -> Reply | None:
-        """Answer with the document, after a success of the operation."""
-        return self._answer(exchange) if self.applied and reply.status < 300 else None
-
-    def _answer(self, exchange: Exchange) -> Reply:
-        return error_reply(200, self.code, "injected by the fault server", exchange.request.key, {})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,12 +70,12 @@ class ReplaceObject(Fault):
         """Change the store; S3 then answers from what is there now."""
         bucket, key = exchange.request.bucket, self.other_key or exchange.request.key
         if self.if_match == "ignored":
-            exchange.store.ignore_if_match(bucket, key)
+            store_of(exchange).ignore_if_match(bucket, key)
         new = self.replacement
         if new is None:
-            exchange.store.delete(bucket, key)
+            store_of(exchange).delete(bucket, key)
         else:
-            exchange.store.put(bucket, key, make_object(new) if isinstance(new, bytes) else new)
+            store_of(exchange).put(bucket, key, make_object(new) if isinstance(new, bytes) else new)
         return True
 
 
@@ -140,7 +90,7 @@ class RefuseDelete(Fault):
 
     def before(self, exchange: Exchange) -> bool:
         """Tell the store."""
-        exchange.store.refuse_deletes(exchange.request.bucket, self.pattern, self.code)
+        store_of(exchange).refuse_deletes(exchange.request.bucket, self.pattern, self.code)
         return True
 
 

@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .contents import BytesContent
-from .http1 import HttpRequest
+from bulkhaul.testing.faultserver.contents import BytesContent
+from bulkhaul.testing.faultserver.http1 import HttpRequest
+from bulkhaul.testing.faultserver.replies import S3Error
+
 from .objects import Algorithm, base64_of, digest
-from .replies import S3Error
 
 ALGORITHMS: Mapping[Algorithm, int] = {"CRC32": 4, "CRC32C": 4, "CRC64NVME": 8, "SHA256": 32}
 

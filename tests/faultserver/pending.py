@@ -5,10 +5,11 @@ Job: one page as XML. Must not know how uploads are kept.
 
 from __future__ import annotations
 
-from .calls import Call
-from .http1 import Reply
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import element, escape, xml_reply
+
 from .listing import limit_of, page_of, shown_in
-from .replies import element, escape, xml_reply
 from .store import Store
 from .uploads import Part, Upload
 

@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from .calls import Call
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import S3Error, element, escape, xml_reply
+
 from .documents import parse_restore
-from .http1 import Reply
 from .objects import StoredObject
-from .replies import (
-    S3Error,
-    checksum_headers,
-    element,
-    escape,
-    object_headers,
-    part_checksum_headers,
-    xml_reply,
-)
+from .replies import checksum_headers, object_headers, part_checksum_headers
 from .store import Store
 
 _MAX_PARTS = 1000

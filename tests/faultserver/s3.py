@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import ERROR_STATUS, S3Error, element, error_reply, xml_reply
+
 from . import multipart, pending, writes
-from .calls import Call
-from .http1 import Reply
 from .listing import list_objects, list_objects_v1, list_versions
 from .objects import StoredObject
 from .payload import verify_document
 from .reads import read, restore
-from .replies import ERROR_STATUS, S3Error, element, error_reply, xml_reply
 from .store import Store
 
 

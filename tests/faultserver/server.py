@@ -1,48 +1,31 @@
-"""The fault server: a thread with its own event loop, listening on a free port.
+"""The fault server of these tests: it answers itself, from a store in memory, and misbehaves on demand.
 
-Job: accept, record, ask S3 for the reply, let the faults at it, send. Must not know what a fault
-does nor what an operation means.
-
-    with FaultServer(objects={"bucket/key": b"..."}, faults=[CutBody(after_bytes=10)]) as server:
-        ...                       # talk to server.endpoint_url
-        server.assert_all_fired()
+with FaultServer(objects={"bucket/key": b"..."}, faults=[CutBody(after_bytes=10)]) as server:
+...                       # talk to server.endpoint_url
+server.assert_all_fired()
 """
 
 from __future__ import annotations
 
-import asyncio
-import itertools
-import socket
 import ssl
-import threading
-import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from email.utils import formatdate
-from types import TracebackType
-from typing import Self
 
-from tests.patience import PATIENCE_S
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.faults import Fault, Request
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.plan import Selection
+from bulkhaul.testing.faultserver.replies import S3Error
+from bulkhaul.testing.faultserver.server import MisbehavingServer
 
-from .calls import Call, parse_call
-from .delivery import Sender
-from .faults import Exchange, Fault, Request
-from .http1 import Connection, ProtocolError, Reply, head_bytes
 from .objects import StoredObject, make_object
 from .payload import unframed
-from .plan import FaultPlan, Selection
-from .reception import Receiver
-from .record import Record
-from .replies import S3Error, error_reply
 from .s3 import perform, refusal
 from .sigv4 import Credentials, check_clock
-from .store import MIN_PART_SIZE_BYTES, Store
-
-_STOP_DEADLINE_S = PATIENCE_S
+from .store import MIN_PART_SIZE_BYTES, Store, StoreExchange
 
 
-class FaultServer:
+class FaultServer(MisbehavingServer):
     """An S3 server that misbehaves on demand.
 
     Args:
@@ -73,11 +56,14 @@ class FaultServer:
         clock_offset_s: float = 0.0,
         receive_buffer_bytes: int | None = None,
     ) -> None:
-        self._socket = socket.create_server(("127.0.0.1", 0), backlog=1024)
-        if receive_buffer_bytes is not None:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        self.port: int = self._socket.getsockname()[1]
-        self.endpoint_url = f"{'http' if tls is None else 'https'}://{host}:{self.port}"
+        super().__init__(
+            faults,
+            tls=tls,
+            host=host,
+            host_suffixes=host_suffixes,
+            clock_offset_s=clock_offset_s,
+            receive_buffer_bytes=receive_buffer_bytes,
+        )
         self.store = Store(self.endpoint_url, min_part_size_bytes=min_part_size_bytes)
         for name, body in (objects or {}).items():
             bucket, _, key = name.partition("/")
@@ -85,163 +71,16 @@ class FaultServer:
         for bucket in buckets:
             self.store.add_bucket(bucket)
         self.credentials = credentials
-        self.protocol_errors: list[str] = []
-        self._plan = FaultPlan(faults)
-        self._tls = tls
-        self._host_suffixes = host_suffixes
-        self._clock_offset_s = clock_offset_s
-        self._record = Record()
-        self._crashes: list[Exception] = []
-        self._thread = threading.Thread(target=self._run, name="faultserver", daemon=True)
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop = asyncio.Event()
-        self._started = threading.Event()
 
-    def __enter__(self) -> Self:
-        """Start listening."""
-        self._thread.start()
-        self._started.wait(_STOP_DEADLINE_S)
-        return self
+    def find(self, call: Call) -> StoredObject | None:
+        """Return the object that a call names."""
+        return self.store.get(call.bucket, call.key)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close every connection and the thread; raise what went wrong inside the server."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(_STOP_DEADLINE_S)
-        if self._thread.is_alive():
-            raise AssertionError(f"the fault server did not stop within {_STOP_DEADLINE_S} s")
-        if self._crashes and error is None:
-            raise self._crashes[0]
+    def exchange(self, request: Request, start: int) -> StoreExchange:
+        """Return the request with the store, which faults may change."""
+        return StoreExchange(request, start, self.store)
 
-    @property
-    def requests(self) -> tuple[Request, ...]:
-        """Everything that was asked, in order of arrival."""
-        return self._record.requests
-
-    def requests_for(self, operation: str, key: str | None = None) -> list[Request]:
-        """Return the requests of one operation, perhaps for one key, in order of arrival."""
-        return [one for one in self.requests if one.operation == operation and key in (None, one.key)]
-
-    @property
-    def max_in_flight(self) -> int:
-        """The most requests that were being answered at one instant."""
-        return self._record.max_in_flight("")
-
-    def max_in_flight_of(self, operation: str) -> int:
-        """Return the most requests of one operation that were being answered at one instant."""
-        return self._record.max_in_flight(operation)
-
-    def add_fault(self, fault: Fault) -> None:
-        """Append a fault to the plan while the server runs."""
-        self._plan.add(fault)
-
-    def fired(self, fault: Fault) -> int:
-        """Return how often a fault of this plan has fired."""
-        return self._plan.fired(fault)
-
-    def assert_all_fired(self) -> None:
-        """Pass if every fault of the plan has hit something.
-
-        Raises:
-            AssertionError: names those that never fired, and what had arrived.
-        """
-        idle = self._plan.never_fired()
-        if idle:
-            seen = Counter(one.operation for one in self.requests)
-            raise AssertionError(f"never fired: {idle}; requests: {dict(seen)}")
-
-    def wait_for(self, condition: Callable[[FaultServer], bool], *, timeout_s: float = PATIENCE_S) -> None:
-        """Return when ``condition(server)`` holds.
-
-        Raises:
-            AssertionError: it did not hold within ``timeout_s``.
-        """
-        self._record.wait_for(lambda: condition(self), timeout_s=timeout_s)
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._serve())
-        except Exception as error:  # noqa: BLE001 - raised again in the test's thread, by __exit__
-            self._crashes.append(error)
-        finally:
-            self._started.set()
-
-    async def _serve(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._socket.setblocking(False)
-        talks: dict[asyncio.Task[None], Connection] = {}
-        self._loop.add_reader(self._socket, self._accept, talks, itertools.count())
-        self._started.set()
-        await self._stop.wait()
-        self._loop.remove_reader(self._socket)
-        self._socket.close()
-        for task in talks:
-            task.cancel()
-        ends = await asyncio.gather(*talks, return_exceptions=True)
-        self._crashes += [end for end in ends if isinstance(end, Exception)]
-
-    def _accept(self, talks: dict[asyncio.Task[None], Connection], ids: Iterator[int]) -> None:
-        """Take one connection, and talk on it; it is closed whether or not its task ever got to run."""
-        try:
-            sock, _ = self._socket.accept()
-        except (BlockingIOError, ConnectionAbortedError):
-            return  # it has gone again
-        connection = Connection(sock, self._tls)
-        task = asyncio.create_task(self._converse(next(ids), connection))
-        talks[task] = connection
-        task.add_done_callback(lambda done: talks.pop(done).close())
-
-    async def _converse(self, connection_id: int, connection: Connection) -> None:
-        """Answer one connection's requests until one side has enough."""
-        try:
-            await connection.open()
-            try:
-                while (http := await connection.read_head()) is not None:
-                    call = parse_call(http, self._host_suffixes)
-                    stored = self.store.get(call.bucket, call.key)
-                    request, start = self._record.arrived(call, stored, connection_id)
-                    try:
-                        kept = await self._answer(call, Exchange(request, start, self.store), connection)
-                    finally:
-                        self._record.finished(request)
-                    if not kept:
-                        return
-            except (ProtocolError, S3Error) as error:
-                self.protocol_errors.append(str(error))
-                reply = error_reply(400, "InvalidRequest", str(error), "", {"Connection": "close"})
-                await connection.write(head_bytes(reply) + bytes(reply.content.read(0, reply.end)))
-        except (ConnectionError, ssl.SSLError):
-            return  # The client has gone; what it got is in the records.
-        except Exception as error:  # noqa: BLE001 - raised again in the test's thread, by __exit__
-            self._crashes.append(error)
-
-    async def _answer(self, call: Call, exchange: Exchange, connection: Connection) -> bool:
-        """Receive and reply, as the faults will have it; tell whether the connection goes on."""
-        request = exchange.request
-        selection = self._plan.select(exchange)
-        receiver, reception = Receiver(connection, request, call.http), selection.receive()
-        if not await receiver.receive(reception):
-            return False
-        if reception.after_abort:
-            await self.store.uploads.wait_until_aborted(request.upload_id or "")
-        reply = reception.early or self._perform(call, receiver.body, selection)
-        now_s = time.time() + self._clock_offset_s
-        stamp = (("x-amz-request-id", f"REQ{request.index:013d}"), ("x-amz-id-2", "faultserver"))
-        dated = () if reply.header("Date") else (("Date", formatdate(now_s, usegmt=True)),)
-        reply = replace(reply, headers=(*stamp, *dated, ("Server", "faultserver"), *reply.headers))
-        reply = selection.reshape(reply)
-        request.status = reply.status
-        delivery = selection.deliver(reply)
-        self._record.tell()
-        bodiless = call.http.method == "HEAD" or reply.status in (204, 304)
-        kept = await Sender(connection, request).send(reply, delivery, bodiless=bodiless)
-        if kept and reception.early is not None:
-            kept = await receiver.dispose_of_rest(reception)
-        return kept and call.http.keep_alive
-
-    def _perform(self, call: Call, body: bytes, selection: Selection) -> Reply:
+    async def perform(self, call: Call, body: bytes, selection: Selection) -> Reply:
         """Return the reply of the service to a request that is here as a whole."""
         http = replace(call.http, body=body)
         try:

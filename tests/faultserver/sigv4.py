@@ -15,8 +15,8 @@ from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SignerCredentials
 
-from .http1 import HttpRequest
-from .replies import S3Error
+from bulkhaul.testing.faultserver.http1 import HttpRequest
+from bulkhaul.testing.faultserver.replies import S3Error
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=([^/, ]+)/(\d{8})/([^/, ]+)/s3/aws4_request, ?"

@@ -5,8 +5,11 @@ Job: keep state, and the ways in which a fault may bend it. Must not know reques
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import quote
+
+from bulkhaul.testing.faultserver.faults import Exchange
 
 from .archives import Archives
 from .contents import MIB
@@ -84,3 +87,16 @@ class Store:
 
     def _named(self, bucket: str) -> str:
         return self._aliases.get(bucket, bucket)
+
+
+@dataclass(frozen=True, slots=True)
+class StoreExchange(Exchange):
+    """One request with the store that it is answered from."""
+
+    store: Store
+
+
+def store_of(exchange: Exchange) -> Store:
+    """Return the store that a fault may look at and change."""
+    assert isinstance(exchange, StoreExchange)
+    return exchange.store

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from .contents import Content
+from bulkhaul.testing.faultserver.contents import Content
+from bulkhaul.testing.faultserver.replies import S3Error
+
 from .description import Description
 from .objects import Algorithm, ChecksumType
-from .replies import S3Error
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from .calls import Call
-from .contents import GIB, MIB, BytesContent, Content
+from bulkhaul.testing.faultserver.calls import Call
+from bulkhaul.testing.faultserver.contents import BytesContent, Content
+from bulkhaul.testing.faultserver.http1 import Reply
+from bulkhaul.testing.faultserver.replies import S3Error, element, escape, xml_reply
+
+from .contents import GIB, MIB
 from .description import copied, describe
 from .documents import parse_deletion
-from .http1 import Reply
 from .objects import Algorithm, StoredObject, make_object, md5_of
 from .payload import ALGORITHMS, sent_checksum, verify
 from .reads import matches
-from .replies import S3Error, checksum_headers, element, escape, xml_reply
+from .replies import checksum_headers
 from .store import Store
 
 #: Source: S3 API Reference, CopyObject: "up to 5 GB in size in a single atomic action".

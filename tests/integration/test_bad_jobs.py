@@ -19,8 +19,9 @@ import pytest
 from bulkhaul import jobs
 from bulkhaul.errors import DiskFull
 from bulkhaul.jobs.folder.presence import alone_in_folder
+from bulkhaul.testing.faultserver import on_service
 from tests.engines import aws_environment, keys, serving
-from tests.faultserver import FaultServer, make_object, on_store
+from tests.faultserver import FaultServer, make_object
 from tests.integration.command import problems, run
 
 COUNT = 2300
@@ -55,7 +56,7 @@ EACH = Counter({f"s3://bucket/a/{number:05d}": 1 for number in range(COUNT)})
 def test_a_bucket_that_denies_files_of_the_job(server: FaultServer, tmp_path: Path, part: str) -> None:
     """The command ends, names what it may not write; afterwards it goes on, and no row is lost."""
     job = "s3://bucket/jobs/one"
-    denied = on_store.Status(
+    denied = on_service.Status(
         code="AccessDenied", key=f"jobs/one/{part}*", operation="PutObject", attempt="every", times=1
     )
     server.add_fault(denied)

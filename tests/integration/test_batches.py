@@ -22,6 +22,7 @@ from bulkhaul import TransferResult, errors
 from bulkhaul.engine.messages.messages import BatchEnded
 from bulkhaul.engine.pool.batch_job import BatchJob
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.testing.faultserver.faults import Reception
 from tests.engines import (
     QUICK,
     Rig,
@@ -36,7 +37,6 @@ from tests.engines import (
     temp_files,
 )
 from tests.faultserver import Exchange, Fault, FaultServer, Stall, make_object
-from tests.faultserver.faults import Reception
 from tests.patience import PATIENCE_S, SOON_S
 
 COUNT = 20

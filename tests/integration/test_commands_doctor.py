@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from bulkhaul.testing.faultserver.faults import Fault
 from tests.faultserver import FaultServer, IgnoreChecksums, RefuseChecksums, Status, clock_skew, ignore_if_none_match
-from tests.faultserver.faults import Fault
 from tests.integration.command import environment, run
 from tests.patience import PATIENCE_S
 

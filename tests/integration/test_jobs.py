@@ -22,8 +22,9 @@ from bulkhaul.model.objects import Content
 from bulkhaul.model.rows import ReportRow, Status
 from bulkhaul.model.writing import ObjectOptions
 from bulkhaul.policy.selection import Source, selector
+from bulkhaul.testing.faultserver import on_service
 from tests.engines import aws_environment, serving
-from tests.faultserver import make_object, on_store
+from tests.faultserver import make_object
 from tests.integration.command import run
 from tests.servers.process import RunningServer
 from tests.servers.weed import weed
@@ -261,7 +262,7 @@ def test_the_last_try_counts(tmp_path: Path) -> None:
             server.store.put("bucket", f"a/{key}", make_object(key.encode()))
         where = ("--endpoint-url", server.endpoint_url)
         assert f"job run '{job}'`" in run("job", "create", job, "s3://bucket/a/", target, *where).stdout
-        denied = on_store.Status(code="AccessDenied", key="a/x", operation="GetObject", attempt="every", times=4)
+        denied = on_service.Status(code="AccessDenied", key="a/x", operation="GetObject", attempt="every", times=4)
         server.add_fault(denied)
         failed = run("job", "run", job, *where)
         assert failed.returncode == 1

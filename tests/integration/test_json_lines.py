@@ -18,6 +18,14 @@ from tests.integration.command import run, start
 from tests.patience import PATIENCE_S
 from tests.servers import RunningServer, moto
 
+BENCHED = "s3://bucket/benched/"
+
+OP_LOG = (
+    "idx\tthread\top\tclient_id\tn_objects\tbytes\tendpoint\tfile\terror\tstart\tfirst_byte\tend\tduration_ns\n"
+    "0\t0\tPUT\tc\t1\t9\thttp://h\tk\t\t2026-01-01T00:00:00Z\t\t2026-01-01T00:00:00.1Z\t100000000\n"
+)
+"""An op-log of one PUT."""
+
 AWAY = ("--endpoint-url", "http://127.0.0.1:1", "--retry-for", "0")
 """An endpoint where nobody listens."""
 
@@ -45,6 +53,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "up" / "y").write_bytes(b"y")
     (tmp_path / "lines").write_text("cp s3://bucket/one got\nls s3://bucket/p/\ndu s3://bucket/p/\n")
     (tmp_path / "line").write_text("ls s3://bucket/p/\n")
+    (tmp_path / "ops.csv").write_text(OP_LOG)
     (tmp_path / "bad").write_text("cp s3://bucket/one\nhead s3://bucket/one\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "src"))
@@ -157,6 +166,31 @@ def test_a_job(server: RunningServer, folder: Path) -> None:
     assert (status, line["type"], line["failed"], errors) == (0, "job", 1, "")
 
 
+@pytest.mark.usefixtures("folder")
+def test_benchmarks(server: RunningServer) -> None:
+    """Each tells its seconds and runs, and the totals at the end; a comparison a line for each result but the first."""
+    endpoint = ("--endpoint-url", server.endpoint_url)
+    small = "--size 1KiB --objects 4 --concurrency 2"
+    for words, kinds in (
+        (f"bench run --json get {BENCHED} {small} --duration 1 --out one", {"window", "run"}),
+        (f"bench run --json put {BENCHED} {small} --duration 1 --out other", {"window", "run"}),
+        (f"bench replay --json ops.csv {BENCHED} --out again", {"window", "run"}),
+        (f"bench prepare --json {BENCHED} {small}", set()),
+        (f"bench clean --json {BENCHED}", set()),
+    ):
+        status, lines, errors = told(*words.split(), *endpoint)
+        assert (status in (0, 3), {line["type"] for line in lines[:-1]}, lines[-1]["type"], errors) == (
+            True,
+            kinds,
+            "summary",
+            "",
+        )
+    status, (line,), errors = told("bench", "compare", "--json", "one", "one")
+    assert (status, line["type"], line["other"], errors) == (0, "comparison", "one", "")
+    status, (line,), errors = told("bench", "compare", "--json", "one", "none")
+    assert (status, line["type"], line["error"]["code"], errors) == (1, "error", "LocalError", "")
+
+
 FAILURES = [
     "cp --json s3://bucket/one out",
     "cp --json -r s3://bucket/p/ out",
@@ -177,6 +211,11 @@ FAILURES = [
     JOB,
     "job status --json none",
     "job run --json none",
+    f"bench run --json get {BENCHED} --out result",
+    f"bench prepare --json {BENCHED}",
+    f"bench clean --json {BENCHED}",
+    f"bench tune --json {BENCHED}",
+    f"bench replay --json ops.csv {BENCHED} --out result",
 ]
 
 
@@ -251,8 +290,10 @@ def test_an_interruption_is_told_once(words: str, operation: str) -> None:
 
 def test_every_command_is_here() -> None:
     """Each that has ``--json`` is run above in both ways, but for those that fail in their own."""
-    succeeded = {_name(words) for words in SUCCESSES} | {"run", "job run", "job status", "doctor", "cat"}
-    failed = {_name(words) for words in FAILURES} | {"presign", "doctor", "cat"}
+    benchmarks = {"bench run", "bench replay", "bench prepare", "bench clean", "bench compare"}
+    succeeded = {_name(words) for words in SUCCESSES} | {"run", "job run", "job status", "doctor", "cat"} | benchmarks
+    failed = {_name(words) for words in FAILURES} | {"presign", "doctor", "cat", "bench compare"}
+    succeeded.add("bench tune")  # takes minutes; its lines are looked at in test_tune
     with_json = set(_with_json(cli, ()))
     assert (with_json, with_json) == (succeeded, failed)
 

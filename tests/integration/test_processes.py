@@ -18,6 +18,7 @@ import pytest
 
 from bulkhaul import TransferResult, errors
 from bulkhaul.model.settings import Timeouts
+from bulkhaul.testing.faultserver.faults import Reception
 from tests.engines import (
     PART_BYTES,
     Rig,
@@ -29,7 +30,6 @@ from tests.engines import (
     temp_files,
 )
 from tests.faultserver import Exchange, Fault, Stall, make_object
-from tests.faultserver.faults import Reception
 from tests.integration.stolen import channel_of
 from tests.patience import PATIENCE_S
 

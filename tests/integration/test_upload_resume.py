@@ -26,9 +26,9 @@ from bulkhaul.disk.pending import scan
 from bulkhaul.model.objects import Content
 from bulkhaul.model.settings import Timeouts
 from bulkhaul.model.writing import ObjectOptions
+from bulkhaul.testing.faultserver.contents import BytesContent
 from tests.engines import PART_BYTES, aws_environment, eventually, is_alive, keys
 from tests.faultserver import CutReceiving, Fault, StallReceiving, Status, ToldChecksum, hang_before_head
-from tests.faultserver.contents import BytesContent
 from tests.integration.test_coordinator_death import parent_of
 from tests.integration.test_processes import Witness
 from tests.patience import PATIENCE_S, SOON_S

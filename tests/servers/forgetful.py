@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .process import accepts, free_ports, running
+from bulkhaul.embedded.ports import free_ports
+
+from .process import accepts, running
 
 
 @contextmanager

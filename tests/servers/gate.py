@@ -14,7 +14,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-from .process import free_ports
+from bulkhaul.embedded.ports import free_ports
 
 How = Literal["refuse", "reset"]
 

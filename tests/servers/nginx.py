@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 
+from bulkhaul.embedded.ports import free_ports
+
 from .certificates import Certificates
-from .process import RunningServer, accepts, find_program, free_ports, running
+from .process import RunningServer, accepts, find_program, running
 
 # One process in the foreground: its id is all there is to kill.
 _CONFIGURATION = Template("""

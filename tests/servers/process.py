@@ -6,14 +6,13 @@ Job: the life of a child process with its output in a file. Must not know what i
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,6 @@ from tests.patience import PATIENCE_S
 
 _POLL_S = 0.02
 _TAIL_LINES = 40
-#: Below what Linux hands to outgoing connections (32768 on), also after adding 10000.
-_PORTS = range(20000, 22768)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,25 +86,6 @@ def find_program(name: str) -> str:
     if found is None:
         raise FileNotFoundError(f"{name} is not installed: pip install 'bulkhaul[test]'")
     return found
-
-
-@contextmanager
-def free_ports(count: int, *, offsets: Sequence[int] = (0,)) -> Iterator[list[int]]:
-    """Give different ports of 127.0.0.1 that nobody listens on, nor on them plus each offset.
-
-    A server may take a while to listen on them all: until the end of the block, no other test of this machine is
-    given one of them.
-    """
-    found: list[int] = []
-    with ExitStack() as claims:
-        for port in random.sample(_PORTS, len(_PORTS)):
-            if len(found) == count:
-                break
-            claim = claims.enter_context(socket.socket(socket.AF_UNIX))
-            if _is_claimed_by(claim, port) and all(_is_free(port + offset) for offset in offsets):
-                found.append(port)
-        assert len(found) == count, f"no {count} free ports in {_PORTS}"
-        yield found
 
 
 def answers(url: str) -> bool:
@@ -172,22 +150,3 @@ def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], out
             story = f"not ready within {deadline_s} s" if ended is None else f"ended with {ended}"
             raise AssertionError(f"{process.args!r} {story}; its output ends with:\n{tail}")
         time.sleep(_POLL_S)
-
-
-def _is_claimed_by(claim: socket.socket, port: int) -> bool:
-    """Claim a port by a name that is free again when the socket is closed, whatever closes it; tell whether it was."""
-    try:
-        claim.bind(f"\0bulkhaul-test-port-{port}")
-    except OSError:
-        return False
-    return True
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .process import RunningServer, answers, find_program, free_ports, running
+from bulkhaul.embedded.ports import free_ports
+
+from .process import RunningServer, answers, find_program, running
 
 ACCESS_KEY = "rclone-access-key"
 SECRET_KEY = "rclone-secret-key"

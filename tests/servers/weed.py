@@ -13,9 +13,10 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from bulkhaul.embedded.ports import free_ports
 from tests.patience import SOON_S
 
-from .process import RunningServer, answers, find_program, free_ports, running
+from .process import RunningServer, answers, find_program, running
 
 ACCESS_KEY = "weed-access-key"
 SECRET_KEY = "weed-secret-key"

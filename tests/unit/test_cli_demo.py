@@ -13,8 +13,8 @@ from click.testing import CliRunner
 
 from bulkhaul.cli.demo import demonstration
 from bulkhaul.cli.demo.bundle import LARGE_KEY, Bundle
-from bulkhaul.cli.demo.seaweed import find_weed
 from bulkhaul.cli.group import cli
+from bulkhaul.embedded.seaweed import find_weed
 from bulkhaul.errors import Unsupported
 from bulkhaul.wire.values import Credentials
 

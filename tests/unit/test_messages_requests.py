@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from bulkhaul.engine.messages.load_run import LoadRun
 from bulkhaul.engine.messages.request import answer_decoder
 from bulkhaul.engine.messages.requests import AnyRequest, Delete, Head, ListPage, Read
 from bulkhaul.engine.worker import sdk_answers
@@ -19,8 +20,8 @@ from tests.unit.workers import Workers, settle
 
 
 def test_every_request_has_a_function() -> None:
-    """But Read, which the worker's loop answers."""
-    assert set(sdk_answers._ANSWERS) == set(get_args(AnyRequest)) - {Read}
+    """But Read and a load, which the worker's loop carries out."""
+    assert set(sdk_answers._ANSWERS) == set(get_args(AnyRequest)) - {Read, LoadRun}
 
 
 def test_an_answer_has_the_type_that_its_request_names() -> None:

@@ -12,7 +12,7 @@ from bulkhaul.cli.click_extensions import COMPLETING
 
 _COMMANDS = (
     *("cp", "mv", "sync", "verify", "cat", "pipe", "ls", "du", "head", "rm", "presign", "tags", "mb", "rb"),
-    *("job", "run", "cleanup", "doctor", "completion", "demo"),
+    *("job", "run", "bench", "cleanup", "doctor", "completion", "demo"),
 )
 """In the order of the help page; each is a module of ``commands`` with a function of its name."""
 

@@ -19,6 +19,9 @@ Kind = Literal[
     "leftover",
     "job",
     "explanation",
+    "window",
+    "run",
+    "comparison",
     "error",
     "summary",
 ]

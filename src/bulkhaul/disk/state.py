@@ -15,8 +15,8 @@ from bulkhaul.model.errors import LocalError
 _REMEDY = "set BULKHAUL_STATE_DIR to a folder that can hold the journals of uploads"
 
 
-def state_path(setting: str | None) -> str:
-    """Return where the journals of uploads lie, whether or not there is such a folder.
+def state_path(setting: str | None, kind: str = "uploads") -> str:
+    """Return where the journals of uploads lie, or what else is kept, whether or not there is such a folder.
 
     Args:
         setting: what the caller chose; else ``$BULKHAUL_STATE_DIR``, ``$XDG_STATE_HOME/bulkhaul`` or
@@ -26,16 +26,18 @@ def state_path(setting: str | None) -> str:
         LocalError: nothing was chosen, and this user has no home.
     """
     base = setting or os.environ.get("BULKHAUL_STATE_DIR") or _default()
-    return os.path.join(os.path.abspath(base), "uploads")
+    return os.path.join(os.path.abspath(base), kind)
 
 
-def state_folder(setting: str | None) -> str:
-    """Return the folder of the journals of uploads, made if missing, for its owner alone; see ``state_path``.
+def state_folder(setting: str | None, kind: str = "uploads") -> str:
+    """Return the folder of the journals of uploads, or what else, made if missing, for its owner alone.
+
+    See ``state_path``.
 
     Raises:
         LocalError: there is no place for it, or it cannot be made, or not be written.
     """
-    folder = state_path(setting)
+    folder = state_path(setting, kind)
     try:
         _make(folder)
         if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):

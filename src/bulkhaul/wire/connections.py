@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+import weakref
+from asyncio.trsock import TransportSocket
 from collections import defaultdict
 from collections.abc import Callable
 
@@ -51,6 +53,7 @@ class Connections:
         self._addresses = Addresses()
         self._idle: dict[tuple[str, str, int], list[Connection]] = defaultdict(list)
         self._busy: dict[Connection, Watch] = {}
+        self._sockets: weakref.WeakKeyDictionary[Connection, TransportSocket] = weakref.WeakKeyDictionary()
         self._watcher: asyncio.Task[None] | None = None
         self._tls: ssl.SSLContext | None = None
 
@@ -88,7 +91,9 @@ class Connections:
             raise TransportError(ErrorInfo("NetworkError", text, unreached=True)) from error
         except OSError as error:
             raise TransportError(network_error(error, connecting=True)) from error
-        keep_alive(transport.get_extra_info("socket"))
+        sock = transport.get_extra_info("socket")
+        self._sockets[connection] = sock
+        keep_alive(sock)
         return connection
 
     async def _connected(self, target: Target) -> tuple[asyncio.Transport, Connection]:
@@ -119,6 +124,10 @@ class Connections:
         if connection.usable:
             connection.idle_since_s = time.monotonic()
             self._idle[target.scheme, target.host, target.port].append(connection)
+
+    def sockets(self) -> list[TransportSocket]:
+        """Return the sockets of all connections that may still be open, lent or idle."""
+        return list(self._sockets.values())
 
     def drop_idle(self) -> None:
         """Close connections that have been unused for ``idle_s``."""

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import hashlib
 import time
+from asyncio.trsock import TransportSocket
 from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import quote
 
@@ -248,6 +249,14 @@ class FastTransport:
             raise TransportError(ErrorInfo("UnexpectedReply", str(error))) from error
         assert told is not None
         return told
+
+    def send_no_twins(self) -> None:
+        """Ask once, however late a reply is: for whoever measures the service."""
+        self._connections.late.most_twins = 0
+
+    def sockets(self) -> list[TransportSocket]:
+        """Return the sockets of all connections."""
+        return self._connections.sockets()
 
     def drop_idle(self) -> None:
         """Close connections that have been unused for ``idle_s``."""

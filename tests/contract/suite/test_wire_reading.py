@@ -24,6 +24,7 @@ from bulkhaul.errors import (
     TransferError,
     UnexpectedReply,
 )
+from bulkhaul.testing.faultserver.http1 import Reply
 from tests.faultserver import (
     CutBody,
     Etag,
@@ -42,7 +43,7 @@ from tests.faultserver import (
     ToldHeader,
     make_object,
 )
-from tests.faultserver.http1 import Reply
+from tests.faultserver.store import store_of
 
 from .bodies import Deltas, made
 from .wired import IN_FLIGHT, LARGE, LARGE_PARTS, OTHER, PART_BYTES, Wired
@@ -58,7 +59,7 @@ class ReplaceAfter(Fault):
     def reshape(self, exchange: Exchange, reply: Reply) -> Reply:
         """Change the store, and leave the reply."""
         request = exchange.request
-        exchange.store.put(request.bucket, request.key, make_object(made(len(LARGE), seed=request.index)))
+        store_of(exchange).put(request.bucket, request.key, make_object(made(len(LARGE), seed=request.index)))
         return reply
 
 

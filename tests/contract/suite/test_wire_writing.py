@@ -28,6 +28,7 @@ from tests.faultserver import (
     make_object,
     reply_lost,
 )
+from tests.faultserver.store import store_of
 
 from .bodies import made
 from .wired import (
@@ -53,7 +54,7 @@ class ReplaceSource(Fault):
 
     def before(self, exchange: Exchange) -> bool:
         """Change the store."""
-        exchange.store.put("bucket", self.source, make_object(OTHER))
+        store_of(exchange).put("bucket", self.source, make_object(OTHER))
         return True
 
 

@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bulkhaul.cli.demo.bundle import LARGE_KEY, SMALL_PREFIX, Bundle
-from bulkhaul.cli.demo.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.cli.demo.stages import Interrupted, Stages
 from bulkhaul.cli.demo.upload_bundle import uploaded
 from bulkhaul.cli.interruption import Interruption, kill
 from bulkhaul.cli.lines import error_line, interrupted_text
 from bulkhaul.cli.progress import TICK_S
+from bulkhaul.embedded.seaweed import REGION, Seaweed, find_weed, seaweed
 from bulkhaul.engine.facade import Engine
 from bulkhaul.model.errors import IntegrityError, TransferError, Unsupported
 from bulkhaul.model.results import TransferResult
@@ -36,8 +36,6 @@ from bulkhaul.policy.sizes import format_size
 from bulkhaul.wire.values import Credentials
 
 BUCKET = "demo"
-START_S = 30.0
-"""How long the server may take to be ready."""
 
 
 def missing(size_bytes: int, objects: int, space_factor: float) -> str:
@@ -96,7 +94,7 @@ class _Demo:
         """
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bulkhaul-demo-")))
         restored = folder / "restored"
-        server = self._server = stack.enter_context(seaweed(folder))
+        server = self._server = stack.enter_context(seaweed())
         use_only(server.credentials)
         engine = self._engine = stack.enter_context(Engine(endpoint_url=server.endpoint_url, region=REGION))
         bundle = Bundle(size_bytes, objects, seed=1)
@@ -149,20 +147,11 @@ def use_only(credentials: Credentials) -> None:
 
 
 def _started(server: Seaweed, engine: Engine) -> Iterator[None]:
-    """Wait until the server takes objects; it makes the bucket of the first one by itself."""
-    deadline_s = time.monotonic() + START_S
-    while True:
-        server.check()
-        try:
-            engine.upload_bytes(b"1", f"s3://{BUCKET}/probe")
-            engine.delete(f"s3://{BUCKET}/probe")
-        except TransferError:
-            if time.monotonic() > deadline_s:
-                raise
-            yield None  # lets the stage end here if it was interrupted
-            time.sleep(TICK_S)
-        else:
-            return
+    """Wait until the server takes objects, and make the bucket."""
+    for _ in server.until_ready():
+        yield None  # lets the stage end here if it was interrupted
+        time.sleep(TICK_S)
+    engine.create_bucket(BUCKET)
 
 
 def _restored(engine: Engine, key: str, folder: Path) -> Iterator[TransferResult]:

@@ -20,11 +20,13 @@ class Request(msgspec.Struct, Generic[A], frozen=True):
             are connections. ``ending`` ones are asked by every upload of an engine that ends, all at once.
         sent: it goes to the service; else the worker answers by itself.
         with_memory: a descriptor of memory goes along: what the request is about, or where its answer goes.
+        endless: it takes as long as it takes; the worker notices by itself when nothing moves.
     """
 
     line: ClassVar[Line] = "quick"
     sent: ClassVar[bool] = True
     with_memory: ClassVar[bool] = False
+    endless: ClassVar[bool] = False
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bulkhaul.engine.messages.load_run import LoadRun
 from bulkhaul.engine.messages.request import Request
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.errors import ErrorInfo
@@ -104,6 +105,7 @@ class Read(Request[None], tag=True, frozen=True):
     """
 
     with_memory = True
+    endless = True
 
     target: Target
     bucket: str
@@ -335,6 +337,7 @@ AnyRequest = (
     | PartChecksums
     | Resolve
     | Read
+    | LoadRun
     | PutSmall
     | CreateUpload
     | ListParts

@@ -26,6 +26,7 @@ from bulkhaul.engine.operations.delete_batch import delete_batch, delete_in_batc
 from bulkhaul.engine.operations.descriptions import Descriptions
 from bulkhaul.engine.operations.list_pages import each_of, listed_pages, marked_pages
 from bulkhaul.engine.operations.list_ranges import MOST_PAGES, ranged_pages
+from bulkhaul.engine.operations.loads import Loads
 from bulkhaul.engine.operations.multipart_uploads import MultipartUploads
 from bulkhaul.model.archives import RestoreAnswer, Tier
 from bulkhaul.model.limits import MIB
@@ -42,7 +43,7 @@ from bulkhaul.model.writing import (
 from bulkhaul.wire.values import RemoteObject, Target
 
 
-class Control(Buckets, Descriptions, MultipartUploads):
+class Control(Buckets, Descriptions, Loads, MultipartUploads):
     """Makes requests to a service, through the workers. Users, commands and transfers all ask by these methods."""
 
     async def head(self, ref: ObjectRef, version_id: str = "") -> ObjectHead:

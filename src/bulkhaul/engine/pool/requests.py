@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from bulkhaul.engine.loop.tasks import undisturbed
@@ -153,6 +153,24 @@ class Requests:
                 if error.info.code in DOUBTFUL and not error.info.unreached:
                     doubt()
                 await self._wait_or_raise(error, patience, generation, subject, attempt)
+
+    async def ask_each(self, requests: Sequence[Request[A]], memory_fds: Sequence[int]) -> list[A]:
+        """Return the answers to requests of which each is made by a worker of its own, once.
+
+        Raises:
+            WorkerDied: a worker died before it answered.
+            TransferError: the first failure; the other requests go on.
+        """
+        self._credentials.resolve_first()
+        workers = await self._trips.workers(len(requests))
+        trips = [
+            self._trips.make(worker, request, fd)
+            for worker, request, fd in zip(workers, requests, memory_fds, strict=True)
+        ]
+        try:
+            return await asyncio.gather(*trips)
+        except WorkerGone:
+            raise WorkerDied(f"a worker died, by {self._workers.last_death}") from None
 
     async def _try(
         self,

@@ -15,13 +15,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from bulkhaul.engine.messages.request import Request, answer_decoder
-from bulkhaul.engine.messages.requests import (
-    Answer,
-    AnyRequest,
-    Ask,
-    Early,
-    Read,
-)
+from bulkhaul.engine.messages.requests import Answer, AnyRequest, Ask, Early
 from bulkhaul.engine.pool.interface import Workers, WorkerState
 from bulkhaul.model.errors import OtherError, StallTimeout, TransferError, WorkerDied, error_of
 from bulkhaul.model.settings import Timeouts
@@ -31,8 +25,8 @@ A = TypeVar("A")
 
 _log = logging.getLogger("bulkhaul.endpoint")
 
-READ_S = 24 * 3600.0
-"""Longest read of an object into memory: 5 TiB at 64 MB/s."""
+ENDLESS_S = 7 * 24 * 3600.0
+"""Longest load of a benchmark. A read of 5 TiB into memory takes a day at 64 MB/s."""
 
 
 class WorkerGone(Exception):
@@ -114,12 +108,21 @@ class RoundTrips:
         Raises:
             TransferError: there will be none.
         """
-        self._waiting += 1
+        await self.workers(1)
+        return self.least_busy()
+
+    async def workers(self, count: int) -> list[int]:
+        """Wait for so many usable workers and return them, the least busy first.
+
+        Raises:
+            TransferError: there will be none.
+        """
+        self._waiting += count
         refused_before = self._refusal
         try:
             if self.closed is None:
                 self._workers.need(self._waiting + sum(self._load.values()))
-            while not self._load or self.closed is not None:
+            while len(self._load) < count or self.closed is not None:
                 if self.closed is not None:
                     raise self.closed
                 if self._refusal is not None and self._refusal is not refused_before:
@@ -128,9 +131,9 @@ class RoundTrips:
                     raise WorkerDied(f"no worker is left; the last one died by {self._workers.last_death}")
                 self._changed.clear()
                 await self._changed.wait()
-            return self.least_busy()
+            return sorted(self._load, key=self._load.__getitem__)[:count]
         finally:
-            self._waiting -= 1
+            self._waiting -= count
 
     async def make(
         self,
@@ -163,8 +166,8 @@ class RoundTrips:
         limit_s = self._timeouts.ask_s
         if request.line == "slow":
             limit_s += self._timeouts.ack_s
-        elif isinstance(request, Read):
-            limit_s = READ_S  # the worker notices by itself when nothing moves
+        elif request.endless:
+            limit_s = ENDLESS_S
         try:
             target = self.targets.get(getattr(request, "bucket", ""))
             ask = Ask(number, cast("AnyRequest", request), target, attempt)

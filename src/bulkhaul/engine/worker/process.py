@@ -28,6 +28,7 @@ from bulkhaul import __version__
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.threads import no_thread, unforeseen
 from bulkhaul.engine.messages.channel import Channel, close_all
+from bulkhaul.engine.messages.load_run import LoadRun, LoadRunEnded
 from bulkhaul.engine.messages.messages import (
     EXIT_SHORTAGE,
     AnyBatch,
@@ -61,7 +62,7 @@ from bulkhaul.engine.worker.record_sender import RecordSender
 from bulkhaul.engine.worker.sdk_on_demand import SdkOnDemand, TransportOnDemand
 from bulkhaul.engine.worker.setup import Setup
 from bulkhaul.engine.worker.transports import Transports
-from bulkhaul.model.errors import ErrorInfo, TransferError
+from bulkhaul.model.errors import ErrorInfo, TransferError, Unsupported
 from bulkhaul.wire.fast_transport import FastTransport
 from bulkhaul.wire.first_bytes import FirstBytes
 from bulkhaul.wire.lane.client import Lane
@@ -84,6 +85,7 @@ class Worker:
         self._setup = setup
         self._transports: Transports | None = None
         self._lane: Lane | None = None
+        self._fast: FastTransport | None = None
         self._fetcher: Fetcher | None = None
         self._sender: Sender | None = None
         self._batches: Batches | None = None
@@ -154,7 +156,7 @@ class Worker:
             throttle = Throttle(rate, most) if rate else None
             agent = f"bulkhaul/{__version__}"
             sdk = SdkOnDemand(settings, setup.sdk, self._log)
-            fast = FastTransport(
+            fast = self._fast = FastTransport(
                 settings,
                 ca_bundle=given.ca_bundle,
                 user_agent=agent,
@@ -300,11 +302,26 @@ class Worker:
         if isinstance(request, Read):
             await self._fetcher.read(request, memory_fd)
             return None, None
+        if isinstance(request, LoadRun):
+            return await self._put_load(request, memory_fd), None
 
         def tell_early(token: str) -> None:
             self._channel.send(Early(message.ask, token))
 
         return await self._control.answer(message, memory_fd, tell_early)
+
+    async def _put_load(self, load: LoadRun, spool_fd: int) -> LoadRunEnded:
+        """Put a load on the service; what it takes is imported by the few workers that do."""
+        if self._fast is None or self._lane is None or not load.target.fast:
+            raise Unsupported(
+                f"a load needs the fast transport: {load.target.why_not or 'the settings ask for another'}"
+            )
+        from bulkhaul.engine.worker.load_run import LoadRunner
+
+        try:
+            return await LoadRunner(load, spool_fd, self._fast, self._lane, self._cleaned).run()
+        except OSError as error:
+            raise local_error(error, str(error.filename or "")) from error
 
 
 def _batch(work: Work) -> BatchRun | None:

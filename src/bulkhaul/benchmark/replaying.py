@@ -1,0 +1,90 @@
+"""Runs an op-log again: the requests that it holds, at their times, on objects of the benchmark's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bulkhaul import __version__
+from bulkhaul.benchmark.loading import Asked, Loader
+from bulkhaul.benchmark.machine import machine
+from bulkhaul.benchmark.place import clean_place, make_place
+from bulkhaul.benchmark.replay import replay_of
+from bulkhaul.benchmark.results import FORMAT, Result, Window
+from bulkhaul.benchmark.run_of import run_of
+from bulkhaul.benchmark.running import OPEN_CONNECTIONS, require_filled
+from bulkhaul.benchmark.sessions import Listener, place_of
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.threads import in_thread
+from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
+
+
+async def replay(
+    engine: AsyncEngine, url: str, op_log: Path, speed: float, listener: Listener, *, concurrency: int = 0
+) -> tuple[Result, dict[str, int]]:
+    """Run an op-log again below ``url``, in an open loop; return the result, and what could not be run again.
+
+    Args:
+        speed: 2 makes all of it in half of the time.
+        concurrency: requests in flight at most; 0 for as many as are due, up to 1024.
+
+    Raises:
+        UsageError: it is no op-log, or no request of it can be made again.
+        TransferError: nothing succeeded.
+    """
+    bucket, prefix = place_of(url)
+    workers = engine.settings.worker_count
+    asked = await in_thread(replay_of, op_log, workers=workers, speed=speed)
+    lanes = concurrency or OPEN_CONNECTIONS
+    size = str(asked.table.sizes.size_bytes) if hasattr(asked.table.sizes, "size_bytes") else ""
+    record = await make_place(engine, bucket, prefix, asked.table, size, prepared=False)
+    loader = Loader(engine, record, workers)
+    try:
+        await listener.began("prepare")
+        async with loader.load(_asked(asked.prepared, lanes)) as prepared:
+            require_filled(prepared, record)
+
+        async def tell(window: Window) -> None:
+            await listener.window(1, window)
+
+        async with loader.load(_asked(asked.schedules, lanes), tell) as loaded:
+            rate = asked.requests / max(asked.seconds, 1.0)
+            run = run_of(loaded, 1, concurrency=lanes, floors=None, rate=rate)
+        await listener.ended(run)
+        workload = Workload(
+            mix=_mix(run.windows),
+            size=size or "0",
+            objects=asked.table.objects,
+            duration_s=max(asked.seconds, 1.0),
+            concurrency=lanes,
+            rate=rate,
+        )
+        result = Result(
+            format=FORMAT,
+            version=__version__,
+            name=f"replay of {op_log.name}",
+            endpoint=record.endpoint,
+            url=record.url,
+            open_loop=True,
+            workload=workload,
+            settings={"workers": str(workers), "concurrency": str(lanes), "speed": f"{speed:g}"},
+            machine=machine(),
+            floors=None,
+            runs=(run,),
+            no_floors="a replay is probed for none",
+        )
+        return result, asked.left_out
+    finally:
+        await listener.began("clean")
+        await listener.cleaned(await clean_place(engine, record))
+
+
+def _asked(schedules: tuple[bytes, ...], lanes: int) -> Asked:
+    return Asked(
+        work="replay", lanes=lanes, shares=(None,) * len(schedules), schedules=schedules, puts=(0,) * len(schedules)
+    )
+
+
+def _mix(windows: tuple[Window, ...]) -> dict[Operation, float]:
+    """Return how many requests of each operation were made."""
+    mix = {name: float(sum(window.done.get(name, 0) for window in windows)) for name in OPERATIONS}
+    return {name: count for name, count in mix.items() if count} or {"get": 1.0}

@@ -1,0 +1,141 @@
+"""Draws figures by matplotlib: as SVG within a page, whose colours and letters it takes, and as PNG.
+
+The same figure gives the same bytes, whatever the settings of whoever draws it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bulkhaul.benchmark.extra import require
+from bulkhaul.benchmark.report.inline_svg import inlined
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure as Canvas
+
+TEXT, SOFT, GRID, BAND, BAD = "#1b2330", "#5b6675", "#c9d1da", "#e0f1e7", "#c02a37"
+SERIES = ("#2563c9", "#b45309", "#1a7f4b", "#7c3aed", "#be185d", "#0e7490")
+"""Colours on paper; a page has others for the dark."""
+
+COLOURS = {
+    TEXT: "currentColor",
+    SOFT: "var(--soft)",
+    GRID: "var(--grid)",
+    BAND: "var(--band)",
+    BAD: "var(--bad)",
+} | {colour: f"var(--series-{at})" for at, colour in enumerate(SERIES, start=1)}
+"""Colour on paper → colour on a page."""
+
+WIDTH_IN, HEIGHT_IN = 4.6, 2.5
+"""A figure's size: its letters are legible on a phone, whose width it fills, and two stand side by side elsewhere."""
+
+PNG_DPI = 200
+
+_STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": SOFT,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": SOFT,
+    "axes.prop_cycle": "cycler('color', [{}])".format(", ".join(f"'{colour}'" for colour in SERIES)),
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.xmargin": 0.0,
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.borderpad": 0.0,
+    "legend.columnspacing": 1.2,
+    "legend.frameon": False,
+    "legend.handlelength": 1.2,
+    "legend.labelcolor": TEXT,
+    "lines.linewidth": 1.5,
+    "lines.solid_joinstyle": "round",
+    "path.simplify_threshold": 0.2,
+    "svg.fonttype": "none",
+    "text.color": TEXT,
+    "text.parse_math": False,
+    "xtick.color": SOFT,
+    "xtick.labelcolor": TEXT,
+    "xtick.major.size": 3,
+    "xtick.minor.size": 0,
+    "ytick.color": SOFT,
+    "ytick.labelcolor": TEXT,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+}
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One figure.
+
+    Attributes:
+        name: unique within a report: of its file, and what its ids begin with.
+        title: what is drawn, and in which unit.
+        alt: what one sees in it, for those who do not.
+        draw: draws it; a legend is made of what has a label.
+        height_in: of it, in inches.
+    """
+
+    name: str
+    title: str
+    alt: str
+    draw: Callable[[Axes], None]
+    height_in: float = HEIGHT_IN
+
+
+def svg(figure: Figure) -> str:
+    """Return a figure as an element of a page.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with _style(figure.name):
+        out = io.StringIO()
+        _drawn(figure).savefig(out, format="svg", transparent=True)
+    return inlined(out.getvalue(), figure.name, COLOURS)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a picture, with its title.
+
+    Raises:
+        UsageError: matplotlib is not installed.
+    """
+    with _style(figure.name):
+        out = io.BytesIO()
+        drawn = _drawn(figure)
+        drawn.suptitle(figure.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
+        drawn.savefig(out, format="png", dpi=PNG_DPI, facecolor="white")
+    return out.getvalue()
+
+
+@contextmanager
+def _style(name: str) -> Iterator[None]:
+    require("matplotlib")
+    import matplotlib as mpl
+
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(_STYLE | {"svg.hashsalt": name})
+        yield
+
+
+def _drawn(figure: Figure) -> Canvas:
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(WIDTH_IN, figure.height_in), layout="constrained")
+    axes = canvas.add_subplot()
+    figure.draw(axes)
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) > 1:
+        columns = 1 if max(map(len, labels)) > 20 else 3
+        canvas.legend(handles, labels, loc="outside upper left", ncols=columns)
+    return canvas

@@ -1,0 +1,166 @@
+"""Carries a benchmark out from its place to its result, and leaves nothing behind that was not prepared for others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from bulkhaul.benchmark.place import Cleaned, Record, clean_place, find_place, left_places, make_place
+from bulkhaul.benchmark.results import Floors, Result, Run, Window
+from bulkhaul.benchmark.running import Benchmark
+from bulkhaul.benchmark.workload import checked, table_of
+from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.workloads import Workload
+from bulkhaul.policy.selection import parse_listing
+
+
+class Listener(Protocol):
+    """Is told what a benchmark does; what it raises ends the benchmark."""
+
+    async def began(self, what: str) -> None:
+        """A step has begun: ``prepare``, ``probe``, ``find concurrency`` or ``clean``."""
+
+    async def tried(self, connections: int, requests_per_s: float) -> None:
+        """A number of connections was tried."""
+
+    async def window(self, number: int, window: Window) -> None:
+        """A second of a run is over."""
+
+    async def ended(self, run: Run) -> None:
+        """A run is over."""
+
+    async def probed(self, floors: Floors | None, why_not: str) -> None:
+        """The floors are known, or why there are none."""
+
+    async def cleaned(self, cleaned: Cleaned) -> None:
+        """What the benchmark stored was deleted, all but what is named."""
+
+
+def place_of(url: str) -> tuple[str, str]:
+    """Return the bucket and the prefix of a URL, which ends in a slash or is empty.
+
+    Raises:
+        UsageError: it is no URL of S3, or holds a wildcard.
+    """
+    source = parse_listing(url)
+    if source.pattern:
+        raise UsageError("a benchmark needs one prefix, without wildcards", url)
+    prefix = source.prefix
+    return source.bucket, prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+
+
+async def prepare(engine: AsyncEngine, url: str, workload: Workload, listener: Listener) -> Record:
+    """Make objects below ``url`` that several benchmarks use; ``clean`` deletes them.
+
+    Raises:
+        TransferError: they could not be made; what was made is deleted again, or ``clean`` finds it.
+    """
+    workload = checked(workload)
+    bucket, prefix = place_of(url)
+    record = await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=True)
+    try:
+        await listener.began("prepare")
+        await Benchmark(engine, record, workload).fill()
+    except BaseException:
+        await listener.cleaned(await clean_place(engine, record, settled=False))
+        raise
+    return record
+
+
+async def measure(
+    engine: AsyncEngine,
+    urls: Sequence[str],
+    workload: Workload,
+    name: str,
+    listener: Listener,
+    *,
+    keep: bool = False,
+    op_logs: Sequence[Path] = (),
+) -> list[Result]:
+    """Measure below each URL: objects that were prepared there, or such as are made now and deleted at the end.
+
+    Several places are measured in turns, each repeat of all of them before the next one, so that what changes with time
+    meets all of them alike. An interrupted run is the last one; what it brought until then is in its result.
+
+    Args:
+        keep: leave the objects there.
+        op_logs: folders in which every request is written, one for each URL; empty for none.
+
+    Raises:
+        TransferError: nothing succeeded, or the service refused what a benchmark needs.
+    """
+    workload = checked(workload)
+    async with AsyncExitStack() as places:
+        benchmarks = [await _begun(engine, url, workload, listener, places, keep=keep) for url in urls]
+        for benchmark in benchmarks:
+            if not benchmark.concurrency:
+                benchmark.concurrency = benchmarks[0].concurrency  # compared are stores, not numbers of connections
+            if not benchmark.concurrency:
+                await listener.began("find concurrency")
+                await benchmark.find_concurrency(listener.tried)
+        runs: list[list[Run]] = [[] for _ in urls]
+        for number in range(1, workload.repeat + 1):
+            for place, (benchmark, of_place) in enumerate(zip(benchmarks, runs, strict=True)):
+                op_log = op_logs[place] / f"ops-{number}.csv.zst" if op_logs else None
+                of_place.append(await benchmark.run(number, listener.window, op_log))
+                await listener.ended(of_place[-1])
+                if of_place[-1].interrupted:
+                    return _results(benchmarks, runs, name)
+        return _results(benchmarks, runs, name)
+
+
+def _results(benchmarks: Sequence[Benchmark], runs: Sequence[Sequence[Run]], name: str) -> list[Result]:
+    return [benchmark.result(of_place, name) for benchmark, of_place in zip(benchmarks, runs, strict=True)]
+
+
+async def _begun(
+    engine: AsyncEngine, url: str, workload: Workload, listener: Listener, places: AsyncExitStack, *, keep: bool
+) -> Benchmark:
+    """Return a benchmark whose objects are there, and whose floors are known; it is cleaned with ``places``."""
+    bucket, prefix = place_of(url)
+    found = await find_place(engine, bucket, prefix)
+    record = found or await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=keep)
+    if not record.prepared:
+
+        async def clean_up() -> None:
+            await listener.began("clean")
+            await listener.cleaned(await clean_place(engine, record, settled=benchmark.settled))
+
+        places.push_async_callback(clean_up)
+    benchmark = Benchmark(engine, record, workload if found is None else _fitting(workload, found))
+    if found is not None:
+        await benchmark.restore()
+    if found is None:
+        await listener.began("prepare")
+        await benchmark.fill()
+    await listener.began("probe")
+    await benchmark.probe()
+    await listener.probed(benchmark.floors, benchmark.no_floors)
+    return benchmark
+
+
+async def clean(engine: AsyncEngine, url: str, *, all_of_them: bool = False) -> list[tuple[Record, Cleaned]]:
+    """Delete what benchmarks that died here have left below ``url``, or all of the one whose prefix it is.
+
+    Args:
+        all_of_them: also what other machines have left, and what was prepared.
+
+    Raises:
+        TransferError: a listing or a batch of deletions failed.
+    """
+    bucket, prefix = place_of(url)
+    records = await left_places(engine, bucket, prefix, all_of_them=all_of_them)
+    return [(record, await clean_place(engine, record)) for record in records]
+
+
+def _fitting(workload: Workload, record: Record) -> Workload:
+    """Return a workload with the objects that were prepared, which it cannot choose any more."""
+    table = record.table
+    return msgspec.structs.replace(
+        workload, size=record.size, objects=table.objects, prefixes=table.prefixes, seed=table.seed
+    )

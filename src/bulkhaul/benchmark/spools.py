@@ -1,0 +1,89 @@
+"""Reads what the workers of a load have recorded: requests as numpy rows, meters, and kinds of failures."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from bulkhaul.engine.messages.load_run import FAILURE, FAILURES, FRAME, METER, METERS, ROW, ROWS, FailureKind, Meter
+
+FIELDS = np.dtype(
+    [
+        ("operation", "u1"),
+        ("failure", "u1"),
+        ("status", "<u2"),
+        ("lane", "<u2"),
+        ("size_class", "<u2"),
+        ("place", "<u4"),
+        ("moved_bytes", "<u8"),
+        ("due_ns", "<i8"),
+        ("began_ns", "<i8"),
+        ("turn_ns", "<i8"),
+        ("ended_ns", "<i8"),
+    ]
+)
+"""A row of ``ROW``."""
+
+assert FIELDS.itemsize == ROW.size
+
+Rows = npt.NDArray[np.void]
+
+READ_BYTES = 4 << 20
+"""Of a spool that is read at once; a frame is shorter."""
+
+
+class Spool:
+    """The spool of one worker.
+
+    Attributes:
+        fd: what the worker writes to.
+        kinds: of failures, by their numbers, as far as they were read.
+    """
+
+    def __init__(self, folder: str, schedule: bytes = b"") -> None:
+        """Make a file without a name, with a schedule at its head.
+
+        Raises:
+            OSError: the folder refuses.
+        """
+        file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115 - ``close`` closes it
+        file.write(schedule)
+        self._file = file
+        self._begins = self._read_to = len(schedule)
+        self.fd = file.fileno()
+        self.kinds: dict[int, FailureKind] = {}
+
+    def new(self) -> Iterator[Rows | Meter]:
+        """Yield what has come since the last call."""
+        while data := os.pread(self.fd, READ_BYTES, self._read_to):
+            end = 0
+            while end + FRAME.size <= len(data):
+                kind, length = FRAME.unpack_from(data, end)
+                body_end = end + FRAME.size + length
+                if body_end > len(data):
+                    break
+                body = data[end + FRAME.size : body_end]
+                end = body_end
+                if kind == ROWS:
+                    yield np.frombuffer(body, dtype=FIELDS)
+                elif kind == METER:
+                    yield METERS.decode(body)
+                elif kind == FAILURE:
+                    told = FAILURES.decode(body)
+                    self.kinds.setdefault(told.number, told)
+            if not end:
+                return  # a frame that is not whole yet
+            self._read_to += end
+
+    def again(self) -> Iterator[Rows | Meter]:
+        """Yield everything from the beginning on."""
+        self._read_to = self._begins
+        yield from self.new()
+
+    def close(self) -> None:
+        """Give the disk's room back."""
+        self._file.close()

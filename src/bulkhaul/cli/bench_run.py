@@ -1,0 +1,331 @@
+"""Does the work of ``bulkhaul bench run``, ``prepare`` and ``clean``, and tells of it while it goes on."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from bulkhaul.benchmark.compare import compare
+from bulkhaul.benchmark.compare_lines import lines as comparison_lines
+from bulkhaul.benchmark.metrics import Metrics
+from bulkhaul.benchmark.place import Cleaned, Record
+from bulkhaul.benchmark.replaying import replay
+from bulkhaul.benchmark.report.writing import write
+from bulkhaul.benchmark.results import Floors, Result, Run, Window
+from bulkhaul.benchmark.sessions import clean, measure, prepare
+from bulkhaul.benchmark.tune import SMALL, Tried, profile, tried_line, tune
+from bulkhaul.cli import bench_lines as lines
+from bulkhaul.cli.bench_sizes import with_sizes
+from bulkhaul.cli.lines import json_text
+from bulkhaul.disk.oserrors import local_error
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.workloads import Operation, Workload
+
+if TYPE_CHECKING:
+    from bulkhaul.cli.run_query import Lines
+    from bulkhaul.engine.aio import AsyncEngine
+
+NEVER_STEADY = 3
+"""Exit code of a benchmark that measured, but not in a steady state."""
+
+MIXED: dict[Operation, float] = {"get": 45.0, "stat": 30.0, "put": 15.0, "delete": 10.0}
+"""The mix of ``mixed``, where none is given. Source: warp's default."""
+
+STEPS = {
+    "prepare": "storing the objects",
+    "probe": "probing the endpoint by plain sockets",
+    "find concurrency": "finding how many connections bring most",
+    "clean": "deleting the objects",
+}
+
+Work = Callable[["AsyncEngine", "Lines"], Coroutine[Any, Any, int]]
+
+
+def taken_workload(kind: str, file: str | None, fields: Mapping[str, Any], chosen: set[str]) -> Workload:
+    """Return the workload of a command line.
+
+    Args:
+        file: says what the fields do not; then only those count that were ``chosen``.
+
+    Raises:
+        UsageError: the file cannot be read, or makes no sense.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    if file is not None:
+        from bulkhaul.benchmark.workload_files import read_workload
+
+        return msgspec.structs.replace(
+            read_workload(Path(file)), **{name: value for name, value in given.items() if name in chosen}
+        )
+    if kind != "mixed":
+        given["mix"] = {kind: 1.0}
+    return Workload(**{"mix": MIXED, **given})
+
+
+def workload_name(file: str) -> str:
+    """Return what a benchmark of a workload file is called."""
+    return Path(file).name.split(".")[0]
+
+
+class BenchRun:
+    """One ``bulkhaul bench run``."""
+
+    def __init__(
+        self,
+        workload: Workload,
+        urls: Sequence[str],
+        name: str,
+        *,
+        keep: bool,
+        out: str,
+        op_log: bool,
+        metrics: int | None,
+        as_json: bool,
+        quiet: bool,
+    ) -> None:
+        self._workload = workload
+        self._urls = urls
+        self._name = name
+        self._keep = keep
+        self._out = out or f"bench-{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+        self._op_log = op_log
+        self._metrics = metrics
+        self._as_json = as_json
+        self._quiet = quiet
+
+    async def work(self, engine: AsyncEngine, out: Lines) -> int:
+        """Measure, write the result, and return the exit code.
+
+        Raises:
+            CancelledError: it was interrupted; what was measured by then is written.
+        """
+        folder = _made_folder(self._out)
+        metrics = None if self._metrics is None else Metrics(self._metrics)
+        teller = Teller(out, self._workload, as_json=self._as_json, quiet=self._quiet, metrics=metrics)
+        workload = await with_sizes(engine, self._workload)
+        count = len(self._urls)
+        folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
+        for its_folder in folders:
+            its_folder.mkdir(exist_ok=True)
+        op_logs = folders if self._op_log else ()
+        results = await measure(engine, self._urls, workload, self._name, teller, keep=self._keep, op_logs=op_logs)
+        for result, its_folder in zip(results, folders, strict=True):
+            await write_result(result, its_folder, out, operation="bench run", as_json=self._as_json)
+        runs = [run for result in results for run in result.runs]
+        if any(run.interrupted for run in runs):
+            raise asyncio.CancelledError
+        if len(results) > 1 and not self._as_json:
+            names = [f"{its_folder} ({url})" for its_folder, url in zip(folders, self._urls, strict=True)]
+            await out.write("\n" + "\n".join(comparison_lines(compare(results, names))) + "\n")
+        if any(run.limit.name == "failures" for run in runs):
+            return 1
+        return 0 if all(run.steady.reached for run in runs) else NEVER_STEADY
+
+
+class Teller:
+    """Tells what a benchmark does: lines of JSON, or lines for people and one that changes on a terminal."""
+
+    def __init__(
+        self, out: Lines, workload: Workload, *, as_json: bool, quiet: bool, metrics: Metrics | None = None
+    ) -> None:
+        self._metrics = metrics
+        self._out = out
+        self._workload = workload
+        self._as_json = as_json
+        self._quiet = quiet
+        self._watched = not as_json and not quiet and os.isatty(2) and os.environ.get("TERM") != "dumb"
+        self._shown = False
+
+    async def began(self, what: str) -> None:
+        """A step has begun."""
+        if not self._as_json and not self._quiet:
+            self._clear()
+            self._out.error(f"{STEPS[what]}\n")
+
+    async def tried(self, connections: int, requests_per_s: float) -> None:
+        """A number of connections was tried."""
+        if not self._as_json and not self._quiet:
+            self._out.error(f"  {connections} connections: {requests_per_s:,.0f} requests/s\n")
+
+    async def probed(self, floors: Floors | None, why_not: str) -> None:
+        """The floors are known, or why there are none."""
+        if self._as_json or self._quiet:
+            return
+        self._out.error(lines.floors_line(floors) if floors else f"no floors: {why_not}\n")
+
+    async def window(self, number: int, window: Window) -> None:
+        """A second of a run is over."""
+        if self._metrics is not None:
+            self._metrics.window(number, window)
+        if self._as_json and not self._quiet:
+            await self._out.write(lines.window_json(number, window))
+        elif self._watched:
+            line = lines.window_line(number, self._workload.repeat, window, self._workload.duration_s)
+            self._out.error(f"{lines.CLEARED}{line[: _columns() - 1]}")
+            self._shown = True
+
+    async def ended(self, run: Run) -> None:
+        """A run is over."""
+        self._clear()
+        await self._out.write(lines.run_json(run) if self._as_json else lines.run_lines(run))
+
+    async def cleaned(self, cleaned: Cleaned) -> None:
+        """What the benchmark stored was deleted."""
+        if cleaned.stayed_count or cleaned.failed_count or cleaned.unsettled:
+            self._out.error(lines.cleaned_lines(cleaned))
+
+    def _clear(self) -> None:
+        if self._shown:
+            self._out.error(lines.CLEARED)
+            self._shown = False
+
+
+def prepare_work(url: str, workload: Workload, *, as_json: bool) -> Work:
+    """Return the work of ``bulkhaul bench prepare``."""
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        teller = Teller(out, workload, as_json=as_json, quiet=as_json)
+        record = await prepare(engine, url, await with_sizes(engine, workload), teller)
+        fields = {"operation": "bench prepare", "prefix": record.url, "objects": record.table.objects}
+        await out.write(json_text("summary", fields) if as_json else f"{record.url}\n")
+        return 0
+
+    return work
+
+
+def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
+    """Return the work of ``bulkhaul bench clean``."""
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        found: list[tuple[Record, Cleaned]] = await clean(engine, url, all_of_them=all_of_them)
+        for record, cleaned in found:
+            fields = {"operation": "bench clean", **lines.cleaned_fields(cleaned, record.url)}
+            await out.write(json_text("summary", fields) if as_json else lines.cleaned_lines(cleaned, record.url))
+        if not found and not as_json:
+            await out.write(f"{url}: no benchmark has left anything here\n")
+        return 1 if any(cleaned.failed_count for _, cleaned in found) else 0
+
+    return work
+
+
+def _made_folder(name: str) -> Path:
+    """Return a new or empty folder.
+
+    Raises:
+        UsageError: something is in it.
+        LocalError: it cannot be made.
+    """
+    folder = Path(name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UsageError(f"{name} is not empty; a result needs a folder of its own")
+    except OSError as error:
+        raise local_error(error, name) from error
+    return folder
+
+
+def _columns() -> int:
+    import shutil
+
+    return shutil.get_terminal_size().columns
+
+
+def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work:
+    """Return the work of ``bulkhaul bench tune``."""
+
+    async def work(engine: AsyncEngine, out: Lines) -> int:
+        teller = Teller(out, SMALL, as_json=as_json, quiet=as_json)
+
+        async def tell(tried: Tried) -> None:
+            if as_json:
+                await out.write(json_text("run", msgspec.to_builtins(tried)))
+            else:
+                out.error(tried_line(tried))
+
+        if write:
+            _other_profiles(write, profile_name)  # before it takes minutes
+        tuning = await tune(engine, url, teller, tell)
+        text = profile(tuning, profile_name)
+        if write:
+            _append_profile(write, profile_name, text)
+        if as_json:
+            fields = msgspec.to_builtins(tuning)
+            del fields["tried"]
+            await out.write(json_text("summary", {"operation": "bench tune", **fields, "profile": text}))
+        else:
+            await out.write(text)
+        return 0
+
+    return work
+
+
+def _other_profiles(path: str, name: str) -> str:
+    """Return what is in a configuration file that has no profile of this name.
+
+    Raises:
+        UsageError: it has one.
+        LocalError: it cannot be read.
+    """
+    file = Path(path).expanduser()
+    try:
+        before = file.read_text(encoding="utf-8") if file.exists() else ""
+    except OSError as error:
+        raise local_error(error, path) from error
+    if f"[profile {name}]" in before:
+        raise UsageError(f"{path} has a profile {name}; name another one with --as, or remove it")
+    return before
+
+
+def _append_profile(path: str, name: str, text: str) -> None:
+    """Add a profile to a configuration file, which has none of this name.
+
+    Raises:
+        UsageError: it has one.
+        LocalError: the file cannot be read or written.
+    """
+    before, file = _other_profiles(path, name), Path(path).expanduser()
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as appended:
+            appended.write(("\n" if before else "") + text)
+    except OSError as error:
+        raise local_error(error, path) from error
+
+
+async def write_result(result: Result, folder: Path, out: Lines, *, operation: str, as_json: bool) -> None:
+    """Write a result and its page, and say where they are.
+
+    Raises:
+        LocalError: they cannot be written.
+    """
+    write(result, folder, ("json", "html"))
+    if as_json:
+        await out.write(json_text("summary", {"operation": operation, **lines.summary_fields(result, str(folder))}))
+    else:
+        await out.write(f"{folder}: result.json, report.html\n")
+
+
+def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: str, as_json: bool) -> Work:
+    """Return the work of ``bulkhaul bench replay``."""
+    folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
+
+    async def work(engine: AsyncEngine, stdout: Lines) -> int:
+        folder = _made_folder(folder_name)
+        teller = Teller(stdout, SMALL, as_json=as_json, quiet=False)
+        result, left_out = await replay(engine, url, Path(op_log), speed, teller, concurrency=concurrency)
+        for what, count in left_out.items():
+            stdout.error(f"{count} requests could not be made again: {what}\n")
+        await write_result(result, folder, stdout, operation="bench replay", as_json=as_json)
+        (run,) = result.runs
+        if run.interrupted:
+            raise asyncio.CancelledError
+        return 1 if run.limit.name == "failures" else 0
+
+    return work

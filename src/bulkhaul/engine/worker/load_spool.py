@@ -1,0 +1,133 @@
+"""Writes what a load records into its spool: rows together, a few times a second, and meters beside them."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import struct
+import time
+from collections.abc import Callable, Iterable
+from socket import IPPROTO_TCP, TCP_INFO
+from typing import Protocol
+
+import msgspec
+
+from bulkhaul.engine.messages.load_run import FAILURE, FRAME, METER, ROW, ROWS, FailureKind, Meter
+from bulkhaul.model.errors import ErrorInfo
+
+MOST_KINDS = 250
+"""Kinds of failures that are told apart: their number has one byte."""
+
+FLUSH_BYTES = 256 * 1024
+"""Rows that are written at once at the latest."""
+
+_RTT, _TOTAL_RETRANS, _TCP_INFO_BYTES = 68, 100, 104
+"""Offsets of ``tcpi_rtt`` (us) and ``tcpi_total_retrans`` in ``struct tcp_info``. Source: linux/tcp.h."""
+
+
+class Socket(Protocol):
+    """What is asked of a connection's socket."""
+
+    def getsockopt(self, level: int, option: int, length: int, /) -> bytes:
+        """Return an option as bytes."""
+        ...
+
+
+class Spool:
+    """The record of one load."""
+
+    def __init__(self, fd: int, hide: Callable[[ErrorInfo], ErrorInfo]) -> None:
+        """Append to a file that stays the caller's; ``hide`` takes secrets out of an error."""
+        self._fd = fd
+        self._hide = hide
+        self._rows = bytearray()
+        self._kinds: dict[tuple[str, int], int] = {}
+        self.row = self._row
+
+    def _row(self, *fields: int) -> None:
+        """Record a request; the fields are those of ``ROW``."""
+        self._rows += ROW.pack(*fields)
+        if len(self._rows) >= FLUSH_BYTES:
+            self.flush()
+
+    def kind_of(self, info: ErrorInfo) -> int:
+        """Return the number of a kind of failure, told once; the last number is for all kinds beyond."""
+        kind = info.service_code or info.code, info.status
+        number = self._kinds.get(kind)
+        if number is None:
+            number = self._kinds[kind] = min(len(self._kinds) + 1, MOST_KINDS)
+            told = self._hide(info)
+            self._frame(FAILURE, msgspec.msgpack.encode(FailureKind(number, kind[0], kind[1], told.message)))
+        return number
+
+    def meter(self, meter: Meter) -> None:
+        """Write a meter, and the rows before it."""
+        self.flush()
+        self._frame(METER, msgspec.msgpack.encode(meter))
+
+    def flush(self) -> None:
+        """Write the rows."""
+        if self._rows:
+            rows, self._rows = self._rows, bytearray()
+            self._frame(ROWS, rows)
+
+    def _frame(self, kind: int, body: bytes | bytearray) -> None:
+        """Append a frame.
+
+        Raises:
+            OSError: the disk refuses; the load ends with it.
+        """
+        data = memoryview(FRAME.pack(kind, len(body)) + body)
+        while data:
+            data = data[os.write(self._fd, data) :]
+
+
+class Gauges:
+    """What the process knows of itself from one meter to the next."""
+
+    def __init__(self) -> None:
+        self._lag_s = 0.0
+
+    def came_late(self, lag_s: float) -> None:
+        """The loop came so late to a timer."""
+        self._lag_s = max(self._lag_s, lag_s)
+
+    def read(self, *, in_flight: int, waiting: int, disk_s: float, sockets: Iterable[Socket]) -> Meter:
+        """Return a meter of this instant."""
+        told = [state for one in sockets if (state := _tcp_state(one)) is not None]
+        lag_s, self._lag_s = self._lag_s, 0.0
+        return Meter(
+            time.monotonic_ns(),
+            time.process_time(),
+            _starved_s(),
+            lag_s,
+            in_flight,
+            waiting,
+            disk_s,
+            len(told),
+            sum(retransmits for _, retransmits in told),
+            round(statistics.median(rtt_us for rtt_us, _ in told)) if told else 0,
+        )
+
+
+def _starved_s() -> float:
+    """Return for how long this process has waited for a CPU.
+
+    Source: Linux, Documentation/scheduler/sched-stats.rst: ns on a CPU, ns in a run queue, time slices.
+    """
+    try:
+        with open("/proc/self/schedstat", encoding="ascii") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, IndexError, ValueError):
+        return 0.0
+
+
+def _tcp_state(one: Socket) -> tuple[int, int] | None:
+    """Return (round trip time in us, retransmitted segments) of a connection, None if it is gone."""
+    try:
+        state = one.getsockopt(IPPROTO_TCP, TCP_INFO, _TCP_INFO_BYTES)
+    except OSError:
+        return None
+    if len(state) < _TCP_INFO_BYTES:
+        return 0, 0
+    return struct.unpack_from("=I", state, _RTT)[0], struct.unpack_from("=I", state, _TOTAL_RETRANS)[0]

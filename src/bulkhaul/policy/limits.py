@@ -1,0 +1,192 @@
+"""Decides what limited a run of a benchmark, by what its requests waited for and what the client used, and words it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bulkhaul.policy.sizes import format_size
+
+THROTTLED_SHARE = 0.02
+"""From this share of refusals for load on, they are the limit: the service has said so itself."""
+
+FAILED_SHARE = 0.5
+"""From this share of failures on there is nothing else to tell."""
+
+FULL_CORE = 0.85
+"""From this share of a core on a process is taken to be full: its loop then comes late to what is due."""
+
+LARGE_SHARE = 0.5
+"""What takes this share of the time of requests is what to look at."""
+
+LIKE_FLOOR = 0.75
+"""A connection that brings this share of what one brought alone is as fast as it gets."""
+
+QUEUEING = 2.0
+"""With so many times the time to first byte of an idle connection, a service has more to do than it can at once."""
+
+MOST_CONNECTIONS = 10_000
+
+
+class Observed(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was like, within its steady part.
+
+    Attributes:
+        requests, failed, throttled: how many; throttled ones failed by 503 or 429.
+        connections: requests in flight on average.
+        first_byte_s: mean time from the beginning of a request to the first byte of its reply.
+        body_s: mean time from there to its end.
+        disk_s: of that, mean time in which bodies were written to a disk.
+        disk_busy: share of its time for which a worker wrote, the one that did most; its other requests wait for that.
+        queued_s: mean time for which requests that were due waited for a connection.
+        queue_grows: more of them waited at the end than at the beginning.
+        bytes_per_s: all connections together.
+        body_bytes_per_s: mean of a connection while a body came, 0 if there were none to speak of.
+        largest_cpu: share of a core of the busiest process of the client.
+        largest_starved: share of the time for which it could have gone on, and had no CPU.
+        client_cpu: cores that all its processes used.
+        machine_cpu: cores that everything on this machine used, 0 if nobody knows.
+        cores, machine_cores: that the client may use, and that there are.
+        floor_first_byte_s, floor_connection_bytes_per_s: over one connection, alone; 0 if nobody knows.
+        floor_sockets_bytes_per_s: over several at once; 0 if nobody knows.
+        rate: requests a second that were asked for; 0 in a closed loop.
+    """
+
+    requests: int
+    failed: int
+    throttled: int
+    connections: float
+    first_byte_s: float
+    body_s: float
+    disk_s: float
+    disk_busy: float
+    queued_s: float
+    queue_grows: bool
+    bytes_per_s: float
+    body_bytes_per_s: float
+    largest_cpu: float
+    largest_starved: float
+    client_cpu: float
+    machine_cpu: float
+    cores: int
+    machine_cores: int
+    floor_first_byte_s: float = 0.0
+    floor_connection_bytes_per_s: float = 0.0
+    floor_sockets_bytes_per_s: float = 0.0
+    rate: float = 0.0
+
+
+def limit_of(seen: Observed) -> tuple[str, str, dict[str, float]]:
+    """Return the name of what limited the run, a sentence for people, and what took which share of a request's time."""
+    whole_s = seen.queued_s + seen.first_byte_s + seen.body_s
+    shares = {
+        "waiting for a connection": _part(seen.queued_s, whole_s),
+        "waiting for the first byte": _part(seen.first_byte_s, whole_s),
+        "receiving or sending the body": _part(max(0.0, seen.body_s - seen.disk_s), whole_s),
+        "writing to the disk": _part(min(seen.disk_s, seen.body_s), whole_s),
+    }
+    name, sentence = _decided(seen, shares)
+    return name, sentence, shares
+
+
+def _decided(seen: Observed, shares: dict[str, float]) -> tuple[str, str]:
+    asked = seen.requests + seen.failed
+    if not asked:
+        return "unknown", "no request ended, so nothing can be said"
+    if seen.throttled >= THROTTLED_SHARE * asked:
+        return "throttling", (
+            f"limited by the service, which refused {_percent(seen.throttled / asked)} of the requests for load (503 or"
+            " 429); fewer connections or a lower rate would be refused less"
+        )
+    if seen.failed >= FAILED_SHARE * asked:
+        return "failures", f"{_percent(seen.failed / asked)} of the requests failed; see the failures"
+    if seen.disk_busy >= LARGE_SHARE:
+        return "disk", (
+            f"limited by the disk that bodies are written to: a worker waits for it {_percent(seen.disk_busy)} of its"
+            " time; throw the bodies away, or write to a faster one"
+        )
+    if seen.client_cpu >= FULL_CORE * seen.cores or seen.largest_cpu + seen.largest_starved >= FULL_CORE:
+        return _of_cpu(seen)
+    if seen.rate and (seen.queue_grows or shares["waiting for a connection"] >= LARGE_SHARE):
+        share = _percent(shares["waiting for a connection"])
+        return "rate not held", (
+            f"limited by what {seen.connections:.0f} connections carry: they did not do all of the {seen.rate:g}"
+            f" requests a second that were due, and {share} of the time of a request was waiting for one; a faster"
+            " store, or more connections, would hold that rate"
+        )
+    if seen.rate:
+        return "rate asked for", f"limited by nothing but the rate that was asked for, {seen.rate:g} requests a second"
+    return _of_service(seen, shares)
+
+
+def _of_cpu(seen: Observed) -> tuple[str, str]:
+    """Say whose CPU time it is that is missing."""
+    full = seen.client_cpu >= FULL_CORE * seen.cores
+    if not full and (seen.largest_starved > seen.largest_cpu or _others_fill(seen)):
+        others = max(0.0, seen.machine_cpu - seen.client_cpu)
+        return "machine CPU", (
+            f"limited by the CPU of this machine: the client took {seen.client_cpu:.1f} cores and others {others:.1f}"
+            f" of {seen.machine_cores}, such as a server that runs here, too"
+        )
+    return "client CPU", (
+        f"limited by the client's CPU: its busiest process took {_percent(seen.largest_cpu)} of a core, all of them"
+        f" {seen.client_cpu:.1f} of {seen.cores}; more workers or cores would help"
+    )
+
+
+def _of_service(seen: Observed, shares: dict[str, float]) -> tuple[str, str]:
+    body, first = shares["receiving or sending the body"], shares["waiting for the first byte"]
+    if body > first:
+        alone, here = seen.floor_connection_bytes_per_s, seen.body_bytes_per_s
+        rate = f"{format_size(here)}/s a connection"
+        if alone and here < LIKE_FLOOR * alone:
+            if _others_fill(seen):
+                return _of_cpu(seen)
+            return "network", (
+                f"limited by what all connections share, the network or the service: {format_size(seen.bytes_per_s)}/s"
+                f" in all, {rate}, where one alone brought"
+                f" {format_size(alone)}/s; more connections would not help"
+            )
+        return "connection rate", (
+            f"limited by the rate of a connection: {_percent(body)} of the time of a request is its body, at {rate};"
+            f" {_more(seen)}"
+        )
+    floor_s = seen.floor_first_byte_s
+    if floor_s and seen.first_byte_s > QUEUEING * floor_s:
+        if _others_fill(seen):
+            return _of_cpu(seen)
+        return "first byte", (
+            f"limited by the store, which is asked for more than it can do at once: its first byte comes after"
+            f" {1000 * seen.first_byte_s:.0f} ms, over one idle connection after {1000 * floor_s:.0f} ms; more"
+            " connections would only wait longer"
+        )
+    return "first byte", (
+        f"limited by the store's time to first byte: {_percent(first)} of the time of a request is waiting for it;"
+        f" {_more(seen)}"
+    )
+
+
+def _others_fill(seen: Observed) -> bool:
+    """Return whether this machine has no CPU left, and others took most of it, such as a server that runs here."""
+    full = seen.machine_cpu >= FULL_CORE * seen.machine_cores
+    return full and seen.machine_cpu - seen.client_cpu > seen.client_cpu
+
+
+def _more(seen: Observed) -> str:
+    """Say up to how many connections more of them would help: until something else is full."""
+    shares = [seen.client_cpu / (FULL_CORE * seen.cores), seen.machine_cpu / (FULL_CORE * seen.machine_cores)]
+    if seen.floor_sockets_bytes_per_s and seen.bytes_per_s > seen.floor_sockets_bytes_per_s:
+        shares.append(1.0)  # already more than several sockets brought
+    most = seen.connections / max(*shares, seen.connections / MOST_CONNECTIONS)
+    digits = 10 ** max(0, len(str(int(most))) - 1)
+    rounded = round(most / digits) * digits
+    if rounded < 1.2 * seen.connections:
+        return "more connections would not help"
+    return f"more connections would help up to about {rounded}"
+
+
+def _part(one: float, whole: float) -> float:
+    return round(one / whole, 4) if whole > 0 else 0.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

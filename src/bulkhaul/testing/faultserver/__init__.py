@@ -1,0 +1,1 @@
+"""A server that stands before another one, or is one, and misbehaves on demand."""

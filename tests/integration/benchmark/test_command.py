@@ -1,0 +1,218 @@
+"""``bulkhaul bench run``, ``replay``, ``report`` and ``compare`` as a user runs them, before a server 20 ms away."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench.distant_server.launch import DistantServer, distant_server
+
+from bulkhaul.embedded.ports import free_ports
+from tests.integration.command import arguments, environment, run
+from tests.patience import PATIENCE_S
+
+SMALL = ("--size", "4KiB", "--objects", "40", "--concurrency", "4")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[DistantServer]:
+    """A server whose replies begin 20 ms after their requests."""
+    with distant_server(["--keep", "--latency-ms", "20", "--rate", "60"]) as running:
+        yield running
+
+
+@pytest.fixture
+def variables(server: DistantServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Run commands in a folder of the test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", ":".join(str(Path(part).resolve()) for part in sys.path if part))
+    return {
+        "AWS_ENDPOINT_URL": server.endpoint,
+        "AWS_REGION": "us-east-1",
+        "BULKHAUL_STATE_DIR": str(tmp_path / "state"),
+    }
+
+
+def result(folder: str) -> dict[str, Any]:
+    """Return a result."""
+    found: dict[str, Any] = json.loads((Path(folder) / "result.json").read_bytes())
+    return found
+
+
+def bench(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    """Run ``bulkhaul bench``, which is to succeed, steady or not."""
+    done = run("bench", *words, variables=variables)
+    assert done.returncode in (0, 3), done.stderr
+    return done
+
+
+def test_a_run_and_its_reports(variables: dict[str, str]) -> None:
+    """What is printed is in the result; the report has its forms, and a second run needs a folder of its own."""
+    done = bench(variables, "run", "get", "s3://bench/tmp/", *SMALL, "--duration", "3s", "--out", "one")
+    (measured,) = result("one")["runs"]
+    assert f"run 1: {measured['requests_per_s']:,.1f} requests/s" in done.stdout
+    assert measured["limit"]["sentence"] in done.stdout
+    assert "at best, by plain sockets: " in done.stderr
+    assert "one: result.json, report.html" in done.stdout
+    done = bench(variables, "report", "one", "--markdown", "--csv")
+    assert done.stdout.split() == ["one/report.md", "one/operations.csv", "one/windows.csv"]
+    again = run("bench", "run", "get", "s3://bench/tmp/", *SMALL, "--out", "one", variables=variables)
+    assert (again.returncode, "one is not empty" in again.stderr) == (2, True)
+
+
+def test_no_secret_is_in_a_result(variables: dict[str, str]) -> None:
+    """Neither keys, nor a presigned URL of the floors, nor the name of this machine."""
+    bench(variables, "run", "get", "s3://bench/tmp/", *SMALL, "--duration", "1s", "--out", "one", "--op-log")
+    text = "".join(path.read_text(errors="replace") for path in Path("one").iterdir())
+    secret = environment()["AWS_SECRET_ACCESS_KEY"]
+    assert secret not in text
+    assert "X-Amz-Signature" not in text
+    assert subprocess.run(["uname", "-n"], capture_output=True, text=True).stdout.strip() not in text
+
+
+def test_two_places_in_turns(variables: dict[str, str]) -> None:
+    """Several URLs are measured in turns, and compared."""
+    words = ("s3://bench/a/", "s3://bench/b/", *SMALL, "--duration", "1s", "--repeat", "2", "--out", "both")
+    done = bench(variables, "run", "stat", *words)
+    began = [(one["began"], place) for place in ("1", "2") for one in result(f"both/{place}")["runs"]]
+    assert [place for _, place in sorted(began)] == ["1", "2", "1", "2"]
+    assert "both/2 (s3://bench/b/) against both/1 (s3://bench/a/), the base: 2 runs against 2 runs" in done.stdout
+
+
+def test_a_log_is_run_again(variables: dict[str, str]) -> None:
+    """All of its requests are made again, in half of the time, and none on the objects of the log."""
+    words = ("s3://bench/tmp/", *SMALL, "--rate", "40", "--duration", "4s", "--op-log", "--out", "one")
+    bench(variables, "run", "mixed", "--mix", "get=70,put=20,list=5,stat=5", *words)
+    bench(variables, "replay", "one/ops-1.csv.zst", "s3://bench/other/", "--speed", "2x", "--out", "again")
+    first, second = result("one")["runs"][0], result("again")["runs"][0]
+
+    def done(measured: dict[str, Any]) -> dict[str, int]:
+        names = {name for window in measured["windows"] for name in window["done"]}
+        return {name: sum(window["done"].get(name, 0) for window in measured["windows"]) for name in names}
+
+    assert done(first) == done(second)
+    assert not second["failures"]
+    assert second["seconds"] < 0.75 * first["seconds"]
+    assert result("again")["open_loop"]
+
+
+def test_sizes_like_others(variables: dict[str, str]) -> None:
+    """Sizes are drawn like those below a prefix, or of a manifest."""
+    bench(variables, "prepare", "s3://bench/like/", "--size", "weights:1000=50,70000=50", "--objects", "30")
+    Path("manifest.csv").write_text("bench,a,1000\nbench,b,70000\n")
+    bench(variables, "run", "get", "s3://bench/t/", "--size", "like:s3://bench/like/", *SMALL[2:], "--duration", "1s",
+          "--out", "one")  # fmt: skip
+    size = result("one")["workload"]["size"]
+    assert {part.partition("=")[0] for part in size.removeprefix("weights:").split(",")} >= {"1000", "70000"}
+    bench(variables, "clean", "s3://bench/like/")
+
+
+def test_a_workload_file(variables: dict[str, str]) -> None:
+    """A file holds all of it; an option that is typed stands in place of what it says."""
+    Path("load.toml").write_text(
+        'mix = {get = 3, put = 1}\nsize = "2KiB"\nobjects = 8\nduration_s = 60\nconcurrency = 2\n'
+    )
+    bench(variables, "run", "--workload", "load.toml", "s3://bench/tmp/", "--duration", "1s", "--out", "one")
+    workload = result("one")["workload"]
+    assert (workload["mix"], workload["size"], workload["duration_s"]) == ({"get": 3, "put": 1}, "2KiB", 1)
+    Path("bad.toml").write_text("mix = {get = 1}\nobjcts = 8\n")
+    done = run("bench", "run", "--workload", "bad.toml", "s3://bench/tmp/", variables=variables)
+    assert (done.returncode, "objcts" in done.stderr, "objects" in done.stderr) == (2, True, True)
+
+
+def test_a_workload_of_aws_crt(variables: dict[str, str]) -> None:
+    """Its lines are printed, and its uploads are gone at the end."""
+    task = {"action": "upload", "key": "u/1", "size": 100_000}
+    workload = {"version": 2, "comment": "", "filesOnDisk": True, "checksum": None, "maxRepeatCount": 2,
+                "maxRepeatSecs": 60, "tasks": [task]}  # fmt: skip
+    Path("u.run.json").write_text(json.dumps(workload))
+    done = run("bench", "run", "--workload", "u.run.json", "s3://bench/crt/", variables=variables)
+    assert done.returncode == 0, done.stderr
+    assert [line.partition(" ")[0] for line in done.stdout.splitlines()] == ["Run:1", "Run:2"]
+    assert "Gb/s:" in done.stdout
+    assert run("ls", "-r", "--json", "s3://bench/crt/", variables=variables).stdout.count('"object"') == 0
+
+
+def test_bodies_on_a_disk(variables: dict[str, str]) -> None:
+    """They are written to files without a name, and nothing is left of them."""
+    Path("disk").mkdir()
+    bench(variables, "run", "get", "s3://bench/tmp/", *SMALL, "--duration", "1s", "--to", "disk", "--out", "one")
+    assert result("one")["floors"]["disk_bytes_per_s"] > 0
+    assert not list(Path("disk").iterdir())
+    done = run("bench", "run", "get", "s3://bench/tmp/", *SMALL, "--to", "none", "--out", "two", variables=variables)
+    assert (done.returncode, "none" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+
+
+def test_metrics(variables: dict[str, str]) -> None:
+    """They are served while it runs, on this machine alone."""
+    with free_ports(1) as (port,):
+        pass
+    words = (
+        "bench",
+        "run",
+        "get",
+        "s3://bench/tmp/",
+        *SMALL,
+        "--duration",
+        "6s",
+        "--out",
+        "one",
+        "--metrics",
+        str(port),
+    )
+    process = subprocess.Popen(arguments(*words), env=environment(**variables), stderr=subprocess.PIPE, text=True)
+    deadline_s = time.monotonic() + PATIENCE_S
+    text = ""
+    while 'bulkhaul_bench_requests_total{operation="get"}' not in text:
+        assert time.monotonic() < deadline_s, text
+        assert process.poll() is None
+        time.sleep(0.2)
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+                text = reply.read().decode()
+        except OSError:
+            continue  # it does not listen yet
+    assert process.wait(PATIENCE_S) in (0, 3)
+    assert process.stderr is not None
+    process.stderr.close()
+    assert 'bulkhaul_bench_latency_seconds{quantile="0.99"}' in text
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run",), "what is to be measured"),
+        (("run", "gte", "s3://b/p/"), "cannot be measured"),
+        (("run", "get", "b/p"), "s3://"),
+        (("run", "get", "s3://b/p*"), "without wildcards"),
+        (("run", "get", "s3://b/p/", "--size", "big"), "is no size of objects"),
+        (("run", "get", "s3://b/p/", "--size", "2GiB"), "at most 1 GiB"),
+        (("run", "get", "s3://b/p/", "--rate", "0"), "is no number of requests"),
+        (("run", "get", "s3://b/p/", "--mix", "get=1"), "--mix is of mixed"),
+        (("run", "mixed", "s3://b/p/", "--mix", "get"), "no operation with a weight"),
+        (("run", "get", "s3://b/p/", "--range", "x"), "range"),
+        (("compare", "one"), "two results at least"),
+        (("compare", "a", "b", "--threshold", "x"), "is no threshold"),
+        (("replay", "x", "s3://b/p/", "--speed", "-1"), "Error: Invalid value for '--speed'"),
+        (("--demo", "run"), "--demo takes no command"),
+    ],
+)
+def test_command_lines_that_make_no_sense(variables: dict[str, str], words: tuple[str, ...], says: str) -> None:
+    """They end with 2, and say why."""
+    done = run("bench", *words, variables=variables)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert says in done.stderr
+
+
+def test_nothing_succeeds(variables: dict[str, str]) -> None:
+    """A bucket that does not exist ends it at once, with one line, and leaves no record."""
+    done = run("bench", "run", "get", "s3://none/tmp/", *SMALL, "--out", "one", variables=variables)
+    assert done.returncode == 1
+    assert done.stderr.count("error: ") == 1

@@ -1,0 +1,90 @@
+"""``bench tune`` finds what a store likes, and writes it as a profile that the commands obey."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from bench.distant_server.launch import distant_server
+
+from bulkhaul import AsyncEngine
+from bulkhaul.benchmark import running, tune
+from bulkhaul.cli.bench_run import tune_work
+from bulkhaul.model.errors import UsageError
+from bulkhaul.model.limits import MIB
+from bulkhaul.model.workloads import Workload
+from tests.integration.command import run
+
+
+class Kept:
+    """Keeps the lines of a command."""
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.err: list[str] = []
+
+    async def write(self, text: str) -> None:
+        """Keep lines of stdout."""
+        self.out.append(text)
+
+    def error(self, text: str) -> None:
+        """Keep lines of stderr."""
+        self.err.append(text)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure less, for less long."""
+    monkeypatch.setattr(running, "CLIMB_S", 0.5)
+    monkeypatch.setattr(tune, "TRY_S", 0.5)
+    monkeypatch.setattr(tune, "ROUNDS", 1)
+    monkeypatch.setattr(tune, "SMALL", Workload(mix={"get": 1}, size="4KiB", objects=50))
+    monkeypatch.setattr(tune, "LARGE", Workload(mix={"get": 1}, size="8MiB", objects=2, range="1MiB"))
+    monkeypatch.setattr(tune, "RANGES", (5 * MIB, 8 * MIB))
+
+
+async def tuned(endpoint: str, kept: Kept, **options: object) -> int:
+    """Run the command's work; all of its objects are gone then."""
+    choices = {"profile_name": "store", "write": "", "as_json": False, **options}
+    async with AsyncEngine(endpoint_url=endpoint, region="us-east-1") as engine:
+        status = await tune_work("s3://bench/some/", **choices)(engine, kept)  # type: ignore[arg-type]
+        assert [one async for one in engine.list("s3://bench/")] == []
+    return status
+
+
+def test_a_profile_that_commands_obey(tmp_path: Path) -> None:
+    """Far away, more connections bring more; what is found is in force with ``--profile``, and objects are gone."""
+    config, kept = tmp_path / "config", Kept()
+    config.write_text("[default]\nregion = eu-west-1\n")
+    with distant_server(["--keep", "--latency-ms", "30", "--rate", "60"]) as server:
+        assert asyncio.run(tuned(server.endpoint, kept, write=str(config))) == 0
+        (profile,) = kept.out
+        assert config.read_text() == f"[default]\nregion = eu-west-1\n\n{profile}"
+        connections = int(profile.partition("max_concurrent_requests = ")[2].split()[0])
+        assert connections >= 16, "8 connections bring half of what 16 bring"
+        variables = {"AWS_CONFIG_FILE": str(config)}
+        words = ("cp", "-v", "--profile", "store", "--no-sign-request", "s3://bench/none", tmp_path / "none")
+        done = run(*words, variables=variables)
+    assert server.endpoint in done.stderr
+    assert f"concurrency = {connections} ({config}, profile store" in done.stderr
+    with pytest.raises(UsageError, match="has a profile store"):
+        asyncio.run(_again(config, kept))
+
+
+async def _again(config: Path, kept: Kept) -> None:
+    with distant_server(["--keep", "--latency-ms", "1"]) as server:
+        await tuned(server.endpoint, kept, write=str(config))
+
+
+def test_lines_of_json() -> None:
+    """A line for each number that was tried, and a summary with the profile."""
+    kept = Kept()
+    with distant_server(["--keep", "--latency-ms", "1"]) as server:
+        assert asyncio.run(tuned(server.endpoint, kept, as_json=True)) == 0
+    *tries, summary = [json.loads(line) for line in kept.out]
+    assert {line["type"] for line in tries} == {"run"}
+    assert {line["what"] for line in tries} == {"small", "large", "range"}
+    assert (summary["type"], kept.err) == ("summary", [])
+    assert f"max_concurrent_requests = {summary['concurrency']}" in summary["profile"]

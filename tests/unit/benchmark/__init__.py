@@ -1,0 +1,1 @@
+"""Tests of benchmarks: results that are made up, and what is read from them."""

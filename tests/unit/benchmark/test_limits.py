@@ -1,0 +1,84 @@
+"""What limited a run is told from what its requests waited for; each limit has a case that is nothing else."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from bulkhaul.policy.limits import Observed, limit_of
+
+CALM = Observed(
+    requests=10_000,
+    failed=0,
+    throttled=0,
+    connections=16,
+    first_byte_s=0.0305,
+    body_s=0.0005,
+    disk_s=0,
+    disk_busy=0,
+    queued_s=0,
+    queue_grows=False,
+    bytes_per_s=33e6,
+    body_bytes_per_s=0,
+    largest_cpu=0.06,
+    largest_starved=0.01,
+    client_cpu=0.09,
+    machine_cpu=0.2,
+    cores=4,
+    machine_cores=4,
+    floor_first_byte_s=0.030,
+)
+"""16 connections to a store 30 ms away, and nothing else in the way."""
+
+
+BODIES = {"body_s": 0.2, "floor_connection_bytes_per_s": 60e6}
+"""Most of the time goes to bodies, and one connection alone brings 60 MB/s."""
+
+
+def told(**fields: object) -> tuple[str, str]:
+    """Return the name and the sentence of a run that differs from the calm one."""
+    name, sentence, shares = limit_of(msgspec.structs.replace(CALM, **fields))
+    assert sum(shares.values()) == pytest.approx(1, abs=0.01) or not CALM.requests
+    return name, sentence
+
+
+def test_first_byte() -> None:
+    """Nearly all of the time is waiting, and the client is idle: more connections help, until it is full."""
+    name, sentence = told()
+    assert name == "first byte"
+    assert "98 % of the time" in sentence
+    # 0.09 of 4 cores for 16 connections: 0.85 * 4 / 0.09 times as many would fill them, were others not busy, too.
+    assert "up to about 300" in sentence
+
+
+def test_a_store_that_is_asked_too_much() -> None:
+    """The first byte comes far later than over one idle connection: more connections only wait longer."""
+    name, sentence = told(first_byte_s=0.2)
+    assert name == "first byte"
+    assert "more connections would only wait longer" in sentence
+
+
+@pytest.mark.parametrize(
+    ("fields", "name", "words"),
+    [
+        ({**BODIES, "body_bytes_per_s": 58e6}, "connection rate", "its body"),
+        ({**BODIES, "body_bytes_per_s": 8e6}, "network", "all connections share"),
+        ({"body_s": 0.2, "disk_s": 0.15, "disk_busy": 0.9}, "disk", "90 % of its time"),
+        ({"largest_cpu": 0.97, "client_cpu": 1.2}, "client CPU", "97 % of a core"),
+        ({"largest_cpu": 0.9, "client_cpu": 3.5}, "client CPU", "3.5 of 4"),
+        ({"machine_cpu": 3.9, "first_byte_s": 0.2}, "machine CPU", "others 3.8"),
+        ({"machine_cpu": 3.9, **BODIES, "body_bytes_per_s": 8e6}, "machine CPU", "others 3.8"),
+        ({"machine_cpu": 3.9, "largest_starved": 0.9}, "machine CPU", "others 3.8"),
+        ({"machine_cpu": 3.9}, "first byte", "waiting for it"),
+        ({"throttled": 500, "failed": 500}, "throttling", "5 % of the requests"),
+        ({"failed": 20_000}, "failures", "67 % of the requests failed"),
+        ({"rate": 200.0, "queued_s": 0.0001}, "rate asked for", "200 requests a second"),
+        ({"rate": 900.0, "queued_s": 2.0, "queue_grows": True}, "rate not held", "98 % of the time of a request"),
+        ({"requests": 0}, "unknown", "no request ended"),
+    ],
+)  # fmt: skip
+def test_each_limit(fields: dict[str, object], name: str, words: str) -> None:
+    """One thing is in the way, and it is named."""
+    found, sentence = told(**fields)
+    assert found == name
+    assert words in sentence
