@@ -177,6 +177,7 @@ def test_benchmarks(server: RunningServer) -> None:
         (f"bench replay --json ops.csv {BENCHED} --out again", {"window", "run"}),
         (f"bench prepare --json {BENCHED} {small}", set()),
         (f"bench clean --json {BENCHED}", set()),
+        (f"bench clean --json --all {BENCHED}", set()),
     ):
         status, lines, errors = told(*words.split(), *endpoint)
         assert (status in (0, 3), {line["type"] for line in lines[:-1]}, lines[-1]["type"], errors) == (

@@ -207,8 +207,10 @@ def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
         for record, cleaned in found:
             fields = {"operation": "bench clean", **lines.cleaned_fields(cleaned, record.url)}
             await out.write(json_text("summary", fields) if as_json else lines.cleaned_lines(cleaned, record.url))
-        if not found and not as_json:
-            await out.write(f"{url}: no benchmark has left anything here\n")
+        if not found:
+            fields = {"operation": "bench clean", **lines.cleaned_fields(Cleaned(), url)}
+            nothing = f"{url}: no benchmark has left anything here\n"
+            await out.write(json_text("summary", fields) if as_json else nothing)
         return 1 if any(cleaned.failed_count for _, cleaned in found) else 0
 
     return work

@@ -170,8 +170,9 @@ def _command(program: str, folder: Path, ports: list[int]) -> list[str]:
         "-webdav=false",
         "-admin.ui=false",
         "-master.telemetry=false",
-        f"-s3.localSocket={folder / 's3.sock'}",
-        f"-filer.localSocket={folder / 'filer.sock'}",
+        # Below its working folder: the path of a socket has 107 bytes at most (unix(7)).
+        "-s3.localSocket=s3.sock",
+        "-filer.localSocket=filer.sock",
         "-s3.cacheCapacityMB=256",
     ]
 
