@@ -31,7 +31,7 @@ class Metrics:
         self._cpu = Gauge("bulkhaul_bench_worker_cpu", "CPU seconds a second of all workers.", registry=registry)
         self._run = Gauge("bulkhaul_bench_run", "Number of the run.", registry=registry)
         try:
-            self._server, self._thread = start_http_server(port, addr="127.0.0.1", registry=registry)
+            start_http_server(port, addr="127.0.0.1", registry=registry)
         except OSError as error:
             text = f"metrics cannot be served on 127.0.0.1:{port}; choose another port with --metrics"
             raise OtherError(text, cause=str(error)) from error
@@ -49,9 +49,3 @@ class Metrics:
         self._waiting.set(window.waiting)
         self._cpu.set(window.cpu)
         self._run.set(number)
-
-    def close(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()

@@ -155,7 +155,7 @@ async def left_places(engine: AsyncEngine, bucket: str, base: str, *, all_of_the
     named = base.rstrip("/").rpartition("/")[2].startswith(MARK)
     for record in _kept(engine.settings.state_dir):
         here = (record.endpoint, record.bucket) == (target.endpoint, bucket) and record.prefix.startswith(base)
-        dead = record.process and record.process != _process(int(record.process.partition(" ")[0]))
+        dead = record.process and not _runs_here(record)
         if here and (dead or named or (all_of_them and record.prepared)):
             found[record.prefix] = record
     if not (named or all_of_them):
@@ -202,14 +202,16 @@ async def put_right(engine: AsyncEngine, record: Record) -> list[int]:
     """
     there: set[int] = set()
     added: list[Doomed] = []
-    places = {table_key("", record.table, place): place for place in range(record.table.objects)}
     async with aclosing(engine.control.pages(record.bucket, record.prefix)) as pages:
         async for heads in pages:
             for head in heads:
                 name = head.key.removeprefix(record.prefix)
-                if name in places:
-                    there.add(places[name])
-                elif own_name(name) and head.size <= record.most_bytes:
+                if not own_name(name):
+                    continue
+                place = int(name.rpartition("/")[2])
+                if place < record.table.objects and name == table_key("", record.table, place):
+                    there.add(place)
+                elif head.size <= record.most_bytes:
                     added.append(Doomed(head.key))
     await _delete(engine, record.bucket, _each(added), Cleaned())
     return [place for place in range(record.table.objects) if place not in there]

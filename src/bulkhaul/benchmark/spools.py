@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from bulkhaul.engine.messages.load_run import FAILURE, FAILURES, FRAME, METER, METERS, ROW, ROWS, FailureKind, Meter
+from bulkhaul.engine.messages.load_run import FAILURE, FAILURES, METER, METERS, ROW, ROWS, FailureKind, Meter, frames
 
 FIELDS = np.dtype(
     [
@@ -61,13 +61,7 @@ class Spool:
         """Yield what has come since the last call."""
         while data := os.pread(self.fd, READ_BYTES, self._read_to):
             end = 0
-            while end + FRAME.size <= len(data):
-                kind, length = FRAME.unpack_from(data, end)
-                body_end = end + FRAME.size + length
-                if body_end > len(data):
-                    break
-                body = data[end + FRAME.size : body_end]
-                end = body_end
+            for kind, body, end in frames(data):  # noqa: B007 - where the last whole frame ends is looked at below
                 if kind == ROWS:
                     yield np.frombuffer(body, dtype=FIELDS)
                 elif kind == METER:
