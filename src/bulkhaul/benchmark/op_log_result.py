@@ -28,6 +28,7 @@ from bulkhaul.benchmark.results import (
     Steady,
     Window,
 )
+from bulkhaul.benchmark.tally import STEPS, middle_ms
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
 from bulkhaul.policy.comparability import RECORDED
@@ -45,9 +46,6 @@ _KINDS = 100
 """Kinds of failures that are told apart."""
 
 _SECOND = 1_000_000_000
-
-_STEPS = 64
-"""Bins of latencies an octave: percentiles of windows are exact to 1.1 %."""
 
 _NAMES: dict[str, Operation] = {operation.upper(): operation for operation in OPERATIONS}
 
@@ -178,7 +176,7 @@ class _Counted:
         thread[1] += op.size_bytes
         self._done[_NAMES[op.op]][at] += 1
         self._moved[_NAMES[op.op]][at] += op.size_bytes
-        self._bins[at][int(np.log2(max(took_ns / 1000, 1.0)) * _STEPS)] += 1
+        self._bins[at][int(np.log2(max(took_ns / 1000, 1.0)) * STEPS)] += 1
 
     def steady_part(self) -> Steady:
         """Return the part that counts: where it was steady, else all of it."""
@@ -223,9 +221,7 @@ def _percentile_ms(bins: Counter[int], part: float) -> float:
         return 0.0
     places = sorted(bins)
     sums = list(itertools.accumulate(bins[place] for place in places))
-    place = next(place for place, reached in zip(places, sums, strict=True) if reached >= part * sums[-1])
-    middle_us: float = 2.0 ** ((place + 0.5) / _STEPS)
-    return round(middle_us / 1000, 4)
+    return middle_ms(next(place for place, reached in zip(places, sums, strict=True) if reached >= part * sums[-1]))
 
 
 class _Kind:

@@ -15,10 +15,10 @@ from bulkhaul.model.workloads import OPERATIONS
 LATE_S = 2
 """Windows are closed so long after their end: workers write their rows a quarter of a second after the fact."""
 
-_STEPS = 64
+STEPS = 64
 """Bins of latencies an octave: percentiles of windows are exact to 1.1 %. Those of whole runs come from histograms."""
 
-_BINS = 36 * _STEPS
+_BINS = 36 * STEPS
 """Up to 2 ** 36 us, which is 19 hours."""
 
 
@@ -71,7 +71,7 @@ class Tally:
                 window.moved_bytes[number] = window.moved_bytes.get(number, 0) + moved
                 self.moved_bytes += moved
             took_us = np.maximum((good["ended_ns"] - good["due_ns"]) / 1000, 1.0)
-            binned = np.minimum((np.log2(took_us) * _STEPS).astype(np.int64), _BINS - 1)
+            binned = np.minimum((np.log2(took_us) * STEPS).astype(np.int64), _BINS - 1)
             window.bins += np.bincount(binned, minlength=_BINS)
             self.done += len(good)
             self.failed += len(of) - len(good)
@@ -133,5 +133,10 @@ def _percentile_ms(bins: np.ndarray, part: float) -> float:
     if not total:
         return 0.0
     place = int(np.searchsorted(np.cumsum(bins), part * total))
-    middle_us: float = 2.0 ** ((place + 0.5) / _STEPS)
+    return middle_ms(place)
+
+
+def middle_ms(place: int) -> float:
+    """Return the latency in the middle of a bin."""
+    middle_us: float = 2.0 ** ((place + 0.5) / STEPS)
     return round(middle_us / 1000, 4)
