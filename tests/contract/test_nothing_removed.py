@@ -296,12 +296,12 @@ OPERATIONS: dict[str, Operation] = {
 
 OWN = {
     "create_locked", "remove_owned", "discard_temp", "DestinationTree.folds_case",
-    "take_away", "_remove_sockets",
-    "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete", "_started",
-    "_Side._write", "_Side._delete", "make_link",
+    "take_away",
+    "MultipartUpload.abort", "_TrialObject._multipart", "_TrialObject.run", "_TrialObject._delete",
+    "_Side._write", "_Side._delete", "make_link", "main",
 }  # fmt: skip
 """Functions that remove what bulkhaul itself has made: temp files, journals, empty folders, uploads, trial objects,
-sockets; or what has a random name of ours, and is not there."""
+the folder of an embedded server; or what has a random name of ours, and is not there."""
 
 CARRIERS = {
     "_delete", "_delete_many", "_abort_upload", "delete_object", "delete_objects.make", "_delete_batch", "delete_batch",
@@ -323,6 +323,10 @@ the service is to see it, too: ``tests/integration/test_commands_buckets.py``, o
 OF_LINKS = {"remove_link"}
 """Functions that remove a symbolic link that a move has stored. A HEAD must have shown its object, as of a file, and
 the link must lead where it did: ``tests/integration/test_stored_links.py``."""
+
+OF_BENCHMARKS = {"_forget", "_delete_listed", "crt_runs", "Disk.open", "bulkhaul_bucket"}
+"""Functions that remove what a benchmark or a fixture has made, in a folder, prefix or bucket with a random name of its
+own. ``tests/integration/benchmark/test_place.py`` holds what a listing must have said before."""
 
 HIDES = {"VersionCopies._made"}
 """Functions that make a delete marker in a bucket that keeps versions, and remove nothing. What the histories of
@@ -741,7 +745,7 @@ def removes_files(node: ast.AST) -> bool:
 def test_every_way_to_remove_is_here() -> None:
     """Whatever asks for a deletion belongs to an operation above, so that nobody forgets its rows."""
     ours = {remover for operation in OPERATIONS.values() for remover in operation.removers}
-    known = ours | CARRIERS | OWN | IN_A_FOLDER | OF_BUCKETS | OF_LINKS | HIDES
+    known = ours | CARRIERS | OWN | IN_A_FOLDER | OF_BUCKETS | OF_LINKS | OF_BENCHMARKS | HIDES
     assert functions_that(asks_for_deletion) | functions_that(removes_files) == known
     moving = {
         name

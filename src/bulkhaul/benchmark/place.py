@@ -185,10 +185,10 @@ async def clean_place(engine: AsyncEngine, record: Record, *, settled: bool = Tr
     """
     cleaned = Cleaned()
     records: list[Doomed] = []
-    await _delete(engine, record.bucket, _doomed(engine, record, cleaned, records), cleaned)
+    await _delete_listed(engine, record.bucket, _doomed(engine, record, cleaned, records), cleaned)
     cleaned.unsettled = not settled
     if settled and not cleaned.failed_count:
-        await _delete(engine, record.bucket, _each(records), cleaned)
+        await _delete_listed(engine, record.bucket, _each(records), cleaned)
     if settled and not cleaned.failed_count:
         _forget(record, engine.settings.state_dir)
     return cleaned
@@ -213,11 +213,13 @@ async def put_right(engine: AsyncEngine, record: Record) -> list[int]:
                     there.add(place)
                 elif head.size <= record.most_bytes:
                     added.append(Doomed(head.key))
-    await _delete(engine, record.bucket, _each(added), Cleaned())
+    await _delete_listed(engine, record.bucket, _each(added), Cleaned())
     return [place for place in range(record.table.objects) if place not in there]
 
 
-async def _delete(engine: AsyncEngine, bucket: str, doomed: AsyncGenerator[Doomed, None], cleaned: Cleaned) -> None:
+async def _delete_listed(
+    engine: AsyncEngine, bucket: str, doomed: AsyncGenerator[Doomed, None], cleaned: Cleaned
+) -> None:
     async with aclosing(doomed), aclosing(engine.control.delete_many(bucket, doomed)) as results:
         async for result in results:
             if result.error is None:
