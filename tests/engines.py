@@ -283,6 +283,17 @@ def open_descriptors() -> dict[int, str]:
     return {number: what for number, what in found.items() if what not in listening}
 
 
+def more_open(before: dict[int, str]) -> list[tuple[int, str]]:
+    """Return the descriptors that are open now, and were not then.
+
+    An idle connection may have been closed meanwhile, and another one have been made in its place.
+    """
+    now = open_descriptors()
+    connections = [{one for one in items if one[1].startswith("AF_INET")} for items in (before.items(), now.items())]
+    more = now.items() - before.items()
+    return sorted(more - connections[1] if len(connections[1]) <= len(connections[0]) else more)
+
+
 def waiting_in(pipe: int | IO[bytes] | None) -> int:
     """Return how many bytes wait in a pipe, at whichever of its ends."""
     assert pipe is not None

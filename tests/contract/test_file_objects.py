@@ -28,7 +28,7 @@ from bulkhaul.engine.files.reader import ObjectReader
 from bulkhaul.engine.loop.portal import Portal
 from bulkhaul.model.objects import Content
 from bulkhaul.model.writing import ObjectOptions
-from tests.engines import aws_environment, eventually, keys, open_descriptors, running_engine, serving
+from tests.engines import aws_environment, eventually, keys, more_open, open_descriptors, running_engine, serving
 from tests.faultserver import MIB, FaultServer, FlipBit, Stall, Status
 from tests.patience import PATIENCE_S
 
@@ -211,7 +211,7 @@ def test_what_is_not_closed_is_not_stored(served: tuple[FaultServer, Engine], si
             assert ["nothing is stored" in str(warning.message) for warning in caught] == [True]
     assert engine.get_bytes(f"s3://bucket/{key}") == b"old"
     assert not server.store.uploads.pending("bucket")
-    assert open_descriptors() == before
+    assert not more_open(before)
 
 
 def test_a_failed_write_says_why(served: tuple[FaultServer, Engine]) -> None:
@@ -265,7 +265,7 @@ def test_an_abort_while_its_engine_ends_is_an_abort(
             patched.setattr(engine, "_running", ending)
             writer.abort()
     gc.collect()
-    eventually(lambda: open_descriptors() == before, "descriptors are left")
+    eventually(lambda: not more_open(before), "descriptors are left")
     assert not server.store.uploads.pending("bucket")
 
 
@@ -293,7 +293,7 @@ def test_an_abort_that_is_interrupted_goes_on(served: tuple[FaultServer, Engine]
     engine._running().soon(interrupt)
     with pytest.raises(KeyboardInterrupt):
         writer.abort()
-    eventually(lambda: open_descriptors() == before, "the writer's descriptors stay open")
+    eventually(lambda: not more_open(before), "the writer's descriptors stay open")
     assert not engine.exists("s3://bucket/interrupted")
     assert not server.store.uploads.pending("bucket")
 
@@ -376,7 +376,7 @@ def test_streams_take_file_objects(served: tuple[FaultServer, Engine], size: int
     sink = io.BytesIO()
     assert engine.download_stream(url, sink).integrity == "checksum"
     assert sink.getvalue() == body
-    assert open_descriptors() == before
+    assert not more_open(before)
 
 
 def test_a_file_object_that_fails_stores_nothing(served: tuple[FaultServer, Engine]) -> None:
@@ -395,7 +395,7 @@ def test_a_file_object_that_fails_stores_nothing(served: tuple[FaultServer, Engi
 
     with pytest.raises(OSError, match="full"):
         engine.download_stream(URL, cast("BinaryIO", Full()))
-    assert open_descriptors() == before
+    assert not more_open(before)
 
 
 def test_a_file_object_that_waits_holds_up_no_cancellation(served: tuple[FaultServer, Engine]) -> None:

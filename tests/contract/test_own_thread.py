@@ -11,7 +11,7 @@ import pytest
 
 from bulkhaul import Engine, errors
 from bulkhaul.model.results import Progress
-from tests.engines import aws_environment, eventually, keys, open_descriptors, running_engine, serving
+from tests.engines import aws_environment, eventually, keys, more_open, open_descriptors, running_engine, serving
 from tests.faultserver import MIB, FaultServer
 from tests.patience import PATIENCE_S
 
@@ -61,7 +61,7 @@ def test_a_writer_that_is_collected_there_stores_nothing(served: tuple[FaultServ
     Cycle(writer)
     del writer
     engine.start_task(collect).result(PATIENCE_S)
-    eventually(lambda: open_descriptors() == before, "the writer's descriptors stay open")
+    eventually(lambda: not more_open(before), "the writer's descriptors stay open")
     assert engine.start_task(engine.aio.get_bytes, url).result(PATIENCE_S) == b"old"
     assert not server.store.uploads.pending("bucket")
 
@@ -153,5 +153,5 @@ def test_a_callback_that_writes_is_told_why_not(call: str) -> None:
         assert engine.start_task(engine.aio.get_bytes, "s3://bucket/key").result(PATIENCE_S) == b"old"
         eventually(lambda: not server.store.uploads.pending("bucket"), "an upload is left")
         engine.close()
-        eventually(lambda: open_descriptors() == before, "the writer's descriptors stay open")
+        eventually(lambda: not more_open(before), "the writer's descriptors stay open")
     assert "call the engine on another thread" in refused[0]
