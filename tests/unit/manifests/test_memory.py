@@ -1,4 +1,4 @@
-"""Manifests of a million rows: memory holds a page of them."""
+"""Manifests of half a million rows: memory holds a page of them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pyarrow import parquet as pq
 
 from tests.unit.manifests.reading import csv_gz, manifest_json, written
 
-FEW, MANY = 200_000, 1_000_000
-MORE_MIB = 128
+FEW, MANY = 100_000, 500_000
+MORE_MIB = 64
 """What the many may take beyond the few: two bytes a row to find destinations by, and what allocators keep for each
-thread. Held in memory, the rows alone would take more than 300 MiB."""
+thread. Held in memory, the rows alone would take more than 150 MiB."""
 
 PROGRAM = """
 import asyncio, re, sys
@@ -65,7 +65,7 @@ def table(folder: Path, rows: int) -> Path:
 
 
 @pytest.mark.parametrize(("made", "until"), [(inventory, "planned"), (table, "read")])
-def test_a_million_rows(tmp_path: Path, made: Callable[[Path, int], Path], until: str) -> None:
+def test_half_a_million_rows(tmp_path: Path, made: Callable[[Path, int], Path], until: str) -> None:
     """Memory does not grow with the rows."""
     few, base = taken(made(tmp_path / "few", FEW), until)
     many, peak = taken(made(tmp_path / "many", MANY), until)
