@@ -59,7 +59,7 @@ class Guide:
             program = work / "bin" / name
             program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
             program.chmod(0o755)
-        self.environment = environment(
+        theirs = environment(
             AWS_ACCESS_KEY_ID=server.access_key,
             AWS_SECRET_ACCESS_KEY=server.secret_key,
             AWS_SESSION_TOKEN="",
@@ -71,6 +71,8 @@ class Guide:
             PATH=f"{work / 'bin'}:{os.environ['PATH']}",
             PYTHONPATH=os.pathsep.join([str(work), *filter(None, [os.environ.get("PYTHONPATH")])]),
         ) | dict(variables or {})
+        # A page's own pytest is nobody's worker.
+        self.environment = {name: value for name, value in theirs.items() if not name.startswith("PYTEST_")}
 
     def run(self, section: str, *, line: int | None = None, status: int = 0) -> str:
         """Run the next block of the page, which must stand in this section, and return what it printed.

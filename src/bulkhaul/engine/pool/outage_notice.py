@@ -16,7 +16,7 @@ class OutageNotice:
     """What people were told of the endpoint."""
 
     def __init__(self, endpoint_url: str) -> None:
-        self._endpoint = endpoint_url or "of S3"
+        self._endpoint = f"the endpoint {endpoint_url}" if endpoint_url else "the endpoint"  # S3's, or a profile's
         self._away_since_s: float | None = None  # the outage that they were told of
 
     def look(self, outage: Outage, now_s: float) -> None:
@@ -25,7 +25,7 @@ class OutageNotice:
             if self._away_since_s is None and now_s - outage.began_s >= NOTICE_S:
                 self._away_since_s = outage.began_s
                 _log.warning(
-                    "the endpoint %s cannot be reached (%s); trying again for %.0f s in all (--retry-for)",
+                    "%s cannot be reached (%s); trying again for %.0f s in all (--retry-for)",
                     self._endpoint,
                     outage.cause,
                     outage.retry_for_s,
