@@ -12,10 +12,10 @@ from bulkhaul.model.cores import usable_cores
 
 def machine() -> dict[str, str]:
     """Return cores, memory, kernel and versions."""
-    memory_kib = _field("/proc/meminfo", "MemTotal").split()[0]
+    memory_kib = proc_field("/proc/meminfo", "MemTotal").split()[0]
     return {
         "cores": str(usable_cores()),
-        "cpu": _field("/proc/cpuinfo", "model name"),
+        "cpu": proc_field("/proc/cpuinfo", "model name"),
         "memory": f"{int(memory_kib) / (1 << 20):.1f} GiB",
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -37,7 +37,7 @@ def busy_cpu_s() -> float:
     return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
-def _field(path: str, name: str) -> str:
+def proc_field(path: str, name: str) -> str:
     """Return the first value of ``name: value`` in a file of /proc, or ``unknown``."""
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,7 +1,8 @@
 """Decides whether repeats of two measurements differ by more than repeats of one do, and by how much.
 
     ratio of B to A  =  geometric mean of B's repeats / that of A's
-    its interval     =  the wider of Student's and Welch's t intervals of the difference of logarithms
+    its interval     =  the wider of Student's and Welch's t intervals of the difference of logarithms;
+                        of pairs, Student's t interval of the logarithms of their ratios
 
 With a few repeats a side a percentile bootstrap is too narrow: three values do not show how far others may lie.
 Student's t allows for that, and Welch's for sides that scatter differently. Welch's alone is too narrow where three
@@ -70,7 +71,33 @@ def ratio_interval(base: Sequence[float], other: Sequence[float], confidence: fl
         # Source: Welch-Satterthwaite.
         welch = (of_a + of_b) ** 2 / (of_a**2 / (len(a) - 1) + of_b**2 / (len(b) - 1))
         reach = max(reach, quantile(likely, welch) * math.sqrt(of_a + of_b))
-    middle = statistics.fmean(b) - statistics.fmean(a)
+    return _interval(statistics.fmean(b) - statistics.fmean(a), reach)
+
+
+def paired_interval(base: Sequence[float], other: Sequence[float], confidence: float) -> Interval | None:
+    """Return by what factor a measurement differs from another, where each value of one belongs to one of the other.
+
+    What disturbs both values of a pair alike is not in their ratio, so pairs show smaller differences.
+
+    Args:
+        base, other: values of as many repeats, all above 0, in the order of the pairs.
+        confidence: how often the interval holds what pairs without end would show.
+
+    Returns:
+        None of a single pair: nothing tells how far pairs scatter.
+    """
+    ratios = [math.log(b / a) for a, b in zip(base, other, strict=True)]
+    freedom = len(ratios) - 1
+    if not freedom:
+        return None
+    variance = max(_squares(ratios) / freedom, LEAST_SCATTER**2)
+    return _interval(
+        statistics.fmean(ratios), quantile((1 + confidence) / 2, freedom) * math.sqrt(variance / len(ratios))
+    )
+
+
+def _interval(middle: float, reach: float) -> Interval:
+    """Return the interval of a logarithm's middle and reach."""
     reach = min(reach, _WIDEST)
     return Interval(math.exp(middle), math.exp(middle - reach), math.exp(middle + reach))
 
@@ -161,6 +188,7 @@ __all__ = [
     "blocks",
     "confidence_of_each",
     "loss",
+    "paired_interval",
     "parse_threshold",
     "ratio_interval",
     "word_of",

@@ -15,7 +15,7 @@ from bulkhaul.benchmark.latencies import histogram, latencies, record
 from bulkhaul.benchmark.results import Measured
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Workload
-from bulkhaul.policy.differences import parse_threshold, ratio_interval
+from bulkhaul.policy.differences import paired_interval, parse_threshold, ratio_interval
 from tests.unit.benchmark.compared import gets, measured, result, run, window
 
 MIB = 1 << 20
@@ -82,6 +82,22 @@ class TestPromise:
         assert math.log(interval.ratio) == pytest.approx(0.4)
         assert math.log(interval.high) - 0.4 == pytest.approx(3.219 * math.sqrt(0.05 / 3), rel=0.005)
         assert 0.4 - math.log(interval.low) == pytest.approx(math.log(interval.high) - 0.4)
+
+    def test_pairs_agree_with_a_worked_example(self) -> None:
+        """Of pairs the interval is Student's of their ratios, and what disturbs both of a pair does not widen it."""
+        # Logarithms of the ratios 0.1, 0.2, 0.3: mean 0.2, deviation 0.1; t(0.975, 2) = 4.303 from tables.
+        base = [1.0, 100.0, 0.01]
+        other = [value * math.exp(x) for value, x in zip(base, (0.1, 0.2, 0.3), strict=True)]
+        interval = paired_interval(base, other, 0.95)
+        assert interval is not None
+        reach = 4.303 * 0.1 / math.sqrt(3)
+        assert [math.log(value) for value in (interval.low, interval.ratio, interval.high)] == pytest.approx(
+            [0.2 - reach, 0.2, 0.2 + reach], rel=0.001
+        )
+
+    def test_one_pair_has_no_interval(self) -> None:
+        """Of a single pair nothing tells how far others lie."""
+        assert paired_interval([1.0], [2.0], 0.95) is None
 
 
 class TestWords:
