@@ -2,12 +2,12 @@
 
 In a round every contestant runs once at every task, so that what disturbs the machine disturbs all; ratios
 are formed within a round. The order shifts by one from round to round. A contestant that fails at a task is
-reported with its reason and takes no further part in that task. Knows nothing of what a task is.
+reported with its reason and takes no further part in that task. Knows nothing of what a task is, but
+that its text names it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Generic, Protocol, TypeVar
 
 from rich.console import Console
@@ -45,13 +45,11 @@ class Comparison(Generic[T, J]):
         contestants: Sequence[Contestant[J]],
         tasks: Sequence[T],
         console: Console,
-        label: Callable[[T], str] = str,
     ) -> None:
         self.arena = arena
         self.contestants = list(contestants)
         self.tasks = list(tasks)
         self.console = console
-        self.label = label
         self.memory: dict[T, dict[str, Usage]] = {task: {} for task in tasks}
         self.timed: dict[T, dict[str, list[Usage]]] = {task: {} for task in tasks}
         self.failures: dict[T, dict[str, str]] = {task: {} for task in tasks}
@@ -63,8 +61,17 @@ class Comparison(Generic[T, J]):
             yield
         except CommandFailedError as error:
             self.failures[task][contestant.name] = f"{what}: {error}"
-            text = f"{contestant.name} failed, {what} of {self.label(task)}: {error}"
+            text = f"{contestant.name} failed, {what} of {task}: {error}"
             self.console.print(text, style="red", markup=False, highlight=False)
+
+    def run(self, rounds: int) -> None:
+        """Make all runs; without rounds the checked ones stand for them, although sampling disturbs their times."""
+        self.check_and_sample()
+        if rounds:
+            self.time_rounds(rounds)
+        else:
+            self.console.print("no timed rounds: these are the times of the checked runs, disturbed by sampling")
+            self.timed = {task: {name: [usage] for name, usage in runs.items()} for task, runs in self.memory.items()}
 
     def check_and_sample(self) -> None:
         """Run everybody once at every task, check what it made and sample its memory."""
@@ -74,7 +81,7 @@ class Comparison(Generic[T, J]):
                     usage = self.arena.run(one, task, sample_memory=True)
                     self.arena.check(task)
                     self.memory[task][one.name] = usage
-                    self.console.print(f"  {one.name}: {self.label(task)} exact", highlight=False)
+                    self.console.print(f"  {one.name}: {task} exact", highlight=False)
 
     def time_rounds(self, rounds: int) -> None:
         """Run the timed rounds; everybody else keeps its rounds when one drops out."""
@@ -87,7 +94,7 @@ class Comparison(Generic[T, J]):
                     with self.excluding_failure(one, task, f"round {number + 1}"):
                         usage = self.arena.run(one, task)
                         self.timed[task].setdefault(one.name, []).append(usage)
-                        what = f"round {number + 1}, {self.label(task)}, {one.name}"
+                        what = f"round {number + 1}, {task}, {one.name}"
                         self.console.print(f"  {what}: {usage.wall_s:.2f} s", highlight=False)
         for task, failures in self.failures.items():
             for name in failures:
@@ -99,15 +106,9 @@ class Comparison(Generic[T, J]):
         return any(self.failures.values())
 
     def encoded(self) -> dict[str, object]:
-        """Return every single run and failure as plain values, by the task's label."""
-        named = {self.label(task): task for task in self.tasks}
+        """Return every single run and failure, by the task's name."""
         return {
-            "failures": {name: self.failures[task] for name, task in named.items()},
-            "memory_runs": {
-                name: {who: asdict(usage) for who, usage in self.memory[task].items()} for name, task in named.items()
-            },
-            "timed_runs": {
-                name: {who: [asdict(usage) for usage in usages] for who, usages in self.timed[task].items()}
-                for name, task in named.items()
-            },
+            "failures": {str(task): self.failures[task] for task in self.tasks},
+            "memory_runs": {str(task): self.memory[task] for task in self.tasks},
+            "timed_runs": {str(task): self.timed[task] for task in self.tasks},
         }

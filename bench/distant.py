@@ -12,50 +12,34 @@ import json
 import ssl
 import tempfile
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.config import Config
-
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, DUMMY_KEYS, REGION, choose, without_paths
+from bench.contestants import BULKHAUL, choose, without_paths
 from bench.distant_server.catalogue import prefix_of
 from bench.distant_server.content import Content
 from bench.distant_server.launch import DistantServer, distant_server
-from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
+from bench.edges import chosen_of, comparison_parser, conclude, counts, end_in_order, open_console, positive, present
+from bench.goals import Target, at_least, private_memory, wall_of_best
 from bench.machine import describe_machine
 from bench.measure import Usage
 from bench.movers import BEST, FAR, find_movers
 from bench.moving import LARGE_NAME, Expected, MovingArena, Place, Task, expected_of
-from bench.objects import format_size, make_object, parse_size
-from bench.report import Target, figure, paired_ratio, print_targets
-from bench.small import chosen_of, judge_memory, make_files
-from bench.stores import Store
-from bench.tally import print_tally, tally
+from bench.objects import format_size, make_files, make_object
+from bench.stores import connect
+from bench.tally import FOR_BYTES, FOR_OBJECTS, Runs, print_tally, tally, wall_ratio
+from bulkhaul.model.limits import MIB
+from bulkhaul.policy.sizes import parse_size
 
 CASES = ("down-many", "down-large", "up-many", "up-large")
 
 # Source: the project's goals for distant services; how many times as fast as s5cmd.
 MIN_TIMES_S5CMD = {"down-many": 2.0, "down-large": 2.0, "up-many": 1.5, "up-large": 1.5}
-MIN_OF_BEST_FIXED = 0.9
-
-
-def connect(server: DistantServer) -> Store:
-    """Return the server as a store, for everything that is not measured."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=server.endpoint,
-        aws_access_key_id=DUMMY_KEYS[0],
-        aws_secret_access_key=DUMMY_KEYS[1],
-        region_name=REGION,
-        verify=str(server.ca_bundle) if server.ca_bundle else None,
-        config=Config(s3={"addressing_style": "path"}, response_checksum_validation="when_required"),
-    )
-    return Store("distant", "", server.endpoint, DUMMY_KEYS, client)
+MAX_WALL_OF_BEST_FIXED = 1.11
+MAX_PRIVATE_BYTES = 150 * MIB
 
 
 def counters(server: DistantServer) -> Mapping[str, float]:
@@ -112,8 +96,8 @@ def open_tasks(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Tas
             up = Place(
                 taking.endpoint,
                 ca_bundle=bundle,
-                store=connect(taking),
-                checking_store=connect(keeping),
+                store=connect("distant", "", taking.endpoint, ca_bundle=taking.ca_bundle),
+                checking_store=connect("distant", "", keeping.endpoint, ca_bundle=keeping.ca_bundle),
                 statistics=lambda: counters(taking),
             )
             if "up-many" in arguments.cases:
@@ -127,32 +111,27 @@ def open_tasks(arguments: argparse.Namespace, folder: Path) -> Iterator[list[Tas
         yield tasks
 
 
-def judge(task: str, runs: Mapping[str, Sequence[Usage]], memory: Mapping[str, Usage]) -> list[Target]:
+def judge(task: str, runs: Runs, memory: Mapping[str, Usage]) -> list[Target]:
     """Compare bulkhaul with the goals at one task.
 
     Args:
         task: its name.
-        runs: timed runs by contestant, one a round.
         memory: the sampled run by contestant.
     """
-    ours, targets = runs.get(BULKHAUL), []
     least = MIN_TIMES_S5CMD[task]
-    for peer in ("s5cmd", f"s5cmd{BEST}"):
-        ratio = paired_ratio(runs.get(peer), ours)
-        reached = None if ratio is None else ratio >= least
-        targets.append(Target(f"{task}: at least {least} x as fast as {peer}", figure(ratio), reached))
-    fixed = {name: paired_ratio(runs[name], ours) for name in runs if name.startswith(f"{BULKHAUL}-c")}
-    known = {name: ratio for name, ratio in fixed.items() if ratio is not None}
-    best = min(known, key=lambda name: known[name], default=None)
-    measured = figure(None) if best is None else f"{known[best]:.2f} ({best})"
-    reached = None if best is None else known[best] >= MIN_OF_BEST_FIXED
-    targets.append(Target(f"{task}: at least {MIN_OF_BEST_FIXED} of the best fixed -c", measured, reached))
-    return [*targets, judge_memory(task, memory)]
-
-
-def numbers(text: str) -> list[int]:
-    """Return comma-separated numbers, for argparse; an empty text holds none."""
-    return [positive(number) for number in text.split(",") if number]
+    return [
+        *(
+            at_least(f"{task}: at least {least} x as fast as {peer}", wall_ratio(runs, peer, BULKHAUL), least)
+            for peer in ("s5cmd", f"s5cmd{BEST}")
+        ),
+        wall_of_best(
+            f"{task}: wall at most {MAX_WALL_OF_BEST_FIXED} x that of the best fixed -c",
+            runs,
+            [name for name in runs if name.startswith(f"{BULKHAUL}-c")],
+            MAX_WALL_OF_BEST_FIXED,
+        ),
+        private_memory(task, memory, MAX_PRIVATE_BYTES),
+    ]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -168,7 +147,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--down-size", type=parse_size, default="2GiB", help="of the large object (default: 2GiB)")
     parser.add_argument("--up-size", type=parse_size, default="1GiB", help="of the large file (default: 1GiB)")
     parser.add_argument(
-        "--fixed", type=numbers, default="", metavar="N,…", help="bulkhaul also with these as --concurrency"
+        "--fixed", type=counts, default="", metavar="N,…", help="bulkhaul also with these as --concurrency"
     )
     return parser.parse_args()
 
@@ -187,8 +166,7 @@ def main() -> None:
         with open_tasks(arguments, folder) as tasks:
             arena = MovingArena(folder, arguments.timeout)
             comparison = Comparison(arena, contestants, tasks, console)
-            comparison.check_and_sample()
-            comparison.time_rounds(arguments.rounds)
+            comparison.run(arguments.rounds)
 
     rows, targets = [], []
     for task in tasks:
@@ -197,8 +175,8 @@ def main() -> None:
         rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes, objects=objects))
         targets += judge(task.name, runs, memory)
         where = f"{arguments.latency_ms:g} ms, {arguments.rate:g} MB/s a connection" + ", TLS" * arguments.tls
-        print_tally(console, f"{task.name}: {where}, {arguments.rounds} rounds", finished, comparison.failures[task])
-    print_targets(console, targets, "far away")
+        special = FOR_OBJECTS if task.is_many else FOR_BYTES
+        print_tally(console, f"{task.name}: {where}", finished, comparison.failures[task], special)
     server: dict[str, Any] = {
         "latency_ms": arguments.latency_ms,
         "jitter_ms": arguments.jitter_ms,
@@ -214,13 +192,13 @@ def main() -> None:
             "server": server,
             "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
             "contestants": without_paths(chosen),
-            "best_flags": asdict(FAR),
-            "medians": [asdict(row) for row in rows],
-            "goals": [asdict(target) for target in targets],
+            "best_flags": FAR,
+            "medians": rows,
             "server_runs": arena.server_runs,
             **comparison.encoded(),
         },
         targets=targets,
+        where="far away",
         failed=comparison.failed,
     )
 

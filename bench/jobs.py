@@ -16,20 +16,18 @@ moved. The computed server costs next to nothing, so that what a client needs is
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Absent, choose, find_bulkhaul, without_paths
-from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
-from bench.listing import key_counts
+from bench.edges import chosen_of, comparison_parser, conclude, counts, end_in_order, open_console, positive, present
+from bench.goals import Target, at_most, peak_of, private_memory
 from bench.machine import describe_machine
 from bench.measure import CommandFailedError, Usage
 from bench.planning import Planned, judge_planned, plan
-from bench.report import MIB, Target, figure, paired_ratio, print_targets
-from bench.small import chosen_of
 from bench.syncers import find_syncers
 from bench.syncing import Unchanged, open_sides
-from bench.tally import Tally, print_tally, tally
+from bench.tally import FOR_OBJECTS, Runs, Tally, print_tally, tally, wall_ratio
+from bulkhaul.model.limits import MIB
 
 PLAN = "plan"
 CASES = ("down-weed", "copy-weed", "down-computed", "copy-computed", PLAN)
@@ -40,22 +38,23 @@ MAX_PRIVATE_BYTES = 250 * MIB
 MAX_MEMORY_GROWTH = 1.5
 
 
-def judge(task: Unchanged, runs: Mapping[str, Sequence[Usage]], memory: Mapping[str, Usage]) -> list[Target]:
+def judge(task: Unchanged, runs: Runs, memory: Mapping[str, Usage]) -> list[Target]:
     """Compare bulkhaul with the goals at one task.
 
     Args:
-        runs: timed runs by contestant, one a round.
         memory: the sampled run by contestant.
     """
-    targets = []
-    for peer in ("s5cmd", "rclone"):
-        ratio = paired_ratio(runs.get(BULKHAUL), runs.get(peer))
-        reached = None if ratio is None else ratio <= MAX_WALL_OF_PEERS
-        targets.append(Target(f"{task}: wall at most {MAX_WALL_OF_PEERS} x {peer}'s", figure(ratio), reached))
-    private = memory[BULKHAUL].peak_private_bytes if BULKHAUL in memory else None
-    mib = None if private is None else private / MIB
-    reached = None if private is None else private <= MAX_PRIVATE_BYTES
-    return [*targets, Target(f"{task}: private MiB at most {MAX_PRIVATE_BYTES // MIB}", figure(mib, 0), reached)]
+    return [
+        *(
+            at_most(
+                f"{task}: wall at most {MAX_WALL_OF_PEERS} x {peer}'s",
+                wall_ratio(runs, BULKHAUL, peer),
+                MAX_WALL_OF_PEERS,
+            )
+            for peer in ("s5cmd", "rclone")
+        ),
+        private_memory(str(task), memory, MAX_PRIVATE_BYTES),
+    ]
 
 
 def judge_growth(tasks: Sequence[Unchanged], memory: Mapping[Unchanged, Mapping[str, Usage]]) -> list[Target]:
@@ -63,11 +62,10 @@ def judge_growth(tasks: Sequence[Unchanged], memory: Mapping[Unchanged, Mapping[
     targets = []
     for case in dict.fromkeys(task.name for task in tasks):
         few, *_, many = [task for task in tasks if task.name == case] * 2
-        if few is many or BULKHAUL not in memory[few] or BULKHAUL not in memory[many]:
-            continue
-        least, most = (memory[task][BULKHAUL].peak_private_bytes or 0 for task in (few, many))
-        goal = f"{many}: private memory at most {MAX_MEMORY_GROWTH} x that at {few.keys:,}"
-        targets.append(Target(goal, figure(most / least), most <= MAX_MEMORY_GROWTH * least))
+        least, most = peak_of(memory[few]), peak_of(memory[many])
+        if few is not many and least and most:
+            goal = f"{many}: private memory at most {MAX_MEMORY_GROWTH} x that at {few.keys:,}"
+            targets.append(at_most(goal, most / least, MAX_MEMORY_GROWTH))
     return targets
 
 
@@ -80,7 +78,7 @@ def run_plan(arguments: argparse.Namespace) -> Planned:
     found = find_bulkhaul()
     if isinstance(found, Absent):
         raise CommandFailedError(found.reason)
-    return plan(found, arguments.folder, arguments.rows, arguments.rounds, timeout_s=arguments.timeout)
+    return plan(found, arguments.folder, arguments.rows, max(1, arguments.rounds), timeout_s=arguments.timeout)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -90,7 +88,7 @@ def parse_arguments() -> argparse.Namespace:
         "--cases", type=chosen_of(CASES), default=",".join(CASES), help=f"default: all of {', '.join(CASES)}"
     )
     parser.add_argument("--objects", type=positive, default=100_000, help="of SeaweedFS (default: 100000)")
-    parser.add_argument("--keys", type=key_counts, default="100000,1000000", help="computed (default: 100000,1000000)")
+    parser.add_argument("--keys", type=counts, default="100000,1000000", help="computed (default: 100000,1000000)")
     parser.add_argument("--latency", type=float, default=0.03, help="seconds before a computed reply (default: 0.03)")
     parser.add_argument("--rows", type=positive, default=10_000_000, help="of the plan (default: 10000000)")
     return parser.parse_args()
@@ -113,8 +111,7 @@ def main() -> None:
         timeout_s=arguments.timeout,
     ) as (arena, tasks):
         comparison = Comparison(arena, contestants, tasks, console)
-        comparison.check_and_sample()
-        comparison.time_rounds(arguments.rounds)
+        comparison.run(arguments.rounds)
 
     rows, targets, failed = list[Tally](), list[Target](), comparison.failed
     planned: Planned | None = None
@@ -122,9 +119,7 @@ def main() -> None:
         runs, memory = comparison.timed[task], comparison.memory[task]
         rows += (finished := tally(str(task), runs, memory, objects=task.keys))
         targets += judge(task, runs, memory)
-        print_tally(
-            console, f"{task}, medians of {arguments.rounds} paired rounds", finished, comparison.failures[task]
-        )
+        print_tally(console, str(task), finished, comparison.failures[task], FOR_OBJECTS)
     targets += judge_growth(tasks, comparison.memory)
     if PLAN in arguments.cases:
         try:
@@ -134,7 +129,6 @@ def main() -> None:
             console.print(f"plan failed: {error}", style="red", markup=False, highlight=False)
         else:
             targets += judge_planned(planned)
-    print_targets(console, targets, "at jobs")
     conclude(
         console,
         arguments,
@@ -143,12 +137,12 @@ def main() -> None:
             "machine": machine,
             "latency_s": arguments.latency,
             "contestants": without_paths(chosen),
-            "medians": [asdict(row) for row in rows],
-            "plan": None if planned is None else asdict(planned),
-            "goals": [asdict(target) for target in targets],
+            "medians": rows,
+            "plan": planned,
             **comparison.encoded(),
         },
         targets=targets,
+        where="at jobs",
         failed=failed,
     )
 

@@ -3,14 +3,15 @@
     python -m bench.large_object --rounds 5 --sizes 2GiB,4GiB
 
 For each contestant: starts (when did its first GET reach the server?), one run at each size that is
-checked byte for byte and sampled for memory, then the timed rounds. Between runs the destination is
+checked in every byte and sampled for memory, then the timed rounds. Between runs the destination is
 removed and the disk left to settle.
 """
 
 import argparse
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -18,15 +19,28 @@ from rich.console import Console
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Contestant, choose, without_paths
-from bench.course import START_SIZE_BYTES, Course, open_course
 from bench.edges import comparison_parser, conclude, end_in_order, open_console, present, sizes
+from bench.floors import FLOORS, find_floors
+from bench.goals import Target, at_least, at_most, private_memory
 from bench.machine import available_memory_bytes, describe_machine
-from bench.measure import CommandFailedError
-from bench.objects import format_size
-from bench.peers import Download, find_contestants
-from bench.report import judge, print_rows, print_targets, summarize
+from bench.measure import CommandFailedError, Usage
+from bench.movers import Move, find_movers
+from bench.moving import MovingArena, Place, Task, expected_of
+from bench.objects import format_size, make_object
+from bench.server import Server, serve
+from bench.stores import BUCKET
+from bench.tally import FOR_SPENDING, Column, Ratio, Runs, figure, print_tally, tally, wall_ratio
+from bulkhaul.model.limits import GIB, MIB
 
-SPARE_DISK_BYTES = 1 << 30
+SPARE_DISK_BYTES = GIB
+START_SIZE_BYTES = 64 * MIB  # several parts for every contestant, and over soon
+START = "start"
+
+# Source: the project's goals for one large object, at the largest size measured.
+MIN_TIMES_PEERS = {"s5cmd": 1.2, "boto3": 2.0}
+MIN_OF_FLOOR = 0.7
+MAX_PRIVATE_BYTES = 250 * MIB
+MAX_FIRST_REQUEST_S = 0.8
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -47,22 +61,71 @@ def check_room(console: Console, folder: Path, sizes: Sequence[int]) -> None:
         console.print("warning: the objects and a copy do not fit into memory; the disk will be measured too")
 
 
-def measure_starts(
-    course: Course, contestants: Sequence[Contestant[Download]], repeats: int, console: Console
-) -> tuple[dict[str, list[float]], dict[str, str]]:
-    """Measure the start of everybody, ``repeats`` times; return the seconds and the failures by name."""
-    starts_s: dict[str, list[float]] = {one.name: [] for one in contestants}
-    failures: dict[str, str] = {}
-    for _ in range(repeats):
-        for one in contestants:
-            if one.name in failures:
-                continue
-            try:
-                starts_s[one.name].append(course.start_s(one))
-            except CommandFailedError as error:
-                failures[one.name] = str(error)
-                console.print(f"{one.name} failed, start: {error}", style="red", markup=False)
-    return starts_s, failures
+@contextmanager
+def open_tasks(folder: Path, sizes: Sequence[int]) -> Iterator[tuple[list[Task], Task, Server]]:
+    """Make and serve the objects; give a task for each size, the task of a start, and the server."""
+    bucket = folder / "root" / BUCKET
+    for made in (bucket, folder / "home", folder / "server"):
+        made.mkdir(parents=True)
+
+    def task(name: str, endpoint: str, size_bytes: int) -> Task:
+        source = bucket / name
+        make_object(source, size_bytes, seed=size_bytes)
+        return Task(name, Place(endpoint), True, expected_of(source), key=name)
+
+    with serve(folder / "root", folder / "server") as server:
+        tasks = [task(format_size(size), server.endpoint, size) for size in sizes]
+        yield tasks, task(START, server.logged_endpoint, START_SIZE_BYTES), server
+
+
+def first_get_s(arena: MovingArena, server: Server, contestant: Contestant[Move], task: Task) -> float:
+    """Return the seconds from a contestant's start to the arrival of its first ranged GET.
+
+    One that fetches without a Range is timed to its first GET.
+    """
+    server.forget_requests()
+    usage = arena.run(contestant, task)
+    for ranged in (True, False):
+        arrived_s = server.first_get_at_s(ranged=ranged)
+        if arrived_s is not None:
+            return arrived_s - usage.started_at_s
+    raise CommandFailedError("succeeded without a GET")
+
+
+def of_floor(runs: Runs, name: str) -> Ratio | None:
+    """Return the wall time of the floor, the fastest of its ways, by a contestant's, or None if none ran."""
+    ran = [way for way in FLOORS if runs.get(way)]
+    floor = min(ran, key=lambda way: median(run.wall_s for run in runs[way]), default="")
+    return wall_ratio(runs, floor, name)
+
+
+def columns(runs: Runs, starts_s: Mapping[str, float]) -> tuple[Column, ...]:
+    """Return what the table has beside the columns of all."""
+    return (
+        *FOR_SPENDING,
+        ("GB/s", lambda row: figure(row.bytes_per_s and row.bytes_per_s / 1e9)),
+        ("speed\nof floor", lambda row: str(of_floor(runs, row.name) or "-")),
+        ("first GET\nafter s", lambda row: figure(starts_s.get(row.name))),
+    )
+
+
+def judge(task: str, runs: Runs, memory: Mapping[str, Usage], first_request_s: float | None) -> list[Target]:
+    """Compare bulkhaul with the goals at one size.
+
+    Args:
+        task: its name.
+        memory: the sampled run by contestant.
+        first_request_s: the median of bulkhaul's starts.
+    """
+    return [
+        *(
+            at_least(f"{task}: at least {least} x as fast as {peer}", wall_ratio(runs, peer, BULKHAUL), least)
+            for peer, least in MIN_TIMES_PEERS.items()
+        ),
+        at_least(f"{task}: at least {MIN_OF_FLOOR} of the floor", of_floor(runs, BULKHAUL), MIN_OF_FLOOR),
+        private_memory(task, memory, MAX_PRIVATE_BYTES),
+        at_most(f"s to the first GET at most {MAX_FIRST_REQUEST_S}", first_request_s, MAX_FIRST_REQUEST_S),
+    ]
 
 
 def main() -> None:
@@ -70,25 +133,31 @@ def main() -> None:
     arguments = parse_arguments()
     end_in_order()
     console = open_console()
-    sizes_bytes: list[int] = arguments.sizes
-    check_room(console, arguments.folder, sizes_bytes)
-    chosen = choose(find_contestants(arguments.peers_bin), arguments.only)
+    check_room(console, arguments.folder, arguments.sizes)
+    chosen = choose([*find_floors(), *find_movers(arguments.peers_bin)], arguments.only)
     contestants = present(chosen, console)
     machine = describe_machine(arguments.folder)
-    with open_course(arguments.folder, sizes_bytes, timeout_s=arguments.timeout) as course:
-        starts_s, start_failures = measure_starts(course, contestants, arguments.starts, console)
-        started = [one for one in contestants if one.name not in start_failures]
-        comparison = Comparison(course, started, sizes_bytes, console, format_size)
-        comparison.check_and_sample()
-        comparison.time_rounds(arguments.rounds)
+    starts_s: dict[str, list[float]] = {one.name: [] for one in contestants}
+    with (
+        tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=arguments.folder) as name,
+        open_tasks(Path(name), arguments.sizes) as (tasks, start, server),
+    ):
+        arena = MovingArena(Path(name), arguments.timeout)
+        starting = Comparison(arena, contestants, [start], console)
+        for _ in range(arguments.starts):
+            for one in contestants:
+                if one.name not in starting.failures[start]:
+                    with starting.excluding_failure(one, start, "first GET"):
+                        starts_s[one.name].append(first_get_s(arena, server, one, start))
+        comparison = Comparison(arena, contestants, tasks, console)
+        comparison.run(arguments.rounds)
 
-    medians_s = {name: median(starts) for name, starts in starts_s.items() if starts}
-    rows = {size: summarize(size, comparison.timed[size], comparison.memory[size]) for size in sizes_bytes}
-    for size_rows in rows.values():
-        if size_rows:
-            print_rows(console, size_rows, medians_s)
-    targets = judge(rows[sizes_bytes[-1]], medians_s.get(BULKHAUL))
-    print_targets(console, targets)
+    first_s = {name: median(starts) for name, starts in starts_s.items() if starts}
+    rows = []
+    for task in tasks:
+        runs, memory = comparison.timed[task], comparison.memory[task]
+        rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes))
+        print_tally(console, task.name, finished, comparison.failures[task], columns(runs, first_s))
     conclude(
         console,
         arguments,
@@ -96,14 +165,14 @@ def main() -> None:
         {
             "machine": machine,
             "contestants": without_paths(chosen),
-            "medians": [asdict(row) for size_rows in rows.values() for row in size_rows],
-            "goals": [asdict(target) for target in targets],
+            "medians": rows,
             "starts_s": starts_s,
-            "start_failures": start_failures,
+            "start_failures": starting.failures[start],
             **comparison.encoded(),
         },
-        targets=targets,
-        failed=bool(comparison.failed or start_failures),
+        targets=judge(tasks[-1].name, runs, memory, first_s.get(BULKHAUL)),
+        where="at the largest size",
+        failed=comparison.failed or starting.failed,
     )
 
 

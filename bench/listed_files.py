@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.certificates import make_certificates
+from tests.servers import make_certificates
+
 from bench.nginx import nginx
-from bench.serving import free_ports
+from bulkhaul.embedded.ports import free_ports
 
 PAGE_KEYS = 1000
 FIRST_MODIFIED_S = 1_700_000_000
@@ -97,9 +98,9 @@ def listed_files(root: Path, home: Path, bucket: str, prefix: str) -> Iterator[L
     (root / "pages").mkdir()
     write_pages(root / "pages", bucket, prefix, sorted((root / bucket / prefix).iterdir()))
     certificates = make_certificates(home)
-    port, tls_port = free_ports(2)
-    directives = DIRECTIVES.format(
-        root=root, bucket=bucket, port=port, tls_port=tls_port, chain=certificates.chain, key=certificates.key
-    )
-    with nginx(home, directives, port=port):
-        yield ListedFiles(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}", certificates.ca_bundle)
+    with free_ports(2) as (port, tls_port):
+        directives = DIRECTIVES.format(
+            root=root, bucket=bucket, port=port, tls_port=tls_port, chain=certificates.chain, key=certificates.key
+        )
+        with nginx(home, directives, port=port):
+            yield ListedFiles(f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}", certificates.ca_bundle)

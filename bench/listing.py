@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -23,15 +23,16 @@ from rich.console import Console
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, DUMMY_KEYS, Contestant, choose, clean_environment, without_paths
-from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
+from bench.edges import chosen_of, comparison_parser, conclude, counts, end_in_order, open_console, present
+from bench.goals import Target, at_least, at_most, peak_of, private_memory
 from bench.listed_keys import SHAPES, Keys
 from bench.listers import Listing, find_listers
 from bench.listing_server import listing_prefix, listing_server
 from bench.machine import describe_machine
 from bench.measure import CommandFailedError, Usage, measure
-from bench.report import MIB, Target, figure, paired_ratio, print_targets
 from bench.stores import BUCKET, STORES
-from bench.tally import print_tally, tally
+from bench.tally import Runs, print_tally, tally, wall_ratio
+from bulkhaul.model.limits import MIB
 
 VERBS = ("ls", "du")
 COMPUTED = "computed"
@@ -133,7 +134,7 @@ def open_arena(
         for part in ("home", "output", "server"):
             (folder / part).mkdir()
         if server == COMPUTED:
-            with listing_server(folder / "server", keys, latency_s) as endpoint:
+            with listing_server(keys, latency_s) as endpoint:
                 yield ListingArena(folder, endpoint, DUMMY_KEYS, "computed", timeout_s=timeout_s), {}
             return
         with STORES[server](folder / "server") as store:
@@ -151,7 +152,7 @@ def judge(
     keys: Sequence[int],
     shapes: Sequence[str],
     times_s5cmd: float,
-    timed: Mapping[Question, Mapping[str, Sequence[Usage]]],
+    timed: Mapping[Question, Runs],
     memory: Mapping[Question, Mapping[str, Usage]],
 ) -> list[Target]:
     """Compare bulkhaul with the goals.
@@ -166,28 +167,18 @@ def judge(
     for shape, verb in product(shapes, VERBS):
         enough = next((count for count in keys if count >= FULL_SPEED_KEYS), keys[-1])
         few, many = Question(verb, enough, shape), Question(verb, keys[-1], shape)
-        ratio = paired_ratio(timed[many].get("s5cmd"), timed[many].get(BULKHAUL))
-        reached = None if ratio is None else ratio >= times_s5cmd
-        targets.append(Target(f"{many}: at least {times_s5cmd} x as fast as s5cmd", figure(ratio), reached))
-        most = peak_of(memory[many])
-        goal = f"{many}: private MiB at most {MAX_PRIVATE_BYTES // MIB}"
-        mib = None if most is None else most / MIB
-        targets.append(Target(goal, figure(mib), None if most is None else most <= MAX_PRIVATE_BYTES))
-        least = None if few == many else peak_of(memory[few])
-        growth = most / least if most and least else None
-        goal = f"{many}: private memory at most {MAX_MEMORY_GROWTH} x that at {few.keys:,}"
-        targets.append(Target(goal, figure(growth), None if growth is None else growth <= MAX_MEMORY_GROWTH))
+        ratio = wall_ratio(timed[many], "s5cmd", BULKHAUL)
+        most, least = peak_of(memory[many]), None if few == many else peak_of(memory[few])
+        targets += [
+            at_least(f"{many}: at least {times_s5cmd} x as fast as s5cmd", ratio, times_s5cmd),
+            private_memory(str(many), memory[many], MAX_PRIVATE_BYTES),
+            at_most(
+                f"{many}: private memory at most {MAX_MEMORY_GROWTH} x that at {few.keys:,}",
+                most / least if most and least else None,
+                MAX_MEMORY_GROWTH,
+            ),
+        ]
     return targets
-
-
-def peak_of(runs: Mapping[str, Usage]) -> int | None:
-    """Return the private memory of bulkhaul's sampled run, in bytes; None without one."""
-    return runs[BULKHAUL].peak_private_bytes if BULKHAUL in runs else None
-
-
-def key_counts(text: str) -> list[int]:
-    """Return comma-separated numbers of keys, smallest first, for argparse."""
-    return sorted({positive(count) for count in text.split(",")})
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -195,9 +186,14 @@ def parse_arguments() -> argparse.Namespace:
     parser = comparison_parser("bench.listing", __doc__)
     parser.add_argument("--server", choices=[COMPUTED, *STORES], default=COMPUTED, help="default: computed")
     parser.add_argument("--latency", type=float, default=0.03, help="seconds before a computed reply (default: 0.03)")
-    parser.add_argument("--shapes", default="hashed", help=f"of computed keys: {', '.join(SHAPES)} (default: hashed)")
     parser.add_argument(
-        "--keys", type=key_counts, default="10000,300000,1000000", help="numbers (default: 10000,300000,1000000)"
+        "--shapes",
+        type=chosen_of(SHAPES),
+        default="hashed",
+        help=f"of computed keys: {', '.join(SHAPES)} (default: hashed)",
+    )
+    parser.add_argument(
+        "--keys", type=counts, default="10000,300000,1000000", help="numbers (default: 10000,300000,1000000)"
     )
     return parser.parse_args()
 
@@ -211,7 +207,7 @@ def main() -> None:
     contestants = present(chosen, console)
     machine = describe_machine(arguments.folder)
     computed = arguments.server == COMPUTED
-    shapes = arguments.shapes.split(",") if computed else [STORED]
+    shapes = arguments.shapes if computed else [STORED]
     questions = [Question(verb, count, shape) for shape in shapes for count in arguments.keys for verb in VERBS]
     with open_arena(
         arguments.folder,
@@ -222,17 +218,14 @@ def main() -> None:
         timeout_s=arguments.timeout,
     ) as (arena, filled_s):
         comparison = Comparison(arena, contestants, questions, console)
-        comparison.check_and_sample()
-        comparison.time_rounds(arguments.rounds)
+        comparison.run(arguments.rounds)
 
     rows = []
     for question in questions:
         rows += (finished := tally(str(question), comparison.timed[question], comparison.memory[question]))
-        title = f"{question} keys of {arguments.server}, medians of {arguments.rounds} paired rounds"
-        print_tally(console, title, finished, comparison.failures[question])
+        print_tally(console, f"{question} keys of {arguments.server}", finished, comparison.failures[question])
     times_s5cmd = MIN_TIMES_S5CMD_COMPUTED if computed else MIN_TIMES_S5CMD
     targets = judge(arguments.keys, shapes, times_s5cmd, comparison.timed, comparison.memory)
-    print_targets(console, targets, f"against {arguments.server}")
     conclude(
         console,
         arguments,
@@ -246,11 +239,11 @@ def main() -> None:
                 "latency_s": arguments.latency if computed else 0.0,
             },
             "contestants": without_paths(chosen),
-            "medians": [asdict(row) for row in rows],
-            "goals": [asdict(target) for target in targets],
+            "medians": rows,
             **comparison.encoded(),
         },
         targets=targets,
+        where=f"against {arguments.server}",
         failed=comparison.failed,
     )
 

@@ -13,17 +13,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
-import sys
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast
 from urllib.parse import parse_qsl, quote
 from xml.sax.saxutils import escape
 
 from bench.listed_keys import SHAPES, Keys
-from bench.serving import free_ports, running
+from bench.own_servers import own_server
 
 BUCKET = "bench"
 OTHER_BUCKET = "bench-too"
@@ -149,20 +148,19 @@ class Connection(asyncio.Protocol):
 
 
 @contextmanager
-def listing_server(folder: Path, counts: Sequence[int], latency_s: float) -> Iterator[str]:
+def listing_server(counts: Sequence[int], latency_s: float) -> Iterator[str]:
     """Run the server in a process of its own until the block ends; gives its endpoint."""
-    (port,) = free_ports(1)
-    command = [sys.executable, "-m", "bench.listing_server", "--port", str(port)]
-    command += ["--keys", ",".join(map(str, counts))]
-    with running([*command, "--latency", str(latency_s)], port=port, log=folder / "server.log"):
-        yield f"http://127.0.0.1:{port}"
+    options = ["--keys", ",".join(map(str, counts)), "--latency", str(latency_s)]
+    with own_server("bench.listing_server", options) as (_, ready):
+        yield f"http://127.0.0.1:{ready['port']}"
 
 
-async def serve(port: int, listings: Listings, latency_s: float) -> None:
-    """Serve until the process is ended."""
+async def serve(listings: Listings, latency_s: float) -> None:
+    """Serve at a free port, which is printed, until the process is ended."""
     server = await asyncio.get_running_loop().create_server(
-        lambda: Connection(listings, latency_s), "127.0.0.1", port, backlog=512
+        lambda: Connection(listings, latency_s), "127.0.0.1", 0, backlog=512
     )
+    print(json.dumps({"port": server.sockets[0].getsockname()[1]}), flush=True)
     await server.serve_forever()
 
 
@@ -171,12 +169,11 @@ def main() -> None:
     import uvloop
 
     parser = argparse.ArgumentParser(prog="python -m bench.listing_server", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--keys", default="1000000", help="numbers of keys of each shape (default: 1000000)")
     parser.add_argument("--latency", type=float, default=0.03, help="seconds (default: 0.03)")
     arguments = parser.parse_args()
     counts = [int(count) for count in arguments.keys.split(",")]
-    uvloop.run(serve(arguments.port, Listings(counts), arguments.latency))
+    uvloop.run(serve(Listings(counts), arguments.latency))
 
 
 if __name__ == "__main__":

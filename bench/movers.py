@@ -90,12 +90,14 @@ FAR = BestFlags(
 EXAMPLE = Move("ENDPOINT", "BUCKET", "PREFIX/", "PATH", is_download=True)
 
 
-def find_movers(peers_bin: Path | None, best: BestFlags, fixed: Sequence[int] = ()) -> list[Contestant[Move] | Absent]:
+def find_movers(
+    peers_bin: Path | None, best: BestFlags | None = None, fixed: Sequence[int] = ()
+) -> list[Contestant[Move] | Absent]:
     """Return everybody, in the order of the tables.
 
     Args:
         peers_bin: a folder to look into for s5cmd and rclone first.
-        best: the flags of the contestants with ``-best`` in their names.
+        best: the flags of the contestants with ``-best`` in their names; None if there are none.
         fixed: bulkhaul runs once more with each of these as ``--concurrency``.
     """
     path = search_path(peers_bin)
@@ -104,11 +106,11 @@ def find_movers(peers_bin: Path | None, best: BestFlags, fixed: Sequence[int] = 
         contestant(f"{BULKHAUL}-c{number}", find_bulkhaul(), bulkhaul("--concurrency", str(number)), EXAMPLE)
         for number in fixed
     ]
-    everybody += _both("s5cmd", find_s5cmd(path), s5cmd, best.s5cmd_many, best.s5cmd_large)
-    everybody += _both("rclone", find_rclone(path), rclone, best.rclone_many, best.rclone_large)
+    everybody += _both("s5cmd", find_s5cmd(path), s5cmd, (best.s5cmd_many, best.s5cmd_large) if best else None)
+    everybody += _both("rclone", find_rclone(path), rclone, (best.rclone_many, best.rclone_large) if best else None)
     for package in ("obstore", "awscrt", "boto3"):
-        many, large = best.clients_many[package], best.clients_large[package]
-        everybody += _both(package, find_mover(package), client, many, large)
+        flags = (best.clients_many[package], best.clients_large[package]) if best else None
+        everybody += _both(package, find_mover(package), client, flags)
     return everybody
 
 
@@ -123,12 +125,12 @@ Maker = Callable[[str, tuple[str, ...], tuple[str, ...]], Arguments]
 
 
 def _both(
-    name: str, program: Program | Absent, make: Maker, many: tuple[str, ...], large: tuple[str, ...]
+    name: str, program: Program | Absent, make: Maker, best: tuple[tuple[str, ...], tuple[str, ...]] | None
 ) -> list[Contestant[Move] | Absent]:
-    return [
-        contestant(name, program, make(name, (), ()), EXAMPLE),
-        contestant(f"{name}{BEST}", program, make(name, many, large), EXAMPLE),
-    ]
+    found = [contestant(name, program, make(name, (), ()), EXAMPLE)]
+    if best is not None:
+        found.append(contestant(f"{name}{BEST}", program, make(name, *best), EXAMPLE))
+    return found
 
 
 def bulkhaul(*flags: str) -> Arguments:

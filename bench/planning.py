@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from bench.contestants import Program, clean_environment
+from bench.contestants import BULKHAUL, Program, clean_environment
+from bench.goals import Target, at_most, private_memory
 from bench.listed_keys import SHAPES
 from bench.measure import CommandFailedError, Usage, measure
-from bench.report import MIB, Target, figure
+from bulkhaul.model.limits import MIB
 
 NOBODY = "http://127.0.0.1:9"
 """An endpoint that is never asked: a manifest says all that a plan needs."""
@@ -34,11 +35,6 @@ class Planned:
     manifest_bytes: int
     create: Usage
     status: Sequence[Usage]
-
-    @property
-    def status_s(self) -> float:
-        """The median wall time of a status."""
-        return median(usage.wall_s for usage in self.status)
 
 
 def write_manifest(path: Path, rows: int) -> None:
@@ -82,18 +78,12 @@ def plan(program: Program, parent: Path, rows: int, rounds: int, *, timeout_s: f
 
 def judge_planned(planned: Planned) -> list[Target]:
     """Compare a plan with the goals."""
-    private = planned.create.peak_private_bytes or 0
-    slowest_s = max(usage.wall_s for usage in planned.status)
-    what = f"plan of {planned.rows:,} rows"
+    what, status_s = f"plan of {planned.rows:,} rows", [usage.wall_s for usage in planned.status]
     return [
-        Target(
-            f"{what}: private MiB at most {MAX_PRIVATE_BYTES // MIB}",
-            figure(private / MIB, 0),
-            private <= MAX_PRIVATE_BYTES,
-        ),
-        Target(
-            f"{what}: every status within {MAX_STATUS_S:.0f} s, median {figure(planned.status_s)}",
-            figure(slowest_s),
-            slowest_s <= MAX_STATUS_S,
+        private_memory(what, {BULKHAUL: planned.create}, MAX_PRIVATE_BYTES),
+        at_most(
+            f"{what}: every status within {MAX_STATUS_S:.0f} s, median {median(status_s):.2f}",
+            max(status_s),
+            MAX_STATUS_S,
         ),
     ]

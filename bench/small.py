@@ -12,25 +12,25 @@ What counts is the client's CPU time an object: wall time is shared with the ser
 """
 
 import argparse
-import random
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, choose, without_paths
-from bench.edges import comparison_parser, conclude, end_in_order, open_console, positive, present
+from bench.edges import chosen_of, comparison_parser, conclude, end_in_order, open_console, positive, present
+from bench.goals import Target, at_most, private_memory, wall_of_best
 from bench.listed_files import listed_files
 from bench.machine import describe_machine
 from bench.measure import Usage
 from bench.movers import BEST, NEAR, find_movers
 from bench.moving import Expected, MovingArena, Place, Task, expected_of
-from bench.objects import parse_size
-from bench.report import MIB, Target, figure, paired_ratio, print_targets
+from bench.objects import make_files
 from bench.stores import BUCKET, STORES, Store
-from bench.tally import cpu_ratio, print_tally, tally
+from bench.tally import FOR_OBJECTS, Runs, cpu_ratio, print_tally, tally
+from bulkhaul.model.limits import MIB
+from bulkhaul.policy.sizes import parse_size
 
 CASES = ("down-weed", "down-nginx", "down-nginx-tls", "up-weed", "up-nanio")
 PREFIX = "small/"
@@ -40,15 +40,6 @@ MAX_CPU_OF_S5CMD = {"down": 0.4, "up": 0.5}
 MAX_WALL_OF_S5CMD = 0.8
 MAX_WALL_OF_BEST = 1.0
 MAX_PRIVATE_BYTES = 150 * MIB
-
-
-def make_files(folder: Path, files: int, size_bytes: int) -> Path:
-    """Write the files and return their folder."""
-    folder.mkdir(parents=True)
-    for number in range(files):
-        # Not by make_object: to flush thousands of files would take minutes.
-        (folder / f"{number:08d}.bin").write_bytes(random.Random(number).randbytes(size_bytes))
-    return folder
 
 
 def fill(store: Store, folder: Path) -> None:
@@ -96,54 +87,28 @@ def open_tasks(arguments: argparse.Namespace, folder: Path, server_folder: Path)
         yield tasks
 
 
-def judge(
-    task: str, is_download: bool, runs: Mapping[str, Sequence[Usage]], memory: Mapping[str, Usage]
-) -> list[Target]:
+def judge(task: str, is_download: bool, runs: Runs, memory: Mapping[str, Usage]) -> list[Target]:
     """Compare bulkhaul with the goals at one task.
 
     Args:
         task: its name.
         is_download: its direction.
-        runs: timed runs by contestant, one a round.
         memory: the sampled run by contestant.
     """
-    ours, targets = runs.get(BULKHAUL), []
     most_cpu = MAX_CPU_OF_S5CMD["down" if is_download else "up"]
-    for peer in ("s5cmd", f"s5cmd{BEST}"):
-        ratio = cpu_ratio(ours, runs.get(peer))
-        reached = None if ratio is None else ratio <= most_cpu
-        targets.append(Target(f"{task}: CPU at most {most_cpu} x {peer}'s", figure(ratio), reached))
-    walls = {name: paired_ratio(ours, theirs) for name, theirs in runs.items() if not name.startswith(BULKHAUL)}
-    known = {name: ratio for name, ratio in walls.items() if ratio is not None}
+    peers = [name for name in runs if not name.startswith(BULKHAUL)]
     if is_download:
-        known = {name: ratio for name, ratio in known.items() if name.startswith("s5cmd")}
-    best = max(known, key=lambda name: known[name], default=None)
-    most_wall = MAX_WALL_OF_S5CMD if is_download else MAX_WALL_OF_BEST
-    goal = f"{task}: wall at most {most_wall} x that of {'the faster s5cmd' if is_download else 'the best peer'}"
-    measured = figure(None) if best is None else f"{known[best]:.2f} ({best})"
-    targets.append(Target(goal, measured, None if best is None else known[best] <= most_wall))
-    return [*targets, judge_memory(task, memory)]
-
-
-def judge_memory(task: str, memory: Mapping[str, Usage]) -> Target:
-    """Compare bulkhaul's private memory at one task with the goal."""
-    private = memory[BULKHAUL].peak_private_bytes if BULKHAUL in memory else None
-    goal = f"{task}: private MiB at most {MAX_PRIVATE_BYTES // MIB}"
-    if private is None:
-        return Target(goal, figure(None), None)
-    return Target(goal, figure(private / MIB, 0), private <= MAX_PRIVATE_BYTES)
-
-
-def chosen_of(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """Return an argparse type: some of these names, comma-separated."""
-
-    def parse(text: str) -> list[str]:
-        chosen = [name.strip() for name in text.split(",")]
-        if unknown := set(chosen) - set(names):
-            raise argparse.ArgumentTypeError(f"{', '.join(sorted(unknown))}: not of {', '.join(names)}")
-        return chosen
-
-    return parse
+        peers, most_wall, best = [name for name in peers if name.startswith("s5cmd")], MAX_WALL_OF_S5CMD, "faster s5cmd"
+    else:
+        most_wall, best = MAX_WALL_OF_BEST, "best peer"
+    return [
+        *(
+            at_most(f"{task}: CPU at most {most_cpu} x {peer}'s", cpu_ratio(runs, BULKHAUL, peer), most_cpu)
+            for peer in ("s5cmd", f"s5cmd{BEST}")
+        ),
+        wall_of_best(f"{task}: wall at most {most_wall} x that of the {best}", runs, peers, most_wall),
+        private_memory(task, memory, MAX_PRIVATE_BYTES),
+    ]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -178,17 +143,14 @@ def main() -> None:
         (Path(name) / "home").mkdir()
         arena = MovingArena(Path(name), arguments.timeout)
         comparison = Comparison(arena, contestants, tasks, console)
-        comparison.check_and_sample()
-        comparison.time_rounds(arguments.rounds)
+        comparison.run(arguments.rounds)
 
     rows, targets = [], []
     for task in tasks:
         runs, memory = comparison.timed[task], comparison.memory[task]
         rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes, objects=task.objects))
         targets += judge(task.name, task.is_download, runs, memory)
-        title = f"{task.name}: {task.objects:,} objects, medians of {arguments.rounds} paired rounds"
-        print_tally(console, title, finished, comparison.failures[task])
-    print_targets(console, targets, "at small objects")
+        print_tally(console, f"{task.name}: {task.objects:,} objects", finished, comparison.failures[task], FOR_OBJECTS)
     conclude(
         console,
         arguments,
@@ -197,12 +159,12 @@ def main() -> None:
             "machine": machine,
             "tasks": {task.name: {"objects": task.objects, "bytes": task.size_bytes} for task in tasks},
             "contestants": without_paths(chosen),
-            "best_flags": asdict(NEAR),
-            "medians": [asdict(row) for row in rows],
-            "goals": [asdict(target) for target in targets],
+            "best_flags": NEAR,
+            "medians": rows,
             **comparison.encoded(),
         },
         targets=targets,
+        where="at small objects",
         failed=comparison.failed,
     )
 

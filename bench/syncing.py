@@ -145,8 +145,7 @@ def open_computed(
     folder: Path, cases: Sequence[str], counts: Sequence[int], latency_s: float
 ) -> Iterator[list[Unchanged]]:
     """Run the server that computes its listings, and make folders that have the same; gives the chosen tasks."""
-    (folder / "computed").mkdir()
-    with listing_server(folder / "computed", counts, latency_s) as endpoint:
+    with listing_server(counts, latency_s) as endpoint:
         tasks = []
         for keys in counts:
             prefix = listing_prefix(SHAPE, keys)

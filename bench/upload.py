@@ -9,24 +9,20 @@ server that writes costs more than the client here, so beside wall time stands t
 """
 
 import argparse
-import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from itertools import count
 from pathlib import Path
 
 from bench.comparison import Comparison
-from bench.contestants import BULKHAUL, Contestant, choose, clean_environment, without_paths
+from bench.contestants import BULKHAUL, choose, without_paths
 from bench.edges import comparison_parser, conclude, end_in_order, open_console, present, sizes
+from bench.goals import Target, at_most, wall_of_best
 from bench.machine import available_memory_bytes, describe_machine
-from bench.measure import CommandFailedError, Usage, measure
-from bench.objects import format_size, make_object, parse_size
-from bench.report import Target, figure, paired_ratio, print_targets
-from bench.stores import BUCKET, STORES, Store
-from bench.tally import cpu_ratio, print_tally, tally
-from bench.uploaders import Upload, find_uploaders
+from bench.movers import find_movers
+from bench.moving import MovingArena, Place, Task, expected_of
+from bench.objects import format_size, make_files, make_object
+from bench.stores import STORES
+from bench.tally import FOR_BYTES, Runs, cpu_ratio, print_tally, tally
+from bulkhaul.policy.sizes import parse_size
 
 # Source: the project's goals for uploads.
 MAX_CPU_OF = {"s5cmd": 0.5, "boto3": 0.3}
@@ -34,121 +30,39 @@ MAX_WALL_OF_BEST = 1.0
 MEMORY_COPIES = 4  # what a server that keeps parts and the object in memory holds, and the source's pages
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file or folder to upload."""
-
-    name: str
-    path: Path
-    size_bytes: int
-    is_folder: bool
-
-    def files(self, key: str) -> dict[str, Path]:
-        """Return every file by the key that it shall have."""
-        if not self.is_folder:
-            return {key: self.path}
-        return {f"{key}/{path.name}": path for path in self.path.iterdir()}
-
-
-class UploadArena:
-    """The server with one fresh bucket, and where the sources are."""
-
-    def __init__(self, folder: Path, store: Store, *, timeout_s: float) -> None:
-        self.store = store
-        self.timeout_s = timeout_s
-        self.sources = folder / "sources"
-        self.home = folder / "home"
-        self.numbers = count(1)
-        self.key = ""
-
-    def run(self, contestant: Contestant[Upload], task: Source, *, sample_memory: bool = False) -> Usage:
-        """Upload once to an empty bucket; the objects stay until the next run.
-
-        Raises:
-            CommandFailedError: the command failed, or the bucket does not hold exactly the right sizes.
-        """
-        self.store.remove_bucket()
-        self.store.make_bucket()
-        os.sync()
-        self.key = f"run-{next(self.numbers)}/{task.name}"
-        upload = Upload(self.store.endpoint, BUCKET, self.key, str(task.path), task.is_folder)
-        usage = measure(
-            contestant.command(upload),
-            environment=clean_environment(self.home, self.store.endpoint, self.store.keys),
-            data_folder=self.sources,
-            sample_memory=sample_memory,
-            timeout_s=self.timeout_s,
-        )
-        expected = {key: path.stat().st_size for key, path in task.files(self.key).items()}
-        stored = self.store.sizes_bytes()
-        if stored != expected:
-            raise CommandFailedError(describe_difference(stored, expected))
-        return usage
-
-    def check(self, task: Source) -> None:
-        """Raise CommandFailedError unless every object of the last run holds its file's bytes."""
-        for key, path in task.files(self.key).items():
-            if not self.store.holds(key, path):
-                raise CommandFailedError(f"the bytes stored under {key} differ from the source's")
+def make_tasks(arguments: argparse.Namespace, folder: Path, place: Place) -> list[Task]:
+    """Write what is uploaded, one file of each size, and one folder unless there are no files; give the tasks."""
+    folder.mkdir()
+    tasks = []
+    for size_bytes in arguments.sizes:
+        name = format_size(size_bytes)
+        make_object(folder / name, size_bytes, seed=size_bytes)
+        tasks.append(Task(name, place, False, expected_of(folder / name), source=folder / name))
+    if arguments.files:
+        name = f"{arguments.files}x{format_size(arguments.file_size)}"
+        source = make_files(folder / name, arguments.files, arguments.file_size)
+        tasks.append(Task(name, place, False, expected_of(source), source=source))
+    return tasks
 
 
-def describe_difference(stored: Mapping[str, int], expected: Mapping[str, int]) -> str:
-    """Say how the keys and sizes in the bucket differ from those expected."""
-    missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
-    wrong = [key for key in sorted(expected.keys() & stored.keys()) if stored[key] != expected[key]]
-    text = f"succeeded, but of {len(expected)} keys {len(missing)} are missing, {len(extra)} others are there"
-    if wrong:
-        text += f", {len(wrong)} have a wrong size: {wrong[0]} {stored[wrong[0]]} instead of {expected[wrong[0]]} bytes"
-    return text
-
-
-@contextmanager
-def open_arena(parent: Path, server: str, *, timeout_s: float) -> Iterator[UploadArena]:
-    """Start the server and make room for sources below ``parent``; leave nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=parent) as name:
-        folder = Path(name)
-        for part in ("sources", "home", "server"):
-            (folder / part).mkdir()
-        with STORES[server](folder / "server") as store:
-            yield UploadArena(folder, store, timeout_s=timeout_s)
-
-
-def make_sources(folder: Path, sizes_bytes: Sequence[int], *, files: int, file_size_bytes: int) -> list[Source]:
-    """Write what is uploaded: one file of each size, and one folder unless ``files`` is 0."""
-    sources = []
-    for size_bytes in sizes_bytes:
-        path = folder / f"{format_size(size_bytes)}.bin"
-        make_object(path, size_bytes, seed=size_bytes)
-        sources.append(Source(format_size(size_bytes), path, size_bytes, is_folder=False))
-    if files:
-        name = f"{files}x{format_size(file_size_bytes)}"
-        (folder / name).mkdir()
-        for number in range(files):
-            make_object(folder / name / f"{number:05d}.bin", file_size_bytes, seed=number)
-        sources.append(Source(name, folder / name, files * file_size_bytes, is_folder=True))
-    return sources
-
-
-def judge(task: str, runs: Mapping[str, Sequence[Usage]]) -> list[Target]:
+def judge(task: str, runs: Runs) -> list[Target]:
     """Compare bulkhaul with the goals at one task.
 
     Args:
         task: its name.
-        runs: timed runs by contestant, one a round.
     """
-    ours = runs.get(BULKHAUL)
-    targets = []
-    for peer, most in MAX_CPU_OF.items():
-        ratio = cpu_ratio(ours, runs.get(peer))
-        reached = None if ratio is None else ratio <= most
-        targets.append(Target(f"{task}: client CPU at most {most} x {peer}'s", figure(ratio), reached))
-    ratios = {peer: paired_ratio(ours, theirs) for peer, theirs in runs.items() if peer != BULKHAUL}
-    known = {peer: ratio for peer, ratio in ratios.items() if ratio is not None}
-    best = max(known, key=lambda peer: known[peer], default=None)
-    goal = f"{task}: wall at most {MAX_WALL_OF_BEST} x the best peer's"
-    if best is None:
-        return [*targets, Target(goal, figure(None), None)]
-    return [*targets, Target(goal, f"{known[best]:.2f} ({best})", known[best] <= MAX_WALL_OF_BEST)]
+    return [
+        *(
+            at_most(f"{task}: client CPU at most {most} x {peer}'s", cpu_ratio(runs, BULKHAUL, peer), most)
+            for peer, most in MAX_CPU_OF.items()
+        ),
+        wall_of_best(
+            f"{task}: wall at most {MAX_WALL_OF_BEST} x the best peer's",
+            runs,
+            [peer for peer in runs if peer != BULKHAUL],
+            MAX_WALL_OF_BEST,
+        ),
+    ]
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -171,38 +85,38 @@ def main() -> None:
     largest_bytes = max([*arguments.sizes, arguments.files * arguments.file_size])
     if available_memory_bytes() < MEMORY_COPIES * largest_bytes:
         raise SystemExit(f"{MEMORY_COPIES * largest_bytes >> 20} MiB of memory are needed: see --sizes and --files")
-    chosen = choose(find_uploaders(arguments.peers_bin), arguments.only)
+    chosen = choose(find_movers(arguments.peers_bin), arguments.only)
     contestants = present(chosen, console)
     machine = describe_machine(arguments.folder)
-    with open_arena(arguments.folder, arguments.server, timeout_s=arguments.timeout) as arena:
-        sources = make_sources(
-            arena.sources, arguments.sizes, files=arguments.files, file_size_bytes=arguments.file_size
-        )
-        comparison = Comparison(arena, contestants, sources, console, lambda source: source.name)
-        comparison.check_and_sample()
-        comparison.time_rounds(arguments.rounds)
+    with tempfile.TemporaryDirectory(prefix="bulkhaul-bench-", dir=arguments.folder) as name:
+        folder = Path(name)
+        for part in ("home", "server"):
+            (folder / part).mkdir()
+        with STORES[arguments.server](folder / "server") as store:
+            tasks = make_tasks(arguments, folder / "sources", Place(store.endpoint, store.keys, store=store))
+            comparison = Comparison(MovingArena(folder, arguments.timeout), contestants, tasks, console)
+            comparison.run(arguments.rounds)
 
     rows, targets = [], []
-    for source in sources:
-        runs, memory = comparison.timed[source], comparison.memory[source]
-        rows += (finished := tally(source.name, runs, memory, size_bytes=source.size_bytes))
-        targets += judge(source.name, runs)
-        title = f"upload of {source.name} to {arguments.server}, medians of {arguments.rounds} paired rounds"
-        print_tally(console, title, finished, comparison.failures[source])
-    print_targets(console, targets, f"against {arguments.server}")
+    for task in tasks:
+        runs, memory = comparison.timed[task], comparison.memory[task]
+        rows += (finished := tally(task.name, runs, memory, size_bytes=task.size_bytes))
+        targets += judge(task.name, runs)
+        title = f"upload of {task.name} to {arguments.server}"
+        print_tally(console, title, finished, comparison.failures[task], FOR_BYTES)
     conclude(
         console,
         arguments,
         "upload",
         {
             "machine": machine,
-            "server": {"name": arguments.server, "version": arena.store.version},
+            "server": {"name": arguments.server, "version": store.version},
             "contestants": without_paths(chosen),
-            "medians": [asdict(row) for row in rows],
-            "goals": [asdict(target) for target in targets],
+            "medians": rows,
             **comparison.encoded(),
         },
         targets=targets,
+        where=f"against {arguments.server}",
         failed=comparison.failed,
     )
 

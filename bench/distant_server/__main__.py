@@ -17,7 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from bench.objects import parse_size
+from bulkhaul.policy.sizes import parse_size
 
 from .catalogue import CHECKSUMS, Catalogue
 from .connections import BACKLOG, Loop
@@ -64,12 +64,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def server_context(folder: Path) -> tuple[ssl.SSLContext, Path]:
     """Return the server's side of TLS for 127.0.0.1, and the authority that clients have to trust."""
-    from bench.certificates import make_certificates  # not needed without TLS
+    from tests.servers import make_certificates  # not needed without TLS, and slow to import
 
     made = make_certificates(folder)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(made.chain, made.key)
-    return context, made.ca_bundle
+    return made.server_context(), made.ca_bundle
 
 
 def go_first() -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -116,8 +117,12 @@ def running(
     ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     deadline_s: float = PATIENCE_S,
+    end_by: signal.Signals = signal.SIGKILL,
 ) -> Iterator[int]:
     """Run a program until the block ends, and yield its process id once it is ready.
+
+    Args:
+        end_by: how it is ended; by SIGTERM if it has children to end.
 
     Raises:
         AssertionError: it ended or was not ready within ``deadline_s``; shows the end of its output.
@@ -138,7 +143,7 @@ def running(
             _wait_until(ready, process, output, deadline_s)
             yield process.pid
         finally:
-            process.kill()
+            process.send_signal(end_by)
 
 
 def _wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], output: Path, deadline_s: float) -> None:
