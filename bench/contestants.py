@@ -1,7 +1,7 @@
 """Programs that are compared: how each is found, run with its own defaults, and named in results.
 
-Knows nothing of what a program is asked to do: that is a *job*, with its own module (downloads in
-``peers``, uploads in ``uploaders``, listings in ``listers``). Everybody gets the same endpoint, the same
+Knows nothing of what a program is asked to do: that is a *job*, with its own module (moves in ``movers``,
+listings in ``listers``, syncs in ``syncers``, starts in ``starters``). Everybody gets the same endpoint, the same
 credentials and an environment without configuration files or proxies. A contestant that is not installed
 is named as absent, never left out.
 """

@@ -1,4 +1,4 @@
-"""Real S3 servers that take writes, each alone in a process group of its own on loopback.
+"""Real S3 servers that take writes, each in a process of its own on loopback.
 
     ministack  everything in memory; the cheapest writes; does not look at signatures (1.4 took half a
                minute to read a body of 64 MiB: the extra asks for a newer one)
