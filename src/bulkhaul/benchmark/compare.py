@@ -22,6 +22,9 @@ from bulkhaul.policy.differences import CONFIDENCE, Interval, Word, confidence_o
 _ENOUGH_FAILED = 0.001
 """Share of failed requests that is told: what fails is often fast."""
 
+_NOT_COMPARED = ("concurrency", "load before")
+"""Of settings and machines: the runs tell the one themselves, and the other is never twice the same."""
+
 
 class Metric(msgspec.Struct, frozen=True):
     """One metric of two results.
@@ -52,7 +55,8 @@ class Pair(msgspec.Struct, frozen=True):
         base_runs, other_runs: repeats of each.
         within_runs: there is one run a side, so intervals follow from parts of these runs and know nothing of how far
             runs scatter.
-        notes: what a reader must know.
+        differences: in what else than the results the two differ, by purpose or not: a reader must know it first.
+        notes: what makes the numbers doubtful.
     """
 
     base: str
@@ -61,6 +65,7 @@ class Pair(msgspec.Struct, frozen=True):
     other_runs: int
     within_runs: bool
     metrics: tuple[Metric, ...]
+    differences: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -125,11 +130,13 @@ def _pair(base: Result, other: Result, base_name: str, name: str, threshold: flo
         interval = ratio_interval(repeats[0], repeats[1], confidence) if repeats[0] and repeats[1] else None
         in_unit = unit if metric == THROUGHPUT else "ms"
         metrics.append(_metric(metric, in_unit, a[metric], b[metric], interval, threshold))
-    notes = [f"they were not asked the same: {reason}" for reason in reasons]
-    notes += [f"{metric}: not compared, as not every run has it" for metric in found if metric not in whole]
-    notes += told_apart(base.workload, other.workload)
-    notes += [*_warnings(base, base_name), *_warnings(other, name), *_surroundings(base, other)]
-    return Pair(base_name, name, len(base.runs), len(other.runs), within, tuple(metrics), tuple(notes))
+    differences = [f"not the same was asked: {reason}" for reason in reasons]
+    differences += told_apart(base.workload, other.workload, _in_flight(base), _in_flight(other))
+    differences += _surroundings(base, other)
+    notes = [f"{metric}: not compared, as not every run has it" for metric in found if metric not in whole]
+    notes += [*_warnings(base, base_name), *_warnings(other, name)]
+    counts = len(base.runs), len(other.runs)
+    return Pair(base_name, name, *counts, within, tuple(metrics), tuple(differences), tuple(notes))
 
 
 def _metric(
@@ -156,14 +163,15 @@ def _warnings(result: Result, name: str) -> Iterator[str]:
 
 
 def _surroundings(base: Result, other: Result) -> Iterator[str]:
-    """Yield in what the machines and the settings differ."""
-    for kind, a, b in (("machine", base.machine, other.machine), ("setting", base.settings, other.settings)):
+    """Yield in what the settings and the machines differ."""
+    for kind, a, b in (("setting", base.settings, other.settings), ("machine", base.machine, other.machine)):
         for key in sorted(a.keys() & b.keys()):
-            if a[key] != b[key]:
+            if a[key] != b[key] and key not in _NOT_COMPARED:
                 yield f"{kind} {key}: {a[key]} and {b[key]}"
-    in_flight = [sorted({run.concurrency for run in result.runs}) for result in (base, other)]
-    if in_flight[0] != in_flight[1]:
-        yield "requests in flight: " + " and ".join(", ".join(map(str, one)) for one in in_flight)
+
+
+def _in_flight(result: Result) -> list[int]:
+    return sorted({run.concurrency for run in result.runs})
 
 
 __all__ = ["Comparison", "Metric", "Pair", "compare"]

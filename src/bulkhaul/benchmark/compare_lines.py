@@ -15,6 +15,9 @@ def lines(comparison: Comparison) -> Iterator[str]:
         if at:
             yield ""
         yield f"{pair.other} against {pair.base}, the base: {_runs(pair.other_runs)} against {_runs(pair.base_runs)}"
+        if pair.differences:
+            yield "What else differs, and may be the reason of what follows:"
+            yield from (f"  {one}" for one in pair.differences)
         yield ""
         yield from _table(pair)
         yield ""

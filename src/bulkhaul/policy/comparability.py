@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bulkhaul.model.workloads import Operation, Workload
 from bulkhaul.policy.object_sizes import parse_sizes
 from bulkhaul.policy.sizes import parse_size
@@ -15,7 +17,7 @@ _SHARES_APART = 0.05
 _SIZES_APART = 0.10
 """Mean sizes may differ by so much, where one was recorded."""
 
-_MINOR = ("order", "compressible", "prefixes", "objects")
+_MINOR = ("objects", "prefixes", "order", "compressible", "seed")
 """What else differs is told, not refused: it matters, but a change of it may be what is compared."""
 
 
@@ -49,12 +51,25 @@ def why_not(
     return reasons
 
 
-def told_apart(base: Workload, other: Workload) -> list[str]:
-    """Return what else differs between two workloads."""
-    if RECORDED in (base.size, other.size):
-        return []
-    pairs = ((name, getattr(base, name), getattr(other, name)) for name in _MINOR)
-    return [f"{name}: {a} and {b}" for name, a, b in pairs if a != b]
+def told_apart(
+    base: Workload, other: Workload, base_in_flight: Sequence[int], other_in_flight: Sequence[int]
+) -> list[str]:
+    """Return what else differs between two benchmarks: whoever compares may have changed it on purpose.
+
+    Args:
+        base_in_flight, other_in_flight: requests in flight at most, each number that a run had once, in order.
+    """
+    told = []
+    if base_in_flight != other_in_flight:
+        text = f"requests in flight: {_numbers(base_in_flight)} and {_numbers(other_in_flight)}"
+        found = not base.concurrency or not other.concurrency
+        told.append(f"{text}; nobody said how many: give both the same --concurrency" if found else text)
+    if RECORDED not in (base.size, other.size):
+        pairs = ((name, getattr(base, name), getattr(other, name)) for name in _MINOR)
+        told += [f"{name}: {a} and {b}" for name, a, b in pairs if a != b]
+    if bool(base.folder) != bool(other.folder):
+        told.append(f"bodies: {_bodies_text(base)} and {_bodies_text(other)}")
+    return told
 
 
 def _shares(workload: Workload) -> dict[Operation, float]:
@@ -70,6 +85,14 @@ def _mix_text(shares: dict[Operation, float]) -> str:
 
 def _range_bytes(workload: Workload) -> int:
     return parse_size(workload.range) if workload.range else 0
+
+
+def _bodies_text(workload: Workload) -> str:
+    return "written to a folder" if workload.folder else "thrown away"
+
+
+def _numbers(several: Sequence[int]) -> str:
+    return ", ".join(map(str, several))
 
 
 def _rate_text(workload: Workload) -> str:

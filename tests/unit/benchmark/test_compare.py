@@ -217,8 +217,58 @@ class TestRefusal:
         assert str(refused.value).startswith("b.json: it cannot be compared with a.json")
         assert told in str(refused.value)
         assert "--force" in str(refused.value)
-        notes = compare([base, other], ["a.json", "b.json"], forced=True).pairs[0].notes
-        assert f"they were not asked the same: {told}" in notes
+        differences = compare([base, other], ["a.json", "b.json"], forced=True).pairs[0].differences
+        assert f"not the same was asked: {told}" in differences
+
+    def test_a_number_of_connections_may_be_what_is_compared(self) -> None:
+        """Two numbers of connections that somebody chose are compared, and the first thing told is that they differ."""
+        base, other = (
+            result(
+                [
+                    msgspec.structs.replace(run(at, rate * (1 + at / 200), []), concurrency=connections)
+                    for at in range(3)
+                ],
+                Workload(mix={"get": 1.0}, concurrency=connections),
+                settings={"concurrency": str(connections)},
+            )
+            for connections, rate in ((16, 50 * MIB), (64, 90 * MIB))
+        )
+        compared = compare([base, other], "AB")
+        assert metric(compared, "throughput").word == "faster"
+        text = list(lines(compared))
+        assert text[1:4] == [
+            "What else differs, and may be the reason of what follows:",
+            "  requests in flight: 16 and 64",
+            "",
+        ]
+
+    @pytest.mark.parametrize("chosen", [(0, 0), (16, 0), (0, 64)])
+    def test_numbers_that_nobody_chose_are_told_as_such(self, chosen: tuple[int, int]) -> None:
+        """Where a benchmark found its number of connections itself, the way to leave the difference out is told."""
+        base, other = (
+            result(
+                [msgspec.structs.replace(run(1, 1e9, []), concurrency=connections)],
+                Workload(mix={"get": 1.0}, concurrency=given),
+            )
+            for given, connections in zip(chosen, (16, 64), strict=True)
+        )
+        (told,) = compare([base, other], "AB").pairs[0].differences
+        assert told == "requests in flight: 16 and 64; nobody said how many: give both the same --concurrency"
+
+    @pytest.mark.parametrize(
+        ("fields", "told"),
+        [
+            ({"objects": 7}, "objects: 1000 and 7"),
+            ({"seed": 3}, "seed: 0 and 3"),
+            ({"compressible": 4.0}, "compressible: 1.0 and 4.0"),
+            ({"folder": "/data"}, "bodies: thrown away and written to a folder"),
+        ],
+    )
+    def test_other_objects_are_compared_and_told(self, fields: dict[str, object], told: str) -> None:
+        """What is no other work is not refused, and told."""
+        workload = msgspec.structs.replace(Workload(mix={"get": 1.0}), **fields)
+        pair = compare([result([run(1, 1e9, [])]), result([run(1, 1e9, [])], workload)], "AB").pairs[0]
+        assert pair.differences == (told,)
 
     def test_the_same_size_written_otherwise_is_the_same(self) -> None:
         """1MiB and 1024KiB, a mix of 1 and one of 100: the same was asked."""
@@ -265,7 +315,7 @@ class TestForPeople:
         assert "All intervals hold together in 97.5 of 100 such comparisons." in text
 
     def test_what_casts_doubt_is_told(self) -> None:
-        """Runs that were never steady or ended early, failed requests and other machines are told in notes."""
+        """Runs that were never steady or ended early and failed requests are noted; other machines are a difference."""
         failing = msgspec.structs.replace(measured("get", (20, 60), (8, 30)), failed=50)
         base = result([run(1, 1e9, [failing]), run(2, 1e9, [failing])], machine={"cpus": "2", "kernel": "6"})
         other = result(
@@ -273,13 +323,12 @@ class TestForPeople:
             Workload(mix={"get": 1.0}, order="sequential"),
             machine={"cpus": "4", "kernel": "6"},
         )
-        notes = compare([base, other], ["A", "B"]).pairs[0].notes
+        pair = compare([base, other], ["A", "B"]).pairs[0]
+        notes, differences = pair.notes, pair.differences
         assert "B: never steady in run 1, so all of it counts, its warm-up too" in notes
         assert "B: run 2 was ended early" in notes
         assert "A: 4.8 % of the requests failed; they are in no time" in notes
-        assert "machine cpus: 2 and 4" in notes
-        assert "order: random and sequential" in notes
-        assert not any("kernel" in note for note in notes)
+        assert differences == ("order: random and sequential", "machine cpus: 2 and 4")
 
     def test_json_holds_what_the_table_shows(self) -> None:
         """A comparison is a value that JSON keeps whole."""
