@@ -5,7 +5,6 @@ The log is read three times, line by line: what it holds ─▶ throughput by th
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +27,7 @@ from bulkhaul.benchmark.results import (
     Steady,
     Window,
 )
-from bulkhaul.benchmark.tally import STEPS, middle_ms
+from bulkhaul.benchmark.tally import STEPS, percentile_ms
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
 from bulkhaul.policy.comparability import RECORDED
@@ -196,13 +195,20 @@ class _Counted:
                 done={name: int(counts[at]) for name, counts in self._done.items() if counts[at]},
                 moved_bytes={name: int(counts[at]) for name, counts in self._moved.items() if counts[at]},
                 failed=int(self._failed[at]),
-                p50_ms=_percentile_ms(self._bins[at], 0.50),
-                p99_ms=_percentile_ms(self._bins[at], 0.99),
+                p50_ms=percentile_ms(self._counts(at), 0.50),
+                p99_ms=percentile_ms(self._counts(at), 0.99),
                 cpu=0.0,
                 lag_ms=0.0,
                 in_flight=0,
                 waiting=0,
             )
+
+    def _counts(self, at: int) -> npt.NDArray[np.int64]:
+        """Return how many requests of a window are in each bin; kept are only those bins that have some."""
+        bins = self._bins[at]
+        counts = np.zeros(max(bins, default=-1) + 1, dtype=np.int64)
+        counts[list(bins)] = list(bins.values())
+        return counts
 
     def failures(self) -> Iterator[FailureCount]:
         """Yield the failures, the most frequent first; an op-log knows no codes."""
@@ -214,14 +220,6 @@ class _Counted:
         clients = {client: number for number, client in enumerate(sorted({client for client, _ in self.threads}))}
         for (client, thread), (requests, moved_bytes, busy_ns) in sorted(self.threads.items()):
             yield ConnectionRate(clients[client], thread, requests, moved_bytes, busy_ns / _SECOND)
-
-
-def _percentile_ms(bins: Counter[int], part: float) -> float:
-    if not bins:
-        return 0.0
-    places = sorted(bins)
-    sums = list(itertools.accumulate(bins[place] for place in places))
-    return middle_ms(next(place for place, reached in zip(places, sums, strict=True) if reached >= part * sums[-1]))
 
 
 class _Kind:

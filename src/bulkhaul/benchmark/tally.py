@@ -119,8 +119,8 @@ def _told(place: int, window: _Open) -> Window:
         done={OPERATIONS[number]: count for number, count in sorted(window.done.items())},
         moved_bytes={OPERATIONS[number]: count for number, count in sorted(window.moved_bytes.items())},
         failed=window.failed,
-        p50_ms=_percentile_ms(window.bins, 0.50),
-        p99_ms=_percentile_ms(window.bins, 0.99),
+        p50_ms=percentile_ms(window.bins, 0.50),
+        p99_ms=percentile_ms(window.bins, 0.99),
         cpu=round(window.cpu_s, 4),
         lag_ms=round(1000 * window.lag_s, 3),
         in_flight=sum(window.in_flight.values()),
@@ -128,15 +128,11 @@ def _told(place: int, window: _Open) -> Window:
     )
 
 
-def _percentile_ms(bins: np.ndarray, part: float) -> float:
+def percentile_ms(bins: np.ndarray, part: float) -> float:
+    """Return the latency within which this part of the requests ended: the middle of a bin; 0 if there are none."""
     total = int(bins.sum())
     if not total:
         return 0.0
     place = int(np.searchsorted(np.cumsum(bins), part * total))
-    return middle_ms(place)
-
-
-def middle_ms(place: int) -> float:
-    """Return the latency in the middle of a bin."""
     middle_us: float = 2.0 ** ((place + 0.5) / STEPS)
     return round(middle_us / 1000, 4)

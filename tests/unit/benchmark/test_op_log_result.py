@@ -47,6 +47,13 @@ def gets(seconds: int, took_ms: int, *, chance: random.Random | None = None, lat
 class TestResult:
     """Requests of a log, counted."""
 
+    def test_percentiles_of_a_second(self, tmp_path: Path) -> None:
+        """Of requests within a second 60 of 100 take 4 ms, 38 20 ms, and 2 90 ms: the median is 4 ms, and p99 90 ms."""
+        ops = [op("STAT", at, took_ms) for at, took_ms in enumerate([4] * 60 + [20] * 38 + [90] * 2)]
+        (window,) = result_of(kept(tmp_path, ops)).runs[0].windows
+        assert window.p50_ms == pytest.approx(4, rel=0.012)
+        assert window.p99_ms == pytest.approx(90, rel=0.012)
+
     def test_counts_requests_bytes_and_times(self, tmp_path: Path) -> None:
         """Ten seconds of GETs of 1 MiB that take 100 ms each are ten requests and 10 MiB a second, at p50 of 100 ms."""
         result = result_of(kept(tmp_path, gets(10, 100)))
