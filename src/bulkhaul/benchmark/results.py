@@ -88,11 +88,13 @@ class Steady(msgspec.Struct, frozen=True):
     Attributes:
         from_s, to_s: its ends, in seconds from the beginning of the run.
         reached: throughput had no slope and stayed within a band; else all of the run counts, and it says so.
+        replayed: all of the run counts, whatever its throughput was like: a log said what was due when.
     """
 
     from_s: float
     to_s: float
     reached: bool
+    replayed: bool = False
 
 
 class FailureCount(msgspec.Struct, frozen=True):

@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from bulkhaul.benchmark.report import markdown
-from bulkhaul.benchmark.results import ConnectionRate, FailureCount, Latencies, Limit, Result
+from bulkhaul.benchmark.results import (
+    ConnectionRate,
+    FailureCount,
+    Latencies,
+    Limit,
+    ProcessUse,
+    Result,
+    Steady,
+    Window,
+)
 from bulkhaul.model.limits import MIB
 from tests.unit.benchmark.made_up import made_latencies, made_measured, made_result, small_run
 
@@ -79,6 +88,32 @@ def test_a_run_that_was_never_steady_is_said() -> None:
     text = words(made_result(small_run(1)))
     assert "never" not in text
     assert "from 2.5 to 5 s" in text
+
+
+def test_all_of_a_replay_counts() -> None:
+    """A log says what is due when: nothing is called steady or not."""
+    run = small_run(1)
+    text = words(made_result(msgspec.structs.replace(run, steady=Steady(0.0, 5.0, reached=True, replayed=True))))
+    assert "1 all of it" in text
+    assert "in all of the run" in text
+    assert "steady from" not in text
+    assert "never" not in text
+
+
+def test_what_is_left_of_a_second_is_no_second() -> None:
+    """A last window of 10 ms, in which no request ended, is no drop to 0: it is drawn with the second before it."""
+    run = small_run(1)
+    rest = Window(5.0, 0.01, {}, {}, 0, 0.0, 0.0, 0.0, 0.0, 0, 0)
+    text = words(made_result(msgspec.structs.replace(run, windows=(*run.windows, rest))))
+    told = re.findall(r"GET: median [\d.,]+, from ([\d.,]+) to", text)
+    assert len(told) == 2  # bytes, and requests
+    assert all(float(least.replace(",", "")) > 10 for least in told)
+
+
+def test_a_process_that_waits_for_a_cpu_is_told() -> None:
+    """What a process could have done, had it had a CPU, stands beside what it did."""
+    use = ProcessUse("worker 0", 0.5, 9.0, starved=0.25)
+    assert "1 worker 0 50 % 25 % 9 ms" in words(made_result(small_run(1, processes=(use,))))
 
 
 def test_failures_are_ranked_and_added_up() -> None:

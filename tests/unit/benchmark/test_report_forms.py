@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from pathlib import Path
 
@@ -14,6 +15,8 @@ from matplotlib import image
 
 from bulkhaul.benchmark.latencies import histogram, latencies, record
 from bulkhaul.benchmark.report import REPORT_FORMATS, csv_files, html, markdown, pngs, write
+from bulkhaul.benchmark.report.drawing import drawn
+from bulkhaul.benchmark.report.sections import all_figures, sections
 from bulkhaul.benchmark.results import RESULTS, FailureCount, Measured, Result, Steady
 from bulkhaul.model.errors import LocalError
 from tests.unit.benchmark.made_up import made_measured, made_result, made_run
@@ -137,6 +140,22 @@ def test_pictures_are_those_of_the_page(one_run: Result) -> None:
         assert pixels.shape[1] == 920
         assert pixels[..., :3].std() > 0.05
     assert pngs(one_run) == pictures
+
+
+def test_no_text_of_a_picture_lies_on_another() -> None:
+    """Title, legend and the drawing of each figure have a place of their own."""
+    parts = sections(made_result(made_run(1, waiting=True), made_run(2), made_run(3)))
+    for figure in all_figures(parts):
+        canvas = drawn(figure, figure.title)
+        canvas.draw_without_rendering()
+        texts = list(canvas.texts)
+        for legend in canvas.legends:
+            texts += [legend.get_title(), *legend.get_texts()]
+        assert figure.title in [text.get_text() for text in texts]
+        boxes = [(text.get_text(), text.get_window_extent().padded(-1)) for text in texts]
+        boxes.append(("the axes", canvas.axes[0].get_window_extent()))
+        for (one, a), (other, b) in itertools.combinations(boxes, 2):
+            assert not a.overlaps(b), f"{figure.name}: {one!r} and {other!r}"
 
 
 def test_files_are_written_where_they_are_asked_for(one_run: Result, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_every_figure_says_what_one_sees(mixed: Page) -> None:
     texts = [attributes["aria-label"] for tag, attributes in mixed.elements if attributes.get("role") == "img"]
     assert len(figures) == len(texts) == len(mixed.texts["figcaption"]) > 20
     assert all(re.search(r"\d", text) for text in texts)
-    assert any(text.startswith("Run 1, 30 s, steady from 8 to 30 s. GET: median ") for text in texts)
+    assert any(text.startswith("Run 1, 30 s, steady from 8 to 30 s: GET: median ") for text in texts)
 
 
 def test_headings_tables_and_landmarks(mixed: Page) -> None:

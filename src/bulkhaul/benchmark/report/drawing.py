@@ -35,6 +35,9 @@ COLOURS = {
 WIDTH_IN, HEIGHT_IN = 4.6, 2.5
 """A figure's size: its letters are legible on a phone, whose width it fills, and two stand side by side elsewhere."""
 
+TITLE_IN, TITLE_SIZE = 0.25, 11
+"""Height that a title adds to a picture, in inches, and the size of its letters, in points."""
+
 PNG_DPI = 200
 
 _STYLE: dict[Any, Any] = {
@@ -99,7 +102,7 @@ def svg(figure: Figure) -> str:
     """
     with _style(figure.name):
         out = io.StringIO()
-        _drawn(figure).savefig(out, format="svg", transparent=True)
+        drawn(figure).savefig(out, format="svg", transparent=True)
     return inlined(out.getvalue(), figure.name, COLOURS)
 
 
@@ -111,9 +114,7 @@ def png(figure: Figure) -> bytes:
     """
     with _style(figure.name):
         out = io.BytesIO()
-        drawn = _drawn(figure)
-        drawn.suptitle(figure.title, x=0.01, ha="left", fontsize=11, fontweight="bold")
-        drawn.savefig(out, format="png", dpi=PNG_DPI, facecolor="white")
+        drawn(figure, figure.title).savefig(out, format="png", dpi=PNG_DPI, facecolor="white")
     return out.getvalue()
 
 
@@ -128,14 +129,22 @@ def _style(name: str) -> Iterator[None]:
         yield
 
 
-def _drawn(figure: Figure) -> Canvas:
+def drawn(figure: Figure, title: str = "") -> Canvas:
+    """Draw a figure, with its title above all else if one is given."""
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.font_manager import FontProperties
 
-    canvas = Canvas(figsize=(WIDTH_IN, figure.height_in), layout="constrained")
+    height_in = figure.height_in + (TITLE_IN if title else 0.0)
+    canvas = Canvas(figsize=(WIDTH_IN, height_in), layout="constrained")
     axes = canvas.add_subplot()
     figure.draw(axes)
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
         columns = 1 if max(map(len, labels)) > 20 else 3
-        canvas.legend(handles, labels, loc="outside upper left", ncols=columns)
+        # A title of the figure would be drawn over a legend outside of the axes: it is that of the legend.
+        legend = canvas.legend(handles, labels, loc="outside upper left", ncols=columns, alignment="left")
+        if title:
+            legend.set_title(title, FontProperties(size=TITLE_SIZE, weight="bold"))
+    elif title:
+        canvas.suptitle(title, x=0.01, ha="left", fontsize=TITLE_SIZE, fontweight="bold")
     return canvas

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from bulkhaul.benchmark.report.axes import latency_axis
 from bulkhaul.benchmark.report.drawing import BAD, BAND, SERIES, SOFT, Figure
-from bulkhaul.benchmark.report.words import milliseconds, number, seconds
+from bulkhaul.benchmark.report.words import milliseconds, number, seconds, steady
 from bulkhaul.benchmark.results import Run, Window
 from bulkhaul.model.limits import MIB
 from bulkhaul.model.workloads import OPERATIONS, Operation
@@ -23,14 +23,17 @@ Line = npt.NDArray[np.float64]
 POINTS = 300
 """Points of a line at most: more than a figure is wide show nothing, and a page stays small."""
 
+_LEAST_S = 0.5
+"""A last window that is shorter is drawn with the one before: in what is left of a second no request may end."""
+
 
 class Slices:
-    """The windows of a run, several of them taken together where there are many."""
+    """The windows of a run, several of them taken together where there are many, or where the last one is short."""
 
     def __init__(self, windows: Sequence[Window]) -> None:
         self._windows = windows
-        count = min(len(windows), POINTS)
-        self._starts = np.linspace(0, len(windows), count, endpoint=False).astype(np.int64)
+        whole = len(windows) - (len(windows) > 1 and windows[-1].length_s < _LEAST_S)
+        self._starts = np.linspace(0, whole, min(whole, POINTS), endpoint=False).astype(np.int64)
         lengths = np.array([window.length_s for window in windows], dtype=np.float64)
         self._lengths = np.add.reduceat(lengths, self._starts)
         self.middles = np.array([windows[at].at_s for at in self._starts]) + self._lengths / 2
@@ -86,7 +89,7 @@ def client_figures(run: Run) -> tuple[Figure, ...]:
         flight["due, without a connection"] = slices.worst(lambda window: window.waiting)
     return (
         _lines(run, slices, "cpu", "CPU of all processes, in cores", cpu, "cores"),
-        _lines(run, slices, "lag", "A loop came late by at most, ms", lag, "ms"),
+        _lines(run, slices, "lag", "Longest delay of an event loop, ms", lag, "ms"),
         _lines(run, slices, "flight", "Requests in flight", flight, "requests"),
     )
 
@@ -144,16 +147,12 @@ def _latency(run: Run, slices: Slices) -> Figure:
 
 
 def _over(run: Run, slices: Slices) -> str:
-    steady = (
-        f"steady from {number(run.steady.from_s)} to {number(run.steady.to_s)} s"
-        if run.steady.reached
-        else "never steady"
-    )
-    return f"Run {run.number}, {seconds(slices.end_s)}, {steady}."
+    told = steady(run) if run.steady.replayed or not run.steady.reached else f"steady {steady(run)}"
+    return f"Run {run.number}, {seconds(slices.end_s)}, {told}:"
 
 
 def _steady_part(axes: Axes, run: Run) -> None:
-    if run.steady.reached:
+    if run.steady.reached and not run.steady.replayed:
         axes.axvspan(run.steady.from_s, run.steady.to_s, color=BAND, linewidth=0, zorder=0)
 
 

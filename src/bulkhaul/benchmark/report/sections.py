@@ -99,8 +99,8 @@ def _runs(runs: Sequence[Run]) -> list[Block]:
 
 def _over_time(runs: Sequence[Run]) -> list[Block]:
     blocks: list[Block] = []
-    if any(run.steady.reached for run in runs):
-        blocks.append(Paragraph("The shaded part of each figure is the steady one, which counts.", "soft"))
+    if any(run.steady.reached and not run.steady.replayed for run in runs):
+        blocks.append(Paragraph("The steady part of a run counts; figures have it shaded.", "soft"))
     return blocks + _of_each_run(runs, moved_figures)
 
 
@@ -169,6 +169,8 @@ def _floors(result: Result) -> Section:
         why = f": {shown(result.no_floors)}" if result.no_floors else ""
         return Section("floors", title, (Paragraph(f"Nothing was probed{why}."),))
     note = "The same endpoint and disk, used by a few raw sockets and writes, before the runs."
+    if not result.floors.connection_bytes_per_s:
+        note += " Objects are too small to tell the rates of connections."
     return Section("floors", title, (Paragraph(note, "soft"), floors_table(result.floors, result)))
 
 

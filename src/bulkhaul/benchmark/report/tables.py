@@ -65,7 +65,7 @@ def tiles(result: Result, parts: Sequence[Gathered]) -> Tiles:
     """Return the numbers that are looked for first."""
     runs = result.runs
     note = f"median of {counted(len(runs), 'run')}" if len(runs) > 1 else "in its steady part"
-    if len(runs) == 1 and not runs[0].steady.reached:
+    if len(runs) == 1 and (runs[0].steady.replayed or not runs[0].steady.reached):
         note = "in all of the run"
     told = [("requests a second", number(median(run.requests_per_s for run in runs)), note)]
     if any(run.bytes_per_s for run in runs):
@@ -197,11 +197,17 @@ def failures_table(runs: Sequence[Run]) -> Table:
 def processes_table(runs: Sequence[Run]) -> Table:
     """Return a row for each process of the client."""
     rows = [
-        (f"{run.number}", shown(one.name, 80), f"{100 * one.cpu:.0f} %", milliseconds(one.lag_ms))
+        (
+            f"{run.number}",
+            shown(one.name, 80),
+            f"{100 * one.cpu:.0f} %",
+            f"{100 * one.starved:.0f} %",
+            milliseconds(one.lag_ms) if one.lag_ms else "–",
+        )
         for run in runs
         for one in run.processes
     ]
-    head = ("Run", "Process", "CPU, of a core", "Loop late by at most")
+    head = ("Run", "Process", "CPU, of a core", "Ready, without a CPU", "Longest delay of its event loop")
     return Table("The client's processes, within the steady part", head, tuple(rows), frozenset({0, 1}))
 
 
@@ -214,18 +220,17 @@ def floors_table(floors: Floors, result: Result) -> Table:
     lanes = [rate for run in result.runs for rate in _byte_rates(run)]
     lane = f"{mebibytes(median(lanes))} MiB/s" if lanes else "–"
 
-    def rate(bytes_per_s: float, none: str) -> str:
-        return f"{mebibytes(bytes_per_s)} MiB/s" if bytes_per_s else none
+    def rate(bytes_per_s: float) -> str:
+        return f"{mebibytes(bytes_per_s)} MiB/s" if bytes_per_s else "–"
 
-    small = "objects are too small to tell"
     rows = [
         ("A new connection (TCP, TLS)", milliseconds(floors.connect_ms), "–"),
         ("First byte of a GET, one idle connection", milliseconds(floors.first_byte_ms), first),
-        ("One connection alone", rate(floors.connection_bytes_per_s, small), lane),
-        (f"{floors.sockets} connections at once", rate(floors.sockets_bytes_per_s, small), whole),
+        ("One connection alone", rate(floors.connection_bytes_per_s), lane),
+        (f"{floors.sockets} connections at once", rate(floors.sockets_bytes_per_s), whole),
     ]
     if floors.disk_bytes_per_s:
-        rows.append(("Writes to the disk", rate(floors.disk_bytes_per_s, ""), whole))
+        rows.append(("Writes to the disk", rate(floors.disk_bytes_per_s), whole))
     head = ("What", "Raw sockets and writes", "The runs, median")
     return Table("What is possible here, and what the runs had", head, tuple(rows))
 
@@ -258,7 +263,7 @@ def workload_table(result: Result) -> Table:
 
 def fields_table(caption: str, fields: dict[str, str]) -> Table:
     """Return a row for each field from outside."""
-    rows = tuple((shown(name, 80), shown(value)) for name, value in fields.items())
+    rows = tuple((shown(name, 80), shown(value)) for name, value in fields.items() if value)
     return Table(caption, ("Name", "Value"), rows, frozenset({0, 1}))
 
 

@@ -102,6 +102,8 @@ def named(text: str) -> str:
 
 def steady(run: Run) -> str:
     """Say which part of a run counts."""
+    if run.steady.replayed:
+        return "all of it"
     if run.steady.reached:
         return f"from {number(run.steady.from_s)} to {number(run.steady.to_s)} s"
     return "never steady"
