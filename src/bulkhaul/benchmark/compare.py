@@ -73,25 +73,25 @@ class Comparison(msgspec.Struct, frozen=True):
     """Results against the first one.
 
     Attributes:
-        threshold: share from which on a loss is a regression.
+        threshold: share from which on a loss is a regression; None if none is.
         confidence: how often all intervals of a pair hold together.
         regression: some metric of some pair is one; the command exits with 1.
     """
 
-    threshold: float
+    threshold: float | None
     confidence: float
     pairs: tuple[Pair, ...]
     regression: bool
 
 
 def compare(
-    results: Sequence[Result], names: Sequence[str], *, threshold: float = 0.05, forced: bool = False
+    results: Sequence[Result], names: Sequence[str], *, threshold: float | None = 0.05, forced: bool = False
 ) -> Comparison:
     """Compare results with the first one.
 
     Args:
         names: what to call each result.
-        threshold: a metric that is slower by more than this share is a regression.
+        threshold: a metric that is slower by more than this share is a regression; None for none.
         forced: compare also what is not comparable.
 
     Raises:
@@ -110,7 +110,7 @@ def compare(
     return Comparison(threshold, CONFIDENCE, pairs, regression)
 
 
-def _pair(base: Result, other: Result, base_name: str, name: str, threshold: float, *, forced: bool) -> Pair:
+def _pair(base: Result, other: Result, base_name: str, name: str, threshold: float | None, *, forced: bool) -> Pair:
     reasons = why_not(base.workload, other.workload, mean_bytes(base), mean_bytes(other))
     if reasons and not forced:
         text = f"it cannot be compared with {base_name}: {'; '.join(reasons)}; --force compares them all the same"
@@ -140,12 +140,13 @@ def _pair(base: Result, other: Result, base_name: str, name: str, threshold: flo
 
 
 def _metric(
-    name: str, unit: str, base: list[float], other: list[float], interval: Interval | None, threshold: float
+    name: str, unit: str, base: list[float], other: list[float], interval: Interval | None, threshold: float | None
 ) -> Metric:
     a, b = statistics.geometric_mean(base), statistics.geometric_mean(other)
     more_is_better = unit != "ms"
     word = word_of(interval, more_is_better=more_is_better)
-    regression = word == "slower" and loss(b / a, more_is_better=more_is_better) > threshold
+    lost = loss(b / a, more_is_better=more_is_better)
+    regression = word == "slower" and threshold is not None and lost > threshold
     low, high = (interval.low, interval.high) if interval is not None else (None, None)
     return Metric(name, unit, a, b, b / a, low, high, word, regression)
 

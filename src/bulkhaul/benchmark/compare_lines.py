@@ -61,12 +61,13 @@ def verdict(metric: Metric, pair: Pair) -> str:
 
 
 def _sentences(pair: Pair, comparison: Comparison) -> Iterator[str]:
+    limit = f"{100 * comparison.threshold:g} %" if comparison.threshold is not None else ""
     if regressions := [metric for metric in pair.metrics if metric.regression]:
         told = "; ".join(f"{metric.name} is worse by {_percent(metric)}" for metric in regressions)
-        yield f"Regression of more than {100 * comparison.threshold:g} %: {told}."
+        yield f"Regression of more than {limit}: {told}."
     elif slower := [metric for metric in pair.metrics if metric.word == "slower"]:
         told = "; ".join(f"{metric.name} is worse by {_percent(metric)}" for metric in slower)
-        yield f"{pair.other} is slower, by {100 * comparison.threshold:g} % at most: {told}."
+        yield f"{pair.other} is slower{f', by {limit} at most' if limit else ''}: {told}."
     elif faster := [metric for metric in pair.metrics if metric.word == "faster"]:
         yield f"{pair.other} is faster: {'; '.join(f'{one.name} is better by {_percent(one)}' for one in faster)}."
     elif any(metric.word == "no difference" for metric in pair.metrics):

@@ -35,7 +35,8 @@ class Replay(msgspec.Struct, frozen=True):
     """What is done to run a log again.
 
     Attributes:
-        table: its objects; sizes stand in the schedules, and that of the table is the largest.
+        objects: how many it needs.
+        largest_bytes: of all objects.
         prepared: for each worker, a schedule of PUTs of the objects that must be there, all due at once.
         schedules: for each worker, the requests of the log.
         requests: of all workers.
@@ -43,12 +44,18 @@ class Replay(msgspec.Struct, frozen=True):
         left_out: what cannot be run again → how many requests.
     """
 
-    table: ObjectTable
+    objects: int
+    largest_bytes: int
     prepared: tuple[bytes, ...]
     schedules: tuple[bytes, ...]
     requests: int
     seconds: float
     left_out: dict[str, int]
+
+    @property
+    def table(self) -> ObjectTable:
+        """Its objects; sizes stand in the schedules, and that of the table is the largest."""
+        return ObjectTable(self.objects, FixedSize(self.largest_bytes))
 
 
 def replay_of(path: Path, *, workers: int, speed: float = 1.0) -> Replay:
@@ -77,7 +84,8 @@ def replay_of(path: Path, *, workers: int, speed: float = 1.0) -> Replay:
     scheduled["after_ns"] = np.rint(elapsed_ns / speed).astype(np.int64)
     stored = [SCHEDULED.pack(0, place, _PUT, size_bytes) for place, size_bytes in plan.must_exist()]
     return Replay(
-        table=ObjectTable(plan.objects, FixedSize(plan.largest_bytes)),
+        objects=plan.objects,
+        largest_bytes=plan.largest_bytes,
         prepared=tuple(b"".join(stored[worker::workers]) for worker in range(workers)),
         schedules=tuple(scheduled[worker::workers].tobytes() for worker in range(workers)),
         requests=len(scheduled),

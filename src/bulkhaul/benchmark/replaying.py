@@ -2,41 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bulkhaul import __version__
 from bulkhaul.benchmark.loading import Asked, Loader
 from bulkhaul.benchmark.machine import machine
 from bulkhaul.benchmark.place import clean_place, make_place
-from bulkhaul.benchmark.replay import replay_of
+from bulkhaul.benchmark.replay import Replay
 from bulkhaul.benchmark.results import FORMAT, Result, Window
 from bulkhaul.benchmark.run_of import run_of
 from bulkhaul.benchmark.running import OPEN_CONNECTIONS, require_filled
 from bulkhaul.benchmark.sessions import Listener, place_of
 from bulkhaul.engine.aio import AsyncEngine
-from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
+from bulkhaul.policy.comparability import RECORDED
 
 
 async def replay(
-    engine: AsyncEngine, url: str, op_log: Path, speed: float, listener: Listener, *, concurrency: int = 0
-) -> tuple[Result, dict[str, int]]:
-    """Run an op-log again below ``url``, in an open loop; return the result, and what could not be run again.
+    engine: AsyncEngine, url: str, asked: Replay, name: str, speed: float, listener: Listener, *, concurrency: int = 0
+) -> Result:
+    """Run an op-log again below ``url``, in an open loop, and return the result.
 
     Args:
-        speed: 2 makes all of it in half of the time.
+        asked: what is done, by as many workers as the engine has.
+        name: of the log.
+        speed: by what factor it is faster than the log was; only told.
         concurrency: requests in flight at most; 0 for as many as are due, up to 1024.
 
     Raises:
-        UsageError: it is no op-log, or no request of it can be made again.
         TransferError: nothing succeeded.
     """
     bucket, prefix = place_of(url)
     workers = engine.settings.worker_count
-    asked = await in_thread(replay_of, op_log, workers=workers, speed=speed)
     lanes = concurrency or OPEN_CONNECTIONS
-    size = str(asked.table.sizes.size_bytes) if hasattr(asked.table.sizes, "size_bytes") else ""
-    record = await make_place(engine, bucket, prefix, asked.table, size, prepared=False)
+    record = await make_place(engine, bucket, prefix, asked.table, str(asked.largest_bytes), prepared=False)
     loader = Loader(engine, record, workers)
     try:
         await listener.began("prepare")
@@ -48,20 +45,20 @@ async def replay(
 
         async with loader.load(_asked(asked.schedules, lanes), tell) as loaded:
             rate = asked.requests / max(asked.seconds, 1.0)
-            run = run_of(loaded, 1, concurrency=lanes, floors=None, rate=rate)
+            run = run_of(loaded, 1, concurrency=lanes, floors=None, rate=rate, replayed=True)
         await listener.ended(run)
         workload = Workload(
             mix=_mix(run.windows),
-            size=size or "0",
-            objects=asked.table.objects,
+            size=RECORDED,
+            objects=asked.objects,
             duration_s=max(asked.seconds, 1.0),
             concurrency=lanes,
             rate=rate,
         )
-        result = Result(
+        return Result(
             format=FORMAT,
             version=__version__,
-            name=f"replay of {op_log.name}",
+            name=f"replay of {name}",
             endpoint=record.endpoint,
             url=record.url,
             open_loop=True,
@@ -72,7 +69,6 @@ async def replay(
             runs=(run,),
             no_floors="a replay is probed for none",
         )
-        return result, asked.left_out
     finally:
         await listener.began("clean")
         await listener.cleaned(await clean_place(engine, record))

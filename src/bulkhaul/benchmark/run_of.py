@@ -10,16 +10,20 @@ from bulkhaul.benchmark.loading import Loaded
 from bulkhaul.benchmark.op_log import write
 from bulkhaul.benchmark.op_log_recorded import recorded
 from bulkhaul.benchmark.place import Record
-from bulkhaul.benchmark.results import Floors, ProcessUse, Run
+from bulkhaul.benchmark.results import Floors, ProcessUse, Run, Steady
 
 
-def run_of(loaded: Loaded, number: int, *, concurrency: int, floors: Floors | None, rate: float) -> Run:
+def run_of(
+    loaded: Loaded, number: int, *, concurrency: int, floors: Floors | None, rate: float, replayed: bool = False
+) -> Run:
     """Return what a load brought.
 
     Args:
         rate: requests a second that were due; 0 in a closed loop.
+        replayed: a log said what was due when, so all of it counts.
     """
-    part = steady_part(loaded.windows, loaded.seconds)
+    everything = Steady(0.0, loaded.seconds, reached=True, replayed=True)
+    part = everything if replayed else steady_part(loaded.windows, loaded.seconds)
     counts = count(loaded.spools, loaded.begins_ns, part)
     counts.processes = (ProcessUse("coordinator", round(loaded.coordinator_cpu, 4), 0.0), *counts.processes)
     seconds = max(part.to_s - part.from_s, 1e-9)

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from bulkhaul.benchmark.compare import Pair
 from bulkhaul.benchmark.latencies import merged
 from bulkhaul.benchmark.place import Cleaned
 from bulkhaul.benchmark.results import Floors, Latencies, Result, Run, Window
@@ -19,7 +20,11 @@ CLEARED = "\r\x1b[K"
 
 
 def window_line(number: int, repeat: int, window: Window, total_s: float) -> str:
-    """Return one second of a run for a terminal."""
+    """Return one second of a run for a terminal.
+
+    Args:
+        total_s: how long the run takes; 0 if nobody knows.
+    """
     done, moved = sum(window.done.values()), sum(window.moved_bytes.values())
     parts = [f"run {number} of {repeat}" if repeat > 1 else "", f"{done / window.length_s:,.0f} requests/s"]
     if moved:
@@ -29,8 +34,8 @@ def window_line(number: int, repeat: int, window: Window, total_s: float) -> str
         parts.append(f"{window.failed} failed")
     if window.waiting:
         parts.append(f"{window.waiting} waiting")
-    left_s = max(0.0, total_s - window.at_s - window.length_s)
-    parts.append(f"{left_s:.0f} s left")
+    if total_s:
+        parts.append(f"{max(0.0, total_s - window.at_s - window.length_s):.0f} s left")
     return "  ".join(part for part in parts if part)
 
 
@@ -51,7 +56,9 @@ def run_lines(run: Run) -> str:
     for one in run.failures:
         code = f"{printable(one.code)} {one.status or ''}".strip()
         lines.append(f"  {one.count} failed: {code}: {printable(one.message)}")
-    if run.steady.reached:
+    if run.steady.replayed:
+        lines.append("  all of it counts: the log said what was due when")
+    elif run.steady.reached:
         lines.append(f"  steady from {run.steady.from_s:.0f} s to {run.steady.to_s:.0f} s, which is what counts")
     else:
         lines.append("  never steady: all of it counts; measure for longer (--duration)")
@@ -84,6 +91,11 @@ def floors_line(floors: Floors) -> str:
     if floors.disk_bytes_per_s:
         parts.append(f"disk {format_size(floors.disk_bytes_per_s)}/s")
     return f"at best, by plain sockets: {', '.join(parts)}\n"
+
+
+def comparison_json(pair: Pair) -> str:
+    """Return a comparison of two results as JSON."""
+    return json_text("comparison", msgspec.to_builtins(pair))
 
 
 def cleaned_lines(cleaned: Cleaned, url: str = "") -> str:

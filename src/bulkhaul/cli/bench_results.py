@@ -13,7 +13,7 @@ from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines
 from bulkhaul.benchmark.report.writing import ReportFormat, write
 from bulkhaul.benchmark.results import RESULTS, Result
-from bulkhaul.cli.lines import json_text
+from bulkhaul.cli.bench_lines import comparison_json
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.differences import parse_threshold
@@ -61,7 +61,7 @@ def compare_results(names: Sequence[str], threshold: str, *, forced: bool, as_js
     comparison = compare([read_result(name) for name in names], names, threshold=share, forced=forced)
     if as_json:
         for pair in comparison.pairs:
-            click.echo(json_text("comparison", msgspec.to_builtins(pair)), nl=False)
+            click.echo(comparison_json(pair), nl=False)
     else:
         for line in lines(comparison):
             click.echo(line)

@@ -15,15 +15,18 @@ from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines as comparison_lines
 from bulkhaul.benchmark.metrics import Metrics
 from bulkhaul.benchmark.place import Cleaned, Record
+from bulkhaul.benchmark.replay import replay_of
 from bulkhaul.benchmark.replaying import replay
 from bulkhaul.benchmark.report.writing import write
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.sessions import clean, measure, prepare
-from bulkhaul.benchmark.tune import SMALL, Tried, profile, tried_line, tune
+from bulkhaul.benchmark.tune import Tried, profile, tried_line, tune
+from bulkhaul.benchmark.workload import drains
 from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_sizes import with_sizes
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
+from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Operation, Workload
 
@@ -86,6 +89,7 @@ class BenchRun:
         out: str,
         op_log: bool,
         metrics: int | None,
+        threshold: float | None,
         as_json: bool,
         quiet: bool,
     ) -> None:
@@ -96,6 +100,7 @@ class BenchRun:
         self._out = out or f"bench-{name}-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
         self._op_log = op_log
         self._metrics = metrics
+        self._threshold = threshold
         self._as_json = as_json
         self._quiet = quiet
 
@@ -107,7 +112,14 @@ class BenchRun:
         """
         folder = _made_folder(self._out)
         metrics = None if self._metrics is None else Metrics(self._metrics)
-        teller = Teller(out, self._workload, as_json=self._as_json, quiet=self._quiet, metrics=metrics)
+        teller = Teller(
+            out,
+            as_json=self._as_json,
+            quiet=self._quiet,
+            repeat=self._workload.repeat,
+            seconds=0.0 if drains(self._workload) else self._workload.duration_s,
+            metrics=metrics,
+        )
         workload = await with_sizes(engine, self._workload)
         count = len(self._urls)
         folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
@@ -120,23 +132,41 @@ class BenchRun:
         runs = [run for result in results for run in result.runs]
         if any(run.interrupted for run in runs):
             raise asyncio.CancelledError
-        if len(results) > 1 and not self._as_json:
-            names = [f"{its_folder} ({url})" for its_folder, url in zip(folders, self._urls, strict=True)]
-            await out.write("\n" + "\n".join(comparison_lines(compare(results, names))) + "\n")
-        if any(run.limit.name == "failures" for run in runs):
+        regression = len(results) > 1 and await self._compared(results, folders, out)
+        if regression or any(run.limit.name == "failures" for run in runs):
             return 1
         return 0 if all(run.steady.reached for run in runs) else NEVER_STEADY
+
+    async def _compared(self, results: Sequence[Result], folders: Sequence[Path], out: Lines) -> bool:
+        """Tell in what the other places differ from the first one, and return whether one is worse by too much."""
+        names = [f"{folder} ({url})" for folder, url in zip(folders, self._urls, strict=True)]
+        # What was prepared there may differ in size: that is told.
+        comparison = compare(results, names, threshold=self._threshold, forced=True)
+        if self._as_json:
+            await out.write("".join(map(lines.comparison_json, comparison.pairs)))
+        else:
+            await out.write("\n" + "\n".join(comparison_lines(comparison)) + "\n")
+        return comparison.regression
 
 
 class Teller:
     """Tells what a benchmark does: lines of JSON, or lines for people and one that changes on a terminal."""
 
     def __init__(
-        self, out: Lines, workload: Workload, *, as_json: bool, quiet: bool, metrics: Metrics | None = None
+        self,
+        out: Lines,
+        *,
+        as_json: bool,
+        quiet: bool,
+        repeat: int = 1,
+        seconds: float = 0.0,
+        metrics: Metrics | None = None,
     ) -> None:
+        """Write to ``out``; a run takes so many seconds, 0 if nobody knows."""
         self._metrics = metrics
         self._out = out
-        self._workload = workload
+        self._repeat = repeat
+        self._seconds = seconds
         self._as_json = as_json
         self._quiet = quiet
         self._watched = not as_json and not quiet and os.isatty(2) and os.environ.get("TERM") != "dumb"
@@ -166,7 +196,7 @@ class Teller:
         if self._as_json and not self._quiet:
             await self._out.write(lines.window_json(number, window))
         elif self._watched:
-            line = lines.window_line(number, self._workload.repeat, window, self._workload.duration_s)
+            line = lines.window_line(number, self._repeat, window, self._seconds)
             self._out.error(f"{lines.CLEARED}{line[: _columns() - 1]}")
             self._shown = True
 
@@ -190,7 +220,7 @@ def prepare_work(url: str, workload: Workload, *, as_json: bool) -> Work:
     """Return the work of ``bulkhaul bench prepare``."""
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        teller = Teller(out, workload, as_json=as_json, quiet=as_json)
+        teller = Teller(out, as_json=as_json, quiet=as_json)
         record = await prepare(engine, url, await with_sizes(engine, workload), teller)
         fields = {"operation": "bench prepare", "prefix": record.url, "objects": record.table.objects}
         await out.write(json_text("summary", fields) if as_json else f"{record.url}\n")
@@ -243,7 +273,7 @@ def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work
     """Return the work of ``bulkhaul bench tune``."""
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
-        teller = Teller(out, SMALL, as_json=as_json, quiet=as_json)
+        teller = Teller(out, as_json=as_json, quiet=as_json)
 
         async def tell(tried: Tried) -> None:
             if as_json:
@@ -320,10 +350,12 @@ def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: s
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
         folder = _made_folder(folder_name)
-        teller = Teller(stdout, SMALL, as_json=as_json, quiet=False)
-        result, left_out = await replay(engine, url, Path(op_log), speed, teller, concurrency=concurrency)
-        for what, count in left_out.items():
-            stdout.error(f"{count} requests could not be made again: {what}\n")
+        asked = await in_thread(replay_of, Path(op_log), workers=engine.settings.worker_count, speed=speed)
+        for what, count in asked.left_out.items():
+            stdout.error(f"{count} requests cannot be made again: {what}\n")
+        teller = Teller(stdout, as_json=as_json, quiet=False, seconds=asked.seconds)
+        name = Path(op_log).name
+        result = await replay(engine, url, asked, name, speed, teller, concurrency=concurrency)
         await write_result(result, folder, stdout, operation="bench replay", as_json=as_json)
         (run,) = result.runs
         if run.interrupted:

@@ -19,6 +19,7 @@ from bench.distant_server.launch import DistantServer, distant_server
 
 from bulkhaul.embedded.ports import free_ports
 from tests.integration.command import arguments, environment, run
+from tests.integration.test_cli_terminal import Terminal
 from tests.patience import PATIENCE_S
 
 SMALL = ("--size", "4KiB", "--objects", "40", "--concurrency", "4")
@@ -98,11 +99,41 @@ def test_two_places_in_turns(variables: dict[str, str]) -> None:
     assert "both/2 (s3://bench/b/) against both/1 (s3://bench/a/), the base: 2 runs against 2 runs" in done.stdout
 
 
+def test_a_place_that_is_worse_by_more_than_a_threshold(variables: dict[str, str]) -> None:
+    """With --threshold a URL whose objects take longer than those of the first ends the command with 1."""
+    prefixes = [
+        bench(variables, "prepare", "s3://bench/", "--size", size, "--objects", "4").stdout.strip()
+        for size in ("4KiB", "8MiB")
+    ]
+    words = ("-c", "2", "--duration", "1s", "--repeat", "3", "--threshold", "5%", "--json", "--quiet", "--out", "both")
+    done = run("bench", "run", "get", *prefixes, *words, variables=variables)
+    (compared,) = [json.loads(line) for line in done.stdout.splitlines() if '"comparison"' in line]
+    assert compared["differences"] == ["not the same was asked: sizes differ: 4KiB and 8MiB"]
+    regressions = [metric["name"] for metric in compared["metrics"] if metric["regression"]]
+    assert (done.returncode, "get, whole request, p50" in regressions) == (1, True), done.stdout + done.stderr
+
+
 def test_a_log_is_run_again(variables: dict[str, str]) -> None:
     """All of its requests are made again, in half of the time, and none on the objects of the log."""
     words = ("s3://bench/tmp/", *SMALL, "--rate", "40", "--duration", "4s", "--op-log", "--out", "one")
     bench(variables, "run", "mixed", "--mix", "get=70,put=20,list=5,stat=5", *words)
-    bench(variables, "replay", "one/ops-1.csv.zst", "s3://bench/other/", "--speed", "2x", "--out", "again")
+    terminal = Terminal(
+        "bench",
+        "replay",
+        "one/ops-1.csv.zst",
+        "s3://bench/other/",
+        "--speed",
+        "2x",
+        "--out",
+        "again",
+        variables=variables,
+    )
+    shown = terminal.read_until()
+    assert terminal.close() == 0, shown  # steady or not
+    assert "all of it counts: the log said what was due when" in shown
+    left = [int(found) for found in re.findall(r"(\d+) s left", shown)]
+    assert left
+    assert max(left) <= 2  # of 4 s, twice as fast
     first, second = result("one")["runs"][0], result("again")["runs"][0]
 
     def done(measured: dict[str, Any]) -> dict[str, int]:
@@ -113,6 +144,8 @@ def test_a_log_is_run_again(variables: dict[str, str]) -> None:
     assert not second["failures"]
     assert second["seconds"] < 0.75 * first["seconds"]
     assert result("again")["open_loop"]
+    assert second["steady"] == {"from_s": 0, "to_s": second["steady"]["to_s"], "reached": True, "replayed": True}
+    assert sum(one["done"] for one in second["measured"]) == sum(done(second).values())
 
 
 def test_sizes_like_others(variables: dict[str, str]) -> None:
@@ -210,6 +243,8 @@ def test_metrics(variables: dict[str, str]) -> None:
         (("run", "get", "s3://b/p/", "--mix", "get=1"), "--mix is of mixed"),
         (("run", "mixed", "s3://b/p/", "--mix", "get"), "no operation with a weight"),
         (("run", "get", "s3://b/p/", "--range", "x"), "range"),
+        (("run", "get", "s3://b/p/", "--threshold", "5%"), "--threshold compares several URLs"),
+        (("run", "get", "s3://b/p/", "s3://b/q/", "--threshold", "x"), "is no threshold"),
         (("compare", "one"), "two results at least"),
         (("compare", "a", "b", "--threshold", "x"), "is no threshold"),
         (("replay", "x", "s3://b/p/", "--speed", "-1"), "Error: Invalid value for '--speed'"),

@@ -125,6 +125,9 @@ class TestWords:
         small, large = (compare([base, other], "AB", threshold=share) for share in (0.05, 0.03))
         assert (metric(small, "throughput").word, small.regression) == ("slower", False)
         assert (metric(large, "throughput").word, large.regression) == ("slower", True)
+        none = compare([base, other], "AB", threshold=None)
+        assert (metric(none, "throughput").word, none.regression) == ("slower", False)
+        assert "B is slower: throughput is worse by 4.0 %." in list(lines(none))
 
     def test_operations_without_bytes_are_compared_by_requests(self) -> None:
         """Where nothing moves, throughput is requests a second."""

@@ -36,8 +36,8 @@ loop).
 What counts is the part of a run in which throughput is steady. Result, report and plots are written to FOLDER.
 
 \b
-Exit code: 0 measured, 1 it failed, or most requests did, 2 the command line makes no sense, 3 measured, but a run was
-never steady, 130 interrupted.
+Exit code: 0 measured, 1 it failed, or most requests did, or a URL is worse than the first by more than --threshold,
+2 the command line makes no sense, 3 measured, but a run was never steady, 130 interrupted.
 """
 
 _TUNE = """\b
@@ -56,6 +56,10 @@ Examples:
 
 OPLOG is what --op-log writes, or what warp has written. Objects that its requests need are stored before. Requests fall
 due at the times of the log, whatever the store does.
+
+\b
+Exit code: 0 made again, steady or not: all of it counts; 1 it failed, or most requests did, 2 the command line or the
+log makes no sense, 130 interrupted.
 """
 
 _REPORT = """\b
@@ -214,13 +218,18 @@ def bench(ctx: click.Context, /, *, demo: bool, out: str) -> None:
 @_load("--workload", "file", metavar="FILE", help="All of this from a TOML file, or from a .run.json.")
 @_load("--keep", is_flag=True, help="Leave the objects there, for more runs; `bulkhaul bench clean` deletes them.")
 @_output("--out", default="", metavar="FOLDER", help="Where the result goes.  [default: bench-KIND-TIME]")
+@_output(
+    "--threshold", metavar="SHARE", help="Of several URLs: exit with 1 if one is worse than the first by more, as 5%."
+)
 @_output("--op-log", is_flag=True, help="Write every request to FOLDER, as warp does.")
 @_output("--metrics", type=click.IntRange(1, 65535), metavar="PORT", help="Serve metrics for Prometheus on 127.0.0.1.")
 @_output("--json", "as_json", is_flag=True, help="One line of JSON a second, one a run, and a summary.")
 @_output("--quiet", is_flag=True, help="No lines while it runs.")
 @connection_options
 @click.pass_context
-def run(ctx: click.Context, /, *, words: tuple[str, ...], file: str | None, **given: Any) -> NoReturn:
+def run(
+    ctx: click.Context, /, *, words: tuple[str, ...], file: str | None, threshold: str | None, **given: Any
+) -> NoReturn:
     """Put a load on a store, and measure each request.
 
     Several URLs are measured in turns and compared. With --workload the file says what is done, and only URLs are
@@ -228,6 +237,7 @@ def run(ctx: click.Context, /, *, words: tuple[str, ...], file: str | None, **gi
     """
     from bulkhaul.cli.bench_run import BenchRun, taken_workload, workload_name
     from bulkhaul.cli.launch import launch_query
+    from bulkhaul.policy.differences import parse_threshold
 
     if len(words) < (1 if file else 2):
         raise click.UsageError("what is to be measured, and where: get s3://BUCKET/PREFIX, or --workload FILE and URL.")
@@ -236,15 +246,18 @@ def run(ctx: click.Context, /, *, words: tuple[str, ...], file: str | None, **gi
         raise click.UsageError(f"{kind!r} cannot be measured; one of {', '.join(KINDS)} can.")
     if given["mix"] and kind and kind != "mixed":
         raise click.UsageError("--mix is of mixed.")
+    if threshold is not None and len(urls) == 1:
+        raise click.UsageError("--threshold compares several URLs; results are compared by `bulkhaul bench compare`.")
     if file and file.endswith(".run.json"):
         _run_crt(ctx, file, urls, given)
     chosen = {name for name in FIELDS if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
     fields = {name: given.pop(name) for name in FIELDS}
     workload = taken_workload(kind, file, fields, chosen)
     output = {name: given.pop(name) for name in ("keep", "out", "op_log", "metrics", "as_json", "quiet")}
+    share = None if threshold is None else parse_threshold(threshold)
     workers = given.pop("workers")
     settings = make_settings({**given, "workers": workers})
-    session = BenchRun(workload, urls, kind or workload_name(file or ""), **output)
+    session = BenchRun(workload, urls, kind or workload_name(file or ""), threshold=share, **output)
     launch_query(ctx, session.work, settings, operation="bench run", as_json=output["as_json"], workers=None)
 
 

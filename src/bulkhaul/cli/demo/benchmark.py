@@ -69,7 +69,7 @@ async def _measured(engine: AsyncEngine, lines: Lines, server: Seaweed, folder: 
     await engine.create_bucket(BUCKET)
     url = f"s3://{BUCKET}/"
     workload = Workload(mix={"get": 1}, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=SECONDS)
-    teller = Teller(lines, workload, as_json=False, quiet=False)
+    teller = Teller(lines, as_json=False, quiet=False)
     record = await prepare(engine, url, workload, teller)
     try:
         for name, mix in MIXES.items():
@@ -77,7 +77,7 @@ async def _measured(engine: AsyncEngine, lines: Lines, server: Seaweed, folder: 
             chosen = Workload(mix=mix, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=SECONDS)
             run = BenchRun(
                 chosen, [record.url], name, keep=False, out=str(folder / name), op_log=False, metrics=None,
-                as_json=False, quiet=False,
+                threshold=None, as_json=False, quiet=False,
             )  # fmt: skip
             await run.work(engine, lines)
     finally:
