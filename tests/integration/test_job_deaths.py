@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(body)
         bodies[name] = hashlib.md5(body).hexdigest()
-    with weed(cache_mb=64) as server:
+    with weed() as server:
         client = server.client(max_pool_connections=16)
         client.create_bucket(Bucket="bucket")
         with ThreadPoolExecutor(8) as threads:

@@ -38,7 +38,7 @@ Begun = Callable[[], None]
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
     """A SeaweedFS with small objects and a large one."""
-    with weed(cache_mb=128) as running:
+    with weed() as running:
         client = running.client()
         client.create_bucket(Bucket="bucket")
         for number in range(SMALL):

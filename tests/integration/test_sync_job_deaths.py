@@ -68,7 +68,7 @@ class Sides:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     """Serve an empty bucket."""
-    with weed(cache_mb=64) as server:
+    with weed() as server:
         client: Any = server.client(max_pool_connections=16)
         client.create_bucket(Bucket="bucket")
         yield Place(server, client, tmp_path_factory.mktemp("source"), {})

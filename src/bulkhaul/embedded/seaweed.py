@@ -43,6 +43,7 @@ class Seaweed:
         endpoint_url: where it speaks S3.
         credentials: what requests must be signed with; made up for this run.
         process_id: for killing it at once.
+        folder: with all of its files, which is removed at the end.
     """
 
     def __init__(self, port: int, credentials: Credentials, process_id: int, folder: Path) -> None:
@@ -50,7 +51,7 @@ class Seaweed:
         self.credentials = credentials
         self.process_id = process_id
         self._port = port
-        self._folder = folder
+        self.folder = folder
 
     def check(self) -> None:
         """Make sure that it still runs.
@@ -58,9 +59,9 @@ class Seaweed:
         Raises:
             OtherError: it has ended; the message shows its last lines.
         """
-        ended = self._folder / ENDED
+        ended = self.folder / ENDED
         if ended.exists():
-            raise OtherError(f"SeaweedFS ended with status {ended.read_text()}", cause=_last_lines(self._folder))
+            raise OtherError(f"SeaweedFS ended with status {ended.read_text()}", cause=_last_lines(self.folder))
 
     def is_ready(self) -> bool:
         """Whether it takes objects by now; it is asked to take one.
@@ -86,7 +87,7 @@ class Seaweed:
         deadline_s = time.monotonic() + timeout_s
         while not self.is_ready():
             if time.monotonic() > deadline_s:
-                raise OtherError(f"SeaweedFS takes no objects after {timeout_s:.0f} s", cause=_last_lines(self._folder))
+                raise OtherError(f"SeaweedFS takes no objects after {timeout_s:.0f} s", cause=_last_lines(self.folder))
             yield
 
     def _ask(self, method: str, path: str) -> int:
