@@ -191,6 +191,13 @@ def _measured(kind: tuple[int, int], seen: _Kind) -> Measured:
     )
 
 
+_HELD = 0.9
+"""A replay that made less of the rate of its log than this did not hold it, if requests waited for connections."""
+
+_QUEUED = 0.1
+"""Share of their time for which they did."""
+
+
 def limited_by(
     counts: Counts, windows: Sequence[Window], part: Steady, floors: Floors | None, rate: float, machine_cpu: float
 ) -> Limit:
@@ -199,6 +206,9 @@ def limited_by(
     seconds, done = max(part.to_s - part.from_s, 1e-9), max(counts.done, 1)
     busiest = max(counts.processes, key=lambda use: use.cpu + use.starved, default=ProcessUse("", 0.0, 0.0))
     waiting = [window.waiting for window in within] or [0]
+    # At the end of a log nothing is due any more: what was late has been made up for, and it took longer than the log.
+    queued = counts.queued_s > _QUEUED * (counts.waited_s + counts.body_s + counts.queued_s)
+    behind = part.replayed and queued and counts.done + counts.failed < _HELD * rate * seconds
     seen = Observed(
         requests=counts.done,
         failed=counts.failed,
@@ -209,7 +219,7 @@ def limited_by(
         disk_s=counts.disk_s / done,
         disk_busy=counts.disk_busy,
         queued_s=counts.queued_s / done,
-        queue_grows=waiting[-1] - waiting[0] > max(10.0, rate * 0.1),
+        queue_grows=behind or waiting[-1] - waiting[0] > max(10.0, rate * 0.1),
         bytes_per_s=counts.moved_bytes / seconds,
         body_bytes_per_s=counts.moved_bytes / counts.body_s if counts.body_s > 0 else 0.0,
         largest_cpu=busiest.cpu,

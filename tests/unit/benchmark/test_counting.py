@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bulkhaul.benchmark.counting import count
+from bulkhaul.benchmark.counting import Counts, count, limited_by
 from bulkhaul.benchmark.results import Steady
 from bulkhaul.benchmark.spools import Spool as Reader
 from bulkhaul.benchmark.tally import Tally
@@ -136,3 +136,17 @@ def test_only_the_steady_part_counts(reader: Reader) -> None:
     # A GET waits for its first byte, and a PUT, whose bytes have left a millisecond before, for that long only.
     assert counts.waited_s == pytest.approx(200 * 0.019 + 200 * 0.001)
     assert counts.body_s == pytest.approx(200 * 0.001 + 200 * 0.049)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "queued_s", "limit"),
+    [(10.0, 1.0, "rate asked for"), (20.0, 1.0, "rate not held"), (20.0, 0.0, "rate asked for")],
+)
+def test_a_replay_that_is_late_has_not_held_its_rate(seconds: float, queued_s: float, limit: str) -> None:
+    """1000 requests of a log of 10 s that waited for connections and took 20 s were late, if none waits at the end, too."""
+    part = Steady(0.0, seconds, reached=True, replayed=True)
+    counts = Counts(
+        measured=(), connections=(), failures=(), processes=(), done=1000, failed=0, moved_bytes=0, throttled=0,
+        waited_s=1.0, body_s=1.0, queued_s=queued_s, disk_s=0.0, disk_busy=0.0,
+    )  # fmt: skip
+    assert limited_by(counts, [], part, None, 100.0, 0.0).name == limit
