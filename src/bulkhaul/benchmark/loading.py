@@ -127,10 +127,9 @@ class Loader:
             if not loaded.ended:  # also where one worker alone has failed
                 self._engine.kill_workers()  # nothing else ends a load, and what they recorded stays
                 await self._gone(task)
-        await _read(loaded, on_window, all_of_it=True)
         elapsed_s = (time.monotonic_ns() - begins_ns) / 1e9
         loaded.seconds = max(elapsed_s, 1e-9)
-        loaded.windows = [_cut(window, loaded.seconds) for window in loaded.windows]
+        await _read(loaded, on_window, all_of_it=True)
         loaded.coordinator_cpu = (time.process_time() - cpu_s) / (loaded.seconds + AHEAD_S)
         loaded.machine_cpu = (busy_cpu_s() - busy_s) / (loaded.seconds + AHEAD_S)
         return loaded
@@ -216,7 +215,8 @@ async def _read(loaded: Loaded, on_window: OnWindow | None, *, all_of_it: bool =
                 loaded.tally.meter(worker, told)
             else:
                 loaded.tally.rows(told)
-    for window in loaded.tally.closed(all_of_them=all_of_it):
+    for closed in loaded.tally.closed(all_of_them=all_of_it):
+        window = _cut(closed, loaded.seconds) if all_of_it else closed
         loaded.windows.append(window)
         if on_window is not None:
             await on_window(window)
