@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bulkhaul.benchmark.extra import require
-from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.oserrors import local_error, read_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.nanoseconds import read_instant, write_instant
 
@@ -138,7 +138,7 @@ def read(path: Path) -> Iterator[Op]:
                 path, _lines(path, _plain(path, file) if compressed else iter(lambda: file.read(65536), b""))
             )
     except OSError as error:
-        raise local_error(error, str(path)) from error
+        raise read_error(error, str(path)) from error
 
 
 def _plain(path: Path, file: BinaryIO) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from typing import Literal, NoReturn
 import msgspec
 
 from bulkhaul.benchmark.workload import checked
-from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.oserrors import read_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import OPERATIONS, Workload
 
@@ -141,7 +141,7 @@ def _content(path: Path) -> bytes:
         with path.open("rb") as file:
             data = file.read(_MOST_FILE_BYTES + 1)
     except OSError as error:
-        raise local_error(error, str(path)) from error
+        raise read_error(error, str(path)) from error
     if len(data) > _MOST_FILE_BYTES:
         raise UsageError("this is no workload: it has more than 256 MiB", str(path))
     return data

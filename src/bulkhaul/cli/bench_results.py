@@ -14,7 +14,7 @@ from bulkhaul.benchmark.compare_lines import lines
 from bulkhaul.benchmark.report.writing import ReportFormat, write
 from bulkhaul.benchmark.results import RESULTS, Result
 from bulkhaul.cli.bench_lines import comparison_json
-from bulkhaul.disk.oserrors import local_error
+from bulkhaul.disk.oserrors import read_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.policy.differences import parse_threshold
 
@@ -31,10 +31,11 @@ def read_result(name: str) -> Result:
         from bulkhaul.benchmark.op_log_result import result_of
 
         return result_of(path)
+    file = path / "result.json" if path.is_dir() else path
     try:
-        data = (path / "result.json" if path.is_dir() else path).read_bytes()
+        data = file.read_bytes()
     except OSError as error:
-        raise local_error(error, name) from error
+        raise read_error(error, str(file)) from error
     try:
         return RESULTS.decode(data)
     except msgspec.MsgspecError as error:

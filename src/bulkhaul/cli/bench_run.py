@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,10 @@ class BenchRun:
         Raises:
             CancelledError: it was interrupted; what was measured by then is written.
         """
-        folder = _made_folder(self._out)
+        with _made_folders(self._out, len(self._urls)) as folders:
+            return await self._measured(engine, out, folders)
+
+    async def _measured(self, engine: AsyncEngine, out: Lines, folders: Sequence[Path]) -> int:
         metrics = None if self._metrics is None else Metrics(self._metrics)
         teller = Teller(
             out,
@@ -121,10 +125,6 @@ class BenchRun:
             metrics=metrics,
         )
         workload = await with_sizes(engine, self._workload)
-        count = len(self._urls)
-        folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
-        for its_folder in folders:
-            its_folder.mkdir(exist_ok=True)
         op_logs = folders if self._op_log else ()
         results = await measure(engine, self._urls, workload, self._name, teller, keep=self._keep, op_logs=op_logs)
         for result, its_folder in zip(results, folders, strict=True):
@@ -246,21 +246,30 @@ def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
     return work
 
 
-def _made_folder(name: str) -> Path:
-    """Return a new or empty folder.
+@contextlib.contextmanager
+def _made_folders(name: str, count: int = 1) -> Iterator[list[Path]]:
+    """Give a new or empty folder, or so many in it; at the end those that nothing was written to are removed.
 
     Raises:
         UsageError: something is in it.
         LocalError: it cannot be made.
     """
     folder = Path(name)
+    folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise UsageError(f"{name} is not empty; a result needs a folder of its own")
+        for made in folders:
+            made.mkdir(exist_ok=True)
     except OSError as error:
         raise local_error(error, name) from error
-    return folder
+    try:
+        yield folders
+    finally:
+        for made in dict.fromkeys((*folders, folder)):
+            if not any(made.iterdir()):
+                made.rmdir()
 
 
 def _columns() -> int:
@@ -349,7 +358,10 @@ def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: s
     folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
-        folder = _made_folder(folder_name)
+        with _made_folders(folder_name) as (folder,):
+            return await replayed(engine, stdout, folder)
+
+    async def replayed(engine: AsyncEngine, stdout: Lines, folder: Path) -> int:
         asked = await in_thread(replay_of, Path(op_log), workers=engine.settings.worker_count, speed=speed)
         for what, count in asked.left_out.items():
             stdout.error(f"{count} requests cannot be made again: {what}\n")

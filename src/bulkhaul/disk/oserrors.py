@@ -36,6 +36,19 @@ def is_full(error: OSError) -> bool:
     return error.errno in _FULL
 
 
+def read_error(error: OSError, subject: str) -> LocalError:
+    """Return the typed error for what cannot be read: it is no destination, for which folders have to be made.
+
+    >>> str(read_error(OSError(errno.ENOENT, "x"), "before"))
+    'before: there is no such file or folder; check its path (cause: ENOENT)'
+    """
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+        return LocalError("there is no such file or folder; check its path", subject, errno.errorcode[error.errno])
+    if error.errno == errno.EACCES:
+        return LocalError("permission denied; it cannot be read", subject, "EACCES")
+    return local_error(error, subject)
+
+
 def local_error(error: OSError, subject: str = "") -> LocalError:
     """Return the typed error for a failed system call on ``subject``.
 

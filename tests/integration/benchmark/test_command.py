@@ -105,12 +105,17 @@ def test_a_place_that_is_worse_by_more_than_a_threshold(variables: dict[str, str
         bench(variables, "prepare", "s3://bench/", "--size", size, "--objects", "4").stdout.strip()
         for size in ("4KiB", "8MiB")
     ]
-    words = ("-c", "2", "--duration", "1s", "--repeat", "3", "--threshold", "5%", "--json", "--quiet", "--out", "both")
+    words = ("-c", "2", "--duration", "1s", "--repeat", "3", "--threshold", "5%", "--json", "--out", "both")
     done = run("bench", "run", "get", *prefixes, *words, variables=variables)
-    (compared,) = [json.loads(line) for line in done.stdout.splitlines() if '"comparison"' in line]
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    (compared,) = [line for line in told if line["type"] == "comparison"]
     assert compared["differences"] == ["not the same was asked: sizes differ: 4KiB and 8MiB"]
     regressions = [metric["name"] for metric in compared["metrics"] if metric["regression"]]
     assert (done.returncode, "get, whole request, p50" in regressions) == (1, True), done.stdout + done.stderr
+    lasted = [line["seconds"] for line in told if line["type"] == "run"]
+    windows = [line["at_s"] + line["length_s"] for line in told if line["type"] == "window"]
+    ends = [end for end, after in zip(windows, [*windows[1:], 0], strict=True) if after < end]
+    assert ends == pytest.approx(lasted, abs=0.01)  # the last window of each run is as long as it was
 
 
 def test_a_log_is_run_again(variables: dict[str, str]) -> None:
@@ -258,8 +263,18 @@ def test_command_lines_that_make_no_sense(variables: dict[str, str], words: tupl
     assert says in done.stderr
 
 
+@pytest.mark.parametrize("words", [("report", "none"), ("compare", "none", "none"), ("replay", "none", "s3://b/p/")])
+def test_a_result_that_is_not_there(variables: dict[str, str], words: tuple[str, ...]) -> None:
+    """It is named, and nothing is to be created."""
+    done = run("bench", *words, variables=variables)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "none: there is no such file or folder; check its path" in done.stderr
+    assert not list(Path().glob("bench-*"))
+
+
 def test_nothing_succeeds(variables: dict[str, str]) -> None:
     """A bucket that does not exist ends it at once, with one line, and leaves no record."""
     done = run("bench", "run", "get", "s3://none/tmp/", *SMALL, "--out", "one", variables=variables)
     assert done.returncode == 1
     assert done.stderr.count("error: ") == 1
+    assert not Path("one").exists()  # nothing was measured

@@ -36,8 +36,9 @@ loop).
 What counts is the part of a run in which throughput is steady. Result, report and plots are written to FOLDER.
 
 \b
-Exit code: 0 measured, 1 it failed, or most requests did, or a URL is worse than the first by more than --threshold,
-2 the command line makes no sense, 3 measured, but a run was never steady, 130 interrupted.
+Exit code: 0 measured, 1 it failed, or most requests did, or a URL is worse
+than the first by more than --threshold, 2 the command line makes no sense,
+3 measured, but a run was never steady, 130 interrupted.
 """
 
 _TUNE = """\b
@@ -58,8 +59,8 @@ OPLOG is what --op-log writes, or what warp has written. Objects that its reques
 due at the times of the log, whatever the store does.
 
 \b
-Exit code: 0 made again, steady or not: all of it counts; 1 it failed, or most requests did, 2 the command line or the
-log makes no sense, 130 interrupted.
+Exit code: 0 made again, steady or not: all of it counts; 1 it failed, or most
+requests did, 2 the command line or the log makes no sense, 130 interrupted.
 """
 
 _REPORT = """\b
@@ -78,8 +79,8 @@ Each of A, B … is a folder that `bulkhaul bench run` has written, or an op-log
 (--repeat) tell more: what one run a side cannot show, five often can.
 
 \b
-Exit code: 0 no regression beyond the threshold, 1 there is one, or a result cannot be read, 2 the results cannot be
-compared.
+Exit code: 0 no regression beyond the threshold, 1 there is one, or a result
+cannot be read, 2 the results cannot be compared.
 """
 
 KINDS = ("get", "put", "mixed", "list", "stat", "delete")
@@ -167,7 +168,14 @@ _object_options = adding(
         metavar="FACTOR",
         help="Store what can be compressed by this factor.  [default: 1, noise]",
     ),
-    _objects("--seed", type=click.IntRange(0), default=0, show_default=True, metavar="N", help="Draw others."),
+    _objects(
+        "--seed",
+        type=click.IntRange(0),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="Draw other sizes, in another order.",
+    ),
 )
 
 
@@ -281,7 +289,9 @@ def _run_crt(ctx: click.Context, file: str, urls: tuple[str, ...], given: dict[s
 @bench.command("prepare", cls=SectionedCommand, short_help="Make objects once, for many runs.")
 @click.argument("url", metavar="s3://BUCKET/PREFIX")
 @_object_options
-@click.option("--concurrency", "-c", callback=parsed_count, metavar="N|auto", help="Requests in flight at most.")
+@click.option(
+    "--concurrency", "-c", callback=parsed_count, metavar="N", help="Requests in flight at most.  [default: 32]"
+)
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
 @connection_options
 @click.pass_context
