@@ -143,7 +143,7 @@ def test_only_the_steady_part_counts(reader: Reader) -> None:
     [(10.0, 1.0, "rate asked for"), (20.0, 1.0, "rate not held"), (20.0, 0.0, "rate asked for")],
 )
 def test_a_replay_that_is_late_has_not_held_its_rate(seconds: float, queued_s: float, limit: str) -> None:
-    """1000 requests of a log of 10 s that waited for connections and took 20 s were late, if none waits at the end, too."""
+    """A log of 10 s whose requests waited for connections and took 20 s is late, though none waits at the end."""
     part = Steady(0.0, seconds, reached=True, replayed=True)
     counts = Counts(
         measured=(), connections=(), failures=(), processes=(), done=1000, failed=0, moved_bytes=0, throttled=0,
