@@ -6,15 +6,19 @@ import importlib
 
 from bulkhaul.model.errors import UsageError
 
+OF_RESULTS = ("hdrh", "jinja2", "matplotlib")
+"""What a result and its page need: looked for before anything is measured."""
 
-def require(module: str) -> None:
-    """Make sure that a module can be imported.
+
+def require(*modules: str) -> None:
+    """Make sure that modules can be imported.
 
     Raises:
-        UsageError: it cannot; install the extra.
+        UsageError: one cannot; install the extra.
     """
-    try:
-        importlib.import_module(module)
-    except ImportError as error:
-        text = f"this needs {module.partition('.')[0]}; pip install 'bulkhaul[bench]'"
-        raise UsageError(text, cause=str(error)) from error
+    for module in modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            text = f"this needs {module.partition('.')[0]}; pip install 'bulkhaul[bench]'"
+            raise UsageError(text, cause=str(error)) from error

@@ -14,6 +14,7 @@ import msgspec
 
 from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines as comparison_lines
+from bulkhaul.benchmark.extra import OF_RESULTS, require
 from bulkhaul.benchmark.metrics import Metrics
 from bulkhaul.benchmark.place import Cleaned, Record
 from bulkhaul.benchmark.replay import replay_of
@@ -111,6 +112,7 @@ class BenchRun:
         Raises:
             CancelledError: it was interrupted; what was measured by then is written.
         """
+        require(*OF_RESULTS, *(("zstandard",) if self._op_log else ()))
         with _made_folders(self._out, len(self._urls)) as folders:
             return await self._measured(engine, out, folders)
 
@@ -290,6 +292,7 @@ def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work
             else:
                 out.error(tried_line(tried))
 
+        require("hdrh")
         if write:
             _other_profiles(write, profile_name)  # before it takes minutes
         tuning = await tune(engine, url, teller, tell)
@@ -358,6 +361,7 @@ def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: s
     folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
+        require(*OF_RESULTS)
         with _made_folders(folder_name) as (folder,):
             return await replayed(engine, stdout, folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import re
 import subprocess
@@ -261,6 +262,26 @@ def test_command_lines_that_make_no_sense(variables: dict[str, str], words: tupl
     done = run("bench", *words, variables=variables)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "words"),
+    [("hdrh", ("run", "get", "s3://bench/tmp/")), ("zstandard", ("run", "get", "s3://bench/tmp/", "--op-log")),
+     ("matplotlib", ("run", "get", "s3://bench/tmp/")), ("hdrh", ("tune", "s3://bench/tmp/"))],
+)  # fmt: skip
+def test_a_package_that_is_missing(
+    variables: dict[str, str], tmp_path: Path, package: str, words: tuple[str, ...]
+) -> None:
+    """It is told before anything is stored or measured, with the extra that brings it."""
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    (hidden / f"{package}.py").write_text("raise ImportError('it is not here')\n")
+    path = f"{hidden}:{os.environ['PYTHONPATH']}"
+    done = run("bench", *words, variables=variables | {"PYTHONPATH": path})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith(f"this needs {package}; pip install 'bulkhaul[bench]' (cause: it is not here)\n")
+    assert "storing" not in done.stderr
+    assert not list(tmp_path.glob("bench-*"))
 
 
 @pytest.mark.parametrize("words", [("report", "none"), ("compare", "none", "none"), ("replay", "none", "s3://b/p/")])
