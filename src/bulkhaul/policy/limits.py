@@ -159,6 +159,8 @@ def _of_service(seen: Observed, shares: dict[str, float]) -> tuple[str, str]:
             f" {1000 * seen.first_byte_s:.0f} ms, over one idle connection after {1000 * floor_s:.0f} ms; more"
             " connections would only wait longer"
         )
+    if not floor_s and _others_fill(seen):  # as of PUTs, whose first byte nobody can probe
+        return _of_cpu(seen)
     return "first byte", (
         f"limited by the store's time to first byte: {_percent(first)} of the time of a request is waiting for it;"
         f" {_more(seen)}"

@@ -70,6 +70,7 @@ def test_a_store_that_is_asked_too_much() -> None:
         ({"machine_cpu": 3.9, **BODIES, "body_bytes_per_s": 8e6}, "machine CPU", "others 3.8"),
         ({"machine_cpu": 3.9, "largest_starved": 0.9}, "machine CPU", "others 3.8"),
         ({"machine_cpu": 3.9}, "first byte", "waiting for it"),
+        ({"machine_cpu": 3.9, "floor_first_byte_s": 0.0}, "machine CPU", "others 3.8"),
         ({"throttled": 500, "failed": 500}, "throttling", "5 % of the requests"),
         ({"failed": 20_000}, "failures", "67 % of the requests failed"),
         ({"rate": 200.0, "queued_s": 0.0001}, "rate asked for", "200 requests a second"),
