@@ -63,7 +63,7 @@ def run_lines(run: Run) -> str:
     else:
         lines.append("  never steady: all of it counts; measure for longer (--duration)")
     if run.never_begun:
-        lines.append(f"  {run.never_begun:,} requests were due, and never begun: no connection was free")
+        lines.append(f"  {run.never_begun:,} requests were due, and never begun before the time was over")
     if run.interrupted:
         lines.append("  interrupted: it ended early")
     lines.append(f"  {run.limit.sentence}")

@@ -90,6 +90,19 @@ def test_a_run_that_was_never_steady_is_said() -> None:
     assert "from 2.5 to 5 s" in text
 
 
+def test_a_number_of_connections_that_nobody_chose_is_told() -> None:
+    """What was asked for has the number that the program took, and that it did."""
+    assert "Requests in flight at most 1,024, chosen by the program" in words(
+        made_result(small_run(1, concurrency=1024))
+    )
+
+
+def test_requests_that_were_never_begun_are_told() -> None:
+    """They are in no latency and no rate, so the report says how many there were, in all runs together."""
+    runs = (small_run(1, never_begun=1000), small_run(2, never_begun=7))
+    assert "Due, and never begun before the time was over: 1,007 requests." in words(made_result(*runs, open_loop=True))
+
+
 def test_all_of_a_replay_counts() -> None:
     """A log says what is due when: nothing is called steady or not."""
     run = small_run(1)

@@ -140,7 +140,8 @@ def drawn(figure: Figure, title: str = "") -> Canvas:
     figure.draw(axes)
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
-        columns = 1 if max(map(len, labels)) > 20 else 3
+        longest = max(map(len, labels))
+        columns = 1 if longest > 20 else 3 if longest > 8 else 5
         # A title of the figure would be drawn over a legend outside of the axes: it is that of the legend.
         legend = canvas.legend(handles, labels, loc="outside upper left", ncols=columns, alignment="left")
         if title:

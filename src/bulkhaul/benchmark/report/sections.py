@@ -73,6 +73,11 @@ def _limits(result: Result, parts: list[Gathered]) -> Section:
     cut = [run for run in result.runs if run.interrupted]
     if cut:
         blocks.append(Paragraph(f"{_which(cut)} ended early; what was measured until then counts.", "warning"))
+    if left := sum(run.never_begun for run in result.runs):
+        due = counted(left, "request")
+        blocks.append(
+            Paragraph(f"Due, and never begun before the time was over: {due}. No number has them.", "warning")
+        )
     blocks += [tiles(result, parts), Paragraph(loop(result), "soft")]
     blocks += _figures("", share_figures(result.runs, SHOWN_RUNS))
     if any(run.limit.shares for run in result.runs):

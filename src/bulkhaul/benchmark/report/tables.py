@@ -252,13 +252,19 @@ def workload_table(result: Result) -> Table:
         ("Reads", f"ranges of {shown(asked.range)}" if asked.range else "whole objects"),
         ("Data", f"compressible by {asked.compressible:g}" if asked.compressible > 1 else "noise"),
         ("Length of a run", seconds(asked.duration_s)),
-        ("Requests in flight at most", number(asked.concurrency) if asked.concurrency else "found by the program"),
+        ("Requests in flight at most", number(asked.concurrency) if asked.concurrency else _chosen(result.runs)),
         ("Rate", f"{number(asked.rate)} requests a second" if asked.rate else "as fast as replies come"),
         ("Runs", number(asked.repeat)),
         ("Seed", str(asked.seed)),
         ("Bodies of GETs", "written to a folder" if asked.folder else "thrown away"),
     ]
     return Table("What was asked for", ("Setting", "Value"), tuple(rows), frozenset({0, 1}))
+
+
+def _chosen(runs: Sequence[Run]) -> str:
+    """Say how many requests were in flight at most where nobody said how many."""
+    numbers = ", ".join(number(one) for one in sorted({run.concurrency for run in runs}))
+    return f"{numbers}, chosen by the program" if numbers else "chosen by the program"
 
 
 def fields_table(caption: str, fields: dict[str, str]) -> Table:
