@@ -67,7 +67,7 @@ class Loaded(msgspec.Struct):
 
     Attributes:
         begins_ns: instant of the monotonic clock at which it began; in UTC it is ``began``.
-        windows: of all its seconds.
+        windows: of all of it.
         ended: how it ended in each worker; empty if it was interrupted.
         coordinator_cpu, machine_cpu: cores that this process used, and all processes together (0 if nobody knows).
         interrupted: it was ended early.
@@ -130,7 +130,7 @@ class Loader:
         await _read(loaded, on_window, all_of_it=True)
         elapsed_s = (time.monotonic_ns() - begins_ns) / 1e9
         loaded.seconds = max(elapsed_s, 1e-9)
-        loaded.windows = [_cut(window, loaded.seconds) for window in loaded.windows]
+        loaded.windows = [_cut(window, loaded.seconds) for window in loaded.tally.windows.all()]
         loaded.coordinator_cpu = (time.process_time() - cpu_s) / (loaded.seconds + AHEAD_S)
         loaded.machine_cpu = (busy_cpu_s() - busy_s) / (loaded.seconds + AHEAD_S)
         return loaded
@@ -209,7 +209,7 @@ def _spools(schedules: Sequence[bytes]) -> Iterator[list[Spool]]:
 
 
 async def _read(loaded: Loaded, on_window: OnWindow | None, *, all_of_it: bool = False) -> None:
-    """Count what has come, and tell the windows that are over."""
+    """Count what has come, and tell the seconds that are over."""
     for worker, spool in enumerate(loaded.spools):
         for told in spool.new():
             if isinstance(told, Meter):
@@ -217,6 +217,5 @@ async def _read(loaded: Loaded, on_window: OnWindow | None, *, all_of_it: bool =
             else:
                 loaded.tally.rows(told)
     for window in loaded.tally.closed(all_of_them=all_of_it):
-        loaded.windows.append(window)
         if on_window is not None:
             await on_window(window)

@@ -1,7 +1,7 @@
 """The values of a result, as ``result.json`` holds them: what was asked for, what was measured, and what limited it.
 
 Result ─▶ Run, one a repeat ─▶ Measured, one for each operation and class of sizes
-                            ─▶ Window, one a second
+                            ─▶ Window, one a second; of long runs, one for several
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """What ended within one second of a run.
+    """What ended within one second of a run, or within several: 2, 4, 8 … where it took hours.
 
     Attributes:
         at_s: its beginning, in seconds from the beginning of the run.
