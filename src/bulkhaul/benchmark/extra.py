@@ -18,3 +18,13 @@ def require(module: str) -> None:
     except ImportError as error:
         text = f"this needs {module.partition('.')[0]}; pip install 'bulkhaul[bench]'"
         raise UsageError(text, cause=str(error)) from error
+
+
+def require_packages(*more: str) -> None:
+    """Make sure that a result can be counted and written, before anything is measured.
+
+    Raises:
+        UsageError: a module of these, or of ``more``, cannot be imported; install the extra.
+    """
+    for module in ("hdrh", "jinja2", "matplotlib", *more):
+        require(module)

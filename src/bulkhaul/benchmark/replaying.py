@@ -7,23 +7,32 @@ from pathlib import Path
 from bulkhaul import __version__
 from bulkhaul.benchmark.loading import Asked, Loader
 from bulkhaul.benchmark.machine import machine
-from bulkhaul.benchmark.place import clean_place, make_place
+from bulkhaul.benchmark.place import make_place
 from bulkhaul.benchmark.replay import replay_of
 from bulkhaul.benchmark.results import FORMAT, Result, Window
 from bulkhaul.benchmark.run_of import run_of
 from bulkhaul.benchmark.running import OPEN_CONNECTIONS, require_filled
-from bulkhaul.benchmark.sessions import Listener, place_of
+from bulkhaul.benchmark.sessions import Listener, OnResult, clean_up, place_of
+from bulkhaul.benchmark.spools import require_room
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
 
 
 async def replay(
-    engine: AsyncEngine, url: str, op_log: Path, speed: float, listener: Listener, *, concurrency: int = 0
+    engine: AsyncEngine,
+    url: str,
+    op_log: Path,
+    speed: float,
+    listener: Listener,
+    on_result: OnResult,
+    *,
+    concurrency: int = 0,
 ) -> tuple[Result, dict[str, int]]:
     """Run an op-log again below ``url``, in an open loop; return the result, and what could not be run again.
 
     Args:
+        on_result: is told the result before anything else can fail, also of a run that failed in the middle.
         speed: 2 makes all of it in half of the time.
         concurrency: requests in flight at most; 0 for as many as are due, up to 1024.
 
@@ -31,6 +40,7 @@ async def replay(
         UsageError: it is no op-log, or no request of it can be made again.
         TransferError: nothing succeeded.
     """
+    require_room()
     bucket, prefix = place_of(url)
     workers = engine.settings.worker_count
     asked = await in_thread(replay_of, op_log, workers=workers, speed=speed)
@@ -38,6 +48,8 @@ async def replay(
     size = str(asked.table.sizes.size_bytes) if hasattr(asked.table.sizes, "size_bytes") else ""
     record = await make_place(engine, bucket, prefix, asked.table, size, prepared=False)
     loader = Loader(engine, record, workers)
+    await listener.made(record.url)
+    settled = False  # until all requests have ended
     try:
         await listener.began("prepare")
         async with loader.load(_asked(asked.prepared, lanes)) as prepared:
@@ -47,9 +59,11 @@ async def replay(
             await listener.window(1, window)
 
         async with loader.load(_asked(asked.schedules, lanes), tell) as loaded:
+            settled = not loaded.interrupted
+            if not loaded.tally.done:
+                loaded.require_whole()
             rate = asked.requests / max(asked.seconds, 1.0)
             run = run_of(loaded, 1, concurrency=lanes, floors=None, rate=rate)
-        await listener.ended(run)
         workload = Workload(
             mix=_mix(run.windows),
             size=size or "0",
@@ -72,10 +86,13 @@ async def replay(
             runs=(run,),
             no_floors="a replay is probed for none",
         )
+        await on_result(0, result)
+        await listener.ended(run)
+        if loaded.error is not None:
+            raise loaded.error
         return result, asked.left_out
     finally:
-        await listener.began("clean")
-        await listener.cleaned(await clean_place(engine, record))
+        await clean_up(engine, record, listener, settled=settled)
 
 
 def _asked(schedules: tuple[bytes, ...], lanes: int) -> Asked:

@@ -11,9 +11,11 @@ from typing import TypeVar
 
 import msgspec
 
-from bulkhaul.benchmark.place import Record, clean_place, make_place
+from bulkhaul.benchmark.extra import require
+from bulkhaul.benchmark.place import Record, make_place
 from bulkhaul.benchmark.running import Benchmark
-from bulkhaul.benchmark.sessions import Listener, place_of
+from bulkhaul.benchmark.sessions import Listener, clean_up, place_of
+from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import table_of
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.limits import KIB, MIB
@@ -74,6 +76,8 @@ async def tune(engine: AsyncEngine, url: str, listener: Listener, tell: Callable
     Raises:
         TransferError: nothing succeeded, or the service refused.
     """
+    require("hdrh")
+    require_room()
     bucket, prefix = place_of(url)
     tried: list[Tried] = []
 
@@ -124,14 +128,17 @@ async def _with_objects(
 ) -> T:
     """Return what is measured of objects that are there only meanwhile."""
     record = await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=False)
+    await listener.made(record.url)
+    settled = False  # until all requests have ended
     try:
         await listener.began("prepare")
         await Benchmark(engine, record, workload).fill()
         await listener.began("find concurrency")
-        return await measure(record)
+        measured = await measure(record)
+        settled = True
+        return measured
     finally:
-        await listener.began("clean")
-        await listener.cleaned(await clean_place(engine, record))
+        await clean_up(engine, record, listener, settled=settled)
 
 
 async def _connections(

@@ -13,14 +13,15 @@ import msgspec
 
 from bulkhaul.benchmark.compare import compare
 from bulkhaul.benchmark.compare_lines import lines as comparison_lines
+from bulkhaul.benchmark.extra import require_packages
 from bulkhaul.benchmark.metrics import Metrics
 from bulkhaul.benchmark.place import Cleaned, Record
 from bulkhaul.benchmark.replaying import replay
-from bulkhaul.benchmark.report.writing import write
-from bulkhaul.benchmark.results import Floors, Result, Run, Window
+from bulkhaul.benchmark.results import Floors, Run, Window
 from bulkhaul.benchmark.sessions import clean, measure, prepare
 from bulkhaul.benchmark.tune import SMALL, Tried, profile, tried_line, tune
 from bulkhaul.cli import bench_lines as lines
+from bulkhaul.cli.bench_files import ResultFiles
 from bulkhaul.cli.bench_sizes import with_sizes
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
@@ -105,23 +106,23 @@ class BenchRun:
         Raises:
             CancelledError: it was interrupted; what was measured by then is written.
         """
-        folder = _made_folder(self._out)
+        require_packages(*(("zstandard",) if self._op_log else ()))
+        files = ResultFiles(self._out, len(self._urls), self._workload.repeat)
         metrics = None if self._metrics is None else Metrics(self._metrics)
         teller = Teller(out, self._workload, as_json=self._as_json, quiet=self._quiet, metrics=metrics)
         workload = await with_sizes(engine, self._workload)
-        count = len(self._urls)
-        folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
-        for its_folder in folders:
-            its_folder.mkdir(exist_ok=True)
-        op_logs = folders if self._op_log else ()
-        results = await measure(engine, self._urls, workload, self._name, teller, keep=self._keep, op_logs=op_logs)
-        for result, its_folder in zip(results, folders, strict=True):
-            await write_result(result, its_folder, out, operation="bench run", as_json=self._as_json)
+        op_logs = files.folders if self._op_log else ()
+        try:
+            results = await measure(
+                engine, self._urls, workload, self._name, teller, files.take, keep=self._keep, op_logs=op_logs
+            )
+        finally:
+            await files.tell(out, operation="bench run", as_json=self._as_json)
         runs = [run for result in results for run in result.runs]
         if any(run.interrupted for run in runs):
             raise asyncio.CancelledError
         if len(results) > 1 and not self._as_json:
-            names = [f"{its_folder} ({url})" for its_folder, url in zip(folders, self._urls, strict=True)]
+            names = [f"{its_folder} ({url})" for its_folder, url in zip(files.folders, self._urls, strict=True)]
             await out.write("\n" + "\n".join(comparison_lines(compare(results, names))) + "\n")
         if any(run.limit.name == "failures" for run in runs):
             return 1
@@ -141,10 +142,14 @@ class Teller:
         self._quiet = quiet
         self._watched = not as_json and not quiet and os.isatty(2) and os.environ.get("TERM") != "dumb"
         self._shown = False
+        self._left: list[str] = []  # URLs below which objects are that are to be deleted
+        self._cleans_on = False
 
     async def began(self, what: str) -> None:
         """A step has begun."""
-        if not self._as_json and not self._quiet:
+        if what == "clean" and self._out.interrupted:
+            await self.cleans_on()
+        elif not self._as_json and not self._quiet:
             self._clear()
             self._out.error(f"{STEPS[what]}\n")
 
@@ -175,8 +180,26 @@ class Teller:
         self._clear()
         await self._out.write(lines.run_json(run) if self._as_json else lines.run_lines(run))
 
-    async def cleaned(self, cleaned: Cleaned) -> None:
+    async def made(self, url: str) -> None:
+        """Objects are stored below this URL, and deleted at the end."""
+        self._left.append(url)
+        self._out.last_words(lines.left_line(self._left))
+
+    async def kept(self, url: str) -> None:
+        """Objects are stored below this URL, and stay there."""
+        await self._out.write(json_text("prefix", {"prefix": url}) if self._as_json else lines.kept_line(url))
+
+    async def cleans_on(self) -> None:
+        """It was interrupted, and deletes what it stored all the same."""
+        if not self._cleans_on:
+            self._clear()
+            self._out.error(lines.cleans_on_line(self._left))
+        self._cleans_on = True
+
+    async def cleaned(self, cleaned: Cleaned, url: str) -> None:
         """What the benchmark stored was deleted."""
+        self._left.remove(url)
+        self._out.last_words(lines.left_line(self._left) if self._left else "")
         if cleaned.stayed_count or cleaned.failed_count or cleaned.unsettled:
             self._out.error(lines.cleaned_lines(cleaned))
 
@@ -214,23 +237,6 @@ def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
         return 1 if any(cleaned.failed_count for _, cleaned in found) else 0
 
     return work
-
-
-def _made_folder(name: str) -> Path:
-    """Return a new or empty folder.
-
-    Raises:
-        UsageError: something is in it.
-        LocalError: it cannot be made.
-    """
-    folder = Path(name)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"{name} is not empty; a result needs a folder of its own")
-    except OSError as error:
-        raise local_error(error, name) from error
-    return folder
 
 
 def _columns() -> int:
@@ -301,30 +307,22 @@ def _append_profile(path: str, name: str, text: str) -> None:
         raise local_error(error, path) from error
 
 
-async def write_result(result: Result, folder: Path, out: Lines, *, operation: str, as_json: bool) -> None:
-    """Write a result and its page, and say where they are.
-
-    Raises:
-        LocalError: they cannot be written.
-    """
-    write(result, folder, ("json", "html"))
-    if as_json:
-        await out.write(json_text("summary", {"operation": operation, **lines.summary_fields(result, str(folder))}))
-    else:
-        await out.write(f"{folder}: result.json, report.html\n")
-
-
 def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: str, as_json: bool) -> Work:
     """Return the work of ``bulkhaul bench replay``."""
     folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
-        folder = _made_folder(folder_name)
+        require_packages()
+        files = ResultFiles(folder_name, 1, 1)
         teller = Teller(stdout, SMALL, as_json=as_json, quiet=False)
-        result, left_out = await replay(engine, url, Path(op_log), speed, teller, concurrency=concurrency)
+        try:
+            result, left_out = await replay(
+                engine, url, Path(op_log), speed, teller, files.take, concurrency=concurrency
+            )
+        finally:
+            await files.tell(stdout, operation="bench replay", as_json=as_json)
         for what, count in left_out.items():
             stdout.error(f"{count} requests could not be made again: {what}\n")
-        await write_result(result, folder, stdout, operation="bench replay", as_json=as_json)
         (run,) = result.runs
         if run.interrupted:
             raise asyncio.CancelledError

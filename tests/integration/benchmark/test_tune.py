@@ -19,7 +19,9 @@ from tests.integration.command import run
 
 
 class Kept:
-    """Keeps the lines of a command."""
+    """Keeps the lines of a command, which nobody interrupts."""
+
+    interrupted = False
 
     def __init__(self) -> None:
         self.out: list[str] = []
@@ -28,6 +30,9 @@ class Kept:
     async def write(self, text: str) -> None:
         """Keep lines of stdout."""
         self.out.append(text)
+
+    def last_words(self, text: str) -> None:
+        """Take what a second signal would tell."""
 
     def error(self, text: str) -> None:
         """Keep lines of stderr."""

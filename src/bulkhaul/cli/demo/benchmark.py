@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bulkhaul.benchmark.extra import require
+from bulkhaul.benchmark.extra import require_packages
 from bulkhaul.benchmark.sessions import clean, prepare
 from bulkhaul.cli.bench_run import MIXED, BenchRun, Teller
 from bulkhaul.cli.demo.demonstration import use_only
@@ -46,8 +46,7 @@ def demonstrate(out: str) -> int:
     gc.enable()  # the imports are done
     folder = Path(out or f"bench-demo-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
     try:
-        for package in ("hdrh", "jinja2", "matplotlib"):
-            require(package)
+        require_packages()
         find_weed()
         with seaweed() as server:
             use_only(server.credentials)
