@@ -5,6 +5,7 @@ small objects ─▶ as many connections as bring more      large objects ─▶
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -18,8 +19,10 @@ from bulkhaul.benchmark.sessions import Listener, clean_up, place_of
 from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import table_of
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.workloads import Workload
+from bulkhaul.policy.awsfiles import Unsure, read_files
 from bulkhaul.policy.sizes import format_size
 
 SMALL = Workload(mix={"get": 1}, size="64KiB", objects=500)
@@ -98,10 +101,35 @@ async def tune(engine: AsyncEngine, url: str, listener: Listener, tell: Callable
     return Tuning(target.endpoint, target.region, max(small, large), part_size_bytes, tuple(tried))
 
 
+def heading_of(name: str) -> str:
+    """Return the heading of a profile in the AWS configuration file.
+
+    Raises:
+        UsageError: no profile can have this name.
+
+    >>> [heading_of(name) for name in ("store", "my store", "default")]
+    ['[profile store]', "[profile 'my store']", '[default]']
+
+    Source: botocore.configloader.build_profile_map: the second word of a heading, or ``default`` alone.
+    """
+    heading = "[default]" if name == "default" else f"[profile {shlex.quote(name)}]"
+    try:
+        read = read_files(f"{heading}\n", None).configured
+    except Unsure:
+        read = {}
+    if not name or list(read) != [name]:
+        raise UsageError("no profile can have this name; choose another one with --as", name)
+    return heading
+
+
 def profile(tuning: Tuning, name: str) -> str:
-    """Return a profile of the AWS configuration file, as the commands of bulkhaul and aws obey it."""
+    """Return a profile of the AWS configuration file, as the commands of bulkhaul and aws obey it.
+
+    Raises:
+        UsageError: no profile can have this name.
+    """
     lines = [
-        f"[profile {name}]",
+        heading_of(name),
         f"endpoint_url = {tuning.endpoint}",
         *([f"region = {tuning.region}"] if tuning.region else []),
         "s3 =",

@@ -19,7 +19,7 @@ from bulkhaul.benchmark.place import Cleaned, Record
 from bulkhaul.benchmark.replaying import replay
 from bulkhaul.benchmark.results import Floors, Run, Window
 from bulkhaul.benchmark.sessions import clean, measure, prepare
-from bulkhaul.benchmark.tune import SMALL, Tried, profile, tried_line, tune
+from bulkhaul.benchmark.tune import SMALL, Tried, heading_of, profile, tried_line, tune
 from bulkhaul.cli import bench_lines as lines
 from bulkhaul.cli.bench_files import ResultFiles
 from bulkhaul.cli.bench_sizes import with_sizes
@@ -27,6 +27,7 @@ from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Operation, Workload
+from bulkhaul.policy.awsfiles import Unsure, read_files
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -257,8 +258,9 @@ def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work
             else:
                 out.error(tried_line(tried))
 
+        heading_of(profile_name)  # before it takes minutes
         if write:
-            _other_profiles(write, profile_name)  # before it takes minutes
+            _other_profiles(write, profile_name)
         tuning = await tune(engine, url, teller, tell)
         text = profile(tuning, profile_name)
         if write:
@@ -278,7 +280,7 @@ def _other_profiles(path: str, name: str) -> str:
     """Return what is in a configuration file that has no profile of this name.
 
     Raises:
-        UsageError: it has one.
+        UsageError: it has one, or is none that the AWS commands can read.
         LocalError: it cannot be read.
     """
     file = Path(path).expanduser()
@@ -286,7 +288,11 @@ def _other_profiles(path: str, name: str) -> str:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
     except OSError as error:
         raise local_error(error, path) from error
-    if f"[profile {name}]" in before:
+    try:
+        configured = read_files(before, None).configured
+    except Unsure as unsure:
+        raise UsageError(f"{path}: {unsure}; mend it, or name another file with --write") from unsure
+    if name in configured:
         raise UsageError(f"{path} has a profile {name}; name another one with --as, or remove it")
     return before
 
