@@ -211,6 +211,7 @@ class Result(msgspec.Struct, frozen=True):
         url: of the prefix that the objects were below.
         open_loop: requests were due by themselves; else the next was made when a reply had come, and a slow service
             was asked less.
+        workload: what was asked for; of the place of bodies only what it is, such as ``a folder``.
         machine, settings: what a reader must know of both; no secret, no name of the machine.
         no_floors: why there are none.
     """

@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
+
 from bulkhaul import __version__
 from bulkhaul.benchmark.counting import count
 from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.floors import probe
 from bulkhaul.benchmark.loading import Asked, Loaded, Loader
-from bulkhaul.benchmark.machine import machine
+from bulkhaul.benchmark.machine import kind_of, machine
 from bulkhaul.benchmark.place import Record, put_right
 from bulkhaul.benchmark.results import FORMAT, Floors, Result, Run, Steady, Window
 from bulkhaul.benchmark.run_of import run_of, write_op_log
@@ -180,7 +182,7 @@ class Benchmark:
             endpoint=self._record.endpoint,
             url=self._record.url,
             open_loop=self._workload.rate > 0,
-            workload=self._workload,
+            workload=msgspec.structs.replace(self._workload, folder=kind_of(self._workload.folder)),
             settings={
                 "workers": str(self._loader.workers),
                 "concurrency": str(self.concurrency),
