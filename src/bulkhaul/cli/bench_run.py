@@ -111,7 +111,7 @@ class BenchRun:
         files = ResultFiles(self._out, len(self._urls), self._workload.repeat)
         metrics = None if self._metrics is None else Metrics(self._metrics)
         teller = Teller(out, self._workload, as_json=self._as_json, quiet=self._quiet, metrics=metrics)
-        workload = await with_sizes(engine, self._workload)
+        workload = await with_sizes(engine, self._workload, out)
         op_logs = files.folders if self._op_log else ()
         try:
             results = await measure(
@@ -215,7 +215,7 @@ def prepare_work(url: str, workload: Workload, *, as_json: bool) -> Work:
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         teller = Teller(out, workload, as_json=as_json, quiet=as_json)
-        record = await prepare(engine, url, await with_sizes(engine, workload), teller)
+        record = await prepare(engine, url, await with_sizes(engine, workload, out), teller)
         fields = {"operation": "bench prepare", "prefix": record.url, "objects": record.table.objects}
         await out.write(json_text("summary", fields) if as_json else f"{record.url}\n")
         return 0

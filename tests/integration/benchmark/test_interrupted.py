@@ -160,6 +160,30 @@ def test_an_interrupted_repeat_takes_nothing_of_the_first(
     assert keys(store) == []
 
 
+def test_a_prepared_set_stays_whole(store: DistantServer, variables: dict[str, str], tmp_path: Path) -> None:
+    """A run that was interrupted while it deleted objects of it leaves the next one all of them."""
+    prepared = run("bench", "prepare", f"{URL}set/", "--size", "1KiB", "--objects", "60", variables=variables)
+    url = prepared.stdout.strip()
+    words = ("mixed", url, "--mix", "get=40,delete=40,put=20", "-c", "4", "--duration", "60s", "--json")
+    process = begun(variables, *words, "--out", tmp_path / "one")
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["done"]["delete"] > 0
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 128 + signal.SIGTERM, stderr
+    table = f"{url.removeprefix(URL)}table/"
+    assert len([key for key in keys(store) if key.startswith(table)]) < 60, "some were deleted"
+    done = run(
+        "bench", "run", "get", url, "-c", "4", "--duration", "1s", "--out", tmp_path / "two", variables=variables
+    )
+    assert done.returncode in (0, 3), done.stderr
+    (measured,) = json.loads((tmp_path / "two" / "result.json").read_bytes())["runs"]
+    assert measured["failures"] == []
+    assert len([key for key in keys(store) if key.startswith(table)]) == 60
+    assert "61 objects deleted" in run("bench", "clean", url, variables=variables).stdout  # and their record
+    assert [key for key in keys(store) if key.startswith("set/")] == []
+
+
 class Killing(Silent):
     """Kills a worker in the second run."""
 
