@@ -243,7 +243,7 @@ def ended_early(store: DistantServer, fill: Callable[[AsyncEngine], None]) -> tu
 
     async def work() -> None:
         async with AsyncEngine(endpoint_url=store.endpoint, region="us-east-1") as engine:
-            workload = Workload(mix={"get": 1}, size="1KiB", objects=20, concurrency=4, duration_s=60)
+            workload = Workload(mix={"get": 1}, size="1KiB", objects=20, concurrency=1, duration_s=60)
             await measure(engine, [URL], workload, "test", Filling(lambda: fill(engine)), take)
 
     began_s = time.monotonic()
