@@ -87,10 +87,10 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
     throttled, disks_s = 0, list[float]()
     spent = np.zeros(3, dtype=np.float64)
     for worker, spool in enumerate(spools):
-        meters: list[Meter] = []
+        used = _Used(from_ns, to_ns)
         for told in spool.again():
             if isinstance(told, Meter):
-                meters.append(told)
+                used.add(told)
                 continue
             _count_failures(told, spool, failures)
             rows = told[(told["ended_ns"] >= from_ns) & (told["ended_ns"] < to_ns)]
@@ -101,9 +101,8 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
                 of = rows[rows["lane"] == lane]
                 busy_ns = int((of["ended_ns"] - of["began_ns"]).sum())
                 lanes[worker, int(lane)] += (len(of), int(of["moved_bytes"].sum()), busy_ns)
-        use, written_s = _process(f"worker {worker}", meters, from_ns, to_ns)
-        processes.append(use)
-        disks_s.append(written_s)
+        processes.append(used.told(f"worker {worker}"))
+        disks_s.append(used.disk_s)
     return Counts(
         measured=tuple(_measured(kind, seen) for kind, seen in sorted(kinds.items())),
         connections=tuple(
@@ -158,24 +157,44 @@ def _spent_s(rows: Rows) -> np.ndarray:
     return np.array([waited_ns, body_ns, (good["began_ns"] - good["due_ns"]).sum()]) / 1e9
 
 
-def _process(name: str, meters: Sequence[Meter], from_ns: int, to_ns: int) -> tuple[ProcessUse, float]:
-    """Return what a worker used within the part that counts, and the seconds that it wrote to a disk there."""
-    if len(meters) < 2:
-        return ProcessUse(name, 0.0, 0.0), 0.0
-    at = [meter.at_ns for meter in meters]
-    ends = [max(from_ns, at[0]), min(to_ns, at[-1])]
-    elapsed_s = max((ends[1] - ends[0]) / 1e9, 1e-9)
-    cpu = np.interp(ends, at, [meter.cpu_s for meter in meters])
-    disk = np.interp(ends, at, [meter.disk_s for meter in meters])
-    lag_s = max((meter.lag_s for meter in meters if from_ns <= meter.at_ns < to_ns), default=0.0)
-    starved = np.interp(ends, at, [meter.starved_s for meter in meters])
-    use = ProcessUse(
-        name,
-        cpu=round(float(cpu[1] - cpu[0]) / elapsed_s, 4),
-        lag_ms=round(1000 * lag_s, 3),
-        starved=round(float(starved[1] - starved[0]) / elapsed_s, 4),
-    )
-    return use, float(disk[1] - disk[0])
+class _Used:
+    """What a worker used between two instants; its meters, four a second, are not kept.
+
+    Attributes:
+        disk_s: seconds that it wrote to a disk.
+    """
+
+    def __init__(self, from_ns: int, to_ns: int) -> None:
+        self._from_ns, self._to_ns = from_ns, to_ns
+        self._last: Meter | None = None
+        self._elapsed_s = self._cpu_s = self._starved_s = self._lag_s = 0.0
+        self.disk_s = 0.0
+
+    def add(self, meter: Meter) -> None:
+        """Take the next meter; between two of them all grew evenly."""
+        last, self._last = self._last, meter
+        if self._from_ns <= meter.at_ns < self._to_ns:
+            self._lag_s = max(self._lag_s, meter.lag_s)
+        if last is None or meter.at_ns <= last.at_ns:
+            return
+        within_ns = min(meter.at_ns, self._to_ns) - max(last.at_ns, self._from_ns)
+        if within_ns <= 0:
+            return
+        share = within_ns / (meter.at_ns - last.at_ns)
+        self._elapsed_s += within_ns / 1e9
+        self._cpu_s += share * (meter.cpu_s - last.cpu_s)
+        self._starved_s += share * (meter.starved_s - last.starved_s)
+        self.disk_s += share * (meter.disk_s - last.disk_s)
+
+    def told(self, name: str) -> ProcessUse:
+        """Return it as shares of the time."""
+        elapsed_s = max(self._elapsed_s, 1e-9)
+        return ProcessUse(
+            name,
+            cpu=round(self._cpu_s / elapsed_s, 4),
+            lag_ms=round(1000 * self._lag_s, 3),
+            starved=round(self._starved_s / elapsed_s, 4),
+        )
 
 
 def _measured(kind: tuple[int, int], seen: _Kind) -> Measured:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import os
+import socket
 import ssl
 import statistics
 import tempfile
@@ -15,6 +17,7 @@ from urllib.parse import urlsplit
 from bulkhaul.benchmark.place import Record
 from bulkhaul.benchmark.results import Floors
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.objects import ObjectRef
 from bulkhaul.model.settings import Settings
@@ -34,6 +37,15 @@ TELLING_BYTES = MIB
 PROBE_S = 1.5
 """How long rates are probed."""
 
+BODY_S = 0.5
+"""A body is read for so long at most: what came by then tells the rate, however long the object is."""
+
+MOST_S = 20.0
+"""All of it takes no longer: a service that answers so slowly is measured by the load itself."""
+
+SCRATCH_BYTES = 64 * KIB
+"""A read waits until there is so much."""
+
 SOCKETS = 8
 
 TIMEOUT_S = 15.0
@@ -41,12 +53,47 @@ TIMEOUT_S = 15.0
 DISK_BYTES = 64 * MIB
 
 
+class _Open:
+    """The connections that are open, which another thread can end."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._sockets: set[socket.socket] = set()
+        self.over = False
+
+    def add(self, one: socket.socket) -> None:
+        """Take a connection.
+
+        Raises:
+            OSError: there are to be none any more.
+        """
+        with self._lock:
+            if self.over:
+                raise OSError("it took too long")
+            self._sockets.add(one)
+
+    def remove(self, one: socket.socket) -> None:
+        """Forget a connection, which is closed now."""
+        with self._lock:
+            self._sockets.discard(one)
+            one.close()
+
+    def end(self) -> None:
+        """Wake every thread that waits for one of them, and let none be opened."""
+        with self._lock:
+            self.over = True
+            for one in self._sockets:
+                with contextlib.suppress(OSError):  # the other side has closed it
+                    one.shutdown(socket.SHUT_RDWR)
+
+
 class _Probe:
     """GETs of presigned URLs by the standard library's client, over one connection."""
 
-    def __init__(self, url: str, settings: Settings) -> None:
+    def __init__(self, url: str, settings: Settings, opened: _Open) -> None:
         parts = urlsplit(url)
         self._path = f"{parts.path}?{parts.query}"
+        self._opened = opened
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
             ca = settings.ca_bundle or os.environ.get("AWS_CA_BUNDLE") or None
@@ -56,31 +103,49 @@ class _Probe:
             )
         else:
             self._connection = http.client.HTTPConnection(host, port, timeout=TIMEOUT_S)
+        self._socket: socket.socket | None = None
 
     def connect(self) -> float:
         """Connect, and return the seconds that it took."""
         began_s = time.perf_counter()
         self._connection.connect()
-        return time.perf_counter() - began_s
+        took_s = time.perf_counter() - began_s
+        self._socket = self._connection.sock
+        self._opened.add(self._socket)
+        return took_s
 
-    def get(self, scratch: memoryview) -> tuple[float, float, int]:
-        """Return (seconds to the head of the reply, seconds of the body, its bytes).
+    def get(self, scratch: memoryview, most_s: float) -> tuple[float, float, int, bool]:
+        """Return (seconds to the head of the reply, seconds of the body, its bytes, whether that was all of it).
+
+        Args:
+            most_s: for which the body is read; the connection is closed if that is not all.
 
         Raises:
             OSError: the service does not answer this with 200.
         """
+        if self._socket is None:
+            self.connect()
         began_s = time.perf_counter()
         self._connection.request("GET", self._path)
         reply = self._connection.getresponse()
         first_s = time.perf_counter()
-        moved = 0
-        while count := reply.readinto(scratch):
-            moved += count
+        moved, whole = 0, False
+        while not whole and time.perf_counter() - first_s < most_s:
+            count = reply.readinto(scratch)
+            moved, whole = moved + count, not count
+        body_s = time.perf_counter() - first_s
         if reply.status != 200:
             raise OSError(f"HTTP {reply.status} to a presigned GET")
-        return first_s - began_s, time.perf_counter() - first_s, moved
+        if not whole:
+            reply.close()
+        if not whole or self._connection.sock is None:  # or the service has closed it
+            self.close()
+        return first_s - began_s, body_s, moved, whole
 
     def close(self) -> None:
+        if self._socket is not None:
+            self._opened.remove(self._socket)
+            self._socket = None
         self._connection.close()
 
 
@@ -100,52 +165,65 @@ async def probe(engine: AsyncEngine, record: Record, folder: str) -> Floors | st
     if not url:
         target = await engine.control.target(record.bucket)
         url = target.url(ref.key)
+    opened = _Open()
+    probing = asyncio.ensure_future(in_thread(_probed, url, engine.settings, folder, opened))
+    slow = True
     try:
-        return await asyncio.to_thread(_probed, url, engine.settings, folder)
-    except (OSError, http.client.HTTPException) as error:
+        await asyncio.wait({probing}, timeout=MOST_S)
+        slow = not probing.done()
+    finally:
+        opened.end()
+        await asyncio.wait({probing})  # at once; a signal is not to wait for a thread
+        error = probing.exception()
+    if slow:
+        return f"the endpoint is too slow to be probed: it took more than {MOST_S:g} s"
+    if isinstance(error, OSError | http.client.HTTPException):
         return f"the endpoint cannot be probed by plain sockets: {error}"
+    return probing.result()
 
 
-def _probed(url: str, settings: Settings, folder: str) -> Floors:
-    scratch = memoryview(bytearray(256 * KIB))
+def _probed(url: str, settings: Settings, folder: str, opened: _Open) -> Floors:
+    scratch = memoryview(bytearray(SCRATCH_BYTES))
     connects: list[float] = []
     firsts: list[float] = []
     rates: list[float] = []
     for _ in range(3):
-        probe = _Probe(url, settings)
+        probe = _Probe(url, settings, opened)
         connects.append(probe.connect())
         probe.close()
-    probe = _Probe(url, settings)
-    probe.connect()
-    ends_s = time.perf_counter() + PROBE_S
-    while (len(firsts) < ASKED and time.perf_counter() < ends_s) or len(firsts) < 3:
-        first_s, body_s, moved = probe.get(scratch)
-        firsts.append(first_s)
-        if moved >= TELLING_BYTES and body_s > 0:
-            rates.append(moved / body_s)
-    probe.close()
+    probe = _Probe(url, settings, opened)
+    try:
+        probe.connect()
+        ends_s = time.perf_counter() + PROBE_S
+        while (len(firsts) < ASKED and time.perf_counter() < ends_s) or len(firsts) < 3:
+            first_s, body_s, moved, whole = probe.get(scratch, BODY_S)
+            firsts.append(first_s)
+            if (moved >= TELLING_BYTES or not whole) and body_s > 0:
+                rates.append(moved / body_s)
+    finally:
+        probe.close()
     return Floors(
         connect_ms=round(1000 * statistics.median(connects), 3),
         first_byte_ms=round(1000 * statistics.median(firsts), 3),
         connection_bytes_per_s=round(statistics.median(rates)) if rates else 0,
-        sockets_bytes_per_s=_together(url, settings) if rates else 0,
+        sockets_bytes_per_s=_together(url, settings, opened) if rates else 0,
         sockets=SOCKETS,
         disk_bytes_per_s=_disk_rate(folder) if folder and os.path.isdir(folder) else 0,
     )
 
 
-def _together(url: str, settings: Settings) -> int:
+def _together(url: str, settings: Settings, opened: _Open) -> int:
     """Return bytes a second of several connections at once."""
     moved = [0] * SOCKETS
     began_s = time.perf_counter()
     ends_s = began_s + PROBE_S
 
     def fetch(number: int) -> None:
-        scratch = memoryview(bytearray(256 * KIB))
-        probe = _Probe(url, settings)
+        scratch = memoryview(bytearray(SCRATCH_BYTES))
+        probe = _Probe(url, settings, opened)
         try:
-            while time.perf_counter() < ends_s:
-                moved[number] += probe.get(scratch)[2]
+            while (left_s := ends_s - time.perf_counter()) > 0:
+                moved[number] += probe.get(scratch, left_s)[2]
         except (OSError, http.client.HTTPException):
             return  # what it has moved counts
         finally:

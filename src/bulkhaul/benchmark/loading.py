@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import tempfile
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -14,12 +13,12 @@ import msgspec
 from bulkhaul.benchmark.machine import busy_cpu_s
 from bulkhaul.benchmark.place import Record
 from bulkhaul.benchmark.results import Window
-from bulkhaul.benchmark.spools import Spool
+from bulkhaul.benchmark.spools import Spool, require_room, spool_folder
 from bulkhaul.benchmark.tally import Tally
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.engine.messages.load_run import LoadRun, LoadRunEnded, Meter, Work
-from bulkhaul.model.errors import OtherError
+from bulkhaul.model.errors import OtherError, TransferError
 from bulkhaul.model.workloads import Order
 from bulkhaul.wire.values import Target
 
@@ -67,10 +66,11 @@ class Loaded(msgspec.Struct):
 
     Attributes:
         begins_ns: instant of the monotonic clock at which it began; in UTC it is ``began``.
-        windows: of all its seconds.
+        windows: of all of it.
         ended: how it ended in each worker; empty if it was interrupted.
         coordinator_cpu, machine_cpu: cores that this process used, and all processes together (0 if nobody knows).
-        interrupted: it was ended early.
+        interrupted: it was ended early, by the caller or by ``error``.
+        error: what ended it: a worker died, a disk is full, or nothing succeeded.
     """
 
     begins_ns: int
@@ -83,6 +83,19 @@ class Loaded(msgspec.Struct):
     coordinator_cpu: float = 0.0
     machine_cpu: float = 0.0
     interrupted: bool = False
+    error: TransferError | None = None
+
+    def require_whole(self) -> None:
+        """Make sure that the load came to its own end.
+
+        Raises:
+            TransferError: something else ended it.
+            CancelledError: the caller did.
+        """
+        if self.error is not None:
+            raise self.error
+        if self.interrupted:
+            raise asyncio.CancelledError
 
 
 class Loader:
@@ -97,11 +110,10 @@ class Loader:
     async def load(self, asked: Asked, on_window: OnWindow | None = None) -> AsyncGenerator[Loaded, None]:
         """Put a load on the service; what was recorded can be read until the context ends.
 
-        A load that is cancelled is ended at once, and tells what was recorded by then.
+        A load that is cancelled, or fails, is ended at once, and tells what was recorded by then.
 
         Raises:
-            OtherError: nothing at all succeeded.
-            TransferError: a worker died, or a load could not be begun.
+            TransferError: it could not be begun.
         """
         schedules = asked.schedules or (b"",) * self.workers
         with _spools(schedules) as spools:
@@ -120,9 +132,12 @@ class Loader:
                 await asyncio.wait({task}, timeout=LOOK_S)
                 await _read(loaded, on_window)
                 self._require_hope(loaded)
+                require_room()
             loaded.ended = await task
         except asyncio.CancelledError:
             loaded.interrupted = True
+        except TransferError as error:
+            loaded.interrupted, loaded.error = True, error
         finally:
             if not loaded.ended:  # also where one worker alone has failed
                 self._engine.kill_workers()  # nothing else ends a load, and what they recorded stays
@@ -130,6 +145,7 @@ class Loader:
         elapsed_s = (time.monotonic_ns() - begins_ns) / 1e9
         loaded.seconds = max(elapsed_s, 1e-9)
         await _read(loaded, on_window, all_of_it=True)
+        loaded.windows = [_cut(window, loaded.seconds) for window in loaded.tally.windows.all()]
         loaded.coordinator_cpu = (time.process_time() - cpu_s) / (loaded.seconds + AHEAD_S)
         loaded.machine_cpu = (busy_cpu_s() - busy_s) / (loaded.seconds + AHEAD_S)
         return loaded
@@ -196,27 +212,26 @@ def _spools(schedules: Sequence[bytes]) -> Iterator[list[Spool]]:
     Raises:
         LocalError: the folder of temporary files refuses.
     """
+    folder = spool_folder()
     with contextlib.ExitStack() as stack:
         made: list[Spool] = []
         for schedule in schedules:
             try:
-                made.append(Spool(tempfile.gettempdir(), schedule))
+                made.append(Spool(folder, schedule))
             except OSError as error:
-                raise local_error(error, tempfile.gettempdir()) from error
+                raise local_error(error, folder) from error
             stack.callback(made[-1].close)
         yield made
 
 
 async def _read(loaded: Loaded, on_window: OnWindow | None, *, all_of_it: bool = False) -> None:
-    """Count what has come, and tell the windows that are over."""
+    """Count what has come, and tell the seconds that are over."""
     for worker, spool in enumerate(loaded.spools):
         for told in spool.new():
             if isinstance(told, Meter):
                 loaded.tally.meter(worker, told)
             else:
                 loaded.tally.rows(told)
-    for closed in loaded.tally.closed(all_of_them=all_of_it):
-        window = _cut(closed, loaded.seconds) if all_of_it else closed
-        loaded.windows.append(window)
+    for window in loaded.tally.closed(all_of_them=all_of_it):
         if on_window is not None:
-            await on_window(window)
+            await on_window(_cut(window, loaded.seconds) if all_of_it else window)

@@ -24,6 +24,19 @@ def machine() -> dict[str, str]:
     }
 
 
+def kind_of(path: str) -> str:
+    """Return what is at a path, for a result, which is to hold no path; empty for none.
+
+    >>> [kind_of(path) for path in ("/", "/dev/null", "")]
+    ['a folder', '/dev/null', '']
+    """
+    if os.path.isdir(path):
+        return "a folder"
+    if os.path.realpath(path) == os.devnull:
+        return os.devnull
+    return ("a pipe" if Path(path).is_fifo() else "a device") if path else ""
+
+
 def busy_cpu_s() -> float:
     """Return the CPU seconds that all processes of this machine took since its start, 0 if nobody knows.
 

@@ -1,10 +1,11 @@
 """Makes a result of an op-log, to be compared: one run, counted as a benchmark of ours is.
 
-The log is read three times, line by line: what it holds ─▶ throughput by the second ─▶ times within the steady part.
+The log is read three times, line by line: what it holds ─▶ throughput over time ─▶ times within the steady part.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,7 @@ from bulkhaul.benchmark.results import (
     Steady,
     Window,
 )
-from bulkhaul.benchmark.tally import STEPS, percentile_ms
+from bulkhaul.benchmark.windows import STEPS, length_of, percentile_ms
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
 from bulkhaul.policy.comparability import RECORDED
@@ -144,13 +145,14 @@ def _of(path: Path, chosen: dict[str, _Seen]) -> Iterator[Op]:
 
 
 class _Counted:
-    """What is counted of the whole run, second by second."""
+    """What is counted of the whole run, window by window."""
 
     def __init__(self, begins_ns: int, seconds: float) -> None:
         self._begins_ns = begins_ns
         self._seconds = seconds
-        count = int(-(-seconds // 1))
-        self._lengths = [1.0] * (count - 1) + [seconds - (count - 1)]
+        self._length_s = length_of(math.ceil(seconds))
+        count = math.ceil(seconds / self._length_s)
+        self._lengths = [float(self._length_s)] * (count - 1) + [seconds - (count - 1) * self._length_s]
         self._done: defaultdict[Operation, Times] = defaultdict(lambda: np.zeros(count, dtype=np.int64))
         self._moved: defaultdict[Operation, Times] = defaultdict(lambda: np.zeros(count, dtype=np.int64))
         self._failed = np.zeros(count, dtype=np.int64)
@@ -160,8 +162,8 @@ class _Counted:
         self.threads: dict[tuple[str, int], list[int]] = {}  # requests, bytes, ns
 
     def add(self, op: Op) -> None:
-        """Count a request in the second in which it ended."""
-        at = min((op.end_ns - self._begins_ns) // _SECOND, len(self._lengths) - 1)
+        """Count a request in the window in which it ended."""
+        at = min((op.end_ns - self._begins_ns) // (self._length_s * _SECOND), len(self._lengths) - 1)
         took_ns = op.end_ns - op.start_ns
         thread = self.threads.setdefault((op.client_id, op.thread), [0, 0, 0])
         thread[0] += 1
@@ -184,31 +186,26 @@ class _Counted:
         if found is None:
             return Steady(0.0, self._seconds, reached=False)
         first, end = found
-        return Steady(float(first), end - 1 + self._lengths[end - 1], reached=True)
+        return Steady(float(first * self._length_s), (end - 1) * self._length_s + self._lengths[end - 1], reached=True)
 
     def windows(self) -> Iterator[Window]:
         """Yield the windows; an op-log does not tell what the client did meanwhile."""
         for at, length_s in enumerate(self._lengths):
+            places = np.array(sorted(self._bins[at]), dtype=np.int64)
+            counts = np.array([self._bins[at][place] for place in places.tolist()], dtype=np.int64)
             yield Window(
-                at_s=float(at),
+                at_s=float(at * self._length_s),
                 length_s=length_s,
                 done={name: int(counts[at]) for name, counts in self._done.items() if counts[at]},
                 moved_bytes={name: int(counts[at]) for name, counts in self._moved.items() if counts[at]},
                 failed=int(self._failed[at]),
-                p50_ms=percentile_ms(self._counts(at), 0.50),
-                p99_ms=percentile_ms(self._counts(at), 0.99),
+                p50_ms=percentile_ms(places, counts, 0.50),
+                p99_ms=percentile_ms(places, counts, 0.99),
                 cpu=0.0,
                 lag_ms=0.0,
                 in_flight=0,
                 waiting=0,
             )
-
-    def _counts(self, at: int) -> npt.NDArray[np.int64]:
-        """Return how many requests of a window are in each bin; kept are only those bins that have some."""
-        bins = self._bins[at]
-        counts = np.zeros(max(bins, default=-1) + 1, dtype=np.int64)
-        counts[list(bins)] = list(bins.values())
-        return counts
 
     def failures(self) -> Iterator[FailureCount]:
         """Yield the failures, the most frequent first; an op-log knows no codes."""

@@ -116,7 +116,7 @@ async def make_place(
     try:
         await engine.put_bytes(ObjectRef(bucket, prefix + RECORD_NAME), msgspec.json.encode(record))
     except TransferError as error:
-        if error.info.unreached:  # else it may be there
+        if error.info.unreached or 400 <= error.info.status < 500:  # else it may be there
             _forget(record, engine.settings.state_dir)
         raise
     return record

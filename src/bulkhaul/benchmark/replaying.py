@@ -5,19 +5,28 @@ from __future__ import annotations
 from bulkhaul import __version__
 from bulkhaul.benchmark.loading import Asked, Loader
 from bulkhaul.benchmark.machine import machine
-from bulkhaul.benchmark.place import clean_place, make_place
+from bulkhaul.benchmark.place import make_place
 from bulkhaul.benchmark.replay import Replay
 from bulkhaul.benchmark.results import FORMAT, Result, Window
 from bulkhaul.benchmark.run_of import run_of
 from bulkhaul.benchmark.running import OPEN_CONNECTIONS, require_filled
-from bulkhaul.benchmark.sessions import Listener, place_of
+from bulkhaul.benchmark.sessions import Listener, OnResult, clean_up, place_of
+from bulkhaul.benchmark.spools import require_room
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.workloads import OPERATIONS, Operation, Workload
 from bulkhaul.policy.comparability import RECORDED
 
 
 async def replay(
-    engine: AsyncEngine, url: str, asked: Replay, name: str, speed: float, listener: Listener, *, concurrency: int = 0
+    engine: AsyncEngine,
+    url: str,
+    asked: Replay,
+    name: str,
+    speed: float,
+    listener: Listener,
+    on_result: OnResult,
+    *,
+    concurrency: int = 0,
 ) -> Result:
     """Run an op-log again below ``url``, in an open loop, and return the result.
 
@@ -25,16 +34,20 @@ async def replay(
         asked: what is done, by as many workers as the engine has.
         name: of the log.
         speed: by what factor it is faster than the log was; only told.
+        on_result: is told the result before anything else can fail, also of a run that failed in the middle.
         concurrency: requests in flight at most; 0 for as many as are due, up to 1024.
 
     Raises:
         TransferError: nothing succeeded.
     """
+    require_room()
     bucket, prefix = place_of(url)
     workers = engine.settings.worker_count
     lanes = concurrency or OPEN_CONNECTIONS
     record = await make_place(engine, bucket, prefix, asked.table, str(asked.largest_bytes), prepared=False)
     loader = Loader(engine, record, workers)
+    await listener.made(record.url)
+    settled = False  # until all requests have ended
     try:
         await listener.began("prepare")
         async with loader.load(_asked(asked.prepared, lanes)) as prepared:
@@ -44,9 +57,11 @@ async def replay(
             await listener.window(1, window)
 
         async with loader.load(_asked(asked.schedules, lanes), tell) as loaded:
+            settled = not loaded.interrupted
+            if not loaded.tally.done:
+                loaded.require_whole()
             rate = asked.requests / max(asked.seconds, 1.0)
             run = run_of(loaded, 1, concurrency=lanes, floors=None, rate=rate, replayed=True)
-        await listener.ended(run)
         workload = Workload(
             mix=_mix(run.windows),
             size=RECORDED,
@@ -55,7 +70,7 @@ async def replay(
             concurrency=lanes,
             rate=rate,
         )
-        return Result(
+        result = Result(
             format=FORMAT,
             version=__version__,
             name=f"replay of {name}",
@@ -69,9 +84,13 @@ async def replay(
             runs=(run,),
             no_floors="a replay is probed for none",
         )
+        await on_result(0, result)
+        await listener.ended(run)
+        if loaded.error is not None:
+            raise loaded.error
+        return result
     finally:
-        await listener.began("clean")
-        await listener.cleaned(await clean_place(engine, record))
+        await clean_up(engine, record, listener, settled=settled)
 
 
 def _asked(schedules: tuple[bytes, ...], lanes: int) -> Asked:

@@ -1,7 +1,7 @@
 """The values of a result, as ``result.json`` holds them: what was asked for, what was measured, and what limited it.
 
 Result ─▶ Run, one a repeat ─▶ Measured, one for each operation and class of sizes
-                            ─▶ Window, one a second
+                            ─▶ Window, one a second; of long runs, one for several
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 class Window(msgspec.Struct, frozen=True):
-    """What ended within one second of a run.
+    """What ended within one second of a run, or within several: 2, 4, 8 … where it took hours.
 
     Attributes:
         at_s: its beginning, in seconds from the beginning of the run.
@@ -213,6 +213,7 @@ class Result(msgspec.Struct, frozen=True):
         url: of the prefix that the objects were below.
         open_loop: requests were due by themselves; else the next was made when a reply had come, and a slow service
             was asked less.
+        workload: what was asked for; of the place of bodies only what it is, such as ``a folder``.
         machine, settings: what a reader must know of both; no secret, no name of the machine.
         no_floors: why there are none.
     """

@@ -5,16 +5,18 @@ fill ─▶ floors ─▶ concurrency ─▶ run 1 … run n ─▶ Result
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import msgspec
 
 from bulkhaul import __version__
 from bulkhaul.benchmark.counting import count
 from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.floors import probe
 from bulkhaul.benchmark.loading import Asked, Loaded, Loader
-from bulkhaul.benchmark.machine import machine
+from bulkhaul.benchmark.machine import kind_of, machine
 from bulkhaul.benchmark.place import Record, put_right
 from bulkhaul.benchmark.results import FORMAT, Floors, Result, Run, Steady, Window
 from bulkhaul.benchmark.run_of import run_of, write_op_log
@@ -37,6 +39,9 @@ CLIMB_S = 2.0
 
 OnWindow = Callable[[int, Window], Awaitable[None]]
 """Is told each second of a run: the number of the run, and the window."""
+
+OnRun = Callable[[Run], Awaitable[None]]
+"""Is told a run as soon as it is counted."""
 
 
 class Benchmark:
@@ -89,7 +94,7 @@ class Benchmark:
 
     async def _fill(self, shares: tuple[tuple[int, ...] | None, ...]) -> None:
         lanes = max(self.concurrency if self.concurrency < OPEN_CONNECTIONS else 0, FILL_CONNECTIONS)
-        async with self._loader.load(self._asked("fill", lanes, shares=shares)) as loaded:
+        async with self._load(self._asked("fill", lanes, shares=shares)) as loaded:
             require_filled(loaded, self._record)
 
     async def probe(self) -> None:
@@ -110,8 +115,8 @@ class Benchmark:
             return
         climb = Climb()
         while (lanes := climb.next()) is not None:
-            async with self._loader.load(self._measuring(lanes, CLIMB_S)) as loaded:
-                _require_uninterrupted(loaded)
+            async with self._load(self._measuring(lanes, CLIMB_S)) as loaded:
+                loaded.require_whole()
                 rate = loaded.tally.done / loaded.seconds
                 await self._replenish(loaded)
             climb.saw(lanes, rate)
@@ -125,33 +130,44 @@ class Benchmark:
         A body may take as long as the load, so the rate is that of a busy connection, times their number: at the end
         of a load some have nothing to do any more.
         """
-        async with self._loader.load(self._measuring(self.concurrency, seconds)) as loaded:
-            _require_uninterrupted(loaded)
+        async with self._load(self._measuring(self.concurrency, seconds)) as loaded:
+            loaded.require_whole()
             counts = count(loaded.spools, loaded.begins_ns, Steady(0.0, loaded.seconds, reached=False))
         busy_s = sum(one.busy_s for one in counts.connections)
         return len(counts.connections) * counts.moved_bytes / busy_s if busy_s else 0.0
 
-    async def run(self, number: int, on_window: OnWindow | None = None, op_log: Path | None = None) -> Run:
+    async def run(
+        self,
+        number: int,
+        on_window: OnWindow | None = None,
+        on_run: OnRun | None = None,
+        op_log: Path | None = None,
+    ) -> Run:
         """Measure once.
 
         Args:
+            on_run: is told what was measured before anything else can fail, also of a run that failed in the middle.
             op_log: where every request is written, as warp does.
 
         Raises:
-            TransferError: nothing succeeded, a worker died, or the op-log cannot be written.
+            TransferError: nothing succeeded, a worker died, a disk is full, or the op-log cannot be written.
+            CancelledError: it was interrupted before anything succeeded; afterwards the run says so.
         """
 
         async def tell(window: Window) -> None:
             if on_window is not None:
                 await on_window(number, window)
 
-        work = self._measuring(self.concurrency, self._workload.duration_s)
-        self.settled = False  # until it has ended well
-        async with self._loader.load(work, tell) as loaded:
+        async with self._load(self._measuring(self.concurrency, self._workload.duration_s), tell) as loaded:
+            if not loaded.tally.done:
+                loaded.require_whole()
             run = run_of(loaded, number, concurrency=self.concurrency, floors=self.floors, rate=self._workload.rate)
+            if on_run is not None:
+                await on_run(run)
             if op_log is not None:
                 await in_thread(write_op_log, loaded, self._record, op_log, lanes=self.concurrency)
-            self.settled = not loaded.interrupted
+            if loaded.error is not None:
+                raise loaded.error
             if not loaded.interrupted:
                 await self._replenish(loaded)
         return run
@@ -166,7 +182,7 @@ class Benchmark:
             endpoint=self._record.endpoint,
             url=self._record.url,
             open_loop=self._workload.rate > 0,
-            workload=self._workload,
+            workload=msgspec.structs.replace(self._workload, folder=kind_of(self._workload.folder)),
             settings={
                 "workers": str(self._loader.workers),
                 "concurrency": str(self.concurrency),
@@ -180,6 +196,16 @@ class Benchmark:
         )
 
     # One load
+
+    @asynccontextmanager
+    async def _load(
+        self, asked: Asked, on_window: Callable[[Window], Awaitable[None]] | None = None
+    ) -> AsyncGenerator[Loaded, None]:
+        """Put a load on the service, and note whether all of its requests have ended."""
+        self.settled = False  # until it has ended well
+        async with self._loader.load(asked, on_window) as loaded:
+            self.settled = not loaded.interrupted
+            yield loaded
 
     def _measuring(self, lanes: int, duration_s: float) -> Asked:
         if drains(self._workload):
@@ -221,21 +247,11 @@ def require_filled(loaded: Loaded, record: Record) -> None:
     """Make sure that all objects were stored.
 
     Raises:
-        OtherError: some were not.
+        TransferError: some were not.
         CancelledError: it was interrupted.
     """
-    _require_uninterrupted(loaded)
+    loaded.require_whole()
     if loaded.tally.failed:
         kind = next(kind for spool in loaded.spools for kind in spool.kinds.values())
         text = f"{loaded.tally.failed} objects of the benchmark could not be stored: {kind.message}"
         raise OtherError(text, record.url, kind.code)
-
-
-def _require_uninterrupted(loaded: Loaded) -> None:
-    """Pass an interruption of a load that is no measurement on to the caller.
-
-    Raises:
-        CancelledError: it was interrupted.
-    """
-    if loaded.interrupted:
-        raise asyncio.CancelledError

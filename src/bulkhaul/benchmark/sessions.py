@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
+from bulkhaul.benchmark.extra import require
 from bulkhaul.benchmark.place import Cleaned, Record, clean_place, find_place, left_places, make_place
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.running import Benchmark
+from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import checked, table_of
 from bulkhaul.engine.aio import AsyncEngine
 from bulkhaul.model.errors import UsageError
@@ -37,8 +41,45 @@ class Listener(Protocol):
     async def probed(self, floors: Floors | None, why_not: str) -> None:
         """The floors are known, or why there are none."""
 
-    async def cleaned(self, cleaned: Cleaned) -> None:
-        """What the benchmark stored was deleted, all but what is named."""
+    async def made(self, url: str) -> None:
+        """Objects are stored below this URL, and deleted at the end."""
+
+    async def kept(self, url: str) -> None:
+        """Objects are stored below this URL, and stay there."""
+
+    async def cleans_on(self) -> None:
+        """It was interrupted while it deletes what it stored, and goes on with that."""
+
+    async def cleaned(self, cleaned: Cleaned, url: str) -> None:
+        """What the benchmark stored below this URL was deleted, all but what is named."""
+
+
+OnResult = Callable[[int, Result], Awaitable[None]]
+"""Is told what was measured at a place, by its number, as soon as a run there is over: all runs until then."""
+
+
+async def clean_up(engine: AsyncEngine, record: Record, listener: Listener, *, settled: bool = True) -> None:
+    """Delete what a benchmark has stored; an interruption meanwhile takes effect when that is done.
+
+    Args:
+        settled: as of ``clean_place``.
+
+    Raises:
+        TransferError: a listing, or a whole batch of deletions, failed; ``clean`` goes on with it.
+        CancelledError: it was interrupted.
+    """
+    await listener.began("clean")
+    cleaning = asyncio.create_task(clean_place(engine, record, settled=settled))
+    interrupted = False
+    while not cleaning.done():
+        try:
+            await asyncio.wait({cleaning})
+        except asyncio.CancelledError:
+            interrupted = True
+            await listener.cleans_on()
+    await listener.cleaned(await cleaning, record.url)
+    if interrupted:
+        raise asyncio.CancelledError
 
 
 def place_of(url: str) -> tuple[str, str]:
@@ -58,16 +99,21 @@ async def prepare(engine: AsyncEngine, url: str, workload: Workload, listener: L
     """Make objects below ``url`` that several benchmarks use; ``clean`` deletes them.
 
     Raises:
+        UsageError: the workload makes no sense, or a package is missing.
         TransferError: they could not be made; what was made is deleted again, or ``clean`` finds it.
     """
+    require("hdrh")
     workload = checked(workload)
+    require_room()
     bucket, prefix = place_of(url)
     record = await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=True)
+    await listener.made(record.url)
+    benchmark = Benchmark(engine, record, workload)
     try:
         await listener.began("prepare")
-        await Benchmark(engine, record, workload).fill()
+        await benchmark.fill()
     except BaseException:
-        await listener.cleaned(await clean_place(engine, record, settled=False))
+        await clean_up(engine, record, listener, settled=benchmark.settled)
         raise
     return record
 
@@ -78,6 +124,7 @@ async def measure(
     workload: Workload,
     name: str,
     listener: Listener,
+    on_result: OnResult,
     *,
     keep: bool = False,
     op_logs: Sequence[Path] = (),
@@ -88,13 +135,19 @@ async def measure(
     meets all of them alike. An interrupted run is the last one; what it brought until then is in its result.
 
     Args:
+        on_result: is told each run before the next one begins, so that what fails later takes nothing of it away.
         keep: leave the objects there.
         op_logs: folders in which every request is written, one for each URL; empty for none.
 
     Raises:
+        UsageError: the workload or a URL makes no sense, or a package is missing.
         TransferError: nothing succeeded, or the service refused what a benchmark needs.
     """
+    require("hdrh")
     workload = checked(workload)
+    require_room()
+    for url in urls:
+        place_of(url)  # before anything is stored at the first one
     async with AsyncExitStack() as places:
         benchmarks = [await _begun(engine, url, workload, listener, places, keep=keep) for url in urls]
         for benchmark in benchmarks:
@@ -104,12 +157,17 @@ async def measure(
                 await listener.began("find concurrency")
                 await benchmark.find_concurrency(listener.tried)
         runs: list[list[Run]] = [[] for _ in urls]
+
+        async def ended(place: int, run: Run) -> None:
+            runs[place].append(run)
+            await on_result(place, benchmarks[place].result(runs[place], name))
+            await listener.ended(run)
+
         for number in range(1, workload.repeat + 1):
-            for place, (benchmark, of_place) in enumerate(zip(benchmarks, runs, strict=True)):
+            for place, benchmark in enumerate(benchmarks):
                 op_log = op_logs[place] / f"ops-{number}.csv.zst" if op_logs else None
-                of_place.append(await benchmark.run(number, listener.window, op_log))
-                await listener.ended(of_place[-1])
-                if of_place[-1].interrupted:
+                run = await benchmark.run(number, listener.window, partial(ended, place), op_log)
+                if run.interrupted:
                     return _results(benchmarks, runs, name)
         return _results(benchmarks, runs, name)
 
@@ -125,17 +183,18 @@ async def _begun(
     bucket, prefix = place_of(url)
     found = await find_place(engine, bucket, prefix)
     record = found or await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=keep)
+    if found is None:
+        await (listener.kept if keep else listener.made)(record.url)
     if not record.prepared:
 
-        async def clean_up() -> None:
-            await listener.began("clean")
-            await listener.cleaned(await clean_place(engine, record, settled=benchmark.settled))
+        async def deleted() -> None:
+            await clean_up(engine, record, listener, settled=benchmark.settled)
 
-        places.push_async_callback(clean_up)
+        places.push_async_callback(deleted)
     benchmark = Benchmark(engine, record, workload if found is None else _fitting(workload, found))
     if found is not None:
         await benchmark.restore()
-    if found is None:
+    else:
         await listener.began("prepare")
         await benchmark.fill()
     await listener.began("probe")

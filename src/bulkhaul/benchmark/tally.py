@@ -9,17 +9,12 @@ import numpy as np
 
 from bulkhaul.benchmark.results import Window
 from bulkhaul.benchmark.spools import Rows
+from bulkhaul.benchmark.windows import BINS, STEPS, Windows, percentile_ms
 from bulkhaul.engine.messages.load_run import Meter
 from bulkhaul.model.workloads import OPERATIONS
 
 LATE_S = 2
-"""Windows are closed so long after their end: workers write their rows a quarter of a second after the fact."""
-
-STEPS = 64
-"""Bins of latencies an octave: percentiles of windows are exact to 1.1 %. Those of whole runs come from histograms."""
-
-_BINS = 36 * STEPS
-"""Up to 2 ** 36 us, which is 19 hours."""
+"""Seconds are closed so long after their end: workers write their rows a quarter of a second after the fact."""
 
 
 class _Open(msgspec.Struct):
@@ -40,9 +35,11 @@ class Tally:
         done, failed: requests so far.
         moved_bytes: so far.
         retransmits: of each worker, since its first meter.
+        windows: what is closed.
     """
 
     def __init__(self, begins_ns: int) -> None:
+        self.windows = Windows()
         self.done = self.failed = self.moved_bytes = 0
         self._begins_ns = begins_ns
         self._open: dict[int, _Open] = {}
@@ -71,8 +68,8 @@ class Tally:
                 window.moved_bytes[number] = window.moved_bytes.get(number, 0) + moved
                 self.moved_bytes += moved
             took_us = np.maximum((good["ended_ns"] - good["due_ns"]) / 1000, 1.0)
-            binned = np.minimum((np.log2(took_us) * STEPS).astype(np.int64), _BINS - 1)
-            window.bins += np.bincount(binned, minlength=_BINS)
+            binned = np.minimum((np.log2(took_us) * STEPS).astype(np.int64), BINS - 1)
+            window.bins += np.bincount(binned, minlength=BINS)
             self.done += len(good)
             self.failed += len(of) - len(good)
 
@@ -90,7 +87,7 @@ class Tally:
         window.in_flight[worker], window.waiting[worker] = meter.in_flight, meter.waiting
 
     def closed(self, *, all_of_them: bool = False) -> Iterator[Window]:
-        """Yield the windows that are over, in order.
+        """Yield the seconds that are over, in order.
 
         Args:
             all_of_them: the run is over.
@@ -102,37 +99,31 @@ class Tally:
         while self._closed <= last:
             window = self._window(self._closed)
             del self._open[self._closed]
-            yield _told(self._closed, window)
+            told = _told(self._closed, window)
+            self.windows.add(told, window.bins)
             self._closed += 1
+            yield told
 
     def _window(self, place: int) -> _Open:
         window = self._open.get(place)
         if window is None:
-            window = self._open[place] = _Open({}, {}, 0, np.zeros(_BINS, dtype=np.int64))
+            window = self._open[place] = _Open({}, {}, 0, np.zeros(BINS, dtype=np.int64))
         return window
 
 
 def _told(place: int, window: _Open) -> Window:
+    places = np.flatnonzero(window.bins)
+    counts = window.bins[places]
     return Window(
         at_s=float(place),
         length_s=1.0,
         done={OPERATIONS[number]: count for number, count in sorted(window.done.items())},
         moved_bytes={OPERATIONS[number]: count for number, count in sorted(window.moved_bytes.items())},
         failed=window.failed,
-        p50_ms=percentile_ms(window.bins, 0.50),
-        p99_ms=percentile_ms(window.bins, 0.99),
+        p50_ms=percentile_ms(places, counts, 0.50),
+        p99_ms=percentile_ms(places, counts, 0.99),
         cpu=round(window.cpu_s, 4),
         lag_ms=round(1000 * window.lag_s, 3),
         in_flight=sum(window.in_flight.values()),
         waiting=sum(window.waiting.values()),
     )
-
-
-def percentile_ms(bins: np.ndarray, part: float) -> float:
-    """Return the latency within which this part of the requests ended: the middle of a bin; 0 if there are none."""
-    total = int(bins.sum())
-    if not total:
-        return 0.0
-    place = int(np.searchsorted(np.cumsum(bins), part * total))
-    middle_us: float = 2.0 ** ((place + 0.5) / STEPS)
-    return round(middle_us / 1000, 4)

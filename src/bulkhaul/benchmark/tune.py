@@ -5,19 +5,24 @@ small objects ─▶ as many connections as bring more      large objects ─▶
 
 from __future__ import annotations
 
+import shlex
 import statistics
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
 
-from bulkhaul.benchmark.place import Record, clean_place, make_place
+from bulkhaul.benchmark.extra import require
+from bulkhaul.benchmark.place import Record, make_place
 from bulkhaul.benchmark.running import Benchmark
-from bulkhaul.benchmark.sessions import Listener, place_of
+from bulkhaul.benchmark.sessions import Listener, clean_up, place_of
+from bulkhaul.benchmark.spools import require_room
 from bulkhaul.benchmark.workload import table_of
 from bulkhaul.engine.aio import AsyncEngine
+from bulkhaul.model.errors import UsageError
 from bulkhaul.model.limits import KIB, MIB
 from bulkhaul.model.workloads import Workload
+from bulkhaul.policy.awsfiles import Unsure, read_files
 from bulkhaul.policy.sizes import format_size
 
 SMALL = Workload(mix={"get": 1}, size="64KiB", objects=500)
@@ -74,6 +79,8 @@ async def tune(engine: AsyncEngine, url: str, listener: Listener, tell: Callable
     Raises:
         TransferError: nothing succeeded, or the service refused.
     """
+    require("hdrh")
+    require_room()
     bucket, prefix = place_of(url)
     tried: list[Tried] = []
 
@@ -94,10 +101,35 @@ async def tune(engine: AsyncEngine, url: str, listener: Listener, tell: Callable
     return Tuning(target.endpoint, target.region, max(small, large), part_size_bytes, tuple(tried))
 
 
+def heading_of(name: str) -> str:
+    """Return the heading of a profile in the AWS configuration file.
+
+    Raises:
+        UsageError: no profile can have this name.
+
+    >>> [heading_of(name) for name in ("store", "my store", "default")]
+    ['[profile store]', "[profile 'my store']", '[default]']
+
+    Source: botocore.configloader.build_profile_map: the second word of a heading, or ``default`` alone.
+    """
+    heading = "[default]" if name == "default" else f"[profile {shlex.quote(name)}]"
+    try:
+        read = read_files(f"{heading}\n", None).configured
+    except Unsure:
+        read = {}
+    if not name or list(read) != [name]:
+        raise UsageError("no profile can have this name; choose another one with --as", name)
+    return heading
+
+
 def profile(tuning: Tuning, name: str) -> str:
-    """Return a profile of the AWS configuration file, as the commands of bulkhaul and aws obey it."""
+    """Return a profile of the AWS configuration file, as the commands of bulkhaul and aws obey it.
+
+    Raises:
+        UsageError: no profile can have this name.
+    """
     lines = [
-        f"[profile {name}]",
+        heading_of(name),
         f"endpoint_url = {tuning.endpoint}",
         *([f"region = {tuning.region}"] if tuning.region else []),
         "s3 =",
@@ -124,14 +156,17 @@ async def _with_objects(
 ) -> T:
     """Return what is measured of objects that are there only meanwhile."""
     record = await make_place(engine, bucket, prefix, table_of(workload), workload.size, prepared=False)
+    await listener.made(record.url)
+    settled = False  # until all requests have ended
     try:
         await listener.began("prepare")
         await Benchmark(engine, record, workload).fill()
         await listener.began("find concurrency")
-        return await measure(record)
+        measured = await measure(record)
+        settled = True
+        return measured
     finally:
-        await listener.began("clean")
-        await listener.cleaned(await clean_place(engine, record))
+        await clean_up(engine, record, listener, settled=settled)
 
 
 async def _connections(

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bulkhaul.benchmark.crt_runs import Ends, crt_runs
-from bulkhaul.benchmark.place import clean_place, make_place
-from bulkhaul.benchmark.sessions import place_of
+from bulkhaul.benchmark.place import make_place
+from bulkhaul.benchmark.sessions import clean_up, place_of
 from bulkhaul.benchmark.workload_files import CrtTask, crt_line, read_crt_workload
-from bulkhaul.cli.bench_lines import cleaned_lines
-from bulkhaul.cli.bench_run import Work
+from bulkhaul.cli.bench_run import Teller, Work
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.model.limits import MIB
@@ -71,12 +70,12 @@ async def _made_prefix(
     table = ObjectTable(1, FixedSize(most_bytes))
     names = [task.key for task in uploads]
     record = await make_place(engine, bucket, prefix, table, str(most_bytes), prepared=False, names=names)
+    teller = Teller(out, as_json=False, quiet=True)
+    await teller.made(record.url)
     try:
         yield record.prefix
     finally:
-        cleaned = await clean_place(engine, record)
-        if cleaned.stayed_count or cleaned.failed_count:
-            out.error(cleaned_lines(cleaned))
+        await clean_up(engine, record, teller)
 
 
 def _make_files(folder: Path, uploads: Iterable[CrtTask]) -> None:

@@ -98,6 +98,35 @@ def comparison_json(pair: Pair) -> str:
     return json_text("comparison", msgspec.to_builtins(pair))
 
 
+def cleans_on_line(urls: Sequence[str]) -> str:
+    """Return what is told of an interruption while objects are deleted, or are to be."""
+    return f"deleting what was made; press Ctrl-C again to leave it, {_cleaned_later(urls)}\n"
+
+
+def left_line(urls: Sequence[str]) -> str:
+    """Return what is told when a second interruption leaves objects."""
+    return f"bulkhaul: what was made is left, {_cleaned_later(urls)}\n"
+
+
+def kept_line(url: str) -> str:
+    """Return where objects stay, for people."""
+    return f"objects stay below {printable(url)}; `bulkhaul bench clean {printable(url)}` deletes them\n"
+
+
+def files_line(result: Result, folder: str, repeat: int) -> str:
+    """Return where a result is, and how much of it where that is not all, for people."""
+    whole = sum(not run.interrupted for run in result.runs)
+    part = "" if whole == repeat else f" with {whole} of {repeat} runs"
+    if part and whole < len(result.runs):
+        part += f", and the beginning of run {result.runs[-1].number}"
+    return f"{folder}: result.json, report.html{part}\n"
+
+
+def _cleaned_later(urls: Sequence[str]) -> str:
+    commands = " and ".join(f"`bulkhaul bench clean {printable(url)}`" for url in urls)
+    return f"{commands} {'delete' if len(urls) > 1 else 'deletes'} it later"
+
+
 def cleaned_lines(cleaned: Cleaned, url: str = "") -> str:
     """Return what was deleted, and what was not and why, for people."""
     lines = [f"{printable(url) or 'clean'}: {cleaned.deleted} objects deleted"]

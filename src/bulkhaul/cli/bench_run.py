@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,18 +18,19 @@ from bulkhaul.benchmark.metrics import Metrics
 from bulkhaul.benchmark.place import Cleaned, Record
 from bulkhaul.benchmark.replay import replay_of
 from bulkhaul.benchmark.replaying import replay
-from bulkhaul.benchmark.report.writing import write
 from bulkhaul.benchmark.results import Floors, Result, Run, Window
 from bulkhaul.benchmark.sessions import clean, measure, prepare
-from bulkhaul.benchmark.tune import Tried, profile, tried_line, tune
+from bulkhaul.benchmark.tune import Tried, heading_of, profile, tried_line, tune
 from bulkhaul.benchmark.workload import drains
 from bulkhaul.cli import bench_lines as lines
+from bulkhaul.cli.bench_files import ResultFiles
 from bulkhaul.cli.bench_sizes import with_sizes
 from bulkhaul.cli.lines import json_text
 from bulkhaul.disk.oserrors import local_error
 from bulkhaul.engine.loop.threads import in_thread
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Operation, Workload
+from bulkhaul.policy.awsfiles import Unsure, read_files
 
 if TYPE_CHECKING:
     from bulkhaul.cli.run_query import Lines
@@ -113,10 +113,7 @@ class BenchRun:
             CancelledError: it was interrupted; what was measured by then is written.
         """
         require(*OF_RESULTS, *(("zstandard",) if self._op_log else ()))
-        with _made_folders(self._out, len(self._urls)) as folders:
-            return await self._measured(engine, out, folders)
-
-    async def _measured(self, engine: AsyncEngine, out: Lines, folders: Sequence[Path]) -> int:
+        files = ResultFiles(self._out, len(self._urls), self._workload.repeat)
         metrics = None if self._metrics is None else Metrics(self._metrics)
         teller = Teller(
             out,
@@ -126,15 +123,18 @@ class BenchRun:
             seconds=0.0 if drains(self._workload) else self._workload.duration_s,
             metrics=metrics,
         )
-        workload = await with_sizes(engine, self._workload)
-        op_logs = folders if self._op_log else ()
-        results = await measure(engine, self._urls, workload, self._name, teller, keep=self._keep, op_logs=op_logs)
-        for result, its_folder in zip(results, folders, strict=True):
-            await write_result(result, its_folder, out, operation="bench run", as_json=self._as_json)
+        workload = await with_sizes(engine, self._workload, out)
+        op_logs = files.folders if self._op_log else ()
+        try:
+            results = await measure(
+                engine, self._urls, workload, self._name, teller, files.take, keep=self._keep, op_logs=op_logs
+            )
+        finally:
+            await files.tell(out, operation="bench run", as_json=self._as_json)
         runs = [run for result in results for run in result.runs]
         if any(run.interrupted for run in runs):
             raise asyncio.CancelledError
-        regression = len(results) > 1 and await self._compared(results, folders, out)
+        regression = len(results) > 1 and await self._compared(results, files.folders, out)
         if regression or any(run.limit.name == "failures" for run in runs):
             return 1
         return 0 if all(run.steady.reached for run in runs) else NEVER_STEADY
@@ -173,10 +173,14 @@ class Teller:
         self._quiet = quiet
         self._watched = not as_json and not quiet and os.isatty(2) and os.environ.get("TERM") != "dumb"
         self._shown = False
+        self._left: list[str] = []  # URLs below which objects are that are to be deleted
+        self._cleans_on = False
 
     async def began(self, what: str) -> None:
         """A step has begun."""
-        if not self._as_json and not self._quiet:
+        if what == "clean" and self._out.interrupted:
+            await self.cleans_on()
+        elif not self._as_json and not self._quiet:
             self._clear()
             self._out.error(f"{STEPS[what]}\n")
 
@@ -207,8 +211,26 @@ class Teller:
         self._clear()
         await self._out.write(lines.run_json(run) if self._as_json else lines.run_lines(run))
 
-    async def cleaned(self, cleaned: Cleaned) -> None:
+    async def made(self, url: str) -> None:
+        """Objects are stored below this URL, and deleted at the end."""
+        self._left.append(url)
+        self._out.last_words(lines.left_line(self._left))
+
+    async def kept(self, url: str) -> None:
+        """Objects are stored below this URL, and stay there."""
+        await self._out.write(json_text("prefix", {"prefix": url}) if self._as_json else lines.kept_line(url))
+
+    async def cleans_on(self) -> None:
+        """It was interrupted, and deletes what it stored all the same."""
+        if not self._cleans_on:
+            self._clear()
+            self._out.error(lines.cleans_on_line(self._left))
+        self._cleans_on = True
+
+    async def cleaned(self, cleaned: Cleaned, url: str) -> None:
         """What the benchmark stored was deleted."""
+        self._left.remove(url)
+        self._out.last_words(lines.left_line(self._left) if self._left else "")
         if cleaned.stayed_count or cleaned.failed_count or cleaned.unsettled:
             self._out.error(lines.cleaned_lines(cleaned))
 
@@ -223,7 +245,7 @@ def prepare_work(url: str, workload: Workload, *, as_json: bool) -> Work:
 
     async def work(engine: AsyncEngine, out: Lines) -> int:
         teller = Teller(out, as_json=as_json, quiet=as_json)
-        record = await prepare(engine, url, await with_sizes(engine, workload), teller)
+        record = await prepare(engine, url, await with_sizes(engine, workload, out), teller)
         fields = {"operation": "bench prepare", "prefix": record.url, "objects": record.table.objects}
         await out.write(json_text("summary", fields) if as_json else f"{record.url}\n")
         return 0
@@ -248,32 +270,6 @@ def clean_work(url: str, *, all_of_them: bool, as_json: bool) -> Work:
     return work
 
 
-@contextlib.contextmanager
-def _made_folders(name: str, count: int = 1) -> Iterator[list[Path]]:
-    """Give a new or empty folder, or so many in it; at the end those that nothing was written to are removed.
-
-    Raises:
-        UsageError: something is in it.
-        LocalError: it cannot be made.
-    """
-    folder = Path(name)
-    folders = [folder / str(number) for number in range(1, count + 1)] if count > 1 else [folder]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise UsageError(f"{name} is not empty; a result needs a folder of its own")
-        for made in folders:
-            made.mkdir(exist_ok=True)
-    except OSError as error:
-        raise local_error(error, name) from error
-    try:
-        yield folders
-    finally:
-        for made in dict.fromkeys((*folders, folder)):
-            if not any(made.iterdir()):
-                made.rmdir()
-
-
 def _columns() -> int:
     import shutil
 
@@ -293,8 +289,9 @@ def tune_work(url: str, *, profile_name: str, write: str, as_json: bool) -> Work
                 out.error(tried_line(tried))
 
         require("hdrh")
+        heading_of(profile_name)  # before it takes minutes
         if write:
-            _other_profiles(write, profile_name)  # before it takes minutes
+            _other_profiles(write, profile_name)
         tuning = await tune(engine, url, teller, tell)
         text = profile(tuning, profile_name)
         if write:
@@ -314,7 +311,7 @@ def _other_profiles(path: str, name: str) -> str:
     """Return what is in a configuration file that has no profile of this name.
 
     Raises:
-        UsageError: it has one.
+        UsageError: it has one, or is none that the AWS commands can read.
         LocalError: it cannot be read.
     """
     file = Path(path).expanduser()
@@ -322,7 +319,11 @@ def _other_profiles(path: str, name: str) -> str:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
     except OSError as error:
         raise local_error(error, path) from error
-    if f"[profile {name}]" in before:
+    try:
+        configured = read_files(before, None).configured
+    except Unsure as unsure:
+        raise UsageError(f"{path}: {unsure}; mend it, or name another file with --write") from unsure
+    if name in configured:
         raise UsageError(f"{path} has a profile {name}; name another one with --as, or remove it")
     return before
 
@@ -343,36 +344,23 @@ def _append_profile(path: str, name: str, text: str) -> None:
         raise local_error(error, path) from error
 
 
-async def write_result(result: Result, folder: Path, out: Lines, *, operation: str, as_json: bool) -> None:
-    """Write a result and its page, and say where they are.
-
-    Raises:
-        LocalError: they cannot be written.
-    """
-    write(result, folder, ("json", "html"))
-    if as_json:
-        await out.write(json_text("summary", {"operation": operation, **lines.summary_fields(result, str(folder))}))
-    else:
-        await out.write(f"{folder}: result.json, report.html\n")
-
-
 def replay_work(op_log: str, url: str, *, speed: float, concurrency: int, out: str, as_json: bool) -> Work:
     """Return the work of ``bulkhaul bench replay``."""
     folder_name = out or f"bench-replay-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}"
 
     async def work(engine: AsyncEngine, stdout: Lines) -> int:
         require(*OF_RESULTS)
-        with _made_folders(folder_name) as (folder,):
-            return await replayed(engine, stdout, folder)
-
-    async def replayed(engine: AsyncEngine, stdout: Lines, folder: Path) -> int:
+        files = ResultFiles(folder_name, 1, 1)
         asked = await in_thread(replay_of, Path(op_log), workers=engine.settings.worker_count, speed=speed)
         for what, count in asked.left_out.items():
             stdout.error(f"{count} requests cannot be made again: {what}\n")
         teller = Teller(stdout, as_json=as_json, quiet=False, seconds=asked.seconds)
-        name = Path(op_log).name
-        result = await replay(engine, url, asked, name, speed, teller, concurrency=concurrency)
-        await write_result(result, folder, stdout, operation="bench replay", as_json=as_json)
+        try:
+            result = await replay(
+                engine, url, asked, Path(op_log).name, speed, teller, files.take, concurrency=concurrency
+            )
+        finally:
+            await files.tell(stdout, operation="bench replay", as_json=as_json)
         (run,) = result.runs
         if run.interrupted:
             raise asyncio.CancelledError

@@ -13,16 +13,22 @@ from bulkhaul.jobs.manifests.opening import Opener
 from bulkhaul.jobs.manifests.reading import read_manifests
 from bulkhaul.model.errors import UsageError
 from bulkhaul.model.workloads import Workload
+from bulkhaul.policy.naming import printable
+from bulkhaul.policy.object_sizes import MOST_BYTES
+from bulkhaul.policy.sizes import format_size
 from bulkhaul.policy.sizes_seen import SizesSeen
 
 if TYPE_CHECKING:
+    from bulkhaul.cli.run_query import Lines
     from bulkhaul.engine.aio import AsyncEngine
 
 LIKE = "like:"
 
 
-async def with_sizes(engine: AsyncEngine, workload: Workload) -> Workload:
+async def with_sizes(engine: AsyncEngine, workload: Workload, out: Lines) -> Workload:
     """Return a workload whose sizes are drawn, also where it names a place that has some.
+
+    What is there and larger than a benchmark's objects counts as the largest of them, which is said.
 
     Raises:
         UsageError: nothing is there, or its sizes are not told.
@@ -36,6 +42,10 @@ async def with_sizes(engine: AsyncEngine, workload: Workload) -> Workload:
             seen.add(size_bytes)
     if not seen.text():
         raise UsageError("nothing is there, or no sizes are told of it", place)
+    if seen.cut:
+        largest = format_size(MOST_BYTES)
+        text = f"{seen.cut:,} of {seen.count:,} objects are larger than a benchmark's can be; they count as {largest}"
+        await out.note(f"{printable(place)}: {text}")
     return msgspec.structs.replace(workload, size=seen.text())
 
 

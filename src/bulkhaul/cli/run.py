@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import select
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -39,6 +41,7 @@ class Run(ABC):
         engine: does the work, None before it is made; a second signal kills its workers.
         interruption: the signals that came.
         stdout, stderr: where lines go.
+        last_words: told on stderr when a second signal ends the process; empty for nothing.
         reader_left: nobody reads the output any more.
         err: takes lines for stderr, from any thread.
     """
@@ -49,7 +52,8 @@ class Run(ABC):
         gc.set_threshold(COLLECT_EVERY)
         gc.enable()
         self.engine: Engine | AsyncEngine | None = None
-        self.interruption = Interruption(lambda: kill(self.engine.worker_pids if self.engine else ()))
+        self.last_words = ""
+        self.interruption = Interruption(self._break_off)
         self.interruption.install()
         self.stdout, self.stderr = LineStream(1), LineStream(2)
         self.err = err or self.stderr.write
@@ -117,6 +121,12 @@ class Run(ABC):
         finally:
             done = self.stdout.flush(timeout_s)
         return told and done
+
+    def _break_off(self) -> None:
+        kill(self.engine.worker_pids if self.engine else ())
+        if self.last_words and select.select([], [2], [], 0)[1]:
+            with contextlib.suppress(OSError):  # stderr is lost
+                os.write(2, self.last_words.encode())
 
     def _fail(self, error: TransferError) -> int:
         self.tell(error)

@@ -57,6 +57,15 @@ class Lines:
     def __init__(self, run: Run) -> None:
         self._run = run
 
+    @property
+    def interrupted(self) -> bool:
+        """A signal has come; a second one ends the process."""
+        return self._run.interruption.signum != 0
+
+    def last_words(self, text: str) -> None:
+        """Have lines told on stderr if a second signal ends the process."""
+        self._run.last_words = text
+
     async def write(self, text: str) -> None:
         """Write lines to stdout, and wait until all of them are written.
 

@@ -11,15 +11,23 @@ STEPS = 4
 
 
 class SizesSeen:
-    """A histogram of sizes."""
+    """A histogram of sizes.
+
+    Attributes:
+        count: objects.
+        cut: those that are too large for a benchmark.
+    """
 
     def __init__(self) -> None:
+        self.count = self.cut = 0
         self._counts: Counter[int] = Counter()
         self._sums: Counter[int] = Counter()
 
     def add(self, size_bytes: int) -> None:
         """Count an object; one that is too large for a benchmark counts as the largest that is not."""
         place = _class(size_bytes)
+        self.count += 1
+        self.cut += size_bytes > MOST_BYTES
         self._counts[place] += 1
         self._sums[place] += min(size_bytes, MOST_BYTES)
 

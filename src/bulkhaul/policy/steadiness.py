@@ -43,7 +43,7 @@ def steady(rates: Sequence[float]) -> tuple[int, int] | None:
     """Return the steady part ``[first, end)`` of a run, None if it never was steady.
 
     Args:
-        rates: throughput of each window of one second, in the order of time; of the last one, too, by its own length.
+        rates: throughput of windows of one length, in the order of time; of the last one, too, by its own length.
 
     >>> steady([1, 4, 8, 10, 10, 10, 10, 10, 10, 10, 10, 3])
     (3, 11)

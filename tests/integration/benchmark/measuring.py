@@ -47,9 +47,22 @@ class Silent:
     async def probed(self, floors: Floors | None, why_not: str) -> None:
         """The floors are known."""
 
-    async def cleaned(self, cleaned: Cleaned) -> None:
+    async def made(self, url: str) -> None:
+        """Objects are deleted at the end."""
+
+    async def kept(self, url: str) -> None:
+        """Objects stay."""
+
+    async def cleans_on(self) -> None:
+        """It was interrupted."""
+
+    async def cleaned(self, cleaned: Cleaned, url: str) -> None:
         """What the benchmark stored was deleted."""
         self.cleanings.append(cleaned)
+
+
+async def unwritten(place: int, result: Result) -> None:
+    """Take a result of each run, and write it nowhere."""
 
 
 def measured(endpoint: str, workload: Workload, url: str = URL, **settings: Any) -> Result:
@@ -57,7 +70,7 @@ def measured(endpoint: str, workload: Workload, url: str = URL, **settings: Any)
 
     async def work() -> Result:
         async with AsyncEngine(endpoint_url=endpoint, region="us-east-1", **settings) as engine:
-            (result,) = await measure(engine, [url], workload, "test", Silent())
+            (result,) = await measure(engine, [url], workload, "test", Silent(), unwritten)
             return result
 
     return asyncio.run(work())

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -19,9 +20,11 @@ import zstandard
 from bench.distant_server.launch import DistantServer, distant_server
 
 from bulkhaul.embedded.ports import free_ports
+from tests.integration.benchmark.measuring import statistics
 from tests.integration.command import arguments, environment, run
 from tests.integration.test_cli_terminal import Terminal
 from tests.patience import PATIENCE_S
+from tests.servers.moto import moto
 
 SMALL = ("--size", "4KiB", "--objects", "40", "--concurrency", "4")
 
@@ -192,17 +195,63 @@ def test_a_workload_of_aws_crt(variables: dict[str, str]) -> None:
 
 
 def test_bodies_on_a_disk(variables: dict[str, str]) -> None:
-    """They are written to files without a name, and nothing is left of them."""
-    Path("disk").mkdir()
-    bench(variables, "run", "get", "s3://bench/tmp/", *SMALL, "--duration", "1s", "--to", "disk", "--out", "one")
+    """They are written to files without a name, of which nothing is left; the result and its page hold no path."""
+    Path("my-disk").mkdir()
+    bench(variables, "run", "get", "s3://bench/tmp/", *SMALL, "--duration", "1s", "--to", "my-disk", "--out", "one")
     assert result("one")["floors"]["disk_bytes_per_s"] > 0
-    assert not list(Path("disk").iterdir())
+    assert not list(Path("my-disk").iterdir())
+    assert result("one")["workload"]["folder"] == "a folder"
+    assert "my-disk" not in Path("one", "result.json").read_text() + Path("one", "report.html").read_text()
+    assert "written to a folder" in Path("one", "report.html").read_text()
     done = run("bench", "run", "get", "s3://bench/tmp/", *SMALL, "--to", "none", "--out", "two", variables=variables)
     assert (done.returncode, "none" in done.stderr, "Traceback" in done.stderr) == (1, True, False)
 
 
+def test_objects_that_stay(variables: dict[str, str]) -> None:
+    """Their prefix is told, to people and to programs, and ``clean`` deletes it."""
+    words = ("run", "stat", "s3://bench/stay/", *SMALL, "--duration", "1s", "--keep")
+    (prefix,) = re.findall(
+        r"^objects stay below (s3:\S+);", bench(variables, *words, "--out", "one").stdout, re.MULTILINE
+    )
+    assert prefix == result("one")["url"]
+    told = [json.loads(line) for line in bench(variables, *words, "--json", "--out", "two").stdout.splitlines()]
+    assert told[0] == {"type": "prefix", "prefix": result("two")["url"]}
+    cleaned = bench(variables, "clean", "--all", "s3://bench/stay/").stdout
+    for folder in ("one", "two"):
+        assert f"{result(folder)['url']}: 41 objects deleted" in cleaned  # 40, and their record
+
+
+def test_sizes_that_are_too_large(variables: dict[str, str]) -> None:
+    """How many of them count as the largest is said, before anything else may be found wrong."""
+    sizes = (1000, 1 << 30, (1 << 30) + 1, 5 << 40)
+    lines = [json.dumps({"bucket": "bench", "key": str(size), "size_bytes": size}) for size in sizes]
+    Path("manifest.jsonl").write_text("\n".join(lines))
+    done = run("bench", "run", "list", "s3://bench/t*", "--size", "like:manifest.jsonl", variables=variables)
+    assert "2 of 4 objects are larger than a benchmark's can be; they count as 1.0 GiB" in done.stderr
+    assert "without wildcards" in done.stderr
+
+
+def test_what_is_found_wrong_before_anything_is_asked(variables: dict[str, str], server: DistantServer) -> None:
+    """No folder is made for a result that will never be: of a taken port, sizes of nothing, a missing package."""
+    words = ("bench", "run", "get", "s3://bench/tmp/", *SMALL[2:], "--out", "one")
+    with free_ports(1) as (port,), socket.create_server(("127.0.0.1", port)):
+        done = run(*words, "--metrics", str(port), variables=variables)
+    assert (done.returncode, f"127.0.0.1:{port}" in done.stderr) == (1, True)
+    done = run(*words, "--size", "like:s3://bench/none/", variables=variables)
+    assert (done.returncode, "nothing is there" in done.stderr) == (2, True)
+    for package, more in (("zstandard", ("--op-log",)), ("jinja2", ()), ("matplotlib", ())):
+        Path(package).mkdir()
+        Path(package, f"{package}.py").write_text("raise ImportError('it is not installed')")
+        before = statistics(server.endpoint)["requests"]
+        path = f"{Path(package).resolve()}:{os.environ['PYTHONPATH']}"
+        done = run(*words, *more, variables={**variables, "PYTHONPATH": path})
+        assert (done.returncode, f"this needs {package}; pip install 'bulkhaul[bench]'" in done.stderr) == (2, True)
+        assert statistics(server.endpoint)["requests"] == before + 1, "all but the question for the statistics"
+    assert not Path("one").exists()
+
+
 def test_metrics(variables: dict[str, str]) -> None:
-    """They are served while it runs, on this machine alone."""
+    """They are served while it runs, on one address of this machine, which others cannot reach."""
     with free_ports(1) as (port,):
         pass
     words = (
@@ -230,6 +279,9 @@ def test_metrics(variables: dict[str, str]) -> None:
                 text = reply.read().decode()
         except OSError:
             continue  # it does not listen yet
+    with pytest.raises(ConnectionRefusedError):  # where a server that listens on all addresses is heard, too
+        socket.create_connection(("127.0.0.2", port), timeout=5)
+    assert process.poll() is None
     assert process.wait(PATIENCE_S) in (0, 3)
     assert process.stderr is not None
     process.stderr.close()
@@ -258,10 +310,11 @@ def test_metrics(variables: dict[str, str]) -> None:
     ],
 )
 def test_command_lines_that_make_no_sense(variables: dict[str, str], words: tuple[str, ...], says: str) -> None:
-    """They end with 2, and say why."""
+    """They end with 2, say why, and leave no folder."""
     done = run("bench", *words, variables=variables)
     assert (done.returncode, done.stdout) == (2, "")
     assert says in done.stderr
+    assert not list(Path().glob("bench-*"))
 
 
 @pytest.mark.parametrize(
@@ -293,9 +346,20 @@ def test_a_result_that_is_not_there(variables: dict[str, str], words: tuple[str,
     assert not list(Path().glob("bench-*"))
 
 
-def test_nothing_succeeds(variables: dict[str, str]) -> None:
-    """A bucket that does not exist ends it at once, with one line, and leaves no record."""
-    done = run("bench", "run", "get", "s3://none/tmp/", *SMALL, "--out", "one", variables=variables)
-    assert done.returncode == 1
-    assert done.stderr.count("error: ") == 1
-    assert not Path("one").exists()  # nothing was measured
+def test_nothing_succeeds(tmp_path: Path) -> None:
+    """A bucket that does not exist ends it at once, with one line, and leaves neither a record nor a folder."""
+    with moto() as empty:
+        variables = {
+            "AWS_ACCESS_KEY_ID": empty.access_key,
+            "AWS_SECRET_ACCESS_KEY": empty.secret_key,
+            "AWS_ENDPOINT_URL": empty.endpoint_url,
+            "AWS_REGION": "us-east-1",
+            "BULKHAUL_STATE_DIR": str(tmp_path / "state"),
+        }
+        out = tmp_path / "out"
+        done = run("bench", "run", "get", "s3://none/tmp/", *SMALL, "--out", out, variables=variables)
+        assert done.returncode == 1
+        assert done.stderr.count("error: ") == 1
+        assert "none" in done.stderr
+        assert not out.exists()
+        assert list((tmp_path / "state" / "benchmarks").iterdir()) == []

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 from bench.distant_server.launch import distant_server
+from botocore.configloader import load_config
 
 from bulkhaul import AsyncEngine
 from bulkhaul.benchmark import running, tune
@@ -19,7 +21,9 @@ from tests.integration.command import run
 
 
 class Kept:
-    """Keeps the lines of a command."""
+    """Keeps the lines of a command, which nobody interrupts."""
+
+    interrupted = False
 
     def __init__(self) -> None:
         self.out: list[str] = []
@@ -28,6 +32,9 @@ class Kept:
     async def write(self, text: str) -> None:
         """Keep lines of stdout."""
         self.out.append(text)
+
+    def last_words(self, text: str) -> None:
+        """Take what a second signal would tell."""
 
     def error(self, text: str) -> None:
         """Keep lines of stderr."""
@@ -76,6 +83,41 @@ def test_a_profile_that_commands_obey(tmp_path: Path) -> None:
 async def _again(config: Path, kept: Kept) -> None:
     with distant_server(["--keep", "--latency-ms", "1"]) as server:
         await tuned(server.endpoint, kept, write=str(config))
+
+
+@pytest.mark.parametrize("name", ["store", "default", "my store"])
+def test_a_profile_has_the_name_that_was_asked_for(name: str) -> None:
+    """The SDK finds it by that name: the default one has a heading of its own."""
+    found = tune.Tuning("http://store:9000", "eu-west-1", 32, 8 * MIB, ())
+    text = tune.profile(found, name)
+    with tempfile.NamedTemporaryFile("w", suffix=".config") as file:
+        file.write(text)
+        file.flush()
+        profiles = load_config(file.name)["profiles"]
+    assert list(profiles) == [name]
+    assert profiles[name]["endpoint_url"] == "http://store:9000"
+    assert (text.splitlines()[0] == "[default]") == (name == "default")
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a]\n[b"])
+def test_what_is_no_name(name: str) -> None:
+    """It is refused before anything is measured."""
+    with pytest.raises(UsageError, match="no profile can have this name"):
+        asyncio.run(tuned("http://127.0.0.1:1", Kept(), profile_name=name))
+
+
+def test_a_profile_that_is_there_already(tmp_path: Path) -> None:
+    """However its heading is written, no second one is added, and that is said before anything is measured."""
+    config = tmp_path / "config"
+    for name, text in {
+        "default": "[profile default]\n",
+        "store": "[profile   'store']\n",
+        "x": "[default]\n[x\n",
+    }.items():
+        config.write_text(text)
+        with pytest.raises(UsageError, match=r"has a profile|cannot be parsed"):
+            asyncio.run(tuned("http://127.0.0.1:1", Kept(), profile_name=name, write=str(config)))
+        assert config.read_text() == text
 
 
 def test_lines_of_json() -> None:

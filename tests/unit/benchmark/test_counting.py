@@ -150,3 +150,15 @@ def test_a_replay_that_is_late_has_not_held_its_rate(seconds: float, queued_s: f
         waited_s=1.0, body_s=1.0, queued_s=queued_s, disk_s=0.0, disk_busy=0.0,
     )  # fmt: skip
     assert limited_by(counts, [], part, None, 100.0, 0.0).name == limit
+
+
+def test_what_a_worker_used_within_the_part_that_counts(reader: Reader) -> None:
+    """Between two meters all grows evenly, and of those around the ends of the part only what is within it counts."""
+    spool = writer(reader)
+    for at_ms, cpu_s in ((0, 1.0), (500, 1.4), (1500, 2.4), (2500, 2.9), (4000, 5.9)):
+        spool.meter(meter(at_ms, cpu_s, disk_s=cpu_s / 2))
+    counts = count([reader], BEGINS, Steady(1.0, 3.0, reached=True))
+    used_s = 0.5 * 1.0 + 0.5 + 3.0 / 3  # half of the second interval, all of the third, a third of the last
+    assert counts.processes[0].cpu == pytest.approx(used_s / 2)
+    assert counts.processes[0].starved == pytest.approx(used_s / 20)
+    assert counts.disk_s == pytest.approx(used_s / 2)

@@ -84,4 +84,5 @@ def test_sizes_like_others() -> None:
     drawn_sizes = [size_of(again, 3, place) for place in range(MANY)]
     assert statistics.fmean(drawn_sizes) == pytest.approx(statistics.fmean(sizes), rel=0.4)
     assert {class_of(size) for size in drawn_sizes} == {class_of(size) for size in sizes}
+    assert (seen.count, seen.cut) == (len(sizes), 0)
     assert SizesSeen().text() == ""

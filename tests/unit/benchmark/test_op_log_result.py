@@ -72,6 +72,18 @@ class TestResult:
         assert run.began == "2026-01-02T03:04:05Z"
         assert result.endpoint == "http://h:9000"
 
+    def test_a_log_of_hours_has_longer_windows(self, tmp_path: Path) -> None:
+        """Three hours are windows of four seconds, each request in the one in which it ended; steady from the first."""
+        every_two_s = [op("GET", 2000 * at, 100) for at in range(5400)]
+        (run,) = result_of(kept(tmp_path, every_two_s)).runs
+        assert len(run.windows) == 2700
+        assert {window.length_s for window in run.windows[:-1]} == {4.0}
+        assert [window.at_s for window in run.windows[:3]] == [0.0, 4.0, 8.0]
+        assert {window.done["get"] for window in run.windows} == {2}
+        assert run.steady.reached
+        assert run.requests_per_s == pytest.approx(0.5, rel=0.01)
+        assert run.windows[9].p50_ms == pytest.approx(100, rel=0.012)
+
     def test_leaves_out_what_was_preparation(self, tmp_path: Path) -> None:
         """PUTs that were over before the GETs began are not counted, and the result says so."""
         puts = [op("PUT", at * 100, 100) for at in range(50)]

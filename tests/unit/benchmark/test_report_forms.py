@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import re
+import resource
 from pathlib import Path
 
 import msgspec
@@ -176,3 +177,18 @@ def test_a_file_that_cannot_be_written_is_named(result: Result, tmp_path: Path) 
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalError, match=r"file/result\.json"):
         write(result, tmp_path / "file", ["json"])
+
+
+def test_a_full_disk_takes_nothing_of_the_file_before(one_run: Result, result: Result, tmp_path: Path) -> None:
+    """A file that could not be written to its end leaves the old one as it was, and nothing beside it."""
+    write(one_run, tmp_path, ("json",))
+    before = (tmp_path / "result.json").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(LocalError, match=r"result\.json"):
+            write(result, tmp_path, ("json",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "result.json").read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]

@@ -119,7 +119,7 @@ def _of_each_run(runs: Sequence[Run], drawn: Callable[[Run], tuple[Figure, ...]]
             blocks.append(Paragraph(f"Run {run.number} was too short to draw."))
     if len(runs) > SHOWN_RUNS:
         rest = counted(len(runs) - SHOWN_RUNS, "more run")
-        blocks.append(Paragraph(f"{rest} not drawn; windows.csv holds every second of them.", "soft"))
+        blocks.append(Paragraph(f"{rest} not drawn; windows.csv holds all of them.", "soft"))
     return blocks
 
 

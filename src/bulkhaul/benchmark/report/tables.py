@@ -256,7 +256,7 @@ def workload_table(result: Result) -> Table:
         ("Rate", f"{number(asked.rate)} requests a second" if asked.rate else "as fast as replies come"),
         ("Runs", number(asked.repeat)),
         ("Seed", str(asked.seed)),
-        ("Bodies of GETs", "written to a folder" if asked.folder else "thrown away"),
+        ("Bodies of GETs", f"written to {shown(asked.folder)}" if asked.folder else "thrown away"),
     ]
     return Table("What was asked for", ("Setting", "Value"), tuple(rows), frozenset({0, 1}))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal, get_args
@@ -45,11 +46,26 @@ def write(result: Result, folder: Path, formats: Iterable[ReportFormat]) -> list
             path = folder / name
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+                _replace(path, data)
             except OSError as error:
                 raise local_error(error, str(path)) from error
             paths.append(path)
     return paths
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file at once: it has its old content, or all of the new one, whatever happens.
+
+    Raises:
+        OSError: it cannot be written, and nothing has changed.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def _files(result: Result, told: ReportFormat) -> Iterator[tuple[str, bytes]]:

@@ -37,11 +37,12 @@ MIXES: dict[str, dict[Operation, float]] = {"get": {"get": 1}, "put": {"put": 1}
 LOOK_S = 0.25
 
 
-def demonstrate(out: str) -> int:
+def demonstrate(out: str, seconds: float = SECONDS) -> int:
     """Run the demo, and return the exit code.
 
     Args:
         out: the folder of the results; empty for one named by the time.
+        seconds: for which each kind is measured.
     """
     gc.enable()  # the imports are done
     folder = Path(out or f"bench-demo-{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}")
@@ -53,7 +54,7 @@ def demonstrate(out: str) -> int:
             settings = Settings(endpoint_url=server.endpoint_url, region=REGION)
 
             async def work(engine: AsyncEngine, lines: Lines) -> int:
-                return await _measured(engine, lines, server, folder)
+                return await _measured(engine, lines, server, folder, seconds)
 
             return ask(work, settings, None, operation="bench --demo", as_json=False, workers=None)
     except TransferError as error:
@@ -61,19 +62,20 @@ def demonstrate(out: str) -> int:
         return error.exit_code
 
 
-async def _measured(engine: AsyncEngine, lines: Lines, server: Seaweed, folder: Path) -> int:
+async def _measured(engine: AsyncEngine, lines: Lines, server: Seaweed, folder: Path, seconds: float) -> int:
     lines.error("starting SeaweedFS on this machine, which it shares with the client\n")
     for _ in server.until_ready():
         await asyncio.sleep(LOOK_S)
     await engine.create_bucket(BUCKET)
     url = f"s3://{BUCKET}/"
-    workload = Workload(mix={"get": 1}, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=SECONDS)
+    workload = Workload(mix={"get": 1}, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=seconds)
     teller = Teller(lines, as_json=False, quiet=False)
     record = await prepare(engine, url, workload, teller)
+    lines.last_words("")  # nothing is left: the server goes with all that it has
     try:
         for name, mix in MIXES.items():
             lines.error(f"\n{name}\n")
-            chosen = Workload(mix=mix, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=SECONDS)
+            chosen = Workload(mix=mix, size=SIZE, objects=OBJECTS, concurrency=CONNECTIONS, duration_s=seconds)
             run = BenchRun(
                 chosen, [record.url], name, keep=False, out=str(folder / name), op_log=False, metrics=None,
                 threshold=None, as_json=False, quiet=False,

@@ -25,9 +25,6 @@ A = TypeVar("A")
 
 _log = logging.getLogger("bulkhaul.endpoint")
 
-ENDLESS_S = 7 * 24 * 3600.0
-"""Longest load of a benchmark. A read of 5 TiB into memory takes a day at 64 MB/s."""
-
 
 class WorkerGone(Exception):
     """The worker died before it answered.
@@ -163,11 +160,9 @@ class RoundTrips:
         self._open[number] = _Open(worker, request, future, on_early)
         if worker in self._load:
             self._load[worker] += 1
-        limit_s = self._timeouts.ask_s
-        if request.line == "slow":
+        limit_s = None if request.endless else self._timeouts.ask_s
+        if limit_s is not None and request.line == "slow":
             limit_s += self._timeouts.ack_s
-        elif request.endless:
-            limit_s = ENDLESS_S
         try:
             target = self.targets.get(getattr(request, "bucket", ""))
             ask = Ask(number, cast("AnyRequest", request), target, attempt)

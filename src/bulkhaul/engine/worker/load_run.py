@@ -90,25 +90,25 @@ class LoadRunner:
             OSError: the spool cannot be written, or the files that bodies go to.
         """
         self._fast.send_no_twins()
-        metering = asyncio.create_task(self._measure())
         try:
-            if self._load.weights[PUT] or self._load.work != "mix":
-                await in_thread(self._bodies.grow, min(largest(self._load.table.sizes), READY_BYTES))
-            await asyncio.sleep(max(0.0, (self._load.begins_ns - time.monotonic_ns()) / 1e9))
             async with asyncio.TaskGroup() as group:
-                for number in range(self._load.lanes):
-                    group.create_task(self._serve(number))
-                if self._open:
-                    group.create_task(self._let_fall_due())
+                metering = group.create_task(self._measure())  # where it cannot record, the load ends
+                await self._work()
+                metering.cancel()
         except BaseExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        finally:
-            metering.cancel()
-            await asyncio.wait({metering})
-        if not metering.cancelled() and (error := metering.exception()) is not None:
-            raise error
+            raise _first(failed) from None
         self._meter()
         return LoadRunEnded(self._choice.puts, tuple(self._choice.gone), self._never_begun)
+
+    async def _work(self) -> None:
+        if self._load.weights[PUT] or self._load.work != "mix":
+            await in_thread(self._bodies.grow, min(largest(self._load.table.sizes), READY_BYTES))
+        await asyncio.sleep(max(0.0, (self._load.begins_ns - time.monotonic_ns()) / 1e9))
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._load.lanes):
+                group.create_task(self._serve(number))
+            if self._open:
+                group.create_task(self._let_fall_due())
 
     # What is asked next
 
@@ -263,6 +263,13 @@ class LoadRunner:
             in_flight=self._in_flight, waiting=len(self._waiting), disk_s=disk_s, sockets=self._fast.sockets()
         )
         self._spool.meter(state)
+
+
+def _first(failed: BaseException) -> BaseException:
+    """Return the first failure of a group, and of the groups within it."""
+    while isinstance(failed, BaseExceptionGroup):
+        failed = failed.exceptions[0]
+    return failed
 
 
 def _schedule(fd: int, length: int) -> bytes:

@@ -78,8 +78,11 @@ class Spool:
             OSError: the disk refuses; the load ends with it.
         """
         data = memoryview(FRAME.pack(kind, len(body)) + body)
-        while data:
-            data = data[os.write(self._fd, data) :]
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "the record of requests, in the folder TMPDIR") from error
 
 
 class Gauges:

@@ -1,0 +1,102 @@
+"""The floors of an endpoint are had within seconds, however long its objects are, and a signal waits for none."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from bulkhaul import AsyncEngine
+from bulkhaul.benchmark.floors import probe
+from bulkhaul.benchmark.place import Record
+from bulkhaul.benchmark.results import Floors
+from bulkhaul.model.limits import GIB, KIB
+from bulkhaul.model.workloads import FixedSize, ObjectTable
+
+RATE = 1e6
+STEP = 16 * KIB
+
+
+class _LongObject(BaseHTTPRequestHandler):
+    """Answers each GET with a GiB, at 1 MB/s."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Send until the client leaves."""
+        self.send_response(200)
+        self.send_header("Content-Length", str(GIB))
+        self.end_headers()
+        began_s = time.monotonic()
+        with contextlib.suppress(OSError):
+            for number in range(GIB // STEP):
+                time.sleep(max(0.0, began_s + (number + 1) * STEP / RATE - time.monotonic()))
+                self.wfile.write(bytes(STEP))
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+class _Server(ThreadingHTTPServer):
+    """Takes as many connections at once as are opened."""
+
+    request_queue_size = 64
+    daemon_threads = True
+
+
+@pytest.fixture
+def long_object() -> Iterator[str]:
+    """The endpoint of a server whose objects take a quarter of an hour."""
+    with _Server(("127.0.0.1", 0), _LongObject) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def silent() -> Iterator[str]:
+    """The endpoint of a server that takes connections, and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+async def probed(endpoint: str) -> Floors | str:
+    """Return the floors of an object of a GiB."""
+    record = Record(endpoint, "bucket", "some/", ObjectTable(1, FixedSize(GIB)), "1GiB", GIB, prepared=True, made_s=0)
+    async with AsyncEngine(endpoint_url=endpoint, region="us-east-1", sign_requests=False) as engine:
+        return await probe(engine, record, "")
+
+
+def test_a_part_of_a_long_object_tells_the_rate(long_object: str) -> None:
+    """It is that of the server, of one connection and of eight; reading whole objects would take an hour."""
+    began_s = time.monotonic()
+    floors = asyncio.run(probed(long_object))
+    assert time.monotonic() - began_s < 60
+    assert isinstance(floors, Floors)
+    assert floors.connection_bytes_per_s == pytest.approx(RATE, rel=0.1)
+    assert floors.sockets_bytes_per_s == pytest.approx(8 * RATE, rel=0.2)
+
+
+def test_an_interruption_ends_it_at_once(silent: str) -> None:
+    """Nothing waits for the thread that waits for a reply."""
+
+    async def interrupted() -> float:
+        probing = asyncio.create_task(probed(silent))
+        await asyncio.sleep(3)
+        began_s = time.monotonic()
+        probing.cancel()
+        await asyncio.wait({probing})
+        assert probing.cancelled()
+        return began_s
+
+    began_s = asyncio.run(interrupted())  # its end waits for threads
+    assert time.monotonic() - began_s < 8, "a socket gives up after 15 s"
