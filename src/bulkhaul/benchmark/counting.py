@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import msgspec
@@ -41,7 +41,7 @@ class Counts(msgspec.Struct):
         failures: of the whole run.
         waited_s, body_s, queued_s: seconds that all requests together spent so.
         disk_s, disk_busy: seconds that all workers wrote bodies, and the share of its time of the one that did most.
-        throttled: requests that were refused for load.
+        throttled: requests that were refused for load, by kind.
     """
 
     measured: tuple[Measured, ...]
@@ -51,7 +51,7 @@ class Counts(msgspec.Struct):
     done: int
     failed: int
     moved_bytes: int
-    throttled: int
+    throttled: Counter[str]
     waited_s: float
     body_s: float
     queued_s: float
@@ -84,7 +84,7 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
     lanes: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros(3, dtype=np.int64))
     failures: dict[tuple[str, int], FailureCount] = {}
     processes = []
-    throttled, disks_s = 0, list[float]()
+    throttled, disks_s = Counter[str](), list[float]()
     spent = np.zeros(3, dtype=np.float64)
     for worker, spool in enumerate(spools):
         meters: list[Meter] = []
@@ -95,7 +95,7 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
             _count_failures(told, spool, failures)
             rows = told[(told["ended_ns"] >= from_ns) & (told["ended_ns"] < to_ns)]
             _count_kinds(rows, kinds)
-            throttled += int(np.isin(rows["status"], list(THROTTLING)).sum())
+            throttled.update(_throttled(rows, spool))
             spent += _spent_s(rows)
             for lane in np.unique(rows["lane"]):
                 of = rows[rows["lane"] == lane]
@@ -131,6 +131,14 @@ def _count_failures(rows: Rows, spool: Spool, failures: dict[tuple[str, int], Fa
         kind = spool.kinds[int(number)]
         known = failures.get((kind.code, kind.status)) or FailureCount(kind.code, kind.status, 0, kind.message)
         failures[kind.code, kind.status] = msgspec.structs.replace(known, count=known.count + int(amount))
+
+
+def _throttled(rows: Rows, spool: Spool) -> dict[str, int]:
+    """Return status and code of refusals for load, and how many there were of each."""
+    refused = rows[np.isin(rows["status"], list(THROTTLING))]
+    kinds = zip(*np.unique(refused["failure"], return_counts=True), strict=True)
+    named = ((spool.kinds[int(number)], int(amount)) for number, amount in kinds)
+    return {f"{kind.status} {kind.code}": amount for kind, amount in named}
 
 
 def _count_kinds(rows: Rows, kinds: dict[tuple[int, int], _Kind]) -> None:
@@ -202,7 +210,8 @@ def limited_by(
     seen = Observed(
         requests=counts.done,
         failed=counts.failed,
-        throttled=counts.throttled,
+        throttled=counts.throttled.total(),
+        refusal=max(counts.throttled, key=lambda kind: counts.throttled[kind], default=""),
         connections=sum(window.in_flight for window in within) / max(len(within), 1),
         first_byte_s=counts.waited_s / done,
         body_s=counts.body_s / done,

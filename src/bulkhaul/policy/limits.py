@@ -31,7 +31,8 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     """What a run was like, within its steady part.
 
     Attributes:
-        requests, failed, throttled: how many; throttled ones failed by 503 or 429.
+        requests, failed, throttled: how many; throttled ones failed because the service refused them for load.
+        refusal: status and code of most of these, such as ``503 SlowDown``.
         connections: requests in flight on average.
         first_byte_s: mean time from the beginning of a request to the first byte of its reply.
         body_s: mean time from there to its end.
@@ -54,6 +55,7 @@ class Observed(msgspec.Struct, frozen=True, kw_only=True):
     requests: int
     failed: int
     throttled: int
+    refusal: str
     connections: float
     first_byte_s: float
     body_s: float
@@ -92,13 +94,13 @@ def _decided(seen: Observed, shares: dict[str, float]) -> tuple[str, str]:
     asked = seen.requests + seen.failed
     if not asked:
         return "unknown", "no request ended, so nothing can be said"
+    if seen.failed - seen.throttled >= FAILED_SHARE * asked:
+        return "failures", f"{_percent(seen.failed / asked)} of the requests failed; see the failures"
     if seen.throttled >= THROTTLED_SHARE * asked:
         return "throttling", (
-            f"limited by the service, which refused {_percent(seen.throttled / asked)} of the requests for load (503 or"
-            " 429); fewer connections or a lower rate would be refused less"
+            f"limited by the store, which refuses {_percent(seen.throttled / asked)} of the requests with"
+            f" {seen.refusal}; fewer connections or a lower rate would be refused less"
         )
-    if seen.failed >= FAILED_SHARE * asked:
-        return "failures", f"{_percent(seen.failed / asked)} of the requests failed; see the failures"
     if seen.disk_busy >= LARGE_SHARE:
         return "disk", (
             f"limited by the disk that bodies are written to: a worker waits for it {_percent(seen.disk_busy)} of its"

@@ -11,6 +11,7 @@ CALM = Observed(
     requests=10_000,
     failed=0,
     throttled=0,
+    refusal="",
     connections=16,
     first_byte_s=0.0305,
     body_s=0.0005,
@@ -33,6 +34,8 @@ CALM = Observed(
 
 BODIES = {"body_s": 0.2, "floor_connection_bytes_per_s": 60e6}
 """Most of the time goes to bodies, and one connection alone brings 60 MB/s."""
+
+REFUSED = {"refusal": "503 SlowDown"}
 
 
 def told(**fields: object) -> tuple[str, str]:
@@ -70,7 +73,9 @@ def test_a_store_that_is_asked_too_much() -> None:
         ({"machine_cpu": 3.9, **BODIES, "body_bytes_per_s": 8e6}, "machine CPU", "others 3.8"),
         ({"machine_cpu": 3.9, "largest_starved": 0.9}, "machine CPU", "others 3.8"),
         ({"machine_cpu": 3.9}, "first byte", "waiting for it"),
-        ({"throttled": 500, "failed": 500}, "throttling", "5 % of the requests"),
+        ({**REFUSED, "throttled": 500, "failed": 500}, "throttling", "5 % of the requests with 503 SlowDown"),
+        ({**REFUSED, "throttled": 40_000, "failed": 40_000}, "throttling", "80 % of the requests with 503 SlowDown"),
+        ({**REFUSED, "throttled": 1000, "failed": 20_000}, "failures", "67 % of the requests failed"),
         ({"failed": 20_000}, "failures", "67 % of the requests failed"),
         ({"rate": 200.0, "queued_s": 0.0001}, "rate asked for", "200 requests a second"),
         ({"rate": 900.0, "queued_s": 2.0, "queue_grows": True}, "rate not held", "98 % of the time of a request"),
