@@ -31,8 +31,8 @@ def weed(*, cache_mb: int = 0) -> Iterator[RunningServer]:
     Args:
         cache_mb: memory for hot objects, in MiB; makes small GETs ten times cheaper.
     """
-    with free_ports(5, offsets=(0, GRPC_OFFSET)) as ports, tempfile.TemporaryDirectory(prefix="weed-") as name:
-        s3, filer, master, volume, admin = ports
+    with free_ports(6, offsets=(0, GRPC_OFFSET)) as ports, tempfile.TemporaryDirectory(prefix="weed-") as name:
+        s3, filer, master, volume, admin, metrics = ports
         folder = Path(name)
         (folder / "data").mkdir()
         command = [
@@ -55,6 +55,7 @@ def weed(*, cache_mb: int = 0) -> Iterator[RunningServer]:
             f"-s3.localSocket={folder / 's3.sock'}",
             f"-filer.localSocket={folder / 'filer.sock'}",
             f"-s3.cacheCapacityMB={cache_mb}",
+            f"-metricsPort={metrics}",
         ]
         environment = {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
         url = f"http://127.0.0.1:{s3}"
@@ -76,7 +77,8 @@ def weed(*, cache_mb: int = 0) -> Iterator[RunningServer]:
 
         try:
             with running(command, folder=folder, ready=ready, environment=environment) as process_id:
-                yield RunningServer(url, ACCESS_KEY, SECRET_KEY, (process_id,), folder)
+                told = f"http://127.0.0.1:{metrics}/metrics"
+                yield RunningServer(url, ACCESS_KEY, SECRET_KEY, (process_id,), folder, metrics_url=told)
         finally:
             _remove_sockets(ports)
 
