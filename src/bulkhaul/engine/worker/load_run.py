@@ -72,7 +72,7 @@ class LoadRunner:
         self._bodies = Bodies(load.compressible)
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._disk = Disk(load.folder) if load.folder else None
-        self._gauges = Gauges()
+        self._gauges = Gauges(fast.sockets())
         self._chance = random.Random(load.seed + load.worker)  # noqa: S311 - it protects nothing
         self._in_flight = 0
         self._waiting: deque[Due] = deque()
