@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -41,6 +43,7 @@ class Counts(msgspec.Struct):
         failures: of the whole run.
         waited_s, body_s, queued_s: seconds that all requests together spent so.
         disk_s, disk_busy: seconds that all workers wrote bodies, and the share of its time of the one that did most.
+        segments, retransmits: TCP segments with data that the workers sent, and those that they sent again.
         throttled: requests that were refused for load, by kind.
     """
 
@@ -57,6 +60,8 @@ class Counts(msgspec.Struct):
     queued_s: float
     disk_s: float
     disk_busy: float
+    segments: int
+    retransmits: int
 
 
 def steady_part(windows: Sequence[Window], seconds: float) -> Steady:
@@ -84,7 +89,7 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
     lanes: dict[tuple[int, int], np.ndarray] = defaultdict(lambda: np.zeros(3, dtype=np.int64))
     failures: dict[tuple[str, int], FailureCount] = {}
     processes = []
-    throttled, disks_s = Counter[str](), list[float]()
+    throttled, grown = Counter[str](), list[_Grown]()
     spent = np.zeros(3, dtype=np.float64)
     for worker, spool in enumerate(spools):
         meters: list[Meter] = []
@@ -101,9 +106,9 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
                 of = rows[rows["lane"] == lane]
                 busy_ns = int((of["ended_ns"] - of["began_ns"]).sum())
                 lanes[worker, int(lane)] += (len(of), int(of["moved_bytes"].sum()), busy_ns)
-        use, written_s = _process(f"worker {worker}", meters, from_ns, to_ns)
+        use, of = _process(f"worker {worker}", meters, from_ns, to_ns)
         processes.append(use)
-        disks_s.append(written_s)
+        grown.append(of)
     return Counts(
         measured=tuple(_measured(kind, seen) for kind, seen in sorted(kinds.items())),
         connections=tuple(
@@ -119,8 +124,10 @@ def count(spools: Sequence[Spool], begins_ns: int, part: Steady) -> Counts:
         waited_s=float(spent[0]),
         body_s=float(spent[1]),
         queued_s=float(spent[2]),
-        disk_s=sum(disks_s),
-        disk_busy=max(disks_s, default=0.0) / max(part.to_s - part.from_s, 1e-9),
+        disk_s=sum(of.disk_s for of in grown),
+        disk_busy=max((of.disk_s for of in grown), default=0.0) / max(part.to_s - part.from_s, 1e-9),
+        segments=round(sum(of.segments for of in grown)),
+        retransmits=round(sum(of.retransmits for of in grown)),
     )
 
 
@@ -166,24 +173,39 @@ def _spent_s(rows: Rows) -> np.ndarray:
     return np.array([waited_ns, body_ns, (good["began_ns"] - good["due_ns"]).sum()]) / 1e9
 
 
-def _process(name: str, meters: Sequence[Meter], from_ns: int, to_ns: int) -> tuple[ProcessUse, float]:
-    """Return what a worker used within the part that counts, and the seconds that it wrote to a disk there."""
+class _Grown(NamedTuple):
+    """By how much what a worker counts grew within the part that counts."""
+
+    cpu_s: float
+    starved_s: float
+    disk_s: float
+    segments: float
+    retransmits: float
+
+
+def _process(name: str, meters: Sequence[Meter], from_ns: int, to_ns: int) -> tuple[ProcessUse, _Grown]:
+    """Return what a worker used within the part that counts."""
     if len(meters) < 2:
-        return ProcessUse(name, 0.0, 0.0), 0.0
+        return ProcessUse(name, 0.0, 0.0), _Grown(0.0, 0.0, 0.0, 0.0, 0.0)
     at = [meter.at_ns for meter in meters]
     ends = [max(from_ns, at[0]), min(to_ns, at[-1])]
     elapsed_s = max((ends[1] - ends[0]) / 1e9, 1e-9)
-    cpu = np.interp(ends, at, [meter.cpu_s for meter in meters])
-    disk = np.interp(ends, at, [meter.disk_s for meter in meters])
-    lag_s = max((meter.lag_s for meter in meters if from_ns <= meter.at_ns < to_ns), default=0.0)
-    starved = np.interp(ends, at, [meter.starved_s for meter in meters])
+    grown = _Grown(*(_growth(ends, at, [getattr(meter, name) for meter in meters]) for name in _Grown._fields))
+    lags_s = [meter.lag_s for meter in meters if from_ns <= meter.at_ns < to_ns] or [0.0]
     use = ProcessUse(
         name,
-        cpu=round(float(cpu[1] - cpu[0]) / elapsed_s, 4),
-        lag_ms=round(1000 * lag_s, 3),
-        starved=round(float(starved[1] - starved[0]) / elapsed_s, 4),
+        cpu=round(grown.cpu_s / elapsed_s, 4),
+        lag_ms=round(1000 * max(lags_s), 3),
+        starved=round(grown.starved_s / elapsed_s, 4),
+        mean_lag_ms=round(1000 * statistics.fmean(lags_s), 3),
     )
-    return use, float(disk[1] - disk[0])
+    return use, grown
+
+
+def _growth(ends: Sequence[int], at: Sequence[int], values: Sequence[float]) -> float:
+    """Return by how much a value grew between two instants, from what it was at others."""
+    from_value, to_value = np.interp(ends, at, values)
+    return float(to_value - from_value)
 
 
 def _measured(kind: tuple[int, int], seen: _Kind) -> Measured:
@@ -206,7 +228,9 @@ def limited_by(
     within = [window for window in windows if part.from_s <= window.at_s < part.to_s] or list(windows)
     seconds, done = max(part.to_s - part.from_s, 1e-9), max(counts.done, 1)
     busiest = max(counts.processes, key=lambda use: use.cpu + use.starved, default=ProcessUse("", 0.0, 0.0))
+    latest = max(counts.processes, key=lambda use: use.mean_lag_ms, default=ProcessUse("", 0.0, 0.0))
     waiting = [window.waiting for window in within] or [0]
+    read_bytes = sum(one.moved_bytes for one in counts.measured if one.operation == "get")
     seen = Observed(
         requests=counts.done,
         failed=counts.failed,
@@ -221,8 +245,11 @@ def limited_by(
         queue_grows=waiting[-1] - waiting[0] > max(10.0, rate * 0.1),
         bytes_per_s=counts.moved_bytes / seconds,
         body_bytes_per_s=counts.moved_bytes / counts.body_s if counts.body_s > 0 else 0.0,
+        busiest=busiest.name,
         largest_cpu=busiest.cpu,
         largest_starved=busiest.starved,
+        latest=latest.name,
+        lag_s=latest.mean_lag_ms / 1000,
         client_cpu=sum(use.cpu for use in counts.processes),
         machine_cpu=machine_cpu,
         cores=usable_cores(),
@@ -230,6 +257,10 @@ def limited_by(
         floor_first_byte_s=floors.first_byte_ms / 1000 if floors else 0.0,
         floor_connection_bytes_per_s=floors.connection_bytes_per_s if floors else 0.0,
         floor_sockets_bytes_per_s=floors.sockets_bytes_per_s if floors else 0.0,
+        floor_disk_bytes_per_s=floors.disk_bytes_per_s if floors else 0.0,
+        written_bytes_per_s=read_bytes / seconds if counts.disk_s else 0.0,
+        segments=counts.segments,
+        retransmits=counts.retransmits,
         rate=rate,
     )
     return Limit(*limit_of(seen))

@@ -53,11 +53,6 @@ class Tally:
         """TCP segments that the workers sent again."""
         return sum(meter.retransmits for meter in self._meters.values())
 
-    @property
-    def segments(self) -> int:
-        """TCP segments with data that they sent."""
-        return sum(meter.segments for meter in self._meters.values())
-
     def rows(self, rows: Rows) -> None:
         """Count requests by the second in which they ended."""
         ended = rows["ended_ns"]

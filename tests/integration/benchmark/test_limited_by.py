@@ -148,6 +148,8 @@ def test_the_cpu_of_the_client(tmp_path: Path) -> None:
     cores = sorted(os.sched_getaffinity(0))
     with distant_server(["--keep", "--latency-ms", "0", "--rate", "6000"]) as server:
         os.sched_setaffinity(server.process_id, {cores[-1]})
+        if os.geteuid() == 0:  # or other tests would take its core, too
+            os.setpriority(os.PRIO_PROCESS, server.process_id, -15)
         words = ["bench", "run", "get", "s3://bench/", "--size", "1KiB", "--objects", "64", "--concurrency", "64"]
         words += ["--duration", "5s", "--out", str(tmp_path / "out"), "--quiet", "--endpoint-url", server.endpoint]
         done = subprocess.run(
@@ -160,6 +162,7 @@ def test_the_cpu_of_the_client(tmp_path: Path) -> None:
     assert done.returncode in (0, 3), done.stderr
     (run,) = RESULTS.decode((tmp_path / "out" / "result.json").read_bytes()).runs
     assert run.limit.name == "client CPU", run.limit
+    assert re.search(r"its busiest process, worker \d+, took", run.limit.sentence)
 
 
 PINNED = """
