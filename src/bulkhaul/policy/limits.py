@@ -135,6 +135,8 @@ def _decided(seen: Observed, shares: dict[str, float]) -> tuple[str, str]:
     if seen.client_cpu >= FULL_CORE * seen.cores or seen.largest_cpu + seen.largest_starved >= FULL_CORE:
         return _of_cpu(seen)
     if seen.lag_s >= max(LATE_S, LARGE_SHARE * (seen.first_byte_s + seen.body_s)):
+        if _others_fill(seen):
+            return _of_cpu(seen)
         return "event loop", (
             f"limited by the client's event loop: that of {seen.latest} comes {1000 * seen.lag_s:.0f} ms late on"
             f" average, a request takes {1000 * (seen.first_byte_s + seen.body_s):.0f} ms; something other than CPU"

@@ -90,6 +90,7 @@ def test_a_store_that_is_asked_too_much() -> None:
         ({"rate": 200.0, "queued_s": 0.0001}, "rate asked for", "200 requests a second"),
         ({"rate": 900.0, "queued_s": 2.0, "queue_grows": True}, "rate not held", "98 % of the time of a request"),
         ({"lag_s": 0.02}, "event loop", "that of worker 0 comes 20 ms late on average, a request takes 31 ms"),
+        ({"lag_s": 0.02, "machine_cpu": 3.9}, "machine CPU", "others 3.8"),
         ({"lag_s": 0.01}, "first byte", "waiting for it"),
         ({"first_byte_s": 0.001, "lag_s": 0.002}, "first byte", "waiting for it"),
         ({"rate": 200.0, "lag_s": 0.02}, "event loop", "worker 0"),
