@@ -43,6 +43,7 @@ from bulkhaul.model.settings import Settings
 from bulkhaul.model.workloads import FixedSize, ObjectTable
 from bulkhaul.policy.benchmark_keys import table_key
 from bulkhaul.wire.fast_transport import FastTransport
+from bulkhaul.wire.http1 import Connection
 from bulkhaul.wire.lane.client import Lane
 from bulkhaul.wire.learned import Learned
 from bulkhaul.wire.transport import Sink
@@ -70,8 +71,9 @@ def tree_cpu_s() -> float:
 class Instant(FastTransport):
     """A transport whose replies are there at the next turn of the loop."""
 
-    async def get(self, request: GetRequest, sink: Sink) -> None:
+    async def get(self, request: GetRequest, sink: Sink, lent: Callable[[Connection], None] | None = None) -> None:
         """Have received the body."""
+        assert lent is None
         sink.expect(None)
         sink.received(request.size_bytes)
         await asyncio.sleep(0)

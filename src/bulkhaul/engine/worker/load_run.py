@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterator
 
 from bulkhaul.engine.loop.threads import in_thread, unforeseen
 from bulkhaul.engine.messages.load_run import SCHEDULED, LoadRun, LoadRunEnded
-from bulkhaul.engine.worker.load_bodies import SCRATCH_BYTES, Bodies, Discard, Disk, Written
+from bulkhaul.engine.worker.load_bodies import SCRATCH_BYTES, Bodies, Discard
 from bulkhaul.engine.worker.load_choice import DELETE, GET, LIST, PUT, STAT, Choice, Chosen
+from bulkhaul.engine.worker.load_disk import Disk, Written
 from bulkhaul.engine.worker.load_spool import Gauges, Spool
 from bulkhaul.model.errors import ErrorInfo, TransferError
 from bulkhaul.model.limits import MIB
@@ -103,6 +104,8 @@ class LoadRunner:
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
         finally:
+            if self._disk is not None:
+                self._disk.close()
             metering.cancel()
             await asyncio.wait({metering})
         if not metering.cancelled() and (error := metering.exception()) is not None:
@@ -194,7 +197,10 @@ class LoadRunner:
         began_ns = time.monotonic_ns()
         failure = status = 0
         try:
-            if operation == GET:
+            if operation == GET and isinstance(sink, Written):
+                await self._fast.get(self._get(chosen), sink, sink.lent)
+                await sink.settled()
+            elif operation == GET:
                 await self._fast.get(self._get(chosen), sink)
             elif operation == PUT:
                 body = self._bodies.body(chosen.place, chosen.size_bytes)
