@@ -39,6 +39,7 @@ def test_deletions_have_no_rate(tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "bulkhaul", *words],
             env=environment(AWS_REGION="us-east-1", BULKHAUL_STATE_DIR=str(tmp_path)),
+            cwd=tmp_path,
             capture_output=True,
             text=True,
             timeout=60,
